@@ -1,0 +1,76 @@
+# `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first interpreter that is new enough; PYTHON=… names another one. Each has an environment of its own.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Tests run beside each other on as many cores as there are, two at least: much of their time is waiting.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n > 2 ? n : 2 )))
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Reelmill needs Python 3.11 or later" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing Reelmill and its tools (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.PHONY: install
+install: $(STAMP) ## make the environment
+
+.PHONY: run
+run: $(STAMP) ## start the service, convert a clip (SRC=path: yours), show live progress, stop
+	@$(BIN)/python -m tests.demo run $(if $(SRC),--source '$(SRC)')
+
+.PHONY: serve
+serve: $(STAMP) ## start the service here and leave it running
+	@$(BIN)/python -m tests.demo serve
+
+.PHONY: test
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+
+.PHONY: test-media
+test-media: $(STAMP) ## run the media tests only (VENV=.venv312 PYTHON=python3.12: under another interpreter)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/media tests/golden $(ARGS)
+
+.PHONY: chaos
+chaos: $(STAMP) ## run the long tests that kill processes
+	$(BIN)/python -m pytest -m "chaos or slow" $(ARGS)
+
+.PHONY: check
+check: $(STAMP) ## formatting, lint, types, import directions, protos, links
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python protos/generate.py --check
+	@image=$$(mktemp --suffix .binpb); trap 'rm -f '$$image EXIT; \
+		$(BIN)/python protos/generate.py --image $$image && $(BIN)/buf lint $$image && echo "buf lint: ok"
+	$(BIN)/python docs/check_links.py
+
+.PHONY: format
+format: $(STAMP) ## put code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: protos
+protos: $(STAMP) ## generate the Python modules of the protos
+	$(BIN)/python protos/generate.py
+
+.PHONY: bench
+bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
+	$(BIN)/python bench/transcode.py
+
+.PHONY: clean
+clean: ## remove environments and caches
+	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .reelmill

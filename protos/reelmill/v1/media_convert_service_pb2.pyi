@@ -1,0 +1,286 @@
+import datetime
+
+from buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from reelmill.v1 import media_info_pb2 as _media_info_pb2
+from reelmill.v1 import notification_pb2 as _notification_pb2
+from reelmill.v1 import source_pb2 as _source_pb2
+from reelmill.v1 import target_pb2 as _target_pb2
+from reelmill.v1 import task_pb2 as _task_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TaskSort(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_SORT_UNSPECIFIED: _ClassVar[TaskSort]
+    TASK_SORT_TASK_ID: _ClassVar[TaskSort]
+    TASK_SORT_START_TIME: _ClassVar[TaskSort]
+    TASK_SORT_END_TIME: _ClassVar[TaskSort]
+
+class SortOrder(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SORT_ORDER_UNSPECIFIED: _ClassVar[SortOrder]
+    SORT_ORDER_ASC: _ClassVar[SortOrder]
+    SORT_ORDER_DESC: _ClassVar[SortOrder]
+TASK_SORT_UNSPECIFIED: TaskSort
+TASK_SORT_TASK_ID: TaskSort
+TASK_SORT_START_TIME: TaskSort
+TASK_SORT_END_TIME: TaskSort
+SORT_ORDER_UNSPECIFIED: SortOrder
+SORT_ORDER_ASC: SortOrder
+SORT_ORDER_DESC: SortOrder
+
+class CreateMediaConvertTaskRequest(_message.Message):
+    __slots__ = ("project_name", "sources", "targets", "target_groups", "alignment_index", "tags", "user_data", "notification", "credential_config", "request_id", "priority")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    ALIGNMENT_INDEX_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    USER_DATA_FIELD_NUMBER: _ClassVar[int]
+    NOTIFICATION_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    sources: _containers.RepeatedCompositeFieldContainer[_source_pb2.Source]
+    targets: _containers.RepeatedCompositeFieldContainer[_target_pb2.Target]
+    target_groups: _containers.RepeatedCompositeFieldContainer[_target_pb2.TargetGroup]
+    alignment_index: int
+    tags: _struct_pb2.Struct
+    user_data: str
+    notification: _notification_pb2.Notification
+    credential_config: _notification_pb2.CredentialConfig
+    request_id: str
+    priority: int
+    def __init__(self, project_name: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[_source_pb2.Source, _Mapping]]] = ..., targets: _Optional[_Iterable[_Union[_target_pb2.Target, _Mapping]]] = ..., target_groups: _Optional[_Iterable[_Union[_target_pb2.TargetGroup, _Mapping]]] = ..., alignment_index: _Optional[int] = ..., tags: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., user_data: _Optional[str] = ..., notification: _Optional[_Union[_notification_pb2.Notification, _Mapping]] = ..., credential_config: _Optional[_Union[_notification_pb2.CredentialConfig, _Mapping]] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ...) -> None: ...
+
+class CreateMediaConvertTaskResponse(_message.Message):
+    __slots__ = ("request_id", "event_id", "task_id")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    event_id: str
+    task_id: str
+    def __init__(self, request_id: _Optional[str] = ..., event_id: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+
+class GetTaskRequest(_message.Message):
+    __slots__ = ("project_name", "task_type", "task_id", "request_definition")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    task_type: _task_pb2.TaskType
+    task_id: str
+    request_definition: bool
+    def __init__(self, project_name: _Optional[str] = ..., task_type: _Optional[_Union[_task_pb2.TaskType, str]] = ..., task_id: _Optional[str] = ..., request_definition: _Optional[bool] = ...) -> None: ...
+
+class GetTaskResponse(_message.Message):
+    __slots__ = ("request_id", "task")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    task: _task_pb2.Task
+    def __init__(self, request_id: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
+class ListTasksRequest(_message.Message):
+    __slots__ = ("project_name", "task_types", "status", "tag_selector", "start_time_range", "end_time_range", "sort", "order", "max_results", "next_token", "request_definition")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPES_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TAG_SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_RANGE_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_RANGE_FIELD_NUMBER: _ClassVar[int]
+    SORT_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    task_types: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskType]
+    status: _task_pb2.TaskStatus
+    tag_selector: str
+    start_time_range: TimeRange
+    end_time_range: TimeRange
+    sort: TaskSort
+    order: SortOrder
+    max_results: int
+    next_token: str
+    request_definition: bool
+    def __init__(self, project_name: _Optional[str] = ..., task_types: _Optional[_Iterable[_Union[_task_pb2.TaskType, str]]] = ..., status: _Optional[_Union[_task_pb2.TaskStatus, str]] = ..., tag_selector: _Optional[str] = ..., start_time_range: _Optional[_Union[TimeRange, _Mapping]] = ..., end_time_range: _Optional[_Union[TimeRange, _Mapping]] = ..., sort: _Optional[_Union[TaskSort, str]] = ..., order: _Optional[_Union[SortOrder, str]] = ..., max_results: _Optional[int] = ..., next_token: _Optional[str] = ..., request_definition: _Optional[bool] = ...) -> None: ...
+
+class TimeRange(_message.Message):
+    __slots__ = ("start", "end")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListTasksResponse(_message.Message):
+    __slots__ = ("request_id", "project_name", "max_results", "next_token", "tasks")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    project_name: str
+    max_results: int
+    next_token: str
+    tasks: _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]
+    def __init__(self, request_id: _Optional[str] = ..., project_name: _Optional[str] = ..., max_results: _Optional[int] = ..., next_token: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ...) -> None: ...
+
+class WatchTaskRequest(_message.Message):
+    __slots__ = ("project_name", "task_id")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    task_id: str
+    def __init__(self, project_name: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+
+class WatchTaskResponse(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: _task_pb2.Task
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
+class WatchTasksRequest(_message.Message):
+    __slots__ = ("project_name", "tag_selector", "status")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TAG_SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    tag_selector: str
+    status: _task_pb2.TaskStatus
+    def __init__(self, project_name: _Optional[str] = ..., tag_selector: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.TaskStatus, str]] = ...) -> None: ...
+
+class WatchTasksResponse(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: _task_pb2.Task
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
+class CancelTaskRequest(_message.Message):
+    __slots__ = ("project_name", "task_id")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    task_id: str
+    def __init__(self, project_name: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+
+class CancelTaskResponse(_message.Message):
+    __slots__ = ("request_id", "task")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    task: _task_pb2.Task
+    def __init__(self, request_id: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
+class PlanMediaConvertTaskRequest(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: CreateMediaConvertTaskRequest
+    def __init__(self, request: _Optional[_Union[CreateMediaConvertTaskRequest, _Mapping]] = ...) -> None: ...
+
+class PlanMediaConvertTaskResponse(_message.Message):
+    __slots__ = ("request_id", "valid", "problems", "plan", "media_infos")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALID_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_INFOS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    valid: bool
+    problems: _containers.RepeatedCompositeFieldContainer[FieldProblem]
+    plan: _task_pb2.Plan
+    media_infos: _containers.RepeatedCompositeFieldContainer[_media_info_pb2.MediaInfo]
+    def __init__(self, request_id: _Optional[str] = ..., valid: _Optional[bool] = ..., problems: _Optional[_Iterable[_Union[FieldProblem, _Mapping]]] = ..., plan: _Optional[_Union[_task_pb2.Plan, _Mapping]] = ..., media_infos: _Optional[_Iterable[_Union[_media_info_pb2.MediaInfo, _Mapping]]] = ...) -> None: ...
+
+class FieldProblem(_message.Message):
+    __slots__ = ("field", "code", "description")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    code: str
+    description: str
+    def __init__(self, field: _Optional[str] = ..., code: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+
+class ProbeMediaRequest(_message.Message):
+    __slots__ = ("project_name", "source_uri", "credential_config")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_URI_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    source_uri: str
+    credential_config: _notification_pb2.CredentialConfig
+    def __init__(self, project_name: _Optional[str] = ..., source_uri: _Optional[str] = ..., credential_config: _Optional[_Union[_notification_pb2.CredentialConfig, _Mapping]] = ...) -> None: ...
+
+class ProbeMediaResponse(_message.Message):
+    __slots__ = ("request_id", "media_info")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_INFO_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    media_info: _media_info_pb2.MediaInfo
+    def __init__(self, request_id: _Optional[str] = ..., media_info: _Optional[_Union[_media_info_pb2.MediaInfo, _Mapping]] = ...) -> None: ...
+
+class GetCapabilitiesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetCapabilitiesResponse(_message.Message):
+    __slots__ = ("request_id", "encoders", "decoders", "limits", "versions", "worker")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class VersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENCODERS_FIELD_NUMBER: _ClassVar[int]
+    DECODERS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    encoders: _containers.RepeatedCompositeFieldContainer[CodecCapability]
+    decoders: _containers.RepeatedCompositeFieldContainer[CodecCapability]
+    limits: _containers.ScalarMap[str, float]
+    versions: _containers.ScalarMap[str, str]
+    worker: str
+    def __init__(self, request_id: _Optional[str] = ..., encoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., decoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ..., versions: _Optional[_Mapping[str, str]] = ..., worker: _Optional[str] = ...) -> None: ...
+
+class CodecCapability(_message.Message):
+    __slots__ = ("name", "codec", "device", "available", "reason", "tried_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TRIED_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    codec: str
+    device: str
+    available: bool
+    reason: str
+    tried_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., codec: _Optional[str] = ..., device: _Optional[str] = ..., available: _Optional[bool] = ..., reason: _Optional[str] = ..., tried_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,225 @@
+import datetime
+
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TaskStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_STATUS_UNSPECIFIED: _ClassVar[TaskStatus]
+    TASK_STATUS_RUNNING: _ClassVar[TaskStatus]
+    TASK_STATUS_SUCCEEDED: _ClassVar[TaskStatus]
+    TASK_STATUS_FAILED: _ClassVar[TaskStatus]
+    TASK_STATUS_CANCELED: _ClassVar[TaskStatus]
+
+class TaskPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_PHASE_UNSPECIFIED: _ClassVar[TaskPhase]
+    TASK_PHASE_QUEUED: _ClassVar[TaskPhase]
+    TASK_PHASE_PROBING: _ClassVar[TaskPhase]
+    TASK_PHASE_PLANNING: _ClassVar[TaskPhase]
+    TASK_PHASE_CONVERTING: _ClassVar[TaskPhase]
+    TASK_PHASE_VERIFYING: _ClassVar[TaskPhase]
+    TASK_PHASE_PUBLISHING: _ClassVar[TaskPhase]
+
+class TaskType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_TYPE_UNSPECIFIED: _ClassVar[TaskType]
+    TASK_TYPE_MEDIA_CONVERT: _ClassVar[TaskType]
+
+class StreamType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STREAM_TYPE_UNSPECIFIED: _ClassVar[StreamType]
+    STREAM_TYPE_VIDEO: _ClassVar[StreamType]
+    STREAM_TYPE_AUDIO: _ClassVar[StreamType]
+    STREAM_TYPE_SUBTITLE: _ClassVar[StreamType]
+TASK_STATUS_UNSPECIFIED: TaskStatus
+TASK_STATUS_RUNNING: TaskStatus
+TASK_STATUS_SUCCEEDED: TaskStatus
+TASK_STATUS_FAILED: TaskStatus
+TASK_STATUS_CANCELED: TaskStatus
+TASK_PHASE_UNSPECIFIED: TaskPhase
+TASK_PHASE_QUEUED: TaskPhase
+TASK_PHASE_PROBING: TaskPhase
+TASK_PHASE_PLANNING: TaskPhase
+TASK_PHASE_CONVERTING: TaskPhase
+TASK_PHASE_VERIFYING: TaskPhase
+TASK_PHASE_PUBLISHING: TaskPhase
+TASK_TYPE_UNSPECIFIED: TaskType
+TASK_TYPE_MEDIA_CONVERT: TaskType
+STREAM_TYPE_UNSPECIFIED: StreamType
+STREAM_TYPE_VIDEO: StreamType
+STREAM_TYPE_AUDIO: StreamType
+STREAM_TYPE_SUBTITLE: StreamType
+
+class Task(_message.Message):
+    __slots__ = ("status", "code", "message", "start_time", "end_time", "user_data", "task_type", "task_id", "tags", "task_request_definition", "progress", "event_id", "project_name", "phase", "attempt", "targets", "artifacts", "warnings", "priority", "cancel_requested", "failed_attempts", "first_attempt_time")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    USER_DATA_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    TASK_REQUEST_DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ATTEMPT_TIME_FIELD_NUMBER: _ClassVar[int]
+    status: TaskStatus
+    code: str
+    message: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    user_data: str
+    task_type: TaskType
+    task_id: str
+    tags: _struct_pb2.Struct
+    task_request_definition: str
+    progress: int
+    event_id: str
+    project_name: str
+    phase: TaskPhase
+    attempt: int
+    targets: _containers.RepeatedCompositeFieldContainer[TargetProgress]
+    artifacts: _containers.RepeatedCompositeFieldContainer[Artifact]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    priority: int
+    cancel_requested: bool
+    failed_attempts: _containers.RepeatedCompositeFieldContainer[FailedAttempt]
+    first_attempt_time: _timestamp_pb2.Timestamp
+    def __init__(self, status: _Optional[_Union[TaskStatus, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_data: _Optional[str] = ..., task_type: _Optional[_Union[TaskType, str]] = ..., task_id: _Optional[str] = ..., tags: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., task_request_definition: _Optional[str] = ..., progress: _Optional[int] = ..., event_id: _Optional[str] = ..., project_name: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., attempt: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetProgress, _Mapping]]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., cancel_requested: _Optional[bool] = ..., failed_attempts: _Optional[_Iterable[_Union[FailedAttempt, _Mapping]]] = ..., first_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class TargetProgress(_message.Message):
+    __slots__ = ("target_index", "percent", "media_time", "speed", "frames_per_second", "eta", "encoders")
+    TARGET_INDEX_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TIME_FIELD_NUMBER: _ClassVar[int]
+    SPEED_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    ETA_FIELD_NUMBER: _ClassVar[int]
+    ENCODERS_FIELD_NUMBER: _ClassVar[int]
+    target_index: int
+    percent: float
+    media_time: float
+    speed: float
+    frames_per_second: float
+    eta: float
+    encoders: str
+    def __init__(self, target_index: _Optional[int] = ..., percent: _Optional[float] = ..., media_time: _Optional[float] = ..., speed: _Optional[float] = ..., frames_per_second: _Optional[float] = ..., eta: _Optional[float] = ..., encoders: _Optional[str] = ...) -> None: ...
+
+class Artifact(_message.Message):
+    __slots__ = ("uri", "target_index", "size", "duration", "streams", "container")
+    URI_FIELD_NUMBER: _ClassVar[int]
+    TARGET_INDEX_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    uri: str
+    target_index: int
+    size: int
+    duration: float
+    streams: _containers.RepeatedCompositeFieldContainer[ArtifactStream]
+    container: str
+    def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ...) -> None: ...
+
+class ArtifactStream(_message.Message):
+    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    ENCODER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PACKET_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_RATE_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    type: StreamType
+    codec: str
+    encoder: str
+    reason: str
+    packet_count: int
+    duration: float
+    width: int
+    height: int
+    sample_rate: int
+    channels: int
+    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ...) -> None: ...
+
+class FailedAttempt(_message.Message):
+    __slots__ = ("attempt", "code", "message")
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    attempt: int
+    code: str
+    message: str
+    def __init__(self, attempt: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Plan(_message.Message):
+    __slots__ = ("targets", "warnings")
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    targets: _containers.RepeatedCompositeFieldContainer[PlannedTarget]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, targets: _Optional[_Iterable[_Union[PlannedTarget, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PlannedTarget(_message.Message):
+    __slots__ = ("target_index", "uri", "container", "start_time", "duration", "streams")
+    TARGET_INDEX_FIELD_NUMBER: _ClassVar[int]
+    URI_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    target_index: int
+    uri: str
+    container: str
+    start_time: float
+    duration: float
+    streams: _containers.RepeatedCompositeFieldContainer[PlannedStream]
+    def __init__(self, target_index: _Optional[int] = ..., uri: _Optional[str] = ..., container: _Optional[str] = ..., start_time: _Optional[float] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[PlannedStream, _Mapping]]] = ...) -> None: ...
+
+class PlannedStream(_message.Message):
+    __slots__ = ("type", "source_stream", "codec", "encoder", "reason", "filters", "options")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_STREAM_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    ENCODER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    type: StreamType
+    source_stream: int
+    codec: str
+    encoder: str
+    reason: str
+    filters: _containers.RepeatedScalarFieldContainer[str]
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., source_stream: _Optional[int] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., filters: _Optional[_Iterable[str]] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
