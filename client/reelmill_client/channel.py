@@ -1,0 +1,103 @@
+"""How the client connects: TLS or not, retries, keepalive, message size."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import grpc
+import grpc.aio
+
+from reelmill_client.methods import RETRIED
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+DEFAULT_PROJECT = "default"
+DEFAULT_TIMEOUT_SECONDS = 30.0
+
+# A server that was not told otherwise closes connections that ping more often than every 5 minutes.
+DEFAULT_KEEPALIVE_SECONDS = 320.0
+DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+# gRPC's own bound is two minutes: too long to notice that a server is back.
+_FIRST_RECONNECT_MS = 200
+_LONGEST_RECONNECT_MS = 10_000
+
+_RETRY_POLICY = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """Keywords of both clients.
+
+    The connection is plain text unless `tls` is true or one of `root_certificates` (PEM bytes) and `credentials` is given.
+    `metadata` goes with every call. `timeout_seconds` bounds each call that is not a stream (default 30, None: no bound).
+    `keepalive_seconds` is the time between pings while a call is open (default 320; servers refuse less than 300 unless told
+    otherwise). `max_message_bytes` bounds a message in either direction (default 64 MiB).
+    """
+
+    tls: bool
+    root_certificates: bytes | None
+    credentials: grpc.ChannelCredentials | None
+    metadata: Sequence[tuple[str, str | bytes]]
+    timeout_seconds: float | None
+    keepalive_seconds: float
+    max_message_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Where the server is (`host:port` or any gRPC name) and how to talk to it, as ConnectionOptions says."""
+
+    target: str = DEFAULT_TARGET
+    tls: bool = False
+    root_certificates: bytes | None = None
+    credentials: grpc.ChannelCredentials | None = None
+    metadata: Sequence[tuple[str, str | bytes]] = ()
+    timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
+    keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS
+    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+
+    def open(self) -> grpc.Channel:
+        """Opens a channel for the calling thread and others; it connects at the first call."""
+        credentials = self.channel_credentials()
+        if credentials is None:
+            return grpc.insecure_channel(self.target, options=self.options())
+        return grpc.secure_channel(self.target, credentials, options=self.options())
+
+    def open_async(self) -> grpc.aio.Channel:
+        """Opens a channel for the running event loop; it connects at the first call."""
+        credentials = self.channel_credentials()
+        if credentials is None:
+            return grpc.aio.insecure_channel(self.target, options=self.options())
+        return grpc.aio.secure_channel(self.target, credentials, options=self.options())
+
+    def channel_credentials(self) -> grpc.ChannelCredentials | None:
+        """The credentials to use; None for plain text."""
+        if self.credentials is not None:
+            return self.credentials
+        if self.tls or self.root_certificates is not None:
+            return grpc.ssl_channel_credentials(self.root_certificates)
+        return None
+
+    def options(self) -> list[tuple[str, str | int]]:
+        """gRPC channel arguments."""
+        return [
+            ("grpc.primary_user_agent", "reelmill-client"),
+            ("grpc.service_config", service_config()),
+            ("grpc.initial_reconnect_backoff_ms", _FIRST_RECONNECT_MS),
+            ("grpc.max_reconnect_backoff_ms", _LONGEST_RECONNECT_MS),
+            ("grpc.keepalive_time_ms", int(self.keepalive_seconds * 1000)),
+            ("grpc.max_receive_message_length", self.max_message_bytes),
+            ("grpc.max_send_message_length", self.max_message_bytes),
+        ]
+
+
+def service_config() -> str:
+    """The gRPC service config: calls that may be repeated are, a few times, while the server is unavailable."""
+    names = [{"service": method.service, "method": method.name} for method in RETRIED]
+    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": _RETRY_POLICY}]})

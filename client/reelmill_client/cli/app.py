@@ -1,0 +1,104 @@
+"""The program `reelmill`: its global options and commands."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
+from reelmill_client.cli import convert, projects, service, tasks
+from reelmill_client.cli.failures import EXIT_CODES_HELP, EXIT_INTERRUPTED, exit_code, report
+from reelmill_client.cli.session import Session
+from reelmill_client.errors import ReelmillError
+
+_GLOBAL_FLAGS = frozenset({"--json", "--tls"})
+_GLOBAL_VALUES = frozenset({"--server", "--project", "--timeout", "--ca-file"})
+
+
+class _Program(TyperGroup):
+    """Lets global options stand anywhere, and turns errors into sentences and exit codes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the command line with the global options moved to its front."""
+        return super().parse_args(ctx, global_options_first(args))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except ReelmillError as error:
+            report(ctx.obj, error)
+            raise typer.Exit(exit_code(error)) from error
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Program,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog=EXIT_CODES_HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    *,
+    server: Annotated[
+        str, typer.Option(envvar="REELMILL_SERVER", metavar="HOST:PORT", help="Where the server is.")
+    ] = DEFAULT_TARGET,
+    project: Annotated[str, typer.Option(envvar="REELMILL_PROJECT", help="The project to work in.")] = DEFAULT_PROJECT,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs, one object a line.")] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, metavar="SECONDS", help="How long one call may take; waiting for a task is not bounded.")
+    ] = DEFAULT_TIMEOUT_SECONDS,
+    tls: Annotated[bool, typer.Option("--tls", help="Connect with TLS and the system's certificates.")] = False,
+    ca_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Connect with TLS and these PEM roots.")
+    ] = None,
+) -> None:
+    """Convert media with a Reelmill server. The options below may stand before or after the command."""
+    context.obj = Session(server=server, project=project, json=json, timeout_seconds=timeout, tls=tls, ca_file=ca_file)
+
+
+app.command()(convert.convert)
+app.command()(convert.submit)
+app.command()(convert.plan)
+app.command()(tasks.watch)
+app.command()(tasks.get)
+app.command(name="list")(tasks.list_)
+app.command()(tasks.cancel)
+app.command()(service.probe)
+app.command()(service.capabilities)
+app.add_typer(projects.app, name="projects")
+
+
+def global_options_first(arguments: Sequence[str]) -> list[str]:
+    """The same arguments with global options moved before the command; nothing moves from behind `--`."""
+    moved: list[str] = []
+    stay: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        name, equals, _ = argument.partition("=")
+        if argument == "--":
+            stay += [argument, *waiting]
+        elif argument in _GLOBAL_FLAGS or (equals and name in _GLOBAL_VALUES):
+            moved.append(argument)
+        elif argument in _GLOBAL_VALUES:
+            moved += [argument, *([value] if (value := next(waiting, None)) is not None else [])]
+        else:
+            stay.append(argument)
+    return moved + stay
+
+
+def main() -> None:
+    """Runs the program; the environment's logs of the gRPC core stay out of the terminal unless asked for."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    app()

@@ -1,0 +1,34 @@
+"""Request files: JSON or YAML, in the vendor's form or snake_case."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from reelmill_client.errors import InvalidArgument
+
+
+def read_document(name: str) -> Mapping[str, object]:
+    """The object in a file, or in the standard input for `-`; raises InvalidArgument when there is none."""
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
+    data = _parse(name, text)
+    if not isinstance(data, Mapping):
+        raise InvalidArgument(f"{name} must hold one object: the request")
+    return data
+
+
+def _parse(name: str, text: str) -> object:
+    """YAML includes nearly all of JSON, but its complaints are about YAML: files named .json are read as JSON."""
+    try:
+        if Path(name).suffix.lower() == ".json" or text.lstrip().startswith("{"):
+            return json.loads(text)
+        return yaml.safe_load(text)
+    except json.JSONDecodeError as error:
+        raise InvalidArgument(f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+    except yaml.YAMLError as error:
+        raise InvalidArgument(f"{name} is not YAML: {' '.join(str(error).split())}") from error

@@ -1,0 +1,33 @@
+"""The commands that ask the service about media and about itself: probe and capabilities."""
+
+from typing import Annotated
+
+import typer
+
+from reelmill_client.cli import tables
+from reelmill_client.cli.session import session_of
+
+
+def probe(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="SRC", help="A URI, or a path on the server's machine.")],
+) -> None:
+    """Print what is in a media file."""
+    session = session_of(context)
+    with session.client() as client:
+        info = client.probe(source)
+    if session.json:
+        session.print_json(info)
+    else:
+        tables.print_media_info(session, info)
+
+
+def capabilities(context: typer.Context) -> None:
+    """Print which encoders and decoders work on the server, and its limits."""
+    session = session_of(context)
+    with session.client() as client:
+        answer = client.capabilities()
+    if session.json:
+        session.print_json(answer)
+    else:
+        tables.print_capabilities(session, answer)

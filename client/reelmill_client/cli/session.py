@@ -1,0 +1,69 @@
+"""What every command has: the global options, the two consoles, and a client."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+from google.protobuf.message import Message
+from rich.console import Console
+
+from reelmill import vendor_json
+from reelmill_client.client import Client
+
+# Tables written to a file or a pipe are as wide as they need to be.
+_UNBOUNDED_COLUMNS = 10_000
+
+
+def _console(*, stderr: bool) -> Console:
+    """A console that prints texts as they are: URIs and messages may contain brackets and colons."""
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _UNBOUNDED_COLUMNS
+    return console
+
+
+@dataclass
+class Session:
+    """The global options; results go to `out`, progress and messages to `err`."""
+
+    server: str
+    project: str
+    json: bool
+    timeout_seconds: float
+    tls: bool
+    ca_file: Path | None
+    out: Console = field(default_factory=lambda: _console(stderr=False))
+    err: Console = field(default_factory=lambda: _console(stderr=True))
+
+    def client(self) -> Client:
+        """A client for the server that was asked for; close it."""
+        return Client(
+            self.server,
+            project=self.project,
+            timeout_seconds=self.timeout_seconds,
+            tls=self.tls,
+            root_certificates=self.ca_file.read_bytes() if self.ca_file else None,
+        )
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody is there to answer a question."""
+        return not self.json and self.err.is_terminal and sys.stdin is not None and sys.stdin.isatty()
+
+    def print_json(self, message: Message) -> None:
+        """Prints a message as one line of JSON in the vendor's form."""
+        self.print_json_data(vendor_json.dump(message))
+
+    def print_json_data(self, data: dict[str, Any]) -> None:
+        """Prints one line of JSON."""
+        print(json.dumps(data, ensure_ascii=False), flush=True)
+
+
+def session_of(context: typer.Context) -> Session:
+    """The session that the global options made."""
+    session = context.find_root().obj
+    assert isinstance(session, Session)  # the root callback runs before every command
+    return session

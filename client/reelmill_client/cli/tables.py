@@ -1,0 +1,205 @@
+"""Results as people read them."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+
+from reelmill.v1.media_convert_service_pb2 import CodecCapability, GetCapabilitiesResponse, PlanMediaConvertTaskResponse
+from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
+from reelmill.v1.project_service_pb2 import Project
+from reelmill.v1.task_pb2 import PlannedStream, PlannedTarget, StreamType, Task
+from reelmill_client.cli.session import Session
+from reelmill_client.formatting import (
+    artifact_reasons,
+    duration_text,
+    phase_word,
+    size_text,
+    status_word,
+    stream_text,
+    time_text,
+)
+
+
+def print_result(session: Session, task: Task) -> None:
+    """Prints the artifacts and warnings of a task that succeeded."""
+    rows = [
+        (
+            artifact.uri,
+            size_text(artifact.size),
+            duration_text(artifact.duration),
+            "\n".join(map(stream_text, artifact.streams)) or artifact.container,
+            artifact_reasons(artifact),
+        )
+        for artifact in task.artifacts
+    ]
+    session.out.print(_table(("Artifact", "Size", "Duration", "Streams", "Why"), rows))
+    print_warnings(session, task.warnings)
+
+
+def print_warnings(session: Session, warnings: Iterable[str]) -> None:
+    """Prints warnings on the standard error."""
+    for warning in warnings:
+        session.err.print(f"warning: {warning}", soft_wrap=True)
+
+
+def print_task(session: Session, task: Task) -> None:
+    """Prints everything about one task."""
+    rows = [
+        ("Task", task.task_id),
+        ("Status", status_word(task)),
+        ("Phase", phase_word(task) if task.phase else ""),
+        ("Progress", f"{task.progress}%"),
+        ("Attempt", str(task.attempt or "")),
+        ("Created", time_text(task.start_time)),
+        ("Ended", time_text(task.end_time)),
+        ("Error", f"{task.code}: {task.message}" if task.code else ""),
+        ("Tags", ", ".join(f"{key}={_tag_value(value)}" for key, value in sorted(task.tags.items()))),
+        ("User data", task.user_data),
+        ("Request", task.task_request_definition),
+    ]
+    _print_pairs(session, rows)
+    if task.artifacts:
+        print_result(session, task)
+    else:
+        print_warnings(session, task.warnings)
+
+
+def print_tasks(session: Session, tasks: Sequence[Task]) -> None:
+    """Prints a list of tasks, one a row."""
+    rows = [
+        (
+            task.task_id,
+            status_word(task),
+            f"{task.progress}%",
+            time_text(task.start_time),
+            time_text(task.end_time),
+            f"{task.code}: {task.message}" if task.code else "",
+        )
+        for task in tasks
+    ]
+    session.out.print(_table(("Task", "Status", "Progress", "Created", "Ended", "Error"), rows))
+
+
+def print_plan(session: Session, answer: PlanMediaConvertTaskResponse) -> None:
+    """Prints what would run."""
+    for target in answer.plan.targets:
+        length = "" if target.duration <= 0 else f", {duration_text(target.duration)}"
+        where = target.uri or "(no media file)"
+        session.out.print(f"target {target.target_index}: {where} ({target.container or 'pictures, subtitles'}{length})")
+        if target.streams:
+            session.out.print(_planned_streams(target))
+    print_warnings(session, answer.plan.warnings)
+
+
+def print_media_info(session: Session, info: MediaInfo) -> None:
+    """Prints what is in a media file."""
+    rows = [
+        ("Format", info.format_long_name or info.format_name),
+        ("Duration", duration_text(info.duration)),
+        ("Size", size_text(info.size)),
+        ("Bit rate", _rate(info.bitrate)),
+        ("Title", info.title),
+    ]
+    _print_pairs(session, rows)
+    streams: list[VideoStream | AudioStream | SubtitleStream] = [*info.video_streams, *info.audio_streams, *info.subtitles]
+    cells = [_stream_row(stream) for stream in streams]
+    cells.sort(key=lambda row: int(row[0]))
+    session.out.print(_table(("#", "Type", "Codec", "Shape", "Bit rate", "Duration", "Language"), cells))
+
+
+def _stream_row(stream: VideoStream | AudioStream | SubtitleStream) -> tuple[str, ...]:
+    if isinstance(stream, VideoStream):
+        kind, shape = "video", f"{stream.width}x{stream.height} {stream.average_frame_rate} fps"
+    elif isinstance(stream, AudioStream):
+        kind, shape = "audio", f"{stream.sample_rate} Hz {stream.channel_layout}"
+    else:
+        kind, shape = "subtitle", ""
+    rate, duration = _rate(stream.bitrate), duration_text(stream.duration)
+    return str(stream.index), kind, stream.codec_name, shape, rate, duration, stream.language
+
+
+def print_capabilities(session: Session, answer: GetCapabilitiesResponse) -> None:
+    """Prints which encoders and decoders work, and the limits."""
+    session.out.print(f"worker {answer.worker}" if answer.worker else "worker")
+    for title, codecs in (("Encoder", answer.encoders), ("Decoder", answer.decoders)):
+        session.out.print(_table((title, "Codec", "Device", "Works", "Why not"), [_capability(codec) for codec in codecs]))
+    session.out.print(_table(("Limit", "Value"), [(name, f"{value:g}") for name, value in sorted(answer.limits.items())]))
+    session.out.print(_table(("Part", "Version"), sorted(answer.versions.items())))
+
+
+def print_projects(session: Session, projects: Sequence[Project]) -> None:
+    """Prints a list of projects, one a row."""
+    rows = [(project.project_name, project.description, time_text(project.create_time), _tags(project)) for project in projects]
+    session.out.print(_table(("Project", "Description", "Created", "Tags"), rows))
+
+
+def print_project(session: Session, project: Project) -> None:
+    """Prints everything that people look for in one project."""
+    rows = [
+        ("Project", project.project_name),
+        ("Description", project.description),
+        ("Service role", project.service_role),
+        ("Template", project.template_id),
+        ("Created", time_text(project.create_time)),
+        ("Updated", time_text(project.update_time)),
+        ("Tags", _tags(project)),
+    ]
+    _print_pairs(session, rows)
+
+
+def _planned_streams(target: PlannedTarget) -> Table:
+    rows = [
+        (
+            _stream_type(stream),
+            str(stream.source_stream),
+            f"{stream.codec} ({stream.encoder})",
+            ", ".join(stream.filters),
+            " ".join(f"{key}={value}" for key, value in sorted(stream.options.items())),
+            stream.reason,
+        )
+        for stream in target.streams
+    ]
+    return _table(("Stream", "From", "Codec", "Filters", "Options", "Why"), rows)
+
+
+def _stream_type(stream: PlannedStream) -> str:
+    known = {StreamType.STREAM_TYPE_VIDEO: "video", StreamType.STREAM_TYPE_AUDIO: "audio"}
+    return known.get(stream.type, "subtitle" if stream.type == StreamType.STREAM_TYPE_SUBTITLE else "other")
+
+
+def _capability(codec: CodecCapability) -> tuple[str, str, str, str, str]:
+    return codec.name, codec.codec, codec.device, "yes" if codec.available else "no", codec.reason
+
+
+def _rate(bits_per_second: int) -> str:
+    return f"{bits_per_second / 1000:.0f} kbit/s" if bits_per_second else "-"
+
+
+def _tags(project: Project) -> str:
+    return ", ".join(f"{tag.tag_key}={tag.tag_value}" for tag in project.tags)
+
+
+def _tag_value(value: object) -> str:
+    """As a selector compares it: 3.0 is 3, True is true."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for title in columns:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _print_pairs(session: Session, rows: Iterable[tuple[str, str]]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        if value and value != "-":
+            table.add_row(name, value)
+    session.out.print(table)

@@ -1,0 +1,153 @@
+"""Waiting for tasks with their progress on the screen, and what Ctrl-C means meanwhile."""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import typer
+
+from reelmill.v1.task_pb2 import Task
+from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET
+from reelmill_client.cli import tables
+from reelmill_client.cli.failures import EXIT_INTERRUPTED, EXIT_OK, exit_code, report
+from reelmill_client.cli.session import Session
+from reelmill_client.client import Client
+from reelmill_client.errors import ReelmillError, TaskEnded, raise_unless_succeeded
+from reelmill_client.progress import Reporter, choose_reporter
+from reelmill_client.watch import is_final
+
+_QUESTION = "\nPress Enter to leave it running, or c and Enter to cancel it: "
+
+# A blocking read that never returns would keep Ctrl-C from being noticed on some systems.
+_POLL_SECONDS = 0.5
+
+
+def wait_for(session: Session, client: Client, task_ids: Sequence[str], *, project: str, offer_cancel: bool) -> None:
+    """Shows tasks until they end, then their results; exits with the highest exit code among them unless all succeeded.
+
+    Ctrl-C leaves the tasks running and exits with 130; with `offer_cancel` and somebody at the terminal it asks first whether
+    to cancel them.
+    """
+    waiting = _Waiting(session, client, project, task_ids, offer_cancel)
+    waiting.run()
+    codes = [waiting.finish(task_id) for task_id in waiting.task_ids]
+    if any(codes):
+        raise typer.Exit(max(codes))
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A watch is over: with the task's final state already shown, or with an error."""
+
+    task_id: str
+    error: ReelmillError | None = None
+
+
+class _Waiting:
+    """One wait for a few tasks."""
+
+    def __init__(self, session: Session, client: Client, project: str, task_ids: Sequence[str], offer_cancel: bool) -> None:
+        self._session = session
+        self._client = client
+        self._project = project
+        self.task_ids = list(dict.fromkeys(task_ids))
+        self._may_ask = offer_cancel and session.interactive
+        self._events: queue.SimpleQueue[Task | _Ended] = queue.SimpleQueue()
+        self._open = set(self.task_ids)
+        self._finals: dict[str, Task] = {}
+        self._errors: dict[str, ReelmillError] = {}
+
+    def run(self) -> None:
+        """Watches all tasks to their ends."""
+        for task_id in self.task_ids:
+            threading.Thread(target=self._watch, args=(task_id,), daemon=True, name=f"watch {task_id}").start()
+        named = len(self.task_ids) > 1
+        with choose_reporter(self._session.err, as_json=self._session.json, named=named) as reporter:
+            while self._open:
+                try:
+                    self._handle(self._next(), reporter)
+                except KeyboardInterrupt:
+                    self._interrupted(reporter)
+
+    def finish(self, task_id: str) -> int:
+        """Prints how one task ended and returns its exit code."""
+        if task_id in self._errors:
+            report(self._session, self._errors[task_id])
+            return exit_code(self._errors[task_id])
+        return finish_task(self._session, self._finals[task_id])
+
+    def _watch(self, task_id: str) -> None:
+        """Runs in a thread of its own."""
+        error: ReelmillError | None = None
+        try:
+            for task in self._client.watch(task_id, project=self._project):
+                self._events.put(task)
+        except ReelmillError as raised:
+            error = raised
+        finally:
+            self._events.put(_Ended(task_id, error))
+
+    def _next(self) -> Task | _Ended:
+        while True:
+            try:
+                return self._events.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+
+    def _handle(self, event: Task | _Ended, reporter: Reporter) -> None:
+        if isinstance(event, Task):
+            if is_final(event):
+                self._finals[event.task_id] = event
+            reporter.show(event)
+            return
+        self._open.discard(event.task_id)
+        if event.error is not None:
+            self._errors[event.task_id] = event.error
+
+    def _interrupted(self, reporter: Reporter) -> None:
+        """Asks what to do, once; exits unless the tasks are to be canceled."""
+        reporter.pause()
+        if not self._may_ask or not self._wants_cancel():
+            raise self._leave()
+        self._may_ask = False
+        for task_id in self._open:
+            try:
+                self._client.cancel(task_id, project=self._project)
+            except ReelmillError as error:
+                report(self._session, error)
+        reporter.resume()
+
+    def _wants_cancel(self) -> bool:
+        try:
+            answer = self._session.err.input(_QUESTION, markup=False)
+        except (KeyboardInterrupt, EOFError):
+            return False
+        return answer.strip().lower() in ("c", "cancel")
+
+    def _leave(self) -> typer.Exit:
+        server = "" if self._session.server == DEFAULT_TARGET else f" --server {self._session.server}"
+        project = "" if self._project == DEFAULT_PROJECT else f" --project {self._project}"
+        left = " ".join(task_id for task_id in self.task_ids if task_id in self._open)
+        self._session.err.print(f"left running; watch again with: reelmill{server}{project} watch {left}", soft_wrap=True)
+        return typer.Exit(EXIT_INTERRUPTED)
+
+
+def finish_task(session: Session, task: Task) -> int:
+    """Prints what a final task produced, or why it did not, and returns its exit code."""
+    try:
+        raise_unless_succeeded(task)
+    except TaskEnded as error:
+        if not session.json:  # the final state was printed, with everything in it
+            report(session, error)
+        return exit_code(error)
+    if not session.json:
+        tables.print_result(session, task)
+    return EXIT_OK
+
+
+def show_all(session: Session, tasks: Iterator[Task]) -> None:
+    """Shows tasks as they come and go, until Ctrl-C."""
+    with choose_reporter(session.err, as_json=session.json, named=True, keep=False) as reporter:
+        for task in tasks:
+            reporter.show(task)

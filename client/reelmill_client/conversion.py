@@ -1,0 +1,187 @@
+"""The short form of a request: one source, one target, and the settings that people change most."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TypedDict
+
+from reelmill_client.errors import InvalidArgument, Violation
+
+
+class Conversion(TypedDict, total=False):
+    """Keyword arguments of `submit` and `plan`; `source` and `destination` are required, None counts as not given.
+
+    `source`, `destination`: URIs, or paths on the server's machine. `container`: default by the destination's extension.
+    `start_seconds`, `duration_seconds`: which part of the source; default all.
+
+    `video`: h264, h265, vp9, av1, copy (the default) or none. With a codec: `crf` [0, 51] or `bitrate` (bit/s, or a text such
+    as 2M), `size` (1280x720, 1280x or x720), `scale_type` (stretch, crop, fill, fit), `fps`, `gop` (frames), `b_frames`,
+    `refs`, `pixel_format`, `rotate` (0, 90, 180, 270), `preset` (ultrafast … veryslow), `hardware` (preferred, required,
+    never).
+
+    `audio`: aac, mp3, opus, flac, vorbis, ac3, amr, copy (the default) or none. With a codec: `audio_bitrate` (bit/s, or a
+    text such as 128k), `sample_rate` (Hz), `channels`. `subtitles`: copy (the default) or none.
+
+    `strip_metadata`, `tags`, `user_data`, `priority` (1 first to 5 last) and `request_id` are as in the request.
+    """
+
+    source: str | os.PathLike[str]
+    destination: str | os.PathLike[str]
+    container: str | None
+    start_seconds: float | None
+    duration_seconds: float | None
+    video: str | None
+    crf: float | None
+    bitrate: int | str | None
+    size: str | None
+    scale_type: str | None
+    fps: float | None
+    gop: int | None
+    b_frames: int | None
+    refs: int | None
+    pixel_format: str | None
+    rotate: int | None
+    preset: str | None
+    hardware: str | None
+    audio: str | None
+    audio_bitrate: int | str | None
+    sample_rate: int | None
+    channels: int | None
+    subtitles: str | None
+    strip_metadata: bool
+    tags: Mapping[str, str | int | float | bool | None]
+    user_data: str | None
+    priority: int | None
+    request_id: str | None
+
+
+# Option -> field of TranscodeVideo.
+_VIDEO_FIELDS = {
+    "crf": "crf",
+    "bitrate": "bitrate",
+    "size": "resolution",
+    "scale_type": "scale_type",
+    "fps": "frame_rate",
+    "gop": "gop_size",
+    "b_frames": "b_frames",
+    "refs": "refs",
+    "pixel_format": "pixel_format",
+    "rotate": "rotation",
+    "preset": "preset",
+    "hardware": "hardware",
+}
+
+# Option -> field of TranscodeAudio.
+_AUDIO_FIELDS = {"audio_bitrate": "bitrate", "sample_rate": "sample_rate", "channels": "channel"}
+
+# Extension -> container, and the format of its segments when the extension names a playlist.
+_EXTENSIONS: dict[str, tuple[str, str | None]] = {
+    **{word: (word, None) for word in "mp4 mkv mov asf avi mxf ts flv mp3 aac flac oga ac3 opus webm wav m4a amr".split()},
+    "m4v": ("mp4", None),
+    "wmv": ("asf", None),
+    "wma": ("asf", None),
+    "m2ts": ("ts", None),
+    "ogg": ("oga", None),
+    "m3u8": ("ts", "hls"),
+    "mpd": ("mp4", "dash"),
+}
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmg]?)", re.IGNORECASE)
+_BITS_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+def conversion_request(conversion: Conversion) -> dict[str, object]:
+    """The request for a conversion, as snake_case JSON data; raises InvalidArgument naming the options at fault."""
+    options = {name: value for name, value in conversion.items() if value is not None}
+    unknown = options.keys() - Conversion.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+    _demand(options, "source", "destination")
+    return {
+        "sources": [
+            {
+                "uri": to_uri(conversion["source"]),
+                "start_time": options.get("start_seconds"),
+                "duration": options.get("duration_seconds"),
+            }
+        ],
+        "targets": [_target(conversion, options)],
+        "tags": options.get("tags") or None,
+        "user_data": options.get("user_data"),
+        "priority": options.get("priority"),
+        "request_id": options.get("request_id"),
+    }
+
+
+def to_uri(location: str | os.PathLike[str], *, templates: bool = False) -> str:
+    """A URI as it is; a path as an absolute, percent-encoded file:// URI. `templates` keeps `{` and `}` for the service."""
+    text = os.fspath(location)
+    if _URI.match(text):
+        return text
+    if not text:
+        raise InvalidArgument(violations=[Violation("", "a path or URI must not be empty")])
+    uri = Path(os.path.abspath(text)).as_uri()
+    return uri.replace("%7B", "{").replace("%7D", "}") if templates else uri
+
+
+def bits_per_second(text: int | str) -> int:
+    """A bit rate from a number or a text such as `800k`, `2M` or `2.5M` (decimal units); raises InvalidArgument."""
+    match = _BITS.fullmatch(str(text).strip())
+    if match is None:
+        raise InvalidArgument(violations=[Violation("bitrate", f"must be bit/s such as 800k or 2M, not {text!r}")])
+    return round(float(match[1]) * _BITS_UNITS[match[2].lower()])
+
+
+def _target(conversion: Conversion, options: Mapping[str, object]) -> dict[str, object]:
+    uri = to_uri(conversion["destination"], templates=True)
+    container, segments = _container(uri, conversion.get("container"))
+    return {
+        "uri": uri,
+        "container": container,
+        "segment": {"format": segments} if segments else None,
+        "video": _stream("video", options, _VIDEO_FIELDS),
+        "audio": _stream("audio", options, _AUDIO_FIELDS),
+        "subtitle": _subtitles(conversion.get("subtitles")),
+        "strip_metadata": options.get("strip_metadata"),
+    }
+
+
+def _container(uri: str, container: str | None) -> tuple[str, str | None]:
+    """The container of an output, and the format of its segments."""
+    extension = PurePosixPath(uri).suffix.removeprefix(".").lower()
+    by_extension, segments = _EXTENSIONS.get(extension, (None, None))
+    chosen = container or by_extension
+    if chosen is None:
+        text = f"must be given: the extension of {uri} does not tell it"
+        raise InvalidArgument(violations=[Violation("container", text)])
+    return chosen, segments
+
+
+def _stream(kind: str, options: Mapping[str, object], fields: Mapping[str, str]) -> dict[str, object] | None:
+    """What a target says of video or audio; None (copy the first stream) when nothing was asked."""
+    settings = {field: options[name] for name, field in fields.items() if name in options}
+    if "bitrate" in settings:
+        settings["bitrate"] = bits_per_second(str(settings["bitrate"]))
+    codec = options.get(kind)
+    if codec in (None, "copy", "none") and settings:
+        text = f"needs {kind} to be a codec" + (f", not {codec}" if codec else "")
+        raise InvalidArgument(violations=[Violation(name, text) for name in fields if name in options])
+    if codec is None:
+        return None
+    return {f"disable_{kind}": True} if codec == "none" else {f"transcode_{kind}": {"codec": codec, **settings}}
+
+
+def _subtitles(choice: str | None) -> dict[str, object] | None:
+    if choice in (None, "copy"):
+        return None
+    if choice != "none":
+        raise InvalidArgument(violations=[Violation("subtitles", f"must be copy or none, not {choice!r}")])
+    return {"disable_subtitle": True}
+
+
+def _demand(options: Mapping[str, object], *names: str) -> None:
+    missing = [Violation(name, "must be given") for name in names if name not in options]
+    if missing:
+        raise InvalidArgument(violations=missing)

@@ -1,0 +1,119 @@
+"""What watching decides, without any input or output: which states to pass on, and when to connect again.
+
+Both clients drive these two classes, one with threads, one with asyncio.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from typing import cast
+
+import grpc
+
+from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, TASK_STATUS_FAILED, TASK_STATUS_SUCCEEDED, Task
+from reelmill_client.errors import DeadlineExceeded, Unavailable, from_rpc_error
+
+FINAL_STATUSES = frozenset({TASK_STATUS_SUCCEEDED, TASK_STATUS_FAILED, TASK_STATUS_CANCELED})
+
+DEFAULT_MAX_OUTAGE_SECONDS = 60.0
+_FIRST_DELAY_SECONDS = 0.2
+_LONGEST_DELAY_SECONDS = 10.0
+
+# What a stream that was reset looks like when the server had no time to say anything; UNAVAILABLE always means try again.
+_RESET_STREAM = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED})
+
+
+def is_final(task: Task) -> bool:
+    """Whether a task reached the status that it keeps."""
+    return task.status in FINAL_STATUSES
+
+
+class News:
+    """Lets only news through: no state twice, none from before, nothing after a final one.
+
+    After a reconnect another replica of the server may answer, whose view of a task is older than what was already seen.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, Task] = {}
+        self._ended: set[str] = set()
+
+    def accept(self, task: Task) -> Task | None:
+        """The task as it is to be passed on; None when it is no news."""
+        if task.task_id in self._ended:
+            return None
+        last = self._last.get(task.task_id)
+        if is_final(task):
+            self._ended.add(task.task_id)
+            self._last.pop(task.task_id, None)
+        elif last is not None and (task == last or _age(task) < _age(last)):
+            return None
+        else:
+            self._last[task.task_id] = task
+        if last is not None and task.progress < last.progress:
+            task.progress = last.progress
+        return task
+
+
+class Reconnects:
+    """Decides after every end of a stream whether to go on, and how long to wait first.
+
+    `timeout_seconds` bounds the whole watch (None: no bound), `max_outage_seconds` the time without an answer from the server.
+    """
+
+    def __init__(
+        self,
+        timeout_seconds: float | None = None,
+        max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now = now
+        self._deadline = None if timeout_seconds is None else now() + timeout_seconds
+        self._timeout_seconds = timeout_seconds
+        self._max_outage_seconds = max_outage_seconds
+        self._last_heard = now()
+        self._delay = _FIRST_DELAY_SECONDS
+
+    def heard(self, *, news: bool) -> None:
+        """The server sent something, which ends an outage; only with news is the next delay short again.
+
+        A stream that says the same and then breaks, again and again, must not be hurried.
+        """
+        self._last_heard = self._now()
+        if news:
+            self._delay = _FIRST_DELAY_SECONDS
+
+    def remaining_seconds(self) -> float | None:
+        """How long the next stream may last; raises DeadlineExceeded when no time is left."""
+        if self._deadline is None:
+            return None
+        remaining = self._deadline - self._now()
+        if remaining <= 0:
+            raise DeadlineExceeded(f"the watch did not end within {self._timeout_seconds:g} seconds")
+        return remaining
+
+    def after_error(self, error: grpc.RpcError) -> float:
+        """Seconds to wait before connecting again; raises the typed error when that would not help."""
+        typed = from_rpc_error(error)
+        status = cast(grpc.Call, error).code()
+        broken = status is grpc.StatusCode.UNAVAILABLE or (status in _RESET_STREAM)
+        if not broken or self._now() - self._last_heard >= self._max_outage_seconds:
+            raise typed from error
+        return self._next_delay()
+
+    def after_end(self) -> float:
+        """Seconds to wait before connecting again after a stream that ended without a final state."""
+        if self._now() - self._last_heard >= self._max_outage_seconds:
+            raise Unavailable("the server keeps ending the stream before the task ends")
+        return self._next_delay()
+
+    def _next_delay(self) -> float:
+        """Exponential backoff with jitter: many watchers of a restarted server come back spread out."""
+        delay, self._delay = self._delay, min(self._delay * 2, _LONGEST_DELAY_SECONDS)
+        jittered = delay * random.uniform(0.5, 1.0)
+        return jittered if self._deadline is None else min(jittered, max(0.0, self._deadline - self._now()))
+
+
+def _age(task: Task) -> tuple[int, int, float]:
+    """Grows while a task goes on; a smaller one is an older state."""
+    return (task.attempt, task.progress, sum(target.percent for target in task.targets))

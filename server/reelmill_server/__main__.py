@@ -1,0 +1,77 @@
+"""The command line of the server. Each role imports only what it needs."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from reelmill_server.errors import ReelmillError
+
+if TYPE_CHECKING:
+    from reelmill_server.command_line import CommandLine
+
+
+def main() -> None:
+    """Plays the role that the command line names; exits with 1 and one sentence when it cannot."""
+    from reelmill_server.command_line import parse_command_line
+    from reelmill_server.telemetry.logging import configure_logging
+
+    command = parse_command_line(sys.argv[1:])
+    configure_logging(command.settings.log_format, command.settings.log_level)
+    try:
+        asyncio.run(_ROLES[command.role](command))
+    except ReelmillError as error:
+        sys.exit(f"reelmill-server: {error.code}: {error.message}")
+    except OSError as error:
+        sys.exit(f"reelmill-server: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def _serve(command: "CommandLine") -> None:
+    from reelmill_server import app
+
+    await app.run(command.settings, control=True, work=command.settings.worker_slots > 0)
+
+
+async def _api(command: "CommandLine") -> None:
+    from reelmill_server import app
+
+    await app.run(command.settings, control=True, work=False)
+
+
+async def _worker(command: "CommandLine") -> None:
+    from reelmill_server import app
+
+    await app.run(command.settings, control=False, work=True)
+
+
+async def _migrate(command: "CommandLine") -> None:
+    from reelmill_server.tasks.migrate import upgrade
+
+    print(f"the database is at revision {await upgrade(command.settings.resolved_database_url())}")
+
+
+async def _plan(command: "CommandLine") -> None:
+    from reelmill_server.report import print_plan
+
+    await print_plan(command.settings, command.file)
+
+
+async def _capabilities(command: "CommandLine") -> None:
+    from reelmill_server.report import print_capabilities
+
+    await print_capabilities(command.settings, command.json)
+
+
+_ROLES = {
+    "serve": _serve,
+    "api": _api,
+    "worker": _worker,
+    "migrate": _migrate,
+    "plan": _plan,
+    "capabilities": _capabilities,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What surrounds every call: its id, its log line, its metrics, and the one place where errors become gRPC statuses."""
+
+from __future__ import annotations  # grpc's classes are generic in its stubs only
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2, status_pb2
+
+from reelmill_server.errors import InternalError, ReelmillError
+from reelmill_server.telemetry.metrics import Metrics
+
+ERROR_DOMAIN = "reelmill"
+_STATUS_DETAILS = "grpc-status-details-bin"
+_RETRY_SECONDS = 1
+_QUIET = ("/grpc.health.", "/grpc.reflection.")
+_log = structlog.get_logger(__name__)
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def request_id() -> str:
+    """The id of the call that is being served: an upper-case UUID."""
+    return _request_id.get()
+
+
+def status_of(error: ReelmillError, call_id: str) -> status_pb2.Status:
+    """The google.rpc.Status of an error: ErrorInfo always, BadRequest with violations, RetryInfo when it may pass."""
+    code = grpc.StatusCode[error.status]
+    info = error_details_pb2.ErrorInfo(
+        reason=_reason(error), domain=ERROR_DOMAIN, metadata={"code": error.code, "request_id": call_id}
+    )
+    details: list[Any] = [info]
+    if error.violations:
+        details.append(
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
+                    for violation in error.violations
+                ]
+            )
+        )
+    if code is grpc.StatusCode.UNAVAILABLE:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromSeconds(_RETRY_SECONDS)
+        details.append(retry)
+    status = status_pb2.Status(code=code.value[0], message=error.message)
+    for detail in details:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _reason(error: ReelmillError) -> str:
+    return type(error).reason()
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ReelmillError, call_id: str) -> None:
+    status = status_of(error, call_id)
+    await context.abort(
+        grpc.StatusCode[error.status], error.message, trailing_metadata=((_STATUS_DETAILS, status.SerializeToString()),)
+    )
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every handler."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Wraps the handler of one call."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(_QUIET):
+            return handler
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(method, handler.unary_stream), handler.request_deserializer, handler.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(method, handler.unary_unary), handler.request_deserializer, handler.response_serializer
+        )
+
+    def _unary(self, method: str, behaviour: Any) -> Any:
+        async def call(message: Any, context: Any) -> Any:
+            async with _Call(self._metrics, method, context) as served:
+                return await served.guard(behaviour(message, context))
+
+        return call
+
+    def _stream(self, method: str, behaviour: Any) -> Any:
+        async def call(message: Any, context: Any) -> AsyncIterator[Any]:
+            async with _Call(self._metrics, method, context) as served:
+                responses = behaviour(message, context)
+                try:
+                    while True:
+                        try:
+                            response = await served.guard(anext(responses))
+                        except StopAsyncIteration:
+                            return
+                        yield response
+                finally:
+                    await responses.aclose()
+
+        return call
+
+
+class _Call:
+    """One call that is being served."""
+
+    def __init__(self, metrics: Metrics, method: str, context: Any) -> None:
+        self._metrics, self._context = metrics, context
+        self._method = method.rpartition("/")[2]
+        self._id = str(uuid.uuid4()).upper()
+        self._code = "CANCELLED"
+        self._begun = time.monotonic()
+
+    async def __aenter__(self) -> _Call:
+        _request_id.set(self._id)
+        structlog.contextvars.bind_contextvars(request_id=self._id, method=self._method)
+        return self
+
+    async def guard(self, work: Awaitable[Any]) -> Any:
+        """Does a piece of work; what it raises ends the call with the right status."""
+        try:
+            result = await work
+        except ReelmillError as error:
+            await self._fail(error)
+        except (grpc.aio.AbortError, StopAsyncIteration):
+            self._code = "OK"
+            raise
+        except Exception as error:
+            _log.exception("call failed")
+            await self._fail(InternalError(f"the service failed: {type(error).__name__}"))
+        self._code = "OK"
+        return result
+
+    async def _fail(self, error: ReelmillError) -> None:
+        self._code = error.status
+        log = _log.error if error.status == "INTERNAL" else _log.info
+        log("call refused", code=error.code, reason=error.message)
+        await _abort(self._context, error, self._id)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._metrics.rpc_total.labels(self._method, self._code).inc()
+        self._metrics.rpc_seconds.labels(self._method).observe(time.monotonic() - self._begun)

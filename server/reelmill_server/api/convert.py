@@ -1,0 +1,310 @@
+"""Between messages and plain data."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from reelmill.v1 import (
+    audio_pb2,
+    common_pb2,
+    media_convert_service_pb2,
+    source_pb2,
+    target_pb2,
+    task_pb2,
+    video_pb2,
+)
+from reelmill_server.model.plan import Plan, StreamPlan
+from reelmill_server.model.request import (
+    COPY,
+    AudioSpec,
+    ConvertRequest,
+    Hardware,
+    ScaleType,
+    SourceSpec,
+    TargetSpec,
+    VideoSpec,
+)
+from reelmill_server.model.task import Artifact, FailedAttempt, Progress, TagValue, TargetProgress, TaskPhase, TaskStatus
+from reelmill_server.tasks.feed import Snapshot
+
+_MICROSECONDS = 1_000_000
+_STATUS = {
+    TaskStatus.RUNNING: task_pb2.TASK_STATUS_RUNNING,
+    TaskStatus.SUCCEEDED: task_pb2.TASK_STATUS_SUCCEEDED,
+    TaskStatus.FAILED: task_pb2.TASK_STATUS_FAILED,
+    TaskStatus.CANCELED: task_pb2.TASK_STATUS_CANCELED,
+}
+_PHASE: Mapping[TaskPhase, Any] = {
+    phase: task_pb2.TaskPhase.Value(f"TASK_PHASE_{phase.name}") for phase in TaskPhase if phase is not TaskPhase.NONE
+}
+_STREAM_TYPE = {
+    "video": task_pb2.STREAM_TYPE_VIDEO,
+    "audio": task_pb2.STREAM_TYPE_AUDIO,
+    "subtitle": task_pb2.STREAM_TYPE_SUBTITLE,
+}
+# Rates that decimal numbers only approximate: 24000/1001, 30000/1001 and their multiples.
+_NTSC = tuple(Fraction(base * 1000, 1001) for base in (24, 30, 48, 60, 120, 240))
+_NTSC_TOLERANCE = Fraction(6, 1000)
+
+
+def _word(enum: Any, number: int, prefix: str) -> str:
+    """The contract's word of an enum value; "" for unspecified or unknown."""
+    return enum.Name(number).removeprefix(prefix).lower() if number and number in enum.values() else ""
+
+
+def container_name(number: int) -> str:
+    """The contract's word of a Container."""
+    return _word(target_pb2.Container, number, "CONTAINER_")
+
+
+def video_codec(number: int) -> str:
+    """The contract's word of a VideoCodec; unspecified is copy."""
+    return _word(video_pb2.VideoCodec, number, "VIDEO_CODEC_") or COPY
+
+
+def audio_codec(number: int) -> str:
+    """The contract's word of an AudioCodec; unspecified is copy."""
+    return _word(audio_pb2.AudioCodec, number, "AUDIO_CODEC_") or COPY
+
+
+def frame_rate(value: float) -> str:
+    """A rate as `n/d`: the NTSC rate that a decimal number stands for, else the number itself to a thousandth."""
+    decimal = Fraction(str(round(value, 6)))
+    near = min(_NTSC, key=lambda rate: abs(rate - decimal))
+    whole = Fraction(round(decimal))
+    if decimal != whole and abs(near - decimal) < _NTSC_TOLERANCE:
+        decimal = near
+    rate = decimal if decimal in _NTSC else decimal.limit_denominator(1001)
+    return f"{rate.numerator}/{rate.denominator}"
+
+
+def _video(target: target_pb2.Target) -> VideoSpec | None:
+    if not target.HasField("video"):
+        return VideoSpec()
+    if target.video.disable_video or not target.video.HasField("transcode_video"):
+        return None
+    asked = target.video.transcode_video
+    codec = video_codec(asked.codec)
+    if codec == COPY:
+        return VideoSpec()
+    width, height = _resolution(asked.resolution)
+    return VideoSpec(
+        codec=codec,
+        pixel_format=_word(video_pb2.PixelFormat, asked.pixel_format, "PIXEL_FORMAT_"),
+        frame_rate=frame_rate(asked.frame_rate) if asked.HasField("frame_rate") else "",
+        width=width,
+        height=height,
+        adaptive_direction=asked.adaptive_resolution_direction,
+        scale_type=ScaleType(_word(common_pb2.ScaleType, asked.scale_type, "SCALE_TYPE_") or "stretch"),
+        rotation=asked.rotation,
+        bitrate=_given(asked, "bitrate"),
+        crf=round(asked.crf, 4) if asked.HasField("crf") else None,
+        max_bitrate=_given(asked, "max_bitrate"),
+        buffer_size=_given(asked, "buffer_size"),
+        gop_size=asked.gop_size if asked.HasField("gop_size") else VideoSpec.gop_size,
+        b_frames=_given(asked, "b_frames"),
+        refs=_given(asked, "refs"),
+        hardware=Hardware(_word(video_pb2.HardwarePolicy, asked.hardware, "HARDWARE_POLICY_") or "preferred"),
+        preset=_word(video_pb2.EncoderPreset, asked.preset, "ENCODER_PRESET_") or VideoSpec.preset,
+    )
+
+
+def _resolution(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width or 0), int(height or 0)
+
+
+def _given(message: Any, field: str) -> Any:
+    return getattr(message, field) if message.HasField(field) else None
+
+
+def _audio(target: target_pb2.Target) -> AudioSpec | None:
+    if not target.HasField("audio"):
+        return AudioSpec()
+    if target.audio.disable_audio or not target.audio.HasField("transcode_audio"):
+        return None
+    asked = target.audio.transcode_audio
+    codec = audio_codec(asked.codec)
+    if codec == COPY:
+        return AudioSpec()
+    return AudioSpec(codec, _given(asked, "bitrate"), _given(asked, "sample_rate"), _given(asked, "channel"))
+
+
+def _target(index: int, target: target_pb2.Target) -> TargetSpec:
+    all_or_none = "none" if target.subtitle.disable_subtitle else "all"
+    return TargetSpec(
+        index=index,
+        uri=target.uri,
+        container=container_name(target.container),
+        video=_video(target),
+        audio=_audio(target),
+        subtitle=all_or_none if target.HasField("subtitle") else "first",  # type: ignore[arg-type]
+        video_asked=target.HasField("video"),
+        audio_asked=target.HasField("audio"),
+        strip_metadata=target.strip_metadata,
+    )
+
+
+def source_spec(source: source_pb2.Source) -> SourceSpec:
+    """A source as plain data."""
+    return SourceSpec(
+        uri=source.uri,
+        start_us=round(source.start_time * _MICROSECONDS),
+        duration_us=round(source.duration * _MICROSECONDS),
+        disable_video=source.disable_video,
+        disable_audio=source.disable_audio,
+    )
+
+
+def tags_of(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Mapping[str, TagValue]:
+    """The request's tags; whole numbers as int, so that they read as they were written."""
+    tags = MessageToDict(request.tags) if request.HasField("tags") else {}
+    return {key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in tags.items()}
+
+
+def conversion(
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, task_id: str, created: datetime
+) -> ConvertRequest:
+    """A valid request as plain data."""
+    return ConvertRequest(
+        task_id=task_id,
+        project_name=request.project_name,
+        sources=tuple(source_spec(source) for source in request.sources),
+        targets=tuple(_target(index, target) for index, target in enumerate(request.targets)),
+        alignment_index=request.alignment_index,
+        tags=tags_of(request),
+        created_us=round(created.timestamp() * _MICROSECONDS),
+    )
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """A moment as a message."""
+    if moment is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(moment.astimezone(UTC))
+    return message
+
+
+def task(snapshot: Snapshot, with_definition: bool = False) -> task_pb2.Task:
+    """A task as a message; its request only `with_definition`."""
+    record, outcome = snapshot.record, snapshot.record.outcome
+    message = task_pb2.Task(
+        status=_STATUS[record.status],
+        start_time=timestamp(record.start_time),
+        end_time=timestamp(record.end_time),
+        user_data=record.user_data,
+        task_type=task_pb2.TASK_TYPE_MEDIA_CONVERT,
+        task_id=record.task_id,
+        event_id=record.event_id,
+        project_name=record.project_name,
+        priority=record.priority,
+        cancel_requested=record.cancel_requested,
+        task_request_definition=record.request_json if with_definition else "",
+    )
+    if record.tags:
+        message.tags.update(dict(record.tags))
+    if outcome is None:
+        _add_progress(message, snapshot.progress)
+        return message
+    message.code, message.message, message.attempt = outcome.code, outcome.message, outcome.attempt
+    message.progress = 100 if record.status is TaskStatus.SUCCEEDED else snapshot.progress.percent
+    message.warnings.extend(outcome.warnings)
+    message.artifacts.extend(_artifact(artifact) for artifact in outcome.artifacts)
+    message.failed_attempts.extend(_failed(attempt) for attempt in outcome.failed_attempts)
+    message.targets.extend(_done_targets(outcome.artifacts))
+    first = timestamp(outcome.first_attempt_time)
+    if first is not None:
+        message.first_attempt_time.CopyFrom(first)
+    return message
+
+
+def _add_progress(message: task_pb2.Task, progress: Progress) -> None:
+    message.phase = _PHASE.get(progress.phase, task_pb2.TASK_PHASE_QUEUED)
+    message.progress = progress.percent
+    message.attempt = progress.attempt
+    message.targets.extend(_target_progress(target) for target in progress.targets)
+
+
+def _target_progress(target: TargetProgress) -> task_pb2.TargetProgress:
+    return task_pb2.TargetProgress(
+        target_index=target.target_index,
+        percent=target.percent,
+        media_time=target.media_seconds,
+        speed=target.speed,
+        frames_per_second=target.frames_per_second,
+        eta=target.eta_seconds,
+        encoders=target.encoders,
+    )
+
+
+def _done_targets(artifacts: Iterable[Artifact]) -> Iterable[task_pb2.TargetProgress]:
+    for artifact in artifacts:
+        yield task_pb2.TargetProgress(
+            target_index=artifact.target_index,
+            percent=100,
+            media_time=artifact.duration_seconds,
+            encoders=", ".join(stream.encoder for stream in artifact.streams),
+        )
+
+
+def _failed(attempt: FailedAttempt) -> task_pb2.FailedAttempt:
+    return task_pb2.FailedAttempt(attempt=attempt.attempt, code=attempt.code, message=attempt.message)
+
+
+def _artifact(artifact: Artifact) -> task_pb2.Artifact:
+    streams = [
+        task_pb2.ArtifactStream(
+            type=_STREAM_TYPE.get(stream.type, task_pb2.STREAM_TYPE_UNSPECIFIED),
+            codec=stream.codec,
+            encoder=stream.encoder,
+            reason=stream.reason,
+            packet_count=stream.packet_count,
+            duration=stream.duration_seconds,
+            width=stream.width,
+            height=stream.height,
+            sample_rate=stream.sample_rate,
+            channels=stream.channels,
+        )
+        for stream in artifact.streams
+    ]
+    return task_pb2.Artifact(
+        uri=artifact.uri,
+        target_index=artifact.target_index,
+        size=artifact.size_bytes,
+        duration=artifact.duration_seconds,
+        container=artifact.container,
+        streams=streams,
+    )
+
+
+def plan(value: Plan) -> task_pb2.Plan:
+    """A plan as a message."""
+    targets = [
+        task_pb2.PlannedTarget(
+            target_index=target.index,
+            uri=target.uri,
+            container=target.container,
+            start_time=target.start_us / _MICROSECONDS,
+            duration=target.duration_us / _MICROSECONDS,
+            streams=[_planned(stream) for stream in target.streams],
+        )
+        for target in value.targets
+    ]
+    return task_pb2.Plan(targets=targets, warnings=value.warnings)
+
+
+def _planned(stream: StreamPlan) -> task_pb2.PlannedStream:
+    return task_pb2.PlannedStream(
+        type=_STREAM_TYPE.get(stream.type, task_pb2.STREAM_TYPE_UNSPECIFIED),
+        source_stream=stream.source_stream,
+        codec=stream.codec,
+        encoder=stream.encoder,
+        reason=stream.reason,
+        filters=stream.filters,
+        options=stream.options,
+    )

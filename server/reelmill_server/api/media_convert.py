@@ -1,0 +1,265 @@
+"""MediaConvertService."""
+
+import json
+import secrets
+import string
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from reelmill import vendor_json
+from reelmill.v1 import media_convert_service_pb2 as pb
+from reelmill.v1 import task_pb2
+from reelmill_server import __version__
+from reelmill_server.api import convert, validate
+from reelmill_server.api.calls import request_id
+from reelmill_server.api.media_info import media_info
+from reelmill_server.engine.client import Engine
+from reelmill_server.engine.work import Inspection, Work, dump_work, load_work
+from reelmill_server.errors import InternalError, ReelmillError, ResourceNotFound, ServiceUnavailable, StatusConflict, Violation
+from reelmill_server.model.capability import Capability
+from reelmill_server.model.request import ConvertRequest, SourceSpec
+from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
+from reelmill_server.storage.base import Storage
+from reelmill_server.tasks.feed import Feeds
+from reelmill_server.tasks.projects import ProjectStore
+from reelmill_server.tasks.selector import parse_selector
+from reelmill_server.tasks.store import TaskStore
+from reelmill_server.telemetry.metrics import Metrics
+
+_BASE62 = string.digits + string.ascii_letters
+_DEFAULT_PRIORITY = 3
+_DEFAULT_PAGE = 100
+_SORTS = {
+    pb.TASK_SORT_UNSPECIFIED: "task_id",
+    pb.TASK_SORT_TASK_ID: "task_id",
+    pb.TASK_SORT_START_TIME: "start_time",
+    pb.TASK_SORT_END_TIME: "end_time",
+}
+_STATUSES = {
+    task_pb2.TASK_STATUS_RUNNING: TaskStatus.RUNNING,
+    task_pb2.TASK_STATUS_SUCCEEDED: TaskStatus.SUCCEEDED,
+    task_pb2.TASK_STATUS_FAILED: TaskStatus.FAILED,
+    task_pb2.TASK_STATUS_CANCELED: TaskStatus.CANCELED,
+}
+
+
+@dataclass(frozen=True)
+class TaskDefaults:
+    """What every task is given: attempts, seconds of one attempt, seconds of silence before another worker takes it over."""
+
+    max_attempts: int
+    timeout_seconds: float
+    heartbeat_seconds: float
+
+
+class MediaConvertService:
+    """Serves the RPCs; errors are raised as ReelmillError and become statuses in the interceptor."""
+
+    def __init__(
+        self,
+        tasks: TaskStore,
+        projects: ProjectStore,
+        engine: Engine,
+        feeds: Feeds,
+        storage: Storage,
+        defaults: TaskDefaults,
+        metrics: Metrics,
+    ) -> None:
+        self._tasks, self._projects, self._engine, self._feeds = tasks, projects, engine, feeds
+        self._storage, self._defaults, self._metrics = storage, defaults, metrics
+
+    async def CreateMediaConvertTask(
+        self, request: pb.CreateMediaConvertTaskRequest, _: Any
+    ) -> pb.CreateMediaConvertTaskResponse:
+        """Records a task, hands it to the engine, and returns. A repeated `request_id` gives the task that it made before."""
+        await self._check(request)
+        record = self._record(request)
+        stored, created = await self._tasks.insert(record)
+        if created:
+            await self._start(stored)
+        return pb.CreateMediaConvertTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)
+
+    async def GetTask(self, request: pb.GetTaskRequest, _: Any) -> pb.GetTaskResponse:
+        """Reads one task."""
+        validate.check_rules(request)
+        record = await self._tasks.get(request.project_name, request.task_id)
+        task = convert.task(await self._feeds.snapshot(record), request.request_definition)
+        return pb.GetTaskResponse(request_id=request_id(), task=task)
+
+    async def ListTasks(self, request: pb.ListTasksRequest, _: Any) -> pb.ListTasksResponse:
+        """Reads one page of tasks."""
+        validate.check_rules(request)
+        page = await self._tasks.list(_query(request))
+        tasks = [convert.task(await self._feeds.snapshot(record), request.request_definition) for record in page.tasks]
+        return pb.ListTasksResponse(
+            request_id=request_id(),
+            project_name=request.project_name,
+            max_results=len(tasks),
+            next_token=page.next_token,
+            tasks=tasks,
+        )
+
+    async def WatchTask(self, request: pb.WatchTaskRequest, _: Any) -> AsyncIterator[pb.WatchTaskResponse]:
+        """Streams one task until its final state."""
+        validate.check_rules(request)
+        with self._metrics.watchers.track_inprogress():
+            async for snapshot in self._feeds.watch(request.project_name, request.task_id):
+                yield pb.WatchTaskResponse(task=convert.task(snapshot))
+
+    async def WatchTasks(self, request: pb.WatchTasksRequest, _: Any) -> AsyncIterator[pb.WatchTasksResponse]:
+        """Streams the tasks of a project."""
+        validate.check_rules(request)
+        query = TaskQuery(
+            request.project_name, statuses=_status_filter(request.status), tags=parse_selector(request.tag_selector)
+        )
+        with self._metrics.watchers.track_inprogress():
+            async for snapshot in self._feeds.watch_all(query):
+                yield pb.WatchTasksResponse(task=convert.task(snapshot))
+
+    async def CancelTask(self, request: pb.CancelTaskRequest, _: Any) -> pb.CancelTaskResponse:
+        """Asks for a task to be canceled; the caller sees the end by watching."""
+        validate.check_rules(request)
+        await self._tasks.get(request.project_name, request.task_id)
+        record = await self._tasks.request_cancel(request.task_id)
+        if record.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
+            raise StatusConflict(f"the task {record.task_id} has ended: {record.status}")
+        if not record.status.final:
+            await self._engine.cancel(record.task_id)
+            self._feeds.nudge(record.task_id)
+        return pb.CancelTaskResponse(request_id=request_id(), task=convert.task(await self._feeds.snapshot(record)))
+
+    async def PlanMediaConvertTask(self, request: pb.PlanMediaConvertTaskRequest, _: Any) -> pb.PlanMediaConvertTaskResponse:
+        """Validates and plans a request, and creates nothing. What is wrong with it is told in the response."""
+        validate.check_required(request, "request")
+        response = pb.PlanMediaConvertTaskResponse(request_id=request_id())
+        try:
+            await self._check(request.request)
+            work = convert.conversion(request.request, "plan", datetime.now(UTC))
+            seen = await self._engine.inspect(Inspection("plan", work))
+        except (ServiceUnavailable, InternalError):
+            raise
+        except ReelmillError as error:
+            response.problems.extend(_problems(error))
+            return response
+        response.valid = True
+        response.media_infos.extend(media_info(info) for info in seen.infos)
+        if seen.plan is not None:
+            response.plan.CopyFrom(convert.plan(seen.plan))
+        return response
+
+    async def ProbeMedia(self, request: pb.ProbeMediaRequest, _: Any) -> pb.ProbeMediaResponse:
+        """Looks at one media file."""
+        validate.check(request, lambda: validate.uri_problems(request.source_uri, "source_uri", self._storage.check_readable))
+        await self._projects.get(request.project_name)
+        look = ConvertRequest("probe", request.project_name, (SourceSpec(request.source_uri),), ())
+        seen = await self._engine.inspect(Inspection("probe", look))
+        return pb.ProbeMediaResponse(request_id=request_id(), media_info=media_info(seen.infos[0]))
+
+    async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, _: Any) -> pb.GetCapabilitiesResponse:
+        """Asks a worker what it can do."""
+        report = (await self._engine.inspect(Inspection("capabilities"))).report
+        if report is None:
+            raise InternalError("a worker did not tell what it can do")
+        return pb.GetCapabilitiesResponse(
+            request_id=request_id(),
+            encoders=[_capability(capability) for capability in report.encoders],
+            decoders=[_capability(capability) for capability in report.decoders],
+            limits={name: float(value) for name, value in vars(report.limits).items()},
+            versions={"reelmill": __version__, **report.versions},
+            worker=report.worker,
+        )
+
+    async def start(self, record: TaskRecord) -> None:
+        """Hands a recorded task to the engine. Raises ServiceUnavailable."""
+        await self._engine.start(load_work(record.work_json))
+
+    async def _start(self, record: TaskRecord) -> None:
+        """Hands a new task over; an engine that is away gets it from the reconciler, as the record is what counts."""
+        try:
+            await self.start(record)
+        except ServiceUnavailable:
+            return
+        await self._tasks.mark_started(record.task_id)
+
+    async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> None:
+        """Raises everything that is wrong with a conversion request."""
+        missing: ResourceNotFound | None = None
+        try:
+            if request.project_name:
+                await self._projects.get(request.project_name)
+        except ResourceNotFound as error:
+            missing = error
+        validate.check_create(request, self._storage, missing)
+
+    def _record(self, request: pb.CreateMediaConvertTaskRequest) -> TaskRecord:
+        now = datetime.now(UTC)
+        task_id = f"MediaConvert-{uuid.uuid4()}"
+        priority = request.priority or _DEFAULT_PRIORITY
+        work = Work(
+            request=convert.conversion(request, task_id, now),
+            priority=priority,
+            max_attempts=self._defaults.max_attempts,
+            timeout_seconds=self._defaults.timeout_seconds,
+            heartbeat_seconds=self._defaults.heartbeat_seconds,
+        )
+        return TaskRecord(
+            task_id=task_id,
+            project_name=request.project_name,
+            request_id=request.request_id,
+            event_id=_event_id(),
+            status=TaskStatus.RUNNING,
+            start_time=now,
+            request_json=json.dumps(vendor_json.dump(request), ensure_ascii=False),
+            work_json=dump_work(work),
+            user_data=request.user_data,
+            tags=convert.tags_of(request),
+            priority=priority,
+        )
+
+
+def _event_id() -> str:
+    """Three hexadecimal digits, a dash, 27 of base 62: the shape of the contract's samples."""
+    return f"{secrets.token_hex(2)[:3].upper()}-{''.join(secrets.choice(_BASE62) for _ in range(27))}"
+
+
+def _status_filter(status: int) -> frozenset[TaskStatus]:
+    return frozenset({_STATUSES[status]}) if status in _STATUSES else frozenset()  # type: ignore[index]
+
+
+def _query(request: pb.ListTasksRequest) -> TaskQuery:
+    def moment(span: pb.TimeRange, end: str) -> datetime | None:
+        return getattr(span, end).ToDatetime(UTC) if span.HasField(end) else None
+
+    return TaskQuery(
+        project_name=request.project_name,
+        statuses=_status_filter(request.status),
+        tags=parse_selector(request.tag_selector),
+        start_from=moment(request.start_time_range, "start"),
+        start_to=moment(request.start_time_range, "end"),
+        end_from=moment(request.end_time_range, "start"),
+        end_to=moment(request.end_time_range, "end"),
+        sort=_SORTS[request.sort],
+        descending=request.order == pb.SORT_ORDER_DESC,
+        limit=request.max_results or _DEFAULT_PAGE,
+        next_token=request.next_token,
+    )
+
+
+def _problems(error: ReelmillError) -> list[pb.FieldProblem]:
+    violations = error.violations or (Violation("", error.message),)
+    return [pb.FieldProblem(field=item.field, code=error.code, description=item.description) for item in violations]
+
+
+def _capability(capability: Capability) -> pb.CodecCapability:
+    message = pb.CodecCapability(
+        name=capability.name,
+        codec=capability.codec,
+        device=capability.device,
+        available=capability.available,
+        reason=capability.reason,
+    )
+    message.tried_time.FromMicroseconds(capability.tried_us)
+    return message

@@ -1,0 +1,141 @@
+"""What is in a media file, as a message that mirrors ffprobe."""
+
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+from reelmill.v1 import media_info_pb2
+from reelmill_server.api.convert import timestamp
+from reelmill_server.model.media_info import (
+    AudioStreamInfo,
+    MediaInfo,
+    StreamInfo,
+    SubtitleStreamInfo,
+    VideoStreamInfo,
+    rational,
+)
+
+# libav's numbers of ITU-T H.273 in libav's words; what is not here stays empty (unspecified).
+_SPACES = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
+_RANGES = {1: "tv", 2: "pc"}
+_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 12: "smpte432"}
+_TRANSFERS = {
+    1: "bt709",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    18: "arib-std-b67",
+}
+
+
+def media_info(info: MediaInfo) -> media_info_pb2.MediaInfo:
+    """`info` as a message."""
+    tags = {key.lower(): value for key, value in info.metadata.items()}
+    first = next(iter(info.pictures), None)
+    return media_info_pb2.MediaInfo(
+        format_name=info.format,
+        format_long_name=info.format_long,
+        stream_count=info.stream_count,
+        size=info.size_bytes,
+        bitrate=info.bitrate,
+        start_time=info.start_seconds,
+        duration=info.duration_seconds,
+        title=tags.get("title", ""),
+        album=tags.get("album", ""),
+        album_artist=tags.get("album_artist", ""),
+        artist=tags.get("artist", ""),
+        composer=tags.get("composer", ""),
+        performer=tags.get("performer", ""),
+        language=next((stream.language for stream in (*info.audio, *info.video) if stream.language), ""),
+        produce_time=timestamp(_moment(tags.get("creation_time", ""))),
+        lat_long=_lat_long(tags.get("location", "")),
+        video_width=first.width if first else 0,
+        video_height=first.height if first else 0,
+        video_streams=[_video(stream) for stream in info.video],
+        audio_streams=[_audio(stream) for stream in info.audio],
+        subtitles=[_subtitle(stream) for stream in info.subtitles],
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _lat_long(location: str) -> str:
+    """ISO 6709 `+27.5916+086.5640+8850/` as `27.5916,86.5640`."""
+    import re
+
+    match = re.match(r"([+-]\d+(?:\.\d+)?)([+-]\d+(?:\.\d+)?)", location)
+    return f"{float(match[1]):g},{float(match[2]):g}" if match else ""
+
+
+def _common(stream: StreamInfo) -> dict[str, Any]:
+    return {
+        "index": stream.index,
+        "language": stream.language,
+        "codec_name": stream.codec,
+        "codec_long_name": stream.codec_long,
+        "codec_tag_string": stream.codec_tag,
+        "start_time": stream.start_seconds or 0.0,
+        "duration": stream.duration_seconds or 0.0,
+        "bitrate": stream.bitrate,
+    }
+
+
+def _display_aspect(stream: VideoStreamInfo) -> str:
+    if not stream.height:
+        return ""
+    aspect = Fraction(stream.width, stream.height) * (rational(stream.sample_aspect_ratio) or 1)
+    return f"{aspect.numerator}:{aspect.denominator}"
+
+
+def _video(stream: VideoStreamInfo) -> media_info_pb2.VideoStream:
+    return media_info_pb2.VideoStream(
+        **_common(stream),
+        time_base=stream.time_base,
+        frame_count=stream.frame_count,
+        profile=stream.profile,
+        width=stream.width,
+        height=stream.height,
+        has_b_frames=stream.has_b_frames,
+        sample_aspect_ratio=stream.sample_aspect_ratio.replace("/", ":"),
+        display_aspect_ratio=_display_aspect(stream),
+        pixel_format=stream.pixel_format,
+        level=stream.level,
+        frame_rate=stream.frame_rate,
+        average_frame_rate=stream.average_rate,
+        rotate=str(stream.rotation),
+        bit_depth=stream.bit_depth,
+        color_space=_SPACES.get(stream.color_space, ""),
+        color_range=_RANGES.get(stream.color_range, ""),
+        color_transfer=_TRANSFERS.get(stream.color_transfer, ""),
+        color_primaries=_PRIMARIES.get(stream.color_primaries, ""),
+        attached_picture=stream.attached_picture,
+    )
+
+
+def _audio(stream: AudioStreamInfo) -> media_info_pb2.AudioStream:
+    return media_info_pb2.AudioStream(
+        **_common(stream),
+        time_base=stream.time_base,
+        frame_count=stream.frame_count,
+        lyric=next((text for key, text in stream.metadata.items() if key.lower().startswith("lyrics")), ""),
+        sample_format=stream.sample_format,
+        sample_rate=stream.sample_rate,
+        channels=stream.channels,
+        channel_layout=stream.layout,
+    )
+
+
+def _subtitle(stream: SubtitleStreamInfo) -> media_info_pb2.SubtitleStream:
+    return media_info_pb2.SubtitleStream(**_common(stream), width=stream.width, height=stream.height)

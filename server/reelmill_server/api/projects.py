@@ -1,0 +1,72 @@
+"""ProjectService."""
+
+from typing import Any
+
+from reelmill.v1 import project_service_pb2 as pb
+from reelmill_server.api import validate
+from reelmill_server.api.calls import request_id
+from reelmill_server.api.convert import timestamp
+from reelmill_server.model.project import DATASET_LIMITS, Project
+from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
+
+_DEFAULT_PAGE = 100
+
+
+class ProjectService:
+    """Serves the RPCs; errors are raised as ReelmillError and become statuses in the interceptor."""
+
+    def __init__(self, projects: ProjectStore) -> None:
+        self._projects = projects
+
+    async def CreateProject(self, request: pb.CreateProjectRequest, _: Any) -> pb.CreateProjectResponse:
+        """Creates a project."""
+        validate.check(request)
+        project = await self._projects.create(request.project_name, _patch(request))
+        return pb.CreateProjectResponse(request_id=request_id(), project=_project(project))
+
+    async def GetProject(self, request: pb.GetProjectRequest, _: Any) -> pb.GetProjectResponse:
+        """Reads a project."""
+        validate.check_rules(request)
+        project = await self._projects.get(request.project_name)
+        return pb.GetProjectResponse(request_id=request_id(), project=_project(project))
+
+    async def UpdateProject(self, request: pb.UpdateProjectRequest, _: Any) -> pb.UpdateProjectResponse:
+        """Changes what is given."""
+        validate.check(request)
+        project = await self._projects.update(request.project_name, _patch(request))
+        return pb.UpdateProjectResponse(request_id=request_id(), project=_project(project))
+
+    async def ListProjects(self, request: pb.ListProjectsRequest, _: Any) -> pb.ListProjectsResponse:
+        """Reads one page of projects."""
+        validate.check_rules(request)
+        tags = tuple((tag.key, tag.value) for tag in request.tag)
+        page = await self._projects.list(request.prefix, tags, request.max_results or _DEFAULT_PAGE, request.next_token)
+        projects = [_project(project) for project in page.projects]
+        return pb.ListProjectsResponse(request_id=request_id(), next_token=page.next_token, projects=projects)
+
+    async def DeleteProject(self, request: pb.DeleteProjectRequest, _: Any) -> pb.DeleteProjectResponse:
+        """Deletes a project with its finished tasks."""
+        validate.check_rules(request)
+        await self._projects.delete(request.project_name)
+        return pb.DeleteProjectResponse(request_id=request_id())
+
+
+def _patch(request: pb.CreateProjectRequest | pb.UpdateProjectRequest) -> ProjectPatch:
+    limits = {name: getattr(request, name) for name in DATASET_LIMITS if request.HasField(name)}
+    return ProjectPatch(
+        description=request.description if request.HasField("description") else None,
+        tags={tag.key: tag.value for tag in request.tag} if request.tag else None,
+        dataset_limits=limits or None,
+    )
+
+
+def _project(project: Project) -> pb.Project:
+    limits: dict[str, Any] = dict(project.dataset_limits)
+    return pb.Project(
+        project_name=project.project_name,
+        description=project.description,
+        create_time=timestamp(project.create_time),
+        update_time=timestamp(project.update_time),
+        tags=[pb.Tag(tag_key=key, tag_value=value) for key, value in sorted(project.tags.items())],
+        **limits,
+    )

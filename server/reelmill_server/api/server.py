@@ -1,0 +1,67 @@
+"""The gRPC server: services, health, reflection, TLS, and a graceful end."""
+
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from reelmill.v1 import media_convert_service_pb2, media_convert_service_pb2_grpc, project_service_pb2, project_service_pb2_grpc
+from reelmill_server.api.calls import CallInterceptor
+from reelmill_server.api.media_convert import MediaConvertService
+from reelmill_server.api.projects import ProjectService
+from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.telemetry.metrics import Metrics
+
+SERVICES = (
+    media_convert_service_pb2.DESCRIPTOR.services_by_name["MediaConvertService"].full_name,
+    project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
+)
+_OPTIONS = (
+    # Watchers may ping as often as every 10 s, also between messages, to notice a dead connection.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Two servers on one port would share its calls without anyone noticing.
+    ("grpc.so_reuseport", 0),
+)
+
+
+class GrpcServer:
+    """Serves both services on one address."""
+
+    def __init__(self, media_convert: MediaConvertService, projects: ProjectService, metrics: Metrics) -> None:
+        self._server = grpc.aio.server(interceptors=(CallInterceptor(metrics),), options=_OPTIONS)
+        media_convert_service_pb2_grpc.add_MediaConvertServiceServicer_to_server(media_convert, self._server)  # type: ignore[no-untyped-call]
+        project_service_pb2_grpc.add_ProjectServiceServicer_to_server(projects, self._server)  # type: ignore[no-untyped-call]
+        self._health = HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), self._server
+        )
+
+    async def start(self, address: str, certificate: Path | None = None, key: Path | None = None) -> int:
+        """Serves on `address` and returns the port. Raises ServiceUnavailable when the address cannot be had."""
+        try:
+            if certificate and key:
+                credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+                port = self._server.add_secure_port(address, credentials)
+            else:
+                port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ServiceUnavailable(f"gRPC cannot be served on {address}: {error}") from error
+        await self._server.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        return port
+
+    async def drain(self) -> None:
+        """Tells load balancers to send new calls elsewhere; calls are still served."""
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Takes no new calls, gives running ones `grace_seconds`, and ends."""
+        await self._server.stop(grace_seconds)
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", *SERVICES):
+            await self._health.set(service, status)

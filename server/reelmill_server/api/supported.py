@@ -1,0 +1,84 @@
+"""What of the contract this version honours. Everything else that a request sets is refused, never ignored."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from reelmill_server.errors import Violation
+
+_PACKAGE = "reelmill.v1."
+_OPAQUE = ("google.protobuf.",)  # Tags: any JSON
+_DATASETS = (
+    "project_max_dataset_count dataset_max_bind_count dataset_max_file_count dataset_max_entity_count "
+    "dataset_max_relation_count dataset_max_total_file_size"
+)
+
+FIELDS: Mapping[str, frozenset[str]] = {
+    name: frozenset(fields.split())
+    for name, fields in {
+        "CreateMediaConvertTaskRequest": "project_name sources targets alignment_index tags user_data request_id priority",
+        "PlanMediaConvertTaskRequest": "request",
+        "ProbeMediaRequest": "project_name source_uri",
+        "Source": "uri start_time duration disable_video disable_audio",
+        "Target": "uri container video audio subtitle strip_metadata",
+        "TargetVideo": "disable_video transcode_video",
+        "TranscodeVideo": "codec pixel_format frame_rate frame_rate_option resolution resolution_option "
+        "adaptive_resolution_direction scale_type rotation bitrate bitrate_option crf max_bitrate buffer_size gop_size "
+        "b_frames refs hardware preset",
+        "TargetAudio": "disable_audio transcode_audio",
+        "TranscodeAudio": "codec bitrate bitrate_option sample_rate sample_rate_option channel",
+        "TargetSubtitle": "disable_subtitle",
+        "CreateProjectRequest": f"project_name description tag {_DATASETS}",
+        "UpdateProjectRequest": f"project_name description tag {_DATASETS}",
+        "TagInput": "key value",
+    }.items()
+}
+"""The honoured fields of each request message; a message that is not here is not honoured at all."""
+
+_FIXED = frozenset({"ADAPT_OPTION_FIXED"})
+VALUES: Mapping[str, frozenset[str]] = {
+    "Target.container": frozenset(
+        f"CONTAINER_{word}" for word in ("MP4", "MKV", "MOV", "TS", "WEBM", "MP3", "M4A", "FLAC", "OPUS")
+    ),
+    "TranscodeVideo.frame_rate_option": _FIXED,
+    "TranscodeVideo.resolution_option": _FIXED,
+    "TranscodeVideo.bitrate_option": _FIXED,
+    "TranscodeAudio.codec": frozenset(f"AUDIO_CODEC_{word}" for word in ("COPY", "MP3", "AAC", "FLAC", "OPUS")),
+    "TranscodeAudio.bitrate_option": _FIXED,
+    "TranscodeAudio.sample_rate_option": _FIXED,
+}
+"""The honoured values of enum fields of which not all are; unset always is."""
+
+MOST: Mapping[str, int] = {"CreateMediaConvertTaskRequest.sources": 1}
+"""How many elements of a repeated field are honoured, where that is fewer than the contract allows."""
+
+
+def unsupported(message: Message, path: str = "") -> Iterator[Violation]:
+    """Everything set in `message` that is not honoured, with the paths of the fields."""
+    name = message.DESCRIPTOR.full_name.removeprefix(_PACKAGE)
+    for field, value in message.ListFields():
+        here = f"{path}.{field.name}" if path else field.name
+        if field.name not in FIELDS.get(name, ()):
+            yield Violation(here, "is not supported by this version")
+            continue
+        yield from _unsupported_value(f"{name}.{field.name}", field, value, here)
+
+
+def _unsupported_value(name: str, field: FieldDescriptor, value: Any, path: str) -> Iterator[Violation]:
+    if field.enum_type is not None and name in VALUES and isinstance(value, int):
+        known = field.enum_type.values_by_number.get(value)
+        if known is not None and known.name not in VALUES[name]:
+            words = ", ".join(sorted(VALUES[name]))
+            yield Violation(path, f"{known.name} is not supported by this version: expected one of {words}")
+    if field.message_type is None or field.message_type.full_name.startswith(_OPAQUE):
+        return
+    if not field.is_repeated:
+        yield from unsupported(value, path)
+        return
+    for index, element in enumerate(value):
+        if index >= MOST.get(name, index + 1):
+            yield Violation(f"{path}[{index}]", f"more than {MOST[name]} is not supported by this version")
+        else:
+            yield from unsupported(element, f"{path}[{index}]")

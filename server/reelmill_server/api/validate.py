@@ -1,0 +1,168 @@
+"""Checks requests: the rules in the protos, and those that need more than one message or the server's own settings.
+
+All that is wrong is found and told at once.
+"""
+
+from collections.abc import Callable, Iterator
+
+import protovalidate
+from google.protobuf.message import Message
+
+from reelmill.v1 import audio_pb2, media_convert_service_pb2, target_pb2, video_pb2
+from reelmill_server.api import supported
+from reelmill_server.api.convert import audio_codec, container_name, video_codec
+from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
+from reelmill_server.plan.containers import CONTAINERS, fitting
+from reelmill_server.plan.encoders import AUDIO_ENCODERS, LIBAV_CODEC
+from reelmill_server.plan.naming import unknown_variables
+from reelmill_server.storage.base import Storage
+
+_MAX_TAGS = 100
+_MAX_TAG_KEY = 128
+_MAX_TAG_VALUE = 1024
+
+
+def check(message: Message, more: Callable[[], Iterator[Violation | ReelmillError]] = lambda: iter(())) -> None:
+    """Raises InvalidArgument with every violation of the protos' rules and of `more`; then FieldNotSupported with every field
+    that is set and not honoured; then the first other error of `more`."""
+    found = list(more())
+    violations = [*_by_rules(message), *(item for item in found if isinstance(item, Violation))]
+    missing = list(supported.unsupported(message))
+    if violations:
+        raise InvalidArgument(violations=[*violations, *missing])
+    if missing:
+        raise FieldNotSupported(violations=missing)
+    for item in found:
+        if isinstance(item, ReelmillError):
+            raise item
+
+
+def check_rules(message: Message) -> None:
+    """Raises InvalidArgument with every violation of the protos' rules."""
+    violations = list(_by_rules(message))
+    if violations:
+        raise InvalidArgument(violations=violations)
+
+
+def check_required(message: Message, field: str) -> None:
+    """Raises InvalidArgument when the message `field` is absent."""
+    if not message.HasField(field):
+        raise InvalidArgument(violations=[Violation(field, "is required")])
+
+
+def _by_rules(message: Message) -> Iterator[Violation]:
+    for violation in protovalidate.collect_violations(message):
+        yield Violation(_path(violation.proto), violation.proto.message or violation.proto.rule_id)
+
+
+def _path(violation: object) -> str:
+    """The field's path, as `targets[0].video.crf`."""
+    path = getattr(violation, "field", None)
+    text = ""
+    for element in path.elements if path else ():
+        text += f".{element.field_name}" if text else element.field_name
+        subscript = element.subscript
+        if subscript is not None and subscript.field == "index":
+            text += f"[{subscript.value}]"
+    return text
+
+
+def check_create(
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest,
+    storage: Storage,
+    missing_project: ReelmillError | None = None,
+) -> None:
+    """Checks a whole conversion request. Raises InvalidArgument, FieldNotSupported, AccessDenied or `missing_project`.
+
+    A missing project is one violation among others when there are others.
+    """
+    try:
+        check(request, lambda: _conversion(request, storage))
+    except (InvalidArgument, FieldNotSupported) as error:
+        if missing_project is not None:
+            violation = Violation("project_name", missing_project.message)
+            raise type(error)(violations=[violation, *error.violations]) from error
+        raise
+    if missing_project is not None:
+        raise missing_project
+
+
+def _conversion(
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, storage: Storage
+) -> Iterator[Violation | ReelmillError]:
+    for index, source in enumerate(request.sources):
+        yield from uri_problems(source.uri, f"sources[{index}].uri", storage.check_readable)
+    yield from _tags(request)
+    for index, target in enumerate(request.targets):
+        yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
+
+
+def uri_problems(uri: str, field: str, check_uri: Callable[[str], None]) -> Iterator[Violation | ReelmillError]:
+    """What storage objects to in a URI."""
+    if not uri:
+        return  # the protos' rules say so already
+    try:
+        check_uri(uri)
+    except InvalidArgument as error:
+        yield Violation(field, error.message)
+    except AccessDenied as error:
+        yield AccessDenied(f"{field}: {error.message}")
+
+
+def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Iterator[Violation]:
+    if len(request.tags.fields) > _MAX_TAGS:
+        yield Violation("tags", f"must have at most {_MAX_TAGS} entries")
+    for key, value in request.tags.fields.items():
+        if value.WhichOneof("kind") in ("struct_value", "list_value"):
+            yield Violation(f"tags.{key}", "must be a string, a number, a boolean or null")
+        if not key or len(key) > _MAX_TAG_KEY or len(value.string_value) > _MAX_TAG_VALUE:
+            yield Violation(
+                f"tags.{key}", f"must have a key of 1 to {_MAX_TAG_KEY} and a value of at most {_MAX_TAG_VALUE} characters"
+            )
+
+
+def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+    unknown = unknown_variables(target.uri, dict.fromkeys(tags))
+    for problem in unknown:
+        yield Violation(f"{field}.uri", problem)
+    if not unknown:
+        yield from uri_problems(target.uri, f"{field}.uri", storage.check_writable)
+    container = CONTAINERS.get(container_name(target.container))
+    if not target.uri and not target.container:
+        yield Violation(field, "makes nothing: set uri and container")
+    if container is None:
+        return
+    if target.HasField("video") and target.video.HasField("transcode_video") and not target.video.disable_video:
+        yield from _video(target.video.transcode_video, f"{field}.video.transcode_video", container.name)
+    if target.HasField("audio") and target.audio.HasField("transcode_audio") and not target.audio.disable_audio:
+        yield from _audio(target.audio.transcode_audio, f"{field}.audio.transcode_audio", container.name)
+
+
+def _video(transcode: video_pb2.TranscodeVideo, field: str, container_word: str) -> Iterator[Violation]:
+    container = CONTAINERS[container_word]
+    codec = video_codec(transcode.codec)
+    if container.audio_only:
+        yield Violation(field, f"container {container.name} holds no video: leave video out")
+    elif codec in LIBAV_CODEC and not container.holds("video", LIBAV_CODEC[codec]):
+        where = ", ".join(fitting("video", LIBAV_CODEC[codec]))
+        yield Violation(f"{field}.codec", f"container {container.name} does not hold {codec} ({where} would)")
+    if codec in ("vp9", "av1"):
+        for name, given in (("b_frames", transcode.b_frames > 0), ("refs", transcode.HasField("refs"))):
+            if given:
+                yield Violation(f"{field}.{name}", f"codec {codec.upper()} has no such setting: leave it out")
+
+
+def _audio(transcode: audio_pb2.TranscodeAudio, field: str, container_word: str) -> Iterator[Violation]:
+    container = CONTAINERS[container_word]
+    encoder = AUDIO_ENCODERS.get(audio_codec(transcode.codec))
+    if encoder is None:
+        return
+    if not container.holds("audio", encoder.codec):
+        where = ", ".join(fitting("audio", encoder.codec))
+        yield Violation(f"{field}.codec", f"container {container.name} does not hold {encoder.codec} ({where} would)")
+    if not transcode.HasField("bitrate"):
+        return
+    if not encoder.bitrate_per_channel:
+        yield Violation(f"{field}.bitrate", f"codec {encoder.codec} is lossless: leave it out")
+    elif encoder.max_bitrate and transcode.bitrate > encoder.max_bitrate:
+        yield Violation(f"{field}.bitrate", f"codec {encoder.codec} takes at most {encoder.max_bitrate} bit/s")

@@ -1,0 +1,244 @@
+"""The composition root: the only module that knows which adapter stands behind which part."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from temporalio.client import Client
+
+from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
+from reelmill_server.api.projects import ProjectService
+from reelmill_server.api.server import GrpcServer
+from reelmill_server.engine.activities import ControlActivities, WorkerActivities
+from reelmill_server.engine.client import Engine, connect
+from reelmill_server.engine.embedded import EmbeddedEngine
+from reelmill_server.engine.workers import control_worker, encode_worker, inspect_worker
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.task import Outcome, TaskStatus
+from reelmill_server.settings import Settings
+from reelmill_server.storage.base import Storage
+from reelmill_server.storage.file import FileStorage
+from reelmill_server.storage.registry import Registry
+from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.feed import Feeds
+from reelmill_server.tasks.migrate import check_current, upgrade
+from reelmill_server.tasks.projects import ProjectStore
+from reelmill_server.tasks.reconcile import Reconciler
+from reelmill_server.tasks.store import TaskStore
+from reelmill_server.telemetry.http import TelemetryServer
+from reelmill_server.telemetry.metrics import Metrics
+from reelmill_server.worker import child
+from reelmill_server.worker.abilities import Abilities
+from reelmill_server.worker.attempt import Attempts, Bounds
+from reelmill_server.worker.workspace import Scratch
+
+DEFAULT_PROJECT = "default"
+_CALL_GRACE_SECONDS = 2.0
+_COUNT_SECONDS = 5.0
+_log = structlog.get_logger(__name__)
+Check = Callable[[], Awaitable[object]]
+
+
+def build_storage(settings: Settings) -> Storage:
+    """All storages that the settings allow."""
+    return Registry({"file": FileStorage(settings.file_root)})
+
+
+def media_limits(settings: Settings) -> Limits:
+    """The limits of one attempt."""
+    return Limits(
+        max_pixels=settings.max_pixels,
+        max_streams=settings.max_streams,
+        max_duration_seconds=settings.max_duration_seconds,
+        max_output_frames=settings.max_output_frames,
+        max_memory_bytes=int(settings.child_memory_bytes),
+    )
+
+
+@asynccontextmanager
+async def _background(work: Awaitable[None]) -> AsyncIterator[None]:
+    """Runs `work` beside the block and cancels it at the end."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _connect(settings: Settings, address: str) -> Client:
+    return await connect(
+        address, settings.temporal_namespace, settings.temporal_api_key.get_secret_value(), settings.temporal_tls
+    )
+
+
+@asynccontextmanager
+async def _engine_address(settings: Settings, metrics: Metrics) -> AsyncIterator[str]:
+    """The address of the engine: the configured one, or that of an embedded server that lives as long as the block."""
+    if settings.temporal_address:
+        yield settings.temporal_address
+        return
+    engine = EmbeddedEngine(
+        settings.data_dir,
+        settings.temporal_binary,
+        settings.temporal_namespace,
+        settings.retention_hours,
+        on_restart=metrics.engine_restart_total.inc,
+    )
+    try:
+        await engine.start()
+        async with _background(engine.supervise()):
+            yield engine.address
+    finally:
+        await engine.stop()
+
+
+class ControlPlane:
+    """The api role: records, workflows, RPCs."""
+
+    def __init__(self, settings: Settings, client: Client, metrics: Metrics) -> None:
+        self._settings, self._client, self._metrics = settings, client, metrics
+        self._database = Database(settings.resolved_database_url())
+        retention = timedelta(hours=settings.retention_hours)
+        self._tasks = TaskStore(self._database, retention)
+        self._projects = ProjectStore(self._database, settings.max_projects)
+        engine = Engine(client)
+        self._feeds = Feeds(self._tasks, engine.view, settings.watch_poll_seconds)
+        service = MediaConvertService(
+            self._tasks,
+            self._projects,
+            engine,
+            self._feeds,
+            build_storage(settings),
+            TaskDefaults(settings.max_attempts, settings.task_timeout_seconds, settings.heartbeat_timeout_seconds),
+            metrics,
+        )
+        self._reconciler = Reconciler(self._tasks, service.start, engine.view, self._settle, retention)
+        self._grpc = GrpcServer(service, ProjectService(self._projects), metrics)
+
+    async def _settle(self, task_id: str, outcome: Outcome) -> None:
+        """Writes a task's outcome; the first one wins."""
+        if await self._tasks.finish(task_id, outcome, datetime.now(UTC)):
+            self._metrics.task_total.labels(outcome.status, outcome.code).inc()
+            _log.info("task ended", task_id=task_id, status=outcome.status, code=outcome.code)
+        self._feeds.nudge(task_id)
+
+    async def _count_tasks(self) -> None:
+        while True:
+            counts = await self._tasks.counts()
+            for status in TaskStatus:
+                self._metrics.tasks.labels(status).set(counts.get(status, 0))
+            await asyncio.sleep(_COUNT_SECONDS)
+
+    def checks(self) -> dict[str, Check]:
+        """What must be well for this role to be ready."""
+        return {"database": lambda: check_current(self._database)}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[int]:
+        """Serves as long as the block lasts; gives the port of gRPC."""
+        settings = self._settings
+        await self._projects.ensure(DEFAULT_PROJECT)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._database.close)
+            activities = ControlActivities(self._settle)
+            await stack.enter_async_context(control_worker(self._client, activities))
+            await stack.enter_async_context(_background(self._reconciler.run(settings.reconcile_seconds)))
+            await stack.enter_async_context(_background(self._count_tasks()))
+            port = await self._grpc.start(settings.listen, settings.tls_certificate, settings.tls_key)
+            stack.push_async_callback(self._grpc.stop, _CALL_GRACE_SECONDS)
+            yield port
+
+    async def drain(self) -> None:
+        """Sends new callers elsewhere."""
+        await self._grpc.drain()
+
+
+def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> Attempts:
+    """What runs attempts on this machine."""
+    limits = media_limits(settings)
+    bounds = Bounds(
+        limits,
+        settings.task_timeout_seconds,
+        settings.stall_seconds,
+        int(settings.max_source_bytes),
+        tuple(settings.encoder_order),
+    )
+    abilities = Abilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)
+    return Attempts(f"{socket.gethostname()}:{os.getpid()}", build_storage(settings), scratch, abilities, bounds, metrics)
+
+
+@asynccontextmanager
+async def _working(settings: Settings, client: Client, metrics: Metrics) -> AsyncIterator[None]:
+    """Works as long as the block lasts; at its end running attempts are given the drain time, then handed back."""
+    async with AsyncExitStack() as stack:
+        scratch = Scratch(settings.data_dir / "scratch")
+        stack.callback(scratch.close)
+        attempts = build_attempts(settings, scratch, metrics)
+        await attempts.abilities.discover()
+        activities = WorkerActivities(attempts, Engine(client), metrics)
+        await stack.enter_async_context(_background(attempts.abilities.keep_trying()))
+        await stack.enter_async_context(inspect_worker(client, activities, settings.inspect_slots))
+        await stack.enter_async_context(encode_worker(client, activities, settings.worker_slots, settings.drain_seconds))
+        yield
+
+
+async def _engine_answers(client: Client) -> None:
+    if not await client.service_client.check_health(timeout=timedelta(seconds=2)):
+        raise ConnectionError("the engine does not serve")
+
+
+async def _until_stopped() -> None:
+    """Waits for SIGTERM or SIGINT; a second one ends the process at once."""
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        if stopped.is_set():
+            os._exit(130)
+        stopped.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await stopped.wait()
+
+
+async def run(settings: Settings, *, control: bool, work: bool) -> None:
+    """Plays the api role, the worker role, or both with an embedded engine, until the process is told to stop."""
+    metrics = Metrics()
+    if work:
+        child.preload()
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(_engine_address(settings, metrics))
+        client = await _connect(settings, address)
+        checks: dict[str, Check] = {"engine": lambda: _engine_answers(client)}
+        plane: ControlPlane | None = None
+        words = [f"engine {address}"]
+        if control:
+            if not settings.temporal_address:
+                await upgrade(settings.resolved_database_url())
+            plane = ControlPlane(settings, client, metrics)
+            checks |= plane.checks()
+        http = TelemetryServer(metrics, checks)
+        stack.push_async_callback(http.stop)
+        if plane is not None:
+            port = await stack.enter_async_context(plane.running())
+            words.insert(0, f"gRPC {settings.listen.rpartition(':')[0]}:{port}")
+        if work:
+            await stack.enter_async_context(_working(settings, client, metrics))
+            words.append(f"{settings.worker_slots} slots")
+        if settings.http:
+            http_port = await http.start(settings.http)
+            words.insert(1, f"http {settings.http.rpartition(':')[0]}:{http_port}")
+        print(f"reelmill-server is ready: {', '.join(words)}", flush=True)
+        await _until_stopped()
+        _log.info("stopping", drain_seconds=settings.drain_seconds)
+        if plane is not None:
+            await plane.drain()

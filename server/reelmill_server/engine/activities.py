@@ -1,0 +1,129 @@
+"""Activities: where workflows touch the world. Workers run attempts and inspections, api replicas record outcomes."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from reelmill_server.engine.client import Engine
+from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, Work
+from reelmill_server.engine.workflow import CONVERT, INSPECT, RECORD, WORKER_DRAINING
+from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
+from reelmill_server.model.capability import Report
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.plan import Plan
+from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.task import Artifact, Outcome, Progress
+from reelmill_server.telemetry.metrics import Metrics
+
+_FENCE_TRIES = 5
+_FENCE_PAUSE_SECONDS = 1.0
+_log = structlog.get_logger(__name__)
+
+
+def _failure(error: ReelmillError) -> ApplicationError:
+    """The error as it crosses the engine: code, message, violated fields."""
+    fields = [(violation.field, violation.description) for violation in error.violations]
+    return ApplicationError(error.message, fields, type=error.code, non_retryable=not error.retryable)
+
+
+class Attempts(Protocol):
+    """What a worker can do; raises ReelmillError."""
+
+    async def convert(
+        self,
+        request: ConvertRequest,
+        report: Callable[[Progress], None],
+        may_publish: Callable[[], Awaitable[bool]],
+    ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+        """Converts and publishes; the artifacts, and what a user should know."""
+
+    async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
+        """What is in the sources, and the plan if `action` is `plan`."""
+
+    def describe(self) -> Report:
+        """What this worker says of itself."""
+
+
+class WorkerActivities:
+    """What a worker does for workflows."""
+
+    def __init__(self, attempts: Attempts, engine: Engine, metrics: Metrics) -> None:
+        self._attempts, self._engine, self._metrics = attempts, engine, metrics
+
+    @activity.defn(name=CONVERT)
+    async def convert(self, work: Work) -> AttemptResult:
+        """Runs one attempt, heartbeating its progress; fails with the error's code."""
+        info = activity.info()
+        structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
+        started = datetime.now(UTC)
+        if work.attempt == 1:
+            self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / 1e6))
+        _log.info("attempt started")
+        outcome = "Succeeded"
+        try:
+            with self._metrics.attempts_running.track_inprogress():
+                artifacts, warnings = await self._attempts.convert(
+                    work.request,
+                    report=lambda progress: activity.heartbeat(_numbered(progress, work.attempt)),
+                    may_publish=lambda: self._holds(work.request.task_id, info.activity_id),
+                )
+        except asyncio.CancelledError:
+            outcome = "Canceled"
+            if activity.is_worker_shutdown():
+                outcome = WORKER_DRAINING
+                raise ApplicationError("the worker was stopped", type=WORKER_DRAINING) from None
+            raise
+        except ReelmillError as error:
+            outcome = error.code
+            _log.warning("attempt failed", code=error.code, reason=error.message)
+            raise _failure(error) from error
+        except Exception as error:
+            outcome = InternalError.code
+            _log.exception("attempt failed")
+            raise _failure(InternalError(f"{type(error).__name__}: {error}")) from error
+        finally:
+            self._metrics.attempt_total.labels(outcome).inc()
+            _log.info("attempt ended", outcome=outcome)
+        return AttemptResult(artifacts, warnings, round(started.timestamp() * 1e6))
+
+    async def _holds(self, task_id: str, activity_id: str) -> bool:
+        """Whether this attempt still is the task's; an engine that is away for a moment is asked again."""
+        for _ in range(_FENCE_TRIES):
+            try:
+                return await self._engine.holds(task_id, activity_id)
+            except ServiceUnavailable:
+                await asyncio.sleep(_FENCE_PAUSE_SECONDS)
+        return await self._engine.holds(task_id, activity_id)
+
+    @activity.defn(name=INSPECT)
+    async def inspect(self, inspection: Inspection) -> Inspected:
+        """A short look at media; fails with the error's code."""
+        if inspection.request is None:
+            return Inspected(report=self._attempts.describe())
+        try:
+            infos, plan = await self._attempts.inspect(inspection.action, inspection.request)
+        except ReelmillError as error:
+            raise _failure(error) from error
+        return Inspected(infos, plan)
+
+
+def _numbered(progress: Progress, attempt: int) -> Progress:
+    return Progress(progress.phase, progress.percent, attempt, progress.targets)
+
+
+class ControlActivities:
+    """What an api replica does for workflows: it alone reaches the task records."""
+
+    def __init__(self, record: Callable[[str, Outcome], Awaitable[None]]) -> None:
+        self._record = record
+
+    @activity.defn(name=RECORD)
+    async def record_outcome(self, task_id: str, outcome: Outcome) -> None:
+        """Writes a task's outcome to its row; the first one wins."""
+        await self._record(task_id, outcome)

@@ -1,0 +1,138 @@
+"""What the control plane asks of the engine."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from reelmill_server.engine import CONTROL_QUEUE
+from reelmill_server.engine.work import Inspected, Inspection, Work
+from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
+from reelmill_server.errors import ReelmillError, ServiceUnavailable, Violation, from_code
+from reelmill_server.model.engine_view import EngineState, EngineView
+from reelmill_server.model.task import Progress, TaskPhase
+
+_RPC_SECONDS = timedelta(seconds=5)
+_INSPECT_SECONDS = 90.0
+_CONNECT_PAUSE_SECONDS = 0.5
+
+
+async def connect(address: str, namespace: str, api_key: str = "", tls: bool = False, wait_seconds: float = 30.0) -> Client:
+    """A client of the engine at `address`. Raises ServiceUnavailable when it cannot be reached within `wait_seconds`."""
+    deadline = asyncio.get_running_loop().time() + wait_seconds
+    while True:
+        try:
+            return await Client.connect(
+                address,
+                namespace=namespace,
+                data_converter=pydantic_data_converter,
+                api_key=api_key or None,
+                tls=tls,
+            )
+        except RuntimeError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise ServiceUnavailable(f"the engine at {address} cannot be reached: {error}") from error
+            await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
+
+
+class Engine:
+    """The engine as the control plane sees it. The workflow's id is the task's."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def start(self, work: Work) -> None:
+        """Starts a task's workflow; one that was started before goes on. Raises ServiceUnavailable."""
+        try:
+            await self._client.start_workflow(
+                MediaConvertWorkflow.run,
+                work,
+                id=work.request.task_id,
+                task_queue=CONTROL_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=_RPC_SECONDS,
+            )
+        except WorkflowAlreadyStartedError:
+            return  # it even ended: the reconciler settles the record
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not take the task: {error.message}") from error
+
+    async def cancel(self, task_id: str) -> None:
+        """Asks for a task to be canceled; one that ended or is unknown stays as it is. Raises ServiceUnavailable."""
+        try:
+            await self._client.get_workflow_handle(task_id).cancel(rpc_timeout=_RPC_SECONDS)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise ServiceUnavailable(f"the engine did not take the cancel: {error.message}") from error
+
+    async def view(self, task_id: str) -> EngineView:
+        """What the engine knows of a task. Raises ServiceUnavailable."""
+        try:
+            description = await self._client.get_workflow_handle(task_id).describe(rpc_timeout=_RPC_SECONDS)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return EngineView(EngineState.UNKNOWN)
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+        if description.status is not WorkflowExecutionStatus.RUNNING:
+            return EngineView(EngineState.CLOSED)
+        pending = list(description.raw_description.pending_activities)
+        attempt = next((activity for activity in pending if activity.activity_type.name == "convert"), None)
+        if attempt is None:
+            return EngineView(EngineState.RUNNING)
+        return EngineView(EngineState.RUNNING, await self._progress(attempt), busy=True)
+
+    async def _progress(self, attempt: PendingActivityInfo) -> Progress:
+        """The last heartbeat's details; without one the attempt waits for a worker."""
+        if not attempt.HasField("heartbeat_details"):
+            started = attempt.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+            return Progress(phase=TaskPhase.PROBING if started else TaskPhase.QUEUED)
+        decoded = await self._client.data_converter.decode(attempt.heartbeat_details.payloads, [Progress])
+        progress = decoded[0]
+        return progress if isinstance(progress, Progress) else Progress()
+
+    async def holds(self, task_id: str, activity_id: str) -> bool:
+        """Whether this activity is the task's present attempt, and no cancel was asked for. Raises ServiceUnavailable."""
+        try:
+            description = await self._client.get_workflow_handle(task_id).describe(rpc_timeout=_RPC_SECONDS)
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+        started = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+        return any(
+            activity.activity_id == activity_id and activity.state == started
+            for activity in description.raw_description.pending_activities
+        )
+
+    async def inspect(self, inspection: Inspection) -> Inspected:
+        """A short look at media on some worker. Raises what the look raised, or ServiceUnavailable when no worker answers."""
+        try:
+            handle: WorkflowHandle[InspectWorkflow, Inspected] = await self._client.start_workflow(
+                InspectWorkflow.run,
+                inspection,
+                id=f"inspect-{uuid.uuid4()}",
+                task_queue=CONTROL_QUEUE,
+                rpc_timeout=_RPC_SECONDS,
+            )
+            return await asyncio.wait_for(handle.result(), _INSPECT_SECONDS)
+        except WorkflowFailureError as error:
+            raise _inspection_error(error) from error
+        except (RPCError, TimeoutError) as error:
+            raise ServiceUnavailable(f"the engine did not answer: {error}") from error
+
+
+def _inspection_error(error: WorkflowFailureError) -> ReelmillError:
+    cause: BaseException | None = error.cause
+    if isinstance(cause, ActivityError):
+        cause = cause.cause
+    if isinstance(cause, ApplicationError):
+        known = from_code(cause.type or "", cause.message)
+        fields = cause.details[0] if cause.details else []
+        return type(known)(cause.message, [Violation(field, description) for field, description in fields])
+    return ServiceUnavailable("no worker answered in time")

@@ -1,0 +1,63 @@
+"""What crosses the engine: small plain data."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from reelmill_server.model.capability import Report
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.plan import Plan
+from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.task import Artifact
+
+
+@dataclass(frozen=True)
+class Work:
+    """One task's work and its limits, seconds. `attempt` counts from 1; `priority` 1 (first) to 5."""
+
+    request: ConvertRequest
+    attempt: int = 1
+    priority: int = 3
+    max_attempts: int = 3
+    timeout_seconds: float = 21600.0
+    heartbeat_seconds: float = 15.0
+
+
+@dataclass(frozen=True)
+class AttemptResult:
+    """What an attempt that succeeded made; `started_us` is when it began, microseconds since the epoch."""
+
+    artifacts: tuple[Artifact, ...]
+    warnings: tuple[str, ...] = ()
+    started_us: int = 0
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A short look at media: probe its sources, plan the request, or tell what the worker can do."""
+
+    action: Literal["probe", "plan", "capabilities"]
+    request: ConvertRequest | None = None
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What was seen; what was not asked for is None."""
+
+    infos: tuple[MediaInfo, ...] = ()
+    plan: Plan | None = None
+    report: Report | None = None
+
+
+_WORK: TypeAdapter[Work] = TypeAdapter(Work)
+
+
+def dump_work(work: Work) -> str:
+    """`work` as JSON, for the task's record."""
+    return _WORK.dump_json(work).decode()
+
+
+def load_work(text: str) -> Work:
+    """The work that `dump_work` wrote."""
+    return _WORK.validate_json(text)

@@ -1,0 +1,1 @@
+"""Everything that touches libav; only ever imported in a child process."""

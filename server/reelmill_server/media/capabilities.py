@@ -1,0 +1,123 @@
+"""Finds out what this machine can encode and decode, by trying it."""
+
+import time
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+from av import VideoFrame
+
+from reelmill_server.media.tracks import configure_video
+from reelmill_server.media.words import libav_words, said
+from reelmill_server.model.capability import SOFTWARE, Capability
+from reelmill_server.model.plan import VideoOutput
+from reelmill_server.model.request import VideoSpec
+from reelmill_server.plan import encoders
+
+_SIZE = 256  # the least width that NVENC takes is 145, that of QSV 128
+_FRAMES = 8
+_AUDIO_FRAMES = 10
+_DECODERS = {
+    "h264": "h264",
+    "hevc": "hevc",
+    "vp8": "vp8",
+    "vp9": "vp9",
+    "av1": "av1",
+    "mpeg2video": "mpeg2video",
+    "mpeg4": "mpeg4",
+    "prores": "prores",
+    "aac": "aac",
+    "mp3": "mp3",
+    "opus": "opus",
+    "vorbis": "vorbis",
+    "flac": "flac",
+    "ac3": "ac3",
+    "eac3": "eac3",
+}
+
+
+def try_video(codec: str, device: str, encoder: str) -> Capability:
+    """Encodes a few pictures with `encoder`, as a task would, and says whether packets came out."""
+    formats = encoders.PIXEL_FORMATS[encoder]
+    choice = encoders.Choice(encoder, device, formats["yuv420p"], "trial")
+    spec = VideoSpec(codec, preset="ultrafast")
+    output = VideoOutput(_SIZE, _SIZE, choice.pixel_format, time_base="1/25", frame_rate="25/1")
+    try:
+        context: Any = av.CodecContext.create(encoder, "w")
+    except (av.error.FFmpegError, ValueError):
+        return _told(encoder, codec, device, "is not built in")
+    try:
+        with libav_words():
+            configure_video(context, output, encoder)
+            context.options = encoders.options(choice, spec)
+            context.open(strict=False)
+            packets = sum(len(context.encode(frame)) for frame in _pictures(choice.pixel_format))
+            packets += len(context.encode(None))
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        return _told(encoder, codec, device, said(error))
+    return _told(encoder, codec, device, "" if packets == _FRAMES else f"gave {packets} packets for {_FRAMES} pictures")
+
+
+def _pictures(pixel_format: str) -> Iterable[VideoFrame]:
+    for number in range(_FRAMES):
+        frame = VideoFrame(_SIZE, _SIZE, pixel_format)
+        for plane in frame.planes:
+            plane.update(bytes([(number * 8 + 64) % 256]) * plane.buffer_size)
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        yield frame
+
+
+def _try_audio(name: str) -> Capability:
+    known = encoders.AUDIO_ENCODERS[name]
+    rate = 48000
+    try:
+        context: Any = av.CodecContext.create(known.encoder, "w")
+        context.sample_rate, context.layout, context.format = rate, "stereo", known.sample_format
+        context.time_base = Fraction(1, rate)
+        context.open(strict=False)
+        packets = 0
+        for number in range(_AUDIO_FRAMES):
+            frame = av.AudioFrame(format=known.sample_format, layout="stereo", samples=1024)
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))
+            frame.sample_rate, frame.pts, frame.time_base = rate, number * 1024, Fraction(1, rate)
+            packets += len(context.encode(frame))
+        packets += len(context.encode(None))
+    except (av.error.FFmpegError, ValueError) as error:
+        return _told(known.encoder, name, SOFTWARE, said(error))
+    return _told(known.encoder, name, SOFTWARE, "" if packets else "gave no packets")
+
+
+def _try_decoder(name: str, codec: str) -> Capability:
+    try:
+        av.CodecContext.create(name, "r")
+    except (av.error.FFmpegError, ValueError):
+        return _told(name, codec, SOFTWARE, "is not built in")
+    return _told(name, codec, SOFTWARE, "")
+
+
+def _told(name: str, codec: str, device: str, reason: str) -> Capability:
+    return Capability(name, codec, device, not reason, reason, time.time_ns() // 1000)
+
+
+def try_encoders(order: Sequence[str], only: frozenset[str] = frozenset()) -> tuple[Capability, ...]:
+    """A real trial of every candidate encoder, in the order in which tasks try them; with `only`, of those named in it."""
+    video = (
+        (codec, device, candidates[device])
+        for codec, candidates in encoders.VIDEO_ENCODERS.items()
+        for device in order
+        if device in candidates
+    )
+    tried = [try_video(*candidate) for candidate in video if not only or candidate[2] in only]
+    return (*tried, *(_try_audio(name) for name in encoders.AUDIO_ENCODERS if not only))
+
+
+def list_decoders() -> tuple[Capability, ...]:
+    """The decoders that sources usually need, and whether they are there."""
+    return tuple(_try_decoder(name, codec) for codec, name in _DECODERS.items())
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of PyAV and of FFmpeg's libraries."""
+    return {"pyav": av.__version__, **{name: ".".join(map(str, version)) for name, version in av.library_versions.items()}}

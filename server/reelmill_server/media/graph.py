@@ -1,0 +1,88 @@
+"""Filter graphs: one chain from a stream's decoded frames to what its encoder takes."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+from av import AudioFrame, VideoFrame
+from av.filter import Graph
+
+# av.filter raises these while a graph wants more input, and when it has given everything.
+_DRY = (av.error.BlockingIOError, av.error.EOFError)
+
+
+class Chain:
+    """A chain of filters, built for the first frame that it sees.
+
+    A sound whose rate, layout or format changes midway gets a new chain (libav's audio source cannot change); a picture whose
+    size changes stays in its chain, whose scale filter adapts.
+    """
+
+    def __init__(self, filters: Sequence[str], sample_aspect_ratio: Fraction, frame_rate: Fraction) -> None:
+        self._filters = filters
+        self._sample_aspect_ratio = sample_aspect_ratio
+        self._frame_rate = frame_rate
+        self._graph: Graph | None = None
+        self._shape: tuple[Any, ...] = ()
+
+    def push(self, frame: VideoFrame | AudioFrame) -> Iterator[VideoFrame | AudioFrame]:
+        """Gives the frames that come out once `frame` went in."""
+        if isinstance(frame, AudioFrame):
+            shape = (frame.sample_rate, frame.layout.name, frame.format.name)
+            if self._graph is not None and shape != self._shape:
+                yield from self.flush()
+            self._shape = shape
+        if self._graph is None:
+            self._graph = self._build(frame)
+        try:
+            self._graph.push(frame)
+        except av.error.EOFError:
+            return  # a trim filter has all it wants
+        yield from self._pull()
+
+    def flush(self) -> Iterator[VideoFrame | AudioFrame]:
+        """Gives the frames that were held back; the next push begins anew."""
+        if self._graph is None:
+            return
+        try:
+            self._graph.push(None)
+        except av.error.EOFError:
+            pass
+        yield from self._pull()
+        self._graph = None
+
+    def _pull(self) -> Iterator[VideoFrame | AudioFrame]:
+        while self._graph is not None:
+            try:
+                frame = self._graph.pull()
+            except _DRY:
+                return
+            yield frame
+
+    def _build(self, frame: VideoFrame | AudioFrame) -> Graph:
+        graph = Graph()
+        node = self._video_source(graph, frame) if isinstance(frame, VideoFrame) else self._audio_source(graph, frame)
+        for text in self._filters:
+            name, _, arguments = text.partition("=")
+            following = graph.add(name, arguments or None)
+            node.link_to(following)
+            node = following
+        node.link_to(graph.add("buffersink" if isinstance(frame, VideoFrame) else "abuffersink"))
+        graph.configure()
+        return graph
+
+    def _video_source(self, graph: Graph, frame: VideoFrame) -> Any:
+        # Graph.add_buffer would say square pixels, and neither rate nor colours.
+        ratio, rate = self._sample_aspect_ratio, self._frame_rate
+        return graph.add(
+            "buffer",
+            f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={frame.time_base}"
+            f":pixel_aspect={ratio.numerator}/{ratio.denominator}:frame_rate={rate.numerator}/{rate.denominator}"
+            f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
+        )
+
+    def _audio_source(self, graph: Graph, frame: AudioFrame) -> Any:
+        return graph.add_abuffer(
+            sample_rate=frame.sample_rate, format=frame.format, layout=frame.layout, time_base=frame.time_base
+        )

@@ -1,0 +1,73 @@
+"""Finds where to begin reading so that a span can be cut exactly."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.stream import Stream
+
+from reelmill_server.media.tracks import TOLERANCE
+from reelmill_server.media.types import AnyPacket
+
+# Decoders of sound need a little before the span: 80 ms is the preroll that Opus asks for, AAC one frame; rounded up.
+_AUDIO_PREROLL = Fraction(1, 2)
+# MPEG-TS seeks by time alone and may land in the middle of a long group of pictures: then go back this far, then to the front.
+_STEPS_BACK = (Fraction(0), Fraction(10), Fraction(60))
+
+
+def packets_from(container: InputContainer, streams: Sequence[Stream], begin: Fraction) -> tuple[Iterator[AnyPacket], Fraction]:
+    """The packets of `streams` from a place from which all at and after `begin` (seconds of the source) can be decoded, and the
+    time of the last key frame at or before `begin` (`begin` itself without video, or at the front of the source)."""
+    front = Fraction(container.start_time or 0, av.time_base)
+    video = next((stream for stream in streams if stream.type == "video"), None)
+    if begin <= front:
+        return container.demux(streams), begin
+    if video is None:
+        _seek(container, max(front, begin - _AUDIO_PREROLL))
+        return container.demux(streams), begin
+    for place in (*(max(front, begin - step) for step in _STEPS_BACK), front):
+        if _seek(container, place):
+            key = _last_key(container, video, begin)
+            if key is not None:
+                _seek(container, place)
+                return _without_video_before(container.demux(streams), video, key), key
+    return container.demux(streams), begin
+
+
+def _seek(container: InputContainer, time: Fraction) -> bool:
+    try:
+        container.seek(int(time * av.time_base), backward=True)
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
+def _time(packet: AnyPacket) -> Fraction | None:
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    return stamp * packet.time_base if stamp is not None and packet.time_base else None
+
+
+def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> Fraction | None:
+    """The time of the last key frame at or before `begin` among the packets that come next, or None."""
+    last: Fraction | None = None
+    for packet in container.demux(video):
+        time = _time(packet)
+        if time is None:
+            continue
+        if packet.is_keyframe and time <= begin + TOLERANCE:
+            last = time
+        if packet.dts is not None and packet.dts * packet.time_base > begin + TOLERANCE:
+            break
+    return last
+
+
+def _without_video_before(packets: Iterator[AnyPacket], video: Stream, key: Fraction) -> Iterator[AnyPacket]:
+    """Drops the video that comes before the key frame at `key`: it belongs to an earlier group of pictures."""
+    begun = False
+    for packet in packets:
+        if packet.stream_index == video.index and not begun:
+            begun = (packet.is_keyframe and _time(packet) == key) or (packet.size == 0 and packet.dts is None)
+            if not begun:
+                continue
+        yield packet

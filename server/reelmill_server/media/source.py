@@ -1,0 +1,93 @@
+"""Opens files that strangers wrote.
+
+A media file can name other files and hosts (playlists, SDP, image sequences, concat scripts). None of that is wanted: only
+self-contained formats are opened, only the file itself is read, and every further open is refused.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import av
+from av.container import InputContainer
+
+from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.model.capability import Limits
+
+# Demuxers that read one self-contained file. Left out on purpose: hls, dash, concat, sdp, rtsp, image2 patterns, vobsub, lavfi
+# and every device.
+FORMATS = (
+    "mov mp4 m4a 3gp 3g2 mj2 matroska webm mpegts mpeg mpegvideo avi flv asf mxf ogg wav w64 aiff au caf mp3 aac ac3 eac3 "
+    "flac opus amr wv tta ape dts mka rm nut y4m h264 hevc m4v ivf gif apng webp_pipe png_pipe jpeg_pipe bmp_pipe tiff_pipe "
+    "srt webvtt ass sup"
+).split()
+_READ_SIZE = 256 * 1024
+_OPENED_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
+def _refuse(url: str, flags: int, options: object) -> NoReturn:
+    raise PermissionError(f"a media file may not open {url!r}")
+
+
+def _options(limits: Limits) -> dict[str, str]:
+    return {
+        "format_whitelist": ",".join(FORMATS),
+        "protocol_whitelist": "none",
+        "max_streams": str(limits.max_streams),
+        "max_pixels": str(limits.max_pixels),
+    }
+
+
+@contextmanager
+def open_source(path: str, limits: Limits) -> Iterator[InputContainer]:
+    """Opens the media file at `path` for reading, within `limits`; closes it afterwards.
+
+    Raises UnsupportedFormat for a format that is not opened, InvalidMedia for a file that is no media or is broken, and
+    MediaLimitExceeded when it goes beyond a limit.
+    """
+    with Path(path).open("rb") as file:
+        container = _open(_Nameless(file), limits)
+        try:
+            _check(container, limits)
+            yield container
+        finally:
+            container.close()
+
+
+class _Nameless:
+    """A file without its name: libav guesses formats and finds neighbours from names, and both are unwanted."""
+
+    def __init__(self, file: Any) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+def _open(file: _Nameless, limits: Limits) -> InputContainer:
+    if not file.read(1):
+        raise InvalidMedia("the file is empty")
+    file.seek(0)
+    try:
+        container: InputContainer = av.open(
+            file, "r", options=_options(limits), io_open=_refuse, buffer_size=_READ_SIZE, **_OPENED_ERRORS
+        )
+        return container
+    except PermissionError as error:
+        raise UnsupportedFormat(f"the file refers to other files, which are not followed: {error}") from error
+    except av.error.InvalidDataError as error:
+        raise InvalidMedia("the file is no media that can be read, or its format is not allowed") from error
+    except (av.error.FFmpegError, ValueError, MemoryError, OSError) as error:
+        raise InvalidMedia(f"the file cannot be opened: {error}") from error
+
+
+def _check(container: InputContainer, limits: Limits) -> None:
+    if len(container.streams) > limits.max_streams:
+        raise MediaLimitExceeded(f"the file has {len(container.streams)} streams, more than {limits.max_streams}")
+    for stream in container.streams.video:
+        pixels = stream.codec_context.width * stream.codec_context.height
+        if pixels > limits.max_pixels:
+            raise MediaLimitExceeded(f"pictures of {pixels} pixels are larger than the limit of {limits.max_pixels}")
+        # Options of the container do not reach decoders: a stream may still grow in the middle.
+        stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+    seconds = (container.duration or 0) / av.time_base
+    if seconds > limits.max_duration_seconds:
+        raise MediaLimitExceeded(f"{seconds:.0f} s are longer than the limit of {limits.max_duration_seconds:.0f} s")

@@ -1,0 +1,273 @@
+"""Tracks: what one output does with one stream of the source.
+
+A track is fed in the order of the source and knows when it has all of its span. Times are exact: timestamps are compared and
+moved as rational numbers, seconds counted from the source's own zero.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+from av import AudioFrame, VideoFrame
+from av.container import InputContainer, OutputContainer
+from av.stream import Disposition
+
+from reelmill_server.errors import EncoderFailed, MediaLimitExceeded
+from reelmill_server.media.graph import Chain
+from reelmill_server.media.types import AnyPacket
+from reelmill_server.media.words import libav_words, said
+from reelmill_server.model.media_info import rational
+from reelmill_server.model.plan import StreamPlan, VideoOutput
+
+# A request's seconds are decimal and a source's timestamps are not: a frame within this of the edge is taken to be on it.
+TOLERANCE = Fraction(1, 1_000_000)
+_DROPPED_METADATA = ("encoder", "duration", "major_brand", "minor_version", "compatible_brands", "language")
+
+
+class EncoderDown(EncoderFailed):
+    """An encoder failed; `encoder` and `device` name it, so that another can be tried."""
+
+    def __init__(self, encoder: str, device: str, message: str) -> None:
+        super().__init__(f"{encoder}: {message}")
+        self.encoder, self.device = encoder, device
+
+
+@dataclass(frozen=True)
+class Span:
+    """The span of the source that a target takes, in the source's own seconds; `end` None: until the end."""
+
+    begin: Fraction
+    end: Fraction | None
+
+    def before(self, time: Fraction) -> bool:
+        """Whether `time` is before the span."""
+        return time < self.begin - TOLERANCE
+
+    def after(self, time: Fraction) -> bool:
+        """Whether `time` is at or after the span's end."""
+        return self.end is not None and time >= self.end - TOLERANCE
+
+
+@dataclass
+class Written:
+    """What went into one stream of an output: packets, their bytes, and the seconds of the first and the end of the last."""
+
+    packets: int = 0
+    size_bytes: int = 0
+    first: Fraction | None = None
+    last_start: Fraction = Fraction(0)
+    last: Fraction = Fraction(0)
+
+    def count(self, packet: AnyPacket) -> None:
+        """Adds one packet that is about to be written."""
+        self.packets += 1
+        self.size_bytes += packet.size
+        if packet.pts is not None and packet.time_base:
+            time = packet.pts * packet.time_base
+            self.first = time if self.first is None else min(self.first, time)
+            self.last_start = max(self.last_start, time)
+            self.last = max(self.last, time + (packet.duration or 0) * packet.time_base)
+
+
+class Track(Protocol):
+    """What an output does with one stream of the source."""
+
+    plan: StreamPlan
+    written: Written
+    wants_frames: bool
+    done: bool
+
+    def feed(self, item: Any) -> Iterator[AnyPacket]:
+        """Gives the packets to write once `item` (a frame or a packet, as `wants_frames` says) went in."""
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """Gives the packets that were held back."""
+
+
+def copy_metadata(source: Mapping[str, str]) -> dict[str, str]:
+    """Titles and the like, without what describes the old file itself."""
+    return {key: value for key, value in source.items() if key not in _DROPPED_METADATA}
+
+
+def _describe(stream: Any, source: Any, keep_metadata: bool) -> None:
+    """Carries a stream's description over: language and disposition always, the rest if it is to be kept."""
+    if keep_metadata:
+        stream.metadata.update(copy_metadata(source.metadata))
+    if source.language and source.language != "und":
+        stream.metadata["language"] = source.language
+    stream.disposition = Disposition(int(source.disposition) & ~int(Disposition.attached_pic))
+
+
+class CopyTrack:
+    """Keeps the packets of a stream as they are, moved so that the span begins at 0."""
+
+    wants_frames = False
+
+    def __init__(
+        self, plan: StreamPlan, output: OutputContainer, source: InputContainer, span: Span, keep_metadata: bool
+    ) -> None:
+        origin: Any = source.streams[plan.source_stream]
+        self.plan, self.written, self.done = plan, Written(), False
+        self._span = span
+        # opaque: only then a codec that can be decoded but not encoded here can be copied.
+        self._stream: Any = output.add_stream_from_template(origin, opaque=True)
+        if plan.codec_tag:
+            self._stream.codec_context.codec_tag = plan.codec_tag
+        if plan.type == "video" and origin.average_rate and self._stream.codec_context:
+            self._stream.codec_context.framerate = origin.average_rate
+        _describe(self._stream, origin, keep_metadata)
+
+    def feed(self, item: AnyPacket) -> Iterator[AnyPacket]:
+        """Gives the packet, unless it lies outside the span.
+
+        The end is judged by decoding time: a picture shown after the end may be needed by one shown before it.
+        """
+        time_base = item.time_base
+        pts = item.pts if item.pts is not None else item.dts
+        if pts is None or time_base is None:
+            return
+        decoded = pts if item.dts is None else item.dts
+        if self._span.after(decoded * time_base):
+            self.done = True
+            return
+        if self._span.before(pts * time_base):
+            return
+        shift = round(self._span.begin / time_base)
+        item.pts = pts - shift
+        if item.dts is not None:
+            item.dts -= shift
+        item.stream = self._stream
+        self.written.count(item)
+        yield item
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """Nothing is held back."""
+        return iter(())
+
+
+class EncodeTrack:
+    """Decoded frames through filters into an encoder."""
+
+    wants_frames = True
+
+    def __init__(
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        source: InputContainer,
+        span: Span,
+        keep_metadata: bool,
+        max_frames: int,
+    ) -> None:
+        origin: Any = source.streams[plan.source_stream]
+        self.plan, self.written, self.done = plan, Written(), False
+        self.frames = 0
+        self._durations: dict[int, int] = {}
+        self._span, self._max_frames = span, max_frames
+        self._chain = Chain(
+            (*_move(plan, origin.time_base, span), *plan.filters),
+            (origin.sample_aspect_ratio if plan.video else None) or Fraction(1),
+            (origin.average_rate if plan.video else None) or Fraction(25),
+        )
+        self._stream = _open_encoder(plan, output)
+        _describe(self._stream, origin, keep_metadata)
+
+    def feed(self, item: VideoFrame | AudioFrame) -> Iterator[AnyPacket]:
+        """Gives the packets that are ready once `item` is encoded; frames outside the span are dropped."""
+        if item.pts is None or item.time_base is None:
+            return
+        time = item.pts * item.time_base
+        if self._span.after(time):
+            self.done = True
+            return
+        # Sound is cut to the sample by a filter: a frame may begin before the span and end in it.
+        if isinstance(item, VideoFrame) and self._span.before(time):
+            return
+        for frame in self._chain.push(item):
+            yield from self._encode(frame)
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """Gives what the filters and the encoder still hold."""
+        for frame in self._chain.flush():
+            yield from self._encode(frame)
+        yield from self._encode(None)
+
+    def _encode(self, frame: VideoFrame | AudioFrame | None) -> Iterator[AnyPacket]:
+        if frame is not None:
+            self.frames += 1
+            if self.frames > self._max_frames:
+                raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
+        if isinstance(frame, VideoFrame):
+            frame.pict_type = 0  # else the encoder repeats the source's choice of I, P and B
+            self._remember_duration(frame)
+        try:
+            packets = self._stream.encode(frame)
+        except av.error.FFmpegError as error:
+            raise EncoderDown(self.plan.encoder, self.plan.device, f"failed while encoding: {said(error)}") from error
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration
+            self.written.count(packet)
+            yield packet
+
+    def _remember_duration(self, frame: VideoFrame) -> None:
+        """Encoders of video forget how long a picture is shown, which only the last one of a file tells."""
+        if frame.pts is not None and frame.time_base and frame.duration:
+            scale = frame.time_base / self._stream.codec_context.time_base
+            self._durations[round(frame.pts * scale)] = round(frame.duration * scale)
+
+
+def _move(plan: StreamPlan, time_base: Fraction, span: Span) -> tuple[str, ...]:
+    """Filters that make the span begin at 0, and for sound cut it to the sample.
+
+    async=1 fills gaps in the sound with silence and drops overlaps, so that samples and clock agree.
+    """
+    if plan.audio is None:
+        return (f"setpts=PTS-({round(span.begin / time_base)})",)
+    rate = plan.audio.sample_rate
+    start = round(span.begin * rate)
+    end = f":end_pts={round(span.end * rate)}" if span.end is not None else ""
+    return (f"aresample={rate}:async=1", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
+
+
+def _open_encoder(plan: StreamPlan, output: OutputContainer) -> Any:
+    """Adds a stream with an opened encoder. Raises EncoderDown when it does not open or does not know an option."""
+    with libav_words():
+        stream = _open(plan, output)
+    unknown = dict(stream.codec_context.options)
+    if unknown:
+        raise EncoderDown(plan.encoder, plan.device, f"does not know the options {sorted(unknown)}")
+    return stream
+
+
+def _open(plan: StreamPlan, output: OutputContainer) -> Any:
+    try:
+        stream: Any
+        if plan.video:
+            stream = output.add_stream(plan.encoder, rate=rational(plan.video.frame_rate), options=dict(plan.options))
+            configure_video(stream.codec_context, plan.video, plan.encoder)
+        else:
+            assert plan.audio
+            stream = output.add_stream(
+                plan.encoder, rate=plan.audio.sample_rate, layout=plan.audio.layout, options=dict(plan.options)
+            )
+            stream.codec_context.format = plan.audio.sample_format
+            stream.codec_context.time_base = Fraction(1, plan.audio.sample_rate)
+        if plan.codec_tag:
+            stream.codec_context.codec_tag = plan.codec_tag
+        stream.codec_context.open(strict=False)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise EncoderDown(plan.encoder, plan.device, f"does not open: {said(error)}") from error
+    return stream
+
+
+def configure_video(context: Any, video: VideoOutput, encoder: str) -> None:
+    """Sets what a video encoder must know before it is opened."""
+    context.width, context.height, context.pix_fmt = video.width, video.height, video.pixel_format
+    context.time_base, context.framerate = rational(video.time_base), rational(video.frame_rate)
+    context.sample_aspect_ratio = rational(video.sample_aspect_ratio)
+    context.colorspace, context.color_range = video.color_space, video.color_range
+    context.color_trc, context.color_primaries = video.color_transfer, video.color_primaries
+    if encoder == "libx264":
+        context.thread_type = "FRAME"  # the default, slices, is slower and larger

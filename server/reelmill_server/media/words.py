@@ -1,0 +1,28 @@
+"""What libav says when something fails, in words for a person."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av.logging
+
+
+@contextmanager
+def libav_words() -> Iterator[None]:
+    """Inside, libav's errors carry its own explanation; used around the opening of encoders only, as logging costs time."""
+    logging.getLogger("libav").addHandler(logging.NullHandler())
+    logging.getLogger("libav").propagate = False
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        yield
+    finally:
+        av.logging.set_level(before)
+
+
+def said(error: Exception) -> str:
+    """The explanation that libav logged, else the name of the error; never the options, which its own text repeats."""
+    log = getattr(error, "log", None)
+    if log and log[2].strip():
+        return str(log[2].strip())
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,93 @@
+"""What is in a media file, as plain data. Times are seconds (floats) at this edge; rates and time bases are `n/d` text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+
+def rational(text: str) -> Fraction:
+    """The number that `n/d` or `n` stands for; 0 for an empty text or a zero denominator."""
+    numerator, _, denominator = text.partition("/")
+    if not numerator or denominator == "0":
+        return Fraction(0)
+    return Fraction(int(numerator), int(denominator or 1))
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What all kinds of streams have. `index` counts from 0 over the whole file; sizes of times in seconds, None: not said."""
+
+    index: int
+    codec: str
+    codec_long: str = ""
+    codec_tag: str = ""
+    language: str = ""
+    time_base: str = ""
+    start_seconds: float | None = None
+    duration_seconds: float | None = None
+    bitrate: int = 0
+    frame_count: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    decodable: bool = True
+
+
+@dataclass(frozen=True)
+class VideoStreamInfo(StreamInfo):
+    """One video stream. `rotation`: degrees clockwise that turn the picture for display. Colour fields are libav's numbers."""
+
+    width: int = 0
+    height: int = 0
+    pixel_format: str = ""
+    bit_depth: int = 8
+    profile: str = ""
+    level: int = 0
+    has_b_frames: int = 0
+    sample_aspect_ratio: str = ""
+    frame_rate: str = ""
+    average_rate: str = ""
+    rotation: int = 0
+    color_space: int = 2
+    color_range: int = 0
+    color_transfer: int = 2
+    color_primaries: int = 2
+    attached_picture: bool = False
+
+
+@dataclass(frozen=True)
+class AudioStreamInfo(StreamInfo):
+    """One audio stream; `sample_rate` in Hz."""
+
+    sample_format: str = ""
+    sample_rate: int = 0
+    channels: int = 0
+    layout: str = ""
+
+
+@dataclass(frozen=True)
+class SubtitleStreamInfo(StreamInfo):
+    """One subtitle stream."""
+
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """One media file. `format` is libav's name of the demuxer, `start_seconds` the earliest timestamp."""
+
+    format: str
+    format_long: str = ""
+    size_bytes: int = 0
+    bitrate: int = 0
+    start_seconds: float = 0.0
+    duration_seconds: float = 0.0
+    stream_count: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    video: tuple[VideoStreamInfo, ...] = ()
+    audio: tuple[AudioStreamInfo, ...] = ()
+    subtitles: tuple[SubtitleStreamInfo, ...] = ()
+
+    @property
+    def pictures(self) -> tuple[VideoStreamInfo, ...]:
+        """The video streams that are no cover pictures."""
+        return tuple(stream for stream in self.video if not stream.attached_picture)

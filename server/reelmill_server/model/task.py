@@ -1,0 +1,166 @@
+"""Tasks as the service knows them: the record, its progress, its outcome."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+TagValue = str | int | float | bool | None
+
+
+def tag_text(value: TagValue) -> str:
+    """Write a tag's value as a selector names it: texts as they are, true, false, null, and numbers as JSON, 1.0 as 1."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        value += 0.0  # there is no -0
+    return json.dumps(value).removesuffix(".0")
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands. A queued task is RUNNING."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+
+    @property
+    def final(self) -> bool:
+        """Whether the status never changes again."""
+        return self is not TaskStatus.RUNNING
+
+
+class TaskPhase(StrEnum):
+    """What a running task is doing."""
+
+    NONE = ""
+    QUEUED = "Queued"
+    PROBING = "Probing"
+    PLANNING = "Planning"
+    CONVERTING = "Converting"
+    VERIFYING = "Verifying"
+    PUBLISHING = "Publishing"
+
+
+@dataclass(frozen=True)
+class TargetProgress:
+    """How far one target is: percent 0..100, seconds of media, media seconds per second, pictures per second, seconds left."""
+
+    target_index: int
+    percent: float = 0.0
+    media_seconds: float = 0.0
+    speed: float = 0.0
+    frames_per_second: float = 0.0
+    eta_seconds: float = 0.0
+    encoders: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an attempt is; `percent` 0..100 over all targets."""
+
+    phase: TaskPhase = TaskPhase.QUEUED
+    percent: int = 0
+    attempt: int = 0
+    targets: tuple[TargetProgress, ...] = ()
+
+
+@dataclass(frozen=True)
+class ArtifactStream:
+    """One stream of a published file and how it was made; `type` is video, audio or subtitle."""
+
+    type: str
+    codec: str
+    encoder: str
+    reason: str
+    packet_count: int
+    duration_seconds: float
+    width: int = 0
+    height: int = 0
+    sample_rate: int = 0
+    channels: int = 0
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One published file."""
+
+    uri: str
+    target_index: int
+    size_bytes: int
+    duration_seconds: float
+    container: str
+    streams: tuple[ArtifactStream, ...] = ()
+
+
+@dataclass(frozen=True)
+class FailedAttempt:
+    """How one attempt ended that did not finish; attempts count from 1."""
+
+    attempt: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: its final status, the error unless it succeeded, and what it left."""
+
+    status: TaskStatus
+    code: str = ""
+    message: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    warnings: tuple[str, ...] = ()
+    attempt: int = 0
+    failed_attempts: tuple[FailedAttempt, ...] = ()
+    targets: tuple[TargetProgress, ...] = ()
+    first_attempt_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """One row of the task table. Times are UTC. `request_json` is the request in the vendor's JSON form, `work_json` the
+    plain data that the engine hands to a worker."""
+
+    task_id: str
+    project_name: str
+    request_id: str
+    event_id: str
+    status: TaskStatus
+    start_time: datetime
+    request_json: str
+    work_json: str
+    user_data: str = ""
+    tags: Mapping[str, TagValue] = field(default_factory=dict)
+    priority: int = 0
+    end_time: datetime | None = None
+    engine_started: bool = False
+    cancel_requested: bool = False
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class TaskQuery:
+    """What ListTasks asks for; `sort` is task_id, start_time or end_time; times are inclusive; `limit` 1..100."""
+
+    project_name: str
+    statuses: frozenset[TaskStatus] = frozenset()
+    tags: tuple[tuple[str, str], ...] = ()
+    start_from: datetime | None = None
+    start_to: datetime | None = None
+    end_from: datetime | None = None
+    end_to: datetime | None = None
+    sort: str = "task_id"
+    descending: bool = False
+    limit: int = 100
+    next_token: str = ""
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """One page of tasks; `next_token` is empty on the last."""
+
+    tasks: tuple[TaskRecord, ...]
+    next_token: str = ""

@@ -1,0 +1,52 @@
+"""The span of a source that is taken, in its own time."""
+
+from dataclasses import dataclass
+
+from reelmill_server.errors import InvalidArgument, Violation
+from reelmill_server.model.media_info import MediaInfo, StreamInfo
+from reelmill_server.model.request import SourceSpec
+
+MICROSECONDS = 1_000_000
+_EXACT_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
+_ESTIMATED_FORMATS = ("mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v", "flv", "mpegvideo")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A span [start, end) of a source, microseconds from its beginning; `end_us` 0: until the end.
+
+    `origin_us` is the timestamp at which the source begins; `duration_us` the length that the container's own figures promise
+    for the span, 0 when they promise nothing; `exact` whether the container also knows the length of each stream.
+    """
+
+    start_us: int
+    end_us: int
+    origin_us: int
+    duration_us: int
+    exact: bool
+
+    @classmethod
+    def of(cls, source: SourceSpec, info: MediaInfo) -> "Clock":
+        """The span that `source` asks for. Raises InvalidArgument when it begins after the end of the media."""
+        total_us = 0 if info.format in _ESTIMATED_FORMATS else round(info.duration_seconds * MICROSECONDS)
+        if total_us and source.start_us >= total_us:
+            expected = f"must be before the end of the source at {info.duration_seconds:.3f} s"
+            raise InvalidArgument(violations=[Violation("sources[0].start_time", expected)])
+        end_us = source.start_us + source.duration_us if source.duration_us else 0
+        last_us = min(end_us, total_us) if end_us and total_us else end_us or total_us
+        return cls(
+            start_us=source.start_us,
+            end_us=end_us,
+            origin_us=round(info.start_seconds * MICROSECONDS),
+            duration_us=last_us - source.start_us if total_us else 0,
+            exact=info.format in _EXACT_FORMATS,
+        )
+
+    def expected_us(self, stream: StreamInfo) -> int:
+        """How much of `stream` lies in the span, microseconds; 0 when the container does not say."""
+        if not self.exact or stream.duration_seconds is None:
+            return 0
+        begin_us = round((stream.start_seconds or 0.0) * MICROSECONDS) - self.origin_us
+        finish_us = begin_us + round(stream.duration_seconds * MICROSECONDS)
+        until_us = min(finish_us, self.end_us) if self.end_us else finish_us
+        return max(0, until_us - max(begin_us, self.start_us))

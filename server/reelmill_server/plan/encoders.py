@@ -1,0 +1,268 @@
+"""Which encoder runs for a codec, and with what settings: tables per encoder family.
+
+Contract values are mapped to each family here and nowhere else. CRF is the contract's 0..51, larger is worse, in the sense of
+x264; families with another scale get it linearly (libvpx and SVT-AV1 count 0..63).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reelmill_server.errors import HardwareUnavailable, InvalidArgument, UnsupportedFormat, Violation
+from reelmill_server.model.capability import SOFTWARE, Capability
+from reelmill_server.model.request import Hardware, VideoSpec
+
+DEFAULT_CRF = 23.0
+DEFAULT_B_FRAMES = 3
+DEFAULT_REFS = 2
+DEFAULT_ORDER = ("nvenc", "vaapi", "qsv", SOFTWARE)
+
+LIBAV_CODEC: Mapping[str, str] = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "av1"}
+"""libav's name of each video codec of the contract."""
+
+VIDEO_ENCODERS: Mapping[str, Mapping[str, str]] = {
+    "h264": {"nvenc": "h264_nvenc", "vaapi": "h264_vaapi", "qsv": "h264_qsv", SOFTWARE: "libx264"},
+    "h265": {"nvenc": "hevc_nvenc", "vaapi": "hevc_vaapi", "qsv": "hevc_qsv", SOFTWARE: "libx265"},
+    "vp9": {"vaapi": "vp9_vaapi", "qsv": "vp9_qsv", SOFTWARE: "libvpx-vp9"},
+    "av1": {"nvenc": "av1_nvenc", "vaapi": "av1_vaapi", "qsv": "av1_qsv", SOFTWARE: "libsvtav1"},
+}
+"""Candidates of each codec, by device family."""
+
+_PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
+_AS_IS: Mapping[str, str] = {name: name for name in _PLANAR}
+_SEMI_PLANAR: Mapping[str, str] = {"yuv420p": "nv12", "yuv420p10le": "p010le"}
+_EIGHT_BIT: Mapping[str, str] = {"yuv420p": "nv12"}
+
+PIXEL_FORMATS: Mapping[str, Mapping[str, str]] = {
+    "libx264": _AS_IS,
+    "libx265": _AS_IS,
+    "libvpx-vp9": {**_AS_IS, "yuva420p": "yuva420p"},
+    "libsvtav1": {"yuv420p": "yuv420p", "yuv420p10le": "yuv420p10le"},
+    "h264_nvenc": {"yuv420p": "yuv420p", "yuv444p": "yuv444p"},
+    "hevc_nvenc": {"yuv420p": "yuv420p", "yuv444p": "yuv444p", "yuv420p10le": "p010le"},
+    "av1_nvenc": {"yuv420p": "yuv420p", "yuv420p10le": "p010le"},
+    "h264_qsv": _EIGHT_BIT,
+    "hevc_qsv": _SEMI_PLANAR,
+    "vp9_qsv": _SEMI_PLANAR,
+    "av1_qsv": _SEMI_PLANAR,
+    "h264_vaapi": _EIGHT_BIT,
+    "hevc_vaapi": _SEMI_PLANAR,
+    "vp9_vaapi": _SEMI_PLANAR,
+    "av1_vaapi": _SEMI_PLANAR,
+}
+"""What each encoder takes: the contract's pixel format to the encoder's own name for it."""
+
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+_X26X_PRESET = dict(zip(PRESETS, PRESETS, strict=True))
+_VPX_CPU_USED = dict(zip(PRESETS, ("8", "7", "6", "5", "4", "3", "2", "1", "0"), strict=True))
+_SVT_PRESET = dict(zip(PRESETS, ("10", "10", "9", "9", "8", "7", "5", "4", "3"), strict=True))
+_NVENC_PRESET = dict(zip(PRESETS, ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7"), strict=True))
+_QSV_PRESET = {**_X26X_PRESET, "ultrafast": "veryfast", "superfast": "veryfast"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The encoder that runs, its device family, its pixel format, and why it and none before it."""
+
+    encoder: str
+    device: str
+    pixel_format: str
+    reason: str
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"
+
+
+def _crf63(crf: float) -> str:
+    """The 0..51 scale stretched to the 0..63 of libvpx and SVT-AV1."""
+    return str(round(crf * 63 / 51))
+
+
+def _vbv(spec: VideoSpec) -> dict[str, str]:
+    return {"maxrate": str(spec.max_bitrate), "bufsize": str(spec.buffer_size)} if spec.max_bitrate else {}
+
+
+def _references(spec: VideoSpec) -> dict[str, str]:
+    b_frames = DEFAULT_B_FRAMES if spec.b_frames is None else spec.b_frames
+    return {"bf": str(b_frames), "refs": str(DEFAULT_REFS if spec.refs is None else spec.refs)}
+
+
+def _rate(spec: VideoSpec, quality: dict[str, str]) -> dict[str, str]:
+    """The mean bit rate if asked for, else the family's `quality` options, with the upper bound if any."""
+    return {"b": str(spec.bitrate)} if spec.bitrate else {**quality, **_vbv(spec)}
+
+
+def _crf(spec: VideoSpec) -> float:
+    return DEFAULT_CRF if spec.crf is None else spec.crf
+
+
+def _x264(spec: VideoSpec) -> dict[str, str]:
+    return {"preset": _X26X_PRESET[spec.preset], **_rate(spec, {"crf": _number(_crf(spec))}), **_references(spec)}
+
+
+def _x265(spec: VideoSpec) -> dict[str, str]:
+    return {**_x264(spec), "x265-params": "log-level=none"}
+
+
+def _vpx(spec: VideoSpec) -> dict[str, str]:
+    # With an upper bound libvpx wants the bound as its target ("constrained quality"); without, 0 means pure quality.
+    quality = {"crf": _crf63(_crf(spec)), "b": str(spec.max_bitrate or 0)}
+    effort = {"deadline": "good", "cpu-used": _VPX_CPU_USED[spec.preset], "row-mt": "1"}
+    alpha = {"auto-alt-ref": "0"} if spec.pixel_format == "yuva420p" else {}  # libvpx refuses alpha with alt-ref frames
+    return {**effort, **_rate(spec, quality), **alpha}
+
+
+def _svt(spec: VideoSpec) -> dict[str, str]:
+    return {"preset": _SVT_PRESET[spec.preset], **_rate(spec, {"crf": _crf63(_crf(spec))})}
+
+
+def _nvenc(spec: VideoSpec) -> dict[str, str]:
+    rate = _rate(spec, {"cq": _number(_crf(spec)), "b": "0"})
+    return {"preset": _NVENC_PRESET[spec.preset], "rc": "vbr", **rate, **_references(spec)}
+
+
+def _qsv(spec: VideoSpec) -> dict[str, str]:
+    return {
+        "preset": _QSV_PRESET[spec.preset],
+        **_rate(spec, {"global_quality": str(round(_crf(spec)))}),
+        **_references(spec),
+    }
+
+
+def _vaapi(spec: VideoSpec) -> dict[str, str]:
+    mode = {"rc_mode": "VBR"} if spec.bitrate else {"rc_mode": "QVBR" if spec.max_bitrate else "CQP"}
+    return {**mode, **_rate(spec, {"global_quality": str(round(_crf(spec)))}), **_references(spec)}
+
+
+_FAMILY_OPTIONS: Mapping[str, Callable[[VideoSpec], dict[str, str]]] = {
+    "libx264": _x264,
+    "libx265": _x265,
+    "libvpx-vp9": _vpx,
+    "libsvtav1": _svt,
+    "nvenc": _nvenc,
+    "qsv": _qsv,
+    "vaapi": _vaapi,
+}
+
+_NO_REFERENCES = ("vp9", "av1")
+
+
+def check_references(spec: VideoSpec, field: str) -> list[Violation]:
+    """What is wrong with `b_frames` and `refs` for the codec; `field` is the path of the TranscodeVideo message."""
+    if spec.codec not in _NO_REFERENCES:
+        return []
+    given = {"b_frames": bool(spec.b_frames), "refs": spec.refs is not None}
+    return [
+        Violation(f"{field}.{name}", f"codec {spec.codec.upper()} has no such setting: leave it out")
+        for name, present in given.items()
+        if present
+    ]
+
+
+def options(choice: Choice, spec: VideoSpec) -> dict[str, str]:
+    """The settings that `choice.encoder` is opened with, as libav's option names and texts."""
+    family = _FAMILY_OPTIONS.get(choice.encoder) or _FAMILY_OPTIONS[choice.device]
+    mapped = family(spec)
+    if spec.codec in _NO_REFERENCES:
+        mapped = {name: value for name, value in mapped.items() if name not in ("bf", "refs")}
+    return {**mapped, "g": str(spec.gop_size)}
+
+
+def choose(
+    spec: VideoSpec,
+    pixel_format: str,
+    capabilities: Mapping[str, Capability],
+    order: Sequence[str] = DEFAULT_ORDER,
+    excluded: Mapping[str, str] | None = None,
+) -> Choice:
+    """The first encoder in `order` that is allowed by the policy, takes the pixel format, was proved by a trial and is not
+    `excluded` (encoder to reason).
+
+    Raises HardwareUnavailable when hardware is REQUIRED and none is left, UnsupportedFormat when nothing is.
+    """
+    passed: list[str] = []
+    for device in order:
+        encoder = VIDEO_ENCODERS[spec.codec].get(device)
+        if encoder is None:
+            continue
+        objection = _objection(spec, encoder, device, pixel_format, capabilities, excluded or {})
+        if objection is None:
+            because = f"; {'; '.join(passed)}" if passed else ""
+            return Choice(encoder, device, PIXEL_FORMATS[encoder][pixel_format], f"{_policy(spec, device)}{because}")
+        passed.append(f"{encoder}: {objection}")
+    error = HardwareUnavailable if spec.hardware is Hardware.REQUIRED else UnsupportedFormat
+    raise error(f"no encoder for {spec.codec} in {pixel_format} can run here: {'; '.join(passed) or 'none is in the order'}")
+
+
+def _policy(spec: VideoSpec, device: str) -> str:
+    if spec.hardware is Hardware.NEVER:
+        return "software, as hardware is NEVER to be used"
+    return "software" if device == SOFTWARE else f"{device} hardware"
+
+
+def _objection(
+    spec: VideoSpec,
+    encoder: str,
+    device: str,
+    pixel_format: str,
+    capabilities: Mapping[str, Capability],
+    excluded: Mapping[str, str],
+) -> str | None:
+    """Why `encoder` does not run, or None when it does."""
+    if spec.hardware is Hardware.NEVER and device != SOFTWARE:
+        return "hardware is NEVER to be used"
+    if spec.hardware is Hardware.REQUIRED and device == SOFTWARE:
+        return "hardware is REQUIRED"
+    if pixel_format not in PIXEL_FORMATS[encoder]:
+        return f"does not take {pixel_format}"
+    if encoder in excluded:
+        return excluded[encoder]
+    capability = capabilities.get(encoder)
+    if capability is None:
+        return "was not tried on this worker"
+    return None if capability.available else capability.reason
+
+
+@dataclass(frozen=True)
+class AudioEncoder:
+    """One audio encoder: `sample_rates` it takes in ascending order (empty: any), most channels, usual bit/s per channel (0:
+    lossless), greatest bit/s per stream."""
+
+    encoder: str
+    codec: str
+    sample_format: str
+    sample_rates: tuple[int, ...] = ()
+    max_channels: int = 8
+    bitrate_per_channel: int = 0
+    max_bitrate: int = 0
+
+
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
+    "aac": AudioEncoder("aac", "aac", "fltp", _AAC_RATES, 8, 64_000, 0),
+    "mp3": AudioEncoder("libmp3lame", "mp3", "fltp", _MP3_RATES, 2, 96_000, 320_000),
+    "opus": AudioEncoder("libopus", "opus", "flt", (8000, 12000, 16000, 24000, 48000), 8, 64_000, 510_000),
+    "flac": AudioEncoder("flac", "flac", "s32", (), 8),
+}
+"""The encoder of each audio codec."""
+
+LAYOUTS: Mapping[int, str] = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""The usual channel layout for each number of channels."""
+
+
+def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, asked: int | None, field: str) -> int:
+    """The bit/s that the encoder is given; 0 for a lossless one.
+
+    The default falls with the sample rate (3 bit per sample at most), as low rates cannot use more.
+    Raises InvalidArgument when `asked` is more than the codec can do.
+    """
+    # An AAC frame of 1024 samples holds at most 6144 bits per channel (ISO/IEC 14496-3, 4.5.3).
+    ceiling = encoder.max_bitrate or 6144 * sample_rate * channels // 1024
+    if asked is None:
+        return min(encoder.bitrate_per_channel, 3 * sample_rate) * channels
+    if asked > ceiling:
+        expected = f"{encoder.codec} takes at most {ceiling} bit/s for {channels} channels at {sample_rate} Hz"
+        raise InvalidArgument(violations=[Violation(field, expected)])
+    return asked

@@ -1,0 +1,99 @@
+"""Sizes and shapes of pictures: where each pixel of the source goes."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from reelmill_server.model.media_info import VideoStreamInfo, rational
+from reelmill_server.model.request import ScaleType, VideoSpec
+
+_CHROMA_STEPS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
+_ROTATIONS = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The output's size in pixels, its sample aspect ratio as `n/d`, the filters that make it, and what a user should know."""
+
+    width: int
+    height: int
+    sample_aspect_ratio: str
+    filters: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def displayed_size(stream: VideoStreamInfo, turned: int = 0) -> tuple[int, int]:
+    """Width and height as shown, in square pixels, after the stream's own rotation and `turned` degrees more."""
+    sar = rational(stream.sample_aspect_ratio) or Fraction(1)
+    width, height = round(stream.width * sar), stream.height
+    return (height, width) if (stream.rotation + turned) % 180 else (width, height)
+
+
+def chroma_steps(pixel_format: str) -> tuple[int, int]:
+    """The numbers of which width and height must be multiples in this pixel format."""
+    return next((steps for word, steps in _CHROMA_STEPS.items() if word in pixel_format), (1, 1))
+
+
+def _whole(value: Fraction | int, step: int) -> int:
+    """The nearest multiple of `step`, at least one."""
+    return max(step, round(Fraction(value) / step) * step)
+
+
+def _asked_size(spec: VideoSpec, width: int, height: int) -> tuple[int, int]:
+    """The size that is asked for, a missing side being the source's; long and short side swapped to the source's direction
+    when the request says so."""
+    if spec.adaptive_direction:
+        long, short = spec.width or max(width, height), spec.height or min(width, height)
+        return (long, short) if width >= height else (short, long)
+    return spec.width or width, spec.height or height
+
+
+def plan_geometry(spec: VideoSpec, stream: VideoStreamInfo, pixel_format: str) -> Geometry:
+    """How the pictures of `stream` become those that `spec` asks for.
+
+    The rotation of the source and that of the request are applied first; then, only if a size is asked for, the picture is
+    brought to it in square pixels. Without one the coded size and the sample aspect ratio stay. Sides are rounded to what the
+    pixel format can hold.
+    """
+    turn = (stream.rotation + spec.rotation) % 360
+    rotate = _ROTATIONS[turn]
+    steps = chroma_steps(pixel_format)
+    if spec.width or spec.height:
+        return _scaled(spec, displayed_size(stream, spec.rotation), steps, rotate)
+    return _kept(stream, turn, steps, rotate)
+
+
+def _kept(stream: VideoStreamInfo, turn: int, steps: tuple[int, int], rotate: tuple[str, ...]) -> Geometry:
+    sar = rational(stream.sample_aspect_ratio) or Fraction(1)
+    width, height = stream.width, stream.height
+    if turn % 180:
+        width, height, sar = height, width, 1 / sar
+    # A side that chroma cannot halve loses its last row or column: cutting keeps every other pixel where it was.
+    even = (max(steps[0], width // steps[0] * steps[0]), max(steps[1], height // steps[1] * steps[1]))
+    crop = () if even == (width, height) else (f"crop={even[0]}:{even[1]}:0:0",)
+    warnings = (f"the picture is {even[0]}x{even[1]}, as {width}x{height} cannot be subsampled",) if crop else ()
+    return Geometry(*even, f"{sar.numerator}/{sar.denominator}", (*rotate, *crop), warnings)
+
+
+def _scaled(spec: VideoSpec, shown: tuple[int, int], steps: tuple[int, int], rotate: tuple[str, ...]) -> Geometry:
+    asked = _asked_size(spec, *shown)
+    box = (_whole(asked[0], steps[0]), _whole(asked[1], steps[1]))
+    warnings = (f"the picture is {box[0]}x{box[1]}, as {asked[0]}x{asked[1]} cannot be subsampled",) if box != asked else ()
+    ratios = (Fraction(box[0], shown[0]), Fraction(box[1], shown[1]))
+
+    def size(ratio: Fraction) -> tuple[int, int]:
+        return _whole(shown[0] * ratio, steps[0]), _whole(shown[1] * ratio, steps[1])
+
+    fit: tuple[str, ...] = ()
+    if spec.scale_type is ScaleType.STRETCH:
+        inner, outer = box, box
+    elif spec.scale_type is ScaleType.CROP:
+        inner, outer = size(max(ratios)), box
+        inner = (max(inner[0], box[0]), max(inner[1], box[1]))
+        fit = (f"crop={box[0]}:{box[1]}",)
+    elif spec.scale_type is ScaleType.FILL:
+        inner, outer = size(min(ratios)), box
+        inner = (min(inner[0], box[0]), min(inner[1], box[1]))
+        fit = (f"pad={box[0]}:{box[1]}:-1:-1:black",)
+    else:
+        inner = outer = size(min(ratios))
+    return Geometry(*outer, "1/1", (*rotate, f"scale={inner[0]}:{inner[1]}:flags=bicubic", *fit, "setsar=1"), warnings)

@@ -1,0 +1,23 @@
+"""What a plan depends on beside the request."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reelmill_server.model.capability import Capability
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.plan.encoders import DEFAULT_ORDER
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The media, what the worker can do and how it prefers it.
+
+    `infos` and `modified_us` (when each was stored, microseconds since the epoch) follow the request's sources. `excluded`
+    maps encoders not to use to the reason.
+    """
+
+    infos: Sequence[MediaInfo]
+    capabilities: Mapping[str, Capability]
+    modified_us: Sequence[int] = (0,)
+    order: Sequence[str] = DEFAULT_ORDER
+    excluded: Mapping[str, str] = field(default_factory=dict)

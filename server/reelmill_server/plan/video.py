@@ -1,0 +1,121 @@
+"""Plans one encoded video stream."""
+
+import re
+from fractions import Fraction
+
+from reelmill_server.errors import InvalidArgument, InvalidMedia
+from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.model.media_info import VideoStreamInfo, rational
+from reelmill_server.model.plan import StreamPlan, VideoOutput
+from reelmill_server.model.request import VideoSpec
+from reelmill_server.plan import encoders
+from reelmill_server.plan.clock import MICROSECONDS, Clock
+from reelmill_server.plan.geometry import plan_geometry
+from reelmill_server.plan.situation import Situation
+
+# libav's numbers (AVColorSpace, AVColorRange, AVColorTransferCharacteristic, AVColorPrimaries).
+_UNSPECIFIED, _RGB, _BT709, _LIMITED, _FULL = 2, 0, 1, 1, 2
+_YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10|12|14|16)?")
+_SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le", "p210le": "yuv422p10le"}
+_CHROMA = {"420": "420", "411": "420", "410": "420", "422": "422", "440": "444", "444": "444"}
+_POORER = {"444": "422", "422": "420"}
+_FALLBACK_RATE = Fraction(25)
+
+
+def natural_format(source_format: str, codec: str) -> str:
+    """The contract's pixel format nearest to the source's that the codec's software encoder takes.
+
+    Anything that is not YUV (RGB, grey, palette) becomes yuv420p, which every player shows.
+    """
+    takes = encoders.PIXEL_FORMATS[encoders.VIDEO_ENCODERS[codec][SOFTWARE]]
+    match = _YUV.match(_SEMI_PLANAR.get(source_format, source_format))
+    if not match:
+        return "yuv420p"
+    if match["alpha"] and "yuva420p" in takes:
+        return "yuva420p"
+    chroma, depth = _CHROMA.get(match["chroma"], "420"), "10le" if match["depth"] else ""
+    while f"yuv{chroma}p{depth}" not in takes:
+        chroma = _POORER[chroma]
+    return f"yuv{chroma}p{depth}"
+
+
+def _is_rgb(stream: VideoStreamInfo) -> bool:
+    return stream.color_space == _RGB or not _YUV.match(_SEMI_PLANAR.get(stream.pixel_format, stream.pixel_format))
+
+
+def _colour_filter(stream: VideoStreamInfo) -> tuple[str, ...]:
+    """Pictures that are not YUV are brought to BT.709 in limited range; YUV keeps its matrix, and its range is said out loud so
+    that no conversion guesses it."""
+    if _is_rgb(stream):
+        return ("scale=out_color_matrix=bt709:out_range=tv",)
+    return ("scale=out_range=pc",) if _full_range(stream) else ()
+
+
+def _full_range(stream: VideoStreamInfo) -> bool:
+    return stream.color_range == _FULL or stream.pixel_format.startswith("yuvj")
+
+
+def _colours(stream: VideoStreamInfo) -> dict[str, int]:
+    if _is_rgb(stream):
+        return {
+            "color_space": _BT709,
+            "color_range": _LIMITED,
+            "color_transfer": _BT709,
+            "color_primaries": _BT709,
+        }
+    return {
+        "color_space": stream.color_space,
+        "color_range": _FULL if _full_range(stream) else stream.color_range,
+        "color_transfer": stream.color_transfer,
+        "color_primaries": stream.color_primaries,
+    }
+
+
+def plan_video(
+    spec: VideoSpec, stream: VideoStreamInfo, clock: Clock, situation: Situation, field: str
+) -> tuple[StreamPlan, tuple[str, ...]]:
+    """How `stream` is encoded as `spec` asks, and what a user should know; `field` is the path of the TranscodeVideo message.
+
+    Raises InvalidArgument for settings that the codec does not have, InvalidMedia when the stream cannot be decoded,
+    HardwareUnavailable or UnsupportedFormat when no encoder can run.
+    """
+    problems = encoders.check_references(spec, field)
+    if problems:
+        raise InvalidArgument(violations=problems)
+    if not stream.decodable or not stream.width:
+        raise InvalidMedia(f"{field}: the source's {stream.codec} video cannot be decoded")
+    wanted = spec.pixel_format or natural_format(stream.pixel_format, spec.codec)
+    choice = encoders.choose(spec, wanted, situation.capabilities, situation.order, situation.excluded)
+    geometry = plan_geometry(spec, stream, wanted)
+    rate, source_rate = rational(spec.frame_rate), rational(stream.average_rate) or rational(stream.frame_rate)
+    steady = (f"fps={rate}:start_time=0",) if rate else ()
+    shape = (*geometry.filters, *_colour_filter(stream))
+    # Fewer pictures first, more pictures last: the scaling is the expensive part.
+    ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
+    frame_us = round(MICROSECONDS / (min(rate, source_rate or rate) or source_rate or _FALLBACK_RATE))
+    planned = StreamPlan(
+        type="video",
+        source_stream=stream.index,
+        codec=encoders.LIBAV_CODEC[spec.codec],
+        encoder=choice.encoder,
+        reason=choice.reason,
+        filters=(*ordered, f"format={choice.pixel_format}"),
+        options=encoders.options(choice, spec),
+        video=VideoOutput(
+            width=geometry.width,
+            height=geometry.height,
+            pixel_format=choice.pixel_format,
+            time_base=_text(1 / rate) if rate else stream.time_base,
+            frame_rate=_text(rate or source_rate or _FALLBACK_RATE),
+            sample_aspect_ratio=geometry.sample_aspect_ratio,
+            **_colours(stream),
+        ),
+        device=choice.device,
+        expected_us=clock.expected_us(stream),
+        slack_us=frame_us,
+    )
+    return planned, geometry.warnings
+
+
+def _text(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"

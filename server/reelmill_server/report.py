@@ -1,0 +1,74 @@
+"""The roles that print and end: `plan` and `capabilities`. They need no server, no engine and no database."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reelmill import vendor_json
+from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
+from reelmill_server.api import convert, validate
+from reelmill_server.app import build_attempts, build_storage
+from reelmill_server.errors import InvalidArgument, Violation
+from reelmill_server.model.capability import Capability
+from reelmill_server.settings import Settings
+from reelmill_server.telemetry.metrics import Metrics
+from reelmill_server.worker import child
+from reelmill_server.worker.workspace import Scratch
+
+
+async def print_capabilities(settings: Settings, as_json: bool) -> None:
+    """Tries all encoders of this machine and prints what came of it."""
+    child.preload()
+    with tempfile.TemporaryDirectory() as folder:
+        attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
+        await attempts.abilities.discover()
+    report = attempts.describe()
+    if as_json:
+        _print_json(asdict(report))
+        return
+    print("encoders, in the order in which they are tried:", *_rows(report.encoders), sep="\n")
+    print("decoders:", *_rows(report.decoders), sep="\n")
+    print("versions:", ", ".join(f"{name} {version}" for name, version in report.versions.items()))
+
+
+def _rows(capabilities: Iterable[Capability]) -> Iterable[str]:
+    for capability in capabilities:
+        state = "works" if capability.available else f"no: {capability.reason}"
+        yield f"  {capability.codec:<12} {capability.name:<14} {capability.device:<9} {state}"
+
+
+async def print_plan(settings: Settings, file: Path | None) -> None:
+    """Prints as JSON what the request in `file` (JSON or YAML; "-" is standard input) would do, and does nothing.
+
+    Raises InvalidArgument and whatever a task would fail with.
+    """
+    request = _read_request(file or Path("-"))
+    validate.check_create(request, build_storage(settings))
+    child.preload()
+    with tempfile.TemporaryDirectory() as folder:
+        attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
+        await attempts.abilities.discover()
+        infos, plan = await attempts.inspect("plan", convert.conversion(request, "plan", datetime.now(UTC)))
+    _print_json({"plan": asdict(plan) if plan else None, "sources": [asdict(info) for info in infos]})
+
+
+def _read_request(file: Path) -> CreateMediaConvertTaskRequest:
+    text = sys.stdin.read() if str(file) == "-" else file.read_text()
+    try:
+        return vendor_json.parse(yaml.safe_load(text), CreateMediaConvertTaskRequest)
+    except yaml.YAMLError as error:
+        raise InvalidArgument(f"{file} is neither JSON nor YAML: {error}") from error
+    except vendor_json.VendorJsonError as error:
+        raise InvalidArgument(violations=[Violation(path, problem) for path, problem in error.problems]) from error
+
+
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2, default=str)
+    print()

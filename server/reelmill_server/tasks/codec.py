@@ -1,0 +1,99 @@
+"""Rows to records and back: times as microseconds, tags and outcomes as JSON."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import RowMapping
+
+from reelmill_server.model.project import Project
+from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
+from reelmill_server.tasks.tables import NOT_ENDED
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(time: datetime) -> int:
+    """Count the microseconds from 1970 UTC to an aware time, exactly; ValueError for a time without a zone."""
+    if time.tzinfo is None:
+        raise ValueError("expected a time with a zone")
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """Give the UTC time that many microseconds after 1970."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+@cache
+def _outcomes() -> TypeAdapter[Outcome]:
+    return TypeAdapter(Outcome)
+
+
+def encode_outcome(outcome: Outcome) -> str:
+    """Write an outcome as JSON."""
+    return json.dumps(_outcomes().dump_python(outcome, mode="json"))
+
+
+def decode_outcome(text: str) -> Outcome:
+    """Read what encode_outcome wrote, by this version or another: what is not known is left out, what lacks is the default."""
+    return _outcomes().validate_json(text)
+
+
+def task_row(record: TaskRecord) -> dict[str, Any]:
+    """Write a task as a row of the tasks table."""
+    return {
+        "task_id": record.task_id,
+        "project_name": record.project_name,
+        "request_id": record.request_id,
+        "request_key": record.request_id or None,
+        "event_id": record.event_id,
+        "status": record.status.value,
+        "priority": record.priority,
+        "start_time": to_microseconds(record.start_time),
+        "end_time": NOT_ENDED if record.end_time is None else to_microseconds(record.end_time),
+        "engine_started": record.engine_started,
+        "cancel_requested": record.cancel_requested,
+        "user_data": record.user_data,
+        "tags": json.dumps(dict(record.tags)),
+        "request_json": record.request_json,
+        "work_json": record.work_json,
+        "outcome": None if record.outcome is None else encode_outcome(record.outcome),
+    }
+
+
+def task_record(row: RowMapping) -> TaskRecord:
+    """Read a row of the tasks table."""
+    return TaskRecord(
+        task_id=row["task_id"],
+        project_name=row["project_name"],
+        request_id=row["request_id"],
+        event_id=row["event_id"],
+        status=TaskStatus(row["status"]),
+        start_time=from_microseconds(row["start_time"]),
+        request_json=row["request_json"],
+        work_json=row["work_json"],
+        user_data=row["user_data"],
+        tags=json.loads(row["tags"]),
+        priority=row["priority"],
+        end_time=None if row["end_time"] == NOT_ENDED else from_microseconds(row["end_time"]),
+        engine_started=row["engine_started"],
+        cancel_requested=row["cancel_requested"],
+        outcome=None if row["outcome"] is None else decode_outcome(row["outcome"]),
+    )
+
+
+def project_record(row: RowMapping, tags: Mapping[str, str]) -> Project:
+    """Read a row of the projects table and the project's tags."""
+    return Project(
+        project_name=row["project_name"],
+        create_time=from_microseconds(row["create_time"]),
+        update_time=from_microseconds(row["update_time"]),
+        description=row["description"],
+        tags=tags,
+        dataset_limits=json.loads(row["dataset_limits"]),
+    )

@@ -1,0 +1,147 @@
+"""Connections to the database: one class for SQLite and PostgreSQL, with transactions that behave alike on both."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
+
+_BUSY_MILLISECONDS = 10_000
+_CONNECT_SECONDS = 10
+_POOL_SECONDS = 10
+_POOL_CONNECTIONS = 10
+
+
+class Lock(IntEnum):
+    """What only one transaction may do at a time, in the whole deployment. The numbers are PostgreSQL advisory lock keys."""
+
+    MIGRATE = 7_310_001
+    CREATE_PROJECT = 7_310_002
+
+
+class Database:
+    """One database. Connects when it is first used; close it at the end.
+
+    Every error of the driver leaves as a ReelmillError: ServiceUnavailable when the database does not answer or gave up on
+    a conflict, InternalError for anything else. A violated constraint stays sqlalchemy.exc.IntegrityError, for the stores.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Take a URL with its driver: sqlite+aiosqlite:///file or postgresql+psycopg://user:password@host/name."""
+        self._url = make_url(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgresql_engine(self._url)
+        self._one_writer = asyncio.Lock()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that only reads."""
+        with _Translated():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self, lock: Lock | None = None) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction: committed at the end of the block, rolled back by an error; `lock` makes it exclusive."""
+        async with AsyncExitStack() as stack:
+            stack.enter_context(_Translated())
+            if self.is_sqlite:  # SQLite has one writer: queue here in order rather than poll for its lock
+                await stack.enter_async_context(self._one_writer)
+            connection = await stack.enter_async_context(self._engine.connect())
+            await connection.execution_options(reelmill_write=True)
+            await stack.enter_async_context(connection.begin())
+            if lock is not None and not self.is_sqlite:
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": int(lock)})
+            yield connection
+
+    async def ping(self) -> None:
+        """Ask the database for a sign of life; ServiceUnavailable when there is none."""
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+class _Translated:
+    """Turns errors of SQLAlchemy and its drivers into those of Reelmill."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, SQLAlchemyError) or isinstance(error, IntegrityError):
+            return
+        cause = error.orig if isinstance(error, StatementError) else error
+        if isinstance(cause, ReelmillError):  # raised by a column type of ours while a value was bound
+            raise cause from None
+        name = type(cause).__name__
+        if isinstance(error, PoolTimeout) or (isinstance(error, DBAPIError) and _may_pass(error)):
+            raise ServiceUnavailable(f"The task database does not answer ({name}).") from error
+        raise InternalError(f"The task database refused a statement ({name}).") from error
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    """Whether the same statement may succeed later: the connection broke, the server is away, a deadlock, a busy file."""
+    return error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
+
+
+def _postgresql_engine(url: URL) -> AsyncEngine:
+    defaults = {"connect_timeout": _CONNECT_SECONDS, "application_name": "reelmill"}
+    return create_async_engine(
+        url,
+        connect_args={key: value for key, value in defaults.items() if key not in url.query},
+        pool_size=_POOL_CONNECTIONS,
+        max_overflow=_POOL_CONNECTIONS,
+        pool_timeout=_POOL_SECONDS,
+        pool_pre_ping=True,
+    )
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(
+        url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000}, pool_size=_POOL_CONNECTIONS, pool_timeout=_POOL_SECONDS
+    )
+    file = url.database
+
+    def make_folder(*_: Any) -> None:
+        if file:
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+
+    _listen(engine, "do_connect", make_folder)
+    _listen(engine, "connect", _prepare_sqlite_connection)
+    _listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _listen(engine: AsyncEngine, name: str, listener: Callable[..., None]) -> None:
+    event.listen(engine.sync_engine, name, listener)
+
+
+def _prepare_sqlite_connection(connection: Any, _: Any) -> None:
+    # The driver would begin transactions by its own rules, too late for reads and never exclusively: _begin_sqlite does it.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={_BUSY_MILLISECONDS}",
+        "journal_mode=WAL",  # readers and the writer do not wait for one another
+        "synchronous=NORMAL",  # with WAL: a power cut may lose the last commits, never the file
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    writes = connection.get_execution_options().get("reelmill_write", False)
+    # A write takes the lock at once: one that began as a read could not wait for it later.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,97 @@
+"""ListTasks as SQL: filters, sort orders and pages."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, Select, select, tuple_
+
+from reelmill_server.errors import InvalidArgument, Violation
+from reelmill_server.model.task import TaskPage, TaskQuery
+from reelmill_server.tasks.codec import task_record, to_microseconds
+from reelmill_server.tasks.paging import Position, decode_token, encode_token, query_digest
+from reelmill_server.tasks.selector import tag_digest
+from reelmill_server.tasks.tables import NOT_ENDED, task_tags, tasks
+
+_SORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "task_id": ("task_id",),
+    "start_time": ("start_time", "task_id"),
+    "end_time": ("end_time", "task_id"),
+}
+_KINDS: Mapping[str, type[int] | type[str]] = {"task_id": str, "start_time": int, "end_time": int}
+
+
+def page_query(query: TaskQuery) -> Select[Any]:
+    """Make the statement that reads the page, and one row more to tell whether another page follows.
+
+    InvalidArgument for an unknown sort and for a token that is not of this query.
+    """
+    names = _sort_columns(query)
+    columns = [tasks.c[name] for name in names]
+    statement = select(tasks).where(*_filters(query)).limit(query.limit + 1)
+    statement = statement.order_by(*(column.desc() if query.descending else column.asc() for column in columns))
+    if is_first_page(query):
+        return statement
+    position = decode_token(query.next_token, _digest(query), tuple(_KINDS[name] for name in names))
+    key, last = tuple_(*columns), tuple_(*position)
+    return statement.where(key < last if query.descending else key > last)
+
+
+def page_of(query: TaskQuery, rows: Sequence[RowMapping]) -> TaskPage:
+    """Make the page of the rows that page_query's statement gave."""
+    page = rows[: query.limit]
+    token = ""
+    if len(rows) > query.limit:
+        position: Position = tuple(page[-1][name] for name in _sort_columns(query))
+        token = encode_token(position, _digest(query))
+    return TaskPage(tuple(task_record(row) for row in page), token)
+
+
+def is_first_page(query: TaskQuery) -> bool:
+    """Say whether a query asks for the first page."""
+    return not query.next_token
+
+
+def _sort_columns(query: TaskQuery) -> tuple[str, ...]:
+    if query.sort not in _SORT_COLUMNS:
+        raise InvalidArgument(violations=[Violation("sort", f"expected one of {', '.join(_SORT_COLUMNS)}")])
+    return _SORT_COLUMNS[query.sort]
+
+
+def _filters(query: TaskQuery) -> list[ColumnElement[bool]]:
+    filters: list[ColumnElement[bool]] = [tasks.c.project_name == query.project_name]
+    if query.statuses:
+        filters.append(tasks.c.status.in_(sorted(status.value for status in query.statuses)))
+    for key, text in query.tags:
+        tagged = select(task_tags.c.task_id).where(task_tags.c.tag_digest == tag_digest(key, text))
+        filters.append(tasks.c.task_id.in_(tagged))
+    bounds = (
+        (tasks.c.start_time, query.start_from, query.start_to),
+        (tasks.c.end_time, query.end_from, query.end_to),
+    )
+    for column, first, last in bounds:
+        if first is not None:
+            filters.append(column >= to_microseconds(first))
+        if last is not None:
+            filters.append(column <= to_microseconds(last))
+    if query.end_from is not None or query.end_to is not None:
+        filters.append(tasks.c.end_time < NOT_ENDED)  # a running task has no end that could lie in a range
+    return filters
+
+
+def _digest(query: TaskQuery) -> str:
+    def micros(time: datetime | None) -> int | None:
+        return None if time is None else to_microseconds(time)
+
+    return query_digest(
+        "tasks",
+        query.project_name,
+        sorted(query.statuses),
+        sorted(query.tags),
+        micros(query.start_from),
+        micros(query.start_to),
+        micros(query.end_from),
+        micros(query.end_to),
+        query.sort,
+        query.descending,
+    )

@@ -1,0 +1,168 @@
+"""Project records."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reelmill_server.errors import LimitExceeded, ResourceAlreadyExists, ResourceNotFound, StatusConflict
+from reelmill_server.model.project import DATASET_LIMITS, Project, ProjectPage
+from reelmill_server.model.task import TaskStatus
+from reelmill_server.tasks.codec import project_record, to_microseconds
+from reelmill_server.tasks.database import Database, Lock
+from reelmill_server.tasks.paging import decode_token, encode_token, query_digest
+from reelmill_server.tasks.tables import project_tags, projects, tasks
+
+_LAST_CHARACTER = chr(0x10FFFF)
+
+
+def no_such_project(project_name: str) -> ResourceNotFound:
+    """Make the error for a project that does not exist, in the contract's words."""
+    return ResourceNotFound(f"The specified resource project/{project_name} is not found.")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class ProjectPatch:
+    """What a caller says of a project; None: nothing. `tags` replace all tags, `dataset_limits` only the limits they name."""
+
+    description: str | None = None
+    tags: Mapping[str, str] | None = None
+    dataset_limits: Mapping[str, int] | None = None
+
+
+class ProjectStore:
+    """Projects in a database. Names are checked by the API; here any text without U+0000 is one."""
+
+    def __init__(self, database: Database, max_projects: int = 100, clock: Callable[[], datetime] = _utc_now) -> None:
+        """Keep projects in `database`, at most `max_projects`; `clock` gives the time in UTC."""
+        self._database = database
+        self._max_projects = max_projects
+        self._clock = clock
+
+    async def create(self, project_name: str, patch: ProjectPatch = ProjectPatch()) -> Project:
+        """Create a project. ResourceAlreadyExists when there is one of that name, LimitExceeded when there are too many."""
+        return await self._create(project_name, patch, self._max_projects)
+
+    async def ensure(self, project_name: str) -> Project:
+        """Give the project of that name, created when there is none. No quota holds: it is the operator who asks."""
+        try:
+            return await self.get(project_name)
+        except ResourceNotFound:
+            pass
+        try:
+            return await self._create(project_name, ProjectPatch(), None)
+        except ResourceAlreadyExists:  # another replica was faster
+            return await self.get(project_name)
+
+    async def get(self, project_name: str) -> Project:
+        """Read a project; ResourceNotFound when there is none."""
+        async with self._database.read() as connection:
+            return await self._read(connection, project_name)
+
+    async def update(self, project_name: str, patch: ProjectPatch) -> Project:
+        """Change what the patch names, leave the rest; ResourceNotFound when there is no such project."""
+        async with self._database.write() as connection:
+            before = await self._read(connection, project_name, lock=True)
+            values: dict[str, Any] = {
+                "update_time": max(to_microseconds(self._clock()), to_microseconds(before.update_time) + 1)
+            }
+            if patch.description is not None:
+                values["description"] = patch.description
+            if patch.dataset_limits is not None:
+                values["dataset_limits"] = json.dumps({**before.dataset_limits, **patch.dataset_limits})
+            await connection.execute(update(projects).where(projects.c.project_name == project_name).values(values))
+            if patch.tags is not None:
+                await connection.execute(delete(project_tags).where(project_tags.c.project_name == project_name))
+                await _insert_tags(connection, project_name, patch.tags)
+            return await self._read(connection, project_name)
+
+    async def list(
+        self, prefix: str = "", tags: Sequence[tuple[str, str]] = (), limit: int = 100, next_token: str = ""
+    ) -> ProjectPage:
+        """List the projects whose name begins with `prefix` and that have all the tags, in the order of their names.
+
+        `limit` 1..200 projects a page. InvalidArgument for a token that is not of this query.
+        """
+        digest = query_digest("projects", prefix, sorted(tags))
+        query = select(projects).order_by(projects.c.project_name).limit(limit + 1)
+        if prefix:
+            query = query.where(projects.c.project_name >= prefix, projects.c.project_name < prefix + _LAST_CHARACTER)
+        for key, value in tags:
+            query = query.where(projects.c.project_name.in_(_tagged(key, value)))
+        if next_token:
+            query = query.where(projects.c.project_name > decode_token(next_token, digest, (str,))[0])
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            page = rows[:limit]
+            labels = await _read_tags(connection, [row["project_name"] for row in page])
+        token = encode_token((page[-1]["project_name"],), digest) if len(rows) > limit else ""
+        return ProjectPage(tuple(project_record(row, labels.get(row["project_name"], {})) for row in page), token)
+
+    async def delete(self, project_name: str) -> None:
+        """Delete a project with its finished tasks. ResourceNotFound when there is none, StatusConflict while tasks run."""
+        async with self._database.write() as connection:
+            # The lock holds up new tasks of the project, which refer to its row, until it is gone.
+            await self._read(connection, project_name, lock=True)
+            running = select(func.count()).where(
+                tasks.c.project_name == project_name, tasks.c.status == TaskStatus.RUNNING.value
+            )
+            count = (await connection.execute(running)).scalar_one()
+            if count:
+                raise StatusConflict(f"The project {project_name} has {count} running tasks; wait for them or cancel them.")
+            await connection.execute(delete(tasks).where(tasks.c.project_name == project_name))
+            await connection.execute(delete(projects).where(projects.c.project_name == project_name))
+
+    async def _create(self, project_name: str, patch: ProjectPatch, quota: int | None) -> Project:
+        now = to_microseconds(self._clock())
+        row = {
+            "project_name": project_name,
+            "description": patch.description or "",
+            "dataset_limits": json.dumps({**DATASET_LIMITS, **(patch.dataset_limits or {})}),
+            "create_time": now,
+            "update_time": now,
+        }
+        try:
+            async with self._database.write(Lock.CREATE_PROJECT) as connection:
+                await connection.execute(insert(projects).values(row))
+                count = (await connection.execute(select(func.count()).select_from(projects))).scalar_one()
+                if quota is not None and count > quota:
+                    raise LimitExceeded(f"The resource count exceeds the limit: there may be {quota} projects.")
+                await _insert_tags(connection, project_name, patch.tags or {})
+                return await self._read(connection, project_name)
+        except IntegrityError:
+            raise ResourceAlreadyExists(f"The specified resource project/{project_name} already exists.") from None
+
+    async def _read(self, connection: AsyncConnection, project_name: str, lock: bool = False) -> Project:
+        query = select(projects).where(projects.c.project_name == project_name)
+        row = (await connection.execute(query.with_for_update() if lock else query)).mappings().one_or_none()
+        if row is None:
+            raise no_such_project(project_name)
+        return project_record(row, (await _read_tags(connection, [project_name])).get(project_name, {}))
+
+
+def _tagged(key: str, value: str) -> Select[tuple[str]]:
+    return select(project_tags.c.project_name).where(project_tags.c.key == key, project_tags.c.value == value)
+
+
+async def _insert_tags(connection: AsyncConnection, project_name: str, tags: Mapping[str, str]) -> None:
+    if tags:
+        rows = [{"project_name": project_name, "key": key, "value": value} for key, value in tags.items()]
+        await connection.execute(insert(project_tags), rows)
+
+
+async def _read_tags(connection: AsyncConnection, names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """The tags of each of these projects that has any, in the order of their keys."""
+    query = select(project_tags).where(project_tags.c.project_name.in_(names)).order_by(project_tags.c.key)
+    found: dict[str, dict[str, str]] = {}
+    for row in (await connection.execute(query)).mappings() if names else ():
+        found.setdefault(row["project_name"], {})[row["key"]] = row["value"]
+    return found

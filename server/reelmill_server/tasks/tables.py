@@ -1,0 +1,118 @@
+"""The tables of projects and tasks. migrations/versions creates them; a test checks that the two agree.
+
+Times are whole microseconds since 1970 UTC, so that they are exact, sort alike and compare alike on every database.
+Texts that are sorted use the order of their bytes ("C"), so that PostgreSQL agrees with SQLite and with Python.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from reelmill_server.errors import InvalidArgument
+
+NOT_ENDED = 2**63 - 1
+"""`end_time` of a running task: later than every end, so that such tasks sort last (first, when descending) without NULLs."""
+
+
+class PlainText(TypeDecorator[str]):
+    """Text without the character U+0000, which PostgreSQL cannot hold; InvalidArgument for one that has it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Refuse U+0000 on the way in."""
+        if value is not None and "\0" in value:
+            raise InvalidArgument("A text must not hold the character U+0000.")
+        return value
+
+
+class SortedText(PlainText):
+    """Text that is compared by its bytes."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Ask PostgreSQL for the C collation; SQLite compares bytes anyway."""
+        return postgresql.TEXT(collation="C") if dialect.name == "postgresql" else super().load_dialect_impl(dialect)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("project_name", SortedText, primary_key=True),
+    Column("description", PlainText, nullable=False),
+    Column("dataset_limits", PlainText, nullable=False, comment="JSON object: name of the limit to number"),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+)
+
+project_tags = Table(
+    "project_tags",
+    metadata,
+    Column("project_name", ForeignKey("projects.project_name", ondelete="CASCADE"), primary_key=True),
+    Column("key", SortedText, primary_key=True),
+    Column("value", SortedText, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("task_id", SortedText, primary_key=True),
+    Column("project_name", ForeignKey("projects.project_name"), nullable=False),
+    Column("request_id", PlainText, nullable=False),
+    Column("request_key", SortedText, comment="request_id while it stands for this task; NULL: it has none or it expired"),
+    Column("event_id", PlainText, nullable=False),
+    Column("status", String(16), nullable=False, comment="Running, Succeeded, Failed or Canceled"),
+    Column("priority", BigInteger, nullable=False),
+    Column("start_time", BigInteger, nullable=False),
+    Column("end_time", BigInteger, nullable=False, comment="9223372036854775807 while running"),
+    Column("engine_started", Boolean, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("user_data", PlainText, nullable=False),
+    Column("tags", PlainText, nullable=False, comment="JSON object"),
+    Column("request_json", PlainText, nullable=False),
+    Column("work_json", PlainText, nullable=False),
+    Column("outcome", PlainText, comment="JSON of the outcome; NULL while running"),
+)
+
+task_tags = Table(
+    "task_tags",
+    metadata,
+    Column("task_id", ForeignKey("tasks.task_id", ondelete="CASCADE"), primary_key=True),
+    Column("tag_digest", String(32), primary_key=True, comment="of key and value: an index cannot hold values of any length"),
+)
+
+UNIQUE_REQUEST = Index("uq_tasks_request", tasks.c.project_name, tasks.c.request_key, unique=True)
+
+# One index for each sort order of ListTasks; they are walked in both directions.
+Index("ix_tasks_by_id", tasks.c.project_name, tasks.c.task_id)
+Index("ix_tasks_by_start", tasks.c.project_name, tasks.c.start_time, tasks.c.task_id)
+Index("ix_tasks_by_end", tasks.c.project_name, tasks.c.end_time, tasks.c.task_id)
+# Lists of one status, and counting what runs in a project.
+Index("ix_tasks_by_status", tasks.c.project_name, tasks.c.status, tasks.c.task_id)
+# The reconciler: everything that runs, and what was not handed to the engine. Metrics: counts by status.
+Index("ix_tasks_status", tasks.c.status, tasks.c.task_id)
+Index(
+    "ix_tasks_unstarted",
+    tasks.c.start_time,
+    tasks.c.task_id,
+    postgresql_where=tasks.c.engine_started.is_(False),
+    sqlite_where=tasks.c.engine_started.is_(False),
+)
+# Retention.
+Index("ix_tasks_start", tasks.c.start_time)
+# Tag selectors.
+Index("ix_task_tags_digest", task_tags.c.tag_digest, task_tags.c.task_id)
+Index("ix_project_tags_tag", project_tags.c.key, project_tags.c.value, project_tags.c.project_name)

@@ -1,0 +1,80 @@
+"""The small HTTP server for machines that look after this one: /metrics, /healthz, /readyz."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from reelmill_server.settings import split_address
+from reelmill_server.telemetry.logging import redact_text
+from reelmill_server.telemetry.metrics import Metrics
+
+Check = Callable[[], Awaitable[object]]
+"""Returns when a part is ready, raises an error that says why when it is not."""
+
+
+class TelemetryServer:
+    """Serves /metrics (Prometheus), /healthz (200 while the process lives) and /readyz (200 only while every check passes).
+
+    /readyz answers 503 otherwise, with JSON that names what fails: {"ready": false, "failing": {"database": "…"}}.
+    """
+
+    def __init__(self, metrics: Metrics, checks: Mapping[str, Check], check_seconds: float = 2.0) -> None:
+        """Take the metrics, and a check for each part by name; one that takes longer than `check_seconds` fails."""
+        self._metrics = metrics
+        self._checks = checks
+        self._check_seconds = check_seconds
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, address: str) -> int:
+        """Serve on `host:port` and give the port, which matters for port 0; OSError when it is taken."""
+        host, port = split_address(address)
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/metrics", self._metrics_page),
+                web.get("/healthz", self._health_page),
+                web.get("/readyz", self._ready_page),
+            ]
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        return int(runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop serving; nothing when it never began."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def failing(self) -> dict[str, str]:
+        """Run all checks at once; give those that fail, by name, with the reason."""
+        results = await asyncio.gather(*(self._reason(check) for check in self._checks.values()))
+        return {name: reason for name, reason in zip(self._checks, results, strict=True) if reason}
+
+    async def _reason(self, check: Check) -> str:
+        try:
+            async with asyncio.timeout(self._check_seconds):
+                await check()
+        except TimeoutError:
+            return f"no answer within {self._check_seconds:g} s"
+        except Exception as error:  # whatever a check raises, the part is not ready
+            return redact_text(str(error)) or type(error).__name__
+        return ""
+
+    async def _metrics_page(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _health_page(self, _: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def _ready_page(self, _: web.Request) -> web.Response:
+        failing = await self.failing()
+        return web.json_response({"ready": not failing, "failing": failing}, status=503 if failing else 200)

@@ -1,0 +1,235 @@
+"""One attempt, from the parent's side: fetch, a child that converts, publish."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from reelmill_server.errors import (
+    EncoderCrashed,
+    InternalError,
+    MediaLimitExceeded,
+    OutputInvalid,
+    ReelmillError,
+    Stalled,
+    Timeout,
+    Violation,
+    from_code,
+)
+from reelmill_server.model.capability import Limits, Report
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.plan import COPY, Plan
+from reelmill_server.model.request import ConvertRequest, SourceSpec
+from reelmill_server.model.task import Artifact, Progress, TaskPhase
+from reelmill_server.storage.base import Fetched, Storage, Upload
+from reelmill_server.telemetry.metrics import Metrics
+from reelmill_server.worker import child, messages
+from reelmill_server.worker.abilities import Abilities, Lease
+from reelmill_server.worker.workspace import Scratch
+
+_HEAR_SECONDS = 1.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What bounds an attempt: media limits, seconds of work, seconds without movement, bytes of a source (0: any)."""
+
+    limits: Limits
+    timeout_seconds: float
+    stall_seconds: float
+    max_source_bytes: int
+    encoder_order: tuple[str, ...]
+
+
+class Attempts:
+    """Runs attempts on this machine."""
+
+    def __init__(
+        self, name: str, storage: Storage, scratch: Scratch, abilities: Abilities, bounds: Bounds, metrics: Metrics
+    ) -> None:
+        self.abilities = abilities
+        self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
+
+    def describe(self) -> Report:
+        """What this worker says of itself."""
+        abilities = self.abilities
+        return Report(self._name, abilities.encoders, abilities.decoders, self._bounds.limits, abilities.versions)
+
+    async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
+        """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
+        sources = await self._fetch(request.sources)
+        assignment = replace(self._assignment(request, sources), action="plan" if action == "plan" else "probe")
+        watch = _Watch(self._bounds)
+        async with child.start(assignment) as process:
+            while True:
+                message = await process.hear(_HEAR_SECONDS)
+                watch.check(Progress(phase=TaskPhase.PROBING))
+                match message:
+                    case messages.Failed():
+                        raise _error_of(message)
+                    case messages.Planned():
+                        return message.infos, message.plan
+                    case messages.Probed():
+                        return message.infos, None
+
+    async def convert(
+        self,
+        request: ConvertRequest,
+        report: Callable[[Progress], None],
+        may_publish: Callable[[], Awaitable[bool]],
+    ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+        """Converts and publishes; returns the artifacts and what a user should know.
+
+        `report` is called at least once a second; `may_publish` is asked when all is made and verified. Raises ReelmillError
+        with the reason; whatever happens, no process and no scratch is left.
+        """
+        report(Progress(phase=TaskPhase.PROBING))
+        begun = time.monotonic()
+        sources = await self._fetch(request.sources)
+        self._metrics.stage_seconds.labels("fetch").observe(time.monotonic() - begun)
+        with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
+            assignment = replace(self._assignment(request, sources), action="convert", directory=str(directory))
+            finished, progress = await self._run_child(assignment, lease, report)
+            report(replace(progress, phase=TaskPhase.PUBLISHING))
+            if not await may_publish():
+                raise InternalError("another attempt has taken the task over")
+            await self._publish(request, finished, directory)
+        self._count(finished)
+        return tuple(made.artifact for made in finished.made), finished.warnings
+
+    async def _fetch(self, sources: Sequence[SourceSpec]) -> tuple[Fetched, ...]:
+        fetched = []
+        for source in sources:
+            fetched.append(await self._storage.fetch(source.uri))
+            limit = self._bounds.max_source_bytes
+            if limit and fetched[-1].size_bytes > limit:
+                raise MediaLimitExceeded(f"{source.uri} has {fetched[-1].size_bytes} bytes, more than {limit}")
+        return tuple(fetched)
+
+    def _assignment(self, request: ConvertRequest | None, sources: Sequence[Fetched]) -> messages.Assignment:
+        return messages.Assignment(
+            action="probe",
+            limits=self._bounds.limits,
+            request=request,
+            source_paths=tuple(source.path for source in sources),
+            modified_us=tuple(source.modified_us for source in sources),
+            capabilities=self.abilities.encoders,
+            encoder_order=self._bounds.encoder_order,
+        )
+
+    async def _run_child(
+        self, assignment: messages.Assignment, lease: Lease, report: Callable[[Progress], None]
+    ) -> tuple[messages.Finished, Progress]:
+        """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
+        reason = "done"
+        try:
+            async with child.start(assignment) as process:
+                return await self._follow(process, lease, report)
+        except asyncio.CancelledError:
+            reason = "canceled"
+            raise
+        except ReelmillError as error:
+            reason = _EXIT_REASONS.get(type(error), "failed")
+            raise
+        finally:
+            self._metrics.child_exit_total.labels(reason).inc()
+
+    async def _follow(
+        self, process: child.Child, lease: Lease, report: Callable[[Progress], None]
+    ) -> tuple[messages.Finished, Progress]:
+        watch = _Watch(self._bounds)
+        progress = Progress(phase=TaskPhase.PROBING)
+        while True:
+            message = await process.hear(_HEAR_SECONDS)
+            watch.check(progress)
+            match message:
+                case messages.Advanced():
+                    progress = message.progress
+                    watch.moved(message)
+                case messages.Planned():
+                    self._answer(process, message.plan, lease)
+                case messages.EncoderLost():
+                    self.abilities.lose(message.encoder, message.reason)
+                    self._metrics.encoder_fallback_total.labels(message.encoder, "", "failed").inc()
+                case messages.Failed():
+                    raise _error_of(message)
+                case messages.Finished():
+                    return message, progress
+            report(progress)
+
+    def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> None:
+        """Lets a plan run if its outputs may be written and there are sessions for it."""
+        for target in plan.targets:
+            self._storage.check_writable(target.uri)
+        lease.release()
+        refused = self.abilities.refused(plan)
+        if refused:
+            for encoder in refused:
+                self._metrics.encoder_fallback_total.labels(encoder, "", "sessions").inc()
+            process.tell(messages.Exclude(refused))
+        else:
+            lease.hold(plan)
+            process.tell(messages.Go())
+
+    async def _publish(self, request: ConvertRequest, finished: messages.Finished, directory: Path) -> None:
+        begun = time.monotonic()
+        uploads = [Upload(_inside(directory, made.path), made.artifact.uri) for made in finished.made]
+        # From here on there is no way back: a cancel that comes now comes too late.
+        publishing = asyncio.ensure_future(self._storage.publish(uploads, request.task_id))
+        try:
+            await asyncio.shield(publishing)
+        except asyncio.CancelledError:
+            await publishing
+        self._metrics.stage_seconds.labels("publish").observe(time.monotonic() - begun)
+
+    def _count(self, finished: messages.Finished) -> None:
+        for stage, seconds in finished.stage_seconds.items():
+            self._metrics.stage_seconds.labels(stage).observe(seconds)
+        elapsed = finished.stage_seconds.get("convert", 0.0)
+        for made in finished.made:
+            for stream in made.artifact.streams:
+                if stream.encoder != COPY and elapsed:
+                    speed = stream.duration_seconds / elapsed
+                    self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)
+
+
+class _Watch:
+    """Notices when an attempt takes too long or stands still: media time must move, not only the process live."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._begun = self._moved = time.monotonic()
+        self._position = -1.0
+
+    def moved(self, message: messages.Advanced) -> None:
+        """The child said where it is."""
+        if message.position != self._position:
+            self._position, self._moved = message.position, time.monotonic()
+
+    def check(self, progress: Progress) -> None:
+        """Raises Timeout or Stalled."""
+        now = time.monotonic()
+        if now - self._begun > self._bounds.timeout_seconds:
+            raise Timeout(f"the attempt took longer than {self._bounds.timeout_seconds:.0f} s")
+        if now - self._moved > self._bounds.stall_seconds:
+            raise Stalled(f"nothing moved for {self._bounds.stall_seconds:.0f} s while {progress.phase.lower()}")
+
+
+_EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stalled: "stalled", Timeout: "timeout"}
+
+
+def _error_of(failed: messages.Failed) -> ReelmillError:
+    known = from_code(failed.code, failed.message)
+    return type(known)(failed.message, [Violation(field, text) for field, text in failed.fields])
+
+
+def _inside(directory: Path, name: str) -> Path:
+    """A file that the child says it made: only one that lies directly in its own folder is believed."""
+    path = directory / name
+    if Path(name).name != name or path.is_symlink() or not path.is_file():
+        raise OutputInvalid(f"the child names {name!r}, which is no file of its own")
+    return path

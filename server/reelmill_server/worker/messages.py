@@ -1,0 +1,145 @@
+"""What a parent and its child say to each other, as JSON over a pipe.
+
+JSON and not pickle: a child that was taken over by its media must not be able to run code in its parent.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from reelmill_server.model.capability import Capability, Limits
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.plan import Plan
+from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.task import Artifact, Progress
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a child is to do: `convert` all of it, only `plan` or `probe` the sources, or try the `capabilities`.
+
+    `source_paths` and `modified_us` (microseconds since the epoch) follow the request's sources; the child may write below
+    `directory` only.
+    """
+
+    action: Literal["convert", "plan", "probe", "capabilities"]
+    limits: Limits
+    request: ConvertRequest | None = None
+    source_paths: tuple[str, ...] = ()
+    modified_us: tuple[int, ...] = ()
+    directory: str = ""
+    capabilities: tuple[Capability, ...] = ()
+    encoder_order: tuple[str, ...] = ()
+    retry_encoders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The child runs."""
+
+    kind: Literal["ready"] = "ready"
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """The attempt moved on; `position` grows whenever media moves, in whatever unit."""
+
+    progress: Progress
+    position: float
+    kind: Literal["advanced"] = "advanced"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan; the child waits for Go or Exclude before it begins. `infos` follow the sources."""
+
+    plan: Plan
+    infos: tuple[MediaInfo, ...]
+    kind: Literal["planned"] = "planned"
+
+
+@dataclass(frozen=True)
+class EncoderLost:
+    """An encoder failed; the child plans again without it if the request allows."""
+
+    encoder: str
+    device: str
+    reason: str
+    kind: Literal["encoder_lost"] = "encoder_lost"
+
+
+@dataclass(frozen=True)
+class Made:
+    """One file that was written and verified: where it lies below the directory, and what it is."""
+
+    path: str
+    artifact: Artifact
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All is made; the child ends."""
+
+    made: tuple[Made, ...] = ()
+    warnings: tuple[str, ...] = ()
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    kind: Literal["finished"] = "finished"
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What is in the sources, in their order; the child ends."""
+
+    infos: tuple[MediaInfo, ...]
+    kind: Literal["probed"] = "probed"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What this machine can do; the child ends."""
+
+    encoders: tuple[Capability, ...]
+    decoders: tuple[Capability, ...]
+    versions: dict[str, str]
+    kind: Literal["tried"] = "tried"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The attempt failed with this error; `fields` are (path, description) pairs of violations. The child ends."""
+
+    code: str
+    message: str
+    fields: tuple[tuple[str, str], ...] = ()
+    kind: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True)
+class Go:
+    """The plan may run."""
+
+    kind: Literal["go"] = "go"
+
+
+@dataclass(frozen=True)
+class Exclude:
+    """The plan may not run: make another without these encoders (name to reason)."""
+
+    encoders: dict[str, str]
+    kind: Literal["exclude"] = "exclude"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End soon, leaving nothing running."""
+
+    kind: Literal["stop"] = "stop"
+
+
+FromChild = Ready | Advanced | Planned | EncoderLost | Finished | Probed | Tried | Failed
+ToChild = Go | Exclude | Stop
+
+FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])
+TO_CHILD: TypeAdapter[ToChild] = TypeAdapter(Annotated[ToChild, Field(discriminator="kind")])
+ASSIGNMENT: TypeAdapter[Assignment] = TypeAdapter(Assignment)

@@ -1,0 +1,252 @@
+"""The child's side: everything that touches media happens here, in a process of its own."""
+
+import ctypes
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+from reelmill_server.errors import InternalError, MediaLimitExceeded, OutputError, ReelmillError
+from reelmill_server.media import capabilities
+from reelmill_server.media.output import Stopped
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.probe import probe_file
+from reelmill_server.media.tracks import EncoderDown
+from reelmill_server.media.verify import verify
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.plan import Plan
+from reelmill_server.model.request import ConvertRequest, Hardware
+from reelmill_server.model.task import TaskPhase
+from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.situation import Situation
+from reelmill_server.worker import messages
+from reelmill_server.worker.progress import Meter
+
+_PR_SET_PDEATHSIG = 1
+_REPORT_SECONDS = 0.3
+_KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "SVT_LOG", "CUDA_VISIBLE_DEVICES", "LIBVA_DRIVER_NAME")
+_EXIT_PARENT_GONE = 3
+
+
+class _Attempt:
+    """One assignment being carried out: the pipe, the stop flag, and the answers of the parent."""
+
+    def __init__(self, pipe: Connection, assignment: messages.Assignment) -> None:
+        self.assignment = assignment
+        self.stop = threading.Event()
+        self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
+        self.stages: dict[str, float] = {}
+        self._pipe = pipe
+        self._sending = threading.Lock()
+
+    def say(self, message: messages.FromChild) -> None:
+        """Tells the parent; a parent that is gone ends the process."""
+        with self._sending:
+            try:
+                self._pipe.send_bytes(messages.FROM_CHILD.dump_json(message))
+            except (BrokenPipeError, OSError):
+                _leave()
+
+    def listen(self) -> None:
+        """Hears the parent, on a thread of its own: a stop must be heard whatever else runs."""
+        while True:
+            try:
+                message = messages.TO_CHILD.validate_json(self._pipe.recv_bytes())
+            except (EOFError, OSError):
+                _leave()
+            if isinstance(message, messages.Stop):
+                self.stop.set()
+            else:
+                self.answers.put(message)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time spent inside to the stage's seconds."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - begun
+
+
+def _leave() -> NoReturn:
+    """Ends at once, without waiting for threads inside libav."""
+    os._exit(_EXIT_PARENT_GONE)
+
+
+def main(pipe: Connection, assignment_json: bytes) -> None:
+    """The entry point of a child: carries out one assignment and says how it went."""
+    attempt = _Attempt(pipe, messages.ASSIGNMENT.validate_json(assignment_json))
+    _confine(attempt.assignment)
+    threading.Thread(target=attempt.listen, daemon=True).start()
+    attempt.say(messages.Ready())
+    try:
+        result = _ACTIONS[attempt.assignment.action](attempt)
+    except Stopped:
+        result = messages.Failed("Canceled", "stopped")
+    except ReelmillError as error:
+        fields = tuple((violation.field, violation.description) for violation in error.violations)
+        result = messages.Failed(error.code, error.message, fields)
+    except MemoryError:
+        result = messages.Failed(MediaLimitExceeded.code, "the attempt needs more memory than it may have")
+    except OSError as error:
+        result = messages.Failed(OutputError.code, f"the worker's disk: {error}")
+    except Exception as error:
+        result = messages.Failed(InternalError.code, f"{type(error).__name__}: {error}")
+    attempt.say(result)
+    sys.stdout.flush()
+    # Threads of libav, or of a driver, must not keep a finished child alive.
+    os._exit(0)
+
+
+def _confine(assignment: messages.Assignment) -> None:
+    """Takes away what a child has no business with, and makes it die with its parent."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for name in set(os.environ) - set(_KEPT_ENVIRONMENT):
+        del os.environ[name]
+    os.environ.setdefault("SVT_LOG", "0")  # else SVT-AV1 writes its banner to stderr
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    memory = assignment.limits.max_memory_bytes
+    if memory:
+        with suppress(ValueError, OSError):  # a lower hard limit is set already
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    if assignment.directory:
+        os.chdir(assignment.directory)
+
+
+def _request(attempt: _Attempt) -> ConvertRequest:
+    request = attempt.assignment.request
+    if request is None:
+        raise InternalError("an assignment without a request")
+    return request
+
+
+def _probe_all(attempt: _Attempt) -> tuple[MediaInfo, ...]:
+    with attempt.stage("probe"):
+        return tuple(probe_file(path, attempt.assignment.limits) for path in attempt.assignment.source_paths)
+
+
+def _probe(attempt: _Attempt) -> messages.FromChild:
+    return messages.Probed(_probe_all(attempt))
+
+
+def _make_plan(attempt: _Attempt, infos: tuple[MediaInfo, ...], excluded: dict[str, str]) -> Plan:
+    assignment = attempt.assignment
+    situation = Situation(
+        infos=infos,
+        capabilities={capability.name: capability for capability in assignment.capabilities},
+        modified_us=assignment.modified_us,
+        order=assignment.encoder_order,
+        excluded=excluded,
+    )
+    with attempt.stage("plan"):
+        return make_plan(_request(attempt), situation)
+
+
+def _plan(attempt: _Attempt) -> messages.FromChild:
+    infos = _probe_all(attempt)
+    return messages.Planned(_make_plan(attempt, infos, {}), infos)
+
+
+def _capabilities(attempt: _Attempt) -> messages.FromChild:
+    assignment = attempt.assignment
+    return messages.Tried(
+        encoders=capabilities.try_encoders(assignment.encoder_order, frozenset(assignment.retry_encoders)),
+        decoders=capabilities.list_decoders(),
+        versions=capabilities.library_versions(),
+    )
+
+
+def _convert(attempt: _Attempt) -> messages.FromChild:
+    """Plans and runs; an encoder that fails is left out and all is planned again, as long as the request allows."""
+    meter = Meter(len(_request(attempt).targets))
+    attempt.say(meter.report(TaskPhase.PROBING))
+    infos = _probe_all(attempt)
+    excluded: dict[str, str] = {}
+    lost: list[str] = []
+    while True:
+        attempt.say(meter.report(TaskPhase.PLANNING))
+        plan = _agree(attempt, infos, excluded)
+        try:
+            finished = _carry_out(attempt, plan, meter)
+        except EncoderDown as error:
+            attempt.say(messages.EncoderLost(error.encoder, error.device, error.message))
+            if error.encoder in excluded or not _may_replace(attempt, error):
+                raise
+            excluded[error.encoder] = error.message
+            lost.append(f"{error.message}: another encoder was used")
+            continue
+        return replace(finished, warnings=(*plan.warnings, *lost, *finished.warnings))
+
+
+def _may_replace(attempt: _Attempt, error: EncoderDown) -> bool:
+    """Whether another encoder may run: software that fails has no substitute."""
+    policies = {target.video.hardware for target in _request(attempt).targets if target.video}
+    return error.device not in ("", "software") and policies != {Hardware.NEVER}
+
+
+def _agree(attempt: _Attempt, infos: tuple[MediaInfo, ...], excluded: dict[str, str]) -> Plan:
+    """A plan that the parent agrees to: it knows how many sessions each device has left."""
+    refused = dict(excluded)
+    while True:
+        plan = _make_plan(attempt, infos, refused)
+        attempt.say(messages.Planned(plan, infos))
+        while True:
+            try:
+                answer = attempt.answers.get(timeout=_REPORT_SECONDS)
+                break
+            except queue.Empty:
+                if attempt.stop.is_set():
+                    raise Stopped from None
+        if isinstance(answer, messages.Go):
+            return plan
+        refused.update(answer.encoders)
+
+
+def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished:
+    directory = Path(attempt.assignment.directory)
+    conversion = Conversion(plan, attempt.assignment.source_paths[0], directory, attempt.assignment.limits, attempt.stop)
+    over = threading.Event()
+
+    def report() -> None:
+        while not over.wait(_REPORT_SECONDS):
+            attempt.say(meter.measure(conversion))
+
+    meter.begin(plan)
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
+    try:
+        with attempt.stage("convert"):
+            produced, warnings = conversion.run()
+    finally:
+        over.set()
+        reporter.join()
+    attempt.say(meter.report(TaskPhase.VERIFYING))
+    with attempt.stage("verify"):
+        made = []
+        for file in produced:
+            made.append(messages.Made(Path(file.path).name, verify(file)))
+            attempt.say(meter.verified(len(made)))
+            if attempt.stop.is_set():
+                raise Stopped
+    return messages.Finished(tuple(made), tuple(warnings), attempt.stages)
+
+
+_ACTIONS: dict[str, Callable[[_Attempt], messages.FromChild]] = {
+    "convert": _convert,
+    "plan": _plan,
+    "probe": _probe,
+    "capabilities": _capabilities,
+}

