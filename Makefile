@@ -29,11 +29,11 @@ install: $(STAMP) ## make the environment
 
 .PHONY: run
 run: $(STAMP) ## start the service, convert a clip (SRC=path: yours), show live progress, stop
-	@$(BIN)/python -m tests.demo run $(if $(SRC),--source '$(SRC)')
+	@$(BIN)/python examples/quickstart.py run $(if $(SRC),--source '$(SRC)')
 
 .PHONY: serve
 serve: $(STAMP) ## start the service here and leave it running
-	@$(BIN)/python -m tests.demo serve
+	@$(BIN)/python examples/quickstart.py serve
 
 .PHONY: test
 test: $(STAMP) ## run the tests

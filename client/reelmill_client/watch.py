@@ -96,7 +96,7 @@ class Reconnects:
         """Seconds to wait before connecting again; raises the typed error when that would not help."""
         typed = from_rpc_error(error)
         status = cast(grpc.Call, error).code()
-        broken = status is grpc.StatusCode.UNAVAILABLE or (status in _RESET_STREAM)
+        broken = status is grpc.StatusCode.UNAVAILABLE or (status in _RESET_STREAM and not typed.code)
         if not broken or self._now() - self._last_heard >= self._max_outage_seconds:
             raise typed from error
         return self._next_delay()

@@ -49,7 +49,7 @@ def watched(fake: Any, **options: Any) -> list[Task]:
 
 async def watched_async(fake: Any, **options: Any) -> list[Task]:
     """What the asynchronous client yields."""
-    async with AsyncClient(fake.target, project="p") as client:
+    async with asyncio.timeout(10), AsyncClient(fake.target, project="p") as client:
         return [task async for task in client.watch("t", **options)]
 
 
@@ -194,9 +194,9 @@ def test_other_errors_end_the_watch(fake: Any, failure: Any, status: Any, code: 
     """They would come again."""
     fake.scripts.extend([[failure(status, "no", code)], [failure(status, "no", code)]])
     with pytest.raises(error, match="no"):
-        watched(fake)
+        watched(fake, timeout_seconds=3)
     with pytest.raises(error, match="no"):
-        asyncio.run(watched_async(fake))
+        asyncio.run(watched_async(fake, timeout_seconds=3))
     assert len(fake.requests("Watch")) == 2
 
 

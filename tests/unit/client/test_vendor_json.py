@@ -238,7 +238,8 @@ def test_dump_is_always_json() -> None:
 
 def test_short_floats_stay_short() -> None:
     """A 32-bit 0.1 is not 0.10000000149011612."""
-    assert dump(Target(speed=0.7)) == {"Speed": 0.7}
+    for speed in (0.7, 0.123456, 0.9876543):
+        assert dump(Target(speed=speed)) == {"Speed": speed}
     assert dump(Segment(duration=10.0)) == {"Duration": 10}
     assert repr(dump(Segment(duration=10.0))["Duration"]) == "10"
 

@@ -1,0 +1,313 @@
+"""From a client to a file and back, against a running service."""
+
+import json
+import threading
+import uuid
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from reelmill import vendor_json
+from reelmill.v1 import media_convert_service_pb2 as pb
+from reelmill.v1 import task_pb2
+from reelmill.v1.video_pb2 import VIDEO_CODEC_H264
+from reelmill_client import (
+    Client,
+    FailedPrecondition,
+    FieldNotSupported,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    TaskCanceled,
+    TaskFailed,
+)
+from tests import servers
+
+pytestmark = pytest.mark.xdist_group("service")
+SLOW = {"video": "h264", "preset": "veryslow", "size": "1280x720"}
+
+
+def judged(path: Path) -> tuple[int, float]:
+    """Pictures and seconds of a file, counted by another FFmpeg than the one that wrote it."""
+    frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
+    return frames, seconds
+
+
+def test_one_task_makes_several_verified_files(client: Client, clip: Path, files: Path) -> None:
+    """An encode, a stream copy and sound alone from one decode, each whole when its task has succeeded."""
+    base = f"{files.as_uri()}/several/{{barename}}"
+    h264 = {"TranscodeVideo": {"Codec": "h264", "Resolution": "160x90", "CRF": 30}}
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": clip.as_uri()}],
+        "Targets": [
+            {"URI": f"{base}-{{resolution}}", "Container": "mp4", "Video": h264, "Audio": {"TranscodeAudio": {"Codec": "aac"}}},
+            {"URI": f"{base}.copy.mkv", "Container": "mkv"},
+            {"URI": f"{base}-{{tags.kind}}", "Container": "m4a", "Video": {"DisableVideo": True}},
+        ],
+        "Tags": {"kind": "sound", "n": 1},
+        "UserData": "abc",
+    }
+    progress: list[int] = []
+    submitted = client.submit(request)
+    for task in client.watch(submitted.task_id):
+        progress.append(task.progress)
+    assert task.status == task_pb2.TASK_STATUS_SUCCEEDED, task.message
+    assert progress == sorted(progress) and progress[-1] == 100
+    names = [Path(artifact.uri).name for artifact in task.artifacts]
+    assert names == ["clip-160x90.mp4", "clip.copy.mkv", "clip-sound.m4a"]
+    for artifact in task.artifacts:
+        path = files / "several" / Path(artifact.uri).name
+        assert artifact.size == path.stat().st_size
+    for name in names[:2]:
+        frames, seconds = judged(files / "several" / name)
+        assert frames == 50 and seconds == pytest.approx(2, abs=0.05)
+    assert [stream.encoder for stream in task.artifacts[0].streams] == ["libx264", "aac"]
+    assert {stream.encoder for stream in task.artifacts[1].streams} == {"copy"}
+    assert (task.user_data, task.tags["n"], task.event_id[3]) == ("abc", 1, "-")
+    assert not list((files / "several").glob(".reelmill*"))
+
+
+def test_the_request_comes_back_in_the_vendors_form(client: Client, clip: Path, files: Path) -> None:
+    """GetTask and ListTasks give the definition only when asked, and it parses to the same request."""
+    request = pb.CreateMediaConvertTaskRequest(project_name="default", request_id=str(uuid.uuid4()))
+    request.sources.add(uri=clip.as_uri(), duration=1)
+    request.targets.add(uri=f"{files.as_uri()}/definition.mkv", container=2)
+    task_id = client.submit(request).task_id
+    assert client.get(task_id).task_request_definition == ""
+    definition = json.loads(client.get(task_id, with_definition=True).task_request_definition)
+    assert definition["Targets"][0]["Container"] == "mkv"
+    assert vendor_json.parse(definition, pb.CreateMediaConvertTaskRequest) == request
+    client.wait(task_id)
+
+
+def test_the_same_request_id_is_the_same_task(client: Client, clip: Path, files: Path) -> None:
+    """A retried create makes nothing new; another id does."""
+    arguments = {"source": clip, "destination": files / "same.mkv"}
+    ids = {client.submit(**arguments, request_id="0f0e0d0c-1111-4222-8333-444455556666").task_id for _ in range(3)}
+    assert len(ids) == 1
+    assert client.submit(**arguments).task_id not in ids
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("empty.mp4", b"", "InvalidMedia"),
+        ("text.mp4", b"this is text\n" * 50, "InvalidMedia"),
+        ("list.m3u8", b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nclip.mp4\n#EXT-X-ENDLIST\n", "InvalidMedia"),
+        ("concat.mp4", b"ffconcat version 1.0\nfile clip.mp4\n", "InvalidMedia"),
+    ],
+)
+def test_files_that_are_no_media_fail_with_a_code(
+    client: Client, files: Path, clip: Path, name: str, content: bytes, code: str
+) -> None:
+    """The task fails and says why; the service is untouched and leaves nothing behind."""
+    (files / name).write_bytes(content)
+    with pytest.raises(TaskFailed) as failure:
+        client.wait(client.submit(source=files / name, destination=files / "bad" / "out.mp4", video="h264").task_id)
+    assert failure.value.code == code
+    assert not (files / "bad").exists()
+
+
+def test_a_truncated_source_fails_rather_than_giving_a_short_output(client: Client, files: Path, long_clip: Path) -> None:
+    """An mp4 whose index promises more than the file holds is not converted."""
+    broken = files / "truncated.mp4"
+    data = long_clip.read_bytes()
+    index = data.index(b"mdat") if data.index(b"moov") < data.index(b"mdat") else None
+    moved = data if index else _with_index_in_front(long_clip, files / "front.mp4").read_bytes()
+    broken.write_bytes(moved[: len(moved) // 2])
+    with pytest.raises(TaskFailed) as failure:
+        client.wait(client.submit(source=broken, destination=files / "short.mp4", video="h264", preset="ultrafast").task_id)
+    assert failure.value.code == "InvalidMedia" and "truncated" in failure.value.message
+    assert not (files / "short.mp4").exists()
+
+
+def _with_index_in_front(source: Path, copy: Path) -> Path:
+    import av
+
+    with av.open(str(source)) as read, av.open(str(copy), "w", options={"movflags": "+faststart"}) as written:
+        streams = {stream.index: written.add_stream_from_template(stream, opaque=True) for stream in read.streams}
+        for packet in read.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                written.mux(packet)
+    return copy
+
+
+def test_missing_and_forbidden_sources(client: Client, files: Path, tmp_path: Path) -> None:
+    """What is not there fails the task; what lies outside the roots is refused at once, also through a link."""
+    with pytest.raises(TaskFailed) as failure:
+        client.wait(client.submit(source=files / "nope.mp4", destination=files / "x.mp4").task_id)
+    assert failure.value.code == "ResourceNotFound"
+    outside = tmp_path / "secret.mp4"
+    outside.write_bytes(b"x")
+    (files / "link.mp4").symlink_to(outside)
+    for source in (outside, files / "link.mp4", f"{files.as_uri()}/../../secret.mp4"):
+        with pytest.raises(PermissionDenied):
+            client.submit(source=source, destination=files / "x.mp4")
+    with pytest.raises(PermissionDenied):
+        client.submit(source=files / "clip.mp4", destination=tmp_path / "x.mp4")
+
+
+def test_every_violation_is_told_at_once(client: Client, files: Path) -> None:
+    """Eleven mistakes in one request, the unknown project among them, give eleven violations with their paths."""
+    request = pb.CreateMediaConvertTaskRequest(
+        project_name="unknown", request_id="not-a-uuid", priority=9, user_data="x" * 3000
+    )
+    request.sources.add(uri="ftp://host/a.mp4", start_time=-1)
+    target = request.targets.add(uri=f"{files.as_uri()}/{{nothing}}.mp4", container=1)
+    video = target.video.transcode_video
+    video.codec, video.crf, video.resolution, video.rotation = VIDEO_CODEC_H264, 60, "0x10", 45
+    target.audio.transcode_audio.codec = 4
+    target.audio.transcode_audio.bitrate = 10
+    with pytest.raises(InvalidArgument) as failure:
+        client.submit(request)
+    assert {violation.field for violation in failure.value.violations} == {
+        "project_name",
+        "request_id",
+        "priority",
+        "user_data",
+        "sources[0].uri",
+        "sources[0].start_time",
+        "targets[0].uri",
+        "targets[0].video.transcode_video.crf",
+        "targets[0].video.transcode_video.resolution",
+        "targets[0].video.transcode_video.rotation",
+        "targets[0].audio.transcode_audio.bitrate",
+    }
+    assert failure.value.request_id
+
+
+def test_an_unknown_project_alone_is_not_found(client: Client, clip: Path, files: Path) -> None:
+    """The status says what is missing."""
+    with pytest.raises(NotFound) as failure:
+        client.submit(source=clip, destination=files / "x.mp4", project="unknown")
+    assert failure.value.code == "ResourceNotFound"
+
+
+def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip: Path, files: Path) -> None:
+    """UNIMPLEMENTED with one violation for each such field; nothing is silently ignored."""
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": clip.as_uri(), "Attached": True}, {"URI": clip.as_uri()}],
+        "Targets": [
+            {
+                "URI": f"{files.as_uri()}/x.avi",
+                "Container": "avi",
+                "Segment": {"Format": "hls"},
+                "Video": {"Stream": [0], "TranscodeVideo": {"Codec": "h264", "FrameRate": 10, "FrameRateOption": "fall"}},
+                "Audio": {"TranscodeAudio": {"Codec": "vorbis", "Quality": 3}},
+                "Speed": 0.5,
+            }
+        ],
+        "AlignmentIndex": 1,
+        "Notification": {"MNS": {"TopicName": "t"}},
+    }
+    with pytest.raises(FieldNotSupported) as failure:
+        client.submit(request)
+    assert {violation.field for violation in failure.value.violations} == {
+        "sources[0].attached",
+        "sources[1]",
+        "targets[0].container",
+        "targets[0].segment",
+        "targets[0].video.stream",
+        "targets[0].video.transcode_video.frame_rate_option",
+        "targets[0].audio.transcode_audio.codec",
+        "targets[0].audio.transcode_audio.quality",
+        "targets[0].speed",
+        "notification",
+    }
+
+
+def test_cancel_ends_the_child_and_leaves_nothing(client: Client, server: servers.Server, long_clip: Path, files: Path) -> None:
+    """A canceled task is CANCELED, its process is gone, no file appears; a second cancel is the same, a late one refused."""
+    before = set(servers.processes(server.process.pid))
+    task_id = client.submit(source=long_clip, destination=files / "canceled.mp4", **SLOW).task_id
+    servers.wait_for(lambda: client.get(task_id).phase == task_pb2.TASK_PHASE_CONVERTING, "the encode")
+    children = set(servers.processes(server.process.pid)) - before
+    assert children
+    assert client.cancel(task_id).cancel_requested
+    client.cancel(task_id)
+    with pytest.raises(TaskCanceled):
+        client.wait(task_id)
+    assert not children & set(servers.processes(server.process.pid))
+    assert client.cancel(task_id).status == task_pb2.TASK_STATUS_CANCELED
+    assert not (files / "canceled.mp4").exists() and not list(files.glob(".reelmill*"))
+
+
+def test_a_finished_task_cannot_be_canceled(client: Client, clip: Path, files: Path) -> None:
+    """FAILED_PRECONDITION once it has succeeded."""
+    task_id = client.submit(source=clip, destination=files / "finished.mkv").task_id
+    client.wait(task_id)
+    with pytest.raises(FailedPrecondition) as failure:
+        client.cancel(task_id)
+    assert failure.value.code == "StatusConflict"
+
+
+def test_plan_says_what_would_run_and_creates_nothing(client: Client, clip: Path, files: Path) -> None:
+    """The same request, the encoder with the reasons, and no task."""
+    count = len(list(client.list()))
+    answer = client.plan(source=clip, destination=files / "planned.webm", video="vp9", audio="opus", size="100x")
+    assert answer.valid and answer.media_infos[0].video_width == 320
+    video, audio = answer.plan.targets[0].streams
+    assert (video.encoder, audio.encoder) == ("libvpx-vp9", "libopus")
+    assert "vp9_vaapi" in video.reason and "scale=100:180:flags=bicubic" in video.filters
+    assert len(list(client.list())) == count and not (files / "planned.webm").exists()
+    wrong = client.plan(source=clip, destination=files / "planned.webm", video="h264")
+    assert not wrong.valid and wrong.problems[0].field == "targets[0].video.transcode_video.codec"
+
+
+def test_probe_and_capabilities(client: Client, clip: Path) -> None:
+    """Both come from a worker, without a task."""
+    info = client.probe(clip.as_uri())
+    assert (info.format_name, info.video_streams[0].average_frame_rate) == ("mov,mp4,m4a,3gp,3g2,mj2", "25/1")
+    assert info.audio_streams[0].sample_rate == 48000
+    answer = client.capabilities()
+    found = {encoder.name: encoder for encoder in answer.encoders}
+    assert found["libx264"].available and found["libsvtav1"].available
+    assert [name for name, encoder in found.items() if not encoder.available and not encoder.reason] == []
+    assert answer.limits["max_pixels"] > 0 and "pyav" in answer.versions
+
+
+def test_fifty_tasks_on_two_slots_with_twenty_watchers(client: Client, server: servers.Server, clip: Path, files: Path) -> None:
+    """All end well, and every watcher sees its task's end and a progress that never falls."""
+    ids = [
+        client.submit(source=clip, destination=files / "fifty" / f"{number}.mkv", tags={"batch": "fifty"}).task_id
+        for number in range(50)
+    ]
+    ends: dict[int, int] = {}
+
+    def watch(number: int) -> None:
+        with servers.client(server) as own:
+            seen = [(task.progress, task.status) for task in own.watch(ids[-1 - number % 5])]
+            assert [progress for progress, _ in seen] == sorted(progress for progress, _ in seen)
+            ends[number] = seen[-1][1]
+
+    watchers = [threading.Thread(target=watch, args=(number,)) for number in range(20)]
+    for watcher in watchers:
+        watcher.start()
+    for task_id in ids:
+        client.wait(task_id)
+    for watcher in watchers:
+        watcher.join(60)
+    assert list(ends.values()) == [task_pb2.TASK_STATUS_SUCCEEDED] * 20
+    assert len(list((files / "fifty").iterdir())) == 50
+    listed = list(client.list(tags={"batch": "fifty"}))
+    assert {task.task_id for task in listed} == set(ids)
+
+
+def test_watching_a_project_sees_new_tasks_and_their_end(client: Client, clip: Path, files: Path) -> None:
+    """All that match come first, then every change."""
+    first = client.submit(source=clip, destination=files / "w1.mkv", tags={"watch": "me"}).task_id
+    client.wait(first)
+    seen: dict[str, list[int]] = {}
+    second = ""
+    for task in client.watch_all(tags={"watch": "me"}):
+        seen.setdefault(task.task_id, []).append(task.status)
+        if task.task_id == first and not second:
+            second = client.submit(source=clip, destination=files / "w2.mkv", tags={"watch": "me"}).task_id
+        if task.task_id == second and task.status != task_pb2.TASK_STATUS_RUNNING:
+            break
+    assert seen[first] == [task_pb2.TASK_STATUS_SUCCEEDED]
+    assert seen[second][-1] == task_pb2.TASK_STATUS_SUCCEEDED

@@ -1,0 +1,258 @@
+"""The independent judge: reads files with the FFmpeg command line of another version, and says what is in them."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.sources import CODE_COLUMNS, CODE_ROWS
+
+_STREAM = re.compile(
+    r"Stream #0:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>\w+)\))?: (?P<kind>Video|Audio|Subtitle|Data|Attachment): "
+    r"(?P<codec>\w+)(?P<rest>.*)"
+)
+_CHAPTER = re.compile(r"Chapter #0:\d+: start ([-\d.]+), end ([-\d.]+)")
+_DURATION = re.compile(r"Duration: (\d+):(\d+):([\d.]+)(?:, start: ([-\d.]+))?")
+_SIZE = re.compile(r" (\d+)x(\d+)[ ,]")
+_DISPOSITION = re.compile(r"\((default|forced|attached pic|comment|hearing impaired|original)\)")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream as the judge describes it; `rest` is the text after the codec."""
+
+    index: int
+    kind: str
+    codec: str
+    language: str
+    rest: str
+    rotation: float = 0.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        match = _SIZE.search(self.rest)
+        assert match, self.rest
+        return int(match[1]), int(match[2])
+
+    @property
+    def dispositions(self) -> frozenset[str]:
+        """Words such as default and forced."""
+        return frozenset(_DISPOSITION.findall(self.rest))
+
+
+@dataclass(frozen=True)
+class Description:
+    """A file's header: seconds, streams, chapters as (start, end)."""
+
+    duration: float
+    start: float
+    streams: tuple[Stream, ...]
+    chapters: tuple[tuple[float, float], ...]
+
+    def of(self, kind: str) -> list[Stream]:
+        """The streams of a kind (Video, Audio, Subtitle, Data)."""
+        return [stream for stream in self.streams if stream.kind == kind]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One packet or one decoded frame; times in seconds."""
+
+    stream: int
+    dts: Fraction
+    pts: Fraction
+    duration: Fraction
+    size: int
+    checksum: str
+    key: bool
+
+
+class Judgement(Exception):
+    """The judge met an error in a file."""
+
+
+def _run(*arguments: str | Path, strict: bool = True) -> subprocess.CompletedProcess[bytes]:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-v", "error", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if strict and (done.returncode or done.stderr.strip()):
+        raise Judgement(f"{' '.join(command[5:])}: {done.stderr.decode(errors='replace')}")
+    return done
+
+
+@cache
+def describe(path: Path) -> Description:
+    """The header of the file."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-i", str(path)]
+    text = subprocess.run(command, capture_output=True, check=False).stderr.decode(errors="replace")
+    match = _DURATION.search(text)
+    seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
+    streams: list[Stream] = []
+    for line in text.splitlines():
+        found = _STREAM.search(line)
+        if found:
+            streams.append(
+                Stream(int(found["index"]), found["kind"], found["codec"], found["language"] or "", found["rest"] + " ")
+            )
+        turned = re.search(r"rotation of ([-\d.]+) degrees", line)
+        if turned and streams:
+            streams[-1] = Stream(**{**vars(streams[-1]), "rotation": float(turned[1])})
+    chapters = tuple((float(begin), float(end)) for begin, end in _CHAPTER.findall(text))
+    return Description(seconds, float(match[4] or 0) if match else 0.0, tuple(streams), chapters)
+
+
+@cache
+def metadata(path: Path) -> dict[str, dict[str, str]]:
+    """Tags: of the file under "", of chapters under chapter0, chapter1, …; keys in lower case."""
+    text = _run("-i", path, "-f", "ffmetadata", "-").stdout.decode()
+    found: dict[str, dict[str, str]] = {"": {}}
+    section, chapters, streams = "", 0, 0
+    for line in text.splitlines()[1:]:
+        if line == "[CHAPTER]":
+            section, chapters = f"chapter{chapters}", chapters + 1
+        elif line == "[STREAM]":
+            section, streams = f"stream{streams}", streams + 1
+        else:
+            key, _, value = line.partition("=")
+            found.setdefault(section, {})[key.lower()] = value
+    return found
+
+
+def _units(text: str) -> list[Unit]:
+    bases: dict[int, Fraction] = {}
+    units = []
+    for line in text.splitlines():
+        base = re.match(r"#tb (\d+): (\d+)/(\d+)", line)
+        if base:
+            bases[int(base[1])] = Fraction(int(base[2]), int(base[3]))
+        elif not line.startswith("#") and line.strip():
+            parts = [part.strip() for part in line.split(",")]
+            index, tick = int(parts[0]), bases[int(parts[0])]
+            dts, pts, length = (Fraction(int(part)) * tick for part in parts[1:4])
+            key = not (len(parts) > 6 and parts[6].startswith("F=") and not int(parts[6][2:], 16) & 1)
+            units.append(Unit(index, dts, pts, length, int(parts[4]), parts[5], key))
+    return units
+
+
+@cache
+def packets(path: Path, stream: str = "0") -> tuple[Unit, ...]:
+    """The packets of a stream (`v:0`, `a:0`, `s:0`; all by default), as they lie in the file."""
+    which = "0" if stream == "0" else f"0:{stream}"
+    return tuple(_units(_run("-copyts", "-i", path, "-map", which, "-c", "copy", "-f", "framecrc", "-").stdout.decode()))
+
+
+@cache
+def frames(path: Path, stream: str = "v:0", strict: bool = True) -> tuple[Unit, ...]:
+    """The decoded frames of a stream. Raises Judgement when the decoder complains."""
+    done = _run(
+        *("-copyts", "-noautorotate", "-i", path, "-map", f"0:{stream}", "-fps_mode", "passthrough"),
+        *("-enc_time_base", "demux", "-f", "framecrc", "-"),
+        strict=strict,
+    )
+    return tuple(_units(done.stdout.decode()))
+
+
+@cache
+def times(path: Path) -> tuple[Fraction, ...]:
+    """When each picture of the first video stream is shown."""
+    return tuple(frame.pts for frame in frames(path))
+
+
+@cache
+def pictures(path: Path, pixel_format: str = "gray", upright: bool = False) -> NDArray[np.uint8]:
+    """The pictures of the first video stream as (number, height, width[, channel]); `upright`: turned as players do."""
+    size = describe(path).of("Video")[0].size
+    turned = upright and round(describe(path).of("Video")[0].rotation) % 180
+    width, height = (size[1], size[0]) if turned else size
+    rotate = () if upright else ("-noautorotate",)
+    raw = _run(
+        *(*rotate, "-i", path, "-map", "0:v:0", "-fps_mode", "passthrough", "-sws_flags", "accurate_rnd+full_chroma_int"),
+        *("-pix_fmt", pixel_format, "-f", "rawvideo", "-"),
+    ).stdout
+    shape = (-1, height, width) if pixel_format.startswith("gray") else (-1, height, width, 3)
+    return np.frombuffer(raw, np.uint8).reshape(shape)
+
+
+def numbers(path: Path) -> list[int]:
+    """The numbers that the pictures carry (see `tests.sources`)."""
+    return [number_of(luma) for luma in pictures(path)]
+
+
+def number_of(luma: NDArray[np.uint8]) -> int:
+    """The number that one picture carries."""
+    height, width = luma.shape
+    number = 0
+    for bit in range(CODE_ROWS * CODE_COLUMNS):
+        row, column = divmod(bit, CODE_COLUMNS)
+        middle = int((row + 0.5) * height / CODE_ROWS)
+        centre = int((column + 0.5) * width / CODE_COLUMNS)
+        reach_y, reach_x = max(1, height // CODE_ROWS // 4), max(1, width // CODE_COLUMNS // 4)
+        block = luma[middle - reach_y : middle + reach_y, centre - reach_x : centre + reach_x]
+        number |= (block.mean() > 125) << bit
+    return number
+
+
+@cache
+def sound(path: Path, stream: int = 0) -> NDArray[np.float32]:
+    """The decoded samples of an audio stream as (sample, channel)."""
+    rest = describe(path).of("Audio")[stream].rest
+    channels = _channels(rest)
+    raw = _run("-i", path, "-map", f"0:a:{stream}", "-f", "f32le", "-").stdout
+    return np.frombuffer(raw, np.float32).reshape(-1, channels)
+
+
+def sample_rate(path: Path, stream: int = 0) -> int:
+    """Hz of an audio stream."""
+    match = re.search(r"(\d+) Hz", describe(path).of("Audio")[stream].rest)
+    assert match
+    return int(match[1])
+
+
+def _channels(rest: str) -> int:
+    match = re.search(r"Hz, ([^,]+)", rest)
+    assert match, rest
+    words = {"mono": 1, "stereo": 2, "3.0": 3, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
+    name = match[1].split("(")[0].strip()
+    return words[name] if name in words else int(name.split()[0])
+
+
+def channels(path: Path, stream: int = 0) -> int:
+    """How many channels an audio stream has."""
+    return _channels(describe(path).of("Audio")[stream].rest)
+
+
+def sound_start(path: Path, stream: int = 0) -> Fraction:
+    """When the first decoded sample is heard."""
+    return frames(path, f"a:{stream}")[0].pts
+
+
+def clicks(path: Path, stream: int = 0, threshold: float = 0.4) -> list[float]:
+    """The seconds at which clicks begin, on the file's own clock."""
+    wave = np.abs(sound(path, stream)).max(axis=1)
+    loud = np.flatnonzero(wave > threshold)
+    starts = [int(position) for number, position in enumerate(loud) if number == 0 or position - loud[number - 1] > 400]
+    begin = float(sound_start(path, stream))
+    return [begin + start / sample_rate(path, stream) for start in starts]
+
+
+def pitch(wave: NDArray[np.float32], rate: int) -> float:
+    """The loudest frequency, Hz."""
+    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
+    return float(np.fft.rfftfreq(len(wave), 1 / rate)[int(spectrum.argmax())])
+
+
+def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Likeness of pictures in dB; 99 for equal ones."""
+    error = float(np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2))
+    return 99.0 if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+def check(path: Path) -> None:
+    """Decodes everything. Raises Judgement when anything is wrong with the file."""
+    _run("-xerror", "-i", path, "-map", "0:v?", "-map", "0:a?", "-f", "null", "-")
