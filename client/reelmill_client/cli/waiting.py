@@ -1,8 +1,10 @@
 """Waiting for tasks with their progress on the screen, and what Ctrl-C means meanwhile."""
 
 import queue
+import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import typer
@@ -44,8 +46,17 @@ class _Ended:
     error: ReelmillError | None = None
 
 
+@dataclass(frozen=True)
+class _Interrupt:
+    """Ctrl-C was pressed."""
+
+
 class _Waiting:
-    """One wait for a few tasks."""
+    """One wait for a few tasks.
+
+    Ctrl-C is an event like any other, so that it never strikes in the middle of drawing; only while a question is open, or
+    its answer is being carried out, does it raise KeyboardInterrupt.
+    """
 
     def __init__(self, session: Session, client: Client, project: str, task_ids: Sequence[str], offer_cancel: bool) -> None:
         self._session = session
@@ -53,22 +64,21 @@ class _Waiting:
         self._project = project
         self.task_ids = list(dict.fromkeys(task_ids))
         self._may_ask = offer_cancel and session.interactive
-        self._events: queue.SimpleQueue[Task | _Ended] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Task | _Ended | _Interrupt] = queue.SimpleQueue()
+        self._interrupt_at_once = False
         self._open = set(self.task_ids)
         self._finals: dict[str, Task] = {}
         self._errors: dict[str, ReelmillError] = {}
 
     def run(self) -> None:
         """Watches all tasks to their ends."""
-        for task_id in self.task_ids:
-            threading.Thread(target=self._watch, args=(task_id,), daemon=True, name=f"watch {task_id}").start()
         named = len(self.task_ids) > 1
-        with choose_reporter(self._session.err, as_json=self._session.json, named=named) as reporter:
+        reporter = choose_reporter(self._session.err, as_json=self._session.json, named=named)
+        with _on_ctrl_c(self._ctrl_c), reporter:
+            for task_id in self.task_ids:
+                threading.Thread(target=self._watch, args=(task_id,), daemon=True, name=f"watch {task_id}").start()
             while self._open:
-                try:
-                    self._handle(self._next(), reporter)
-                except KeyboardInterrupt:
-                    self._interrupted(reporter)
+                self._handle(self._next(), reporter)
 
     def finish(self, task_id: str) -> int:
         """Prints how one task ended and returns its exit code."""
@@ -88,42 +98,56 @@ class _Waiting:
         finally:
             self._events.put(_Ended(task_id, error))
 
-    def _next(self) -> Task | _Ended:
+    def _ctrl_c(self) -> None:
+        """Runs in the main thread, between any two of its instructions."""
+        if self._interrupt_at_once:
+            raise KeyboardInterrupt
+        self._events.put(_Interrupt())
+
+    def _next(self) -> Task | _Ended | _Interrupt:
         while True:
             try:
                 return self._events.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
 
-    def _handle(self, event: Task | _Ended, reporter: Reporter) -> None:
-        if isinstance(event, Task):
+    def _handle(self, event: Task | _Ended | _Interrupt, reporter: Reporter) -> None:
+        if isinstance(event, _Interrupt):
+            self._interrupted(reporter)
+        elif isinstance(event, _Ended):
+            self._open.discard(event.task_id)
+            if event.error is not None:
+                self._errors[event.task_id] = event.error
+        else:
             if is_final(event):
                 self._finals[event.task_id] = event
             reporter.show(event)
-            return
-        self._open.discard(event.task_id)
-        if event.error is not None:
-            self._errors[event.task_id] = event.error
 
     def _interrupted(self, reporter: Reporter) -> None:
         """Asks what to do, once; exits unless the tasks are to be canceled."""
         reporter.pause()
-        if not self._may_ask or not self._wants_cancel():
+        try:
+            self._interrupt_at_once = True
+            canceled = self._may_ask and self._cancel_if_wanted()
+        except (KeyboardInterrupt, EOFError):
+            canceled = False
+        finally:
+            self._interrupt_at_once = False
+        if not canceled:
             raise self._leave()
         self._may_ask = False
+        reporter.resume()
+
+    def _cancel_if_wanted(self) -> bool:
+        answer = self._session.err.input(_QUESTION, markup=False)
+        if answer.strip().lower() not in ("c", "cancel"):
+            return False
         for task_id in self._open:
             try:
                 self._client.cancel(task_id, project=self._project)
             except ReelmillError as error:
                 report(self._session, error)
-        reporter.resume()
-
-    def _wants_cancel(self) -> bool:
-        try:
-            answer = self._session.err.input(_QUESTION, markup=False)
-        except (KeyboardInterrupt, EOFError):
-            return False
-        return answer.strip().lower() in ("c", "cancel")
+        return True
 
     def _leave(self) -> typer.Exit:
         server = "" if self._session.server == DEFAULT_TARGET else f" --server {self._session.server}"
@@ -131,6 +155,16 @@ class _Waiting:
         left = " ".join(task_id for task_id in self.task_ids if task_id in self._open)
         self._session.err.print(f"left running; watch again with: reelmill{server}{project} watch {left}", soft_wrap=True)
         return typer.Exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def _on_ctrl_c(act: Callable[[], None]) -> Iterator[None]:
+    """Calls `act` at Ctrl-C instead of raising KeyboardInterrupt."""
+    previous = signal.signal(signal.SIGINT, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def finish_task(session: Session, task: Task) -> int:

@@ -26,6 +26,22 @@ class Stopped(Exception):
     """The attempt was asked to stop."""
 
 
+class Halt:
+    """Says that the threads of one conversion must end: the attempt was asked to stop, or the conversion has failed. The attempt
+    itself may go on with another conversion."""
+
+    def __init__(self, asked: threading.Event) -> None:
+        self._asked, self._failed = asked, threading.Event()
+
+    def set(self) -> None:
+        """Ends this conversion."""
+        self._failed.set()
+
+    def is_set(self) -> bool:
+        """Whether to end."""
+        return self._failed.is_set() or self._asked.is_set()
+
+
 @dataclass(frozen=True)
 class Produced:
     """One written file: where it lies, its plan, and what went into each stream, in the plan's order."""
@@ -40,7 +56,7 @@ class Output:
     """One target while it is made. All methods but `_work` belong to the feeding thread."""
 
     def __init__(
-        self, plan: TargetPlan, path: str, source: InputContainer, key: Fraction, limits: Limits, stop: threading.Event
+        self, plan: TargetPlan, path: str, source: InputContainer, key: Fraction, limits: Limits, stop: Halt
     ) -> None:
         """Opens the file and all encoders; `key` is the time of the key frame from which the source is read.
 
@@ -162,7 +178,7 @@ def _span(plan: TargetPlan, key: Fraction) -> Span:
     copies_video = any(stream.type == "video" and stream.encoder == COPY for stream in plan.streams)
     begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
     end = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
-    return Span(min(key, begin) if copies_video and plan.start_us else begin, end)
+    return Span(min(key, begin) if copies_video and plan.start_us else begin, end, from_front=not plan.start_us)
 
 
 def _chapters(source: InputContainer, span: Span) -> list[Any]:

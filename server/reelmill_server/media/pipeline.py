@@ -13,7 +13,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.output import Output, Produced, Stopped
+from reelmill_server.media.output import Halt, Output, Produced, Stopped
 from reelmill_server.media.seek import packets_from
 from reelmill_server.media.source import open_source
 from reelmill_server.media.tracks import Track
@@ -50,7 +50,7 @@ class Conversion:
     def __init__(self, plan: Plan, source_path: str, directory: Path, limits: Limits, stop: threading.Event) -> None:
         self.outputs: list[Output] = []
         self._plan, self._source_path, self._directory = plan, source_path, directory
-        self._limits, self._stop = limits, stop
+        self._limits, self._stop = limits, Halt(stop)
         self._decoding = Decoding()
 
     def run(self) -> tuple[list[Produced], list[str]]:
@@ -77,8 +77,7 @@ class Conversion:
 
     def _close(self) -> None:
         """Ends all threads: when all went well they have ended, else they must not go on."""
-        if any(output.error is not None for output in self.outputs):
-            self._stop.set()
+        self._stop.set()
         for output in self.outputs:
             output.close()
 

@@ -36,14 +36,19 @@ class EncoderDown(EncoderFailed):
 
 @dataclass(frozen=True)
 class Span:
-    """The span of the source that a target takes, in the source's own seconds; `end` None: until the end."""
+    """The span of the source that a target takes, in the source's own seconds; `end` None: until the end.
+
+    `from_front`: it begins with the source. Then nothing is before it, as the preroll of sound and what an edit list hides have
+    timestamps before the source's first.
+    """
 
     begin: Fraction
     end: Fraction | None
+    from_front: bool = False
 
     def before(self, time: Fraction) -> bool:
         """Whether `time` is before the span."""
-        return time < self.begin - TOLERANCE
+        return not self.from_front and time < self.begin - TOLERANCE
 
     def after(self, time: Fraction) -> bool:
         """Whether `time` is at or after the span's end."""
