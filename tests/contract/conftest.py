@@ -58,16 +58,12 @@ class PrivatePostgres:
     def start(self) -> None:
         """Make the files, start the server, wait until it answers."""
         programs, data = _programs(), self._folder / "data"
-        common = ["--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres"]
-        # A locale whose order is not that of bytes, where there is one: the tables must not depend on it.
-        made = self._run([str(programs / "initdb"), *common, "--locale-provider=icu", "--icu-locale=en-US", "-D", str(data)])
-        if made.returncode:
-            shutil.rmtree(data, ignore_errors=True)
-            made = self._run([str(programs / "initdb"), *common, "-D", str(data)])
+        options = ["--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(data)]
+        made = self._run([str(programs / "initdb"), *options])
         if made.returncode:
             raise OSError(made.stdout.decode(errors="replace")[-500:])
-        options = [word for option in _FAST for word in ("-c", option)]
-        command = [str(programs / "postgres"), "-D", str(data), "-h", "", "-k", str(self._folder), *options]
+        fast = [word for option in _FAST for word in ("-c", option)]
+        command = [str(programs / "postgres"), "-D", str(data), "-h", "", "-k", str(self._folder), *fast]
         self._server = subprocess.Popen(
             command,
             cwd=self._folder,

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from reelmill_server.errors import InternalError, ServiceUnavailable
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.migrate import check_current, head, upgrade
-from reelmill_server.tasks.tables import metadata
+from reelmill_server.tasks.tables import SortedText, metadata
 
 
 def upgrade_in_process(url: str) -> str:
@@ -33,6 +33,21 @@ async def test_upgrade_from_empty_makes_the_tables_and_may_be_repeated(empty_url
         assert await connection.run_sync(differences) == []
     await check_current(database)
     await database.close()
+
+
+async def test_sorted_texts_do_not_depend_on_the_locale(database: Database) -> None:
+    """PostgreSQL is told to compare their bytes, as SQLite does."""
+
+    def collations(connection: Connection) -> set[str | None]:
+        found: set[str | None] = set()
+        for table in metadata.tables.values():
+            sorted_names = {column.name for column in table.c if isinstance(column.type, SortedText)}
+            columns = inspect(connection).get_columns(table.name)
+            found |= {getattr(column["type"], "collation", None) for column in columns if column["name"] in sorted_names}
+        return found
+
+    async with database.read() as connection:
+        assert await connection.run_sync(collations) == {None if database.is_sqlite else "C"}
 
 
 async def test_upgrades_at_once_in_many_processes_are_safe(empty_url: str) -> None:

@@ -133,21 +133,26 @@ async def test_delete_waits_for_running_tasks_and_takes_the_finished(
             await action("demo")
 
 
-async def test_delete_and_insert_at_once_leave_no_orphan(
+async def test_delete_and_insert_at_once_lose_no_task(
     projects: ProjectStore, store: TaskStore, make_record: Callable[..., TaskRecord]
 ) -> None:
-    """Whichever comes first: either the delete is refused, or the inserts are."""
-    results = await asyncio.gather(
-        *(store.insert(make_record(number)) for number in range(4)),
-        projects.delete("demo"),
-        *(store.insert(make_record(number)) for number in range(4, 8)),
-        return_exceptions=True,
-    )
-    inserted = [result for result in results if isinstance(result, tuple)]
-    if results[4] is None:
-        assert inserted == [] and all(isinstance(result, ResourceNotFound) for result in results if result is not None)
-    else:
-        assert isinstance(results[4], StatusConflict) and len(inserted) == 8
+    """Whichever comes first: either the delete is refused, or the insert is; never is a task accepted and deleted."""
+
+    async def race(number: int) -> None:
+        name = f"race{number}"
+        await projects.create(name)
+        await store.insert(make_record(2 * number, project_name=name))
+        await store.finish(f"MediaConvert-{2 * number:04d}", Outcome(TaskStatus.SUCCEEDED), NOW)
+        deletion = projects.delete(name)
+        insertion = store.insert(make_record(2 * number + 1, project_name=name))
+        deleted, inserted = await asyncio.gather(deletion, insertion, return_exceptions=True)
+        if deleted is None:
+            assert isinstance(inserted, ResourceNotFound)
+        else:
+            assert isinstance(deleted, StatusConflict) and isinstance(inserted, tuple)
+
+    for first in range(0, 24, 8):
+        await asyncio.gather(*(race(number) for number in range(first, first + 8)))
 
 
 async def test_text_with_a_nul_is_refused_alike(projects: ProjectStore) -> None:

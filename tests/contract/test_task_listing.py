@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reelmill_server.errors import InvalidArgument, ResourceNotFound
-from reelmill_server.model.task import Outcome, TagValue, TaskQuery, TaskRecord, TaskStatus
+from reelmill_server.model.task import Outcome, TagValue, TaskQuery, TaskRecord, TaskStatus, tag_text
 from reelmill_server.tasks.paging import encode_token
-from reelmill_server.tasks.selector import matches, parse_selector, tag_text
+from reelmill_server.tasks.selector import matches, parse_selector
 from reelmill_server.tasks.store import TaskStore
 
 MakeRecord = Callable[..., TaskRecord]

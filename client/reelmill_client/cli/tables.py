@@ -123,7 +123,7 @@ def print_capabilities(session: Session, answer: GetCapabilitiesResponse) -> Non
     session.out.print(f"worker {answer.worker}" if answer.worker else "worker")
     for title, codecs in (("Encoder", answer.encoders), ("Decoder", answer.decoders)):
         session.out.print(_table((title, "Codec", "Device", "Works", "Why not"), [_capability(codec) for codec in codecs]))
-    session.out.print(_table(("Limit", "Value"), [(name, f"{value:g}") for name, value in sorted(answer.limits.items())]))
+    session.out.print(_table(("Limit", "Value"), [(name, _limit(value)) for name, value in sorted(answer.limits.items())]))
     session.out.print(_table(("Part", "Version"), sorted(answer.versions.items())))
 
 
@@ -169,6 +169,10 @@ def _stream_type(stream: PlannedStream) -> str:
 
 def _capability(codec: CodecCapability) -> tuple[str, str, str, str, str]:
     return codec.name, codec.codec, codec.device, "yes" if codec.available else "no", codec.reason
+
+
+def _limit(value: float) -> str:
+    return f"{value:.0f}" if value.is_integer() else f"{value:g}"
 
 
 def _rate(bits_per_second: int) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -26,10 +25,10 @@ _FENCE_PAUSE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
-def _failure(error: ReelmillError) -> ApplicationError:
-    """The error as it crosses the engine: code, message, violated fields."""
+def _failure(error: ReelmillError, started_us: int = 0) -> ApplicationError:
+    """The error as it crosses the engine: code, message, violated fields, and when the attempt began."""
     fields = [(violation.field, violation.description) for violation in error.violations]
-    return ApplicationError(error.message, fields, type=error.code, non_retryable=not error.retryable)
+    return ApplicationError(error.message, fields, started_us, type=error.code, non_retryable=not error.retryable)
 
 
 class Attempts(Protocol):
@@ -61,7 +60,7 @@ class WorkerActivities:
         """Runs one attempt, heartbeating its progress; fails with the error's code."""
         info = activity.info()
         structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
-        started = datetime.now(UTC)
+        started_us = time.time_ns() // 1000
         if work.attempt == 1:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / 1e6))
         _log.info("attempt started")
@@ -77,20 +76,20 @@ class WorkerActivities:
             outcome = "Canceled"
             if activity.is_worker_shutdown():
                 outcome = WORKER_DRAINING
-                raise ApplicationError("the worker was stopped", type=WORKER_DRAINING) from None
+                raise ApplicationError("the worker was stopped", [], started_us, type=WORKER_DRAINING) from None
             raise
         except ReelmillError as error:
             outcome = error.code
             _log.warning("attempt failed", code=error.code, reason=error.message)
-            raise _failure(error) from error
+            raise _failure(error, started_us) from error
         except Exception as error:
             outcome = InternalError.code
             _log.exception("attempt failed")
-            raise _failure(InternalError(f"{type(error).__name__}: {error}")) from error
+            raise _failure(InternalError(f"{type(error).__name__}: {error}"), started_us) from error
         finally:
             self._metrics.attempt_total.labels(outcome).inc()
             _log.info("attempt ended", outcome=outcome)
-        return AttemptResult(artifacts, warnings, round(started.timestamp() * 1e6))
+        return AttemptResult(artifacts, warnings, started_us)
 
     async def _holds(self, task_id: str, activity_id: str) -> bool:
         """Whether this attempt still is the task's; an engine that is away for a moment is asked again."""

@@ -1,8 +1,9 @@
 """Workflows: deterministic code that the engine replays. All effects are in activities."""
 
 import asyncio
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
@@ -48,31 +49,24 @@ class MediaConvertWorkflow:
         return outcome.status
 
     async def _attempts(self, work: Work) -> Outcome:
-        failed: list[FailedAttempt] = []
-        number = 0
-        while True:
-            number += 1
-            try:
-                result = await self._attempt(replace(work, attempt=number))
-            except (ActivityError, asyncio.CancelledError) as error:
-                if is_cancelled_exception(error):
-                    return Outcome(TaskStatus.CANCELED, "Canceled", "canceled", attempt=number, failed_attempts=tuple(failed))
-                code, message, retryable = _describe(error)
-                failed.append(FailedAttempt(number, code, message))
-                if not retryable or _exhausted(failed, work.max_attempts):
-                    return Outcome(TaskStatus.FAILED, code, message, attempt=number, failed_attempts=tuple(failed[:-1]))
-            else:
-                return Outcome(
-                    TaskStatus.SUCCEEDED,
-                    artifacts=result.artifacts,
-                    warnings=result.warnings,
-                    attempt=number,
-                    failed_attempts=tuple(failed),
-                )
-            try:
-                await asyncio.sleep(_pause(failed))
-            except asyncio.CancelledError:
-                return Outcome(TaskStatus.CANCELED, "Canceled", "canceled", attempt=number, failed_attempts=tuple(failed))
+        history = _History()
+        try:
+            while True:
+                history.number += 1
+                try:
+                    result = await self._attempt(replace(work, attempt=history.number))
+                except ActivityError as error:
+                    if is_cancelled_exception(error):
+                        return history.canceled()
+                    failure = _Failure.of(error)
+                    history.add(failure)
+                    if not failure.retryable or history.exhausted(work.max_attempts):
+                        return history.failed()
+                    await asyncio.sleep(history.pause())
+                else:
+                    return history.succeeded(result)
+        except asyncio.CancelledError:
+            return history.canceled()
 
     async def _attempt(self, work: Work) -> AttemptResult:
         result: AttemptResult = await workflow.execute_activity(
@@ -90,30 +84,78 @@ class MediaConvertWorkflow:
         return result
 
 
-def _describe(error: BaseException) -> tuple[str, str, bool]:
-    """Code, message, and whether another attempt may succeed."""
-    cause = error.__cause__
-    if isinstance(cause, ApplicationError):
-        return cause.type or "InternalError", cause.message, not cause.non_retryable
-    if isinstance(cause, TimeoutError):
-        if cause.type is TimeoutType.HEARTBEAT:
-            return WORKER_LOST, "the worker was lost", True
-        return "Timeout", "the attempt took longer than a task may", False
-    return "InternalError", str(cause or error), True
+@dataclass(frozen=True)
+class _Failure:
+    """How one attempt failed; `started_us` is 0 when nobody knows."""
+
+    code: str
+    message: str
+    retryable: bool
+    started_us: int = 0
+
+    @classmethod
+    def of(cls, error: ActivityError) -> "_Failure":
+        cause = error.cause
+        if isinstance(cause, ApplicationError):
+            started_us = int(cause.details[1]) if len(cause.details) > 1 else 0
+            return cls(cause.type or "InternalError", cause.message, not cause.non_retryable, started_us)
+        if isinstance(cause, TimeoutError):
+            if cause.type is TimeoutType.HEARTBEAT:
+                return cls(WORKER_LOST, "the worker was lost", True)
+            return cls("Timeout", "the attempt took longer than a task may", False)
+        return cls("InternalError", str(cause or error), True)
 
 
-def _exhausted(failed: list[FailedAttempt], max_attempts: int) -> bool:
-    """Whether there were too many attempts. One that a draining worker handed back counts for nothing."""
-    lost = sum(attempt.code == WORKER_LOST for attempt in failed)
-    own = sum(attempt.code not in (WORKER_LOST, WORKER_DRAINING) for attempt in failed)
-    return own >= max_attempts or lost >= _MAX_WORKERS_LOST
+class _History:
+    """The attempts of a task so far."""
 
+    def __init__(self) -> None:
+        self.number = 0
+        self._failed: list[FailedAttempt] = []
+        self._first_us = 0
 
-def _pause(failed: list[FailedAttempt]) -> float:
-    """Seconds before the next attempt: at once when the worker was the cause, longer each time when it was not."""
-    if failed[-1].code in (WORKER_LOST, WORKER_DRAINING):
-        return 0.1
-    return _BACKOFF_SECONDS[min(len(failed), len(_BACKOFF_SECONDS)) - 1]
+    def add(self, failure: _Failure) -> None:
+        """The present attempt failed."""
+        self._failed.append(FailedAttempt(self.number, failure.code, failure.message))
+        self._first_us = self._first_us or failure.started_us
+
+    def exhausted(self, max_attempts: int) -> bool:
+        """Whether there were too many. One that a draining worker handed back counts for nothing."""
+        lost = sum(attempt.code == WORKER_LOST for attempt in self._failed)
+        own = sum(attempt.code not in (WORKER_LOST, WORKER_DRAINING) for attempt in self._failed)
+        return own >= max_attempts or lost >= _MAX_WORKERS_LOST
+
+    def pause(self) -> float:
+        """Seconds before the next: at once when the worker was the cause, longer each time when it was not."""
+        if self._failed[-1].code in (WORKER_LOST, WORKER_DRAINING):
+            return 0.1
+        return _BACKOFF_SECONDS[min(len(self._failed), len(_BACKOFF_SECONDS)) - 1]
+
+    def succeeded(self, result: AttemptResult) -> Outcome:
+        """The outcome of a success."""
+        self._first_us = self._first_us or result.started_us
+        return self._outcome(TaskStatus.SUCCEEDED, artifacts=result.artifacts, warnings=result.warnings)
+
+    def failed(self) -> Outcome:
+        """The outcome when the last failure stands; it is not repeated among the failed attempts."""
+        last = self._failed.pop()
+        return self._outcome(TaskStatus.FAILED, last.code, last.message)
+
+    def canceled(self) -> Outcome:
+        """The outcome of a cancel."""
+        return self._outcome(TaskStatus.CANCELED, "Canceled", "canceled")
+
+    def _outcome(self, status: TaskStatus, code: str = "", message: str = "", **made: Any) -> Outcome:
+        first = datetime.fromtimestamp(self._first_us / 1e6, UTC) if self._first_us else None
+        return Outcome(
+            status,
+            code,
+            message,
+            attempt=self.number,
+            failed_attempts=tuple(self._failed),
+            first_attempt_time=first,
+            **made,
+        )
 
 
 @workflow.defn(name="Inspect")

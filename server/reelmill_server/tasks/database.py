@@ -1,6 +1,7 @@
 """Connections to the database: one class for SQLite and PostgreSQL, with transactions that behave alike on both."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import IntEnum
@@ -11,10 +12,12 @@ from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
 
 _BUSY_MILLISECONDS = 10_000
+_WAL_RETRY_MILLISECONDS = 20
 _CONNECT_SECONDS = 10
 _POOL_SECONDS = 10
 _POOL_CONNECTIONS = 10
@@ -131,14 +134,22 @@ def _prepare_sqlite_connection(connection: Any, _: Any) -> None:
     # The driver would begin transactions by its own rules, too late for reads and never exclusively: _begin_sqlite does it.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={_BUSY_MILLISECONDS}",
-        "journal_mode=WAL",  # readers and the writer do not wait for one another
-        "synchronous=NORMAL",  # with WAL: a power cut may lose the last commits, never the file
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    _switch_to_wal(cursor)
+    cursor.execute("PRAGMA synchronous=NORMAL")  # with WAL: a power cut may lose the last commits, never the file
+    cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """Let readers and the writer not wait for one another. SQLite does not heed busy_timeout here, so wait ourselves."""
+    for _ in range(_BUSY_MILLISECONDS // _WAL_RETRY_MILLISECONDS):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:  # another connection is switching at this moment
+            await_only(asyncio.sleep(_WAL_RETRY_MILLISECONDS / 1000))
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: Any) -> None:

@@ -1,5 +1,7 @@
 """Brings a database to the tables of this version, from whatever version it has, or from nothing."""
 
+import asyncio
+import threading
 from functools import cache
 
 from alembic import command
@@ -11,6 +13,8 @@ from sqlalchemy import Connection
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.tasks.database import Database, Lock
 
+_one_migration = threading.Lock()
+
 
 async def upgrade(database_url: str) -> str:
     """Apply the steps that the database lacks, all or none, and give the revision it has then.
@@ -19,12 +23,7 @@ async def upgrade(database_url: str) -> str:
     version is left as it is, so that a replica of this version can still start while a deployment is rolled out or back.
     ServiceUnavailable when the database does not answer.
     """
-    database = Database(database_url)
-    try:
-        async with database.write(Lock.MIGRATE) as connection:
-            return await connection.run_sync(_upgrade)
-    finally:
-        await database.close()
+    return await asyncio.to_thread(_upgrade_alone, database_url)
 
 
 async def check_current(database: Database) -> None:
@@ -39,6 +38,21 @@ async def check_current(database: Database) -> None:
 def head() -> str:
     """Name the revision of this version's tables."""
     return _scripts().get_current_head() or ""
+
+
+def _upgrade_alone(database_url: str) -> str:
+    # Alembic keeps the migration that is running in global variables: one at a time in a process, whatever the database.
+    with _one_migration:
+        return asyncio.run(_upgrade_locked(database_url))
+
+
+async def _upgrade_locked(database_url: str) -> str:
+    database = Database(database_url)
+    try:
+        async with database.write(Lock.MIGRATE) as connection:
+            return await connection.run_sync(_upgrade)
+    finally:
+        await database.close()
 
 
 def _upgrade(connection: Connection) -> str:

@@ -1,0 +1,148 @@
+"""Compares Reelmill's pipeline with the ffmpeg command line, both run alternately from this process: medians and ratios.
+
+    python bench/transcode.py [--source FILE] [--repeat N]
+
+Each side is a process of its own, started anew for every run. Reelmill's is forked from one that has imported libav, as the
+children of a worker are, and does what the child of an attempt does: it probes, plans, converts and verifies. The command line
+verifies nothing.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from threading import Event
+
+import av
+import imageio_ffmpeg
+
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.probe import probe_file
+from reelmill_server.media.verify import verify
+from reelmill_server.model.capability import SOFTWARE, Capability, Limits
+from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.situation import Situation
+
+_CLIP_SECONDS = 20
+_X264 = VideoSpec("h264", width=1280, height=720, preset="medium")
+_CLI_X264 = "-c:v libx264 -preset medium -crf 23 -g 150 -bf 3 -refs 2 -s 1280x720 -c:a aac -b:a 128k"
+_QUICK = VideoSpec("h264", width=640, height=360, preset="ultrafast")
+_CLI_QUICK = "-c:v libx264 -preset ultrafast -crf 23 -g 150 -bf 3 -refs 2 -s 640x360 -c:a aac -b:a 128k"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison: our targets, and the command line's outputs."""
+
+    name: str
+    targets: tuple[TargetSpec, ...]
+    cli: tuple[str, ...]
+
+
+CASES = (
+    Case("x264 medium 720p + aac", (TargetSpec(0, "file:///x", "mp4", _X264, AudioSpec("aac")),), (f"{_CLI_X264} 0.mp4",)),
+    Case("x264 ultrafast 360p + aac", (TargetSpec(0, "file:///x", "mp4", _QUICK, AudioSpec("aac")),), (f"{_CLI_QUICK} 0.mp4",)),
+    Case("stream copy to mkv", (TargetSpec(0, "file:///x", "mkv"),), ("-c copy 0.mkv",)),
+    Case(
+        "three targets from one decode",
+        (
+            TargetSpec(0, "file:///x", "mp4", _X264, AudioSpec("aac")),
+            TargetSpec(1, "file:///x", "mp4", _QUICK, AudioSpec("aac")),
+            TargetSpec(2, "file:///x", "mkv"),
+        ),
+        (f"{_CLI_X264} 0.mp4", f"{_CLI_QUICK} 1.mp4", "-c copy 2.mkv"),
+    ),
+)
+
+
+def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
+    """What the child of an attempt does."""
+    info = probe_file(str(source), Limits())
+    software = {"libx264": Capability("libx264", "h264", SOFTWARE, True)}
+    plan = make_plan(request, Situation([info], software))
+    produced, _ = Conversion(plan, str(source), folder, Limits(), Event()).run()
+    for file in produced:
+        verify(file)
+
+
+def make_clip(path: Path) -> None:
+    """Writes a moving test picture with a tone: H.264 1080p30 and AAC."""
+    with (
+        av.open(f"testsrc2=size=1920x1080:rate=30:duration={_CLIP_SECONDS}", format="lavfi") as picture,
+        av.open(f"sine=frequency=440:sample_rate=48000:duration={_CLIP_SECONDS}", format="lavfi") as tone,
+        av.open(str(path), "w") as clip,
+    ):
+        video = clip.add_stream("libx264", rate=30, options={"preset": "veryfast"})
+        video.width, video.height, video.pix_fmt = 1920, 1080, "yuv420p"
+        audio = clip.add_stream("aac", rate=48000, layout="stereo")
+        for source, stream in ((picture, video), (tone, audio)):
+            for frame in source.decode(source.streams[0]):
+                clip.mux(stream.encode(frame))
+            clip.mux(stream.encode(None))
+
+
+def timed(run: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU seconds of what `run` does in child processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.monotonic()
+    run()
+    wall = time.monotonic() - begun
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def in_child(work: Callable[..., None], *arguments: object) -> None:
+    """Runs `work` in a forked process; fails when it does."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(f"a child ended with {process.exitcode}")
+
+
+def compare(case: Case, source: Path, repeat: int) -> dict[str, object]:
+    """Runs both sides alternately; gives medians and ratios (ours / theirs: below 1 is better)."""
+    request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), case.targets)
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        outputs = [word for output in case.cli for word in output.split()]
+        cli = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-i", str(source), *outputs]
+        for _ in range(repeat):
+            ours.append(timed(lambda: in_child(convert, source, Path(first), request)))
+            theirs.append(timed(lambda: subprocess.run(cli, cwd=second, check=True)))
+        sizes = [sum(path.stat().st_size for path in Path(folder).iterdir()) for folder in (first, second)]
+    wall, cpu = ([median(run[which] for run in side) for side in (ours, theirs)] for which in (0, 1))
+    return {
+        "case": case.name,
+        "wall_s": [round(value, 2) for value in wall],
+        "wall_ratio": round(wall[0] / wall[1], 2),
+        "cpu_ratio": round(cpu[0] / cpu[1], 2),
+        "size_ratio": round(sizes[0] / sizes[1], 3),
+    }
+
+
+def main() -> None:
+    """Prints one JSON line per case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=Path)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        source = options.source or Path(folder, "clip.mp4")
+        if options.source is None:
+            in_child(make_clip, source)  # in a child, so that no thread of libav is there when ours are forked
+        for case in CASES:
+            print(json.dumps(compare(case, source.resolve(), options.repeat)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""One attempt with a real child: fallback between encoders, sessions, stalls, fences, and what is left afterwards."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelmill_server.errors import (
+    AccessDenied,
+    EncoderCrashed,
+    HardwareUnavailable,
+    InternalError,
+    OutputError,
+    Stalled,
+    Timeout,
+)
+from reelmill_server.model.capability import Capability, Limits
+from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.task import Progress, TaskPhase
+from reelmill_server.storage.file import FileStorage
+from reelmill_server.storage.registry import Registry
+from reelmill_server.telemetry.metrics import Metrics
+from reelmill_server.worker import child, messages
+from reelmill_server.worker.abilities import Abilities
+from reelmill_server.worker.attempt import Attempts, Bounds
+from reelmill_server.worker.workspace import Scratch
+from tests.clips import moving_picture
+
+ORDER = ("nvenc", "vaapi", "qsv", "software")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds."""
+    return moving_picture(tmp_path_factory.mktemp("clips") / "clip.mp4", 2)
+
+
+def bounds(**changes: Any) -> Bounds:
+    """Generous bounds, but for `changes`."""
+    return Bounds(
+        **{
+            "limits": Limits(),
+            "timeout_seconds": 60.0,
+            "stall_seconds": 60.0,
+            "max_source_bytes": 0,
+            "encoder_order": ORDER,
+            **changes,
+        }
+    )
+
+
+class Bench:
+    """What an attempt needs, over one folder."""
+
+    def __init__(self, folder: Path, clip: Path, **changes: Any) -> None:
+        self.folder, self.metrics, self.reported = folder, Metrics(), list[Progress]()
+        (folder / "clip.mp4").write_bytes(clip.read_bytes())
+        self.scratch = Scratch(folder / "scratch")
+        sessions = changes.pop("sessions", {})
+        self.abilities = Abilities(Limits(), ORDER, sessions, 300)
+        self.attempts = Attempts(
+            "test", Registry({"file": FileStorage([folder])}), self.scratch, self.abilities, bounds(**changes), self.metrics
+        )
+
+    def claim(self, encoder: str, codec: str, device: str) -> None:
+        """Pretends that a trial of `encoder` has succeeded."""
+        self.abilities._encoders[encoder] = Capability(encoder, codec, device, True)
+
+    def request(self, *targets: TargetSpec) -> ConvertRequest:
+        """A conversion of the clip."""
+        return ConvertRequest("task-1", "default", (SourceSpec((self.folder / "clip.mp4").as_uri()),), targets)
+
+    def target(self, name: str, index: int = 0, **video: Any) -> TargetSpec:
+        """An H.264 target below the folder."""
+        spec = VideoSpec("h264", preset="ultrafast", **video)
+        return TargetSpec(index, f"{self.folder.as_uri()}/{name}", "mp4", spec, AudioSpec("aac"), video_asked=True)
+
+    async def convert(self, request: ConvertRequest, may_publish: bool = True) -> Any:
+        """Runs the attempt."""
+
+        async def answer() -> bool:
+            return may_publish
+
+        return await self.attempts.convert(request, self.reported.append, answer)
+
+    def left(self) -> list[str]:
+        """What lies in the folder beside the clip."""
+        scratch = [
+            path for path in (self.folder / "scratch").rglob("*") if path.name != "lock" and path.parent.name != "scratch"
+        ]
+        files = [path for path in self.folder.iterdir() if path.name not in ("clip.mp4", "scratch")]
+        return sorted(path.name for path in (*scratch, *files))
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
+    """Software encoders that were really tried."""
+    child.preload()
+    made = Bench(tmp_path, clip)
+    await made.abilities.discover()
+    yield made
+
+
+async def test_a_hardware_encoder_that_fails_gives_way_and_the_result_says_why(bench: Bench) -> None:
+    """NVENC seemed to work but does not open: software does the work, the warning and the reason name it, and it is out."""
+    bench.claim("h264_nvenc", "h264", "nvenc")
+    artifacts, warnings = await bench.convert(bench.request(bench.target("out.mp4")))
+    video = artifacts[0].streams[0]
+    assert video.encoder == "libx264" and "h264_nvenc: h264_nvenc: does not open" in video.reason
+    assert any("h264_nvenc" in warning and "another encoder was used" in warning for warning in warnings)
+    known = {capability.name: capability for capability in bench.abilities.encoders}
+    assert not known["h264_nvenc"].available and "does not open" in known["h264_nvenc"].reason
+    assert bench.left() == ["out.mp4"]
+
+
+async def test_required_hardware_that_fails_is_a_clear_error(bench: Bench) -> None:
+    """No substitute, nothing left."""
+    bench.claim("h264_nvenc", "h264", "nvenc")
+    with pytest.raises(HardwareUnavailable, match="h264_nvenc"):
+        await bench.convert(bench.request(bench.target("out.mp4", hardware=Hardware.REQUIRED)))
+    assert bench.left() == []
+
+
+async def test_no_free_session_means_the_next_candidate(tmp_path: Path, clip: Path) -> None:
+    """The device's sessions are all leased: software runs, and the reason says so. They come back at the end."""
+    bench = Bench(tmp_path, clip, sessions={"nvenc": 1})
+    await bench.abilities.discover()
+    bench.claim("h264_nvenc", "h264", "nvenc")
+    bench.abilities._in_use["nvenc"] = 1
+    artifacts, _ = await bench.convert(bench.request(bench.target("out.mp4")))
+    assert "all 1 sessions of nvenc are in use" in artifacts[0].streams[0].reason
+    assert bench.abilities._in_use["nvenc"] == 1
+    known = {capability.name: capability for capability in bench.abilities.encoders}
+    assert known["h264_nvenc"].available
+
+
+async def test_a_child_that_stands_still_is_ended_as_stalled(tmp_path: Path, clip: Path) -> None:
+    """Media time must move; the message names the stage."""
+    bench = Bench(tmp_path, clip, stall_seconds=0.0)
+    await bench.abilities.discover()
+    with pytest.raises(Stalled, match="while"):
+        await bench.convert(bench.request(bench.target("out.mp4")))
+    assert bench.left() == []
+
+
+async def test_an_attempt_that_takes_too_long_is_ended(tmp_path: Path, clip: Path) -> None:
+    """By the clock, with a code that is not tried again."""
+    bench = Bench(tmp_path, clip, timeout_seconds=0.0)
+    await bench.abilities.discover()
+    with pytest.raises(Timeout):
+        await bench.convert(bench.request(bench.target("out.mp4")))
+    assert not Timeout.retryable and bench.left() == []
+
+
+async def test_an_attempt_that_was_taken_over_publishes_nothing(bench: Bench) -> None:
+    """The fence holds even when all is made and verified."""
+    with pytest.raises(InternalError):
+        await bench.convert(bench.request(bench.target("out.mp4")), may_publish=False)
+    assert bench.left() == []
+
+
+async def test_an_output_that_may_not_be_written_fails_before_work(bench: Bench) -> None:
+    """A template can lead anywhere: the expanded URI is checked."""
+    request = bench.request(bench.target("{tags.where}/out.mp4"))
+    escaping = ConvertRequest(**{**vars(request), "tags": {"where": "../../../../etc"}})
+    with pytest.raises(AccessDenied):
+        await bench.convert(escaping)
+    assert not any(progress.phase is TaskPhase.CONVERTING for progress in bench.reported)
+
+
+async def test_one_output_that_cannot_be_placed_means_none_is(bench: Bench, tmp_path: Path) -> None:
+    """A folder stands where the second file should go: the first is taken back."""
+    (tmp_path / "taken.mp4").mkdir()
+    (tmp_path / "taken.mp4" / "x").touch()
+    request = bench.request(bench.target("first.mp4"), bench.target("taken.mp4", 1))
+    with pytest.raises(OutputError):
+        await bench.convert(request)
+    assert bench.left() == ["taken.mp4"]
+
+
+async def test_progress_never_falls_and_ends_with_publishing(bench: Bench) -> None:
+    """The phases come in order, the percentages do not fall."""
+    await bench.convert(bench.request(bench.target("out.mp4")))
+    percents = [progress.percent for progress in bench.reported]
+    assert percents == sorted(percents)
+    assert bench.reported[-1].phase is TaskPhase.PUBLISHING and percents[-1] >= 95
+
+
+async def test_canceling_ends_the_child(bench: Bench) -> None:
+    """The task that awaits is canceled: when it is over, the process is gone and nothing is left."""
+    slow = TargetSpec(
+        0, (bench.folder / "out.mp4").as_uri(), "mp4", VideoSpec("h264", width=1920, height=1080, preset="veryslow"), None
+    )
+    work = asyncio.create_task(bench.convert(bench.request(slow)))
+    while not any(progress.phase is TaskPhase.CONVERTING for progress in bench.reported):
+        await asyncio.sleep(0.05)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert bench.left() == []
+
+
+async def test_a_child_that_talks_nonsense_is_as_good_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one of our messages: the parent ends it and says that it crashed."""
+    monkeypatch.setattr(child, "_entry", _talk_nonsense)
+    with pytest.raises(EncoderCrashed):
+        async with child.start(messages.Assignment("probe", Limits())):
+            pass
+
+
+def _talk_nonsense(pipe: Any, _: bytes) -> None:
+    pipe.send_bytes(b"\x80\x04not json")
+
+
+async def test_a_child_in_an_endless_loop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that neither hears nor heeds SIGTERM is killed and reaped."""
+    monkeypatch.setattr(child, "_entry", _ignore_everything)
+    async with child.start(messages.Assignment("probe", Limits())) as process:
+        pid = process.pid
+        assert await process.stop() == "killed"
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def _ignore_everything(pipe: Any, _: bytes) -> None:
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pipe.send_bytes(messages.FROM_CHILD.dump_json(messages.Ready()))
+    while True:
+        pass

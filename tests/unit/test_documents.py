@@ -1,0 +1,90 @@
+"""The documents say what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from google.protobuf import descriptor_pool
+
+from reelmill.v1 import media_convert_service_pb2, project_service_pb2
+from reelmill_server.api import supported
+from reelmill_server.command_line import GROUPS
+from reelmill_server.errors import all_errors
+from reelmill_server.settings import Settings, environment_name
+from reelmill_server.telemetry.metrics import Metrics
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def _messages() -> dict[str, list[str]]:
+    """Every message of the protos with its fields."""
+    found: dict[str, list[str]] = {}
+    todo = [media_convert_service_pb2.DESCRIPTOR, project_service_pb2.DESCRIPTOR]
+    seen = set()
+    while todo:
+        file = todo.pop()
+        if file.name in seen or not file.name.startswith("reelmill/"):
+            continue
+        seen.add(file.name)
+        todo += list(file.dependencies)
+        for message in file.message_types_by_name.values():
+            found[message.name] = [field.name for field in message.fields]
+    return found
+
+
+def _documented() -> dict[str, dict[str, str]]:
+    """What compatibility.md says: message, field, state."""
+    said: dict[str, dict[str, str]] = {}
+    for section in re.split(r"^### ", (DOCS / "compatibility.md").read_text(), flags=re.MULTILINE)[1:]:
+        name, _, body = section.partition("\n")
+        rows = dict(re.findall(r"^\| `(\w+)` \| ([\w ]+) \|", body, flags=re.MULTILINE))
+        whole = re.search(r"^Rejected as a whole: (.*)$", body, flags=re.MULTILINE)
+        said[name.strip()] = rows or dict.fromkeys(re.findall(r"`(\w+)`", whole[1]) if whole else [], "rejected")
+    return said
+
+
+def test_every_field_of_the_protos_is_in_the_compatibility_page() -> None:
+    """No more and no fewer."""
+    assert {name: set(fields) for name, fields in _documented().items()} == {
+        name: set(fields) for name, fields in _messages().items() if fields
+    }
+
+
+@pytest.mark.parametrize("message", sorted(supported.FIELDS))
+def test_the_states_of_request_fields_are_what_the_server_does(message: str) -> None:
+    """Rejected there is refused here, and the other way round."""
+    said = _documented()[message]
+    assert {field for field, state in said.items() if state != "rejected"} == supported.FIELDS[message]
+    in_part = {name.partition(".")[2] for name in supported.VALUES if name.startswith(f"{message}.")}
+    assert {field for field, state in said.items() if state == "in part"} == in_part
+
+
+def test_the_honoured_fields_exist() -> None:
+    """A renamed field cannot stay behind in the table."""
+    messages = _messages()
+    for name, fields in supported.FIELDS.items():
+        assert fields <= set(messages[name])
+    for name, values in supported.VALUES.items():
+        message, _, field = name.partition(".")
+        descriptor = descriptor_pool.Default().FindMessageTypeByName(f"reelmill.v1.{message}")
+        assert values <= set(descriptor.fields_by_name[field].enum_type.values_by_name)
+
+
+def test_every_error_is_in_the_errors_page() -> None:
+    """Code, status, reason and whether another attempt follows."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| `(\w+)` \| (yes|no) \|", (DOCS / "errors.md").read_text(), flags=re.MULTILINE)
+    expected = {(error.code, error.status, error.reason(), "yes" if error.retryable else "no") for error in all_errors()}
+    assert set(rows) == expected
+
+
+def test_every_setting_and_metric_is_in_the_operating_page() -> None:
+    """By the name that an operator uses, settings with their description."""
+    text = (DOCS / "operating.md").read_text()
+    grouped = {field for fields in GROUPS.values() for field in fields}
+    assert grouped == set(Settings.model_fields)
+    for field in grouped:
+        description = Settings.model_fields[field].description
+        assert f"| `{environment_name(field)}` |" in text and description and description.replace("|", "\\|") in text
+    for family in Metrics().registry.collect():
+        if family.name.startswith("reelmill"):
+            assert f"`{family.name}{'_total' if family.type == 'counter' else ''}`" in text

@@ -1,0 +1,113 @@
+"""What a crash left between a record and the engine is mended."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.model.engine_view import EngineState, EngineView
+from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
+from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.migrate import upgrade
+from reelmill_server.tasks.projects import ProjectStore
+from reelmill_server.tasks.reconcile import Reconciler
+from reelmill_server.tasks.store import TaskStore
+
+
+class World:
+    """A store, and an engine that does as the test says."""
+
+    def __init__(self, store: TaskStore) -> None:
+        self.store, self.states, self.started, self.down = store, dict[str, EngineState](), list[str](), False
+        self.reconciler = Reconciler(store, self.start, self.view, self.settle, timedelta(days=7))
+
+    async def start(self, record: TaskRecord) -> None:
+        """The engine takes a task."""
+        if self.down:
+            raise ServiceUnavailable("down")
+        self.started.append(record.task_id)
+        self.states[record.task_id] = EngineState.RUNNING
+
+    async def view(self, task_id: str) -> EngineView:
+        """What the engine says."""
+        return EngineView(self.states.get(task_id, EngineState.UNKNOWN))
+
+    async def settle(self, task_id: str, outcome: Outcome) -> None:
+        """Records an end."""
+        await self.store.finish(task_id, outcome, datetime.now(UTC))
+
+    async def add(self, task_id: str, age_seconds: float = 60, started: bool = False) -> None:
+        """A running record."""
+        begun = datetime.now(UTC) - timedelta(seconds=age_seconds)
+        await self.store.insert(TaskRecord(task_id, "default", "", "e", TaskStatus.RUNNING, begun, "{}", "{}"))
+        if started:
+            await self.store.mark_started(task_id)
+
+    async def status(self, task_id: str) -> tuple[TaskStatus, str]:
+        """Status and code."""
+        record = await self.store.get("default", task_id)
+        return record.status, record.outcome.code if record.outcome else ""
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """An empty one."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'records.db'}"
+    await upgrade(url)
+    database = Database(url)
+    await ProjectStore(database).ensure("default")
+    yield World(TaskStore(database))
+    await database.close()
+
+
+async def test_a_recorded_task_that_was_not_started_is_started_once(world: World) -> None:
+    """A crash between the two writes loses nothing; a record that is just being made is left alone."""
+    await world.add("old")
+    await world.add("new", age_seconds=0)
+    await world.reconciler.once()
+    await world.reconciler.once()
+    assert world.started == ["old"]
+
+
+async def test_an_engine_that_is_away_is_tried_again(world: World) -> None:
+    """The record stays, and the next pass starts it."""
+    await world.add("task")
+    world.down = True
+    with pytest.raises(ServiceUnavailable):
+        await world.reconciler.once()
+    world.down = False
+    await world.reconciler.once()
+    assert world.started == ["task"]
+
+
+async def test_a_canceled_task_that_never_began_ends(world: World) -> None:
+    """It is not started only to be canceled."""
+    await world.add("task")
+    await world.store.request_cancel("task")
+    await world.reconciler.once()
+    assert world.started == [] and await world.status("task") == (TaskStatus.CANCELED, "Canceled")
+
+
+async def test_a_task_that_the_engine_lost_is_started_again(world: World) -> None:
+    """The record is what counts."""
+    await world.add("task", started=True)
+    await world.reconciler.once()
+    assert world.started == ["task"]
+
+
+async def test_a_workflow_that_ended_unrecorded_ends_its_task(world: World) -> None:
+    """Nothing stays RUNNING for ever."""
+    await world.add("task", started=True)
+    world.states["task"] = EngineState.CLOSED
+    await world.reconciler.once()
+    assert await world.status("task") == (TaskStatus.FAILED, "InternalError")
+
+
+async def test_a_task_at_work_is_left_alone(world: World) -> None:
+    """The usual case."""
+    await world.add("task", started=True)
+    world.states["task"] = EngineState.RUNNING
+    await world.reconciler.once()
+    assert world.started == [] and await world.status("task") == (TaskStatus.RUNNING, "")
