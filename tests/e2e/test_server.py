@@ -1,0 +1,151 @@
+"""The service as its operator sees it: health, reflection, pages, drain, deadlines."""
+
+import json
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from reelmill.v1 import media_convert_service_pb2 as pb
+from reelmill.v1 import media_convert_service_pb2_grpc, task_pb2
+from reelmill_client import Client
+from tests import servers
+from tests.clips import moving_picture
+
+pytestmark = pytest.mark.xdist_group("service")
+SERVICES = ("reelmill.v1.MediaConvertService", "reelmill.v1.ProjectService")
+
+
+def health(channel: grpc.Channel, service: str = "") -> int:
+    """The health of a service."""
+    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+    return int(answer.status)
+
+
+def test_health_reflection_and_pages(server: servers.Server) -> None:
+    """Each service is SERVING, tools find the services without protos, the pages answer."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        assert {health(channel, service) for service in ("", *SERVICES)} == {health_pb2.HealthCheckResponse.SERVING}
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        listed = next(iter(stub.ServerReflectionInfo(asked))).list_services_response
+    assert {service.name for service in listed.service} >= set(SERVICES)
+    assert server.get("/healthz")[0] == 200
+    assert server.get("/readyz") == (200, '{"ready": true, "failing": {}}')
+    status, page = server.get("/metrics")
+    assert status == 200 and 'reelmill_tasks{status="Running"}' in page
+
+
+def test_an_error_carries_the_standard_details(server: servers.Server) -> None:
+    """ErrorInfo with reason, domain and code, as any gRPC client can read it."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub = media_convert_service_pb2_grpc.MediaConvertServiceStub(channel)  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.RpcError) as failure:
+            stub.GetTask(pb.GetTaskRequest(project_name="default", task_id="MediaConvert-none"))
+    assert failure.value.code() is grpc.StatusCode.NOT_FOUND
+    details = dict(failure.value.trailing_metadata())["grpc-status-details-bin"]
+    info = error_details_pb2.ErrorInfo()
+    status_pb2.Status.FromString(details).details[0].Unpack(info)
+    assert (info.reason, info.domain, info.metadata["code"]) == ("RESOURCE_NOT_FOUND", "reelmill", "ResourceNotFound")
+    assert info.metadata["request_id"] == info.metadata["request_id"].upper() != ""
+
+
+def test_a_deadline_ends_a_watch_and_frees_its_place(
+    server: servers.Server, client: Client, long_clip: Path, files: Path
+) -> None:
+    """The caller gets DEADLINE_EXCEEDED, and the server counts no watcher for it any more."""
+    task_id = client.submit(source=long_clip, destination=files / "deadline.mp4", video="h264", preset="veryslow").task_id
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub = media_convert_service_pb2_grpc.MediaConvertServiceStub(channel)  # type: ignore[no-untyped-call]
+        watch = stub.WatchTask(pb.WatchTaskRequest(project_name="default", task_id=task_id), timeout=1)
+        with pytest.raises(grpc.RpcError) as failure:
+            for _ in watch:
+                pass
+    assert failure.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    client.cancel(task_id)
+    servers.wait_for(lambda: "reelmill_watchers 0.0" in server.get("/metrics")[1], "the end of the watch")
+
+
+def test_progress_is_fresh(server: servers.Server, client: Client, long_clip: Path, files: Path) -> None:
+    """While an encode runs its watcher is told something new again and again."""
+    task_id = client.submit(source=long_clip, destination=files / "fresh.mp4", video="h264", preset="veryslow").task_id
+    seen: list[float] = []
+    for task in client.watch(task_id):
+        if task.phase == task_pb2.TASK_PHASE_CONVERTING:
+            seen.append(task.targets[0].media_time)
+            assert task.targets[0].encoders == "libx264, copy" and 0 <= task.progress < 100
+        if len(seen) == 5:
+            break
+    client.cancel(task_id)
+    assert seen == sorted(seen) and seen[-1] > seen[0]
+
+
+def test_a_stopping_service_says_so_and_finishes_its_work(tmp_path: Path) -> None:
+    """SIGTERM: NOT_SERVING while the running task is finished, then a clean exit with nothing left running."""
+    clip = moving_picture(tmp_path / "files" / "clip.mp4", 8, "640x360")
+    with servers.serve(tmp_path, "--worker-slots", "1", "--drain-seconds", "60") as server:
+        client = servers.client(server)
+        task_id = client.submit(source=clip, destination=tmp_path / "files" / "out.mp4", video="h264", preset="slower").task_id
+        servers.wait_for(lambda: client.get(task_id).phase == task_pb2.TASK_PHASE_CONVERTING, "the encode")
+        family = servers.processes(server.process.pid)
+        statuses: list[int] = []
+        with grpc.insecure_channel(server.grpc) as channel:
+            health(channel)
+            server.process.terminate()
+            servers.wait_for(lambda: health(channel) == health_pb2.HealthCheckResponse.NOT_SERVING, "the drain")
+            final = list(client.watch(task_id))[-1]
+            statuses.append(final.status)
+        client.close()
+        assert server.process.wait(30) == 0
+    assert statuses == [task_pb2.TASK_STATUS_SUCCEEDED] and (tmp_path / "files" / "out.mp4").exists()
+    servers.wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), "the end of its processes")
+
+
+def test_a_taken_port_is_a_sentence_and_not_a_traceback(server: servers.Server, tmp_path: Path) -> None:
+    """The second server on one address says what is wrong and exits with 1."""
+    arguments = ["--listen", server.grpc, "--http", "", "--data-dir", str(tmp_path), "--worker-slots", "0"]
+    done = subprocess.run(
+        [servers.program("reelmill-server"), "serve", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert server.grpc in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_roles_that_print(clip: Path, files: Path, tmp_path: Path) -> None:
+    """`plan` prints a plan and `capabilities` the trials, both without a server; a bad request is a sentence."""
+    request = tmp_path / "request.yaml"
+    target = {"uri": f"{files.as_uri()}/p.mp4", "container": "mp4", "video": {"transcode_video": {"codec": "av1"}}}
+    request.write_text(json.dumps({"project_name": "x", "sources": [{"uri": clip.as_uri()}], "targets": [target]}))
+    program = servers.program("reelmill-server")
+    plan = subprocess.run(
+        [program, "plan", "--file-root", str(files), str(request)], capture_output=True, text=True, check=True
+    )
+    assert json.loads(plan.stdout)["plan"]["targets"][0]["streams"][0]["encoder"] == "libsvtav1"
+    tried = subprocess.run([program, "capabilities", "--json"], capture_output=True, text=True, check=True)
+    assert {"libx264", "h264_nvenc"} <= {encoder["name"] for encoder in json.loads(tried.stdout)["encoders"]}
+    request.write_text("{}")
+    wrong = subprocess.run([program, "plan", str(request)], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 1 and "sources" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_cancels_are_quick(client: Client, long_clip: Path, files: Path) -> None:
+    """Half of the cancels of running encodes are over within some heartbeats (the time is printed, not judged)."""
+    took = []
+    for number in range(3):
+        task_id = client.submit(source=long_clip, destination=files / f"c{number}.mp4", video="h264", preset="veryslow").task_id
+        servers.wait_for(lambda task_id=task_id: client.get(task_id).progress >= 1, "the encode")
+        begun = time.monotonic()
+        client.cancel(task_id)
+        done = threading.Event()
+        for task in client.watch(task_id):
+            if task.status == task_pb2.TASK_STATUS_CANCELED:
+                took.append(time.monotonic() - begun)
+                done.set()
+        assert done.is_set()
+    print("seconds from cancel to CANCELED:", [round(seconds, 2) for seconds in took])

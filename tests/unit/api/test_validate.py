@@ -1,0 +1,153 @@
+"""What the server objects to beyond single fields."""
+
+from typing import Any
+
+import pytest
+
+from reelmill import vendor_json
+from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
+from reelmill_server.api import validate
+from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
+from reelmill_server.storage.base import Fetched
+
+
+class Anywhere:
+    """A storage that objects to URIs with `bad` and `denied` in them."""
+
+    def check_readable(self, uri: str) -> None:
+        """As storages do."""
+        if "bad" in uri:
+            raise InvalidArgument("a bad URI")
+        if "denied" in uri:
+            raise AccessDenied("not yours")
+
+    check_writable = check_readable
+
+    async def fetch(self, uri: str) -> Fetched:
+        """Never called."""
+        raise AssertionError
+
+    async def publish(self, uploads: object, owner: str) -> None:
+        """Never called."""
+        raise AssertionError
+
+
+def check(target: dict[str, Any] | None = None, **request: Any) -> None:
+    """Checks a request that is right but for what is given."""
+    usual = {"URI": "file:///out/x.mp4", "Container": "mp4"}
+    data = {
+        "ProjectName": "p",
+        "Sources": [{"URI": "file:///in.mp4"}],
+        "Targets": [{**usual, **(target or {})}],
+        **request,
+    }
+    validate.check_create(vendor_json.parse(data, CreateMediaConvertTaskRequest), Anywhere())
+
+
+def fields(error: InvalidArgument | FieldNotSupported) -> set[str]:
+    """The fields at fault."""
+    return {violation.field for violation in error.violations}
+
+
+def video(**settings: Any) -> dict[str, Any]:
+    """A target's video."""
+    return {"Video": {"TranscodeVideo": settings}}
+
+
+def audio(**settings: Any) -> dict[str, Any]:
+    """A target's audio."""
+    return {"Audio": {"TranscodeAudio": settings}}
+
+
+def test_a_plain_request_is_right() -> None:
+    """No objection."""
+    check()
+    check({**video(Codec="h264", CRF=23, MaxBitrate=5000, BufferSize=5000), **audio(Codec="aac", Bitrate=96000)})
+
+
+@pytest.mark.parametrize(
+    ("target", "field"),
+    [
+        (video(Codec="h264", CRF=20, Bitrate=5000), "targets[0].video.transcode_video"),
+        (video(Codec="h264", MaxBitrate=5000), "targets[0].video.transcode_video"),
+        (video(Codec="h264", Bitrate=5000, MaxBitrate=5000, BufferSize=5000), "targets[0].video.transcode_video"),
+        (video(Codec="h264", PixelFormat="yuva420p"), "targets[0].video.transcode_video"),
+        (video(Codec="h264", ScaleType="fit"), "targets[0].video.transcode_video"),
+        (video(Codec="h264", Resolution="x"), "targets[0].video.transcode_video.resolution"),
+        (video(Codec="h264", Resolution="5000x2"), "targets[0].video.transcode_video.resolution"),
+        (video(Codec="h264", FrameRate=0), "targets[0].video.transcode_video.frame_rate"),
+        (video(Codec="vp9", BFrames=2), "targets[0].video.transcode_video.b_frames"),
+        (video(Codec="av1", Refs=2), "targets[0].video.transcode_video.refs"),
+        (audio(Codec="opus", SampleRate=44100), "targets[0].audio.transcode_audio"),
+        (audio(Codec="mp3", Channel=6), "targets[0].audio.transcode_audio"),
+        (audio(Codec="mp3", Bitrate=400_000), "targets[0].audio.transcode_audio.bitrate"),
+        (audio(Codec="aac", SampleRate=12025), "targets[0].audio.transcode_audio.sample_rate"),
+        ({"URI": "file:///x", "Container": "flac", **audio(Codec="aac")}, "targets[0].audio.transcode_audio.codec"),
+        (
+            {"URI": "file:///x", "Container": "flac", **audio(Codec="flac", Bitrate=5000)},
+            "targets[0].audio.transcode_audio.bitrate",
+        ),
+        ({"URI": "file:///x", "Container": "webm", **video(Codec="h264")}, "targets[0].video.transcode_video.codec"),
+        ({"URI": "file:///x", "Container": "mp3", **video(Codec="h264")}, "targets[0].video.transcode_video"),
+        ({"URI": "file:///{nonsense}"}, "targets[0].uri"),
+        ({"URI": "file:///{tags.missing}"}, "targets[0].uri"),
+        ({"URI": "file:///{"}, "targets[0].uri"),
+        ({"URI": "file:///bad"}, "targets[0].uri"),
+        ({"URI": ""}, "targets[0]"),
+    ],
+)
+def test_each_objection_names_its_field(target: dict[str, Any], field: str) -> None:
+    """One mistake, one violation at its place."""
+    with pytest.raises(InvalidArgument) as failure:
+        check(target)
+    assert fields(failure.value) == {field}
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "field"),
+    [
+        ({"Sources": []}, "sources"),
+        ({"Targets": []}, ""),
+        ({"AlignmentIndex": 1}, ""),
+        ({"Tags": {"a": {"b": 1}}}, "tags.a"),
+        ({"ProjectName": "1"}, "project_name"),
+        ({"UserData": "é" * 1025}, "user_data"),
+        ({"Sources": [{"URI": "file:///bad"}]}, "sources[0].uri"),
+        ({"Sources": [{"URI": "file:///x", "Duration": float("nan")}]}, "sources[0].duration"),
+    ],
+)
+def test_objections_to_the_whole_request(request_fields: dict[str, Any], field: str) -> None:
+    """As above, at the top level."""
+    with pytest.raises(InvalidArgument) as failure:
+        check(**request_fields)
+    assert field in fields(failure.value)
+
+
+def test_mistakes_come_before_what_is_missing_and_both_are_told() -> None:
+    """INVALID_ARGUMENT with the unsupported field among the violations."""
+    with pytest.raises(InvalidArgument) as failure:
+        check({"Speed": 0.5, **video(Codec="h264", CRF=99)})
+    assert fields(failure.value) == {"targets[0].speed", "targets[0].video.transcode_video.crf"}
+
+
+def test_a_forbidden_uri_is_denied_when_nothing_else_is_wrong() -> None:
+    """PERMISSION_DENIED comes last."""
+    with pytest.raises(AccessDenied):
+        check({"URI": "file:///denied.mp4"})
+    with pytest.raises(FieldNotSupported):
+        check({"URI": "file:///denied.mp4", "Speed": 0.5})
+
+
+def test_a_missing_project_alone_and_among_others() -> None:
+    """NOT_FOUND alone, one violation among others otherwise."""
+    missing = ResourceNotFound("project p is not found")
+    request = vendor_json.parse(
+        {"ProjectName": "p", "Sources": [{"URI": "file:///a"}], "Targets": [{"URI": "file:///b.mkv", "Container": "mkv"}]},
+        CreateMediaConvertTaskRequest,
+    )
+    with pytest.raises(ResourceNotFound):
+        validate.check_create(request, Anywhere(), missing)
+    request.priority = 77
+    with pytest.raises(InvalidArgument) as failure:
+        validate.check_create(request, Anywhere(), missing)
+    assert fields(failure.value) == {"project_name", "priority"}
