@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from reelmill_server.errors import ReelmillError, ServiceUnavailable
+from reelmill_server.errors import ReelmillError, ResourceNotFound, ServiceUnavailable
 from reelmill_server.model.engine_view import EngineState, EngineView
 from reelmill_server.model.task import Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.tasks.store import TaskStore
@@ -33,6 +33,7 @@ class _Poller:
 
     def __init__(self, first: Snapshot) -> None:
         self.latest = first
+        self.error: ReelmillError | None = None
         self.watchers = 0
         self.changed = asyncio.Event()
         self.nudge = asyncio.Event()
@@ -44,9 +45,17 @@ class _Poller:
         snapshot = replace(snapshot, progress=replace(now, percent=max(before.percent, now.percent)))
         if snapshot != self.latest:
             self.latest = snapshot
-            # Each waiter holds the event it waits for: a new one is set out before the old one wakes them.
-            changed, self.changed = self.changed, asyncio.Event()
-            changed.set()
+            self._wake()
+
+    def fail(self, error: ReelmillError) -> None:
+        """The task cannot be looked at any more: its watchers are told."""
+        self.error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        # Each waiter holds the event it waits for: a new one is set out before the old one wakes them.
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
 
 
 class Feeds:
@@ -89,8 +98,10 @@ class Feeds:
                 yield latest
                 if latest.record.status.final:
                     return
-                if poller.latest is latest:
+                if poller.latest is latest and poller.error is None:
                     await changed.wait()
+                if poller.error is not None:
+                    raise poller.error
 
     async def watch_all(self, query: TaskQuery) -> AsyncIterator[Snapshot]:
         """Every task that `query` matches now, then every change among them and every new one, without end."""
@@ -129,11 +140,15 @@ class Feeds:
     async def _poll(self, poller: _Poller) -> None:
         """Runs until the task is final or nobody watches."""
         while not poller.latest.record.status.final:
-            try:
-                poller.offer(await self._look(poller.latest, poller.nudge.is_set()))
-            except ReelmillError as error:
-                _log.warning("a watched task could not be looked at", code=error.code, reason=error.message)
+            nudged = poller.nudge.is_set()
             poller.nudge.clear()
+            try:
+                poller.offer(await self._look(poller.latest, nudged))
+            except ResourceNotFound as error:  # it was deleted with its project
+                poller.fail(error)
+                return
+            except Exception as error:  # whatever it is, watchers must not wait for a look that never comes
+                _log.warning("a watched task could not be looked at", reason=f"{type(error).__name__}: {error}")
             with suppress(TimeoutError):
                 await asyncio.wait_for(poller.nudge.wait(), self._poll_seconds)
 
