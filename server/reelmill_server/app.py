@@ -41,6 +41,8 @@ from reelmill_server.worker.workspace import Scratch
 DEFAULT_PROJECT = "default"
 _CALL_GRACE_SECONDS = 2.0
 _COUNT_SECONDS = 5.0
+_ENGINE_CHECK_SECONDS = 1.0
+_TRIAL_CHECK_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 Check = Callable[[], Awaitable[object]]
 
@@ -61,10 +63,20 @@ def media_limits(settings: Settings) -> Limits:
     )
 
 
+async def _forever(name: str, step: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
+    """Does `step` again and again; one that fails is logged, and the next one comes all the same."""
+    while True:
+        try:
+            await step()
+        except Exception as error:
+            _log.warning("background work failed", work=name, reason=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(pause_seconds)
+
+
 @asynccontextmanager
-async def _background(work: Awaitable[None]) -> AsyncIterator[None]:
-    """Runs `work` beside the block and cancels it at the end."""
-    task = asyncio.ensure_future(work)
+async def _background(name: str, step: Callable[[], Awaitable[None]], pause_seconds: float) -> AsyncIterator[None]:
+    """Does `step` again and again beside the block."""
+    task = asyncio.create_task(_forever(name, step, pause_seconds))
     try:
         yield
     finally:
@@ -94,7 +106,7 @@ async def _engine_address(settings: Settings, metrics: Metrics) -> AsyncIterator
     )
     try:
         await engine.start()
-        async with _background(engine.supervise()):
+        async with _background("engine", engine.check, _ENGINE_CHECK_SECONDS):
             yield engine.address
     finally:
         await engine.stop()
@@ -120,7 +132,7 @@ class ControlPlane:
             TaskDefaults(settings.max_attempts, settings.task_timeout_seconds, settings.heartbeat_timeout_seconds),
             metrics,
         )
-        self._reconciler = Reconciler(self._tasks, service.start, engine.view, self._settle, retention)
+        self._reconciler = Reconciler(self._tasks, service.start, engine.view, engine.cancel, self._settle, retention)
         self._grpc = GrpcServer(service, ProjectService(self._projects), metrics)
 
     async def _settle(self, task_id: str, outcome: Outcome) -> None:
@@ -131,11 +143,9 @@ class ControlPlane:
         self._feeds.nudge(task_id)
 
     async def _count_tasks(self) -> None:
-        while True:
-            counts = await self._tasks.counts()
-            for status in TaskStatus:
-                self._metrics.tasks.labels(status).set(counts.get(status, 0))
-            await asyncio.sleep(_COUNT_SECONDS)
+        counts = await self._tasks.counts()
+        for status in TaskStatus:
+            self._metrics.tasks.labels(status).set(counts.get(status, 0))
 
     def checks(self) -> dict[str, Check]:
         """What must be well for this role to be ready."""
@@ -150,8 +160,8 @@ class ControlPlane:
             stack.push_async_callback(self._database.close)
             activities = ControlActivities(self._settle)
             await stack.enter_async_context(control_worker(self._client, activities))
-            await stack.enter_async_context(_background(self._reconciler.run(settings.reconcile_seconds)))
-            await stack.enter_async_context(_background(self._count_tasks()))
+            await stack.enter_async_context(_background("reconcile", self._reconciler.once, settings.reconcile_seconds))
+            await stack.enter_async_context(_background("count", self._count_tasks, _COUNT_SECONDS))
             port = await self._grpc.start(settings.listen, settings.tls_certificate, settings.tls_key)
             stack.push_async_callback(self._grpc.stop, _CALL_GRACE_SECONDS)
             yield port
@@ -184,7 +194,7 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         attempts = build_attempts(settings, scratch, metrics)
         await attempts.abilities.discover()
         activities = WorkerActivities(attempts, Engine(client), metrics)
-        await stack.enter_async_context(_background(attempts.abilities.keep_trying()))
+        await stack.enter_async_context(_background("encoders", attempts.abilities.try_again, _TRIAL_CHECK_SECONDS))
         await stack.enter_async_context(inspect_worker(client, activities, settings.inspect_slots))
         await stack.enter_async_context(encode_worker(client, activities, settings.worker_slots, settings.drain_seconds))
         yield
@@ -214,7 +224,7 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
     """Plays the api role, the worker role, or both with an embedded engine, until the process is told to stop."""
     metrics = Metrics()
     if work:
-        child.preload()
+        child.preload()  # first of all, while nothing else reads the environment
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(_engine_address(settings, metrics))
         client = await _connect(settings, address)

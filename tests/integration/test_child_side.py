@@ -127,7 +127,7 @@ async def test_a_child_that_wants_too_much_memory_fails_clearly(clip: Path, tmp_
             while not isinstance(ended, messages.Failed | messages.Finished):
                 ended = await process.hear(5)
                 if isinstance(ended, messages.Planned):
-                    process.tell(messages.Go())
+                    await process.tell(messages.Go())
         except EncoderCrashed as error:
             ended = error
     assert isinstance(ended, EncoderCrashed | messages.Failed), ended

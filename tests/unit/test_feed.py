@@ -68,8 +68,10 @@ async def _until_percent(watch: AsyncIterator[Snapshot], percent: int) -> Snapsh
 async def test_a_watch_begins_with_the_present_and_ends_with_the_end(world: World) -> None:
     """Changes in between, none twice, percentages that do not fall though the engine's do."""
     await world.add("task")
+    world.percent = 20
     watch = world.feeds.watch("default", "task")
-    assert (await anext(watch)).progress.phase is TaskPhase.QUEUED
+    first = await anext(watch)
+    assert (first.progress.phase, first.progress.percent) == (TaskPhase.CONVERTING, 20)
     world.percent = 40
     await _until_percent(watch, 40)
     world.percent = 10  # a new attempt

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.errors import InvalidArgument, ServiceUnavailable
 from reelmill_server.model.engine_view import EngineState, EngineView
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.tasks.database import Database
@@ -21,18 +21,26 @@ class World:
 
     def __init__(self, store: TaskStore) -> None:
         self.store, self.states, self.started, self.down = store, dict[str, EngineState](), list[str](), False
-        self.reconciler = Reconciler(store, self.start, self.view, self.settle, timedelta(days=7))
+        self.canceled: list[str] = []
+        self.refused: set[str] = set()
+        self.reconciler = Reconciler(store, self.start, self.view, self.cancel, self.settle, timedelta(days=7))
 
     async def start(self, record: TaskRecord) -> None:
         """The engine takes a task."""
         if self.down:
             raise ServiceUnavailable("down")
+        if record.task_id in self.refused:
+            raise InvalidArgument("too large")
         self.started.append(record.task_id)
         self.states[record.task_id] = EngineState.RUNNING
 
     async def view(self, task_id: str) -> EngineView:
         """What the engine says."""
         return EngineView(self.states.get(task_id, EngineState.UNKNOWN))
+
+    async def cancel(self, task_id: str) -> None:
+        """The engine hears of a cancel."""
+        self.canceled.append(task_id)
 
     async def settle(self, task_id: str, outcome: Outcome) -> None:
         """Records an end."""
@@ -75,8 +83,7 @@ async def test_an_engine_that_is_away_is_tried_again(world: World) -> None:
     """The record stays, and the next pass starts it."""
     await world.add("task")
     world.down = True
-    with pytest.raises(ServiceUnavailable):
-        await world.reconciler.once()
+    await world.reconciler.once()
     world.down = False
     await world.reconciler.once()
     assert world.started == ["task"]
@@ -111,3 +118,29 @@ async def test_a_task_at_work_is_left_alone(world: World) -> None:
     world.states["task"] = EngineState.RUNNING
     await world.reconciler.once()
     assert world.started == [] and await world.status("task") == (TaskStatus.RUNNING, "")
+
+
+async def test_a_task_that_the_engine_never_takes_ends_and_keeps_no_other_from_being_started(world: World) -> None:
+    """One poisoned record must not stop the mending of all."""
+    await world.add("a-poisoned", age_seconds=90)
+    await world.add("good")
+    world.refused = {"a-poisoned"}
+    await world.reconciler.once()
+    assert world.started == ["good"] and await world.status("a-poisoned") == (TaskStatus.FAILED, "InvalidArgument")
+
+
+async def test_a_cancel_reaches_the_engine_though_the_first_call_did_not(world: World) -> None:
+    """The flag in the record is what counts."""
+    await world.add("task", started=True)
+    await world.store.request_cancel("task")
+    world.states["task"] = EngineState.RUNNING
+    await world.reconciler.once()
+    assert world.canceled == ["task"]
+
+
+async def test_a_canceled_task_that_the_engine_lost_is_not_started_again(world: World) -> None:
+    """It ends as CANCELED."""
+    await world.add("task", started=True)
+    await world.store.request_cancel("task")
+    await world.reconciler.once()
+    assert world.started == [] and await world.status("task") == (TaskStatus.CANCELED, "Canceled")

@@ -4,21 +4,25 @@ from __future__ import annotations  # grpc's classes are generic in its stubs on
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import grpc
 import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from reelmill_server.errors import InternalError, ReelmillError
+from reelmill_server.errors import InternalError, ReelmillError, Violation
 from reelmill_server.telemetry.metrics import Metrics
 
 ERROR_DOMAIN = "reelmill"
 _STATUS_DETAILS = "grpc-status-details-bin"
 _RETRY_SECONDS = 1
+_MESSAGE_CHARACTERS = 300
+_VIOLATION_CHARACTERS = 200
+_DETAILS_BYTES = 3500
 _QUIET = ("/grpc.health.", "/grpc.reflection.")
 _log = structlog.get_logger(__name__)
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -30,41 +34,57 @@ def request_id() -> str:
 
 
 def status_of(error: ReelmillError, call_id: str) -> status_pb2.Status:
-    """The google.rpc.Status of an error: ErrorInfo always, BadRequest with violations, RetryInfo when it may pass."""
+    """The google.rpc.Status of an error: ErrorInfo always, BadRequest with violations, RetryInfo when it may pass.
+
+    It travels in the call's trailers, for which gRPC's default limit is 8 KiB: texts are clipped, and violations that have no
+    room are counted in a last one.
+    """
     code = grpc.StatusCode[error.status]
+    status = status_pb2.Status(code=code.value[0], message=_clip(error.message, _MESSAGE_CHARACTERS))
     info = error_details_pb2.ErrorInfo(
-        reason=_reason(error), domain=ERROR_DOMAIN, metadata={"code": error.code, "request_id": call_id}
+        reason=type(error).reason(), domain=ERROR_DOMAIN, metadata={"code": error.code, "request_id": call_id}
     )
-    details: list[Any] = [info]
+    _add_detail(status, info)
     if error.violations:
-        details.append(
-            error_details_pb2.BadRequest(
-                field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
-                    for violation in error.violations
-                ]
-            )
-        )
+        _add_detail(status, _bad_request(error.violations))
     if code is grpc.StatusCode.UNAVAILABLE:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromSeconds(_RETRY_SECONDS)
-        details.append(retry)
-    status = status_pb2.Status(code=code.value[0], message=error.message)
-    for detail in details:
-        packed = AnyMessage()
-        packed.Pack(detail)
-        status.details.append(packed)
+        _add_detail(status, retry)
     return status
 
 
-def _reason(error: ReelmillError) -> str:
-    return type(error).reason()
+def _add_detail(status: status_pb2.Status, detail: Message) -> None:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    status.details.append(packed)
+
+
+def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
+    """As many violations as have room; the last one says how many more there are."""
+    request = error_details_pb2.BadRequest()
+    for number, violation in enumerate(violations):
+        request.field_violations.add(
+            field=_clip(violation.field, _VIOLATION_CHARACTERS),
+            description=_clip(violation.description, _VIOLATION_CHARACTERS),
+        )
+        if request.ByteSize() > _DETAILS_BYTES:
+            del request.field_violations[-1]
+            request.field_violations.add(field="", description=f"and {len(violations) - number} more")
+            break
+    return request
+
+
+def _clip(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ReelmillError, call_id: str) -> None:
     status = status_of(error, call_id)
+    # The message travels percent-encoded: a character may take nine bytes.
+    message = _clip(error.message, _MESSAGE_CHARACTERS)
     await context.abort(
-        grpc.StatusCode[error.status], error.message, trailing_metadata=((_STATUS_DETAILS, status.SerializeToString()),)
+        grpc.StatusCode[error.status], message, trailing_metadata=((_STATUS_DETAILS, status.SerializeToString()),)
     )
 
 

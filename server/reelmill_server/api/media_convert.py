@@ -5,6 +5,7 @@ import secrets
 import string
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,15 @@ from reelmill_server.api.calls import request_id
 from reelmill_server.api.media_info import media_info
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.work import Inspection, Work, dump_work, load_work
-from reelmill_server.errors import InternalError, ReelmillError, ResourceNotFound, ServiceUnavailable, StatusConflict, Violation
+from reelmill_server.errors import (
+    InternalError,
+    InvalidArgument,
+    ReelmillError,
+    ResourceNotFound,
+    ServiceUnavailable,
+    StatusConflict,
+    Violation,
+)
 from reelmill_server.model.capability import Capability
 from reelmill_server.model.request import ConvertRequest, SourceSpec
 from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
@@ -93,7 +102,8 @@ class MediaConvertService:
         """Reads one page of tasks."""
         validate.check_rules(request)
         page = await self._tasks.list(_query(request))
-        tasks = [convert.task(await self._feeds.snapshot(record), request.request_definition) for record in page.tasks]
+        snapshots = await self._feeds.snapshots(page.tasks)
+        tasks = [convert.task(snapshot, request.request_definition) for snapshot in snapshots]
         return pb.ListTasksResponse(
             request_id=request_id(),
             project_name=request.project_name,
@@ -127,7 +137,8 @@ class MediaConvertService:
         if record.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
             raise StatusConflict(f"the task {record.task_id} has ended: {record.status}")
         if not record.status.final:
-            await self._engine.cancel(record.task_id)
+            with suppress(ServiceUnavailable):  # the reconciler tells the engine when it is back
+                await self._engine.cancel(record.task_id)
             self._feeds.nudge(record.task_id)
         return pb.CancelTaskResponse(request_id=request_id(), task=convert.task(await self._feeds.snapshot(record)))
 
@@ -183,6 +194,10 @@ class MediaConvertService:
         except ServiceUnavailable:
             return
         await self._tasks.mark_started(record.task_id)
+        now = await self._tasks.find(record.task_id)
+        if now is not None and now.cancel_requested:  # it came while the engine did not have the task yet
+            with suppress(ServiceUnavailable):
+                await self._engine.cancel(record.task_id)
 
     async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> None:
         """Raises everything that is wrong with a conversion request."""
@@ -231,7 +246,10 @@ def _status_filter(status: int) -> frozenset[TaskStatus]:
 
 def _query(request: pb.ListTasksRequest) -> TaskQuery:
     def moment(span: pb.TimeRange, end: str) -> datetime | None:
-        return getattr(span, end).ToDatetime(UTC) if span.HasField(end) else None
+        try:
+            return getattr(span, end).ToDatetime(UTC) if span.HasField(end) else None
+        except (ValueError, OverflowError) as error:
+            raise InvalidArgument(f"a time range's {end} is not a time: {error}") from error
 
     return TaskQuery(
         project_name=request.project_name,

@@ -4,6 +4,7 @@ All that is wrong is found and told at once.
 """
 
 from collections.abc import Callable, Iterator
+from math import isfinite
 
 import protovalidate
 from google.protobuf.message import Message
@@ -17,6 +18,7 @@ from reelmill_server.plan.encoders import AUDIO_ENCODERS, LIBAV_CODEC
 from reelmill_server.plan.naming import unknown_variables
 from reelmill_server.storage.base import Storage
 
+_MAX_REQUEST_BYTES = 256 * 1024  # the engine takes 2 MB, in a form up to six times as long
 _MAX_TAGS = 100
 _MAX_TAG_KEY = 128
 _MAX_TAG_VALUE = 1024
@@ -72,10 +74,14 @@ def check_create(
     storage: Storage,
     missing_project: ReelmillError | None = None,
 ) -> None:
-    """Checks a whole conversion request. Raises InvalidArgument, FieldNotSupported, AccessDenied or `missing_project`.
+    """Checks a whole conversion request, its size first, as the rules take time for each element.
 
-    A missing project is one violation among others when there are others.
+    Raises InvalidArgument, FieldNotSupported, AccessDenied or `missing_project`; a missing project is one violation among
+    others when there are others.
     """
+    if request.ByteSize() > _MAX_REQUEST_BYTES:
+        expected = f"must have at most {_MAX_REQUEST_BYTES} bytes as a message, not {request.ByteSize()}"
+        raise InvalidArgument(violations=[Violation("", expected)])
     try:
         check(request, lambda: _conversion(request, storage))
     except (InvalidArgument, FieldNotSupported) as error:
@@ -113,8 +119,8 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
     if len(request.tags.fields) > _MAX_TAGS:
         yield Violation("tags", f"must have at most {_MAX_TAGS} entries")
     for key, value in request.tags.fields.items():
-        if value.WhichOneof("kind") in ("struct_value", "list_value"):
-            yield Violation(f"tags.{key}", "must be a string, a number, a boolean or null")
+        if value.WhichOneof("kind") in ("struct_value", "list_value") or not isfinite(value.number_value):
+            yield Violation(f"tags.{key}", "must be a string, a finite number, a boolean or null")
         if not key or len(key) > _MAX_TAG_KEY or len(value.string_value) > _MAX_TAG_VALUE:
             yield Violation(
                 f"tags.{key}", f"must have a key of 1 to {_MAX_TAG_KEY} and a value of at most {_MAX_TAG_VALUE} characters"

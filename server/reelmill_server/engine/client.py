@@ -9,13 +9,13 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from reelmill_server.engine import CONTROL_QUEUE
 from reelmill_server.engine.work import Inspected, Inspection, Work
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
-from reelmill_server.errors import ReelmillError, ServiceUnavailable, Violation, from_code
+from reelmill_server.errors import InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
 from reelmill_server.model.engine_view import EngineState, EngineView
 from reelmill_server.model.task import Progress, TaskPhase
 
@@ -49,7 +49,10 @@ class Engine:
         self._client = client
 
     async def start(self, work: Work) -> None:
-        """Starts a task's workflow; one that was started before goes on. Raises ServiceUnavailable."""
+        """Starts a task's workflow; one that was started before goes on.
+
+        Raises ServiceUnavailable, or InvalidArgument for a task that the engine will never take.
+        """
         try:
             await self._client.start_workflow(
                 MediaConvertWorkflow.run,
@@ -63,6 +66,8 @@ class Engine:
         except WorkflowAlreadyStartedError:
             return  # it even ended: the reconciler settles the record
         except RPCError as error:
+            if error.status is RPCStatusCode.INVALID_ARGUMENT:
+                raise InvalidArgument(f"the engine does not take the task: {error.message}") from error
             raise ServiceUnavailable(f"the engine did not take the task: {error.message}") from error
 
     async def cancel(self, task_id: str) -> None:
@@ -94,9 +99,11 @@ class Engine:
         if not attempt.HasField("heartbeat_details"):
             started = attempt.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
             return Progress(phase=TaskPhase.PROBING if started else TaskPhase.QUEUED)
-        decoded = await self._client.data_converter.decode(attempt.heartbeat_details.payloads, [Progress])
-        progress = decoded[0]
-        return progress if isinstance(progress, Progress) else Progress()
+        try:
+            decoded = await self._client.data_converter.decode(attempt.heartbeat_details.payloads, [Progress])
+        except (ValueError, TypeError, RuntimeError):  # of a worker of another version
+            return Progress(phase=TaskPhase.CONVERTING)
+        return decoded[0] if decoded and isinstance(decoded[0], Progress) else Progress()
 
     async def holds(self, task_id: str, activity_id: str) -> bool:
         """Whether this activity is the task's present attempt, and no cancel was asked for. Raises ServiceUnavailable."""
@@ -120,7 +127,8 @@ class Engine:
                 task_queue=CONTROL_QUEUE,
                 rpc_timeout=_RPC_SECONDS,
             )
-            return await asyncio.wait_for(handle.result(), _INSPECT_SECONDS)
+            async with asyncio.timeout(_INSPECT_SECONDS):
+                return await handle.result()
         except WorkflowFailureError as error:
             raise _inspection_error(error) from error
         except (RPCError, TimeoutError) as error:

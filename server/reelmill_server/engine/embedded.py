@@ -5,6 +5,7 @@ It listens on loopback only and has no authentication; its state is a file in th
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 from google.protobuf.duration_pb2 import Duration
@@ -26,10 +28,9 @@ from reelmill_server.errors import ServiceUnavailable
 _HOST = "127.0.0.1"
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
-_RESTART_PAUSE_SECONDS = 1.0
 _START_POLL_SECONDS = 0.1
 _SECONDS_PER_HOUR = 3600
-_LOG = "temporal.log"
+_LOG, _LOCK = "temporal.log", "lock"
 # A killed server must not leave its engine behind: the program is started by a small one that asks the kernel for SIGTERM at
 # its parent's death (PR_SET_PDEATHSIG is 1), which survives exec. Python's hook between fork and exec is not safe with threads.
 _LAUNCHER = (
@@ -72,6 +73,7 @@ class EmbeddedEngine:
         self._retention_hours, self._on_restart = retention_hours, on_restart
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: TextIO | None = None
 
     @property
     def address(self) -> str:
@@ -81,6 +83,11 @@ class EmbeddedEngine:
     async def start(self) -> None:
         """Starts the server and makes the namespace. Raises ServiceUnavailable when it does not come up."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = (self._data_dir / _LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ServiceUnavailable(f"another server runs on the data folder {self._data_dir}") from error
         self._launch()
         connecting = asyncio.ensure_future(connect(self.address, "default", wait_seconds=_READY_SECONDS))
         while not connecting.done():
@@ -124,18 +131,18 @@ class EmbeddedEngine:
                     raise ServiceUnavailable(f"the engine's namespace is not there: {error.message}") from error
                 await asyncio.sleep(0.1)
 
-    async def supervise(self) -> None:
-        """Starts the server again whenever it dies; runs until canceled."""
-        while True:
-            await asyncio.sleep(_RESTART_PAUSE_SECONDS)
-            if self._process is not None and self._process.poll() is not None:
-                self._on_restart()
-                _log.error("the engine died and is started again", exit_status=self._process.returncode)
-                self._launch()
+    async def check(self) -> None:
+        """Starts the server again if it died."""
+        if self._process is not None and self._process.poll() is not None:
+            self._on_restart()
+            _log.error("the engine died and is started again", exit_status=self._process.returncode)
+            self._launch()
 
     async def stop(self) -> None:
         """Ends the server: ask, then kill."""
         process, self._process = self._process, None
+        if self._lock is not None:
+            self._lock.close()
         if process is None or process.poll() is not None:
             return
         process.terminate()

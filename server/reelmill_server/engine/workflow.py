@@ -37,16 +37,23 @@ class MediaConvertWorkflow:
     async def run(self, work: Work) -> str:
         """Returns the final status's word."""
         outcome = await self._attempts(work)
+        recording = asyncio.ensure_future(self._record(work.request.task_id, outcome))
+        while not recording.done():
+            try:
+                await asyncio.shield(recording)
+            except asyncio.CancelledError:
+                continue  # it ended already: a cancel that comes now must not lose how
+        recording.result()
+        return outcome.status
+
+    async def _record(self, task_id: str, outcome: Outcome) -> None:
         await workflow.execute_activity(
             RECORD,
-            args=[work.request.task_id, outcome],
+            args=[task_id, outcome],
             task_queue=CONTROL_QUEUE,
             start_to_close_timeout=timedelta(seconds=30),
             retry_policy=_UNTIL_DONE,
-            # A second cancel must not lose the record of the first.
-            cancellation_type=ActivityCancellationType.ABANDON,
         )
-        return outcome.status
 
     async def _attempts(self, work: Work) -> Outcome:
         history = _History()
@@ -56,7 +63,7 @@ class MediaConvertWorkflow:
                 try:
                     result = await self._attempt(replace(work, attempt=history.number))
                 except ActivityError as error:
-                    if is_cancelled_exception(error):
+                    if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
                         return history.canceled()
                     failure = _Failure.of(error)
                     history.add(failure)
@@ -69,7 +76,7 @@ class MediaConvertWorkflow:
             return history.canceled()
 
     async def _attempt(self, work: Work) -> AttemptResult:
-        result: AttemptResult = await workflow.execute_activity(
+        running: workflow.ActivityHandle[AttemptResult] = workflow.start_activity(
             CONVERT,
             work,
             task_queue=ENCODE_QUEUE,
@@ -81,7 +88,13 @@ class MediaConvertWorkflow:
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             priority=Priority(priority_key=work.priority),
         )
-        return result
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            for _ in range(3):  # an end that came in the same turn as the cancel came first
+                await asyncio.sleep(0)
+            running.cancel()
+            return await running
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -56,7 +57,10 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
             packets += len(context.encode(None))
     except (av.error.FFmpegError, ValueError, OSError) as error:
         return _told(encoder, codec, device, said(error))
-    return _told(encoder, codec, device, "" if packets == _FRAMES else f"gave {packets} packets for {_FRAMES} pictures")
+    told = _told(encoder, codec, device, "" if packets == _FRAMES else f"gave {packets} packets for {_FRAMES} pictures")
+    # libvpx, for one, is built with or without more than 8 bits.
+    built = {known.name for known in context.codec.video_formats or ()}
+    return replace(told, pixel_formats=tuple(name for name, own in formats.items() if own in built))
 
 
 def _pictures(pixel_format: str) -> Iterable[VideoFrame]:

@@ -1,6 +1,6 @@
 """Filter graphs: one chain from a stream's decoded frames to what its encoder takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -13,13 +13,13 @@ _DRY = (av.error.BlockingIOError, av.error.EOFError)
 
 
 class Chain:
-    """A chain of filters, built for the first frame that it sees.
+    """A chain of filters, which `filters` names when it is built: for the first frame that it sees.
 
     A sound whose rate, layout or format changes midway gets a new chain (libav's audio source cannot change); a picture whose
     size changes stays in its chain, whose scale filter adapts.
     """
 
-    def __init__(self, filters: Sequence[str], sample_aspect_ratio: Fraction, frame_rate: Fraction) -> None:
+    def __init__(self, filters: Callable[[], Sequence[str]], sample_aspect_ratio: Fraction, frame_rate: Fraction) -> None:
         self._filters = filters
         self._sample_aspect_ratio = sample_aspect_ratio
         self._frame_rate = frame_rate
@@ -63,7 +63,7 @@ class Chain:
     def _build(self, frame: VideoFrame | AudioFrame) -> Graph:
         graph = Graph()
         node = self._video_source(graph, frame) if isinstance(frame, VideoFrame) else self._audio_source(graph, frame)
-        for text in self._filters:
+        for text in self._filters():
             name, _, arguments = text.partition("=")
             following = graph.add(name, arguments or None)
             node.link_to(following)

@@ -1,5 +1,6 @@
 """One output file: its container, its tracks, and the thread that filters, encodes and writes them."""
 
+import errno
 import queue
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from reelmill_server.errors import OutputError, ReelmillError
+from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.tracks import CopyTrack, EncodeTrack, Span, Track, Written, copy_metadata
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
@@ -20,6 +21,9 @@ from reelmill_server.model.plan import COPY, StreamPlan, TargetPlan
 _QUEUE_ITEMS = 24
 _POLL_SECONDS = 0.2
 _MICROSECONDS = 1_000_000
+_DISK_ERRORS = frozenset(
+    getattr(errno, name) for name in "ENOSPC EDQUOT EIO EFBIG EROFS EMFILE ENFILE EACCES ENOENT ENOTDIR ENODEV".split()
+)
 
 
 class Stopped(Exception):
@@ -27,8 +31,10 @@ class Stopped(Exception):
 
 
 class Halt:
-    """Says that the threads of one conversion must end: the attempt was asked to stop, or the conversion has failed. The attempt
-    itself may go on with another conversion."""
+    """Says that the threads of one conversion must end: the attempt was asked to stop, or the conversion has failed.
+
+    A failed conversion leaves the attempt itself free to go on with another one.
+    """
 
     def __init__(self, asked: threading.Event) -> None:
         self._asked, self._failed = asked, threading.Event()
@@ -55,12 +61,11 @@ class Produced:
 class Output:
     """One target while it is made. All methods but `_work` belong to the feeding thread."""
 
-    def __init__(
-        self, plan: TargetPlan, path: str, source: InputContainer, key: Fraction, limits: Limits, stop: Halt
-    ) -> None:
+    def __init__(self, plan: TargetPlan, path: str, source: InputContainer, key: Fraction, limits: Limits, stop: Halt) -> None:
         """Opens the file and all encoders; `key` is the time of the key frame from which the source is read.
 
-        Raises EncoderDown when an encoder does not open, OutputError when the file or a stream cannot be made.
+        Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
+        stream cannot.
         """
         self.plan, self.path = plan, path
         self.span = _span(plan, key)
@@ -76,7 +81,7 @@ class Output:
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise OutputError(f"targets[{plan.index}]: {plan.container} cannot be written: {error}") from error
+            raise _failure(plan, error) from error
         if plan.keep_metadata:
             self._container.metadata.update(copy_metadata(source.metadata))
             self._container.set_chapters(_chapters(source, self.span))
@@ -131,8 +136,10 @@ class Output:
                 if self._stop.is_set():
                     raise Stopped
             self._container.close()
+        except MemoryError as error:
+            self.error = error
         except av.error.FFmpegError as error:
-            self.error = OutputError(f"targets[{self.plan.index}]: {self.plan.container} cannot be written: {error}")
+            self.error = _failure(self.plan, error)
         except BaseException as error:
             self.error = error
 
@@ -171,6 +178,14 @@ class Output:
             self._container.close()
         except (av.error.FFmpegError, ValueError, OSError):
             pass  # a file that is thrown away need not be whole
+
+
+def _failure(plan: TargetPlan, error: Exception) -> ReelmillError:
+    """What it means that the file could not be made: the disk's fault, which may pass, or that of what is written."""
+    where = f"targets[{plan.index}]: {plan.container}"
+    if getattr(error, "errno", None) in _DISK_ERRORS:
+        return OutputError(f"{where} cannot be written: {error}")
+    return UnsupportedFormat(f"{where} does not take this media: {error}")
 
 
 def _span(plan: TargetPlan, key: Fraction) -> Span:

@@ -23,25 +23,29 @@ from reelmill_server.model.plan import Plan
 
 # More broken packets than this share and the source is not worth calling converted.
 _BROKEN_SHARE = Fraction(1, 10)
+# What a container promises for a whole file is no more exact than this.
+_CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
 _MICROSECONDS = 1_000_000
 
 
 @dataclass
 class Decoding:
-    """How decoding went: packets given to decoders, and those that they refused."""
+    """How reading and decoding went: packets given to decoders, those that they refused, and those known to be damaged."""
 
     packets: int = 0
     broken: int = 0
+    damaged: int = 0
     last_error: str = ""
 
-    def check(self) -> str:
-        """What a user should know, or "". Raises InvalidMedia when too much was broken."""
+    def check(self) -> list[str]:
+        """What a user should know. Raises InvalidMedia when too much was broken."""
+        said = [f"{self.damaged} packets of the source are damaged: what they show may be wrong"] if self.damaged else []
         if not self.broken:
-            return ""
+            return said
         text = f"{self.broken} of {self.packets} packets of the source could not be decoded ({self.last_error})"
         if self.broken > self.packets * _BROKEN_SHARE:
             raise InvalidMedia(text)
-        return text
+        return [*said, text]
 
 
 class Conversion:
@@ -52,6 +56,7 @@ class Conversion:
         self._plan, self._source_path, self._directory = plan, source_path, directory
         self._limits, self._stop = limits, Halt(stop)
         self._decoding = Decoding()
+        self._warnings: list[str] = []
 
     def run(self) -> tuple[list[Produced], list[str]]:
         """Writes every target below the directory; returns them, unverified, and what a user should know.
@@ -72,8 +77,8 @@ class Conversion:
             for output in self.outputs:
                 output.finish()
             produced = [output.join() for output in self.outputs]
-        warning = self._decoding.check()
-        return produced, [warning] if warning else []
+        self._check_order()
+        return produced, [*self._warnings, *self._decoding.check()]
 
     def _close(self) -> None:
         """Ends all threads: when all went well they have ended, else they must not go on."""
@@ -84,12 +89,14 @@ class Conversion:
     def _packets(self, source: InputContainer) -> tuple[Any, Fraction]:
         used = {stream.source_stream for target in self._plan.targets for stream in target.streams}
         streams = [stream for stream in source.streams if stream.index in used]
-        for stream in source.streams:
-            if stream.index in used and stream.type == "video":
+        for stream in streams:
+            if stream.type == "video":
                 stream.thread_type = "AUTO"  # type: ignore[attr-defined]
+        # Read, not decoded: their timestamps tell how far the source reaches.
+        others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
         # All targets of a task share the source and so its span.
         first = self._plan.targets[0]
-        return packets_from(source, streams, Fraction(first.origin_us + first.start_us, _MICROSECONDS))
+        return packets_from(source, streams, others, Fraction(first.origin_us + first.start_us, _MICROSECONDS))
 
     def _feed(self, packets: Any) -> None:
         """Reads the source once and gives each packet, and what it decodes to, to all that want it."""
@@ -97,16 +104,41 @@ class Conversion:
         for output in self.outputs:
             for track in output.tracks:
                 wanting[track.plan.source_stream].append((output, track))
+        tracks = [track for output in self.outputs for track in output.tracks]
+        reached = Fraction(0)
         try:
             for packet in packets:
                 if self._stop.is_set():
                     raise Stopped
+                reached = max(reached, _end(packet))
+                self._decoding.damaged += packet.is_corrupt
                 self._give(packet, wanting[packet.stream_index])
-                if all(track.done for listeners in wanting.values() for _, track in listeners):
-                    break
+                if all(track.done for track in tracks):
+                    return
         except av.error.FFmpegError as error:
-            self._decoding.broken += 1
-            self._decoding.last_error = f"reading ended early: {error}"
+            self._warnings.append(f"the source could not be read to its end: {error}")
+        self._check_end(reached)
+
+    def _check_end(self, reached: Fraction) -> None:
+        """Raises InvalidMedia when the source ended at `reached` (its own seconds), clearly before the end it promises."""
+        target = self._plan.targets[0]
+        begin = Fraction(target.origin_us + target.start_us, _MICROSECONDS)
+        claimed = Fraction(target.duration_us, _MICROSECONDS)
+        if claimed and reached - begin + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
+            got = max(reached - begin, Fraction(0))
+            raise InvalidMedia(
+                f"the source promises {float(claimed):.3f} s in the span, but only {float(got):.3f} s could be read: "
+                "it is truncated or broken"
+            )
+
+    def _check_order(self) -> None:
+        """Raises InvalidMedia when too many pictures were left out because time did not move on."""
+        for track in (track for output in self.outputs for track in output.tracks):
+            if track.unordered:
+                text = f"{track.unordered} of {track.frames} pictures of the source go back in time"
+                if track.unordered > track.frames * _BROKEN_SHARE:
+                    raise InvalidMedia(text)
+                self._warnings.append(f"{text}: left out")
 
     def _give(self, packet: AnyPacket, listeners: Sequence[tuple[Output, Track]]) -> None:
         active = [(output, track) for output, track in listeners if not track.done]
@@ -127,10 +159,16 @@ class Conversion:
             return packet.decode()
         except av.error.EOFError:
             return ()
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, ValueError) as error:  # ValueError: of a decoder that did not open before
             self._decoding.broken += 1
             self._decoding.last_error = str(error)
             return ()
+
+
+def _end(packet: AnyPacket) -> Fraction:
+    if packet.pts is None or not packet.time_base:
+        return Fraction(0)
+    return (packet.pts + (packet.duration or 0)) * packet.time_base
 
 
 def _twin(packet: AnyPacket) -> AnyPacket:

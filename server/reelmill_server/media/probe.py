@@ -43,7 +43,7 @@ def _first_pictures(container: InputContainer) -> dict[int, VideoFrame]:
                 try:
                     for frame in packet.decode()[:1]:
                         found[packet.stream.index] = frame
-                except av.error.FFmpegError:
+                except (av.error.FFmpegError, ValueError):
                     continue  # a broken start: the pictures after it may be whole
             if found.keys() >= wanted:
                 break
@@ -94,7 +94,7 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "index": stream.index,
         "codec": context.codec.canonical_name if context else "",
         "codec_long": context.codec.long_name if context else "",
-        "codec_tag": stream.codec_tag,
+        "codec_tag": context.codec_tag if context else "",
         "language": stream.language or "",
         "time_base": _text(stream.time_base),
         "start_seconds": _seconds(stream.start_time, stream.time_base),

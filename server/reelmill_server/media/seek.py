@@ -11,28 +11,33 @@ from reelmill_server.media.tracks import TOLERANCE
 from reelmill_server.media.types import AnyPacket
 
 # Decoders of sound need a little before the span: 80 ms is the preroll that Opus asks for, AAC one frame; rounded up.
-_AUDIO_PREROLL = Fraction(1, 2)
+_PREROLL = Fraction(1, 2)
 # MPEG-TS seeks by time alone and may land in the middle of a long group of pictures: then go back this far, then to the front.
-_STEPS_BACK = (Fraction(0), Fraction(10), Fraction(60))
+_STEPS_BACK = (_PREROLL, Fraction(10), Fraction(60))
 
 
-def packets_from(container: InputContainer, streams: Sequence[Stream], begin: Fraction) -> tuple[Iterator[AnyPacket], Fraction]:
-    """The packets of `streams` from a place from which all at and after `begin` (seconds of the source) can be decoded, and the
-    time of the last key frame at or before `begin` (`begin` itself without video, or at the front of the source)."""
+def packets_from(
+    container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction
+) -> tuple[Iterator[AnyPacket], Fraction]:
+    """The packets of `streams` from a place from which all at and after `begin` (seconds of the source) can be decoded, mixed
+    with those of `others`; and the time of the last key frame at or before `begin` (`begin` itself without video, or at the
+    front of the source)."""
+    wanted = [*streams, *others]
     front = Fraction(container.start_time or 0, av.time_base)
     video = next((stream for stream in streams if stream.type == "video"), None)
     if begin <= front:
-        return container.demux(streams), begin
+        return container.demux(wanted), begin
     if video is None:
-        _seek(container, max(front, begin - _AUDIO_PREROLL))
-        return container.demux(streams), begin
+        _seek(container, max(front, begin - _PREROLL))
+        return container.demux(wanted), begin
     for place in (*(max(front, begin - step) for step in _STEPS_BACK), front):
         if _seek(container, place):
             key = _last_key(container, video, begin)
             if key is not None:
                 _seek(container, place)
-                return _without_video_before(container.demux(streams), video, key), key
-    return container.demux(streams), begin
+                return _without_video_before(container.demux(wanted), video, key), key
+    _seek(container, front)
+    return container.demux(wanted), begin
 
 
 def _seek(container: InputContainer, time: Fraction) -> bool:

@@ -34,7 +34,7 @@ def _options(limits: Limits) -> dict[str, str]:
     return {
         "format_whitelist": ",".join(FORMATS),
         "protocol_whitelist": "none",
-        "max_streams": str(limits.max_streams),
+        "max_streams": str(limits.max_streams + 1),  # one more than allowed shows that there are too many
         "max_pixels": str(limits.max_pixels),
     }
 
@@ -83,6 +83,8 @@ def _check(container: InputContainer, limits: Limits) -> None:
     if len(container.streams) > limits.max_streams:
         raise MediaLimitExceeded(f"the file has {len(container.streams)} streams, more than {limits.max_streams}")
     for stream in container.streams.video:
+        if not stream.codec_context:
+            continue  # no decoder knows it
         pixels = stream.codec_context.width * stream.codec_context.height
         if pixels > limits.max_pixels:
             raise MediaLimitExceeded(f"pictures of {pixels} pixels are larger than the limit of {limits.max_pixels}")

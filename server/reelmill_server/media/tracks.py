@@ -24,6 +24,8 @@ from reelmill_server.model.plan import StreamPlan, VideoOutput
 # A request's seconds are decimal and a source's timestamps are not: a frame within this of the edge is taken to be on it.
 TOLERANCE = Fraction(1, 1_000_000)
 _DROPPED_METADATA = ("encoder", "duration", "major_brand", "minor_version", "compatible_brands", "language")
+_LONGEST_GAP_SECONDS = 1
+_FRAME_SAMPLES = 1024  # of sound, as limits count
 
 
 class EncoderDown(EncoderFailed):
@@ -77,12 +79,17 @@ class Written:
 
 
 class Track(Protocol):
-    """What an output does with one stream of the source."""
+    """What an output does with one stream of the source.
+
+    `frames` were to be encoded; `unordered` of them had a timestamp that is not after the one before, and were left out.
+    """
 
     plan: StreamPlan
     written: Written
     wants_frames: bool
     done: bool
+    frames: int
+    unordered: int
 
     def feed(self, item: Any) -> Iterator[AnyPacket]:
         """Gives the packets to write once `item` (a frame or a packet, as `wants_frames` says) went in."""
@@ -115,7 +122,10 @@ class CopyTrack:
     ) -> None:
         origin: Any = source.streams[plan.source_stream]
         self.plan, self.written, self.done = plan, Written(), False
+        self.frames = self.unordered = 0
         self._span = span
+        self._previous: int | None = None
+        self._beyond: list[AnyPacket] = []
         # opaque: only then a codec that can be decoded but not encoded here can be copied.
         self._stream: Any = output.add_stream_from_template(origin, opaque=True)
         if plan.codec_tag:
@@ -127,7 +137,8 @@ class CopyTrack:
     def feed(self, item: AnyPacket) -> Iterator[AnyPacket]:
         """Gives the packet, unless it lies outside the span.
 
-        The end is judged by decoding time: a picture shown after the end may be needed by one shown before it.
+        The end is judged by decoding time: a picture shown after the end may be needed by one shown before it, and is given
+        only when such a one comes.
         """
         time_base = item.time_base
         pts = item.pts if item.pts is not None else item.dts
@@ -139,13 +150,28 @@ class CopyTrack:
             return
         if self._span.before(pts * time_base):
             return
+        if self._span.after(pts * time_base):
+            self._beyond.append(item)
+            return
+        for packet in (*self._beyond, item):
+            yield self._moved(packet)
+        self._beyond.clear()
+
+    def _moved(self, item: AnyPacket) -> AnyPacket:
+        time_base: Any = item.time_base
+        pts: Any = item.pts if item.pts is not None else item.dts
+        decoded = pts if item.dts is None else item.dts
         shift = round(self._span.begin / time_base)
         item.pts = pts - shift
         if item.dts is not None:
             item.dts -= shift
+        if not item.duration and self._previous is not None:
+            # Else the last packet would last no time, and readers of MP4 would leave it out.
+            item.duration = max(0, decoded - self._previous)
+        self._previous = decoded
         item.stream = self._stream
         self.written.count(item)
-        yield item
+        return item
 
     def finish(self) -> Iterator[AnyPacket]:
         """Nothing is held back."""
@@ -169,10 +195,14 @@ class EncodeTrack:
         origin: Any = source.streams[plan.source_stream]
         self.plan, self.written, self.done = plan, Written(), False
         self.frames = 0
+        self.unordered = 0
+        self._held: VideoFrame | None = None
         self._durations: dict[int, int] = {}
         self._span, self._max_frames = span, max_frames
+        self._heard: int | None = None
+        self._sound_end: Fraction | None = None
         self._chain = Chain(
-            (*_move(plan, origin.time_base, span), *plan.filters),
+            lambda: (*_move(plan, origin.time_base, span, self._heard), *plan.filters),
             (origin.sample_aspect_ratio if plan.video else None) or Fraction(1),
             (origin.average_rate if plan.video else None) or Fraction(25),
         )
@@ -190,20 +220,46 @@ class EncodeTrack:
         # Sound is cut to the sample by a filter: a frame may begin before the span and end in it.
         if isinstance(item, VideoFrame) and self._span.before(time):
             return
-        for frame in self._chain.push(item):
-            yield from self._encode(frame)
+        for whole in (item,) if isinstance(item, VideoFrame) else self._without_gap(item, time):
+            for frame in self._chain.push(whole):
+                yield from self._take(frame)
+
+    def _without_gap(self, item: AudioFrame, time: Fraction) -> Iterator[AudioFrame]:
+        """`item`, after silence if there is a long gap before it: the resampler would hold all of the gap in memory."""
+        end = time if self._sound_end is None else self._sound_end
+        while time - end > _LONGEST_GAP_SECONDS:
+            yield _silence(item, end)
+            end += 1
+        self._sound_end = time + Fraction(item.samples, item.sample_rate)
+        yield item
 
     def finish(self) -> Iterator[AnyPacket]:
         """Gives what the filters and the encoder still hold."""
         for frame in self._chain.flush():
-            yield from self._encode(frame)
+            yield from self._take(frame)
+        if self._held is not None:
+            yield from self._encode(self._held)
         yield from self._encode(None)
 
+    def _take(self, frame: VideoFrame | AudioFrame) -> Iterator[AnyPacket]:
+        """Encodes sound at once, a picture when the next one tells how long it is shown: MP4 counts decoding time."""
+        self.frames += -(-frame.samples // _FRAME_SAMPLES) if isinstance(frame, AudioFrame) else 1
+        if self.frames > self._max_frames:
+            raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
+        if isinstance(frame, AudioFrame):
+            self._heard = None if frame.pts is None else frame.pts + frame.samples
+            yield from self._encode(frame)
+            return
+        held = self._held
+        if held is not None and held.pts is not None and frame.pts is not None:
+            if frame.pts <= held.pts:
+                self.unordered += 1
+                return  # no encoder takes two pictures of one time
+            held.duration = frame.pts - held.pts
+            yield from self._encode(held)
+        self._held = frame
+
     def _encode(self, frame: VideoFrame | AudioFrame | None) -> Iterator[AnyPacket]:
-        if frame is not None:
-            self.frames += 1
-            if self.frames > self._max_frames:
-                raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
         if isinstance(frame, VideoFrame):
             frame.pict_type = 0  # else the encoder repeats the source's choice of I, P and B
             self._remember_duration(frame)
@@ -223,17 +279,30 @@ class EncodeTrack:
             self._durations[round(frame.pts * scale)] = round(frame.duration * scale)
 
 
-def _move(plan: StreamPlan, time_base: Fraction, span: Span) -> tuple[str, ...]:
+def _silence(like: AudioFrame, time: Fraction) -> AudioFrame:
+    """A second of silence, in the format of `like`, at `time`."""
+    frame = AudioFrame(like.format.name, like.layout.name, like.sample_rate)
+    quiet = b"\x80" if like.format.name in ("u8", "u8p") else b"\0"
+    for plane in frame.planes:
+        plane.update(quiet * plane.buffer_size)
+    frame.sample_rate, frame.time_base = like.sample_rate, like.time_base
+    frame.pts = round(time / like.time_base) if like.time_base else None
+    return frame
+
+
+def _move(plan: StreamPlan, time_base: Fraction, span: Span, heard: int | None) -> tuple[str, ...]:
     """Filters that make the span begin at 0, and for sound cut it to the sample.
 
-    async=1 fills gaps in the sound with silence and drops overlaps, so that samples and clock agree.
+    async=1 fills gaps in the sound with silence and drops overlaps, so that samples and clock agree; a new chain goes on where
+    the last one ended, after `heard` samples.
     """
     if plan.audio is None:
         return (f"setpts=PTS-({round(span.begin / time_base)})",)
     rate = plan.audio.sample_rate
     start = round(span.begin * rate)
     end = f":end_pts={round(span.end * rate)}" if span.end is not None else ""
-    return (f"aresample={rate}:async=1", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
+    resumed = f":first_pts={start + heard}" if heard is not None else ""
+    return (f"aresample={rate}:async=1{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
 
 
 def _open_encoder(plan: StreamPlan, output: OutputContainer) -> Any:

@@ -10,7 +10,7 @@ class Capability:
     """One encoder or decoder.
 
     `device` is its family or `software`; `reason` says why it is not available; `tried_us` is when it was last tried,
-    microseconds since the epoch.
+    microseconds since the epoch. `pixel_formats` are those of the contract that this build of it takes; empty: not known.
     """
 
     name: str
@@ -19,6 +19,7 @@ class Capability:
     available: bool
     reason: str = ""
     tried_us: int = 0
+    pixel_formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

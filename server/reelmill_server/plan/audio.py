@@ -7,7 +7,7 @@ from reelmill_server.model.media_info import AudioStreamInfo
 from reelmill_server.model.plan import AudioOutput, StreamPlan
 from reelmill_server.model.request import AudioSpec
 from reelmill_server.plan.clock import MICROSECONDS, Clock
-from reelmill_server.plan.encoders import AUDIO_ENCODERS, LAYOUTS, AudioEncoder, audio_bitrate
+from reelmill_server.plan.encoders import AUDIO_ENCODERS, AudioEncoder, audio_bitrate
 
 _LARGEST_FRAME_SAMPLES = 2048  # of the decoders and encoders in use: AAC 1024 (2048 with SBR), AC-3 1536, MP3 1152
 _DEEP_FORMATS = ("s32", "s32p", "flt", "fltp", "dbl", "dblp", "s64", "s64p")
@@ -26,7 +26,7 @@ def plan_audio(spec: AudioSpec, stream: AudioStreamInfo, clock: Clock, field: st
         options["b"] = str(audio_bitrate(encoder, rate, channels, spec.bitrate, f"{field}.bitrate"))
     elif spec.bitrate is not None:
         raise InvalidArgument(violations=[Violation(f"{field}.bitrate", f"{spec.codec} is lossless: leave it out")])
-    layout = LAYOUTS[channels]
+    layout = encoder.layouts[channels - 1]
     sample_format = _sample_format(encoder, stream)
     return StreamPlan(
         type="audio",
@@ -38,8 +38,13 @@ def plan_audio(spec: AudioSpec, stream: AudioStreamInfo, clock: Clock, field: st
         options=options,
         audio=AudioOutput(sample_rate=rate, layout=layout, sample_format=sample_format),
         expected_us=clock.expected_us(stream),
-        slack_us=round(Fraction(_LARGEST_FRAME_SAMPLES * MICROSECONDS, min(rate, stream.sample_rate))),
+        slack_us=frame_us(min(rate, stream.sample_rate)),
     )
+
+
+def frame_us(sample_rate: int) -> int:
+    """How long the longest frame of sound lasts, microseconds."""
+    return round(Fraction(_LARGEST_FRAME_SAMPLES * MICROSECONDS, sample_rate)) if sample_rate else 0
 
 
 def _sample_rate(spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, field: str) -> int:

@@ -43,10 +43,10 @@ class Clock:
         )
 
     def expected_us(self, stream: StreamInfo) -> int:
-        """How much of `stream` lies in the span, microseconds; 0 when the container does not say."""
+        """Where in the span `stream` ends, microseconds from the span's beginning; 0 when the container does not say."""
         if not self.exact or stream.duration_seconds is None:
             return 0
         begin_us = round((stream.start_seconds or 0.0) * MICROSECONDS) - self.origin_us
         finish_us = begin_us + round(stream.duration_seconds * MICROSECONDS)
         until_us = min(finish_us, self.end_us) if self.end_us else finish_us
-        return max(0, until_us - max(begin_us, self.start_us))
+        return max(0, until_us - self.start_us)

@@ -38,7 +38,8 @@ def _container(
 
 
 # Checked by making each cell and reading it back (tests/media/test_containers.py). AV1, FLAC and VP9 in MPEG-TS are written
-# by libav as private data that nothing reads; VP9, AV1, FLAC and Opus are refused by its QuickTime muxer.
+# by libav as private data that nothing reads, MPEG-4 part 2 without its headers; VP9, AV1, FLAC and Opus are refused by its
+# QuickTime muxer.
 CONTAINERS: Mapping[str, Container] = {
     container.name: container
     for container in (
@@ -65,7 +66,7 @@ CONTAINERS: Mapping[str, Container] = {
         _container(
             "ts",
             "mpegts",
-            video="h264 hevc mpeg2video mpeg1video mpeg4",
+            video="h264 hevc mpeg2video mpeg1video",
             audio="aac mp3 mp2 ac3 eac3 opus",
             subtitle="dvb_subtitle hdmv_pgs_subtitle",
         ),

@@ -168,6 +168,12 @@ def options(choice: Choice, spec: VideoSpec) -> dict[str, str]:
     return {**mapped, "g": str(spec.gop_size)}
 
 
+def takes(encoder: str, capabilities: Mapping[str, Capability]) -> tuple[str, ...]:
+    """The contract's pixel formats that `encoder` takes: as its trial found, else all that it may have."""
+    found = capabilities[encoder].pixel_formats if encoder in capabilities else ()
+    return found or tuple(PIXEL_FORMATS[encoder])
+
+
 def choose(
     spec: VideoSpec,
     pixel_format: str,
@@ -213,7 +219,7 @@ def _objection(
         return "hardware is NEVER to be used"
     if spec.hardware is Hardware.REQUIRED and device == SOFTWARE:
         return "hardware is REQUIRED"
-    if pixel_format not in PIXEL_FORMATS[encoder]:
+    if pixel_format not in takes(encoder, capabilities):
         return f"does not take {pixel_format}"
     if encoder in excluded:
         return excluded[encoder]
@@ -223,10 +229,14 @@ def _objection(
     return None if capability.available else capability.reason
 
 
+_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
+_XIPH_LAYOUTS = (*_LAYOUTS[:3], "quad", *_LAYOUTS[4:])  # RFC 7845, 5.1.1.2, and RFC 9639, 9.1.3
+
+
 @dataclass(frozen=True)
 class AudioEncoder:
     """One audio encoder: `sample_rates` it takes in ascending order (empty: any), most channels, usual bit/s per channel (0:
-    lossless), greatest bit/s per stream."""
+    lossless), greatest bit/s per stream; `layouts` for one channel, two, and so on."""
 
     encoder: str
     codec: str
@@ -235,6 +245,7 @@ class AudioEncoder:
     max_channels: int = 8
     bitrate_per_channel: int = 0
     max_bitrate: int = 0
+    layouts: tuple[str, ...] = _LAYOUTS
 
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -243,13 +254,10 @@ _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
     "aac": AudioEncoder("aac", "aac", "fltp", _AAC_RATES, 8, 64_000, 0),
     "mp3": AudioEncoder("libmp3lame", "mp3", "fltp", _MP3_RATES, 2, 96_000, 320_000),
-    "opus": AudioEncoder("libopus", "opus", "flt", (8000, 12000, 16000, 24000, 48000), 8, 64_000, 510_000),
-    "flac": AudioEncoder("flac", "flac", "s32", (), 8),
+    "opus": AudioEncoder("libopus", "opus", "flt", (8000, 12000, 16000, 24000, 48000), 8, 64_000, 510_000, _XIPH_LAYOUTS),
+    "flac": AudioEncoder("flac", "flac", "s32", (), 8, layouts=_XIPH_LAYOUTS),
 }
 """The encoder of each audio codec."""
-
-LAYOUTS: Mapping[int, str] = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""The usual channel layout for each number of channels."""
 
 
 def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, asked: int | None, field: str) -> int:

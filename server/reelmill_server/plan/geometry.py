@@ -24,7 +24,7 @@ class Geometry:
 def displayed_size(stream: VideoStreamInfo, turned: int = 0) -> tuple[int, int]:
     """Width and height as shown, in square pixels, after the stream's own rotation and `turned` degrees more."""
     sar = rational(stream.sample_aspect_ratio) or Fraction(1)
-    width, height = round(stream.width * sar), stream.height
+    width, height = max(1, round(stream.width * sar)), stream.height
     return (height, width) if (stream.rotation + turned) % 180 else (width, height)
 
 

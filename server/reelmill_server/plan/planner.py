@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
-from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.media_info import MediaInfo, StreamInfo
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.plan import audio, video
@@ -69,21 +69,23 @@ def _resolution(streams: Sequence[StreamPlan]) -> str:
     return next((f"{stream.video.width}x{stream.video.height}" for stream in streams if stream.video), "")
 
 
-def _copied(kind: str, index: int, codec: str, container: Container, field: str) -> StreamPlan:
-    """A stream copy; raises UnsupportedFormat when the container does not hold the codec."""
-    if not container.holds(kind, codec):
-        where = ", ".join(fitting(kind, codec)) or "no container here"
+def _copied(kind: str, stream: StreamInfo, container: Container, field: str) -> StreamPlan:
+    """A stream copy; raises UnsupportedFormat when the container does not hold the codec, or nobody knows it."""
+    if not stream.codec:
+        raise UnsupportedFormat(f"{field}: the source's {kind} is in a codec that is not known here")
+    if not container.holds(kind, stream.codec):
+        where = ", ".join(fitting(kind, stream.codec)) or "no container here"
         raise UnsupportedFormat(
-            f"{field}: the source's {kind} is {codec}, which {container.name} does not hold ({where} would): "
+            f"{field}: the source's {kind} is {stream.codec}, which {container.name} does not hold ({where} would): "
             "choose a codec other than copy"
         )
     return StreamPlan(
         type=kind,
-        source_stream=index,
-        codec=codec,
+        source_stream=stream.index,
+        codec=stream.codec,
         encoder=COPY,
         reason="stream copy",
-        codec_tag=COPY_TAGS.get((container.muxer, codec), ""),
+        codec_tag=COPY_TAGS.get((container.muxer, stream.codec), ""),
     )
 
 
@@ -106,7 +108,8 @@ def _video(
         return None
     stream = info.pictures[0]
     if spec.codec == COPY:
-        return _copied("video", stream.index, stream.codec, container, field)
+        slack_us = video.frame_us(video.usual_rate(stream))
+        return replace(_copied("video", stream, container, field), expected_us=clock.expected_us(stream), slack_us=slack_us)
     planned, notes = video.plan_video(spec, stream, clock, situation, f"{field}.transcode_video")
     warnings += [f"targets[{target.index}]: {note}" for note in notes]
     return _fitting(planned, container, field)
@@ -125,7 +128,8 @@ def _audio(
         return None
     stream = info.audio[0]
     if spec.codec == COPY:
-        return _copied("audio", stream.index, stream.codec, container, field)
+        slack_us = audio.frame_us(stream.sample_rate)
+        return replace(_copied("audio", stream, container, field), expected_us=clock.expected_us(stream), slack_us=slack_us)
     if not stream.decodable or not stream.sample_rate:
         raise InvalidMedia(f"{field}: the source's {stream.codec} audio cannot be decoded")
     return _fitting(audio.plan_audio(spec, stream, clock, f"{field}.transcode_audio"), container, field)
@@ -147,6 +151,6 @@ def _subtitles(target: TargetSpec, info: MediaInfo, container: Container, warnin
     field = f"targets[{target.index}].subtitle"
     for stream in info.subtitles if target.subtitle == "all" else info.subtitles[:1]:
         if container.holds("subtitle", stream.codec):
-            yield _copied("subtitle", stream.index, stream.codec, container, field)
+            yield _copied("subtitle", stream, container, field)
         else:
             warnings.append(f"{field}: {container.name} does not hold {stream.codec}: left out")

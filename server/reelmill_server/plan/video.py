@@ -1,6 +1,7 @@
 """Plans one encoded video stream."""
 
 import re
+from collections.abc import Collection
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia
@@ -20,20 +21,22 @@ _SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le
 _CHROMA = {"420": "420", "411": "420", "410": "420", "422": "422", "440": "444", "444": "444"}
 _POORER = {"444": "422", "422": "420"}
 _FALLBACK_RATE = Fraction(25)
+_HIGHEST_RATE = 240  # more is no rate but the tick of a variable one; SVT-AV1 does not open with it
 
 
-def natural_format(source_format: str, codec: str) -> str:
-    """The contract's pixel format nearest to the source's that the codec's software encoder takes.
+def natural_format(source_format: str, takes: Collection[str]) -> str:
+    """Of the contract's pixel formats in `takes`, the one nearest to the source's.
 
     Anything that is not YUV (RGB, grey, palette) becomes yuv420p, which every player shows.
     """
-    takes = encoders.PIXEL_FORMATS[encoders.VIDEO_ENCODERS[codec][SOFTWARE]]
     match = _YUV.match(_SEMI_PLANAR.get(source_format, source_format))
     if not match:
         return "yuv420p"
     if match["alpha"] and "yuva420p" in takes:
         return "yuva420p"
     chroma, depth = _CHROMA.get(match["chroma"], "420"), "10le" if match["depth"] else ""
+    if not any(name.endswith(depth) for name in takes):
+        depth = ""
     while f"yuv{chroma}p{depth}" not in takes:
         chroma = _POORER[chroma]
     return f"yuv{chroma}p{depth}"
@@ -84,15 +87,15 @@ def plan_video(
         raise InvalidArgument(violations=problems)
     if not stream.decodable or not stream.width:
         raise InvalidMedia(f"{field}: the source's {stream.codec} video cannot be decoded")
-    wanted = spec.pixel_format or natural_format(stream.pixel_format, spec.codec)
+    software = encoders.takes(encoders.VIDEO_ENCODERS[spec.codec][SOFTWARE], situation.capabilities)
+    wanted = spec.pixel_format or natural_format(stream.pixel_format, software)
     choice = encoders.choose(spec, wanted, situation.capabilities, situation.order, situation.excluded)
     geometry = plan_geometry(spec, stream, wanted)
-    rate, source_rate = rational(spec.frame_rate), rational(stream.average_rate) or rational(stream.frame_rate)
+    rate, source_rate = rational(spec.frame_rate), usual_rate(stream)
     steady = (f"fps={rate}:start_time=0",) if rate else ()
     shape = (*geometry.filters, *_colour_filter(stream))
     # Fewer pictures first, more pictures last: the scaling is the expensive part.
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
-    frame_us = round(MICROSECONDS / (min(rate, source_rate or rate) or source_rate or _FALLBACK_RATE))
     planned = StreamPlan(
         type="video",
         source_stream=stream.index,
@@ -112,9 +115,20 @@ def plan_video(
         ),
         device=choice.device,
         expected_us=clock.expected_us(stream),
-        slack_us=frame_us,
+        slack_us=frame_us(min(rate, source_rate or rate) or source_rate),
     )
     return planned, geometry.warnings
+
+
+def usual_rate(stream: VideoStreamInfo) -> Fraction:
+    """Pictures a second of `stream`, 0 when nobody knows."""
+    rates = (rational(stream.average_rate), rational(stream.frame_rate))
+    return next((rate for rate in rates if 0 < rate <= _HIGHEST_RATE), Fraction(0))
+
+
+def frame_us(rate: Fraction) -> int:
+    """How long a picture lasts at `rate`, microseconds."""
+    return round(MICROSECONDS / (rate or _FALLBACK_RATE))
 
 
 def _text(value: Fraction) -> str:

@@ -39,6 +39,7 @@ class Storage(Protocol):
     async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
         """Makes all files appear under their URIs, each only when it is whole, or none.
 
-        `owner` (a task's id) marks what is not yet in place, so that a later attempt replaces it. Raises OutputError or
+        `owner` (`task.attempt`) marks what is not yet in place, so that attempts never mix and a later one of the same task
+        removes what an earlier one left. Raises OutputError or
         AccessDenied; then nothing of this call is visible.
         """

@@ -51,29 +51,40 @@ class FileStorage:
         return Fetched(str(path), status.st_size, status.st_mtime_ns // 1000)
 
     def _publish(self, uploads: Sequence[Upload], owner: str) -> None:
+        destinations = [self._destination(upload.uri) for upload in uploads]
+        parts = [destination.parent / f".reelmill-{owner}-{number}.part" for number, destination in enumerate(destinations)]
         placed: list[Path] = []
-        staged: list[tuple[Path, Path]] = []
         try:
-            for number, upload in enumerate(uploads):
-                staged.append(_stage(upload.path, self._destination(upload.uri), f"{owner}-{number}"))
-            for part, destination in staged:
+            for upload, part in zip(uploads, parts, strict=True):
+                _remove_leftovers(part.parent, owner)
+                _lay(upload.path, part)
+            for part, destination in zip(parts, destinations, strict=True):
                 part.replace(destination)
                 placed.append(destination)
-        except OSError as error:
-            for path in (*(part for part, _ in staged), *placed):
+        except BaseException as error:
+            for path in (*parts, *placed):
                 with suppress(OSError):
                     path.unlink()
-            raise OutputError(f"{error.filename or 'an output'} cannot be written: {error.strerror}") from error
+            if isinstance(error, OSError):
+                raise OutputError(f"{error.filename or 'an output'} cannot be written: {error.strerror}") from error
+            raise
 
     def _destination(self, uri: str) -> Path:
         """The path to write: its folder resolved, its own name as it is, so that a link there is replaced and not followed."""
         path = self._parse(uri)
         if uri.endswith("/") or not path.name or len(path.name.encode()) > _LONGEST_NAME_BYTES:
             raise InvalidArgument(f"{uri} does not name a file")
-        return self._inside(path.parent.resolve() / path.name, uri)
+        return self._inside(self._real(path.parent, uri) / path.name, uri)
 
     def _resolve(self, uri: str) -> Path:
-        return self._inside(self._parse(uri).resolve(), uri)
+        return self._inside(self._real(self._parse(uri), uri), uri)
+
+    @staticmethod
+    def _real(path: Path, uri: str) -> Path:
+        try:
+            return path.resolve()
+        except (OSError, RuntimeError) as error:  # RuntimeError: links that go round, before Python 3.13
+            raise InvalidArgument(f"{uri} cannot be followed: {error}") from error
 
     def _inside(self, path: Path, uri: str) -> Path:
         if not any(path.is_relative_to(root) for root in self._roots):
@@ -82,21 +93,39 @@ class FileStorage:
 
     @staticmethod
     def _parse(uri: str) -> Path:
-        parts = urlsplit(uri)
+        try:
+            parts = urlsplit(uri)
+        except ValueError as error:
+            raise InvalidArgument(f"{uri!r} is not a URI: {error}") from error
         path = unquote(parts.path)
-        if parts.netloc not in ("", "localhost") or not path.startswith("/") or "\0" in path or parts.query or parts.fragment:
+        if (
+            any(ord(character) < 0x20 for character in uri)
+            or parts.netloc not in ("", "localhost")
+            or not path.startswith("/")
+            or "\0" in path
+            or parts.query
+            or parts.fragment
+        ):
             raise InvalidArgument(f"{uri} is not a file URI: expected file:///absolute/path, other characters percent-encoded")
         return Path(path)
 
 
-def _stage(source: Path, destination: Path, mark: str) -> tuple[Path, Path]:
-    """Lays a file beside its place, durable but under another name."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    part = destination.parent / f".reelmill-{mark}.part"
+def _remove_leftovers(folder: Path, owner: str) -> None:
+    """Removes what an earlier owner of the same task left: one that was killed could not."""
+    task, _, attempt = owner.partition(".")
+    if attempt and folder.is_dir():
+        for part in folder.glob(f".reelmill-{task}.*.part"):
+            if not part.name.startswith(f".reelmill-{owner}-"):
+                with suppress(OSError):
+                    part.unlink()
+
+
+def _lay(source: Path, part: Path) -> None:
+    """Puts a file beside its place, durable but under another name."""
+    part.parent.mkdir(parents=True, exist_ok=True)
     try:
         source.rename(part)
     except OSError:  # another file system
         shutil.copyfile(source, part)
     with part.open("rb+") as file:
         os.fsync(file.fileno())
-    return part, destination

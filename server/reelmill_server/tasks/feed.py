@@ -1,7 +1,7 @@
 """Live tasks: one poller per watched task, however many watch it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +17,7 @@ _log = structlog.get_logger(__name__)
 ViewEngine = Callable[[str], Awaitable[EngineView]]
 
 
+_LOOKS_AT_ONCE = 20
 _ENDED = Progress(phase=TaskPhase.NONE)
 
 
@@ -77,6 +78,16 @@ class Feeds:
             return Snapshot(record, view.progress if view.busy else Progress())
         return Snapshot(record, Progress())
 
+    async def snapshots(self, records: Sequence[TaskRecord]) -> list[Snapshot]:
+        """The tasks as they are now, some at a time."""
+        places = asyncio.Semaphore(_LOOKS_AT_ONCE)
+
+        async def look(record: TaskRecord) -> Snapshot:
+            async with places:
+                return await self.snapshot(record)
+
+        return await asyncio.gather(*(look(record) for record in records))
+
     def nudge(self, task_id: str) -> None:
         """Says that a task's record changed, so that its watchers need not wait for the next look."""
         poller = self._pollers.get(task_id)
@@ -92,7 +103,7 @@ class Feeds:
         if record.status.final:
             yield Snapshot(record)
             return
-        async with self._polled(record) as poller:
+        async with self._polled(await self.snapshot(record)) as poller:
             while True:
                 changed, latest = poller.changed, poller.latest
                 yield latest
@@ -115,17 +126,18 @@ class Feeds:
             await follower.close()
 
     @asynccontextmanager
-    async def _polled(self, record: TaskRecord) -> AsyncIterator[_Poller]:
-        poller = self._join(record)
+    async def _polled(self, first: Snapshot) -> AsyncIterator[_Poller]:
+        poller = self._join(first)
         try:
             yield poller
         finally:
-            self._leave(record.task_id, poller)
+            self._leave(first.record.task_id, poller)
 
-    def _join(self, record: TaskRecord) -> _Poller:
-        poller = self._pollers.get(record.task_id)
+    def _join(self, first: Snapshot) -> _Poller:
+        task_id = first.record.task_id
+        poller = self._pollers.get(task_id)
         if poller is None:
-            poller = self._pollers[record.task_id] = _Poller(Snapshot(record, Progress()))
+            poller = self._pollers[task_id] = _Poller(first)
             poller.task = asyncio.create_task(self._poll(poller))
         poller.watchers += 1
         return poller
@@ -150,7 +162,8 @@ class Feeds:
             except Exception as error:  # whatever it is, watchers must not wait for a look that never comes
                 _log.warning("a watched task could not be looked at", reason=f"{type(error).__name__}: {error}")
             with suppress(TimeoutError):
-                await asyncio.wait_for(poller.nudge.wait(), self._poll_seconds)
+                async with asyncio.timeout(self._poll_seconds):
+                    await poller.nudge.wait()
 
     async def _look(self, latest: Snapshot, nudged: bool) -> Snapshot:
         """The task's next snapshot. The record is read only when it may have changed."""
@@ -194,7 +207,7 @@ class _Follower:
                 self._feeds._leave(record.task_id, self._following.pop(record.task_id))
             return Snapshot(record)
         if poller is None:
-            poller = self._following[record.task_id] = self._feeds._join(record)
+            poller = self._following[record.task_id] = self._feeds._join(Snapshot(record, Progress()))
         return poller.latest
 
     async def _candidates(self) -> dict[str, TaskRecord]:

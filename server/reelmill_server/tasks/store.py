@@ -1,7 +1,7 @@
 """Task records."""
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, insert, select, tuple_, update
@@ -19,6 +19,7 @@ from reelmill_server.tasks.tables import projects, task_tags, tasks
 
 _INSERT_TRIES = 5
 _BATCH = 500
+_KEPT_AFTER_END = timedelta(hours=1)
 _IS_RUNNING: ColumnElement[bool] = tasks.c.status == TaskStatus.RUNNING.value
 
 
@@ -139,8 +140,13 @@ class TaskStore:
         return {status: found.get(status, 0) for status in TaskStatus}
 
     async def expire(self, before: datetime) -> int:
-        """Delete the finished tasks that started before this time, a batch a transaction; give how many."""
-        batch = select(tasks.c.task_id).where(tasks.c.start_time < to_microseconds(before), ~_IS_RUNNING).limit(_BATCH)
+        """Delete the finished tasks that started before this time, a batch a transaction; give how many.
+
+        One that ended in the last hour stays, however long it took: whoever watches it must see its end.
+        """
+        ended = to_microseconds(datetime.now(UTC) - _KEPT_AFTER_END)
+        old = (tasks.c.start_time < to_microseconds(before), tasks.c.end_time < ended, ~_IS_RUNNING)
+        batch = select(tasks.c.task_id).where(*old).limit(_BATCH)
         total = 0
         while True:
             async with self._database.write() as connection:

@@ -1,16 +1,14 @@
 """What this worker's encoders can do now: trials, failures with a cool-down, and sessions in use."""
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from reelmill_server.errors import ReelmillError
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.worker import child, messages
@@ -56,19 +54,16 @@ class Abilities:
             _log.warning("encoder lost", encoder=encoder, reason=reason)
             self._encoders[encoder] = replace(known, available=False, reason=reason, tried_us=time.time_ns() // 1000)
 
-    async def keep_trying(self) -> None:
-        """Tries hardware that is out again, each time its cool-down has passed; runs until canceled."""
-        while True:
-            await asyncio.sleep(max(self._cooldown_us / 4_000_000, 0.5))
-            due = time.time_ns() // 1000 - self._cooldown_us
-            names = [
-                capability.name
-                for capability in self.encoders
-                if not capability.available and capability.device != SOFTWARE and capability.tried_us <= due
-            ]
-            if names:
-                with suppress(ReelmillError):  # a driver that kills its child is tried again later
-                    self._update(await try_everything(self._limits, self._order, names))
+    async def try_again(self) -> None:
+        """Tries the hardware that is out and whose cool-down has passed."""
+        due = time.time_ns() // 1000 - self._cooldown_us
+        names = [
+            capability.name
+            for capability in self.encoders
+            if not capability.available and capability.device != SOFTWARE and capability.tried_us <= due
+        ]
+        if names:
+            self._update(await try_everything(self._limits, self._order, names))
 
     def _update(self, tried: messages.Tried) -> None:
         for capability in tried.encoders:

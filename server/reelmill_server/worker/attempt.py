@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,17 +89,17 @@ class Attempts:
         `report` is called at least once a second; `may_publish` is asked when all is made and verified. Raises ReelmillError
         with the reason; whatever happens, no process and no scratch is left.
         """
-        report(Progress(phase=TaskPhase.PROBING))
-        begun = time.monotonic()
-        sources = await self._fetch(request.sources)
-        self._metrics.stage_seconds.labels("fetch").observe(time.monotonic() - begun)
-        with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
-            assignment = replace(self._assignment(request, sources), action="convert", directory=str(directory))
-            finished, progress = await self._run_child(assignment, lease, report)
-            report(replace(progress, phase=TaskPhase.PUBLISHING))
-            if not await may_publish():
-                raise InternalError("another attempt has taken the task over")
-            await self._publish(request, finished, directory)
+        async with _beating(report) as beat:
+            begun = time.monotonic()
+            sources = await self._fetch(request.sources)
+            self._metrics.stage_seconds.labels("fetch").observe(time.monotonic() - begun)
+            with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
+                assignment = replace(self._assignment(request, sources), action="convert", directory=str(directory))
+                finished, plan = await self._run_child(assignment, lease, beat)
+                beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
+                if not await may_publish():
+                    raise InternalError("another attempt has taken the task over")
+                await self._publish(request, finished, plan, directory)
         self._count(finished)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
@@ -121,14 +123,12 @@ class Attempts:
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run_child(
-        self, assignment: messages.Assignment, lease: Lease, report: Callable[[Progress], None]
-    ) -> tuple[messages.Finished, Progress]:
+    async def _run_child(self, assignment: messages.Assignment, lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
         """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
         try:
             async with child.start(assignment) as process:
-                return await self._follow(process, lease, report)
+                return await self._follow(process, lease, beat)
         except asyncio.CancelledError:
             reason = "canceled"
             raise
@@ -138,30 +138,28 @@ class Attempts:
         finally:
             self._metrics.child_exit_total.labels(reason).inc()
 
-    async def _follow(
-        self, process: child.Child, lease: Lease, report: Callable[[Progress], None]
-    ) -> tuple[messages.Finished, Progress]:
+    async def _follow(self, process: child.Child, lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
         watch = _Watch(self._bounds)
-        progress = Progress(phase=TaskPhase.PROBING)
+        plan = Plan(())
         while True:
             message = await process.hear(_HEAR_SECONDS)
-            watch.check(progress)
+            watch.check(beat.latest)
             match message:
                 case messages.Advanced():
-                    progress = message.progress
+                    beat(message.progress)
                     watch.moved(message)
                 case messages.Planned():
-                    self._answer(process, message.plan, lease)
+                    plan = message.plan
+                    await self._answer(process, plan, lease)
                 case messages.EncoderLost():
                     self.abilities.lose(message.encoder, message.reason)
                     self._metrics.encoder_fallback_total.labels(message.encoder, "", "failed").inc()
                 case messages.Failed():
                     raise _error_of(message)
                 case messages.Finished():
-                    return message, progress
-            report(progress)
+                    return message, plan
 
-    def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> None:
+    async def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> None:
         """Lets a plan run if its outputs may be written and there are sessions for it."""
         for target in plan.targets:
             self._storage.check_writable(target.uri)
@@ -170,20 +168,24 @@ class Attempts:
         if refused:
             for encoder in refused:
                 self._metrics.encoder_fallback_total.labels(encoder, "", "sessions").inc()
-            process.tell(messages.Exclude(refused))
+            await process.tell(messages.Exclude(refused))
         else:
             lease.hold(plan)
-            process.tell(messages.Go())
+            await process.tell(messages.Go())
 
-    async def _publish(self, request: ConvertRequest, finished: messages.Finished, directory: Path) -> None:
+    async def _publish(self, request: ConvertRequest, finished: messages.Finished, plan: Plan, directory: Path) -> None:
+        """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
         begun = time.monotonic()
         uploads = [Upload(_inside(directory, made.path), made.artifact.uri) for made in finished.made]
-        # From here on there is no way back: a cancel that comes now comes too late.
-        publishing = asyncio.ensure_future(self._storage.publish(uploads, request.task_id))
-        try:
-            await asyncio.shield(publishing)
-        except asyncio.CancelledError:
-            await publishing
+        if [upload.uri for upload in uploads] != [target.uri for target in plan.targets]:
+            raise OutputInvalid("the child names other outputs than it planned")
+        # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
+        owner = f"{request.task_id}.{uuid.uuid4().hex[:8]}"
+        publishing = asyncio.ensure_future(self._storage.publish(uploads, owner))
+        while not publishing.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({publishing})
+        publishing.result()
         self._metrics.stage_seconds.labels("publish").observe(time.monotonic() - begun)
 
     def _count(self, finished: messages.Finished) -> None:
@@ -195,6 +197,35 @@ class Attempts:
                 if stream.encoder != COPY and elapsed:
                     speed = stream.duration_seconds / elapsed
                     self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)
+
+
+class _Beat:
+    """Reports progress when it changes."""
+
+    def __init__(self, report: Callable[[Progress], None]) -> None:
+        self.latest = Progress(phase=TaskPhase.PROBING)
+        self._report = report
+
+    def __call__(self, progress: Progress) -> None:
+        """The attempt moved on."""
+        self.latest = progress
+        self._report(progress)
+
+    async def go_on(self) -> None:
+        """Reports every second, whatever takes long: an attempt that is silent is given to another worker."""
+        while True:
+            self._report(self.latest)
+            await asyncio.sleep(_HEAR_SECONDS)
+
+
+@asynccontextmanager
+async def _beating(report: Callable[[Progress], None]) -> AsyncIterator[_Beat]:
+    beat = _Beat(report)
+    going_on = asyncio.create_task(beat.go_on())
+    try:
+        yield beat
+    finally:
+        going_on.cancel()
 
 
 class _Watch:

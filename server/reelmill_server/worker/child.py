@@ -2,27 +2,45 @@
 
 import asyncio
 import multiprocessing
+import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
-from typing import Any
 
 from reelmill_server.errors import EncoderCrashed
 from reelmill_server.worker import messages
+from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 
 _PRELOADED = ["av", "reelmill_server.worker.run"]
 _READY_SECONDS = 30.0
 _ASK_SECONDS = 1.0
 _TERMINATE_SECONDS = 0.5
 _KILL_SECONDS = 5.0
+_TELL_SECONDS = 5.0
+_MAX_MESSAGE_BYTES = 8 << 20  # a plan of a hundred targets has some hundred kilobytes
+_MAX_WAITING_MESSAGES = 1000  # a child that talks faster than its parent listens is as good as dead
 _context = multiprocessing.get_context("forkserver")
 
 
 def preload() -> None:
-    """Makes the fork server import libav once, so that a child starts in milliseconds. Call before the first child."""
+    """Starts the fork server, which imports libav once, so that a child starts in milliseconds.
+
+    It is started without this process's environment but for a few harmless names: what a child never had, it cannot leak. Call
+    this once, before anything else runs; a fork server that dies is started again by Python, with the whole environment, of
+    which a child then forgets the rest itself.
+    """
     _context.set_forkserver_preload(_PRELOADED)
+    saved = dict(os.environ)
+    for name in set(saved) - set(KEPT_ENVIRONMENT):
+        del os.environ[name]
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.update(saved)
 
 
 def _entry(pipe: Connection, assignment_json: bytes) -> None:
@@ -33,29 +51,33 @@ def _entry(pipe: Connection, assignment_json: bytes) -> None:
 
 
 class Child:
-    """One running child."""
+    """One running child. A thread reads its pipe: a child that stops in the middle of a message must stop nobody else."""
 
     def __init__(self, process: ForkServerProcess, pipe: Connection) -> None:
         self._process = process
         self._pipe = pipe
         self._inbox: asyncio.Queue[messages.FromChild | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(pipe.fileno(), self._receive)
+        threading.Thread(target=self._listen, name="child-pipe", daemon=True).start()
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid or 0
 
-    def tell(self, message: messages.ToChild) -> None:
-        """Sends a message; one that is gone is not told."""
-        with suppress(OSError):
-            self._pipe.send_bytes(messages.TO_CHILD.dump_json(message))
+    async def tell(self, message: messages.ToChild) -> None:
+        """Sends a message; a child that is gone, or does not read, is not told."""
+        sending = asyncio.to_thread(self._pipe.send_bytes, messages.TO_CHILD.dump_json(message))
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_TELL_SECONDS):
+                await sending
 
     async def hear(self, timeout: float) -> messages.FromChild | None:
         """The next message, or None when none came in `timeout` seconds. Raises EncoderCrashed when the child is gone."""
         try:
-            message = await asyncio.wait_for(self._inbox.get(), timeout)
+            # Not wait_for: before Python 3.12 it loses a cancel that comes together with a message.
+            async with asyncio.timeout(timeout):
+                message = await self._inbox.get()
         except TimeoutError:
             return None
         if message is None:
@@ -73,15 +95,22 @@ class Child:
                 return f"killed by {signal.Signals(-code).name}"
         return f"exit status {code}"
 
-    def _receive(self) -> None:
-        """Called by the loop when the pipe has something."""
-        try:
-            while self._pipe.poll():
-                self._inbox.put_nowait(messages.FROM_CHILD.validate_json(self._pipe.recv_bytes()))
-        except (EOFError, OSError, ValueError):
-            # ValueError: not one of our messages. A child that talks nonsense is as good as dead.
-            self._loop.remove_reader(self._pipe.fileno())
-            self._inbox.put_nowait(None)
+    def _listen(self) -> None:
+        """Reads the pipe until it ends or something comes that is not one of our messages."""
+        message: messages.FromChild | None
+        while True:
+            try:
+                message = messages.FROM_CHILD.validate_json(self._pipe.recv_bytes(_MAX_MESSAGE_BYTES))
+            except (EOFError, OSError, ValueError, TypeError):
+                message = None  # gone, or as good as dead
+            if self._inbox.qsize() > _MAX_WAITING_MESSAGES:
+                message = None
+            try:
+                self._loop.call_soon_threadsafe(self._inbox.put_nowait, message)
+            except RuntimeError:
+                return  # the loop is closed
+            if message is None:
+                return
 
     async def _gone(self, timeout: float) -> bool:
         """Whether the process ended within `timeout` seconds."""
@@ -92,25 +121,25 @@ class Child:
 
     async def stop(self) -> str:
         """Ends the child in steps and reaps it; says what it took: ended, asked, terminated, killed, unkillable."""
-        steps: tuple[tuple[str, Callable[[], Any], float], ...] = (
-            ("ended", lambda: None, 0.0),
-            ("asked", lambda: self.tell(messages.Stop()), _ASK_SECONDS),
-            ("terminated", self._process.terminate, _TERMINATE_SECONDS),
-            ("killed", self._process.kill, _KILL_SECONDS),
-        )
-        for name, step, seconds in steps:
-            step()
-            if await self._gone(seconds):
-                return name
-        return "unkillable"
+        if await self._gone(0.0):
+            return "ended"
+        await self.tell(messages.Stop())
+        if await self._gone(_ASK_SECONDS):
+            return "asked"
+        self._process.terminate()
+        if await self._gone(_TERMINATE_SECONDS):
+            return "terminated"
+        self._process.kill()
+        return "killed" if await self._gone(_KILL_SECONDS) else "unkillable"
 
-    def close(self) -> None:
-        """Releases the pipe and the process handle."""
-        with suppress(OSError, ValueError):
-            self._loop.remove_reader(self._pipe.fileno())
-        self._pipe.close()
-        with suppress(ValueError):
-            self._process.close()
+    async def end(self) -> None:
+        """Stops the child and releases the pipe and the process handle."""
+        try:
+            await self.stop()
+        finally:
+            self._pipe.close()
+            with suppress(ValueError):
+                self._process.close()
 
 
 @asynccontextmanager
@@ -121,13 +150,18 @@ async def start(assignment: messages.Assignment) -> AsyncIterator[Child]:
     """
     ours, theirs = _context.Pipe()
     process = _context.Process(target=_entry, args=(theirs, messages.ASSIGNMENT.dump_json(assignment)), daemon=True)
+    starting = asyncio.ensure_future(asyncio.to_thread(process.start))
     try:
-        await asyncio.to_thread(process.start)
+        # Shielded: the pipe's end must stay open until the fork server has it.
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(lambda _: _abandon(process, ours, theirs))
+        raise
     except (EOFError, OSError) as error:
         ours.close()
-        raise EncoderCrashed(f"no child process could be started: {error}") from error
-    finally:
         theirs.close()
+        raise EncoderCrashed(f"no child process could be started: {error}") from error
+    theirs.close()
     child = Child(process, ours)
     try:
         if not isinstance(await child.hear(_READY_SECONDS), messages.Ready):
@@ -135,5 +169,12 @@ async def start(assignment: messages.Assignment) -> AsyncIterator[Child]:
         yield child
     finally:
         # Shielded: whoever cancels the attempt must not leave its process behind.
-        await asyncio.shield(child.stop())
-        child.close()
+        await asyncio.shield(child.end())
+
+
+def _abandon(process: ForkServerProcess, *pipes: Connection) -> None:
+    """Ends a child whose caller was canceled while it started."""
+    for pipe in pipes:
+        pipe.close()
+    if process.pid is not None:
+        process.kill()

@@ -137,6 +137,19 @@ class Stop:
     kind: Literal["stop"] = "stop"
 
 
+KEPT_ENVIRONMENT = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "HOME",
+    "TMPDIR",
+    "SVT_LOG",
+    "CUDA_VISIBLE_DEVICES",
+    "LIBVA_DRIVER_NAME",
+    "PYTHONPATH",
+)
+"""What of its parent's environment a child may know."""
+
 FromChild = Ready | Advanced | Planned | EncoderLost | Finished | Probed | Tried | Failed
 ToChild = Go | Exclude | Stop
 

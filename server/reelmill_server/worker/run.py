@@ -33,7 +33,6 @@ from reelmill_server.worker.progress import Meter
 
 _PR_SET_PDEATHSIG = 1
 _REPORT_SECONDS = 0.3
-_KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "SVT_LOG", "CUDA_VISIBLE_DEVICES", "LIBVA_DRIVER_NAME")
 _EXIT_PARENT_GONE = 3
 
 
@@ -114,7 +113,7 @@ def _confine(assignment: messages.Assignment) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for name in set(os.environ) - set(_KEPT_ENVIRONMENT):
+    for name in set(os.environ) - set(messages.KEPT_ENVIRONMENT):
         del os.environ[name]
     os.environ.setdefault("SVT_LOG", "0")  # else SVT-AV1 writes its banner to stderr
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
