@@ -12,7 +12,7 @@ import imageio_ffmpeg
 import pytest
 
 from reelmill.v1 import task_pb2
-from reelmill_client import Client, TaskFailed
+from reelmill_client import Client, TaskCanceled, TaskFailed
 from tests import servers
 from tests.clips import moving_picture
 
@@ -116,6 +116,8 @@ def test_a_worker_sweeps_what_a_killed_one_left(roles: Roles) -> None:
         left = set(scratch.iterdir())
         assert left
         client.cancel(task_id)
+        with pytest.raises(TaskCanceled):
+            client.wait(task_id)
     roles.workers.clear()
     roles.add_worker()
     assert not left & set(scratch.iterdir())

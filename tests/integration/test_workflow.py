@@ -1,0 +1,280 @@
+"""The workflow against a real engine, with attempts that do what the test says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from reelmill_server.engine import ENCODE_QUEUE
+from reelmill_server.engine.activities import ControlActivities
+from reelmill_server.engine.client import Engine, connect
+from reelmill_server.engine.embedded import EmbeddedEngine
+from reelmill_server.engine.work import AttemptResult, Work
+from reelmill_server.engine.workers import control_worker
+from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.model.engine_view import EngineState
+from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.task import Artifact, Outcome, Progress, TaskPhase, TaskStatus
+
+pytestmark = pytest.mark.xdist_group("workflow")
+MADE = AttemptResult((Artifact("file:///out.mp4", 0, 1, 1.0, "mp4"),), started_us=1_000_000)
+Attempt = Callable[[Work], Awaitable[AttemptResult]]
+
+
+class World:
+    """An engine, a control plane that records in memory, and one worker."""
+
+    def __init__(self, client: Client) -> None:
+        self.client, self.engine = client, Engine(client)
+        self.recorded: dict[str, Outcome] = {}
+        self.record_failures = 0
+        self.numbers: list[int] = []
+        self.attempt: Attempt = self.succeed
+
+    async def succeed(self, _: Work) -> AttemptResult:
+        """An attempt without trouble."""
+        return MADE
+
+    @activity.defn(name="convert")
+    async def convert(self, work: Work) -> AttemptResult:
+        """What the test says."""
+        self.numbers.append(work.attempt)
+        activity.heartbeat(Progress(TaskPhase.CONVERTING, 7, work.attempt))
+        return await self.attempt(work)
+
+    async def record(self, task_id: str, outcome: Outcome) -> None:
+        """The database, which may be away for some calls."""
+        if self.record_failures:
+            self.record_failures -= 1
+            raise ServiceUnavailable("the database is away")
+        self.recorded[task_id] = outcome
+
+    async def start(self, task_id: str, **settings: float) -> None:
+        """Begins a task."""
+        await self.engine.start(Work(ConvertRequest(task_id, "default", (), ()), **{"heartbeat_seconds": 2, **settings}))  # type: ignore[arg-type]
+
+    async def outcome(self, task_id: str) -> Outcome:
+        """How the task ended."""
+        async with asyncio.timeout(40):
+            while task_id not in self.recorded:
+                await asyncio.sleep(0.05)
+        return self.recorded[task_id]
+
+    async def begun(self) -> None:
+        """Waits for an attempt."""
+        async with asyncio.timeout(20):
+            while not self.numbers:
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the engine keeps its file."""
+    return tmp_path_factory.mktemp("engine")
+
+
+@pytest.fixture
+async def world(engine_folder: Path) -> AsyncIterator[World]:
+    """A running world; the engine's file is shared by the tests of this module."""
+    embedded = EmbeddedEngine(engine_folder, "", "test", 24, lambda: None)
+    await embedded.start()
+    try:
+        made = World(await connect(embedded.address, "test"))
+        worker = Worker(
+            made.client,
+            task_queue=ENCODE_QUEUE,
+            activities=[made.convert],
+            max_heartbeat_throttle_interval=timedelta(seconds=0.2),
+            default_heartbeat_throttle_interval=timedelta(seconds=0.2),
+        )
+        async with control_worker(made.client, ControlActivities(made.record)), worker:
+            yield made
+    finally:
+        await embedded.stop()
+
+
+async def _until_canceled() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(0.05)
+
+
+async def test_failures_that_may_pass_are_tried_again_and_kept(world: World) -> None:
+    """The third attempt succeeds: two failures with their reasons, and the time of the first."""
+
+    async def fail_twice(work: Work) -> AttemptResult:
+        if work.attempt < 3:
+            raise ApplicationError("died", [], work.attempt * 5_000_000, type="EncoderCrashed")
+        return MADE
+
+    world.attempt = fail_twice
+    await world.start("twice")
+    outcome = await world.outcome("twice")
+    assert (outcome.status, outcome.attempt) == (TaskStatus.SUCCEEDED, 3)
+    assert [(failed.attempt, failed.code) for failed in outcome.failed_attempts] == [
+        (1, "EncoderCrashed"),
+        (2, "EncoderCrashed"),
+    ]
+    assert outcome.first_attempt_time is not None and outcome.first_attempt_time.timestamp() == 5
+
+
+async def test_a_failure_for_good_ends_the_task_at_once(world: World) -> None:
+    """No second attempt for a source that is broken."""
+
+    async def refuse(_: Work) -> AttemptResult:
+        raise ApplicationError("broken", [], 0, type="InvalidMedia", non_retryable=True)
+
+    world.attempt = refuse
+    await world.start("broken")
+    outcome = await world.outcome("broken")
+    assert (outcome.status, outcome.code, outcome.message, world.numbers) == (TaskStatus.FAILED, "InvalidMedia", "broken", [1])
+
+
+async def test_attempts_that_a_draining_worker_hands_back_count_for_nothing(world: World) -> None:
+    """More of them than a task has attempts."""
+
+    async def drain(work: Work) -> AttemptResult:
+        if work.attempt < 5:
+            raise ApplicationError("stopped", [], 0, type="WorkerDraining")
+        return MADE
+
+    world.attempt = drain
+    await world.start("drained", max_attempts=1)
+    assert (await world.outcome("drained")).status is TaskStatus.SUCCEEDED
+
+
+async def test_the_view_shows_the_heartbeat_of_the_present_attempt(world: World) -> None:
+    """And the fence holds for it alone."""
+    seen: list[bool] = []
+
+    async def look(_: Work) -> AttemptResult:
+        info = activity.info()
+        await asyncio.sleep(0.5)
+        seen.append(await world.engine.holds("viewed", info.activity_id))
+        seen.append(await world.engine.holds("viewed", "another"))
+        view = await world.engine.view("viewed")
+        assert view.state is EngineState.RUNNING and view.busy and view.progress.percent == 7
+        return MADE
+
+    world.attempt = look
+    await world.start("viewed")
+    assert (await world.outcome("viewed")).status is TaskStatus.SUCCEEDED
+    assert seen == [True, False]
+    assert (await world.engine.view("never")).state is EngineState.UNKNOWN
+
+
+async def test_a_cancel_waits_for_the_attempt_to_end(world: World) -> None:
+    """CANCELED is recorded after the child is gone, not before."""
+    gone = asyncio.Event()
+
+    async def end_slowly(_: Work) -> AttemptResult:
+        try:
+            await _until_canceled()
+        finally:
+            await asyncio.sleep(0.5)
+            assert "slow" not in world.recorded
+            gone.set()
+        return MADE
+
+    world.attempt = end_slowly
+    await world.start("slow")
+    await world.begun()
+    await world.engine.cancel("slow")
+    assert (await world.outcome("slow")).status is TaskStatus.CANCELED and gone.is_set()
+
+
+async def test_a_cancel_survives_a_crash_of_the_attempt(world: World) -> None:
+    """The child dies while it is stopped: the task is CANCELED and not tried again."""
+
+    async def crash_when_canceled(_: Work) -> AttemptResult:
+        try:
+            await _until_canceled()
+        except asyncio.CancelledError:
+            raise ApplicationError("died", [], 0, type="EncoderCrashed") from None
+        return MADE
+
+    world.attempt = crash_when_canceled
+    await world.start("crash")
+    await world.begun()
+    await world.engine.cancel("crash")
+    assert (await world.outcome("crash")).status is TaskStatus.CANCELED and world.numbers == [1]
+
+
+async def test_a_cancel_survives_the_loss_of_the_worker(world: World) -> None:
+    """No sign of life comes any more: when that is noticed the task is CANCELED, not given to another worker."""
+
+    async def fall_silent(_: Work) -> AttemptResult:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        raise ApplicationError("too late")
+
+    world.attempt = fall_silent
+    await world.start("silent")
+    await world.begun()
+    await world.engine.cancel("silent")
+    assert (await world.outcome("silent")).status is TaskStatus.CANCELED and world.numbers == [1]
+
+
+async def test_a_cancel_that_comes_too_late_leaves_the_success(world: World) -> None:
+    """The attempt had published: that is what is recorded."""
+
+    async def publish_all_the_same(_: Work) -> AttemptResult:
+        try:
+            await _until_canceled()
+        except asyncio.CancelledError:
+            pass
+        return MADE
+
+    world.attempt = publish_all_the_same
+    await world.start("published")
+    await world.begun()
+    await world.engine.cancel("published")
+    outcome = await world.outcome("published")
+    assert outcome.status is TaskStatus.SUCCEEDED and len(outcome.artifacts) == 1
+
+
+async def test_a_cancel_while_the_outcome_is_recorded_does_not_lose_it(world: World) -> None:
+    """The database is away for a moment, and a cancel comes then."""
+    world.record_failures = 2
+    await world.start("recorded")
+    async with asyncio.timeout(20):
+        while world.record_failures == 2:
+            await asyncio.sleep(0.02)
+    await world.engine.cancel("recorded")
+    assert (await world.outcome("recorded")).status is TaskStatus.SUCCEEDED
+
+
+async def test_a_cancel_while_waiting_for_the_next_attempt(world: World) -> None:
+    """Between two attempts there is nothing to stop: the task ends at once."""
+
+    async def fail(_: Work) -> AttemptResult:
+        raise ApplicationError("died", [], 0, type="EncoderCrashed")
+
+    world.attempt = fail
+    await world.start("between")
+    await world.begun()
+    await asyncio.sleep(0.3)
+    await world.engine.cancel("between")
+    assert (await world.outcome("between")).status is TaskStatus.CANCELED
+
+
+async def test_starting_twice_is_starting_once(world: World) -> None:
+    """Also when the task has ended."""
+    await world.start("again")
+    await world.start("again")
+    await world.outcome("again")
+    await world.start("again")
+    await asyncio.sleep(0.3)
+    assert world.numbers == [1]
+
+
+async def test_a_data_folder_has_one_engine(world: World, engine_folder: Path) -> None:
+    """A second server on it is refused with a sentence."""
+    with pytest.raises(ServiceUnavailable, match="another server"):
+        await EmbeddedEngine(engine_folder, "", "test", 24, lambda: None).start()
