@@ -87,10 +87,16 @@ def _run(*arguments: str | Path, strict: bool = True) -> subprocess.CompletedPro
 
 
 @cache
+def header(path: Path) -> str:
+    """What the judge prints of the file."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-i", str(path)]
+    return subprocess.run(command, capture_output=True, check=False).stderr.decode(errors="replace")
+
+
+@cache
 def describe(path: Path) -> Description:
     """The header of the file."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-i", str(path)]
-    text = subprocess.run(command, capture_output=True, check=False).stderr.decode(errors="replace")
+    text = header(path)
     match = _DURATION.search(text)
     seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
     streams: list[Stream] = []
@@ -172,7 +178,19 @@ def pictures(path: Path, pixel_format: str = "gray", upright: bool = False) -> N
     width, height = (size[1], size[0]) if turned else size
     rotate = () if upright else ("-noautorotate",)
     raw = _run(
-        *(*rotate, "-i", path, "-map", "0:v:0", "-fps_mode", "passthrough", "-sws_flags", "accurate_rnd+full_chroma_int"),
+        *(
+            *rotate,
+            "-i",
+            path,
+            "-map",
+            "0:v:0",
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            "demux",
+            "-sws_flags",
+            "accurate_rnd+full_chroma_int",
+        ),
         *("-pix_fmt", pixel_format, "-f", "rawvideo", "-"),
     ).stdout
     shape = (-1, height, width) if pixel_format.startswith("gray") else (-1, height, width, 3)
@@ -194,7 +212,7 @@ def number_of(luma: NDArray[np.uint8]) -> int:
         centre = int((column + 0.5) * width / CODE_COLUMNS)
         reach_y, reach_x = max(1, height // CODE_ROWS // 4), max(1, width // CODE_COLUMNS // 4)
         block = luma[middle - reach_y : middle + reach_y, centre - reach_x : centre + reach_x]
-        number |= (block.mean() > 125) << bit
+        number |= int(block.mean() > 125) << bit
     return number
 
 
@@ -217,7 +235,7 @@ def sample_rate(path: Path, stream: int = 0) -> int:
 def _channels(rest: str) -> int:
     match = re.search(r"Hz, ([^,]+)", rest)
     assert match, rest
-    words = {"mono": 1, "stereo": 2, "3.0": 3, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
+    words = {"mono": 1, "stereo": 2, "3.0": 3, "4.0": 4, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
     name = match[1].split("(")[0].strip()
     return words[name] if name in words else int(name.split()[0])
 

@@ -25,8 +25,9 @@ DARK, BRIGHT = 40, 210
 QUARTERS = (200, 150, 100, 50)
 CLICK_SAMPLES = 48
 _ASS_HEADER = (
-    b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize\r\nStyle: Default,Arial,16\r\n"
-    b"\r\n[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
+    b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize\r\n"
+    b"Style: Default,Arial,16\r\n\r\n[Events]\r\n"
+    b"Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
 )
 
 
@@ -63,8 +64,11 @@ class Video:
 
 @dataclass(frozen=True)
 class Audio:
-    """One audio stream. `channels_hz`: the tone of each channel, else `hz` in all; `clicks`: seconds of clicks instead of a tone;
-    `gaps`: spans (seconds) in which no packets exist."""
+    """One audio stream.
+
+    `channels_hz`: the tone of each channel, else `hz` in all; `clicks`: seconds of clicks instead of a tone; `gaps`: spans
+    (seconds) in which no packets exist.
+    """
 
     codec: str = "aac"
     rate: int = 48000
@@ -124,6 +128,17 @@ class Shelf:
                 unfinished.replace(path)
             self.made[clip] = path
         return self.made[clip]
+
+    def join(self, name: str, *paths: Path) -> Path:
+        """The bytes of `paths` behind each other."""
+        return self.put(name, b"".join(path.read_bytes() for path in paths))
+
+    def put(self, name: str, content: bytes) -> Path:
+        """A file of this content."""
+        path, unfinished = self.folder / name, self.folder / f"{name}-{os.getpid()}.tmp"
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+        return path
 
 
 _EXTENSIONS = {"matroska": "mkv", "mpegts": "ts", "ipod": "m4a"}
@@ -266,24 +281,22 @@ def _with_gaps(audio: Audio, packets: Iterable[av.Packet]) -> Iterator[av.Packet
             yield packet
 
 
+_X264 = {"preset": "ultrafast", "crf": "18", "refs": "2", "b-pyramid": "0", "sc_threshold": "0"}
+_QUICK = {
+    "libx264": _X264,
+    "libx265": {"preset": "ultrafast", "crf": "18", "x265-params": "log-level=none"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "20", "b": "0"},
+    "libsvtav1": {"preset": "10", "crf": "20"},
+    "mpeg2video": {"b": "4000000"},
+    "mpeg4": {"b": "4000000"},
+    "mjpeg": {"b": "4000000"},
+}
+_WITH_B_FRAMES = ("libx264", "libx265", "mpeg2video", "mpeg4")
+
+
 def _add_video(container: Any, video: Video) -> Any:
-    options = dict(video.options)
-    if video.codec == "libx265":
-        options.setdefault("x265-params", "log-level=none")
-    if video.codec in ("libx264", "libx265"):
-        options = {"preset": "ultrafast", "crf": "18", "refs": "2", "b-pyramid": "0", **options}
-        options.setdefault("sc_threshold", "0")
-    if video.codec == "libx265":
-        options.pop("b-pyramid"), options.pop("sc_threshold")
-    if video.codec == "libvpx-vp9":
-        options = {"deadline": "realtime", "cpu-used": "8", "crf": "20", "b": "0", **options}
-    if video.codec == "libsvtav1":
-        options = {"preset": "12", "crf": "20", **options}
-    options["g"] = str(video.gop)
-    if video.codec in ("libx264", "libx265", "mpeg2video", "mpeg4"):
-        options["bf"] = str(video.b_frames)
-    if video.codec in ("mpeg2video", "mpeg4", "mjpeg"):
-        options.setdefault("b", "4000000")
+    b_frames = {"bf": str(video.b_frames)} if video.codec in _WITH_B_FRAMES else {}
+    options = {**_QUICK.get(video.codec, {}), **b_frames, "g": str(video.gop), **dict(video.options)}
     stream = container.add_stream(video.codec, rate=video.fps, options=options)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = *video.size, video.pixel_format

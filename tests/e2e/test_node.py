@@ -20,7 +20,9 @@ def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("needs Node.js and npm")
     copy = tmp_path_factory.mktemp("checkout")
     shutil.copytree(EXAMPLE, copy / "examples" / "node", ignore=shutil.ignore_patterns("node_modules"))
-    shutil.copytree(EXAMPLE.parents[1] / "protos", copy / "protos", ignore=shutil.ignore_patterns("*.py", "*.pyi", "__pycache__"))
+    shutil.copytree(
+        EXAMPLE.parents[1] / "protos", copy / "protos", ignore=shutil.ignore_patterns("*.py", "*.pyi", "__pycache__")
+    )
     folder = copy / "examples" / "node"
     subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True, timeout=240)
     return folder

@@ -1,100 +1,13 @@
-"""What the media tests share: clips, and conversions as a worker's child runs them."""
+"""What the media tests share: clips and a converter."""
 
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
-from reelmill_server.media.verify import verify
-from reelmill_server.model.capability import SOFTWARE, Capability, Limits
-from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.model.task import Artifact
-from reelmill_server.plan.encoders import VIDEO_ENCODERS
-from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
-from tests.sources import Clip, Shelf
+from tests.media.converter import Converter
+from tests.sources import Shelf
 
 os.environ.setdefault("SVT_LOG", "0")  # as in a worker's child: else SVT-AV1 writes to stderr
-
-CAPABILITIES: Mapping[str, Capability] = {
-    names[SOFTWARE]: Capability(names[SOFTWARE], codec, SOFTWARE, True) for codec, names in VIDEO_ENCODERS.items()
-}
-
-
-@dataclass(frozen=True)
-class Converted:
-    """What a conversion gave, in the order of the targets."""
-
-    plan: Plan
-    paths: tuple[Path, ...]
-    artifacts: tuple[Artifact, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def path(self) -> Path:
-        """The only output."""
-        (path,) = self.paths
-        return path
-
-    @property
-    def artifact(self) -> Artifact:
-        """The only artifact."""
-        (artifact,) = self.artifacts
-        return artifact
-
-
-def target(container: str = "mp4", video: VideoSpec | None = VideoSpec(), audio: AudioSpec | None = AudioSpec()) -> TargetSpec:
-    """A target that names both streams."""
-    return TargetSpec(0, "file:///out/x", container, video, audio, video_asked=True, audio_asked=True)
-
-
-def encoded(codec: str = "h264", **settings: object) -> VideoSpec:
-    """A quick encode."""
-    return VideoSpec(codec, **{"preset": "ultrafast", "gop_size": 25, **settings})  # type: ignore[arg-type]
-
-
-def plan_of(path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits) -> Plan:
-    """The plan that a worker would make for the file at `path`."""
-    numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
-    request = ConvertRequest("task", "project", (source,), numbered)
-    return make_plan(request, Situation((probe_file(str(path), limits),), CAPABILITIES))
-
-
-class Converter:
-    """Probes, plans, runs and verifies, as a worker's child does. Equal conversions run once."""
-
-    def __init__(self, shelf: Shelf, new_folder: Callable[[], Path]) -> None:
-        self.shelf, self._new_folder = shelf, new_folder
-        self._done: dict[object, Converted] = {}
-
-    def __call__(
-        self,
-        clip: Clip | Path,
-        *targets: TargetSpec,
-        start: float = 0.0,
-        duration: float = 0.0,
-        limits: Limits = Limits(),
-        source: SourceSpec = SourceSpec("file:///in/clip.mp4"),
-    ) -> Converted:
-        path = clip if isinstance(clip, Path) else self.shelf.get(clip)
-        spec = replace(source, start_us=round(start * 1_000_000), duration_us=round(duration * 1_000_000))
-        wanted = (path, targets, spec, limits)
-        if wanted not in self._done:
-            self._done[wanted] = self._run(path, targets or (target(),), spec, limits)
-        return self._done[wanted]
-
-    def _run(self, path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits) -> Converted:
-        plan = plan_of(path, targets, source, limits)
-        conversion = Conversion(plan, str(path), self._new_folder(), limits, threading.Event())
-        produced, warnings = conversion.run()
-        artifacts = tuple(verify(file) for file in produced)
-        return Converted(plan, tuple(Path(file.path) for file in produced), artifacts, (*plan.warnings, *warnings))
 
 
 @pytest.fixture(scope="session")

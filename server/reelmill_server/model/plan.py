@@ -36,8 +36,8 @@ class StreamPlan:
     """What is done for one stream of an output.
 
     `encoder` is `copy` for a stream copy; then neither `video` nor `audio` is set. `filters` are libav's, in order, each
-    `name=arguments`; they see the span's pictures or samples with timestamps that begin at 0. `expected_us` is the planned
-    length, 0 when the source does not say; `slack_us` how far the result may be off it.
+    `name=arguments`; they see the span's pictures or samples with timestamps that begin at 0. `expected_us` is where in the
+    span the stream ends at the earliest, 0 when the source does not say; `slack_us` how far the result may be off it.
     """
 
     type: str

@@ -1,0 +1,174 @@
+"""Stream copies: the same packets in another container, with what describes them."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.model.request import AudioSpec, TargetSpec
+from tests import judge
+from tests.media.converter import Converter, encoded, target
+from tests.sources import Audio, Clip, Subtitle, Video
+
+pytestmark = pytest.mark.media
+
+CHAPTERS = ((0.0, 1.0, "Anfang"), (1.0, 2.0, "Schluß"))
+FULL = Clip(
+    "mp4",
+    (Video(language="deu", title="Bild"),),
+    (Audio(language="fra", title="Ton"),),
+    chapters=CHAPTERS,
+    metadata=(("title", "Übung"), ("artist", "someone")),
+)
+
+
+def relative(path: Path, stream: str) -> list[Fraction]:
+    """The timestamps of a stream, counted from its first."""
+    packets = judge.packets(path, stream)
+    begin = packets[0].pts
+    return [packet.pts - begin for packet in packets]
+
+
+def offset(path: Path) -> Fraction:
+    """How long after the first picture the first packet of sound begins."""
+    return judge.packets(path, "a:0")[0].pts - judge.times(path)[0]
+
+
+def test_a_copy_between_alike_containers_keeps_payloads_and_times(convert: Converter) -> None:
+    """MP4 to MP4: bytes, timestamps and durations of every packet are the same."""
+    source, made = convert.shelf.get(FULL), convert(FULL, target("mp4")).path
+    for stream in ("v:0", "a:0"):
+        assert judge.packets(made, stream) == judge.packets(source, stream)
+
+
+def test_copies_through_a_chain_of_containers_keep_pictures_sound_and_sync(convert: Converter) -> None:
+    """mp4 > mkv > mp4 > ts > mp4 > mov > mkv > ts: same pictures, same sound, sound where it was against the picture."""
+    source = convert.shelf.get(FULL)
+    path = source
+    for container in ("mkv", "mp4", "ts", "mp4", "mov", "mkv", "ts"):
+        path = convert(path, target(container)).path
+        judge.check(path)
+        assert judge.numbers(path) == list(range(50)), container
+        assert len(judge.packets(path, "a:0")) == len(judge.packets(source, "a:0")), container
+        video = [float(time) for time in relative(path, "v:0")]
+        assert video == pytest.approx([float(time) for time in relative(source, "v:0")], abs=0.0011), container
+        sound = [float(time) for time in relative(path, "a:0")]
+        assert sound == pytest.approx([float(time) for time in relative(source, "a:0")], abs=0.0011), container
+        assert float(offset(path)) == pytest.approx(float(offset(source)), abs=0.003), container
+
+
+def test_an_mkv_copy_keeps_payloads(convert: Converter) -> None:
+    """MP4 and Matroska store these codecs alike: the bytes of every packet stay."""
+    source, made = convert.shelf.get(FULL), convert(FULL, target("mkv")).path
+    for stream in ("v:0", "a:0"):
+        before, after = judge.packets(source, stream), judge.packets(made, stream)
+        assert [(packet.size, packet.checksum, packet.key) for packet in after] == [
+            (packet.size, packet.checksum, packet.key) for packet in before
+        ]
+
+
+@pytest.mark.parametrize("offset_seconds", [0.0, 10.04])
+def test_a_copy_begins_at_zero(convert: Converter, offset_seconds: float) -> None:
+    """A transport stream that begins at ten seconds becomes an MP4 that begins at zero."""
+    clip = Clip("mpegts", (Video(),), (Audio("libmp3lame"),), offset=offset_seconds)
+    made = convert(clip, target("mp4")).path
+    assert judge.describe(made).start == pytest.approx(0, abs=0.03)
+    assert judge.numbers(made) == list(range(50))
+
+
+def test_metadata_chapters_language_and_titles_stay(convert: Converter) -> None:
+    """What describes file, chapters and streams goes along, from MP4 to Matroska and back."""
+    mkv = convert(FULL, target("mkv")).path
+    for path in (mkv, convert(mkv, target("mp4")).path, convert(FULL, target("mov")).path):
+        tags = judge.metadata(path)
+        assert (tags[""]["title"], tags[""]["artist"]) == ("Übung", "someone"), path
+        assert [round(begin, 2) for begin, _ in judge.describe(path).chapters] == [0, 1], path
+        assert [tags[f"chapter{index}"]["title"] for index in range(2)] == ["Anfang", "Schluß"]
+        if path.suffix != ".mov":  # QuickTime's own list has no code for "deu"
+            languages = [stream.language for stream in judge.describe(path).streams if stream.kind in ("Video", "Audio")]
+            assert languages == ["deu", "fra"], path
+
+
+def test_an_encode_keeps_what_describes_it_too(convert: Converter) -> None:
+    """Encoding changes the streams and nothing about their names."""
+    made = convert(FULL, target("mkv", encoded(), AudioSpec("aac"))).path
+    assert judge.metadata(made)[""]["title"] == "Übung"
+    assert len(judge.describe(made).chapters) == 2
+    assert [stream.language for stream in judge.describe(made).streams] == ["deu", "fra"]
+
+
+def test_strip_metadata_drops_it_and_keeps_languages(convert: Converter) -> None:
+    """StripMetadata removes titles and chapters; a language says what a stream is and stays."""
+    made = convert(FULL, replace(target("mkv"), strip_metadata=True)).path
+    assert set(judge.metadata(made)[""]) <= {"encoder"}
+    assert judge.describe(made).chapters == ()
+    assert [stream.language for stream in judge.describe(made).streams] == ["deu", "fra"]
+
+
+def test_dispositions_stay(convert: Converter) -> None:
+    """A stream that is not the default is not made one."""
+    clip = Clip("matroska", (Video(),), (Audio(default=False),))
+    assert "default" not in judge.describe(convert(clip, target("mkv")).path).of("Audio")[0].dispositions
+    clip = Clip("matroska", (Video(),), (Audio(default=True),))
+    assert "default" in judge.describe(convert(clip, target("mkv")).path).of("Audio")[0].dispositions
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_copy_keeps_the_rotation(convert: Converter, rotation: int) -> None:
+    """A phone's turned picture stays turned in MP4, QuickTime and Matroska."""
+    clip = Clip("mp4", (Video(rotation=rotation, seconds=1),), ())
+    before = judge.describe(convert.shelf.get(clip)).of("Video")[0].rotation
+    assert before % 360 == (-rotation) % 360
+    for container in ("mp4", "mov", "mkv"):
+        assert judge.describe(convert(clip, target(container)).path).of("Video")[0].rotation == before, container
+
+
+def test_a_copy_keeps_shape_and_colours(convert: Converter) -> None:
+    """Sample aspect ratio and colour tags survive a change of container."""
+    clip = Clip(
+        "mp4",
+        (Video(seconds=1, sample_aspect_ratio=Fraction(16, 11), color_space=1, color_primaries=1, color_transfer=1),),
+        (),
+    )
+    for container in ("mkv", "mov", "ts"):
+        rest = judge.describe(convert(clip, target(container)).path).of("Video")[0].rest
+        assert "SAR 16:11" in rest, container
+        assert "bt709" in rest, container
+
+
+def test_subtitles_are_copied_where_they_fit(convert: Converter) -> None:
+    """By default the first subtitle stream goes along; one that does not fit is left out with a warning."""
+    clip = Clip("mp4", (Video(),), (Audio(),), subtitles=(Subtitle(language="ita"), Subtitle(language="spa")))
+    first: TargetSpec = target("mp4")
+    assert [stream.language for stream in judge.describe(convert(clip, first).path).of("Subtitle")] == ["ita"]
+    both = convert(clip, replace(first, subtitle="all"))
+    assert [stream.language for stream in judge.describe(both.path).of("Subtitle")] == ["ita", "spa"]
+    none = convert(clip, replace(first, subtitle="none"))
+    assert judge.describe(none.path).of("Subtitle") == []
+    other = convert(clip, target("mkv"))
+    assert judge.describe(other.path).of("Subtitle") == []
+    assert other.warnings == ("targets[0].subtitle: mkv does not hold mov_text: left out",)
+
+
+def test_cover_art_is_not_taken_for_video(convert: Converter) -> None:
+    """A picture attached to a song is no video: the song is copied without it."""
+    clip = Clip("mp4", (), (Audio(),), cover=True)
+    made = convert(clip, target("mp4"))
+    assert [stream.kind for stream in judge.describe(made.path).streams] == ["Audio"]
+    clip = Clip("mp4", (Video(),), (Audio(),), cover=True)
+    made = convert(clip, target("mp4", encoded(), AudioSpec("aac")))
+    assert [stream.kind for stream in judge.describe(made.path).streams] == ["Video", "Audio"]
+    assert judge.numbers(made.path) == list(range(50))
+
+
+def test_what_an_edit_list_hides_stays_hidden(convert: Converter) -> None:
+    """A file trimmed by an edit list, as phones do: a copy keeps its key frame hidden, an encode begins with what is shown."""
+    clip = Clip("mp4", (Video(gop=50, b_frames=0),), (), offset=-0.6)
+    source = convert.shelf.get(clip)
+    assert judge.numbers(source) == list(range(15, 50))
+    made = convert(clip, target("mp4", encoded(), None)).path
+    assert judge.numbers(made) == list(range(15, 50))
+    copied = convert(clip, target("mp4")).path
+    judge.check(copied)
+    assert judge.numbers(copied) == list(range(15, 50))

@@ -1,0 +1,190 @@
+"""Cuts: which pictures and samples of the source are in the output, and when."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from reelmill_server.errors import InvalidArgument, InvalidMedia
+from reelmill_server.model.request import AudioSpec
+from tests import judge
+from tests.media.converter import Converter, encoded, target
+from tests.sources import Audio, Clip, Video
+
+pytestmark = pytest.mark.media
+
+CLICKS = (0.5, 1.0, 1.25, 1.5, 2.0, 2.5)
+PICTURES = 75
+EXACT = target("mkv", encoded(), AudioSpec("flac"))
+
+
+def source(form: str, b_frames: int = 2, gop: int = 12, offset: float = 0.0) -> Clip:
+    """Three seconds at 25 pictures/s, with clicks."""
+    codec = {"matroska": "flac", "mpegts": "libmp3lame"}.get(form, "aac")
+    sound = Audio(codec, clicks=CLICKS, seconds=3)
+    return Clip(form, (Video(seconds=3, gop=gop, b_frames=b_frames),), (sound,), offset=offset)
+
+
+CLIPS = {
+    "mp4": source("mp4"),
+    "mp4 without B frames": source("mp4", b_frames=0),
+    "mp4 in one group": source("mp4", gop=250),
+    "mkv": source("matroska"),
+    "mov": source("mov"),
+    "ts from 10 s": source("mpegts", offset=10.04),
+    "ts in one group": source("mpegts", gop=250, offset=1.4),
+}
+# Start and duration in seconds: between pictures, on a key frame, tiny, beyond the end.
+SPANS = [(0, 1), (1, 0.5), (0.5, 1), (0.51, 1), (0.96, 0.96), (1.92, 0), (1.99, 0.04), (2.9, 5), (0.05, 0.1), (2.96, 0)]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize(("start", "duration"), SPANS)
+def test_a_cut_has_exactly_the_pictures_and_samples_of_its_span(
+    convert: Converter, name: str, start: float, duration: float
+) -> None:
+    """Pictures with start <= t < end, at t - start; samples from start to end, clicks where they were."""
+    clip = CLIPS[name]
+    path = convert.shelf.get(clip)
+    # The span counts from the earliest timestamp, which in a transport stream may be that of the sound.
+    begin = judge.describe(path).start if clip.format == "mpegts" else 0.0
+    times = [float(time) - begin for time in judge.times(path)]
+    end = start + duration if duration else math.inf
+    expected = [(number, time - start) for number, time in enumerate(times) if start - 1e-5 <= time < end - 1e-5]
+    made = convert(clip, EXACT, start=start, duration=duration)
+    assert judge.numbers(made.path) == [number for number, _ in expected]
+    assert [float(time) for time in judge.times(made.path)] == pytest.approx([time for _, time in expected], abs=0.001)
+    length = judge.sound(made.path).shape[0] / 48000
+    if end < 3:
+        assert length == pytest.approx(duration, abs=1.5 / 48000)
+    else:
+        assert 3 - start - 0.002 <= length <= 3 - start + 0.06
+    assert judge.sound_start(made.path) == 0
+    clicks = [click - begin - start for click in judge.clicks(path)]
+    expected_clicks = [click for click in clicks if -1e-4 <= click < end - start - 1e-3]
+    assert judge.clicks(made.path) == pytest.approx(expected_clicks, abs=0.001)
+
+
+@pytest.mark.parametrize("codec", ["aac", "libopus", "libmp3lame"])
+@pytest.mark.parametrize("start", [0.96, 1.0, 1.44])
+def test_the_sound_of_a_cut_is_whole_from_its_first_sample(convert: Converter, codec: str, start: float) -> None:
+    """Lossy sound needs what lies before the cut for its first samples: the tone has full strength, at a key frame too."""
+    clip = Clip("mp4", (Video(),), (Audio(codec, sample_format="flt" if codec == "libopus" else "", bitrate=128000),))
+    whole = judge.sound(convert(clip, target("mkv", None, AudioSpec("flac"))).path)
+    part = judge.sound(convert(clip, EXACT, start=start, duration=0.4).path)
+    begin = round(start * 48000)
+    assert np.abs(part[:9600] - whole[begin : begin + 9600]).max() < 0.01
+
+
+def test_a_cut_of_sound_alone_is_exact_to_the_sample(convert: Converter) -> None:
+    """A span of a file without video."""
+    clip = Clip("mp4", (), (Audio("aac", clicks=CLICKS, seconds=3),))
+    made = convert(clip, target("flac", None, AudioSpec("flac")), start=0.75, duration=1.0).path
+    assert judge.sound(made).shape[0] == 48000
+    assert judge.clicks(made) == pytest.approx([0.25, 0.5, 0.75], abs=0.001)
+
+
+VARIABLE = Video(
+    gop=4, times=tuple(Fraction(ms, 1000) for ms in (0, 33, 50, 300, 333, 1000, 1016, 1040, 1500, 2200)), last=Fraction(4, 10)
+)
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+@pytest.mark.parametrize(
+    ("start", "duration", "numbers"), [(0.3, 0.8, [3, 4, 5, 6, 7]), (0.6, 0.5, [5, 6, 7]), (1.0, 0, [5, 6, 7, 8, 9])]
+)
+def test_a_cut_of_a_variable_rate_keeps_each_picture_at_its_time(
+    convert: Converter, form: str, start: float, duration: float, numbers: list[int]
+) -> None:
+    """Variable frame rate: a cut that begins in the middle of a long picture is no sign of a broken source."""
+    made = convert(Clip(form, (VARIABLE,), ()), target("mp4", encoded(), None), start=start, duration=duration)
+    assert judge.numbers(made.path) == numbers
+    expected = [float(VARIABLE.times[number]) - start for number in numbers]
+    assert [float(time) for time in judge.times(made.path)] == pytest.approx(expected, abs=0.001)
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
+def test_a_copied_cut_begins_at_the_key_frame_with_sound_in_sync(convert: Converter, form: str) -> None:
+    """Copied video begins at the key frame at or before the start and says so; copied sound begins with it."""
+    clip = source(form, gop=25)
+    path = convert.shelf.get(clip)
+    made = convert(clip, target("mkv"), start=1.5, duration=1.0)
+    assert "key frame" in made.warnings[0]
+    judge.check(made.path)
+    begin = judge.describe(path).start if form == "mpegts" else 0.0
+    last = max(number for number, time in enumerate(judge.times(path)) if time - begin < 2.5 - 1e-5)
+    numbers = judge.numbers(made.path)
+    assert numbers == list(range(25, 25 + len(numbers)))
+    assert last <= numbers[-1] <= last + 1  # one more when B frames of the span need it
+    lag = float(judge.times(path)[25] - judge.times(made.path)[0])
+    clicks = [click - lag for click in judge.clicks(path) if 1.1 < click - begin < 2.4]
+    assert judge.clicks(made.path)[: len(clicks)] == pytest.approx(clicks, abs=0.003)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+def test_a_copied_cut_with_b_frames_fits_every_container(convert: Converter, container: str) -> None:
+    """Matroska gives no decoding times after a seek: a cut is still written with good ones."""
+    for form in ("matroska", "mp4"):
+        made = convert(source(form, gop=25), target(container, audio=AudioSpec("aac")), start=1.2, duration=0.8)
+        judge.check(made.path)
+        assert judge.numbers(made.path) == list(range(25, 50))
+
+
+def test_copied_video_and_encoded_sound_stay_in_sync(convert: Converter) -> None:
+    """Both begin at the key frame."""
+    clip = source("mp4", gop=25)
+    made = convert(clip, target("mp4", audio=AudioSpec("aac")), start=1.3, duration=1).path
+    assert judge.numbers(made)[0] == 25
+    assert judge.clicks(made)[:4] == pytest.approx([0.0, 0.25, 0.5, 1.0], abs=0.003)
+    assert judge.times(made)[0] == 0
+
+
+def test_encoded_video_and_copied_sound_stay_in_sync(convert: Converter) -> None:
+    """Pictures are cut exactly, sound begins with the packet in which the cut lies or the next, at its own time."""
+    clip = source("mp4", gop=25)
+    made = convert(clip, target("mp4", encoded()), start=1.3, duration=1).path
+    assert judge.numbers(made)[0] == 33
+    assert float(judge.times(made)[0]) == pytest.approx(0.02, abs=0.001)
+    assert judge.clicks(made) == pytest.approx([0.2, 0.7], abs=0.003)
+
+
+def test_several_targets_of_a_cut_begin_each_as_they_must(convert: Converter) -> None:
+    """In one task a copy begins at the key frame and an encode exactly."""
+    made = convert(source("mp4", gop=25), target("mkv"), EXACT, start=1.5, duration=0.6)
+    assert judge.numbers(made.paths[0])[0] == 25
+    assert judge.numbers(made.paths[1]) == list(range(38, 53))
+    assert judge.clicks(made.paths[1]) == pytest.approx([0.0, 0.5], abs=0.001)
+
+
+def test_a_recording_that_begins_without_a_key_frame_can_be_cut(convert: Converter) -> None:
+    """A capture that was switched on in the middle of a group: pictures come from the first key frame on."""
+    content = convert.shelf.get(Clip("mpegts", (Video(seconds=3, gop=25, b_frames=0),), ())).read_bytes()
+    packets = [content[place : place + 188] for place in range(0, len(content), 188)]
+    tables, pictures = packets[:3], packets[3:]
+    begins = [place for place, packet in enumerate(pictures) if packet[1] & 0x40 and packet[2] == 0]
+    path = convert.shelf.put("headless.ts", b"".join(tables + pictures[begins[3] :]))
+    made = convert(path, target("mkv", encoded(), None), start=0.2, duration=1.6).path
+    numbers = judge.numbers(made)
+    assert numbers[0] in (8, 25)
+    assert numbers[-5:] == list(range(numbers[-1] - 4, numbers[-1] + 1))
+
+
+def test_a_start_beyond_the_end_is_refused(convert: Converter) -> None:
+    """Nothing lies there."""
+    with pytest.raises(InvalidArgument, match="before the end"):
+        convert(source("mp4"), EXACT, start=3.5)
+
+
+def test_a_span_without_any_picture_is_refused(convert: Converter) -> None:
+    """A span between two pictures has no video."""
+    with pytest.raises(InvalidMedia, match="nothing in the span"):
+        convert(source("mp4"), EXACT, start=0.05, duration=0.01)
+
+
+def test_chapters_move_with_a_cut(convert: Converter) -> None:
+    """A chapter keeps what of it lies in the span."""
+    clip = Clip("mp4", (Video(),), (Audio(),), chapters=((0, 0.5, "a"), (0.5, 1.5, "b"), (1.5, 2.0, "c")))
+    made = convert(clip, EXACT, start=1.0, duration=0.8).path
+    assert [value for pair in judge.describe(made).chapters for value in pair] == pytest.approx([0, 0.5, 0.5, 0.8], abs=0.001)
+    assert [judge.metadata(made)[f"chapter{index}"]["title"] for index in range(2)] == ["b", "c"]

@@ -1,0 +1,98 @@
+"""What is found in a file."""
+
+from fractions import Fraction
+
+import av
+import pytest
+
+from reelmill_server.media.capabilities import library_versions, list_decoders, try_encoders, try_video
+from reelmill_server.media.probe import probe_file
+from reelmill_server.model.capability import SOFTWARE, Limits
+from reelmill_server.plan.encoders import DEFAULT_ORDER, PIXEL_FORMATS
+from tests.sources import Audio, Clip, Shelf, Subtitle, Video
+
+pytestmark = pytest.mark.media
+
+PHONE = Clip(
+    "mov",
+    (
+        Video(
+            "libx265",
+            pixel_format="yuv420p10le",
+            rotation=90,
+            sample_aspect_ratio=Fraction(4, 3),
+            color_range=1,
+            color_space=9,
+            color_primaries=9,
+            color_transfer=18,
+            language="deu",
+        ),
+    ),
+    (Audio(rate=44100, language="eng"),),
+    subtitles=(Subtitle(language="ita"),),
+    metadata=(("title", "Übung"),),
+)
+
+
+def test_everything_in_a_phones_file_is_found(shelf: Shelf) -> None:
+    """Streams, times, colours, rotation, shape, languages."""
+    info = probe_file(str(shelf.get(PHONE)), Limits())
+    (video,), (audio,), (subtitle,) = info.video, info.audio, info.subtitles
+    assert info.format == "mov,mp4,m4a,3gp,3g2,mj2"
+    assert (info.duration_seconds, info.start_seconds) == pytest.approx((2, 0), abs=0.03)
+    assert info.metadata["title"] == "Übung"
+    assert (video.codec, video.width, video.height, video.rotation) == ("hevc", 96, 64, 90)
+    assert (video.pixel_format, video.bit_depth, video.profile) == ("yuv420p10le", 10, "Main 10")
+    assert (video.sample_aspect_ratio, video.average_rate, video.frame_count) == ("4/3", "25/1", 50)
+    assert (video.color_space, video.color_range, video.color_primaries, video.color_transfer) == (9, 1, 9, 18)
+    assert (audio.codec, audio.sample_rate, audio.channels, audio.layout) == ("aac", 44100, 2, "stereo")
+    assert (subtitle.codec, subtitle.language, audio.language) == ("mov_text", "ita", "eng")
+    assert not video.attached_picture
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+def test_rotations_are_clockwise(shelf: Shelf, form: str, rotation: int) -> None:
+    """Degrees that turn the picture for display."""
+    info = probe_file(str(shelf.get(Clip(form, (Video(rotation=rotation, seconds=0.4),), ()))), Limits())
+    assert info.video[0].rotation == rotation
+
+
+def test_a_cover_is_no_picture_of_a_film(shelf: Shelf) -> None:
+    """It is listed, and told apart."""
+    info = probe_file(str(shelf.get(Clip("mp4", (Video(),), (Audio(),), cover=True))), Limits())
+    assert sorted(stream.attached_picture for stream in info.video) == [False, True]
+    assert [stream.codec for stream in info.pictures] == ["h264"]
+
+
+def test_a_transport_stream_begins_where_it_begins(shelf: Shelf) -> None:
+    """The earliest timestamp of all streams."""
+    info = probe_file(str(shelf.get(Clip("mpegts", (Video(),), (), offset=10.04))), Limits())
+    assert info.start_seconds == pytest.approx(10.04, abs=0.001)
+    assert info.video[0].start_seconds == pytest.approx(10.04, abs=0.001)
+
+
+def test_every_software_encoder_of_the_tables_passes_its_trial() -> None:
+    """The wheel has them all; hardware that is not here says why."""
+    found = {capability.name: capability for capability in try_encoders(DEFAULT_ORDER)}
+    for name in ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "aac", "libmp3lame", "libopus", "flac"):
+        assert found[name].available, found[name].reason
+        assert found[name].tried_us > 0
+    for name, capability in found.items():
+        assert capability.available or capability.reason
+        assert set(capability.pixel_formats) <= set(PIXEL_FORMATS.get(name, ()))
+    assert "yuv420p10le" in found["libx265"].pixel_formats
+
+
+def test_an_encoder_that_is_not_built_in_says_so() -> None:
+    """As VAAPI in the wheel."""
+    capability = try_video("h264", SOFTWARE, "libx264")
+    assert capability.available
+    if "h264_vaapi" not in av.codecs_available:
+        assert try_video("h264", "vaapi", "h264_vaapi").reason == "is not built in"
+
+
+def test_usual_decoders_are_there() -> None:
+    """And the versions of the libraries are told."""
+    assert all(decoder.available for decoder in list_decoders())
+    assert {"pyav", "libavcodec"} <= set(library_versions())

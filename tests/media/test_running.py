@@ -1,0 +1,164 @@
+"""A conversion while it runs: progress, cancellation, and threads."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.media import tracks
+from reelmill_server.media.output import Stopped
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.tracks import EncoderDown
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.request import AudioSpec, SourceSpec, TargetSpec
+from reelmill_server.model.task import TaskPhase
+from reelmill_server.worker.progress import Meter
+from tests import judge
+from tests.media.converter import Converter, encoded, plan_of, target
+from tests.sources import Clip, Shelf, Video
+
+pytestmark = pytest.mark.media
+
+SOURCE = SourceSpec("file:///in/clip.mp4")
+LONG = Clip("mp4", (Video(pattern="noise", size=(160, 120), seconds=4, options=(("crf", "10"),)),))
+SLOW = target("mp4", encoded("h264", preset="veryslow", width=1280, height=720), AudioSpec("aac"))
+
+
+def conversion(shelf: Shelf, clip: Clip, folder: Path, *targets: TargetSpec) -> tuple[Conversion, threading.Event]:
+    """A conversion that has not begun, and what stops it."""
+    path, stop = shelf.get(clip), threading.Event()
+    return Conversion(plan_of(path, targets, SOURCE, Limits()), str(path), folder, Limits(), stop), stop
+
+
+def targets_threads() -> list[threading.Thread]:
+    """Threads that write targets."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("target-")]
+
+
+def test_a_stop_ends_a_conversion_soon_and_whole(shelf: Shelf, tmp_path: Path) -> None:
+    """Long before the work would be done all threads are gone."""
+    running, stop = conversion(shelf, LONG, tmp_path, SLOW, SLOW)
+    ended: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            running.run()
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not any(output.position > 0 for output in list(running.outputs)):
+        assert thread.is_alive()
+        time.sleep(0.01)
+    stop.set()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert isinstance(ended[0], Stopped)
+    assert all(output.position < 4 for output in running.outputs)
+    assert targets_threads() == []
+
+
+def test_a_stop_before_the_start_ends_it_at_once(shelf: Shelf, tmp_path: Path) -> None:
+    """Nothing is read."""
+    running, stop = conversion(shelf, LONG, tmp_path, SLOW)
+    stop.set()
+    with pytest.raises(Stopped):
+        running.run()
+    assert targets_threads() == []
+
+
+def test_an_encoder_that_fails_midway_ends_the_conversion_and_not_the_attempt(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All threads end; the stop flag stays clear, so that another encoder can be tried."""
+    real = tracks.EncodeTrack._encode
+
+    def fail(self: tracks.EncodeTrack, frame: object) -> object:
+        if self.written.packets > 5:
+            raise EncoderDown("h264_nvenc", "nvenc", "lost")
+        return real(self, frame)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tracks.EncodeTrack, "_encode", fail)
+    running, stop = conversion(shelf, LONG, tmp_path, target("mp4", encoded(b_frames=0), None), target("mkv"))
+    with pytest.raises(EncoderDown):
+        running.run()
+    assert not stop.is_set()
+    assert targets_threads() == []
+
+
+def test_an_unforeseen_error_while_reading_ends_all_threads(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect surfaces as an error, never as a hang."""
+
+    def fail(self: Conversion, packet: object) -> object:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Conversion, "_decode", fail)
+    running, stop = conversion(shelf, LONG, tmp_path, target("mp4", encoded(), None))
+    with pytest.raises(RuntimeError):
+        running.run()
+    assert not stop.is_set()
+    assert targets_threads() == []
+
+
+def test_progress_never_falls_and_ends_at_ninety_nine(shelf: Shelf, tmp_path: Path) -> None:
+    """Told from the media time that the outputs have reached, per target and over all."""
+    asked = (target("mp4", encoded(width=320, height=240), AudioSpec("aac")), target("mkv"))
+    running, _ = conversion(shelf, LONG, tmp_path, *asked)
+    meter = Meter(len(asked))
+    told = [meter.report(TaskPhase.PROBING), meter.report(TaskPhase.PLANNING)]
+    meter.begin(running._plan)
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            told.append(meter.measure(running))
+            time.sleep(0.002)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    produced, _ = running.run()
+    over.set()
+    watcher.join()
+    told += [meter.measure(running), *(meter.verified(count + 1) for count in range(len(produced)))]
+    for index in range(2):
+        percents = [advanced.progress.targets[index].percent for advanced in told]
+        assert percents == sorted(percents)
+        assert percents[-1] == 99
+    overall = [advanced.progress.percent for advanced in told]
+    assert overall == sorted(overall)
+    assert len({*overall}) > 3
+    last = told[-1].progress.targets[0]
+    assert last.media_seconds == pytest.approx(4, abs=0.1)
+    assert last.encoders == "libx264, aac"
+
+
+def test_an_attempt_that_begins_again_does_not_fall_back(shelf: Shelf, tmp_path: Path) -> None:
+    """After a change of encoder percentages wait until they are passed."""
+    running, _ = conversion(shelf, LONG, tmp_path, target("mkv"))
+    meter = Meter(1)
+    meter.begin(running._plan)
+    running.run()
+    before = meter.measure(running).progress.percent
+    again, _ = conversion(shelf, LONG, tmp_path, target("mkv"))
+    meter.begin(again._plan)
+    assert meter.measure(again).progress.percent == before > 0
+
+
+def test_many_conversions_leave_nothing_behind(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
+    """Threads and open files do not grow with the number of conversions."""
+    descriptors = Path("/proc/self/fd")
+    counts = []
+    for number in range(6):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        running, _ = conversion(shelf, Clip(), folder, target("mp4", encoded(), AudioSpec("aac")))
+        produced, _ = running.run()
+        assert judge.describe(Path(produced[0].path)).streams
+        del running, produced
+        counts.append((len(threading.enumerate()), len(list(descriptors.iterdir())) if descriptors.exists() else 0))
+    assert counts[-1][0] == counts[1][0]
+    assert counts[-1][1] <= counts[1][1] + 1

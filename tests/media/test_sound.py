@@ -1,0 +1,170 @@
+"""Sound: rates, channels, bit rates, and where it is against the picture."""
+
+import numpy as np
+import pytest
+
+from reelmill_server.errors import InvalidArgument
+from reelmill_server.model.request import AudioSpec
+from tests import judge
+from tests.media.converter import Converter, encoded, target
+from tests.sources import Audio, Clip, Video
+
+pytestmark = pytest.mark.media
+
+TONE = Clip("matroska", (), (Audio("flac"),))
+# Front left, front right, centre, LFE, back left, back right.
+SURROUND_HZ = (300.0, 500.0, 700.0, 60.0, 1100.0, 1300.0)
+SURROUND = Clip("matroska", (), (Audio("flac", layout="5.1", channels_hz=SURROUND_HZ, sample_format="s16"),))
+
+
+def strength(wave: np.ndarray, rate: int, hz: float) -> float:
+    """How strong a tone is in a channel: 1 is as in the source."""
+    moments = np.arange(len(wave)) / rate
+    return float(abs(np.mean(wave * np.exp(-2j * np.pi * hz * moments))) * 2 * 8)
+
+
+@pytest.mark.parametrize("codec", ["aac", "mp3", "opus", "flac"])
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100, 48000, 96000])
+def test_a_sample_rate_is_met_or_refused(convert: Converter, codec: str, rate: int) -> None:
+    """The tone keeps its pitch; a rate that the codec does not have is refused with those that it has."""
+    refused = (codec, rate) in (("mp3", 96000), ("opus", 44100), ("opus", 96000))
+    asked = target("mkv", None, AudioSpec(codec, sample_rate=rate))
+    if refused:
+        with pytest.raises(InvalidArgument, match="Hz"):
+            convert(TONE, asked)
+        return
+    made = convert(TONE, asked).path
+    # Opus always decodes to 48 kHz.
+    assert judge.sample_rate(made) == (48000 if codec == "opus" else rate)
+    sound = judge.sound(made)[:, 0]
+    assert judge.pitch(sound[len(sound) // 4 : -len(sound) // 4], judge.sample_rate(made)) == pytest.approx(440, abs=3)
+    assert len(sound) / judge.sample_rate(made) == pytest.approx(2, abs=0.2 if rate < 16000 else 0.08)
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate", "expected"),
+    [("opus", 44100, 48000), ("mp3", 96000, 48000), ("aac", 96000, 96000), ("flac", 44100, 44100)],
+)
+def test_without_a_sample_rate_the_next_that_the_codec_has_is_taken(
+    convert: Converter, codec: str, rate: int, expected: int
+) -> None:
+    """As the source, else the next higher, else the highest."""
+    clip = Clip("matroska", (), (Audio("flac", rate=rate),))
+    made = convert(clip, target("mkv", None, AudioSpec(codec)))
+    assert judge.sample_rate(made.path) == expected
+    assert made.artifact.streams[0].sample_rate == expected
+
+
+@pytest.mark.parametrize("codec", ["aac", "mp3", "opus", "flac"])
+@pytest.mark.parametrize("channels", range(1, 9))
+def test_each_number_of_channels_is_made_or_refused(convert: Converter, codec: str, channels: int) -> None:
+    """One to eight, as far as the codec goes."""
+    asked = target("mkv", None, AudioSpec(codec, channels=channels))
+    if codec == "mp3" and channels > 2:
+        with pytest.raises(InvalidArgument, match="channels"):
+            convert(TONE, asked)
+        return
+    made = convert(TONE, asked)
+    judge.check(made.path)
+    assert judge.channels(made.path) == channels
+    assert made.artifact.streams[0].channels == channels
+
+
+def test_surround_is_mixed_down_with_every_voice(convert: Converter) -> None:
+    """5.1 to stereo: left has left, centre and back left; right the others; nothing clips."""
+    made = convert(SURROUND, target("mkv", None, AudioSpec("flac", channels=2))).path
+    sound = judge.sound(made)[4800:-4800]
+    left, right = ([strength(sound[:, side], 48000, hz) for hz in SURROUND_HZ] for side in (0, 1))
+    assert left[0] > 0.3
+    assert right[1] > 0.3
+    assert left[2] == pytest.approx(right[2], rel=0.05)
+    assert left[2] > 0.2
+    assert left[4] > 0.2
+    assert right[5] > 0.2
+    assert max(left[1], left[5], right[0], right[4]) < 0.02
+    assert np.abs(sound).max() < 1
+
+
+@pytest.mark.parametrize("codec", ["aac", "opus", "flac"])
+def test_surround_stays_in_its_channels(convert: Converter, codec: str) -> None:
+    """5.1 stays 5.1, with every tone where it was."""
+    made = convert(SURROUND, target("mkv", None, AudioSpec(codec, bitrate=None if codec == "flac" else 500_000))).path
+    sound = judge.sound(made)[4800:-4800]
+    assert judge.channels(made) == 6
+    for channel, hz in enumerate(SURROUND_HZ):
+        levels = [strength(sound[:, other], 48000, hz) for other in range(6)]
+        assert int(np.argmax(levels)) == channel
+
+
+def test_mono_becomes_stereo_on_both_sides(convert: Converter) -> None:
+    """One voice on two sides, not louder."""
+    clip = Clip("matroska", (), (Audio("flac", layout="mono"),))
+    sound = judge.sound(convert(clip, target("mkv", None, AudioSpec("flac", channels=2))).path)
+    assert np.array_equal(sound[:, 0], sound[:, 1])
+    assert np.abs(sound).max() < 0.13
+
+
+@pytest.mark.parametrize(("codec", "bitrate"), [("aac", 96_000), ("mp3", 64_000), ("opus", 96_000)])
+def test_a_bitrate_is_met(convert: Converter, codec: str, bitrate: int) -> None:
+    """The mean of the packets is near what was asked for."""
+    noise = tuple(300.0 + 37 * index for index in range(2))
+    clip = Clip("matroska", (), (Audio("flac", channels_hz=noise, seconds=3),))
+    made = convert(clip, target("mkv", None, AudioSpec(codec, bitrate=bitrate))).path
+    assert sum(packet.size for packet in judge.packets(made, "a:0")) * 8 / 3 == pytest.approx(
+        bitrate, rel=0.4 if codec == "opus" else 0.1
+    )
+
+
+@pytest.mark.parametrize(("sample_format", "bits"), [("s16", "s16"), ("s32", "s32 (24 bit)")])
+def test_lossless_stays_lossless(convert: Converter, sample_format: str, bits: str) -> None:
+    """FLAC of 16 and of 24 bits comes out sample for sample."""
+    clip = Clip("matroska", (), (Audio("flac", sample_format=sample_format),))
+    made = convert(clip, target("flac", None, AudioSpec("flac"))).path
+    assert bits in judge.describe(made).of("Audio")[0].rest
+    assert np.array_equal(judge.sound(made), judge.sound(convert.shelf.get(clip)))
+
+
+LATE = Clip("mp4", (Video(),), (Audio(start=0.5, seconds=1.5, clicks=(0.7, 1.2, 1.7)),))
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("mp4", "aac"), ("mp4", "opus"), ("mkv", "flac"), ("ts", "mp3"), ("mkv", "copy")]
+)
+def test_sound_that_begins_late_stays_late(convert: Converter, container: str, codec: str) -> None:
+    """Clicks are where they were against the picture."""
+    made = convert(LATE, target(container, encoded(), AudioSpec(codec))).path
+    begin = float(judge.times(made)[0])
+    assert [click - begin for click in judge.clicks(made)] == pytest.approx([0.7, 1.2, 1.7], abs=0.003)
+
+
+def test_late_sound_of_a_cut_stays_in_sync(convert: Converter) -> None:
+    """A cut that begins before the sound does."""
+    made = convert(LATE, target("mkv", encoded(), AudioSpec("flac")), start=0.2, duration=1.2).path
+    assert judge.clicks(made) == pytest.approx([0.5, 1.0], abs=0.003)
+    assert judge.numbers(made) == list(range(5, 35))
+
+
+@pytest.mark.parametrize("gap", [(0.8, 1.1), (0.8, 0.86)])
+def test_a_gap_in_the_sound_is_silence(convert: Converter, gap: tuple[float, float]) -> None:
+    """Lost packets do not pull what follows forward."""
+    clip = Clip("matroska", (Video(),), (Audio("flac", clicks=(0.5, 1.2, 1.7), gaps=(gap,)),))
+    made = convert(clip, target("mkv", encoded(), AudioSpec("flac"))).path
+    assert judge.clicks(made) == pytest.approx([0.5, 1.2, 1.7], abs=0.003)
+    assert judge.sound(made).shape[0] == 96000
+
+
+def test_a_change_of_channels_midway_is_followed(convert: Converter) -> None:
+    """Broadcasts change between mono and stereo: the output keeps one layout and all of the sound."""
+    mono = convert.shelf.get(Clip("mpegts", (), (Audio("aac", layout="mono", seconds=1, clicks=(0.5,)),)))
+    stereo = convert.shelf.get(Clip("mpegts", (), (Audio("aac", seconds=1, start=1.1, clicks=(1.6,)),)))
+    joined = convert.shelf.join("layouts.ts", mono, stereo)
+    made = convert(joined, target("mkv", None, AudioSpec("flac"))).path
+    clicks = judge.clicks(made, threshold=0.2)
+    assert len(clicks) == 2
+    assert clicks[1] - clicks[0] == pytest.approx(1.1, abs=0.03)
+
+
+def test_a_lossless_codec_takes_no_bitrate(convert: Converter) -> None:
+    """FLAC's size is what it is."""
+    with pytest.raises(InvalidArgument, match="lossless"):
+        convert(TONE, target("flac", None, AudioSpec("flac", bitrate=100_000)))
