@@ -37,15 +37,16 @@ serve: $(STAMP) ## start the service here and leave it running
 
 .PHONY: test
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: test-media
 test-media: $(STAMP) ## run the media tests only (VENV=.venv312 PYTHON=python3.12: under another interpreter)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/media tests/golden $(ARGS)
 
 .PHONY: chaos
-chaos: $(STAMP) ## run the long tests that kill processes
-	$(BIN)/python -m pytest -m "chaos or slow" $(ARGS)
+chaos: $(STAMP) ## kill processes again and again (ROUNDS=10 times; `make test` does it once)
+	@for round in $$(seq $(or $(ROUNDS),10)); do echo "round $$round"; \
+		$(BIN)/python -m pytest tests/chaos $(ARGS) || exit 1; done
 
 .PHONY: check
 check: $(STAMP) ## formatting, lint, types, import directions, protos, links

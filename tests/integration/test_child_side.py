@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reelmill_server.errors import EncoderFailed
+from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.tracks import EncoderDown
 from reelmill_server.model.capability import Capability, Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.worker import child, messages, run

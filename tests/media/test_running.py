@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.media import tracks
+from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.tracks import EncoderDown
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import TaskPhase

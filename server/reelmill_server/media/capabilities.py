@@ -9,7 +9,7 @@ from typing import Any
 import av
 from av import VideoFrame
 
-from reelmill_server.media.tracks import configure_video
+from reelmill_server.media.encoding import configure_video
 from reelmill_server.media.words import libav_words, said
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput

@@ -26,6 +26,7 @@ _BROKEN_SHARE = Fraction(1, 10)
 # What a container promises for a whole file is no more exact than this.
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
 _MICROSECONDS = 1_000_000
+_ROUNDING = Fraction(1, _MICROSECONDS)
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Conversion:
                 path = str(self._directory / f"{target.index}.{target.container}")
                 self.outputs.append(Output(target, path, source, key, self._limits, self._stop))
             for output in self.outputs:
+                self._note_early_start(output)
                 output.start()
             self._feed(packets)
             for output in self.outputs:
@@ -79,6 +81,15 @@ class Conversion:
             produced = [output.join() for output in self.outputs]
         self._check_order()
         return produced, [*self._warnings, *self._decoding.check()]
+
+    def _note_early_start(self, output: Output) -> None:
+        """Says where copied video begins, when that is not where it was asked to."""
+        plan = output.plan
+        begins = output.span.begin - Fraction(plan.origin_us, _MICROSECONDS)
+        early = Fraction(plan.start_us, _MICROSECONDS) - begins
+        if early > _ROUNDING:
+            text = f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start"
+            self._warnings.append(f"targets[{plan.index}]: {text}")
 
     def _close(self) -> None:
         """Ends all threads: when all went well they have ended, else they must not go on."""

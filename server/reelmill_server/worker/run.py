@@ -17,10 +17,10 @@ from typing import NoReturn
 
 from reelmill_server.errors import InternalError, MediaLimitExceeded, OutputError, ReelmillError
 from reelmill_server.media import capabilities
+from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file
-from reelmill_server.media.tracks import EncoderDown
 from reelmill_server.media.verify import verify
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
