@@ -70,7 +70,7 @@ protos: $(STAMP) ## generate the Python modules of the protos
 
 .PHONY: bench
 bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
-	$(BIN)/python bench/transcode.py
+	$(BIN)/python -m bench.transcode $(ARGS)
 
 .PHONY: clean
 clean: ## remove environments and caches

@@ -1,6 +1,6 @@
 """Compares Reelmill's pipeline with the ffmpeg command line, both run alternately from this process: medians and ratios.
 
-    python bench/transcode.py [--source FILE] [--repeat N]
+    python -m bench.transcode [--source FILE] [--repeat N]
 
 Each side is a process of its own, started anew for every run. Reelmill's is forked from one that has imported libav, as the
 children of a worker are, and does what the child of an attempt does: it probes, plans, converts and verifies. The command line
@@ -21,7 +21,6 @@ from pathlib import Path
 from statistics import median
 from threading import Event
 
-import av
 import imageio_ffmpeg
 
 from reelmill_server.media.pipeline import Conversion
@@ -31,6 +30,7 @@ from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
+from tests.clips import moving_picture
 
 _CLIP_SECONDS = 20
 _X264 = VideoSpec("h264", width=1280, height=720, preset="medium")
@@ -72,22 +72,6 @@ def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
     produced, _ = Conversion(plan, str(source), folder, Limits(), Event()).run()
     for file in produced:
         verify(file)
-
-
-def make_clip(path: Path) -> None:
-    """Writes a moving test picture with a tone: H.264 1080p30 and AAC."""
-    with (
-        av.open(f"testsrc2=size=1920x1080:rate=30:duration={_CLIP_SECONDS}", format="lavfi") as picture,
-        av.open(f"sine=frequency=440:sample_rate=48000:duration={_CLIP_SECONDS}", format="lavfi") as tone,
-        av.open(str(path), "w") as clip,
-    ):
-        video = clip.add_stream("libx264", rate=30, options={"preset": "veryfast"})
-        video.width, video.height, video.pix_fmt = 1920, 1080, "yuv420p"
-        audio = clip.add_stream("aac", rate=48000, layout="stereo")
-        for source, stream in ((picture, video), (tone, audio)):
-            for frame in source.decode(source.streams[0]):
-                clip.mux(stream.encode(frame))
-            clip.mux(stream.encode(None))
 
 
 def timed(run: Callable[[], object]) -> tuple[float, float]:
@@ -139,7 +123,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = options.source or Path(folder, "clip.mp4")
         if options.source is None:
-            in_child(make_clip, source)  # in a child, so that no thread of libav is there when ours are forked
+            # In a child, so that no thread of libav is there when ours are forked.
+            in_child(moving_picture, source, _CLIP_SECONDS, "1920x1080", 30)
         for case in CASES:
             print(json.dumps(compare(case, source.resolve(), options.repeat)), flush=True)
 
