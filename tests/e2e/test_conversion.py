@@ -196,7 +196,7 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
                 "URI": f"{files.as_uri()}/x.avi",
                 "Container": "avi",
                 "Segment": {"Format": "hls"},
-                "Video": {"Stream": [0], "TranscodeVideo": {"Codec": "h264", "FrameRate": 10, "FrameRateOption": "fall"}},
+                "Video": {"Stream": [0], "TranscodeVideo": {"Codec": "h264", "Bitrate": 9000, "BitrateOption": "fall"}},
                 "Audio": {"TranscodeAudio": {"Codec": "vorbis", "Quality": 3}},
                 "Speed": 0.5,
             }
@@ -212,7 +212,7 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
         "targets[0].container",
         "targets[0].segment",
         "targets[0].video.stream",
-        "targets[0].video.transcode_video.frame_rate_option",
+        "targets[0].video.transcode_video.bitrate_option",
         "targets[0].audio.transcode_audio.codec",
         "targets[0].audio.transcode_audio.quality",
         "targets[0].speed",
@@ -311,3 +311,31 @@ def test_watching_a_project_sees_new_tasks_and_their_end(client: Client, clip: P
             break
     assert seen[first] == [task_pb2.TASK_STATUS_SUCCEEDED]
     assert seen[second][-1] == task_pb2.TASK_STATUS_SUCCEEDED
+
+
+def test_options_keep_or_demand_what_the_source_has(client: Client, clip: Path, files: Path) -> None:
+    """`adaptive` keeps the source's size, rate and sample rate when they are lower; `fall` fails the task then."""
+    settings = {"Codec": "h264", "Preset": "ultrafast", "FrameRate": 50, "Resolution": "640x360"}
+    more = {"FrameRateOption": "adaptive", "ResolutionOption": "adaptive"}
+    sound = {"Codec": "opus", "SampleRate": 24000, "SampleRateOption": "fall"}
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": clip.as_uri()}],
+        "Targets": [
+            {
+                "URI": f"{files.as_uri()}/options-{{resolution}}.mkv",
+                "Container": "mkv",
+                "Video": {"TranscodeVideo": {**settings, **more}},
+                "Audio": {"TranscodeAudio": sound},
+            }
+        ],
+    }
+    task = client.wait(client.submit(request).task_id)
+    video, audio = task.artifacts[0].streams
+    assert (video.width, video.height, video.packet_count, audio.sample_rate) == (320, 180, 50, 48000)
+    assert task.artifacts[0].uri.endswith("options-320x180.mkv")
+    settings["FrameRateOption"] = "fall"
+    request["Targets"][0]["Video"] = {"TranscodeVideo": settings}
+    with pytest.raises(TaskFailed) as failure:
+        client.wait(client.submit(request).task_id)
+    assert failure.value.code == "ConditionNotMet" and "frame_rate is 50" in failure.value.message

@@ -20,6 +20,7 @@ from reelmill.v1 import (
 from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.request import (
     COPY,
+    Adapt,
     AudioSpec,
     ConvertRequest,
     Hardware,
@@ -108,9 +109,15 @@ def _video(target: target_pb2.Target) -> VideoSpec | None:
         gop_size=asked.gop_size if asked.HasField("gop_size") else VideoSpec.gop_size,
         b_frames=_given(asked, "b_frames"),
         refs=_given(asked, "refs"),
+        frame_rate_option=_adapt(asked.frame_rate_option),
+        resolution_option=_adapt(asked.resolution_option),
         hardware=Hardware(_word(video_pb2.HardwarePolicy, asked.hardware, "HARDWARE_POLICY_") or "preferred"),
         preset=_word(video_pb2.EncoderPreset, asked.preset, "ENCODER_PRESET_") or VideoSpec.preset,
     )
+
+
+def _adapt(number: int) -> Adapt:
+    return Adapt(_word(common_pb2.AdaptOption, number, "ADAPT_OPTION_") or "fixed")
 
 
 def _resolution(text: str) -> tuple[int, int]:
@@ -131,7 +138,13 @@ def _audio(target: target_pb2.Target) -> AudioSpec | None:
     codec = audio_codec(asked.codec)
     if codec == COPY:
         return AudioSpec()
-    return AudioSpec(codec, _given(asked, "bitrate"), _given(asked, "sample_rate"), _given(asked, "channel"))
+    return AudioSpec(
+        codec=codec,
+        bitrate=_given(asked, "bitrate"),
+        sample_rate=_given(asked, "sample_rate"),
+        channels=_given(asked, "channel"),
+        sample_rate_option=_adapt(asked.sample_rate_option),
+    )
 
 
 def _target(index: int, target: target_pb2.Target) -> TargetSpec:

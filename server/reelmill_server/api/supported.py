@@ -42,12 +42,9 @@ VALUES: Mapping[str, frozenset[str]] = {
     "Target.container": frozenset(
         f"CONTAINER_{word}" for word in ("MP4", "MKV", "MOV", "TS", "WEBM", "MP3", "M4A", "FLAC", "OPUS")
     ),
-    "TranscodeVideo.frame_rate_option": _FIXED,
-    "TranscodeVideo.resolution_option": _FIXED,
     "TranscodeVideo.bitrate_option": _FIXED,
     "TranscodeAudio.codec": frozenset(f"AUDIO_CODEC_{word}" for word in ("COPY", "MP3", "AAC", "FLAC", "OPUS")),
     "TranscodeAudio.bitrate_option": _FIXED,
-    "TranscodeAudio.sample_rate_option": _FIXED,
 }
 """The honoured values of enum fields of which not all are; unset always is."""
 

@@ -30,6 +30,14 @@ class ScaleType(StrEnum):
     FIT = "fit"
 
 
+class Adapt(StrEnum):
+    """What to do when the source has less than was asked for: ask all the same, keep the source's value, or fail."""
+
+    FIXED = "fixed"
+    ADAPTIVE = "adaptive"
+    FALL = "fall"
+
+
 @dataclass(frozen=True)
 class SourceSpec:
     """One file to read; `duration_us` 0 means until the end."""
@@ -65,6 +73,8 @@ class VideoSpec:
     gop_size: int = 150
     b_frames: int | None = None
     refs: int | None = None
+    frame_rate_option: Adapt = Adapt.FIXED
+    resolution_option: Adapt = Adapt.FIXED
     hardware: Hardware = Hardware.PREFERRED
     preset: str = "medium"
 
@@ -77,6 +87,7 @@ class AudioSpec:
     bitrate: int | None = None
     sample_rate: int | None = None
     channels: int | None = None
+    sample_rate_option: Adapt = Adapt.FIXED
 
 
 @dataclass(frozen=True)

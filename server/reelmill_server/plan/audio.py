@@ -6,6 +6,7 @@ from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.media_info import AudioStreamInfo
 from reelmill_server.model.plan import AudioOutput, StreamPlan
 from reelmill_server.model.request import AudioSpec
+from reelmill_server.plan.adapt import adapted_audio
 from reelmill_server.plan.clock import MICROSECONDS, Clock
 from reelmill_server.plan.encoders import AUDIO_ENCODERS, AudioEncoder, audio_bitrate
 
@@ -19,6 +20,7 @@ def plan_audio(spec: AudioSpec, stream: AudioStreamInfo, clock: Clock, field: st
     Raises InvalidArgument for a rate, a number of channels or a bit rate that the codec cannot do.
     """
     encoder = AUDIO_ENCODERS[spec.codec]
+    spec = adapted_audio(spec, stream, field)
     rate = _sample_rate(spec, stream, encoder, field)
     channels = _channels(spec, stream, encoder, field)
     options = {}

@@ -38,7 +38,7 @@ def _whole(value: Fraction | int, step: int) -> int:
     return max(step, round(Fraction(value) / step) * step)
 
 
-def _asked_size(spec: VideoSpec, width: int, height: int) -> tuple[int, int]:
+def asked_size(spec: VideoSpec, width: int, height: int) -> tuple[int, int]:
     """The size that is asked for, a missing side being the source's; long and short side swapped to the source's direction
     when the request says so."""
     if spec.adaptive_direction:
@@ -75,7 +75,7 @@ def _kept(stream: VideoStreamInfo, turn: int, steps: tuple[int, int], rotate: tu
 
 
 def _scaled(spec: VideoSpec, shown: tuple[int, int], steps: tuple[int, int], rotate: tuple[str, ...]) -> Geometry:
-    asked = _asked_size(spec, *shown)
+    asked = asked_size(spec, *shown)
     box = (_whole(asked[0], steps[0]), _whole(asked[1], steps[1]))
     warnings = (f"the picture is {box[0]}x{box[1]}, as {asked[0]}x{asked[1]} cannot be subsampled",) if box != asked else ()
     ratios = (Fraction(box[0], shown[0]), Fraction(box[1], shown[1]))

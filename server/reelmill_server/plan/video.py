@@ -10,6 +10,7 @@ from reelmill_server.model.media_info import VideoStreamInfo, rational
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan import encoders
+from reelmill_server.plan.adapt import adapted_video
 from reelmill_server.plan.clock import MICROSECONDS, Clock
 from reelmill_server.plan.geometry import plan_geometry
 from reelmill_server.plan.situation import Situation
@@ -80,18 +81,20 @@ def plan_video(
     """How `stream` is encoded as `spec` asks, and what a user should know; `field` is the path of the TranscodeVideo message.
 
     Raises InvalidArgument for settings that the codec does not have, InvalidMedia when the stream cannot be decoded,
-    HardwareUnavailable or UnsupportedFormat when no encoder can run.
+    ConditionNotMet when the source has less than it must, HardwareUnavailable or UnsupportedFormat when no encoder can run.
     """
     problems = encoders.check_references(spec, field)
     if problems:
         raise InvalidArgument(violations=problems)
     if not stream.decodable or not stream.width:
         raise InvalidMedia(f"{field}: the source's {stream.codec} video cannot be decoded")
+    source_rate = usual_rate(stream)
+    spec = adapted_video(spec, stream, source_rate, field)
     software = encoders.takes(encoders.VIDEO_ENCODERS[spec.codec][SOFTWARE], situation.capabilities)
     wanted = spec.pixel_format or natural_format(stream.pixel_format, software)
     choice = encoders.choose(spec, wanted, situation.capabilities, situation.order, situation.excluded)
     geometry = plan_geometry(spec, stream, wanted)
-    rate, source_rate = rational(spec.frame_rate), usual_rate(stream)
+    rate = rational(spec.frame_rate)
     steady = (f"fps={rate}:start_time=0",) if rate else ()
     shape = (*geometry.filters, *_colour_filter(stream))
     # Fewer pictures first, more pictures last: the scaling is the expensive part.
