@@ -40,6 +40,8 @@ def make_clip(path):
         audio = clip.add_stream("aac", rate=48000, layout="stereo")
         for source, stream in ((picture, video), (tone, audio)):
             for frame in source.decode(source.streams[0]):
+                if stream is video:
+                    frame.pict_type = 0  # raw pictures all say that they are I
                 clip.mux(stream.encode(frame))
             clip.mux(stream.encode(None))
 

@@ -19,6 +19,8 @@ def moving_picture(path: Path, seconds: float, size: str = "320x180", rate: int 
         audio = clip.add_stream("aac", rate=48000, layout="stereo")
         for source, stream in ((picture, video), (tone, audio)):
             for frame in source.decode(source.streams[0]):
+                if stream is video:
+                    frame.pict_type = 0  # type: ignore[union-attr]  # raw pictures all say that they are I
                 clip.mux(stream.encode(frame))  # type: ignore[attr-defined]
             clip.mux(stream.encode(None))
     return path
