@@ -112,6 +112,7 @@ async def test_a_hardware_encoder_that_fails_gives_way_and_the_result_says_why(b
     assert any("h264_nvenc" in warning and "another encoder was used" in warning for warning in warnings)
     known = {capability.name: capability for capability in bench.abilities.encoders}
     assert not known["h264_nvenc"].available and "does not open" in known["h264_nvenc"].reason
+    assert b'reelmill_encoder_fallback_total{from="h264_nvenc",reason="failed",to="libx264"} 1.0' in bench.metrics.render()
     assert bench.left() == ["out.mp4"]
 
 
@@ -132,6 +133,7 @@ async def test_no_free_session_means_the_next_candidate(tmp_path: Path, clip: Pa
     artifacts, _ = await bench.convert(bench.request(bench.target("out.mp4")))
     assert "all 1 sessions of nvenc are in use" in artifacts[0].streams[0].reason
     assert bench.abilities._in_use["nvenc"] == 1
+    assert b'reelmill_encoder_fallback_total{from="h264_nvenc",reason="sessions",to="libx264"} 1.0' in bench.metrics.render()
     known = {capability.name: capability for capability in bench.abilities.encoders}
     assert known["h264_nvenc"].available
 

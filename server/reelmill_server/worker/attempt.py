@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,6 +141,7 @@ class Attempts:
     async def _follow(self, process: child.Child, lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
         watch = _Watch(self._bounds)
         plan = Plan(())
+        replaced: dict[str, str] = {}
         while True:
             message = await process.hear(_HEAR_SECONDS)
             watch.check(beat.latest)
@@ -150,28 +151,35 @@ class Attempts:
                     watch.moved(message)
                 case messages.Planned():
                     plan = message.plan
-                    await self._answer(process, plan, lease)
+                    self._count_fallbacks(replaced, plan)
+                    replaced.update(dict.fromkeys(await self._answer(process, plan, lease), "sessions"))
                 case messages.EncoderLost():
                     self.abilities.lose(message.encoder, message.reason)
-                    self._metrics.encoder_fallback_total.labels(message.encoder, "", "failed").inc()
+                    replaced[message.encoder] = "failed"
                 case messages.Failed():
                     raise _error_of(message)
                 case messages.Finished():
                     return message, plan
 
-    async def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> None:
-        """Lets a plan run if its outputs may be written and there are sessions for it."""
+    async def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> Collection[str]:
+        """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
         for target in plan.targets:
             self._storage.check_writable(target.uri)
         lease.release()
         refused = self.abilities.refused(plan)
         if refused:
-            for encoder in refused:
-                self._metrics.encoder_fallback_total.labels(encoder, "", "sessions").inc()
             await process.tell(messages.Exclude(refused))
         else:
             lease.hold(plan)
             await process.tell(messages.Go())
+        return refused
+
+    def _count_fallbacks(self, replaced: dict[str, str], plan: Plan) -> None:
+        """Counts what took the place of the encoders in `replaced` (encoder to kind of reason), and forgets them."""
+        encoders = [stream.encoder for target in plan.targets for stream in target.streams if stream.video]
+        for encoder, kind in replaced.items():
+            self._metrics.encoder_fallback_total.labels(encoder, next(iter(encoders), ""), kind).inc()
+        replaced.clear()
 
     async def _publish(self, request: ConvertRequest, finished: messages.Finished, plan: Plan, directory: Path) -> None:
         """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
