@@ -226,3 +226,15 @@ def test_a_clock_that_starts_again_is_an_error(convert: Converter) -> None:
     with pytest.raises(ReelmillError) as caught:
         convert(joined, target("mkv"))
     assert not caught.value.retryable
+
+
+def test_a_long_file_is_seen_to_be_read(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading back moves: an attempt must not look stalled meanwhile."""
+    from reelmill_server.media import verify as module
+
+    monkeypatch.setattr(module, "_PACKETS_TO_MOVE", 10)
+    moves: list[int] = []
+    original = module._read
+    monkeypatch.setattr(module, "_read", lambda container, media, _: original(container, media, lambda: moves.append(1)))
+    convert(Clip("mp4"), target("mkv"))
+    assert len(moves) > 3

@@ -5,7 +5,7 @@ the last packets of each sound, are decoded.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +27,7 @@ _MICROSECONDS = 1_000_000
 _ALIASES = {"mp2": "mp3"}
 _SAMPLE_PACKETS = 50  # of sound, at each end
 _GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one picture, and recordings begin and end anywhere
+_PACKETS_TO_MOVE = 5000
 _GROUP_PACKETS = 600  # of a group of pictures, at each end
 # Some muxers count in milliseconds (Matroska, FLV): times read back may be off by one.
 _ROUNDING = Fraction(2, 1000)
@@ -60,8 +61,8 @@ class Seen:
         self.tail.append(packet)
 
 
-def verify(produced: Produced) -> Artifact:
-    """The artifact that `produced` is.
+def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Artifact:
+    """The artifact that `produced` is; `moved` is called again and again while a long file is read.
 
     Raises OutputInvalid when the file is not what was planned and written, InvalidMedia when the source gave less than its
     container promised.
@@ -72,7 +73,7 @@ def verify(produced: Produced) -> Artifact:
     try:
         with av.open(produced.path, "r") as container:
             media = _media(container)
-            seen = _read(container, media)
+            seen = _read(container, media, moved)
             _compare(media, plan, produced.written, seen, where)
             for stream, planned, sight in zip(media, plan.streams, seen, strict=True):
                 _decode_ends(stream, planned, sight, where)
@@ -104,9 +105,11 @@ def _media(container: InputContainer) -> list[Stream]:
     return [stream for stream in container.streams if stream.type != "data"]
 
 
-def _read(container: InputContainer, media: Sequence[Stream]) -> list[Seen]:
+def _read(container: InputContainer, media: Sequence[Stream], moved: Callable[[], None]) -> list[Seen]:
     seen = {stream.index: Seen() for stream in media}
-    for packet in container.demux(media):
+    for number, packet in enumerate(container.demux(media)):
+        if number % _PACKETS_TO_MOVE == 0:
+            moved()
         if packet.size or packet.dts is not None:
             seen[packet.stream_index].count(packet, container.streams[packet.stream_index].type == "video")
     return list(seen.values())

@@ -236,7 +236,9 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
     with attempt.stage("verify"):
         made = []
         for file in produced:
-            made.append(messages.Made(Path(file.path).name, verify(file)))
+            made.append(
+                messages.Made(Path(file.path).name, verify(file, lambda: attempt.say(meter.report(TaskPhase.VERIFYING))))
+            )
             attempt.say(meter.verified(len(made)))
             if attempt.stop.is_set():
                 raise Stopped
