@@ -212,7 +212,7 @@ class Settings(BaseSettings):
         default=_DAY_SECONDS,
         ge=1,
         le=365 * _DAY_SECONDS,
-        description="Longest source and output.",
+        description="Longest source, by its own figures.",
     )
     max_output_frames: int = Field(
         default=60 * _DAY_SECONDS, ge=1, le=10**12, description="Most pictures that one target may make: a day at 60 a second."

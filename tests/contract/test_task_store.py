@@ -13,7 +13,6 @@ from reelmill_server.model.task import (
     ArtifactStream,
     FailedAttempt,
     Outcome,
-    TargetProgress,
     TaskQuery,
     TaskRecord,
     TaskStatus,
@@ -38,7 +37,6 @@ FULL_OUTCOME = Outcome(
     warnings=("one", "two"),
     attempt=2,
     failed_attempts=(FailedAttempt(1, "Stalled", "no frame for 120 s"),),
-    targets=(TargetProgress(0, 99.5, 1.0, float("inf"), 24.0, 0.0, "libx264"),),
     first_attempt_time=START + timedelta(microseconds=1),
 )
 

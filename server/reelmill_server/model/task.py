@@ -115,7 +115,6 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     attempt: int = 0
     failed_attempts: tuple[FailedAttempt, ...] = ()
-    targets: tuple[TargetProgress, ...] = ()
     first_attempt_time: datetime | None = None
 
 
