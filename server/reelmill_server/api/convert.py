@@ -13,6 +13,7 @@ from reelmill.v1 import (
     common_pb2,
     media_convert_service_pb2,
     source_pb2,
+    subtitle_pb2,
     target_pb2,
     task_pb2,
     video_pb2,
@@ -21,16 +22,23 @@ from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.request import (
     COPY,
     Adapt,
+    AlignMode,
     AudioSpec,
     ConvertRequest,
+    ExtractSpec,
     Hardware,
     ScaleType,
+    SegmentFormat,
+    SegmentSpec,
     SourceSpec,
+    SubtitleFileSpec,
     TargetSpec,
     VideoSpec,
 )
 from reelmill_server.model.task import Artifact, FailedAttempt, Progress, TagValue, TargetProgress, TaskPhase, TaskStatus
 from reelmill_server.tasks.feed import Snapshot
+
+AnyTarget = target_pb2.Target | target_pb2.GroupTarget
 
 _MICROSECONDS = 1_000_000
 _STATUS = {
@@ -83,7 +91,13 @@ def frame_rate(value: float) -> str:
     return f"{rate.numerator}/{rate.denominator}"
 
 
-def _video(target: target_pb2.Target) -> VideoSpec | None:
+def speed(message: Any) -> str:
+    """A message's playback speed as `n/d`, "" when it is 1: float has seven digits, of which four are meant."""
+    ratio = Fraction(str(round(message.speed, 4))) if message.HasField("speed") else Fraction(1)
+    return "" if ratio == 1 else f"{ratio.numerator}/{ratio.denominator}"
+
+
+def _video(target: AnyTarget) -> VideoSpec | None:
     if not target.HasField("video"):
         return VideoSpec()
     if target.video.disable_video or not target.video.HasField("transcode_video"):
@@ -111,6 +125,9 @@ def _video(target: target_pb2.Target) -> VideoSpec | None:
         refs=_given(asked, "refs"),
         frame_rate_option=_adapt(asked.frame_rate_option),
         resolution_option=_adapt(asked.resolution_option),
+        bitrate_option=_adapt(asked.bitrate_option),
+        video_slim=bool(asked.video_slim),
+        speed=speed(target.video.filter_video),
         hardware=Hardware(_word(video_pb2.HardwarePolicy, asked.hardware, "HARDWARE_POLICY_") or "preferred"),
         preset=_word(video_pb2.EncoderPreset, asked.preset, "ENCODER_PRESET_") or VideoSpec.preset,
     )
@@ -129,7 +146,7 @@ def _given(message: Any, field: str) -> Any:
     return getattr(message, field) if message.HasField(field) else None
 
 
-def _audio(target: target_pb2.Target) -> AudioSpec | None:
+def _audio(target: AnyTarget) -> AudioSpec | None:
     if not target.HasField("audio"):
         return AudioSpec()
     if target.audio.disable_audio or not target.audio.HasField("transcode_audio"):
@@ -144,22 +161,72 @@ def _audio(target: target_pb2.Target) -> AudioSpec | None:
         sample_rate=_given(asked, "sample_rate"),
         channels=_given(asked, "channel"),
         sample_rate_option=_adapt(asked.sample_rate_option),
+        bitrate_option=_adapt(asked.bitrate_option),
+        quality=_given(asked, "quality"),
+        bits_per_sample=_given(asked, "bits_per_sample"),
+        mixing=target.audio.filter_audio.mixing,
     )
 
 
-def _target(index: int, target: target_pb2.Target) -> TargetSpec:
-    all_or_none = "none" if target.subtitle.disable_subtitle else "all"
+def subtitle_format(number: int) -> str:
+    """The extension of a SubtitleFormat: ass, srt or vtt; "" for unspecified."""
+    word = _word(subtitle_pb2.SubtitleFormat, number, "SUBTITLE_FORMAT_")
+    return "vtt" if word == "webvtt" else word
+
+
+def _segment(target: AnyTarget) -> SegmentSpec | None:
+    if not target.HasField("segment"):
+        return None
+    asked = target.segment
+    return SegmentSpec(
+        format=SegmentFormat(_word(target_pb2.SegmentFormat, asked.format, "SEGMENT_FORMAT_") or "hls"),
+        duration_us=round(asked.duration * _MICROSECONDS) if asked.HasField("duration") else SegmentSpec.duration_us,
+        start_number=asked.start_number,
+    )
+
+
+def _extract(target: AnyTarget) -> ExtractSpec | None:
+    if not target.subtitle.HasField("extract_subtitle"):
+        return None
+    asked = target.subtitle.extract_subtitle
+    return ExtractSpec(subtitle_format(asked.format), asked.uri)
+
+
+def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1) -> TargetSpec:
+    grouped = isinstance(target, target_pb2.GroupTarget)
+    all_or_none = "none" if grouped or target.subtitle.disable_subtitle else "all"
+    absent = "none" if grouped else "first"
     return TargetSpec(
         index=index,
         uri=target.uri,
         container=container_name(target.container),
         video=_video(target),
         audio=_audio(target),
-        subtitle=all_or_none if target.HasField("subtitle") else "first",  # type: ignore[arg-type]
+        subtitle=all_or_none if target.HasField("subtitle") else absent,  # type: ignore[arg-type]
         video_asked=target.HasField("video"),
         audio_asked=target.HasField("audio"),
         strip_metadata=target.strip_metadata,
+        video_streams=tuple(target.video.stream),
+        audio_streams=tuple(target.audio.stream),
+        subtitle_streams=tuple(target.subtitle.stream),
+        data_streams=() if isinstance(target, target_pb2.GroupTarget) else tuple(target.data.stream),
+        picture_streams=() if isinstance(target, target_pb2.GroupTarget) else tuple(target.attached_picture.stream),
+        extract=_extract(target),
+        segment=_segment(target),
+        speed=speed(target),
+        group=group,
+        member=member,
     )
+
+
+def _targets(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Iterable[TargetSpec]:
+    """The targets of their own, then those of the groups; all are counted through."""
+    yield from (_target(index, target) for index, target in enumerate(request.targets))
+    index = len(request.targets)
+    for number, group in enumerate(request.target_groups):
+        for member, target in enumerate(group.targets):
+            yield _target(index, target, number, member)
+            index += 1
 
 
 def source_spec(source: source_pb2.Source) -> SourceSpec:
@@ -170,6 +237,11 @@ def source_spec(source: source_pb2.Source) -> SourceSpec:
         duration_us=round(source.duration * _MICROSECONDS),
         disable_video=source.disable_video,
         disable_audio=source.disable_audio,
+        subtitles=tuple(
+            SubtitleFileSpec(file.uri, round(file.time_offset * _MICROSECONDS), file.language) for file in source.subtitles
+        ),
+        attached=source.attached,
+        align_mode=AlignMode(_word(source_pb2.AlignMode, source.align_mode, "ALIGN_MODE_") or "false"),
     )
 
 
@@ -187,10 +259,11 @@ def conversion(
         task_id=task_id,
         project_name=request.project_name,
         sources=tuple(source_spec(source) for source in request.sources),
-        targets=tuple(_target(index, target) for index, target in enumerate(request.targets)),
+        targets=tuple(_targets(request)),
         alignment_index=request.alignment_index,
         tags=tags_of(request),
         created_us=round(created.timestamp() * _MICROSECONDS),
+        group_uris=tuple(group.uri for group in request.target_groups),
     )
 
 

@@ -38,15 +38,35 @@ class Adapt(StrEnum):
     FALL = "fall"
 
 
+class AlignMode(StrEnum):
+    """How an attached source is brought to the length of the others: not at all, repeated, or filled."""
+
+    NONE = "false"
+    LOOP = "loop"
+    PAD = "pad"
+
+
+@dataclass(frozen=True)
+class SubtitleFileSpec:
+    """One external subtitle file; `offset_us` is added to its times; `language` in ISO 639-2, empty: not said."""
+
+    uri: str
+    offset_us: int = 0
+    language: str = ""
+
+
 @dataclass(frozen=True)
 class SourceSpec:
-    """One file to read; `duration_us` 0 means until the end."""
+    """One file to read; `duration_us` 0 means until the end. `attached`: not concatenated but parallel to the others."""
 
     uri: str
     start_us: int = 0
     duration_us: int = 0
     disable_video: bool = False
     disable_audio: bool = False
+    subtitles: tuple[SubtitleFileSpec, ...] = ()
+    attached: bool = False
+    align_mode: AlignMode = AlignMode.NONE
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,7 @@ class VideoSpec:
     `width`/`height` in pixels, 0: the source's. With `adaptive_direction` they are the long and the short side.
     `frame_rate` is `n/d`, empty: the source's.
     `rotation` in degrees clockwise. Bit rates in bit/s, `buffer_size` in bits. None: the contract's default.
+    `speed`: playback speed of the pictures as `n/d`, empty: 1.
     """
 
     codec: str = COPY
@@ -75,25 +96,64 @@ class VideoSpec:
     refs: int | None = None
     frame_rate_option: Adapt = Adapt.FIXED
     resolution_option: Adapt = Adapt.FIXED
+    bitrate_option: Adapt = Adapt.FIXED
+    video_slim: bool = False
+    speed: str = ""
     hardware: Hardware = Hardware.PREFERRED
     preset: str = "medium"
 
 
 @dataclass(frozen=True)
 class AudioSpec:
-    """How audio is made; with codec `copy` every other field is ignored. bit/s, Hz; None: the source's or the codec's usual."""
+    """How audio is made; with codec `copy` every other field is ignored. bit/s, Hz; None: the source's or the codec's usual.
+
+    `quality` 0..100, larger is better. `mixing`: all taken streams become one.
+    """
 
     codec: str = COPY
     bitrate: int | None = None
     sample_rate: int | None = None
     channels: int | None = None
     sample_rate_option: Adapt = Adapt.FIXED
+    bitrate_option: Adapt = Adapt.FIXED
+    quality: int | None = None
+    bits_per_sample: int | None = None
+    mixing: bool = False
+
+
+class SegmentFormat(StrEnum):
+    """How a segmented output is listed."""
+
+    HLS = "hls"
+    DASH = "dash"
+
+
+@dataclass(frozen=True)
+class SegmentSpec:
+    """Packaging in segments of `duration_us`; `start_number` counts the first one of HLS."""
+
+    format: SegmentFormat
+    duration_us: int = 10_000_000
+    start_number: int = 0
+
+
+@dataclass(frozen=True)
+class ExtractSpec:
+    """Subtitles as files of their own: `format` is ass, srt or vtt, which is also their extension; `uri` is a prefix."""
+
+    format: str
+    uri: str
 
 
 @dataclass(frozen=True)
 class TargetSpec:
     """One output. `video`/`audio` None: none in the output. `*_asked`: the request names it, rather than leaving the default.
-    `subtitle` says which subtitle streams are copied."""
+    `subtitle` says which subtitle streams are taken.
+
+    `*_streams` select streams of a kind, counted from 0 within it; empty: the kind's default. A member above 100 means all for
+    video, audio and subtitles, -1 for data and cover pictures. `speed`: playback speed as `n/d`, empty: 1.
+    `group`/`member`: which target of which group it is, -1 for a target of its own; `index` counts through both kinds.
+    """
 
     index: int
     uri: str
@@ -104,11 +164,29 @@ class TargetSpec:
     video_asked: bool = False
     audio_asked: bool = False
     strip_metadata: bool = False
+    video_streams: tuple[int, ...] = ()
+    audio_streams: tuple[int, ...] = ()
+    subtitle_streams: tuple[int, ...] = ()
+    data_streams: tuple[int, ...] = ()
+    picture_streams: tuple[int, ...] = ()
+    extract: ExtractSpec | None = None
+    segment: SegmentSpec | None = None
+    speed: str = ""
+    group: int = -1
+    member: int = -1
+
+    @property
+    def field(self) -> str:
+        """The path of this target in the request."""
+        return f"targets[{self.index}]" if self.group < 0 else f"target_groups[{self.group}].targets[{self.member}]"
 
 
 @dataclass(frozen=True)
 class ConvertRequest:
-    """One task's work. `created_us` is the creation time in microseconds since the epoch, for URI templates."""
+    """One task's work. `created_us` is the creation time in microseconds since the epoch, for URI templates.
+
+    `targets` holds the members of groups behind the targets of their own; `group_uris` the master playlists of the groups.
+    """
 
     task_id: str
     project_name: str
@@ -117,3 +195,4 @@ class ConvertRequest:
     alignment_index: int = 0
     tags: Mapping[str, TagValue] = field(default_factory=dict)
     created_us: int = 0
+    group_uris: tuple[str, ...] = ()
