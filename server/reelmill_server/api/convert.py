@@ -375,7 +375,7 @@ def plan(value: Plan) -> task_pb2.Plan:
             target_index=target.index,
             uri=target.uri,
             container=target.container,
-            start_time=target.start_us / _MICROSECONDS,
+            start_time=value.inputs[0].start_us / _MICROSECONDS,
             duration=target.duration_us / _MICROSECONDS,
             streams=[_planned(stream) for stream in target.streams],
         )
@@ -387,10 +387,10 @@ def plan(value: Plan) -> task_pb2.Plan:
 def _planned(stream: StreamPlan) -> task_pb2.PlannedStream:
     return task_pb2.PlannedStream(
         type=_STREAM_TYPE.get(stream.type, task_pb2.STREAM_TYPE_UNSPECIFIED),
-        source_stream=stream.source_stream,
+        source_stream=next(iter(stream.parts[0].streams), -1),
         codec=stream.codec,
         encoder=stream.encoder,
         reason=stream.reason,
-        filters=stream.filters,
+        filters=stream.parts[0].filters,
         options=stream.options,
     )

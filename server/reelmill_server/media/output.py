@@ -15,7 +15,7 @@ from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.tracks import CopyTrack, EncodeTrack, Span, Track, Written, copy_metadata
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import COPY, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, InputPlan, StreamPlan, TargetPlan
 
 # Enough to keep the encoder busy while the decoder works on a hard picture, few enough to hold only tens of pictures.
 _QUEUE_ITEMS = 24
@@ -61,14 +61,16 @@ class Produced:
 class Output:
     """One target while it is made. All methods but `_work` belong to the feeding thread."""
 
-    def __init__(self, plan: TargetPlan, path: str, source: InputContainer, key: Fraction, limits: Limits, stop: Halt) -> None:
+    def __init__(
+        self, plan: TargetPlan, span: InputPlan, path: str, source: InputContainer, key: Fraction, limits: Limits, stop: Halt
+    ) -> None:
         """Opens the file and all encoders; `key` is the time of the key frame from which the source is read.
 
         Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
         stream cannot.
         """
         self.plan, self.path = plan, path
-        self.span = _span(plan, key)
+        self.span = _span(plan, span, key)
         self.error: BaseException | None = None
         self.position = Fraction(0)
         self.frames = 0
@@ -188,9 +190,9 @@ def _failure(plan: TargetPlan, error: Exception) -> ReelmillError:
     return UnsupportedFormat(f"{where} does not take this media: {error}")
 
 
-def _span(plan: TargetPlan, key: Fraction) -> Span:
+def _span(target: TargetPlan, plan: InputPlan, key: Fraction) -> Span:
     """The span to take. Copied video begins at its key frame, and everything beside it then, too."""
-    copies_video = any(stream.type == "video" and stream.encoder == COPY for stream in plan.streams)
+    copies_video = any(stream.type == "video" and stream.encoder == COPY for stream in target.streams)
     begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
     end = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
     return Span(min(key, begin) if copies_video and plan.start_us else begin, end, from_front=not plan.start_us)

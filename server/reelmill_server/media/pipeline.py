@@ -71,7 +71,7 @@ class Conversion:
             packets, key = self._packets(source)
             for target in self._plan.targets:
                 path = str(self._directory / f"{target.index}.{target.container}")
-                self.outputs.append(Output(target, path, source, key, self._limits, self._stop))
+                self.outputs.append(Output(target, self._plan.inputs[0], path, source, key, self._limits, self._stop))
             for output in self.outputs:
                 self._note_early_start(output)
                 output.start()
@@ -84,12 +84,12 @@ class Conversion:
 
     def _note_early_start(self, output: Output) -> None:
         """Says where copied video begins, when that is not where it was asked to."""
-        plan = output.plan
+        plan = self._plan.inputs[0]
         begins = output.span.begin - Fraction(plan.origin_us, _MICROSECONDS)
         early = Fraction(plan.start_us, _MICROSECONDS) - begins
         if early > _ROUNDING:
             text = f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start"
-            self._warnings.append(f"targets[{plan.index}]: {text}")
+            self._warnings.append(f"targets[{output.plan.index}]: {text}")
 
     def _close(self) -> None:
         """Ends all threads: when all went well they have ended, else they must not go on."""
@@ -98,15 +98,14 @@ class Conversion:
             output.close()
 
     def _packets(self, source: InputContainer) -> tuple[Any, Fraction]:
-        used = {stream.source_stream for target in self._plan.targets for stream in target.streams}
+        used = {stream.parts[0].streams[0] for target in self._plan.targets for stream in target.streams}
         streams = [stream for stream in source.streams if stream.index in used]
         for stream in streams:
             if stream.type == "video":
                 stream.thread_type = "AUTO"  # type: ignore[attr-defined]
         # Read, not decoded: their timestamps tell how far the source reaches.
         others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
-        # All targets of a task share the source and so its span.
-        first = self._plan.targets[0]
+        first = self._plan.inputs[0]
         return packets_from(source, streams, others, Fraction(first.origin_us + first.start_us, _MICROSECONDS))
 
     def _feed(self, packets: Any) -> None:
@@ -114,7 +113,7 @@ class Conversion:
         wanting: defaultdict[int, list[tuple[Output, Track]]] = defaultdict(list)
         for output in self.outputs:
             for track in output.tracks:
-                wanting[track.plan.source_stream].append((output, track))
+                wanting[track.plan.parts[0].streams[0]].append((output, track))
         tracks = [track for output in self.outputs for track in output.tracks]
         reached = Fraction(0)
         try:
@@ -132,7 +131,7 @@ class Conversion:
 
     def _check_end(self, reached: Fraction) -> None:
         """Raises InvalidMedia when the source ended at `reached` (its own seconds), clearly before the end it promises."""
-        target = self._plan.targets[0]
+        target = self._plan.inputs[0]
         begin = Fraction(target.origin_us + target.start_us, _MICROSECONDS)
         claimed = Fraction(target.duration_us, _MICROSECONDS)
         if claimed and reached - begin + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:

@@ -112,7 +112,7 @@ class CopyTrack:
     def __init__(
         self, plan: StreamPlan, output: OutputContainer, source: InputContainer, span: Span, keep_metadata: bool
     ) -> None:
-        origin: Any = source.streams[plan.source_stream]
+        origin: Any = source.streams[plan.parts[0].streams[0]]
         self.plan, self.written, self.done = plan, Written(), False
         self.frames = self.unordered = 0
         self._span = span
@@ -184,7 +184,7 @@ class EncodeTrack:
         keep_metadata: bool,
         max_frames: int,
     ) -> None:
-        origin: Any = source.streams[plan.source_stream]
+        origin: Any = source.streams[plan.parts[0].streams[0]]
         self.plan, self.written, self.done = plan, Written(), False
         self.frames = 0
         self.unordered = 0
@@ -194,7 +194,7 @@ class EncodeTrack:
         self._heard: int | None = None
         self._sound_end: Fraction | None = None
         self._chain = Chain(
-            lambda: (*_move(plan, origin.time_base, span, self._heard), *plan.filters),
+            lambda: (*_move(plan, origin.time_base, span, self._heard), *plan.parts[0].filters),
             (origin.sample_aspect_ratio if plan.video else None) or Fraction(1),
             (origin.average_rate if plan.video else None) or Fraction(25),
         )

@@ -90,7 +90,7 @@ def _compare_with_source(produced: Produced, where: str) -> None:
     """Compares what was written with what the source's own figures promise: a source that breaks off is not converted."""
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
         if written.packets == 0 and planned.type != "subtitle":
-            raise InvalidMedia(f"{where}: the source's {planned.type} stream {planned.source_stream} gave nothing in the span")
+            raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
         got_us = written.last * _MICROSECONDS
         # A copy begins at a key frame and may reach further: only less is wrong.
         if planned.expected_us and got_us + planned.slack_us + _ROUNDING * _MICROSECONDS < planned.expected_us:

@@ -32,20 +32,50 @@ class AudioOutput:
 
 
 @dataclass(frozen=True)
+class InputPlan:
+    """The span that is read of one source. `source` is its number in the request.
+
+    `start_us`/`end_us` are positions counted from the source's beginning at timestamp `origin_us` (`end_us` 0: until the end),
+    `duration_us` the length that the container promises for the span (0: nothing). Inputs that are not `attached` follow each
+    other; an attached one runs beside them, and `align` says what happens when it is shorter: `false`, `loop` or `pad`.
+    """
+
+    source: int
+    start_us: int
+    end_us: int
+    origin_us: int
+    duration_us: int
+    attached: bool = False
+    align: str = "false"
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """What one input gives to a stream of an output.
+
+    `streams` are numbers of streams in the input's file: several are mixed, none means that black or silence is made.
+    `filters` are libav's, in order, each `name=arguments`; they see the span with timestamps that begin at 0.
+    """
+
+    streams: tuple[int, ...]
+    filters: tuple[str, ...] = ()
+    input: int = 0
+
+
+@dataclass(frozen=True)
 class StreamPlan:
     """What is done for one stream of an output.
 
-    `encoder` is `copy` for a stream copy; then neither `video` nor `audio` is set. `filters` are libav's, in order, each
-    `name=arguments`; they see the span's pictures or samples with timestamps that begin at 0. `expected_us` is where in the
-    span the stream ends at the earliest, 0 when the source does not say; `slack_us` how far the result may be off it.
+    `parts` follow each other in the stream. `encoder` is `copy` for a stream copy; then neither `video` nor `audio` is set.
+    `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say; `slack_us` how far the
+    result may be off it. `speed` is the playback speed as `n/d`, empty: 1.
     """
 
     type: str
-    source_stream: int
+    parts: tuple[PartPlan, ...]
     codec: str
     encoder: str
     reason: str
-    filters: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     video: VideoOutput | None = None
     audio: AudioOutput | None = None
@@ -53,23 +83,17 @@ class StreamPlan:
     device: str = ""
     expected_us: int = 0
     slack_us: int = 0
+    speed: str = ""
 
 
 @dataclass(frozen=True)
 class TargetPlan:
-    """What is done for one output file.
-
-    `start_us`/`end_us` are positions in the source counted from its beginning at timestamp `origin_us` (`end_us` 0: until the
-    end), `duration_us` the expected length (0: not known), `muxer` libav's name.
-    """
+    """What is done for one output; `duration_us` is the expected length (0: not known), `muxer` libav's name."""
 
     index: int
     uri: str
     container: str
     muxer: str
-    start_us: int
-    end_us: int
-    origin_us: int
     duration_us: int
     streams: tuple[StreamPlan, ...]
     muxer_options: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +102,8 @@ class TargetPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done for a task."""
+    """What is done for a task. `inputs`: first those that follow each other, in order, then the attached ones."""
 
     targets: tuple[TargetPlan, ...]
     warnings: tuple[str, ...] = ()
+    inputs: tuple[InputPlan, ...] = ()

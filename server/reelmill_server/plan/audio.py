@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.media_info import AudioStreamInfo
-from reelmill_server.model.plan import AudioOutput, StreamPlan
+from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
 from reelmill_server.model.request import AudioSpec
 from reelmill_server.plan.adapt import adapted_audio
 from reelmill_server.plan.clock import MICROSECONDS, Clock
@@ -32,11 +32,10 @@ def plan_audio(spec: AudioSpec, stream: AudioStreamInfo, clock: Clock, field: st
     sample_format = _sample_format(encoder, stream)
     return StreamPlan(
         type="audio",
-        source_stream=stream.index,
+        parts=(PartPlan((stream.index,), (f"aformat=sample_fmts={sample_format}:channel_layouts={layout}",)),),
         codec=encoder.codec,
         encoder=encoder.encoder,
         reason="software",
-        filters=(f"aformat=sample_fmts={sample_format}:channel_layouts={layout}",),
         options=options,
         audio=AudioOutput(sample_rate=rate, layout=layout, sample_format=sample_format),
         expected_us=clock.expected_us(stream),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
-from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.plan import audio, video
 from reelmill_server.plan.clock import Clock
@@ -28,7 +28,9 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     warnings = [warning for _, notes in planned for warning in notes]
     shared = [uri for uri, count in Counter(target.uri for target in targets).items() if count > 1]
     warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
-    return Plan(targets, tuple(dict.fromkeys(warnings)))
+    clock = Clock.of(request.sources[0], situation.infos[0])
+    inputs = (InputPlan(0, clock.start_us, clock.end_us, clock.origin_us, clock.duration_us),)
+    return Plan(targets, tuple(dict.fromkeys(warnings)), inputs)
 
 
 def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situation) -> tuple[TargetPlan, list[str]]:
@@ -54,9 +56,6 @@ def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situati
         uri=uri,
         container=container.name,
         muxer=container.muxer,
-        start_us=clock.start_us,
-        end_us=clock.end_us,
-        origin_us=clock.origin_us,
         duration_us=clock.duration_us,
         streams=tuple(streams),
         muxer_options=container.options,
@@ -81,7 +80,7 @@ def _copied(kind: str, stream: StreamInfo, container: Container, field: str) -> 
         )
     return StreamPlan(
         type=kind,
-        source_stream=stream.index,
+        parts=(PartPlan((stream.index,)),),
         codec=stream.codec,
         encoder=COPY,
         reason="stream copy",

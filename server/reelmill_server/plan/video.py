@@ -7,7 +7,7 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, InvalidMedia
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.media_info import VideoStreamInfo, rational
-from reelmill_server.model.plan import StreamPlan, VideoOutput
+from reelmill_server.model.plan import PartPlan, StreamPlan, VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan import encoders
 from reelmill_server.plan.adapt import adapted_video
@@ -101,11 +101,10 @@ def plan_video(
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
     planned = StreamPlan(
         type="video",
-        source_stream=stream.index,
+        parts=(PartPlan((stream.index,), (*ordered, f"format={choice.pixel_format}")),),
         codec=encoders.LIBAV_CODEC[spec.codec],
         encoder=choice.encoder,
         reason=choice.reason,
-        filters=(*ordered, f"format={choice.pixel_format}"),
         options=encoders.options(choice, spec),
         video=VideoOutput(
             width=geometry.width,
