@@ -12,6 +12,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
+from reelmill_server.media.segments import open_output
 from reelmill_server.media.tracks import CopyTrack, EncodeTrack, Span, Track, Written, copy_metadata
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
@@ -78,7 +79,7 @@ class Output:
         self._queue: queue.Queue[tuple[Track, Any] | None] = queue.Queue(_QUEUE_ITEMS)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
         try:
-            self._container = av.open(path, "w", format=plan.muxer, options=dict(plan.muxer_options))
+            self._container = open_output(plan, path)
             self.tracks: tuple[Track, ...] = tuple(self._track(stream, source, limits) for stream in plan.streams)
         except ReelmillError:
             raise

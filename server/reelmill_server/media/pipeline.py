@@ -20,6 +20,7 @@ from reelmill_server.media.tracks import Track
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
+from reelmill_server.plan.packaging import output_path
 
 # More broken packets than this share and the source is not worth calling converted.
 _BROKEN_SHARE = Fraction(1, 10)
@@ -69,8 +70,8 @@ class Conversion:
             source = stack.enter_context(open_source(self._source_path, self._limits))
             stack.callback(self._close)
             packets, key = self._packets(source)
-            for target in self._plan.targets:
-                path = str(self._directory / f"{target.index}.{target.container}")
+            for slot, target in enumerate(self._plan.targets):
+                path = str(self._directory / output_path(slot, target))
                 self.outputs.append(Output(target, self._plan.inputs[0], path, source, key, self._limits, self._stop))
             for output in self.outputs:
                 self._note_early_start(output)

@@ -13,8 +13,10 @@ import av
 from av import AudioFrame, VideoFrame
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
+from av.video.frame import PictureType
 
 from reelmill_server.errors import MediaLimitExceeded
+from reelmill_server.media.borders import Borders
 from reelmill_server.media.encoding import EncoderDown, open_encoder
 from reelmill_server.media.graph import Chain
 from reelmill_server.media.types import AnyPacket
@@ -190,6 +192,7 @@ class EncodeTrack:
         self.unordered = 0
         self._held: VideoFrame | None = None
         self._durations: dict[int, int] = {}
+        self._borders = Borders(plan.segment_us)
         self._span, self._max_frames = span, max_frames
         self._heard: int | None = None
         self._sound_end: Fraction | None = None
@@ -243,6 +246,8 @@ class EncodeTrack:
             yield from self._encode(frame)
             return
         held = self._held
+        if held is None and self.plan.segment_us:
+            frame.pts = min(frame.pts or 0, 0)  # segments are counted from 0 in every rendition: nothing is dark before it
         if held is not None and held.pts is not None and frame.pts is not None:
             if frame.pts <= held.pts:
                 self.unordered += 1
@@ -253,7 +258,9 @@ class EncodeTrack:
 
     def _encode(self, frame: VideoFrame | AudioFrame | None) -> Iterator[AnyPacket]:
         if isinstance(frame, VideoFrame):
-            frame.pict_type = 0  # else the encoder repeats the source's choice of I, P and B
+            border = self._borders.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
+            # NONE: else the encoder repeats the source's choice of I, P and B.
+            frame.pict_type = PictureType.I if border else PictureType.NONE
             self._remember_duration(frame)
         try:
             packets = self._stream.encode(frame)

@@ -8,7 +8,7 @@ from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFor
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
 from reelmill_server.model.plan import COPY, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
-from reelmill_server.plan import audio, video
+from reelmill_server.plan import audio, packaging, video
 from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.containers import CONTAINERS, Container, fitting
 from reelmill_server.plan.naming import OutputName, expand, source_variables
@@ -24,13 +24,20 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     Raises InvalidArgument, InvalidMedia, UnsupportedFormat or HardwareUnavailable, naming the target, when it cannot.
     """
     planned = [_plan_target(request, target, situation) for target in request.targets]
-    targets = tuple(target for target, _ in planned)
     warnings = [warning for _, notes in planned for warning in notes]
-    shared = [uri for uri, count in Counter(target.uri for target in targets).items() if count > 1]
-    warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
+    targets, groups = packaging.arrange(request, [target for target, _ in planned], _source_variables(request, situation))
     clock = Clock.of(request.sources[0], situation.infos[0])
     inputs = (InputPlan(0, clock.start_us, clock.end_us, clock.origin_us, clock.duration_us),)
-    return Plan(targets, tuple(dict.fromkeys(warnings)), inputs)
+    plan = Plan(targets, inputs=inputs, groups=groups)
+    shared = [uri for uri, count in Counter(file.uri for file in packaging.planned_files(plan)).items() if count > 1]
+    warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
+    return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _source_variables(request: ConvertRequest, situation: Situation) -> Mapping[str, str]:
+    """What the aligning source gives to templates."""
+    index = request.alignment_index
+    return source_variables(request.sources[index].uri, situation.modified_us[index])
 
 
 def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situation) -> tuple[TargetPlan, list[str]]:
@@ -50,10 +57,10 @@ def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situati
     if source.start_us and "video" in copied:
         warnings.append(f"targets[{target.index}]: copied video begins at the key frame at or before the asked start")
     name = OutputName(container.extension, _resolution(streams))
-    uri = expand(target.uri, name, source_variables(source.uri, situation.modified_us[0]), request.tags, request.created_us)
+    variables = _source_variables(request, situation)
     plan = TargetPlan(
         index=target.index,
-        uri=uri,
+        uri=expand(target.uri, name, variables, request.tags, request.created_us),
         container=container.name,
         muxer=container.muxer,
         duration_us=clock.duration_us,
@@ -61,7 +68,7 @@ def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situati
         muxer_options=container.options,
         keep_metadata=not target.strip_metadata,
     )
-    return plan, warnings
+    return packaging.packaged(plan, target, request, variables, name.resolution), warnings
 
 
 def _resolution(streams: Sequence[StreamPlan]) -> str:
@@ -148,6 +155,10 @@ def _subtitles(target: TargetSpec, info: MediaInfo, container: Container, warnin
     if target.subtitle == "none" or container.audio_only:
         return
     field = f"targets[{target.index}].subtitle"
+    if packaging.segment_of(target) is not None:
+        if info.subtitles:
+            warnings.append(f"{field}: segments hold no subtitles: left out")
+        return
     for stream in info.subtitles if target.subtitle == "all" else info.subtitles[:1]:
         if container.holds("subtitle", stream.codec):
             yield _copied("subtitle", stream, container, field)
