@@ -11,11 +11,13 @@ from google.protobuf.message import Message
 
 from reelmill.v1 import audio_pb2, media_convert_service_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
-from reelmill_server.api.convert import audio_codec, container_name, video_codec
+from reelmill_server.api.convert import AnyTarget, audio_codec, container_name, segment_format, video_codec
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
+from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.containers import CONTAINERS, fitting
 from reelmill_server.plan.encoders import AUDIO_ENCODERS, LIBAV_CODEC
-from reelmill_server.plan.naming import unknown_variables
+from reelmill_server.plan.naming import package_problems, unknown_variables
+from reelmill_server.plan.packaging import CONTAINERS_OF, LIST_EXTENSION, relative
 from reelmill_server.storage.base import Storage
 
 _MAX_REQUEST_BYTES = 256 * 1024  # the engine takes 2 MB, in a form up to six times as long
@@ -101,6 +103,8 @@ def _conversion(
     yield from _tags(request)
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
+    for index, group in enumerate(request.target_groups):
+        yield from _group(group, f"target_groups[{index}]", set(request.tags.fields), storage)
 
 
 def uri_problems(uri: str, field: str, check_uri: Callable[[str], None]) -> Iterator[Violation | ReelmillError]:
@@ -128,14 +132,61 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
 
 
 def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
-    unknown = unknown_variables(target.uri, dict.fromkeys(tags))
-    for problem in unknown:
-        yield Violation(f"{field}.uri", problem)
-    if not unknown:
-        yield from uri_problems(target.uri, f"{field}.uri", storage.check_writable)
-    container = CONTAINERS.get(container_name(target.container))
+    yield from _output_uri(target.uri, f"{field}.uri", tags, storage)
     if not target.uri and not target.container:
         yield Violation(field, "makes nothing: set uri and container")
+    if target.HasField("segment") and target.uri:
+        yield from _segment(target, field, tags)
+    yield from _streams(target, field)
+
+
+def _group(group: target_pb2.TargetGroup, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+    yield from _output_uri(group.uri, f"{field}.uri", tags, storage)
+    if "{index}" in group.uri:
+        yield Violation(f"{field}.uri", "{index} numbers segments: a master playlist has none")
+    for index, member in enumerate(group.targets):
+        here = f"{field}.targets[{index}]"
+        yield from _output_uri(member.uri, f"{here}.uri", tags, storage)
+        if member.segment.format == target_pb2.SEGMENT_FORMAT_DASH:
+            yield Violation(f"{here}.segment.format", "must be HLS: a group is a master playlist of HLS")
+        else:
+            yield from _list_name(member.uri, SegmentFormat.HLS, f"{here}.uri", tags)
+        if "{" not in group.uri + member.uri and relative(group.uri, member.uri) is None:
+            yield Violation(f"{here}.uri", f"must lie in the folder of the master playlist {group.uri} or below")
+        yield from _streams(member, here)
+
+
+def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+    unknown = unknown_variables(uri, dict.fromkeys(tags))
+    for problem in unknown:
+        yield Violation(field, problem)
+    if not unknown:
+        yield from uri_problems(uri, field, storage.check_writable)
+
+
+def _segment(target: target_pb2.Target, field: str, tags: set[str]) -> Iterator[Violation]:
+    """What does not go together in a target with segments."""
+    word = segment_format(target.segment.format)
+    if not word:
+        yield Violation(f"{field}.segment.format", "is required: HLS or DASH")
+        return
+    form, container = SegmentFormat(word), container_name(target.container)
+    if container not in CONTAINERS_OF[form]:
+        takes = " or ".join(CONTAINERS_OF[form])
+        yield Violation(f"{field}.container", f"{form} takes {takes} in segments, not {container}")
+    if form is SegmentFormat.DASH and target.segment.start_number:
+        yield Violation(f"{field}.segment.start_number", "is of HLS only: leave it out")
+    yield from _list_name(target.uri, form, f"{field}.uri", tags)
+
+
+def _list_name(uri: str, form: SegmentFormat, field: str, tags: set[str]) -> Iterator[Violation]:
+    if not unknown_variables(uri, dict.fromkeys(tags)):
+        for problem in package_problems(uri, LIST_EXTENSION[form]):
+            yield Violation(field, problem)
+
+
+def _streams(target: AnyTarget, field: str) -> Iterator[Violation]:
+    container = CONTAINERS.get(container_name(target.container))
     if container is None:
         return
     if target.HasField("video") and target.video.HasField("transcode_video") and not target.video.disable_video:

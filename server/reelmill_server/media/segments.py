@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.container import OutputContainer
@@ -55,18 +56,19 @@ class Joined:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
         self._ends = list(accumulate(path.stat().st_size for path in paths))
-        self._position, self._number, self._file = 0, -1, None  # type: int, int, Any
+        self._position, self._number = 0, -1
+        self._file: BinaryIO | None = None
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; nothing at the end."""
         number = bisect_right(self._ends, self._position)
         if number == len(self._paths):
             return b""
-        if number != self._number:
+        if self._file is None or number != self._number:
             self.close()
             self._number, self._file = number, self._paths[number].open("rb")
         self._file.seek(self._position - (self._ends[number - 1] if number else 0))
-        found: bytes = self._file.read(size)
+        found = self._file.read(size)
         self._position += len(found)
         return found
 

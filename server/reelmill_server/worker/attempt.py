@@ -185,7 +185,7 @@ class Attempts:
     async def _publish(self, request: ConvertRequest, finished: messages.Finished, plan: Plan, directory: Path) -> None:
         """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
         begun = time.monotonic()
-        uploads = _uploads(finished, plan, directory)
+        uploads = uploads_of(finished, plan, directory)
         # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
         owner = f"{request.task_id}.{uuid.uuid4().hex[:8]}"
         publishing = asyncio.ensure_future(self._storage.publish(uploads, owner))
@@ -265,7 +265,7 @@ def _error_of(failed: messages.Failed) -> ReelmillError:
     return type(known)(failed.message, [Violation(field, text) for field, text in failed.fields])
 
 
-def _uploads(finished: messages.Finished, plan: Plan, directory: Path) -> list[Upload]:
+def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list[Upload]:
     """What to publish and where: segments first, lists of lists last, so that nothing is named before it is there.
 
     Every URI follows from the plan; the child says only which of the files that the plan allows it has made.
