@@ -94,7 +94,7 @@ class Converter:
 
     def _run(self, path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits) -> Converted:
         plan = plan_of(path, targets, source, limits)
-        conversion = Conversion(plan, str(path), self._new_folder(), limits, threading.Event())
+        conversion = Conversion(plan, (str(path),), self._new_folder(), limits, threading.Event())
         produced, warnings = conversion.run()
         artifacts = tuple(verify(file) for file in produced)
         return Converted(plan, tuple(Path(file.path) for file in produced), artifacts, (*plan.warnings, *warnings))
