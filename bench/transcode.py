@@ -69,7 +69,7 @@ def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
     info = probe_file(str(source), Limits())
     software = {"libx264": Capability("libx264", "h264", SOFTWARE, True)}
     plan = make_plan(request, Situation([info], software))
-    produced, _ = Conversion(plan, str(source), folder, Limits(), Event()).run()
+    produced, _ = Conversion(plan, (str(source),), folder, Limits(), Event()).run()
     for file in produced:
         verify(file)
 

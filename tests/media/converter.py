@@ -103,7 +103,7 @@ class Converter:
     ) -> Converted:
         plan = plan_of(path, targets, source, limits, group_uris)
         folder = self._new_folder()
-        conversion = Conversion(plan, str(path), folder, limits, threading.Event())
+        conversion = Conversion(plan, (str(path),), folder, limits, threading.Event())
         produced, warnings = conversion.run()
         results = make_results(plan, [verify(file) for file in produced], folder)
         published = _published(results, plan, folder)

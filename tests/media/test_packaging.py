@@ -223,7 +223,7 @@ def damage(kind: str, folder: Path) -> None:
 def test_a_damaged_package_is_rejected(convert: Converter, tmp_path: Path, kind: str) -> None:
     """What the list promises must be there."""
     plan = convert(FILM, cut(target("ts", encoded(), AAC))).plan
-    (produced,) = Conversion(plan, str(convert.shelf.get(FILM)), tmp_path, Limits(), threading.Event()).run()[0]
+    (produced,) = Conversion(plan, (str(convert.shelf.get(FILM)),), tmp_path, Limits(), threading.Event()).run()[0]
     verify(produced)
     damage(kind, tmp_path / "0")
     with pytest.raises(OutputInvalid):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.media import tracks
+from reelmill_server.media import pictures
 from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
@@ -28,7 +28,7 @@ SLOW = target("mp4", encoded("h264", preset="veryslow", width=1280, height=720),
 def conversion(shelf: Shelf, clip: Clip, folder: Path, *targets: TargetSpec) -> tuple[Conversion, threading.Event]:
     """A conversion that has not begun, and what stops it."""
     path, stop = shelf.get(clip), threading.Event()
-    return Conversion(plan_of(path, targets, SOURCE, Limits()), str(path), folder, Limits(), stop), stop
+    return Conversion(plan_of(path, targets, SOURCE, Limits()), (str(path),), folder, Limits(), stop), stop
 
 
 def targets_threads() -> list[threading.Thread]:
@@ -73,14 +73,14 @@ def test_an_encoder_that_fails_midway_ends_the_conversion_and_not_the_attempt(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All threads end; the stop flag stays clear, so that another encoder can be tried."""
-    real = tracks.EncodeTrack._encode
+    real = pictures.PictureEncoder.encode
 
-    def fail(self: tracks.EncodeTrack, frame: object) -> object:
+    def fail(self: pictures.PictureEncoder, frame: object) -> object:
         if self.written.packets > 5:
             raise EncoderDown("h264_nvenc", "nvenc", "lost")
         return real(self, frame)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(tracks.EncodeTrack, "_encode", fail)
+    monkeypatch.setattr(pictures.PictureEncoder, "encode", fail)
     running, stop = conversion(shelf, LONG, tmp_path, target("mp4", encoded(b_frames=0), None), target("mkv"))
     with pytest.raises(EncoderDown):
         running.run()

@@ -29,7 +29,7 @@ def run(shelf: Shelf, clip: Clip | Path, folder: Path, *targets: TargetSpec) -> 
     """Runs a conversion without looking at what it wrote."""
     path = clip if isinstance(clip, Path) else shelf.get(clip)
     plan = plan_of(path, targets, SourceSpec("file:///in/clip.mp4"), Limits())
-    produced, _ = Conversion(plan, str(path), folder, Limits(), threading.Event()).run()
+    produced, _ = Conversion(plan, (str(path),), folder, Limits(), threading.Event()).run()
     return produced
 
 

@@ -416,7 +416,7 @@ def plan(value: Plan) -> task_pb2.Plan:
 def _planned(stream: StreamPlan) -> task_pb2.PlannedStream:
     return task_pb2.PlannedStream(
         type=_STREAM_TYPE.get(stream.type, task_pb2.STREAM_TYPE_UNSPECIFIED),
-        source_stream=next(iter(stream.parts[0].streams), -1),
+        source_stream=stream.parts[0].stream,
         codec=stream.codec,
         encoder=stream.encoder,
         reason=stream.reason,

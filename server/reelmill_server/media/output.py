@@ -3,7 +3,8 @@
 import errno
 import queue
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -12,10 +13,14 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
+from reelmill_server.media.copying import CopyTrack
+from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.media.segments import open_output
-from reelmill_server.media.tracks import CopyTrack, EncodeTrack, Span, Track, Written, copy_metadata
+from reelmill_server.media.sound import AudioTrack
+from reelmill_server.media.tracks import TOLERANCE, Part, Span, Track, Written, copy_metadata
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, InputPlan, StreamPlan, TargetPlan
 
 # Enough to keep the encoder busy while the decoder works on a hard picture, few enough to hold only tens of pictures.
@@ -56,55 +61,105 @@ class Produced:
     path: str
     plan: TargetPlan
     written: tuple[Written, ...]
-    span: Span
+
+
+@dataclass(frozen=True)
+class _Begin:
+    part: Part
+
+
+@dataclass(frozen=True)
+class _Item:
+    part: Part
+    track: Track
+    stream: int
+    item: Any
+
+
+@dataclass(frozen=True)
+class _Reach:
+    part: Part
+    seconds: Fraction
+
+
+@dataclass(frozen=True)
+class _End:
+    part: Part
+    end: Fraction | None
+    last: bool
+
+
+_Event = _Begin | _Item | _Reach | _End
 
 
 class Output:
-    """One target while it is made. All methods but `_work` belong to the feeding thread."""
+    """One target while it is made. All methods but `_work` and what it calls belong to the feeding thread."""
 
     def __init__(
-        self, plan: TargetPlan, span: InputPlan, path: str, source: InputContainer, key: Fraction, limits: Limits, stop: Halt
+        self,
+        plan: TargetPlan,
+        inputs: Sequence[InputPlan],
+        path: str,
+        sources: Sequence[InputContainer],
+        limits: Limits,
+        stop: Halt,
     ) -> None:
-        """Opens the file and all encoders; `key` is the time of the key frame from which the source is read.
+        """Opens the file and all encoders; `sources` follow the plan's `inputs`.
 
         Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
         stream cannot.
         """
         self.plan, self.path = plan, path
-        self.span = _span(plan, span, key)
         self.error: BaseException | None = None
         self.position = Fraction(0)
         self.frames = 0
-        self._stop = stop
-        self._queue: queue.Queue[tuple[Track, Any] | None] = queue.Queue(_QUEUE_ITEMS)
+        self.notes: list[str] = []
+        self._inputs, self._stop = inputs, stop
+        self._spans: dict[int, Span] = {}
+        self._main_length = Fraction(0)
+        self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
+        self._queue: queue.Queue[_Event | None] = queue.Queue(_QUEUE_ITEMS)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
         try:
             self._container = open_output(plan, path)
-            self.tracks: tuple[Track, ...] = tuple(self._track(stream, source, limits) for stream in plan.streams)
+            self.tracks: tuple[Track, ...] = tuple(self._track(stream, sources, limits) for stream in plan.streams)
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise _failure(plan, error) from error
         if plan.keep_metadata:
-            self._container.metadata.update(copy_metadata(source.metadata))
-            self._container.set_chapters(_chapters(source, self.span))
+            self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
+            self._container.set_chapters(chapters(inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
 
-    def _track(self, stream: StreamPlan, source: InputContainer, limits: Limits) -> Track:
+    def _track(self, stream: StreamPlan, sources: Sequence[InputContainer], limits: Limits) -> Track:
         keep = self.plan.keep_metadata
         if stream.encoder == COPY:
-            return CopyTrack(stream, self._container, source, self.span, keep)
-        return EncodeTrack(stream, self._container, source, self.span, keep, limits.max_output_frames)
+            return CopyTrack(stream, self._container, sources, keep)
+        if stream.audio:
+            return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
+        kind = CountedVideoTrack if stream.counted else FreeVideoTrack
+        return kind(stream, self._container, sources, keep, limits.max_output_frames)
 
     def start(self) -> None:
         """Starts the writing thread."""
         self._thread.start()
 
-    def give(self, track: Track, item: Any) -> None:
-        """Hands a frame or a packet to a track, waiting while its queue is full.
+    def begin(self, part: Part) -> None:
+        """An input is read from its beginning. This and the following wait while the queue is full, and raise what the writing
+        thread failed with, or Stopped."""
+        self._put(_Begin(part))
 
-        Raises what the writing thread failed with, or Stopped.
-        """
-        self._put((track, item))
+    def give(self, part: Part, track: Track, stream: int, item: Any) -> None:
+        """Hands a frame or a packet to a track."""
+        self._put(_Item(part, track, stream, item))
+
+    def reach(self, part: Part, seconds: Fraction) -> None:
+        """The part lasts at least `seconds`."""
+        self._put(_Reach(part, seconds))
+
+    def end(self, part: Part, end: Fraction | None, last: bool) -> None:
+        """The part ended at `end`, in the source's seconds; None: where the inputs that follow each other end."""
+        self._put(_End(part, end, last))
 
     def finish(self) -> None:
         """Says that nothing more comes."""
@@ -114,7 +169,7 @@ class Output:
         """Waits until the file is whole. Raises what the writing thread failed with, or Stopped."""
         self._thread.join()
         self._raise()
-        return Produced(self.path, self.plan, tuple(track.written for track in self.tracks), self.span)
+        return Produced(self.path, self.plan, tuple(track.written for track in self.tracks))
 
     def _raise(self) -> None:
         if self.error is not None:
@@ -122,7 +177,7 @@ class Output:
         if self._stop.is_set():
             raise Stopped
 
-    def _put(self, entry: tuple[Track, Any] | None) -> None:
+    def _put(self, entry: _Event | None) -> None:
         while True:
             self._raise()
             try:
@@ -147,18 +202,51 @@ class Output:
             self.error = error
 
     def _packets(self) -> Iterator[AnyPacket]:
-        while True:
-            entry = self._next()
-            if entry is None:
-                break
-            track, item = entry
-            yield from track.feed(item)
-            self._note(track)
+        while (event := self._next()) is not None:
+            yield from self._handle(event)
         for track in self.tracks:
-            yield from track.finish()
-            self._note(track)
+            yield from self._noted(track, track.finish())
 
-    def _next(self) -> tuple[Track, Any] | None:
+    def _handle(self, event: _Event) -> Iterator[AnyPacket]:
+        if isinstance(event, _Item):
+            yield from self._noted(event.track, event.track.feed(event.part, event.stream, event.item))
+            return
+        concerned = [track for track in self.tracks if any(part.input == event.part.number for part in track.plan.parts)]
+        if isinstance(event, _Begin):
+            span = self._span_of(event.part)
+            for track in concerned:
+                track.begin(event.part, span)
+        elif isinstance(event, _Reach):
+            for track in concerned:
+                yield from self._noted(track, track.reach(event.part, event.seconds))
+        else:
+            length = self._length(event)
+            for track in concerned:
+                yield from self._noted(track, track.end(event.part, length, event.last))
+
+    def _span_of(self, part: Part) -> Span:
+        plan = self._inputs[part.number]
+        span = _span(self.plan, plan, part.key)
+        self._spans[part.number] = span
+        begins = span.begin - Fraction(plan.origin_us, _MICROSECONDS)
+        early = Fraction(plan.start_us, _MICROSECONDS) - begins
+        if early > TOLERANCE:
+            text = f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start"
+            self.notes.append(f"targets[{self.plan.index}]: {text}")
+        return span
+
+    def _length(self, event: _End) -> Fraction:
+        number = event.part.number
+        if event.end is None:
+            return max(Fraction(0), self._main_length - self._attached_lengths[number])
+        length = max(Fraction(0), event.end - self._spans[number].begin)
+        if self._inputs[number].attached:
+            self._attached_lengths[number] += length
+        else:
+            self._main_length += length
+        return length
+
+    def _next(self) -> _Event | None:
         while True:
             if self._stop.is_set():
                 raise Stopped
@@ -167,8 +255,9 @@ class Output:
             except queue.Empty:
                 continue
 
-    def _note(self, track: Track) -> None:
-        """Moves the position that progress is told from."""
+    def _noted(self, track: Track, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
+        """`packets`; moves the position that progress is told from."""
+        yield from packets
         self.position = max(self.position, track.written.last)
         if track.plan.type == "video":
             self.frames = track.written.packets
@@ -199,16 +288,33 @@ def _span(target: TargetPlan, plan: InputPlan, key: Fraction) -> Span:
     return Span(min(key, begin) if copies_video and plan.start_us else begin, end, from_front=not plan.start_us)
 
 
-def _chapters(source: InputContainer, span: Span) -> list[Any]:
-    """The source's chapters that lie in the span, moved with it."""
-    kept = []
+def chapters(inputs: Sequence[InputPlan], sources: Sequence[InputContainer], speed: Fraction) -> list[Any]:
+    """The chapters of the inputs that follow each other, as far as they lie in the spans, moved with them."""
+    kept: list[Any] = []
+    offset = Fraction(0)
+    for plan, source in zip(inputs, sources, strict=True):
+        if plan.attached:
+            break
+        begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
+        end = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
+        kept += _moved_chapters(source, begin, end, offset, speed)
+        if not plan.duration_us:
+            break  # nobody knows where the next one begins
+        offset += Fraction(plan.duration_us, _MICROSECONDS)
+    return [{**chapter, "id": number + 1} for number, chapter in enumerate(kept)]
+
+
+def _moved_chapters(
+    source: InputContainer, span_begin: Fraction, span_end: Fraction | None, offset: Fraction, speed: Fraction
+) -> Iterator[Any]:
     for chapter in source.chapters():
         time_base = chapter["time_base"]
         if not time_base:
             continue
-        begin = max(chapter["start"] * time_base, span.begin)
-        end = chapter["end"] * time_base if span.end is None else min(chapter["end"] * time_base, span.end)
+        begin = max(chapter["start"] * time_base, span_begin)
+        end = chapter["end"] * time_base if span_end is None else min(chapter["end"] * time_base, span_end)
         if begin < end:
-            moved = {"start": round((begin - span.begin) / time_base), "end": round((end - span.begin) / time_base)}
-            kept.append({**chapter, **moved})
-    return kept
+            moved = {
+                name: round((offset + time - span_begin) / speed / time_base) for name, time in (("start", begin), ("end", end))
+            }
+            yield {**chapter, **moved}

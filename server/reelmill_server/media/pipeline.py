@@ -1,4 +1,4 @@
-"""Runs a plan: one decode of the source feeds every target."""
+"""Runs a plan: one decode of the sources feeds every target."""
 
 import threading
 from collections import defaultdict
@@ -13,10 +13,10 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.lanes import Lane, Reader, lanes_of, read
 from reelmill_server.media.output import Halt, Output, Produced, Stopped
-from reelmill_server.media.seek import packets_from
 from reelmill_server.media.source import open_source
-from reelmill_server.media.tracks import Track
+from reelmill_server.media.tracks import OVERRUN, Part, Track
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
@@ -24,10 +24,7 @@ from reelmill_server.plan.packaging import output_path
 
 # More broken packets than this share and the source is not worth calling converted.
 _BROKEN_SHARE = Fraction(1, 10)
-# What a container promises for a whole file is no more exact than this.
-_CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
-_MICROSECONDS = 1_000_000
-_ROUNDING = Fraction(1, _MICROSECONDS)
+_TICK_SECONDS = 1
 
 
 @dataclass
@@ -51,14 +48,17 @@ class Decoding:
 
 
 class Conversion:
-    """One run of a plan over one source. `outputs` can be read at any time for progress."""
+    """One run of a plan over its sources. `outputs` can be read at any time for progress."""
 
-    def __init__(self, plan: Plan, source_path: str, directory: Path, limits: Limits, stop: threading.Event) -> None:
+    def __init__(self, plan: Plan, source_paths: Sequence[str], directory: Path, limits: Limits, stop: threading.Event) -> None:
+        """`source_paths` follow the sources of the request."""
         self.outputs: list[Output] = []
-        self._plan, self._source_path, self._directory = plan, source_path, directory
+        self._plan, self._source_paths, self._directory = plan, source_paths, directory
         self._limits, self._stop = limits, Halt(stop)
         self._decoding = Decoding()
         self._warnings: list[str] = []
+        self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = {}
+        self._ticked = Fraction(0)
 
     def run(self) -> tuple[list[Produced], list[str]]:
         """Writes every target below the directory; returns them, unverified, and what a user should know.
@@ -67,30 +67,21 @@ class Conversion:
         OutputError as they happen.
         """
         with ExitStack() as stack:
-            source = stack.enter_context(open_source(self._source_path, self._limits))
+            paths = [self._source_paths[plan.source] for plan in self._plan.inputs]
+            sources = [stack.enter_context(open_source(path, self._limits)) for path in paths]
             stack.callback(self._close)
-            packets, key = self._packets(source)
             for slot, target in enumerate(self._plan.targets):
                 path = str(self._directory / output_path(slot, target))
-                self.outputs.append(Output(target, self._plan.inputs[0], path, source, key, self._limits, self._stop))
+                self.outputs.append(Output(target, self._plan.inputs, path, sources, self._limits, self._stop))
             for output in self.outputs:
-                self._note_early_start(output)
                 output.start()
-            self._feed(packets)
+            self._feed(sources)
             for output in self.outputs:
                 output.finish()
             produced = [output.join() for output in self.outputs]
+        self._warnings += [note for output in self.outputs for note in output.notes]
         self._check_order()
         return produced, [*self._warnings, *self._decoding.check()]
-
-    def _note_early_start(self, output: Output) -> None:
-        """Says where copied video begins, when that is not where it was asked to."""
-        plan = self._plan.inputs[0]
-        begins = output.span.begin - Fraction(plan.origin_us, _MICROSECONDS)
-        early = Fraction(plan.start_us, _MICROSECONDS) - begins
-        if early > _ROUNDING:
-            text = f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start"
-            self._warnings.append(f"targets[{output.plan.index}]: {text}")
 
     def _close(self) -> None:
         """Ends all threads: when all went well they have ended, else they must not go on."""
@@ -98,49 +89,87 @@ class Conversion:
         for output in self.outputs:
             output.close()
 
-    def _packets(self, source: InputContainer) -> tuple[Any, Fraction]:
-        used = {stream.parts[0].streams[0] for target in self._plan.targets for stream in target.streams}
-        streams = [stream for stream in source.streams if stream.index in used]
-        for stream in streams:
-            if stream.type == "video":
-                stream.thread_type = "AUTO"  # type: ignore[attr-defined]
-        # Read, not decoded: their timestamps tell how far the source reaches.
-        others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
-        first = self._plan.inputs[0]
-        return packets_from(source, streams, others, Fraction(first.origin_us + first.start_us, _MICROSECONDS))
-
-    def _feed(self, packets: Any) -> None:
-        """Reads the source once and gives each packet, and what it decodes to, to all that want it."""
-        wanting: defaultdict[int, list[tuple[Output, Track]]] = defaultdict(list)
+    def _feed(self, sources: Sequence[InputContainer]) -> None:
+        """Reads all inputs once, and each packet, and what it decodes to, goes to all that want it."""
+        tracks = [track for output in self.outputs for track in output.tracks]
+        listening = defaultdict(list)
         for output in self.outputs:
             for track in output.tracks:
-                wanting[track.plan.parts[0].streams[0]].append((output, track))
-        tracks = [track for output in self.outputs for track in output.tracks]
-        reached = Fraction(0)
-        try:
-            for packet in packets:
-                if self._stop.is_set():
-                    raise Stopped
-                reached = max(reached, _end(packet))
-                self._decoding.damaged += packet.is_corrupt
-                self._give(packet, wanting[packet.stream_index])
-                if all(track.done for track in tracks):
-                    return
-        except av.error.FFmpegError as error:
-            self._warnings.append(f"the source could not be read to its end: {error}")
-        self._check_end(reached)
+                for part in track.plan.parts:
+                    listening[part.input, part.stream].append((output, track))
+        self._listening = dict(listening)
+        main, beside = lanes_of(self._plan.inputs, sources, tracks)
+        while not main.exhausted:
+            self._step(min((main, *(lane for lane in beside if not lane.exhausted)), key=lambda lane: lane.position))
+            self._tick(main, beside)
+        for lane in beside:
+            self._finish(lane, main.position)
 
-    def _check_end(self, reached: Fraction) -> None:
-        """Raises InvalidMedia when the source ended at `reached` (its own seconds), clearly before the end it promises."""
-        target = self._plan.inputs[0]
-        begin = Fraction(target.origin_us + target.start_us, _MICROSECONDS)
-        claimed = Fraction(target.duration_us, _MICROSECONDS)
-        if claimed and reached - begin + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
-            got = max(reached - begin, Fraction(0))
-            raise InvalidMedia(
-                f"the source promises {float(claimed):.3f} s in the span, but only {float(got):.3f} s could be read: "
-                "it is truncated or broken"
-            )
+    def _step(self, lane: Lane) -> None:
+        """Reads one packet of a lane; at the end of an input the next one begins."""
+        reader = lane.reader or self._begin(lane)
+        if reader is None:
+            return
+        packet, broken = read(reader.packets)
+        if self._stop.is_set():
+            raise Stopped
+        if broken:
+            self._warnings.append(broken)
+        if packet is None:
+            reader.check_end()
+            self._end(lane, reader)
+            return
+        reader.note(packet)
+        self._decoding.damaged += packet.is_corrupt
+        self._give(reader.part, packet)
+        if self._satisfied(reader.part):
+            self._end(lane, reader)
+
+    def _begin(self, lane: Lane) -> Reader | None:
+        reader = lane.next()
+        if reader is not None:
+            for output in self.outputs:
+                output.begin(reader.part)
+        return reader
+
+    def _end(self, lane: Lane, reader: Reader) -> None:
+        """The input has given all; one that is filled up stays open until the others have ended."""
+        if lane.plan.align == "pad":
+            lane.exhausted = True
+            return
+        for output in self.outputs:
+            output.end(reader.part, reader.end(), lane.last and not lane.loops)
+        self._begin(lane)
+
+    def _finish(self, lane: Lane, until: Fraction) -> None:
+        """Reads on in a lane beside when the others have ended: to its end, or as far as they were if it is aligned."""
+        while not lane.exhausted and not (lane.aligned and lane.position >= until):
+            self._step(lane)
+        if lane.aligned and lane.reader is not None:
+            for output in self.outputs:
+                output.end(lane.reader.part, None, True)
+
+    def _tick(self, main: Lane, beside: Sequence[Lane]) -> None:
+        """Tells what is made rather than read how far the others are, once a second of media."""
+        if main.position - self._ticked < _TICK_SECONDS:
+            return
+        self._ticked = main.position
+        waiting = [lane.reader for lane in beside if lane.exhausted and lane.aligned and lane.reader]
+        for output in self.outputs:
+            if main.reader:
+                output.reach(main.reader.part, max(Fraction(0), main.reader.position - 2 * OVERRUN))
+            for reader in waiting:
+                output.reach(reader.part, max(Fraction(0), main.position - 2 * OVERRUN))
+
+    def _satisfied(self, part: Part) -> bool:
+        """Whether nobody wants more of the input."""
+        listeners = [
+            (track, stream)
+            for (number, stream), entries in self._listening.items()
+            if number == part.number and stream >= 0
+            for _, track in entries
+        ]
+        return bool(listeners) and not any(part.wanted(track, stream) for track, stream in listeners)
 
     def _check_order(self) -> None:
         """Raises InvalidMedia when too many pictures were left out because time did not move on."""
@@ -151,18 +180,21 @@ class Conversion:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
 
-    def _give(self, packet: AnyPacket, listeners: Sequence[tuple[Output, Track]]) -> None:
-        active = [(output, track) for output, track in listeners if not track.done]
+    def _give(self, part: Part, packet: AnyPacket) -> None:
+        stream = packet.stream_index
+        active = [
+            (output, track) for output, track in self._listening.get((part.number, stream), ()) if part.wanted(track, stream)
+        ]
         if any(track.wants_frames for _, track in active):
             for frame in self._decode(packet):
                 for output, track in active:
                     if track.wants_frames:
-                        output.give(track, frame)
+                        output.give(part, track, stream, frame)
         if packet.size == 0 and packet.dts is None:
             return  # says that the stream ended: only decoders want to know
         for output, track in active:
             if not track.wants_frames:
-                output.give(track, _twin(packet))
+                output.give(part, track, stream, _twin(packet))
 
     def _decode(self, packet: AnyPacket) -> Sequence[Any]:
         self._decoding.packets += 1
@@ -174,12 +206,6 @@ class Conversion:
             self._decoding.broken += 1
             self._decoding.last_error = str(error)
             return ()
-
-
-def _end(packet: AnyPacket) -> Fraction:
-    if packet.pts is None or not packet.time_base:
-        return Fraction(0)
-    return (packet.pts + (packet.duration or 0)) * packet.time_base
 
 
 def _twin(packet: AnyPacket) -> AnyPacket:

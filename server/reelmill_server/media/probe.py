@@ -1,5 +1,6 @@
 """Looks at what is in a media file."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -103,6 +104,7 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "frame_count": stream.frames,
         "metadata": dict(stream.metadata),
         "decodable": context is not None,
+        "configuration": hashlib.sha256(context.extradata or b"").hexdigest()[:16] if context else "",
     }
 
 

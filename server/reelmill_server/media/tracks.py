@@ -1,33 +1,26 @@
-"""Tracks: what one output does with one stream of the source.
+"""Tracks: what one output does with one stream of its own.
 
-A track is fed in the order of the source and knows when it has all of its span. Times are exact: timestamps are compared and
-moved as rational numbers, seconds counted from the source's own zero.
+A track is given the parts of its stream one after the other, each in the order of its source. Times are exact: timestamps are
+compared and moved as rational numbers, seconds counted from the source's own zero.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
 
-import av
-from av import AudioFrame, VideoFrame
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.stream import Disposition
-from av.video.frame import PictureType
 
-from reelmill_server.errors import MediaLimitExceeded
-from reelmill_server.media.borders import Borders
-from reelmill_server.media.encoding import EncoderDown, open_encoder
-from reelmill_server.media.graph import Chain
 from reelmill_server.media.types import AnyPacket
-from reelmill_server.media.words import said
+from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import StreamPlan
 
 # A request's seconds are decimal and a source's timestamps are not: a frame within this of the edge is taken to be on it.
 TOLERANCE = Fraction(1, 1_000_000)
+# Where sound runs longer than its pictures by no more than this it is cut; longer, the last picture is held instead.
+OVERRUN = Fraction(1, 2)
 _DROPPED_METADATA = ("encoder", "duration", "major_brand", "minor_version", "compatible_brands", "language")
-_LONGEST_GAP_SECONDS = 1
-_FRAME_SAMPLES = 1024  # of sound, as limits count
 
 
 @dataclass(frozen=True)
@@ -72,24 +65,80 @@ class Written:
             self.last = max(self.last, time + (packet.duration or 0) * packet.time_base)
 
 
+@dataclass(eq=False)
+class Part:
+    """One input while it is read once. `key`: the time of the key frame from which it is read.
+
+    `over` holds the tracks and streams that have all of their span: writing threads add, the reading one looks.
+    """
+
+    number: int
+    source: InputContainer
+    key: Fraction
+    over: set[tuple[int, int]] = field(default_factory=set)
+
+    def close(self, track: object, stream: int) -> None:
+        """`track` wants no more of `stream`."""
+        self.over.add((id(track), stream))
+
+    def wanted(self, track: object, stream: int) -> bool:
+        """Whether `track` still wants `stream`."""
+        return (id(track), stream) not in self.over
+
+
 class Track(Protocol):
-    """What an output does with one stream of the source.
+    """What an output does with one of its streams.
 
     `frames` were to be encoded; `unordered` of them had a timestamp that is not after the one before, and were left out.
     """
 
     plan: StreamPlan
-    written: Written
     wants_frames: bool
-    done: bool
-    frames: int
     unordered: int
 
-    def feed(self, item: Any) -> Iterator[AnyPacket]:
-        """Gives the packets to write once `item` (a frame or a packet, as `wants_frames` says) went in."""
+    @property
+    def written(self) -> Written:
+        """What went into the stream."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames were to be encoded."""
+
+    def begin(self, part: Part, span: Span) -> None:
+        """A part begins, where the one before it ended; all methods after it speak of it until it ends."""
+
+    def feed(self, part: Part, stream: int, item: Any) -> Iterator[AnyPacket]:
+        """Gives the packets to write once `item` (a frame or a packet, as `wants_frames` says) of `stream` went in."""
+
+    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
+        """The part lasts at least `seconds`; what is made rather than read goes on until there."""
+
+    def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
+        """The part is over after `length` seconds; nothing follows the `last` one."""
 
     def finish(self) -> Iterator[AnyPacket]:
         """Gives the packets that were held back."""
+
+
+class Clock:
+    """Where a track stands on the output's clock: parts follow each other, and all is slowed down by `speed`."""
+
+    def __init__(self, plan: StreamPlan) -> None:
+        self.speed = rational(plan.speed) or Fraction(1)
+        self.offset = Fraction(0)
+
+    def at(self, seconds: Fraction) -> Fraction:
+        """The output's time of `seconds` into the part."""
+        return (self.offset + seconds) / self.speed
+
+    def advance(self, length: Fraction) -> None:
+        """The part is over after `length` seconds."""
+        self.offset += length
+
+
+def nearest(value: Fraction) -> int:
+    """The nearest whole number, halves always up: equal distances stay equal."""
+    return int((value + Fraction(1, 2)) // 1)
 
 
 def copy_metadata(source: Mapping[str, str]) -> dict[str, str]:
@@ -97,208 +146,17 @@ def copy_metadata(source: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in source.items() if key not in _DROPPED_METADATA}
 
 
-def _describe(stream: Any, source: Any, keep_metadata: bool) -> None:
+def template_of(plan: StreamPlan, sources: Sequence[InputContainer]) -> Any:
+    """The stream that lends the output's its description: that of the first part that is read; `sources` by input."""
+    part = next(part for part in plan.parts if part.stream >= 0)
+    return sources[part.input].streams[part.stream]
+
+
+def describe(stream: Any, plan: StreamPlan, sources: Sequence[InputContainer], keep_metadata: bool) -> None:
     """Carries a stream's description over: language and disposition always, the rest if it is to be kept."""
+    source = template_of(plan, sources)
     if keep_metadata:
         stream.metadata.update(copy_metadata(source.metadata))
     if source.language and source.language != "und":
         stream.metadata["language"] = source.language
     stream.disposition = Disposition(int(source.disposition) & ~int(Disposition.attached_pic))
-
-
-class CopyTrack:
-    """Keeps the packets of a stream as they are, moved so that the span begins at 0."""
-
-    wants_frames = False
-
-    def __init__(
-        self, plan: StreamPlan, output: OutputContainer, source: InputContainer, span: Span, keep_metadata: bool
-    ) -> None:
-        origin: Any = source.streams[plan.parts[0].streams[0]]
-        self.plan, self.written, self.done = plan, Written(), False
-        self.frames = self.unordered = 0
-        self._span = span
-        self._previous: int | None = None
-        self._beyond: list[AnyPacket] = []
-        # opaque: only then a codec that can be decoded but not encoded here can be copied.
-        self._stream: Any = output.add_stream_from_template(origin, opaque=True)
-        if plan.codec_tag:
-            self._stream.codec_context.codec_tag = plan.codec_tag
-        if plan.type == "video" and origin.average_rate and self._stream.codec_context:
-            self._stream.codec_context.framerate = origin.average_rate
-        _describe(self._stream, origin, keep_metadata)
-
-    def feed(self, item: AnyPacket) -> Iterator[AnyPacket]:
-        """Gives the packet, unless it lies outside the span.
-
-        The end is judged by decoding time: a picture shown after the end may be needed by one shown before it, and is given
-        only when such a one comes.
-        """
-        time_base = item.time_base
-        pts = item.pts if item.pts is not None else item.dts
-        if pts is None or time_base is None:
-            return
-        decoded = pts if item.dts is None else item.dts
-        if self._span.after(decoded * time_base):
-            self.done = True
-            return
-        if self._span.before(pts * time_base):
-            return
-        if self._span.after(pts * time_base):
-            self._beyond.append(item)
-            return
-        for packet in (*self._beyond, item):
-            yield self._moved(packet)
-        self._beyond.clear()
-
-    def _moved(self, item: AnyPacket) -> AnyPacket:
-        time_base: Any = item.time_base
-        pts: Any = item.pts if item.pts is not None else item.dts
-        decoded = pts if item.dts is None else item.dts
-        shift = round(self._span.begin / time_base)
-        item.pts = pts - shift
-        if item.dts is not None:
-            item.dts -= shift
-        if not item.duration and self._previous is not None:
-            # Else the last packet would last no time, and readers of MP4 would leave it out.
-            item.duration = max(0, decoded - self._previous)
-        self._previous = decoded
-        item.stream = self._stream
-        self.written.count(item)
-        return item
-
-    def finish(self) -> Iterator[AnyPacket]:
-        """Nothing is held back."""
-        return iter(())
-
-
-class EncodeTrack:
-    """Decoded frames through filters into an encoder."""
-
-    wants_frames = True
-
-    def __init__(
-        self,
-        plan: StreamPlan,
-        output: OutputContainer,
-        source: InputContainer,
-        span: Span,
-        keep_metadata: bool,
-        max_frames: int,
-    ) -> None:
-        origin: Any = source.streams[plan.parts[0].streams[0]]
-        self.plan, self.written, self.done = plan, Written(), False
-        self.frames = 0
-        self.unordered = 0
-        self._held: VideoFrame | None = None
-        self._durations: dict[int, int] = {}
-        self._borders = Borders(plan.segment_us)
-        self._span, self._max_frames = span, max_frames
-        self._heard: int | None = None
-        self._sound_end: Fraction | None = None
-        self._chain = Chain(
-            lambda: (*_move(plan, origin.time_base, span, self._heard), *plan.parts[0].filters),
-            (origin.sample_aspect_ratio if plan.video else None) or Fraction(1),
-            (origin.average_rate if plan.video else None) or Fraction(25),
-        )
-        self._stream = open_encoder(plan, output)
-        _describe(self._stream, origin, keep_metadata)
-
-    def feed(self, item: VideoFrame | AudioFrame) -> Iterator[AnyPacket]:
-        """Gives the packets that are ready once `item` is encoded; frames outside the span are dropped."""
-        if item.pts is None or item.time_base is None:
-            return
-        time = item.pts * item.time_base
-        if self._span.after(time):
-            self.done = True
-            return
-        # Sound is cut to the sample by a filter: a frame may begin before the span and end in it.
-        if isinstance(item, VideoFrame) and self._span.before(time):
-            return
-        for whole in (item,) if isinstance(item, VideoFrame) else self._without_gap(item, time):
-            for frame in self._chain.push(whole):
-                yield from self._take(frame)
-
-    def _without_gap(self, item: AudioFrame, time: Fraction) -> Iterator[AudioFrame]:
-        """`item`, after silence if there is a long gap before it: the resampler would hold all of the gap in memory."""
-        end = time if self._sound_end is None else self._sound_end
-        while time - end > _LONGEST_GAP_SECONDS:
-            yield _silence(item, end)
-            end += 1
-        self._sound_end = time + Fraction(item.samples, item.sample_rate)
-        yield item
-
-    def finish(self) -> Iterator[AnyPacket]:
-        """Gives what the filters and the encoder still hold."""
-        for frame in self._chain.flush():
-            yield from self._take(frame)
-        if self._held is not None:
-            yield from self._encode(self._held)
-        yield from self._encode(None)
-
-    def _take(self, frame: VideoFrame | AudioFrame) -> Iterator[AnyPacket]:
-        """Encodes sound at once, a picture when the next one tells how long it is shown: MP4 counts decoding time."""
-        self.frames += -(-frame.samples // _FRAME_SAMPLES) if isinstance(frame, AudioFrame) else 1
-        if self.frames > self._max_frames:
-            raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
-        if isinstance(frame, AudioFrame):
-            self._heard = None if frame.pts is None else frame.pts + frame.samples
-            yield from self._encode(frame)
-            return
-        held = self._held
-        if held is None and self.plan.segment_us:
-            frame.pts = min(frame.pts or 0, 0)  # segments are counted from 0 in every rendition: nothing is dark before it
-        if held is not None and held.pts is not None and frame.pts is not None:
-            if frame.pts <= held.pts:
-                self.unordered += 1
-                return  # no encoder takes two pictures of one time
-            held.duration = frame.pts - held.pts
-            yield from self._encode(held)
-        self._held = frame
-
-    def _encode(self, frame: VideoFrame | AudioFrame | None) -> Iterator[AnyPacket]:
-        if isinstance(frame, VideoFrame):
-            border = self._borders.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
-            # NONE: else the encoder repeats the source's choice of I, P and B.
-            frame.pict_type = PictureType.I if border else PictureType.NONE
-            self._remember_duration(frame)
-        try:
-            packets = self._stream.encode(frame)
-        except av.error.FFmpegError as error:
-            raise EncoderDown(self.plan.encoder, self.plan.device, f"failed while encoding: {said(error)}") from error
-        for packet in packets:
-            packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration
-            self.written.count(packet)
-            yield packet
-
-    def _remember_duration(self, frame: VideoFrame) -> None:
-        """Encoders of video forget how long a picture is shown, which only the last one of a file tells."""
-        if frame.pts is not None and frame.time_base and frame.duration:
-            scale = frame.time_base / self._stream.codec_context.time_base
-            self._durations[round(frame.pts * scale)] = round(frame.duration * scale)
-
-
-def _silence(like: AudioFrame, time: Fraction) -> AudioFrame:
-    """A second of silence, in the format of `like`, at `time`."""
-    frame = AudioFrame(like.format.name, like.layout.name, like.sample_rate)
-    quiet = b"\x80" if like.format.name in ("u8", "u8p") else b"\0"
-    for plane in frame.planes:
-        plane.update(quiet * plane.buffer_size)
-    frame.sample_rate, frame.time_base = like.sample_rate, like.time_base
-    frame.pts = round(time / like.time_base) if like.time_base else None
-    return frame
-
-
-def _move(plan: StreamPlan, time_base: Fraction, span: Span, heard: int | None) -> tuple[str, ...]:
-    """Filters that make the span begin at 0, and for sound cut it to the sample.
-
-    async=1 fills gaps in the sound with silence and drops overlaps, so that samples and clock agree; a new chain goes on where
-    the last one ended, after `heard` samples.
-    """
-    if plan.audio is None:
-        return (f"setpts=PTS-({round(span.begin / time_base)})",)
-    rate = plan.audio.sample_rate
-    start = round(span.begin * rate)
-    end = f":end_pts={round(span.end * rate)}" if span.end is not None else ""
-    resumed = f":first_pts={start + heard}" if heard is not None else ""
-    return (f"aresample={rate}:async=1{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")

@@ -15,7 +15,10 @@ def rational(text: str) -> Fraction:
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What all kinds of streams have. `index` counts from 0 over the whole file; sizes of times in seconds, None: not said."""
+    """What all kinds of streams have. `index` counts from 0 over the whole file; times in seconds, None: not said.
+
+    `configuration` is a digest of what a decoder must be told before the first packet.
+    """
 
     index: int
     codec: str
@@ -29,6 +32,7 @@ class StreamInfo:
     frame_count: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
     decodable: bool = True
+    configuration: str = ""
 
 
 @dataclass(frozen=True)

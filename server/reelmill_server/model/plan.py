@@ -53,23 +53,26 @@ class InputPlan:
 class PartPlan:
     """What one input gives to a stream of an output.
 
-    `streams` are numbers of streams in the input's file: several are mixed, none means that black or silence is made.
-    `filters` are libav's, in order, each `name=arguments`; they see the span with timestamps that begin at 0.
+    `stream` is the number of a stream in the input's file, -1: black or silence is made. `filters` are libav's, in order, each
+    `name=arguments`; they see the span with timestamps that begin at 0. Parts of one `line` follow each other; several lines
+    are mixed.
     """
 
-    streams: tuple[int, ...]
+    stream: int
     filters: tuple[str, ...] = ()
     input: int = 0
+    line: int = 0
 
 
 @dataclass(frozen=True)
 class StreamPlan:
     """What is done for one stream of an output.
 
-    `parts` follow each other in the stream. `encoder` is `copy` for a stream copy; then neither `video` nor `audio` is set.
-    `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say; `slack_us` how far the
-    result may be off it. `speed` is the playback speed as `n/d`, empty: 1. `segment_us`: a key frame is forced on every
-    multiple of it, 0: none.
+    `counted`: pictures and samples are counted on one clock, gaps are filled, and every part is exactly as long as its
+    input; else the timestamps of the only part are kept. `encoder` is `copy` for a stream copy; then neither `video` nor
+    `audio` is set. `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say;
+    `slack_us` how far the result may be off it. `speed` is the playback speed as `n/d`, empty: 1. `segment_us`: a key frame
+    is forced on every multiple of it, 0: none.
     """
 
     type: str
@@ -85,6 +88,7 @@ class StreamPlan:
     expected_us: int = 0
     slack_us: int = 0
     speed: str = ""
+    counted: bool = False
     segment_us: int = 0
 
 
@@ -120,7 +124,8 @@ class GroupPlan:
 class TargetPlan:
     """What is done for one output; `duration_us` is the expected length (0: not known), `muxer` libav's name.
 
-    With a `package` the output is many files, and `uri` that of the playlist or manifest.
+    With a `package` the output is many files, and `uri` that of the playlist or manifest. `described_by`: the input whose title
+    and the like it gets.
     """
 
     index: int
@@ -131,6 +136,7 @@ class TargetPlan:
     streams: tuple[StreamPlan, ...]
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     keep_metadata: bool = True
+    described_by: int = 0
     package: PackagePlan | None = None
 
 

@@ -32,7 +32,7 @@ def plan_audio(spec: AudioSpec, stream: AudioStreamInfo, clock: Clock, field: st
     sample_format = _sample_format(encoder, stream)
     return StreamPlan(
         type="audio",
-        parts=(PartPlan((stream.index,), (f"aformat=sample_fmts={sample_format}:channel_layouts={layout}",)),),
+        parts=(PartPlan(stream.index, (f"aformat=sample_fmts={sample_format}:channel_layouts={layout}",)),),
         codec=encoder.codec,
         encoder=encoder.encoder,
         reason="software",

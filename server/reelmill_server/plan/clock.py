@@ -26,12 +26,15 @@ class Clock:
     exact: bool
 
     @classmethod
-    def of(cls, source: SourceSpec, info: MediaInfo) -> "Clock":
-        """The span that `source` asks for. Raises InvalidArgument when it begins after the end of the media."""
+    def of(cls, source: SourceSpec, info: MediaInfo, field: str = "sources[0]") -> "Clock":
+        """The span that `source`, at `field` of the request, asks for.
+
+        Raises InvalidArgument when it begins after the end of the media.
+        """
         total_us = 0 if info.format in _ESTIMATED_FORMATS else round(info.duration_seconds * MICROSECONDS)
         if total_us and source.start_us >= total_us:
             expected = f"must be before the end of the source at {info.duration_seconds:.3f} s"
-            raise InvalidArgument(violations=[Violation("sources[0].start_time", expected)])
+            raise InvalidArgument(violations=[Violation(f"{field}.start_time", expected)])
         end_us = source.start_us + source.duration_us if source.duration_us else 0
         last_us = min(end_us, total_us) if end_us and total_us else end_us or total_us
         return cls(

@@ -1,21 +1,19 @@
 """Makes the plan of a task."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
-from reelmill_server.model.media_info import MediaInfo, StreamInfo
-from reelmill_server.model.plan import COPY, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
-from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
-from reelmill_server.plan import audio, packaging, video
-from reelmill_server.plan.clock import Clock
-from reelmill_server.plan.containers import CONTAINERS, Container, fitting
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.model.media_info import rational
+from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.request import ConvertRequest, TargetSpec
+from reelmill_server.plan import packaging
+from reelmill_server.plan.containers import CONTAINERS
+from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.naming import OutputName, expand, source_variables
 from reelmill_server.plan.situation import Situation
-
-COPY_TAGS: Mapping[tuple[str, str], str] = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
-"""Codec tags that players want where libav would write another one: Apple's refuse `hev1`."""
+from reelmill_server.plan.streams import Job, audio_streams, subtitle_streams, video_streams
 
 
 def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
@@ -23,144 +21,60 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
 
     Raises InvalidArgument, InvalidMedia, UnsupportedFormat or HardwareUnavailable, naming the target, when it cannot.
     """
-    planned = [_plan_target(request, target, situation) for target in request.targets]
-    warnings = [warning for _, notes in planned for warning in notes]
-    targets, groups = packaging.arrange(request, [target for target, _ in planned], _source_variables(request, situation))
-    clock = Clock.of(request.sources[0], situation.infos[0])
-    inputs = (InputPlan(0, clock.start_us, clock.end_us, clock.origin_us, clock.duration_us),)
-    plan = Plan(targets, inputs=inputs, groups=groups)
+    inputs = Inputs.of(request, situation)
+    variables = _source_variables(request, inputs, situation)
+    warnings: list[str] = []
+    planned = [_plan_target(request, target, inputs, situation, variables, warnings) for target in request.targets]
+    targets, groups = packaging.arrange(request, planned, variables)
+    plan = Plan(targets, inputs=inputs.plans(), groups=groups)
     shared = [uri for uri, count in Counter(file.uri for file in packaging.planned_files(plan)).items() if count > 1]
     warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _source_variables(request: ConvertRequest, situation: Situation) -> Mapping[str, str]:
+def _source_variables(request: ConvertRequest, inputs: Inputs, situation: Situation) -> Mapping[str, str]:
     """What the aligning source gives to templates."""
-    index = request.alignment_index
-    return source_variables(request.sources[index].uri, situation.modified_us[index])
+    number = inputs.primary.source_number
+    return source_variables(request.sources[number].uri, situation.modified_us[number])
 
 
-def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situation) -> tuple[TargetPlan, list[str]]:
-    source, info = request.sources[0], situation.infos[0]
-    clock = Clock.of(source, info)
+def _plan_target(
+    request: ConvertRequest,
+    target: TargetSpec,
+    inputs: Inputs,
+    situation: Situation,
+    variables: Mapping[str, str],
+    warnings: list[str],
+) -> TargetPlan:
     container = CONTAINERS[target.container]
-    warnings: list[str] = []
-    chosen = (
-        _video(target, source, info, clock, container, situation, warnings),
-        _audio(target, source, info, clock, container, warnings),
-        *_subtitles(target, info, container, warnings),
-    )
-    streams = [stream for stream in chosen if stream is not None]
+    job = Job(target, inputs, container, situation, warnings)
+    streams = (*video_streams(job), *audio_streams(job), *subtitle_streams(job))
     if not any(stream.type in ("video", "audio") for stream in streams):
-        raise InvalidMedia(f"targets[{target.index}]: the source has no stream that this target takes")
-    copied = [stream.type for stream in streams if stream.encoder == COPY]
-    if source.start_us and "video" in copied:
-        warnings.append(f"targets[{target.index}]: copied video begins at the key frame at or before the asked start")
+        raise InvalidMedia(f"{target.field}: the source has no stream that this target takes")
+    if any(item.source.start_us for item in inputs.main) and any(
+        stream.type == "video" and stream.encoder == COPY for stream in streams
+    ):
+        job.warn(": copied video begins at the key frame at or before the asked start")
     name = OutputName(container.extension, _resolution(streams))
-    variables = _source_variables(request, situation)
     plan = TargetPlan(
         index=target.index,
         uri=expand(target.uri, name, variables, request.tags, request.created_us),
         container=container.name,
         muxer=container.muxer,
-        duration_us=clock.duration_us,
-        streams=tuple(streams),
+        duration_us=_duration_us(inputs, streams),
+        streams=streams,
         muxer_options=container.options,
         keep_metadata=not target.strip_metadata,
+        described_by=inputs.primary.number,
     )
-    return packaging.packaged(plan, target, request, variables, name.resolution), warnings
+    return packaging.packaged(plan, target, request, variables, name.resolution)
+
+
+def _duration_us(inputs: Inputs, streams: Sequence[StreamPlan]) -> int:
+    """How long the output is: the slowest stream lasts longest."""
+    speeds = [rational(stream.speed) or 1 for stream in streams]
+    return round(inputs.duration_us / min(speeds))
 
 
 def _resolution(streams: Sequence[StreamPlan]) -> str:
     return next((f"{stream.video.width}x{stream.video.height}" for stream in streams if stream.video), "")
-
-
-def _copied(kind: str, stream: StreamInfo, container: Container, field: str) -> StreamPlan:
-    """A stream copy; raises UnsupportedFormat when the container does not hold the codec, or nobody knows it."""
-    if not stream.codec:
-        raise UnsupportedFormat(f"{field}: the source's {kind} is in a codec that is not known here")
-    if not container.holds(kind, stream.codec):
-        where = ", ".join(fitting(kind, stream.codec)) or "no container here"
-        raise UnsupportedFormat(
-            f"{field}: the source's {kind} is {stream.codec}, which {container.name} does not hold ({where} would): "
-            "choose a codec other than copy"
-        )
-    return StreamPlan(
-        type=kind,
-        parts=(PartPlan((stream.index,)),),
-        codec=stream.codec,
-        encoder=COPY,
-        reason="stream copy",
-        codec_tag=COPY_TAGS.get((container.muxer, stream.codec), ""),
-    )
-
-
-def _video(
-    target: TargetSpec,
-    source: SourceSpec,
-    info: MediaInfo,
-    clock: Clock,
-    container: Container,
-    situation: Situation,
-    warnings: list[str],
-) -> StreamPlan | None:
-    spec = target.video
-    if spec is None or source.disable_video or (container.audio_only and not target.video_asked):
-        return None
-    field = f"targets[{target.index}].video"
-    if not info.pictures:
-        if target.video_asked:
-            warnings.append(f"{field}: the source has no video")
-        return None
-    stream = info.pictures[0]
-    if spec.codec == COPY:
-        slack_us = video.frame_us(video.usual_rate(stream))
-        return replace(_copied("video", stream, container, field), expected_us=clock.expected_us(stream), slack_us=slack_us)
-    planned, notes = video.plan_video(spec, stream, clock, situation, f"{field}.transcode_video")
-    warnings += [f"targets[{target.index}]: {note}" for note in notes]
-    return _fitting(planned, container, field)
-
-
-def _audio(
-    target: TargetSpec, source: SourceSpec, info: MediaInfo, clock: Clock, container: Container, warnings: list[str]
-) -> StreamPlan | None:
-    spec = target.audio
-    if spec is None or source.disable_audio:
-        return None
-    field = f"targets[{target.index}].audio"
-    if not info.audio:
-        if target.audio_asked:
-            warnings.append(f"{field}: the source has no audio")
-        return None
-    stream = info.audio[0]
-    if spec.codec == COPY:
-        slack_us = audio.frame_us(stream.sample_rate)
-        return replace(_copied("audio", stream, container, field), expected_us=clock.expected_us(stream), slack_us=slack_us)
-    if not stream.decodable or not stream.sample_rate:
-        raise InvalidMedia(f"{field}: the source's {stream.codec} audio cannot be decoded")
-    return _fitting(audio.plan_audio(spec, stream, clock, f"{field}.transcode_audio"), container, field)
-
-
-def _fitting(stream: StreamPlan, container: Container, field: str) -> StreamPlan:
-    if not container.holds(stream.type, stream.codec):
-        where = ", ".join(fitting(stream.type, stream.codec))
-        expected = f"{container.name} does not hold {stream.codec} ({where} would)"
-        raise InvalidArgument(violations=[Violation(f"{field}.transcode_{stream.type}.codec", expected)])
-    tag = COPY_TAGS.get((container.muxer, stream.codec), "")
-    return replace(stream, codec_tag=tag)
-
-
-def _subtitles(target: TargetSpec, info: MediaInfo, container: Container, warnings: list[str]) -> Iterator[StreamPlan]:
-    """Subtitle streams, copied; one that the container cannot hold is left out with a warning: nobody asked for it by name."""
-    if target.subtitle == "none" or container.audio_only:
-        return
-    field = f"targets[{target.index}].subtitle"
-    if packaging.segment_of(target) is not None:
-        if info.subtitles:
-            warnings.append(f"{field}: segments hold no subtitles: left out")
-        return
-    for stream in info.subtitles if target.subtitle == "all" else info.subtitles[:1]:
-        if container.holds("subtitle", stream.codec):
-            yield _copied("subtitle", stream, container, field)
-        else:
-            warnings.append(f"{field}: {container.name} does not hold {stream.codec}: left out")

@@ -18,6 +18,6 @@ class Situation:
 
     infos: Sequence[MediaInfo]
     capabilities: Mapping[str, Capability]
-    modified_us: Sequence[int] = (0,)
+    modified_us: Sequence[int] = (0,) * 11
     order: Sequence[str] = DEFAULT_ORDER
     excluded: Mapping[str, str] = field(default_factory=dict)

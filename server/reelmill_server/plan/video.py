@@ -101,7 +101,7 @@ def plan_video(
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
     planned = StreamPlan(
         type="video",
-        parts=(PartPlan((stream.index,), (*ordered, f"format={choice.pixel_format}")),),
+        parts=(PartPlan(stream.index, (*ordered, f"format={choice.pixel_format}")),),
         codec=encoders.LIBAV_CODEC[spec.codec],
         encoder=choice.encoder,
         reason=choice.reason,

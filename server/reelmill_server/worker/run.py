@@ -217,7 +217,7 @@ def _agree(attempt: _Attempt, infos: tuple[MediaInfo, ...], excluded: dict[str, 
 
 def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
-    conversion = Conversion(plan, attempt.assignment.source_paths[0], directory, attempt.assignment.limits, attempt.stop)
+    conversion = Conversion(plan, attempt.assignment.source_paths, directory, attempt.assignment.limits, attempt.stop)
     over = threading.Event()
 
     def report() -> None:

@@ -181,7 +181,7 @@ def test_subtitles_that_fit_are_copied_and_others_named() -> None:
     info = replace(INFO, subtitles=(SubtitleStreamInfo(2, "mov_text"), SubtitleStreamInfo(3, "subrip")))
     asked = TargetSpec(0, "file:///out/a", "mkv", subtitle="all")
     planned = plan(info, asked)
-    assert [stream.parts[0].streams[0] for stream in planned.targets[0].streams] == [0, 1, 3]
+    assert [stream.parts[0].stream for stream in planned.targets[0].streams] == [0, 1, 3]
     assert planned.warnings == ("targets[0].subtitle: mkv does not hold mov_text: left out",)
 
 

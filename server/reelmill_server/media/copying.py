@@ -1,0 +1,129 @@
+"""Streams that are kept as they are."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+from av.container import InputContainer, OutputContainer
+
+from reelmill_server.media.tracks import OVERRUN, Clock, Part, Span, Written, describe, nearest, template_of
+from reelmill_server.media.types import AnyPacket
+from reelmill_server.model.plan import StreamPlan
+
+
+class CopyTrack:
+    """Keeps the packets of a stream as they are, moved so that every part begins where the one before it ended."""
+
+    wants_frames = False
+
+    def __init__(
+        self, plan: StreamPlan, output: OutputContainer, sources: Sequence[InputContainer], keep_metadata: bool
+    ) -> None:
+        origin: Any = template_of(plan, sources)
+        self.plan, self.written = plan, Written()
+        self.frames = self.unordered = 0
+        self._clock = Clock(plan)
+        self._span = Span(Fraction(0), None)
+        self._previous: Fraction | None = None
+        self._last_decoded: int | None = None
+        self._beyond: list[AnyPacket] = []
+        self._late: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
+        # opaque: only then a codec that can be decoded but not encoded here can be copied.
+        self._stream: Any = output.add_stream_from_template(origin, opaque=True)
+        self._time_base: Fraction = origin.time_base
+        if plan.codec_tag:
+            self._stream.codec_context.codec_tag = plan.codec_tag
+        if plan.type == "video" and origin.average_rate and self._stream.codec_context:
+            self._stream.codec_context.framerate = origin.average_rate * self._clock.speed
+        describe(self._stream, plan, sources, keep_metadata)
+
+    def begin(self, part: Part, span: Span) -> None:
+        """As `Track.begin`."""
+        self._span, self._previous = span, None
+
+    def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
+        """Gives the packet, unless it lies outside the span.
+
+        The end is judged by decoding time: a picture shown after the end may be needed by one shown before it, and is given
+        only when such a one comes.
+        """
+        time_base = item.time_base
+        pts = item.pts if item.pts is not None else item.dts
+        if pts is None or time_base is None:
+            return
+        decoded = pts if item.dts is None else item.dts
+        if self._span.after(decoded * time_base):
+            part.close(self, stream)
+            return
+        if self._span.before(pts * time_base):
+            return
+        if self._span.after(pts * time_base):
+            self._beyond.append(item)
+            return
+        for packet in (*self._beyond, item):
+            yield from self._in_time(packet)
+        self._beyond.clear()
+
+    def _in_time(self, item: AnyPacket) -> Iterator[AnyPacket]:
+        """Holds back sound that may turn out to be longer than the pictures beside it."""
+        if self._late is None:
+            yield self._moved(item)
+            return
+        self._late.append(item)
+        while _begin(item) - _begin(self._late[0]) > 2 * OVERRUN:
+            yield self._moved(self._late.popleft())
+
+    def _moved(self, item: AnyPacket) -> AnyPacket:
+        time_base: Any = item.time_base
+        pts: Any = item.pts if item.pts is not None else item.dts
+        decoded = (pts if item.dts is None else item.dts) * time_base
+        duration = (item.duration or 0) * time_base
+        if not duration and self._previous is not None:
+            # Else the last packet would last no time, and readers of MP4 would leave it out.
+            duration = max(Fraction(0), decoded - self._previous)
+        self._previous = decoded
+        item.pts = self._tick(pts * time_base)
+        if item.dts is not None:
+            item.dts = self._after_the_last(self._tick(decoded))
+        item.duration = nearest(duration / self._clock.speed / self._time_base)
+        item.time_base, item.stream = self._time_base, self._stream
+        self.written.count(item)
+        return item
+
+    def _tick(self, time: Fraction) -> int:
+        return nearest(self._clock.at(time - self._span.begin) / self._time_base)
+
+    def _after_the_last(self, decoded: int) -> int:
+        """At a seam, decoding times of two sources with different delays may cross."""
+        if self._last_decoded is not None and len(self.plan.parts) > 1:
+            decoded = max(decoded, self._last_decoded + 1)
+        self._last_decoded = decoded
+        return decoded
+
+    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
+        """Nothing is made."""
+        return iter(())
+
+    def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
+        """As `Track.end`; sound that begins after the end, or lies more after than before it, is left out."""
+        for packet in self._late or ():
+            if last or _begin(packet) + _length(packet) / 2 <= self._span.begin + length:
+                yield self._moved(packet)
+        if self._late is not None:
+            self._late.clear()
+        self._beyond.clear()
+        self._clock.advance(length)
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """Nothing is held back."""
+        return iter(())
+
+
+def _begin(packet: AnyPacket) -> Fraction:
+    stamp: Any = packet.pts if packet.pts is not None else packet.dts
+    return Fraction(stamp * packet.time_base)
+
+
+def _length(packet: AnyPacket) -> Fraction:
+    return (packet.duration or 0) * packet.time_base if packet.time_base else Fraction(0)

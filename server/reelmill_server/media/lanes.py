@@ -1,0 +1,141 @@
+"""Reads the inputs of a plan: those that follow each other, and those that run beside them."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.seek import packets_from
+from reelmill_server.media.tracks import OVERRUN, Part, Track
+from reelmill_server.media.types import AnyPacket
+from reelmill_server.model.plan import InputPlan
+
+# What a container promises for a whole file is no more exact than this.
+_CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
+_MICROSECONDS = 1_000_000
+
+
+class Reader:
+    """One input while it is read once. `part` is what outputs know it by; times are the source's own seconds."""
+
+    def __init__(self, number: int, plan: InputPlan, source: InputContainer, used: frozenset[int]) -> None:
+        """`used`: the numbers of the streams that are wanted."""
+        self.plan = plan
+        self._source = source
+        self._used = used
+        self._begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
+        self._stop = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
+        self._ends: defaultdict[str, Fraction] = defaultdict(Fraction)
+        self._previous: dict[int, Fraction] = {}
+        self.reached = Fraction(0)
+        streams = [stream for stream in source.streams if stream.index in used]
+        for stream in streams:
+            if stream.type == "video":
+                stream.thread_type = "AUTO"  # type: ignore[attr-defined]
+        # Read, not decoded: their timestamps tell how far the source reaches.
+        others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
+        self.packets, key = packets_from(source, streams, others, self._begin)
+        self.part = Part(number, source, key)
+
+    def note(self, packet: AnyPacket) -> None:
+        """Remembers how far the packet reaches."""
+        if packet.pts is None or not packet.time_base:
+            return
+        begin = packet.pts * packet.time_base
+        # Not every container says how long a packet lasts: then as long as the one before.
+        last = self._previous.get(packet.stream_index, begin)
+        self._previous[packet.stream_index] = max(begin, last)
+        end = begin + (packet.duration * packet.time_base if packet.duration else max(begin - last, Fraction(0)))
+        self.reached = max(self.reached, end)
+        if packet.stream_index in self._used:
+            kind = self._source.streams[packet.stream_index].type
+            self._ends[kind] = max(self._ends[kind], end)
+
+    @property
+    def position(self) -> Fraction:
+        """Seconds of the span that were read."""
+        return max(Fraction(0), max(self._ends.values(), default=self._begin) - self._begin)
+
+    def end(self) -> Fraction:
+        """Where the input ends: with its pictures, unless its sound goes on for long."""
+        video, audio = self._ends.get("video"), self._ends.get("audio")
+        end = max(self._ends.values(), default=self._begin)
+        if video is not None and (audio is None or audio - video <= OVERRUN):
+            end = video
+        return end if self._stop is None else min(end, self._stop)
+
+    def check_end(self) -> None:
+        """Raises InvalidMedia when the source ended clearly before the end it promises."""
+        claimed = Fraction(self.plan.duration_us, _MICROSECONDS)
+        got = max(self.reached - self._begin, Fraction(0))
+        if claimed and got + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
+            raise InvalidMedia(
+                f"the source promises {float(claimed):.3f} s in the span, but only {float(got):.3f} s could be read: "
+                "it is truncated or broken"
+            )
+
+
+class Lane:
+    """Inputs that are read one after the other; `loops`: again and again."""
+
+    def __init__(
+        self, numbers: Sequence[int], inputs: Sequence[InputPlan], sources: Sequence[InputContainer], tracks: Sequence[Track]
+    ) -> None:
+        self.plan = inputs[numbers[0]]
+        self.loops, self.aligned = self.plan.align == "loop", self.plan.align != "false"
+        self._inputs, self._sources, self._tracks = inputs, sources, tracks
+        self._todo = list(numbers)
+        self._numbers = numbers
+        self._before = Fraction(0)
+        self.reader: Reader | None = None
+        self.exhausted = False
+
+    @property
+    def position(self) -> Fraction:
+        """Seconds from the beginning of the first input that were read."""
+        return self._before + (self.reader.position if self.reader else 0)
+
+    @property
+    def last(self) -> bool:
+        """Whether nothing follows the input that is read now."""
+        return not self._todo
+
+    def next(self) -> Reader | None:
+        """Begins the next input; None when there is none."""
+        if self.reader is not None:
+            self._before += max(self.reader.end() - self.reader._begin, Fraction(0))
+        if self.loops and not self._todo and self.reader is not None:
+            if not self.reader.position:
+                raise InvalidMedia(f"sources[{self.plan.source}]: gave nothing that could be repeated")
+            self._todo = list(self._numbers)
+        if not self._todo:
+            self.reader, self.exhausted = None, True
+            return None
+        number = self._todo.pop(0)
+        used = frozenset(
+            part.stream for track in self._tracks for part in track.plan.parts if part.input == number and part.stream >= 0
+        )
+        self.reader = Reader(number, self._inputs[number], self._sources[number], used)
+        return self.reader
+
+
+def lanes_of(
+    inputs: Sequence[InputPlan], sources: Sequence[InputContainer], tracks: Sequence[Track]
+) -> tuple[Lane, list[Lane]]:
+    """The lane of the inputs that follow each other, and one for each that runs beside them and is wanted."""
+    main = [number for number, plan in enumerate(inputs) if not plan.attached]
+    wanted = {part.input for track in tracks for part in track.plan.parts}
+    beside = [number for number, plan in enumerate(inputs) if plan.attached and number in wanted]
+    return Lane(main, inputs, sources, tracks), [Lane([number], inputs, sources, tracks) for number in beside]
+
+
+def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
+    """The next packet, None at the end; and why reading broke off, if it did."""
+    try:
+        return next(packets, None), ""
+    except av.error.FFmpegError as error:
+        return None, f"the source could not be read to its end: {error}"

@@ -1,0 +1,111 @@
+"""The sources of a task as a plan sees them: which follow each other, which run beside, and the span of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, StreamInfo, SubtitleStreamInfo, VideoStreamInfo
+from reelmill_server.model.plan import InputPlan
+from reelmill_server.model.request import AlignMode, ConvertRequest, SourceSpec
+from reelmill_server.plan.clock import Clock
+from reelmill_server.plan.situation import Situation
+
+
+@dataclass(frozen=True)
+class Input:
+    """One source: `number` counts through the plan's inputs, `source_number` through the request's sources."""
+
+    number: int
+    source_number: int
+    source: SourceSpec
+    info: MediaInfo
+    clock: Clock
+
+    @property
+    def video(self) -> tuple[VideoStreamInfo, ...]:
+        """The video streams that may be taken."""
+        return () if self.source.disable_video else self.info.pictures
+
+    @property
+    def audio(self) -> tuple[AudioStreamInfo, ...]:
+        """The audio streams that may be taken."""
+        return () if self.source.disable_audio else self.info.audio
+
+    @property
+    def subtitles(self) -> tuple[SubtitleStreamInfo, ...]:
+        """The subtitle streams that may be taken."""
+        return self.info.subtitles
+
+    @property
+    def aligned(self) -> bool:
+        """Whether its streams are brought to the length of the others."""
+        return self.source.attached and self.source.align_mode is not AlignMode.NONE
+
+    def plan(self) -> InputPlan:
+        """What is read of it."""
+        return InputPlan(
+            source=self.source_number,
+            start_us=self.clock.start_us,
+            end_us=self.clock.end_us,
+            origin_us=self.clock.origin_us,
+            duration_us=self.clock.duration_us,
+            attached=self.source.attached,
+            align=str(self.source.align_mode),
+        )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All sources of a task: `main` follow each other, `attached` run beside them; `primary` gives what is not asked for."""
+
+    main: tuple[Input, ...]
+    attached: tuple[Input, ...]
+    primary: Input
+
+    @classmethod
+    def of(cls, request: ConvertRequest, situation: Situation) -> "Inputs":
+        """The inputs of `request`. Raises InvalidArgument when a span begins after the end of its source."""
+        ordered = sorted(range(len(request.sources)), key=lambda number: request.sources[number].attached)
+        inputs = [
+            Input(
+                number,
+                source_number,
+                request.sources[source_number],
+                situation.infos[source_number],
+                Clock.of(request.sources[source_number], situation.infos[source_number], f"sources[{source_number}]"),
+            )
+            for number, source_number in enumerate(ordered)
+        ]
+        main = tuple(item for item in inputs if not item.source.attached)
+        attached = tuple(item for item in inputs if item.source.attached)
+        return cls(main, attached, next(item for item in main if item.source_number == request.alignment_index))
+
+    @property
+    def several(self) -> bool:
+        """Whether sources follow each other."""
+        return len(self.main) > 1
+
+    @property
+    def duration_us(self) -> int:
+        """How long the sources are together, 0 when one of them does not say."""
+        lengths = [item.clock.duration_us for item in self.main]
+        return sum(lengths) if all(lengths) else 0
+
+    def plans(self) -> tuple[InputPlan, ...]:
+        """What is read of each."""
+        return tuple(item.plan() for item in (*self.main, *self.attached))
+
+
+_ALL_ABOVE = 100  # the contract's word for all streams of a kind
+
+
+def selected(available: int, asked: Sequence[int], default: Sequence[int]) -> list[int]:
+    """Which of `available` streams of a kind are taken, in ascending order: those in `asked` that exist, all when one of them
+    is above 100, `default` when nothing is asked."""
+    if any(number > _ALL_ABOVE for number in asked):
+        return list(range(available))
+    return sorted({number for number in asked or default if 0 <= number < available})
+
+
+def stream_at(streams: Sequence[StreamInfo], number: int) -> StreamInfo | None:
+    """The stream `number` of a kind, None when there are fewer."""
+    return streams[number] if number < len(streams) else None
