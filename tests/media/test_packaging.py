@@ -228,3 +228,50 @@ def test_a_damaged_package_is_rejected(convert: Converter, tmp_path: Path, kind:
     damage(kind, tmp_path / "0")
     with pytest.raises(OutputInvalid):
         verify(produced)
+
+
+@pytest.mark.parametrize(("container", "form"), [("mp4", HLS), ("mp4", DASH), ("ts", HLS)])
+@pytest.mark.parametrize("source", ["mpegts", "mp4"])
+def test_streams_are_copied_from_one_framing_to_another(
+    convert: Converter, source: str, container: str, form: SegmentFormat
+) -> None:
+    """Start codes and ADTS headers of MPEG-TS, lengths and configuration records of MP4; timestamps that begin late."""
+    clip = Clip(source, (Video(seconds=3, gop=20),), (Audio(seconds=3),), offset=10.0 if source == "mpegts" else 0.0)
+    made = convert(clip, cut(target(container), form))
+    if form is DASH:
+        names_ = [f"x-0-{number}.m4s" for number in range(1, 1 + len(list(made.published.glob("x-0-?.m4s"))))]
+        playlist = joined(made.published, "film.mp4", "x-0-init.mp4", *names_)
+    else:
+        playlist = made.published / "x.m3u8"
+        assert len(judge.sound(playlist)) == pytest.approx(3 * 48000, abs=3072)
+    judge.check(playlist)
+    assert judge.numbers(playlist) == list(range(75))
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "expected"),
+    [
+        ("h265", AAC, r"hvc1\.1\.6\.L\d+\.[0-9A-F.]+,mp4a\.40\.2"),
+        ("vp9", AudioSpec("opus"), r"vp09\.00\.10\.08,Opus"),
+        ("av1", AudioSpec("flac"), r"av01\.0\.\d\dM\.08,fLaC"),
+        ("h264", AudioSpec("mp3"), r"avc1\.4d400a,mp4a\.40\.34"),
+    ],
+)
+def test_codecs_are_told_as_players_ask(convert: Converter, video: str, audio: AudioSpec, expected: str) -> None:
+    """From the finished streams."""
+    member = replace(cut(target("mp4", encoded(video), audio)), uri="file:///out/v", group=0, member=0)
+    made = convert(FILM, member, group_uris=("file:///out/main",))
+    assert re.search(f'CODECS="{expected}"', (made.published / "main.m3u8").read_text()), (
+        made.published / "main.m3u8"
+    ).read_text()
+
+
+def test_a_ladder_over_a_cut_source_whose_video_begins_late(convert: Converter) -> None:
+    """Borders lie on the output's clock, not on that of the source or of the first picture."""
+    times = tuple(Fraction(number + 6, 25) for number in range(100))
+    clip = Clip("mpegts", (Video(times=times, gop=12),), (Audio(seconds=4.2),), offset=5.0)
+    made = convert(clip, *ladder("ts", (96, 64), (48, 32)), start=0.1, group_uris=("file:///out/film/main.m3u8",))
+    folder = made.published / "film"
+    assert lengths(folder / "64/v.m3u8") == lengths(folder / "32/v.m3u8")
+    assert lengths(folder / "64/v.m3u8")[:3] == pytest.approx([1, 1, 1], abs=0.041)
+    judge.check(folder / "main.m3u8")

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
-from reelmill_server.media.segments import open_output
+from reelmill_server.media.segments import Reframing, open_output
 from reelmill_server.media.sound import AudioTrack
 from reelmill_server.media.tracks import TOLERANCE, Part, Span, Track, Written, copy_metadata
 from reelmill_server.media.types import AnyPacket
@@ -189,8 +189,10 @@ class Output:
     def _work(self) -> None:
         """The writing thread."""
         try:
+            reframing = Reframing(self.plan, list(self._container.streams))
             for packet in self._packets():
-                self._container.mux(packet)
+                for reframed in reframing.of(packet):
+                    self._container.mux(reframed)
                 if self._stop.is_set():
                     raise Stopped
             self._container.close()

@@ -1,19 +1,20 @@
 """Outputs in segments on this machine's disk: written by libav's own packagers, listed, and read back joined."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.playlists import MediaPlaylist, read_manifest, read_playlist
 from reelmill_server.media.types import AnyPacket
-from reelmill_server.model.plan import TargetPlan
+from reelmill_server.model.plan import COPY, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 
 # A list says where segments begin to a microsecond; a muxer counts sound that lies before the first picture to it.
@@ -34,6 +35,30 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
             options["hls_segment_filename"] = f"{str(folder).replace('%', '%%')}/%d.{extension}"
             options["hls_fmp4_init_filename"] = "init.mp4"
     return av.open(path, "w", format=plan.muxer, options=options)
+
+
+class Reframing:
+    """Brings copied packets into the form that fragmented MP4 holds: libav does so for every muxer but that of HLS."""
+
+    def __init__(self, plan: TargetPlan, streams: Sequence[Any]) -> None:
+        """`streams` are those of the output, as planned."""
+        self._filters: dict[int, BitStreamFilterContext] = {}
+        if plan.package is None or plan.package.format == SegmentFormat.DASH or plan.container == "ts":
+            return
+        for stream, planned in zip(streams, plan.streams, strict=True):
+            if planned.encoder == COPY and planned.codec == "aac":
+                self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream, stream)
+
+    def of(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """The packets to write for `packet`."""
+        reframing = self._filters.get(packet.stream_index)
+        if reframing is None:
+            yield packet
+            return
+        stream = packet.stream
+        for reframed in reframing.filter(packet):
+            reframed.stream = stream
+            yield reframed
 
 
 def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:
