@@ -115,7 +115,8 @@ def test_dash_lists_each_stream_with_its_segments(convert: Converter) -> None:
     assert 'initialization="x-$RepresentationID$-init.mp4"' in text and 'media="x-$RepresentationID$-$Number$.m4s"' in text
     assert 'mediaPresentationDuration="PT4.4S"' in text and 'maxSegmentDuration="PT1.0' in text
     film = joined(made.published, "film.mp4", "x-0-init.mp4", *(f"x-0-{number}.m4s" for number in range(1, 6)))
-    assert judge.numbers(film) == list(range(110))
+    assert judge.numbers(film) == judge.numbers(made.published / "x.mpd") == list(range(110))
+    judge.check(made.published / "x.mpd")
     tone = joined(made.published, "tone.mp4", "x-1-init.mp4", *sorted(path.name for path in made.published.glob("x-1-?.m4s")))
     judge.check(tone)
     assert len(judge.sound(tone)) == pytest.approx(4.4 * 48000, abs=2048)
