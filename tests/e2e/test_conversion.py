@@ -194,11 +194,11 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
         "Targets": [
             {
                 "URI": f"{files.as_uri()}/x.avi",
-                "Container": "avi",
+                "Container": "mp4",
                 "Segment": {"Format": "hls"},
-                "Video": {"Stream": [0], "TranscodeVideo": {"Codec": "h264", "Bitrate": 9000, "BitrateOption": "fall"}},
-                "Audio": {"TranscodeAudio": {"Codec": "vorbis", "Quality": 3}},
-                "Speed": 0.5,
+                "Video": {"TranscodeVideo": {"Codec": "h264", "VideoSlim": 1}},
+                "Audio": {"TranscodeAudio": {"Codec": "aac"}},
+                "Data": {"Stream": [0]},
             }
         ],
         "AlignmentIndex": 1,
@@ -207,15 +207,9 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
     with pytest.raises(FieldNotSupported) as failure:
         client.submit(request)
     assert {violation.field for violation in failure.value.violations} == {
-        "sources[0].attached",
-        "sources[1]",
-        "targets[0].container",
         "targets[0].segment",
-        "targets[0].video.stream",
-        "targets[0].video.transcode_video.bitrate_option",
-        "targets[0].audio.transcode_audio.codec",
-        "targets[0].audio.transcode_audio.quality",
-        "targets[0].speed",
+        "targets[0].video.transcode_video.video_slim",
+        "targets[0].data",
         "notification",
     }
 

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from reelmill.v1 import audio_pb2, media_convert_service_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
 from reelmill_server.api.convert import audio_codec, container_name, video_codec
+from reelmill_server.api.convert import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.plan.containers import CONTAINERS, fitting
 from reelmill_server.plan.encoders import AUDIO_ENCODERS, LIBAV_CODEC
@@ -20,6 +21,7 @@ from reelmill_server.storage.base import Storage
 
 _MAX_REQUEST_BYTES = 256 * 1024  # the engine takes 2 MB, in a form up to six times as long
 _MAX_TAGS = 100
+_AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)
 _MAX_TAG_KEY = 128
 _MAX_TAG_VALUE = 1024
 
@@ -98,7 +100,11 @@ def _conversion(
 ) -> Iterator[Violation | ReelmillError]:
     for index, source in enumerate(request.sources):
         yield from uri_problems(source.uri, f"sources[{index}].uri", storage.check_readable)
+        if source.align_mode and not source.attached:
+            yield Violation(f"sources[{index}].align_mode", "goes with attached only")
     yield from _tags(request)
+    for index, target in enumerate(request.targets):
+        yield from _copies(request, target, f"targets[{index}]")
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
 
@@ -142,6 +148,38 @@ def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Stor
         yield from _video(target.video.transcode_video, f"{field}.video.transcode_video", container.name)
     if target.HasField("audio") and target.audio.HasField("transcode_audio") and not target.audio.disable_audio:
         yield from _audio(target.audio.transcode_audio, f"{field}.audio.transcode_audio", container.name)
+
+
+def _copies(
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, target: target_pb2.Target, field: str
+) -> Iterator[Violation]:
+    """Stream copies that are not possible: of several sources unless asked for by name, and of sound at another speed."""
+    main = [source for source in request.sources if not source.attached]
+    kept = {
+        "video": any(not source.disable_video for source in main) and not _none(target, "video"),
+        "audio": any(not source.disable_audio for source in main) and not _none(target, "audio"),
+    }
+    if container_name(target.container) in _AUDIO_ONLY and not target.HasField("video"):
+        kept["video"] = False
+    for kind, present in kept.items():
+        if present and len(main) > 1 and getattr(getattr(target, kind), f"transcode_{kind}").codec == 0:
+            expected = "several sources cannot follow each other in a stream copy: set a codec, or COPY if they are alike"
+            yield Violation(f"{field}.{kind}.transcode_{kind}.codec", expected)
+    if convert_speed(target) and kept["audio"] and audio_codec(target.audio.transcode_audio.codec) == "copy":
+        yield Violation(
+            f"{field}.speed", "copied audio cannot be slowed down: set an audio codec other than copy, or disable_audio"
+        )
+    filtered = target.video.filter_video
+    if target.HasField("speed") and filtered.HasField("speed") and target.speed != filtered.speed:
+        yield Violation(f"{field}.video.filter_video.speed", "must be the same as the target's speed when both are set")
+
+
+def _none(target: target_pb2.Target, kind: str) -> bool:
+    """Whether the target says that it has no stream of a kind."""
+    if not target.HasField(kind):
+        return False
+    message = getattr(target, kind)
+    return bool(getattr(message, f"disable_{kind}")) or not message.HasField(f"transcode_{kind}")
 
 
 def _video(transcode: video_pb2.TranscodeVideo, field: str, container_word: str) -> Iterator[Violation]:

@@ -66,9 +66,14 @@ class CopyTrack:
         self._beyond.clear()
 
     def _in_time(self, item: AnyPacket) -> Iterator[AnyPacket]:
-        """Holds back sound that may turn out to be longer than the pictures beside it."""
+        """Holds back sound that may turn out to be longer than the pictures beside it.
+
+        What an encoder puts before the sound itself belongs to the front of a file, not to a seam.
+        """
         if self._late is None:
             yield self._moved(item)
+            return
+        if self._clock.offset and _begin(item) + _length(item) / 2 <= self._span.begin:
             return
         self._late.append(item)
         while _begin(item) - _begin(self._late[0]) > 2 * OVERRUN:
@@ -86,6 +91,7 @@ class CopyTrack:
         item.pts = self._tick(pts * time_base)
         if item.dts is not None:
             item.dts = self._after_the_last(self._tick(decoded))
+            item.pts = max(item.pts, item.dts)
         item.duration = nearest(duration / self._clock.speed / self._time_base)
         item.time_base, item.stream = self._time_base, self._stream
         self.written.count(item)

@@ -111,7 +111,7 @@ def _read(container: InputContainer, media: Sequence[Stream], moved: Callable[[]
         if number % _PACKETS_TO_MOVE == 0:
             moved()
         if packet.size or packet.dts is not None:
-            seen[packet.stream_index].count(packet, container.streams[packet.stream_index].type == "video")
+            seen[packet.stream.index].count(packet, container.streams[packet.stream.index].type == "video")
     return list(seen.values())
 
 
