@@ -20,11 +20,15 @@ from reelmill_server.media.graph import Chain
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.media.words import said
 from reelmill_server.model.plan import StreamPlan
+from reelmill_server.plan.fit import plain_rate
 
 # A request's seconds are decimal and a source's timestamps are not: a frame within this of the edge is taken to be on it.
 TOLERANCE = Fraction(1, 1_000_000)
 _DROPPED_METADATA = ("encoder", "duration", "major_brand", "minor_version", "compatible_brands", "language")
 _LONGEST_GAP_SECONDS = 1
+# AVI wants start codes, and its clock to tick once a picture: it stores an empty packet for each tick without one.
+_BITSTREAM_FILTERS = {("avi", "h264"): "h264_mp4toannexb"}
+_TICKS_PER_PICTURE = ("avi", "mxf")
 _FRAME_SAMPLES = 1024  # of sound, as limits count
 
 
@@ -123,7 +127,13 @@ class CopyTrack:
         if plan.codec_tag:
             self._stream.codec_context.codec_tag = plan.codec_tag
         if plan.type == "video" and origin.average_rate and self._stream.codec_context:
-            self._stream.codec_context.framerate = origin.average_rate
+            rate = origin.average_rate
+            if output.format.name in _TICKS_PER_PICTURE:
+                rate = plain_rate(rate)
+                self._stream.time_base = 1 / rate
+            self._stream.codec_context.framerate = rate
+        filter_name = _BITSTREAM_FILTERS.get((output.format.name, plan.codec))
+        self._filter = av.BitStreamFilterContext(filter_name, origin, self._stream) if filter_name else None
         _describe(self._stream, origin, keep_metadata)
 
     def feed(self, item: AnyPacket) -> Iterator[AnyPacket]:
@@ -146,8 +156,14 @@ class CopyTrack:
             self._beyond.append(item)
             return
         for packet in (*self._beyond, item):
-            yield self._moved(packet)
+            yield from self._written(self._moved(packet))
         self._beyond.clear()
+
+    def _written(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        for ready in (packet,) if self._filter is None else self._filter.filter(packet):
+            ready.stream = self._stream
+            self.written.count(ready)
+            yield ready
 
     def _moved(self, item: AnyPacket) -> AnyPacket:
         time_base: Any = item.time_base
@@ -161,8 +177,6 @@ class CopyTrack:
             # Else the last packet would last no time, and readers of MP4 would leave it out.
             item.duration = max(0, decoded - self._previous)
         self._previous = decoded
-        item.stream = self._stream
-        self.written.count(item)
         return item
 
     def finish(self) -> Iterator[AnyPacket]:

@@ -8,7 +8,7 @@ from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFor
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
-from reelmill_server.plan import audio, video
+from reelmill_server.plan import audio, fit, video
 from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.containers import CONTAINERS, Container, fitting
 from reelmill_server.plan.naming import OutputName, expand, source_variables
@@ -38,7 +38,7 @@ def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situati
     warnings: list[str] = []
     chosen = (
         _video(target, source, info, clock, container, situation, warnings),
-        _audio(target, source, info, clock, container, warnings),
+        _audio(target, source, info, clock, container, situation, warnings),
         *_subtitles(target, info, container, warnings),
     )
     streams = [stream for stream in chosen if stream is not None]
@@ -109,14 +109,23 @@ def _video(
     stream = info.pictures[0]
     if spec.codec == COPY:
         slack_us = video.frame_us(video.usual_rate(stream))
-        return replace(_copied("video", stream, container, field), expected_us=clock.expected_us(stream), slack_us=slack_us)
-    planned, notes = video.plan_video(spec, stream, clock, situation, f"{field}.transcode_video")
-    warnings += [f"targets[{target.index}]: {note}" for note in notes]
+        copied = _copied("video", stream, container, field)
+        fit.check_copied_video(stream, container, field)
+        return replace(copied, expected_us=clock.expected_us(stream), slack_us=slack_us)
+    fitted, remarks = fit.fit_video(spec, stream, container, f"{field}.transcode_video")
+    planned, notes = video.plan_video(fitted, stream, clock, situation, f"{field}.transcode_video")
+    warnings += [f"targets[{target.index}]: {note}" for note in (*remarks, *notes)]
     return _fitting(planned, container, field)
 
 
 def _audio(
-    target: TargetSpec, source: SourceSpec, info: MediaInfo, clock: Clock, container: Container, warnings: list[str]
+    target: TargetSpec,
+    source: SourceSpec,
+    info: MediaInfo,
+    clock: Clock,
+    container: Container,
+    situation: Situation,
+    warnings: list[str],
 ) -> StreamPlan | None:
     spec = target.audio
     if spec is None or source.disable_audio:
@@ -129,10 +138,14 @@ def _audio(
     stream = info.audio[0]
     if spec.codec == COPY:
         slack_us = audio.frame_us(stream.sample_rate)
-        return replace(_copied("audio", stream, container, field), expected_us=clock.expected_us(stream), slack_us=slack_us)
+        copied = _copied("audio", stream, container, field)
+        fit.check_copied_audio(stream, container, field)
+        return replace(copied, expected_us=clock.expected_us(stream), slack_us=slack_us)
     if not stream.decodable or not stream.sample_rate:
         raise InvalidMedia(f"{field}: the source's {stream.codec} audio cannot be decoded")
-    return _fitting(audio.plan_audio(spec, stream, clock, f"{field}.transcode_audio"), container, field)
+    rates = container.sample_rates.get(spec.codec, ())
+    planned = audio.plan_audio(spec, stream, clock, f"{field}.transcode_audio", situation.capabilities, rates)
+    return _fitting(planned, container, field)
 
 
 def _fitting(stream: StreamPlan, container: Container, field: str) -> StreamPlan:

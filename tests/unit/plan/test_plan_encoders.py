@@ -7,12 +7,11 @@ import pytest
 from reelmill_server.errors import HardwareUnavailable, InvalidArgument, UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.request import Hardware, VideoSpec
+from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS, audio_bitrate
 from reelmill_server.plan.encoders import (
-    AUDIO_ENCODERS,
     PRESETS,
     VIDEO_ENCODERS,
     Choice,
-    audio_bitrate,
     check_references,
     choose,
     options,
