@@ -200,3 +200,33 @@ def test_flv_has_sample_rates_of_its_own_for_mp3(convert: Converter) -> None:
     made = convert(clip, target("flv", None, AudioSpec("mp3")))
     assert judge.sample_rate(made.path) == 44100
     assert heard(made.path) == pytest.approx((1, 440), abs=0.06)
+
+
+def test_mxf_says_that_no_sound_can_be_encoded_for_it(convert: Converter) -> None:
+    """The contract's codecs do not fit: neither asked for nor copied, and the advice is no other codec."""
+    with pytest.raises(UnsupportedFormat, match="leave audio out"):
+        convert(SECOND, target("mxf", encoded()))
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "late"),
+    [("asf", "aac", 0), ("asf", "vorbis", 0), ("flv", "aac", 0), ("flv", "opus", 0), ("ts", "ac3", 0), ("avi", "mp3", 0.023)],
+)
+def test_sound_and_picture_stay_together(convert: Converter, container: str, codec: str, late: float) -> None:
+    """Clicks are where they were against the picture, but for AVI, which cannot say what an encoder puts in front."""
+    clip = Clip("mp4", (Video(),), (Audio(clicks=(0.5, 1.5)),))
+    made = convert(clip, target(container, encoded(), AudioSpec(codec)))
+    begin = float(judge.times(made.path)[0])
+    clicks = [click - begin for click in judge.clicks(made.path, threshold=0.3)]
+    assert clicks == pytest.approx([0.5 + late, 1.5 + late], abs=0.003)
+    assert judge.numbers(made.path) == list(range(50))
+
+
+@pytest.mark.parametrize("container", ["mov", "avi", "asf", "mxf"])
+def test_pcm_beside_video_is_copied(convert: Converter, container: str) -> None:
+    """Sample for sample, at its time."""
+    clip = Clip("mov", (Video(b_frames=0),), (Audio("pcm_s16le", clicks=(0.5, 1.5)),))
+    made = convert(clip, target(container))
+    judge.check(made.path)
+    assert judge.clicks(made.path) == pytest.approx([0.5, 1.5], abs=0.001)
+    assert judge.numbers(made.path) == list(range(50))

@@ -153,6 +153,9 @@ def _video(transcode: video_pb2.TranscodeVideo, field: str, container_word: str)
     elif codec in LIBAV_CODEC and not container.holds("video", LIBAV_CODEC[codec]):
         where = ", ".join(fitting("video", LIBAV_CODEC[codec]))
         yield Violation(f"{field}.codec", f"container {container.name} does not hold {codec} ({where} would)")
+    if LIBAV_CODEC.get(codec) in container.unordered and transcode.b_frames > 0:
+        expected = f"must be 0 or absent: container {container.name} has one time per picture, which B-frames do not fit"
+        yield Violation(f"{field}.b_frames", expected)
     if codec in ("vp9", "av1"):
         for name, given in (("b_frames", transcode.b_frames > 0), ("refs", transcode.HasField("refs"))):
             if given:

@@ -9,8 +9,10 @@ from reelmill_server.model.media_info import MediaInfo, StreamInfo
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.plan import audio, fit, video
+from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.containers import CONTAINERS, Container, fitting
+from reelmill_server.plan.encoders import LIBAV_CODEC
 from reelmill_server.plan.naming import OutputName, expand, source_variables
 from reelmill_server.plan.situation import Situation
 
@@ -77,7 +79,7 @@ def _copied(kind: str, stream: StreamInfo, container: Container, field: str) -> 
         where = ", ".join(fitting(kind, stream.codec)) or "no container here"
         raise UnsupportedFormat(
             f"{field}: the source's {kind} is {stream.codec}, which {container.name} does not hold ({where} would): "
-            "choose a codec other than copy"
+            + ("choose a codec other than copy" if _encodable(kind, container) else f"no codec can be chosen, leave {kind} out")
         )
     return StreamPlan(
         type=kind,
@@ -87,6 +89,12 @@ def _copied(kind: str, stream: StreamInfo, container: Container, field: str) -> 
         reason="stream copy",
         codec_tag=COPY_TAGS.get((container.muxer, stream.codec), ""),
     )
+
+
+def _encodable(kind: str, container: Container) -> bool:
+    """Whether any codec that can be encoded fits."""
+    codecs = LIBAV_CODEC.values() if kind == "video" else [encoder.codec for encoder in AUDIO_ENCODERS.values()]
+    return any(container.holds(kind, codec) for codec in codecs)
 
 
 def _video(
