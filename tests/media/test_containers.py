@@ -219,6 +219,8 @@ def test_sound_and_picture_stay_together(convert: Converter, container: str, cod
     begin = float(judge.times(made.path)[0])
     clicks = [click - begin for click in judge.clicks(made.path, threshold=0.3)]
     assert clicks == pytest.approx([0.5 + late, 1.5 + late], abs=0.003)
+    shown = [float(time) - begin for time in judge.times(made.path)]
+    assert shown == pytest.approx([number * FRAME for number in range(50)], abs=0.001)
     assert judge.numbers(made.path) == list(range(50))
 
 

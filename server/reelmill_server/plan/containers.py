@@ -98,6 +98,8 @@ CONTAINERS: Mapping[str, Container] = {
             audio="aac mp3 mp2 ac3 pcm_s16le",
             unordered="h264",
             steady=True,
+            # AVI counts pictures from 0: moved for what an encoder puts before the sound, all but the first would come late.
+            options={"avoid_negative_ts": "disabled"},
         ),
         _container(
             "mxf",

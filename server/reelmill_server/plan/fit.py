@@ -68,10 +68,7 @@ def check_copied_audio(stream: AudioStreamInfo, container: Container, field: str
 
 def _is_steady(stream: VideoStreamInfo) -> bool:
     average, base = rational(stream.average_rate), rational(stream.frame_rate)
-    if not average or not base:
-        return True
-    # Of interlaced video the one counts pictures, the other fields.
-    return any(abs(average * times - base) <= base * _SAME for times in (1, 2))
+    return not average or not base or abs(average - base) <= base * _SAME
 
 
 def _steady_rate(rate: Fraction, container: Container, field: str) -> Fraction:
