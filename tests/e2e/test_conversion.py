@@ -214,6 +214,30 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
     }
 
 
+def test_a_bitrate_above_the_source_is_lowered_or_fails_the_task(client: Client, clip: Path, files: Path) -> None:
+    """The source's rate is found by the worker, as its container may not tell it."""
+    answers = {}
+    for option in ("adaptive", "fall"):
+        transcode = {"Codec": "h264", "Bitrate": 50_000_000, "BitrateOption": option}
+        request = {
+            "ProjectName": "default",
+            "Sources": [{"URI": clip.as_uri()}],
+            "Targets": [
+                {
+                    "URI": f"{files.as_uri()}/{option}.avi",
+                    "Container": "avi",
+                    "Video": {"TranscodeVideo": transcode},
+                    "Audio": {"TranscodeAudio": {"Codec": "mp3", "Quality": 50}},
+                }
+            ],
+        }
+        answers[option] = client.plan(request)
+    video, audio = answers["adaptive"].plan.targets[0].streams
+    assert 0 < int(video.options["b"]) < 50_000_000
+    assert audio.options["flags"] == "+qscale"
+    assert not answers["fall"].valid and answers["fall"].problems[0].code == "ConditionNotMet"
+
+
 def test_cancel_ends_the_child_and_leaves_nothing(client: Client, server: servers.Server, long_clip: Path, files: Path) -> None:
     """A canceled task is CANCELED, its process is gone, no file appears; a second cancel is the same, a late one refused."""
     before = set(servers.processes(server.process.pid))

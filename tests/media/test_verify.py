@@ -235,6 +235,8 @@ def test_a_long_file_is_seen_to_be_read(convert: Converter, monkeypatch: pytest.
     monkeypatch.setattr(module, "_PACKETS_TO_MOVE", 10)
     moves: list[int] = []
     original = module._read
-    monkeypatch.setattr(module, "_read", lambda container, media, _: original(container, media, lambda: moves.append(1)))
+    monkeypatch.setattr(
+        module, "_read", lambda container, media, unordered, _: original(container, media, unordered, lambda: moves.append(1))
+    )
     convert(Clip("mp4"), target("mkv"))
     assert len(moves) > 3

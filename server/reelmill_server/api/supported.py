@@ -28,7 +28,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "adaptive_resolution_direction scale_type rotation bitrate bitrate_option crf max_bitrate buffer_size gop_size "
         "b_frames refs hardware preset",
         "TargetAudio": "disable_audio stream transcode_audio filter_audio",
-        "TranscodeAudio": "codec bitrate bitrate_option sample_rate sample_rate_option channel",
+        "TranscodeAudio": "codec bitrate bitrate_option quality sample_rate sample_rate_option channel bits_per_sample",
         "FilterVideo": "speed",
         "FilterAudio": "mixing",
         "TargetSubtitle": "disable_subtitle",
@@ -39,15 +39,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
 }
 """The honoured fields of each request message; a message that is not here is not honoured at all."""
 
-_FIXED = frozenset({"ADAPT_OPTION_FIXED"})
-VALUES: Mapping[str, frozenset[str]] = {
-    "Target.container": frozenset(
-        f"CONTAINER_{word}" for word in ("MP4", "MKV", "MOV", "TS", "WEBM", "MP3", "M4A", "FLAC", "OPUS")
-    ),
-    "TranscodeVideo.bitrate_option": _FIXED,
-    "TranscodeAudio.codec": frozenset(f"AUDIO_CODEC_{word}" for word in ("COPY", "MP3", "AAC", "FLAC", "OPUS")),
-    "TranscodeAudio.bitrate_option": _FIXED,
-}
+VALUES: Mapping[str, frozenset[str]] = {}
 """The honoured values of enum fields of which not all are; unset always is."""
 
 

@@ -14,8 +14,9 @@ from reelmill_server.api import supported
 from reelmill_server.api.convert import audio_codec, container_name, video_codec
 from reelmill_server.api.convert import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
+from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.containers import CONTAINERS, fitting
-from reelmill_server.plan.encoders import AUDIO_ENCODERS, LIBAV_CODEC
+from reelmill_server.plan.encoders import LIBAV_CODEC
 from reelmill_server.plan.naming import unknown_variables
 from reelmill_server.storage.base import Storage
 
@@ -190,6 +191,9 @@ def _video(transcode: video_pb2.TranscodeVideo, field: str, container_word: str)
     elif codec in LIBAV_CODEC and not container.holds("video", LIBAV_CODEC[codec]):
         where = ", ".join(fitting("video", LIBAV_CODEC[codec]))
         yield Violation(f"{field}.codec", f"container {container.name} does not hold {codec} ({where} would)")
+    if LIBAV_CODEC.get(codec) in container.unordered and transcode.b_frames > 0:
+        expected = f"must be 0 or absent: container {container.name} has one time per picture, which B-frames do not fit"
+        yield Violation(f"{field}.b_frames", expected)
     if codec in ("vp9", "av1"):
         for name, given in (("b_frames", transcode.b_frames > 0), ("refs", transcode.HasField("refs"))):
             if given:
@@ -204,9 +208,11 @@ def _audio(transcode: audio_pb2.TranscodeAudio, field: str, container_word: str)
     if not container.holds("audio", encoder.codec):
         where = ", ".join(fitting("audio", encoder.codec))
         yield Violation(f"{field}.codec", f"container {container.name} does not hold {encoder.codec} ({where} would)")
-    if not transcode.HasField("bitrate"):
-        return
-    if not encoder.bitrate_per_channel:
-        yield Violation(f"{field}.bitrate", f"codec {encoder.codec} is lossless: leave it out")
+    if encoder.lossless:
+        for name in ("bitrate", "quality"):
+            if transcode.HasField(name):
+                yield Violation(f"{field}.{name}", f"codec {encoder.codec} is lossless: leave it out")
     elif encoder.max_bitrate and transcode.bitrate > encoder.max_bitrate:
         yield Violation(f"{field}.bitrate", f"codec {encoder.codec} takes at most {encoder.max_bitrate} bit/s")
+    if encoder.codec == "amr_nb" and transcode.HasField("sample_rate") and transcode.sample_rate not in encoder.sample_rates:
+        yield Violation(f"{field}.sample_rate", "must be 8000 for AMR here: 16000 is AMR-WB, for which libav has no encoder")

@@ -1,7 +1,7 @@
 """Looks at what is in a media file."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -19,15 +19,45 @@ from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, Subtitl
 _PACKETS_TO_FIRST_PICTURE = 2000
 
 
-def probe_file(path: str, limits: Limits) -> MediaInfo:
+def probe_file(path: str, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
     """What is in the media file at `path`: its headers, and the first picture of each video stream.
 
+    `measure_bitrates` reads the whole file, if need be, for the bit rates of streams that the headers do not tell.
     Raises as `open_source` does.
     """
     with open_source(path, limits) as container:
         info = _from_headers(container)
         first = _first_pictures(container)
-    return replace(info, video=tuple(_with_picture(stream, first.get(stream.index)) for stream in info.video))
+    info = replace(info, video=tuple(_with_picture(stream, first.get(stream.index)) for stream in info.video))
+    unknown = [stream.index for stream in (*info.pictures, *info.audio) if not stream.bitrate]
+    if not measure_bitrates or not unknown:
+        return info
+    with open_source(path, limits) as container:
+        measured = _measured_bitrates(container, unknown)
+    return replace(
+        info,
+        video=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.video),
+        audio=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.audio),
+    )
+
+
+def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict[int, int]:
+    """bit/s of the streams `wanted`, from the sizes and times of their packets; 0 for one that lasts no time."""
+    bits = dict.fromkeys(wanted, 0)
+    begin: dict[int, Fraction] = {}
+    end: dict[int, Fraction] = {}
+    try:
+        for packet in container.demux([container.streams[index] for index in wanted]):
+            index, ticks = packet.stream_index, packet.pts if packet.pts is not None else packet.dts
+            bits[index] += packet.size * 8
+            if ticks is None or not packet.time_base:
+                continue
+            time = ticks * packet.time_base
+            begin[index] = min(begin.get(index, time), time)
+            end[index] = max(end.get(index, time), time + (packet.duration or 0) * packet.time_base)
+    except av.error.FFmpegError:
+        pass  # what could be read is what there is to measure
+    return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
 
 
 def _first_pictures(container: InputContainer) -> dict[int, VideoFrame]:
