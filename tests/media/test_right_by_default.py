@@ -1,4 +1,4 @@
-"""What nobody asks for and everybody expects: fields become pictures, HDR looks right where it cannot be kept, and is kept else."""
+"""What nobody asks for and everybody expects: fields become pictures; HDR is kept, or looks right where it cannot be."""
 
 import re
 
