@@ -194,7 +194,13 @@ def pictures(path: Path, pixel_format: str = "gray", upright: bool = False) -> N
         *("-pix_fmt", pixel_format, "-f", "rawvideo", "-"),
     ).stdout
     shape = (-1, height, width) if pixel_format.startswith("gray") else (-1, height, width, 3)
-    return np.frombuffer(raw, np.uint8).reshape(shape)
+    return np.frombuffer(raw, np.uint16 if pixel_format.endswith("48le") else np.uint8).reshape(shape)
+
+
+def first_picture_side_data(path: Path) -> str:
+    """What comes with the first decoded picture, in the words of the judge's `showinfo`."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", str(path), "-map", "0:v:0", "-frames:v", "1"]
+    return subprocess.run([*command, "-vf", "showinfo", "-f", "null", "-"], capture_output=True, check=False).stderr.decode()
 
 
 def numbers(path: Path) -> list[int]:

@@ -33,7 +33,10 @@ _ASS_HEADER = (
 
 @dataclass(frozen=True)
 class Video:
-    """One video stream. `times` (seconds) instead of `fps` makes it variable; `last` is how long the last picture is shown."""
+    """One video stream. `times` (seconds) instead of `fps` makes it variable; `last` is how long the last picture is shown.
+
+    `fields`: tt or bb makes each picture of two fields, the first (top or bottom) of the moment 2n, the other of 2n+1.
+    """
 
     codec: str = "libx264"
     size: tuple[int, int] = (96, 64)
@@ -56,6 +59,7 @@ class Video:
     title: str = ""
     options: tuple[tuple[str, str], ...] = ()
     change_size_at: int = 0
+    fields: str = ""
 
     def moments(self) -> tuple[Fraction, ...]:
         """When each picture is shown, in seconds."""
@@ -84,6 +88,7 @@ class Audio:
     title: str = ""
     default: bool = True
     bitrate: int = 0
+    pattern: str = "tone"
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,10 @@ def picture(video: Video, number: int) -> NDArray[np.uint8]:
         down, across = np.mgrid[:height, :width]
         radius = ((down + 0.5 - height / 2) / (height / 2)) ** 2 + ((across + 0.5 - width / 2) / (width / 2)) ** 2
         return np.where(radius < 0.64, BRIGHT, DARK).astype(np.uint8)
+    if video.pattern == "bar":
+        luma = np.full((height, width), DARK, np.uint8)
+        luma[:, (left := number * 3 % (width - 16)) : left + 16] = BRIGHT
+        return luma
     # ramp: smooth and moving; noise: the same under grain that no encoder can predict
     down, across = np.mgrid[:height, :width]
     smooth = 128 + 80 * np.sin(across / 9 + number / 5) * np.cos(down / 7 - number / 8)
@@ -176,7 +185,7 @@ def picture(video: Video, number: int) -> NDArray[np.uint8]:
 def _chroma(video: Video, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Cb and Cr at full size: neutral where numbers are read, else a slow slope."""
     width, height = video.size
-    if video.pattern in ("code", "quarters", "circle"):
+    if video.pattern in ("code", "quarters", "circle", "bar"):
         flat = np.full((height, width), 128, np.uint8)
         return flat, flat
     across = np.tile(np.linspace(90, 170, width), (height, 1))
@@ -184,8 +193,16 @@ def _chroma(video: Video, number: int) -> tuple[NDArray[np.uint8], NDArray[np.ui
     return across.astype(np.uint8), down.astype(np.uint8)
 
 
+def _woven(video: Video, number: int) -> NDArray[np.uint8]:
+    """The luma of picture `number` of two fields."""
+    luma = picture(video, 2 * number)
+    second = 1 if video.fields == "tt" else 0
+    luma[second::2] = picture(video, 2 * number + 1)[second::2]
+    return luma
+
+
 def _frame(video: Video, number: int) -> av.VideoFrame:
-    luma = picture(video, number)
+    luma = _woven(video, number) if video.fields else picture(video, number)
     blue, red = _chroma(video, number)
     planes = np.stack([luma, blue, red])
     frame = av.VideoFrame.from_ndarray(planes, format="yuv444p")
@@ -210,6 +227,9 @@ def _shaped(video: Video) -> Iterator[av.VideoFrame]:
             last = graph.add("format", video.pixel_format)
             source.link_to(scale)
             scale.link_to(last)
+            if video.fields:
+                last, shaped_frames = graph.add("setfield", "tff" if video.fields == "tt" else "bff"), last
+                shaped_frames.link_to(last)
             last.link_to(graph.add("buffersink"))
             graph.configure()
         frame.pts, frame.time_base = number, Fraction(1, 1_000_000)
@@ -254,6 +274,11 @@ def samples(audio: Audio) -> NDArray[np.float32]:
             begin = round((click - audio.start) * audio.rate)
             wave[begin : begin + CLICK_SAMPLES] = 0.9
         return np.tile(wave, (layout.nb_channels, 1))
+    if audio.pattern == "music":  # drifting partials and some noise: nothing that an encoder finds easy
+        bent = moments * (1 + 0.05 * np.sin(moments))
+        chord = sum(np.sin(2 * math.pi * hz * bent) for hz in (220, 330, 440, 880, 1760, 3520)) * 0.08
+        noise = np.random.default_rng(1).normal(0, 0.02, (layout.nb_channels, count))
+        return (chord + noise).astype(np.float32)
     tones = audio.channels_hz or (audio.hz,) * layout.nb_channels
     return np.stack([np.sin(2 * math.pi * hz * moments) / 8 for hz in tones]).astype(np.float32)
 

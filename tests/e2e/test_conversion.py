@@ -194,11 +194,11 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
         "Targets": [
             {
                 "URI": f"{files.as_uri()}/x.avi",
-                "Container": "avi",
+                "Container": "mp4",
                 "Segment": {"Format": "hls"},
-                "Video": {"Stream": [0], "TranscodeVideo": {"Codec": "h264", "Bitrate": 9000, "BitrateOption": "fall"}},
-                "Audio": {"TranscodeAudio": {"Codec": "vorbis", "Quality": 3}},
-                "Speed": 0.5,
+                "Video": {"TranscodeVideo": {"Codec": "h264", "VideoSlim": 1}},
+                "Audio": {"TranscodeAudio": {"Codec": "aac"}},
+                "Data": {"Stream": [0]},
             }
         ],
         "AlignmentIndex": 1,
@@ -207,17 +207,35 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
     with pytest.raises(FieldNotSupported) as failure:
         client.submit(request)
     assert {violation.field for violation in failure.value.violations} == {
-        "sources[0].attached",
-        "sources[1]",
-        "targets[0].container",
         "targets[0].segment",
-        "targets[0].video.stream",
-        "targets[0].video.transcode_video.bitrate_option",
-        "targets[0].audio.transcode_audio.codec",
-        "targets[0].audio.transcode_audio.quality",
-        "targets[0].speed",
+        "targets[0].video.transcode_video.video_slim",
+        "targets[0].data",
         "notification",
     }
+
+
+def test_a_bitrate_above_the_source_is_lowered_or_fails_the_task(client: Client, clip: Path, files: Path) -> None:
+    """The source's rate is found by the worker, as its container may not tell it."""
+    answers = {}
+    for option in ("adaptive", "fall"):
+        transcode = {"Codec": "h264", "Bitrate": 50_000_000, "BitrateOption": option}
+        request = {
+            "ProjectName": "default",
+            "Sources": [{"URI": clip.as_uri()}],
+            "Targets": [
+                {
+                    "URI": f"{files.as_uri()}/{option}.avi",
+                    "Container": "avi",
+                    "Video": {"TranscodeVideo": transcode},
+                    "Audio": {"TranscodeAudio": {"Codec": "mp3", "Quality": 50}},
+                }
+            ],
+        }
+        answers[option] = client.plan(request)
+    video, audio = answers["adaptive"].plan.targets[0].streams
+    assert 0 < int(video.options["b"]) < 50_000_000
+    assert audio.options["flags"] == "+qscale"
+    assert not answers["fall"].valid and answers["fall"].problems[0].code == "ConditionNotMet"
 
 
 def test_cancel_ends_the_child_and_leaves_nothing(client: Client, server: servers.Server, long_clip: Path, files: Path) -> None:

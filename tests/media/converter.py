@@ -15,6 +15,7 @@ from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.task import Artifact
+from reelmill_server.plan.adapt import needs_bitrates
 from reelmill_server.plan.packaging import part_uri
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
@@ -71,7 +72,7 @@ def plan_of(
     """The plan that a worker would make for the file at `path`."""
     numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
     request = ConvertRequest("task", "project", (source,), numbered, group_uris=group_uris)
-    return make_plan(request, Situation((probe_file(str(path), limits),), capabilities()))
+    return make_plan(request, Situation((probe_file(str(path), limits, needs_bitrates(request)),), capabilities()))
 
 
 class Converter:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from reelmill_server.errors import InvalidArgument
-from reelmill_server.model.request import AudioSpec
+from reelmill_server.errors import ConditionNotMet, InvalidArgument
+from reelmill_server.model.request import Adapt, AudioSpec, TargetSpec
 from tests import judge
-from tests.media.converter import Converter, encoded, target
+from tests.media.converter import Converter, capabilities, encoded, target
 from tests.sources import Audio, Clip, Video
 
 pytestmark = pytest.mark.media
@@ -168,3 +168,117 @@ def test_a_lossless_codec_takes_no_bitrate(convert: Converter) -> None:
     """FLAC's size is what it is."""
     with pytest.raises(InvalidArgument, match="lossless"):
         convert(TONE, target("flac", None, AudioSpec("flac", bitrate=100_000)))
+
+
+# What a listener would call music: partials that drift, so that no encoder finds it easy.
+MUSIC = Clip("matroska", (), (Audio("flac", seconds=3, pattern="music"),))
+LOSSY = ["aac", "mp3", "opus", "vorbis", "ac3", "amr"]
+
+
+@pytest.mark.parametrize("codec", LOSSY)
+def test_more_quality_gives_more_bits(convert: Converter, codec: str) -> None:
+    """From 0 to 100 it never gets less, and at the end several times as much; the rate is that of the documents."""
+    sizes = []
+    for quality in (0, 25, 50, 75, 100):
+        made = convert(MUSIC, target("mov" if codec == "amr" else "mkv", None, AudioSpec(codec, quality=quality))).path
+        judge.check(made)
+        sizes.append(sum(packet.size for packet in judge.packets(made, "a:0")))
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) == 5
+    assert sizes[-1] > 2 * sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("codec", "settings", "reason"),
+    [
+        ("flac", {"quality": 50}, "lossless"),
+        ("ac3", {"channels": 7}, "at most 6 channels"),
+        ("ac3", {"sample_rate": 24000}, "32000, 44100, 48000"),
+        ("ac3", {"bitrate": 48_000}, "at least 64000"),
+        ("amr", {"channels": 2}, "at most 1 channels"),
+        ("amr", {"sample_rate": 16000}, "AMR-WB"),
+        ("amr", {"bitrate": 4000}, "at least 4750"),
+        ("mp3", {"sample_rate": 22050, "bitrate": 320_000}, "at most 160000"),
+    ],
+)
+def test_what_a_codec_cannot_do_is_refused(convert: Converter, codec: str, settings: dict[str, int], reason: str) -> None:
+    """With what it can."""
+    with pytest.raises(InvalidArgument, match=reason):
+        convert(TONE, target("mov" if codec == "amr" else "mkv", None, AudioSpec(codec, **settings)))  # type: ignore[arg-type]
+
+
+def test_vorbis_is_stereo_where_libav_has_only_its_own(convert: Converter) -> None:
+    """One channel becomes two, unless one is asked for; a bit rate is no setting of this encoder."""
+    if capabilities()["libvorbis"].available:
+        pytest.skip("this build has libvorbis")
+    mono = Clip("matroska", (), (Audio("flac", layout="mono"),))
+    assert judge.channels(convert(mono, target("oga", None, AudioSpec("vorbis"))).path) == 2
+    with pytest.raises(InvalidArgument, match="2 channels only"):
+        convert(mono, target("oga", None, AudioSpec("vorbis", channels=1)))
+    with pytest.raises(InvalidArgument, match="set quality"):
+        convert(mono, target("oga", None, AudioSpec("vorbis", bitrate=96_000)))
+
+
+@pytest.mark.parametrize(("codec", "asked", "given"), [("ac3", 200_000, 192_000), ("amr", 8_000, 7_950)])
+def test_a_bitrate_between_steps_is_the_lower_step(convert: Converter, codec: str, asked: int, given: int) -> None:
+    """As the codec has no other."""
+    made = convert(MUSIC, target("mov" if codec == "amr" else "mkv", None, AudioSpec(codec, bitrate=asked)))
+    assert made.plan.targets[0].streams[0].options["b"] == str(given)
+    # AMR packs its modes into whole bytes.
+    size = sum(packet.size for packet in judge.packets(made.path, "a:0"))
+    assert size * 8 / 3 == pytest.approx(given, rel=0.08)
+
+
+@pytest.mark.parametrize(("source", "bits", "said"), [("s32", 16, "s16"), ("s16", 24, "s32 (24 bit)")])
+def test_flac_has_the_bits_that_are_asked_for(convert: Converter, source: str, bits: int, said: str) -> None:
+    """16 from a deep source, 24 from a shallow one; what is heard is the same."""
+    clip = Clip("matroska", (), (Audio("flac", sample_format=source),))
+    made = convert(clip, target("flac", None, AudioSpec("flac", bits_per_sample=bits))).path
+    assert said in judge.describe(made).of("Audio")[0].rest
+    assert np.abs(judge.sound(made) - judge.sound(convert.shelf.get(clip))).max() < 2**-15
+
+
+@pytest.mark.parametrize("codec", ["aac", "mp3", "flac"])
+def test_a_full_mix_does_not_clip(convert: Converter, codec: str) -> None:
+    """All five voices at full scale at once reach full scale in the mix, by the coefficients of BS.775, and no more."""
+    clip = Clip("matroska", (), (Audio("flac", layout="5.1", sample_format="s16", clicks=(0.5, 1.0)),))
+    sound = judge.sound(convert(clip, target("mkv", None, AudioSpec(codec, channels=2))).path)
+    assert 0.3 < np.abs(sound).max() < 1
+
+
+def test_the_mix_has_the_coefficients_of_bs_775(convert: Converter) -> None:
+    """Front 1, centre and surround 0.707, all by 1/2.414; the LFE is left out."""
+    sound = judge.sound(convert(SURROUND, target("mkv", None, AudioSpec("flac", channels=2))).path)[4800:-4800]
+    left = [strength(sound[:, 0], 48000, hz) for hz in SURROUND_HZ]
+    assert left == pytest.approx([0.4142, 0, 0.2929, 0, 0.2929, 0], abs=0.01)
+
+
+def test_stereo_in_surround_stays_in_front(convert: Converter) -> None:
+    """Two channels in six: the others are silent."""
+    clip = Clip("matroska", (), (Audio("flac", channels_hz=(300.0, 500.0)),))
+    sound = judge.sound(convert(clip, target("mkv", None, AudioSpec("flac", channels=6))).path)[4800:-4800]
+    assert strength(sound[:, 0], 48000, 300) == pytest.approx(1, abs=0.02)
+    assert strength(sound[:, 1], 48000, 500) == pytest.approx(1, abs=0.02)
+    assert np.abs(sound[:, 2:]).max() == 0
+
+
+@pytest.mark.parametrize("form", ["matroska", "mp4"])
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_the_bitrate_of_a_poorer_source_stays_or_fails(convert: Converter, form: str, kind: str) -> None:
+    """Matroska does not tell it, MP4 does: measured or read, it is the mean of the packets. A richer source changes nothing."""
+    clip = Clip(form, (Video(seconds=2),), (Audio("aac", bitrate=64_000),))
+    path = convert.shelf.get(clip)
+    real = sum(packet.size for packet in judge.packets(path, "a:0" if kind == "audio" else "v:0")) * 8 / 2
+
+    def asked(option: Adapt, bitrate: int) -> TargetSpec:
+        if kind == "audio":
+            return target("mkv", None, AudioSpec("aac", bitrate=bitrate, bitrate_option=option))
+        return target("mkv", encoded(bitrate=bitrate, bitrate_option=option), None)
+
+    kept = convert(clip, asked(Adapt.ADAPTIVE, 250_000)).plan.targets[0].streams[0].options["b"]
+    assert int(kept) == pytest.approx(real, rel=0.05)
+    assert convert(clip, asked(Adapt.FIXED, 250_000)).plan.targets[0].streams[0].options["b"] == "250000"
+    with pytest.raises(ConditionNotMet, match="bitrate"):
+        convert(clip, asked(Adapt.FALL, 250_000))
+    lower = round(real / 2)
+    assert convert(clip, asked(Adapt.FALL, lower)).plan.targets[0].streams[0].options["b"] == str(lower)

@@ -240,7 +240,9 @@ def test_a_long_file_is_seen_to_be_read(convert: Converter, monkeypatch: pytest.
     moves: list[int] = []
     original = module._read
     monkeypatch.setattr(
-        module, "_read", lambda container, media, _, cuts: original(container, media, lambda: moves.append(1), cuts)
+        module,
+        "_read",
+        lambda container, media, unordered, _, cuts: original(container, media, unordered, lambda: moves.append(1), cuts),
     )
     convert(Clip("mp4"), target("mkv"))
     assert len(moves) > 3

@@ -12,16 +12,19 @@ from google.protobuf.message import Message
 from reelmill.v1 import audio_pb2, media_convert_service_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
 from reelmill_server.api.convert import AnyTarget, audio_codec, container_name, segment_format, video_codec
+from reelmill_server.api.convert import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.request import SegmentFormat
+from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.containers import CONTAINERS, fitting
-from reelmill_server.plan.encoders import AUDIO_ENCODERS, LIBAV_CODEC
+from reelmill_server.plan.encoders import LIBAV_CODEC
 from reelmill_server.plan.naming import package_problems, unknown_variables
 from reelmill_server.plan.packaging import CONTAINERS_OF, LIST_EXTENSION, relative
 from reelmill_server.storage.base import Storage
 
 _MAX_REQUEST_BYTES = 256 * 1024  # the engine takes 2 MB, in a form up to six times as long
 _MAX_TAGS = 100
+_AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)
 _MAX_TAG_KEY = 128
 _MAX_TAG_VALUE = 1024
 
@@ -100,11 +103,24 @@ def _conversion(
 ) -> Iterator[Violation | ReelmillError]:
     for index, source in enumerate(request.sources):
         yield from uri_problems(source.uri, f"sources[{index}].uri", storage.check_readable)
+        if source.align_mode and not source.attached:
+            yield Violation(f"sources[{index}].align_mode", "goes with attached only")
     yield from _tags(request)
+    for target, field in _all_targets(request):
+        yield from _copies(request, target, field)
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
     for index, group in enumerate(request.target_groups):
         yield from _group(group, f"target_groups[{index}]", set(request.tags.fields), storage)
+
+
+def _all_targets(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Iterator[tuple[AnyTarget, str]]:
+    """The targets of their own and the members of groups, with their paths."""
+    for index, target in enumerate(request.targets):
+        yield target, f"targets[{index}]"
+    for number, group in enumerate(request.target_groups):
+        for index, member in enumerate(group.targets):
+            yield member, f"target_groups[{number}].targets[{index}]"
 
 
 def uri_problems(uri: str, field: str, check_uri: Callable[[str], None]) -> Iterator[Violation | ReelmillError]:
@@ -195,6 +211,38 @@ def _streams(target: AnyTarget, field: str) -> Iterator[Violation]:
         yield from _audio(target.audio.transcode_audio, f"{field}.audio.transcode_audio", container.name)
 
 
+def _copies(
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, target: AnyTarget, field: str
+) -> Iterator[Violation]:
+    """Stream copies that are not possible: of several sources unless asked for by name, and of sound at another speed."""
+    main = [source for source in request.sources if not source.attached]
+    kept = {
+        "video": any(not source.disable_video for source in main) and not _none(target, "video"),
+        "audio": any(not source.disable_audio for source in main) and not _none(target, "audio"),
+    }
+    if container_name(target.container) in _AUDIO_ONLY and not target.HasField("video"):
+        kept["video"] = False
+    for kind, present in kept.items():
+        if present and len(main) > 1 and getattr(getattr(target, kind), f"transcode_{kind}").codec == 0:
+            expected = "several sources cannot follow each other in a stream copy: set a codec, or COPY if they are alike"
+            yield Violation(f"{field}.{kind}.transcode_{kind}.codec", expected)
+    if convert_speed(target) and kept["audio"] and audio_codec(target.audio.transcode_audio.codec) == "copy":
+        yield Violation(
+            f"{field}.speed", "copied audio cannot be slowed down: set an audio codec other than copy, or disable_audio"
+        )
+    filtered = target.video.filter_video
+    if target.HasField("speed") and filtered.HasField("speed") and target.speed != filtered.speed:
+        yield Violation(f"{field}.video.filter_video.speed", "must be the same as the target's speed when both are set")
+
+
+def _none(target: AnyTarget, kind: str) -> bool:
+    """Whether the target says that it has no stream of a kind."""
+    if not target.HasField(kind):
+        return False
+    message = getattr(target, kind)
+    return bool(getattr(message, f"disable_{kind}")) or not message.HasField(f"transcode_{kind}")
+
+
 def _video(transcode: video_pb2.TranscodeVideo, field: str, container_word: str) -> Iterator[Violation]:
     container = CONTAINERS[container_word]
     codec = video_codec(transcode.codec)
@@ -203,6 +251,9 @@ def _video(transcode: video_pb2.TranscodeVideo, field: str, container_word: str)
     elif codec in LIBAV_CODEC and not container.holds("video", LIBAV_CODEC[codec]):
         where = ", ".join(fitting("video", LIBAV_CODEC[codec]))
         yield Violation(f"{field}.codec", f"container {container.name} does not hold {codec} ({where} would)")
+    if LIBAV_CODEC.get(codec) in container.unordered and transcode.b_frames > 0:
+        expected = f"must be 0 or absent: container {container.name} has one time per picture, which B-frames do not fit"
+        yield Violation(f"{field}.b_frames", expected)
     if codec in ("vp9", "av1"):
         for name, given in (("b_frames", transcode.b_frames > 0), ("refs", transcode.HasField("refs"))):
             if given:
@@ -217,9 +268,11 @@ def _audio(transcode: audio_pb2.TranscodeAudio, field: str, container_word: str)
     if not container.holds("audio", encoder.codec):
         where = ", ".join(fitting("audio", encoder.codec))
         yield Violation(f"{field}.codec", f"container {container.name} does not hold {encoder.codec} ({where} would)")
-    if not transcode.HasField("bitrate"):
-        return
-    if not encoder.bitrate_per_channel:
-        yield Violation(f"{field}.bitrate", f"codec {encoder.codec} is lossless: leave it out")
+    if encoder.lossless:
+        for name in ("bitrate", "quality"):
+            if transcode.HasField(name):
+                yield Violation(f"{field}.{name}", f"codec {encoder.codec} is lossless: leave it out")
     elif encoder.max_bitrate and transcode.bitrate > encoder.max_bitrate:
         yield Violation(f"{field}.bitrate", f"codec {encoder.codec} takes at most {encoder.max_bitrate} bit/s")
+    if encoder.codec == "amr_nb" and transcode.HasField("sample_rate") and transcode.sample_rate not in encoder.sample_rates:
+        yield Violation(f"{field}.sample_rate", "must be 8000 for AMR here: 16000 is AMR-WB, for which libav has no encoder")

@@ -15,10 +15,12 @@ from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan import encoders
+from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS, BETTER_AUDIO_ENCODERS, AudioEncoder
 
 _SIZE = 256  # the least width that NVENC takes is 145, that of QSV 128
 _FRAMES = 8
 _AUDIO_FRAMES = 10
+_FRAME_SAMPLES = 1024  # of an encoder that takes any number
 _DECODERS = {
     "h264": "h264",
     "hevc": "hevc",
@@ -35,6 +37,8 @@ _DECODERS = {
     "flac": "flac",
     "ac3": "ac3",
     "eac3": "eac3",
+    "amr_nb": "amrnb",
+    "amr_wb": "amrwb",
 }
 
 
@@ -72,20 +76,25 @@ def _pictures(pixel_format: str) -> Iterable[VideoFrame]:
         yield frame
 
 
-def _try_audio(name: str) -> Capability:
-    known = encoders.AUDIO_ENCODERS[name]
-    rate = 48000
+def _try_audio(name: str, known: AudioEncoder) -> Capability:
+    """Encodes a little silence with `known`, of a shape that it takes."""
+    rate = known.sample_rates[-1] if known.sample_rates else 48000
+    layout = known.layouts[min(2, known.max_channels) - 1]
     try:
         context: Any = av.CodecContext.create(known.encoder, "w")
-        context.sample_rate, context.layout, context.format = rate, "stereo", known.sample_format
-        context.time_base = Fraction(1, rate)
+    except (av.error.FFmpegError, ValueError):
+        return _told(known.encoder, name, SOFTWARE, "is not built in")
+    try:
+        context.sample_rate, context.layout, context.format = rate, layout, known.sample_format
+        context.time_base, context.options = Fraction(1, rate), dict(known.options)
         context.open(strict=False)
+        size = context.frame_size or _FRAME_SAMPLES
         packets = 0
         for number in range(_AUDIO_FRAMES):
-            frame = av.AudioFrame(format=known.sample_format, layout="stereo", samples=1024)
+            frame = av.AudioFrame(format=known.sample_format, layout=layout, samples=size)
             for plane in frame.planes:
                 plane.update(bytes(plane.buffer_size))
-            frame.sample_rate, frame.pts, frame.time_base = rate, number * 1024, Fraction(1, rate)
+            frame.sample_rate, frame.pts, frame.time_base = rate, number * size, Fraction(1, rate)
             packets += len(context.encode(frame))
         packets += len(context.encode(None))
     except (av.error.FFmpegError, ValueError) as error:
@@ -114,7 +123,8 @@ def try_encoders(order: Sequence[str], only: frozenset[str] = frozenset()) -> tu
         if device in candidates
     )
     tried = [try_video(*candidate) for candidate in video if not only or candidate[2] in only]
-    return (*tried, *(_try_audio(name) for name in encoders.AUDIO_ENCODERS if not only))
+    audio = (*BETTER_AUDIO_ENCODERS.items(), *AUDIO_ENCODERS.items())
+    return (*tried, *(_try_audio(name, known) for name, known in audio if not only))
 
 
 def list_decoders() -> tuple[Capability, ...]:

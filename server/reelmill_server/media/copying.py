@@ -5,11 +5,17 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
+import av
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.media.tracks import OVERRUN, Clock, Part, Span, Written, describe, nearest, template_of
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import StreamPlan
+from reelmill_server.plan.fit import plain_rate
+
+# AVI wants start codes, and its clock to tick once a picture: it stores an empty packet for each tick without one.
+_BITSTREAM_FILTERS = {("avi", "h264"): "h264_mp4toannexb"}
+_TICKS_PER_PICTURE = ("avi", "mxf")
 
 
 class CopyTrack:
@@ -35,7 +41,13 @@ class CopyTrack:
         if plan.codec_tag:
             self._stream.codec_context.codec_tag = plan.codec_tag
         if plan.type == "video" and origin.average_rate and self._stream.codec_context:
-            self._stream.codec_context.framerate = origin.average_rate * self._clock.speed
+            rate = origin.average_rate * self._clock.speed
+            if output.format.name in _TICKS_PER_PICTURE:
+                rate = plain_rate(rate)
+                self._stream.time_base = 1 / rate
+            self._stream.codec_context.framerate = rate
+        name = _BITSTREAM_FILTERS.get((output.format.name, plan.codec))
+        self._filter = av.BitStreamFilterContext(name, origin, self._stream) if name else None
         describe(self._stream, plan, sources, keep_metadata)
 
     def begin(self, part: Part, span: Span) -> None:
@@ -66,13 +78,18 @@ class CopyTrack:
         self._beyond.clear()
 
     def _in_time(self, item: AnyPacket) -> Iterator[AnyPacket]:
-        """Holds back sound that may turn out to be longer than the pictures beside it."""
+        """Holds back sound that may turn out to be longer than the pictures beside it.
+
+        What an encoder puts before the sound itself belongs to the front of a file, not to a seam.
+        """
         if self._late is None:
-            yield self._moved(item)
+            yield from self._written(self._moved(item))
+            return
+        if self._clock.offset and _begin(item) + _length(item) / 2 <= self._span.begin:
             return
         self._late.append(item)
         while _begin(item) - _begin(self._late[0]) > 2 * OVERRUN:
-            yield self._moved(self._late.popleft())
+            yield from self._written(self._moved(self._late.popleft()))
 
     def _moved(self, item: AnyPacket) -> AnyPacket:
         time_base: Any = item.time_base
@@ -86,10 +103,16 @@ class CopyTrack:
         item.pts = self._tick(pts * time_base)
         if item.dts is not None:
             item.dts = self._after_the_last(self._tick(decoded))
+            item.pts = max(item.pts, item.dts)
         item.duration = nearest(duration / self._clock.speed / self._time_base)
-        item.time_base, item.stream = self._time_base, self._stream
-        self.written.count(item)
+        item.time_base = self._time_base
         return item
+
+    def _written(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        for ready in (packet,) if self._filter is None else self._filter.filter(packet):
+            ready.stream = self._stream
+            self.written.count(ready)
+            yield ready
 
     def _tick(self, time: Fraction) -> int:
         return nearest(self._clock.at(time - self._span.begin) / self._time_base)
@@ -109,7 +132,7 @@ class CopyTrack:
         """As `Track.end`; sound that begins after the end, or lies more after than before it, is left out."""
         for packet in self._late or ():
             if last or _begin(packet) + _length(packet) / 2 <= self._span.begin + length:
-                yield self._moved(packet)
+                yield from self._written(self._moved(packet))
         if self._late is not None:
             self._late.clear()
         self._beyond.clear()

@@ -8,6 +8,8 @@ import av
 from av import AudioFrame, VideoFrame
 from av.filter import Graph
 
+from reelmill_server.media.tone import table_files
+
 # av.filter raises these while a graph wants more input, and when it has given everything.
 _DRY = (av.error.BlockingIOError, av.error.EOFError)
 
@@ -63,11 +65,12 @@ class Chain:
     def _build(self, frame: VideoFrame | AudioFrame) -> Graph:
         graph = Graph()
         node = self._video_source(graph, frame) if isinstance(frame, VideoFrame) else self._audio_source(graph, frame)
-        for text in self._filters():
-            name, _, arguments = text.partition("=")
-            following = graph.add(name, arguments or None)
-            node.link_to(following)
-            node = following
+        with table_files(tuple(self._filters())) as filters:
+            for text in filters:
+                name, _, arguments = text.partition("=")
+                following = graph.add(name, arguments or None)
+                node.link_to(following)
+                node = following
         node.link_to(graph.add("buffersink" if isinstance(frame, VideoFrame) else "abuffersink"))
         graph.configure()
         return graph

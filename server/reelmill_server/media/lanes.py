@@ -47,12 +47,12 @@ class Reader:
             return
         begin = packet.pts * packet.time_base
         # Not every container says how long a packet lasts: then as long as the one before.
-        last = self._previous.get(packet.stream_index, begin)
-        self._previous[packet.stream_index] = max(begin, last)
+        last = self._previous.get(packet.stream.index, begin)
+        self._previous[packet.stream.index] = max(begin, last)
         end = begin + (packet.duration * packet.time_base if packet.duration else max(begin - last, Fraction(0)))
         self.reached = max(self.reached, end)
-        if packet.stream_index in self._used:
-            kind = self._source.streams[packet.stream_index].type
+        if packet.stream.index in self._used:
+            kind = self._source.streams[packet.stream.index].type
             self._ends[kind] = max(self._ends[kind], end)
 
     @property
@@ -67,6 +67,10 @@ class Reader:
         if video is not None and (audio is None or audio - video <= OVERRUN):
             end = video
         return end if self._stop is None else min(end, self._stop)
+
+    def length(self) -> Fraction:
+        """How long the span is in the end, seconds."""
+        return max(self.end() - self._begin, Fraction(0))
 
     def check_end(self) -> None:
         """Raises InvalidMedia when the source ended clearly before the end it promises."""
@@ -107,11 +111,13 @@ class Lane:
     def next(self) -> Reader | None:
         """Begins the next input; None when there is none."""
         if self.reader is not None:
-            self._before += max(self.reader.end() - self.reader._begin, Fraction(0))
+            self._before += self.reader.length()
         if self.loops and not self._todo and self.reader is not None:
             if not self.reader.position:
                 raise InvalidMedia(f"sources[{self.plan.source}]: gave nothing that could be repeated")
             self._todo = list(self._numbers)
+            source = self._sources[self._numbers[0]]
+            source.seek(source.start_time or 0)
         if not self._todo:
             self.reader, self.exhausted = None, True
             return None

@@ -110,6 +110,7 @@ class FreeVideoTrack(_Pictures):
     """Video of one source with its own timestamps, variable or not."""
 
     _held: VideoFrame | None = None
+    _step = 0  # how long the picture before the held one was shown
 
     def begin(self, part: Part, span: Span) -> None:
         """As `Track.begin`."""
@@ -134,6 +135,8 @@ class FreeVideoTrack(_Pictures):
     def finish(self) -> Iterator[AnyPacket]:
         """As `Track.finish`."""
         if self._held is not None:
+            if self._clock.speed != 1 and self._step:
+                self._held.duration = self._step  # filters slow timestamps down, but not how long the last picture is shown
             yield from self._encoder.encode(self._held)
         yield from self._encoder.encode(None)
 
@@ -147,7 +150,7 @@ class FreeVideoTrack(_Pictures):
             if frame.pts <= held.pts:
                 self.unordered += 1
                 return  # no encoder takes two pictures of one time
-            held.duration = frame.pts - held.pts
+            held.duration = self._step = frame.pts - held.pts
             yield from self._encoder.encode(held)
         self._held = frame
 

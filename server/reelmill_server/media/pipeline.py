@@ -181,7 +181,7 @@ class Conversion:
                 self._warnings.append(f"{text}: left out")
 
     def _give(self, part: Part, packet: AnyPacket) -> None:
-        stream = packet.stream_index
+        stream = packet.stream.index
         active = [
             (output, track) for output, track in self._listening.get((part.number, stream), ()) if part.wanted(track, stream)
         ]

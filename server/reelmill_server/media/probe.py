@@ -1,7 +1,7 @@
 """Looks at what is in a media file."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -12,57 +12,119 @@ from av import VideoFrame
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
+from reelmill_server.media.light import light_of
 from reelmill_server.media.source import open_source
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, SubtitleStreamInfo, VideoStreamInfo
 
 _PACKETS_TO_FIRST_PICTURE = 2000
+# Enough to meet a picture in fields in a stream that mixes both kinds, few enough to cost nothing.
+_PICTURES = 8
+# AVFieldOrder
+_FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 
-def probe_file(path: str, limits: Limits) -> MediaInfo:
-    """What is in the media file at `path`: its headers, and the first picture of each video stream.
+def probe_file(path: str, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
+    """What is in the media file at `path`: its headers, and the first pictures of each video stream.
 
+    `measure_bitrates` reads the whole file, if need be, for the bit rates of streams that the headers do not tell.
     Raises as `open_source` does.
     """
     with open_source(path, limits) as container:
         info = _from_headers(container)
-        first = _first_pictures(container)
-    return replace(info, video=tuple(_with_picture(stream, first.get(stream.index)) for stream in info.video))
+        pictures = _first_pictures(container)
+        orders = {stream.index: _field_order(stream, pictures.get(stream.index, [])) for stream in container.streams.video}
+    info = replace(
+        info, video=tuple(_with_pictures(stream, pictures.get(stream.index), orders[stream.index]) for stream in info.video)
+    )
+    unknown = [stream.index for stream in (*info.pictures, *info.audio) if not stream.bitrate]
+    if not measure_bitrates or not unknown:
+        return info
+    with open_source(path, limits) as container:
+        measured = _measured_bitrates(container, unknown)
+    return replace(
+        info,
+        video=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.video),
+        audio=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.audio),
+    )
 
 
-def _first_pictures(container: InputContainer) -> dict[int, VideoFrame]:
-    """The first picture that each video stream decodes to; streams that yield none soon are left out.
+def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict[int, int]:
+    """bit/s of the streams `wanted`, from the sizes and times of their packets; 0 for one that lasts no time."""
+    bits = dict.fromkeys(wanted, 0)
+    begin: dict[int, Fraction] = {}
+    end: dict[int, Fraction] = {}
+    try:
+        for packet in container.demux([container.streams[index] for index in wanted]):
+            index, ticks = packet.stream.index, packet.pts if packet.pts is not None else packet.dts
+            bits[index] += packet.size * 8
+            if ticks is None or not packet.time_base:
+                continue
+            time = ticks * packet.time_base
+            begin[index] = min(begin.get(index, time), time)
+            end[index] = max(end.get(index, time), time + (packet.duration or 0) * packet.time_base)
+    except av.error.FFmpegError:
+        pass  # what could be read is what there is to measure
+    return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
+
+
+def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:
+    """The first pictures that each video stream decodes to; streams that yield none soon are left out.
 
     Rotation is told by decoded pictures only, and headers may lie about the format.
     """
     wanted = {stream.index for stream in container.streams.video if stream.codec_context}
-    found: dict[int, VideoFrame] = {}
+    found: dict[int, list[VideoFrame]] = {}
     packets = container.demux(container.streams.video) if wanted else iter(())
     try:
         for packet in islice(packets, _PACKETS_TO_FIRST_PICTURE):
-            if packet.stream.index not in found and packet.stream.index in wanted:
+            if packet.stream.index in wanted:
                 try:
-                    for frame in packet.decode()[:1]:
-                        found[packet.stream.index] = frame
+                    frames = [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
                 except (av.error.FFmpegError, ValueError):
                     continue  # a broken start: the pictures after it may be whole
-            if found.keys() >= wanted:
+                if frames:
+                    found.setdefault(packet.stream.index, []).extend(frames)
+            if all(len(found.get(index, ())) >= _PICTURES for index in wanted):
                 break
     except av.error.FFmpegError:
         pass  # what the headers say stays
     return found
 
 
-def _with_picture(stream: VideoStreamInfo, frame: VideoFrame | None) -> VideoStreamInfo:
-    if frame is None:
+def _field_order(stream: Any, frames: list[VideoFrame]) -> str:
+    """How pictures are scanned: as the decoded ones say, as headers are often wrong; but a header that announces fields stands,
+    as they may come later."""
+    if not stream.codec_context or not frames:
+        return ""
+    said = _FIELD_ORDERS.get(stream.codec_context.field_order, "")
+    if any(frame.interlaced_frame for frame in frames):
+        return said if said not in ("", "progressive") else "interlaced"
+    return said or "progressive"
+
+
+def _with_pictures(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field_order: str) -> VideoStreamInfo:
+    if not frames:
         return stream
+    frame = frames[0]
+    mastering, light = light_of(frame)
     return replace(
         stream,
         rotation=round(-frame.rotation / 90) * 90 % 360,
         pixel_format=frame.format.name,
         color_space=int(frame.colorspace),
         color_range=int(frame.color_range),
+        color_transfer=_said(frame.color_trc, stream.color_transfer),
+        color_primaries=_said(frame.color_primaries, stream.color_primaries),
+        field_order=field_order,
+        mastering_display=mastering,
+        content_light=light,
     )
+
+
+def _said(of_picture: int, of_header: int) -> int:
+    """What the picture says, else the header (2: unspecified)."""
+    return of_header if int(of_picture) == 2 else int(of_picture)
 
 
 def _from_headers(container: InputContainer) -> MediaInfo:

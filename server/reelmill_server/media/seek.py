@@ -71,7 +71,7 @@ def _without_video_before(packets: Iterator[AnyPacket], video: Stream, key: Frac
     """Drops the video that comes before the key frame at `key`: it belongs to an earlier group of pictures."""
     begun = False
     for packet in packets:
-        if packet.stream_index == video.index and not begun:
+        if packet.stream.index == video.index and not begun:
             begun = (packet.is_keyframe and _time(packet) == key) or (packet.size == 0 and packet.dts is None)
             if not begun:
                 continue

@@ -51,7 +51,7 @@ class Reframing:
 
     def of(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """The packets to write for `packet`."""
-        reframing = self._filters.get(packet.stream_index)
+        reframing = self._filters.get(packet.stream.index)
         if reframing is None:
             yield packet
             return
@@ -126,7 +126,7 @@ class Cuts:
 
     def see(self, packet: AnyPacket) -> None:
         """Packets come in the order of decoding."""
-        if packet.stream_index != self._stream or packet.pts is None or not packet.time_base:
+        if packet.stream.index != self._stream or packet.pts is None or not packet.time_base:
             return
         time = packet.pts * packet.time_base
         self._first = time if self._first is None else self._first

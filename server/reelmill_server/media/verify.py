@@ -26,6 +26,7 @@ from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import COPY, StreamPlan, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
+from reelmill_server.plan.containers import CONTAINERS
 
 _MICROSECONDS = 1_000_000
 # MP4 and MPEG-TS have one word for all layers of MPEG audio, and libav one decoder.
@@ -50,11 +51,12 @@ class Seen:
     tail: deque[AnyPacket] = field(default_factory=lambda: deque(maxlen=_GROUP_PACKETS))
     keys: int = 0
 
-    def count(self, packet: AnyPacket, video: bool) -> None:
-        """Adds one packet that was read."""
+    def count(self, packet: AnyPacket, video: bool, unordered: bool) -> None:
+        """Adds one packet that was read; `unordered`: its container has one time per picture, and libav guesses the other."""
         self.packets += 1
-        if packet.pts is not None and packet.time_base:
-            time = packet.pts * packet.time_base
+        ticks = packet.dts if unordered and packet.dts is not None else packet.pts
+        if ticks is not None and packet.time_base:
+            time = ticks * packet.time_base
             self.first = time if self.first is None else min(self.first, time)
             if time >= self.last:
                 self.last, self.last_duration = time, (packet.duration or 0) * packet.time_base
@@ -140,7 +142,7 @@ def _read_back(produced: Produced, file: Any, moved: Callable[[], None], cuts: C
     try:
         with av.open(file, "r", **opening) as container:
             media = _media(container)
-            seen = _read(container, media, moved, cuts)
+            seen = _read(container, media, bool(CONTAINERS[plan.container].unordered), moved, cuts)
             _compare(media, plan, produced.written, seen, where)
             for stream, planned, sight in zip(media, plan.streams, seen, strict=True):
                 _decode_ends(stream, planned, sight, where)
@@ -176,13 +178,16 @@ def _media(container: InputContainer) -> list[Stream]:
     return [stream for stream in container.streams if stream.type != "data"]
 
 
-def _read(container: InputContainer, media: Sequence[Stream], moved: Callable[[], None], cuts: Cuts | None) -> list[Seen]:
+def _read(
+    container: InputContainer, media: Sequence[Stream], unordered: bool, moved: Callable[[], None], cuts: Cuts | None
+) -> list[Seen]:
     seen = {stream.index: Seen() for stream in media}
     for number, packet in enumerate(container.demux(media)):
         if number % _PACKETS_TO_MOVE == 0:
             moved()
         if packet.size or packet.dts is not None:
-            seen[packet.stream_index].count(packet, container.streams[packet.stream_index].type == "video")
+            video = container.streams[packet.stream.index].type == "video"
+            seen[packet.stream.index].count(packet, video, video and unordered)
             if cuts is not None:
                 cuts.see(packet)
     return list(seen.values())
@@ -258,7 +263,10 @@ def _duration(container: InputContainer, seen: Sequence[Seen]) -> float:
     """Seconds from the first to the end of the last: headers may count decoding time, and less."""
     begin = max(min((sight.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
     end = max((sight.last + sight.last_duration for sight in seen), default=Fraction(0))
-    return float(max(Fraction(container.duration or 0, _MICROSECONDS), end - begin))
+    claimed = Fraction(container.duration or 0, _MICROSECONDS)
+    if container.format.name == "flv":  # which claims the time of its end, and begins late where there are B-frames
+        claimed -= begin
+    return float(max(claimed, end - begin))
 
 
 def _describe(stream: Any, planned: StreamPlan, written: Written, sight: Seen) -> ArtifactStream:

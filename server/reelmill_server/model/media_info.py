@@ -36,8 +36,33 @@ class StreamInfo:
 
 
 @dataclass(frozen=True)
+class MasteringDisplay:
+    """The display a film was graded on (SMPTE ST 2086), in the units of HEVC's SEI message: chromaticities in 1/50000,
+    luminances in 1/10000 cd/m²."""
+
+    red: tuple[int, int]
+    green: tuple[int, int]
+    blue: tuple[int, int]
+    white: tuple[int, int]
+    min_luminance: int
+    max_luminance: int
+
+
+@dataclass(frozen=True)
+class ContentLight:
+    """The brightest pixel and the brightest mean of a picture (CTA-861.3), cd/m²."""
+
+    max_content: int
+    max_average: int
+
+
+@dataclass(frozen=True)
 class VideoStreamInfo(StreamInfo):
-    """One video stream. `rotation`: degrees clockwise that turn the picture for display. Colour fields are libav's numbers."""
+    """One video stream. `rotation`: degrees clockwise that turn the picture for display. Colour fields are libav's numbers.
+
+    `field_order`: progressive, or for interlaced pictures tt, bb, tb, bt (the field coded first, then the one shown first: top
+    or bottom) or interlaced (order not said); empty: not known.
+    """
 
     width: int = 0
     height: int = 0
@@ -55,6 +80,14 @@ class VideoStreamInfo(StreamInfo):
     color_transfer: int = 2
     color_primaries: int = 2
     attached_picture: bool = False
+    field_order: str = ""
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether pictures may consist of two fields of different moments."""
+        return self.field_order not in ("", "progressive")
 
 
 @dataclass(frozen=True)

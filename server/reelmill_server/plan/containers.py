@@ -2,14 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 ANY = frozenset({"*"})
+_MATROSKA_LACKS = frozenset({"amr_nb", "amr_wb"})
 _FASTSTART = {"movflags": "+faststart"}  # the index in front, so that players start before the whole file is there
+# What libav's muxer takes of SMPTE ST 377-1's edit rates.
+_MXF_RATES = "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container: libav's muxer, the extension without a dot, and the codecs (libav's names) that it holds, per kind."""
+    """One container: libav's muxer, the extension without a dot, and the codecs (libav's names) that it holds, per kind.
+
+    `unordered`: video codecs that it holds only without B-frames, as it has one time per picture. `steady`: it has one frame
+    rate for all pictures, one of `frame_rates` (`n/d`; empty: any). `sample_rates`: those of codecs that it does not hold at
+    every rate.
+    """
 
     name: str
     muxer: str
@@ -18,6 +27,10 @@ class Container:
     audio: frozenset[str]
     subtitle: frozenset[str] = frozenset()
     options: Mapping[str, str] = field(default_factory=dict)
+    unordered: frozenset[str] = frozenset()
+    steady: bool = False
+    frame_rates: tuple[str, ...] = ()
+    sample_rates: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def audio_only(self) -> bool:
@@ -27,19 +40,20 @@ class Container:
     def holds(self, kind: str, codec: str) -> bool:
         """Whether a stream of `kind` (video, audio, subtitle) in `codec` (libav's name) fits."""
         codecs: frozenset[str] = getattr(self, kind)
-        return codecs == ANY or codec in codecs
+        return codec in codecs or (codecs == ANY and codec not in _MATROSKA_LACKS)
 
 
 def _container(
-    name: str, muxer: str, *, video: str = "", audio: str = "", subtitle: str = "", options: Mapping[str, str] | None = None
+    name: str, muxer: str, *, video: str = "", audio: str = "", subtitle: str = "", unordered: str = "", **more: Any
 ) -> Container:
     held = (frozenset(words.split()) for words in (video, audio, subtitle))
-    return Container(name, muxer, name, next(held), next(held), next(held), options or {})
+    return Container(name, muxer, name, next(held), next(held), next(held), unordered=frozenset(unordered.split()), **more)
 
 
 # Checked by making each cell and reading it back (tests/media/test_containers.py). AV1, FLAC and VP9 in MPEG-TS are written
 # by libav as private data that nothing reads, MPEG-4 part 2 without its headers; VP9, AV1, FLAC and Opus are refused by its
-# QuickTime muxer.
+# QuickTime muxer. FLAC in ASF, AVI and FLV, AC-3 in FLV, Vorbis and E-AC-3 in AVI, and AAC and Vorbis in WAV are
+# written, but not read back right.
 CONTAINERS: Mapping[str, Container] = {
     container.name: container
     for container in (
@@ -55,7 +69,7 @@ CONTAINERS: Mapping[str, Container] = {
             "mov",
             "mov",
             video="h264 hevc mpeg4 mpeg2video mjpeg prores dnxhd",
-            audio="aac mp3 ac3 eac3 alac pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_f32le",
+            audio="aac mp3 ac3 eac3 alac amr_nb pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_f32le",
             subtitle="mov_text",
             options=_FASTSTART,
         ),
@@ -70,10 +84,49 @@ CONTAINERS: Mapping[str, Container] = {
             audio="aac mp3 mp2 ac3 eac3 opus",
             subtitle="dvb_subtitle hdmv_pgs_subtitle",
         ),
+        _container(
+            "asf",
+            "asf",
+            video="h264 vp8 vp9 av1 mpeg4 mjpeg ffv1",
+            audio="aac mp3 mp2 ac3 eac3 vorbis pcm_s16le",
+            unordered="h264 mpeg4",
+        ),
+        _container(
+            "avi",
+            "avi",
+            video="h264 vp8 vp9 av1 mpeg4 mpeg2video mjpeg ffv1",
+            audio="aac mp3 mp2 ac3 pcm_s16le",
+            unordered="h264",
+            steady=True,
+            # AVI counts pictures from 0: moved for what an encoder puts before the sound, all but the first would come late.
+            options={"avoid_negative_ts": "disabled"},
+        ),
+        _container(
+            "mxf",
+            "mxf",
+            video="h264 mpeg2video prores ffv1",
+            audio="pcm_s16le pcm_s24le",
+            unordered="h264",
+            steady=True,
+            frame_rates=tuple(_MXF_RATES),
+            sample_rates={"pcm_s16le": (48000,), "pcm_s24le": (48000,)},
+        ),
+        _container(
+            "flv",
+            "flv",
+            video="h264 hevc vp9 av1",
+            audio="aac mp3 opus",
+            sample_rates={"mp3": (11025, 22050, 44100, 48000)},
+        ),
         _container("mp3", "mp3", audio="mp3"),
         _container("m4a", "ipod", audio="aac alac ac3", options=_FASTSTART),
         _container("flac", "flac", audio="flac"),
         _container("opus", "opus", audio="opus"),
+        _container("aac", "adts", audio="aac"),
+        _container("oga", "oga", audio="vorbis opus flac"),
+        _container("ac3", "ac3", audio="ac3"),
+        _container("wav", "wav", audio="pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le mp3 mp2 ac3 eac3 flac"),
+        _container("amr", "amr", audio="amr_nb"),
     )
 }
 """The containers that this version writes, by the contract's name."""

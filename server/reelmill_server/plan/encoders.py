@@ -7,7 +7,7 @@ x264; families with another scale get it linearly (libvpx and SVT-AV1 count 0..6
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from reelmill_server.errors import HardwareUnavailable, InvalidArgument, UnsupportedFormat, Violation
+from reelmill_server.errors import HardwareUnavailable, UnsupportedFormat, Violation
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.request import Hardware, VideoSpec
 
@@ -227,50 +227,3 @@ def _objection(
     if capability is None:
         return "was not tried on this worker"
     return None if capability.available else capability.reason
-
-
-_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
-_XIPH_LAYOUTS = (*_LAYOUTS[:3], "quad", *_LAYOUTS[4:])  # RFC 7845, 5.1.1.2, and RFC 9639, 9.1.3
-
-
-@dataclass(frozen=True)
-class AudioEncoder:
-    """One audio encoder: `sample_rates` it takes in ascending order (empty: any), most channels, usual bit/s per channel (0:
-    lossless), greatest bit/s per stream; `layouts` for one channel, two, and so on."""
-
-    encoder: str
-    codec: str
-    sample_format: str
-    sample_rates: tuple[int, ...] = ()
-    max_channels: int = 8
-    bitrate_per_channel: int = 0
-    max_bitrate: int = 0
-    layouts: tuple[str, ...] = _LAYOUTS
-
-
-_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-
-AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
-    "aac": AudioEncoder("aac", "aac", "fltp", _AAC_RATES, 8, 64_000, 0),
-    "mp3": AudioEncoder("libmp3lame", "mp3", "fltp", _MP3_RATES, 2, 96_000, 320_000),
-    "opus": AudioEncoder("libopus", "opus", "flt", (8000, 12000, 16000, 24000, 48000), 8, 64_000, 510_000, _XIPH_LAYOUTS),
-    "flac": AudioEncoder("flac", "flac", "s32", (), 8, layouts=_XIPH_LAYOUTS),
-}
-"""The encoder of each audio codec."""
-
-
-def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, asked: int | None, field: str) -> int:
-    """The bit/s that the encoder is given; 0 for a lossless one.
-
-    The default falls with the sample rate (3 bit per sample at most), as low rates cannot use more.
-    Raises InvalidArgument when `asked` is more than the codec can do.
-    """
-    # An AAC frame of 1024 samples holds at most 6144 bits per channel (ISO/IEC 14496-3, 4.5.3).
-    ceiling = encoder.max_bitrate or 6144 * sample_rate * channels // 1024
-    if asked is None:
-        return min(encoder.bitrate_per_channel, 3 * sample_rate) * channels
-    if asked > ceiling:
-        expected = f"{encoder.codec} takes at most {ceiling} bit/s for {channels} channels at {sample_rate} Hz"
-        raise InvalidArgument(violations=[Violation(field, expected)])
-    return asked

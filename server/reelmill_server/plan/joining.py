@@ -88,9 +88,9 @@ def difference(first: StreamInfo, other: StreamInfo | None) -> str:
 
 def with_speed(planned: StreamPlan, speed: str) -> StreamPlan:
     """`planned` at a playback speed: pictures are shown longer, sound is stretched at the same pitch."""
-    if planned.counted:
-        planned = replace(planned, expected_us=0)  # its parts are measured while they are read
     ratio = rational(speed)
+    if planned.counted or (ratio and planned.audio):
+        planned = replace(planned, expected_us=0)  # its parts are measured while they are read
     if not ratio:
         return planned
     output, tick = planned.video, _USUAL_TICK
@@ -104,6 +104,8 @@ def with_speed(planned: StreamPlan, speed: str) -> StreamPlan:
         planned,
         parts=tuple(replace(part, filters=(*slower, *part.filters)) if part.stream >= 0 else part for part in planned.parts),
         video=output,
+        # The tempo filter loses a little at the end: counting fills it up.
+        counted=planned.counted or planned.audio is not None,
         expected_us=round(planned.expected_us / ratio),
         slack_us=round(planned.slack_us / ratio),
         speed=speed,

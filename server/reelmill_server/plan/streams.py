@@ -8,8 +8,10 @@ from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFor
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo, rational
 from reelmill_server.model.plan import COPY, PartPlan, StreamPlan
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
-from reelmill_server.plan import audio, joining, video
+from reelmill_server.plan import audio, fit, joining, video
+from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.containers import Container, fitting
+from reelmill_server.plan.encoders import LIBAV_CODEC
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.packaging import segment_of
 from reelmill_server.plan.situation import Situation
@@ -109,10 +111,11 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
     if spec.codec == COPY:
         return _joined_copy(job, "video", [(item, stream_at(item.video, number)) for item in members], stream)
     path = f"{field}.transcode_video"
+    spec, remarks = fit.fit_video(spec, stream, job.container, path)
     if counted:
         spec = joining.pinned(spec, stream, path)
     planned, notes = video.plan_video(spec, stream, like.clock, job.situation, path)
-    for note in notes:
+    for note in (*remarks, *notes):
         job.warn(f": {note}")
     planned = _fitting(job, planned, field)
     parts = [replace(planned.parts[0], input=like.number)]
@@ -155,7 +158,9 @@ def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Inp
     field = f"{job.target.field}.audio"
     if not stream.decodable or not stream.sample_rate:
         raise InvalidMedia(f"{field}: the source's {stream.codec} audio cannot be decoded")
-    return _fitting(job, audio.plan_audio(spec, stream, like.clock, f"{field}.transcode_audio"), field)
+    rates = job.container.sample_rates.get(spec.codec, ())
+    path = f"{field}.transcode_audio"
+    return _fitting(job, audio.plan_audio(spec, stream, like.clock, path, job.situation.capabilities, rates), field)
 
 
 def _audio_part(planned: StreamPlan, item: Input, stream: StreamInfo | None) -> PartPlan:
@@ -179,6 +184,10 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
                 "choose a codec other than copy"
             )
     planned = _copied(job, kind, like, f".{kind}")
+    if isinstance(like, VideoStreamInfo):
+        fit.check_copied_video(like, job.container, field)
+    elif isinstance(like, AudioStreamInfo):
+        fit.check_copied_audio(like, job.container, field)
     parts = tuple(PartPlan(stream.index, (), item.number) for item, stream in members if stream)
     expected_us = first.clock.expected_us(like) if len(members) == 1 else 0
     slack_us = video.frame_us(video.usual_rate(like)) if isinstance(like, VideoStreamInfo) else 0
@@ -198,7 +207,7 @@ def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
         fits = ", ".join(fitting(kind, stream.codec)) or "no container here"
         raise UnsupportedFormat(
             f"{field}: the source's {kind} is {stream.codec}, which {container.name} does not hold ({fits} would): "
-            "choose a codec other than copy"
+            + ("choose a codec other than copy" if _encodable(kind, container) else f"no codec can be chosen, leave {kind} out")
         )
     return StreamPlan(
         type=kind,
@@ -208,6 +217,12 @@ def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
         reason="stream copy",
         codec_tag=COPY_TAGS.get((container.muxer, stream.codec), ""),
     )
+
+
+def _encodable(kind: str, container: Container) -> bool:
+    """Whether any codec that can be encoded fits."""
+    codecs = LIBAV_CODEC.values() if kind == "video" else [encoder.codec for encoder in AUDIO_ENCODERS.values()]
+    return any(container.holds(kind, codec) for codec in codecs)
 
 
 def _fitting(job: Job, stream: StreamPlan, field: str) -> StreamPlan:

@@ -9,7 +9,7 @@ from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.media_info import VideoStreamInfo, rational
 from reelmill_server.model.plan import PartPlan, StreamPlan, VideoOutput
 from reelmill_server.model.request import VideoSpec
-from reelmill_server.plan import encoders
+from reelmill_server.plan import encoders, hdr
 from reelmill_server.plan.adapt import adapted_video
 from reelmill_server.plan.clock import MICROSECONDS, Clock
 from reelmill_server.plan.geometry import plan_geometry
@@ -21,6 +21,8 @@ _YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10
 _SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le", "p210le": "yuv422p10le"}
 _CHROMA = {"420": "420", "411": "420", "410": "420", "422": "422", "440": "444", "444": "444"}
 _POORER = {"444": "422", "422": "420"}
+# Of pictures that say that they are interlaced, every field pair becomes one picture, so that times stay.
+_DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 _FALLBACK_RATE = Fraction(25)
 _HIGHEST_RATE = 240  # more is no rate but the tick of a variable one; SVT-AV1 does not open with it
 
@@ -47,9 +49,11 @@ def _is_rgb(stream: VideoStreamInfo) -> bool:
     return stream.color_space == _RGB or not _YUV.match(_SEMI_PLANAR.get(stream.pixel_format, stream.pixel_format))
 
 
-def _colour_filter(stream: VideoStreamInfo) -> tuple[str, ...]:
-    """Pictures that are not YUV are brought to BT.709 in limited range; YUV keeps its matrix, and its range is said out loud so
-    that no conversion guesses it."""
+def _colour_filter(stream: VideoStreamInfo, mapped: bool) -> tuple[str, ...]:
+    """HDR that is to be `mapped` becomes SDR. Pictures that are not YUV are brought to BT.709 in limited range; YUV keeps its
+    matrix, and its range is said out loud so that no conversion guesses it."""
+    if mapped:
+        return hdr.tone_mapping(stream)
     if _is_rgb(stream):
         return ("scale=out_color_matrix=bt709:out_range=tv",)
     return ("scale=out_range=pc",) if _full_range(stream) else ()
@@ -59,8 +63,8 @@ def _full_range(stream: VideoStreamInfo) -> bool:
     return stream.color_range == _FULL or stream.pixel_format.startswith("yuvj")
 
 
-def _colours(stream: VideoStreamInfo) -> dict[str, int]:
-    if _is_rgb(stream):
+def _colours(stream: VideoStreamInfo, mapped: bool) -> dict[str, int]:
+    if mapped or _is_rgb(stream):
         return {
             "color_space": _BT709,
             "color_range": _LIMITED,
@@ -96,16 +100,19 @@ def plan_video(
     geometry = plan_geometry(spec, stream, wanted)
     rate = rational(spec.frame_rate)
     steady = (f"fps={rate}:start_time=0",) if rate else ()
-    shape = (*geometry.filters, *_colour_filter(stream))
+    mapped = hdr.is_hdr(stream) and not wanted.endswith("10le")
+    shape = (*geometry.filters, *_colour_filter(stream, mapped))
     # Fewer pictures first, more pictures last: the scaling is the expensive part.
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
+    whole = (_DEINTERLACE,) if stream.interlaced else ()
+    options = encoders.options(choice, spec)
     planned = StreamPlan(
         type="video",
-        parts=(PartPlan(stream.index, (*ordered, f"format={choice.pixel_format}")),),
+        parts=(PartPlan(stream.index, (*whole, *ordered, f"format={choice.pixel_format}")),),
         codec=encoders.LIBAV_CODEC[spec.codec],
         encoder=choice.encoder,
         reason=choice.reason,
-        options=encoders.options(choice, spec),
+        options=hdr.with_metadata(options, choice.encoder, stream) if hdr.is_hdr(stream) and not mapped else options,
         video=VideoOutput(
             width=geometry.width,
             height=geometry.height,
@@ -113,7 +120,7 @@ def plan_video(
             time_base=_text(1 / rate) if rate else stream.time_base,
             frame_rate=_text(rate or source_rate or _FALLBACK_RATE),
             sample_aspect_ratio=geometry.sample_aspect_ratio,
-            **_colours(stream),
+            **_colours(stream, mapped),
         ),
         device=choice.device,
         expected_us=clock.expected_us(stream),

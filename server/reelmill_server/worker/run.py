@@ -27,6 +27,7 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Hardware
 from reelmill_server.model.task import TaskPhase
+from reelmill_server.plan.adapt import needs_bitrates
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from reelmill_server.worker import messages
@@ -134,8 +135,10 @@ def _request(attempt: _Attempt) -> ConvertRequest:
 
 
 def _probe_all(attempt: _Attempt) -> tuple[MediaInfo, ...]:
+    assignment = attempt.assignment
+    measure = assignment.request is not None and needs_bitrates(assignment.request)
     with attempt.stage("probe"):
-        return tuple(probe_file(path, attempt.assignment.limits) for path in attempt.assignment.source_paths)
+        return tuple(probe_file(path, assignment.limits, measure) for path in assignment.source_paths)
 
 
 def _probe(attempt: _Attempt) -> messages.FromChild:

@@ -126,8 +126,8 @@ def test_objections_to_the_whole_request(request_fields: dict[str, Any], field: 
 def test_mistakes_come_before_what_is_missing_and_both_are_told() -> None:
     """INVALID_ARGUMENT with the unsupported field among the violations."""
     with pytest.raises(InvalidArgument) as failure:
-        check({"Speed": 0.5, **video(Codec="h264", CRF=99)})
-    assert fields(failure.value) == {"targets[0].speed", "targets[0].video.transcode_video.crf"}
+        check({"Image": {"Snapshots": [{"URI": "file:///a", "Format": "jpg"}]}, **video(Codec="h264", CRF=99)})
+    assert fields(failure.value) == {"targets[0].image", "targets[0].video.transcode_video.crf"}
 
 
 def test_a_forbidden_uri_is_denied_when_nothing_else_is_wrong() -> None:
@@ -135,7 +135,7 @@ def test_a_forbidden_uri_is_denied_when_nothing_else_is_wrong() -> None:
     with pytest.raises(AccessDenied):
         check({"URI": "file:///denied.mp4"})
     with pytest.raises(FieldNotSupported):
-        check({"URI": "file:///denied.mp4", "Speed": 0.5})
+        check({"URI": "file:///denied.mp4", "Image": {}})
 
 
 def test_a_missing_project_alone_and_among_others() -> None:
@@ -151,6 +151,52 @@ def test_a_missing_project_alone_and_among_others() -> None:
     with pytest.raises(InvalidArgument) as failure:
         validate.check_create(request, Anywhere(), missing)
     assert fields(failure.value) == {"project_name", "priority"}
+
+
+JOINED = {"Sources": [{"URI": "file:///in.mp4"}, {"URI": "file:///in.mp4"}]}
+
+
+@pytest.mark.parametrize(
+    ("target", "problems"),
+    [
+        ({}, {"targets[0].video.transcode_video.codec", "targets[0].audio.transcode_audio.codec"}),
+        ({"Video": {"TranscodeVideo": {}}, "Audio": {}}, {"targets[0].video.transcode_video.codec"}),
+        ({"Video": {"TranscodeVideo": {"Codec": "h264"}}, "Audio": {"DisableAudio": True}}, set()),
+        ({"Video": {"TranscodeVideo": {"Codec": "copy"}}, "Audio": {"TranscodeAudio": {"Codec": "copy"}}}, set()),
+    ],
+)
+def test_several_sources_are_copied_only_when_that_is_said(target: dict[str, Any], problems: set[str]) -> None:
+    """The default is a copy, which cannot join; COPY by name is another thing."""
+    if not problems:
+        check(target, **JOINED)
+        return
+    with pytest.raises(InvalidArgument) as failure:
+        check(target, **JOINED)
+    assert fields(failure.value) == problems
+
+
+def test_speed_needs_sound_that_is_encoded_and_says_one_thing() -> None:
+    """Copied packets cannot be stretched; two speeds of the pictures contradict each other."""
+    with pytest.raises(InvalidArgument) as failure:
+        check({"Speed": 0.5})
+    assert fields(failure.value) == {"targets[0].speed"}
+    check({"Speed": 0.5, "Audio": {"DisableAudio": True}})
+    with pytest.raises(InvalidArgument) as failure:
+        check(
+            {
+                "Speed": 0.5,
+                "Audio": {"DisableAudio": True},
+                "Video": {"TranscodeVideo": {"Codec": "h264"}, "FilterVideo": {"Speed": 0.75}},
+            }
+        )
+    assert fields(failure.value) == {"targets[0].video.filter_video.speed"}
+
+
+def test_alignment_is_for_attached_sources() -> None:
+    """Others follow each other."""
+    with pytest.raises(InvalidArgument) as failure:
+        check(Sources=[{"URI": "file:///in.mp4", "AlignMode": "loop"}])
+    assert fields(failure.value) == {"sources[0].align_mode"}
 
 
 @pytest.mark.parametrize(

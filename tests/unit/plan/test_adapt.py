@@ -6,8 +6,8 @@ import pytest
 
 from reelmill_server.errors import ConditionNotMet
 from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo
-from reelmill_server.model.request import Adapt, AudioSpec, VideoSpec
-from reelmill_server.plan.adapt import adapted_audio, adapted_video
+from reelmill_server.model.request import Adapt, AudioSpec, ConvertRequest, TargetSpec, VideoSpec
+from reelmill_server.plan.adapt import adapted_rate, adapted_video, needs_bitrates
 
 PORTRAIT = VideoStreamInfo(0, "h264", width=640, height=360, rotation=90)
 SOUND = AudioStreamInfo(1, "aac", sample_rate=44100)
@@ -63,8 +63,25 @@ def test_a_source_that_is_too_small_fails_the_task() -> None:
 def test_sample_rates() -> None:
     """As frame rates."""
     asked = AudioSpec("aac", sample_rate=48000, sample_rate_option=Adapt.ADAPTIVE)
-    assert adapted_audio(asked, SOUND, "f").sample_rate is None
+    assert adapted_rate(asked, SOUND, "f").sample_rate is None
     lower = AudioSpec("aac", sample_rate=22050, sample_rate_option=Adapt.FALL)
-    assert adapted_audio(lower, SOUND, "f") == lower
+    assert adapted_rate(lower, SOUND, "f") == lower
     with pytest.raises(ConditionNotMet, match="sample_rate"):
-        adapted_audio(AudioSpec("aac", sample_rate=48000, sample_rate_option=Adapt.FALL), SOUND, "f")
+        adapted_rate(AudioSpec("aac", sample_rate=48000, sample_rate_option=Adapt.FALL), SOUND, "f")
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "needed"),
+    [
+        (VideoSpec("h264", bitrate=1_000_000, bitrate_option=Adapt.FALL), None, True),
+        (VideoSpec("h264", bitrate=1_000_000), AudioSpec("aac", bitrate=64_000, bitrate_option=Adapt.ADAPTIVE), True),
+        (VideoSpec("h264", bitrate=1_000_000), AudioSpec("aac", sample_rate=8000, sample_rate_option=Adapt.FALL), False),
+        (None, None, False),
+    ],
+)
+def test_bitrates_are_measured_only_where_they_are_compared(
+    video: VideoSpec | None, audio: AudioSpec | None, needed: bool
+) -> None:
+    """Measuring reads the whole source."""
+    target = TargetSpec(0, "file:///x", "mp4", video, audio)
+    assert needs_bitrates(ConvertRequest("t", "p", (), (target,))) is needed

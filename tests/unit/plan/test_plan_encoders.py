@@ -7,12 +7,11 @@ import pytest
 from reelmill_server.errors import HardwareUnavailable, InvalidArgument, UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.request import Hardware, VideoSpec
+from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS, audio_bitrate, audio_encoder, quality_options
 from reelmill_server.plan.encoders import (
-    AUDIO_ENCODERS,
     PRESETS,
     VIDEO_ENCODERS,
     Choice,
-    audio_bitrate,
     check_references,
     choose,
     options,
@@ -204,3 +203,31 @@ def test_a_bitrate_beyond_the_codec_is_refused_with_the_most(codec: str, rate: i
     """The message says how much is possible."""
     with pytest.raises(InvalidArgument, match="at most"):
         audio_bitrate(AUDIO_ENCODERS[codec], rate, 1, asked, "f")
+
+
+@pytest.mark.parametrize("codec", [name for name, encoder in AUDIO_ENCODERS.items() if not encoder.lossless])
+@pytest.mark.parametrize("rate", [8000, 44100, 96000])
+def test_more_quality_never_means_fewer_bits(codec: str, rate: int) -> None:
+    """At every sample rate and number of channels that the encoder has."""
+    encoder = AUDIO_ENCODERS[codec]
+    if encoder.sample_rates and rate not in encoder.sample_rates:
+        rate = encoder.sample_rates[0]
+    for channels in range(encoder.min_channels, encoder.max_channels + 1):
+        told = [quality_options(encoder, rate, channels, quality) for quality in range(101)]
+        if encoder.scale:
+            steps = [int(options["global_quality"]) for options in told]
+            assert sorted(steps, reverse=encoder.scale[0] > encoder.scale[1]) == steps
+            continue
+        rates = [int(options["b"]) for options in told]
+        assert rates == sorted(rates)
+        assert encoder.floor(channels) <= rates[0] < rates[-1]
+        # What a quality stands for can be asked for by its bit rate, too.
+        assert audio_bitrate(encoder, rate, channels, rates[-1], "f") == rates[-1]
+
+
+@pytest.mark.parametrize(("available", "name"), [(True, "libvorbis"), (False, "vorbis")])
+def test_the_better_encoder_runs_where_its_trial_succeeded(available: bool, name: str) -> None:
+    """libvorbis has mono, surround and bit rates; libav's own is stereo by quality."""
+    found = {"libvorbis": Capability("libvorbis", "vorbis", SOFTWARE, available, "")}
+    assert audio_encoder("vorbis", found).encoder == name
+    assert audio_encoder("vorbis", {}).encoder == "vorbis"

@@ -100,7 +100,7 @@ def test_sound_is_planned_as_asked_or_as_near_as_the_codec_goes(
     spec: AudioSpec, stream: AudioStreamInfo, expected: tuple[int, str, str, str | None]
 ) -> None:
     """Rate, layout, sample format and bit rate."""
-    planned = plan_audio(spec, stream, Clock.of(SourceSpec(""), INFO), "f")
+    planned = plan_audio(spec, stream, Clock.of(SourceSpec(""), INFO), "f", {})
     assert planned.audio
     assert (
         planned.audio.sample_rate, planned.audio.layout, planned.audio.sample_format, planned.options.get("b")
@@ -147,7 +147,7 @@ def test_a_tick_is_not_taken_for_a_rate(average: str, base: str, expected: int) 
 
 def test_a_copy_that_does_not_fit_says_where_it_would() -> None:
     """Before any work."""
-    with pytest.raises(UnsupportedFormat, match=r"webm does not hold \(mp4, mov, mkv, ts would\)"):
+    with pytest.raises(UnsupportedFormat, match=r"webm does not hold \(mp4, mov, mkv, ts, asf, avi, mxf, flv would\)"):
         plan(INFO, target("webm", VideoSpec()))
     with pytest.raises(UnsupportedFormat, match="mp3 does not hold"):
         plan(INFO, target("mp3", None, AudioSpec()))
@@ -187,6 +187,6 @@ def test_subtitles_that_fit_are_copied_and_others_named() -> None:
 
 def test_every_container_is_said_to_hold_what_it_holds() -> None:
     """Error messages come from the table."""
-    assert fitting("video", "vp8") == ["mkv", "webm"]
-    assert fitting("audio", "flac") == ["mp4", "mkv", "flac"]
+    assert fitting("video", "vp8") == ["mkv", "webm", "asf", "avi"]
+    assert fitting("audio", "flac") == ["mp4", "mkv", "flac", "oga", "wav"]
     assert all(container.extension == container.name for container in CONTAINERS.values())

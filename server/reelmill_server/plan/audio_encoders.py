@@ -1,0 +1,142 @@
+"""Which encoder runs for an audio codec, and what it takes: tables, and the bit rates that follow from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from reelmill_server.errors import InvalidArgument, Violation
+from reelmill_server.model.capability import Capability
+
+_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
+_XIPH_LAYOUTS = (*_LAYOUTS[:3], "quad", *_LAYOUTS[4:])  # RFC 7845, 5.1.1.2, and RFC 9639, 9.1.3
+_LAMBDA = 118  # libav's FF_QP2LAMBDA: `global_quality` counts in it
+_AAC_FRAME_BITS, _AAC_FRAME_SAMPLES = 6144, 1024  # most bits per channel of a frame: ISO/IEC 14496-3, 4.5.3
+_BEST = 100
+
+
+@dataclass(frozen=True)
+class AudioEncoder:
+    """One audio encoder.
+
+    `sample_rates` it takes in ascending order (empty: any), channels from `min_channels` to `max_channels`, `layouts` for one
+    channel, two, and so on. `bitrate_per_channel`: usual bit/s (0: none is set); `max_bitrate`: greatest bit/s per stream (0:
+    what an AAC frame holds); `floors`: least bit/s for one channel, two, and so on, the last for all above; `steps`: the only
+    bit rates that it has. `options` it is always opened with.
+
+    Quality 0..100 goes from the first to the second of `scale` (its own quality) or `ladder` (bit/s per channel), else over
+    `steps`.
+    """
+
+    encoder: str
+    codec: str
+    sample_format: str
+    sample_rates: tuple[int, ...] = ()
+    max_channels: int = 8
+    bitrate_per_channel: int = 0
+    max_bitrate: int = 0
+    layouts: tuple[str, ...] = _LAYOUTS
+    min_channels: int = 1
+    floors: tuple[int, ...] = (0,)
+    steps: tuple[int, ...] = ()
+    scale: tuple[int, int] | None = None
+    ladder: tuple[int, int] | None = None
+    lossless: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def takes_bitrate(self) -> bool:
+        """Whether a bit rate can be asked for."""
+        return bool(self.bitrate_per_channel)
+
+    def floor(self, channels: int) -> int:
+        """The least bit/s for so many channels."""
+        return self.floors[min(channels, len(self.floors)) - 1]
+
+
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+# A/52, table 5.18, and the modes of 3GPP TS 26.071.
+_AC3_STEPS = tuple(1000 * k for k in (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640))
+_AMR_STEPS = (4750, 5150, 5900, 6700, 7400, 7950, 10200, 12200)
+
+AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
+    "aac": AudioEncoder("aac", "aac", "fltp", _AAC_RATES, 8, 64_000, 0, ladder=(24_000, 160_000)),
+    # LAME's VBR counts from 9, the smallest, to 0.
+    "mp3": AudioEncoder("libmp3lame", "mp3", "fltp", _MP3_RATES, 2, 96_000, 320_000, floors=(8_000,), scale=(9, 0)),
+    "opus": AudioEncoder(
+        "libopus", "opus", "flt", _OPUS_RATES, 8, 64_000, 510_000, _XIPH_LAYOUTS, floors=(6_000,), ladder=(12_000, 160_000)
+    ),
+    "flac": AudioEncoder("flac", "flac", "s32", (), 8, layouts=_XIPH_LAYOUTS, lossless=True),
+    "ac3": AudioEncoder(
+        *("ac3", "ac3", "fltp", (32000, 44100, 48000), 6, 96_000, 640_000),
+        floors=(32_000, 64_000, 64_000, 64_000, 96_000),
+        steps=_AC3_STEPS,
+        ladder=(32_000, 224_000),
+    ),
+    "vorbis": AudioEncoder(
+        "vorbis", "vorbis", "fltp", max_channels=2, min_channels=2, scale=(1, 10), options={"strict": "experimental"}
+    ),
+    "amr": AudioEncoder(
+        "libopencore_amrnb", "amr_nb", "s16", (8000,), 1, 12_200, 12_200, floors=(_AMR_STEPS[0],), steps=_AMR_STEPS
+    ),
+}
+"""The encoder of each audio codec, as every build of libav has it."""
+
+BETTER_AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
+    "vorbis": AudioEncoder(
+        *("libvorbis", "vorbis", "fltp", (), 8, 64_000, 500_000, _XIPH_LAYOUTS), floors=(16_000, 32_000), scale=(0, 10)
+    ),
+}
+"""Encoders that run instead where a build has them."""
+
+
+def audio_encoder(codec: str, capabilities: Mapping[str, Capability]) -> AudioEncoder:
+    """The encoder that runs for `codec`: the better one if its trial succeeded."""
+    better = BETTER_AUDIO_ENCODERS.get(codec)
+    found = capabilities.get(better.encoder) if better else None
+    return better if better and found and found.available else AUDIO_ENCODERS[codec]
+
+
+def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, asked: int | None, field: str) -> int:
+    """The bit/s that the encoder is given: the next lower step where it has steps; 0 when it takes none.
+
+    The default falls with the sample rate (3 bit per sample at most), as low rates cannot use more.
+    Raises InvalidArgument when `asked` is more or less than the codec can do.
+    """
+    floor, ceiling = encoder.floor(channels), _ceiling(encoder, sample_rate, channels)
+    if asked is None:
+        usual = min(encoder.bitrate_per_channel, 3 * sample_rate) * channels
+        return _step(encoder, max(usual, floor if encoder.takes_bitrate else 0))
+    if not floor <= asked <= ceiling:
+        range_ = f"at most {ceiling}" if asked > ceiling else f"at least {floor}"
+        expected = f"{encoder.codec} takes {range_} bit/s for {channels} channels at {sample_rate} Hz"
+        raise InvalidArgument(violations=[Violation(field, expected)])
+    return _step(encoder, asked)
+
+
+def quality_options(encoder: AudioEncoder, sample_rate: int, channels: int, quality: int) -> dict[str, str]:
+    """The settings that `quality` (0..100, larger is better) stands for; larger never gives fewer bits."""
+    if encoder.scale:
+        worst, best = encoder.scale
+        own = worst + Fraction((best - worst) * quality, _BEST)
+        return {"flags": "+qscale", "global_quality": str(round(own * _LAMBDA))}
+    if not encoder.ladder:
+        return {"b": str(encoder.steps[quality * (len(encoder.steps) - 1) // _BEST])}
+    least, most = encoder.ladder
+    # As low sample rates cannot use more, the same share of the bits of 48000 Hz.
+    wanted = (least + (most - least) * quality // _BEST) * min(sample_rate, 48_000) // 48_000 * channels
+    floor, ceiling = encoder.floor(channels), _ceiling(encoder, sample_rate, channels)
+    return {"b": str(_step(encoder, max(floor, min(wanted, ceiling))))}
+
+
+def _ceiling(encoder: AudioEncoder, sample_rate: int, channels: int) -> int:
+    if encoder.codec == "mp3" and sample_rate < 32_000:  # MPEG-2, and MPEG-2.5
+        return 160_000 if sample_rate >= 16_000 else 64_000
+    if encoder.codec == "opus":
+        return min(encoder.max_bitrate, 256_000 * channels)  # libopus takes no more per channel
+    return encoder.max_bitrate or _AAC_FRAME_BITS * sample_rate * channels // _AAC_FRAME_SAMPLES
+
+
+def _step(encoder: AudioEncoder, bitrate: int) -> int:
+    return max((step for step in encoder.steps if step <= bitrate), default=bitrate)

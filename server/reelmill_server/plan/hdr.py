@@ -1,0 +1,72 @@
+"""High dynamic range: what becomes of it in 8 bits, and how its metadata reaches encoders."""
+
+from collections.abc import Callable, Mapping
+
+from reelmill_server.model.media_info import ContentLight, MasteringDisplay, VideoStreamInfo
+
+# libav's AVColorTransferCharacteristic, AVColorSpace.
+_PQ, _HLG = 16, 18
+_UNSPECIFIED, _RGB, _BT2020 = 2, 0, (9, 10)
+_PEAKS = (1000, 4000, 10_000)
+_LUMINANCE_UNITS = 10_000
+
+
+def is_hdr(stream: VideoStreamInfo) -> bool:
+    """Whether the stream is HDR10 or HLG by its transfer characteristic."""
+    return stream.color_transfer in (_PQ, _HLG)
+
+
+def tone_mapping(stream: VideoStreamInfo) -> tuple[str, ...]:
+    """Filters that bring the stream to BT.709 in limited range; the file of `lut3d` is made where the filters run
+    (`media.tone`)."""
+    matrix = ":in_color_matrix=bt2020" if stream.color_space in (_UNSPECIFIED, *_BT2020) else ""
+    table = "hlg" if stream.color_transfer == _HLG else f"pq-{_peak(stream)}"
+    return (
+        f"scale=flags=accurate_rnd+full_chroma_int+full_chroma_inp{matrix}",
+        "format=gbrp12le",
+        f"lut3d=file={table}:interp=tetrahedral",
+        "scale=out_color_matrix=bt709:out_range=tv",
+    )
+
+
+def _peak(stream: VideoStreamInfo) -> int:
+    """The brightness in cd/m² that the curve reaches white at: the least of a few that holds what the metadata tells."""
+    told = stream.content_light.max_content if stream.content_light else 0
+    if not told and stream.mastering_display:
+        told = stream.mastering_display.max_luminance // _LUMINANCE_UNITS
+    return next((peak for peak in _PEAKS if told <= peak), _PEAKS[-1])
+
+
+def _x26x_display(display: MasteringDisplay) -> str:
+    points = {"G": display.green, "B": display.blue, "R": display.red, "WP": display.white}
+    places = "".join(f"{name}({x},{y})" for name, (x, y) in points.items())
+    return f"{places}L({display.max_luminance},{display.min_luminance})"
+
+
+def _svt_display(display: MasteringDisplay) -> str:
+    points = {"G": display.green, "B": display.blue, "R": display.red, "WP": display.white}
+    places = "".join(f"{name}({x / 50_000:.5f},{y / 50_000:.5f})" for name, (x, y) in points.items())
+    greatest, least = display.max_luminance / _LUMINANCE_UNITS, display.min_luminance / _LUMINANCE_UNITS
+    return f"{places}L({greatest:.4f},{least:.4f})"
+
+
+_ENCODERS: Mapping[str, tuple[str, str, Callable[[MasteringDisplay], str], str]] = {
+    "libx264": ("x264-params", "mastering-display", _x26x_display, "cll"),
+    "libx265": ("x265-params", "master-display", _x26x_display, "max-cll"),
+    "libsvtav1": ("svtav1-params", "mastering-display", _svt_display, "content-light"),
+}
+"""Where encoders take the metadata: the option, the name and the form of the mastering display, the name of the light level."""
+
+
+def with_metadata(options: Mapping[str, str], encoder: str, stream: VideoStreamInfo) -> dict[str, str]:
+    """`options` and what hands the stream's HDR metadata to `encoder`, where it can take it."""
+    if encoder not in _ENCODERS:
+        return dict(options)
+    option, display_name, display_text, light_name = _ENCODERS[encoder]
+    light: ContentLight | None = stream.content_light
+    said = [options[option]] if option in options else []
+    if stream.mastering_display:
+        said.append(f"{display_name}={display_text(stream.mastering_display)}")
+    if light:
+        said.append(f"{light_name}={light.max_content},{light.max_average}")
+    return {**options, option: ":".join(said)} if said else dict(options)

@@ -1,0 +1,211 @@
+"""Several sources: behind each other, beside each other, mixed, and slowed down."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reelmill_server.errors import InvalidArgument, UnsupportedFormat
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.probe import probe_file
+from reelmill_server.media.verify import verify
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.plan import Plan
+from reelmill_server.model.request import AlignMode, AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.situation import Situation
+from tests import judge
+from tests.media.converter import capabilities, encoded, target
+from tests.sources import Audio, Clip, Shelf, Video
+
+pytestmark = pytest.mark.media
+
+PLAIN = Clip("mp4", (Video(seconds=1),), (Audio(seconds=1),))
+UPRIGHT = Clip(
+    "mpegts",
+    (Video(size=(64, 96), fps=Fraction(30), seconds=1.5),),
+    (Audio(rate=44100, layout="mono", seconds=1.5, hz=880),),
+    offset=10,
+)
+SILENT = Clip("matroska", (Video("libvpx-vp9", fps=Fraction(10), seconds=1),), ())
+SOUND = Clip("mp4", (), (Audio(seconds=1, hz=220),))
+LONG = Clip("mp4", (Video(seconds=3),), (Audio(seconds=3),))
+MUTE = Clip("mp4", (Video(seconds=3),), ())
+BOTH = target("mp4", encoded(), AudioSpec("aac"))
+Joiner = Callable[..., tuple[Plan, tuple[Path, ...]]]
+
+
+@pytest.fixture
+def join(shelf: Shelf, tmp_path: Path) -> Joiner:
+    """Converts (clip, how it is taken) pairs as one task; the plan and the outputs."""
+
+    def run(sources: Sequence[Clip | tuple[Clip, SourceSpec]], *targets: TargetSpec, primary: int = 0) -> object:
+        pairs = [source if isinstance(source, tuple) else (source, SourceSpec("file:///a")) for source in sources]
+        paths = [str(shelf.get(clip)) for clip, _ in pairs]
+        numbered = tuple(replace(spec, index=number) for number, spec in enumerate(targets))
+        request = ConvertRequest("t", "p", tuple(spec for _, spec in pairs), numbered, primary)
+        plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+        produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
+        for file in produced:
+            verify(file)
+            judge.check(Path(file.path))
+        return plan, tuple(Path(file.path) for file in produced)
+
+    return run  # type: ignore[return-value]
+
+
+def beside(mode: AlignMode = AlignMode.NONE) -> SourceSpec:
+    """An attached source."""
+    return SourceSpec("file:///b", attached=True, align_mode=mode)
+
+
+def seconds_of_sound(path: Path, stream: int = 0) -> float:
+    """How long the decoded sound is."""
+    return judge.sound(path, stream).shape[0] / judge.sample_rate(path, stream)
+
+
+def loudness(path: Path, begin: float, end: float, stream: int = 0) -> float:
+    """The root mean square of a span of sound."""
+    rate = judge.sample_rate(path, stream)
+    return float(np.sqrt(np.mean(judge.sound(path, stream)[round(begin * rate) : round(end * rate)] ** 2)))
+
+
+def test_sources_of_all_kinds_follow_each_other_on_one_clock(join: Joiner) -> None:
+    """Each part has its own pictures and its own tone, at its time; what is missing is black or silent."""
+    _, (path,) = join([PLAIN, UPRIGHT, SILENT, SOUND], BOTH)
+    times = judge.times(path)
+    assert [float(time) for time in times] == pytest.approx([number / 25 for number in range(113)], abs=1e-4)
+    numbers = judge.numbers(path)
+    assert numbers[:25] == list(range(25))
+    assert numbers[63:88] == pytest.approx([(number + 0.5) // 2.5 for number in range(25)], abs=1)
+    assert judge.pictures(path)[90:].mean() < 20
+    assert seconds_of_sound(path) == pytest.approx(float(times[-1]) + 0.04, abs=0.04)
+    rate = judge.sample_rate(path)
+    tones = [judge.pitch(judge.sound(path)[round(at * rate) :][: rate // 2, 0], rate) for at in (0.3, 1.5, 3.8)]
+    assert tones == pytest.approx([440, 880, 220], abs=4)
+    assert loudness(path, 2.7, 3.4) < 0.001
+
+
+def test_the_primary_source_gives_size_rate_and_sound(join: Joiner) -> None:
+    """Whatever comes first."""
+    plan, (path,) = join([PLAIN, UPRIGHT], BOTH, primary=1)
+    assert judge.describe(path).of("Video")[0].size == (64, 96)
+    assert (judge.sample_rate(path), judge.channels(path)) == (44100, 1)
+    # In a transport stream the encoder's preroll of sound is before the first picture: 23 ms more of it.
+    assert len(judge.times(path)) == 76
+    assert plan.targets[0].streams[0].counted
+
+
+def test_nothing_drifts_over_eleven_sources(join: Joiner) -> None:
+    """Sound and pictures end within one picture of each other, and each part begins where the ones before it end."""
+    odd = Clip(
+        "mp4",
+        (Video(seconds=0.52, fps=Fraction(30000, 1001), size=(64, 48)),),
+        (Audio(rate=44100, seconds=0.61, clicks=(0.1,)),),
+    )
+    _, (path,) = join([odd] * 11, target("mkv", encoded(), AudioSpec("flac")))
+    video_end = len(judge.times(path)) * 1001 / 30000
+    assert abs(seconds_of_sound(path) - video_end) < 1001 / 30000
+    length = 16 * 1001 / 30000
+    assert len(judge.times(path)) == 11 * 16
+    assert judge.clicks(path) == pytest.approx([number * length + 0.1 for number in range(11)], abs=0.002)
+
+
+def test_a_copy_is_joined_when_all_is_alike(join: Joiner) -> None:
+    """No picture is lost or doubled, timestamps go up."""
+    _, (path,) = join([PLAIN, PLAIN, PLAIN], target("mp4"))
+    assert judge.numbers(path) == [*range(25)] * 3
+    assert [float(time) for time in judge.times(path)] == pytest.approx([number / 25 for number in range(75)], abs=1e-4)
+    assert seconds_of_sound(path) == pytest.approx(3, abs=0.05)
+
+
+@pytest.mark.parametrize("other", [UPRIGHT, SILENT, SOUND])
+def test_a_copy_of_what_differs_is_refused_with_the_difference(join: Joiner, other: Clip) -> None:
+    """Before any work."""
+    with pytest.raises(UnsupportedFormat, match=r"sources\[1\] cannot be joined"):
+        join([PLAIN, other], target("mkv"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "length", "loud_until"), [(AlignMode.NONE, 1, 1), (AlignMode.LOOP, 3, 3), (AlignMode.PAD, 3, 1)]
+)
+def test_attached_sound_is_aligned(join: Joiner, mode: AlignMode, length: float, loud_until: float) -> None:
+    """Not at all, repeated, or filled with silence."""
+    _, (path,) = join([MUTE, (SOUND, beside(mode))], target("mkv", encoded(), AudioSpec("flac")))
+    assert judge.numbers(path) == list(range(75))
+    assert seconds_of_sound(path) == pytest.approx(length, abs=0.03)
+    assert loudness(path, loud_until - 0.4, loud_until - 0.1) > 0.05
+    if loud_until < length:
+        assert loudness(path, loud_until + 0.1, length) < 0.001
+
+
+def test_attached_video_that_is_longer_is_cut_when_aligned(join: Joiner) -> None:
+    """The others decide how long the output is."""
+    _, (path,) = join([PLAIN, (MUTE, beside(AlignMode.PAD))], target("mkv", encoded(), None))
+    assert len(judge.frames(path, "v:1")) == 25
+
+
+def test_an_aligned_copy_is_refused(join: Joiner) -> None:
+    """Silence cannot be made without an encoder."""
+    with pytest.raises(InvalidArgument) as caught:
+        join([MUTE, (SOUND, beside(AlignMode.PAD))], target("mkv", encoded()))
+    assert caught.value.violations[0].field == "targets[0].audio.transcode_audio.codec"
+
+
+def test_attached_sound_is_mixed_in(join: Joiner) -> None:
+    """Both tones are heard at once, the second only as long as it lasts; nothing clips."""
+    _, (path,) = join([LONG, (SOUND, beside())], target("mkv", encoded(), AudioSpec("flac", mixing=True)))
+    assert len(judge.describe(path).of("Audio")) == 1
+    rate, wave = judge.sample_rate(path), judge.sound(path)[:, 0]
+    for begin, present in ((0.3, True), (1.5, False)):
+        spectrum = np.abs(np.fft.rfft(wave[round(begin * rate) :][: rate // 2] * np.hanning(rate // 2)))
+        low, high = spectrum[110], spectrum[220]  # 220 Hz and 440 Hz in bins of 2 Hz
+        assert high > 100 * np.median(spectrum)
+        assert bool(low > high / 4) is present
+    assert float(np.abs(wave).max()) < 0.96
+
+
+def test_streams_are_selected_by_number(join: Joiner) -> None:
+    """Unknown ones are ignored, above 100 means all, none means the first."""
+    two = Clip(
+        "matroska",
+        (Video(seconds=1), Video(seconds=1, size=(64, 48))),
+        (Audio(seconds=1, hz=300), Audio(seconds=1, hz=600), Audio(seconds=1, hz=900)),
+    )
+    asked = target("mkv", encoded(), AudioSpec("flac"))
+    chosen = [((), ()), ((1,), (2, 0, 7)), ((101,), (101,))]
+    targets = [replace(asked, video_streams=video, audio_streams=audio) for video, audio in chosen]
+    _, paths = join([two], *targets)
+    found = []
+    for path in paths:
+        sizes = [stream.size for stream in judge.describe(path).of("Video")]
+        count = len(judge.describe(path).of("Audio"))
+        found.append((sizes, [round(judge.pitch(judge.sound(path, number)[:24000, 0], 48000), -1) for number in range(count)]))
+    assert found == [([(96, 64)], [300]), ([(64, 48)], [300, 900]), ([(96, 64), (64, 48)], [300, 600, 900])]
+
+
+@pytest.mark.parametrize("speed", ["1/2", "3/4"])
+def test_speed_stretches_pictures_and_sound_alike(join: Joiner, speed: str) -> None:
+    """Every picture is shown longer; the sound is as long and keeps its pitch; a copy keeps its packets."""
+    ratio = float(Fraction(speed))
+    asked = replace(target("mp4", encoded(), AudioSpec("aac")), speed=speed)
+    _, (made, copied) = join([PLAIN], asked, replace(target("mp4", VideoSpec(), None), speed=speed))
+    for path in (made, copied):
+        assert judge.numbers(path) == list(range(25))
+        assert [float(time) for time in judge.times(path)] == pytest.approx(
+            [number / 25 / ratio for number in range(25)], abs=1e-3
+        )
+        assert judge.describe(path).duration == pytest.approx(1 / ratio, abs=0.05)
+    assert seconds_of_sound(made) == pytest.approx(1 / ratio, abs=0.03)
+    assert judge.pitch(judge.sound(made)[10000:40000, 0], 48000) == pytest.approx(440, abs=3)
+
+
+def test_joined_sources_can_be_slowed_down(join: Joiner) -> None:
+    """The result of joining is what the speed is about."""
+    _, (path,) = join([PLAIN, PLAIN], replace(BOTH, speed="1/2"))
+    assert len(judge.times(path)) == 100
+    assert seconds_of_sound(path) == pytest.approx(4, abs=0.04)
