@@ -1,5 +1,6 @@
 """From a client to a file and back, against a running service."""
 
+import hashlib
 import json
 import threading
 import uuid
@@ -67,6 +68,43 @@ def test_one_task_makes_several_verified_files(client: Client, clip: Path, files
     assert {stream.encoder for stream in task.artifacts[1].streams} == {"copy"}
     assert (task.user_data, task.tags["n"], task.event_id[3]) == ("abc", 1, "-")
     assert not list((files / "several").glob(".reelmill*"))
+
+
+def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Path, files: Path) -> None:
+    """Every list that the task names can be played, and the checksums are those of the files."""
+    base, aac = f"{files.as_uri()}/ladder", {"TranscodeAudio": {"Codec": "aac"}}
+
+    def target(name: str, size: str, **more: object) -> dict[str, object]:
+        video = {"TranscodeVideo": {"Codec": "h264", "Preset": "ultrafast", "Resolution": size}}
+        return {"URI": f"{base}/{name}", "Container": "mp4", "Video": video, "Audio": aac, **more}
+
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": clip.as_uri()}],
+        "Targets": [target("both", "160x90", Segment={"Format": form, "Duration": 1}) for form in ("hls", "dash")],
+        "TargetGroups": [
+            {
+                "URI": f"{base}/main.m3u8",
+                "Targets": [
+                    target(f"{size}/v", size, Segment={"Format": "hls", "Duration": 1}) for size in ("160x90", "80x46")
+                ],
+            }
+        ],
+    }
+    submitted = client.submit(request)
+    for task in client.watch(submitted.task_id):
+        pass
+    assert task.status == task_pb2.TASK_STATUS_SUCCEEDED, task.message
+    assert [target.target_index for target in task.targets] == [0, 1, 2, 3]
+    kinds = {Path(artifact.uri).name: artifact.kind for artifact in task.artifacts}
+    assert kinds["both.mpd"] == task_pb2.ARTIFACT_KIND_MANIFEST and kinds["v.m3u8"] == task_pb2.ARTIFACT_KIND_PLAYLIST
+    assert kinds["both.m3u8"] == kinds["main.m3u8"] == task_pb2.ARTIFACT_KIND_MASTER_PLAYLIST
+    assert {"main-audio.m3u8", "both-0.m3u8", "both-1.m3u8"} <= set(kinds)
+    for artifact in task.artifacts:
+        path = files / artifact.uri.removeprefix(f"{files.as_uri()}/")
+        assert artifact.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        if "audio" not in path.name and path.name != "both-1.m3u8":
+            assert judged(path)[0] == 50
 
 
 def test_the_request_comes_back_in_the_vendors_form(client: Client, clip: Path, files: Path) -> None:
@@ -195,7 +233,6 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
             {
                 "URI": f"{files.as_uri()}/x.avi",
                 "Container": "mp4",
-                "Segment": {"Format": "hls"},
                 "Video": {"TranscodeVideo": {"Codec": "h264", "VideoSlim": 1}},
                 "Audio": {"TranscodeAudio": {"Codec": "aac"}},
                 "Data": {"Stream": [0]},
@@ -207,7 +244,6 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
     with pytest.raises(FieldNotSupported) as failure:
         client.submit(request)
     assert {violation.field for violation in failure.value.violations} == {
-        "targets[0].segment",
         "targets[0].video.transcode_video.video_slim",
         "targets[0].data",
         "notification",

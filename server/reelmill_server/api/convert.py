@@ -346,7 +346,7 @@ def _target_progress(target: TargetProgress) -> task_pb2.TargetProgress:
 def _done_targets(artifacts: Iterable[Artifact]) -> Iterable[task_pb2.TargetProgress]:
     """One for each target, told from its first artifact with media in it."""
     seen: set[int] = set()
-    for artifact in artifacts:
+    for artifact in sorted(artifacts, key=lambda artifact: artifact.target_index):
         if artifact.target_index in seen or not artifact.streams:
             continue
         seen.add(artifact.target_index)
