@@ -91,9 +91,7 @@ def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Pa
             }
         ],
     }
-    submitted = client.submit(request)
-    for task in client.watch(submitted.task_id):
-        pass
+    *_, task = client.watch(client.submit(request).task_id)
     assert task.status == task_pb2.TASK_STATUS_SUCCEEDED, task.message
     assert [target.target_index for target in task.targets] == [0, 1, 2, 3]
     kinds = {Path(artifact.uri).name: artifact.kind for artifact in task.artifacts}
