@@ -3,7 +3,7 @@
 import errno
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -12,6 +12,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
+from reelmill_server.media.subtitles import SubtitleInputs, SubtitleTrack
 from reelmill_server.media.tracks import CopyTrack, EncodeTrack, Span, Track, Written, copy_metadata
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
@@ -62,15 +63,22 @@ class Output:
     """One target while it is made. All methods but `_work` belong to the feeding thread."""
 
     def __init__(
-        self, plan: TargetPlan, span: InputPlan, path: str, source: InputContainer, key: Fraction, limits: Limits, stop: Halt
+        self,
+        plan: TargetPlan,
+        span: Span,
+        path: str,
+        source: InputContainer,
+        subtitles: SubtitleInputs,
+        limits: Limits,
+        stop: Halt,
     ) -> None:
-        """Opens the file and all encoders; `key` is the time of the key frame from which the source is read.
+        """Opens the file and all encoders.
 
         Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
         stream cannot.
         """
         self.plan, self.path = plan, path
-        self.span = _span(plan, span, key)
+        self.span = span
         self.error: BaseException | None = None
         self.position = Fraction(0)
         self.frames = 0
@@ -79,7 +87,7 @@ class Output:
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
         try:
             self._container = av.open(path, "w", format=plan.muxer, options=dict(plan.muxer_options))
-            self.tracks: tuple[Track, ...] = tuple(self._track(stream, source, limits) for stream in plan.streams)
+            self.tracks: tuple[Track, ...] = tuple(self._track(stream, source, subtitles, limits) for stream in plan.streams)
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -88,8 +96,10 @@ class Output:
             self._container.metadata.update(copy_metadata(source.metadata))
             self._container.set_chapters(_chapters(source, self.span))
 
-    def _track(self, stream: StreamPlan, source: InputContainer, limits: Limits) -> Track:
+    def _track(self, stream: StreamPlan, source: InputContainer, subtitles: SubtitleInputs, limits: Limits) -> Track:
         keep = self.plan.keep_metadata
+        if stream.type == "subtitle":
+            return SubtitleTrack(stream, self._container, source, self.span, keep, subtitles)
         if stream.encoder == COPY:
             return CopyTrack(stream, self._container, source, self.span, keep)
         return EncodeTrack(stream, self._container, source, self.span, keep, limits.max_output_frames)
@@ -137,6 +147,7 @@ class Output:
                 self._container.mux(packet)
                 if self._stop.is_set():
                     raise Stopped
+            self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
             self._container.close()
         except MemoryError as error:
             self.error = error
@@ -153,6 +164,9 @@ class Output:
             track, item = entry
             yield from track.feed(item)
             self._note(track)
+            for other in self.tracks:
+                if isinstance(other, SubtitleTrack):
+                    yield from other.advance(self.position)
         for track in self.tracks:
             yield from track.finish()
             self._note(track)
@@ -190,9 +204,12 @@ def _failure(plan: TargetPlan, error: Exception) -> ReelmillError:
     return UnsupportedFormat(f"{where} does not take this media: {error}")
 
 
-def _span(target: TargetPlan, plan: InputPlan, key: Fraction) -> Span:
-    """The span to take. Copied video begins at its key frame, and everything beside it then, too."""
-    copies_video = any(stream.type == "video" and stream.encoder == COPY for stream in target.streams)
+def span_of(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
+    """The span that the files of one target take; `key` is the time of the key frame from which the source is read.
+
+    Copied video begins at its key frame, and everything beside it then, too.
+    """
+    copies_video = any(stream.type == "video" and stream.encoder == COPY for file in files for stream in file.streams)
     begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
     end = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
     return Span(min(key, begin) if copies_video and plan.start_us else begin, end, from_front=not plan.start_us)

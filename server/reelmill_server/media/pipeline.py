@@ -13,9 +13,10 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.output import Halt, Output, Produced, Stopped
+from reelmill_server.media.output import Halt, Output, Produced, Stopped, span_of
 from reelmill_server.media.seek import packets_from
 from reelmill_server.media.source import open_source
+from reelmill_server.media.subtitles import SubtitleInputs
 from reelmill_server.media.tracks import Track
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
@@ -52,8 +53,18 @@ class Decoding:
 class Conversion:
     """One run of a plan over one source. `outputs` can be read at any time for progress."""
 
-    def __init__(self, plan: Plan, source_path: str, directory: Path, limits: Limits, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        source_path: str,
+        directory: Path,
+        limits: Limits,
+        stop: threading.Event,
+        subtitle_paths: Sequence[Sequence[str]] = (),
+    ) -> None:
+        """`subtitle_paths`: where the subtitle files of each source lie."""
         self.outputs: list[Output] = []
+        self._subtitles = SubtitleInputs(plan.inputs, (source_path,), subtitle_paths, limits)
         self._plan, self._source_path, self._directory = plan, source_path, directory
         self._limits, self._stop = limits, Halt(stop)
         self._decoding = Decoding()
@@ -69,9 +80,11 @@ class Conversion:
             source = stack.enter_context(open_source(self._source_path, self._limits))
             stack.callback(self._close)
             packets, key = self._packets(source)
-            for target in self._plan.targets:
-                path = str(self._directory / f"{target.index}.{target.container}")
-                self.outputs.append(Output(target, self._plan.inputs[0], path, source, key, self._limits, self._stop))
+            for number, target in enumerate(self._plan.targets):
+                path = str(self._directory / f"{number}.{target.container}")
+                files = [other for other in self._plan.targets if other.index == target.index]
+                span = span_of(files, self._plan.inputs[0], key)
+                self.outputs.append(Output(target, span, path, source, self._subtitles, self._limits, self._stop))
             for output in self.outputs:
                 self._note_early_start(output)
                 output.start()
@@ -89,7 +102,8 @@ class Conversion:
         early = Fraction(plan.start_us, _MICROSECONDS) - begins
         if early > _ROUNDING:
             text = f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start"
-            self._warnings.append(f"targets[{output.plan.index}]: {text}")
+            warning = f"targets[{output.plan.index}]: {text}"
+            self._warnings += [warning] if warning not in self._warnings else []
 
     def _close(self) -> None:
         """Ends all threads: when all went well they have ended, else they must not go on."""
@@ -98,7 +112,12 @@ class Conversion:
             output.close()
 
     def _packets(self, source: InputContainer) -> tuple[Any, Fraction]:
-        used = {stream.parts[0].streams[0] for target in self._plan.targets for stream in target.streams}
+        used = {
+            stream.parts[0].streams[0]
+            for target in self._plan.targets
+            for stream in target.streams
+            if stream.parts[0].file is None
+        }
         streams = [stream for stream in source.streams if stream.index in used]
         for stream in streams:
             if stream.type == "video":
@@ -112,7 +131,7 @@ class Conversion:
         """Reads the source once and gives each packet, and what it decodes to, to all that want it."""
         wanting: defaultdict[int, list[tuple[Output, Track]]] = defaultdict(list)
         for output in self.outputs:
-            for track in output.tracks:
+            for track in (track for track in output.tracks if track.plan.parts[0].file is None):
                 wanting[track.plan.parts[0].streams[0]].append((output, track))
         tracks = [track for output in self.outputs for track in output.tracks]
         reached = Fraction(0)

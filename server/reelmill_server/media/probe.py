@@ -11,9 +11,17 @@ from av import VideoFrame
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
+from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.source import open_source
+from reelmill_server.media.subtitle_files import charset_of, open_subtitles
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, SubtitleStreamInfo, VideoStreamInfo
+from reelmill_server.model.media_info import (
+    AudioStreamInfo,
+    MediaInfo,
+    SubtitleFileInfo,
+    SubtitleStreamInfo,
+    VideoStreamInfo,
+)
 
 _PACKETS_TO_FIRST_PICTURE = 2000
 
@@ -27,6 +35,22 @@ def probe_file(path: str, limits: Limits) -> MediaInfo:
         info = _from_headers(container)
         first = _first_pictures(container)
     return replace(info, video=tuple(_with_picture(stream, first.get(stream.index)) for stream in info.video))
+
+
+def probe_subtitles(path: str, uri: str, limits: Limits) -> SubtitleFileInfo:
+    """What is in the subtitle file at `path`.
+
+    Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that gives no subtitles.
+    """
+    try:
+        charset = charset_of(path)
+        with open_subtitles(path, charset, limits) as container:
+            info = _from_headers(container)
+    except (InvalidMedia, UnsupportedFormat, MediaLimitExceeded) as error:
+        raise type(error)(f"{uri}: {error.message}") from error
+    if not info.subtitles:
+        raise InvalidMedia(f"{uri}: has no subtitles")
+    return SubtitleFileInfo(info, charset)
 
 
 def _first_pictures(container: InputContainer) -> dict[int, VideoFrame]:

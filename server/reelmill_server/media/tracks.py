@@ -95,7 +95,7 @@ def copy_metadata(source: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in source.items() if key not in _DROPPED_METADATA}
 
 
-def _describe(stream: Any, source: Any, keep_metadata: bool) -> None:
+def describe(stream: Any, source: Any, keep_metadata: bool) -> None:
     """Carries a stream's description over: language and disposition always, the rest if it is to be kept."""
     if keep_metadata:
         stream.metadata.update(copy_metadata(source.metadata))
@@ -124,7 +124,7 @@ class CopyTrack:
             self._stream.codec_context.codec_tag = plan.codec_tag
         if plan.type == "video" and origin.average_rate and self._stream.codec_context:
             self._stream.codec_context.framerate = origin.average_rate
-        _describe(self._stream, origin, keep_metadata)
+        describe(self._stream, origin, keep_metadata)
 
     def feed(self, item: AnyPacket) -> Iterator[AnyPacket]:
         """Gives the packet, unless it lies outside the span.
@@ -199,7 +199,7 @@ class EncodeTrack:
             (origin.average_rate if plan.video else None) or Fraction(25),
         )
         self._stream = open_encoder(plan, output)
-        _describe(self._stream, origin, keep_metadata)
+        describe(self._stream, origin, keep_metadata)
 
     def feed(self, item: VideoFrame | AudioFrame) -> Iterator[AnyPacket]:
         """Gives the packets that are ready once `item` is encoded; frames outside the span are dropped."""

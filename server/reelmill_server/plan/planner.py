@@ -11,8 +11,9 @@ from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.plan import audio, video
 from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.containers import CONTAINERS, Container, fitting
-from reelmill_server.plan.naming import OutputName, expand, source_variables
+from reelmill_server.plan.naming import OutputName, expand, fill, source_variables
 from reelmill_server.plan.situation import Situation
+from reelmill_server.plan.subtitles import SubtitleInput, extract_prefix, extract_target, plan_extracts, plan_subtitles
 
 COPY_TAGS: Mapping[tuple[str, str], str] = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
 """Codec tags that players want where libav would write another one: Apple's refuse `hev1`."""
@@ -23,9 +24,8 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
 
     Raises InvalidArgument, InvalidMedia, UnsupportedFormat or HardwareUnavailable, naming the target, when it cannot.
     """
-    planned = [_plan_target(request, target, situation) for target in request.targets]
-    targets = tuple(target for target, _ in planned)
-    warnings = [warning for _, notes in planned for warning in notes]
+    warnings: list[str] = []
+    targets = tuple(plan for target in request.targets for plan in _plan_target(request, target, situation, warnings))
     shared = [uri for uri, count in Counter(target.uri for target in targets).items() if count > 1]
     warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
     clock = Clock.of(request.sources[0], situation.infos[0])
@@ -33,15 +33,44 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     return Plan(targets, tuple(dict.fromkeys(warnings)), inputs)
 
 
-def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situation) -> tuple[TargetPlan, list[str]]:
+def _plan_target(
+    request: ConvertRequest, target: TargetSpec, situation: Situation, warnings: list[str]
+) -> Iterator[TargetPlan]:
+    """The target's own file, if it has one, and the subtitles that become files of their own."""
+    clock = Clock.of(request.sources[0], situation.infos[0])
+    offers = (SubtitleInput.of(0, 0, request.sources[0], situation),)
+    if target.container:
+        yield _plan_file(request, target, situation, clock, offers, warnings)
+    else:
+        target = replace(target, speed="")  # said to be ignored where no container is made
+    for number, stream in plan_extracts(target, offers):
+        uri = _extract_uri(request, target, situation, number)
+        yield extract_target(target, uri, stream, clock.duration_us)
+
+
+def _extract_uri(request: ConvertRequest, target: TargetSpec, situation: Situation, number: int) -> str:
+    extract = target.extract
+    assert extract is not None
+    name = OutputName(extract.format, index=number + 1, stream_index=number)
+    variables = source_variables(request.sources[0].uri, situation.modified_us[0])
+    prefix = extract_prefix(fill(extract.uri, name, variables, request.tags, request.created_us))
+    return f"{prefix}_{number}.{extract.format}"
+
+
+def _plan_file(
+    request: ConvertRequest,
+    target: TargetSpec,
+    situation: Situation,
+    clock: Clock,
+    offers: Sequence[SubtitleInput],
+    warnings: list[str],
+) -> TargetPlan:
     source, info = request.sources[0], situation.infos[0]
-    clock = Clock.of(source, info)
     container = CONTAINERS[target.container]
-    warnings: list[str] = []
     chosen = (
         _video(target, source, info, clock, container, situation, warnings),
         _audio(target, source, info, clock, container, warnings),
-        *_subtitles(target, info, container, warnings),
+        *plan_subtitles(target, container, offers, warnings),
     )
     streams = [stream for stream in chosen if stream is not None]
     if not any(stream.type in ("video", "audio") for stream in streams):
@@ -51,7 +80,7 @@ def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situati
         warnings.append(f"targets[{target.index}]: copied video begins at the key frame at or before the asked start")
     name = OutputName(container.extension, _resolution(streams))
     uri = expand(target.uri, name, source_variables(source.uri, situation.modified_us[0]), request.tags, request.created_us)
-    plan = TargetPlan(
+    return TargetPlan(
         index=target.index,
         uri=uri,
         container=container.name,
@@ -61,7 +90,6 @@ def _plan_target(request: ConvertRequest, target: TargetSpec, situation: Situati
         muxer_options=container.options,
         keep_metadata=not target.strip_metadata,
     )
-    return plan, warnings
 
 
 def _resolution(streams: Sequence[StreamPlan]) -> str:
@@ -141,15 +169,3 @@ def _fitting(stream: StreamPlan, container: Container, field: str) -> StreamPlan
         raise InvalidArgument(violations=[Violation(f"{field}.transcode_{stream.type}.codec", expected)])
     tag = COPY_TAGS.get((container.muxer, stream.codec), "")
     return replace(stream, codec_tag=tag)
-
-
-def _subtitles(target: TargetSpec, info: MediaInfo, container: Container, warnings: list[str]) -> Iterator[StreamPlan]:
-    """Subtitle streams, copied; one that the container cannot hold is left out with a warning: nobody asked for it by name."""
-    if target.subtitle == "none" or container.audio_only:
-        return
-    field = f"targets[{target.index}].subtitle"
-    for stream in info.subtitles if target.subtitle == "all" else info.subtitles[:1]:
-        if container.holds("subtitle", stream.codec):
-            yield _copied("subtitle", stream, container, field)
-        else:
-            warnings.append(f"{field}: {container.name} does not hold {stream.codec}: left out")

@@ -19,14 +19,15 @@ from reelmill_server.model.task import Artifact, Progress
 class Assignment:
     """What a child is to do: `convert` all of it, only `plan` or `probe` the sources, or try the `capabilities`.
 
-    `source_paths` and `modified_us` (microseconds since the epoch) follow the request's sources; the child may write below
-    `directory` only.
+    `source_paths`, `subtitle_paths` (of each source's subtitle files) and `modified_us` (microseconds since the epoch) follow
+    the request's sources; the child may write below `directory` only.
     """
 
     action: Literal["convert", "plan", "probe", "capabilities"]
     limits: Limits
     request: ConvertRequest | None = None
     source_paths: tuple[str, ...] = ()
+    subtitle_paths: tuple[tuple[str, ...], ...] = ()
     modified_us: tuple[int, ...] = ()
     directory: str = ""
     capabilities: tuple[Capability, ...] = ()
