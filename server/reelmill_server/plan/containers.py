@@ -68,7 +68,7 @@ CONTAINERS: Mapping[str, Container] = {
             "mpegts",
             video="h264 hevc mpeg2video mpeg1video",
             audio="aac mp3 mp2 ac3 eac3 opus",
-            subtitle="dvb_subtitle hdmv_pgs_subtitle",
+            subtitle="dvb_subtitle",
         ),
         _container("mp3", "mp3", audio="mp3"),
         _container("m4a", "ipod", audio="aac alac ac3", options=_FASTSTART),

@@ -27,12 +27,12 @@ class Assignment:
     limits: Limits
     request: ConvertRequest | None = None
     source_paths: tuple[str, ...] = ()
-    subtitle_paths: tuple[tuple[str, ...], ...] = ()
     modified_us: tuple[int, ...] = ()
     directory: str = ""
     capabilities: tuple[Capability, ...] = ()
     encoder_order: tuple[str, ...] = ()
     retry_encoders: tuple[str, ...] = ()
+    subtitle_paths: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
