@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import pytest
 
@@ -23,7 +24,7 @@ from tests.sources import Audio, Clip, Subtitle, Video
 pytestmark = pytest.mark.media
 
 Lines = Sequence[tuple[float, float, str]]
-LINES: Lines = ((0.123, 0.789, "one"), (0.9, 1.456, "two, and more"), (1.5, 1.999, "drei"))
+LINES: Lines = ((0.123, 0.789, "one"), (0.9, 1.456, "two, and more"), (1.5, 1.999, "no"))
 SHORT = Video(gop=50)
 _TIME = re.compile(r"(?:(\d+):)?(\d+):(\d+)[,.](\d+) --> (?:(\d+):)?(\d+):(\d+)[,.](\d+)")
 
@@ -299,7 +300,7 @@ def pgs(shown: Sequence[tuple[float, float]]) -> bytes:
             (0x14, bytes([0, 0, 1, 235, 128, 128, 255])),
             (
                 0x15,
-                struct.pack(">HBB", 0, 0, 0xC0) + (len(picture) + 4).to_bytes(3, "big") + struct.pack(">HH", 8, 8) + picture,
+                struct.pack(">HBB", 0, 0, 0xC0) + len(picture).to_bytes(3, "big") + picture,
             ),
             (0x80, b""),
         )
@@ -328,6 +329,47 @@ def test_pictures_are_copied_where_they_fit_and_refused_elsewhere(convert: Conve
     assert any("does not hold hdmv_pgs_subtitle" in warning for warning in default.warnings)
     with pytest.raises(UnsupportedFormat, match="holds no text"):
         convert(BARE, replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/a")), source=beside(path))
+
+
+def write_packets(path: Path, form: str, codec: str, packets: Sequence[tuple[float, bytes]]) -> Path:
+    """A file of one subtitle stream, of packets half a second long."""
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_mux_stream(codec)
+        for seconds, data in packets:
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = stream, Fraction(1, 90000)
+            packet.pts = packet.dts = round(seconds * 90000)
+            packet.duration = 45000
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("form", ["matroska", "vob"])
+def test_dvd_subtitles_are_read_from_one_file(convert: Converter, tmp_path: Path, form: str) -> None:
+    """In mkv, and in the MPEG-PS that the .sub of a VobSub pair is; the packets are kept."""
+    shown = b"\x03\x32\x10\x04\xff\xf0\x05\x00\x00\x07\x00\x00\x01\x06\x00\x04\x00\x05\x01\xff"
+    after = struct.pack(">H", 6 + 4 + len(shown))
+    body = b"\0\0\0\0" + after + shown + b"\x00\x32" + after + b"\x02\xff"
+    picture = struct.pack(">HH", 4 + len(body), 6) + body
+    path = write_packets(tmp_path / "x.sub", form, "dvd_subtitle", ((0.5, picture), (1.2, picture)))
+    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, 0.1))
+    assert judge.describe(made.path).of("Subtitle")[0].codec == "dvd_subtitle"
+    assert [float(packet.pts) for packet in judge.packets(made.path, "s:0")] == pytest.approx([0.6, 1.3], abs=0.002)
+    with pytest.raises(UnsupportedFormat, match="mp4 does not hold dvd_subtitle"):
+        convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(path))
+
+
+def test_lines_that_are_no_utf8_are_counted(convert: Converter, tmp_path: Path) -> None:
+    """A few are left out with a warning; many fail the task; a copy has nothing to read."""
+    good, bad = (0.05, b"fine"), (0.9, "schön".encode("latin1"))
+    few = write_packets(tmp_path / "few.mkv", "matroska", "subrip", [*((n * good[0], good[1]) for n in range(15)), bad])
+    many = write_packets(tmp_path / "many.mkv", "matroska", "subrip", [(0.1, good[1]), bad])
+    made = convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(few))
+    assert "targets[0]: 1 of 16 subtitles are not text in UTF-8: left out" in made.warnings
+    with pytest.raises(InvalidMedia, match="1 of 2 subtitles are not text in UTF-8"):
+        convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(many))
+    kept = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(many))
+    assert len(judge.packets(kept.path, "s:0")) == 2
 
 
 def test_text_is_refused_where_no_text_fits(convert: Converter) -> None:

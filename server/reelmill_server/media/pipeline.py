@@ -16,7 +16,7 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.output import Halt, Output, Produced, Stopped, span_of
 from reelmill_server.media.seek import packets_from
 from reelmill_server.media.source import open_source
-from reelmill_server.media.subtitles import SubtitleInputs
+from reelmill_server.media.subtitles import SubtitleInputs, SubtitleTrack
 from reelmill_server.media.tracks import Track
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
@@ -93,6 +93,7 @@ class Conversion:
                 output.finish()
             produced = [output.join() for output in self.outputs]
         self._check_order()
+        self._check_lines()
         return produced, [*self._warnings, *self._decoding.check()]
 
     def _note_early_start(self, output: Output) -> None:
@@ -166,6 +167,15 @@ class Conversion:
             if track.unordered:
                 text = f"{track.unordered} of {track.frames} pictures of the source go back in time"
                 if track.unordered > track.frames * _BROKEN_SHARE:
+                    raise InvalidMedia(text)
+                self._warnings.append(f"{text}: left out")
+
+    def _check_lines(self) -> None:
+        """Raises InvalidMedia when too many lines of subtitles could not be read."""
+        for output in self.outputs:
+            for track in (track for track in output.tracks if isinstance(track, SubtitleTrack) and track.broken):
+                text = f"targets[{output.plan.index}]: {track.broken} of {track.lines} subtitles are not text in UTF-8"
+                if track.broken > track.lines * _BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
 

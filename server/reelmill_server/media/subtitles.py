@@ -132,7 +132,10 @@ def _with_ends(lines: Sequence[Line]) -> list[Line]:
 
 
 class SubtitleTrack:
-    """Keeps or converts the lines of a subtitle stream, and those of subtitle files."""
+    """Keeps or converts the lines of a subtitle stream, and those of subtitle files.
+
+    `lines` were to be converted; `broken` of them could not be read, and were left out.
+    """
 
     wants_frames = False
 
@@ -148,6 +151,7 @@ class SubtitleTrack:
         """Opens the decoders and the encoder; raises InvalidMedia for a file that cannot be read."""
         self.plan, self.written = plan, Written()
         self.frames = self.unordered = 0
+        self.lines = self.broken = 0
         self._inputs, self._speed = inputs, rational(plan.speed) or Fraction(1)
         self._tick = _MILLISECOND if plan.codec in _TEXT else _PICTURES_TICK
         self._decoders: dict[int, Any] = {}
@@ -264,10 +268,12 @@ class SubtitleTrack:
 
     def _events(self, line: Line) -> Iterator[Line]:
         """The events of ASS that a packet holds."""
+        self.lines += 1
         try:
             shown = self._decoders[self._part].decode2(line.content)
-        except av.error.FFmpegError as error:
-            raise InvalidMedia(f"a subtitle at {float(line.start):.3f} s cannot be read: {error}") from error
+        except av.error.FFmpegError:
+            self.broken += 1
+            return
         for event in shown or ():
             content = getattr(event, "ass", b"")
             if content:

@@ -124,11 +124,11 @@ def _media(container: InputContainer) -> list[Stream]:
 
 def _read(container: InputContainer, media: Sequence[Stream], moved: Callable[[], None]) -> list[Seen]:
     seen = {stream.index: Seen() for stream in media}
+    gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
     for number, packet in enumerate(container.demux(media)):
         if number % _PACKETS_TO_MOVE == 0:
             moved()
-        shows = packet.size > _EMPTY_LINE_BYTES or container.streams[packet.stream_index].type != "subtitle"
-        if shows and (packet.size or packet.dts is not None):
+        if (packet.size or packet.dts is not None) and not (packet.stream_index in gaps and packet.size <= _EMPTY_LINE_BYTES):
             seen[packet.stream_index].count(packet, container.streams[packet.stream_index].type == "video")
     return list(seen.values())
 
