@@ -192,6 +192,18 @@ def test_files_come_behind_the_sources_own_streams_and_are_moved(convert: Conver
     assert read(cut.path) == near([(0.0, 0.52, "front"), (0.72, 0.92, "later")])
 
 
+def test_a_file_that_is_longer_than_its_source_is_cut_to_it(convert: Converter, tmp_path: Path) -> None:
+    """The wrong file, or one for a longer version, must not make the output last longer."""
+    path = tmp_path / "long.srt"
+    lines = ((1.5, 9.0, "over the end"), (3000.0, 3001.0, "later"))
+    path.write_text(srt(lines))
+    asked = replace(target("mp4"), subtitle="all", extract=ExtractSpec("srt", "file:///out/a"))
+    made = convert(BARE, asked, source=beside(path))
+    for made_file in made.paths:
+        assert read(made_file) == near([(1.5, 2.0, "over the end")])
+    assert judge.describe(made.paths[0]).duration == pytest.approx(2, abs=0.01)
+
+
 def test_a_source_that_begins_late_has_its_files_from_its_beginning(convert: Converter, tmp_path: Path) -> None:
     """MPEG-TS starts anywhere: a file's 0 is the first picture all the same."""
     path = tmp_path / "x.srt"

@@ -167,8 +167,12 @@ class Output:
             for other in self.tracks:
                 if isinstance(other, SubtitleTrack):
                     yield from other.advance(self.position)
+        length = Fraction(0)
         for track in self.tracks:
+            if isinstance(track, SubtitleTrack) and length:
+                yield from track.end(length)
             yield from track.finish()
+            length = max(length, track.written.last) if track.plan.type != "subtitle" else length
             self._note(track)
 
     def _next(self) -> tuple[Track, Any] | None:

@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 
 from av.container import InputContainer
-from charset_normalizer import from_bytes
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.source import open_stream
@@ -61,6 +60,9 @@ def _guess(data: bytes) -> str:
         pass
     else:
         return "utf-8"
+    # Here, as most children never need it and its tables are large.
+    from charset_normalizer import from_bytes
+
     # Numbers and times say nothing of the charset and drown what does.
     telling = b"\n".join(line for line in data.split(b"\n") if not line.isascii())[:_GUESS_BYTES]
     fitting = [match.encoding for match in from_bytes(telling)]

@@ -44,11 +44,12 @@ _HEADER = (
 
 @dataclass(frozen=True)
 class Line:
-    """What is shown from `start` to `end` (seconds; None: until the next): a packet, or an event of ASS in bytes."""
+    """What is shown from `start` to `end` (seconds; None: until the next): a packet of a part, or an event of ASS in bytes."""
 
     start: Fraction
     end: Fraction | None
     content: Any
+    part: int = 0
 
 
 class SubtitleInputs:
@@ -70,6 +71,12 @@ class SubtitleInputs:
         """The time from which an input's lines come with its packets; None: from its first."""
         plan = self._inputs[number]
         return Fraction(plan.origin_us + plan.start_us, _MICROSECONDS) if plan.start_us else None
+
+    def end(self, number: int, span: Span) -> Fraction | None:
+        """Where an input ends as far as is known: nothing of a subtitle file is shown after it."""
+        plan = self._inputs[number]
+        promised = Fraction(plan.origin_us + plan.start_us + plan.duration_us, _MICROSECONDS) if plan.duration_us else None
+        return min((end for end in (span.end, promised) if end is not None), default=None)
 
     def open_file(self, part: PartPlan) -> Any:
         """The subtitle file of a part, opened."""
@@ -209,6 +216,7 @@ class SubtitleTrack:
             lines = self._inputs.begun_before(part.input, part.streams[0])
         else:
             self._from = None
+            self._span = replace(span, end=self._inputs.end(part.input, span))
             moved = self._inputs.origin(part.input) + Fraction(part.file.offset_us, _MICROSECONDS)
             lines = [
                 replace(line, start=line.start + moved, end=None if line.end is None else line.end + moved)
@@ -224,7 +232,8 @@ class SubtitleTrack:
             return None
         end = line.end if span.end is None or line.end is None else min(line.end, span.end)
         start = (max(line.start, span.begin) - span.begin + self._offset) / self._speed
-        return replace(line, start=start, end=None if end is None else (end - span.begin + self._offset) / self._speed)
+        end = None if end is None else (end - span.begin + self._offset) / self._speed
+        return replace(line, start=start, end=end, part=self._part)
 
     def feed(self, item: AnyPacket) -> Iterator[AnyPacket]:
         """Gives what is to be written once a packet of the source's own stream has come."""
@@ -242,6 +251,16 @@ class SubtitleTrack:
     def advance(self, position: Fraction) -> Iterator[AnyPacket]:
         """Gives the lines of subtitle files up to where the output is, so that they lie beside what they belong to."""
         yield from self._release(position)
+
+    def end(self, length: Fraction) -> Iterator[AnyPacket]:
+        """The part was `length` seconds long, before speed is applied: what a subtitle file says later is dropped."""
+        limit = (self._offset + length) / self._speed
+        self._waiting = deque(
+            replace(line, end=None if line.end is None else min(line.end, limit))
+            for line in self._waiting
+            if line.start < limit
+        )
+        yield from self._release(None)
 
     def finish(self) -> Iterator[AnyPacket]:
         """Gives what was held back."""
@@ -270,7 +289,7 @@ class SubtitleTrack:
         """The events of ASS that a packet holds."""
         self.lines += 1
         try:
-            shown = self._decoders[self._part].decode2(line.content)
+            shown = self._decoders[line.part].decode2(line.content)
         except av.error.FFmpegError:
             self.broken += 1
             return
