@@ -12,7 +12,8 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
-from reelmill_server.media.subtitles import SubtitleInputs, SubtitleTrack
+from reelmill_server.media.subtitle_lines import SubtitleInputs
+from reelmill_server.media.subtitles import SubtitleTrack
 from reelmill_server.media.tracks import CopyTrack, EncodeTrack, Span, Track, Written, copy_metadata
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits

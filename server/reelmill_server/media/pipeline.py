@@ -16,7 +16,8 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.output import Halt, Output, Produced, Stopped, span_of
 from reelmill_server.media.seek import packets_from
 from reelmill_server.media.source import open_source
-from reelmill_server.media.subtitles import SubtitleInputs, SubtitleTrack
+from reelmill_server.media.subtitle_lines import SubtitleInputs
+from reelmill_server.media.subtitles import SubtitleTrack
 from reelmill_server.media.tracks import Track
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
