@@ -14,8 +14,12 @@ import pytest
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid, UnsupportedFormat
 from reelmill_server.media.output import Produced
+from reelmill_server.media.subtitle_lines import SubtitleInputs
+from reelmill_server.media.subtitles import SubtitleTrack
 from reelmill_server.media.tracks import Span, Written
 from reelmill_server.media.verify import verify
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.plan import InputPlan, PartPlan, StreamPlan, SubtitleFilePlan
 from reelmill_server.model.request import ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec
 from tests import judge
 from tests.media.converter import CLIP, Converter, encoded, target
@@ -202,6 +206,28 @@ def test_a_file_that_is_longer_than_its_source_is_cut_to_it(convert: Converter, 
     for made_file in made.paths:
         assert read(made_file) == near([(1.5, 2.0, "over the end")])
     assert judge.describe(made.paths[0]).duration == pytest.approx(2, abs=0.01)
+
+
+def test_parts_follow_each_other_in_one_stream(tmp_path: Path) -> None:
+    """Each with its own decoder and at its own offset; what the first says after its end is dropped."""
+    first, second = tmp_path / "first.ass", tmp_path / "second.srt"
+    first.write_text(
+        "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+        "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+        "Dialogue: 0,0:00:00.50,0:00:01.00,Default,,0,0,0,,one\nDialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,no\n"
+    )
+    second.write_bytes(srt(((0.25, 0.75, "два"),)).encode("cp1251"))
+    files = (SubtitleFilePlan(0, charset="utf-8"), SubtitleFilePlan(1, charset="cp1251"))
+    plan = StreamPlan("subtitle", tuple(PartPlan((0,), file=file) for file in files), "subrip", "srt", "")
+    inputs = SubtitleInputs((InputPlan(0, 0, 0, 0, 0),), ("",), ((str(first), str(second)),), Limits())
+    span, path = Span(Fraction(0), None, from_front=True), tmp_path / "made.mkv"
+    with av.open(str(path), "w") as container:
+        track = SubtitleTrack(plan, container, None, span, False, inputs)  # type: ignore[arg-type]
+        packets = list(track.end(Fraction(2)))
+        track.begin(1, span, Fraction(2))
+        for packet in (*packets, *track.finish()):
+            container.mux(packet)
+    assert read(path) == near([(0.5, 1.0, "one"), (2.25, 2.75, "два")])
 
 
 def test_a_source_that_begins_late_has_its_files_from_its_beginning(convert: Converter, tmp_path: Path) -> None:

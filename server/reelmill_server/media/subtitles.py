@@ -68,17 +68,17 @@ class SubtitleTrack:
         self._joined = OneAtATime() if plan.codec in _ONE_AT_A_TIME and plan.encoder != COPY else None
         self._files: dict[int, list[Line]] = {}
         self._stream: Any = None
-        header = b""
+        headers: list[bytes] = []
         for number, part in enumerate(plan.parts):
             if part.file is None:
-                header = header or self._prepare(number, source.streams[part.streams[0]], output, keep_metadata)
+                headers.append(self._prepare(number, source.streams[part.streams[0]], output, keep_metadata))
             else:
                 with inputs.open_file(part) as container:
                     origin = container.streams[part.streams[0]]
-                    header = header or self._prepare(number, origin, output, keep_metadata)
+                    headers.append(self._prepare(number, origin, output, keep_metadata))
                     self._files[number] = with_ends([line for line in map(line_of, container.demux(origin)) if line])
         if plan.encoder != COPY and self._stream is not None:
-            self._stream.codec_context.subtitle_header = header or _HEADER
+            self._stream.codec_context.subtitle_header = next(filter(None, headers), _HEADER)
         self.done = all(part.file is not None for part in plan.parts)
         self.begin(0, span, Fraction(0))
 
