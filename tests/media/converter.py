@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reelmill_server.media.capabilities import try_encoders
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.probe import probe_file, probe_subtitles
 from reelmill_server.media.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan
@@ -64,10 +64,12 @@ def encoded(codec: str = "h264", **settings: object) -> VideoSpec:
 
 
 def plan_of(path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits) -> Plan:
-    """The plan that a worker would make for the file at `path`."""
+    """The plan that a worker would make for the file at `path`; the URIs of subtitle files are local paths."""
     numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
     request = ConvertRequest("task", "project", (source,), numbered)
-    return make_plan(request, Situation((probe_file(str(path), limits, needs_bitrates(request)),), capabilities()))
+    files = tuple(probe_subtitles(file.uri, file.uri, limits) for file in source.subtitles)
+    info = probe_file(str(path), limits, needs_bitrates(request))
+    return make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,)))
 
 
 class Converter:
@@ -95,7 +97,8 @@ class Converter:
 
     def _run(self, path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits) -> Converted:
         plan = plan_of(path, targets, source, limits)
-        conversion = Conversion(plan, (str(path),), self._new_folder(), limits, threading.Event())
+        files = tuple(file.uri for file in source.subtitles)
+        conversion = Conversion(plan, (str(path),), self._new_folder(), limits, threading.Event(), (files,))
         produced, warnings = conversion.run()
         artifacts = tuple(verify(file) for file in produced)
         return Converted(plan, tuple(Path(file.path) for file in produced), artifacts, (*plan.warnings, *warnings))

@@ -75,6 +75,18 @@ def expand(
 
     The template must have passed `unknown_variables`.
     """
+    uri = fill(template, output, source, tags, created_us)
+    return uri if _EXTENSION.search(uri.rpartition("/")[2]) else f"{uri}.{output.extension}"
+
+
+def fill(
+    template: str,
+    output: OutputName,
+    source: Mapping[str, str],
+    tags: Mapping[str, TagValue],
+    created_us: int,
+) -> str:
+    """The text that `template` stands for; it must have passed `unknown_variables`."""
     values = {
         **source,
         **_times("t_", created_us),
@@ -85,5 +97,4 @@ def expand(
         "autoext": output.extension,
     }
     pieces = (literal + ("" if name is None else values[name]) for literal, name, _, _ in Formatter().parse(template))
-    uri = "".join(pieces)
-    return uri if _EXTENSION.search(uri.rpartition("/")[2]) else f"{uri}.{output.extension}"
+    return "".join(pieces)

@@ -1,17 +1,20 @@
 """Makes the plan of a task."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
+from reelmill_server.model.task import TagValue
 from reelmill_server.plan.containers import CONTAINERS
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.naming import OutputName, expand, source_variables
+from reelmill_server.plan.naming import OutputName, expand, fill, source_variables
 from reelmill_server.plan.situation import Situation
-from reelmill_server.plan.streams import Job, audio_streams, subtitle_streams, video_streams
+from reelmill_server.plan.streams import Job, audio_streams, video_streams
+from reelmill_server.plan.subtitles import SubtitleInput, extract_prefix, extract_target, plan_extracts, plan_subtitles
 
 
 def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
@@ -21,7 +24,7 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     """
     inputs = Inputs.of(request, situation)
     warnings: list[str] = []
-    targets = tuple(_plan_target(request, target, inputs, situation, warnings) for target in request.targets)
+    targets = tuple(plan for target in request.targets for plan in _plan_target(request, target, inputs, situation, warnings))
     shared = [uri for uri, count in Counter(target.uri for target in targets).items() if count > 1]
     warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
     return Plan(targets, tuple(dict.fromkeys(warnings)), inputs.plans())
@@ -29,10 +32,41 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
 
 def _plan_target(
     request: ConvertRequest, target: TargetSpec, inputs: Inputs, situation: Situation, warnings: list[str]
+) -> Iterator[TargetPlan]:
+    """The target's own file, if it has one, and the subtitles that become files of their own."""
+    offers = tuple(SubtitleInput.of(item.number, item.source_number, item.source, situation) for item in inputs.main)
+    if target.container:
+        yield _plan_file(request, target, inputs, situation, offers, warnings)
+    else:
+        target = replace(target, speed="")  # said to be ignored where no container is made
+    for number, stream in plan_extracts(target, offers):
+        assert target.extract is not None
+        name = OutputName(target.extract.format, index=number + 1, stream_index=number)
+        prefix = extract_prefix(fill(target.extract.uri, name, *_naming(request, inputs, situation)))
+        uri = f"{prefix}_{number}.{target.extract.format}"
+        yield extract_target(target, uri, stream, _duration_us(inputs, [stream]))
+
+
+def _naming(
+    request: ConvertRequest, inputs: Inputs, situation: Situation
+) -> tuple[Mapping[str, str], Mapping[str, TagValue], int]:
+    """What templates of URIs are filled with, beside the output's own variables."""
+    number = inputs.primary.source_number
+    variables = source_variables(request.sources[number].uri, situation.modified_us[number])
+    return variables, request.tags, request.created_us
+
+
+def _plan_file(
+    request: ConvertRequest,
+    target: TargetSpec,
+    inputs: Inputs,
+    situation: Situation,
+    offers: Sequence[SubtitleInput],
+    warnings: list[str],
 ) -> TargetPlan:
     container = CONTAINERS[target.container]
     job = Job(target, inputs, container, situation, warnings)
-    streams = (*video_streams(job), *audio_streams(job), *subtitle_streams(job))
+    streams = (*video_streams(job), *audio_streams(job), *plan_subtitles(target, container, offers, warnings))
     if not any(stream.type in ("video", "audio") for stream in streams):
         raise InvalidMedia(f"{target.field}: the source has no stream that this target takes")
     if any(item.source.start_us for item in inputs.main) and any(
@@ -40,11 +74,9 @@ def _plan_target(
     ):
         job.warn(": copied video begins at the key frame at or before the asked start")
     name = OutputName(container.extension, _resolution(streams))
-    number = inputs.primary.source_number
-    variables = source_variables(request.sources[number].uri, situation.modified_us[number])
     return TargetPlan(
         index=target.index,
-        uri=expand(target.uri, name, variables, request.tags, request.created_us),
+        uri=expand(target.uri, name, *_naming(request, inputs, situation)),
         container=container.name,
         muxer=container.muxer,
         duration_us=_duration_us(inputs, streams),

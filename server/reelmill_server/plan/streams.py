@@ -76,25 +76,6 @@ def audio_streams(job: Job) -> Iterator[StreamPlan]:
         yield _audio(job, spec, number, like, members)
 
 
-def subtitle_streams(job: Job) -> Iterator[StreamPlan]:
-    """Subtitles, copied; one that the container cannot hold is left out with a warning: nobody asked for it by name."""
-    if job.target.subtitle == "none" or job.container.audio_only:
-        return
-    available = job.inputs.primary.subtitles
-    default = _FIRST if job.target.subtitle == "first" else tuple(range(len(available)))
-    for number in selected(len(available), job.target.subtitle_streams, default):
-        stream = available[number]
-        if not job.container.holds("subtitle", stream.codec):
-            job.warn(f".subtitle: {job.container.name} does not hold {stream.codec}: left out")
-            continue
-        others = (stream_at(item.subtitles, number) for item in job.inputs.main)
-        parts = tuple(
-            PartPlan(other.index if other and other.codec == stream.codec else -1, (), item.number)
-            for other, item in zip(others, job.inputs.main, strict=True)
-        )
-        yield replace(_copied(job, "subtitle", stream, ".subtitle"), parts=parts, speed=job.speed("subtitle"))
-
-
 def _reference(inputs: Inputs, streams: Callable[[Input], Sequence[StreamInfo]]) -> Input | None:
     """The input that gives what is not asked for: the primary one, or the first that has such streams."""
     return next((item for item in (inputs.primary, *inputs.main) if streams(item)), None)

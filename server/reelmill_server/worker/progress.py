@@ -1,6 +1,7 @@
 """How far an attempt is, told from the media time that its outputs have reached."""
 
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from reelmill_server.model.plan import Plan
@@ -40,29 +41,32 @@ class Meter:
         self._phase = TaskPhase.CONVERTING
         elapsed = max(time.monotonic() - self._begun, 1e-3)
         updated = list(self._targets)
+        fresh: dict[int, TargetProgress] = {}
         for output, planned in zip(list(conversion.outputs), self._plan.targets, strict=False):
             seconds = float(output.position)
             share = seconds * _MICROSECONDS / planned.duration_us if planned.duration_us else 0.0
-            before = updated[planned.index]
+            # A target may make several files: what the earlier ones say is added to.
+            before, said = updated[planned.index], fresh.get(planned.index, TargetProgress(planned.index))
             speed = seconds / elapsed
             left = planned.duration_us / _MICROSECONDS - seconds
             updated[planned.index] = TargetProgress(
                 target_index=planned.index,
                 percent=max(before.percent, min(1.0, share) * _CONVERTED_PERCENT),
                 media_seconds=max(before.media_seconds, seconds),
-                speed=speed,
-                frames_per_second=output.frames / elapsed,
+                speed=max(speed, said.speed),
+                frames_per_second=max(output.frames / elapsed, said.frames_per_second),
                 eta_seconds=max(0.0, left / speed) if speed and planned.duration_us else 0.0,
-                encoders=", ".join(stream.encoder for stream in planned.streams),
+                encoders=", ".join(filter(None, (said.encoders, *(stream.encoder for stream in planned.streams)))),
             )
+            fresh[planned.index] = updated[planned.index]
         self._targets = tuple(updated)
         self._position = sum(float(output.position) for output in conversion.outputs)
         return self._advanced()
 
-    def verified(self, count: int) -> Advanced:
-        """The first `count` outputs were read back."""
+    def verified(self, waiting: Collection[int]) -> Advanced:
+        """All outputs were read back but those of the targets numbered `waiting`."""
         self._targets = tuple(
-            TargetProgress(**{**vars(target), "percent": _VERIFIED_PERCENT, "eta_seconds": 0.0}) if index < count else target
+            target if index in waiting else TargetProgress(**{**vars(target), "percent": _VERIFIED_PERCENT, "eta_seconds": 0.0})
             for index, target in enumerate(self._targets)
         )
         return self.report(TaskPhase.VERIFYING)
