@@ -1,7 +1,9 @@
 """One attempt with a real child: fallback between encoders, sessions, stalls, fences, and what is left afterwards."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,29 @@ from reelmill_server.errors import (
     HardwareUnavailable,
     InternalError,
     OutputError,
+    OutputInvalid,
     Stalled,
     Timeout,
 )
 from reelmill_server.model.capability import Capability, Limits
-from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.model.task import Progress, TaskPhase
+from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
+from reelmill_server.model.request import (
+    AudioSpec,
+    ConvertRequest,
+    Hardware,
+    SegmentFormat,
+    SegmentSpec,
+    SourceSpec,
+    TargetSpec,
+    VideoSpec,
+)
+from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.storage.file import FileStorage
 from reelmill_server.storage.registry import Registry
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.attempt import Attempts, Bounds
+from reelmill_server.worker.attempt import Attempts, Bounds, uploads_of
 from reelmill_server.worker.workspace import Scratch
 from tests.clips import moving_picture
 
@@ -232,3 +245,52 @@ def _ignore_everything(pipe: Any, _: bytes) -> None:
     pipe.send_bytes(messages.FROM_CHILD.dump_json(messages.Ready()))
     while True:
         pass
+
+
+def packaged(bench: Bench) -> TargetSpec:
+    """An HLS target below the folder."""
+    segment = SegmentSpec(SegmentFormat.HLS, 1_000_000)
+    return replace(bench.target("film/x"), container="ts", segment=segment)
+
+
+async def test_an_output_in_segments_is_published_whole(bench: Bench) -> None:
+    """The list and all that it names, with the checksums that the result tells."""
+    (artifact,), _ = await bench.convert(bench.request(packaged(bench)))
+    folder = bench.folder / "film"
+    assert sorted(path.name for path in folder.iterdir()) == ["x-0.ts", "x-1.ts", "x.m3u8"]
+    assert artifact.sha256 == hashlib.sha256((folder / "x.m3u8").read_bytes()).hexdigest()
+    segments = (folder / "x-0.ts").read_bytes() + (folder / "x-1.ts").read_bytes()
+    assert artifact.segments_sha256 == hashlib.sha256(segments).hexdigest() and artifact.segments_size_bytes == len(segments)
+    assert artifact.segment_count == 2
+    assert bench.left() == ["film"]
+
+
+@pytest.mark.parametrize("lie", ["link", "folder", "name", "elsewhere"])
+def test_a_child_that_names_what_is_not_its_own_is_not_believed(tmp_path: Path, lie: str) -> None:
+    """Links and foreign names would publish other people's files."""
+    package = PackagePlan("hls", 1, "file:///out/x-", ".ts")
+    plan = Plan((TargetPlan(0, "file:///out/x.m3u8", "ts", "hls", 1, (), package=package),))
+    own, secret = tmp_path / "own", tmp_path / "secret"
+    secret.mkdir()
+    (secret / "0.ts").write_text("secret")
+    (secret / "list.m3u8").write_text("secret")
+    (own / "0").mkdir(parents=True)
+    (own / "0/list.m3u8").write_text("list")
+    (own / "0/0.ts").write_text("media")
+    made = messages.Made("0/list.m3u8", Artifact("file:///out/x.m3u8", 0, 4, 1.0, "ts"), ("0/0.ts",))
+    assert [upload.uri for upload in uploads_of(messages.Finished((made,)), plan, own)] == [
+        "file:///out/x-0.ts",
+        "file:///out/x.m3u8",
+    ]
+    if lie == "link":
+        (own / "0/0.ts").unlink()
+        (own / "0/0.ts").symlink_to(secret / "0.ts")
+    elif lie == "folder":
+        (own / "0").rename(own / "1")
+        (own / "0").symlink_to(secret)
+    elif lie == "name":
+        made = replace(made, parts=("../secret/0.ts",))
+    else:
+        made = replace(made, artifact=replace(made.artifact, uri="file:///out/y.m3u8"))
+    with pytest.raises(OutputInvalid):
+        uploads_of(messages.Finished((made,)), plan, own)

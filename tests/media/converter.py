@@ -9,12 +9,14 @@ from pathlib import Path
 from reelmill_server.media.capabilities import try_encoders
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file, probe_subtitles
+from reelmill_server.media.results import Result, make_results
 from reelmill_server.media.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.task import Artifact
 from reelmill_server.plan.adapt import needs_bitrates
+from reelmill_server.plan.packaging import part_uri
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from tests.sources import Clip, Shelf
@@ -34,6 +36,7 @@ class Converted:
     paths: tuple[Path, ...]
     artifacts: tuple[Artifact, ...]
     warnings: tuple[str, ...]
+    published: Path
 
     @property
     def path(self) -> Path:
@@ -63,10 +66,12 @@ def encoded(codec: str = "h264", **settings: object) -> VideoSpec:
     return VideoSpec(codec, **{"preset": "ultrafast", "gop_size": 25, **settings})  # type: ignore[arg-type]
 
 
-def plan_of(path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits) -> Plan:
+def plan_of(
+    path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits, group_uris: tuple[str, ...] = ()
+) -> Plan:
     """The plan that a worker would make for the file at `path`; the URIs of subtitle files are local paths."""
     numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
-    request = ConvertRequest("task", "project", (source,), numbered)
+    request = ConvertRequest("task", "project", (source,), numbered, group_uris=group_uris)
     files = tuple(probe_subtitles(file.uri, file.uri, limits) for file in source.subtitles)
     info = probe_file(str(path), limits, needs_bitrates(request))
     return make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,)))
@@ -87,18 +92,42 @@ class Converter:
         duration: float = 0.0,
         limits: Limits = NO_LIMITS,
         source: SourceSpec = CLIP,
+        group_uris: tuple[str, ...] = (),
     ) -> Converted:
         path = clip if isinstance(clip, Path) else self.shelf.get(clip)
         spec = replace(source, start_us=round(start * 1_000_000), duration_us=round(duration * 1_000_000))
-        wanted = (path, targets, spec, limits)
+        wanted = (path, targets, spec, limits, group_uris)
         if wanted not in self._done:
-            self._done[wanted] = self._run(path, targets or (target(),), spec, limits)
+            self._done[wanted] = self._run(path, targets or (target(),), spec, limits, group_uris)
         return self._done[wanted]
 
-    def _run(self, path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits) -> Converted:
-        plan = plan_of(path, targets, source, limits)
+    def _run(
+        self, path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits, group_uris: tuple[str, ...]
+    ) -> Converted:
+        plan = plan_of(path, targets, source, limits, group_uris)
+        folder = self._new_folder()
         files = tuple(file.uri for file in source.subtitles)
-        conversion = Conversion(plan, (str(path),), self._new_folder(), limits, threading.Event(), (files,))
+        conversion = Conversion(plan, (str(path),), folder, limits, threading.Event(), (files,))
         produced, warnings = conversion.run()
-        artifacts = tuple(verify(file) for file in produced)
-        return Converted(plan, tuple(Path(file.path) for file in produced), artifacts, (*plan.warnings, *warnings))
+        results = make_results(plan, [verify(file) for file in produced], folder)
+        published = _published(results, plan, folder)
+        return Converted(
+            plan,
+            tuple(Path(file.path) for file in produced),
+            tuple(result.artifact for result in results),
+            (*plan.warnings, *warnings),
+            published,
+        )
+
+
+def _published(results: Sequence[Result], plan: Plan, folder: Path) -> Path:
+    """A folder with all files under the names that their URIs below `file:///out/` give them."""
+    published = folder / "published"
+    named = [(result.path, result.artifact.uri) for result in results]
+    named += [(part, part_uri(plan, part) or "") for result in results for part in result.parts]
+    for name, uri in named:
+        place = published / uri.removeprefix("file:///out/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            place.hardlink_to(folder / name)
+    return published

@@ -11,8 +11,10 @@ import pytest
 from reelmill_server.errors import InvalidMedia, OutputError, OutputInvalid, ReelmillError
 from reelmill_server.media.output import Produced
 from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.results import make_results
 from reelmill_server.media.verify import verify
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, SourceSpec, TargetSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, plan_of, target
@@ -45,7 +47,9 @@ def produced(shelf: Shelf, tmp_path: Path) -> Produced:
 
 def test_a_good_file_passes(produced: Produced) -> None:
     """The artifact says what is in the file."""
-    artifact = verify(produced)
+    plan = Plan((produced.plan,))
+    (result,) = make_results(plan, [verify(produced)], Path(produced.path).parent)
+    artifact = result.artifact
     assert [stream.codec for stream in artifact.streams] == ["h264", "aac"]
     assert artifact.streams[0].packet_count == 75
     assert artifact.duration_seconds == pytest.approx(3, abs=0.1)
@@ -236,7 +240,9 @@ def test_a_long_file_is_seen_to_be_read(convert: Converter, monkeypatch: pytest.
     moves: list[int] = []
     original = module._read
     monkeypatch.setattr(
-        module, "_read", lambda container, media, unordered, _: original(container, media, unordered, lambda: moves.append(1))
+        module,
+        "_read",
+        lambda container, media, unordered, _, cuts: original(container, media, unordered, lambda: moves.append(1), cuts),
     )
     convert(Clip("mp4"), target("mkv"))
     assert len(moves) > 3

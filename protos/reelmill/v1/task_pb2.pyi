@@ -34,6 +34,14 @@ class TaskType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_TYPE_UNSPECIFIED: _ClassVar[TaskType]
     TASK_TYPE_MEDIA_CONVERT: _ClassVar[TaskType]
 
+class ArtifactKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ARTIFACT_KIND_UNSPECIFIED: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_MEDIA: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_PLAYLIST: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_MASTER_PLAYLIST: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_MANIFEST: _ClassVar[ArtifactKind]
+
 class StreamType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STREAM_TYPE_UNSPECIFIED: _ClassVar[StreamType]
@@ -54,6 +62,11 @@ TASK_PHASE_VERIFYING: TaskPhase
 TASK_PHASE_PUBLISHING: TaskPhase
 TASK_TYPE_UNSPECIFIED: TaskType
 TASK_TYPE_MEDIA_CONVERT: TaskType
+ARTIFACT_KIND_UNSPECIFIED: ArtifactKind
+ARTIFACT_KIND_MEDIA: ArtifactKind
+ARTIFACT_KIND_PLAYLIST: ArtifactKind
+ARTIFACT_KIND_MASTER_PLAYLIST: ArtifactKind
+ARTIFACT_KIND_MANIFEST: ArtifactKind
 STREAM_TYPE_UNSPECIFIED: StreamType
 STREAM_TYPE_VIDEO: StreamType
 STREAM_TYPE_AUDIO: StreamType
@@ -126,23 +139,35 @@ class TargetProgress(_message.Message):
     def __init__(self, target_index: _Optional[int] = ..., percent: _Optional[float] = ..., media_time: _Optional[float] = ..., speed: _Optional[float] = ..., frames_per_second: _Optional[float] = ..., eta: _Optional[float] = ..., encoders: _Optional[str] = ...) -> None: ...
 
 class Artifact(_message.Message):
-    __slots__ = ("uri", "target_index", "size", "duration", "streams", "container")
+    __slots__ = ("uri", "target_index", "size", "duration", "streams", "container", "kind", "segment_count", "segments_size", "sha256", "segments_sha256", "bitrate")
     URI_FIELD_NUMBER: _ClassVar[int]
     TARGET_INDEX_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
     STREAMS_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_SHA256_FIELD_NUMBER: _ClassVar[int]
+    BITRATE_FIELD_NUMBER: _ClassVar[int]
     uri: str
     target_index: int
     size: int
     duration: float
     streams: _containers.RepeatedCompositeFieldContainer[ArtifactStream]
     container: str
-    def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ...) -> None: ...
+    kind: ArtifactKind
+    segment_count: int
+    segments_size: int
+    sha256: str
+    segments_sha256: str
+    bitrate: int
+    def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., segment_count: _Optional[int] = ..., segments_size: _Optional[int] = ..., sha256: _Optional[str] = ..., segments_sha256: _Optional[str] = ..., bitrate: _Optional[int] = ...) -> None: ...
 
 class ArtifactStream(_message.Message):
-    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels")
+    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +178,9 @@ class ArtifactStream(_message.Message):
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_RATE_FIELD_NUMBER: _ClassVar[int]
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    BITRATE_FIELD_NUMBER: _ClassVar[int]
+    FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     type: StreamType
     codec: str
     encoder: str
@@ -163,7 +191,10 @@ class ArtifactStream(_message.Message):
     height: int
     sample_rate: int
     channels: int
-    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ...) -> None: ...
+    bitrate: int
+    frame_rate: float
+    language: str
+    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., bitrate: _Optional[int] = ..., frame_rate: _Optional[float] = ..., language: _Optional[str] = ...) -> None: ...
 
 class FailedAttempt(_message.Message):
     __slots__ = ("attempt", "code", "message")

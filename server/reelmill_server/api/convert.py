@@ -35,7 +35,16 @@ from reelmill_server.model.request import (
     TargetSpec,
     VideoSpec,
 )
-from reelmill_server.model.task import Artifact, FailedAttempt, Progress, TagValue, TargetProgress, TaskPhase, TaskStatus
+from reelmill_server.model.task import (
+    Artifact,
+    ArtifactKind,
+    FailedAttempt,
+    Progress,
+    TagValue,
+    TargetProgress,
+    TaskPhase,
+    TaskStatus,
+)
 from reelmill_server.tasks.feed import Snapshot
 
 AnyTarget = target_pb2.Target | target_pb2.GroupTarget
@@ -50,6 +59,7 @@ _STATUS = {
 _PHASE: Mapping[TaskPhase, Any] = {
     phase: task_pb2.TaskPhase.Value(f"TASK_PHASE_{phase.name}") for phase in TaskPhase if phase is not TaskPhase.NONE
 }
+_KIND: Mapping[ArtifactKind, Any] = {kind: task_pb2.ArtifactKind.Value(f"ARTIFACT_KIND_{kind.name}") for kind in ArtifactKind}
 _STREAM_TYPE = {
     "video": task_pb2.STREAM_TYPE_VIDEO,
     "audio": task_pb2.STREAM_TYPE_AUDIO,
@@ -174,12 +184,17 @@ def subtitle_format(number: int) -> str:
     return "vtt" if word == "webvtt" else word
 
 
+def segment_format(number: int) -> str:
+    """The contract's word of a SegmentFormat; "" for unspecified."""
+    return _word(target_pb2.SegmentFormat, number, "SEGMENT_FORMAT_")
+
+
 def _segment(target: AnyTarget) -> SegmentSpec | None:
     if not target.HasField("segment"):
         return None
     asked = target.segment
     return SegmentSpec(
-        format=SegmentFormat(_word(target_pb2.SegmentFormat, asked.format, "SEGMENT_FORMAT_") or "hls"),
+        format=SegmentFormat(segment_format(asked.format) or "hls"),
         duration_us=round(asked.duration * _MICROSECONDS) if asked.HasField("duration") else SegmentSpec.duration_us,
         start_number=asked.start_number,
     )
@@ -332,7 +347,8 @@ def _done_targets(artifacts: Iterable[Artifact]) -> Iterable[task_pb2.TargetProg
     """One for each target, which may have made several files."""
     made: dict[int, list[Artifact]] = {}
     for artifact in artifacts:
-        made.setdefault(artifact.target_index, []).append(artifact)
+        if artifact.streams:
+            made.setdefault(artifact.target_index, []).append(artifact)
     for index, files in made.items():
         yield task_pb2.TargetProgress(
             target_index=index,
@@ -359,6 +375,9 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
             height=stream.height,
             sample_rate=stream.sample_rate,
             channels=stream.channels,
+            bitrate=stream.bitrate,
+            frame_rate=stream.frame_rate,
+            language=stream.language,
         )
         for stream in artifact.streams
     ]
@@ -369,6 +388,12 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
         duration=artifact.duration_seconds,
         container=artifact.container,
         streams=streams,
+        kind=_KIND[artifact.kind],
+        segment_count=artifact.segment_count,
+        segments_size=artifact.segments_size_bytes,
+        sha256=artifact.sha256,
+        segments_sha256=artifact.segments_sha256,
+        bitrate=artifact.bitrate,
     )
 
 

@@ -18,11 +18,15 @@ _DATASETS = (
 FIELDS: Mapping[str, frozenset[str]] = {
     name: frozenset(fields.split())
     for name, fields in {
-        "CreateMediaConvertTaskRequest": "project_name sources targets alignment_index tags user_data request_id priority",
+        "CreateMediaConvertTaskRequest": "project_name sources targets target_groups alignment_index tags user_data request_id "
+        "priority",
         "PlanMediaConvertTaskRequest": "request",
         "ProbeMediaRequest": "project_name source_uri",
         "Source": "uri start_time duration subtitles attached align_mode disable_video disable_audio",
-        "Target": "uri container video audio subtitle speed strip_metadata",
+        "Target": "uri container segment video audio subtitle speed strip_metadata",
+        "Segment": "format duration start_number",
+        "TargetGroup": "uri targets",
+        "GroupTarget": "uri container segment video audio speed strip_metadata",
         "TargetVideo": "disable_video stream transcode_video filter_video",
         "TranscodeVideo": "codec pixel_format frame_rate frame_rate_option resolution resolution_option "
         "adaptive_resolution_direction scale_type rotation bitrate bitrate_option crf max_bitrate buffer_size gop_size "

@@ -11,13 +11,15 @@ from google.protobuf.message import Message
 
 from reelmill.v1 import audio_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
-from reelmill_server.api.convert import audio_codec, container_name, video_codec
+from reelmill_server.api.convert import AnyTarget, audio_codec, container_name, segment_format, video_codec
 from reelmill_server.api.convert import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
+from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.containers import CONTAINERS, fitting
 from reelmill_server.plan.encoders import LIBAV_CODEC
-from reelmill_server.plan.naming import unknown_variables
+from reelmill_server.plan.naming import package_problems, unknown_variables
+from reelmill_server.plan.packaging import CONTAINERS_OF, LIST_EXTENSION, relative
 from reelmill_server.storage.base import Storage
 
 _MAX_REQUEST_BYTES = 256 * 1024  # the engine takes 2 MB, in a form up to six times as long
@@ -106,10 +108,21 @@ def _conversion(
             yield Violation(f"sources[{index}].align_mode", "goes with attached only")
         yield from _subtitle_files(source, f"sources[{index}]", storage)
     yield from _tags(request)
-    for index, target in enumerate(request.targets):
-        yield from _copies(request, target, f"targets[{index}]")
+    for target, field in _all_targets(request):
+        yield from _copies(request, target, field)
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
+    for index, group in enumerate(request.target_groups):
+        yield from _group(group, f"target_groups[{index}]", set(request.tags.fields), storage)
+
+
+def _all_targets(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Iterator[tuple[AnyTarget, str]]:
+    """The targets of their own and the members of groups, with their paths."""
+    for index, target in enumerate(request.targets):
+        yield target, f"targets[{index}]"
+    for number, group in enumerate(request.target_groups):
+        for index, member in enumerate(group.targets):
+            yield member, f"target_groups[{number}].targets[{index}]"
 
 
 def uri_problems(uri: str, field: str, check_uri: Callable[[str], None]) -> Iterator[Violation | ReelmillError]:
@@ -146,6 +159,33 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
             )
 
 
+def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+    yield from _output_uri(target.uri, f"{field}.uri", tags, storage)
+    if target.subtitle.HasField("extract_subtitle"):
+        yield from _extract(target, f"{field}.subtitle.extract_subtitle", tags, storage)
+    elif not target.uri and not target.container:
+        yield Violation(field, "makes nothing: set uri and container, or subtitle.extract_subtitle")
+    if target.HasField("segment") and target.uri:
+        yield from _segment(target, field, tags)
+    yield from _streams(target, field)
+
+
+def _group(group: target_pb2.TargetGroup, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+    yield from _output_uri(group.uri, f"{field}.uri", tags, storage)
+    if "{index}" in group.uri:
+        yield Violation(f"{field}.uri", "{index} numbers segments: a master playlist has none")
+    for index, member in enumerate(group.targets):
+        here = f"{field}.targets[{index}]"
+        yield from _output_uri(member.uri, f"{here}.uri", tags, storage)
+        if member.segment.format == target_pb2.SEGMENT_FORMAT_DASH:
+            yield Violation(f"{here}.segment.format", "must be HLS: a group is a master playlist of HLS")
+        else:
+            yield from _list_name(member.uri, SegmentFormat.HLS, f"{here}.uri", tags)
+        if "{" not in group.uri + member.uri and relative(group.uri, member.uri) is None:
+            yield Violation(f"{here}.uri", f"must lie in the folder of the master playlist {group.uri} or below")
+        yield from _streams(member, here)
+
+
 def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
     """What is wrong with the template of an output's URI."""
     unknown = unknown_variables(uri, dict.fromkeys(tags))
@@ -164,13 +204,29 @@ def _extract(target: target_pb2.Target, field: str, tags: set[str], storage: Sto
     yield from _output_uri(extract.uri, f"{field}.uri", tags, storage)
 
 
-def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
-    yield from _output_uri(target.uri, f"{field}.uri", tags, storage)
+def _segment(target: target_pb2.Target, field: str, tags: set[str]) -> Iterator[Violation]:
+    """What does not go together in a target with segments."""
+    word = segment_format(target.segment.format)
+    if not word:
+        yield Violation(f"{field}.segment.format", "is required: HLS or DASH")
+        return
+    form, container = SegmentFormat(word), container_name(target.container)
+    if container not in CONTAINERS_OF[form]:
+        takes = " or ".join(CONTAINERS_OF[form])
+        yield Violation(f"{field}.container", f"{form} takes {takes} in segments, not {container}")
+    if form is SegmentFormat.DASH and target.segment.start_number:
+        yield Violation(f"{field}.segment.start_number", "is of HLS only: leave it out")
+    yield from _list_name(target.uri, form, f"{field}.uri", tags)
+
+
+def _list_name(uri: str, form: SegmentFormat, field: str, tags: set[str]) -> Iterator[Violation]:
+    if not unknown_variables(uri, dict.fromkeys(tags)):
+        for problem in package_problems(uri, LIST_EXTENSION[form]):
+            yield Violation(field, problem)
+
+
+def _streams(target: AnyTarget, field: str) -> Iterator[Violation]:
     container = CONTAINERS.get(container_name(target.container))
-    if target.subtitle.HasField("extract_subtitle"):
-        yield from _extract(target, f"{field}.subtitle.extract_subtitle", tags, storage)
-    elif not target.uri and not target.container:
-        yield Violation(field, "makes nothing: set uri and container, or subtitle.extract_subtitle")
     if container is None:
         return
     if target.HasField("video") and target.video.HasField("transcode_video") and not target.video.disable_video:
@@ -180,7 +236,7 @@ def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Stor
 
 
 def _copies(
-    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, target: target_pb2.Target, field: str
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, target: AnyTarget, field: str
 ) -> Iterator[Violation]:
     """Stream copies that are not possible: of several sources unless asked for by name, and of sound at another speed."""
     main = [source for source in request.sources if not source.attached]
@@ -203,7 +259,7 @@ def _copies(
         yield Violation(f"{field}.video.filter_video.speed", "must be the same as the target's speed when both are set")
 
 
-def _none(target: target_pb2.Target, kind: str) -> bool:
+def _none(target: AnyTarget, kind: str) -> bool:
     """Whether the target says that it has no stream of a kind."""
     if not target.HasField(kind):
         return False

@@ -15,6 +15,7 @@ from av.container import InputContainer
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
+from reelmill_server.media.segments import Reframing, open_output
 from reelmill_server.media.sound import AudioTrack
 from reelmill_server.media.subtitle_lines import SubtitleInputs
 from reelmill_server.media.subtitles import SubtitleTrack
@@ -124,7 +125,7 @@ class Output:
         self._queue: queue.Queue[_Event | None] = queue.Queue(_QUEUE_ITEMS)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
         try:
-            self._container = av.open(path, "w", format=plan.muxer, options=dict(plan.muxer_options))
+            self._container = open_output(plan, path)
             self.tracks: tuple[Track, ...] = tuple(self._track(stream, sources, subtitles, limits) for stream in plan.streams)
         except ReelmillError:
             raise
@@ -194,8 +195,10 @@ class Output:
     def _work(self) -> None:
         """The writing thread."""
         try:
+            reframing = Reframing(self.plan, list(self._container.streams))
             for packet in self._packets():
-                self._container.mux(packet)
+                for reframed in reframing.of(packet):
+                    self._container.mux(reframed)
                 if self._stop.is_set():
                     raise Stopped
             self._container.start_encoding()  # else a file of subtitles without a line would not even have its header

@@ -7,8 +7,10 @@ from typing import Any
 import av
 from av import VideoFrame
 from av.container import InputContainer, OutputContainer
+from av.video.frame import PictureType
 
 from reelmill_server.errors import MediaLimitExceeded
+from reelmill_server.media.borders import Borders
 from reelmill_server.media.encoding import EncoderDown, open_encoder
 from reelmill_server.media.graph import Chain
 from reelmill_server.media.tracks import Clock, Part, Span, Written, describe, nearest
@@ -28,6 +30,7 @@ class PictureEncoder:
         self.stream = open_encoder(plan, output)
         self._plan, self._max_frames = plan, max_frames
         self._durations: dict[int, int] = {}
+        self._borders = Borders(plan.segment_us)
 
     def count(self) -> None:
         """One more picture is to be encoded. Raises MediaLimitExceeded when there are too many."""
@@ -38,7 +41,9 @@ class PictureEncoder:
     def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         """Gives the packets that are ready; None: the end. Raises EncoderDown."""
         if frame is not None:
-            frame.pict_type = 0  # else the encoder repeats the source's choice of I, P and B
+            border = self._borders.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
+            # NONE: else the encoder repeats the source's choice of I, P and B.
+            frame.pict_type = PictureType.I if border else PictureType.NONE
             self._remember_duration(frame)
         try:
             packets = self.stream.encode(frame)
@@ -139,6 +144,8 @@ class FreeVideoTrack(_Pictures):
         """Encodes a picture when the next one tells how long it is shown: MP4 counts decoding time."""
         self._encoder.count()
         held = self._held
+        if held is None and self.plan.segment_us:
+            frame.pts = min(frame.pts or 0, 0)  # segments are counted from 0 in every rendition: nothing is dark before it
         if held is not None and held.pts is not None and frame.pts is not None:
             if frame.pts <= held.pts:
                 self.unordered += 1

@@ -22,6 +22,7 @@ from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
+from reelmill_server.plan.packaging import output_path
 
 # More broken packets than this share and the source is not worth calling converted.
 _BROKEN_SHARE = Fraction(1, 10)
@@ -80,8 +81,8 @@ class Conversion:
             paths = [self._source_paths[plan.source] for plan in self._plan.inputs]
             sources = [stack.enter_context(open_source(path, self._limits)) for path in paths]
             stack.callback(self._close)
-            for number, target in enumerate(self._plan.targets):
-                path = str(self._directory / f"{number}.{target.container}")
+            for slot, target in enumerate(self._plan.targets):
+                path = str(self._directory / output_path(slot, target))
                 self.outputs.append(Output(target, self._plan, path, sources, self._subtitles, self._limits, self._stop))
             for output in self.outputs:
                 output.start()

@@ -1,12 +1,13 @@
 """Reads an output back and compares it with what was planned and what was written.
 
-The file is opened anew, every packet is counted, and the first and the last group of pictures of each video, and the first and
-the last packets of each sound, are decoded.
+The file (of an output in segments: its list, or head and segments joined) is opened anew, every packet is counted, and the
+first and the last group of pictures of each video, and the first and the last packets of each sound, are decoded.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
+from reelmill_server.media.codec_strings import codec_string
 from reelmill_server.media.output import Produced
+from reelmill_server.media.playlists import MediaPlaylist
+from reelmill_server.media.segments import Cuts, Joined, listed
 from reelmill_server.media.tracks import Written
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import COPY, StreamPlan, TargetPlan
-from reelmill_server.model.task import Artifact, ArtifactStream
+from reelmill_server.model.request import SegmentFormat
+from reelmill_server.model.task import ArtifactStream
 from reelmill_server.plan.containers import CONTAINERS
 
 _MICROSECONDS = 1_000_000
@@ -68,41 +73,111 @@ class Seen:
         self.tail.append(packet)
 
 
-def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Artifact:
-    """The artifact that `produced` is; `moved` is called again and again while a long file is read.
+@dataclass(frozen=True)
+class Verified:
+    """An output that was read back: its streams, their codecs as RFC 6381 writes them, and the lists of its segments."""
 
-    Raises OutputInvalid when the file is not what was planned and written, InvalidMedia when the source gave less than its
-    container promised.
+    produced: Produced
+    streams: tuple[ArtifactStream, ...]
+    duration_seconds: float
+    codecs: tuple[str, ...]
+    playlists: tuple[MediaPlaylist, ...] = ()
+
+
+def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Verified:
+    """What is in an output; `moved` is called again and again while a long one is read.
+
+    Raises OutputInvalid when it is not what was planned and written, InvalidMedia when the source gave less than its container
+    promised.
     """
-    plan = produced.plan
-    where = f"targets[{plan.index}]"
+    where = f"targets[{produced.plan.index}]"
     _compare_with_source(produced, where)
-    if plan.muxer in _SUBTITLE_FILES and not produced.written[0].packets:
-        return _without_lines(produced)
+    if produced.plan.package is None:
+        if produced.plan.muxer not in _SUBTITLE_FILES:
+            return _read_back(produced, produced.path, moved)
+        if not produced.written[0].packets:
+            return _without_lines(produced)
+        return _read_back(produced, produced.path, moved, format=produced.plan.muxer)
+    playlists = listed(produced.plan, produced.path)
+    if produced.plan.package.format != SegmentFormat.DASH:
+        cuts = _cuts(produced.plan, playlists[0])
+        read = _read_back(produced, produced.path, moved, cuts, **_LISTED)
+        return replace(read, playlists=(_checked(playlists[0], cuts, where),))
+    return _read_streams(produced, playlists, moved, where)
+
+
+# The list is one of ours, and names what lies beside it.
+_LISTED = {"format": "hls", "options": {"allowed_extensions": "ALL"}}
+
+
+def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
+    kinds = [stream.type for stream in plan.streams]
+    return Cuts(playlist, kinds.index("video") if "video" in kinds else 0)
+
+
+def _checked(playlist: MediaPlaylist, cuts: Cuts, where: str) -> MediaPlaylist:
+    if not cuts.all_found:
+        raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
+    return replace(playlist, independent=cuts.independent)
+
+
+def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved: Callable[[], None], where: str) -> Verified:
+    """Reads each stream of a manifest by itself, head and segments joined."""
+    parts, checked = [], []
+    folder = Path(produced.path).parent
+    for number, playlist in enumerate(playlists):
+        alone = replace(produced.plan, streams=(produced.plan.streams[number],))
+        cuts = _cuts(alone, playlist)
+        paths = [folder / name for name in (playlist.head, *(segment.name for segment in playlist.segments))]
+        try:
+            joined = Joined(paths)
+        except OSError as error:
+            raise OutputInvalid(f"{where}: {error}") from error
+        with closing(joined):
+            one = replace(produced, plan=alone, written=(produced.written[number],))
+            parts.append(_read_back(one, joined, moved, cuts, format="mp4"))
+        checked.append(_checked(playlist, cuts, where))
+    return Verified(
+        produced,
+        tuple(stream for part in parts for stream in part.streams),
+        max(part.duration_seconds for part in parts),
+        tuple(codec for part in parts for codec in part.codecs),
+        tuple(checked),
+    )
+
+
+def _read_back(produced: Produced, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
+    plan, where = produced.plan, f"targets[{produced.plan.index}]"
     try:
-        with av.open(produced.path, "r", format=plan.muxer if plan.muxer in _SUBTITLE_FILES else None) as container:
+        with av.open(file, "r", **opening) as container:
             media = _media(container)
-            seen = _read(container, media, plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered), moved)
+            seen = _read(
+                container, media, plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered), moved, cuts
+            )
             _compare(media, plan, produced.written, seen, where)
             for stream, planned, sight in zip(media, plan.streams, seen, strict=True):
                 _decode_ends(stream, planned, sight, where)
             streams = tuple(
-                _describe(stream, planned, sight) for stream, planned, sight in zip(media, plan.streams, seen, strict=True)
+                _describe(stream, planned, written, sight)
+                for stream, planned, written, sight in zip(media, plan.streams, produced.written, seen, strict=True)
+            )
+            codecs = tuple(
+                codec_string(planned.codec, stream.codec_context) for stream, planned in zip(media, plan.streams, strict=True)
             )
             duration = _duration(container, seen)
     except av.error.FFmpegError as error:
         raise OutputInvalid(f"{where}: the file cannot be read back: {error}") from error
-    return Artifact(plan.uri, plan.index, Path(produced.path).stat().st_size, duration, plan.container, streams)
+    return Verified(produced, streams, duration, codecs)
 
 
-def _without_lines(produced: Produced) -> Artifact:
+def _without_lines(produced: Produced) -> Verified:
     """A file of subtitles with none in the span: libav does not read one back."""
     plan, size = produced.plan, Path(produced.path).stat().st_size
     if size > _HEADER_BYTES:
         raise OutputInvalid(f"targets[{plan.index}]: no subtitles went in, {size} bytes came out")
     (planned,) = plan.streams
     stream = ArtifactStream(planned.type, planned.codec, planned.encoder, planned.reason, 0, 0.0)
-    return Artifact(plan.uri, plan.index, size, 0.0, plan.container, (stream,))
+    return Verified(produced, (stream,), 0.0, ("",))
 
 
 def _compare_with_source(produced: Produced, where: str) -> None:
@@ -124,7 +199,9 @@ def _media(container: InputContainer) -> list[Stream]:
     return [stream for stream in container.streams if stream.type != "data"]
 
 
-def _read(container: InputContainer, media: Sequence[Stream], unordered: bool, moved: Callable[[], None]) -> list[Seen]:
+def _read(
+    container: InputContainer, media: Sequence[Stream], unordered: bool, moved: Callable[[], None], cuts: Cuts | None
+) -> list[Seen]:
     seen = {stream.index: Seen() for stream in media}
     gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
     for number, packet in enumerate(container.demux(media)):
@@ -134,6 +211,8 @@ def _read(container: InputContainer, media: Sequence[Stream], unordered: bool, m
         if (packet.size or packet.dts is not None) and not gap:
             video = container.streams[packet.stream.index].type == "video"
             seen[packet.stream.index].count(packet, video, video and unordered)
+            if cuts is not None:
+                cuts.see(packet)
     return list(seen.values())
 
 
@@ -227,18 +306,23 @@ def _duration(container: InputContainer, seen: Sequence[Seen]) -> float:
     return float(max(claimed, end - begin))
 
 
-def _describe(stream: Any, planned: StreamPlan, sight: Seen) -> ArtifactStream:
+def _describe(stream: Any, planned: StreamPlan, written: Written, sight: Seen) -> ArtifactStream:
     context = stream.codec_context
     video, audio = stream.type == "video", stream.type == "audio"
+    seconds = sight.last + sight.last_duration - (sight.first or 0)
+    between = sight.last - (sight.first or 0)
     return ArtifactStream(
         type=planned.type,
         codec=planned.codec,
         encoder=planned.encoder,
         reason=planned.reason,
         packet_count=sight.packets,
-        duration_seconds=float(sight.last + sight.last_duration - (sight.first or 0)),
+        duration_seconds=float(seconds),
         width=context.width if video else 0,
         height=context.height if video else 0,
         sample_rate=context.sample_rate if audio else 0,
         channels=context.channels if audio else 0,
+        bitrate=round(written.size_bytes * 8 / seconds) if seconds > 0 else 0,
+        frame_rate=round(float((sight.packets - 1) / between), 3) if video and between > 0 else 0.0,
+        language=stream.language or "",
     )

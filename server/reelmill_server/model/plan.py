@@ -85,7 +85,8 @@ class StreamPlan:
     `counted`: pictures and samples are counted on one clock, gaps are filled, and every part is exactly as long as its
     input; else the timestamps of the only part are kept. `encoder` is `copy` for a stream copy; then neither `video` nor
     `audio` is set. `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say;
-    `slack_us` how far the result may be off it. `speed` is the playback speed as `n/d`, empty: 1.
+    `slack_us` how far the result may be off it. `speed` is the playback speed as `n/d`, empty: 1. `segment_us`: a key frame
+    is forced on every multiple of it, 0: none.
     """
 
     type: str
@@ -102,6 +103,35 @@ class StreamPlan:
     slack_us: int = 0
     speed: str = ""
     counted: bool = False
+    segment_us: int = 0
+
+
+@dataclass(frozen=True)
+class PackagePlan:
+    """How an output is cut in segments of `segment_us`, and how they are listed: `format` is `hls` or `dash`.
+
+    Segment number n goes to the URI `<prefix><n><suffix>`, n from `start_number`, and the head of fragmented MP4 to
+    `<prefix>init.mp4`; with DASH, whose streams are files of their own, the stream's number and a dash follow the prefix.
+    `hls_uri`: the master playlist of HLS that lists the same files, for the target `hls_index`; empty: none.
+    """
+
+    format: str
+    segment_us: int
+    prefix: str
+    suffix: str
+    start_number: int = 0
+    hls_uri: str = ""
+    hls_index: int = -1
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """One master playlist of HLS. `variants` and `audio` are positions in the plan's targets; `audio` -1: each variant has its
+    own sound."""
+
+    uri: str
+    variants: tuple[int, ...]
+    audio: int = -1
 
 
 @dataclass(frozen=True)
@@ -109,7 +139,8 @@ class TargetPlan:
     """What is done for one output file; `duration_us` is the expected length (0: not known), `muxer` libav's name.
 
     Files of one target share its `index`: the target's own file, if it has one, and subtitles written as files of their own.
-    `described_by`: the input whose title and the like it gets.
+    With a `package` the output is many files, and `uri` that of the playlist or manifest. `described_by`: the input whose title
+    and the like it gets.
     """
 
     index: int
@@ -121,12 +152,18 @@ class TargetPlan:
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     keep_metadata: bool = True
     described_by: int = 0
+    package: PackagePlan | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done for a task. `inputs`: first those that follow each other, in order, then the attached ones."""
+    """What is done for a task. `inputs`: first those that follow each other, in order, then the attached ones.
+
+    A target that only lists what another one makes has no plan of its own, and sound that variants of a group share has one
+    beside theirs: `targets` need not be as many as the request's.
+    """
 
     targets: tuple[TargetPlan, ...]
     warnings: tuple[str, ...] = ()
     inputs: tuple[InputPlan, ...] = ()
+    groups: tuple[GroupPlan, ...] = ()

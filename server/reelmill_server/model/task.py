@@ -81,11 +81,28 @@ class ArtifactStream:
     height: int = 0
     sample_rate: int = 0
     channels: int = 0
+    bitrate: int = 0
+    frame_rate: float = 0.0
+    language: str = ""
+
+
+class ArtifactKind(StrEnum):
+    """What a published file is: media in one file, a list of segments, or a list of lists."""
+
+    MEDIA = "media"
+    PLAYLIST = "playlist"
+    MASTER_PLAYLIST = "master_playlist"
+    MANIFEST = "manifest"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One published file."""
+    """One published file; with a list of segments also what those are together.
+
+    `segment_count` and `segments_size_bytes` (heads of fragmented MP4 included) are 0 for media in one file. `sha256` is the
+    file's own, `segments_sha256` that of head and segments joined in their order, stream by stream; both in hexadecimal.
+    `bitrate` in bit/s, measured over all of the media.
+    """
 
     uri: str
     target_index: int
@@ -93,6 +110,12 @@ class Artifact:
     duration_seconds: float
     container: str
     streams: tuple[ArtifactStream, ...] = ()
+    kind: ArtifactKind = ArtifactKind.MEDIA
+    segment_count: int = 0
+    segments_size_bytes: int = 0
+    sha256: str = ""
+    segments_sha256: str = ""
+    bitrate: int = 0
 
 
 @dataclass(frozen=True)

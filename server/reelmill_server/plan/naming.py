@@ -6,7 +6,7 @@ A template is written like Python's `str.format`: `{name}`, with `{{` and `}}` f
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from string import Formatter
 from urllib.parse import urlsplit
@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 from reelmill_server.model.task import TagValue, tag_text
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]+$")
+_SEPARATOR = re.compile(r"[-_.]$")
+_MARK = "\0"  # stands for a number that is not known yet; no URI has it
+_MEDIA_EXTENSIONS = frozenset("ts mp4 m4s m4v m4a mkv mov webm".split())
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_FORMATS = {"year": "%Y", "mon": "%m", "day": "%d", "hour": "%H", "min": "%M", "sec": "%S"}
 _SOURCE_NAMES = ("bucket", "key", "dirname", "barename", "basename", "ext")
@@ -75,8 +78,58 @@ def expand(
 
     The template must have passed `unknown_variables`.
     """
-    uri = fill(template, output, source, tags, created_us)
-    return uri if _EXTENSION.search(uri.rpartition("/")[2]) else f"{uri}.{output.extension}"
+    uri = _fill(template, str(output.index), output, source, tags, created_us)
+    return uri if _EXTENSION.search(_last(uri)) else f"{uri}.{output.extension}"
+
+
+@dataclass(frozen=True)
+class PackageName:
+    """Where the playlist of an output in segments goes, and what stands before and after the number of a segment."""
+
+    playlist: str
+    prefix: str
+    suffix: str
+
+
+def expand_package(
+    template: str,
+    playlist: OutputName,
+    segment_extension: str,
+    source: Mapping[str, str],
+    tags: Mapping[str, TagValue],
+    created_us: int,
+) -> PackageName:
+    """The URIs that `template` stands for when the output is in segments; `playlist` has the playlist's extension.
+
+    Without `{index}` the segments are `<base>-<n>.<extension>`, with the playlist's name without its extension as base. With it
+    the template names the segments, and the playlist is called the same without the number and the `-`, `_` or `.` before it.
+    The template must have passed `unknown_variables` and `package_problems`.
+    """
+    listed = _fill(template, _MARK, playlist, source, tags, created_us)
+    head, _, tail = _last(listed).partition(_MARK)
+    folder = listed[: len(listed) - len(_last(listed))]
+    uri = folder + _SEPARATOR.sub("", head) + tail if _MARK in listed else listed
+    if not uri.lower().endswith(f".{playlist.extension}"):
+        uri = f"{uri}.{playlist.extension}"
+    if _MARK not in listed:
+        return PackageName(uri, f"{uri[: -len(playlist.extension) - 1]}-", f".{segment_extension}")
+    named = _fill(template, _MARK, replace(playlist, extension=segment_extension), source, tags, created_us)
+    prefix, _, suffix = named.partition(_MARK)
+    stem = suffix[: -len(playlist.extension) - 1] if suffix.lower().endswith(f".{playlist.extension}") else suffix
+    return PackageName(uri, prefix, stem if stem.endswith(f".{segment_extension}") else f"{stem}.{segment_extension}")
+
+
+def package_problems(template: str, playlist_extension: str) -> list[str]:
+    """Why `template` cannot name an output in segments; it must have passed `unknown_variables`."""
+    parsed = list(Formatter().parse(template))
+    places = [number for number, (_, name, _, _) in enumerate(parsed) if name == "index"]
+    if len(places) > 1 or (places and any("/" in literal for literal, _, _, _ in parsed[places[0] + 1 :])):
+        return ["{index} may stand once, in the last part: segments lie beside their playlist"]
+    extension = _EXTENSION.search(_last(template))
+    if extension and extension[0].lower().lstrip(".") in _MEDIA_EXTENSIONS:
+        expected = f"names a playlist: leave the extension {extension[0]} out, or write .{playlist_extension} or .{{autoext}}"
+        return [expected]
+    return []
 
 
 def fill(
@@ -87,14 +140,28 @@ def fill(
     created_us: int,
 ) -> str:
     """The text that `template` stands for; it must have passed `unknown_variables`."""
+    return _fill(template, str(output.index), output, source, tags, created_us)
+
+
+def _fill(
+    template: str,
+    index: str,
+    output: OutputName,
+    source: Mapping[str, str],
+    tags: Mapping[str, TagValue],
+    created_us: int,
+) -> str:
     values = {
         **source,
         **_times("t_", created_us),
         **{f"tags.{key}": tag_text(value) for key, value in tags.items()},
-        "index": str(output.index),
+        "index": index,
         "streamindex": str(output.stream_index),
         "resolution": output.resolution,
         "autoext": output.extension,
     }
-    pieces = (literal + ("" if name is None else values[name]) for literal, name, _, _ in Formatter().parse(template))
-    return "".join(pieces)
+    return "".join(literal + ("" if name is None else values[name]) for literal, name, _, _ in Formatter().parse(template))
+
+
+def _last(uri: str) -> str:
+    return uri.rpartition("/")[2]

@@ -9,6 +9,7 @@ from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
 from reelmill_server.model.task import TagValue
+from reelmill_server.plan import packaging
 from reelmill_server.plan.containers import CONTAINERS
 from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.naming import OutputName, expand, fill, source_variables
@@ -24,10 +25,12 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     """
     inputs = Inputs.of(request, situation)
     warnings: list[str] = []
-    targets = tuple(plan for target in request.targets for plan in _plan_target(request, target, inputs, situation, warnings))
-    shared = [uri for uri, count in Counter(target.uri for target in targets).items() if count > 1]
+    planned = [plan for target in request.targets for plan in _plan_target(request, target, inputs, situation, warnings)]
+    targets, groups = packaging.arrange(request, planned, _naming(request, inputs, situation)[0])
+    plan = Plan(targets, inputs=inputs.plans(), groups=groups)
+    shared = [uri for uri, count in Counter(file.uri for file in packaging.planned_files(plan)).items() if count > 1]
     warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
-    return Plan(targets, tuple(dict.fromkeys(warnings)), inputs.plans())
+    return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
 
 
 def _plan_target(
@@ -66,7 +69,7 @@ def _plan_file(
 ) -> TargetPlan:
     container = CONTAINERS[target.container]
     job = Job(target, inputs, container, situation, warnings)
-    streams = (*video_streams(job), *audio_streams(job), *plan_subtitles(target, container, offers, warnings))
+    streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers))
     if not any(stream.type in ("video", "audio") for stream in streams):
         raise InvalidMedia(f"{target.field}: the source has no stream that this target takes")
     if any(item.source.start_us for item in inputs.main) and any(
@@ -74,7 +77,7 @@ def _plan_file(
     ):
         job.warn(": copied video begins at the key frame at or before the asked start")
     name = OutputName(container.extension, _resolution(streams))
-    return TargetPlan(
+    plan = TargetPlan(
         index=target.index,
         uri=expand(target.uri, name, *_naming(request, inputs, situation)),
         container=container.name,
@@ -85,6 +88,16 @@ def _plan_file(
         keep_metadata=not target.strip_metadata,
         described_by=inputs.primary.number,
     )
+    return packaging.packaged(plan, target, request, _naming(request, inputs, situation)[0], _resolution(streams))
+
+
+def _subtitles(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
+    """The subtitle streams of a file; segments have none."""
+    if packaging.segment_of(job.target) is None:
+        return plan_subtitles(job.target, job.container, offers, job.warnings)
+    if job.target.subtitle != "none" and any(offer.streams for offer in offers):
+        job.warn(".subtitle: segments hold no subtitles: left out")
+    return ()
 
 
 def _duration_us(inputs: Inputs, streams: Sequence[StreamPlan]) -> int:

@@ -55,8 +55,9 @@ class FileStorage:
         parts = [destination.parent / f".reelmill-{owner}-{number}.part" for number, destination in enumerate(destinations)]
         placed: list[Path] = []
         try:
+            for folder in {part.parent for part in parts}:
+                _remove_leftovers(folder, owner)
             for upload, part in zip(uploads, parts, strict=True):
-                _remove_leftovers(part.parent, owner)
                 _lay(upload.path, part)
             for part, destination in zip(parts, destinations, strict=True):
                 part.replace(destination)

@@ -26,6 +26,7 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import COPY, Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
+from reelmill_server.plan.packaging import part_uri, planned_files, writable_uris
 from reelmill_server.storage.base import Fetched, Storage, Upload
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
@@ -164,8 +165,8 @@ class Attempts:
 
     async def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> Collection[str]:
         """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
-        for target in plan.targets:
-            self._storage.check_writable(target.uri)
+        for uri in writable_uris(plan):
+            self._storage.check_writable(uri)
         lease.release()
         refused = self.abilities.refused(plan)
         if refused:
@@ -185,9 +186,7 @@ class Attempts:
     async def _publish(self, request: ConvertRequest, finished: messages.Finished, plan: Plan, directory: Path) -> None:
         """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
         begun = time.monotonic()
-        uploads = [Upload(_inside(directory, made.path), made.artifact.uri) for made in finished.made]
-        if [upload.uri for upload in uploads] != [target.uri for target in plan.targets]:
-            raise OutputInvalid("the child names other outputs than it planned")
+        uploads = uploads_of(finished, plan, directory)
         # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
         owner = f"{request.task_id}.{uuid.uuid4().hex[:8]}"
         publishing = asyncio.ensure_future(self._storage.publish(uploads, owner))
@@ -267,9 +266,27 @@ def _error_of(failed: messages.Failed) -> ReelmillError:
     return type(known)(failed.message, [Violation(field, text) for field, text in failed.fields])
 
 
+def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list[Upload]:
+    """What to publish and where: segments first, lists of lists last, so that nothing is named before it is there.
+
+    Every URI follows from the plan; the child says only which of the files that the plan allows it has made.
+    """
+    planned = planned_files(plan)
+    if [(made.path, made.artifact.uri) for made in finished.made] != [(file.path, file.uri) for file in planned]:
+        raise OutputInvalid("the child names other outputs than it planned")
+    parts = {}
+    for name in (name for made in finished.made for name in made.parts):
+        uri = part_uri(plan, name)
+        if uri is None:
+            raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
+        parts[name] = uri
+    named = [*parts.items(), *((file.path, file.uri) for file in planned)]
+    return [Upload(_inside(directory, name), uri) for name, uri in named]
+
+
 def _inside(directory: Path, name: str) -> Path:
-    """A file that the child says it made: only one that lies directly in its own folder is believed."""
+    """A file that the child says it made; `name` is one that the plan allows. Nothing on the way to it may be a link."""
     path = directory / name
-    if Path(name).name != name or path.is_symlink() or not path.is_file():
+    if path.resolve() != directory.resolve() / name or not path.is_file():
         raise OutputInvalid(f"the child names {name!r}, which is no file of its own")
     return path

@@ -72,10 +72,12 @@ class EncoderLost:
 
 @dataclass(frozen=True)
 class Made:
-    """One file that was written and verified: where it lies below the directory, and what it is."""
+    """One result that was written and verified: where its file lies below the directory, what it is, and where the segments lie
+    that it lists."""
 
     path: str
     artifact: Artifact
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
 """How far an attempt is, told from the media time that its outputs have reached."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reelmill_server.model.plan import Plan
+from reelmill_server.model.plan import Plan, TargetPlan
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
 from reelmill_server.worker.messages import Advanced
 
 if TYPE_CHECKING:
+    from reelmill_server.media.output import Output
     from reelmill_server.media.pipeline import Conversion
 
 _CONVERTED_PERCENT = 96.0  # what is left is for reading back and publishing
@@ -41,36 +43,56 @@ class Meter:
         self._phase = TaskPhase.CONVERTING
         elapsed = max(time.monotonic() - self._begun, 1e-3)
         updated = list(self._targets)
-        fresh: dict[int, TargetProgress] = {}
-        for output, planned in zip(list(conversion.outputs), self._plan.targets, strict=False):
+        # Of several outputs of one target the slowest tells how far it is.
+        pairs = list(zip(list(conversion.outputs), self._plan.targets, strict=False))
+        for output, planned in _slowest(pairs):
             seconds = float(output.position)
             share = seconds * _MICROSECONDS / planned.duration_us if planned.duration_us else 0.0
-            # A target may make several files: what the earlier ones say is added to.
-            before, said = updated[planned.index], fresh.get(planned.index, TargetProgress(planned.index))
+            index = planned.index
+            before = updated[index]
             speed = seconds / elapsed
             left = planned.duration_us / _MICROSECONDS - seconds
-            updated[planned.index] = TargetProgress(
-                target_index=planned.index,
+            updated[index] = TargetProgress(
+                target_index=index,
                 percent=max(before.percent, min(1.0, share) * _CONVERTED_PERCENT),
                 media_seconds=max(before.media_seconds, seconds),
-                speed=max(speed, said.speed),
-                frames_per_second=max(output.frames / elapsed, said.frames_per_second),
+                speed=speed,
+                frames_per_second=output.frames / elapsed,
                 eta_seconds=max(0.0, left / speed) if speed and planned.duration_us else 0.0,
-                encoders=", ".join(filter(None, (said.encoders, *(stream.encoder for stream in planned.streams)))),
+                encoders=", ".join(stream.encoder for stream in planned.streams),
             )
-            fresh[planned.index] = updated[planned.index]
+            if planned.package and planned.package.hls_index >= 0:
+                updated[planned.package.hls_index] = replace(updated[index], target_index=planned.package.hls_index)
         self._targets = tuple(updated)
         self._position = sum(float(output.position) for output in conversion.outputs)
         return self._advanced()
 
-    def verified(self, waiting: Collection[int]) -> Advanced:
-        """All outputs were read back but those of the targets numbered `waiting`."""
+    def verified(self, count: int) -> Advanced:
+        """The first `count` outputs were read back."""
+        left = {index for planned in self._plan.targets[count:] for index in _served(planned)}
+        done = {index for planned in self._plan.targets[:count] for index in _served(planned)} - left
         self._targets = tuple(
-            target if index in waiting else TargetProgress(**{**vars(target), "percent": _VERIFIED_PERCENT, "eta_seconds": 0.0})
-            for index, target in enumerate(self._targets)
+            replace(target, percent=_VERIFIED_PERCENT, eta_seconds=0.0) if target.target_index in done else target
+            for target in self._targets
         )
         return self.report(TaskPhase.VERIFYING)
 
     def _advanced(self) -> Advanced:
         mean = sum(target.percent for target in self._targets) / max(len(self._targets), 1)
         return Advanced(Progress(phase=self._phase, percent=int(mean), targets=self._targets), self._position)
+
+
+def _served(planned: TargetPlan) -> Iterator[int]:
+    """The targets of the request for which an output is made."""
+    yield planned.index
+    if planned.package and planned.package.hls_index >= 0:
+        yield planned.package.hls_index
+
+
+def _slowest(pairs: Sequence[tuple["Output", TargetPlan]]) -> Iterable[tuple["Output", TargetPlan]]:
+    slowest: dict[int, tuple[Output, TargetPlan]] = {}
+    for output, planned in pairs:
+        known = slowest.get(planned.index)
+        if known is None or output.position < known[0].position:
+            slowest[planned.index] = (output, planned)
+    return slowest.values()

@@ -21,6 +21,7 @@ from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file, probe_subtitles
+from reelmill_server.media.results import make_results
 from reelmill_server.media.verify import verify
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.model.plan import Plan
@@ -266,15 +267,15 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
         reporter.join()
     attempt.say(meter.report(TaskPhase.VERIFYING))
     with attempt.stage("verify"):
-        made = []
+        verified = []
         for file in produced:
-            made.append(
-                messages.Made(Path(file.path).name, verify(file, lambda: attempt.say(meter.report(TaskPhase.VERIFYING))))
-            )
-            attempt.say(meter.verified([other.plan.index for other in produced[len(made) :]]))
+            verified.append(verify(file, lambda: attempt.say(meter.report(TaskPhase.VERIFYING))))
+            attempt.say(meter.verified(len(verified)))
             if attempt.stop.is_set():
                 raise Stopped
-    return messages.Finished(tuple(made), tuple(warnings), attempt.stages)
+        results = make_results(plan, verified, directory)
+    made = tuple(messages.Made(result.path, result.artifact, result.parts) for result in results)
+    return messages.Finished(made, tuple(warnings), attempt.stages)
 
 
 _ACTIONS: dict[str, Callable[[_Attempt], messages.FromChild]] = {

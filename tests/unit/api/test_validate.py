@@ -234,3 +234,43 @@ def test_subtitle_files_are_checked_as_sources_are() -> None:
     with pytest.raises(InvalidArgument) as failure:
         check(Sources=[{"URI": "file:///in.mp4"}, {"URI": "file:///b.mp4", "Attached": True, "Subtitles": [good]}])
     assert "sources[1].subtitles" in fields(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "field"),
+    [
+        ({"Container": "mkv", "Segment": {"Format": "hls"}, "URI": "file:///out/x"}, "targets[0].container"),
+        ({"Container": "ts", "Segment": {"Format": "dash"}, "URI": "file:///out/x"}, "targets[0].container"),
+        ({"Container": "mp3", "Segment": {"Format": "hls"}, "URI": "file:///out/x"}, "targets[0].container"),
+        ({"Segment": {"Format": "dash", "StartNumber": 3}, "URI": "file:///out/x"}, "targets[0].segment.start_number"),
+        ({"Segment": {"Duration": 4}, "URI": "file:///out/x"}, "targets[0].segment.format"),
+        ({"Segment": {"Format": "hls"}}, "targets[0].uri"),
+        ({"Segment": {"Format": "hls"}, "URI": "file:///out/{index}/x"}, "targets[0].uri"),
+    ],
+)
+def test_segments_that_cannot_be(target: dict[str, Any], field: str) -> None:
+    """Pairs of container and format, numbers of DASH, names of media."""
+    with pytest.raises(InvalidArgument) as caught:
+        check(target)
+    assert fields(caught.value) == {field}
+
+
+@pytest.mark.parametrize(
+    ("uri", "member", "field"),
+    [
+        ("file:///out/m.m3u8", {"URI": "file:///other/v"}, "target_groups[0].targets[0].uri"),
+        ("file:///out/m.m3u8", {"URI": "file:///out/../v"}, "target_groups[0].targets[0].uri"),
+        ("file:///out/m.m3u8", {"URI": "file:///out/{nobody}"}, "target_groups[0].targets[0].uri"),
+        ("file:///out/{nobody}", {}, "target_groups[0].uri"),
+        ("file:///out/m-{index}", {}, "target_groups[0].uri"),
+        ("file:///out/m.m3u8", {"Segment": {"Format": "dash"}}, "target_groups[0].targets[0].segment.format"),
+        ("file:///out/m.m3u8", {"Container": "mkv"}, "target_groups[0].targets[0].container"),
+        ("file:///out/m.m3u8", video(Codec="vp9"), "target_groups[0].targets[0].video.transcode_video.codec"),
+    ],
+)
+def test_groups_that_cannot_be(uri: str, member: dict[str, Any], field: str) -> None:
+    """Members elsewhere, unknown variables, other formats, and what segments do not hold."""
+    group = {"URI": uri, "Targets": [{"URI": "file:///out/v", "Container": "ts", **member}]}
+    with pytest.raises(InvalidArgument) as caught:
+        check(TargetGroups=[group])
+    assert fields(caught.value) == {field}

@@ -1,0 +1,196 @@
+"""Playlists of HLS (RFC 8216) as text, and what a playlist or a manifest of libav's says about its segments."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+DASH_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+AUDIO_GROUP, SUBTITLE_GROUP = "audio", "subtitles"
+_EXTINF = re.compile(r"#EXTINF:([0-9.]+)")
+_MAP = re.compile(r'#EXT-X-MAP:URI="([^"]*)"')
+_FRAGMENTED_VERSION, _PLAIN_VERSION = (
+    7,
+    6,
+)  # RFC 8216, 7: EXT-X-MAP outside of I-frame playlists needs 6; 7 is what players expect
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment: its name and seconds."""
+
+    name: str
+    seconds: Fraction
+
+
+@dataclass(frozen=True)
+class MediaPlaylist:
+    """One rendition; `head` names the head of fragmented MP4, empty: none. `independent`: each segment decodes alone."""
+
+    segments: tuple[Segment, ...]
+    head: str = ""
+    start_number: int = 0
+    independent: bool = False
+
+    @property
+    def longest_seconds(self) -> int:
+        """The target duration that is true for every segment."""
+        return max((ceil(segment.seconds) for segment in self.segments), default=1)
+
+    @property
+    def seconds(self) -> Fraction:
+        """The length of all segments."""
+        return sum((segment.seconds for segment in self.segments), Fraction(0))
+
+    def render(self, target_seconds: int) -> str:
+        """The playlist, complete; renditions of one presentation have one `target_seconds`."""
+        lines = [
+            "#EXTM3U",
+            f"#EXT-X-VERSION:{_FRAGMENTED_VERSION if self.head else _PLAIN_VERSION}",
+            f"#EXT-X-TARGETDURATION:{target_seconds}",
+            f"#EXT-X-MEDIA-SEQUENCE:{self.start_number}",
+            "#EXT-X-PLAYLIST-TYPE:VOD",
+        ]
+        if self.independent:
+            lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+        if self.head:
+            lines.append(f'#EXT-X-MAP:URI="{self.head}"')
+        for segment in self.segments:
+            lines += [f"#EXTINF:{float(segment.seconds):.6f},", segment.name]
+        return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+
+
+def read_playlist(text: str) -> MediaPlaylist:
+    """What libav's media playlist lists. Raises ValueError when it has no end, or no segments."""
+    if "#EXT-X-ENDLIST" not in text:
+        raise ValueError("the playlist has no end")
+    seconds = [Fraction(found) for found in _EXTINF.findall(text)]
+    names = [line for line in text.splitlines() if line and not line.startswith("#")]
+    head = _MAP.search(text)
+    if not names or len(names) != len(seconds):
+        raise ValueError(f"the playlist has {len(names)} segments and {len(seconds)} durations")
+    return MediaPlaylist(tuple(map(Segment, names, seconds)), head[1] if head else "")
+
+
+def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
+    """What libav's manifest lists, one for each stream in the output's order. Raises ValueError when it cannot be read."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"the manifest is no XML: {error}") from error
+    found = {}
+    for representation in root.iter(_dash("Representation")):
+        template = representation.find(_dash("SegmentTemplate"))
+        if template is None:
+            raise ValueError("the manifest has no segments")
+        timescale = int(template.get("timescale", "1"))
+        lengths = [
+            Fraction(int(entry.get("d", "0")), timescale)
+            for entry in template.iter(_dash("S"))
+            for _ in range(int(entry.get("r", "0")) + 1)
+        ]
+        stream, first = int(representation.get("id", "-1")), int(template.get("startNumber", "1"))
+        segments = tuple(Segment(f"{stream}-{number}.m4s", length) for number, length in enumerate(lengths, first))
+        found[stream] = MediaPlaylist(segments, f"{stream}-init.mp4")
+    return tuple(found[stream] for stream in sorted(found))
+
+
+def rewrite_manifest(text: str, prefix: str, suffix: str, playlists: Sequence[MediaPlaylist]) -> str:
+    """libav's manifest with the segments' published names, and what it says true: the longest segment, and `startWithSAP` (ISO
+    14496-12: a segment begins with a picture after which all decode) only for streams of which it is."""
+    ElementTree.register_namespace("", DASH_NAMESPACE)
+    root = ElementTree.fromstring(text)
+    longest = max((segment.seconds for playlist in playlists for segment in playlist.segments), default=Fraction(0))
+    root.set("maxSegmentDuration", f"PT{float(longest):.3f}S")
+    prefix, suffix = prefix.replace("$", "$$"), suffix.replace("$", "$$")
+    for adaptation in root.iter(_dash("AdaptationSet")):
+        for representation in adaptation.iter(_dash("Representation")):
+            if not playlists[int(representation.get("id", "0"))].independent:
+                adaptation.attrib.pop("startWithSAP", None)
+            for template in representation.iter(_dash("SegmentTemplate")):
+                template.set("initialization", f"{prefix}$RepresentationID$-init.mp4")
+                template.set("media", f"{prefix}$RepresentationID$-$Number${suffix}")
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True).replace(
+        "encoding='us-ascii'", "encoding='utf-8'"
+    )
+
+
+def _dash(name: str) -> str:
+    return f"{{{DASH_NAMESPACE}}}{name}"
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """A member of a group of a master playlist: sound or subtitles beside the pictures."""
+
+    uri: str
+    name: str
+    language: str = ""
+    default: bool = False
+    channels: int = 0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One `EXT-X-STREAM-INF`; bit/s, its audio rendition included. `codecs` as in RFC 6381, empty when one is not known."""
+
+    uri: str
+    peak: int
+    average: int
+    codecs: tuple[str, ...] = ()
+    width: int = 0
+    height: int = 0
+    frame_rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class MasterPlaylist:
+    """What there is to choose from."""
+
+    variants: tuple[Variant, ...]
+    audio: tuple[Rendition, ...] = ()
+    subtitles: tuple[Rendition, ...] = ()
+    independent: bool = False
+
+    def render(self) -> str:
+        """The playlist."""
+        lines = ["#EXTM3U", f"#EXT-X-VERSION:{_PLAIN_VERSION}"]
+        if self.independent:
+            lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+        lines += [_media("AUDIO", AUDIO_GROUP, rendition) for rendition in self.audio]
+        lines += [_media("SUBTITLES", SUBTITLE_GROUP, rendition) for rendition in self.subtitles]
+        for variant in self.variants:
+            lines += [f"#EXT-X-STREAM-INF:{','.join(self._attributes(variant))}", variant.uri]
+        return "\n".join([*lines, ""])
+
+    def _attributes(self, variant: Variant) -> list[str]:
+        attributes = [f"BANDWIDTH={variant.peak}", f"AVERAGE-BANDWIDTH={variant.average}"]
+        if variant.codecs:
+            attributes.append(f'CODECS="{",".join(variant.codecs)}"')
+        if variant.width:
+            attributes.append(f"RESOLUTION={variant.width}x{variant.height}")
+        if variant.frame_rate:
+            attributes.append(f"FRAME-RATE={variant.frame_rate:.3f}")
+        if self.audio:
+            attributes.append(f'AUDIO="{AUDIO_GROUP}"')
+        if self.subtitles:
+            attributes.append(f'SUBTITLES="{SUBTITLE_GROUP}"')
+        return attributes
+
+
+def _media(kind: str, group: str, rendition: Rendition) -> str:
+    yes = "YES" if rendition.default else "NO"
+    attributes = [f"TYPE={kind}", f'GROUP-ID="{group}"', f'NAME="{quoted(rendition.name)}"']
+    if rendition.language:
+        attributes.append(f'LANGUAGE="{quoted(rendition.language)}"')
+    attributes += [f"DEFAULT={yes}", "AUTOSELECT=YES"]
+    if rendition.channels:
+        attributes.append(f'CHANNELS="{rendition.channels}"')
+    return f'#EXT-X-MEDIA:{",".join(attributes)},URI="{rendition.uri}"'
+
+
+def quoted(text: str) -> str:
+    """`text` as it may stand in a quoted string (RFC 8216, 4.2), which has no escapes."""
+    return re.sub(r'["\r\n]', "'", text)

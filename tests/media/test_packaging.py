@@ -1,0 +1,278 @@
+"""Outputs in segments: playlists, manifests and segments as independent readers see them."""
+
+import re
+import threading
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.errors import InvalidArgument, OutputInvalid
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.verify import verify
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec, TargetSpec
+from reelmill_server.model.task import ArtifactKind
+from tests import judge
+from tests.media.converter import Converter, encoded, target
+from tests.sources import Audio, Clip, Video
+
+pytestmark = pytest.mark.media
+
+FILM = Clip("mp4", (Video(seconds=4.4, gop=12),), (Audio(seconds=4.4),))
+HLS, DASH = SegmentFormat.HLS, SegmentFormat.DASH
+AAC = AudioSpec("aac")
+
+
+def cut(spec: TargetSpec, form: SegmentFormat = HLS, seconds: float = 1.0, start: int = 0, **changes: object) -> TargetSpec:
+    """A target in segments."""
+    return replace(spec, segment=SegmentSpec(form, round(seconds * 1_000_000), start), **changes)  # type: ignore[arg-type]
+
+
+def lengths(playlist: Path) -> list[float]:
+    """What EXTINF says."""
+    return [float(found) for found in re.findall(r"#EXTINF:([\d.]+)", playlist.read_text())]
+
+
+def names(playlist: Path) -> list[str]:
+    """The segments."""
+    return [line for line in playlist.read_text().splitlines() if line and not line.startswith("#")]
+
+
+def joined(folder: Path, name: str, *parts: str) -> Path:
+    """Head and segments as one file."""
+    path = folder / name
+    path.write_bytes(b"".join((folder / part).read_bytes() for part in parts))
+    return path
+
+
+@pytest.mark.parametrize(("container", "extension"), [("ts", "ts"), ("mp4", "m4s")])
+def test_hls_is_cut_on_the_borders_and_plays(convert: Converter, container: str, extension: str) -> None:
+    """Every picture once, in segments of the asked length, numbered from StartNumber, the list complete and honest."""
+    made = convert(FILM, cut(target(container, encoded(gop_size=15), AAC), start=7))
+    playlist = made.published / "x.m3u8"
+    assert names(playlist) == [f"x-{number}.{extension}" for number in range(7, 12)]
+    assert lengths(playlist) == pytest.approx([1, 1, 1, 1, 0.4], abs=0.03)
+    text = playlist.read_text()
+    assert "#EXT-X-ENDLIST" in text and "#EXT-X-MEDIA-SEQUENCE:7\n" in text and "#EXT-X-PLAYLIST-TYPE:VOD\n" in text
+    assert "#EXT-X-TARGETDURATION:1\n" in text and "#EXT-X-INDEPENDENT-SEGMENTS\n" in text
+    assert ('#EXT-X-MAP:URI="x-init.mp4"' in text) == (container == "mp4")
+    judge.check(playlist)
+    assert judge.numbers(playlist) == list(range(110))
+    assert made.artifact.kind is ArtifactKind.PLAYLIST and made.artifact.segment_count == 5
+    assert made.artifact.segments_size_bytes == sum(
+        path.stat().st_size for path in made.published.iterdir() if path.suffix != ".m3u8"
+    )
+    assert made.artifact.bitrate == pytest.approx(made.artifact.segments_size_bytes * 8 / 4.4, rel=0.02)
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
+def test_each_segment_decodes_alone(convert: Converter, codec: str) -> None:
+    """A forced key frame is one at which any decoder can begin, for every encoder."""
+    made = convert(FILM, cut(target("mp4", encoded(codec, gop_size=150), None)))
+    playlist = made.published / "x.m3u8"
+    assert lengths(playlist) == pytest.approx([1, 1, 1, 1, 0.4], abs=0.001)
+    for number, name in enumerate(names(playlist)):
+        path = joined(made.published, f"{number}.mp4", "x-init.mp4", name)
+        judge.check(path)
+        assert judge.numbers(path) == list(range(25 * number, min(25 * number + 25, 110))), name
+
+
+def test_borders_are_those_of_the_clock_when_the_pictures_are_not(convert: Converter) -> None:
+    """Pictures at 24000/1001 that begin late: segments begin with the first picture at or after each second."""
+    clip = Clip(
+        "matroska", (Video(fps=Fraction(24000, 1001), times=tuple(Fraction(n * 1001, 24000) for n in range(8, 72))),), ()
+    )
+    made = convert(clip, cut(target("ts", encoded(), None)))
+    starts = [sum(lengths(made.published / "x.m3u8")[:number]) for number in range(3)]
+    assert starts == pytest.approx([0, 24 * 1001 / 24000, 48 * 1001 / 24000], abs=0.042)
+
+
+def test_copied_video_is_cut_at_its_own_key_frames(convert: Converter) -> None:
+    """The list says how long the longest segment is, more than was asked."""
+    clip = Clip("mp4", (Video(seconds=5, gop=40),), (Audio(seconds=5),))
+    made = convert(clip, cut(target("ts")))
+    playlist = made.published / "x.m3u8"
+    assert lengths(playlist) == pytest.approx([1.6, 1.6, 1.6, 0.2], abs=0.03)
+    assert "#EXT-X-TARGETDURATION:2\n" in playlist.read_text()
+    assert judge.numbers(playlist) == list(range(125))
+
+
+def test_sound_alone_is_cut(convert: Converter) -> None:
+    """Any packet of sound is a border."""
+    made = convert(FILM, cut(target("ts", None, AAC)))
+    playlist = made.published / "x.m3u8"
+    assert len(names(playlist)) == 5
+    judge.check(playlist)
+    assert len(judge.sound(playlist)) == pytest.approx(4.4 * 48000, abs=2048)
+
+
+def test_dash_lists_each_stream_with_its_segments(convert: Converter) -> None:
+    """Heads and segments join to whole files, and the manifest names them."""
+    made = convert(FILM, cut(target("mp4", encoded(gop_size=15), AAC), DASH))
+    text = (made.published / "x.mpd").read_text()
+    assert 'initialization="x-$RepresentationID$-init.mp4"' in text and 'media="x-$RepresentationID$-$Number$.m4s"' in text
+    assert 'mediaPresentationDuration="PT4.4S"' in text and 'maxSegmentDuration="PT1.0' in text
+    film = joined(made.published, "film.mp4", "x-0-init.mp4", *(f"x-0-{number}.m4s" for number in range(1, 6)))
+    assert judge.numbers(film) == judge.numbers(made.published / "x.mpd") == list(range(110))
+    judge.check(made.published / "x.mpd")
+    tone = joined(made.published, "tone.mp4", "x-1-init.mp4", *sorted(path.name for path in made.published.glob("x-1-?.m4s")))
+    judge.check(tone)
+    assert len(judge.sound(tone)) == pytest.approx(4.4 * 48000, abs=2048)
+    assert made.artifact.kind is ArtifactKind.MANIFEST and len(made.artifact.streams) == 2
+
+
+def test_one_set_of_files_serves_hls_and_dash(convert: Converter) -> None:
+    """Two targets that differ in the list only are encoded once."""
+    spec = target("mp4", encoded(gop_size=15), AAC)
+    made = convert(FILM, cut(spec), cut(spec, DASH))
+    assert len(made.plan.targets) == 1 and made.warnings == ()
+    assert [(artifact.kind, artifact.uri.rpartition("/")[2], artifact.target_index) for artifact in made.artifacts] == [
+        (ArtifactKind.PLAYLIST, "x-0.m3u8", 0),
+        (ArtifactKind.PLAYLIST, "x-1.m3u8", 0),
+        (ArtifactKind.MANIFEST, "x.mpd", 1),
+        (ArtifactKind.MASTER_PLAYLIST, "x.m3u8", 0),
+    ]
+    master = made.published / "x.m3u8"
+    assert "TYPE=AUDIO" in master.read_text() and names(master) == ["x-0.m3u8"]
+    judge.check(master)
+    assert judge.numbers(master) == list(range(110))
+    assert len(judge.sound(master)) == pytest.approx(4.4 * 48000, abs=2048)
+
+
+def ladder(container: str, *sizes: tuple[int, int], audio: AudioSpec | None = AAC) -> list[TargetSpec]:
+    """Members of one group."""
+    return [
+        replace(
+            cut(target(container, encoded(width=width, height=height, gop_size=150), audio)),
+            uri=f"file:///out/film/{height}/v.m3u8",
+            group=0,
+            member=member,
+        )
+        for member, (width, height) in enumerate(sizes)
+    ]
+
+
+@pytest.mark.parametrize("container", ["ts", "mp4"])
+def test_a_ladder_has_a_master_playlist_and_shares_its_sound(convert: Converter, container: str) -> None:
+    """What differs is the pictures only, cut at the same times; sound is made once."""
+    made = convert(FILM, *ladder(container, (96, 64), (48, 32)), group_uris=("file:///out/film/main.m3u8",))
+    folder = made.published / "film"
+    text = (folder / "main.m3u8").read_text()
+    assert names(folder / "main.m3u8") == ["64/v.m3u8", "32/v.m3u8"]
+    assert 'TYPE=AUDIO,GROUP-ID="audio",NAME="1",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="main-audio.m3u8"' in text
+    infs = re.findall(
+        r'BANDWIDTH=(\d+),AVERAGE-BANDWIDTH=(\d+),CODECS="avc1\.[0-9a-f]{6},mp4a\.40\.2",RESOLUTION=(\d+x\d+),'
+        r'FRAME-RATE=25\.000,AUDIO="audio"',
+        text,
+    )
+    assert [size for _, _, size in infs] == ["96x64", "48x32"]
+    assert all(int(peak) >= int(average) > 20_000 for peak, average, _ in infs)
+    assert lengths(folder / "64" / "v.m3u8") == lengths(folder / "32" / "v.m3u8") == pytest.approx([1, 1, 1, 1, 0.4], abs=0.001)
+    for playlist in (folder / "main.m3u8", folder / "64" / "v.m3u8", folder / "main-audio.m3u8"):
+        judge.check(playlist)
+    assert judge.numbers(folder / "32" / "v.m3u8") == list(range(110))
+    assert (
+        len(
+            {
+                re.findall("TARGETDURATION:.*", path.read_text())[0]
+                for path in folder.rglob("*.m3u8")
+                if path.name != "main.m3u8"
+            }
+        )
+        == 1
+    )
+    assert made.artifacts[-1].kind is ArtifactKind.MASTER_PLAYLIST
+
+
+def test_variants_with_their_own_sound_keep_it(convert: Converter) -> None:
+    """Different sound cannot be shared."""
+    first, second = ladder("ts", (96, 64), (48, 32))
+    made = convert(
+        FILM, first, replace(second, audio=AudioSpec("aac", bitrate=32_000)), group_uris=("file:///out/film/main.m3u8",)
+    )
+    assert "TYPE=AUDIO" not in (made.published / "film/main.m3u8").read_text()
+    assert len(judge.sound(made.published / "film/32/v.m3u8")) == pytest.approx(4.4 * 48000, abs=2048)
+
+
+def test_a_variant_outside_the_folder_of_its_master_is_refused(convert: Converter) -> None:
+    """The path of the field says which."""
+    members = ladder("ts", (96, 64), (48, 32))
+    members[1] = replace(members[1], uri="file:///out/other/v")
+    with pytest.raises(InvalidArgument) as caught:
+        convert(FILM, *members, group_uris=("file:///out/film/main.m3u8",))
+    assert caught.value.violations[0].field == "target_groups[0].targets[1].uri"
+
+
+def damage(kind: str, folder: Path) -> None:
+    """Breaks a written package."""
+    if kind == "lost":
+        (folder / "2.ts").unlink()
+    elif kind == "cut off":
+        path = folder / "3.ts"
+        path.write_bytes(path.read_bytes()[: 188 * 3])
+    elif kind == "shifted":
+        path = folder / "muxed.m3u8"
+        path.write_text(path.read_text().replace("#EXTINF:1.0", "#EXTINF:1.4", 1))
+    else:
+        path = folder / "muxed.m3u8"
+        path.write_text(path.read_text().replace("#EXT-X-ENDLIST", ""))
+
+
+@pytest.mark.parametrize("kind", ["lost", "cut off", "shifted", "no end"])
+def test_a_damaged_package_is_rejected(convert: Converter, tmp_path: Path, kind: str) -> None:
+    """What the list promises must be there."""
+    plan = convert(FILM, cut(target("ts", encoded(), AAC))).plan
+    (produced,) = Conversion(plan, (str(convert.shelf.get(FILM)),), tmp_path, Limits(), threading.Event()).run()[0]
+    verify(produced)
+    damage(kind, tmp_path / "0")
+    with pytest.raises(OutputInvalid):
+        verify(produced)
+
+
+@pytest.mark.parametrize(("container", "form"), [("mp4", HLS), ("mp4", DASH), ("ts", HLS)])
+@pytest.mark.parametrize("source", ["mpegts", "mp4"])
+def test_streams_are_copied_from_one_framing_to_another(
+    convert: Converter, source: str, container: str, form: SegmentFormat
+) -> None:
+    """Start codes and ADTS headers of MPEG-TS, lengths and configuration records of MP4; timestamps that begin late."""
+    clip = Clip(source, (Video(seconds=3, gop=20),), (Audio(seconds=3),), offset=10.0 if source == "mpegts" else 0.0)
+    made = convert(clip, cut(target(container), form))
+    if form is DASH:
+        names_ = [f"x-0-{number}.m4s" for number in range(1, 1 + len(list(made.published.glob("x-0-?.m4s"))))]
+        playlist = joined(made.published, "film.mp4", "x-0-init.mp4", *names_)
+    else:
+        playlist = made.published / "x.m3u8"
+        assert len(judge.sound(playlist)) == pytest.approx(3 * 48000, abs=3072)
+    judge.check(playlist)
+    assert judge.numbers(playlist) == list(range(75))
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "expected"),
+    [
+        ("h265", AAC, r"hvc1\.1\.6\.L\d+\.[0-9A-F.]+,mp4a\.40\.2"),
+        ("vp9", AudioSpec("opus"), r"vp09\.00\.10\.08,Opus"),
+        ("av1", AudioSpec("flac"), r"av01\.0\.\d\dM\.08,fLaC"),
+        ("h264", AudioSpec("mp3"), r"avc1\.4d400a,mp4a\.40\.34"),
+    ],
+)
+def test_codecs_are_told_as_players_ask(convert: Converter, video: str, audio: AudioSpec, expected: str) -> None:
+    """From the finished streams."""
+    member = replace(cut(target("mp4", encoded(video), audio)), uri="file:///out/v", group=0, member=0)
+    made = convert(FILM, member, group_uris=("file:///out/main",))
+    assert re.search(f'CODECS="{expected}"', (made.published / "main.m3u8").read_text()), (
+        made.published / "main.m3u8"
+    ).read_text()
+
+
+def test_a_ladder_over_a_cut_source_whose_video_begins_late(convert: Converter) -> None:
+    """Borders lie on the output's clock, not on that of the source or of the first picture."""
+    times = tuple(Fraction(number + 6, 25) for number in range(100))
+    clip = Clip("mpegts", (Video(times=times, gop=12),), (Audio(seconds=4.2),), offset=5.0)
+    made = convert(clip, *ladder("ts", (96, 64), (48, 32)), start=0.1, group_uris=("file:///out/film/main.m3u8",))
+    folder = made.published / "film"
+    assert lengths(folder / "64/v.m3u8") == lengths(folder / "32/v.m3u8")
+    assert lengths(folder / "64/v.m3u8")[:3] == pytest.approx([1, 1, 1], abs=0.041)
+    judge.check(folder / "main.m3u8")
