@@ -391,3 +391,31 @@ def test_options_keep_or_demand_what_the_source_has(client: Client, clip: Path, 
     with pytest.raises(TaskFailed) as failure:
         client.wait(client.submit(request).task_id)
     assert failure.value.code == "ConditionNotMet" and "frame_rate is 50" in failure.value.message
+
+
+def test_subtitles_come_from_a_file_and_leave_as_files(client: Client, clip: Path, files: Path) -> None:
+    """A Russian file becomes a stream of the output and a file of its own, and a target may be nothing but files."""
+    lines = "1\n00:00:00,250 --> 00:00:01,125\nЯ не знаю, что сказать.\n\n"
+    (files / "lines.srt").write_bytes(lines.encode("cp1251"))
+    base = f"{files.as_uri()}/subtitled"
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": clip.as_uri(), "Subtitles": [{"URI": f"{files.as_uri()}/lines.srt", "Language": "rus"}]}],
+        "Targets": [
+            {"URI": f"{base}/a.mp4", "Container": "mp4", "Subtitle": {}},
+            {"Subtitle": {"ExtractSubtitle": {"Format": "vtt", "URI": f"{base}/{{barename}}.vtt"}}},
+        ],
+    }
+    task = client.wait(client.submit(request).task_id)
+    assert [(Path(artifact.uri).name, artifact.target_index) for artifact in task.artifacts] == [
+        ("a.mp4", 0),
+        ("clip_0.vtt", 1),
+    ]
+    assert [stream.codec for stream in task.artifacts[0].streams][-1] == "mov_text"
+    text = (files / "subtitled" / "clip_0.vtt").read_text()
+    assert "00:00.250 --> 00:01.125\nЯ не знаю, что сказать." in text
+    assert [target.target_index for target in task.targets] == [0, 1]
+    bad = dict(request, Sources=[{"URI": clip.as_uri(), "Subtitles": [{"URI": clip.as_uri()}]}])
+    with pytest.raises(TaskFailed) as failure:
+        client.wait(client.submit(bad).task_id)
+    assert failure.value.code == "InvalidMedia" and "clip.mp4: has no subtitles" in failure.value.message

@@ -67,7 +67,7 @@ CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]]
         "surround-film-mkv",
         SourceSpec(""),
         [
-            target("mp4", FILM_4K, AudioSpec("aac", channels=2), "all"),
+            target("mp4", FILM_4K, AudioSpec("aac", channels=2)),
             target("webm", VideoSpec("vp9", crf=31, max_bitrate=2_000_000, buffer_size=4_000_000), AudioSpec("opus")),
             target("mkv", VideoSpec(), AudioSpec("flac"), "all"),
         ],

@@ -38,6 +38,7 @@ def assignment(clip: Path, folder: Path, policy: Hardware = Hardware.PREFERRED, 
         str(folder),
         (Capability("h264_nvenc", "h264", "nvenc", True), Capability("libx264", "h264", "software", True)),
         ORDER,
+        subtitle_paths=((),),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reelmill_server.media.capabilities import try_encoders
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.probe import probe_file, probe_subtitles
 from reelmill_server.media.results import Result, make_results
 from reelmill_server.media.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
@@ -69,10 +69,12 @@ def encoded(codec: str = "h264", **settings: object) -> VideoSpec:
 def plan_of(
     path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits, group_uris: tuple[str, ...] = ()
 ) -> Plan:
-    """The plan that a worker would make for the file at `path`."""
+    """The plan that a worker would make for the file at `path`; the URIs of subtitle files are local paths."""
     numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
     request = ConvertRequest("task", "project", (source,), numbered, group_uris=group_uris)
-    return make_plan(request, Situation((probe_file(str(path), limits, needs_bitrates(request)),), capabilities()))
+    files = tuple(probe_subtitles(file.uri, file.uri, limits) for file in source.subtitles)
+    info = probe_file(str(path), limits, needs_bitrates(request))
+    return make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,)))
 
 
 class Converter:
@@ -104,7 +106,8 @@ class Converter:
     ) -> Converted:
         plan = plan_of(path, targets, source, limits, group_uris)
         folder = self._new_folder()
-        conversion = Conversion(plan, (str(path),), folder, limits, threading.Event())
+        files = tuple(file.uri for file in source.subtitles)
+        conversion = Conversion(plan, (str(path),), folder, limits, threading.Event(), (files,))
         produced, warnings = conversion.run()
         results = make_results(plan, [verify(file) for file in produced], folder)
         published = _published(results, plan, folder)

@@ -147,8 +147,10 @@ def test_subtitles_are_copied_where_they_fit(convert: Converter) -> None:
     none = convert(clip, replace(first, subtitle="none"))
     assert judge.describe(none.path).of("Subtitle") == []
     other = convert(clip, target("mkv"))
-    assert judge.describe(other.path).of("Subtitle") == []
-    assert other.warnings == ("targets[0].subtitle: mkv does not hold mov_text: left out",)
+    assert [stream.codec for stream in judge.describe(other.path).of("Subtitle")] == ["subrip"]
+    without = convert(clip, target("ts"))
+    assert judge.describe(without.path).of("Subtitle") == []
+    assert without.warnings == ("targets[0].subtitle: ts does not hold mov_text (mp4, mov, mkv, webm would): left out",)
 
 
 def test_cover_art_is_not_taken_for_video(convert: Converter) -> None:

@@ -18,7 +18,7 @@ from reelmill.v1 import (
     task_pb2,
     video_pb2,
 )
-from reelmill_server.model.plan import Plan, StreamPlan
+from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
 from reelmill_server.model.request import (
     COPY,
     Adapt,
@@ -344,17 +344,17 @@ def _target_progress(target: TargetProgress) -> task_pb2.TargetProgress:
 
 
 def _done_targets(artifacts: Iterable[Artifact]) -> Iterable[task_pb2.TargetProgress]:
-    """One for each target, told from its first artifact with media in it."""
-    seen: set[int] = set()
-    for artifact in sorted(artifacts, key=lambda artifact: artifact.target_index):
-        if artifact.target_index in seen or not artifact.streams:
-            continue
-        seen.add(artifact.target_index)
+    """One for each target, which may have made several files."""
+    made: dict[int, list[Artifact]] = {}
+    for artifact in artifacts:
+        if artifact.streams:
+            made.setdefault(artifact.target_index, []).append(artifact)
+    for index, files in sorted(made.items()):
         yield task_pb2.TargetProgress(
-            target_index=artifact.target_index,
+            target_index=index,
             percent=100,
-            media_time=artifact.duration_seconds,
-            encoders=", ".join(stream.encoder for stream in artifact.streams),
+            media_time=max(file.duration_seconds for file in files),
+            encoders=", ".join(stream.encoder for file in files for stream in file.streams),
         )
 
 
@@ -413,10 +413,15 @@ def plan(value: Plan) -> task_pb2.Plan:
     return task_pb2.Plan(targets=targets, warnings=value.warnings)
 
 
+def _source_stream(part: PartPlan) -> int:
+    """The number of the first stream in the source's file; -1 for what comes from elsewhere."""
+    return -1 if part.file else part.stream
+
+
 def _planned(stream: StreamPlan) -> task_pb2.PlannedStream:
     return task_pb2.PlannedStream(
         type=_STREAM_TYPE.get(stream.type, task_pb2.STREAM_TYPE_UNSPECIFIED),
-        source_stream=stream.parts[0].stream,
+        source_stream=_source_stream(stream.parts[0]),
         codec=stream.codec,
         encoder=stream.encoder,
         reason=stream.reason,

@@ -9,7 +9,7 @@ from math import isfinite
 import protovalidate
 from google.protobuf.message import Message
 
-from reelmill.v1 import audio_pb2, media_convert_service_pb2, target_pb2, video_pb2
+from reelmill.v1 import audio_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
 from reelmill_server.api.convert import AnyTarget, audio_codec, container_name, segment_format, video_codec
 from reelmill_server.api.convert import speed as convert_speed
@@ -23,6 +23,7 @@ from reelmill_server.plan.packaging import CONTAINERS_OF, LIST_EXTENSION, relati
 from reelmill_server.storage.base import Storage
 
 _MAX_REQUEST_BYTES = 256 * 1024  # the engine takes 2 MB, in a form up to six times as long
+_MAX_OFFSET_SECONDS = 86_400  # a day: no film is longer
 _MAX_TAGS = 100
 _AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)
 _MAX_TAG_KEY = 128
@@ -105,6 +106,7 @@ def _conversion(
         yield from uri_problems(source.uri, f"sources[{index}].uri", storage.check_readable)
         if source.align_mode and not source.attached:
             yield Violation(f"sources[{index}].align_mode", "goes with attached only")
+        yield from _subtitle_files(source, f"sources[{index}]", storage)
     yield from _tags(request)
     for target, field in _all_targets(request):
         yield from _copies(request, target, field)
@@ -135,6 +137,16 @@ def uri_problems(uri: str, field: str, check_uri: Callable[[str], None]) -> Iter
         yield AccessDenied(f"{field}: {error.message}")
 
 
+def _subtitle_files(source: source_pb2.Source, field: str, storage: Storage) -> Iterator[Violation | ReelmillError]:
+    if source.attached and source.subtitles:
+        yield Violation(f"{field}.subtitles", "an attached source gives no subtitles: add them to one that is not attached")
+    for index, file in enumerate(source.subtitles):
+        here = f"{field}.subtitles[{index}]"
+        yield from uri_problems(file.uri, f"{here}.uri", storage.check_readable)
+        if abs(file.time_offset) > _MAX_OFFSET_SECONDS:
+            yield Violation(f"{here}.time_offset", f"must be within {_MAX_OFFSET_SECONDS} s")
+
+
 def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Iterator[Violation]:
     if len(request.tags.fields) > _MAX_TAGS:
         yield Violation("tags", f"must have at most {_MAX_TAGS} entries")
@@ -149,8 +161,10 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
 
 def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
     yield from _output_uri(target.uri, f"{field}.uri", tags, storage)
-    if not target.uri and not target.container:
-        yield Violation(field, "makes nothing: set uri and container")
+    if target.subtitle.HasField("extract_subtitle"):
+        yield from _extract(target, f"{field}.subtitle.extract_subtitle", tags, storage)
+    elif not target.uri and not target.container:
+        yield Violation(field, "makes nothing: set uri and container, or subtitle.extract_subtitle")
     if target.HasField("segment") and target.uri:
         yield from _segment(target, field, tags)
     yield from _streams(target, field)
@@ -173,11 +187,21 @@ def _group(group: target_pb2.TargetGroup, field: str, tags: set[str], storage: S
 
 
 def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+    """What is wrong with the template of an output's URI."""
     unknown = unknown_variables(uri, dict.fromkeys(tags))
     for problem in unknown:
         yield Violation(field, problem)
     if not unknown:
         yield from uri_problems(uri, field, storage.check_writable)
+
+
+def _extract(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+    extract = target.subtitle.extract_subtitle
+    if not extract.format:
+        yield Violation(f"{field}.format", "is required")
+    if not extract.uri:
+        yield Violation(f"{field}.uri", "is required")
+    yield from _output_uri(extract.uri, f"{field}.uri", tags, storage)
 
 
 def _segment(target: target_pb2.Target, field: str, tags: set[str]) -> Iterator[Violation]:

@@ -10,7 +10,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.seek import packets_from
-from reelmill_server.media.tracks import OVERRUN, Part, Track
+from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import InputPlan
 
@@ -64,6 +64,8 @@ class Reader:
         """Where the input ends: with its pictures, unless its sound goes on for long."""
         video, audio = self._ends.get("video"), self._ends.get("audio")
         end = max(self._ends.values(), default=self._begin)
+        if video is None and audio is None:
+            end = self.reached  # only subtitles are taken: they belong to what is beside them
         if video is not None and (audio is None or audio - video <= OVERRUN):
             end = video
         return end if self._stop is None else min(end, self._stop)
@@ -122,9 +124,7 @@ class Lane:
             self.reader, self.exhausted = None, True
             return None
         number = self._todo.pop(0)
-        used = frozenset(
-            part.stream for track in self._tracks for part in track.plan.parts if part.input == number and part.stream >= 0
-        )
+        used = frozenset(part.stream for track in self._tracks for part in own_parts(track.plan) if part.input == number)
         self.reader = Reader(number, self._inputs[number], self._sources[number], used)
         return self.reader
 

@@ -17,11 +17,13 @@ from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.media.segments import Reframing, open_output
 from reelmill_server.media.sound import AudioTrack
+from reelmill_server.media.subtitle_lines import SubtitleInputs
+from reelmill_server.media.subtitles import SubtitleTrack
 from reelmill_server.media.tracks import TOLERANCE, Part, Span, Track, Written, copy_metadata
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
-from reelmill_server.model.plan import COPY, InputPlan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, TargetPlan
 
 # Enough to keep the encoder busy while the decoder works on a hard picture, few enough to hold only tens of pictures.
 _QUEUE_ITEMS = 24
@@ -98,13 +100,14 @@ class Output:
     def __init__(
         self,
         plan: TargetPlan,
-        inputs: Sequence[InputPlan],
+        task: Plan,
         path: str,
         sources: Sequence[InputContainer],
+        subtitles: SubtitleInputs,
         limits: Limits,
         stop: Halt,
     ) -> None:
-        """Opens the file and all encoders; `sources` follow the plan's `inputs`.
+        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`.
 
         Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
         stream cannot.
@@ -114,7 +117,8 @@ class Output:
         self.position = Fraction(0)
         self.frames = 0
         self.notes: list[str] = []
-        self._inputs, self._stop = inputs, stop
+        self._inputs, self._stop = task.inputs, stop
+        self._files = [file for file in task.targets if file.index == plan.index]
         self._spans: dict[int, Span] = {}
         self._main_length = Fraction(0)
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
@@ -122,17 +126,19 @@ class Output:
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
         try:
             self._container = open_output(plan, path)
-            self.tracks: tuple[Track, ...] = tuple(self._track(stream, sources, limits) for stream in plan.streams)
+            self.tracks: tuple[Track, ...] = tuple(self._track(stream, sources, subtitles, limits) for stream in plan.streams)
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise _failure(plan, error) from error
         if plan.keep_metadata:
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
-            self._container.set_chapters(chapters(inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
+            self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
 
-    def _track(self, stream: StreamPlan, sources: Sequence[InputContainer], limits: Limits) -> Track:
+    def _track(self, stream: StreamPlan, sources: Sequence[InputContainer], subtitles: SubtitleInputs, limits: Limits) -> Track:
         keep = self.plan.keep_metadata
+        if stream.type == "subtitle":
+            return SubtitleTrack(stream, self._container, sources, keep, subtitles)
         if stream.encoder == COPY:
             return CopyTrack(stream, self._container, sources, keep)
         if stream.audio:
@@ -195,6 +201,7 @@ class Output:
                     self._container.mux(reframed)
                 if self._stop.is_set():
                     raise Stopped
+            self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
             self._container.close()
         except MemoryError as error:
             self.error = error
@@ -212,6 +219,9 @@ class Output:
     def _handle(self, event: _Event) -> Iterator[AnyPacket]:
         if isinstance(event, _Item):
             yield from self._noted(event.track, event.track.feed(event.part, event.stream, event.item))
+            for track in self.tracks:
+                if isinstance(track, SubtitleTrack):
+                    yield from self._noted(track, track.advance(self.position))
             return
         concerned = [track for track in self.tracks if any(part.input == event.part.number for part in track.plan.parts)]
         if isinstance(event, _Begin):
@@ -228,7 +238,7 @@ class Output:
 
     def _span_of(self, part: Part) -> Span:
         plan = self._inputs[part.number]
-        span = _span(self.plan, plan, part.key)
+        span = _span(self._files, plan, part.key)
         self._spans[part.number] = span
         begins = span.begin - Fraction(plan.origin_us, _MICROSECONDS)
         early = Fraction(plan.start_us, _MICROSECONDS) - begins
@@ -282,9 +292,9 @@ def _failure(plan: TargetPlan, error: Exception) -> ReelmillError:
     return UnsupportedFormat(f"{where} does not take this media: {error}")
 
 
-def _span(target: TargetPlan, plan: InputPlan, key: Fraction) -> Span:
-    """The span to take. Copied video begins at its key frame, and everything beside it then, too."""
-    copies_video = any(stream.type == "video" and stream.encoder == COPY for stream in target.streams)
+def _span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
+    """The span that the files of one target take. Copied video begins at its key frame, and everything beside it then, too."""
+    copies_video = any(stream.type == "video" and stream.encoder == COPY for file in files for stream in file.streams)
     begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
     end = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
     return Span(min(key, begin) if copies_video and plan.start_us else begin, end, from_front=not plan.start_us)

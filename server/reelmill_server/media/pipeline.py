@@ -16,7 +16,9 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.lanes import Lane, Reader, lanes_of, read
 from reelmill_server.media.output import Halt, Output, Produced, Stopped
 from reelmill_server.media.source import open_source
-from reelmill_server.media.tracks import OVERRUN, Part, Track
+from reelmill_server.media.subtitle_lines import SubtitleInputs
+from reelmill_server.media.subtitles import SubtitleTrack
+from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
@@ -50,8 +52,17 @@ class Decoding:
 class Conversion:
     """One run of a plan over its sources. `outputs` can be read at any time for progress."""
 
-    def __init__(self, plan: Plan, source_paths: Sequence[str], directory: Path, limits: Limits, stop: threading.Event) -> None:
-        """`source_paths` follow the sources of the request."""
+    def __init__(
+        self,
+        plan: Plan,
+        source_paths: Sequence[str],
+        directory: Path,
+        limits: Limits,
+        stop: threading.Event,
+        subtitle_paths: Sequence[Sequence[str]] = (),
+    ) -> None:
+        """`source_paths` follow the sources of the request, `subtitle_paths` say where the subtitle files of each lie."""
+        self._subtitles = SubtitleInputs(plan.inputs, source_paths, subtitle_paths, limits)
         self.outputs: list[Output] = []
         self._plan, self._source_paths, self._directory = plan, source_paths, directory
         self._limits, self._stop = limits, Halt(stop)
@@ -72,15 +83,16 @@ class Conversion:
             stack.callback(self._close)
             for slot, target in enumerate(self._plan.targets):
                 path = str(self._directory / output_path(slot, target))
-                self.outputs.append(Output(target, self._plan.inputs, path, sources, self._limits, self._stop))
+                self.outputs.append(Output(target, self._plan, path, sources, self._subtitles, self._limits, self._stop))
             for output in self.outputs:
                 output.start()
             self._feed(sources)
             for output in self.outputs:
                 output.finish()
             produced = [output.join() for output in self.outputs]
-        self._warnings += [note for output in self.outputs for note in output.notes]
+        self._warnings += dict.fromkeys(note for output in self.outputs for note in output.notes)
         self._check_order()
+        self._check_lines()
         return produced, [*self._warnings, *self._decoding.check()]
 
     def _close(self) -> None:
@@ -95,7 +107,7 @@ class Conversion:
         listening = defaultdict(list)
         for output in self.outputs:
             for track in output.tracks:
-                for part in track.plan.parts:
+                for part in own_parts(track.plan):
                     listening[part.input, part.stream].append((output, track))
         self._listening = dict(listening)
         main, beside = lanes_of(self._plan.inputs, sources, tracks)
@@ -166,7 +178,7 @@ class Conversion:
         listeners = [
             (track, stream)
             for (number, stream), entries in self._listening.items()
-            if number == part.number and stream >= 0
+            if number == part.number
             for _, track in entries
         ]
         return bool(listeners) and not any(part.wanted(track, stream) for track, stream in listeners)
@@ -177,6 +189,15 @@ class Conversion:
             if track.unordered:
                 text = f"{track.unordered} of {track.frames} pictures of the source go back in time"
                 if track.unordered > track.frames * _BROKEN_SHARE:
+                    raise InvalidMedia(text)
+                self._warnings.append(f"{text}: left out")
+
+    def _check_lines(self) -> None:
+        """Raises InvalidMedia when too many lines of subtitles could not be read."""
+        for output in self.outputs:
+            for track in (track for track in output.tracks if isinstance(track, SubtitleTrack) and track.broken):
+                text = f"targets[{output.plan.index}]: {track.broken} of {track.lines} subtitles are not text in UTF-8"
+                if track.broken > track.lines * _BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
 

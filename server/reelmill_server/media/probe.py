@@ -12,10 +12,18 @@ from av import VideoFrame
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
+from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.light import light_of
 from reelmill_server.media.source import open_source
+from reelmill_server.media.subtitle_files import charset_of, open_subtitles
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, SubtitleStreamInfo, VideoStreamInfo
+from reelmill_server.model.media_info import (
+    AudioStreamInfo,
+    MediaInfo,
+    SubtitleFileInfo,
+    SubtitleStreamInfo,
+    VideoStreamInfo,
+)
 
 _PACKETS_TO_FIRST_PICTURE = 2000
 # Enough to meet a picture in fields in a stream that mixes both kinds, few enough to cost nothing.
@@ -66,6 +74,22 @@ def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict
     except av.error.FFmpegError:
         pass  # what could be read is what there is to measure
     return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
+
+
+def probe_subtitles(path: str, uri: str, limits: Limits) -> SubtitleFileInfo:
+    """What is in the subtitle file at `path`.
+
+    Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that gives no subtitles.
+    """
+    try:
+        charset = charset_of(path)
+        with open_subtitles(path, charset, limits) as container:
+            info = _from_headers(container)
+    except (InvalidMedia, UnsupportedFormat, MediaLimitExceeded) as error:
+        raise type(error)(f"{uri}: {error.message}") from error
+    if not info.subtitles:
+        raise InvalidMedia(f"{uri}: has no subtitles")
+    return SubtitleFileInfo(info, charset)
 
 
 def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:

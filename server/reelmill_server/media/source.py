@@ -4,10 +4,10 @@ A media file can name other files and hosts (playlists, SDP, image sequences, co
 self-contained formats are opened, only the file itself is read, and every further open is refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import av
 from av.container import InputContainer
@@ -30,9 +30,9 @@ def _refuse(url: str, flags: int, options: object) -> NoReturn:
     raise PermissionError(f"a media file may not open {url!r}")
 
 
-def _options(limits: Limits) -> dict[str, str]:
+def _options(limits: Limits, formats: Sequence[str]) -> dict[str, str]:
     return {
-        "format_whitelist": ",".join(FORMATS),
+        "format_whitelist": ",".join(formats),
         "protocol_whitelist": "none",
         "max_streams": str(limits.max_streams + 1),  # one more than allowed shows that there are too many
         "max_pixels": str(limits.max_pixels),
@@ -46,13 +46,19 @@ def open_source(path: str, limits: Limits) -> Iterator[InputContainer]:
     Raises UnsupportedFormat for a format that is not opened, InvalidMedia for a file that is no media or is broken, and
     MediaLimitExceeded when it goes beyond a limit.
     """
-    with Path(path).open("rb") as file:
-        container = _open(_Nameless(file), limits)
-        try:
-            _check(container, limits)
-            yield container
-        finally:
-            container.close()
+    with Path(path).open("rb") as file, open_stream(file, limits) as container:
+        yield container
+
+
+@contextmanager
+def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS) -> Iterator[InputContainer]:
+    """As `open_source`, for what was opened already; only `formats` (libav's names of demuxers) are taken."""
+    container = _open(_Nameless(file), limits, formats)
+    try:
+        _check(container, limits)
+        yield container
+    finally:
+        container.close()
 
 
 class _Nameless:
@@ -62,13 +68,13 @@ class _Nameless:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
-def _open(file: _Nameless, limits: Limits) -> InputContainer:
+def _open(file: _Nameless, limits: Limits, formats: Sequence[str]) -> InputContainer:
     if not file.read(1):
         raise InvalidMedia("the file is empty")
     file.seek(0)
     try:
         container: InputContainer = av.open(
-            file, "r", options=_options(limits), io_open=_refuse, buffer_size=_READ_SIZE, **_OPENED_ERRORS
+            file, "r", options=_options(limits, formats), io_open=_refuse, buffer_size=_READ_SIZE, **_OPENED_ERRORS
         )
         return container
     except PermissionError as error:

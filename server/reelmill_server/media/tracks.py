@@ -14,7 +14,7 @@ from av.stream import Disposition
 
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.media_info import rational
-from reelmill_server.model.plan import StreamPlan
+from reelmill_server.model.plan import PartPlan, StreamPlan
 
 # A request's seconds are decimal and a source's timestamps are not: a frame within this of the edge is taken to be on it.
 TOLERANCE = Fraction(1, 1_000_000)
@@ -146,9 +146,14 @@ def copy_metadata(source: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in source.items() if key not in _DROPPED_METADATA}
 
 
+def own_parts(plan: StreamPlan) -> list[PartPlan]:
+    """The parts that are read from the inputs themselves, and neither made nor read from files beside them."""
+    return [part for part in plan.parts if part.stream >= 0 and part.file is None]
+
+
 def template_of(plan: StreamPlan, sources: Sequence[InputContainer]) -> Any:
     """The stream that lends the output's its description: that of the first part that is read; `sources` by input."""
-    part = next(part for part in plan.parts if part.stream >= 0)
+    part = own_parts(plan)[0]
     return sources[part.input].streams[part.stream]
 
 

@@ -128,3 +128,11 @@ class MediaInfo:
     def pictures(self) -> tuple[VideoStreamInfo, ...]:
         """The video streams that are no cover pictures."""
         return tuple(stream for stream in self.video if not stream.attached_picture)
+
+
+@dataclass(frozen=True)
+class SubtitleFileInfo:
+    """A subtitle file: what is in it, and Python's name of its text's encoding (empty for what is no text)."""
+
+    media: MediaInfo
+    charset: str = ""

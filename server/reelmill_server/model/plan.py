@@ -50,18 +50,32 @@ class InputPlan:
 
 
 @dataclass(frozen=True)
+class SubtitleFilePlan:
+    """A subtitle file beside a source: its `number` in the source's list, and what is added to its times.
+
+    `language` in ISO 639-2, empty: not said. `charset` is Python's name of the text's encoding, empty for what is no text.
+    """
+
+    number: int
+    offset_us: int = 0
+    language: str = ""
+    charset: str = ""
+
+
+@dataclass(frozen=True)
 class PartPlan:
     """What one input gives to a stream of an output.
 
     `stream` is the number of a stream in the input's file, -1: black or silence is made. `filters` are libav's, in order, each
     `name=arguments`; they see the span with timestamps that begin at 0. Parts of one `line` follow each other; several lines
-    are mixed.
+    are mixed. `file`: the stream is that of a subtitle file that belongs to the input, and not the input's own.
     """
 
     stream: int
     filters: tuple[str, ...] = ()
     input: int = 0
     line: int = 0
+    file: SubtitleFilePlan | None = None
 
 
 @dataclass(frozen=True)
@@ -122,8 +136,9 @@ class GroupPlan:
 
 @dataclass(frozen=True)
 class TargetPlan:
-    """What is done for one output; `duration_us` is the expected length (0: not known), `muxer` libav's name.
+    """What is done for one output file; `duration_us` is the expected length (0: not known), `muxer` libav's name.
 
+    Files of one target share its `index`: the target's own file, if it has one, and subtitles written as files of their own.
     With a `package` the output is many files, and `uri` that of the playlist or manifest. `described_by`: the input whose title
     and the like it gets.
     """

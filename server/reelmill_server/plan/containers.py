@@ -82,7 +82,7 @@ CONTAINERS: Mapping[str, Container] = {
             "mpegts",
             video="h264 hevc mpeg2video mpeg1video",
             audio="aac mp3 mp2 ac3 eac3 opus",
-            subtitle="dvb_subtitle hdmv_pgs_subtitle",
+            subtitle="dvb_subtitle",
         ),
         _container(
             "asf",

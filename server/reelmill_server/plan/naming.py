@@ -132,6 +132,17 @@ def package_problems(template: str, playlist_extension: str) -> list[str]:
     return []
 
 
+def fill(
+    template: str,
+    output: OutputName,
+    source: Mapping[str, str],
+    tags: Mapping[str, TagValue],
+    created_us: int,
+) -> str:
+    """The text that `template` stands for; it must have passed `unknown_variables`."""
+    return _fill(template, str(output.index), output, source, tags, created_us)
+
+
 def _fill(
     template: str,
     index: str,

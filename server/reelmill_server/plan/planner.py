@@ -1,19 +1,21 @@
 """Makes the plan of a task."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
+from reelmill_server.model.task import TagValue
 from reelmill_server.plan import packaging
 from reelmill_server.plan.containers import CONTAINERS
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.naming import OutputName, expand, source_variables
+from reelmill_server.plan.naming import OutputName, expand, fill, source_variables
 from reelmill_server.plan.situation import Situation
-from reelmill_server.plan.streams import Job, audio_streams, subtitle_streams, video_streams
+from reelmill_server.plan.streams import Job, audio_streams, video_streams
+from reelmill_server.plan.subtitles import SubtitleInput, extract_prefix, extract_target, plan_extracts, plan_subtitles
 
 
 def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
@@ -22,33 +24,52 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     Raises InvalidArgument, InvalidMedia, UnsupportedFormat or HardwareUnavailable, naming the target, when it cannot.
     """
     inputs = Inputs.of(request, situation)
-    variables = _source_variables(request, inputs, situation)
     warnings: list[str] = []
-    planned = [_plan_target(request, target, inputs, situation, variables, warnings) for target in request.targets]
-    targets, groups = packaging.arrange(request, planned, variables)
+    planned = [plan for target in request.targets for plan in _plan_target(request, target, inputs, situation, warnings)]
+    targets, groups = packaging.arrange(request, planned, _naming(request, inputs, situation)[0])
     plan = Plan(targets, inputs=inputs.plans(), groups=groups)
     shared = [uri for uri, count in Counter(file.uri for file in packaging.planned_files(plan)).items() if count > 1]
     warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _source_variables(request: ConvertRequest, inputs: Inputs, situation: Situation) -> Mapping[str, str]:
-    """What the aligning source gives to templates."""
-    number = inputs.primary.source_number
-    return source_variables(request.sources[number].uri, situation.modified_us[number])
-
-
 def _plan_target(
+    request: ConvertRequest, target: TargetSpec, inputs: Inputs, situation: Situation, warnings: list[str]
+) -> Iterator[TargetPlan]:
+    """The target's own file, if it has one, and the subtitles that become files of their own."""
+    offers = tuple(SubtitleInput.of(item.number, item.source_number, item.source, situation) for item in inputs.main)
+    if target.container:
+        yield _plan_file(request, target, inputs, situation, offers, warnings)
+    else:
+        target = replace(target, speed="")  # said to be ignored where no container is made
+    for number, stream in plan_extracts(target, offers):
+        assert target.extract is not None
+        name = OutputName(target.extract.format, index=number + 1, stream_index=number)
+        prefix = extract_prefix(fill(target.extract.uri, name, *_naming(request, inputs, situation)))
+        uri = f"{prefix}_{number}.{target.extract.format}"
+        yield extract_target(target, uri, stream, _duration_us(inputs, [stream]))
+
+
+def _naming(
+    request: ConvertRequest, inputs: Inputs, situation: Situation
+) -> tuple[Mapping[str, str], Mapping[str, TagValue], int]:
+    """What templates of URIs are filled with, beside the output's own variables."""
+    number = inputs.primary.source_number
+    variables = source_variables(request.sources[number].uri, situation.modified_us[number])
+    return variables, request.tags, request.created_us
+
+
+def _plan_file(
     request: ConvertRequest,
     target: TargetSpec,
     inputs: Inputs,
     situation: Situation,
-    variables: Mapping[str, str],
+    offers: Sequence[SubtitleInput],
     warnings: list[str],
 ) -> TargetPlan:
     container = CONTAINERS[target.container]
     job = Job(target, inputs, container, situation, warnings)
-    streams = (*video_streams(job), *audio_streams(job), *subtitle_streams(job))
+    streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers))
     if not any(stream.type in ("video", "audio") for stream in streams):
         raise InvalidMedia(f"{target.field}: the source has no stream that this target takes")
     if any(item.source.start_us for item in inputs.main) and any(
@@ -58,7 +79,7 @@ def _plan_target(
     name = OutputName(container.extension, _resolution(streams))
     plan = TargetPlan(
         index=target.index,
-        uri=expand(target.uri, name, variables, request.tags, request.created_us),
+        uri=expand(target.uri, name, *_naming(request, inputs, situation)),
         container=container.name,
         muxer=container.muxer,
         duration_us=_duration_us(inputs, streams),
@@ -67,7 +88,16 @@ def _plan_target(
         keep_metadata=not target.strip_metadata,
         described_by=inputs.primary.number,
     )
-    return packaging.packaged(plan, target, request, variables, name.resolution)
+    return packaging.packaged(plan, target, request, _naming(request, inputs, situation)[0], _resolution(streams))
+
+
+def _subtitles(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
+    """The subtitle streams of a file; segments have none."""
+    if packaging.segment_of(job.target) is None:
+        return plan_subtitles(job.target, job.container, offers, job.warnings)
+    if job.target.subtitle != "none" and any(offer.streams for offer in offers):
+        job.warn(".subtitle: segments hold no subtitles: left out")
+    return ()
 
 
 def _duration_us(inputs: Inputs, streams: Sequence[StreamPlan]) -> int:

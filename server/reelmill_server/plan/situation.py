@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reelmill_server.model.capability import Capability
-from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.plan.encoders import DEFAULT_ORDER
 
 
@@ -12,8 +12,9 @@ from reelmill_server.plan.encoders import DEFAULT_ORDER
 class Situation:
     """The media, what the worker can do and how it prefers it.
 
-    `infos` and `modified_us` (when each was stored, microseconds since the epoch) follow the request's sources. `excluded`
-    maps encoders not to use to the reason.
+    `infos` and `modified_us` (when each was stored, microseconds since the epoch) follow the request's sources; so
+    does `subtitle_infos`, with one member for each of a source's subtitle files. `excluded` maps encoders not to use to the
+    reason.
     """
 
     infos: Sequence[MediaInfo]
@@ -21,3 +22,4 @@ class Situation:
     modified_us: Sequence[int] = (0,) * 11
     order: Sequence[str] = DEFAULT_ORDER
     excluded: Mapping[str, str] = field(default_factory=dict)
+    subtitle_infos: Sequence[Sequence[SubtitleFileInfo]] = ()

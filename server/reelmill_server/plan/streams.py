@@ -13,7 +13,6 @@ from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.containers import Container, fitting
 from reelmill_server.plan.encoders import LIBAV_CODEC
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
-from reelmill_server.plan.packaging import segment_of
 from reelmill_server.plan.situation import Situation
 
 COPY_TAGS = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
@@ -75,29 +74,6 @@ def audio_streams(job: Job) -> Iterator[StreamPlan]:
         return
     for number, like, members in slots:
         yield _audio(job, spec, number, like, members)
-
-
-def subtitle_streams(job: Job) -> Iterator[StreamPlan]:
-    """Subtitles, copied; one that the container cannot hold is left out with a warning: nobody asked for it by name."""
-    if job.target.subtitle == "none" or job.container.audio_only:
-        return
-    available = job.inputs.primary.subtitles
-    if segment_of(job.target) is not None:
-        if available:
-            job.warn(".subtitle: segments hold no subtitles: left out")
-        return
-    default = _FIRST if job.target.subtitle == "first" else tuple(range(len(available)))
-    for number in selected(len(available), job.target.subtitle_streams, default):
-        stream = available[number]
-        if not job.container.holds("subtitle", stream.codec):
-            job.warn(f".subtitle: {job.container.name} does not hold {stream.codec}: left out")
-            continue
-        others = (stream_at(item.subtitles, number) for item in job.inputs.main)
-        parts = tuple(
-            PartPlan(other.index if other and other.codec == stream.codec else -1, (), item.number)
-            for other, item in zip(others, job.inputs.main, strict=True)
-        )
-        yield replace(_copied(job, "subtitle", stream, ".subtitle"), parts=parts, speed=job.speed("subtitle"))
 
 
 def _reference(inputs: Inputs, streams: Callable[[Input], Sequence[StreamInfo]]) -> Input | None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from reelmill_server.errors import (
 from reelmill_server.model.capability import Limits, Report
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import COPY, Plan
-from reelmill_server.model.request import ConvertRequest, SourceSpec
+from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.plan.packaging import part_uri, planned_files, writable_uris
 from reelmill_server.storage.base import Fetched, Storage, Upload
@@ -64,8 +64,7 @@ class Attempts:
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
-        sources = await self._fetch(request.sources)
-        assignment = replace(self._assignment(request, sources), action="plan" if action == "plan" else "probe")
+        assignment = replace(await self._assignment(request), action="plan" if action == "plan" else "probe")
         watch = _Watch(self._bounds)
         async with child.start(assignment) as process:
             while True:
@@ -92,10 +91,10 @@ class Attempts:
         """
         async with _beating(report) as beat:
             begun = time.monotonic()
-            sources = await self._fetch(request.sources)
+            fetched = await self._assignment(request)
             self._metrics.stage_seconds.labels("fetch").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
-                assignment = replace(self._assignment(request, sources), action="convert", directory=str(directory))
+                assignment = replace(fetched, action="convert", directory=str(directory))
                 finished, plan = await self._run_child(assignment, lease, beat)
                 beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
                 if not await may_publish():
@@ -104,21 +103,23 @@ class Attempts:
         self._count(finished)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
-    async def _fetch(self, sources: Sequence[SourceSpec]) -> tuple[Fetched, ...]:
-        fetched = []
-        for source in sources:
-            fetched.append(await self._storage.fetch(source.uri))
-            limit = self._bounds.max_source_bytes
-            if limit and fetched[-1].size_bytes > limit:
-                raise MediaLimitExceeded(f"{source.uri} has {fetched[-1].size_bytes} bytes, more than {limit}")
-        return tuple(fetched)
+    async def _fetch(self, uri: str) -> Fetched:
+        fetched = await self._storage.fetch(uri)
+        limit = self._bounds.max_source_bytes
+        if limit and fetched.size_bytes > limit:
+            raise MediaLimitExceeded(f"{uri} has {fetched.size_bytes} bytes, more than {limit}")
+        return fetched
 
-    def _assignment(self, request: ConvertRequest | None, sources: Sequence[Fetched]) -> messages.Assignment:
+    async def _assignment(self, request: ConvertRequest) -> messages.Assignment:
+        """What a child is told of `request`; all that it reads is fetched."""
+        sources = [await self._fetch(source.uri) for source in request.sources]
+        subtitles = [[(await self._fetch(file.uri)).path for file in source.subtitles] for source in request.sources]
         return messages.Assignment(
             action="probe",
             limits=self._bounds.limits,
             request=request,
             source_paths=tuple(source.path for source in sources),
+            subtitle_paths=tuple(map(tuple, subtitles)),
             modified_us=tuple(source.modified_us for source in sources),
             capabilities=self.abilities.encoders,
             encoder_order=self._bounds.encoder_order,
@@ -201,7 +202,7 @@ class Attempts:
         elapsed = finished.stage_seconds.get("convert", 0.0)
         for made in finished.made:
             for stream in made.artifact.streams:
-                if stream.encoder != COPY and elapsed:
+                if stream.type != "subtitle" and stream.encoder != COPY and elapsed:
                     speed = stream.duration_seconds / elapsed
                     self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)
 

@@ -19,8 +19,8 @@ from reelmill_server.model.task import Artifact, Progress
 class Assignment:
     """What a child is to do: `convert` all of it, only `plan` or `probe` the sources, or try the `capabilities`.
 
-    `source_paths` and `modified_us` (microseconds since the epoch) follow the request's sources; the child may write below
-    `directory` only.
+    `source_paths`, `subtitle_paths` (of each source's subtitle files) and `modified_us` (microseconds since the epoch) follow
+    the request's sources; the child may write below `directory` only.
     """
 
     action: Literal["convert", "plan", "probe", "capabilities"]
@@ -32,6 +32,7 @@ class Assignment:
     capabilities: tuple[Capability, ...] = ()
     encoder_order: tuple[str, ...] = ()
     retry_encoders: tuple[str, ...] = ()
+    subtitle_paths: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

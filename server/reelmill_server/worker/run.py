@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
@@ -20,10 +20,10 @@ from reelmill_server.media import capabilities
 from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.probe import probe_file, probe_subtitles
 from reelmill_server.media.results import make_results
 from reelmill_server.media.verify import verify
-from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Hardware
 from reelmill_server.model.task import TaskPhase
@@ -141,14 +141,40 @@ def _probe_all(attempt: _Attempt) -> tuple[MediaInfo, ...]:
         return tuple(probe_file(path, assignment.limits, measure) for path in assignment.source_paths)
 
 
+def _probe_subtitles(attempt: _Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ...]:
+    """What is in the subtitle files of each source; errors name the file as the request does."""
+    assignment = attempt.assignment
+    with attempt.stage("probe"):
+        return tuple(
+            tuple(
+                probe_subtitles(path, spec.uri, assignment.limits) for path, spec in zip(paths, source.subtitles, strict=True)
+            )
+            for paths, source in zip(assignment.subtitle_paths, _request(attempt).sources, strict=True)
+        )
+
+
 def _probe(attempt: _Attempt) -> messages.FromChild:
     return messages.Probed(_probe_all(attempt))
 
 
-def _make_plan(attempt: _Attempt, infos: tuple[MediaInfo, ...], excluded: dict[str, str]) -> Plan:
+@dataclass(frozen=True)
+class _Found:
+    """What probing found in the sources and in the subtitle files of each."""
+
+    media: tuple[MediaInfo, ...]
+    subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
+
+    @classmethod
+    def by(cls, attempt: _Attempt) -> "_Found":
+        """Probes everything that the assignment names."""
+        return cls(_probe_all(attempt), _probe_subtitles(attempt))
+
+
+def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Plan:
     assignment = attempt.assignment
     situation = Situation(
-        infos=infos,
+        infos=found.media,
+        subtitle_infos=found.subtitles,
         capabilities={capability.name: capability for capability in assignment.capabilities},
         modified_us=assignment.modified_us,
         order=assignment.encoder_order,
@@ -159,8 +185,8 @@ def _make_plan(attempt: _Attempt, infos: tuple[MediaInfo, ...], excluded: dict[s
 
 
 def _plan(attempt: _Attempt) -> messages.FromChild:
-    infos = _probe_all(attempt)
-    return messages.Planned(_make_plan(attempt, infos, {}), infos)
+    found = _Found.by(attempt)
+    return messages.Planned(_make_plan(attempt, found, {}), found.media)
 
 
 def _capabilities(attempt: _Attempt) -> messages.FromChild:
@@ -176,12 +202,12 @@ def _convert(attempt: _Attempt) -> messages.FromChild:
     """Plans and runs; an encoder that fails is left out and all is planned again, as long as the request allows."""
     meter = Meter(len(_request(attempt).targets))
     attempt.say(meter.report(TaskPhase.PROBING))
-    infos = _probe_all(attempt)
+    found = _Found.by(attempt)
     excluded: dict[str, str] = {}
     lost: list[str] = []
     while True:
         attempt.say(meter.report(TaskPhase.PLANNING))
-        plan = _agree(attempt, infos, excluded)
+        plan = _agree(attempt, found, excluded)
         try:
             finished = _carry_out(attempt, plan, meter)
         except EncoderDown as error:
@@ -200,12 +226,12 @@ def _may_replace(attempt: _Attempt, error: EncoderDown) -> bool:
     return error.device not in ("", "software") and policies != {Hardware.NEVER}
 
 
-def _agree(attempt: _Attempt, infos: tuple[MediaInfo, ...], excluded: dict[str, str]) -> Plan:
+def _agree(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Plan:
     """A plan that the parent agrees to: it knows how many sessions each device has left."""
     refused = dict(excluded)
     while True:
-        plan = _make_plan(attempt, infos, refused)
-        attempt.say(messages.Planned(plan, infos))
+        plan = _make_plan(attempt, found, refused)
+        attempt.say(messages.Planned(plan, found.media))
         while True:
             try:
                 answer = attempt.answers.get(timeout=_REPORT_SECONDS)
@@ -220,7 +246,10 @@ def _agree(attempt: _Attempt, infos: tuple[MediaInfo, ...], excluded: dict[str, 
 
 def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
-    conversion = Conversion(plan, attempt.assignment.source_paths, directory, attempt.assignment.limits, attempt.stop)
+    assignment = attempt.assignment
+    conversion = Conversion(
+        plan, assignment.source_paths, directory, assignment.limits, attempt.stop, assignment.subtitle_paths
+    )
     over = threading.Event()
 
     def report() -> None:

@@ -200,6 +200,43 @@ def test_alignment_is_for_attached_sources() -> None:
 
 
 @pytest.mark.parametrize(
+    ("extract", "at_fault"),
+    [
+        ({"Format": "srt", "URI": "file:///out/{barename}"}, set()),
+        ({"URI": "file:///out/a"}, {"format"}),
+        ({"Format": "vtt"}, {"uri"}),
+        ({"Format": "ass", "URI": "file:///out/{nobody}"}, {"uri"}),
+        ({"Format": "webvtt", "URI": "file:///bad"}, {"uri"}),
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_extracted_subtitles_need_a_format_and_a_uri(extract: dict[str, str], at_fault: set[str], alone: bool) -> None:
+    """With and without a container beside them."""
+    target: dict[str, Any] = {"Subtitle": {"ExtractSubtitle": extract}, **({"URI": "", "Container": ""} if alone else {})}
+    if not at_fault:
+        check(target)
+        return
+    with pytest.raises(InvalidArgument) as failure:
+        check(target)
+    assert fields(failure.value) == {f"targets[0].subtitle.extract_subtitle.{name}" for name in at_fault}
+
+
+def test_subtitle_files_are_checked_as_sources_are() -> None:
+    """Where they may lie, and how far they may be moved; an attached source has none."""
+    good = {"URI": "file:///a.srt", "TimeOffset": -2.5, "Language": "deu"}
+    check(Sources=[{"URI": "file:///in.mp4", "Subtitles": [good]}])
+    files = [{"URI": "file:///bad.srt"}, {"URI": "file:///a.srt", "TimeOffset": 1e6}]
+    with pytest.raises(InvalidArgument) as failure:
+        check(Sources=[{"URI": "file:///in.mp4", "Subtitles": files}])
+    assert fields(failure.value) == {"sources[0].subtitles[0].uri", "sources[0].subtitles[1].time_offset"}
+    with pytest.raises(AccessDenied):
+        check(Sources=[{"URI": "file:///in.mp4", "Subtitles": [{"URI": "file:///denied.srt"}]}])
+    with pytest.raises(InvalidArgument) as failure:
+        check(Sources=[{"URI": "file:///in.mp4"}, {"URI": "file:///b.mp4", "Attached": True, "Subtitles": [good]}])
+    assert "sources[1].subtitles" in fields(failure.value)
+
+
+@pytest.mark.parametrize(
     ("target", "field"),
     [
         ({"Container": "mkv", "Segment": {"Format": "hls"}, "URI": "file:///out/x"}, "targets[0].container"),

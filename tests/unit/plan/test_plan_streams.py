@@ -6,7 +6,7 @@ import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE, Capability
-from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, SubtitleStreamInfo, VideoStreamInfo
+from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.audio import plan_audio
@@ -174,15 +174,6 @@ def test_an_audio_container_takes_no_video_that_was_not_asked_for() -> None:
     planned = plan(INFO, TargetSpec(0, "file:///out/a", "m4a"))
     assert [stream.type for stream in planned.targets[0].streams] == ["audio"]
     assert planned.warnings == ()
-
-
-def test_subtitles_that_fit_are_copied_and_others_named() -> None:
-    """First, all, or none."""
-    info = replace(INFO, subtitles=(SubtitleStreamInfo(2, "mov_text"), SubtitleStreamInfo(3, "subrip")))
-    asked = TargetSpec(0, "file:///out/a", "mkv", subtitle="all")
-    planned = plan(info, asked)
-    assert [stream.parts[0].stream for stream in planned.targets[0].streams] == [0, 1, 3]
-    assert planned.warnings == ("targets[0].subtitle: mkv does not hold mov_text: left out",)
 
 
 def test_every_container_is_said_to_hold_what_it_holds() -> None:

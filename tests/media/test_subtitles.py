@@ -1,0 +1,437 @@
+"""Subtitles: kept, converted, added from files, cut, and written as files of their own, as the judge reads them."""
+
+import re
+import struct
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import pytest
+
+from reelmill_server.errors import InvalidMedia, OutputInvalid, UnsupportedFormat
+from reelmill_server.media.output import Produced
+from reelmill_server.media.subtitle_lines import SubtitleInputs
+from reelmill_server.media.subtitles import SubtitleTrack
+from reelmill_server.media.tracks import Part, Span, Written
+from reelmill_server.media.verify import verify
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.plan import InputPlan, PartPlan, StreamPlan, SubtitleFilePlan
+from reelmill_server.model.request import ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec
+from tests import judge
+from tests.media.converter import CLIP, Converter, encoded, target
+from tests.sources import Audio, Clip, Subtitle, Video
+
+pytestmark = pytest.mark.media
+
+Lines = Sequence[tuple[float, float, str]]
+LINES: Lines = ((0.123, 0.789, "one"), (0.9, 1.456, "two, and more"), (1.5, 1.999, "no"))
+SHORT = Video(gop=50)
+_TIME = re.compile(r"(?:(\d+):)?(\d+):(\d+)[,.](\d+) --> (?:(\d+):)?(\d+):(\d+)[,.](\d+)")
+
+
+def srt(lines: Lines) -> str:
+    """A file in SubRip."""
+
+    def stamp(seconds: float) -> str:
+        whole = round(seconds * 1000)
+        return f"{whole // 3600000:02}:{whole // 60000 % 60:02}:{whole // 1000 % 60:02},{whole % 1000:03}"
+
+    return "".join(f"{n + 1}\n{stamp(a)} --> {stamp(b)}\n{text}\n\n" for n, (a, b, text) in enumerate(lines))
+
+
+def parsed(text: str) -> list[tuple[float, float, str]]:
+    """The lines of SubRip or WebVTT, without styling."""
+    found = []
+    for block in re.split(r"\n\s*\n", text.replace("\r", "").strip()):
+        match = _TIME.search(block)
+        if match:
+            parts = [int(part or 0) for part in match.groups()]
+            begin, end = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (parts[:4], parts[4:]))
+            found.append((round(begin, 3), round(end, 3), re.sub(r"<[^>]*>|\{\\an0\}", "", block[match.end() :]).strip()))
+    return found
+
+
+def read(path: Path, number: int = 0) -> list[tuple[float, float, str]]:
+    """The lines of a subtitle stream as the judge reads them, counted from the first picture if there is one.
+
+    Muxers move all of a file whose sound begins before 0.
+    """
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-copyts", "-i", path, "-map", f"0:s:{number}", "-f", "srt", "-"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert not done.stderr, done.stderr
+    begin = float(judge.times(path)[0]) if judge.describe(path).of("Video") else 0.0
+    return [(round(start - begin, 3), round(end - begin, 3), text) for start, end, text in parsed(done.stdout.decode())]
+
+
+def near(lines: Lines, tolerance: float = 0.0011) -> object:
+    """Lines that are equal to `lines` but for rounding."""
+    return [(pytest.approx(begin, abs=tolerance), pytest.approx(end, abs=tolerance), text) for begin, end, text in lines]
+
+
+def clip(codec: str, lines: Lines = LINES, container: str = "matroska", video: Video = SHORT) -> Clip:
+    """A clip with one subtitle stream."""
+    return Clip(container, (video,), (), subtitles=(Subtitle(codec, tuple(lines), "fra"),))
+
+
+def beside(path: Path, offset: float = 0.0, language: str = "") -> SourceSpec:
+    """A source with a subtitle file."""
+    return replace(CLIP, subtitles=(SubtitleFileSpec(str(path), round(offset * 1_000_000), language),))
+
+
+BARE = Clip("matroska", (SHORT,), ())
+EXTRACT = TargetSpec(0, "", "", subtitle="all")
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
+@pytest.mark.parametrize("codec", ["srt", "ass", "webvtt", "mov_text"])
+def test_every_text_goes_into_every_container_that_takes_text(convert: Converter, codec: str, container: str) -> None:
+    """The judge reads the same text at the same milliseconds, in the codec that the container is said to take."""
+    source = clip(codec, container="mp4" if codec == "mov_text" else "matroska")
+    video, audio = (encoded("vp9"), None) if container == "webm" else (target().video, target().audio)
+    made = convert(source, replace(target(container, video, audio), subtitle="all"))
+    kept = {"srt": "subrip"}.get(codec, codec)
+    expected = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt"}.get(
+        container, "subrip" if codec == "mov_text" else kept
+    )
+    (stream,) = judge.describe(made.path).of("Subtitle")
+    assert (stream.codec, stream.language) == (expected, "fra")
+    assert read(made.path) == near(LINES, 0.0051 if codec == "ass" else 0.0011)
+
+
+def test_streams_are_selected_by_number(convert: Converter) -> None:
+    """Unknown numbers are ignored, one above 100 means all, none means all."""
+    streams = tuple(Subtitle("srt", ((0.1, 0.9, word),), word) for word in ("ita", "spa", "fra"))
+    source = Clip("matroska", (SHORT,), (Audio(),), subtitles=streams)
+    asked = replace(target("mp4"), subtitle="all")
+    for numbers, expected in (((), "ita spa fra"), ((2, 0, 50), "ita fra"), ((1, 101), "ita spa fra"), ((7,), "")):
+        made = convert(source, replace(asked, subtitle_streams=numbers))
+        assert [stream.language for stream in judge.describe(made.path).of("Subtitle")] == expected.split()
+
+
+def test_styles_survive_from_ass_to_ass(convert: Converter) -> None:
+    """Positions and styles go along, in mkv and as a file."""
+    source = clip("ass", ((0.2, 0.8, r"{\i1}slanted{\i0} and {\pos(10,20)}there"),))
+    made = convert(
+        source, replace(target("mkv"), subtitle="all"), replace(EXTRACT, extract=ExtractSpec("ass", "file:///out/a"))
+    )
+    text = made.paths[1].read_text()
+    assert r"{\i1}slanted{\i0} and {\pos(10,20)}there" in text and "[V4+ Styles]" in text and "Style: Default,Arial" in text
+    assert judge.describe(made.paths[0]).of("Subtitle")[0].codec == "ass"
+
+
+@pytest.mark.parametrize("container", ["mkv", "mp4"])
+def test_a_cut_keeps_what_reaches_into_it(convert: Converter, container: str) -> None:
+    """Lines before are dropped, those over an edge shortened, and all are moved, whether kept or converted."""
+    lines = (
+        (0.1, 0.4, "before"),
+        (0.2, 1.3, "over the front"),
+        (1.4, 1.8, "inside"),
+        (1.9, 2.9, "over the end"),
+        (3.2, 3.5, "after"),
+    )
+    source = clip("srt", lines, video=Video(seconds=4, gop=100))
+    made = convert(source, replace(target(container, encoded(), None), subtitle="all"), start=1.0, duration=1.5)
+    assert read(made.path) == near([(0.0, 0.3, "over the front"), (0.4, 0.8, "inside"), (0.9, 1.5, "over the end")])
+
+
+def test_a_copied_cut_takes_subtitles_from_where_its_video_begins(convert: Converter) -> None:
+    """The video begins at its key frame, and lines stay beside the pictures that they belong to, in the file beside it too."""
+    source = clip("srt", ((0.5, 0.7, "early"), (1.1, 1.5, "line")), video=Video(seconds=2, gop=25))
+    asked = replace(target("mkv"), subtitle="all", extract=ExtractSpec("srt", "file:///out/a"))
+    made = convert(source, asked, start=1.3)
+    begin = float(judge.times(made.paths[0])[0])
+    assert begin == pytest.approx(0, abs=0.05)
+    for path in made.paths:
+        assert read(path) == near([(0.1, 0.5, "line")])
+
+
+def test_lines_that_overlap_are_shown_together_in_mp4(convert: Converter) -> None:
+    """MP4 has one sample at a time."""
+    source = clip("srt", ((0.2, 1.0, "a"), (0.6, 1.4, "b"), (1.5, 1.8, "c"), (1.5, 1.8, "d")))
+    made = convert(source, replace(target("mp4"), subtitle="all"))
+    assert read(made.path) == near([(0.2, 0.6, "a"), (0.6, 1.0, "a\nb"), (1.0, 1.4, "b"), (1.5, 1.8, "c\nd")])
+
+
+TEXTS = {
+    "utf-8": "Größe — 日本 ✓",
+    "utf-8-sig": "Größe — 日本 ✓",
+    "utf-16": "Größe — 日本 ✓",
+    "cp1251": "Я не знаю, что сказать.",
+    "gb18030": "我不知道该说什么。",
+    "shift_jis": "何を言えばいいのか分かりません。",
+    "latin1": "Das ist nicht schön, Herr Müller. Où êtes-vous passé ?",
+}
+
+
+@pytest.mark.parametrize("charset", TEXTS)
+def test_the_charset_of_a_file_is_told(convert: Converter, tmp_path: Path, charset: str) -> None:
+    """The judge reads the same words from the stream that the file became."""
+    path = tmp_path / "lines"
+    lines = ((0.1, 0.5, TEXTS[charset]), (0.6, 1.2, "plain"))
+    path.write_bytes(srt(lines).encode(charset))
+    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, language="deu"))
+    assert read(made.path) == near(lines)
+    assert [stream.language for stream in judge.describe(made.path).of("Subtitle")] == ["deu"]
+
+
+def test_files_come_behind_the_sources_own_streams_and_are_moved(convert: Converter, tmp_path: Path) -> None:
+    """They count in the selection; a negative offset drops and shortens; a cut of the source cuts them."""
+    path = tmp_path / "x.vtt"
+    path.write_text(
+        "WEBVTT\n\n00:00.100 --> 00:00.400\ngone\n\n00:00.400 --> 00:01.000\nfront\n\n00:01.200 --> 00:01.600\nlater\n"
+    )
+    both = replace(target("mkv"), subtitle="all")
+    made = convert(clip("srt"), both, source=beside(path, -0.5, "ita"))
+    assert [stream.language for stream in judge.describe(made.path).of("Subtitle")] == ["fra", "ita"]
+    assert read(made.path, 0) == near(LINES)
+    assert read(made.path, 1) == near([(0.0, 0.5, "front"), (0.7, 1.1, "later")])
+    second = replace(both, subtitle_streams=(1,))
+    moved = convert(clip("srt"), second, source=beside(path, 0.25))
+    assert read(moved.path) == near([(0.35, 0.65, "gone"), (0.65, 1.25, "front"), (1.45, 1.85, "later")])
+    cut = convert(clip("srt"), replace(second, video=encoded(), audio=None), start=0.48, duration=0.92, source=beside(path))
+    assert read(cut.path) == near([(0.0, 0.52, "front"), (0.72, 0.92, "later")])
+
+
+def test_a_file_that_is_longer_than_its_source_is_cut_to_it(convert: Converter, tmp_path: Path) -> None:
+    """The wrong file, or one for a longer version, must not make the output last longer."""
+    path = tmp_path / "long.srt"
+    lines = ((1.5, 9.0, "over the end"), (3000.0, 3001.0, "later"))
+    path.write_text(srt(lines))
+    asked = replace(target("mp4"), subtitle="all", extract=ExtractSpec("srt", "file:///out/a"))
+    made = convert(BARE, asked, source=beside(path))
+    for made_file in made.paths:
+        assert read(made_file) == near([(1.5, 2.0, "over the end")])
+    assert judge.describe(made.paths[0]).duration == pytest.approx(2, abs=0.01)
+
+
+def test_parts_follow_each_other_in_one_stream(tmp_path: Path) -> None:
+    """Each with its own decoder and at its own offset; what the first says after its end is dropped."""
+    first, second = tmp_path / "first.ass", tmp_path / "second.srt"
+    first.write_text(
+        "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+        "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+        "Dialogue: 0,0:00:00.50,0:00:01.00,Default,,0,0,0,,one\nDialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,no\n"
+    )
+    second.write_bytes(srt(((0.25, 0.75, "два"),)).encode("cp1251"))
+    files = (SubtitleFilePlan(0, charset="utf-8"), SubtitleFilePlan(1, charset="cp1251"))
+    plan = StreamPlan(
+        "subtitle", tuple(PartPlan(0, input=number, file=file) for number, file in enumerate(files)), "subrip", "srt", ""
+    )
+    inputs = SubtitleInputs((InputPlan(0, 0, 0, 0, 0),) * 2, ("",), ((str(first), str(second)),), Limits())
+    read_first, read_second = (Part(number, None, Fraction(0)) for number in range(2))  # type: ignore[arg-type]
+    span, path = Span(Fraction(0), None, from_front=True), tmp_path / "made.mkv"
+    with av.open(str(path), "w") as container:
+        track = SubtitleTrack(plan, container, (), False, inputs)
+        track.begin(read_first, span)
+        packets = list(track.end(read_first, Fraction(2), last=False))
+        track.begin(read_second, span)
+        for packet in (*packets, *track.finish()):
+            container.mux(packet)
+    assert read(path) == near([(0.5, 1.0, "one"), (2.25, 2.75, "два")])
+
+
+def test_a_source_that_begins_late_has_its_files_from_its_beginning(convert: Converter, tmp_path: Path) -> None:
+    """MPEG-TS starts anywhere: a file's 0 is the first picture all the same."""
+    path = tmp_path / "x.srt"
+    path.write_text(srt(LINES))
+    late = Clip("mpegts", (SHORT,), (), offset=10.0)
+    made = convert(late, replace(target("mkv"), subtitle="all"), source=beside(path))
+    assert read(made.path) == near(LINES)
+
+
+def test_files_of_other_kinds(convert: Converter, tmp_path: Path) -> None:
+    """ASS, and mov_text in MP4 without pictures."""
+    ass = tmp_path / "x.ass"
+    ass.write_text(
+        "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\nStyle: Big,Arial,40\n\n[Events]\n"
+        "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+        "Dialogue: 0,0:00:00.50,0:00:01.20,Big,,0,0,0,,hello\n"
+    )
+    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(ass))
+    assert judge.describe(made.path).of("Subtitle")[0].codec == "ass"
+    assert read(made.path) == near([(0.5, 1.2, "hello")])
+    text = convert.shelf.get(Clip("mp4", (), (), subtitles=(Subtitle("mov_text", tuple(LINES)),)))
+    for container in ("mp4", "mkv"):
+        assert read(convert(BARE, replace(target(container), subtitle="all"), source=beside(text)).path) == near(LINES)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"this is no subtitle\n" * 9, "no media"),
+        (b"\x00\x01\x02\x03" * 99, "no media"),
+        (b"# VobSub index file, v7\n", "VobSub"),
+        (b"\xff\xfe1\x00\x00\xd8", "not whole in utf-16"),
+        (b"WEBVTT\n\nbroken --> time\n", ""),
+    ],
+)
+def test_a_file_that_is_no_subtitle_is_an_error_that_names_it(
+    convert: Converter, tmp_path: Path, content: bytes, said: str
+) -> None:
+    """Before any work starts."""
+    path = tmp_path / "bad.srt"
+    path.write_bytes(content)
+    if not said:
+        convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path))
+        return
+    with pytest.raises((InvalidMedia, UnsupportedFormat), match=f"bad.srt: .*{said}"):
+        convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path))
+
+
+@pytest.mark.parametrize("speed", ["1/2", "4/5"])
+def test_speed_moves_lines(convert: Converter, speed: str, tmp_path: Path) -> None:
+    """Half the speed, twice the times."""
+    path = tmp_path / "x.srt"
+    path.write_text(srt(LINES))
+    asked = replace(target("mkv", encoded(), None), subtitle="all", speed=speed)
+    made = convert(clip("srt"), asked, source=beside(path))
+    scale = float(1 / Fraction(speed))
+    for number in range(2):
+        assert read(made.path, number) == near([(begin * scale, end * scale, text) for begin, end, text in LINES])
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt", "ass"])
+def test_extracted_files_hold_the_lines(convert: Converter, form: str) -> None:
+    """Without a container only the files are made; they are named by the number of their stream."""
+    other = ((0.5, 0.75, "<i>hé</i>"),)
+    source = Clip(
+        "matroska",
+        (SHORT,),
+        (Audio(),),
+        subtitles=(Subtitle("srt", tuple(LINES)), Subtitle("ass", ()), Subtitle("webvtt", other)),
+    )
+    asked = replace(EXTRACT, extract=ExtractSpec(form, "file:///out/{barename}.srt"), subtitle_streams=(0, 2))
+    made = convert(source, asked)
+    assert [plan.uri for plan in made.plan.targets] == [f"file:///out/clip_{number}.{form}" for number in (0, 2)]
+    assert read(made.paths[0]) == near(LINES, 0.0051 if form == "ass" else 0.0011)
+    assert read(made.paths[1]) == near([(0.5, 0.75, "hé")], 0.0051)
+    assert [artifact.streams[0].packet_count for artifact in made.artifacts] == [3, 1]
+    if form != "ass":
+        assert parsed(made.paths[0].read_text()) == near(LINES)
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt", "ass"])
+def test_a_stream_without_lines_in_the_span_is_a_file_without_lines(convert: Converter, form: str) -> None:
+    """Not an error: the next span may have some."""
+    made = convert(clip("srt"), replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), duration=0.1)
+    assert made.artifact.streams[0].packet_count == 0 and LINES[1][2] not in made.path.read_text()
+
+
+def pgs(shown: Sequence[tuple[float, float]]) -> bytes:
+    """A .sup file that shows a square of 8 pixels again and again."""
+
+    def segment(seconds: float, kind: int, body: bytes) -> bytes:
+        return b"PG" + struct.pack(">IIBH", round(seconds * 90000), 0, kind, len(body)) + body
+
+    def composition(number: int, objects: bytes) -> bytes:
+        return struct.pack(">HHBHBBBB", 96, 64, 0x10, number, 0x80 if objects else 0, 0, 0, 1 if objects else 0) + objects
+
+    line = b"\x00\x88\x01\x00\x00"
+    picture = struct.pack(">HH", 8, 8) + line * 8
+    made = b""
+    window = struct.pack(">BBHHHH", 1, 0, 4, 4, 8, 8)
+    for number, (begin, end) in enumerate(shown):
+        parts = (
+            (0x16, composition(2 * number, struct.pack(">HBBHH", 0, 0, 0, 4, 4))),
+            (0x17, window),
+            (0x14, bytes([0, 0, 1, 235, 128, 128, 255])),
+            (
+                0x15,
+                struct.pack(">HBB", 0, 0, 0xC0) + len(picture).to_bytes(3, "big") + picture,
+            ),
+            (0x80, b""),
+        )
+        made += b"".join(segment(begin, kind, body) for kind, body in parts)
+        made += segment(end, 0x16, composition(2 * number + 1, b"")) + segment(end, 0x17, window) + segment(end, 0x80, b"")
+    return made
+
+
+def test_pictures_are_copied_where_they_fit_and_refused_elsewhere(convert: Converter, tmp_path: Path) -> None:
+    """A .sup file goes into mkv; mp4, webm, and a file of text, cannot have it, and say so before work starts."""
+    path = tmp_path / "x.sup"
+    path.write_bytes(pgs([(0.2, 0.6), (1.0, 1.5)]))
+    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, 0.1, "jpn"))
+    (stream,) = judge.describe(made.path).of("Subtitle")
+    assert stream.codec.startswith("hdmv_pgs") and stream.language == "jpn"
+    starts = [round(float(packet.pts), 3) for packet in judge.packets(made.path, "s:0")]
+    assert starts == [0.3, 0.7, 1.1, 1.6]
+    cut = convert(made.path, replace(target("mkv", encoded(), None), subtitle="all"), start=0.5, duration=1.0)
+    starts = [round(float(packet.pts), 3) for packet in judge.packets(cut.path, "s:0")]
+    assert starts == [0.0, 0.2, 0.6]  # what is shown when the cut begins is shown there
+    for container in ("mp4", "webm"):
+        video, audio = (encoded("vp9"), None) if container == "webm" else (target().video, target().audio)
+        with pytest.raises(UnsupportedFormat, match="does not hold hdmv_pgs_subtitle"):
+            convert(BARE, replace(target(container, video, audio), subtitle="all"), source=beside(path))
+    default = convert(BARE, target("mp4"), source=beside(path))
+    assert any("does not hold hdmv_pgs_subtitle" in warning for warning in default.warnings)
+    with pytest.raises(UnsupportedFormat, match="holds no text"):
+        convert(BARE, replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/a")), source=beside(path))
+
+
+def write_packets(path: Path, form: str, codec: str, packets: Sequence[tuple[float, bytes]]) -> Path:
+    """A file of one subtitle stream, of packets half a second long."""
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_mux_stream(codec)
+        for seconds, data in packets:
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = stream, Fraction(1, 90000)
+            packet.pts = packet.dts = round(seconds * 90000)
+            packet.duration = 45000
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("form", ["matroska", "vob"])
+def test_dvd_subtitles_are_read_from_one_file(convert: Converter, tmp_path: Path, form: str) -> None:
+    """In mkv, and in the MPEG-PS that the .sub of a VobSub pair is; the packets are kept."""
+    shown = b"\x03\x32\x10\x04\xff\xf0\x05\x00\x00\x07\x00\x00\x01\x06\x00\x04\x00\x05\x01\xff"
+    after = struct.pack(">H", 6 + 4 + len(shown))
+    body = b"\0\0\0\0" + after + shown + b"\x00\x32" + after + b"\x02\xff"
+    picture = struct.pack(">HH", 4 + len(body), 6) + body
+    path = write_packets(tmp_path / "x.sub", form, "dvd_subtitle", ((0.5, picture), (1.2, picture)))
+    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, 0.1))
+    assert judge.describe(made.path).of("Subtitle")[0].codec == "dvd_subtitle"
+    assert [float(packet.pts) for packet in judge.packets(made.path, "s:0")] == pytest.approx([0.6, 1.3], abs=0.002)
+    with pytest.raises(UnsupportedFormat, match="mp4 does not hold dvd_subtitle"):
+        convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(path))
+
+
+def test_lines_that_are_no_utf8_are_counted(convert: Converter, tmp_path: Path) -> None:
+    """A few are left out with a warning; many fail the task; a copy has nothing to read."""
+    good, bad = (0.05, b"fine"), (0.9, "schön".encode("latin1"))
+    few = write_packets(tmp_path / "few.mkv", "matroska", "subrip", [*((n * good[0], good[1]) for n in range(15)), bad])
+    many = write_packets(tmp_path / "many.mkv", "matroska", "subrip", [(0.1, good[1]), bad])
+    made = convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(few))
+    assert "targets[0]: 1 of 16 subtitles are not text in UTF-8: left out" in made.warnings
+    with pytest.raises(InvalidMedia, match="1 of 2 subtitles are not text in UTF-8"):
+        convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(many))
+    kept = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(many))
+    assert len(judge.packets(kept.path, "s:0")) == 2
+
+
+def test_text_is_refused_where_no_text_fits(convert: Converter) -> None:
+    """Asked for by name it is an error, by default a warning; extracting beside it is enough."""
+    with pytest.raises(UnsupportedFormat, match=r"ts does not hold subrip \(mp4, mov, mkv, webm would\)"):
+        convert(clip("srt"), replace(target("ts"), subtitle="all"))
+    asked = replace(target("ts"), subtitle="all", extract=ExtractSpec("vtt", "file:///out/a"))
+    made = convert(clip("srt"), asked)
+    assert judge.describe(made.paths[0]).of("Subtitle") == [] and read(made.paths[1]) == near(LINES)
+
+
+def test_nothing_to_extract_is_an_error(convert: Converter) -> None:
+    """Rather than a task that succeeds with nothing."""
+    with pytest.raises(InvalidMedia, match="no such subtitle stream"):
+        convert(BARE, replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/a")))
+
+
+def test_verification_counts_lines(convert: Converter) -> None:
+    """A file that lost a line is not published."""
+    made = convert(clip("srt"), replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/a")))
+    written = Written(packets=4)
+    with pytest.raises(OutputInvalid, match="4 lines of subtitles went in, 3 came out"):
+        verify(Produced(str(made.path), made.plan.targets[0], (written,)))
