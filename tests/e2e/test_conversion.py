@@ -23,7 +23,7 @@ from reelmill_client import (
     TaskCanceled,
     TaskFailed,
 )
-from tests import servers
+from tests import judge, servers
 
 pytestmark = pytest.mark.xdist_group("service")
 SLOW = {"video": "h264", "preset": "veryslow", "size": "1280x720"}
@@ -419,3 +419,28 @@ def test_subtitles_come_from_a_file_and_leave_as_files(client: Client, clip: Pat
     with pytest.raises(TaskFailed) as failure:
         client.wait(client.submit(bad).task_id)
     assert failure.value.code == "InvalidMedia" and "clip.mp4: has no subtitles" in failure.value.message
+
+
+def test_sources_are_joined_and_mixed_through_the_service(client: Client, clip: Path, files: Path) -> None:
+    """Two in a row, a third beside them for as long; the judge reads the result."""
+    request = {
+        "ProjectName": "default",
+        "Sources": [
+            {"URI": clip.as_uri()},
+            {"URI": clip.as_uri(), "StartTime": 0.2},
+            {"URI": clip.as_uri(), "Attached": True, "AlignMode": "loop", "DisableVideo": True},
+        ],
+        "Targets": [
+            {
+                "URI": f"{files.as_uri()}/joined.mp4",
+                "Container": "mp4",
+                "Video": {"TranscodeVideo": {"Codec": "h264", "Preset": "ultrafast"}},
+                "Audio": {"TranscodeAudio": {"Codec": "aac"}, "FilterAudio": {"Mixing": True}},
+            }
+        ],
+    }
+    client.wait(client.submit(request).task_id)
+    made, one = judge.describe(files / "joined.mp4"), judge.describe(clip)
+    assert [stream.kind for stream in made.streams] == ["Video", "Audio"]
+    assert made.duration == pytest.approx(2 * one.duration - 0.2, abs=0.1)
+    judge.check(files / "joined.mp4")
