@@ -21,13 +21,21 @@ def light_of(frame: VideoFrame) -> tuple[MasteringDisplay | None, ContentLight |
     """The mastering display and the content light level that come with a picture; None for what does not."""
     mastering: MasteringDisplay | None = None
     light: ContentLight | None = None
-    side_data: Any = frame.side_data  # PyAV's stubs say that it holds texts
-    for data in side_data:
-        if data.type == Type.MASTERING_DISPLAY_METADATA:
-            mastering = _mastering(bytes(data))
-        elif data.type == Type.CONTENT_LIGHT_LEVEL and len(bytes(data)) >= _LIGHT.size:
-            light = ContentLight(*_LIGHT.unpack_from(bytes(data)))
+    found = _of_type(frame, Type.MASTERING_DISPLAY_METADATA)
+    if found is not None:
+        mastering = _mastering(found)
+    found = _of_type(frame, Type.CONTENT_LIGHT_LEVEL)
+    if found is not None and len(found) >= _LIGHT.size:
+        light = ContentLight(*_LIGHT.unpack_from(found))
     return mastering, light
+
+
+def _of_type(frame: VideoFrame, kind: Type) -> bytes | None:
+    side_data: Any = frame.side_data  # looked up by type: iterating gives items in PyAV 18 and types in 19
+    try:
+        return bytes(side_data[kind])
+    except KeyError:
+        return None
 
 
 def _mastering(data: bytes) -> MasteringDisplay | None:
