@@ -2,6 +2,7 @@
 
 import os
 
+import av
 import pytest
 
 from tests.media.converter import Converter
@@ -23,3 +24,11 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
 def convert(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Converter:
     """Converts a clip."""
     return Converter(shelf, lambda: tmp_path_factory.mktemp("converted"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Builds of libav without an AMR encoder (PyAV 19's) cannot make AMR: its cells are tested where there is one."""
+    if "libopencore_amrnb" not in av.codecs_available:
+        for item in items:
+            if "amr" in item.name:
+                item.add_marker(pytest.mark.skip("no AMR encoder in this build of libav"))

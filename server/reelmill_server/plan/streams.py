@@ -136,7 +136,11 @@ def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Inp
         raise InvalidMedia(f"{field}: the source's {stream.codec} audio cannot be decoded")
     rates = job.container.sample_rates.get(spec.codec, ())
     path = f"{field}.transcode_audio"
-    return _fitting(job, audio.plan_audio(spec, stream, like.clock, path, job.situation.capabilities, rates), field)
+    planned = audio.plan_audio(spec, stream, like.clock, path, job.situation.capabilities, rates)
+    tried = job.situation.capabilities.get(planned.encoder)
+    if tried is not None and not tried.available:
+        raise UnsupportedFormat(f"{path}: no encoder for {spec.codec} can run here: {planned.encoder}: {tried.reason}")
+    return _fitting(job, planned, field)
 
 
 def _audio_part(planned: StreamPlan, item: Input, stream: StreamInfo | None) -> PartPlan:
