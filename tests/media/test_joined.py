@@ -209,3 +209,19 @@ def test_joined_sources_can_be_slowed_down(join: Joiner) -> None:
     _, (path,) = join([PLAIN, PLAIN], replace(BOTH, speed="1/2"))
     assert len(judge.times(path)) == 100
     assert seconds_of_sound(path) == pytest.approx(4, abs=0.04)
+
+
+def test_rare_pictures_are_not_overtaken(join: Joiner) -> None:
+    """One picture a second: decoders hold several of them while reading goes on."""
+    rare = Clip("mp4", (Video(fps=Fraction(1), seconds=12, gop=12),), (Audio(seconds=12),))
+    _, (path,) = join([rare, rare], target("mkv", encoded(frame_rate="2/1"), AudioSpec("flac")))
+    assert judge.numbers(path) == [number // 2 for number in range(24)] * 2
+
+
+def test_padding_of_pictures_is_black(join: Joiner) -> None:
+    """Behind all pictures of the attached source, and none before."""
+    _, (path,) = join([LONG, (PLAIN, beside(AlignMode.PAD))], target("mkv", encoded(), None))
+    assert len(judge.frames(path, "v:1")) == 75
+    _, (path,) = join([Clip("mp4", (), (Audio(seconds=3),)), (PLAIN, beside(AlignMode.PAD))], target("mkv", encoded(), None))
+    assert judge.numbers(path)[:25] == list(range(25)) and len(judge.times(path)) == 75
+    assert judge.pictures(path)[26:].mean() < 20 < judge.pictures(path)[:25].min()

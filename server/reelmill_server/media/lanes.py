@@ -39,7 +39,7 @@ class Reader:
         # Read, not decoded: their timestamps tell how far the source reaches.
         others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
         self.packets, key = packets_from(source, streams, others, self._begin)
-        self.part = Part(number, source, key)
+        self.part = Part(number, source, key, plan.align == "pad")
 
     def note(self, packet: AnyPacket) -> None:
         """Remembers how far the packet reaches."""

@@ -189,17 +189,23 @@ class CountedVideoTrack(_Pictures):
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
         """As `Track.reach`."""
-        yield from self._settle(self._number(seconds))
-        yield from self._fill(self._number(seconds))
+        if self._chain is None or part.padded:  # else pictures may still be in the decoder
+            yield from self._close(part, self._number(seconds))
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
         """As `Track.end`."""
+        yield from self._close(part, self._number(length))
+        self._clock.advance(length)
+
+    def _close(self, part: Part, until: int) -> Iterator[AnyPacket]:
+        """Encodes what is left of the part, and fills it up to picture `until`."""
         for frame in self._chain.flush() if self._chain else ():
             yield from self._take(frame)
-        yield from self._settle(self._number(length))
+        yield from self._settle(until)
         self._pending = None
-        yield from self._fill(self._number(length))
-        self._clock.advance(length)
+        if part.padded:
+            self._last = None
+        yield from self._fill(until)
 
     def finish(self) -> Iterator[AnyPacket]:
         """As `Track.finish`."""

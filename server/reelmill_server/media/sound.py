@@ -93,7 +93,7 @@ class Line:
             self._heard = None if frame.pts is None else frame.pts + frame.samples
             yield frame
 
-    def reach(self, seconds: Fraction) -> Iterator[AudioFrame]:
+    def reach(self, part: Part, seconds: Fraction) -> Iterator[AudioFrame]:
         """As `Track.reach`: nothing is made."""
         return iter(())
 
@@ -127,10 +127,11 @@ class CountedLine(Line):
         if self._fifo.samples > 2 * hold:
             yield from self._give(self._fifo.samples - hold)
 
-    def reach(self, seconds: Fraction) -> Iterator[AudioFrame]:
+    def reach(self, part: Part, seconds: Fraction) -> Iterator[AudioFrame]:
         """As `Track.reach`."""
         until = self._sample(seconds)
-        if self._position + self._fifo.samples < until:
+        made = self._chain is None or part.padded  # else sound may lie behind the pictures in the file
+        if made and self._position + self._fifo.samples < until:
             yield from self._give(self._fifo.samples)
             yield from self._quiet(until)
 
@@ -274,7 +275,7 @@ class AudioTrack:
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
         """As `Track.reach`."""
         for number, line in self._of(part):
-            yield from self._take(number, line.reach(seconds))
+            yield from self._take(number, line.reach(part, seconds))
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
         """As `Track.end`."""

@@ -67,7 +67,8 @@ class Written:
 
 @dataclass(eq=False)
 class Part:
-    """One input while it is read once. `key`: the time of the key frame from which it is read.
+    """One input while it is read once. `key`: the time of the key frame from which it is read; `padded`: what is missing at its
+    end is black and silent.
 
     `over` holds the tracks and streams that have all of their span: writing threads add, the reading one looks.
     """
@@ -75,6 +76,7 @@ class Part:
     number: int
     source: InputContainer
     key: Fraction
+    padded: bool = False
     over: set[tuple[int, int]] = field(default_factory=set)
 
     def close(self, track: object, stream: int) -> None:
@@ -111,7 +113,10 @@ class Track(Protocol):
         """Gives the packets to write once `item` (a frame or a packet, as `wants_frames` says) of `stream` went in."""
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """The part lasts at least `seconds`; what is made rather than read goes on until there."""
+        """The part lasts at least `seconds`; what is made rather than read goes on until there.
+
+        A padded part hears this only when all of it was read.
+        """
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
         """The part is over after `length` seconds; nothing follows the `last` one."""
