@@ -225,3 +225,12 @@ def test_padding_of_pictures_is_black(join: Joiner) -> None:
     _, (path,) = join([Clip("mp4", (), (Audio(seconds=3),)), (PLAIN, beside(AlignMode.PAD))], target("mkv", encoded(), None))
     assert judge.numbers(path)[:25] == list(range(25)) and len(judge.times(path)) == 75
     assert judge.pictures(path)[26:].mean() < 20 < judge.pictures(path)[:25].min()
+
+
+@pytest.mark.parametrize("mode", [AlignMode.PAD, AlignMode.LOOP])
+def test_attached_pictures_are_all_there_up_to_the_cut(join: Joiner, mode: AlignMode) -> None:
+    """Those that a decoder still holds when the others end belong to the output."""
+    _, (path,) = join([SOUND, (LONG, beside(mode))], target("mkv", encoded(), None))
+    assert judge.numbers(path) == list(range(25))
+    _, (path,) = join([MUTE, (PLAIN, beside(AlignMode.LOOP))], target("mkv", encoded(), None))
+    assert len(judge.frames(path, "v:1")) == 75

@@ -54,6 +54,10 @@ class CopyTrack:
         """As `Track.begin`."""
         self._span, self._previous = span, None
 
+    def shorten(self, part: Part, span: Span) -> None:
+        """As `Track.shorten`."""
+        self._span = span
+
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
         """Gives the packet, unless it lies outside the span.
 

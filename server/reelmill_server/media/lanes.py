@@ -34,7 +34,7 @@ class Reader:
         self.reached = Fraction(0)
         streams = [stream for stream in source.streams if stream.index in used]
         for stream in streams:
-            if stream.type == "video":
+            if stream.type == "video" and not stream.codec_context.is_open:  # it is, when the input is repeated
                 stream.thread_type = "AUTO"  # type: ignore[attr-defined]
         # Read, not decoded: their timestamps tell how far the source reaches.
         others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]

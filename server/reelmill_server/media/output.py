@@ -5,7 +5,7 @@ import queue
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -120,7 +120,9 @@ class Output:
         self._inputs, self._stop = task.inputs, stop
         self._files = [file for file in task.targets if file.index == plan.index]
         self._spans: dict[int, Span] = {}
+        self._running: dict[int, Part] = {}
         self._main_length = Fraction(0)
+        self._limit: Fraction | None = None  # how long the inputs that follow each other are, once they have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
         self._queue: queue.Queue[_Event | None] = queue.Queue(_QUEUE_ITEMS)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
@@ -225,6 +227,7 @@ class Output:
             return
         concerned = [track for track in self.tracks if any(part.input == event.part.number for part in track.plan.parts)]
         if isinstance(event, _Begin):
+            self._running[event.part.number] = event.part
             span = self._span_of(event.part)
             for track in concerned:
                 track.begin(event.part, span)
@@ -235,10 +238,28 @@ class Output:
             length = self._length(event)
             for track in concerned:
                 yield from self._noted(track, track.end(event.part, length, event.last))
+            if event.last and not self._inputs[event.part.number].attached:
+                self._limit = self._main_length
+                self._shorten_aligned()
+
+    def _shorten_aligned(self) -> None:
+        """Now that the others have ended, what is aligned with them ends, too."""
+        for number, part in self._running.items():
+            if self._inputs[number].align != "false":
+                span = self._limited(number, self._spans[number])
+                for track in self.tracks:
+                    if any(planned.input == number for planned in track.plan.parts):
+                        track.shorten(part, span)
+
+    def _limited(self, number: int, span: Span) -> Span:
+        if self._limit is None or self._inputs[number].align == "false":
+            return span
+        end = span.begin + max(Fraction(0), self._limit - self._attached_lengths[number])
+        return replace(span, end=end if span.end is None else min(span.end, end))
 
     def _span_of(self, part: Part) -> Span:
         plan = self._inputs[part.number]
-        span = _span(self._files, plan, part.key)
+        span = self._limited(part.number, _span(self._files, plan, part.key))
         self._spans[part.number] = span
         begins = span.begin - Fraction(plan.origin_us, _MICROSECONDS)
         early = Fraction(plan.start_us, _MICROSECONDS) - begins
@@ -253,6 +274,8 @@ class Output:
             return max(Fraction(0), self._main_length - self._attached_lengths[number])
         length = max(Fraction(0), event.end - self._spans[number].begin)
         if self._inputs[number].attached:
+            if self._limit is not None and self._inputs[number].align != "false":
+                length = min(length, max(Fraction(0), self._limit - self._attached_lengths[number]))
             self._attached_lengths[number] += length
         else:
             self._main_length += length

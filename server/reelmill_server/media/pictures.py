@@ -85,6 +85,10 @@ class _Pictures:
         """How many pictures were to be encoded."""
         return self._encoder.frames
 
+    def shorten(self, part: Part, span: Span) -> None:
+        """As `Track.shorten`."""
+        self._span = span
+
     def _chain_of(self, part: Part, shift: Fraction) -> Chain:
         """The filters of a part, after which the span begins at `shift` seconds of the source's speed."""
         plan = self._parts[part.number]

@@ -117,8 +117,8 @@ class Conversion:
         for lane in beside:
             self._finish(lane, main.position)
 
-    def _step(self, lane: Lane) -> None:
-        """Reads one packet of a lane; at the end of an input the next one begins."""
+    def _step(self, lane: Lane, until: Fraction | None = None) -> None:
+        """Reads one packet of a lane; at the end of an input the next one begins, unless the lane ends at `until`."""
         reader = lane.reader or self._begin(lane)
         if reader is None:
             return
@@ -134,7 +134,7 @@ class Conversion:
         reader.note(packet)
         self._decoding.damaged += packet.is_corrupt
         self._give(reader.part, packet)
-        if self._satisfied(reader.part):
+        if until is None and self._satisfied(reader.part):
             self._end(lane, reader)
 
     def _begin(self, lane: Lane) -> Reader | None:
@@ -155,11 +155,15 @@ class Conversion:
 
     def _finish(self, lane: Lane, until: Fraction) -> None:
         """Reads on in a lane beside when the others have ended: to its end, or as far as they were if it is aligned."""
-        while not lane.exhausted and not (lane.aligned and lane.position >= until):
-            self._step(lane)
+        while not lane.exhausted and not self._aligned(lane, until):
+            self._step(lane, until if lane.aligned else None)
         if lane.aligned and lane.reader is not None:
             for output in self.outputs:
                 output.end(lane.reader.part, None, True)
+
+    def _aligned(self, lane: Lane, until: Fraction) -> bool:
+        """Whether a lane that is aligned has given all before `until`: the last pictures leave the decoder late."""
+        return lane.aligned and lane.position >= until and (lane.reader is None or self._satisfied(lane.reader.part))
 
     def _tick(self, main: Lane, beside: Sequence[Lane]) -> None:
         """Tells what is made rather than read how far the others are, once a second of media."""

@@ -55,6 +55,10 @@ class Line:
         plan = self.parts[part.number]
         self._chain = None if plan.stream < 0 else Chain(lambda: (*self._cut(), *plan.filters), Fraction(1), Fraction(25))
 
+    def shorten(self, part: Part, span: Span) -> None:
+        """As `Track.shorten`."""
+        self._span = span
+
     def _cut(self) -> tuple[str, ...]:
         """Filters that make the span begin at 0 and cut it to the sample.
 
@@ -263,6 +267,11 @@ class AudioTrack:
         """As `Track.begin`."""
         for _, line in self._of(part):
             line.begin(part, span)
+
+    def shorten(self, part: Part, span: Span) -> None:
+        """As `Track.shorten`."""
+        for _, line in self._of(part):
+            line.shorten(part, span)
 
     def feed(self, part: Part, stream: int, item: AudioFrame) -> Iterator[AnyPacket]:
         """As `Track.feed`."""

@@ -112,6 +112,10 @@ class SubtitleTrack:
         self._part, self._span = number, span
         self._take(self.plan.parts[number], number, span)
 
+    def shorten(self, part: Part, span: Span) -> None:
+        """As `Track.shorten`."""
+        self._span = span
+
     def _take(self, part: PartPlan, number: int, span: Span) -> None:
         """Queues what is known of a part before its packets come."""
         if part.file is None:

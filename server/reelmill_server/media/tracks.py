@@ -112,6 +112,9 @@ class Track(Protocol):
     def feed(self, part: Part, stream: int, item: Any) -> Iterator[AnyPacket]:
         """Gives the packets to write once `item` (a frame or a packet, as `wants_frames` says) of `stream` went in."""
 
+    def shorten(self, part: Part, span: Span) -> None:
+        """The part, which has begun, turns out to end earlier."""
+
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
         """The part lasts at least `seconds`; what is made rather than read goes on until there.
 
