@@ -13,7 +13,7 @@ import yaml
 
 from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
-from reelmill_server.api import convert, validate
+from reelmill_server.api import requests, validate
 from reelmill_server.app import build_attempts, build_storage
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.capability import Capability
@@ -55,7 +55,7 @@ async def print_plan(settings: Settings, file: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
         await attempts.abilities.discover()
-        infos, plan = await attempts.inspect("plan", convert.conversion(request, "plan", datetime.now(UTC)))
+        infos, plan = await attempts.inspect("plan", requests.conversion(request, "plan", datetime.now(UTC)))
     _print_json({"plan": asdict(plan) if plan else None, "sources": [asdict(info) for info in infos]})
 
 

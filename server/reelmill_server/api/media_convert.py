@@ -14,7 +14,7 @@ from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
 from reelmill_server import __version__
-from reelmill_server.api import convert, validate
+from reelmill_server.api import replies, requests, validate
 from reelmill_server.api.calls import request_id
 from reelmill_server.api.media_info import media_info
 from reelmill_server.engine.client import Engine
@@ -95,7 +95,7 @@ class MediaConvertService:
         """Reads one task."""
         validate.check_rules(request)
         record = await self._tasks.get(request.project_name, request.task_id)
-        task = convert.task(await self._feeds.snapshot(record), request.request_definition)
+        task = replies.task(await self._feeds.snapshot(record), request.request_definition)
         return pb.GetTaskResponse(request_id=request_id(), task=task)
 
     async def ListTasks(self, request: pb.ListTasksRequest, _: Any) -> pb.ListTasksResponse:
@@ -103,7 +103,7 @@ class MediaConvertService:
         validate.check_rules(request)
         page = await self._tasks.list(_query(request))
         snapshots = await self._feeds.snapshots(page.tasks)
-        tasks = [convert.task(snapshot, request.request_definition) for snapshot in snapshots]
+        tasks = [replies.task(snapshot, request.request_definition) for snapshot in snapshots]
         return pb.ListTasksResponse(
             request_id=request_id(),
             project_name=request.project_name,
@@ -117,7 +117,7 @@ class MediaConvertService:
         validate.check_rules(request)
         with self._metrics.watchers.track_inprogress():
             async for snapshot in self._feeds.watch(request.project_name, request.task_id):
-                yield pb.WatchTaskResponse(task=convert.task(snapshot))
+                yield pb.WatchTaskResponse(task=replies.task(snapshot))
 
     async def WatchTasks(self, request: pb.WatchTasksRequest, _: Any) -> AsyncIterator[pb.WatchTasksResponse]:
         """Streams the tasks of a project."""
@@ -127,7 +127,7 @@ class MediaConvertService:
         )
         with self._metrics.watchers.track_inprogress():
             async for snapshot in self._feeds.watch_all(query):
-                yield pb.WatchTasksResponse(task=convert.task(snapshot))
+                yield pb.WatchTasksResponse(task=replies.task(snapshot))
 
     async def CancelTask(self, request: pb.CancelTaskRequest, _: Any) -> pb.CancelTaskResponse:
         """Asks for a task to be canceled; the caller sees the end by watching."""
@@ -140,7 +140,7 @@ class MediaConvertService:
             with suppress(ServiceUnavailable):  # the reconciler tells the engine when it is back
                 await self._engine.cancel(record.task_id)
             self._feeds.nudge(record.task_id)
-        return pb.CancelTaskResponse(request_id=request_id(), task=convert.task(await self._feeds.snapshot(record)))
+        return pb.CancelTaskResponse(request_id=request_id(), task=replies.task(await self._feeds.snapshot(record)))
 
     async def PlanMediaConvertTask(self, request: pb.PlanMediaConvertTaskRequest, _: Any) -> pb.PlanMediaConvertTaskResponse:
         """Validates and plans a request, and creates nothing. What is wrong with it is told in the response."""
@@ -148,7 +148,7 @@ class MediaConvertService:
         response = pb.PlanMediaConvertTaskResponse(request_id=request_id())
         try:
             await self._check(request.request)
-            work = convert.conversion(request.request, "plan", datetime.now(UTC))
+            work = requests.conversion(request.request, "plan", datetime.now(UTC))
             seen = await self._engine.inspect(Inspection("plan", work))
         except (ServiceUnavailable, InternalError):
             raise
@@ -158,7 +158,7 @@ class MediaConvertService:
         response.valid = True
         response.media_infos.extend(media_info(info) for info in seen.infos)
         if seen.plan is not None:
-            response.plan.CopyFrom(convert.plan(seen.plan))
+            response.plan.CopyFrom(replies.plan(seen.plan))
         return response
 
     async def ProbeMedia(self, request: pb.ProbeMediaRequest, _: Any) -> pb.ProbeMediaResponse:
@@ -214,7 +214,7 @@ class MediaConvertService:
         task_id = f"MediaConvert-{uuid.uuid4()}"
         priority = request.priority or _DEFAULT_PRIORITY
         work = Work(
-            request=convert.conversion(request, task_id, now),
+            request=requests.conversion(request, task_id, now),
             priority=priority,
             max_attempts=self._defaults.max_attempts,
             timeout_seconds=self._defaults.timeout_seconds,
@@ -230,7 +230,7 @@ class MediaConvertService:
             request_json=json.dumps(vendor_json.dump(request), ensure_ascii=False),
             work_json=dump_work(work),
             user_data=request.user_data,
-            tags=convert.tags_of(request),
+            tags=requests.tags_of(request),
             priority=priority,
         )
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from reelmill.v1 import media_info_pb2
-from reelmill_server.api.convert import timestamp
+from reelmill_server.api.replies import timestamp
 from reelmill_server.model.media_info import (
     AudioStreamInfo,
     MediaInfo,

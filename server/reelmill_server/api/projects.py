@@ -5,7 +5,7 @@ from typing import Any
 from reelmill.v1 import project_service_pb2 as pb
 from reelmill_server.api import validate
 from reelmill_server.api.calls import request_id
-from reelmill_server.api.convert import timestamp
+from reelmill_server.api.replies import timestamp
 from reelmill_server.model.project import DATASET_LIMITS, Project
 from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
 

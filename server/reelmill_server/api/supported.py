@@ -1,9 +1,7 @@
 """What of the contract this version honours. Everything else that a request sets is refused, never ignored."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from reelmill_server.errors import Violation
@@ -45,9 +43,6 @@ FIELDS: Mapping[str, frozenset[str]] = {
 }
 """The honoured fields of each request message; a message that is not here is not honoured at all."""
 
-VALUES: Mapping[str, frozenset[str]] = {}
-"""The honoured values of enum fields of which not all are; unset always is."""
-
 
 def unsupported(message: Message, path: str = "") -> Iterator[Violation]:
     """Everything set in `message` that is not honoured, with the paths of the fields."""
@@ -57,19 +52,10 @@ def unsupported(message: Message, path: str = "") -> Iterator[Violation]:
         if field.name not in FIELDS.get(name, ()):
             yield Violation(here, "is not supported by this version")
             continue
-        yield from _unsupported_value(f"{name}.{field.name}", field, value, here)
-
-
-def _unsupported_value(name: str, field: FieldDescriptor, value: Any, path: str) -> Iterator[Violation]:
-    if field.enum_type is not None and name in VALUES and isinstance(value, int):
-        known = field.enum_type.values_by_number.get(value)
-        if known is not None and known.name not in VALUES[name]:
-            words = ", ".join(sorted(VALUES[name]))
-            yield Violation(path, f"{known.name} is not supported by this version: expected one of {words}")
-    if field.message_type is None or field.message_type.full_name.startswith(_OPAQUE):
-        return
-    if not field.is_repeated:
-        yield from unsupported(value, path)
-        return
-    for index, element in enumerate(value):
-        yield from unsupported(element, f"{path}[{index}]")
+        if field.message_type is None or field.message_type.full_name.startswith(_OPAQUE):
+            continue
+        elements = (
+            [(here, value)] if not field.is_repeated else [(f"{here}[{index}]", item) for index, item in enumerate(value)]
+        )
+        for path_of, element in elements:
+            yield from unsupported(element, path_of)

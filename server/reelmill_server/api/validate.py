@@ -11,8 +11,8 @@ from google.protobuf.message import Message
 
 from reelmill.v1 import audio_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
-from reelmill_server.api.convert import AnyTarget, audio_codec, container_name, segment_format, video_codec
-from reelmill_server.api.convert import speed as convert_speed
+from reelmill_server.api.requests import AnyTarget, audio_codec, container_name, segment_format, video_codec
+from reelmill_server.api.requests import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS

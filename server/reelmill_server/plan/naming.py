@@ -27,11 +27,11 @@ VARIABLES = frozenset({*_SOURCE_NAMES, *_OUTPUT_NAMES, *_TIME_FORMATS, *(f"t_{na
 
 @dataclass(frozen=True)
 class OutputName:
-    """What an output's own variables stand for; `index` counts from 1, `stream_index` from 0."""
+    """What an output's own variables stand for; `index` counts from 1 (or is a text in its place), `stream_index` from 0."""
 
     extension: str
     resolution: str = ""
-    index: int = 1
+    index: int | str = 1
     stream_index: int = 0
 
 
@@ -78,7 +78,7 @@ def expand(
 
     The template must have passed `unknown_variables`.
     """
-    uri = _fill(template, str(output.index), output, source, tags, created_us)
+    uri = fill(template, output, source, tags, created_us)
     return uri if _EXTENSION.search(_last(uri)) else f"{uri}.{output.extension}"
 
 
@@ -105,7 +105,8 @@ def expand_package(
     the template names the segments, and the playlist is called the same without the number and the `-`, `_` or `.` before it.
     The template must have passed `unknown_variables` and `package_problems`.
     """
-    listed = _fill(template, _MARK, playlist, source, tags, created_us)
+    playlist = replace(playlist, index=_MARK)
+    listed = fill(template, playlist, source, tags, created_us)
     head, _, tail = _last(listed).partition(_MARK)
     folder = listed[: len(listed) - len(_last(listed))]
     uri = folder + _SEPARATOR.sub("", head) + tail if _MARK in listed else listed
@@ -113,7 +114,7 @@ def expand_package(
         uri = f"{uri}.{playlist.extension}"
     if _MARK not in listed:
         return PackageName(uri, f"{uri[: -len(playlist.extension) - 1]}-", f".{segment_extension}")
-    named = _fill(template, _MARK, replace(playlist, extension=segment_extension), source, tags, created_us)
+    named = fill(template, replace(playlist, extension=segment_extension), source, tags, created_us)
     prefix, _, suffix = named.partition(_MARK)
     stem = suffix[: -len(playlist.extension) - 1] if suffix.lower().endswith(f".{playlist.extension}") else suffix
     return PackageName(uri, prefix, stem if stem.endswith(f".{segment_extension}") else f"{stem}.{segment_extension}")
@@ -140,22 +141,11 @@ def fill(
     created_us: int,
 ) -> str:
     """The text that `template` stands for; it must have passed `unknown_variables`."""
-    return _fill(template, str(output.index), output, source, tags, created_us)
-
-
-def _fill(
-    template: str,
-    index: str,
-    output: OutputName,
-    source: Mapping[str, str],
-    tags: Mapping[str, TagValue],
-    created_us: int,
-) -> str:
     values = {
         **source,
         **_times("t_", created_us),
         **{f"tags.{key}": tag_text(value) for key, value in tags.items()},
-        "index": index,
+        "index": str(output.index),
         "streamindex": str(output.stream_index),
         "resolution": output.resolution,
         "autoext": output.extension,

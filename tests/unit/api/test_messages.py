@@ -6,7 +6,7 @@ import pytest
 
 from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
-from reelmill_server.api import convert
+from reelmill_server.api import requests
 from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, ScaleType, VideoSpec
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -20,7 +20,7 @@ def converted(**target: object) -> ConvertRequest:
         "Targets": [{"URI": "file:///b", "Container": "mp4", **target}],
         "Tags": {"a": 1, "b": 1.5, "c": True, "d": "x", "e": None},
     }
-    return convert.conversion(vendor_json.parse(data, CreateMediaConvertTaskRequest), "task", MOMENT)
+    return requests.conversion(vendor_json.parse(data, CreateMediaConvertTaskRequest), "task", MOMENT)
 
 
 def test_times_become_whole_microseconds() -> None:
@@ -124,4 +124,4 @@ def test_every_honoured_video_setting_arrives() -> None:
 )
 def test_decimal_rates_stand_for_exact_ones(value: float, rate: str) -> None:
     """NTSC rates are recognised, all others are what they say."""
-    assert convert.frame_rate(value) == rate
+    assert requests.frame_rate(value) == rate

@@ -1,0 +1,177 @@
+"""From plain data to replies."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from reelmill.v1 import task_pb2
+from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
+from reelmill_server.model.task import Artifact, ArtifactKind, FailedAttempt, Progress, TargetProgress, TaskPhase, TaskStatus
+from reelmill_server.tasks.feed import Snapshot
+
+_MICROSECONDS = 1_000_000
+_STATUS = {
+    TaskStatus.RUNNING: task_pb2.TASK_STATUS_RUNNING,
+    TaskStatus.SUCCEEDED: task_pb2.TASK_STATUS_SUCCEEDED,
+    TaskStatus.FAILED: task_pb2.TASK_STATUS_FAILED,
+    TaskStatus.CANCELED: task_pb2.TASK_STATUS_CANCELED,
+}
+_PHASE: Mapping[TaskPhase, Any] = {
+    phase: task_pb2.TaskPhase.Value(f"TASK_PHASE_{phase.name}") for phase in TaskPhase if phase is not TaskPhase.NONE
+}
+_KIND: Mapping[ArtifactKind, Any] = {kind: task_pb2.ArtifactKind.Value(f"ARTIFACT_KIND_{kind.name}") for kind in ArtifactKind}
+_STREAM_TYPE = {
+    "video": task_pb2.STREAM_TYPE_VIDEO,
+    "audio": task_pb2.STREAM_TYPE_AUDIO,
+    "subtitle": task_pb2.STREAM_TYPE_SUBTITLE,
+}
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """A moment as a message."""
+    if moment is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(moment.astimezone(UTC))
+    return message
+
+
+def task(snapshot: Snapshot, with_definition: bool = False) -> task_pb2.Task:
+    """A task as a message; its request only `with_definition`."""
+    record, outcome = snapshot.record, snapshot.record.outcome
+    message = task_pb2.Task(
+        status=_STATUS[record.status],
+        start_time=timestamp(record.start_time),
+        end_time=timestamp(record.end_time),
+        user_data=record.user_data,
+        task_type=task_pb2.TASK_TYPE_MEDIA_CONVERT,
+        task_id=record.task_id,
+        event_id=record.event_id,
+        project_name=record.project_name,
+        priority=record.priority,
+        cancel_requested=record.cancel_requested,
+        task_request_definition=record.request_json if with_definition else "",
+    )
+    if record.tags:
+        message.tags.update(dict(record.tags))
+    if outcome is None:
+        _add_progress(message, snapshot.progress)
+        return message
+    message.code, message.message, message.attempt = outcome.code, outcome.message, outcome.attempt
+    message.progress = 100 if record.status is TaskStatus.SUCCEEDED else snapshot.progress.percent
+    message.warnings.extend(outcome.warnings)
+    message.artifacts.extend(_artifact(artifact) for artifact in outcome.artifacts)
+    message.failed_attempts.extend(_failed(attempt) for attempt in outcome.failed_attempts)
+    message.targets.extend(_done_targets(outcome.artifacts))
+    first = timestamp(outcome.first_attempt_time)
+    if first is not None:
+        message.first_attempt_time.CopyFrom(first)
+    return message
+
+
+def _add_progress(message: task_pb2.Task, progress: Progress) -> None:
+    message.phase = _PHASE.get(progress.phase, task_pb2.TASK_PHASE_QUEUED)
+    message.progress = progress.percent
+    message.attempt = progress.attempt
+    message.targets.extend(_target_progress(target) for target in progress.targets)
+
+
+def _target_progress(target: TargetProgress) -> task_pb2.TargetProgress:
+    return task_pb2.TargetProgress(
+        target_index=target.target_index,
+        percent=target.percent,
+        media_time=target.media_seconds,
+        speed=target.speed,
+        frames_per_second=target.frames_per_second,
+        eta=target.eta_seconds,
+        encoders=target.encoders,
+    )
+
+
+def _done_targets(artifacts: Iterable[Artifact]) -> Iterable[task_pb2.TargetProgress]:
+    """One for each target, which may have made several files."""
+    made: dict[int, list[Artifact]] = {}
+    for artifact in artifacts:
+        if artifact.streams:
+            made.setdefault(artifact.target_index, []).append(artifact)
+    for index, files in sorted(made.items()):
+        yield task_pb2.TargetProgress(
+            target_index=index,
+            percent=100,
+            media_time=max(file.duration_seconds for file in files),
+            encoders=", ".join(stream.encoder for file in files for stream in file.streams),
+        )
+
+
+def _failed(attempt: FailedAttempt) -> task_pb2.FailedAttempt:
+    return task_pb2.FailedAttempt(attempt=attempt.attempt, code=attempt.code, message=attempt.message)
+
+
+def _artifact(artifact: Artifact) -> task_pb2.Artifact:
+    streams = [
+        task_pb2.ArtifactStream(
+            type=_STREAM_TYPE.get(stream.type, task_pb2.STREAM_TYPE_UNSPECIFIED),
+            codec=stream.codec,
+            encoder=stream.encoder,
+            reason=stream.reason,
+            packet_count=stream.packet_count,
+            duration=stream.duration_seconds,
+            width=stream.width,
+            height=stream.height,
+            sample_rate=stream.sample_rate,
+            channels=stream.channels,
+            bitrate=stream.bitrate,
+            frame_rate=stream.frame_rate,
+            language=stream.language,
+        )
+        for stream in artifact.streams
+    ]
+    return task_pb2.Artifact(
+        uri=artifact.uri,
+        target_index=artifact.target_index,
+        size=artifact.size_bytes,
+        duration=artifact.duration_seconds,
+        container=artifact.container,
+        streams=streams,
+        kind=_KIND[artifact.kind],
+        segment_count=artifact.segment_count,
+        segments_size=artifact.segments_size_bytes,
+        sha256=artifact.sha256,
+        segments_sha256=artifact.segments_sha256,
+        bitrate=artifact.bitrate,
+    )
+
+
+def plan(value: Plan) -> task_pb2.Plan:
+    """A plan as a message."""
+    targets = [
+        task_pb2.PlannedTarget(
+            target_index=target.index,
+            uri=target.uri,
+            container=target.container,
+            start_time=value.inputs[0].start_us / _MICROSECONDS,
+            duration=target.duration_us / _MICROSECONDS,
+            streams=[_planned(stream) for stream in target.streams],
+        )
+        for target in value.targets
+    ]
+    return task_pb2.Plan(targets=targets, warnings=value.warnings)
+
+
+def _source_stream(part: PartPlan) -> int:
+    """The number of the first stream in the source's file; -1 for what comes from elsewhere."""
+    return -1 if part.file else part.stream
+
+
+def _planned(stream: StreamPlan) -> task_pb2.PlannedStream:
+    return task_pb2.PlannedStream(
+        type=_STREAM_TYPE.get(stream.type, task_pb2.STREAM_TYPE_UNSPECIFIED),
+        source_stream=_source_stream(stream.parts[0]),
+        codec=stream.codec,
+        encoder=stream.encoder,
+        reason=stream.reason,
+        filters=stream.parts[0].filters,
+        options=stream.options,
+    )
