@@ -15,6 +15,7 @@ from av.container import InputContainer
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
+from reelmill_server.media.quicktime import name_languages
 from reelmill_server.media.segments import Reframing, open_output
 from reelmill_server.media.sound import AudioTrack
 from reelmill_server.media.subtitle_lines import SubtitleInputs
@@ -204,10 +205,13 @@ class Output:
                 if self._stop.is_set():
                     raise Stopped
             self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
+            languages = [stream.metadata.get("language", "") for stream in self._container.streams]
             self._container.close()
+            if self.plan.muxer == "mov":
+                name_languages(self.path, languages)
         except MemoryError as error:
             self.error = error
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, OSError) as error:
             self.error = _failure(self.plan, error)
         except BaseException as error:
             self.error = error
