@@ -174,10 +174,10 @@ def test_subtitles_are_copied_where_they_fit(convert: Converter) -> None:
 
 def test_cover_art_is_not_taken_for_video(convert: Converter) -> None:
     """A picture attached to a song is no video: the song is copied without it."""
-    clip = Clip("mp4", (), (Audio(),), cover=True)
+    clip = Clip("mp4", (), (Audio(),), covers=("png",))
     made = convert(clip, target("mp4"))
     assert [stream.kind for stream in judge.describe(made.path).streams] == ["Audio"]
-    clip = Clip("mp4", (Video(),), (Audio(),), cover=True)
+    clip = Clip("mp4", (Video(),), (Audio(),), covers=("png",))
     made = convert(clip, target("mp4", encoded(), AudioSpec("aac")))
     assert [stream.kind for stream in judge.describe(made.path).streams] == ["Video", "Audio"]
     assert judge.numbers(made.path) == list(range(50))

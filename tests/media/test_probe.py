@@ -60,7 +60,7 @@ def test_rotations_are_clockwise(shelf: Shelf, form: str, rotation: int) -> None
 
 def test_a_cover_is_no_picture_of_a_film(shelf: Shelf) -> None:
     """It is listed, and told apart."""
-    info = probe_file(str(shelf.get(Clip("mp4", (Video(),), (Audio(),), cover=True))), Limits())
+    info = probe_file(str(shelf.get(Clip("mp4", (Video(),), (Audio(),), covers=("png",)))), Limits())
     assert sorted(stream.attached_picture for stream in info.video) == [False, True]
     assert [stream.codec for stream in info.pictures] == ["h264"]
 

@@ -14,6 +14,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.copying import CopyTrack
+from reelmill_server.media.covers import CoverInputs, CoverTrack
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.media.quicktime import name_languages
 from reelmill_server.media.segments import Reframing, open_output
@@ -105,6 +106,7 @@ class Output:
         path: str,
         sources: Sequence[InputContainer],
         subtitles: SubtitleInputs,
+        covers: CoverInputs,
         limits: Limits,
         stop: Halt,
     ) -> None:
@@ -129,7 +131,9 @@ class Output:
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
         try:
             self._container = open_output(plan, path)
-            self.tracks: tuple[Track, ...] = tuple(self._track(stream, sources, subtitles, limits) for stream in plan.streams)
+            self.tracks: tuple[Track, ...] = tuple(
+                self._track(stream, sources, subtitles, covers, limits) for stream in plan.streams
+            )
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -138,10 +142,19 @@ class Output:
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
             self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
 
-    def _track(self, stream: StreamPlan, sources: Sequence[InputContainer], subtitles: SubtitleInputs, limits: Limits) -> Track:
+    def _track(
+        self,
+        stream: StreamPlan,
+        sources: Sequence[InputContainer],
+        subtitles: SubtitleInputs,
+        covers: CoverInputs,
+        limits: Limits,
+    ) -> Track:
         keep = self.plan.keep_metadata
         if stream.type == "subtitle":
             return SubtitleTrack(stream, self._container, sources, keep, subtitles)
+        if stream.type == "picture":
+            return CoverTrack(stream, self._container, sources, keep, covers)
         if stream.encoder == COPY:
             return CopyTrack(stream, self._container, sources, keep)
         if stream.audio:

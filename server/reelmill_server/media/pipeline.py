@@ -13,6 +13,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.covers import CoverInputs
 from reelmill_server.media.lanes import Lane, Reader, lanes_of, read
 from reelmill_server.media.output import Halt, Output, Produced, Stopped
 from reelmill_server.media.source import open_source
@@ -63,6 +64,7 @@ class Conversion:
     ) -> None:
         """`source_paths` follow the sources of the request, `subtitle_paths` say where the subtitle files of each lie."""
         self._subtitles = SubtitleInputs(plan.inputs, source_paths, subtitle_paths, limits)
+        self._covers = CoverInputs(plan.inputs, source_paths, limits)
         self.outputs: list[Output] = []
         self._plan, self._source_paths, self._directory = plan, source_paths, directory
         self._limits, self._stop = limits, Halt(stop)
@@ -83,7 +85,9 @@ class Conversion:
             stack.callback(self._close)
             for slot, target in enumerate(self._plan.targets):
                 path = str(self._directory / output_path(slot, target))
-                self.outputs.append(Output(target, self._plan, path, sources, self._subtitles, self._limits, self._stop))
+                self.outputs.append(
+                    Output(target, self._plan, path, sources, self._subtitles, self._covers, self._limits, self._stop)
+                )
             for output in self.outputs:
                 output.start()
             self._feed(sources)

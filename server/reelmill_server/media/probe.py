@@ -1,7 +1,9 @@
 """Looks at what is in a media file."""
 
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -19,6 +21,7 @@ from reelmill_server.media.subtitle_files import charset_of, open_subtitles
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import (
     AudioStreamInfo,
+    DataStreamInfo,
     MediaInfo,
     SubtitleFileInfo,
     SubtitleStreamInfo,
@@ -164,6 +167,7 @@ def _from_headers(container: InputContainer) -> MediaInfo:
         video=tuple(_video(stream) for stream in container.streams.video),
         audio=tuple(_audio(stream) for stream in container.streams.audio),
         subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
+        data=tuple(_data(stream) for stream in container.streams.data),
     )
 
 
@@ -237,3 +241,21 @@ def _subtitle(stream: Any) -> SubtitleStreamInfo:
         {"width": getattr(context, "width", 0) or 0, "height": getattr(context, "height", 0) or 0} if context else {}
     )
     return SubtitleStreamInfo(**_common(stream), **size)
+
+
+def _data(stream: Any) -> DataStreamInfo:
+    return DataStreamInfo(**{**_common(stream), "codec": stream.name or "", "fits_mp4": _fits_mp4(stream)})
+
+
+def _fits_mp4(stream: Any) -> bool:
+    """Whether the muxer of MP4 takes a data stream: PyAV tells too little of one to know without asking."""
+    trial = av.open(io.BytesIO(), "w", format="mp4")
+    try:
+        trial.add_stream_from_template(stream)
+        trial.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    finally:
+        with suppress(av.error.FFmpegError, ValueError):  # without a header there is nothing to end
+            trial.close()
+    return True

@@ -15,6 +15,7 @@ _MXF_RATES = "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()
 class Container:
     """One container: libav's muxer, the extension without a dot, and the codecs (libav's names) that it holds, per kind.
 
+    `picture`: codecs of cover pictures, `data`: of data streams.
     `unordered`: video codecs that it holds only without B-frames, as it has one time per picture. `steady`: it has one frame
     rate for all pictures, one of `frame_rates` (`n/d`; empty: any). `sample_rates`: those of codecs that it does not hold at
     every rate.
@@ -26,6 +27,8 @@ class Container:
     video: frozenset[str]
     audio: frozenset[str]
     subtitle: frozenset[str] = frozenset()
+    picture: frozenset[str] = frozenset()
+    data: frozenset[str] = frozenset()
     options: Mapping[str, str] = field(default_factory=dict)
     unordered: frozenset[str] = frozenset()
     steady: bool = False
@@ -38,7 +41,7 @@ class Container:
         return not self.video
 
     def holds(self, kind: str, codec: str) -> bool:
-        """Whether a stream of `kind` (video, audio, subtitle) in `codec` (libav's name) fits."""
+        """Whether a stream of `kind` (video, audio, subtitle, picture, data) in `codec` (libav's name) fits."""
         codecs: frozenset[str] = getattr(self, kind)
         return codec in codecs or (codecs == ANY and codec not in _MATROSKA_LACKS)
 
@@ -63,6 +66,8 @@ CONTAINERS: Mapping[str, Container] = {
             video="h264 hevc vp9 av1 mpeg4 mpeg2video mpeg1video mjpeg",
             audio="aac mp3 mp2 ac3 eac3 opus flac alac",
             subtitle="mov_text",
+            picture=frozenset({"mjpeg", "png"}),
+            data=ANY,
             options=_FASTSTART,
         ),
         _container(
@@ -74,7 +79,12 @@ CONTAINERS: Mapping[str, Container] = {
             options=_FASTSTART,
         ),
         _container(
-            "mkv", "matroska", video="*", audio="*", subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt"
+            "mkv",
+            "matroska",
+            video="*",
+            audio="*",
+            subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt",
+            picture=frozenset({"mjpeg", "png", "gif", "tiff"}),
         ),
         _container("webm", "webm", video="vp8 vp9 av1", audio="opus vorbis", subtitle="webvtt"),
         _container(

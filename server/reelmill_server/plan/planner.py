@@ -11,6 +11,7 @@ from reelmill_server.model.request import ConvertRequest, TargetSpec
 from reelmill_server.model.task import TagValue
 from reelmill_server.plan import packaging
 from reelmill_server.plan.containers import CONTAINERS
+from reelmill_server.plan.extras import cover_pictures, data_streams
 from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.naming import OutputName, expand, fill, source_variables
 from reelmill_server.plan.situation import Situation
@@ -69,7 +70,7 @@ def _plan_file(
 ) -> TargetPlan:
     container = CONTAINERS[target.container]
     job = Job(target, inputs, container, situation, warnings)
-    streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers))
+    streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers), *data_streams(job), *cover_pictures(job))
     if not any(stream.type in ("video", "audio") for stream in streams):
         raise InvalidMedia(f"{target.field}: the source has no stream that this target takes")
     if any(item.source.start_us for item in inputs.main) and any(
