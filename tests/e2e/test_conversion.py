@@ -24,6 +24,7 @@ from reelmill_client import (
     TaskFailed,
 )
 from tests import judge, servers
+from tests.sources import Clip, Data, cover, write
 
 pytestmark = pytest.mark.xdist_group("service")
 SLOW = {"video": "h264", "preset": "veryslow", "size": "1280x720"}
@@ -233,7 +234,6 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
                 "Container": "mp4",
                 "Video": {"TranscodeVideo": {"Codec": "h264", "VideoSlim": 1}},
                 "Audio": {"TranscodeAudio": {"Codec": "aac"}},
-                "Data": {"Stream": [0]},
             }
         ],
         "AlignmentIndex": 1,
@@ -243,7 +243,6 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
         client.submit(request)
     assert {violation.field for violation in failure.value.violations} == {
         "targets[0].video.transcode_video.video_slim",
-        "targets[0].data",
         "notification",
     }
 
@@ -444,3 +443,24 @@ def test_sources_are_joined_and_mixed_through_the_service(client: Client, clip: 
     assert [stream.kind for stream in made.streams] == ["Video", "Audio"]
     assert made.duration == pytest.approx(2 * one.duration - 0.2, abs=0.1)
     judge.check(files / "joined.mp4")
+
+
+def test_data_and_cover_pictures_are_kept_through_the_service(client: Client, files: Path) -> None:
+    """Both where asked for, told in the result; a container without a place for them is refused."""
+    source = files / "tracked.mp4"
+    write(Clip(data=(Data(),), covers=("mjpeg", "png")), source)
+    target = {"Container": "mp4", "Data": {"Stream": [-1]}, "AttachedPicture": {"Stream": [1]}, "StripMetadata": True}
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": source.as_uri()}],
+        "Targets": [{"URI": f"{files.as_uri()}/kept/all", **target}],
+    }
+    task = client.wait(client.submit(request).task_id)
+    kinds = [task_pb2.StreamType.Name(stream.type).removeprefix("STREAM_TYPE_") for stream in task.artifacts[0].streams]
+    assert kinds == ["VIDEO", "AUDIO", "DATA", "ATTACHED_PICTURE"]
+    made = files / "kept" / "all.mp4"
+    assert judge.content(made, "d:0") == judge.content(source, "d:0")
+    assert judge.content(made, "v:1") == cover("png", 1)
+    with pytest.raises(InvalidArgument) as caught:
+        client.submit(dict(request, Targets=[{"URI": f"{files.as_uri()}/kept/no", **target, "Container": "mkv"}]))
+    assert [violation.field for violation in caught.value.violations] == ["targets[0].data.stream"]

@@ -175,7 +175,8 @@ def test_a_picture_that_the_container_does_not_hold_is_refused(convert: Converte
     clip = Clip("matroska", (), (Audio(),), covers=("gif", "tiff"))
     with pytest.raises(UnsupportedFormat, match=r"cover picture 0 is gif, which mp4 does not hold \(mkv would\)"):
         convert(clip, with_extras(target("mp4"), pictures=ALL))
-    assert covers(convert(clip, with_extras(target("mkv"), pictures=ALL)).path) == [cover("gif", 0), cover("tiff", 1)]
+    kept = covers(convert(clip, with_extras(target("mkv"), pictures=ALL)).path)
+    assert kept == covers(convert.shelf.get(clip)) and len(kept) == 2
 
 
 def test_verification_counts_data_and_compares_covers(convert: Converter, tmp_path: Path) -> None:
