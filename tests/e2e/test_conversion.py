@@ -24,7 +24,7 @@ from reelmill_client import (
     TaskFailed,
 )
 from tests import judge, servers
-from tests.sources import Clip, Data, cover, write
+from tests.sources import Audio, Clip, Data, cover, write
 
 pytestmark = pytest.mark.xdist_group("service")
 SLOW = {"video": "h264", "preset": "veryslow", "size": "1280x720"}
@@ -464,3 +464,22 @@ def test_data_and_cover_pictures_are_kept_through_the_service(client: Client, fi
     with pytest.raises(InvalidArgument) as caught:
         client.submit(dict(request, Targets=[{"URI": f"{files.as_uri()}/kept/no", **target, "Container": "mkv"}]))
     assert [violation.field for violation in caught.value.violations] == ["targets[0].data.stream"]
+
+
+def test_each_sound_becomes_a_file_of_its_own_through_the_service(client: Client, files: Path) -> None:
+    """One target, two files, which share its progress; one name for both leaves the last, with a warning."""
+    source = files / "dubbed.mp4"
+    write(Clip(audio=(Audio(hz=440), Audio(hz=880))), source)
+    target = {"Container": "mp3", "Audio": {"Stream": [101], "TranscodeAudio": {"Codec": "mp3"}}}
+    names = ("dubbed/{barename}", "dubbed/one.mp3")
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": source.as_uri()}],
+        "Targets": [{"URI": f"{files.as_uri()}/{name}", **target} for name in names],
+    }
+    task = client.wait(client.submit(request).task_id)
+    assert [target.target_index for target in task.targets] == [0, 1]
+    assert sorted(path.name for path in (files / "dubbed").iterdir()) == ["dubbed_0.mp3", "dubbed_1.mp3", "one.mp3"]
+    assert len(task.warnings) == 1 and "one.mp3: the last one stays" in task.warnings[0]
+    for name, hz in (("dubbed_0", 440), ("dubbed_1", 880), ("one", 880)):
+        assert judge.pitch(judge.sound(files / "dubbed" / f"{name}.mp3")[:, 0], 48000) == pytest.approx(hz, abs=2)

@@ -16,6 +16,7 @@ class Container:
     """One container: libav's muxer, the extension without a dot, and the codecs (libav's names) that it holds, per kind.
 
     `picture`: codecs of cover pictures, `data`: of data streams.
+    `single`: it holds one stream only.
     `unordered`: video codecs that it holds only without B-frames, as it has one time per picture. `steady`: it has one frame
     rate for all pictures, one of `frame_rates` (`n/d`; empty: any). `sample_rates`: those of codecs that it does not hold at
     every rate.
@@ -30,6 +31,7 @@ class Container:
     picture: frozenset[str] = frozenset()
     data: frozenset[str] = frozenset()
     options: Mapping[str, str] = field(default_factory=dict)
+    single: bool = False
     unordered: frozenset[str] = frozenset()
     steady: bool = False
     frame_rates: tuple[str, ...] = ()
@@ -128,15 +130,15 @@ CONTAINERS: Mapping[str, Container] = {
             audio="aac mp3 opus",
             sample_rates={"mp3": (11025, 22050, 44100, 48000)},
         ),
-        _container("mp3", "mp3", audio="mp3"),
+        _container("mp3", "mp3", audio="mp3", single=True),
         _container("m4a", "ipod", audio="aac alac ac3", options=_FASTSTART),
-        _container("flac", "flac", audio="flac"),
+        _container("flac", "flac", audio="flac", single=True),
         _container("opus", "opus", audio="opus"),
-        _container("aac", "adts", audio="aac"),
+        _container("aac", "adts", audio="aac", single=True),
         _container("oga", "oga", audio="vorbis opus flac"),
-        _container("ac3", "ac3", audio="ac3"),
-        _container("wav", "wav", audio="pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le mp3 mp2 ac3 eac3 flac"),
-        _container("amr", "amr", audio="amr_nb"),
+        _container("ac3", "ac3", audio="ac3", single=True),
+        _container("wav", "wav", audio="pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le mp3 mp2 ac3 eac3 flac", single=True),
+        _container("amr", "amr", audio="amr_nb", single=True),
     )
 }
 """The containers that this version writes, by the contract's name."""
