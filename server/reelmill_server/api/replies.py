@@ -143,6 +143,9 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
         sha256=artifact.sha256,
         segments_sha256=artifact.segments_sha256,
         bitrate=artifact.bitrate,
+        width=artifact.width,
+        height=artifact.height,
+        frame_times=artifact.frame_times,
     )
 
 
