@@ -101,6 +101,7 @@ def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:
     Rotation is told by decoded pictures only, and headers may lie about the format.
     """
     wanted = {stream.index for stream in container.streams.video if stream.codec_context}
+    covers = {stream.index for stream in container.streams.video if stream.disposition & Disposition.attached_pic}
     found: dict[int, list[VideoFrame]] = {}
     packets = container.demux(container.streams.video) if wanted else iter(())
     try:
@@ -112,7 +113,7 @@ def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:
                     continue  # a broken start: the pictures after it may be whole
                 if frames:
                     found.setdefault(packet.stream.index, []).extend(frames)
-            if all(len(found.get(index, ())) >= _PICTURES for index in wanted):
+            if all(len(found.get(index, ())) >= _PICTURES for index in wanted - covers):  # a cover has one, and no more come
                 break
     except av.error.FFmpegError:
         pass  # what the headers say stays
