@@ -108,6 +108,7 @@ class Data:
 
     seconds: float = 2.0
     step: float = 0.25
+    codec: str = "bin_data"
 
     @staticmethod
     def payload(number: int) -> bytes:
@@ -448,7 +449,7 @@ def write(clip: Clip, path: Path) -> None:
         for subtitle in clip.subtitles:
             sources.append(_subtitle_packets(subtitle, _add_subtitle(container, subtitle), offset))
         for data in clip.data:
-            sources.append(_data_packets(data, container.add_data_stream("bin_data"), offset))
+            sources.append(_data_packets(data, container.add_data_stream(data.codec), offset))
         covers = list(_add_covers(container, clip))
         if clip.timecode:
             container.streams.video[0].metadata["timecode"] = clip.timecode

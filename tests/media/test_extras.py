@@ -56,6 +56,17 @@ def test_probing_tells_data_from_what_cannot_be_kept(shelf: Shelf) -> None:
     assert [(stream.codec, stream.width) for stream in info.covers] == [("mjpeg", 32), ("png", 48)]
 
 
+def test_data_that_mp4_loses_is_left_out_with_a_warning(convert: Converter) -> None:
+    """The muxer refuses one of these, and takes the other without writing it."""
+    clip = Clip("mpegts", data=(Data(codec="klv"), Data(codec="timed_id3")))
+    made = convert(clip, with_extras(target("mp4"), data=ALL))
+    assert [stream.type for stream in made.artifact.streams] == ["video", "audio"]
+    assert made.warnings == tuple(
+        f"targets[0].data: data stream {number} ({codec}) cannot be copied: left out"
+        for number, codec in enumerate(("klv", "timed_id3"))
+    )
+
+
 @pytest.mark.parametrize("video", [VideoSpec(), encoded()])
 def test_data_is_kept_in_mp4(convert: Converter, video: VideoSpec) -> None:
     """Every packet at its time, beside copied and beside encoded video; the time code comes back by the video's tag."""

@@ -3,7 +3,6 @@
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -31,6 +30,7 @@ from reelmill_server.model.media_info import (
 _PACKETS_TO_FIRST_PICTURE = 2000
 # Enough to meet a picture in fields in a stream that mixes both kinds, few enough to cost nothing.
 _PICTURES = 8
+_TRIAL_BYTES = bytes(8)
 # AVFieldOrder
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
@@ -260,14 +260,17 @@ def _data(stream: Any) -> DataStreamInfo:
 
 
 def _fits_mp4(stream: Any) -> bool:
-    """Whether the muxer of MP4 takes a data stream: PyAV tells too little of one to know without asking."""
-    trial = av.open(io.BytesIO(), "w", format="mp4")
+    """Whether a data stream can be written to MP4 and read back: PyAV tells too little of one to know without trying, and the
+    muxer takes some that it writes as nothing that is found again."""
+    file = io.BytesIO()
     try:
-        trial.add_stream_from_template(stream)
-        trial.start_encoding()
+        with av.open(file, "w", format="mp4") as trial:
+            packet = av.Packet(_TRIAL_BYTES)
+            packet.stream = trial.add_stream_from_template(stream)
+            packet.pts, packet.dts, packet.duration, packet.time_base = 0, 0, 1, Fraction(1, 1000)
+            trial.mux(packet)
+        file.seek(0)
+        with av.open(file, "r", format="mp4") as made:
+            return [found.name for found in made.streams.data] == [stream.name]
     except (av.error.FFmpegError, ValueError):
         return False
-    finally:
-        with suppress(av.error.FFmpegError, ValueError):  # without a header there is nothing to end
-            trial.close()
-    return True
