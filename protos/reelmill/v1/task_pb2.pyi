@@ -227,12 +227,34 @@ class FailedAttempt(_message.Message):
     def __init__(self, attempt: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("targets", "warnings")
+    __slots__ = ("targets", "warnings", "images")
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
     targets: _containers.RepeatedCompositeFieldContainer[PlannedTarget]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, targets: _Optional[_Iterable[_Union[PlannedTarget, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    images: _containers.RepeatedCompositeFieldContainer[PlannedImages]
+    def __init__(self, targets: _Optional[_Iterable[_Union[PlannedTarget, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., images: _Optional[_Iterable[_Union[PlannedImages, _Mapping]]] = ...) -> None: ...
+
+class PlannedImages(_message.Message):
+    __slots__ = ("target_index", "kind", "uri", "width", "height", "reading", "reason", "stream")
+    TARGET_INDEX_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    URI_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    READING_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    target_index: int
+    kind: ArtifactKind
+    uri: str
+    width: int
+    height: int
+    reading: str
+    reason: str
+    stream: PlannedStream
+    def __init__(self, target_index: _Optional[int] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., uri: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., reading: _Optional[str] = ..., reason: _Optional[str] = ..., stream: _Optional[_Union[PlannedStream, _Mapping]] = ...) -> None: ...
 
 class PlannedTarget(_message.Message):
     __slots__ = ("target_index", "uri", "container", "start_time", "duration", "streams")

@@ -57,9 +57,11 @@ class _Animation:
 class _Muxed:
     """An animated file that libav writes."""
 
-    def __init__(self, path: Path, encoder: str, frame: VideoFrame, tick: Fraction) -> None:
-        form = _MUXERS[encoder]
-        self._container: Any = av.open(str(path), "w", format=form, options=_MUXER_OPTIONS[encoder])
+    def __init__(self, path: Path, encoder: str, frame: VideoFrame, tick: Fraction, rate: Fraction) -> None:
+        options = dict(_MUXER_OPTIONS[encoder])
+        if encoder == "gif":
+            options["final_delay"] = str(round(1 / rate / tick))  # nothing follows that tells how long the last one is shown
+        self._container: Any = av.open(str(path), "w", format=_MUXERS[encoder], options=options)
         self._stream: Any = self._container.add_stream(encoder, rate=1 / tick)
         context: Any = self._stream.codec_context
         context.width, context.height, context.pix_fmt = frame.width, frame.height, frame.format.name
@@ -84,7 +86,7 @@ class _LibavWriter(_Animation):
         place = self._count(time)
         try:
             if self._file is None:
-                self._file = _Muxed(self._path, self._plan.stream.encoder, frame, 1 / self._rate)
+                self._file = _Muxed(self._path, self._plan.stream.encoder, frame, 1 / self._rate, self._rate)
             frame.pts, frame.time_base, frame.duration = place, 1 / self._rate, 1
             self._file.write(frame)
         except (av.error.FFmpegError, ValueError) as error:
@@ -139,7 +141,7 @@ class _GifWriter(_Animation):
     def _write(self, frames: Iterator[VideoFrame]) -> None:
         for frame in frames:
             if self._file is None:
-                self._file = _Muxed(self._path, "gif", frame, _GIF_TICK)
+                self._file = _Muxed(self._path, "gif", frame, _GIF_TICK, self._rate)
             self._file.write(frame)
 
 

@@ -177,8 +177,8 @@ class Picker:
             yield picked
 
     def _changed(self, picked: Picked) -> bool:
-        """Whether the picture is taken at once. It is compared with the last one taken; when a number of the strongest changes is
-        asked for, with the one before it, and those are known at the end only."""
+        """Whether the picture is taken at once. It is compared with the last one taken; when a number of the strongest changes
+        is asked for, with the one before it, and those are known at the end only."""
         bits = difference_hash(picked.frame, self._reformatter)
         change = 101 if self._before is None else (bits ^ self._before).bit_count() * 100 // _HASH_BITS
         if self._keep_all:
