@@ -1,5 +1,6 @@
 """Data streams and cover pictures: kept where they are asked for, and moved with everything else."""
 
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -110,6 +111,14 @@ def test_a_cut_takes_the_data_of_the_span(convert: Converter) -> None:
     assert float(judge.packets(made, "d:0")[-1].duration) == pytest.approx(0.1, abs=0.002)
     assert judge.describe(made).duration == pytest.approx(0.6, abs=0.03)
     assert judge.numbers(made) == list(range(19, 34))
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+def test_a_time_code_moves_with_a_cut(convert: Converter, container: str) -> None:
+    """Encoded, to the picture; copied, to the key frame at which the copy begins: picture 24."""
+    for video, audio, code in ((encoded(), AudioSpec("aac"), "01:00:01:05"), (VideoSpec(), AudioSpec(), "01:00:00:24")):
+        made = convert(FILM, target(container, video, audio), start=1.2).path
+        assert set(re.findall(r"timecode\s*: (\S+)", judge.header(made), re.IGNORECASE)) == {code}
 
 
 def test_a_cut_without_data_in_the_span_is_no_error(convert: Converter) -> None:

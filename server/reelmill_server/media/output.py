@@ -13,6 +13,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
+from reelmill_server.media import timecode
 from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.covers import CoverInputs, CoverTrack
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
@@ -335,6 +336,17 @@ class FileOutput(Output):
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
         kind = CountedVideoTrack if stream.counted else FreeVideoTrack
         return kind(stream, self._container, sources, keep, limits.max_output_frames)
+
+    def _span_of(self, part: Part) -> Span:
+        """As for every output; the time code of the first part's pictures moves with it, before anything is written."""
+        span, filmed = super()._span_of(part), part.source.streams.video
+        moved_by = span.begin - Fraction(self._inputs[part.number].origin_us, _MICROSECONDS)
+        if len(self._spans) == 1 and filmed and filmed[0].average_rate and moved_by > 0:
+            for described in (self._container, *self._container.streams):
+                if "timecode" in described.metadata:
+                    code = described.metadata["timecode"]
+                    described.metadata["timecode"] = timecode.moved(code, filmed[0].average_rate, moved_by)
+        return span
 
     def produced(self) -> Produced:
         """What was made, once `join` has returned."""
