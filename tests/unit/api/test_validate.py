@@ -256,6 +256,24 @@ def test_segments_that_cannot_be(target: dict[str, Any], field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "field", "would"),
+    [
+        ({"Container": "mkv", "Data": {"Stream": [-1]}}, "targets[0].data.stream", "(mp4 would)"),
+        ({"Container": "mov", "AttachedPicture": {"Stream": [0]}}, "targets[0].attached_picture.stream", "(mp4, mkv would)"),
+        ({"Segment": {"Format": "hls"}, "URI": "file:///x", "Data": {"Stream": [0]}}, "targets[0].data.stream", "segments"),
+        ({"AttachedPicture": {"Stream": [-2]}}, "targets[0].attached_picture.stream[0]", "-1"),
+    ],
+)
+def test_data_and_covers_where_there_is_no_place_for_them(target: dict[str, Any], field: str, would: str) -> None:
+    """The message says what would take them; an empty selection asks for nothing."""
+    with pytest.raises(InvalidArgument) as caught:
+        check(target)
+    assert fields(caught.value) == {field}
+    assert would in caught.value.violations[0].description
+    check({"Container": "mp3", "Data": {"Stream": []}, "AttachedPicture": {}})
+
+
+@pytest.mark.parametrize(
     ("uri", "member", "field"),
     [
         ("file:///out/m.m3u8", {"URI": "file:///other/v"}, "target_groups[0].targets[0].uri"),
