@@ -8,7 +8,7 @@ from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import validate
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
-from reelmill_server.storage.base import Fetched
+from reelmill_server.storage.base import Fetched, ObjectReader
 
 
 class Anywhere:
@@ -22,6 +22,10 @@ class Anywhere:
             raise AccessDenied("not yours")
 
     check_writable = check_readable
+
+    async def open(self, uri: str) -> ObjectReader:
+        """Never called."""
+        raise AssertionError
 
     async def fetch(self, uri: str) -> Fetched:
         """Never called."""
