@@ -25,6 +25,8 @@ CONTAINERS_OF: Mapping[SegmentFormat, tuple[str, ...]] = {SegmentFormat.HLS: ("t
 """The containers that each format of segments takes."""
 LIST_EXTENSION: Mapping[str, str] = {SegmentFormat.HLS: "m3u8", SegmentFormat.DASH: "mpd"}
 """The extension of what lists the segments."""
+TS_CLOCK_US = 1_400_000
+"""Where 0 of an output lies on the clock of its segments of MPEG-TS, which cannot say what is before 0; as FFmpeg's tools do."""
 
 _SEGMENT_EXTENSION = {"ts": "ts", "mp4": "m4s"}
 # How each family makes a picture that was asked to be a key frame one at which a decoder can begin; others always do.
@@ -79,6 +81,8 @@ def _hls_options(segment: SegmentSpec, container: str) -> dict[str, str]:
         "hls_list_size": "0",
         "hls_playlist_type": "vod",
         "hls_segment_type": "mpegts" if container == "ts" else "fmp4",
+        # Else each rendition is moved by what lies before its own 0, B-frames' decoding or sound's preroll.
+        **({"output_ts_offset": f"{TS_CLOCK_US}us"} if container == "ts" else {"avoid_negative_ts": "disabled"}),
     }
 
 
