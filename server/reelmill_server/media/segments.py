@@ -27,7 +27,9 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
     if plan.package:
         folder = Path(path).parent
         folder.mkdir()
-        if plan.package.format == SegmentFormat.DASH:
+        if plan.package.rendition:
+            pass  # one file, which is cut when it is known how long the pictures are
+        elif plan.package.format == SegmentFormat.DASH:
             options["init_seg_name"] = "$RepresentationID$-init.mp4"
             options["media_seg_name"] = "$RepresentationID$-$Number$.m4s"
         else:

@@ -92,12 +92,12 @@ def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Veri
     """
     where = f"targets[{produced.plan.index}]"
     _compare_with_source(produced, where)
-    if produced.plan.package is None:
-        if produced.plan.muxer not in _SUBTITLE_FILES:
-            return _read_back(produced, produced.path, moved)
+    if produced.plan.muxer in _SUBTITLE_FILES:
         if not produced.written[0].packets:
             return _without_lines(produced)
         return _read_back(produced, produced.path, moved, format=produced.plan.muxer)
+    if produced.plan.package is None:
+        return _read_back(produced, produced.path, moved)
     playlists = listed(produced.plan, produced.path)
     if produced.plan.package.format != SegmentFormat.DASH:
         cuts = _cuts(produced.plan, playlists[0])

@@ -15,7 +15,14 @@ from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.naming import OutputName, expand, fill, source_variables
 from reelmill_server.plan.situation import Situation
 from reelmill_server.plan.streams import Job, audio_streams, video_streams
-from reelmill_server.plan.subtitles import SubtitleInput, extract_prefix, extract_target, plan_extracts, plan_subtitles
+from reelmill_server.plan.subtitles import (
+    SubtitleInput,
+    extract_prefix,
+    extract_target,
+    plan_extracts,
+    plan_subtitles,
+    renditions,
+)
 
 
 def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
@@ -25,7 +32,11 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     """
     inputs = Inputs.of(request, situation)
     warnings: list[str] = []
-    planned = [plan for target in request.targets for plan in _plan_target(request, target, inputs, situation, warnings)]
+    planned = [
+        plan
+        for target in packaging.subtitles_once(request.targets)
+        for plan in _plan_target(request, target, inputs, situation, warnings)
+    ]
     targets, groups = packaging.arrange(request, planned, _naming(request, inputs, situation)[0])
     plan = Plan(targets, inputs=inputs.plans(), groups=groups)
     shared = [uri for uri, count in Counter(file.uri for file in packaging.planned_files(plan)).items() if count > 1]
@@ -42,12 +53,15 @@ def _plan_target(
         yield _plan_file(request, target, inputs, situation, offers, warnings)
     else:
         target = replace(target, speed="")  # said to be ignored where no container is made
-    for number, stream in plan_extracts(target, offers):
+    extracts = plan_extracts(target, offers, warnings)
+    said = renditions(target, offers, [number for number, _ in extracts])
+    for (number, stream), rendition in zip(extracts, said, strict=True):
         assert target.extract is not None
         name = OutputName(target.extract.format, index=number + 1, stream_index=number)
         prefix = extract_prefix(fill(target.extract.uri, name, *_naming(request, inputs, situation)))
         uri = f"{prefix}_{number}.{target.extract.format}"
-        yield extract_target(target, uri, stream, _duration_us(inputs, [stream]))
+        plan = extract_target(target, uri, stream, _duration_us(inputs, [stream]))
+        yield plan if target.group < 0 else packaging.packaged_subtitles(plan, target, rendition)
 
 
 def _naming(
