@@ -14,11 +14,12 @@ from reelmill_server.media.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.model.task import Artifact
+from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.plan.adapt import needs_bitrates
 from reelmill_server.plan.packaging import part_uri
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
+from tests import lists
 from tests.sources import Clip, Shelf
 
 
@@ -111,6 +112,8 @@ class Converter:
         produced, warnings = conversion.run()
         results = make_results(plan, [verify(file) for file in produced], folder)
         published = _published(results, plan, folder)
+        for artifact in (result.artifact for result in results if result.artifact.kind is not ArtifactKind.MEDIA):
+            lists.check(published / artifact.uri.removeprefix("file:///out/"))
         return Converted(
             plan,
             tuple(Path(file.path) for file in produced),
