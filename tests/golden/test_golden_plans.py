@@ -52,11 +52,11 @@ def target(container: str, video: VideoSpec | None, audio: AudioSpec | None, sub
     return TargetSpec(0, uri, container, video, audio, subtitle, True, True)  # type: ignore[arg-type]
 
 
-def variant(name: str, video: VideoSpec, extract: ExtractSpec | None = None) -> TargetSpec:
+def variant(member: int, name: str, video: VideoSpec, extract: ExtractSpec | None = None) -> TargetSpec:
     """A member of a group in segments of 4 s."""
     spec = target("ts", video, AudioSpec("aac", channels=2), "none")
     segment = SegmentSpec(SegmentFormat.HLS, 4_000_000)
-    return replace(spec, uri=f"file:///out/{{barename}}/{name}", segment=segment, group=0, extract=extract)
+    return replace(spec, uri=f"file:///out/{{barename}}/{name}", segment=segment, group=0, member=member, extract=extract)
 
 
 LINES = ExtractSpec("vtt", "file:///out/{barename}/lines")
@@ -95,7 +95,7 @@ CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]]
     "film-as-a-ladder": (
         "surround-film-mkv",
         SPAN,
-        [variant("1280x720", FILM_4K), variant("640x360", VideoSpec("h264", width=640, height=360), extract=LINES)],
+        [variant(0, "1280x720", FILM_4K), variant(1, "640x360", VideoSpec("h264", width=640, height=360), extract=LINES)],
         [SOFTWARE],
     ),
     "pal-to-square-pixels": (

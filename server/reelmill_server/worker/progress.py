@@ -91,8 +91,16 @@ def _served(planned: TargetPlan) -> Iterator[int]:
 
 def _slowest(pairs: Sequence[tuple["Output", TargetPlan]]) -> Iterable[tuple["Output", TargetPlan]]:
     slowest: dict[int, tuple[Output, TargetPlan]] = {}
+    # Where subtitles lie beside pictures or sound they tell nothing: their last line may come early.
+    told = {planned.index for _, planned in pairs if not _only_subtitles(planned)}
     for output, planned in pairs:
+        if planned.index in told and _only_subtitles(planned):
+            continue
         known = slowest.get(planned.index)
         if known is None or output.position < known[0].position:
             slowest[planned.index] = (output, planned)
     return slowest.values()
+
+
+def _only_subtitles(planned: TargetPlan) -> bool:
+    return all(stream.type == "subtitle" for stream in planned.streams)
