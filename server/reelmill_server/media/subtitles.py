@@ -228,12 +228,11 @@ class SubtitleTrack:
     def _encode(self, content: bytes, milliseconds: int) -> AnyPacket:
         """An event of ASS in the stream's codec. libav writes WebVTT with signs that mean something else there, and with empty
         lines, which end a cue."""
-        context = self._stream.codec_context
-        if self.plan.codec != "webvtt":
-            return context.encode_subtitle(SubtitleSet.create(content, 0, milliseconds, 0))
-        escaped = _WEBVTT_SIGNS.sub(lambda found: _WEBVTT_ESCAPES.get(found[0], found[0]), content)
-        packet = context.encode_subtitle(SubtitleSet.create(escaped, 0, milliseconds, 0))
-        return AnyPacket(_BLANK_LINES.sub(b"\n", bytes(packet)).strip())
+        webvtt = self.plan.codec == "webvtt"
+        if webvtt:
+            content = _WEBVTT_SIGNS.sub(lambda found: _WEBVTT_ESCAPES.get(found[0], found[0]), content)
+        packet: AnyPacket = self._stream.codec_context.encode_subtitle(SubtitleSet.create(content, 0, milliseconds, 0))
+        return AnyPacket(_BLANK_LINES.sub(b"\n", bytes(packet)).strip()) if webvtt else packet
 
     def _timed(self, packet: AnyPacket, line: Line) -> AnyPacket:
         # Files must not go back in time, and lines of text may.
