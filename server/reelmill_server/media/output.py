@@ -15,7 +15,7 @@ from av.container import InputContainer
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
-from reelmill_server.media.segments import Reframing, open_output
+from reelmill_server.media.segments import Reframing, join_tail, open_output
 from reelmill_server.media.sound import AudioTrack
 from reelmill_server.media.subtitle_lines import SubtitleInputs
 from reelmill_server.media.subtitles import SubtitleTrack
@@ -205,6 +205,7 @@ class Output:
                     raise Stopped
             self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
             self._container.close()
+            join_tail(self.plan, self.path)
         except MemoryError as error:
             self.error = error
         except av.error.FFmpegError as error:

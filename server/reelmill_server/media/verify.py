@@ -118,7 +118,10 @@ def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
 def _checked(playlist: MediaPlaylist, cuts: Cuts, where: str) -> MediaPlaylist:
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
-    return replace(playlist, independent=cuts.independent)
+    # libav counts what an edit list hides; a player that looks for a segment where the list says would wait for its end.
+    first, *others = playlist.segments
+    shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
+    return replace(playlist, segments=(shown, *others), independent=cuts.independent)
 
 
 def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved: Callable[[], None], where: str) -> Verified:
