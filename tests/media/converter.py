@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from reelmill_server.media.capabilities import try_encoders
+from reelmill_server.media.image_results import image_results
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file, probe_subtitles
 from reelmill_server.media.results import Result, make_results
@@ -78,6 +79,9 @@ def plan_of(
     return make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,)))
 
 
+LISTS = (ArtifactKind.PLAYLIST, ArtifactKind.MASTER_PLAYLIST, ArtifactKind.MANIFEST, ArtifactKind.IMAGE_PLAYLIST)
+
+
 class Converter:
     """Probes, plans, runs and verifies, as a worker's child does. Equal conversions run once."""
 
@@ -110,9 +114,11 @@ class Converter:
         files = tuple(file.uri for file in source.subtitles)
         conversion = Conversion(plan, (str(path),), folder, limits, threading.Event(), (files,))
         produced, warnings = conversion.run()
-        results = make_results(plan, [verify(file) for file in produced], folder)
+        results = [*make_results(plan, [verify(file) for file in produced], folder)]
+        for slot, pictures in enumerate(conversion.images):
+            results += image_results(slot, plan.images[slot], pictures, folder)
         published = _published(results, plan, folder)
-        for artifact in (result.artifact for result in results if result.artifact.kind is not ArtifactKind.MEDIA):
+        for artifact in (result.artifact for result in results if result.artifact.kind in LISTS):
             lists.check(published / artifact.uri.removeprefix("file:///out/"))
         return Converted(
             plan,
