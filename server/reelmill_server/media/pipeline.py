@@ -13,6 +13,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.lanes import Lane, Reader, lanes_of, read
 from reelmill_server.media.output import Halt, Output, Produced, Stopped
 from reelmill_server.media.source import open_source
@@ -93,6 +94,7 @@ class Conversion:
         self._warnings += dict.fromkeys(note for output in self.outputs for note in output.notes)
         self._check_order()
         self._check_lines()
+        self._check_hidden()
         return produced, [*self._warnings, *self._decoding.check()]
 
     def _close(self) -> None:
@@ -191,7 +193,8 @@ class Conversion:
         """Raises InvalidMedia when too many pictures were left out because time did not move on."""
         for track in (track for output in self.outputs for track in output.tracks):
             if track.unordered:
-                text = f"{track.unordered} of {track.frames} pictures of the source go back in time"
+                kind = f"packets of {track.plan.type}" if isinstance(track, CopyTrack) else "pictures"
+                text = f"{track.unordered} of {track.frames} {kind} of the source go back in time"
                 if track.unordered > track.frames * _BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
@@ -204,6 +207,13 @@ class Conversion:
                 if track.broken > track.lines * _BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
+
+    def _check_hidden(self) -> None:
+        """Warns when pictures are shown that the source hides."""
+        for output in self.outputs:
+            for track in (track for track in output.tracks if isinstance(track, CopyTrack) and track.revealed):
+                shown = f"the source hides its first {track.revealed} pictures, which {output.plan.container} cannot"
+                self._warnings.append(f"targets[{output.plan.index}]: {shown}: they are shown")
 
     def _give(self, part: Part, packet: AnyPacket) -> None:
         stream = packet.stream.index
