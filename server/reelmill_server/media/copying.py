@@ -8,6 +8,7 @@ from typing import Any
 import av
 from av.container import InputContainer, OutputContainer
 
+from reelmill_server.media.source import average_rate
 from reelmill_server.media.tracks import OVERRUN, TOLERANCE, Clock, Part, Span, Written, describe, nearest, template_of
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import StreamPlan
@@ -50,8 +51,8 @@ class CopyTrack:
             self._stream.codec_context.codec_tag = plan.codec_tag
         if plan.type == "video" and origin.sample_aspect_ratio and self._stream.codec_context:
             self._stream.codec_context.sample_aspect_ratio = origin.sample_aspect_ratio  # some containers alone tell it
-        if plan.type == "video" and origin.average_rate and self._stream.codec_context:
-            rate = origin.average_rate * self._clock.speed
+        if plan.type == "video" and self._stream.codec_context and (rate := average_rate(origin)):
+            rate *= self._clock.speed
             if output.format.name in _TICKS_PER_PICTURE:
                 rate = plain_rate(rate)
                 self._stream.time_base = 1 / rate

@@ -14,7 +14,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.copying import CopyTrack
-from reelmill_server.media.lanes import Lane, Reader, lanes_of, read
+from reelmill_server.media.lanes import Lane, Reader, lanes_of, read, show_in_turn
 from reelmill_server.media.output import Halt, Output, Produced, Stopped
 from reelmill_server.media.source import open_source
 from reelmill_server.media.subtitle_lines import SubtitleInputs
@@ -23,6 +23,7 @@ from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
+from reelmill_server.plan.clock import UNTIMED_FORMATS
 from reelmill_server.plan.packaging import output_path
 
 # More broken packets than this share and the source is not worth calling converted.
@@ -71,6 +72,15 @@ class Conversion:
         self._warnings: list[str] = []
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = {}
         self._ticked = Fraction(0)
+        self._main: Lane | None = None
+
+    @property
+    def expected_seconds(self) -> float:
+        """How long the inputs that follow each other will be together, as far as it can be told now; 0: not at all.
+
+        What their containers promise, corrected by how far reading has come in their bytes.
+        """
+        return float(self._main.expected()) if self._main else 0.0
 
     def run(self) -> tuple[list[Produced], list[str]]:
         """Writes every target below the directory; returns them, unverified, and what a user should know.
@@ -113,6 +123,7 @@ class Conversion:
                     listening[part.input, part.stream].append((output, track))
         self._listening = dict(listening)
         main, beside = lanes_of(self._plan.inputs, sources, tracks)
+        self._main = main
         while not main.exhausted:
             self._step(min((main, *(lane for lane in beside if not lane.exhausted)), key=lambda lane: lane.position))
             self._tick(main, beside)
@@ -221,7 +232,11 @@ class Conversion:
             (output, track) for output, track in self._listening.get((part.number, stream), ()) if part.wanted(track, stream)
         ]
         if any(track.wants_frames for _, track in active):
-            for frame in self._decode(packet):
+            frames = self._decode(packet)
+            if part.source.format.name in UNTIMED_FORMATS:
+                show_in_turn(frames, packet.stream, part.shown)
+                part.shown += len(frames)
+            for frame in frames:
                 for output, track in active:
                     if track.wants_frames:
                         output.give(part, track, stream, frame)

@@ -10,6 +10,10 @@ MICROSECONDS = 1_000_000
 # Whether their length counts from 0 or from the first timestamp depends on the writer: libav does the one, others the other.
 _FROM_ZERO_FORMATS = ("matroska,webm",)
 _EXACT_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
+UNTIMED_FORMATS = ("h264", "hevc")
+"""Video without a container: nothing says when a picture is shown, so they follow each other at the rate of the stream."""
+UNINDEXED_FORMATS = (*UNTIMED_FORMATS, "m4v", "mpegvideo")
+"""Video without a container, in which no time can be looked up."""
 _ESTIMATED_FORMATS = ("mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v", "flv", "mpegvideo")
 
 

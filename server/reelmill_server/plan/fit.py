@@ -6,6 +6,7 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
 from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo, rational
 from reelmill_server.model.request import VideoSpec
+from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
 from reelmill_server.plan.containers import Container
 from reelmill_server.plan.encoders import LIBAV_CODEC
 from reelmill_server.plan.video import usual_rate
@@ -57,6 +58,16 @@ def check_copied_video(stream: VideoStreamInfo, container: Container, field: str
                 f"{field}: the source's frame rate varies, and {container.name} has only one: choose a codec other than copy"
             )
         _steady_rate(usual_rate(stream), container, field)
+
+
+def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: str) -> None:
+    """Raises UnsupportedFormat when a copy would need times that only decoding tells."""
+    if cut and source_format in UNINDEXED_FORMATS:
+        raise UnsupportedFormat(f"{field}: {stream.codec} without a container cannot be copied from a start on: choose a codec")
+    if stream.has_b_frames and source_format in UNTIMED_FORMATS:
+        raise UnsupportedFormat(
+            f"{field}: {stream.codec} without a container cannot be copied with its B-frames: choose a codec"
+        )
 
 
 def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
