@@ -1,12 +1,12 @@
 """How far an attempt is, told from the media time that its outputs have reached."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reelmill_server.model.media_info import rational
-from reelmill_server.model.plan import Plan, TargetPlan
+from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
 from reelmill_server.worker.messages import Advanced
 
@@ -45,10 +45,10 @@ class Meter:
         elapsed = max(time.monotonic() - self._begun, 1e-3)
         updated = list(self._targets)
         # Of several outputs of one target the slowest tells how far it is.
-        pairs = list(zip(list(conversion.outputs), self._plan.targets, strict=False))
-        for output, planned in _slowest(pairs):
+        for output in _slowest(conversion.outputs):
+            planned = output.plan
             seconds = float(output.position)
-            length = conversion.expected_seconds / _slowest_speed(planned) or planned.duration_us / _MICROSECONDS
+            length = _length(planned, conversion.expected_seconds)
             share = seconds / length if length else 0.0
             index = planned.index
             before = updated[index]
@@ -60,10 +60,10 @@ class Meter:
                 speed=speed,
                 frames_per_second=output.frames / elapsed,
                 eta_seconds=max(0.0, length - seconds) / speed if speed else 0.0,
-                encoders=", ".join(stream.encoder for stream in planned.streams),
+                encoders=", ".join(track.plan.encoder for track in output.tracks),
             )
-            if planned.package and planned.package.hls_index >= 0:
-                updated[planned.package.hls_index] = replace(updated[index], target_index=planned.package.hls_index)
+            for served in _served(planned):
+                updated[served] = replace(updated[index], target_index=served)
         self._targets = tuple(updated)
         self._position = sum(float(output.position) for output in conversion.outputs)
         return self._advanced()
@@ -83,22 +83,24 @@ class Meter:
         return Advanced(Progress(phase=self._phase, percent=int(mean), targets=self._targets), self._position)
 
 
-def _slowest_speed(planned: TargetPlan) -> float:
-    """The playback speed of the stream that lasts longest."""
-    return float(min(rational(stream.speed) or 1 for stream in planned.streams))
+def _length(planned: TargetPlan | ImagePlan, sources_seconds: float) -> float:
+    """How long an output will be, seconds; 0: nobody knows. `sources_seconds`: what is known of the sources by now."""
+    if isinstance(planned, TargetPlan) and sources_seconds:  # the stream that is played slowest lasts longest
+        return sources_seconds / float(min(rational(stream.speed) or 1 for stream in planned.streams))
+    return planned.duration_us / _MICROSECONDS
 
 
-def _served(planned: TargetPlan) -> Iterator[int]:
+def _served(planned: TargetPlan | ImagePlan) -> Iterator[int]:
     """The targets of the request for which an output is made."""
     yield planned.index
-    if planned.package and planned.package.hls_index >= 0:
+    if isinstance(planned, TargetPlan) and planned.package and planned.package.hls_index >= 0:
         yield planned.package.hls_index
 
 
-def _slowest(pairs: Sequence[tuple["Output", TargetPlan]]) -> Iterable[tuple["Output", TargetPlan]]:
-    slowest: dict[int, tuple[Output, TargetPlan]] = {}
-    for output, planned in pairs:
-        known = slowest.get(planned.index)
-        if known is None or output.position < known[0].position:
-            slowest[planned.index] = (output, planned)
+def _slowest(outputs: Iterable["Output"]) -> Iterable["Output"]:
+    slowest: dict[int, Output] = {}
+    for output in list(outputs):
+        known = slowest.get(output.plan.index)
+        if known is None or output.position < known.position:
+            slowest[output.plan.index] = output
     return slowest.values()
