@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from reelmill_server.errors import UnsupportedFormat
+from reelmill_server.model.request import FrameMode, FramesSpec, ImageKind, ImageSpec, TargetSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Clip, Video
@@ -51,3 +52,14 @@ def test_a_copy_that_would_need_decoding_is_refused(convert: Converter) -> None:
         convert(clip("libx264"), target("mkv", audio=None))
     with pytest.raises(UnsupportedFormat, match="from a start on"):
         convert(clip("libx264", b_frames=0), target("mkv", audio=None), start=0.5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "numbers"), [(FrameMode.KEYFRAME, [0, 12, 24, 36, 48]), (FrameMode.INTERVAL, [0, 15, 30, 45])]
+)
+def test_pictures_are_found_by_counting(convert: Converter, mode: FrameMode, numbers: list[int]) -> None:
+    """Snapshots read it through."""
+    entry = ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", FramesSpec(mode=mode, interval_us=500_000))
+    made = convert(clip("libx264"), TargetSpec(0, "", "", images=(entry,), subtitle="none"))
+    found = [made.published / artifact.uri.removeprefix("file:///out/") for artifact in made.artifacts]
+    assert [judge.numbers(path)[0] for path in found] == numbers

@@ -41,6 +41,7 @@ class CopyTrack:
         self._clock = Clock(plan)
         self._span = Span(Fraction(0), None)
         self._previous: Fraction | None = None
+        self._reached: Fraction | None = None  # the latest time of decoding in the part
         self._last_decoded: int | None = None
         self._beyond: list[AnyPacket] = []
         self._late: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
@@ -63,7 +64,7 @@ class CopyTrack:
 
     def begin(self, part: Part, span: Span) -> None:
         """As `Track.begin`."""
-        self._span, self._previous = span, None
+        self._span, self._previous, self._reached = span, None, None
 
     def shorten(self, part: Part, span: Span) -> None:
         """As `Track.shorten`."""
@@ -90,7 +91,9 @@ class CopyTrack:
             self._beyond.append(item)
             return
         self.frames += 1
-        if self._goes_back(pts * time_base, decoded * time_base):
+        # Containers that hold one time per packet do not tell when the first pictures are decoded.
+        known = item.dts is not None or self.plan.type != "video"
+        if known and self._goes_back(pts * time_base, decoded * time_base):
             self.unordered += 1
             return
         for packet in (*self._beyond, item):
@@ -106,9 +109,10 @@ class CopyTrack:
 
         A picture that is decoded late but shown in time stays: only its decoding time is moved.
         """
-        if self._previous is None or decoded > self._previous:
-            return False
-        return self.plan.type != "video" or shown <= self._previous
+        if self._reached is not None and decoded <= self._reached:
+            return self.plan.type != "video" or shown <= self._reached
+        self._reached = decoded
+        return False
 
     def _in_time(self, item: AnyPacket) -> Iterator[AnyPacket]:
         """Holds back sound that may turn out to be longer than the pictures beside it.
