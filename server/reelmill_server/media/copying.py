@@ -92,7 +92,7 @@ class CopyTrack:
             return
         self.frames += 1
         # Containers that hold one time per packet do not tell when the first pictures are decoded.
-        known = item.dts is not None or self.plan.type != "video"
+        known = item.dts is not None or self.plan.type == "audio"
         if known and self._goes_back(pts * time_base, decoded * time_base):
             self.unordered += 1
             return
@@ -109,8 +109,8 @@ class CopyTrack:
 
         A picture that is decoded late but shown in time stays: only its decoding time is moved.
         """
-        if self._reached is not None and decoded <= self._reached:
-            return self.plan.type != "video" or shown <= self._reached
+        if self._reached is not None and decoded < self._reached:
+            return self.plan.type != "video" or shown < self._reached
         self._reached = decoded
         return False
 
@@ -137,6 +137,8 @@ class CopyTrack:
             # Else the last packet would last no time, and readers of MP4 would leave it out.
             duration = max(Fraction(0), decoded - self._previous)
         self._previous = decoded
+        if self.plan.type == "data" and self._span.end is not None:  # else a player would show nothing until its end
+            duration = min(duration, self._span.end - pts * time_base)
         item.pts = self._tick(pts * time_base)
         if item.dts is not None:
             item.dts = self._after_the_last(self._tick(decoded))

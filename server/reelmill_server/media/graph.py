@@ -61,7 +61,7 @@ class Chain:
         graph = Graph()
         width, height, pixel_format = self._shape
         ratio = min(Fraction(width, frame.width), Fraction(height, frame.height))
-        inner = min(width, round(frame.width * ratio)), min(height, round(frame.height * ratio))
+        inner = tuple(min(most, max(1, round(side * ratio))) for side, most in ((frame.width, width), (frame.height, height)))
         fitted = (f"scale={inner[0]}:{inner[1]}:flags=bicubic", f"pad={width}:{height}:-1:-1:black", f"format={pixel_format}")
         return _connected(graph, self._video_source(graph, frame), fitted, "buffersink")
 
