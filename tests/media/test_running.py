@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,14 @@ from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec
+from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import TaskPhase
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from reelmill_server.worker.progress import Meter
 from tests import judge
 from tests.media.converter import Converter, capabilities, encoded, plan_of, target
-from tests.sources import Audio, Clip, Shelf, Video
+from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
 
@@ -239,6 +240,18 @@ def test_what_is_left_is_told_where_no_length_is_promised(
     running.run()
     half = next(entry for entry in etas if entry[0] >= 8)
     assert sum(half) == pytest.approx(16, abs=2)
+
+
+def test_subtitles_beside_pictures_do_not_hold_progress_back(shelf: Shelf, tmp_path: Path) -> None:
+    """A stream whose only line comes early is no reason to say that nothing moves."""
+    clip = Clip("matroska", (Video(seconds=2),), (), subtitles=(Subtitle("srt", ((0.1, 0.2, "only"),)),))
+    asked = replace(target("mkv", encoded(), None), subtitle="none", extract=ExtractSpec("vtt", "file:///out/s"))
+    running, _ = conversion(shelf, clip, tmp_path, asked)
+    meter = Meter(1)
+    meter.begin(running._plan)
+    running.run()
+    (progress,) = meter.measure(running).progress.targets
+    assert progress.percent == pytest.approx(96, abs=1) and progress.encoders == "libx264"
 
 
 def test_an_attempt_that_begins_again_does_not_fall_back(shelf: Shelf, tmp_path: Path) -> None:

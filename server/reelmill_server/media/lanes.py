@@ -104,7 +104,8 @@ class Reader:
     @property
     def position(self) -> Fraction:
         """Seconds of the span that were read."""
-        return max(Fraction(0), max(self._ends.values(), default=self._begin) - self._begin)
+        ends = list(self._ends.values())  # at once: another thread asks while packets are noted
+        return max(Fraction(0), max(ends, default=self._begin) - self._begin)
 
     def end(self) -> Fraction:
         """Where the input ends: with its pictures, unless its sound goes on for long."""
