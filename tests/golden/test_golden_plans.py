@@ -18,10 +18,15 @@ from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
     ExtractSpec,
+    FrameMode,
+    FramesSpec,
     Hardware,
+    ImageKind,
+    ImageSpec,
     ScaleType,
     SegmentFormat,
     SegmentSpec,
+    SheetSpec,
     SourceSpec,
     TargetSpec,
     VideoSpec,
@@ -61,6 +66,16 @@ def variant(member: int, name: str, video: VideoSpec, extract: ExtractSpec | Non
 
 LINES = ExtractSpec("vtt", "file:///out/{barename}/lines")
 SPAN = SourceSpec("", start_us=2_500_000, duration_us=4_000_000)
+PICTURES = (
+    ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/{barename}", "jpg", FramesSpec(FrameMode.AVERAGE, number=3), width="1/2"),
+    ImageSpec(ImageKind.SNAPSHOT, 1, "file:///out/key-{index}.{autoext}", "png", FramesSpec(FrameMode.KEYFRAME)),
+    ImageSpec(
+        *(ImageKind.SPRITE, 0, "file:///out/sheets/{barename}", "jpg", FramesSpec(interval_us=1_000_000), "160", "90"),
+        scale_type=ScaleType.FIT,
+        sheet=SheetSpec(web_vtt_uri="file:///out/sheets/{barename}"),
+    ),
+    ImageSpec(ImageKind.ANIMATION, 0, "file:///out/moving.gif", "gif", FramesSpec(start_us=1_000_000, number=25), "320", "180"),
+)
 FILM_4K = VideoSpec("h265", width=1280, height=720, scale_type=ScaleType.FIT, crf=20.5, preset="slow")
 CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]] = {
     "phone-default-h264": (
@@ -98,6 +113,8 @@ CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]]
         [variant(0, "1280x720", FILM_4K), variant(1, "640x360", VideoSpec("h264", width=640, height=360), extract=LINES)],
         [SOFTWARE],
     ),
+    "film-with-pictures": ("surround-film-mkv", SPAN, [replace(target("mp4", FILM_4K, None), images=PICTURES)], [SOFTWARE]),
+    "phone-pictures-alone": ("phone-portrait-hevc", SourceSpec(""), [TargetSpec(0, "", "", images=PICTURES)], [SOFTWARE]),
     "pal-to-square-pixels": (
         "anamorphic-pal-ts",
         SPAN,
