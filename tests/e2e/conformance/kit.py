@@ -35,7 +35,8 @@ class Task:
 def _placed(value: object, folder: Path) -> object:
     if isinstance(value, Mapping):
         return {
-            key: f"{folder.as_uri()}/{item}" if key == "URI" and item else _placed(item, folder) for key, item in value.items()
+            key: f"{folder.as_uri()}/{item}" if key.endswith("URI") and item else _placed(item, folder)
+            for key, item in value.items()
         }
     return [_placed(item, folder) for item in value] if isinstance(value, list | tuple) else value
 

@@ -1,7 +1,7 @@
 """All rows."""
 
 from reelmill_server.api import supported
-from tests.e2e.conformance import audio_rows, group_rows, source_rows, subtitle_rows, target_rows, video_rows
+from tests.e2e.conformance import audio_rows, group_rows, image_rows, source_rows, subtitle_rows, target_rows, video_rows
 
 ROWS = (
     *source_rows.ROWS,
@@ -10,6 +10,7 @@ ROWS = (
     *audio_rows.ROWS,
     *subtitle_rows.ROWS,
     *group_rows.ROWS,
+    *image_rows.ROWS,
 )
 
 OTHER_REQUESTS = frozenset(
