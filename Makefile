@@ -75,6 +75,7 @@ protos: $(STAMP) ## generate the Python modules of the protos
 .PHONY: bench
 bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
 	$(BIN)/python -m bench.transcode $(ARGS)
+	$(BIN)/python -m bench.pictures $(ARGS)
 
 .PHONY: clean
 clean: ## remove environments and caches

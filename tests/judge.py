@@ -303,3 +303,8 @@ def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
 def check(path: Path) -> None:
     """Decodes everything. Raises Judgement when anything is wrong with the file."""
     _run("-xerror", "-i", path, "-map", "0:v?", "-map", "0:a?", "-f", "null", "-")
+
+
+def content(path: Path, stream: str) -> bytes:
+    """The bytes of all packets of a stream, such as a cover picture or data."""
+    return _run("-i", path, "-map", f"0:{stream}", "-c", "copy", "-f", "data", "-").stdout

@@ -24,6 +24,7 @@ from reelmill_client import (
     TaskFailed,
 )
 from tests import judge, servers
+from tests.sources import Audio, Clip, Data, cover, write
 
 pytestmark = pytest.mark.xdist_group("service")
 SLOW = {"video": "h264", "preset": "veryslow", "size": "1280x720"}
@@ -265,7 +266,6 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
                 "Container": "mp4",
                 "Video": {"TranscodeVideo": {"Codec": "h264", "VideoSlim": 1}},
                 "Audio": {"TranscodeAudio": {"Codec": "aac"}},
-                "Data": {"Stream": [0]},
             }
         ],
         "AlignmentIndex": 1,
@@ -275,7 +275,6 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
         client.submit(request)
     assert {violation.field for violation in failure.value.violations} == {
         "targets[0].video.transcode_video.video_slim",
-        "targets[0].data",
         "notification",
     }
 
@@ -476,3 +475,43 @@ def test_sources_are_joined_and_mixed_through_the_service(client: Client, clip: 
     assert [stream.kind for stream in made.streams] == ["Video", "Audio"]
     assert made.duration == pytest.approx(2 * one.duration - 0.2, abs=0.1)
     judge.check(files / "joined.mp4")
+
+
+def test_data_and_cover_pictures_are_kept_through_the_service(client: Client, files: Path) -> None:
+    """Both where asked for, told in the result; a container without a place for them is refused."""
+    source = files / "tracked.mp4"
+    write(Clip(data=(Data(),), covers=("mjpeg", "png")), source)
+    target = {"Container": "mp4", "Data": {"Stream": [-1]}, "AttachedPicture": {"Stream": [1]}, "StripMetadata": True}
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": source.as_uri()}],
+        "Targets": [{"URI": f"{files.as_uri()}/kept/all", **target}],
+    }
+    task = client.wait(client.submit(request).task_id)
+    kinds = [task_pb2.StreamType.Name(stream.type).removeprefix("STREAM_TYPE_") for stream in task.artifacts[0].streams]
+    assert kinds == ["VIDEO", "AUDIO", "DATA", "ATTACHED_PICTURE"]
+    made = files / "kept" / "all.mp4"
+    assert judge.content(made, "d:0") == judge.content(source, "d:0")
+    assert judge.content(made, "v:1") == cover("png", 1)
+    with pytest.raises(InvalidArgument) as caught:
+        client.submit(dict(request, Targets=[{"URI": f"{files.as_uri()}/kept/no", **target, "Container": "mkv"}]))
+    assert [violation.field for violation in caught.value.violations] == ["targets[0].data.stream"]
+
+
+def test_each_sound_becomes_a_file_of_its_own_through_the_service(client: Client, files: Path) -> None:
+    """One target, two files, which share its progress; one name for both leaves the last, with a warning."""
+    source = files / "dubbed.mp4"
+    write(Clip(audio=(Audio(hz=440), Audio(hz=880))), source)
+    target = {"Container": "mp3", "Audio": {"Stream": [101], "TranscodeAudio": {"Codec": "mp3"}}}
+    names = ("dubbed/{barename}", "dubbed/one.mp3")
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": source.as_uri()}],
+        "Targets": [{"URI": f"{files.as_uri()}/{name}", **target} for name in names],
+    }
+    task = client.wait(client.submit(request).task_id)
+    assert [target.target_index for target in task.targets] == [0, 1]
+    assert sorted(path.name for path in (files / "dubbed").iterdir()) == ["dubbed_0.mp3", "dubbed_1.mp3", "one.mp3"]
+    assert len(task.warnings) == 1 and "one.mp3: the last one stays" in task.warnings[0]
+    for name, hz in (("dubbed_0", 440), ("dubbed_1", 880), ("one", 880)):
+        assert judge.pitch(judge.sound(files / "dubbed" / f"{name}.mp3")[:, 0], 48000) == pytest.approx(hz, abs=2)

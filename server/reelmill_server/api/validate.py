@@ -170,6 +170,21 @@ def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Stor
     if target.HasField("segment") and target.uri:
         yield from _segment(target, field, tags)
     yield from _streams(target, field)
+    yield from _extras(target, field)
+
+
+def _extras(target: target_pb2.Target, field: str) -> Iterator[Violation]:
+    """Data streams and cover pictures where there is no place for them."""
+    word = container_name(target.container)
+    for name, kind, what in (("data", "data", "data streams"), ("attached_picture", "picture", "cover pictures")):
+        if not getattr(target, name).stream:
+            continue
+        would = [container.name for container in CONTAINERS.values() if getattr(container, kind)]
+        if target.HasField("segment"):
+            yield Violation(f"{field}.{name}.stream", f"segments hold no {what}: leave it out, or leave segment out")
+        elif word not in would:
+            here = f"container {word} holds" if word else "without a container there are"
+            yield Violation(f"{field}.{name}.stream", f"{here} no {what} ({', '.join(would)} would)")
 
 
 def _group(group: target_pb2.TargetGroup, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:

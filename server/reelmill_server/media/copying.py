@@ -104,6 +104,8 @@ class CopyTrack:
             # Else the last packet would last no time, and readers of MP4 would leave it out.
             duration = max(Fraction(0), decoded - self._previous)
         self._previous = decoded
+        if self.plan.type == "data" and self._span.end is not None:  # else a player would show nothing until its end
+            duration = min(duration, self._span.end - pts * time_base)
         item.pts = self._tick(pts * time_base)
         if item.dts is not None:
             item.dts = self._after_the_last(self._tick(decoded))

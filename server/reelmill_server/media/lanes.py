@@ -51,8 +51,8 @@ class Reader:
         self._previous[packet.stream.index] = max(begin, last)
         end = begin + (packet.duration * packet.time_base if packet.duration else max(begin - last, Fraction(0)))
         self.reached = max(self.reached, end)
-        if packet.stream.index in self._used:
-            kind = self._source.streams[packet.stream.index].type
+        kind = self._source.streams[packet.stream.index].type
+        if packet.stream.index in self._used and kind != "data":  # which is seldom, and lasts long
             self._ends[kind] = max(self._ends[kind], end)
 
     @property

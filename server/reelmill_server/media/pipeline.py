@@ -13,6 +13,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.covers import CoverInputs
 from reelmill_server.media.image_output import ImageOutput
 from reelmill_server.media.lanes import Lane, Reader, lanes_of, read
 from reelmill_server.media.output import FileOutput, Halt, Output, Produced, Stopped
@@ -66,6 +67,7 @@ class Conversion:
     ) -> None:
         """`source_paths` follow the sources of the request, `subtitle_paths` say where the subtitle files of each lie."""
         self._subtitles = SubtitleInputs(plan.inputs, source_paths, subtitle_paths, limits)
+        self._covers = CoverInputs(plan.inputs, source_paths, limits)
         self.outputs: list[Output] = []
         self._plan, self._source_paths, self._directory = plan, source_paths, directory
         self._limits, self._stop = limits, Halt(stop)
@@ -107,7 +109,7 @@ class Conversion:
 
     def _file_output(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> FileOutput:
         path = str(self._directory / output_path(slot, plan))
-        output = FileOutput(plan, self._plan, path, sources, self._subtitles, self._limits, self._stop)
+        output = FileOutput(plan, self._plan, path, sources, self._subtitles, self._covers, self._limits, self._stop)
         self.outputs.append(output)
         return output
 

@@ -155,8 +155,8 @@ def copy_metadata(source: Mapping[str, str]) -> dict[str, str]:
 
 
 def own_parts(plan: StreamPlan) -> list[PartPlan]:
-    """The parts that are read from the inputs themselves, and neither made nor read from files beside them."""
-    return [part for part in plan.parts if part.stream >= 0 and part.file is None]
+    """The parts that are read with the inputs, and neither made, nor read from files beside them, nor before all else."""
+    return [] if plan.type == "picture" else [part for part in plan.parts if part.stream >= 0 and part.file is None]
 
 
 def template_of(plan: StreamPlan, sources: Sequence[InputContainer]) -> Any:

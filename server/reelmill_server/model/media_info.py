@@ -111,6 +111,13 @@ class SubtitleStreamInfo(StreamInfo):
 
 
 @dataclass(frozen=True)
+class DataStreamInfo(StreamInfo):
+    """One stream that is neither seen nor heard, such as telemetry. `fits_mp4`: MP4 takes it as it is."""
+
+    fits_mp4: bool = False
+
+
+@dataclass(frozen=True)
 class MediaInfo:
     """One media file. `format` is libav's name of the demuxer, `start_seconds` the earliest timestamp."""
 
@@ -125,11 +132,17 @@ class MediaInfo:
     video: tuple[VideoStreamInfo, ...] = ()
     audio: tuple[AudioStreamInfo, ...] = ()
     subtitles: tuple[SubtitleStreamInfo, ...] = ()
+    data: tuple[DataStreamInfo, ...] = ()
 
     @property
     def pictures(self) -> tuple[VideoStreamInfo, ...]:
         """The video streams that are no cover pictures."""
         return tuple(stream for stream in self.video if not stream.attached_picture)
+
+    @property
+    def covers(self) -> tuple[VideoStreamInfo, ...]:
+        """The cover pictures."""
+        return tuple(stream for stream in self.video if stream.attached_picture)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import validate
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
-from reelmill_server.storage.base import Fetched
+from reelmill_server.storage.base import Fetched, ObjectReader
 
 
 class Anywhere:
@@ -22,6 +22,10 @@ class Anywhere:
             raise AccessDenied("not yours")
 
     check_writable = check_readable
+
+    async def open(self, uri: str) -> ObjectReader:
+        """Never called."""
+        raise AssertionError
 
     async def fetch(self, uri: str) -> Fetched:
         """Never called."""
@@ -253,6 +257,24 @@ def test_segments_that_cannot_be(target: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         check(target)
     assert fields(caught.value) == {field}
+
+
+@pytest.mark.parametrize(
+    ("target", "field", "would"),
+    [
+        ({"Container": "mkv", "Data": {"Stream": [-1]}}, "targets[0].data.stream", "(mp4 would)"),
+        ({"Container": "mov", "AttachedPicture": {"Stream": [0]}}, "targets[0].attached_picture.stream", "(mp4, mkv would)"),
+        ({"Segment": {"Format": "hls"}, "URI": "file:///x", "Data": {"Stream": [0]}}, "targets[0].data.stream", "segments"),
+        ({"AttachedPicture": {"Stream": [-2]}}, "targets[0].attached_picture.stream[0]", "-1"),
+    ],
+)
+def test_data_and_covers_where_there_is_no_place_for_them(target: dict[str, Any], field: str, would: str) -> None:
+    """The message says what would take them; an empty selection asks for nothing."""
+    with pytest.raises(InvalidArgument) as caught:
+        check(target)
+    assert fields(caught.value) == {field}
+    assert would in caught.value.violations[0].description
+    check({"Container": "mp3", "Data": {"Stream": []}, "AttachedPicture": {}})
 
 
 @pytest.mark.parametrize(
