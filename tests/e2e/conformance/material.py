@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from tests.sources import Audio, Clip, Subtitle, Video
+from tests.sources import Audio, Clip, Data, Subtitle, Video
 
 CLIPS = {
     # Pictures 0 to 49 at 25 a second, 96x64, and 440 Hz.
@@ -33,6 +33,7 @@ CLIPS = {
     ),
     # Sound of 0.5 s to be attached.
     "bell.mkv": Clip("matroska", (), (Audio("flac", seconds=0.5, hz=660, sample_format="s16"),)),
+    "extras.mp4": Clip(video=(Video(seconds=1),), audio=(), data=(Data(seconds=1),), covers=("mjpeg", "png")),
     "six.mkv": Clip("matroska", (), (Audio("ac3", seconds=1, layout="5.1", hz=440),)),
 }
 

@@ -22,6 +22,7 @@ from tests.e2e.conformance.kit import (
     tones,
     video,
 )
+from tests.sources import Data, cover
 
 FILM = [{"URI": "film.mp4"}]
 # What a header says of each container, and a target that fits it.
@@ -78,6 +79,17 @@ SEGMENTS = Task(
     ],
 )
 
+EXTRAS = Task(
+    "extras",
+    [{"URI": "extras.mp4"}],
+    [
+        {"URI": "none.mp4", "Container": "mp4"},
+        {"URI": "all.mp4", "Container": "mp4", "Data": {"Stream": [-1]}, "AttachedPicture": {"Stream": [-1]}},
+        {"URI": "second.mkv", "Container": "mkv", "AttachedPicture": {"Stream": [1, 9]}},
+        {"URI": "unknown.mp4", "Container": "mp4", "Data": {"Stream": [5]}},
+    ],
+)
+
 
 def format_of(path: Path) -> str:
     """The container, in the judge's words."""
@@ -95,6 +107,11 @@ def _tags(path: Path) -> dict[str, str]:
 def lengths(playlist: Path) -> list[float]:
     """Seconds of each segment, as the playlist says."""
     return [float(line[8:].rstrip(",")) for line in playlist.read_text().splitlines() if line.startswith("#EXTINF:")]
+
+
+def _sides(path: Path) -> list[int]:
+    """The width of each video stream and cover."""
+    return [size(path, number)[0] for number in range(kinds(path).count("Video"))]
 
 
 def _same_packets(copy: Path, stream: str) -> bool:
@@ -131,6 +148,13 @@ ROWS = (
     Row("FilterVideo.speed", SLOW, lambda made: span(made("filtered.mkv")), pytest.approx(2 * 49 / 25, abs=0.002)),
     Row("FilterVideo.speed", SLOW, lambda made: set(judge.numbers(made("filtered.mkv"))), set(range(50))),
     Row("TargetVideo.filter_video", SLOW, lambda made: span(made("filtered.mkv")), pytest.approx(2 * 49 / 25, abs=0.002)),
+    Row("Target.data", EXTRAS, lambda made: [kinds(made(n)).count("Data") for n in ("none.mp4", "all.mp4")], [0, 1]),
+    Row("TargetData.stream", EXTRAS, lambda made: kinds(made("unknown.mp4")).count("Data"), 0),
+    Row("TargetData.stream", EXTRAS, lambda made: judge.content(made("all.mp4"), "d:0"), b"".join(map(Data.payload, range(4)))),
+    Row("Target.attached_picture", EXTRAS, lambda made: _sides(made("all.mp4")), [96, 32, 48]),
+    Row("Target.attached_picture", EXTRAS, lambda made: _sides(made("none.mp4")), [96]),
+    Row("TargetAttachedPicture.stream", EXTRAS, lambda made: _sides(made("second.mkv")), [96, 48]),
+    Row("TargetAttachedPicture.stream", EXTRAS, lambda made: judge.content(made("second.mkv"), "v:1"), cover("png", 1)),
     Row("Target.segment", SEGMENTS, lambda made: judge.numbers(made("ts/x.m3u8")), list(range(50))),
     Row("Segment.format", SEGMENTS, lambda made: [format_of(made(f"{name}/x.m3u8")) for name in ("ts", "fmp4")], ["hls"] * 2),
     Row("Segment.format", SEGMENTS, lambda made: format_of(made("dash/x.mpd")), "dash"),
