@@ -162,7 +162,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = options.source or Path(folder, "clip.mp4")
         if options.source is None:
-            in_child(moving_picture, source, _CLIP_SECONDS, "1280x720", 25)
+            in_child(moving_picture, source, _CLIP_SECONDS, "1280x720", 25, "", 150)
         for case in CASES:
             print(json.dumps(compare(case, source.resolve(), options.repeat)), flush=True)
 

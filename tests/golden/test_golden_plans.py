@@ -14,7 +14,18 @@ from pydantic import TypeAdapter
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, ScaleType, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import (
+    AudioSpec,
+    ConvertRequest,
+    ExtractSpec,
+    Hardware,
+    ScaleType,
+    SegmentFormat,
+    SegmentSpec,
+    SourceSpec,
+    TargetSpec,
+    VideoSpec,
+)
 from reelmill_server.plan.encoders import PIXEL_FORMATS, VIDEO_ENCODERS
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
@@ -41,6 +52,14 @@ def target(container: str, video: VideoSpec | None, audio: AudioSpec | None, sub
     return TargetSpec(0, uri, container, video, audio, subtitle, True, True)  # type: ignore[arg-type]
 
 
+def variant(member: int, name: str, video: VideoSpec, extract: ExtractSpec | None = None) -> TargetSpec:
+    """A member of a group in segments of 4 s."""
+    spec = target("ts", video, AudioSpec("aac", channels=2), "none")
+    segment = SegmentSpec(SegmentFormat.HLS, 4_000_000)
+    return replace(spec, uri=f"file:///out/{{barename}}/{name}", segment=segment, group=0, member=member, extract=extract)
+
+
+LINES = ExtractSpec("vtt", "file:///out/{barename}/lines")
 SPAN = SourceSpec("", start_us=2_500_000, duration_us=4_000_000)
 FILM_4K = VideoSpec("h265", width=1280, height=720, scale_type=ScaleType.FIT, crf=20.5, preset="slow")
 CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]] = {
@@ -71,6 +90,12 @@ CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]]
             target("webm", VideoSpec("vp9", crf=31, max_bitrate=2_000_000, buffer_size=4_000_000), AudioSpec("opus")),
             target("mkv", VideoSpec(), AudioSpec("flac"), "all"),
         ],
+        [SOFTWARE],
+    ),
+    "film-as-a-ladder": (
+        "surround-film-mkv",
+        SPAN,
+        [variant(0, "1280x720", FILM_4K), variant(1, "640x360", VideoSpec("h264", width=640, height=360), extract=LINES)],
         [SOFTWARE],
     ),
     "pal-to-square-pixels": (
@@ -134,6 +159,7 @@ def test_a_plan_is_as_committed(case: str, request: pytest.FixtureRequest) -> No
         (replace(source, uri=f"file:///in/{name}.bin"),),
         tuple(replace(spec, index=index) for index, spec in enumerate(targets)),
         created_us=MADE_US,
+        group_uris=("file:///out/{barename}/main",) if any(spec.group >= 0 for spec in targets) else (),
     )
     plan = PLAN.dump_python(make_plan(asked, Situation((info,), capabilities(*devices))), mode="json")
     path = HERE / "plans" / f"{case}.json"

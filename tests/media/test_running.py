@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import AudioSpec, SourceSpec, TargetSpec
+from reelmill_server.model.request import AudioSpec, ExtractSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import TaskPhase
 from reelmill_server.worker.progress import Meter
 from tests import judge
 from tests.media.converter import Converter, encoded, plan_of, target
-from tests.sources import Clip, Shelf, Video
+from tests.sources import Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
 
@@ -134,6 +135,18 @@ def test_progress_never_falls_and_ends_at_ninety_nine(shelf: Shelf, tmp_path: Pa
     last = told[-1].progress.targets[0]
     assert last.media_seconds == pytest.approx(4, abs=0.1)
     assert last.encoders == "libx264, aac"
+
+
+def test_subtitles_beside_pictures_do_not_hold_progress_back(shelf: Shelf, tmp_path: Path) -> None:
+    """A stream whose only line comes early is no reason to say that nothing moves."""
+    clip = Clip("matroska", (Video(seconds=2),), (), subtitles=(Subtitle("srt", ((0.1, 0.2, "only"),)),))
+    asked = replace(target("mkv", encoded(), None), subtitle="none", extract=ExtractSpec("vtt", "file:///out/s"))
+    running, _ = conversion(shelf, clip, tmp_path, asked)
+    meter = Meter(1)
+    meter.begin(running._plan)
+    running.run()
+    (progress,) = meter.measure(running).progress.targets
+    assert progress.percent == pytest.approx(96, abs=1) and progress.encoders == "libx264"
 
 
 def test_an_attempt_that_begins_again_does_not_fall_back(shelf: Shelf, tmp_path: Path) -> None:

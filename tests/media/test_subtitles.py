@@ -287,6 +287,24 @@ def test_extracted_files_hold_the_lines(convert: Converter, form: str) -> None:
         assert judge.lines_of(made.paths[0].read_text()) == near(LINES)
 
 
+def test_what_means_something_in_webvtt_is_text_there(convert: Converter) -> None:
+    """Signs are escaped, but not inside of styles; an empty line would end a cue."""
+    lines = ((0.1, 0.5, r"a\N \N{\c&HFF00FF&}b & <c> --> d\N"), (0.6, 0.9, r"{\i1}00:01.000 --> 00:02.000{\i0}\Nx"))
+    made = convert(clip("ass", lines), replace(EXTRACT, extract=ExtractSpec("vtt", "file:///out/a")))
+    blocks = made.path.read_text().strip().split("\n\n")
+    assert [block.partition("\n")[2] for block in blocks] == [
+        "",
+        "a\nb &amp; &lt;c> --&gt; d",
+        "<i>00:01.000 --&gt; 00:02.000</i>\nx",
+    ]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", made.path, "-f", "ass", "-"]
+    events = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert [re.sub(r"\{[^}]*\}", "", text) for text in re.findall(r"Default,,0,0,0,,(.*)", events)] == [
+        r"a\Nb & <c> --> d",
+        r"00:01.000 --> 00:02.000\Nx",
+    ]
+
+
 @pytest.mark.parametrize("form", ["srt", "vtt", "ass"])
 def test_a_stream_without_lines_in_the_span_is_a_file_without_lines(convert: Converter, form: str) -> None:
     """Not an error: the next span may have some."""

@@ -252,7 +252,12 @@ def _subtitle(stream: Any) -> SubtitleStreamInfo:
     size: dict[str, Any] = (
         {"width": getattr(context, "width", 0) or 0, "height": getattr(context, "height", 0) or 0} if context else {}
     )
-    return SubtitleStreamInfo(**_common(stream), **size)
+    return SubtitleStreamInfo(
+        **_common(stream),
+        **size,
+        default=bool(stream.disposition & Disposition.default),
+        forced=bool(stream.disposition & Disposition.forced),
+    )
 
 
 def _data(stream: Any) -> DataStreamInfo:

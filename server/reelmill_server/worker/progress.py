@@ -91,8 +91,17 @@ def _served(planned: TargetPlan | ImagePlan) -> Iterator[int]:
 
 def _slowest(outputs: Iterable["Output"]) -> Iterable["Output"]:
     slowest: dict[int, Output] = {}
-    for output in list(outputs):
-        known = slowest.get(output.plan.index)
-        if known is None or output.position < known.position:
+    known = list(outputs)
+    # Where subtitles lie beside pictures or sound they tell nothing: their last line may come early.
+    told = {output.plan.index for output in known if not _only_subtitles(output.plan)}
+    for output in known:
+        if output.plan.index in told and _only_subtitles(output.plan):
+            continue
+        slower = slowest.get(output.plan.index)
+        if slower is None or output.position < slower.position:
             slowest[output.plan.index] = output
     return slowest.values()
+
+
+def _only_subtitles(planned: TargetPlan | ImagePlan) -> bool:
+    return isinstance(planned, TargetPlan) and all(stream.type == "subtitle" for stream in planned.streams)
