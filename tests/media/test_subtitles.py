@@ -1,12 +1,15 @@
 """Subtitles: kept, converted, added from files, cut, and written as files of their own, as the judge reads them."""
 
+import re
 import struct
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import pytest
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid, UnsupportedFormat

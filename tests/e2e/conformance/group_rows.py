@@ -45,6 +45,21 @@ STRIPPED = {
     for strip in (False, True)
 }
 
+SUBTITLED = Task(
+    "subtitled-ladder",
+    [{"URI": "many.mkv"}],
+    more={
+        "TargetGroups": [
+            {
+                "URI": "main",
+                "Targets": [
+                    _variant("v", "ts", 32, Subtitle={"ExtractSubtitle": {"Format": "vtt", "URI": "words"}}),
+                ],
+            }
+        ]
+    },
+)
+
 
 def _lists(made: Outcome) -> list[str]:
     return [name for name in made.names if name.endswith(".m3u8")]
@@ -71,6 +86,12 @@ ROWS = (
     Row("GroupTarget.audio", LADDER, lambda made: codecs(made("main-audio.m3u8"), "Audio"), ["aac"]),
     Row("GroupTarget.segment", PLAIN, lambda made: lengths(made("v.m3u8")), pytest.approx([0.6] * 6 + [0.4], abs=0.05)),
     Row("GroupTarget.segment", PLAIN, lambda made: "v-3.ts" in made.names and "v-2.ts" not in made.names, True),
+    Row(
+        "GroupTarget.subtitle",
+        SUBTITLED,
+        lambda made: re.findall(r'TYPE=SUBTITLES.*LANGUAGE="(\w+)"', made("main.m3u8").read_text()),
+        ["eng", "fra"],
+    ),
     Row("GroupTarget.speed", PLAIN, lambda made: span(made("v.m3u8")), pytest.approx(2 * 49 / 25, abs=0.002)),
     Row("GroupTarget.strip_metadata", STRIPPED[False], _title, "a film"),
     Row("GroupTarget.strip_metadata", STRIPPED[True], _title, None),
