@@ -92,6 +92,12 @@ ROWS = (
         lambda made: re.findall(r'TYPE=SUBTITLES.*LANGUAGE="(\w+)"', made("main.m3u8").read_text()),
         ["eng", "fra"],
     ),
+    Row(
+        "GroupTarget.subtitle",
+        SUBTITLED,
+        lambda made: [judge.lines(made(f"words_{number}.m3u8"))[0][2] for number in (0, 1)],
+        ["one", "two"],
+    ),
     Row("GroupTarget.speed", PLAIN, lambda made: span(made("v.m3u8")), pytest.approx(2 * 49 / 25, abs=0.002)),
     Row("GroupTarget.strip_metadata", STRIPPED[False], _title, "a film"),
     Row("GroupTarget.strip_metadata", STRIPPED[True], _title, None),
