@@ -351,7 +351,7 @@ def test_probe_and_capabilities(client: Client, clip: Path) -> None:
     """Both come from a worker, without a task."""
     info = client.probe(clip.as_uri())
     assert (info.format_name, info.video_streams[0].average_frame_rate) == ("mov,mp4,m4a,3gp,3g2,mj2", "25/1")
-    assert info.audio_streams[0].sample_rate == 48000
+    assert (info.audio_streams[0].sample_rate, info.video_streams[0].field_order) == (48000, "progressive")
     answer = client.capabilities()
     found = {encoder.name: encoder for encoder in answer.encoders}
     assert found["libx264"].available and found["libsvtav1"].available

@@ -116,3 +116,12 @@ def test_every_setting_and_metric_is_in_the_operating_page() -> None:
     for family in Metrics().registry.collect():
         if family.name.startswith("reelmill"):
             assert f"`{family.name}{'_total' if family.type == 'counter' else ''}`" in text
+
+
+def test_every_test_that_is_named_is_there() -> None:
+    """What docs/media.md says is proved by tests that exist."""
+    named = set(re.findall(r"\b(test_\w+)(?=`)", (DOCS / "media.md").read_text()))
+    there = {
+        name for path in (DOCS.parent / "tests/media").glob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    assert named and named <= there, named - there

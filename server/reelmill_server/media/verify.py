@@ -69,8 +69,12 @@ class Seen:
                 self.last, self.last_duration = time, (packet.duration or 0) * packet.time_base
         if video and packet.is_keyframe:
             self.keys += 1
+            before = self.tail[-1] if self.tail and self.tail[-1].is_keyframe else None
             self.tail.clear()
-        if (self.keys < 2 if video else self.packets <= _SAMPLE_PACKETS) and len(self.head) < _GROUP_PACKETS:
+            if before is not None:
+                self.tail.append(before)  # two fields, each a key frame, may make one picture
+        first = self.keys < 2 or len(self.head) < 2 if video else self.packets <= _SAMPLE_PACKETS
+        if first and len(self.head) < _GROUP_PACKETS:
             self.head.append(packet)
         self.tail.append(packet)
 
