@@ -57,6 +57,10 @@ chaos: $(STAMP) ## kill processes again and again (ROUNDS=10 times; `make test` 
 	@for round in $$(seq $(or $(ROUNDS),10)); do echo "round $$round"; \
 		$(BIN)/python -m pytest tests/chaos $(ARGS) || exit 1; done
 
+.PHONY: conformance
+conformance: $(STAMP) ## measure what of the contract works and write docs/conformance.md (MEDIA=folder: real files)
+	REELMILL_REAL_MEDIA='$(MEDIA)' $(BIN)/python -m tests.conformance -n $(WORKERS) --dist loadgroup $(ARGS)
+
 .PHONY: check
 check: $(STAMP) ## formatting, lint, types, import directions, protos, links
 	$(BIN)/ruff format --check .

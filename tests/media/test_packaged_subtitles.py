@@ -24,7 +24,7 @@ from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import Converted, Converter, capabilities, target
 from tests.media.test_packaging import FILM, cut, ladder, lengths, names
-from tests.media.test_subtitles import Lines, beside, near, parsed, pgs, read, srt
+from tests.media.test_subtitles import Lines, beside, near, pgs, srt
 from tests.sources import Audio, Clip, Subtitle, Video
 
 pytestmark = pytest.mark.media
@@ -55,7 +55,7 @@ def shown(playlist: Path) -> list[list[tuple[float, float, str]]]:
         header = _HEADER.match(text)
         assert header, text
         zero = int(header[1]) / 90_000
-        found.append([(begin + zero, end + zero, line) for begin, end, line in parsed(text[header.end() :])])
+        found.append([(begin + zero, end + zero, line) for begin, end, line in judge.lines_of(text[header.end() :])])
     return found
 
 
@@ -87,7 +87,7 @@ def test_every_text_becomes_segments_on_the_clock_of_the_pictures(
 def test_the_judge_plays_the_list(convert: Converter) -> None:
     """Each line in its place, those over a border as often as they are listed."""
     made = convert(film(Subtitle("srt", tuple(LINES))), *variants(), group_uris=(MASTER,))
-    heard = read(made.published / "film/s/lines_0.m3u8")
+    heard = judge.lines(made.published / "film/s/lines_0.m3u8")
     assert sorted(set(heard)) == near(LINES)
 
 
@@ -183,7 +183,7 @@ def test_sources_that_follow_each_other_give_one_stream(convert: Converter, tmp_
     produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
     results = make_results(plan, [verify(file) for file in produced], tmp_path)
     (made,) = (result for result in results if result.artifact.container == "vtt")
-    texts = [parsed((tmp_path / part).read_text()) for part in made.parts]
+    texts = [judge.lines_of((tmp_path / part).read_text()) for part in made.parts]
     assert texts == [near([(0.9, 1.2, "a")]), near([(0.9, 1.2, "a"), (1.7, 1.95, "b")]), []]
 
 
