@@ -188,7 +188,7 @@ class Output:
     def _failure(self, error: Exception) -> ReelmillError:
         """What it means that libav failed: the disk's fault, which may pass, or that of what is written."""
         form = self.plan.container if isinstance(self.plan, TargetPlan) else self.plan.format
-        where = f"targets[{self.plan.index}]: {form}"
+        where = f"{self.plan.field}: {form}"
         if getattr(error, "errno", None) in _DISK_ERRORS:
             return OutputError(f"{where} cannot be written: {error}")
         return UnsupportedFormat(f"{where} does not take this media: {error}")
@@ -246,7 +246,7 @@ class Output:
         early = Fraction(plan.start_us, _MICROSECONDS) - begins
         if early > TOLERANCE:
             text = f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start"
-            self.notes.append(f"targets[{self.plan.index}]: {text}")
+            self.notes.append(f"{self.plan.field}: {text}")
         return span
 
     def _length(self, event: _End) -> Fraction:

@@ -247,7 +247,7 @@ class Conversion:
         """Raises InvalidMedia when too many lines of subtitles could not be read."""
         for output in self.outputs:
             for track in (track for track in output.tracks if isinstance(track, SubtitleTrack) and track.broken):
-                text = f"targets[{output.plan.index}]: {track.broken} of {track.lines} subtitles are not text in UTF-8"
+                text = f"{output.plan.field}: {track.broken} of {track.lines} subtitles are not text in UTF-8"
                 if track.broken > track.lines * _BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
@@ -257,7 +257,7 @@ class Conversion:
         for output in (output for output in self.outputs if isinstance(output, FileOutput)):
             for track in (track for track in output.tracks if isinstance(track, CopyTrack) and track.revealed):
                 shown = f"the source hides its first {track.revealed} pictures, which {output.plan.container} cannot"
-                self._warnings.append(f"targets[{output.plan.index}]: {shown}: they are shown")
+                self._warnings.append(f"{output.plan.field}: {shown}: they are shown")
 
     def _give(self, part: Part, packet: AnyPacket) -> None:
         stream = packet.stream.index

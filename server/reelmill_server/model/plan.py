@@ -1,7 +1,8 @@
 """What will run for a task, as plain data that can be printed, compared and stored."""
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 COPY = "copy"
 
@@ -94,7 +95,7 @@ class StreamPlan:
     codec: str
     encoder: str
     reason: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
     video: VideoOutput | None = None
     audio: AudioOutput | None = None
     codec_tag: str = ""
@@ -155,7 +156,7 @@ class TargetPlan:
 
     Files of one target share its `index`: the target's own file, if it has one, and subtitles written as files of their own.
     With a `package` the output is many files, and `uri` that of the playlist or manifest. `described_by`: the input whose title
-    and the like it gets.
+    and the like it gets. `field`: the path of the target in the request.
     """
 
     index: int
@@ -164,10 +165,11 @@ class TargetPlan:
     muxer: str
     duration_us: int
     streams: tuple[StreamPlan, ...]
-    muxer_options: Mapping[str, str] = field(default_factory=dict)
+    muxer_options: Mapping[str, str] = dataclasses.field(default_factory=dict)
     keep_metadata: bool = True
     described_by: int = 0
     package: PackagePlan | None = None
+    field: str = ""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,8 @@ class ImagePlan:
     File number n (from 1) goes to the URI `<prefix><n><suffix>` if they are `numbered`, else all go to `<prefix>`. `stream`
     says of what they are made: its filters bring a frame to `width` x `height` as the encoder takes it. `reading` says how the
     frames are found: `shared` with what is decoded anyway, `through` all of the inputs, `seek` each by itself, or `keyframes`
-    only. `key_us`: the mean distance of key frames. `frame_rate` of an animation as `n/d`.
+    only. `key_us`: the mean distance of key frames. `frame_rate` of an animation as `n/d`. `field`: the entry's path in
+    the request.
     """
 
     index: int
@@ -226,6 +229,7 @@ class ImagePlan:
     duration_us: int = 0
     frame_rate: str = ""
     sheet: SheetPlan | None = None
+    field: str = ""
 
     def uri(self, number: int) -> str:
         """Where file `number` goes."""
