@@ -4,7 +4,7 @@ import errno
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -14,6 +14,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.copying import CopyTrack
+from reelmill_server.media.overlays import make_overlays
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.media.segments import Reframing, open_output
 from reelmill_server.media.sound import AudioTrack
@@ -104,10 +105,11 @@ class Output:
         path: str,
         sources: Sequence[InputContainer],
         subtitles: SubtitleInputs,
+        watermarks: Mapping[str, str],
         limits: Limits,
         stop: Halt,
     ) -> None:
-        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`.
+        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`, `watermarks` are paths by URI.
 
         Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
         stream cannot.
@@ -128,7 +130,9 @@ class Output:
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
         try:
             self._container = open_output(plan, path)
-            self.tracks: tuple[Track, ...] = tuple(self._track(stream, sources, subtitles, limits) for stream in plan.streams)
+            self.tracks: tuple[Track, ...] = tuple(
+                self._track(stream, sources, subtitles, watermarks, limits) for stream in plan.streams
+            )
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -137,7 +141,14 @@ class Output:
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
             self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
 
-    def _track(self, stream: StreamPlan, sources: Sequence[InputContainer], subtitles: SubtitleInputs, limits: Limits) -> Track:
+    def _track(
+        self,
+        stream: StreamPlan,
+        sources: Sequence[InputContainer],
+        subtitles: SubtitleInputs,
+        watermarks: Mapping[str, str],
+        limits: Limits,
+    ) -> Track:
         keep = self.plan.keep_metadata
         if stream.type == "subtitle":
             return SubtitleTrack(stream, self._container, sources, keep, subtitles)
@@ -146,7 +157,11 @@ class Output:
         if stream.audio:
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
         kind = CountedVideoTrack if stream.counted else FreeVideoTrack
-        return kind(stream, self._container, sources, keep, limits.max_output_frames)
+        overlays = make_overlays(stream, watermarks, limits, self._note)
+        return kind(stream, self._container, sources, keep, limits.max_output_frames, overlays)
+
+    def _note(self, text: str) -> None:
+        self.notes.append(f"targets[{self.plan.index}]: {text}")
 
     def start(self) -> None:
         """Starts the writing thread."""
@@ -265,7 +280,7 @@ class Output:
         early = Fraction(plan.start_us, _MICROSECONDS) - begins
         if early > TOLERANCE:
             text = f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start"
-            self.notes.append(f"targets[{self.plan.index}]: {text}")
+            self._note(text)
         return span
 
     def _length(self, event: _End) -> Fraction:

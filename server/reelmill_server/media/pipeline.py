@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -60,10 +60,13 @@ class Conversion:
         limits: Limits,
         stop: threading.Event,
         subtitle_paths: Sequence[Sequence[str]] = (),
+        watermark_paths: Mapping[str, str] | None = None,
     ) -> None:
-        """`source_paths` follow the sources of the request, `subtitle_paths` say where the subtitle files of each lie."""
+        """`source_paths` follow the sources of the request, `subtitle_paths` say where the subtitle files of each lie, and
+        `watermark_paths` where the files of watermarks do, by URI."""
         self._subtitles = SubtitleInputs(plan.inputs, source_paths, subtitle_paths, limits)
         self.outputs: list[Output] = []
+        self._watermarks = watermark_paths or {}
         self._plan, self._source_paths, self._directory = plan, source_paths, directory
         self._limits, self._stop = limits, Halt(stop)
         self._decoding = Decoding()
@@ -83,7 +86,9 @@ class Conversion:
             stack.callback(self._close)
             for slot, target in enumerate(self._plan.targets):
                 path = str(self._directory / output_path(slot, target))
-                self.outputs.append(Output(target, self._plan, path, sources, self._subtitles, self._limits, self._stop))
+                self.outputs.append(
+                    Output(target, self._plan, path, sources, self._subtitles, self._watermarks, self._limits, self._stop)
+                )
             for output in self.outputs:
                 output.start()
             self._feed(sources)
