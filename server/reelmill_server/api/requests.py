@@ -1,11 +1,13 @@
 """From requests to plain data."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from PIL.ImageColor import colormap
 
 from reelmill.v1 import (
     audio_pb2,
@@ -22,15 +24,20 @@ from reelmill_server.model.request import (
     AlignMode,
     AudioSpec,
     ConvertRequest,
+    Corner,
+    DelogoSpec,
     ExtractSpec,
     Hardware,
+    PlaceSpec,
     ScaleType,
     SegmentFormat,
     SegmentSpec,
     SourceSpec,
     SubtitleFileSpec,
     TargetSpec,
+    TextSpec,
     VideoSpec,
+    WatermarkSpec,
 )
 from reelmill_server.model.task import TagValue
 
@@ -40,6 +47,7 @@ _MICROSECONDS = 1_000_000
 # Rates that decimal numbers only approximate: 24000/1001, 30000/1001 and their multiples.
 _NTSC = tuple(Fraction(base * 1000, 1001) for base in (24, 30, 48, 60, 120, 240))
 _NTSC_TOLERANCE = Fraction(6, 1000)
+_HEX_COLOR = re.compile("#[0-9a-f]{6}")
 
 
 def _word(enum: Any, number: int, prefix: str) -> str:
@@ -110,9 +118,50 @@ def _video(target: AnyTarget) -> VideoSpec | None:
         bitrate_option=_adapt(asked.bitrate_option),
         video_slim=bool(asked.video_slim),
         speed=speed(target.video.filter_video),
+        delogos=tuple(_delogo(delogo) for delogo in target.video.filter_video.delogos),
+        watermarks=tuple(_watermark(mark) for mark in target.video.filter_video.watermarks),
         hardware=Hardware(_word(video_pb2.HardwarePolicy, asked.hardware, "HARDWARE_POLICY_") or "preferred"),
         preset=_word(video_pb2.EncoderPreset, asked.preset, "ENCODER_PRESET_") or VideoSpec.preset,
     )
+
+
+def _place(message: video_pb2.Watermark | video_pb2.Delogo) -> PlaceSpec:
+    return PlaceSpec(
+        corner=Corner(_word(video_pb2.ReferPos, message.refer_pos, "REFER_POS_") or "topleft"),
+        dx=round(message.dx, 6),
+        dy=round(message.dy, 6),
+        start_us=round(message.start_time * _MICROSECONDS),
+        duration_us=round(message.duration * _MICROSECONDS),
+    )
+
+
+def _side(message: Any, field: str) -> float | None:
+    return round(getattr(message, field), 6) if message.HasField(field) else None
+
+
+def _delogo(message: video_pb2.Delogo) -> DelogoSpec:
+    return DelogoSpec(_place(message), _side(message, "width"), _side(message, "height"))
+
+
+def _watermark(message: video_pb2.Watermark) -> WatermarkSpec:
+    if message.type == video_pb2.WATERMARK_TYPE_FILE:
+        return WatermarkSpec(_place(message), None, message.uri, _side(message, "width"), _side(message, "height"))
+    text = TextSpec(
+        content=message.content,
+        font=message.font_name or TextSpec.font,
+        size=message.font_size if message.HasField("font_size") else TextSpec.size,
+        color=color(message.font_color) or TextSpec.color,
+        opacity=round(message.font_apha, 6) if message.HasField("font_apha") else TextSpec.opacity,
+        border_width=message.border_width,
+        border_color=color(message.border_color) or TextSpec.border_color,
+    )
+    return WatermarkSpec(_place(message), text)
+
+
+def color(text: str) -> str:
+    """A colour as `#rrggbb`, given as that or by its name in CSS; "" for what is neither."""
+    word = text.lower()
+    return word if _HEX_COLOR.fullmatch(word) else str(colormap.get(word, ""))
 
 
 def _adapt(number: int) -> Adapt:

@@ -100,11 +100,14 @@ class TextPlan:
 
 @dataclass(frozen=True)
 class PicturePlan:
-    """The picture or film of stream `stream` in the file at `uri` is drawn into a rectangle. Times as in DelogoPlan."""
+    """The picture or film of stream `stream` in the file at `uri` is drawn into a rectangle, once `filters` have made it
+    upright and RGBA. `decoder`: libav's name of it, empty: the usual one. Times as in DelogoPlan."""
 
     uri: str
     stream: int
     box: Box
+    filters: tuple[str, ...] = ()
+    decoder: str = ""
     begin_us: int = 0
     end_us: int = 0
     kind: Literal["picture"] = "picture"

@@ -256,3 +256,9 @@ class ConvertRequest:
     tags: Mapping[str, TagValue] = field(default_factory=dict)
     created_us: int = 0
     group_uris: tuple[str, ...] = ()
+
+    @property
+    def watermark_uris(self) -> tuple[str, ...]:
+        """The files of all watermarks, each once."""
+        specs = (target.video for target in self.targets if target.video)
+        return tuple(dict.fromkeys(mark.uri for spec in specs for mark in spec.watermarks if mark.uri))
