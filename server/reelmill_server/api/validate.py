@@ -9,9 +9,18 @@ from math import isfinite
 import protovalidate
 from google.protobuf.message import Message
 
-from reelmill.v1 import audio_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
+from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
-from reelmill_server.api.requests import AnyTarget, audio_codec, color, container_name, segment_format, video_codec
+from reelmill_server.api.requests import (
+    AnyImage,
+    AnyTarget,
+    audio_codec,
+    color,
+    container_name,
+    images,
+    segment_format,
+    video_codec,
+)
 from reelmill_server.api.requests import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.request import SegmentFormat
@@ -181,8 +190,10 @@ def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Stor
     yield from _output_uri(target.uri, f"{field}.uri", tags, storage)
     if target.subtitle.HasField("extract_subtitle"):
         yield from _extract(target, f"{field}.subtitle.extract_subtitle", tags, storage)
-    elif not target.uri and not target.container:
-        yield Violation(field, "makes nothing: set uri and container, or subtitle.extract_subtitle")
+    elif not target.uri and not target.container and not any(images(target)):
+        yield Violation(field, "makes nothing: set uri and container, subtitle.extract_subtitle, or image")
+    for kind, number, entry in images(target):
+        yield from _image(entry, f"{field}.image.{kind}s[{number}]", tags, storage)
     if target.HasField("segment") and target.uri:
         yield from _segment(target, field, tags)
     yield from _streams(target, field)
@@ -220,6 +231,33 @@ def _extract(target: target_pb2.Target, field: str, tags: set[str], storage: Sto
     if not extract.uri:
         yield Violation(f"{field}.uri", "is required")
     yield from _output_uri(extract.uri, f"{field}.uri", tags, storage)
+
+
+def _image(entry: AnyImage, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+    yield from _output_uri(entry.uri, f"{field}.uri", tags, storage)
+    if isinstance(entry, image_pb2.Animation):
+        return
+    if entry.threshold and entry.mode != image_pb2.FRAME_MODE_DHASH:
+        yield Violation(f"{field}.threshold", "is of mode DHASH only: leave it out")
+    if not isinstance(entry, image_pb2.Sprite):
+        return
+    for name in ("web_vtt_uri", "image_playlist_uri"):
+        if getattr(entry, name):
+            yield from _output_uri(getattr(entry, name), f"{field}.{name}", tags, storage)
+    if entry.image_playlist_uri:
+        yield from _image_playlist(entry, field)
+
+
+def _image_playlist(sprite: image_pb2.Sprite, field: str) -> Iterator[Violation]:
+    """What such a playlist cannot say: gaps between pictures, and pictures that are not evenly spread."""
+    for name in ("pad", "margin"):
+        if not sprite.HasField(name) or getattr(sprite, name):
+            yield Violation(f"{field}.{name}", "must be 0 with image_playlist_uri: its tiles have no gaps")
+    evenly = sprite.interval > 0 and sprite.mode in (image_pb2.FRAME_MODE_UNSPECIFIED, image_pb2.FRAME_MODE_INTERVAL)
+    if not evenly and sprite.mode != image_pb2.FRAME_MODE_AVERAGE:
+        yield Violation(f"{field}.mode", "must be INTERVAL with an interval, or AVERAGE, with image_playlist_uri")
+    if sprite.format != image_pb2.IMAGE_FORMAT_JPG:
+        yield Violation(f"{field}.format", "must be JPG with image_playlist_uri")
 
 
 def _segment(target: target_pb2.Target, field: str, tags: set[str]) -> Iterator[Violation]:

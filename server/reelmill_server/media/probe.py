@@ -228,7 +228,18 @@ def _video(stream: Any) -> VideoStreamInfo:
         color_transfer=int(context.color_trc),
         color_primaries=int(context.color_primaries),
         attached_picture=bool(stream.disposition & Disposition.attached_pic),
+        key_seconds=_key_seconds(stream),
     )
+
+
+def _key_seconds(stream: Any) -> float:
+    """The mean distance of key frames, as far as the container has an index of them."""
+    keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
+    if not keys or not stream.time_base:
+        return 0.0
+    if stream.duration:
+        return float(max(stream.duration, keys[-1] - keys[0]) * stream.time_base / len(keys))
+    return float((keys[-1] - keys[0]) * stream.time_base / (len(keys) - 1)) if len(keys) > 1 else 0.0
 
 
 def _audio(stream: Any) -> AudioStreamInfo:

@@ -49,9 +49,9 @@ def _seen(
         warn(f"{field}: lies outside of the picture, which is {output.width}x{output.height}")
 
 
-def _pixels(value: float, side: int) -> int:
-    """Below 1 a ratio of the output's side, else pixels. The wire's floats have seven digits, of which six are meant."""
-    return round(Fraction(str(round(value, 6))) * (side if value < 1 else 1))
+def _pixels(length: str, side: int) -> int:
+    """Pixels of a length that may be a ratio of the output's side."""
+    return round(rational(length) * (side if "/" in length else 1))
 
 
 def _offsets(place: PlaceSpec, output: VideoOutput) -> tuple[int, int]:
@@ -71,8 +71,8 @@ def _box(place: PlaceSpec, width: int, height: int, output: VideoOutput) -> Box:
 
 
 def _delogo(spec: DelogoSpec, output: VideoOutput) -> DelogoPlan:
-    width = output.width if spec.width is None else max(1, _pixels(spec.width, output.width))
-    height = output.height if spec.height is None else max(1, _pixels(spec.height, output.height))
+    width = max(1, _pixels(spec.width, output.width)) if spec.width else output.width
+    height = max(1, _pixels(spec.height, output.height)) if spec.height else output.height
     box = _box(spec.place, width, height, output)
     return DelogoPlan(box, spec.place.start_us, _end_us(spec.place))
 
@@ -88,11 +88,10 @@ def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: s
         raise InvalidMedia(f"{field}.uri: {spec.uri} has no pictures that can be decoded")
     own = displayed_size(stream)
     ratio = Fraction(own[0], own[1]) / (rational(output.sample_aspect_ratio) or 1)  # of its sides in the output's pixels
-    width = None if spec.width is None else _pixels(spec.width, output.width)
-    height = None if spec.height is None else _pixels(spec.height, output.height)
-    if height is None:
-        height = own[1] if width is None else round(width / ratio)
-    if width is None:
+    width, height = _pixels(spec.width, output.width), _pixels(spec.height, output.height)
+    if not spec.height:
+        height = round(width / ratio) if spec.width else own[1]
+    if not spec.width:
         width = round(height * ratio)
     matrix = ("scale=in_color_matrix=bt709",) if stream.color_space == _UNSPECIFIED and own[1] >= _HIGH_DEFINITION else ()
     box = _box(spec.place, max(1, width), max(1, height), output)

@@ -18,6 +18,7 @@ from typing import NoReturn
 from reelmill_server.errors import InternalError, MediaLimitExceeded, OutputError, ReelmillError
 from reelmill_server.media import capabilities
 from reelmill_server.media.encoding import EncoderDown
+from reelmill_server.media.image_results import image_results
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
@@ -284,7 +285,10 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
             attempt.say(meter.verified(len(verified)))
             if attempt.stop.is_set():
                 raise Stopped
-        results = make_results(plan, verified, directory)
+        results = [*make_results(plan, verified, directory)]
+        for slot, files in enumerate(conversion.images):
+            moved = lambda: attempt.say(meter.report(TaskPhase.VERIFYING))  # noqa: E731
+            results += image_results(slot, plan.images[slot], files, directory, moved)
     made = tuple(messages.Made(result.path, result.artifact, result.parts) for result in results)
     return messages.Finished(made, tuple(warnings), attempt.stages)
 
