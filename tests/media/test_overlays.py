@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reelmill_server.errors import InvalidMedia, ReelmillError, UnsupportedFormat
-from reelmill_server.model.plan import Box, DelogoPlan, PicturePlan
+from reelmill_server.media.delogo import Delogo
+from reelmill_server.media.stamp import Stamp
+from reelmill_server.media.text import draw_text
+from reelmill_server.model.plan import Box, DelogoPlan, PicturePlan, VideoOutput
 from reelmill_server.model.request import Corner, DelogoSpec, PlaceSpec, TextSpec, WatermarkSpec
 from tests import judge
 from tests.media.converter import Converted, Converter, encoded, target
@@ -457,3 +460,47 @@ def test_overlays_keep_times_durations_and_key_frames(convert: Converter, mark: 
     specs: Sequence[tuple[WatermarkSpec, ...]] = ((), (marked,))
     plain, result = (judge.packets(run(convert, clip, gop_size=2, watermarks=each).path) for each in specs)
     assert [(unit.pts, unit.duration, unit.key) for unit in result] == [(unit.pts, unit.duration, unit.key) for unit in plain]
+
+
+def test_scripts_are_shaped_and_their_fonts_come_with_the_server() -> None:
+    """Arabic letters join: together they are narrower than apart. No script of those that are promised is missing."""
+    notes: list[str] = []
+
+    def width(content: str) -> int:
+        picture = draw_text(TextSpec(content, size=40), (2000, 2000), Fraction(1), notes.append)
+        return picture.shape[1]
+
+    assert width("بببب") < width("ب ب ب ب") * 0.7
+    assert width("शिक्षा") < sum(width(letter) for letter in "शकषा")
+    for word in ("中文水印", "日本語かな", "한국어", "Ελλάδα", "Москва", "שלום", "ไทย", "தமிழ்", "አማርኛ", "ქართული", "😀", "½ €"):
+        assert width(word) > 10
+    assert notes == []
+
+
+def test_forms_follow_the_language_of_the_text() -> None:
+    """The same character is drawn as in Japan beside kana, and as in China without."""
+
+    def of(content: str) -> NDArray[np.uint8]:
+        return draw_text(TextSpec(content, size=60), (2000, 2000), Fraction(1), print)
+
+    chinese, japanese = of("骨"), of("骨\nの")
+    assert (
+        chinese.shape != japanese[: chinese.shape[0]].shape
+        or (chinese != japanese[: chinese.shape[0], : chinese.shape[1]]).any()
+    )
+
+
+@pytest.mark.parametrize("pixel_format", ["nv12", "p010le"])
+def test_what_hardware_encoders_take_is_drawn_on_as_everything_else(pixel_format: str) -> None:
+    """Both chromas in one plane: the same picture as in planes of their own, within the rounding to 10 bits."""
+    planar = {"nv12": "yuv420p", "p010le": "yuv420p10le"}[pixel_format]
+    rgba = np.zeros((20, 30, 4), np.uint8)
+    rgba[..., 0], rgba[..., 3] = 255, np.linspace(0, 255, 30)
+    drawn = []
+    for name in (pixel_format, planar):
+        video = VideoOutput(64, 48, name, "1/25", "25", color_space=1)
+        frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), (60, 120, 180), np.uint8), "rgb24").reformat(format=name)
+        Stamp(rgba, 7, 5, video).draw(frame)
+        Delogo(Box(40, 30, 11, 9), video).draw(frame)
+        drawn.append(frame.reformat(format=planar).to_ndarray().astype(int))
+    assert np.abs(drawn[0] - drawn[1]).max() <= 1
