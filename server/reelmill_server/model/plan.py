@@ -3,6 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+from reelmill_server.model.request import Corner, TextSpec
 
 COPY = "copy"
 
@@ -64,6 +67,58 @@ class SubtitleFilePlan:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the output, `x` and `y` from its top left corner; it may reach beyond the picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class DelogoPlan:
+    """A rectangle is filled from what surrounds it, from `begin_us` of the output to before `end_us` (0: until the end)."""
+
+    box: Box
+    begin_us: int = 0
+    end_us: int = 0
+    kind: Literal["delogo"] = "delogo"
+
+
+@dataclass(frozen=True)
+class TextPlan:
+    """A text is drawn `dx`, `dy` pixels inwards from a `corner`; its size is known when it is. Times as in DelogoPlan."""
+
+    text: TextSpec
+    corner: Corner
+    dx: int
+    dy: int
+    begin_us: int = 0
+    end_us: int = 0
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True)
+class PicturePlan:
+    """The picture or film of stream `stream` in the file at `uri` is drawn into a rectangle, once `filters` have made it
+    upright and RGBA. `decoder`: libav's name of it, empty: the usual one. Times as in DelogoPlan."""
+
+    uri: str
+    stream: int
+    box: Box
+    filters: tuple[str, ...] = ()
+    decoder: str = ""
+    begin_us: int = 0
+    end_us: int = 0
+    kind: Literal["picture"] = "picture"
+
+
+OverlayPlan = DelogoPlan | TextPlan | PicturePlan
+"""What changes the pictures of an output once they have its size and times."""
+
+
+@dataclass(frozen=True)
 class PartPlan:
     """What one input gives to a stream of an output.
 
@@ -87,7 +142,7 @@ class StreamPlan:
     input; else the timestamps of the only part are kept. `encoder` is `copy` for a stream copy; then neither `video` nor
     `audio` is set. `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say;
     `slack_us` how far the result may be off it. `speed` is the playback speed as `n/d`, empty: 1. `segment_us`: a key frame
-    is forced on every multiple of it, 0: none.
+    is forced on every multiple of it, 0: none. `overlays` change the encoded pictures, in this order.
     """
 
     type: str
@@ -105,6 +160,7 @@ class StreamPlan:
     speed: str = ""
     counted: bool = False
     segment_us: int = 0
+    overlays: tuple[OverlayPlan, ...] = ()
 
 
 @dataclass(frozen=True)

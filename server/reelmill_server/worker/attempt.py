@@ -121,6 +121,7 @@ class Attempts:
             request=request,
             source_paths=tuple(source.path for source in sources),
             subtitle_paths=tuple(map(tuple, subtitles)),
+            watermark_paths={uri: (await self._fetch(uri)).path for uri in request.watermark_uris},
             modified_us=tuple(source.modified_us for source in sources),
             capabilities=self.abilities.encoders,
             encoder_order=self._bounds.encoder_order,
