@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from reelmill_server.model.request import Corner, TextSpec
+from reelmill_server.model.request import Corner, DesensitizationSpec, TextSpec
 
 COPY = "copy"
 
@@ -86,6 +86,14 @@ class DelogoPlan:
 
 
 @dataclass(frozen=True)
+class BlurPlan:
+    """Faces and licence plates are looked for and blurred."""
+
+    spec: DesensitizationSpec
+    kind: Literal["blur"] = "blur"
+
+
+@dataclass(frozen=True)
 class TextPlan:
     """A text is drawn `dx`, `dy` pixels inwards from a `corner`; its size is known when it is. Times as in DelogoPlan."""
 
@@ -110,7 +118,7 @@ class PicturePlan:
     kind: Literal["picture"] = "picture"
 
 
-OverlayPlan = DelogoPlan | TextPlan | PicturePlan
+OverlayPlan = DelogoPlan | BlurPlan | TextPlan | PicturePlan
 """What changes the pictures of an output once they have its size and times."""
 
 
