@@ -23,6 +23,8 @@ CODE_ROWS, CODE_COLUMNS = 2, 5
 DARK, BRIGHT = 40, 210
 # The luma of the quarters of the pattern `quarters`: top left, top right, bottom left, bottom right.
 QUARTERS = (200, 150, 100, 50)
+# How many pictures a scene of the pattern `scenes` lasts, and after how many the pattern `dawn` is no longer black.
+SCENE, DAWN = 20, 12
 CLICK_SAMPLES = 48
 _ASS_HEADER = (
     b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize\r\n"
@@ -174,7 +176,12 @@ def picture(video: Video, number: int) -> NDArray[np.uint8]:
         luma = np.full((height, width), DARK, np.uint8)
         luma[:, (left := number * 3 % (width - 16)) : left + 16] = BRIGHT
         return luma
-    # ramp: smooth and moving; noise: the same under grain that no encoder can predict
+    if video.pattern == "black" or (video.pattern == "dawn" and number < DAWN):
+        return np.full((height, width), DARK, np.uint8)
+    if video.pattern == "scenes":
+        cells = np.random.default_rng(number // SCENE).choice([DARK, BRIGHT], (8, 9))
+        return cells[np.arange(height)[:, None] * 8 // height, np.arange(width)[None, :] * 9 // width].astype(np.uint8)
+    # dawn: black, then as ramp; ramp: smooth and moving; noise: the same under grain that no encoder can predict
     down, across = np.mgrid[:height, :width]
     smooth = 128 + 80 * np.sin(across / 9 + number / 5) * np.cos(down / 7 - number / 8)
     if video.pattern == "noise":
@@ -185,7 +192,7 @@ def picture(video: Video, number: int) -> NDArray[np.uint8]:
 def _chroma(video: Video, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Cb and Cr at full size: neutral where numbers are read, else a slow slope."""
     width, height = video.size
-    if video.pattern in ("code", "quarters", "circle", "bar"):
+    if video.pattern in ("code", "quarters", "circle", "bar", "black", "scenes"):
         flat = np.full((height, width), 128, np.uint8)
         return flat, flat
     across = np.tile(np.linspace(90, 170, width), (height, 1))

@@ -59,6 +59,7 @@ def media_limits(settings: Settings) -> Limits:
         max_streams=settings.max_streams,
         max_duration_seconds=settings.max_duration_seconds,
         max_output_frames=settings.max_output_frames,
+        max_pictures=settings.max_pictures,
         max_memory_bytes=int(settings.child_memory_bytes),
     )
 

@@ -42,7 +42,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "drain_seconds",
         "child_memory_bytes",
     ),
-    "Limits on media": ("max_pixels", "max_streams", "max_duration_seconds", "max_output_frames", "max_source_bytes"),
+    "Limits on media": (
+        "max_pixels",
+        "max_streams",
+        "max_duration_seconds",
+        "max_output_frames",
+        "max_pictures",
+        "max_source_bytes",
+    ),
     "Encoders": ("encoder_order", "encoder_cooldown_seconds", "encoder_sessions"),
     "Log": ("log_format", "log_level"),
 }

@@ -217,6 +217,9 @@ class Settings(BaseSettings):
     max_output_frames: int = Field(
         default=60 * _DAY_SECONDS, ge=1, le=10**12, description="Most pictures that one target may make: a day at 60 a second."
     )
+    max_pictures: int = Field(
+        default=2000, ge=1, le=20_000, description="Most pictures, or sheets of pictures, that one entry of a target may make."
+    )
     max_source_bytes: Annotated[ByteSize, Field(ge=0, le=1024**6)] = Field(
         default=ByteSize(0), description="Largest source; units are understood: 100GiB. 0: not limited."
     )

@@ -105,6 +105,38 @@ def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Pa
             assert judged(path)[0] == 50
 
 
+def test_pictures_beside_a_conversion_and_alone(client: Client, clip: Path, files: Path) -> None:
+    """Snapshots, a sheet with its WebVTT and an animation; the plan says how the frames are found, the task when they are."""
+    base = f"{files.as_uri()}/pictures"
+    image = {
+        "Snapshots": [{"URI": f"{base}/shot", "Format": "jpg", "Mode": "average", "Number": 3}],
+        "Sprites": [
+            {"URI": f"{base}/sheet", "Format": "png", "Interval": 0.5, "ScaleWidth": 0.5, "WebVTTURI": f"{base}/sheet"}
+        ],
+        "Animations": [{"URI": f"{base}/moving.{{autoext}}", "Format": "gif", "Interval": 0.25, "Width": 64, "Height": 36}],
+    }
+    video = {"TranscodeVideo": {"Codec": "h264", "Preset": "ultrafast"}}
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": clip.as_uri()}],
+        "Targets": [{"URI": f"{base}/film", "Container": "mp4", "Video": video, "Image": image}, {"Image": image}],
+    }
+    planned = client.plan(request).plan.images
+    assert [entry.reading for entry in planned] == ["shared"] * 6
+    request["Targets"] = request["Targets"][1:]  # type: ignore[index]
+    *_, task = client.watch(client.submit(request).task_id)
+    assert task.status == task_pb2.TASK_STATUS_SUCCEEDED, task.message
+    made = {Path(artifact.uri).name: artifact for artifact in task.artifacts}
+    assert list(made) == ["shot_0_1.jpg", "shot_0_2.jpg", "shot_0_3.jpg", "sheet_0_1.png", "sheet.vtt", "moving.gif"]
+    for artifact in task.artifacts:
+        content = (files / "pictures" / Path(artifact.uri).name).read_bytes()
+        assert (artifact.size, artifact.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert made["shot_0_2.jpg"].frame_times == pytest.approx([1])
+    assert made["shot_0_2.jpg"].kind == task_pb2.ARTIFACT_KIND_SNAPSHOT
+    assert made["moving.gif"].frame_times == pytest.approx([step / 4 for step in range(8)], abs=0.04)
+    assert task.targets[0].percent == 100
+
+
 def test_the_request_comes_back_in_the_vendors_form(client: Client, clip: Path, files: Path) -> None:
     """GetTask and ListTasks give the definition only when asked, and it parses to the same request."""
     request = pb.CreateMediaConvertTaskRequest(project_name="default", request_id=str(uuid.uuid4()))

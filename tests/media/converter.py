@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from reelmill_server.media.capabilities import try_encoders
+from reelmill_server.media.image_results import image_results
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file, probe_subtitles
 from reelmill_server.media.results import Result, make_results
@@ -109,7 +110,9 @@ class Converter:
         files = tuple(file.uri for file in source.subtitles)
         conversion = Conversion(plan, (str(path),), folder, limits, threading.Event(), (files,))
         produced, warnings = conversion.run()
-        results = make_results(plan, [verify(file) for file in produced], folder)
+        results = [*make_results(plan, [verify(file) for file in produced], folder)]
+        for slot, pictures in enumerate(conversion.images):
+            results += image_results(slot, plan.images[slot], pictures, folder)
         published = _published(results, plan, folder)
         return Converted(
             plan,

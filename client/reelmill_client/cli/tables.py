@@ -7,7 +7,7 @@ from rich.table import Table
 from reelmill.v1.media_convert_service_pb2 import CodecCapability, GetCapabilitiesResponse, PlanMediaConvertTaskResponse
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from reelmill.v1.project_service_pb2 import Project
-from reelmill.v1.task_pb2 import PlannedStream, PlannedTarget, StreamType, Task
+from reelmill.v1.task_pb2 import ArtifactKind, PlannedStream, StreamType, Task
 from reelmill_client.cli.session import Session
 from reelmill_client.formatting import (
     artifact_reasons,
@@ -87,7 +87,12 @@ def print_plan(session: Session, answer: PlanMediaConvertTaskResponse) -> None:
         where = target.uri or "(no media file)"
         session.out.print(f"target {target.target_index}: {where} ({target.container or 'pictures, subtitles'}{length})")
         if target.streams:
-            session.out.print(_planned_streams(target))
+            session.out.print(_planned_streams(target.streams))
+    for image in answer.plan.images:
+        kind = ArtifactKind.Name(image.kind).removeprefix("ARTIFACT_KIND_").lower()
+        size = f"{image.width}x{image.height}"
+        session.out.print(f"target {image.target_index}: {image.uri} ({kind} {size}; {image.reading}: {image.reason})")
+        session.out.print(_planned_streams([image.stream]))
     print_warnings(session, answer.plan.warnings)
 
 
@@ -147,7 +152,7 @@ def print_project(session: Session, project: Project) -> None:
     _print_pairs(session, rows)
 
 
-def _planned_streams(target: PlannedTarget) -> Table:
+def _planned_streams(streams: Iterable[PlannedStream]) -> Table:
     rows = [
         (
             _stream_type(stream),
@@ -157,7 +162,7 @@ def _planned_streams(target: PlannedTarget) -> Table:
             " ".join(f"{key}={value}" for key, value in sorted(stream.options.items())),
             stream.reason,
         )
-        for stream in target.streams
+        for stream in streams
     ]
     return _table(("Stream", "From", "Codec", "Filters", "Options", "Why"), rows)
 

@@ -41,6 +41,11 @@ class ArtifactKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ARTIFACT_KIND_PLAYLIST: _ClassVar[ArtifactKind]
     ARTIFACT_KIND_MASTER_PLAYLIST: _ClassVar[ArtifactKind]
     ARTIFACT_KIND_MANIFEST: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_SNAPSHOT: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_SPRITE: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_ANIMATION: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_SPRITE_WEB_VTT: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_IMAGE_PLAYLIST: _ClassVar[ArtifactKind]
 
 class StreamType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -67,6 +72,11 @@ ARTIFACT_KIND_MEDIA: ArtifactKind
 ARTIFACT_KIND_PLAYLIST: ArtifactKind
 ARTIFACT_KIND_MASTER_PLAYLIST: ArtifactKind
 ARTIFACT_KIND_MANIFEST: ArtifactKind
+ARTIFACT_KIND_SNAPSHOT: ArtifactKind
+ARTIFACT_KIND_SPRITE: ArtifactKind
+ARTIFACT_KIND_ANIMATION: ArtifactKind
+ARTIFACT_KIND_SPRITE_WEB_VTT: ArtifactKind
+ARTIFACT_KIND_IMAGE_PLAYLIST: ArtifactKind
 STREAM_TYPE_UNSPECIFIED: StreamType
 STREAM_TYPE_VIDEO: StreamType
 STREAM_TYPE_AUDIO: StreamType
@@ -139,7 +149,7 @@ class TargetProgress(_message.Message):
     def __init__(self, target_index: _Optional[int] = ..., percent: _Optional[float] = ..., media_time: _Optional[float] = ..., speed: _Optional[float] = ..., frames_per_second: _Optional[float] = ..., eta: _Optional[float] = ..., encoders: _Optional[str] = ...) -> None: ...
 
 class Artifact(_message.Message):
-    __slots__ = ("uri", "target_index", "size", "duration", "streams", "container", "kind", "segment_count", "segments_size", "sha256", "segments_sha256", "bitrate")
+    __slots__ = ("uri", "target_index", "size", "duration", "streams", "container", "kind", "segment_count", "segments_size", "sha256", "segments_sha256", "bitrate", "width", "height", "frame_times")
     URI_FIELD_NUMBER: _ClassVar[int]
     TARGET_INDEX_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +162,9 @@ class Artifact(_message.Message):
     SHA256_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_SHA256_FIELD_NUMBER: _ClassVar[int]
     BITRATE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    FRAME_TIMES_FIELD_NUMBER: _ClassVar[int]
     uri: str
     target_index: int
     size: int
@@ -164,7 +177,10 @@ class Artifact(_message.Message):
     sha256: str
     segments_sha256: str
     bitrate: int
-    def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., segment_count: _Optional[int] = ..., segments_size: _Optional[int] = ..., sha256: _Optional[str] = ..., segments_sha256: _Optional[str] = ..., bitrate: _Optional[int] = ...) -> None: ...
+    width: int
+    height: int
+    frame_times: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., segment_count: _Optional[int] = ..., segments_size: _Optional[int] = ..., sha256: _Optional[str] = ..., segments_sha256: _Optional[str] = ..., bitrate: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_times: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ArtifactStream(_message.Message):
     __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language")
@@ -207,12 +223,34 @@ class FailedAttempt(_message.Message):
     def __init__(self, attempt: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("targets", "warnings")
+    __slots__ = ("targets", "warnings", "images")
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
     targets: _containers.RepeatedCompositeFieldContainer[PlannedTarget]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, targets: _Optional[_Iterable[_Union[PlannedTarget, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    images: _containers.RepeatedCompositeFieldContainer[PlannedImages]
+    def __init__(self, targets: _Optional[_Iterable[_Union[PlannedTarget, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., images: _Optional[_Iterable[_Union[PlannedImages, _Mapping]]] = ...) -> None: ...
+
+class PlannedImages(_message.Message):
+    __slots__ = ("target_index", "kind", "uri", "width", "height", "reading", "reason", "stream")
+    TARGET_INDEX_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    URI_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    READING_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    target_index: int
+    kind: ArtifactKind
+    uri: str
+    width: int
+    height: int
+    reading: str
+    reason: str
+    stream: PlannedStream
+    def __init__(self, target_index: _Optional[int] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., uri: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., reading: _Optional[str] = ..., reason: _Optional[str] = ..., stream: _Optional[_Union[PlannedStream, _Mapping]] = ...) -> None: ...
 
 class PlannedTarget(_message.Message):
     __slots__ = ("target_index", "uri", "container", "start_time", "duration", "streams")

@@ -94,13 +94,13 @@ def _done_targets(artifacts: Iterable[Artifact]) -> Iterable[task_pb2.TargetProg
     """One for each target, which may have made several files."""
     made: dict[int, list[Artifact]] = {}
     for artifact in artifacts:
-        if artifact.streams:
+        if artifact.streams or artifact.frame_times:
             made.setdefault(artifact.target_index, []).append(artifact)
     for index, files in sorted(made.items()):
         yield task_pb2.TargetProgress(
             target_index=index,
             percent=100,
-            media_time=max(file.duration_seconds for file in files),
+            media_time=max(max((file.duration_seconds, *file.frame_times)) for file in files),
             encoders=", ".join(stream.encoder for file in files for stream in file.streams),
         )
 
@@ -141,6 +141,9 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
         sha256=artifact.sha256,
         segments_sha256=artifact.segments_sha256,
         bitrate=artifact.bitrate,
+        width=artifact.width,
+        height=artifact.height,
+        frame_times=artifact.frame_times,
     )
 
 
@@ -157,7 +160,20 @@ def plan(value: Plan) -> task_pb2.Plan:
         )
         for target in value.targets
     ]
-    return task_pb2.Plan(targets=targets, warnings=value.warnings)
+    images = [
+        task_pb2.PlannedImages(
+            target_index=image.index,
+            kind=_KIND[ArtifactKind(image.kind)],
+            uri=image.uri(1),
+            width=image.width,
+            height=image.height,
+            reading=image.reading,
+            reason=image.reason,
+            stream=_planned(image.stream),
+        )
+        for image in value.images
+    ]
+    return task_pb2.Plan(targets=targets, warnings=value.warnings, images=images)
 
 
 def _source_stream(part: PartPlan) -> int:

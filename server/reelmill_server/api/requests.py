@@ -1,15 +1,19 @@
 """From requests to plain data."""
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from PIL.ImageColor import colormap
 
 from reelmill.v1 import (
     audio_pb2,
     common_pb2,
+    image_pb2,
     media_convert_service_pb2,
     source_pb2,
     subtitle_pb2,
@@ -22,24 +26,36 @@ from reelmill_server.model.request import (
     AlignMode,
     AudioSpec,
     ConvertRequest,
+    Corner,
+    DelogoSpec,
     ExtractSpec,
+    FrameMode,
+    FramesSpec,
     Hardware,
+    ImageKind,
+    ImageSpec,
+    PlaceSpec,
     ScaleType,
     SegmentFormat,
     SegmentSpec,
+    SheetSpec,
     SourceSpec,
     SubtitleFileSpec,
     TargetSpec,
+    TextSpec,
     VideoSpec,
+    WatermarkSpec,
 )
 from reelmill_server.model.task import TagValue
 
 AnyTarget = target_pb2.Target | target_pb2.GroupTarget
+AnyImage = image_pb2.Snapshot | image_pb2.Sprite | image_pb2.Animation
 
 _MICROSECONDS = 1_000_000
 # Rates that decimal numbers only approximate: 24000/1001, 30000/1001 and their multiples.
 _NTSC = tuple(Fraction(base * 1000, 1001) for base in (24, 30, 48, 60, 120, 240))
 _NTSC_TOLERANCE = Fraction(6, 1000)
+_HEX_COLOR = re.compile("#[0-9a-f]{6}")
 
 
 def _word(enum: Any, number: int, prefix: str) -> str:
@@ -110,9 +126,46 @@ def _video(target: AnyTarget) -> VideoSpec | None:
         bitrate_option=_adapt(asked.bitrate_option),
         video_slim=bool(asked.video_slim),
         speed=speed(target.video.filter_video),
+        delogos=tuple(_delogo(delogo) for delogo in target.video.filter_video.delogos),
+        watermarks=tuple(_watermark(mark) for mark in target.video.filter_video.watermarks),
         hardware=Hardware(_word(video_pb2.HardwarePolicy, asked.hardware, "HARDWARE_POLICY_") or "preferred"),
         preset=_word(video_pb2.EncoderPreset, asked.preset, "ENCODER_PRESET_") or VideoSpec.preset,
     )
+
+
+def _place(message: video_pb2.Watermark | video_pb2.Delogo) -> PlaceSpec:
+    return PlaceSpec(
+        corner=Corner(_word(video_pb2.ReferPos, message.refer_pos, "REFER_POS_") or "topleft"),
+        dx=_length(message.dx),
+        dy=_length(message.dy),
+        start_us=round(message.start_time * _MICROSECONDS),
+        duration_us=round(message.duration * _MICROSECONDS),
+    )
+
+
+def _delogo(message: video_pb2.Delogo) -> DelogoSpec:
+    return DelogoSpec(_place(message), _side(message, "width"), _side(message, "height"))
+
+
+def _watermark(message: video_pb2.Watermark) -> WatermarkSpec:
+    if message.type == video_pb2.WATERMARK_TYPE_FILE:
+        return WatermarkSpec(_place(message), None, message.uri, _side(message, "width"), _side(message, "height"))
+    text = TextSpec(
+        content=message.content,
+        font=message.font_name or TextSpec.font,
+        size=message.font_size if message.HasField("font_size") else TextSpec.size,
+        color=color(message.font_color) or TextSpec.color,
+        opacity=round(message.font_apha, 6) if message.HasField("font_apha") else TextSpec.opacity,
+        border_width=message.border_width,
+        border_color=color(message.border_color) or TextSpec.border_color,
+    )
+    return WatermarkSpec(_place(message), text)
+
+
+def color(text: str) -> str:
+    """A colour as `#rrggbb`, given as that or by its name in CSS; "" for what is neither."""
+    word = text.lower()
+    return word if _HEX_COLOR.fullmatch(word) else str(colormap.get(word, ""))
 
 
 def _adapt(number: int) -> Adapt:
@@ -179,6 +232,86 @@ def _extract(target: AnyTarget) -> ExtractSpec | None:
     return ExtractSpec(subtitle_format(asked.format), asked.uri)
 
 
+def image_format(number: int) -> str:
+    """The extension of an ImageFormat: jpg, png, webp or avif; "" for unspecified."""
+    return _word(image_pb2.ImageFormat, number, "IMAGE_FORMAT_")
+
+
+def animation_format(number: int) -> str:
+    """The extension of an AnimationFormat: gif, webp, apng or avif; "" for unspecified."""
+    return _word(image_pb2.AnimationFormat, number, "ANIMATION_FORMAT_")
+
+
+def _frames(entry: AnyImage) -> FramesSpec:
+    frames = FramesSpec(
+        start_us=round(entry.start_time * _MICROSECONDS),
+        interval_us=round(entry.interval * _MICROSECONDS),
+        number=entry.number,
+    )
+    if isinstance(entry, image_pb2.Animation):
+        return frames
+    mode = FrameMode(_word(image_pb2.FrameMode, entry.mode, "FRAME_MODE_") or "interval")
+    return replace(frames, mode=mode, threshold=entry.threshold, skip_blank=entry.skip_blank)
+
+
+def _side(entry: Any, field: str, ratio_below: float = 1.0) -> str:
+    """A number-or-ratio field, "" when it is not set."""
+    return _length(getattr(entry, field), ratio_below) if entry.HasField(field) else ""
+
+
+def _length(value: float, ratio_below: float = 1.0) -> str:
+    """A number or ratio: a ratio of a side as `n/d` below `ratio_below`, else whole pixels."""
+    if value >= ratio_below:
+        return str(round(value))
+    ratio = Fraction(str(round(value, 6)))
+    return f"{ratio.numerator}/{ratio.denominator}"
+
+
+def _image(kind: ImageKind, number: int, entry: AnyImage) -> ImageSpec:
+    animation = entry if isinstance(entry, image_pb2.Animation) else None
+    sprite = entry if isinstance(entry, image_pb2.Sprite) else None
+    # 1 is the whole side for a small picture of a sheet, whose pixels begin at 2, and one pixel for all others.
+    sides = ("scale_width", "scale_height", 1.5) if sprite else ("width", "height", 1.0)
+    return ImageSpec(
+        kind=kind,
+        number=number,
+        uri=entry.uri,
+        format=animation_format(entry.format) if animation else image_format(entry.format),
+        frames=_frames(entry),
+        width=_side(entry, sides[0], sides[2]),
+        height=_side(entry, sides[1], sides[2]),
+        scale_type=ScaleType(_word(common_pb2.ScaleType, entry.scale_type, "SCALE_TYPE_") or "stretch"),
+        frame_rate=frame_rate(animation.frame_rate) if animation and animation.HasField("frame_rate") else "",
+        sheet=_sheet(sprite) if sprite else None,
+    )
+
+
+def _sheet(sprite: image_pb2.Sprite) -> SheetSpec:
+    usual = SheetSpec()
+    return SheetSpec(
+        columns=sprite.tile_width if sprite.HasField("tile_width") else usual.columns,
+        rows=sprite.tile_height if sprite.HasField("tile_height") else usual.rows,
+        pad=sprite.pad if sprite.HasField("pad") else usual.pad,
+        margin=sprite.margin if sprite.HasField("margin") else usual.margin,
+        web_vtt_uri=sprite.web_vtt_uri,
+        playlist_uri=sprite.image_playlist_uri,
+    )
+
+
+def images(target: AnyTarget) -> Iterable[tuple[ImageKind, int, AnyImage]]:
+    """The entries of a target's pictures, each with its kind and its number among that kind."""
+    if isinstance(target, target_pb2.GroupTarget):
+        return
+    lists: Mapping[ImageKind, Iterable[AnyImage]] = {
+        ImageKind.SNAPSHOT: target.image.snapshots,
+        ImageKind.SPRITE: target.image.sprites,
+        ImageKind.ANIMATION: target.image.animations,
+    }
+    for kind, entries in lists.items():
+        for number, entry in enumerate(entries):
+            yield kind, number, entry
+
+
 def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1) -> TargetSpec:
     grouped = isinstance(target, target_pb2.GroupTarget)
     all_or_none = "none" if grouped or target.subtitle.disable_subtitle else "all"
@@ -200,6 +333,7 @@ def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1) ->
         picture_streams=() if isinstance(target, target_pb2.GroupTarget) else tuple(target.attached_picture.stream),
         extract=_extract(target),
         segment=_segment(target),
+        images=tuple(_image(*entry) for entry in images(target)),
         speed=speed(target),
         group=group,
         member=member,

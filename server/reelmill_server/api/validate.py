@@ -9,9 +9,18 @@ from math import isfinite
 import protovalidate
 from google.protobuf.message import Message
 
-from reelmill.v1 import audio_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
+from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
-from reelmill_server.api.requests import AnyTarget, audio_codec, container_name, segment_format, video_codec
+from reelmill_server.api.requests import (
+    AnyImage,
+    AnyTarget,
+    audio_codec,
+    color,
+    container_name,
+    images,
+    segment_format,
+    video_codec,
+)
 from reelmill_server.api.requests import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.request import SegmentFormat
@@ -28,6 +37,8 @@ _MAX_TAGS = 100
 _AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)
 _MAX_TAG_KEY = 128
 _MAX_TAG_VALUE = 1024
+_TEXT_ONLY = "content font_name font_size font_color font_apha border_width border_color".split()
+_FILE_ONLY = ("uri", "width", "height")
 
 
 def check(message: Message, more: Callable[[], Iterator[Violation | ReelmillError]] = lambda: iter(())) -> None:
@@ -110,6 +121,8 @@ def _conversion(
     yield from _tags(request)
     for target, field in _all_targets(request):
         yield from _copies(request, target, field)
+        for index, mark in enumerate(target.video.filter_video.watermarks):
+            yield from _watermark(mark, f"{field}.video.filter_video.watermarks[{index}]", storage)
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
     for index, group in enumerate(request.target_groups):
@@ -159,12 +172,28 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
             )
 
 
+def _watermark(mark: video_pb2.Watermark, field: str, storage: Storage) -> Iterator[Violation | ReelmillError]:
+    of_file = mark.type == video_pb2.WATERMARK_TYPE_FILE
+    for descriptor, _ in mark.ListFields():
+        if descriptor.name in (_TEXT_ONLY if of_file else _FILE_ONLY):
+            yield Violation(f"{field}.{descriptor.name}", f"is of {'TEXT' if of_file else 'FILE'} only: leave it out")
+    for name in ("font_color", "border_color"):
+        if getattr(mark, name) and not color(getattr(mark, name)):
+            yield Violation(f"{field}.{name}", "must be #RRGGBB or a colour's name in CSS, such as red")
+    if of_file and not mark.uri:
+        yield Violation(f"{field}.uri", "is required")
+    elif of_file:
+        yield from uri_problems(mark.uri, f"{field}.uri", storage.check_readable)
+
+
 def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
     yield from _output_uri(target.uri, f"{field}.uri", tags, storage)
     if target.subtitle.HasField("extract_subtitle"):
         yield from _extract(target, f"{field}.subtitle.extract_subtitle", tags, storage)
-    elif not target.uri and not target.container:
-        yield Violation(field, "makes nothing: set uri and container, or subtitle.extract_subtitle")
+    elif not target.uri and not target.container and not any(images(target)):
+        yield Violation(field, "makes nothing: set uri and container, subtitle.extract_subtitle, or image")
+    for kind, number, entry in images(target):
+        yield from _image(entry, f"{field}.image.{kind}s[{number}]", tags, storage)
     if target.HasField("segment") and target.uri:
         yield from _segment(target, field, tags)
     yield from _streams(target, field)
@@ -202,6 +231,33 @@ def _extract(target: target_pb2.Target, field: str, tags: set[str], storage: Sto
     if not extract.uri:
         yield Violation(f"{field}.uri", "is required")
     yield from _output_uri(extract.uri, f"{field}.uri", tags, storage)
+
+
+def _image(entry: AnyImage, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+    yield from _output_uri(entry.uri, f"{field}.uri", tags, storage)
+    if isinstance(entry, image_pb2.Animation):
+        return
+    if entry.threshold and entry.mode != image_pb2.FRAME_MODE_DHASH:
+        yield Violation(f"{field}.threshold", "is of mode DHASH only: leave it out")
+    if not isinstance(entry, image_pb2.Sprite):
+        return
+    for name in ("web_vtt_uri", "image_playlist_uri"):
+        if getattr(entry, name):
+            yield from _output_uri(getattr(entry, name), f"{field}.{name}", tags, storage)
+    if entry.image_playlist_uri:
+        yield from _image_playlist(entry, field)
+
+
+def _image_playlist(sprite: image_pb2.Sprite, field: str) -> Iterator[Violation]:
+    """What such a playlist cannot say: gaps between pictures, and pictures that are not evenly spread."""
+    for name in ("pad", "margin"):
+        if not sprite.HasField(name) or getattr(sprite, name):
+            yield Violation(f"{field}.{name}", "must be 0 with image_playlist_uri: its tiles have no gaps")
+    evenly = sprite.interval > 0 and sprite.mode in (image_pb2.FRAME_MODE_UNSPECIFIED, image_pb2.FRAME_MODE_INTERVAL)
+    if not evenly and sprite.mode != image_pb2.FRAME_MODE_AVERAGE:
+        yield Violation(f"{field}.mode", "must be INTERVAL with an interval, or AVERAGE, with image_playlist_uri")
+    if sprite.format != image_pb2.IMAGE_FORMAT_JPG:
+        yield Violation(f"{field}.format", "must be JPG with image_playlist_uri")
 
 
 def _segment(target: target_pb2.Target, field: str, tags: set[str]) -> Iterator[Violation]:

@@ -1,4 +1,4 @@
-"""One output file: its container, its tracks, and the thread that filters, encodes and writes them."""
+"""One output: its tracks, and the thread that filters, encodes and writes them."""
 
 import errno
 import queue
@@ -24,7 +24,7 @@ from reelmill_server.media.tracks import TOLERANCE, Part, Span, Track, Written, 
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
-from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, StreamPlan, TargetPlan
 
 # Enough to keep the encoder busy while the decoder works on a hard picture, few enough to hold only tens of pictures.
 _QUEUE_ITEMS = 24
@@ -96,31 +96,25 @@ _Event = _Begin | _Item | _Reach | _End
 
 
 class Output:
-    """One target while it is made. All methods but `_work` and what it calls belong to the feeding thread."""
+    """What is made of one entry of a plan, and the thread that makes it. All methods but `_work` and what it calls belong to
+    the feeding thread.
 
-    def __init__(
-        self,
-        plan: TargetPlan,
-        task: Plan,
-        path: str,
-        sources: Sequence[InputContainer],
-        subtitles: SubtitleInputs,
-        watermarks: Mapping[str, str],
-        limits: Limits,
-        stop: Halt,
-    ) -> None:
-        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`, `watermarks` are paths by URI.
+    `fed`: it takes from what is read for all; else it reads by itself.
+    """
 
-        Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
-        stream cannot.
-        """
+    fed = True
+    tracks: tuple[Track, ...] = ()
+
+    def __init__(self, plan: TargetPlan | ImagePlan, task: Plan, path: str, stop: Halt) -> None:
+        """`plan` is a part of the whole `task`; `path` is where what is made lies."""
         self.plan, self.path = plan, path
         self.error: BaseException | None = None
         self.position = Fraction(0)
         self.frames = 0
         self.notes: list[str] = []
         self._inputs, self._stop = task.inputs, stop
-        self._files = [file for file in task.targets if file.index == plan.index]
+        # The files of one target begin together; pictures begin where they are asked to.
+        self._files = [file for file in task.targets if file.index == plan.index] if isinstance(plan, TargetPlan) else []
         self._spans: dict[int, Span] = {}
         self._running: dict[int, Part] = {}
         self._main_length = Fraction(0)
@@ -128,37 +122,6 @@ class Output:
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
         self._queue: queue.Queue[_Event | None] = queue.Queue(_QUEUE_ITEMS)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
-        try:
-            self._container = open_output(plan, path)
-            self.tracks: tuple[Track, ...] = tuple(
-                self._track(stream, sources, subtitles, watermarks, limits) for stream in plan.streams
-            )
-        except ReelmillError:
-            raise
-        except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise _failure(plan, error) from error
-        if plan.keep_metadata:
-            self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
-            self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
-
-    def _track(
-        self,
-        stream: StreamPlan,
-        sources: Sequence[InputContainer],
-        subtitles: SubtitleInputs,
-        watermarks: Mapping[str, str],
-        limits: Limits,
-    ) -> Track:
-        keep = self.plan.keep_metadata
-        if stream.type == "subtitle":
-            return SubtitleTrack(stream, self._container, sources, keep, subtitles)
-        if stream.encoder == COPY:
-            return CopyTrack(stream, self._container, sources, keep)
-        if stream.audio:
-            return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
-        kind = CountedVideoTrack if stream.counted else FreeVideoTrack
-        overlays = make_overlays(stream, watermarks, limits, self._note)
-        return kind(stream, self._container, sources, keep, limits.max_output_frames, overlays)
 
     def _note(self, text: str) -> None:
         self.notes.append(f"targets[{self.plan.index}]: {text}")
@@ -188,11 +151,10 @@ class Output:
         """Says that nothing more comes."""
         self._put(None)
 
-    def join(self) -> Produced:
-        """Waits until the file is whole. Raises what the writing thread failed with, or Stopped."""
+    def join(self) -> None:
+        """Waits until all is made. Raises what the writing thread failed with, or Stopped."""
         self._thread.join()
         self._raise()
-        return Produced(self.path, self.plan, tuple(track.written for track in self.tracks))
 
     def _raise(self) -> None:
         if self.error is not None:
@@ -212,20 +174,25 @@ class Output:
     def _work(self) -> None:
         """The writing thread."""
         try:
-            reframing = Reframing(self.plan, list(self._container.streams))
-            for packet in self._packets():
-                for reframed in reframing.of(packet):
-                    self._container.mux(reframed)
-                if self._stop.is_set():
-                    raise Stopped
-            self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
-            self._container.close()
+            self._write()
         except MemoryError as error:
             self.error = error
         except av.error.FFmpegError as error:
-            self.error = _failure(self.plan, error)
+            self.error = self._failure(error)
         except BaseException as error:
             self.error = error
+
+    def _write(self) -> None:
+        """Makes everything."""
+        raise NotImplementedError
+
+    def _failure(self, error: Exception) -> ReelmillError:
+        """What it means that libav failed: the disk's fault, which may pass, or that of what is written."""
+        form = self.plan.container if isinstance(self.plan, TargetPlan) else self.plan.format
+        where = f"targets[{self.plan.index}]: {form}"
+        if getattr(error, "errno", None) in _DISK_ERRORS:
+            return OutputError(f"{where} cannot be written: {error}")
+        return UnsupportedFormat(f"{where} does not take this media: {error}")
 
     def _packets(self) -> Iterator[AnyPacket]:
         while (event := self._next()) is not None:
@@ -279,8 +246,7 @@ class Output:
         begins = span.begin - Fraction(plan.origin_us, _MICROSECONDS)
         early = Fraction(plan.start_us, _MICROSECONDS) - begins
         if early > TOLERANCE:
-            text = f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start"
-            self._note(text)
+            self._note(f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start")
         return span
 
     def _length(self, event: _End) -> Fraction:
@@ -313,21 +279,84 @@ class Output:
             self.frames = track.written.packets
 
     def close(self) -> None:
-        """Ends the thread and the container, whatever happened before."""
+        """Ends the thread, whatever happened before."""
         if self._thread.is_alive():
             self._thread.join()
+
+
+class FileOutput(Output):
+    """One file of media, or one set of segments."""
+
+    plan: TargetPlan
+
+    def __init__(
+        self,
+        plan: TargetPlan,
+        task: Plan,
+        path: str,
+        sources: Sequence[InputContainer],
+        subtitles: SubtitleInputs,
+        watermarks: Mapping[str, str],
+        limits: Limits,
+        stop: Halt,
+    ) -> None:
+        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`, `watermarks` are paths by URI.
+
+        Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
+        stream cannot.
+        """
+        super().__init__(plan, task, path, stop)
+        try:
+            self._container = open_output(plan, path)
+            self.tracks = tuple(self._track(stream, sources, subtitles, watermarks, limits) for stream in plan.streams)
+        except ReelmillError:
+            raise
+        except (av.error.FFmpegError, ValueError, OSError) as error:
+            raise self._failure(error) from error
+        if plan.keep_metadata:
+            self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
+            self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
+
+    def _track(
+        self,
+        stream: StreamPlan,
+        sources: Sequence[InputContainer],
+        subtitles: SubtitleInputs,
+        watermarks: Mapping[str, str],
+        limits: Limits,
+    ) -> Track:
+        keep = self.plan.keep_metadata
+        if stream.type == "subtitle":
+            return SubtitleTrack(stream, self._container, sources, keep, subtitles)
+        if stream.encoder == COPY:
+            return CopyTrack(stream, self._container, sources, keep)
+        if stream.audio:
+            return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
+        kind = CountedVideoTrack if stream.counted else FreeVideoTrack
+        overlays = make_overlays(stream, watermarks, limits, self._note)
+        return kind(stream, self._container, sources, keep, limits.max_output_frames, overlays)
+
+    def produced(self) -> Produced:
+        """What was made, once `join` has returned."""
+        return Produced(self.path, self.plan, tuple(track.written for track in self.tracks))
+
+    def _write(self) -> None:
+        reframing = Reframing(self.plan, list(self._container.streams))
+        for packet in self._packets():
+            for reframed in reframing.of(packet):
+                self._container.mux(reframed)
+            if self._stop.is_set():
+                raise Stopped
+        self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
+        self._container.close()
+
+    def close(self) -> None:
+        """Ends the thread and the container, whatever happened before."""
+        super().close()
         try:
             self._container.close()
         except (av.error.FFmpegError, ValueError, OSError):
             pass  # a file that is thrown away need not be whole
-
-
-def _failure(plan: TargetPlan, error: Exception) -> ReelmillError:
-    """What it means that the file could not be made: the disk's fault, which may pass, or that of what is written."""
-    where = f"targets[{plan.index}]: {plan.container}"
-    if getattr(error, "errno", None) in _DISK_ERRORS:
-        return OutputError(f"{where} cannot be written: {error}")
-    return UnsupportedFormat(f"{where} does not take this media: {error}")
 
 
 def _span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:

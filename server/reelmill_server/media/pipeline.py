@@ -13,15 +13,18 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.image_output import ImageOutput
 from reelmill_server.media.lanes import Lane, Reader, lanes_of, read
-from reelmill_server.media.output import Halt, Output, Produced, Stopped
+from reelmill_server.media.output import FileOutput, Halt, Output, Produced, Stopped
 from reelmill_server.media.source import open_source
+from reelmill_server.media.stills import WrittenImage
 from reelmill_server.media.subtitle_lines import SubtitleInputs
 from reelmill_server.media.subtitles import SubtitleTrack
 from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import Plan
+from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
+from reelmill_server.plan.images import image_folder
 from reelmill_server.plan.packaging import output_path
 
 # More broken packets than this share and the source is not worth calling converted.
@@ -71,11 +74,14 @@ class Conversion:
         self._limits, self._stop = limits, Halt(stop)
         self._decoding = Decoding()
         self._warnings: list[str] = []
+        self._fed: list[Output] = []
+        self.images: list[Sequence[WrittenImage]] = []
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = {}
         self._ticked = Fraction(0)
 
     def run(self) -> tuple[list[Produced], list[str]]:
-        """Writes every target below the directory; returns them, unverified, and what a user should know.
+        """Writes every target below the directory; returns the files of media, unverified, and what a user should know. After
+        it, `images` has the files of each entry of pictures.
 
         Raises EncoderDown when an encoder fails, Stopped when asked to stop, and InvalidMedia, MediaLimitExceeded or
         OutputError as they happen.
@@ -84,21 +90,35 @@ class Conversion:
             paths = [self._source_paths[plan.source] for plan in self._plan.inputs]
             sources = [stack.enter_context(open_source(path, self._limits)) for path in paths]
             stack.callback(self._close)
-            for slot, target in enumerate(self._plan.targets):
-                path = str(self._directory / output_path(slot, target))
-                self.outputs.append(
-                    Output(target, self._plan, path, sources, self._subtitles, self._watermarks, self._limits, self._stop)
-                )
+            files = [self._file_output(slot, target, sources) for slot, target in enumerate(self._plan.targets)]
+            images = [self._image_output(slot, image, paths) for slot, image in enumerate(self._plan.images)]
             for output in self.outputs:
                 output.start()
-            self._feed(sources)
-            for output in self.outputs:
+            self._fed = [output for output in self.outputs if output.fed]
+            if self._fed:
+                self._feed(sources)
+            for output in self._fed:
                 output.finish()
-            produced = [output.join() for output in self.outputs]
+            for output in self.outputs:
+                output.join()
+            produced = [file.produced() for file in files]
         self._warnings += dict.fromkeys(note for output in self.outputs for note in output.notes)
         self._check_order()
         self._check_lines()
+        self.images = [image.files for image in images]
         return produced, [*self._warnings, *self._decoding.check()]
+
+    def _file_output(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> FileOutput:
+        path = str(self._directory / output_path(slot, plan))
+        output = FileOutput(plan, self._plan, path, sources, self._subtitles, self._watermarks, self._limits, self._stop)
+        self.outputs.append(output)
+        return output
+
+    def _image_output(self, slot: int, plan: ImagePlan, paths: Sequence[str]) -> ImageOutput:
+        folder = self._directory / image_folder(slot)
+        output = ImageOutput(plan, self._plan, folder, paths, self._limits, self._stop)
+        self.outputs.append(output)
+        return output
 
     def _close(self) -> None:
         """Ends all threads: when all went well they have ended, else they must not go on."""
@@ -108,9 +128,9 @@ class Conversion:
 
     def _feed(self, sources: Sequence[InputContainer]) -> None:
         """Reads all inputs once, and each packet, and what it decodes to, goes to all that want it."""
-        tracks = [track for output in self.outputs for track in output.tracks]
+        tracks = [track for output in self._fed for track in output.tracks]
         listening = defaultdict(list)
-        for output in self.outputs:
+        for output in self._fed:
             for track in output.tracks:
                 for part in own_parts(track.plan):
                     listening[part.input, part.stream].append((output, track))
@@ -133,7 +153,7 @@ class Conversion:
         if broken:
             self._warnings.append(broken)
         if packet is None:
-            reader.check_end()
+            self._check_end(reader)
             self._end(lane, reader)
             return
         reader.note(packet)
@@ -142,10 +162,19 @@ class Conversion:
         if until is None and self._satisfied(reader.part):
             self._end(lane, reader)
 
+    def _check_end(self, reader: Reader) -> None:
+        """Raises InvalidMedia when a source breaks off; pictures are made of what there is."""
+        try:
+            reader.check_end()
+        except InvalidMedia as error:
+            if self._plan.targets:
+                raise
+            self._warnings.append(error.message)
+
     def _begin(self, lane: Lane) -> Reader | None:
         reader = lane.next()
         if reader is not None:
-            for output in self.outputs:
+            for output in self._fed:
                 output.begin(reader.part)
         return reader
 
@@ -154,7 +183,7 @@ class Conversion:
         if lane.plan.align == "pad":
             lane.exhausted = True
             return
-        for output in self.outputs:
+        for output in self._fed:
             output.end(reader.part, reader.end(), lane.last and not lane.loops)
         self._begin(lane)
 
@@ -163,7 +192,7 @@ class Conversion:
         while not lane.exhausted and not self._aligned(lane, until):
             self._step(lane, until if lane.aligned else None)
         if lane.aligned and lane.reader is not None:
-            for output in self.outputs:
+            for output in self._fed:
                 output.end(lane.reader.part, None, True)
 
     def _aligned(self, lane: Lane, until: Fraction) -> bool:
@@ -176,7 +205,7 @@ class Conversion:
             return
         self._ticked = main.position
         waiting = [lane.reader for lane in beside if lane.exhausted and lane.aligned and lane.reader]
-        for output in self.outputs:
+        for output in self._fed:
             if main.reader:
                 output.reach(main.reader.part, max(Fraction(0), main.reader.position - 2 * OVERRUN))
             for reader in waiting:

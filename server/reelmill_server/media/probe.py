@@ -1,7 +1,8 @@
 """Looks at what is in a media file."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -57,6 +58,20 @@ def probe_file(path: str, limits: Limits, measure_bitrates: bool = False) -> Med
     )
 
 
+def probe_beside(path: str, uri: str, limits: Limits) -> MediaInfo:
+    """As `probe_file`, for a file beside the sources: errors name its `uri`."""
+    with _naming(uri):
+        return probe_file(path, limits)
+
+
+@contextmanager
+def _naming(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidMedia, UnsupportedFormat, MediaLimitExceeded) as error:
+        raise type(error)(f"{uri}: {error.message}") from error
+
+
 def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict[int, int]:
     """bit/s of the streams `wanted`, from the sizes and times of their packets; 0 for one that lasts no time."""
     bits = dict.fromkeys(wanted, 0)
@@ -81,12 +96,10 @@ def probe_subtitles(path: str, uri: str, limits: Limits) -> SubtitleFileInfo:
 
     Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that gives no subtitles.
     """
-    try:
+    with _naming(uri):
         charset = charset_of(path)
         with open_subtitles(path, charset, limits) as container:
             info = _from_headers(container)
-    except (InvalidMedia, UnsupportedFormat, MediaLimitExceeded) as error:
-        raise type(error)(f"{uri}: {error.message}") from error
     if not info.subtitles:
         raise InvalidMedia(f"{uri}: has no subtitles")
     return SubtitleFileInfo(info, charset)
@@ -215,7 +228,18 @@ def _video(stream: Any) -> VideoStreamInfo:
         color_transfer=int(context.color_trc),
         color_primaries=int(context.color_primaries),
         attached_picture=bool(stream.disposition & Disposition.attached_pic),
+        key_seconds=_key_seconds(stream),
     )
+
+
+def _key_seconds(stream: Any) -> float:
+    """The mean distance of key frames, as far as the container has an index of them."""
+    keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
+    if not keys or not stream.time_base:
+        return 0.0
+    if stream.duration:
+        return float(max(stream.duration, keys[-1] - keys[0]) * stream.time_base / len(keys))
+    return float((keys[-1] - keys[0]) * stream.time_base / (len(keys) - 1)) if len(keys) > 1 else 0.0
 
 
 def _audio(stream: Any) -> AudioStreamInfo:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
+from av import VideoFrame
 from av.container import InputContainer
 from av.stream import Stream
 
@@ -14,6 +16,7 @@ from reelmill_server.media.types import AnyPacket
 _PREROLL = Fraction(1, 2)
 # MPEG-TS seeks by time alone and may land in the middle of a long group of pictures: then go back this far, then to the front.
 _STEPS_BACK = (_PREROLL, Fraction(10), Fraction(60))
+_REORDERING = Fraction(10)
 
 
 def packets_from(
@@ -30,14 +33,44 @@ def packets_from(
     if video is None:
         _seek(container, max(front, begin - _PREROLL))
         return container.demux(wanted), begin
-    for place in (*(max(front, begin - step) for step in _STEPS_BACK), front):
+    # A stream in which pictures are coded before they are shown begins before its first time: MPEG-TS looks at the former.
+    before = front - _REORDERING
+    for place in (*(max(before, begin - step) for step in _STEPS_BACK), before, front):
         if _seek(container, place):
             key = _last_key(container, video, begin)
             if key is not None:
                 _seek(container, place)
                 return _without_video_before(container.demux(wanted), video, key), key
-    _seek(container, front)
+    if not _seek(container, before):
+        _seek(container, front)
     return container.demux(wanted), begin
+
+
+# With B-frames that refer to each other, a frame may be needed by one shown this much later at most.
+_UNREFERENCED = Fraction(3, 10)
+
+
+def frames_from(container: InputContainer, stream: Any, begin: Fraction, keys: bool = False) -> Iterator[VideoFrame]:
+    """The frames of `stream`, first the one shown at `begin` (seconds of the source) or one before it, then all that follow;
+    with `keys` key frames only. Frames without a time and packets that cannot be decoded are left out."""
+    context = stream.codec_context
+    if not context.is_open:
+        stream.thread_type = "AUTO"
+    packets, _ = packets_from(container, [stream], [], begin)
+    for packet in packets:
+        time = _time(packet)
+        # Until shortly before the wanted frame only those are decoded to which others refer: the result is the same.
+        early = time is not None and time < begin - _UNREFERENCED
+        context.skip_frame = "NONKEY" if keys else "NONREF" if early else "DEFAULT"
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:
+            return
+        except (av.error.FFmpegError, ValueError):
+            continue
+        for frame in frames:
+            if isinstance(frame, VideoFrame) and frame.pts is not None and frame.time_base:
+                yield frame
 
 
 def _seek(container: InputContainer, time: Fraction) -> bool:

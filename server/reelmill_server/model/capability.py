@@ -24,12 +24,14 @@ class Capability:
 
 @dataclass(frozen=True)
 class Limits:
-    """What bounds one attempt: pixels per frame, streams per file, seconds, frames per output, bytes of address space."""
+    """What bounds one attempt: pixels per frame, streams per file, seconds, frames per output, pictures or sheets per entry
+    of a target, bytes of address space."""
 
     max_pixels: int = 8192 * 8192
     max_streams: int = 100
     max_duration_seconds: float = 86400.0
     max_output_frames: int = 10_000_000
+    max_pictures: int = 2000
     max_memory_bytes: int = 8 << 30
 
 

@@ -61,7 +61,8 @@ class VideoStreamInfo(StreamInfo):
     """One video stream. `rotation`: degrees clockwise that turn the picture for display. Colour fields are libav's numbers.
 
     `field_order`: progressive, or for interlaced pictures tt, bb, tb, bt (the field coded first, then the one shown first: top
-    or bottom) or interlaced (order not said); empty: not known.
+    or bottom) or interlaced (order not said); empty: not known. `key_seconds`: the mean distance of key frames by the
+    container's index, 0 when it has none.
     """
 
     width: int = 0
@@ -83,6 +84,7 @@ class VideoStreamInfo(StreamInfo):
     field_order: str = ""
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
+    key_seconds: float = 0.0
 
     @property
     def interlaced(self) -> bool:

@@ -108,11 +108,14 @@ class TextPlan:
 
 @dataclass(frozen=True)
 class PicturePlan:
-    """The picture or film of stream `stream` in the file at `uri` is drawn into a rectangle. Times as in DelogoPlan."""
+    """The picture or film of stream `stream` in the file at `uri` is drawn into a rectangle, once `filters` have made it
+    upright and RGBA. `decoder`: libav's name of it, empty: the usual one. Times as in DelogoPlan."""
 
     uri: str
     stream: int
     box: Box
+    filters: tuple[str, ...] = ()
+    decoder: str = ""
     begin_us: int = 0
     end_us: int = 0
     kind: Literal["picture"] = "picture"
@@ -217,6 +220,68 @@ class TargetPlan:
 
 
 @dataclass(frozen=True)
+class FramesPlan:
+    """Which frames become pictures; times in microseconds of the inputs that follow each other.
+
+    `mode` is interval, keyframe, average or dhash. `times_us`: the asked times of average; `interval_us` 0: every frame.
+    `number` 0: until the end. `repeats`: a frame is taken again for each asked time at which it is shown.
+    """
+
+    mode: str
+    start_us: int = 0
+    interval_us: int = 0
+    number: int = 0
+    threshold: int = 0
+    skip_blank: bool = False
+    times_us: tuple[int, ...] = ()
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
+class SheetPlan:
+    """A sheet of small pictures: how many in a row and a column, pixels between and around them, and the URIs of its lists."""
+
+    columns: int
+    rows: int
+    pad: int
+    margin: int
+    web_vtt_uri: str = ""
+    playlist_uri: str = ""
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """What is done for one entry of a target's pictures; `kind` is snapshot, sprite or animation, `format` the extension.
+
+    File number n (from 1) goes to the URI `<prefix><n><suffix>` if they are `numbered`, else all go to `<prefix>`. `stream`
+    says of what they are made: its filters bring a frame to `width` x `height` as the encoder takes it. `reading` says how the
+    frames are found: `shared` with what is decoded anyway, `through` all of the inputs, `seek` each by itself, or `keyframes`
+    only. `key_us`: the mean distance of key frames. `frame_rate` of an animation as `n/d`.
+    """
+
+    index: int
+    kind: str
+    format: str
+    prefix: str
+    suffix: str
+    numbered: bool
+    stream: StreamPlan
+    frames: FramesPlan
+    width: int
+    height: int
+    reading: str
+    reason: str
+    key_us: int = 0
+    duration_us: int = 0
+    frame_rate: str = ""
+    sheet: SheetPlan | None = None
+
+    def uri(self, number: int) -> str:
+        """Where file `number` goes."""
+        return f"{self.prefix}{number}{self.suffix}" if self.numbered else self.prefix
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is done for a task. `inputs`: first those that follow each other, in order, then the attached ones.
 
@@ -228,3 +293,4 @@ class Plan:
     warnings: tuple[str, ...] = ()
     inputs: tuple[InputPlan, ...] = ()
     groups: tuple[GroupPlan, ...] = ()
+    images: tuple[ImagePlan, ...] = ()

@@ -83,13 +83,13 @@ class PlaceSpec:
     """Where and when something covers the picture: `dx`/`dy` inwards from a corner, from `start_us` of the output on, for
     `duration_us` (0: until the end).
 
-    `dx` and `dy`, as `width` and `height` of what is placed, are numbers or ratios: below 1 a ratio of the output's width or
-    height, else whole pixels.
+    `dx` and `dy`, as `width` and `height` of what is placed, are whole pixels, or a ratio of the output's width or height as
+    `n/d`.
     """
 
     corner: Corner = Corner.TOP_LEFT
-    dx: float = 0.0
-    dy: float = 0.0
+    dx: str = "0"
+    dy: str = "0"
     start_us: int = 0
     duration_us: int = 0
 
@@ -109,22 +109,22 @@ class TextSpec:
 
 @dataclass(frozen=True)
 class WatermarkSpec:
-    """A text over the video, or the picture or film in the file at `uri`; `width`/`height` None: the file's own."""
+    """A text over the video, or the picture or film in the file at `uri`; `width`/`height` empty: the file's own."""
 
     place: PlaceSpec = PlaceSpec()
     text: TextSpec | None = None
     uri: str = ""
-    width: float | None = None
-    height: float | None = None
+    width: str = ""
+    height: str = ""
 
 
 @dataclass(frozen=True)
 class DelogoSpec:
-    """A rectangle that is filled from what surrounds it; `width`/`height` None: the whole side."""
+    """A rectangle that is filled from what surrounds it; `width`/`height` empty: the whole side."""
 
     place: PlaceSpec = PlaceSpec()
-    width: float | None = None
-    height: float | None = None
+    width: str = ""
+    height: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,6 +230,77 @@ class ExtractSpec:
     uri: str
 
 
+class FrameMode(StrEnum):
+    """Which frames become pictures: one in a while, the key frames, a number spread evenly, or those that bring a change."""
+
+    INTERVAL = "interval"
+    KEYFRAME = "keyframe"
+    AVERAGE = "average"
+    DHASH = "dhash"
+
+
+@dataclass(frozen=True)
+class FramesSpec:
+    """Which frames are taken of the sources that follow each other.
+
+    `interval_us` 0: every frame. `number` 0: until the end. `threshold` 0..100 is of dhash. `skip_blank`: pictures that show
+    nothing are left out before the first that shows something.
+    """
+
+    mode: FrameMode = FrameMode.INTERVAL
+    start_us: int = 0
+    interval_us: int = 0
+    number: int = 0
+    threshold: int = 0
+    skip_blank: bool = False
+
+
+@dataclass(frozen=True)
+class SheetSpec:
+    """How small pictures are laid out: pictures in a row and in a column, pixels between and around them; where the lists of
+    the sheets go, empty: nowhere."""
+
+    columns: int = 6
+    rows: int = 6
+    pad: int = 2
+    margin: int = 2
+    web_vtt_uri: str = ""
+    playlist_uri: str = ""
+
+
+class ImageKind(StrEnum):
+    """What is made of frames."""
+
+    SNAPSHOT = "snapshot"
+    SPRITE = "sprite"
+    ANIMATION = "animation"
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """One entry of a target's pictures, the `number`th of its kind. `format` is its extension.
+
+    `width`/`height`: whole pixels, or a ratio of the source's side as `n/d`; empty: the source's. `frame_rate` of an animation
+    as `n/d`, empty: that at which it plays in time. `sheet` is of sprites.
+    """
+
+    kind: ImageKind
+    number: int
+    uri: str
+    format: str
+    frames: FramesSpec = FramesSpec()
+    width: str = ""
+    height: str = ""
+    scale_type: ScaleType = ScaleType.STRETCH
+    frame_rate: str = ""
+    sheet: SheetSpec | None = None
+
+    @property
+    def field(self) -> str:
+        """The path of this entry in its target."""
+        return f"image.{self.kind}s[{self.number}]"
+
+
 @dataclass(frozen=True)
 class TargetSpec:
     """One output. `video`/`audio` None: none in the output. `*_asked`: the request names it, rather than leaving the default.
@@ -256,6 +327,7 @@ class TargetSpec:
     picture_streams: tuple[int, ...] = ()
     extract: ExtractSpec | None = None
     segment: SegmentSpec | None = None
+    images: tuple[ImageSpec, ...] = ()
     speed: str = ""
     group: int = -1
     member: int = -1
@@ -281,3 +353,9 @@ class ConvertRequest:
     tags: Mapping[str, TagValue] = field(default_factory=dict)
     created_us: int = 0
     group_uris: tuple[str, ...] = ()
+
+    @property
+    def watermark_uris(self) -> tuple[str, ...]:
+        """The files of all watermarks, each once."""
+        specs = (target.video for target in self.targets if target.video)
+        return tuple(dict.fromkeys(mark.uri for spec in specs for mark in spec.watermarks if mark.uri))

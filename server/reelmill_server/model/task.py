@@ -87,12 +87,17 @@ class ArtifactStream:
 
 
 class ArtifactKind(StrEnum):
-    """What a published file is: media in one file, a list of segments, or a list of lists."""
+    """What a published file is: media in one file, a list of segments, a list of lists, or pictures and what lists them."""
 
     MEDIA = "media"
     PLAYLIST = "playlist"
     MASTER_PLAYLIST = "master_playlist"
     MANIFEST = "manifest"
+    SNAPSHOT = "snapshot"
+    SPRITE = "sprite"
+    ANIMATION = "animation"
+    SPRITE_WEB_VTT = "sprite_web_vtt"
+    IMAGE_PLAYLIST = "image_playlist"
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,8 @@ class Artifact:
 
     `segment_count` and `segments_size_bytes` (heads of fragmented MP4 included) are 0 for media in one file. `sha256` is the
     file's own, `segments_sha256` that of head and segments joined in their order, stream by stream; both in hexadecimal.
-    `bitrate` in bit/s, measured over all of the media.
+    `bitrate` in bit/s, measured over all of the media. Of pictures: `width` and `height` in pixels, and the times of the frames
+    in them, seconds of the sources that follow each other.
     """
 
     uri: str
@@ -116,6 +122,9 @@ class Artifact:
     sha256: str = ""
     segments_sha256: str = ""
     bitrate: int = 0
+    width: int = 0
+    height: int = 0
+    frame_times: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

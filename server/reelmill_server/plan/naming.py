@@ -15,7 +15,8 @@ from reelmill_server.model.task import TagValue, tag_text
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]+$")
 _SEPARATOR = re.compile(r"[-_.]$")
-_MARK = "\0"  # stands for a number that is not known yet; no URI has it
+MARK = "\0"
+"""Stands for a number that is not known yet; no URI has it."""
 _MEDIA_EXTENSIONS = frozenset("ts mp4 m4s m4v m4a mkv mov webm".split())
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_FORMATS = {"year": "%Y", "mon": "%m", "day": "%d", "hour": "%H", "min": "%M", "sec": "%S"}
@@ -43,6 +44,16 @@ def unknown_variables(template: str, tags: Mapping[str, TagValue]) -> list[str]:
         return [f"not a template: {error}"]
     known = VARIABLES | {f"tags.{key}" for key in tags}
     return [f"unknown variable {{{name}}}" for name in names if name not in known]
+
+
+def variables_in(template: str) -> frozenset[str]:
+    """The names in `template`, which must have passed `unknown_variables`."""
+    return frozenset(name for _, name, _, _ in Formatter().parse(template) if name is not None)
+
+
+def has_extension(uri: str) -> bool:
+    """Whether the last part of `uri` ends in a dot followed by letters and digits."""
+    return bool(_EXTENSION.search(_last(uri)))
 
 
 def _times(prefix: str, moment_us: int) -> dict[str, str]:
@@ -79,7 +90,7 @@ def expand(
     The template must have passed `unknown_variables`.
     """
     uri = fill(template, output, source, tags, created_us)
-    return uri if _EXTENSION.search(_last(uri)) else f"{uri}.{output.extension}"
+    return uri if has_extension(uri) else f"{uri}.{output.extension}"
 
 
 @dataclass(frozen=True)
@@ -105,17 +116,17 @@ def expand_package(
     the template names the segments, and the playlist is called the same without the number and the `-`, `_` or `.` before it.
     The template must have passed `unknown_variables` and `package_problems`.
     """
-    playlist = replace(playlist, index=_MARK)
+    playlist = replace(playlist, index=MARK)
     listed = fill(template, playlist, source, tags, created_us)
-    head, _, tail = _last(listed).partition(_MARK)
+    head, _, tail = _last(listed).partition(MARK)
     folder = listed[: len(listed) - len(_last(listed))]
-    uri = folder + _SEPARATOR.sub("", head) + tail if _MARK in listed else listed
+    uri = folder + _SEPARATOR.sub("", head) + tail if MARK in listed else listed
     if not uri.lower().endswith(f".{playlist.extension}"):
         uri = f"{uri}.{playlist.extension}"
-    if _MARK not in listed:
+    if MARK not in listed:
         return PackageName(uri, f"{uri[: -len(playlist.extension) - 1]}-", f".{segment_extension}")
     named = fill(template, replace(playlist, extension=segment_extension), source, tags, created_us)
-    prefix, _, suffix = named.partition(_MARK)
+    prefix, _, suffix = named.partition(MARK)
     stem = suffix[: -len(playlist.extension) - 1] if suffix.lower().endswith(f".{playlist.extension}") else suffix
     return PackageName(uri, prefix, stem if stem.endswith(f".{segment_extension}") else f"{stem}.{segment_extension}")
 

@@ -11,8 +11,10 @@ from reelmill_server.model.request import ConvertRequest, TargetSpec
 from reelmill_server.model.task import TagValue
 from reelmill_server.plan import packaging
 from reelmill_server.plan.containers import CONTAINERS
+from reelmill_server.plan.images import ImageJob, plan_images, writable_image_uris
 from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.naming import OutputName, expand, fill, source_variables
+from reelmill_server.plan.reading import with_shared_reading
 from reelmill_server.plan.situation import Situation
 from reelmill_server.plan.streams import Job, audio_streams, video_streams
 from reelmill_server.plan.subtitles import SubtitleInput, extract_prefix, extract_target, plan_extracts, plan_subtitles
@@ -26,11 +28,32 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     inputs = Inputs.of(request, situation)
     warnings: list[str] = []
     planned = [plan for target in request.targets for plan in _plan_target(request, target, inputs, situation, warnings)]
-    targets, groups = packaging.arrange(request, planned, _naming(request, inputs, situation)[0])
-    plan = Plan(targets, inputs=inputs.plans(), groups=groups)
-    shared = [uri for uri, count in Counter(file.uri for file in packaging.planned_files(plan)).items() if count > 1]
+    naming = _naming(request, inputs, situation)
+    targets, groups = packaging.arrange(request, planned, naming[0])
+    decoded = _decoded(targets, inputs)
+    images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
+    plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
+    names = [*(file.uri for file in packaging.planned_files(plan)), *writable_image_uris(plan)]
+    shared = [uri for uri, count in Counter(names).items() if count > 1]
     warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:
+    """The numbers of the video streams that some target decodes from the beginning of the sources to their end."""
+    parts = {
+        (part.input, part.stream)
+        for target in targets
+        for stream in target.streams
+        if stream.type == "video" and stream.encoder != COPY
+        for part in stream.parts
+    }
+    most = max(len(item.video) for item in inputs.main)
+    return frozenset(
+        number
+        for number in range(most)
+        if all((item.number, item.video[number].index) in parts for item in inputs.main if number < len(item.video))
+    )
 
 
 def _plan_target(

@@ -26,6 +26,7 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import COPY, Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
+from reelmill_server.plan.images import image_uri, writable_image_uris
 from reelmill_server.plan.packaging import part_uri, planned_files, writable_uris
 from reelmill_server.storage.base import Fetched, Storage, Upload
 from reelmill_server.telemetry.metrics import Metrics
@@ -120,6 +121,7 @@ class Attempts:
             request=request,
             source_paths=tuple(source.path for source in sources),
             subtitle_paths=tuple(map(tuple, subtitles)),
+            watermark_paths={uri: (await self._fetch(uri)).path for uri in request.watermark_uris},
             modified_us=tuple(source.modified_us for source in sources),
             capabilities=self.abilities.encoders,
             encoder_order=self._bounds.encoder_order,
@@ -165,7 +167,7 @@ class Attempts:
 
     async def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> Collection[str]:
         """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
-        for uri in writable_uris(plan):
+        for uri in (*writable_uris(plan), *writable_image_uris(plan)):
             self._storage.check_writable(uri)
         lease.release()
         refused = self.abilities.refused(plan)
@@ -272,7 +274,9 @@ def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list
     Every URI follows from the plan; the child says only which of the files that the plan allows it has made.
     """
     planned = planned_files(plan)
-    if [(made.path, made.artifact.uri) for made in finished.made] != [(file.path, file.uri) for file in planned]:
+    made = [(made.path, made.artifact.uri) for made in finished.made]
+    files, images = made[: len(planned)], made[len(planned) :]
+    if files != [(file.path, file.uri) for file in planned] or any(image_uri(plan, path) != uri for path, uri in images):
         raise OutputInvalid("the child names other outputs than it planned")
     parts = {}
     for name in (name for made in finished.made for name in made.parts):
@@ -280,7 +284,7 @@ def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list
         if uri is None:
             raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
         parts[name] = uri
-    named = [*parts.items(), *((file.path, file.uri) for file in planned)]
+    named = [*parts.items(), *made]
     return [Upload(_inside(directory, name), uri) for name, uri in named]
 
 

@@ -1,11 +1,11 @@
 """How far an attempt is, told from the media time that its outputs have reached."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reelmill_server.model.plan import Plan, TargetPlan
+from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
 from reelmill_server.worker.messages import Advanced
 
@@ -44,8 +44,8 @@ class Meter:
         elapsed = max(time.monotonic() - self._begun, 1e-3)
         updated = list(self._targets)
         # Of several outputs of one target the slowest tells how far it is.
-        pairs = list(zip(list(conversion.outputs), self._plan.targets, strict=False))
-        for output, planned in _slowest(pairs):
+        for output in _slowest(conversion.outputs):
+            planned = output.plan
             seconds = float(output.position)
             share = seconds * _MICROSECONDS / planned.duration_us if planned.duration_us else 0.0
             index = planned.index
@@ -59,10 +59,10 @@ class Meter:
                 speed=speed,
                 frames_per_second=output.frames / elapsed,
                 eta_seconds=max(0.0, left / speed) if speed and planned.duration_us else 0.0,
-                encoders=", ".join(stream.encoder for stream in planned.streams),
+                encoders=", ".join(track.plan.encoder for track in output.tracks),
             )
-            if planned.package and planned.package.hls_index >= 0:
-                updated[planned.package.hls_index] = replace(updated[index], target_index=planned.package.hls_index)
+            for served in _served(planned):
+                updated[served] = replace(updated[index], target_index=served)
         self._targets = tuple(updated)
         self._position = sum(float(output.position) for output in conversion.outputs)
         return self._advanced()
@@ -82,17 +82,17 @@ class Meter:
         return Advanced(Progress(phase=self._phase, percent=int(mean), targets=self._targets), self._position)
 
 
-def _served(planned: TargetPlan) -> Iterator[int]:
+def _served(planned: TargetPlan | ImagePlan) -> Iterator[int]:
     """The targets of the request for which an output is made."""
     yield planned.index
-    if planned.package and planned.package.hls_index >= 0:
+    if isinstance(planned, TargetPlan) and planned.package and planned.package.hls_index >= 0:
         yield planned.package.hls_index
 
 
-def _slowest(pairs: Sequence[tuple["Output", TargetPlan]]) -> Iterable[tuple["Output", TargetPlan]]:
-    slowest: dict[int, tuple[Output, TargetPlan]] = {}
-    for output, planned in pairs:
-        known = slowest.get(planned.index)
-        if known is None or output.position < known[0].position:
-            slowest[planned.index] = (output, planned)
+def _slowest(outputs: Iterable["Output"]) -> Iterable["Output"]:
+    slowest: dict[int, Output] = {}
+    for output in list(outputs):
+        known = slowest.get(output.plan.index)
+        if known is None or output.position < known.position:
+            slowest[output.plan.index] = output
     return slowest.values()

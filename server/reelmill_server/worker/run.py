@@ -18,9 +18,10 @@ from typing import NoReturn
 from reelmill_server.errors import InternalError, MediaLimitExceeded, OutputError, ReelmillError
 from reelmill_server.media import capabilities
 from reelmill_server.media.encoding import EncoderDown
+from reelmill_server.media.image_results import image_results
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file, probe_subtitles
+from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.results import make_results
 from reelmill_server.media.verify import verify
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
@@ -159,15 +160,19 @@ def _probe(attempt: _Attempt) -> messages.FromChild:
 
 @dataclass(frozen=True)
 class _Found:
-    """What probing found in the sources and in the subtitle files of each."""
+    """What probing found in the sources, in the subtitle files of each, and in the files of watermarks, by URI."""
 
     media: tuple[MediaInfo, ...]
     subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
+    watermarks: dict[str, MediaInfo]
 
     @classmethod
     def by(cls, attempt: _Attempt) -> "_Found":
         """Probes everything that the assignment names."""
-        return cls(_probe_all(attempt), _probe_subtitles(attempt))
+        paths, limits = attempt.assignment.watermark_paths, attempt.assignment.limits
+        with attempt.stage("probe"):
+            watermarks = {uri: probe_beside(path, uri, limits) for uri, path in paths.items()}
+        return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
 
 
 def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Plan:
@@ -175,6 +180,7 @@ def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Pl
     situation = Situation(
         infos=found.media,
         subtitle_infos=found.subtitles,
+        watermark_infos=found.watermarks,
         capabilities={capability.name: capability for capability in assignment.capabilities},
         modified_us=assignment.modified_us,
         order=assignment.encoder_order,
@@ -248,7 +254,13 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
     directory = Path(attempt.assignment.directory)
     assignment = attempt.assignment
     conversion = Conversion(
-        plan, assignment.source_paths, directory, assignment.limits, attempt.stop, assignment.subtitle_paths
+        plan,
+        assignment.source_paths,
+        directory,
+        assignment.limits,
+        attempt.stop,
+        assignment.subtitle_paths,
+        assignment.watermark_paths,
     )
     over = threading.Event()
 
@@ -273,7 +285,10 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
             attempt.say(meter.verified(len(verified)))
             if attempt.stop.is_set():
                 raise Stopped
-        results = make_results(plan, verified, directory)
+        results = [*make_results(plan, verified, directory)]
+        for slot, files in enumerate(conversion.images):
+            moved = lambda: attempt.say(meter.report(TaskPhase.VERIFYING))  # noqa: E731
+            results += image_results(slot, plan.images[slot], files, directory, moved)
     made = tuple(messages.Made(result.path, result.artifact, result.parts) for result in results)
     return messages.Finished(made, tuple(warnings), attempt.stages)
 

@@ -126,8 +126,8 @@ def test_objections_to_the_whole_request(request_fields: dict[str, Any], field: 
 def test_mistakes_come_before_what_is_missing_and_both_are_told() -> None:
     """INVALID_ARGUMENT with the unsupported field among the violations."""
     with pytest.raises(InvalidArgument) as failure:
-        check({"Image": {"Snapshots": [{"URI": "file:///a", "Format": "jpg"}]}, **video(Codec="h264", CRF=99)})
-    assert fields(failure.value) == {"targets[0].image", "targets[0].video.transcode_video.crf"}
+        check({**video(Codec="h264", CRF=99, VideoSlim=1)})
+    assert fields(failure.value) == {"targets[0].video.transcode_video.video_slim", "targets[0].video.transcode_video.crf"}
 
 
 def test_a_forbidden_uri_is_denied_when_nothing_else_is_wrong() -> None:
@@ -135,7 +135,7 @@ def test_a_forbidden_uri_is_denied_when_nothing_else_is_wrong() -> None:
     with pytest.raises(AccessDenied):
         check({"URI": "file:///denied.mp4"})
     with pytest.raises(FieldNotSupported):
-        check({"URI": "file:///denied.mp4", "Image": {}})
+        check({"URI": "file:///denied.mp4"}, CredentialConfig={"ServiceRole": "r"})
 
 
 def test_a_missing_project_alone_and_among_others() -> None:

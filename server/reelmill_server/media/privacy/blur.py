@@ -1,13 +1,13 @@
 """Blurs rectangles of decoded pictures in place; what lies outside stays as it is, bit by bit."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
+from reelmill_server.media.planes import Samples, planes
 from reelmill_server.media.privacy.boxes import Box
 
 # Around the box the blur fades out over this share of its size: no hard edge, and a thing that is a little off is covered.
@@ -30,26 +30,14 @@ class Region:
 
 
 def blur(frame: VideoFrame, regions: Iterable[Region]) -> None:
-    """Blurs all regions of a writable planar or semi-planar YUV picture. An alpha channel stays."""
-    planes = list(_planes(frame))
+    """Blurs all regions of a writable picture in one of the contract's pixel formats. An alpha channel stays."""
+    colours = planes(frame)[:3]
     for region in regions:
-        for samples in planes:
+        for samples in colours:
             _blur_plane(samples, region, samples.shape[1] / frame.width, samples.shape[0] / frame.height)
 
 
-def _planes(frame: VideoFrame) -> Iterator[NDArray[Any]]:
-    """The samples of each plane as rows × columns × channels, in the picture's own memory."""
-    components = [component for component in frame.format.components if not component.is_alpha]
-    for number, plane in enumerate(frame.planes):
-        own = [component for component in components if component.plane == number]
-        if own:
-            kind = np.dtype(np.uint8 if own[0].bits <= 8 else np.uint16)
-            shape = (own[0].height, own[0].width, len(own))
-            strides = (plane.line_size, kind.itemsize * len(own), kind.itemsize)
-            yield np.ndarray(shape, kind, buffer=memoryview(plane), strides=strides)
-
-
-def _blur_plane(samples: NDArray[Any], region: Region, across: float, down: float) -> None:
+def _blur_plane(samples: Samples, region: Region, across: float, down: float) -> None:
     """Blurs a region of one plane, which has so many samples per pixel of the picture."""
     box = region.box.scaled(across, down)
     seam = region.box.size * FEATHER
@@ -57,7 +45,7 @@ def _blur_plane(samples: NDArray[Any], region: Region, across: float, down: floa
     columns, column_weights = _weights(box.x, box.width, seam * across, samples.shape[1])
     if not rows.size or not columns.size:
         return
-    weights = np.outer(row_weights, column_weights)[..., np.newaxis] * np.float32(region.strength)
+    weights = np.outer(row_weights, column_weights) * np.float32(region.strength)
     part = samples[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     radius = region.radius if region.radius is not None else region.box.size * _USUAL_RADIUS
     sharp = part.astype(np.float32)
@@ -82,5 +70,5 @@ def _mean(samples: NDArray[np.float32], radius: float, axis: int) -> NDArray[np.
     sums = np.concatenate((np.zeros_like(samples[:1]), np.cumsum(samples, axis=0)))
     place = np.arange(length)
     below, above = np.maximum(place - reach, 0), np.minimum(place + reach + 1, length)
-    counts = (above - below).astype(np.float32).reshape(-1, *[1] * (samples.ndim - 1))
+    counts = (above - below).astype(np.float32)[:, np.newaxis]
     return np.moveaxis((sums[above] - sums[below]) / counts, 0, axis)

@@ -3,14 +3,13 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from reelmill_server.media.graph import Chain
+from reelmill_server.media.overlays import writable
 from reelmill_server.media.privacy.blur import Region, blur
 from reelmill_server.media.privacy.detect import Detector, FaceDetector, PlateDetector
 from reelmill_server.media.privacy.tracking import Tracker
@@ -128,19 +127,9 @@ class Privacy:
         number, frame = self._held.popleft()
         regions = [region for watch in self._watching for region in watch.regions(number)]
         if regions:
-            frame = _writable(frame)
+            frame = writable(frame)
             blur(frame, regions)
         return frame
-
-
-def _writable(frame: VideoFrame) -> VideoFrame:
-    """The picture in memory of its own, whose rows run downwards: a flip may leave them the other way round."""
-    if any(plane.line_size < 0 for plane in frame.planes):
-        (copy,) = Chain(lambda: ("copy",), Fraction(1), Fraction(1)).push(frame)
-        assert isinstance(copy, VideoFrame)
-        return copy
-    frame.make_writable()  # the decoder, or another output, may hold the same picture
-    return frame
 
 
 class Cuts:

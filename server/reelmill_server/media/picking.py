@@ -1,0 +1,226 @@
+"""Picks the frames that become pictures, out of frames whose times rise.
+
+Times are seconds of the sources that follow each other. A frame is shown from its time until that of the next one; asked for a
+time is the frame that is shown then.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count, pairwise
+from typing import Any, Protocol
+
+from av import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from reelmill_server.model.plan import FramesPlan
+
+_MICROSECONDS = 1_000_000
+# Some containers count in milliseconds (Matroska, FLV): a frame that comes this much late was meant for the asked time.
+_LATE = Fraction(2, 1000)
+_HASH_WIDTH, _HASH_HEIGHT = 9, 8
+_HASH_BITS = (_HASH_WIDTH - 1) * _HASH_HEIGHT
+_BLANK_SIDE = 32
+# Of a blank picture, the luma of all but a few of its 1024 samples lies this close together: noise of film and codecs.
+_BLANK_SPREAD, _BLANK_OUTLIERS = 24, 10
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A frame that becomes a picture, its own time, and the number of the input that it is of."""
+
+    time: Fraction
+    frame: VideoFrame
+    input: int = 0
+
+
+class _Times(Protocol):
+    """Which frames come into question: all from some time on, or those shown at asked times."""
+
+    def offer(self, offered: Picked) -> Iterator[Picked]:
+        """Gives what is known to be wanted once `offered` came."""
+
+    def end(self, time: Fraction) -> Iterator[Picked]:
+        """Gives what is wanted of a source that ends at `time`; frames of the next one follow."""
+
+    @property
+    def next_time(self) -> Fraction | None:
+        """The time from which on frames are needed; None: no more are."""
+
+
+class _Keys:
+    """The key frames from a time on."""
+
+    def __init__(self, start: Fraction) -> None:
+        self.next_time: Fraction | None = start
+
+    def offer(self, offered: Picked) -> Iterator[Picked]:
+        assert self.next_time is not None
+        if offered.frame.key_frame and offered.time >= self.next_time - _LATE:
+            yield offered
+
+    def end(self, time: Fraction) -> Iterator[Picked]:
+        return iter(())
+
+
+class _Every:
+    """The frame shown at a time, and every one after it."""
+
+    def __init__(self, start: Fraction) -> None:
+        self.next_time: Fraction | None = start
+        self._start = start
+        self._held: Picked | None = None
+        self._begun = False
+
+    def offer(self, offered: Picked) -> Iterator[Picked]:
+        if not self._begun:
+            held, self._held = self._held, offered
+            if _before(held, offered) <= self._start:
+                return
+            self._begun, self._held = True, None
+            if held is not None:
+                yield held
+        yield offered
+
+    def end(self, time: Fraction) -> Iterator[Picked]:
+        held, self._held = self._held, None
+        if held is not None and max(time, held.time + _LATE) > self._start:
+            self._begun = True
+            yield held
+
+
+def _before(held: Picked | None, offered: Picked) -> Fraction:
+    """The time until which `held`, or what came before, is shown: `offered` may be a little late."""
+    return offered.time - (_LATE if held is None else min(_LATE, (offered.time - held.time) / 2))
+
+
+class _Shown:
+    """The frames shown at asked times."""
+
+    def __init__(self, times: Iterator[Fraction], repeats: bool) -> None:
+        self._times, self._repeats = times, repeats
+        self.next_time: Fraction | None = next(times, None)
+        self._held: Picked | None = None
+
+    def offer(self, offered: Picked) -> Iterator[Picked]:
+        held, self._held = self._held, offered
+        if held is not None:
+            yield from self._until(held, _before(held, offered))
+
+    def end(self, time: Fraction) -> Iterator[Picked]:
+        held, self._held = self._held, None
+        if held is not None:
+            yield from self._until(held, max(time, held.time + _LATE))
+
+    def _until(self, held: Picked, time: Fraction) -> Iterator[Picked]:
+        given = False
+        while self.next_time is not None and self.next_time < time:
+            self.next_time = next(self._times, None)
+            if self._repeats or not given:
+                given = True
+                yield held
+
+
+class Picker:
+    """Picks frames by a plan. `last`: the time of the last frame that was offered."""
+
+    def __init__(self, plan: FramesPlan) -> None:
+        self._plan = plan
+        self._times = _times(plan)
+        self._before: int | None = None
+        self._strongest: list[tuple[int, Picked]] = []
+        self._blank: Picked | None = None
+        self._shown = not plan.skip_blank
+        self._left = plan.number or None
+        self._keep_all = not (plan.mode == "dhash" and plan.number)
+        self._reformatter = VideoReformatter()
+        self.last: Fraction | None = None
+        self.unordered = 0
+
+    @property
+    def next_time(self) -> Fraction | None:
+        """The time from which on frames are needed; None: no more are."""
+        return None if self._left == 0 else self._times.next_time
+
+    def offer(self, offered: Picked) -> Iterator[Picked]:
+        """Gives what is picked once `offered` came; what goes back in time is left out and counted as `unordered`."""
+        if self.last is not None and offered.time <= self.last:
+            self.unordered += 1
+            return
+        self.last = offered.time
+        if self.next_time is not None:
+            yield from self._sifted(self._times.offer(offered))
+
+    def end(self, time: Fraction) -> Iterator[Picked]:
+        """Gives what is picked of a source that ends at `time`."""
+        if self.next_time is not None:
+            yield from self._sifted(self._times.end(time))
+
+    def finish(self) -> Iterator[Picked]:
+        """Gives what could not be known before: the strongest changes, and a blank picture when there is no other."""
+        if self._blank is not None and not self._shown:
+            yield self._blank
+        yield from (picked for _, picked in sorted(self._strongest, key=lambda pair: pair[1].time))
+
+    def _sifted(self, candidates: Iterator[Picked]) -> Iterator[Picked]:
+        for picked in candidates:
+            if self._left == 0:
+                return
+            if not self._shown and is_blank(picked.frame, self._reformatter):
+                self._blank = self._blank or picked
+                continue
+            self._shown = True
+            if self._plan.mode == "dhash" and not self._changed(picked):
+                continue
+            if self._left:
+                self._left -= 1
+            yield picked
+
+    def _changed(self, picked: Picked) -> bool:
+        """Whether the picture is taken at once. It is compared with the last one taken; when a number of the strongest changes
+        is asked for, with the one before it, and those are known at the end only."""
+        bits = difference_hash(picked.frame, self._reformatter)
+        change = 101 if self._before is None else (bits ^ self._before).bit_count() * 100 // _HASH_BITS
+        if self._keep_all:
+            taken = change > self._plan.threshold
+            self._before = bits if taken else self._before
+            return taken
+        self._before = bits
+        if change > self._plan.threshold:
+            self._strongest.append((change, picked))
+            self._strongest.sort(key=lambda pair: (-pair[0], pair[1].time))
+            del self._strongest[self._plan.number :]
+        return False
+
+
+def _times(plan: FramesPlan) -> _Times:
+    start = Fraction(plan.start_us, _MICROSECONDS)
+    if plan.times_us:
+        return _Shown((Fraction(time, _MICROSECONDS) for time in plan.times_us), plan.repeats)
+    if plan.interval_us:
+        step = Fraction(plan.interval_us, _MICROSECONDS)
+        return _Shown((start + place * step for place in count()), plan.repeats)
+    return _Keys(start) if plan.mode == "keyframe" else _Every(start)
+
+
+def difference_hash(frame: VideoFrame, reformatter: VideoReformatter) -> int:
+    """dHash of 64 bits: whether each sample of a 9x8 grey picture is darker than the one to its right (N. Krawetz, 2013)."""
+    grey = _grey(frame, _HASH_WIDTH, _HASH_HEIGHT, reformatter)
+    bits = 0
+    for row in grey:
+        for left, right in pairwise(row):
+            bits = bits << 1 | (left < right)
+    return bits
+
+
+def is_blank(frame: VideoFrame, reformatter: VideoReformatter) -> bool:
+    """Whether a picture is black or of nearly one brightness."""
+    samples = sorted(value for row in _grey(frame, _BLANK_SIDE, _BLANK_SIDE, reformatter) for value in row)
+    return samples[-1 - _BLANK_OUTLIERS] - samples[_BLANK_OUTLIERS] < _BLANK_SPREAD
+
+
+def _grey(frame: VideoFrame, width: int, height: int, reformatter: VideoReformatter) -> list[bytes]:
+    small = reformatter.reformat(frame, width, height, "gray", interpolation=Interpolation.AREA)
+    plane: Any = small.planes[0]
+    data, stride = bytes(plane), plane.line_size
+    return [data[row * stride : row * stride + width] for row in range(height)]
