@@ -92,6 +92,13 @@ class PlateDetector:
         return _boxes(centres, sizes, scores[0, found, 1], self._OVERLAP)
 
 
+def try_detectors() -> None:
+    """Raises what the runtime raises when a detector cannot be run."""
+    black = np.zeros((_MULTIPLE, _MULTIPLE, 3), np.uint8)
+    for detector in (FaceDetector(), PlateDetector()):
+        detector(black)
+
+
 @lru_cache(maxsize=4)
 def _squares(height: int, width: int) -> NDArray[np.float32]:
     """Centre and size of every square that plates are described by, in the order of the network's output."""

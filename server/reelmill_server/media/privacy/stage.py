@@ -3,9 +3,10 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
-from av import VideoFrame
+from av import VideoFormat, VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
@@ -13,12 +14,14 @@ from reelmill_server.media.overlays import writable
 from reelmill_server.media.privacy.blur import Region, blur
 from reelmill_server.media.privacy.detect import Detector, FaceDetector, PlateDetector
 from reelmill_server.media.privacy.tracking import Tracker
+from reelmill_server.model.media_info import rational
+from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import DesensitizationRule, DesensitizationSpec
 
 # A look costs about as much as encoding some pictures: so many a second see a thing before it crosses its own width.
 _LOOKS_PER_SECOND = 8
 # How long before it is found and after it is lost a thing is blurred.
-_REACH_SECONDS = 0.4
+_REACH_SECONDS = Fraction(2, 5)
 _REACH = range(4, 25)  # the fewest and the most pictures for that
 _MOST_HELD_BYTES = 256 << 20  # pictures that wait; of large ones fewer are held
 _FEWEST_HELD = 3
@@ -40,7 +43,7 @@ class Pace:
         return self.reach + self.step
 
     @classmethod
-    def of(cls, rate: float, frame_bytes: int) -> "Pace":
+    def of(cls, rate: Fraction, frame_bytes: int) -> "Pace":
         """For so many pictures a second of so many bytes each."""
         step = max(1, round(rate / _LOOKS_PER_SECOND))
         reach = min(max(round(rate * _REACH_SECONDS), _REACH[0]), _REACH[-1])
@@ -92,8 +95,16 @@ class Privacy:
         self._looked = -1  # the last one that was looked at
         self._cuts = Cuts()
 
+    @classmethod
+    def of(cls, spec: DesensitizationSpec, video: VideoOutput) -> "Privacy":
+        """Blurs what `spec` names in the pictures of `video`."""
+        components = VideoFormat(video.pixel_format, video.width, video.height).components
+        frame_bytes = sum(part.width * part.height * (2 if part.bits > 8 else 1) for part in components)
+        pace = Pace.of(rational(video.frame_rate), frame_bytes)
+        return cls(watches(spec, pace), pace)
+
     def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """Gives the pictures that are ready once `frame` went in; all are changed in place."""
+        """Gives the pictures that are ready once `frame` went in."""
         number = self._next
         self._next += 1
         if self._cuts.begins(frame):
