@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from reelmill_server.media.privacy.boxes import Box
 
-# A detection belongs to the track whose expected place is nearer than this many times their size …
-_REACH = 1.0
+# A detection belongs to the track whose expected place is nearer than this many times their size, and so much more for each
+# picture since the track's last one …
+_NEAR, _DRIFT = 0.8, 0.15
 # … and whose size differs by less than this factor.
 _SIZE_FACTOR = 2.0
 # Of its size, what a box grows with each picture that it is off a detection: nobody knows where the thing went.
@@ -102,7 +103,7 @@ class Tracker:
         )
         taken: set[int] = set()
         for distance, _, track, box in pairs:
-            if distance < _REACH and id(track) not in taken and id(box) not in taken:
+            if distance < _NEAR + _DRIFT * (number - track.last) and id(track) not in taken and id(box) not in taken:
                 taken |= {id(track), id(box)}
                 self._note(track, number, box)
         for box in left:
