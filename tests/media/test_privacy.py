@@ -99,7 +99,7 @@ def blurred(spec: DesensitizationSpec, pixel_format: str = "yuv420p", **how: Any
 class Blinking:
     """A detector that sees the moving thing in some pictures only. Each is asked for once, in order, with its number."""
 
-    longest_side = WIDTH
+    longest_side, enlarging = WIDTH, 1.0
 
     def __init__(self, *seen: int) -> None:
         self._seen, self.number = seen, 0

@@ -24,9 +24,11 @@ _QUIET = 3  # of onnxruntime's severities: errors only
 
 
 class Detector(Protocol):
-    """Finds one kind of thing. `longest_side`: pixels of the picture that it wants to see, a larger one is made smaller."""
+    """Finds one kind of thing. The pictures that it is shown have this longest side in pixels, unless they had to be enlarged
+    by more than `enlarging` for it."""
 
     longest_side: int
+    enlarging: float
 
     def __call__(self, rgb: NDArray[Any]) -> list[Box]:
         """What is in the picture (rows, columns, RGB), the surest first."""
@@ -58,7 +60,7 @@ def _boxes(centres: NDArray[Any], sizes: NDArray[Any], scores: NDArray[Any], ove
 class FaceDetector:
     """CenterFace: a map of how much each 4 × 4 pixels look like a face's centre, with sizes and offsets."""
 
-    longest_side = 736
+    longest_side, enlarging = 736, 1.0
     _LEAST_SCORE = 0.2  # below it, one in thirty pictures without a face has one
     _STRIDE = 4
     _OVERLAP = 0.3
@@ -79,7 +81,7 @@ class PlateDetector:
     It looks at the picture at half its size, too: what is large there, with thin strokes, it does not know.
     """
 
-    longest_side = 1280
+    longest_side, enlarging = 1280, 2.0
     _LEAST_SCORE = 0.1
     _CENTRE_SCALE, _SIZE_SCALE = 0.1, 0.2
     _OVERLAP = 0.3

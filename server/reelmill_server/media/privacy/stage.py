@@ -62,7 +62,7 @@ class Watch:
 
     def look(self, number: int, frame: VideoFrame) -> None:
         """Notes what is in picture `number`."""
-        ratio = min(1.0, self._detector.longest_side / max(frame.width, frame.height))
+        ratio = min(self._detector.enlarging, self._detector.longest_side / max(frame.width, frame.height))
         width, height = max(1, round(frame.width * ratio)), max(1, round(frame.height * ratio))
         small = self._reformatter.reformat(frame, width, height, "rgb24")
         across, down = frame.width / width, frame.height / height
