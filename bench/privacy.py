@@ -1,8 +1,8 @@
 """How many faces and plates the detectors find: `python -m bench.privacy`.
 
 Faces: the 100 of scikit-image's `lfw_subset` (pictures of 25 × 25 pixels of "Labeled Faces in the Wild", beside 100 pieces
-without a face), enlarged and laid on grey. Plates: drawn ones of four kinds, turned by up to 8 degrees and softened, on pictures of
-scikit-image at 1280 × 720. The seed is fixed. scikit-image is to be installed.
+without a face), enlarged and laid on grey. Plates: drawn ones of four kinds, turned by up to 8 degrees and softened, on
+photographs of scikit-image at 1280 × 720. The seed is fixed. scikit-image is to be installed.
 """
 
 import argparse

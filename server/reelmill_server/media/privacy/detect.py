@@ -24,11 +24,9 @@ _QUIET = 3  # of onnxruntime's severities: errors only
 
 
 class Detector(Protocol):
-    """Finds one kind of thing. The pictures that it is shown have this longest side in pixels, unless they had to be enlarged
-    by more than `enlarging` for it."""
+    """Finds one kind of thing. `longest_side`: of the pictures that it is to be shown, pixels."""
 
     longest_side: int
-    enlarging: float
 
     def __call__(self, rgb: NDArray[Any]) -> list[Box]:
         """What is in the picture (rows, columns, RGB), the surest first."""
@@ -60,7 +58,7 @@ def _boxes(centres: NDArray[Any], sizes: NDArray[Any], scores: NDArray[Any], ove
 class FaceDetector:
     """CenterFace: a map of how much each 4 × 4 pixels look like a face's centre, with sizes and offsets."""
 
-    longest_side, enlarging = 736, 1.0
+    longest_side = 736
     _LEAST_SCORE = 0.2  # below it, one in thirty pictures without a face has one
     _STRIDE = 4
     _OVERLAP = 0.3
@@ -81,7 +79,7 @@ class PlateDetector:
     It looks at the picture at half its size, too: what is large there, with thin strokes, it does not know.
     """
 
-    longest_side, enlarging = 1280, 2.0
+    longest_side = 1280
     _LEAST_SCORE = 0.1
     _CENTRE_SCALE, _SIZE_SCALE = 0.1, 0.2
     _OVERLAP = 0.3

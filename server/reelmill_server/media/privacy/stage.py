@@ -23,6 +23,7 @@ _LOOKS_PER_SECOND = 8
 # How long before it is found and after it is lost a thing is blurred.
 _REACH_SECONDS = Fraction(2, 5)
 _REACH = range(4, 25)  # the fewest and the most pictures for that
+_MOST_ENLARGING = 2.0  # of small pictures, for a detector to see small things in them
 _MOST_HELD_BYTES = 256 << 20  # pictures that wait; of large ones fewer are held
 _FEWEST_HELD = 3
 # Between two pictures of one shot, small and grey, the mean difference of levels of 255 is below this.
@@ -62,7 +63,7 @@ class Watch:
 
     def look(self, number: int, frame: VideoFrame) -> None:
         """Notes what is in picture `number`."""
-        ratio = min(self._detector.enlarging, self._detector.longest_side / max(frame.width, frame.height))
+        ratio = min(_MOST_ENLARGING, self._detector.longest_side / max(frame.width, frame.height))
         width, height = max(1, round(frame.width * ratio)), max(1, round(frame.height * ratio))
         small = self._reformatter.reformat(frame, width, height, "rgb24")
         across, down = frame.width / width, frame.height / height
