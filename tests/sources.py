@@ -100,11 +100,29 @@ class Subtitle:
     codec: str = "mov_text"
     lines: tuple[tuple[float, float, str], ...] = ((0.2, 0.8, "one"), (1.0, 1.6, "two"))
     language: str = ""
+    title: str = ""
+    default: bool = False
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class Data:
+    """One stream of telemetry: a packet of `step` seconds after the other, each with its number in its bytes."""
+
+    seconds: float = 2.0
+    step: float = 0.25
+    codec: str = "bin_data"
+
+    @staticmethod
+    def payload(number: int) -> bytes:
+        """The bytes of packet `number`; each is longer than the one before it."""
+        return b"DEVC" + bytes([number] * (number + 1))
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A whole file. `offset` (seconds) is added to every timestamp; `cover`: a picture is attached."""
+    """A whole file. `offset` (seconds) is added to every timestamp; `covers`: the codecs of attached pictures, each of a size
+    of its own; `timecode` makes a track of its own."""
 
     format: str = "mp4"
     video: tuple[Video, ...] = (Video(),)
@@ -113,7 +131,9 @@ class Clip:
     chapters: tuple[tuple[float, float, str], ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
     offset: float = 0.0
-    cover: bool = False
+    covers: tuple[str, ...] = ()
+    data: tuple[Data, ...] = ()
+    timecode: str = ""
     options: tuple[tuple[str, str], ...] = ()
 
 
@@ -381,21 +401,46 @@ def _add_subtitle(container: Any, subtitle: Subtitle) -> Any:
     stream.codec_context.subtitle_header = _ASS_HEADER
     if subtitle.language:
         stream.metadata["language"] = subtitle.language
+    if subtitle.title:
+        stream.metadata["title"] = subtitle.title
+    flags = (subtitle.default and Disposition.default, subtitle.forced and Disposition.forced)
+    stream.disposition = Disposition(sum(int(flag) for flag in flags))
     return stream
 
 
-def _add_cover(container: Any) -> av.Packet:
-    encoder: Any = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 32, 32, "rgb24", Fraction(1, 25)
-    frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 200, np.uint8), format="rgb24")
+def cover(codec: str, number: int) -> bytes:
+    """The file of an attached picture: 32, 48, 64 … pixels wide."""
+    encoder: Any = av.CodecContext.create(codec, "w")
+    side, formats = 32 + 16 * number, {"png": "rgb24", "mjpeg": "yuvj420p", "gif": "rgb8", "tiff": "rgb24"}
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = side, side, formats[codec], Fraction(1, 25)
+    frame = av.VideoFrame.from_ndarray(np.full((side, side, 3), 200, np.uint8), format="rgb24").reformat(format=formats[codec])
     frame.pts = 0
-    data = bytes([*encoder.encode(frame), *encoder.encode(None)][0])
-    stream = container.add_mux_stream("png", width=32, height=32, time_base=Fraction(1, 90000))
-    stream.disposition = Disposition.attached_pic
-    packet = av.Packet(data)
-    packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 90000)
-    packet.is_keyframe = True
-    return packet
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
+
+
+def _add_covers(container: Any, clip: Clip) -> Iterator[av.Packet]:
+    for number, codec in enumerate(clip.covers):
+        data = cover(codec, number)
+        if clip.format == "matroska":
+            container.add_attachment(f"cover{number}.{codec}", f"image/{codec.replace('mjpeg', 'jpeg')}", data)
+            continue
+        side = 32 + 16 * number
+        stream = container.add_mux_stream(codec, width=side, height=side, time_base=Fraction(1, 90000))
+        stream.disposition = Disposition.attached_pic
+        packet = av.Packet(data)
+        packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 90000)
+        packet.is_keyframe = True
+        yield packet
+
+
+def _data_packets(data: Data, stream: Any, offset: Fraction) -> Iterator[av.Packet]:
+    for number in range(round(data.seconds / data.step)):
+        packet = av.Packet(data.payload(number))
+        packet.stream, packet.time_base = stream, Fraction(1, 1000)
+        packet.pts = packet.dts = round((Fraction(data.step) * number + offset) * 1000)
+        packet.duration = round(data.step * 1000)
+        packet.is_keyframe = True
+        yield packet
 
 
 def write(clip: Clip, path: Path) -> None:
@@ -410,7 +455,11 @@ def write(clip: Clip, path: Path) -> None:
             sources.append(_with_gaps(audio, _audio_packets(audio, _add_audio(container, audio), offset)))
         for subtitle in clip.subtitles:
             sources.append(_subtitle_packets(subtitle, _add_subtitle(container, subtitle), offset))
-        cover = _add_cover(container) if clip.cover else None
+        for data in clip.data:
+            sources.append(_data_packets(data, container.add_data_stream(data.codec), offset))
+        covers = list(_add_covers(container, clip))
+        if clip.timecode:
+            container.streams.video[0].metadata["timecode"] = clip.timecode
         if clip.chapters:
             container.set_chapters(
                 [
@@ -426,5 +475,5 @@ def write(clip: Clip, path: Path) -> None:
             )
         packets = [packet for source in sources for packet in source]
         packets.sort(key=lambda packet: packet.dts * packet.time_base)  # type: ignore[operator, arg-type]
-        for packet in ([cover] if cover else []) + packets:
+        for packet in covers + packets:
             container.mux(packet)

@@ -25,6 +25,7 @@ from reelmill_client import (
     TaskFailed,
 )
 from tests import judge, servers
+from tests.sources import Audio, Clip, Data, cover, write
 
 pytestmark = pytest.mark.xdist_group("service")
 SLOW = {"video": "h264", "preset": "veryslow", "size": "1280x720"}
@@ -74,6 +75,9 @@ def test_one_task_makes_several_verified_files(client: Client, clip: Path, files
 def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Path, files: Path) -> None:
     """Every list that the task names can be played, and the checksums are those of the files."""
     base, aac = f"{files.as_uri()}/ladder", {"TranscodeAudio": {"Codec": "aac"}}
+    lines = files / "lines.srt"
+    lines.write_text("1\n00:00:00,500 --> 00:00:01,500\nover the border\n\n")
+    extract = {"ExtractSubtitle": {"Format": "vtt", "URI": f"{base}/lines"}}
 
     def target(name: str, size: str, **more: object) -> dict[str, object]:
         video = {"TranscodeVideo": {"Codec": "h264", "Preset": "ultrafast", "Resolution": size}}
@@ -81,13 +85,14 @@ def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Pa
 
     request = {
         "ProjectName": "default",
-        "Sources": [{"URI": clip.as_uri()}],
+        "Sources": [{"URI": clip.as_uri(), "Subtitles": [{"URI": lines.as_uri(), "Language": "eng"}]}],
         "Targets": [target("both", "160x90", Segment={"Format": form, "Duration": 1}) for form in ("hls", "dash")],
         "TargetGroups": [
             {
                 "URI": f"{base}/main.m3u8",
                 "Targets": [
-                    target(f"{size}/v", size, Segment={"Format": "hls", "Duration": 1}) for size in ("160x90", "80x46")
+                    target("160x90/v", "160x90", Segment={"Format": "hls", "Duration": 1}, Subtitle=extract),
+                    target("80x46/v", "80x46", Segment={"Format": "hls", "Duration": 1}),
                 ],
             }
         ],
@@ -102,8 +107,10 @@ def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Pa
     for artifact in task.artifacts:
         path = files / artifact.uri.removeprefix(f"{files.as_uri()}/")
         assert artifact.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        if "audio" not in path.name and path.name != "both-1.m3u8":
+        if not any(word in path.name for word in ("audio", "lines", "both-1.m3u8")):
             assert judged(path)[0] == 50
+    shown = ["over the border" in (files / f"ladder/lines_0-{number}.vtt").read_text() for number in range(2)]
+    assert shown == [True, True] and 'LANGUAGE="eng"' in (files / "ladder/main.m3u8").read_text()
 
 
 def test_pictures_beside_a_conversion_and_alone(client: Client, clip: Path, files: Path) -> None:
@@ -266,7 +273,6 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
                 "Container": "mp4",
                 "Video": {"TranscodeVideo": {"Codec": "h264", "VideoSlim": 1}},
                 "Audio": {"TranscodeAudio": {"Codec": "aac"}},
-                "Data": {"Stream": [0]},
             }
         ],
         "AlignmentIndex": 1,
@@ -276,7 +282,6 @@ def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip
         client.submit(request)
     assert {violation.field for violation in failure.value.violations} == {
         "targets[0].video.transcode_video.video_slim",
-        "targets[0].data",
         "notification",
     }
 
@@ -347,7 +352,7 @@ def test_probe_and_capabilities(client: Client, clip: Path) -> None:
     """Both come from a worker, without a task."""
     info = client.probe(clip.as_uri())
     assert (info.format_name, info.video_streams[0].average_frame_rate) == ("mov,mp4,m4a,3gp,3g2,mj2", "25/1")
-    assert info.audio_streams[0].sample_rate == 48000
+    assert (info.audio_streams[0].sample_rate, info.video_streams[0].field_order) == (48000, "progressive")
     answer = client.capabilities()
     found = {encoder.name: encoder for encoder in answer.encoders}
     assert found["libx264"].available and found["libsvtav1"].available
@@ -505,3 +510,43 @@ def test_marks_are_drawn_and_logos_filled_through_the_service(client: Client, cl
     with pytest.raises(TaskFailed) as failure:
         client.wait(client.submit(request).task_id)
     assert failure.value.code == "InvalidMedia" and "lines.txt" in failure.value.message
+
+
+def test_data_and_cover_pictures_are_kept_through_the_service(client: Client, files: Path) -> None:
+    """Both where asked for, told in the result; a container without a place for them is refused."""
+    source = files / "tracked.mp4"
+    write(Clip(data=(Data(),), covers=("mjpeg", "png")), source)
+    target = {"Container": "mp4", "Data": {"Stream": [-1]}, "AttachedPicture": {"Stream": [1]}, "StripMetadata": True}
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": source.as_uri()}],
+        "Targets": [{"URI": f"{files.as_uri()}/kept/all", **target}],
+    }
+    task = client.wait(client.submit(request).task_id)
+    kinds = [task_pb2.StreamType.Name(stream.type).removeprefix("STREAM_TYPE_") for stream in task.artifacts[0].streams]
+    assert kinds == ["VIDEO", "AUDIO", "DATA", "ATTACHED_PICTURE"]
+    made = files / "kept" / "all.mp4"
+    assert judge.content(made, "d:0") == judge.content(source, "d:0")
+    assert judge.content(made, "v:1") == cover("png", 1)
+    with pytest.raises(InvalidArgument) as caught:
+        client.submit(dict(request, Targets=[{"URI": f"{files.as_uri()}/kept/no", **target, "Container": "mkv"}]))
+    assert [violation.field for violation in caught.value.violations] == ["targets[0].data.stream"]
+
+
+def test_each_sound_becomes_a_file_of_its_own_through_the_service(client: Client, files: Path) -> None:
+    """One target, two files, which share its progress; one name for both leaves the last, with a warning."""
+    source = files / "dubbed.mp4"
+    write(Clip(audio=(Audio(hz=440), Audio(hz=880))), source)
+    target = {"Container": "mp3", "Audio": {"Stream": [101], "TranscodeAudio": {"Codec": "mp3"}}}
+    names = ("dubbed/{barename}", "dubbed/one.mp3")
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": source.as_uri()}],
+        "Targets": [{"URI": f"{files.as_uri()}/{name}", **target} for name in names],
+    }
+    task = client.wait(client.submit(request).task_id)
+    assert [target.target_index for target in task.targets] == [0, 1]
+    assert sorted(path.name for path in (files / "dubbed").iterdir()) == ["dubbed_0.mp3", "dubbed_1.mp3", "one.mp3"]
+    assert len(task.warnings) == 1 and "one.mp3: the last one stays" in task.warnings[0]
+    for name, hz in (("dubbed_0", 440), ("dubbed_1", 880), ("one", 880)):
+        assert judge.pitch(judge.sound(files / "dubbed" / f"{name}.mp3")[:, 0], 48000) == pytest.approx(hz, abs=2)

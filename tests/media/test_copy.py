@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.model.request import AudioSpec, TargetSpec
+from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Audio, Clip, Subtitle, Video
@@ -85,9 +85,28 @@ def test_metadata_chapters_language_and_titles_stay(convert: Converter) -> None:
         assert (tags[""]["title"], tags[""]["artist"]) == ("Übung", "someone"), path
         assert [round(begin, 2) for begin, _ in judge.describe(path).chapters] == [0, 1], path
         assert [tags[f"chapter{index}"]["title"] for index in range(2)] == ["Anfang", "Schluß"]
-        if path.suffix != ".mov":  # QuickTime's own list has no code for "deu"
-            languages = [stream.language for stream in judge.describe(path).streams if stream.kind in ("Video", "Audio")]
-            assert languages == ["deu", "fra"], path
+        languages = [stream.language for stream in judge.describe(path).streams if stream.kind in ("Video", "Audio")]
+        assert languages == ["deu", "fra"], path
+
+
+SPOKEN = ("swe", "zho", "nld")
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "ts"])
+@pytest.mark.parametrize("audio", ["copy", "aac"])
+def test_every_language_stays(convert: Converter, container: str, audio: str) -> None:
+    """Those, too, that libav does not write into QuickTime files; MPEG-TS names none for pictures, and has no text."""
+    clip = Clip(
+        "mp4",
+        (Video(language=SPOKEN[0], seconds=1),),
+        (Audio(language=SPOKEN[1], seconds=1), Audio(language="fra", seconds=1)),
+        (Subtitle(language=SPOKEN[2]),),
+    )
+    asked = replace(target(container, encoded() if audio == "aac" else VideoSpec(), AudioSpec(audio)), audio_streams=(101,))
+    made = convert(clip, asked).path
+    judge.check(made)
+    said = [stream.language for stream in judge.describe(made).streams]
+    assert said == (["", SPOKEN[1], "fra"] if container == "ts" else [*SPOKEN[:2], "fra", SPOKEN[2]])
 
 
 def test_an_encode_keeps_what_describes_it_too(convert: Converter) -> None:
@@ -155,10 +174,10 @@ def test_subtitles_are_copied_where_they_fit(convert: Converter) -> None:
 
 def test_cover_art_is_not_taken_for_video(convert: Converter) -> None:
     """A picture attached to a song is no video: the song is copied without it."""
-    clip = Clip("mp4", (), (Audio(),), cover=True)
+    clip = Clip("mp4", (), (Audio(),), covers=("png",))
     made = convert(clip, target("mp4"))
     assert [stream.kind for stream in judge.describe(made.path).streams] == ["Audio"]
-    clip = Clip("mp4", (Video(),), (Audio(),), cover=True)
+    clip = Clip("mp4", (Video(),), (Audio(),), covers=("png",))
     made = convert(clip, target("mp4", encoded(), AudioSpec("aac")))
     assert [stream.kind for stream in judge.describe(made.path).streams] == ["Video", "Audio"]
     assert judge.numbers(made.path) == list(range(50))

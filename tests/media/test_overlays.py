@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reelmill_server.errors import InvalidMedia, ReelmillError, UnsupportedFormat
+from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
 from reelmill_server.media.delogo import Delogo
 from reelmill_server.media.stamp import Stamp
 from reelmill_server.media.text import draw_text
@@ -359,6 +359,18 @@ def test_what_no_font_has_is_told_and_left_out(convert: Converter) -> None:
     assert (shown == text_of(convert, content="II")[0]).all()
 
 
+@pytest.mark.parametrize(("corner", "seen"), [(Corner.TOP_LEFT, "MMMMI"), (Corner.TOP_RIGHT, "IIIIM")])
+def test_of_a_text_that_does_not_fit_what_lies_at_its_corner_is_seen(convert: Converter, corner: Corner, seen: str) -> None:
+    """And the task says so; what would need gigabytes is refused."""
+    shown, result = text_of(convert, content="MMMMMMMIIIIIIIIIIM", place=PlaceSpec(corner))
+    assert [len(result.warnings), "does not fit" in result.warnings[0]] == [1, True]
+    fitting, _ = text_of(convert, content=seen, place=PlaceSpec(corner))
+    side = slice(0, 80) if corner is Corner.TOP_LEFT else slice(60, 96)
+    assert np.abs(shown[:, side].astype(int) - fitting[:, side]).max() <= 12
+    with pytest.raises(MediaLimitExceeded):
+        draw_text(TextSpec("M" * 1000, size=119, border_width=1000), corner, (4096, 4096), Fraction(1), print)
+
+
 def test_an_empty_text_is_told(convert: Converter) -> None:
     """It is the contract's default, and draws nothing."""
     _, result = text_of(convert, content=" ")
@@ -467,7 +479,7 @@ def test_scripts_are_shaped_and_their_fonts_come_with_the_server() -> None:
     notes: list[str] = []
 
     def width(content: str) -> int:
-        picture = draw_text(TextSpec(content, size=40), (2000, 2000), Fraction(1), notes.append)
+        picture = draw_text(TextSpec(content, size=40), Corner.TOP_LEFT, (2000, 2000), Fraction(1), notes.append)
         return picture.shape[1]
 
     assert width("بببب") < width("ب ب ب ب") * 0.7
@@ -481,7 +493,7 @@ def test_forms_follow_the_language_of_the_text() -> None:
     """The same character is drawn as in Japan beside kana, and as in China without."""
 
     def of(content: str) -> NDArray[np.uint8]:
-        return draw_text(TextSpec(content, size=60), (2000, 2000), Fraction(1), print)
+        return draw_text(TextSpec(content, size=60), Corner.TOP_LEFT, (2000, 2000), Fraction(1), print)
 
     chinese, japanese = of("骨"), of("骨\nの")
     assert (

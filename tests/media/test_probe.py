@@ -1,10 +1,13 @@
 """What is found in a file."""
 
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 
 import av
 import pytest
 
+from reelmill_server.media import probe
 from reelmill_server.media.capabilities import library_versions, list_decoders, try_encoders, try_video
 from reelmill_server.media.probe import probe_file
 from reelmill_server.model.capability import SOFTWARE, Limits
@@ -60,9 +63,23 @@ def test_rotations_are_clockwise(shelf: Shelf, form: str, rotation: int) -> None
 
 def test_a_cover_is_no_picture_of_a_film(shelf: Shelf) -> None:
     """It is listed, and told apart."""
-    info = probe_file(str(shelf.get(Clip("mp4", (Video(),), (Audio(),), cover=True))), Limits())
+    info = probe_file(str(shelf.get(Clip("mp4", (Video(),), (Audio(),), covers=("png",)))), Limits())
     assert sorted(stream.attached_picture for stream in info.video) == [False, True]
     assert [stream.codec for stream in info.pictures] == ["h264"]
+
+
+def test_a_cover_does_not_make_the_probe_read_on(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has one picture; more are not waited for."""
+    read: list[object] = []
+
+    def counted(packets: Iterator[object], limit: int) -> Iterator[object]:
+        for packet in islice(packets, limit):
+            read.append(packet)
+            yield packet
+
+    monkeypatch.setattr(probe, "islice", counted)
+    probe_file(str(shelf.get(Clip("mp4", (Video(),), (Audio(),), covers=("png",)))), Limits())
+    assert 8 <= len(read) <= 20  # of 51
 
 
 def test_a_transport_stream_begins_where_it_begins(shelf: Shelf) -> None:

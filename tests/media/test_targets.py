@@ -48,7 +48,7 @@ def test_equal_targets_are_made_twice(convert: Converter) -> None:
     """Duplicates are fine; two that go to one place are made, with a warning."""
     made = convert(BOTH, TARGETS[0], TARGETS[0])
     assert _content(made.paths[0]) == _content(made.paths[1])
-    assert made.warnings == ("several targets go to file:///out/x.mp4: the last one stays",)
+    assert made.warnings == ("several outputs go to file:///out/x.mp4: the last one stays",)
 
 
 def test_a_source_without_sound_gives_video(convert: Converter) -> None:
@@ -130,3 +130,42 @@ def test_decoding_once_gives_all_targets_the_same_pictures(convert: Converter) -
     turned, straight = judge.pictures(made.paths[0]), judge.pictures(made.paths[1])
     assert np.abs(turned[:, ::-1, ::-1].astype(int) - straight).mean() < 4
     assert judge.numbers(made.paths[1]) == list(range(50))
+
+
+TONES = (440.0, 880.0, 1320.0)
+SOUNDS = Clip("mp4", (Video(seconds=1),), tuple(Audio(seconds=1, hz=hz) for hz in TONES))
+
+
+@pytest.mark.parametrize("container", ["mp3", "flac", "aac", "ac3", "wav", "amr"])
+def test_each_sound_becomes_a_file_where_the_container_holds_one(convert: Converter, container: str) -> None:
+    """The file of a number has the sound of that number, to the end."""
+    codec = "ac3" if container == "wav" else container
+    asked = replace(target(container, None, AudioSpec(codec)), audio_streams=(0, 2), uri="file:///out/x")
+    made = convert(SOUNDS, asked)
+    assert [artifact.uri for artifact in made.artifacts] == [f"file:///out/x_{number}.{container}" for number in (0, 2)]
+    assert {artifact.target_index for artifact in made.artifacts} == {0} and made.warnings == ()
+    for path, hz in zip(made.paths, (TONES[0], TONES[2]), strict=True):
+        judge.check(path)
+        sound = judge.sound(path)
+        assert judge.pitch(sound[:, 0], judge.sample_rate(path)) == pytest.approx(hz, abs=2)
+        assert sound.shape[0] / judge.sample_rate(path) == pytest.approx(1, abs=0.15)
+
+
+def test_templates_number_the_files_of_sound_and_one_name_is_one_file(convert: Converter) -> None:
+    """`streamindex` is the stream's own number, for a single file, too; one URI for several files is warned of."""
+    asked = replace(target("mp3", None, AudioSpec("mp3")), audio_streams=(1, 2), uri="file:///out/{streamindex}-{index}")
+    assert [artifact.uri for artifact in convert(SOUNDS, asked).artifacts] == ["file:///out/1-1.mp3", "file:///out/2-2.mp3"]
+    alone = convert(SOUNDS, replace(asked, audio_streams=(2,), uri="file:///out/x"))
+    assert alone.artifact.uri == "file:///out/x.mp3"
+    assert convert(SOUNDS, replace(asked, audio_streams=(2,))).artifact.uri == "file:///out/2-1.mp3"
+    same = convert(SOUNDS, replace(asked, uri="file:///out/x.mp3"))
+    assert same.warnings == ("several outputs go to file:///out/x.mp3: the last one stays",)
+
+
+def test_several_sounds_stay_together_where_they_may_or_are_mixed(convert: Converter) -> None:
+    """M4A and Ogg hold them all; mixed, there is one."""
+    for container, codec in (("m4a", "aac"), ("oga", "vorbis"), ("opus", "opus")):
+        made = convert(SOUNDS, replace(target(container, None, AudioSpec(codec)), audio_streams=(101,))).path
+        assert len(judge.describe(made).of("Audio")) == 3, container
+    mixed = convert(SOUNDS, replace(target("mp3", None, AudioSpec("mp3", mixing=True)), audio_streams=(101,)))
+    assert mixed.artifact.uri == "file:///out/x.mp3"

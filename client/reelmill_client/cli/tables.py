@@ -168,8 +168,8 @@ def _planned_streams(streams: Iterable[PlannedStream]) -> Table:
 
 
 def _stream_type(stream: PlannedStream) -> str:
-    known = {StreamType.STREAM_TYPE_VIDEO: "video", StreamType.STREAM_TYPE_AUDIO: "audio"}
-    return known.get(stream.type, "subtitle" if stream.type == StreamType.STREAM_TYPE_SUBTITLE else "other")
+    names = {number: name.removeprefix("STREAM_TYPE_").lower().replace("_", " ") for name, number in StreamType.items()}
+    return names[stream.type] if stream.type and stream.type in names else "other"
 
 
 def _capability(codec: CodecCapability) -> tuple[str, str, str, str, str]:

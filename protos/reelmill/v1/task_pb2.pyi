@@ -53,6 +53,8 @@ class StreamType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STREAM_TYPE_VIDEO: _ClassVar[StreamType]
     STREAM_TYPE_AUDIO: _ClassVar[StreamType]
     STREAM_TYPE_SUBTITLE: _ClassVar[StreamType]
+    STREAM_TYPE_DATA: _ClassVar[StreamType]
+    STREAM_TYPE_ATTACHED_PICTURE: _ClassVar[StreamType]
 TASK_STATUS_UNSPECIFIED: TaskStatus
 TASK_STATUS_RUNNING: TaskStatus
 TASK_STATUS_SUCCEEDED: TaskStatus
@@ -81,6 +83,8 @@ STREAM_TYPE_UNSPECIFIED: StreamType
 STREAM_TYPE_VIDEO: StreamType
 STREAM_TYPE_AUDIO: StreamType
 STREAM_TYPE_SUBTITLE: StreamType
+STREAM_TYPE_DATA: StreamType
+STREAM_TYPE_ATTACHED_PICTURE: StreamType
 
 class Task(_message.Message):
     __slots__ = ("status", "code", "message", "start_time", "end_time", "user_data", "task_type", "task_id", "tags", "task_request_definition", "progress", "event_id", "project_name", "phase", "attempt", "targets", "artifacts", "warnings", "priority", "cancel_requested", "failed_attempts", "first_attempt_time")

@@ -26,6 +26,8 @@ _STREAM_TYPE = {
     "video": task_pb2.STREAM_TYPE_VIDEO,
     "audio": task_pb2.STREAM_TYPE_AUDIO,
     "subtitle": task_pb2.STREAM_TYPE_SUBTITLE,
+    "data": task_pb2.STREAM_TYPE_DATA,
+    "picture": task_pb2.STREAM_TYPE_ATTACHED_PICTURE,
 }
 
 

@@ -1,5 +1,6 @@
 """From the colours of pictures and texts on screens (sRGB) to those of an output."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ _WEIGHTS = {
 # What says nothing of its matrix is taken by players for BT.709 when it is wide or high, else for BT.601.
 _HIGH_DEFINITION = (1280, 577)
 # BT.2087: BT.709 to BT.2020, linear
-_TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]], np.float32)
+_TO_BT2020 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))
 
 
 def _weights(video: VideoOutput) -> tuple[float, float]:
@@ -48,11 +49,10 @@ def _weights(video: VideoOutput) -> tuple[float, float]:
     return _WEIGHTS.get(video.color_space, _WEIGHTS[1 if high else 6])
 
 
-def to_planes(rgb: Floats, video: VideoOutput) -> tuple[Floats, Floats, Floats]:
-    """The luma and both chromas, in the numbers of the output's pixel format, of sRGB colours 0..1 (last axis)."""
+def to_planes(rgb: Sequence[Floats], video: VideoOutput) -> tuple[Floats, Floats, Floats]:
+    """The luma and both chromas, in the numbers of the output's pixel format, of red, green and blue of sRGB (0..1)."""
     red_weight, blue_weight = _weights(video)
-    signal = _signal(rgb, video)
-    red, green, blue = signal[..., 0], signal[..., 1], signal[..., 2]
+    red, green, blue = _signal(rgb, video)
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
     blueness, redness = (blue - luma) / (2 - 2 * blue_weight), (red - luma) / (2 - 2 * red_weight)
     depth = depth_of(video.pixel_format)
@@ -63,15 +63,18 @@ def to_planes(rgb: Floats, video: VideoOutput) -> tuple[Floats, Floats, Floats]:
     return (16 + 219 * luma) * unit, (128 + 224 * blueness) * unit, (128 + 224 * redness) * unit
 
 
-def _signal(rgb: Floats, video: VideoOutput) -> Floats:
+def _signal(rgb: Sequence[Floats], video: VideoOutput) -> Sequence[Floats]:
     """The output's own R'G'B' of sRGB colours: SDR takes them as they are, HDR shows their white at 203 cd/m² (BT.2408)."""
     if video.color_transfer not in (_PQ, _HLG):
         return rgb
-    light = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    nits = [WHITE_NITS * np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) for part in rgb]
     if video.color_primaries == _BT2020:
-        light = light @ _TO_BT2020.T
-    nits = np.maximum(light, 0) * WHITE_NITS
-    return (_pq(nits) if video.color_transfer == _PQ else _hlg(nits)).astype(np.float32)
+        nits = [_weighted(row, nits) for row in _TO_BT2020]
+    return [_pq(part) for part in nits] if video.color_transfer == _PQ else _hlg(nits)
+
+
+def _weighted(weights: Sequence[float], parts: Sequence[Floats]) -> Floats:
+    return weights[0] * parts[0] + weights[1] * parts[1] + weights[2] * parts[2]
 
 
 def _pq(nits: Floats) -> Floats:
@@ -80,11 +83,11 @@ def _pq(nits: Floats) -> Floats:
     return signal
 
 
-def _hlg(nits: Floats) -> Floats:
+def _hlg(nits: Sequence[Floats]) -> Sequence[Floats]:
     """For a display of 1000 cd/m²."""
-    display = nits / HLG_PEAK_NITS
-    luma = display @ np.array(BT2020_LUMA, np.float32)
-    scene = display * (np.maximum(luma, 1e-9) ** (1 / OOTF_GAMMA - 1))[..., None]
-    bright = HLG_A * np.log(np.maximum(12 * scene - HLG_B, 1e-9)) + HLG_C
-    signal: Floats = np.where(scene <= 1 / 12, np.sqrt(3 * scene), bright)
-    return signal
+    gain = np.maximum(_weighted(BT2020_LUMA, nits) / HLG_PEAK_NITS, 1e-9) ** (1 / OOTF_GAMMA - 1) / HLG_PEAK_NITS
+    scenes = [part * gain for part in nits]
+    return [
+        np.where(scene <= 1 / 12, np.sqrt(3 * scene), HLG_A * np.log(np.maximum(12 * scene - HLG_B, 1e-9)) + HLG_C)
+        for scene in scenes
+    ]

@@ -9,8 +9,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from fontTools.ttLib import TTCollection, TTFont, TTLibError
 from PIL import ImageFont
+
+from reelmill_server.media.cmap import characters
 
 _FOLDERS = (
     "/usr/share/fonts",
@@ -25,6 +26,7 @@ _PACKAGES = ("manimgx_fonts_cjk", "manimgx_fonts")
 _PACKAGED_CJK = "NotoSansCJK-VF.otf.ttc"
 _ITALIC = ("Italic", "Oblique")
 _MONOSPACED = "Mono"
+_MOST_FACES = 100
 _REGULAR, _BOLD = 400, 700
 # Which face of a collection, and which file of those with one region each, has the forms of which language.
 _REGIONS = {"ja": "JP", "ko": "KR", "zh": "SC"}
@@ -75,13 +77,7 @@ def _loaded(face: Face, size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
-@cache
-def _characters(path: str, number: int) -> frozenset[int]:
-    try:
-        with TTFont(path, fontNumber=number, lazy=True) as font:
-            return frozenset(font.getBestCmap() or ())
-    except (TTLibError, OSError, KeyError, AssertionError):
-        return frozenset()
+_characters = cache(characters)
 
 
 def language_of(text: str) -> str:
@@ -146,9 +142,11 @@ def _region_number(path: str, region: str) -> int:
     """The face of a collection that has the forms of a region; 0 when none says so."""
     if not path.lower().endswith(("ttc", "otc")):
         return 0
-    with TTCollection(path, lazy=True) as collection:
-        for number, font in enumerate(collection.fonts):
-            words = (font["name"].getDebugName(1) or "").split()
-            if region in words and _MONOSPACED not in words:
-                return number
+    for number in range(_MOST_FACES):
+        try:
+            words = (ImageFont.truetype(path, index=number).getname()[0] or "").split()
+        except OSError:  # there are no more
+            break
+        if region in words and _MONOSPACED not in words:
+            return number
     return 0

@@ -31,10 +31,10 @@ def light_of(frame: VideoFrame) -> tuple[MasteringDisplay | None, ContentLight |
 
 
 def _of_type(frame: VideoFrame, kind: Type) -> bytes | None:
-    side_data: Any = frame.side_data  # looked up by type: iterating gives items in PyAV 18 and types in 19
     try:
+        side_data: Any = frame.side_data  # looked up by type: iterating gives items in PyAV 18 and types in 19
         return bytes(side_data[kind])
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: beside a type that PyAV does not know, such as the Exif of photographs
         return None
 
 

@@ -13,10 +13,13 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
+from reelmill_server.media import timecode
 from reelmill_server.media.copying import CopyTrack
+from reelmill_server.media.covers import CoverInputs, CoverTrack
 from reelmill_server.media.overlays import make_overlays
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
-from reelmill_server.media.segments import Reframing, open_output
+from reelmill_server.media.quicktime import name_languages
+from reelmill_server.media.segments import Reframing, join_tail, open_output
 from reelmill_server.media.sound import AudioTrack
 from reelmill_server.media.subtitle_lines import SubtitleInputs
 from reelmill_server.media.subtitles import SubtitleTrack
@@ -284,6 +287,15 @@ class Output:
             self._thread.join()
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What outputs read beside the packets of the sources: subtitles, cover pictures, and files of watermarks (by URI)."""
+
+    subtitles: SubtitleInputs
+    covers: CoverInputs
+    watermarks: Mapping[str, str]
+
+
 class FileOutput(Output):
     """One file of media, or one set of segments."""
 
@@ -295,12 +307,11 @@ class FileOutput(Output):
         task: Plan,
         path: str,
         sources: Sequence[InputContainer],
-        subtitles: SubtitleInputs,
-        watermarks: Mapping[str, str],
+        beside: Beside,
         limits: Limits,
         stop: Halt,
     ) -> None:
-        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`, `watermarks` are paths by URI.
+        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`.
 
         Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
         stream cannot.
@@ -308,7 +319,7 @@ class FileOutput(Output):
         super().__init__(plan, task, path, stop)
         try:
             self._container = open_output(plan, path)
-            self.tracks = tuple(self._track(stream, sources, subtitles, watermarks, limits) for stream in plan.streams)
+            self.tracks = tuple(self._track(stream, sources, beside, limits) for stream in plan.streams)
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -317,24 +328,30 @@ class FileOutput(Output):
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
             self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
 
-    def _track(
-        self,
-        stream: StreamPlan,
-        sources: Sequence[InputContainer],
-        subtitles: SubtitleInputs,
-        watermarks: Mapping[str, str],
-        limits: Limits,
-    ) -> Track:
+    def _track(self, stream: StreamPlan, sources: Sequence[InputContainer], beside: Beside, limits: Limits) -> Track:
         keep = self.plan.keep_metadata
         if stream.type == "subtitle":
-            return SubtitleTrack(stream, self._container, sources, keep, subtitles)
+            return SubtitleTrack(stream, self._container, sources, keep, beside.subtitles)
+        if stream.type == "picture":
+            return CoverTrack(stream, self._container, sources, keep, beside.covers)
         if stream.encoder == COPY:
             return CopyTrack(stream, self._container, sources, keep)
         if stream.audio:
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
         kind = CountedVideoTrack if stream.counted else FreeVideoTrack
-        overlays = make_overlays(stream, watermarks, limits, self._note)
+        overlays = make_overlays(stream, beside.watermarks, limits, self._note)
         return kind(stream, self._container, sources, keep, limits.max_output_frames, overlays)
+
+    def _span_of(self, part: Part) -> Span:
+        """As for every output; the time code of the first part's pictures moves with it, before anything is written."""
+        span, filmed = super()._span_of(part), part.source.streams.video
+        moved_by = span.begin - Fraction(self._inputs[part.number].origin_us, _MICROSECONDS)
+        if len(self._spans) == 1 and filmed and filmed[0].average_rate and moved_by > 0:
+            for described in (self._container, *self._container.streams):
+                if "timecode" in described.metadata:
+                    code = described.metadata["timecode"]
+                    described.metadata["timecode"] = timecode.moved(code, filmed[0].average_rate, moved_by)
+        return span
 
     def produced(self) -> Produced:
         """What was made, once `join` has returned."""
@@ -348,7 +365,11 @@ class FileOutput(Output):
             if self._stop.is_set():
                 raise Stopped
         self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
+        languages = [stream.metadata.get("language", "") for stream in self._container.streams]
         self._container.close()
+        if self.plan.muxer == "mov":
+            name_languages(self.path, languages)
+        join_tail(self.plan, self.path)
 
     def close(self) -> None:
         """Ends the thread and the container, whatever happened before."""

@@ -1,6 +1,7 @@
 """Looks at what is in a media file."""
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,11 +16,12 @@ from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.light import light_of
-from reelmill_server.media.source import open_source
+from reelmill_server.media.source import average_rate, open_source
 from reelmill_server.media.subtitle_files import charset_of, open_subtitles
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import (
     AudioStreamInfo,
+    DataStreamInfo,
     MediaInfo,
     SubtitleFileInfo,
     SubtitleStreamInfo,
@@ -29,6 +31,7 @@ from reelmill_server.model.media_info import (
 _PACKETS_TO_FIRST_PICTURE = 2000
 # Enough to meet a picture in fields in a stream that mixes both kinds, few enough to cost nothing.
 _PICTURES = 8
+_TRIAL_BYTES = bytes(8)
 # AVFieldOrder
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
@@ -111,6 +114,7 @@ def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:
     Rotation is told by decoded pictures only, and headers may lie about the format.
     """
     wanted = {stream.index for stream in container.streams.video if stream.codec_context}
+    covers = {stream.index for stream in container.streams.video if stream.disposition & Disposition.attached_pic}
     found: dict[int, list[VideoFrame]] = {}
     packets = container.demux(container.streams.video) if wanted else iter(())
     try:
@@ -122,7 +126,7 @@ def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:
                     continue  # a broken start: the pictures after it may be whole
                 if frames:
                     found.setdefault(packet.stream.index, []).extend(frames)
-            if all(len(found.get(index, ())) >= _PICTURES for index in wanted):
+            if all(len(found.get(index, ())) >= _PICTURES for index in wanted - covers):  # a cover has one, and no more come
                 break
     except av.error.FFmpegError:
         pass  # what the headers say stays
@@ -177,6 +181,7 @@ def _from_headers(container: InputContainer) -> MediaInfo:
         video=tuple(_video(stream) for stream in container.streams.video),
         audio=tuple(_audio(stream) for stream in container.streams.audio),
         subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
+        data=tuple(_data(stream) for stream in container.streams.data),
     )
 
 
@@ -222,7 +227,7 @@ def _video(stream: Any) -> VideoStreamInfo:
         has_b_frames=int(context.has_b_frames),
         sample_aspect_ratio=_text(stream.sample_aspect_ratio or context.sample_aspect_ratio),
         frame_rate=_text(stream.base_rate or stream.guessed_rate),
-        average_rate=_text(stream.average_rate),
+        average_rate=_text(average_rate(stream)),
         color_space=int(context.colorspace),
         color_range=int(context.color_range),
         color_transfer=int(context.color_trc),
@@ -260,4 +265,30 @@ def _subtitle(stream: Any) -> SubtitleStreamInfo:
     size: dict[str, Any] = (
         {"width": getattr(context, "width", 0) or 0, "height": getattr(context, "height", 0) or 0} if context else {}
     )
-    return SubtitleStreamInfo(**_common(stream), **size)
+    return SubtitleStreamInfo(
+        **_common(stream),
+        **size,
+        default=bool(stream.disposition & Disposition.default),
+        forced=bool(stream.disposition & Disposition.forced),
+    )
+
+
+def _data(stream: Any) -> DataStreamInfo:
+    return DataStreamInfo(**{**_common(stream), "codec": stream.name or "", "fits_mp4": _fits_mp4(stream)})
+
+
+def _fits_mp4(stream: Any) -> bool:
+    """Whether a data stream can be written to MP4 and read back: PyAV tells too little of one to know without trying, and the
+    muxer takes some that it writes as nothing that is found again."""
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format="mp4") as trial:
+            packet = av.Packet(_TRIAL_BYTES)
+            packet.stream = trial.add_stream_from_template(stream)
+            packet.pts, packet.dts, packet.duration, packet.time_base = 0, 0, 1, Fraction(1, 1000)
+            trial.mux(packet)
+        file.seek(0)
+        with av.open(file, "r", format="mp4") as made:
+            return [found.name for found in made.streams.data] == [stream.name]
+    except (av.error.FFmpegError, ValueError):
+        return False

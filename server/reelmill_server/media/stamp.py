@@ -35,8 +35,8 @@ class Stamp:
         if not rgba.size:
             return
         rgba, x, y = _on_grid(rgba, x, y, steps)
-        opacity = rgba[..., 3].astype(np.float32) / 255
-        colours = to_planes(rgba[..., :3].astype(np.float32) / 255, video)
+        red, green, blue, opacity = (rgba[..., part] * np.float32(1 / 255) for part in range(4))
+        colours = to_planes((red, green, blue), video)
         small = _averaged(opacity, steps)
         for number, colour in enumerate(colours):
             step, alpha = ((1, 1), opacity) if number == _LUMA else (steps, small)
@@ -100,6 +100,6 @@ def _averaged(values: Floats, steps: tuple[int, int]) -> Floats:
     """The means of blocks, `steps` wide and high."""
     if steps == (1, 1):
         return values
-    blocks = values.reshape(values.shape[0] // steps[1], steps[1], values.shape[1] // steps[0], steps[0])
-    means: Floats = blocks.mean(axis=(1, 3), dtype=np.float32)
+    parts = [values[row :: steps[1], column :: steps[0]] for row in range(steps[1]) for column in range(steps[0])]
+    means: Floats = sum(parts[1:], parts[0]) * np.float32(1 / len(parts))
     return means

@@ -18,7 +18,7 @@ from reelmill_server.model.plan import ImagePlan, SheetPlan
 # Visually lossless for each format: mjpeg's quantiser 2 is about quality 95 of other programs.
 _ENCODER_OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}, "libwebp": {"quality": "85"}, "png": {}}
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    "jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},
+    "jpg": {"format": "JPEG", "quality": 90},
     "png": {"format": "PNG", "compress_level": 6},
     "webp": {"format": "WEBP", "quality": 85},
     "avif": {"format": "AVIF", "quality": 80, "speed": 8},

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
+from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media import bidi, fonts
 from reelmill_server.media.fonts import Face
-from reelmill_server.model.request import TextSpec
+from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, Corner, TextSpec
 
 _TAB = "    "
 _SHOWN_CHARACTERS = 5
+_MOST_PIXELS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -48,18 +50,25 @@ class _Line:
         return sum(run.length(size) for run in self.runs)
 
 
-def draw_text(spec: TextSpec, at_most: tuple[int, int], aspect: Fraction, note: Callable[[str], None]) -> NDArray[np.uint8]:
-    """The text as RGBA, as large as what is seen of it, and no larger than `at_most` pixels (width, height).
+def draw_text(
+    spec: TextSpec, corner: Corner, at_most: tuple[int, int], aspect: Fraction, note: Callable[[str], None]
+) -> NDArray[np.uint8]:
+    """The text as RGBA, as large as its ink; of one that is larger than `at_most` pixels (width, height) what lies at `corner`.
 
-    `aspect`: how much wider than high a pixel is shown. `note` is told which characters no font has: those are left out.
+    `aspect`: how much wider than high a pixel is shown. `note` is told what a user should know: characters that no font has
+    are left out, and so is what does not fit. Raises MediaLimitExceeded for a text that is too large to be drawn.
     """
     content = "\n".join(unicodedata.normalize("NFC", spec.content).replace("\t", _TAB).splitlines())
     content = bidi.without_marks(content)
     chosen = _Chooser(spec.font, content, note)
     lines = [_Line(_runs(line, chosen), bidi.direction(line) == 1) for line in content.splitlines()]
     chosen.tell()
-    masks = _masks(spec, lines, (round(at_most[0] * aspect), at_most[1]))
-    picture = _coloured(spec, *masks)
+    whole, room = _masks(spec, lines, max(at_most)), (round(at_most[0] * aspect), at_most[1])
+    size = whole[0].size
+    if size[0] > room[0] or size[1] > room[1]:
+        note(f"a text of {size[0]}x{size[1]} pixels does not fit into the picture: cut")
+    seen = _part(size, room, corner)
+    picture = _coloured(spec, *(mask.crop(seen) for mask in whole))
     if aspect != 1 and picture.width:
         picture = picture.resize((max(1, round(picture.width / aspect)), picture.height), Image.Resampling.LANCZOS)
     return np.asarray(picture)
@@ -127,15 +136,24 @@ def _runs(line: str, choose: _Chooser) -> Sequence[_Run]:
     return [runs[number] for number in bidi.visual_order([run.level for run in runs])]
 
 
-def _masks(spec: TextSpec, lines: Sequence[_Line], at_most: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
-    """Where the border and where the letters are, both cut to what is seen."""
-    border = min(spec.border_width, max(at_most))  # a wider one covers the picture, too
+def _part(size: tuple[int, int], room: tuple[int, int], corner: Corner) -> tuple[int, int, int, int]:
+    """What of `size` is at most as large as `room` and lies at the corner: left, top, right, bottom."""
+    left = max(0, size[0] - room[0]) if corner in AT_RIGHT else 0
+    top = max(0, size[1] - room[1]) if corner in AT_BOTTOM else 0
+    return left, top, min(size[0], left + room[0]), min(size[1], top + room[1])
+
+
+def _masks(spec: TextSpec, lines: Sequence[_Line], widest_border: int) -> tuple[Image.Image, Image.Image]:
+    """Where the border and where the letters are, both cut to the ink."""
+    border = min(spec.border_width, widest_border)
     faces = {run.face for line in lines for run in line.runs}
     heights = [face.at(spec.size).getmetrics() for face in faces] or [(0, 0)]
     ascent, descent = (max(height[part] for height in heights) for part in (0, 1))
     width = max((line.length(spec.size) for line in lines), default=0)
     margin = border + spec.size  # letters lean out of their measures
     size = (round(width) + 2 * margin, len(lines) * (ascent + descent) + 2 * margin)
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise MediaLimitExceeded(f"a watermark's text of {size[0]}x{size[1]} pixels is too large: shorten it, or its border")
     border_mask, letters = Image.new("L", size), Image.new("L", size)
     for number, line in enumerate(lines):
         x, y = float(margin), margin + ascent + number * (ascent + descent)
@@ -146,9 +164,8 @@ def _masks(spec: TextSpec, lines: Sequence[_Line], at_most: tuple[int, int]) -> 
                 draw = ImageDraw.Draw(mask)
                 draw.text((x, y), run.text, 255, font, "ls", direction=run.direction, stroke_width=stroke)
             x += run.length(spec.size)
-    seen = border_mask.getbbox() or (0, 0, 0, 0)
-    seen = (seen[0], seen[1], min(seen[2], seen[0] + at_most[0]), min(seen[3], seen[1] + at_most[1]))
-    return border_mask.crop(seen), letters.crop(seen)
+    ink = border_mask.getbbox() or (0, 0, 0, 0)
+    return border_mask.crop(ink), letters.crop(ink)
 
 
 def _coloured(spec: TextSpec, border: Image.Image, letters: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.codec_strings import codec_string
@@ -35,6 +35,8 @@ _SAMPLE_PACKETS = 50  # of sound, at each end
 _GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one picture, and recordings begin and end anywhere
 _PACKETS_TO_MOVE = 5000
 _GROUP_PACKETS = 600  # of a group of pictures, at each end
+# What the packets of a kind are called, where each one that went in must come out.
+_COUNTED = {"video": "pictures", "data": "packets of data", "picture": "cover pictures"}
 _SUBTITLE_FILES = frozenset({"srt", "webvtt", "ass"})
 _HEADER_BYTES = 4096  # of a file of subtitles without a line: ASS has its styles there
 _EMPTY_LINE_BYTES = 2  # of a sample of MP4 that shows nothing
@@ -67,8 +69,12 @@ class Seen:
                 self.last, self.last_duration = time, (packet.duration or 0) * packet.time_base
         if video and packet.is_keyframe:
             self.keys += 1
+            before = self.tail[-1] if self.tail and self.tail[-1].is_keyframe else None
             self.tail.clear()
-        if (self.keys < 2 if video else self.packets <= _SAMPLE_PACKETS) and len(self.head) < _GROUP_PACKETS:
+            if before is not None:
+                self.tail.append(before)  # two fields, each a key frame, may make one picture
+        first = self.keys < 2 or len(self.head) < 2 if video else self.packets <= _SAMPLE_PACKETS
+        if first and len(self.head) < _GROUP_PACKETS:
             self.head.append(packet)
         self.tail.append(packet)
 
@@ -91,19 +97,28 @@ def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Veri
     promised.
     """
     where = f"targets[{produced.plan.index}]"
+    produced = _without_empty_data(produced)
     _compare_with_source(produced, where)
-    if produced.plan.package is None:
-        if produced.plan.muxer not in _SUBTITLE_FILES:
-            return _read_back(produced, produced.path, moved)
+    if produced.plan.muxer in _SUBTITLE_FILES:
         if not produced.written[0].packets:
             return _without_lines(produced)
         return _read_back(produced, produced.path, moved, format=produced.plan.muxer)
+    if produced.plan.package is None:
+        return _read_back(produced, produced.path, moved)
     playlists = listed(produced.plan, produced.path)
     if produced.plan.package.format != SegmentFormat.DASH:
         cuts = _cuts(produced.plan, playlists[0])
         read = _read_back(produced, produced.path, moved, cuts, **_LISTED)
         return replace(read, playlists=(_checked(playlists[0], cuts, where),))
     return _read_streams(produced, playlists, moved, where)
+
+
+def _without_empty_data(produced: Produced) -> Produced:
+    """Without the data streams of which nothing lies in the span: MP4 has no track for them."""
+    pairs = zip(produced.plan.streams, produced.written, strict=True)
+    kept = [(planned, written) for planned, written in pairs if planned.type != "data" or written.packets]
+    plan = replace(produced.plan, streams=tuple(planned for planned, _ in kept))
+    return replace(produced, plan=plan, written=tuple(written for _, written in kept))
 
 
 # The list is one of ours, and names what lies beside it.
@@ -118,7 +133,10 @@ def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
 def _checked(playlist: MediaPlaylist, cuts: Cuts, where: str) -> MediaPlaylist:
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
-    return replace(playlist, independent=cuts.independent)
+    # libav counts what an edit list hides; a player that looks for a segment where the list says would wait for its end.
+    first, *others = playlist.segments
+    shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
+    return replace(playlist, segments=(shown, *others), independent=cuts.independent)
 
 
 def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved: Callable[[], None], where: str) -> Verified:
@@ -150,7 +168,7 @@ def _read_back(produced: Produced, file: Any, moved: Callable[[], None], cuts: C
     plan, where = produced.plan, f"targets[{produced.plan.index}]"
     try:
         with av.open(file, "r", **opening) as container:
-            media = _media(container)
+            media = _media(container, plan)
             seen = _read(
                 container, media, plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered), moved, cuts
             )
@@ -194,9 +212,17 @@ def _compare_with_source(produced: Produced, where: str) -> None:
             )
 
 
-def _media(container: InputContainer) -> list[Stream]:
-    """The streams that were planned; muxers add data streams of their own for chapters and time codes."""
-    return [stream for stream in container.streams if stream.type != "data"]
+def _media(container: InputContainer, plan: TargetPlan) -> list[Stream]:
+    """The streams that were planned; muxers add data streams of their own, behind them, for chapters and time codes."""
+    planned = sum(stream.type == "data" for stream in plan.streams)
+    kept = {stream.index for stream in container.streams.data[:planned]}
+    return [stream for stream in container.streams if stream.type != "data" or stream.index in kept]
+
+
+def _kind(stream: Any) -> str:
+    """The kind of a stream as plans call it."""
+    picture = stream.type == "video" and int(stream.disposition) & int(Disposition.attached_pic)
+    return "picture" if picture else str(stream.type)
 
 
 def _read(
@@ -217,11 +243,11 @@ def _read(
 
 
 def _compare(media: Sequence[Any], plan: TargetPlan, written: Sequence[Written], seen: Sequence[Seen], where: str) -> None:
-    kinds = [stream.type for stream in media]
+    kinds = [_kind(stream) for stream in media]
     if kinds != [stream.type for stream in plan.streams]:
         raise OutputInvalid(f"{where}: has the streams {kinds}, planned were {[stream.type for stream in plan.streams]}")
     for stream, planned, went_in, came_out in zip(media, plan.streams, written, seen, strict=True):
-        name = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+        name = stream.codec_context.codec.canonical_name if stream.codec_context else stream.name
         if _ALIASES.get(name, name) != _ALIASES.get(planned.codec, planned.codec):
             raise OutputInvalid(f"{where}: the {planned.type} is {name}, planned was {planned.codec}")
         _compare_counts(planned, went_in, came_out, where)
@@ -234,8 +260,13 @@ def _compare(media: Sequence[Any], plan: TargetPlan, written: Sequence[Written],
 
 
 def _compare_counts(planned: StreamPlan, went_in: Written, came_out: Seen, where: str) -> None:
-    if planned.type == "video" and came_out.packets != went_in.packets:
-        raise OutputInvalid(f"{where}: {went_in.packets} pictures went in, {came_out.packets} came out")
+    if planned.type in _COUNTED and came_out.packets != went_in.packets:
+        raise OutputInvalid(f"{where}: {went_in.packets} {_COUNTED[planned.type]} went in, {came_out.packets} came out")
+    if planned.type == "picture":
+        size = sum(packet.size for packet in came_out.head)
+        if size != went_in.size_bytes:
+            raise OutputInvalid(f"{where}: a cover picture of {went_in.size_bytes} bytes went in, {size} came out")
+        return
     if planned.type == "subtitle":
         _compare_lines(planned, went_in, came_out, where)
         return
@@ -262,7 +293,7 @@ def _compare_lines(planned: StreamPlan, went_in: Written, came_out: Seen, where:
 
 def _decode_ends(stream: Any, planned: StreamPlan, sight: Seen, where: str) -> None:
     """Decodes the first and the last packets; an encoder's mistake or a damaged file shows here."""
-    if stream.type not in ("video", "audio") or not sight.packets:
+    if planned.type not in ("video", "audio") or not sight.packets:
         return
     # What was copied may be as imperfect as its source; what was encoded here must be whole.
     copied = planned.encoder == COPY

@@ -18,7 +18,7 @@ from reelmill_server.media.tracks import TOLERANCE
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import PicturePlan, TextPlan, VideoOutput
-from reelmill_server.model.request import Corner
+from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT
 
 _MICROSECONDS = 1_000_000
 _USUAL_RATE = Fraction(25)
@@ -27,10 +27,10 @@ _USUAL_RATE = Fraction(25)
 def text_stamp(plan: TextPlan, video: VideoOutput, note: Callable[[str], None]) -> Stamp:
     """A text in its corner; `note` is told what a user should know."""
     aspect = rational(video.sample_aspect_ratio) or Fraction(1)
-    rgba = draw_text(plan.text, (video.width, video.height), aspect, note)
+    rgba = draw_text(plan.text, plan.corner, (video.width, video.height), aspect, note)
     high, wide = rgba.shape[:2]
-    x = video.width - wide - plan.dx if plan.corner in (Corner.TOP_RIGHT, Corner.BOTTOM_RIGHT) else plan.dx
-    y = video.height - high - plan.dy if plan.corner in (Corner.BOTTOM_LEFT, Corner.BOTTOM_RIGHT) else plan.dy
+    x = video.width - wide - plan.dx if plan.corner in AT_RIGHT else plan.dx
+    y = video.height - high - plan.dy if plan.corner in AT_BOTTOM else plan.dy
     return Stamp(rgba, x, y, video)
 
 
@@ -75,18 +75,27 @@ class Film:
 
 
 def _pictures(plan: PicturePlan, path: str, limits: Limits) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """The pictures of the file as RGBA, with their times from the first one on; those that are broken are left out."""
+    """The pictures of the file as RGBA, with their times from the first one on; those that are broken are left out.
+
+    Raises InvalidMedia when they cannot become RGBA.
+    """
     with open_source(path, limits) as container:
         stream: Any = container.streams[plan.stream]
         aspect, rate = stream.sample_aspect_ratio or Fraction(1), stream.average_rate or _USUAL_RATE
         chain = Chain(lambda: plan.filters, Fraction(aspect), Fraction(rate))
         first: Fraction | None = None
         for decoded in _decoded(container, stream, plan.decoder, limits):
-            for picture in chain.push(decoded):
+            for picture in _pushed(chain, decoded, plan.uri):
                 time = (picture.pts or 0) * (picture.time_base or Fraction(0))
                 first = time if first is None else first
-                assert isinstance(picture, VideoFrame)
                 yield time - first, picture
+
+
+def _pushed(chain: Chain, picture: VideoFrame, uri: str) -> Iterator[Any]:
+    try:
+        yield from chain.push(picture)
+    except av.error.FFmpegError as error:
+        raise InvalidMedia(f"{uri}: its pictures cannot be drawn: {error}") from error
 
 
 def _decoded(container: Any, stream: Any, decoder: str, limits: Limits) -> Iterator[VideoFrame]:

@@ -104,10 +104,19 @@ class AudioStreamInfo(StreamInfo):
 
 @dataclass(frozen=True)
 class SubtitleStreamInfo(StreamInfo):
-    """One subtitle stream."""
+    """One subtitle stream; `default` and `forced` are the source's marks."""
 
     width: int = 0
     height: int = 0
+    default: bool = False
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class DataStreamInfo(StreamInfo):
+    """One stream that is neither seen nor heard, such as telemetry. `fits_mp4`: MP4 takes it as it is."""
+
+    fits_mp4: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,11 +134,17 @@ class MediaInfo:
     video: tuple[VideoStreamInfo, ...] = ()
     audio: tuple[AudioStreamInfo, ...] = ()
     subtitles: tuple[SubtitleStreamInfo, ...] = ()
+    data: tuple[DataStreamInfo, ...] = ()
 
     @property
     def pictures(self) -> tuple[VideoStreamInfo, ...]:
         """The video streams that are no cover pictures."""
         return tuple(stream for stream in self.video if not stream.attached_picture)
+
+    @property
+    def covers(self) -> tuple[VideoStreamInfo, ...]:
+        """The cover pictures."""
+        return tuple(stream for stream in self.video if stream.attached_picture)
 
 
 @dataclass(frozen=True)

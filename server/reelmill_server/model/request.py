@@ -78,6 +78,10 @@ class Corner(StrEnum):
     BOTTOM_LEFT = "bottomleft"
 
 
+AT_RIGHT = (Corner.TOP_RIGHT, Corner.BOTTOM_RIGHT)
+AT_BOTTOM = (Corner.BOTTOM_RIGHT, Corner.BOTTOM_LEFT)
+
+
 @dataclass(frozen=True)
 class PlaceSpec:
     """Where and when something covers the picture: `dx`/`dy` inwards from a corner, from `start_us` of the output on, for

@@ -15,6 +15,8 @@ _MXF_RATES = "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()
 class Container:
     """One container: libav's muxer, the extension without a dot, and the codecs (libav's names) that it holds, per kind.
 
+    `picture`: codecs of cover pictures, `data`: of data streams.
+    `single`: it holds one stream only.
     `unordered`: video codecs that it holds only without B-frames, as it has one time per picture. `steady`: it has one frame
     rate for all pictures, one of `frame_rates` (`n/d`; empty: any). `sample_rates`: those of codecs that it does not hold at
     every rate.
@@ -26,7 +28,10 @@ class Container:
     video: frozenset[str]
     audio: frozenset[str]
     subtitle: frozenset[str] = frozenset()
+    picture: frozenset[str] = frozenset()
+    data: frozenset[str] = frozenset()
     options: Mapping[str, str] = field(default_factory=dict)
+    single: bool = False
     unordered: frozenset[str] = frozenset()
     steady: bool = False
     frame_rates: tuple[str, ...] = ()
@@ -38,7 +43,7 @@ class Container:
         return not self.video
 
     def holds(self, kind: str, codec: str) -> bool:
-        """Whether a stream of `kind` (video, audio, subtitle) in `codec` (libav's name) fits."""
+        """Whether a stream of `kind` (video, audio, subtitle, picture, data) in `codec` (libav's name) fits."""
         codecs: frozenset[str] = getattr(self, kind)
         return codec in codecs or (codecs == ANY and codec not in _MATROSKA_LACKS)
 
@@ -63,6 +68,8 @@ CONTAINERS: Mapping[str, Container] = {
             video="h264 hevc vp9 av1 mpeg4 mpeg2video mpeg1video mjpeg",
             audio="aac mp3 mp2 ac3 eac3 opus flac alac",
             subtitle="mov_text",
+            picture=frozenset({"mjpeg", "png"}),
+            data=ANY,
             options=_FASTSTART,
         ),
         _container(
@@ -74,7 +81,12 @@ CONTAINERS: Mapping[str, Container] = {
             options=_FASTSTART,
         ),
         _container(
-            "mkv", "matroska", video="*", audio="*", subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt"
+            "mkv",
+            "matroska",
+            video="*",
+            audio="*",
+            subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt",
+            picture=frozenset({"mjpeg", "png", "gif", "tiff"}),
         ),
         _container("webm", "webm", video="vp8 vp9 av1", audio="opus vorbis", subtitle="webvtt"),
         _container(
@@ -118,15 +130,15 @@ CONTAINERS: Mapping[str, Container] = {
             audio="aac mp3 opus",
             sample_rates={"mp3": (11025, 22050, 44100, 48000)},
         ),
-        _container("mp3", "mp3", audio="mp3"),
+        _container("mp3", "mp3", audio="mp3", single=True),
         _container("m4a", "ipod", audio="aac alac ac3", options=_FASTSTART),
-        _container("flac", "flac", audio="flac"),
+        _container("flac", "flac", audio="flac", single=True),
         _container("opus", "opus", audio="opus"),
-        _container("aac", "adts", audio="aac"),
+        _container("aac", "adts", audio="aac", single=True),
         _container("oga", "oga", audio="vorbis opus flac"),
-        _container("ac3", "ac3", audio="ac3"),
-        _container("wav", "wav", audio="pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le mp3 mp2 ac3 eac3 flac"),
-        _container("amr", "amr", audio="amr_nb"),
+        _container("ac3", "ac3", audio="ac3", single=True),
+        _container("wav", "wav", audio="pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le mp3 mp2 ac3 eac3 flac", single=True),
+        _container("amr", "amr", audio="amr_nb", single=True),
     )
 }
 """The containers that this version writes, by the contract's name."""

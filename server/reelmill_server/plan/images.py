@@ -42,9 +42,9 @@ class ImageCodec:
 _EXACT = "scale=flags=accurate_rnd+full_chroma_int+full_chroma_inp"
 _RGB, _RGBA = (_EXACT, "format=rgb24"), (_EXACT, "format=rgba")
 # JPEG (JFIF) and WebP say that their matrix is that of BT.601, and cannot say anything else.
-_JPEG = (f"{_EXACT}:out_color_matrix=bt601:out_range=pc", "format=yuvj420p")
-_WEBP = (f"{_EXACT}:out_color_matrix=bt601:out_range=tv", "format=yuv420p")
-_WEBP_ALPHA = (f"{_EXACT}:out_color_matrix=bt601:out_range=tv", "format=yuva420p")
+_JPEG = ("scale=out_color_matrix=bt601:out_range=pc", "format=yuvj420p")
+_WEBP = ("scale=out_color_matrix=bt601:out_range=tv", "format=yuv420p")
+_WEBP_ALPHA = ("scale=out_color_matrix=bt601:out_range=tv", "format=yuva420p")
 STILLS: Mapping[str, ImageCodec] = {
     "jpg": ImageCodec("mjpeg", "mjpeg", _JPEG),
     "png": ImageCodec("png", "png", _RGB, _RGBA),
@@ -54,7 +54,7 @@ STILLS: Mapping[str, ImageCodec] = {
 """How single pictures are encoded, by extension."""
 _SHEETS = {name: ImageCodec(codec.codec, "pillow", _RGB) for name, codec in STILLS.items()}
 ANIMATIONS: Mapping[str, ImageCodec] = {
-    "gif": ImageCodec("gif", "gif", _RGB),
+    "gif": ImageCodec("gif", "gif", ("format=bgra",)),  # what palettes are made of
     "webp": ImageCodec("webp", "libwebp_anim", _WEBP, _WEBP_ALPHA),
     "apng": ImageCodec("apng", "apng", _RGB, _RGBA),
     "avif": ImageCodec("av1", "pillow", _RGB, _RGBA),

@@ -21,7 +21,8 @@ _MEDIA_EXTENSIONS = frozenset("ts mp4 m4s m4v m4a mkv mov webm".split())
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_FORMATS = {"year": "%Y", "mon": "%m", "day": "%d", "hour": "%H", "min": "%M", "sec": "%S"}
 _SOURCE_NAMES = ("bucket", "key", "dirname", "barename", "basename", "ext")
-_OUTPUT_NAMES = ("streamindex", "index", "resolution", "autoext")
+_NUMBERS = ("streamindex", "index")
+_OUTPUT_NAMES = (*_NUMBERS, "resolution", "autoext")
 VARIABLES = frozenset({*_SOURCE_NAMES, *_OUTPUT_NAMES, *_TIME_FORMATS, *(f"t_{name}" for name in _TIME_FORMATS)})
 """Every variable but `tags.*`."""
 
@@ -84,13 +85,20 @@ def expand(
     source: Mapping[str, str],
     tags: Mapping[str, TagValue],
     created_us: int,
+    several: bool = False,
 ) -> str:
     """The URI that `template` stands for, with the extension added when its last part has none.
 
+    `several`: the output is one of several of its target; then `_<streamindex>` goes before it, unless the template has a
+    number.
     The template must have passed `unknown_variables`.
     """
     uri = fill(template, output, source, tags, created_us)
-    return uri if has_extension(uri) else f"{uri}.{output.extension}"
+    if has_extension(uri):
+        return uri
+    numbered = any(name in _NUMBERS for _, name, _, _ in Formatter().parse(template))
+    number = f"_{output.stream_index}" if several and not numbered else ""
+    return f"{uri}{number}.{output.extension}"
 
 
 @dataclass(frozen=True)

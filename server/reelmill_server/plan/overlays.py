@@ -6,11 +6,9 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo, rational
 from reelmill_server.model.plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan, VideoOutput
-from reelmill_server.model.request import Corner, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec
+from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec
 from reelmill_server.plan.geometry import ROTATIONS, displayed_size
 
-_AT_RIGHT = (Corner.TOP_RIGHT, Corner.BOTTOM_RIGHT)
-_AT_BOTTOM = (Corner.BOTTOM_RIGHT, Corner.BOTTOM_LEFT)
 # Players take what says nothing of its colours for BT.709 from this height on, libav takes it for BT.601.
 _HIGH_DEFINITION = 577
 _UNSPECIFIED = 2
@@ -67,8 +65,8 @@ def _end_us(place: PlaceSpec) -> int:
 def _box(place: PlaceSpec, width: int, height: int, output: VideoOutput) -> Box:
     """A rectangle of this size, moved inwards from the place's corner."""
     x, y = _offsets(place, output)
-    x = output.width - width - x if place.corner in _AT_RIGHT else x
-    y = output.height - height - y if place.corner in _AT_BOTTOM else y
+    x = output.width - width - x if place.corner in AT_RIGHT else x
+    y = output.height - height - y if place.corner in AT_BOTTOM else y
     return Box(x, y, width, height)
 
 

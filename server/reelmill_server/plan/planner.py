@@ -11,13 +11,21 @@ from reelmill_server.model.request import ConvertRequest, TargetSpec
 from reelmill_server.model.task import TagValue
 from reelmill_server.plan import packaging
 from reelmill_server.plan.containers import CONTAINERS
+from reelmill_server.plan.extras import cover_pictures, data_streams
 from reelmill_server.plan.images import ImageJob, plan_images, writable_image_uris
 from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.naming import OutputName, expand, fill, source_variables
 from reelmill_server.plan.reading import with_shared_reading
 from reelmill_server.plan.situation import Situation
-from reelmill_server.plan.streams import Job, audio_streams, video_streams
-from reelmill_server.plan.subtitles import SubtitleInput, extract_prefix, extract_target, plan_extracts, plan_subtitles
+from reelmill_server.plan.streams import Job, audio_streams, stream_number, video_streams
+from reelmill_server.plan.subtitles import (
+    SubtitleInput,
+    extract_prefix,
+    extract_target,
+    plan_extracts,
+    plan_subtitles,
+    renditions,
+)
 
 
 def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
@@ -27,7 +35,11 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     """
     inputs = Inputs.of(request, situation)
     warnings: list[str] = []
-    planned = [plan for target in request.targets for plan in _plan_target(request, target, inputs, situation, warnings)]
+    planned = [
+        plan
+        for target in packaging.subtitles_once(request.targets)
+        for plan in _plan_target(request, target, inputs, situation, warnings)
+    ]
     naming = _naming(request, inputs, situation)
     targets, groups = packaging.arrange(request, planned, naming[0])
     decoded = _decoded(targets, inputs)
@@ -35,7 +47,7 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
     names = [*(file.uri for file in packaging.planned_files(plan)), *writable_image_uris(plan)]
     shared = [uri for uri, count in Counter(names).items() if count > 1]
-    warnings += [f"several targets go to {uri}: the last one stays" for uri in shared]
+    warnings += [f"several outputs go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
 
 
@@ -59,18 +71,21 @@ def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:
 def _plan_target(
     request: ConvertRequest, target: TargetSpec, inputs: Inputs, situation: Situation, warnings: list[str]
 ) -> Iterator[TargetPlan]:
-    """The target's own file, if it has one, and the subtitles that become files of their own."""
+    """The target's own files, if it has any, and the subtitles that become files of their own."""
     offers = tuple(SubtitleInput.of(item.number, item.source_number, item.source, situation) for item in inputs.main)
     if target.container:
-        yield _plan_file(request, target, inputs, situation, offers, warnings)
+        yield from _plan_files(request, target, inputs, situation, offers, warnings)
     else:
         target = replace(target, speed="")  # said to be ignored where no container is made
-    for number, stream in plan_extracts(target, offers):
+    extracts = plan_extracts(target, offers, warnings)
+    said = renditions(target, offers, [number for number, _ in extracts])
+    for (number, stream), rendition in zip(extracts, said, strict=True):
         assert target.extract is not None
         name = OutputName(target.extract.format, index=number + 1, stream_index=number)
         prefix = extract_prefix(fill(target.extract.uri, name, *_naming(request, inputs, situation)))
         uri = f"{prefix}_{number}.{target.extract.format}"
-        yield extract_target(target, uri, stream, _duration_us(inputs, [stream]))
+        plan = extract_target(target, uri, stream, _duration_us(inputs, [stream]))
+        yield plan if target.group < 0 else packaging.packaged_subtitles(plan, target, rendition)
 
 
 def _naming(
@@ -82,36 +97,44 @@ def _naming(
     return variables, request.tags, request.created_us
 
 
-def _plan_file(
+def _plan_files(
     request: ConvertRequest,
     target: TargetSpec,
     inputs: Inputs,
     situation: Situation,
     offers: Sequence[SubtitleInput],
     warnings: list[str],
-) -> TargetPlan:
+) -> Iterator[TargetPlan]:
+    """The files of a target: one, or one for each sound where the container holds no more."""
     container = CONTAINERS[target.container]
-    job = Job(target, inputs, container, situation, warnings)
-    streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers))
+    streams = _streams(Job(target, inputs, container, situation, warnings), offers)
+    files = [(stream,) for stream in streams] if container.single else [streams]
+    for count, held in enumerate(files):
+        number = stream_number(inputs, held[0]) if container.single else 0
+        name = OutputName(container.extension, _resolution(held), count + 1, number)
+        plan = TargetPlan(
+            index=target.index,
+            uri=expand(target.uri, name, *_naming(request, inputs, situation), several=len(files) > 1),
+            container=container.name,
+            muxer=container.muxer,
+            duration_us=_duration_us(inputs, held),
+            streams=held,
+            muxer_options=container.options,
+            keep_metadata=not target.strip_metadata,
+            described_by=inputs.primary.number,
+        )
+        yield packaging.packaged(plan, target, request, _naming(request, inputs, situation)[0], _resolution(held))
+
+
+def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
+    """All streams that a target makes. Raises InvalidMedia when there is nothing to see or to hear."""
+    streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers), *data_streams(job), *cover_pictures(job))
     if not any(stream.type in ("video", "audio") for stream in streams):
-        raise InvalidMedia(f"{target.field}: the source has no stream that this target takes")
-    if any(item.source.start_us for item in inputs.main) and any(
-        stream.type == "video" and stream.encoder == COPY for stream in streams
-    ):
+        raise InvalidMedia(f"{job.target.field}: the source has no stream that this target takes")
+    copied = any(stream.type == "video" and stream.encoder == COPY for stream in streams)
+    if copied and any(item.source.start_us for item in job.inputs.main):
         job.warn(": copied video begins at the key frame at or before the asked start")
-    name = OutputName(container.extension, _resolution(streams))
-    plan = TargetPlan(
-        index=target.index,
-        uri=expand(target.uri, name, *_naming(request, inputs, situation)),
-        container=container.name,
-        muxer=container.muxer,
-        duration_us=_duration_us(inputs, streams),
-        streams=streams,
-        muxer_options=container.options,
-        keep_metadata=not target.strip_metadata,
-        described_by=inputs.primary.number,
-    )
-    return packaging.packaged(plan, target, request, _naming(request, inputs, situation)[0], _resolution(streams))
+    return streams
 
 
 def _subtitles(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:

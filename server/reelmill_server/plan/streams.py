@@ -78,6 +78,16 @@ def audio_streams(job: Job) -> Iterator[StreamPlan]:
         yield _audio(job, spec, number, like, members)
 
 
+def stream_number(inputs: Inputs, sound: StreamPlan) -> int:
+    """The number of a sound of the output: its own in the sources that follow each other; attached ones are counted on."""
+    part = next(part for part in sound.parts if part.stream >= 0)
+    main = max(len(item.audio) for item in inputs.main)
+    for item in inputs.main:
+        if item.number == part.input:
+            return next(number for number, stream in enumerate(item.audio) if stream.index == part.stream)
+    return main + [item.number for item in inputs.attached if item.audio].index(part.input)
+
+
 def _reference(inputs: Inputs, streams: Callable[[Input], Sequence[StreamInfo]]) -> Input | None:
     """The input that gives what is not asked for: the primary one, or the first that has such streams."""
     return next((item for item in (inputs.primary, *inputs.main) if streams(item)), None)
@@ -178,6 +188,10 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
     planned = _copied(job, kind, like, f".{kind}")
     if isinstance(like, VideoStreamInfo):
         fit.check_copied_video(like, job.container, field)
+        fit.check_times(like, members[0][0].info.format, any(item.source.start_us for item, _ in members), field)
+        if fit.loses_shape(like, job.container):
+            ratio_text = like.sample_aspect_ratio.replace("/", ":")
+            job.warn(f".video: {job.container.name} does not keep the shape of the source's pixels, {ratio_text}")
     elif isinstance(like, AudioStreamInfo):
         fit.check_copied_audio(like, job.container, field)
     parts = tuple(PartPlan(stream.index, (), item.number) for item, stream in members if stream)

@@ -15,6 +15,38 @@ class Fetched:
     modified_us: int
 
 
+class ObjectReader(Protocol):
+    """An object of which ranges can be read, by several callers at once.
+
+    One that changes while it is read gives an error, never a mixture of two versions.
+    """
+
+    @property
+    def uri(self) -> str:
+        """Its name."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How long it is."""
+
+    @property
+    def modified_us(self) -> int:
+        """When it was stored, microseconds since the epoch."""
+
+    @property
+    def local_path(self) -> str | None:
+        """Where it lies on this machine, if it does."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset`, as many as `length` unless the object ends before.
+
+        Raises ResourceNotFound, AccessDenied or ServiceUnavailable, naming the URI.
+        """
+
+    async def close(self) -> None:
+        """Releases what was held."""
+
+
 @dataclass(frozen=True)
 class Upload:
     """A finished local file and the URI under which it is to appear."""
@@ -32,6 +64,9 @@ class Storage(Protocol):
 
     def check_writable(self, uri: str) -> None:
         """The same for an output's URI."""
+
+    async def open(self, uri: str) -> ObjectReader:
+        """The object, to be read in ranges. Raises ResourceNotFound, AccessDenied or ServiceUnavailable, naming the URI."""
 
     async def fetch(self, uri: str) -> Fetched:
         """Makes the object readable. Raises ResourceNotFound, AccessDenied or ServiceUnavailable, naming the URI."""

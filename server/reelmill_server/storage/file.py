@@ -5,13 +5,40 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
-from reelmill_server.storage.base import Fetched, Upload
+from reelmill_server.storage.base import Fetched, ObjectReader, Upload
 
 _LONGEST_NAME_BYTES = 255
+
+
+@dataclass(frozen=True)
+class _LocalFile:
+    """A file that is read where it lies."""
+
+    uri: str
+    size_bytes: int
+    modified_us: int
+    local_path: str | None
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """As `ObjectReader.read`."""
+        return await asyncio.to_thread(self._read, offset, length)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        assert self.local_path
+        try:
+            with Path(self.local_path).open("rb") as file:
+                file.seek(offset)
+                return file.read(length)
+        except OSError as error:
+            raise AccessDenied(f"{self.uri} cannot be read: {error.strerror}") from error
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 class FileStorage:
@@ -27,6 +54,11 @@ class FileStorage:
     def check_writable(self, uri: str) -> None:
         """As `Storage.check_writable`."""
         self._destination(uri)
+
+    async def open(self, uri: str) -> ObjectReader:
+        """As `Storage.open`."""
+        fetched = await self.fetch(uri)
+        return _LocalFile(uri, fetched.size_bytes, fetched.modified_us, fetched.path)
 
     async def fetch(self, uri: str) -> Fetched:
         """As `Storage.fetch`."""

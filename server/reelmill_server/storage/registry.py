@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from reelmill_server.errors import InvalidArgument
-from reelmill_server.storage.base import Fetched, Storage, Upload
+from reelmill_server.storage.base import Fetched, ObjectReader, Storage, Upload
 
 
 class Registry:
@@ -20,6 +20,10 @@ class Registry:
     def check_writable(self, uri: str) -> None:
         """As `Storage.check_writable`."""
         self._of(uri).check_writable(uri)
+
+    async def open(self, uri: str) -> ObjectReader:
+        """As `Storage.open`."""
+        return await self._of(uri).open(uri)
 
     async def fetch(self, uri: str) -> Fetched:
         """As `Storage.fetch`."""

@@ -8,7 +8,7 @@ from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import validate
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
-from reelmill_server.storage.base import Fetched
+from reelmill_server.storage.base import Fetched, ObjectReader
 
 
 class Anywhere:
@@ -22,6 +22,10 @@ class Anywhere:
             raise AccessDenied("not yours")
 
     check_writable = check_readable
+
+    async def open(self, uri: str) -> ObjectReader:
+        """Never called."""
+        raise AssertionError
 
     async def fetch(self, uri: str) -> Fetched:
         """Never called."""
@@ -256,6 +260,24 @@ def test_segments_that_cannot_be(target: dict[str, Any], field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "field", "would"),
+    [
+        ({"Container": "mkv", "Data": {"Stream": [-1]}}, "targets[0].data.stream", "(mp4 would)"),
+        ({"Container": "mov", "AttachedPicture": {"Stream": [0]}}, "targets[0].attached_picture.stream", "(mp4, mkv would)"),
+        ({"Segment": {"Format": "hls"}, "URI": "file:///x", "Data": {"Stream": [0]}}, "targets[0].data.stream", "segments"),
+        ({"AttachedPicture": {"Stream": [-2]}}, "targets[0].attached_picture.stream[0]", "-1"),
+    ],
+)
+def test_data_and_covers_where_there_is_no_place_for_them(target: dict[str, Any], field: str, would: str) -> None:
+    """The message says what would take them; an empty selection asks for nothing."""
+    with pytest.raises(InvalidArgument) as caught:
+        check(target)
+    assert fields(caught.value) == {field}
+    assert would in caught.value.violations[0].description
+    check({"Container": "mp3", "Data": {"Stream": []}, "AttachedPicture": {}})
+
+
+@pytest.mark.parametrize(
     ("uri", "member", "field"),
     [
         ("file:///out/m.m3u8", {"URI": "file:///other/v"}, "target_groups[0].targets[0].uri"),
@@ -274,3 +296,43 @@ def test_groups_that_cannot_be(uri: str, member: dict[str, Any], field: str) -> 
     with pytest.raises(InvalidArgument) as caught:
         check(TargetGroups=[group])
     assert fields(caught.value) == {field}
+
+
+VTT = {"Format": "vtt", "URI": "file:///out/s"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "field"),
+    [
+        ({}, {"Subtitle": {}}, "targets[1].subtitle"),
+        ({}, {"Subtitle": {"Stream": [0]}}, "targets[1].subtitle"),
+        ({"Subtitle": {"ExtractSubtitle": {**VTT, "Format": "srt"}}}, {}, "targets[0].subtitle.extract_subtitle.format"),
+        ({"Subtitle": {"ExtractSubtitle": {"URI": VTT["URI"]}}}, {}, "targets[0].subtitle.extract_subtitle.format"),
+        ({"Subtitle": {"ExtractSubtitle": {"Format": "vtt"}}}, {}, "targets[0].subtitle.extract_subtitle.uri"),
+        (
+            {},
+            {"Subtitle": {"ExtractSubtitle": {**VTT, "URI": "file:///other/s"}}},
+            "targets[1].subtitle.extract_subtitle.uri",
+        ),
+        (
+            {"Subtitle": {"ExtractSubtitle": VTT}},
+            {"Subtitle": {"ExtractSubtitle": {**VTT, "URI": "file:///out/t"}}},
+            "targets[1].subtitle",
+        ),
+        ({"Subtitle": {"ExtractSubtitle": VTT}}, {"Container": "mp4"}, "targets[0].container"),
+    ],
+)
+def test_subtitles_of_groups_that_cannot_be(first: dict[str, Any], second: dict[str, Any], field: str) -> None:
+    """Inside of segments, in other formats, elsewhere, twice, and on two clocks."""
+    usual = [{"URI": "file:///out/v", "Container": "ts"}, {"URI": "file:///out/w", "Container": "ts"}]
+    targets = [usual[0] | first, usual[1] | second]
+    with pytest.raises(InvalidArgument) as caught:
+        check(TargetGroups=[{"URI": "file:///out/m.m3u8", "Targets": targets}])
+    assert fields(caught.value) == {f"target_groups[0].{field}"}
+
+
+def test_subtitles_of_groups_that_can_be() -> None:
+    """In one target, in all, and none."""
+    for first, second in (({"ExtractSubtitle": VTT}, {"DisableSubtitle": True}), ({"ExtractSubtitle": VTT},) * 2):
+        targets = [{"URI": f"file:///out/{n}", "Container": "ts", "Subtitle": one} for n, one in enumerate((first, second))]
+        check(TargetGroups=[{"URI": "file:///out/m.m3u8", "Targets": targets}])

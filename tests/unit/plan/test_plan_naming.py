@@ -38,6 +38,22 @@ def test_a_template_stands_for_a_uri(template: str, uri: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("template", "uri"),
+    [
+        ("file:///out/x", "file:///out/x_3.mp4"),
+        ("file:///out/x.mp4", "file:///out/x.mp4"),
+        ("file:///out/{resolution}", "file:///out/1280x720_3.mp4"),
+        ("file:///out/x-{streamindex}", "file:///out/x-3.mp4"),
+        ("file:///out/x-{index}.{autoext}", "file:///out/x-2.mp4"),
+    ],
+)
+def test_one_of_several_outputs_is_numbered(template: str, uri: str) -> None:
+    """By the template, or else, without an extension, behind the name."""
+    output = OutputName("mp4", "1280x720", index=2, stream_index=3)
+    assert expand(template, output, SOURCE, {}, CREATED_US, several=True) == uri
+
+
+@pytest.mark.parametrize(
     ("template", "problem"),
     [
         ("file:///out/{nothing}", "unknown variable {nothing}"),

@@ -181,3 +181,14 @@ def test_every_container_is_said_to_hold_what_it_holds() -> None:
     assert fitting("video", "vp8") == ["mkv", "webm", "asf", "avi"]
     assert fitting("audio", "flac") == ["mp4", "mkv", "flac", "oga", "wav"]
     assert all(container.extension == container.name for container in CONTAINERS.values())
+
+
+def test_attached_sound_is_counted_behind_that_of_the_sources_in_a_row() -> None:
+    """No two files of one target have the same number."""
+    two = replace(INFO, audio=(AUDIO, replace(AUDIO, index=2)))
+    sources = (SourceSpec("file:///in/b.mp4", attached=True), SourceSpec("file:///in/a.mp4"))
+    asked = replace(target("mp3", None, AudioSpec("mp3")), audio_streams=(1,))
+    request = ConvertRequest("t", "p", sources, (asked,), alignment_index=1)
+    planned = make_plan(request, Situation((INFO, two), WORKER)).targets
+    assert [file.uri for file in planned] == ["file:///out/a_1.mp3", "file:///out/a_2.mp3"]
+    assert [file.streams[0].parts[0].input for file in planned] == [0, 1]

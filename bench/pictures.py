@@ -1,0 +1,178 @@
+"""Compares pictures of Reelmill with those of the ffmpeg command line, made alternately from this process: medians and ratios.
+
+    python -m bench.pictures [--source FILE] [--repeat N]
+
+As in `bench.transcode`, ours is what the child of an attempt does: probe, plan, make, and read every file back.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from threading import Event
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.transcode import in_child, timed
+from reelmill_server.media.image_results import image_results
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.probe import probe_file
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.request import (
+    ConvertRequest,
+    FrameMode,
+    FramesSpec,
+    ImageKind,
+    ImageSpec,
+    SheetSpec,
+    SourceSpec,
+    TargetSpec,
+)
+from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.situation import Situation
+from tests.clips import moving_picture
+
+_CLIP_SECONDS = 300
+_SECOND = 1_000_000
+_FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+_TWENTY = FramesSpec(interval_us=15 * _SECOND, number=20)
+_GIF = "fps=5,scale=480:270:flags=bicubic,split[a][b];[a]palettegen[p];[b][p]paletteuse=dither=sierra2_4a:diff_mode=rectangle"
+_MOVING = FramesSpec(start_us=20 * _SECOND, interval_us=_SECOND // 5, number=50)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison: our entry, and the command lines that do the same, one after the other."""
+
+    name: str
+    entry: ImageSpec
+    cli: tuple[str, ...]
+
+
+def _entry(kind: ImageKind, form: str, frames: FramesSpec, **more: Any) -> ImageSpec:
+    return ImageSpec(kind, 0, "file:///out/x", form, frames, **more)
+
+
+CASES = (
+    Case(
+        "20 snapshots against 20 seeks",
+        _entry(ImageKind.SNAPSHOT, "jpg", _TWENTY),
+        tuple(f"-ss {15 * step} -i SOURCE -frames:v 1 -q:v 2 {step}.jpg" for step in range(20)),
+    ),
+    Case(
+        "20 snapshots against the fps filter",
+        _entry(ImageKind.SNAPSHOT, "jpg", _TWENTY),
+        ("-i SOURCE -vf fps=1/15 -q:v 2 %d.jpg",),
+    ),
+    Case(
+        "key frames",
+        _entry(ImageKind.SNAPSHOT, "jpg", FramesSpec(FrameMode.KEYFRAME)),
+        ("-skip_frame nokey -i SOURCE -fps_mode passthrough -q:v 2 %d.jpg",),
+    ),
+    Case(
+        "a sheet of 36 small pictures",
+        _entry(
+            ImageKind.SPRITE, "jpg", FramesSpec(interval_us=8 * _SECOND, number=36), width="160", height="90", sheet=SheetSpec()
+        ),
+        ("-i SOURCE -vf fps=1/8,scale=160:90,tile=6x6:padding=2:margin=2 -frames:v 1 -q:v 2 0.jpg",),
+    ),
+    Case(
+        "gif, 10 s at 5 a second, 480x270",
+        _entry(ImageKind.ANIMATION, "gif", _MOVING, width="480", height="270"),
+        (f"-ss 20 -t 10 -i SOURCE -vf {_GIF} 0.gif",),
+    ),
+    Case(
+        "webp, the same",
+        _entry(ImageKind.ANIMATION, "webp", _MOVING, width="480", height="270"),
+        ("-ss 20 -t 10 -i SOURCE -vf fps=5,scale=480:270 -c:v libwebp_anim -quality 75 -loop 0 0.webp",),
+    ),
+)
+
+
+def make(source: Path, folder: Path, entry: ImageSpec) -> None:
+    """What the child of an attempt does."""
+    target = TargetSpec(0, "", "", images=(entry,), subtitle="none")
+    request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), (target,))
+    plan = make_plan(request, Situation([probe_file(str(source), Limits())], {}))
+    conversion = Conversion(plan, (str(source),), folder, Limits(), Event())
+    conversion.run()
+    for slot, files in enumerate(conversion.images):
+        image_results(slot, plan.images[slot], files, folder)
+
+
+def command_lines(case: Case, source: Path, folder: Path) -> None:
+    """Runs all of a case."""
+    for line in case.cli:
+        words = [str(source) if word == "SOURCE" else word for word in line.split()]
+        subprocess.run([_FFMPEG, "-nostdin", "-v", "error", "-y", *words], cwd=folder, check=True)
+
+
+def compare(case: Case, source: Path, repeat: int) -> dict[str, object]:
+    """Runs both sides alternately; gives medians and ratios (ours / theirs: below 1 is better)."""
+    ours, theirs = [], []
+    for _ in range(repeat):
+        with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+            ours.append(timed(lambda into=first: in_child(make, source, Path(into), case.entry)))  # type: ignore[misc]
+            theirs.append(timed(lambda into=second: command_lines(case, source, Path(into))))  # type: ignore[misc]
+            files = [sorted(path for path in Path(folder).rglob("*") if path.is_file()) for folder in (first, second)]
+            sizes = [sum(path.stat().st_size for path in side) for side in files]
+            looks = _looks(source, [side[0] for side in files]) if case.entry.kind is ImageKind.ANIMATION else {}
+    wall, cpu = ([median(run[which] for run in side) for side in (ours, theirs)] for which in (0, 1))
+    return {
+        "case": case.name,
+        "wall_s": [round(value, 2) for value in wall],
+        "wall_ratio": round(wall[0] / wall[1], 2),
+        "cpu_ratio": round(cpu[0] / cpu[1], 2),
+        "files": [len(side) for side in files],
+        "size_ratio": round(sizes[0] / sizes[1], 3),
+        **looks,
+    }
+
+
+def _frames(source: Path, choice: str) -> NDArray[np.float64]:
+    scale = f"{choice},scale=480:270:flags=bicubic+accurate_rnd"
+    command = [_FFMPEG, "-nostdin", "-v", "error", "-ss", "20", "-t", "10", "-i", source, "-vf", scale]
+    command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    raw = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, 270, 480, 3).astype(np.float64)
+
+
+def _looks(source: Path, files: Sequence[Path]) -> dict[str, list[float]]:
+    """How near the pictures of each side are to the source's frames, PSNR in dB. Ours are those shown at the asked times (one
+    in five), the command line's those that its fps filter chooses."""
+    found = []
+    for path, choice in zip(files, ("select=not(mod(n\\,5))", "fps=5"), strict=True):
+        wanted = _frames(source, choice)
+        with Image.open(path) as image:
+            errors = []
+            for place in range(min(image.n_frames, len(wanted))):  # type: ignore[attr-defined]
+                image.seek(place)
+                errors.append(((np.asarray(image.convert("RGB")) - wanted[place]) ** 2).mean())
+        found.append(round(10 * float(np.log10(255**2 / np.mean(errors))), 2))
+    return {"psnr_db": found}
+
+
+def main() -> None:
+    """Prints one JSON line per case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=Path)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        source = options.source or Path(folder, "clip.mp4")
+        if options.source is None:
+            in_child(moving_picture, source, _CLIP_SECONDS, "1280x720", 25, "", 150)
+        for case in CASES:
+            print(json.dumps(compare(case, source.resolve(), options.repeat)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

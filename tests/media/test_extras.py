@@ -1,0 +1,213 @@
+"""Data streams and cover pictures: kept where they are asked for, and moved with everything else."""
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.errors import OutputInvalid, UnsupportedFormat
+from reelmill_server.media.output import Produced
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.probe import probe_file
+from reelmill_server.media.verify import verify
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.situation import Situation
+from tests import judge
+from tests.media.converter import Converter, capabilities, encoded, target
+from tests.sources import Audio, Clip, Data, Shelf, Subtitle, Video, cover
+
+pytestmark = pytest.mark.media
+
+CHAPTERS = ((0.0, 1.0, "one"), (1.0, 2.0, "two"))
+FILM = Clip("mp4", chapters=CHAPTERS, data=(Data(), Data(step=0.5)), timecode="01:00:00:00", covers=("mjpeg", "png"))
+ALL = (-1,)
+
+
+def with_extras(asked: TargetSpec, data: tuple[int, ...] = (), pictures: tuple[int, ...] = ()) -> TargetSpec:
+    """A target that keeps these streams."""
+    return replace(asked, data_streams=data, picture_streams=pictures)
+
+
+def telemetry(path: Path, number: int = 0) -> list[tuple[float, int]]:
+    """When each packet of a data stream begins (seconds), and its number, which its size tells."""
+    return [(round(float(packet.pts), 3), packet.size - 5) for packet in judge.packets(path, f"d:{number}")]
+
+
+def covers(path: Path) -> list[bytes]:
+    """The cover pictures of a file."""
+    found = [stream for stream in judge.describe(path).of("Video") if "attached pic" in stream.dispositions]
+    return [judge.content(path, str(stream.index)) for stream in found]
+
+
+def test_probing_tells_data_from_what_cannot_be_kept(shelf: Shelf) -> None:
+    """Telemetry fits into MP4; the text track of chapters and the time code do not."""
+    info = probe_file(str(shelf.get(FILM)), Limits())
+    assert [(stream.codec, stream.fits_mp4) for stream in info.data] == [
+        ("bin_data", True),
+        ("bin_data", True),
+        ("bin_data", False),
+        ("", False),
+    ]
+    assert [(stream.codec, stream.width) for stream in info.covers] == [("mjpeg", 32), ("png", 48)]
+
+
+def test_data_that_mp4_loses_is_left_out_with_a_warning(convert: Converter) -> None:
+    """The muxer refuses one of these, and takes the other without writing it."""
+    clip = Clip("mpegts", data=(Data(codec="klv"), Data(codec="timed_id3")))
+    made = convert(clip, with_extras(target("mp4"), data=ALL))
+    assert [stream.type for stream in made.artifact.streams] == ["video", "audio"]
+    assert made.warnings == tuple(
+        f"targets[0].data: data stream {number} ({codec}) cannot be copied: left out"
+        for number, codec in enumerate(("klv", "timed_id3"))
+    )
+
+
+@pytest.mark.parametrize("video", [VideoSpec(), encoded()])
+def test_data_is_kept_in_mp4(convert: Converter, video: VideoSpec) -> None:
+    """Every packet at its time, beside copied and beside encoded video; the time code comes back by the video's tag."""
+    made = convert(FILM, with_extras(target("mp4", video, AudioSpec()), data=ALL))
+    judge.check(made.path)
+    source = convert.shelf.get(FILM)
+    for number in range(2):
+        assert judge.packets(made.path, f"d:{number}") == judge.packets(source, f"d:{number}")
+        assert judge.content(made.path, f"d:{number}") == judge.content(source, f"d:{number}")
+    kept = sorted(judge.describe(made.path).of("Data"), key=lambda stream: stream.index)
+    assert [stream.codec for stream in kept] == ["bin_data"] * 3 + ["none"]  # the third is that of the chapters
+    assert "timecode        : 01:00:00:00" in judge.header(made.path)
+    assert [stream.type for stream in made.artifact.streams] == ["video", "audio", "data", "data"]
+    assert [stream.packet_count for stream in made.artifact.streams][2:] == [8, 4]
+    assert [warning for warning in made.warnings if "left out" in warning] == [
+        "targets[0].data: data stream 2 (bin_data) cannot be copied: left out"
+    ]
+    assert len(judge.describe(made.path).chapters) == 2
+
+
+def test_data_is_selected_by_number_and_nothing_is_kept_unasked(convert: Converter) -> None:
+    """Numbers count data streams; unknown ones are ignored."""
+    made = convert(FILM, with_extras(target("mp4"), data=(1, 77))).path
+    assert telemetry(made) == [(0, 0), (0.5, 1), (1, 2), (1.5, 3)]
+    plain = convert(FILM, target("mp4"))
+    assert [stream.type for stream in plain.artifact.streams] == ["video", "audio"]
+    assert "gpmd" in judge.header(made) and "gpmd" not in judge.header(plain.path)
+
+
+def test_a_time_code_without_its_tag_is_left_out_with_a_warning(convert: Converter) -> None:
+    """StripMetadata takes the video's tag away."""
+    made = convert(FILM, replace(with_extras(target("mp4"), data=(3,)), strip_metadata=True))
+    assert judge.describe(made.path).of("Data") == []
+    assert any("data stream 3" in warning for warning in made.warnings)
+
+
+def test_a_cut_takes_the_data_of_the_span(convert: Converter) -> None:
+    """From 0.75 to 1.35 s: packets that begin there, moved; the last one is no longer than the span."""
+    made = convert(FILM, with_extras(target("mp4", encoded(), AudioSpec("aac")), data=(0,)), start=0.75, duration=0.6).path
+    assert telemetry(made) == [(0, 3), (0.25, 4), (0.5, 5)]
+    assert float(judge.packets(made, "d:0")[-1].duration) == pytest.approx(0.1, abs=0.002)
+    assert judge.describe(made).duration == pytest.approx(0.6, abs=0.03)
+    assert judge.numbers(made) == list(range(19, 34))
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+def test_a_time_code_moves_with_a_cut(convert: Converter, container: str) -> None:
+    """Encoded, to the picture; copied, to the key frame at which the copy begins: picture 24."""
+    for video, audio, code in ((encoded(), AudioSpec("aac"), "01:00:01:05"), (VideoSpec(), AudioSpec(), "01:00:00:24")):
+        made = convert(FILM, target(container, video, audio), start=1.2).path
+        assert set(re.findall(r"timecode\s*: (\S+)", judge.header(made), re.IGNORECASE)) == {code}
+
+
+def test_a_cut_without_data_in_the_span_is_no_error(convert: Converter) -> None:
+    """Telemetry may be seldom."""
+    clip = Clip(data=(Data(seconds=0.5),))
+    made = convert(clip, with_extras(target("mp4", encoded(), AudioSpec("aac")), data=ALL), start=1)
+    assert [stream.type for stream in made.artifact.streams] == ["video", "audio"]
+
+
+def test_slow_video_slows_its_data_down(convert: Converter) -> None:
+    """At half the speed, twice the time."""
+    asked = replace(with_extras(target("mp4", VideoSpec(), None), data=(1,), pictures=(0,)), speed="1/2")
+    made = convert(FILM, asked).path
+    assert telemetry(made) == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert len(covers(made)) == 1
+
+
+def joined(folder: Path, clips: Sequence[Path], asked: TargetSpec, primary: int) -> Produced:
+    """Several clips behind each other."""
+    infos = tuple(probe_file(str(path), Limits()) for path in clips)
+    sources = tuple(SourceSpec(f"file:///in/{number}") for number in range(len(clips)))
+    request = ConvertRequest("t", "p", sources, (asked,), alignment_index=primary)
+    plan = make_plan(request, Situation(infos, capabilities()))
+    (produced,), _ = Conversion(plan, [str(path) for path in clips], folder, Limits(), threading.Event()).run()
+    verify(produced)
+    return produced
+
+
+def test_joined_sources_give_the_data_and_covers_of_the_primary_one_at_its_place(convert: Converter, tmp_path: Path) -> None:
+    """The primary source comes second, and so does its data."""
+    first = Clip(video=(Video(seconds=1),), audio=(Audio(seconds=1),), data=(Data(seconds=1),), covers=("mjpeg", "mjpeg"))
+    clips = [convert.shelf.get(clip) for clip in (first, FILM, first)]
+    asked = with_extras(target("mp4", encoded(), AudioSpec("aac")), data=(1,), pictures=(1,))
+    made = Path(joined(tmp_path, clips, asked, primary=1).path)
+    assert telemetry(made) == [(1, 0), (1.5, 1), (2, 2), (2.5, 3)]
+    assert covers(made) == [cover("png", 1)]
+    assert len(judge.times(made)) == 100
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+@pytest.mark.parametrize("form", ["mp4", "matroska", "mp3", "flac"])
+def test_covers_stay_as_they_are(convert: Converter, container: str, form: str) -> None:
+    """From every kind of source: the very bytes, the second by its number, with stripped metadata, too."""
+    codec, video = {"mp3": "libmp3lame", "flac": "flac"}.get(form, "aac"), (Video(seconds=1),)
+    clip = Clip(form, () if codec != "aac" else video, (Audio(codec, seconds=1),), covers=("mjpeg", "png"))
+    asked = with_extras(target(container), pictures=ALL)
+    for one in (asked, replace(asked, strip_metadata=True)):
+        made = convert(clip, one)
+        judge.check(made.path)
+        assert covers(made.path) == [cover("mjpeg", 0), cover("png", 1)]
+        assert [stream.type for stream in made.artifact.streams][-2:] == ["picture", "picture"]
+    assert covers(convert(clip, with_extras(target(container), pictures=(1, 9))).path) == [cover("png", 1)]
+    assert covers(convert(clip, target(container)).path) == []
+
+
+def test_a_cover_stays_when_its_film_is_cut(convert: Converter) -> None:
+    """Copied and encoded, from the middle; it is no video that a cut could take for its key frames."""
+    for video, audio in ((VideoSpec(), AudioSpec()), (encoded(), AudioSpec("aac"))):
+        made = convert(FILM, with_extras(target("mp4", video, audio), pictures=(0,)), start=1.0, duration=0.5).path
+        assert covers(made) == [cover("mjpeg", 0)]
+        assert judge.numbers(made)[0] == (24 if video.codec == "copy" else 25)
+
+
+def test_everything_at_once(convert: Converter) -> None:
+    """Subtitles, data, chapters, time code and covers in one file."""
+    clip = replace(FILM, subtitles=(Subtitle(),))
+    made = convert(clip, with_extras(target("mp4", encoded(), AudioSpec("aac")), ALL, ALL))
+    assert [stream.type for stream in made.artifact.streams] == ["video", "audio", "subtitle", *["data"] * 2, *["picture"] * 2]
+    assert covers(made.path) == [cover("mjpeg", 0), cover("png", 1)]
+
+
+def test_a_picture_that_the_container_does_not_hold_is_refused(convert: Converter) -> None:
+    """The message says which would."""
+    clip = Clip("matroska", (), (Audio(),), covers=("gif", "tiff"))
+    with pytest.raises(UnsupportedFormat, match=r"cover picture 0 is gif, which mp4 does not hold \(mkv would\)"):
+        convert(clip, with_extras(target("mp4"), pictures=ALL))
+    kept = covers(convert(clip, with_extras(target("mkv"), pictures=ALL)).path)
+    assert kept == covers(convert.shelf.get(clip)) and len(kept) == 2
+
+
+def test_verification_counts_data_and_compares_covers(convert: Converter, tmp_path: Path) -> None:
+    """A packet or a byte that did not arrive is found."""
+    produced = joined(tmp_path, [convert.shelf.get(FILM)], with_extras(target("mp4"), (0,), (0,)), 0)
+    for number, changes in ((2, {"packets": 9}), (3, {"size_bytes": 1}), (2, {"last_start": Fraction(5)})):
+        written = list(produced.written)
+        written[number] = replace(written[number], **changes)  # type: ignore[arg-type]
+        with pytest.raises(OutputInvalid):
+            verify(replace(produced, written=tuple(written)))
+    with pytest.raises(OutputInvalid, match="has the streams"):
+        verify(
+            replace(produced, plan=replace(produced.plan, streams=produced.plan.streams[:-1]), written=produced.written[:-1])
+        )
