@@ -16,7 +16,7 @@ from reelmill_server.media.privacy.boxes import Box, distinct
 
 _MODELS = Path(__file__).parent / "models"
 _MULTIPLE = 32  # both networks halve the picture five times
-_MOST_BOXES = 300  # of one picture; the surest
+_MOST_BOXES = 100  # of one picture; the surest
 _MOST_THREADS = 4
 _PLATE_SQUARES = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))  # distance of squares and their sides, pixels
 _PLATE_MEAN = np.array((104, 117, 123), np.float32).reshape(1, 3, 1, 1)  # blue, green, red
