@@ -46,11 +46,10 @@ class Pace:
     @classmethod
     def of(cls, rate: Fraction, frame_bytes: int) -> "Pace":
         """For so many pictures a second of so many bytes each."""
-        step = max(1, round(rate / _LOOKS_PER_SECOND))
-        reach = min(max(round(rate * _REACH_SECONDS), _REACH[0]), _REACH[-1])
         most = max(_FEWEST_HELD, _MOST_HELD_BYTES // max(frame_bytes, 1))
-        step = min(step, max(1, most // 3))
-        return cls(step, min(reach, most - step))
+        reach = min(max(round(rate * _REACH_SECONDS), _REACH[0]), _REACH[-1], most * 2 // 3)
+        # Of two looks one may see nothing, and the thing still be followed.
+        return cls(max(1, min(round(rate / _LOOKS_PER_SECOND), reach // 2)), reach)
 
 
 class Watch:
