@@ -268,14 +268,22 @@ def test_a_film_plays_once_from_its_begin_and_its_last_picture_stays(
     assert shown[:, 8].tolist() == pytest.approx([DARK] * 50, abs=4)
 
 
-def test_a_turned_film_is_upright(convert: Converter, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rotation", "size", "levels"),
+    [(90, (16, 32), (100, 200, 50, 150)), (180, (32, 16), (50, 100, 150, 200)), (270, (16, 32), (150, 50, 200, 100))],
+)
+@pytest.mark.parametrize(("codec", "pixel_format"), [("libx264", "yuv420p"), ("png", "rgba")])
+def test_a_turned_film_is_upright(
+    convert: Converter, rotation: int, size: tuple[int, int], levels: tuple[int, ...], codec: str, pixel_format: str
+) -> None:
     """The file's own rotation is applied before it is placed."""
-    source = convert.shelf.get(Clip("mov", (Video(pattern="quarters", size=(32, 16), seconds=0.2, rotation=90),), ()))
+    turned = Video(codec, (32, 16), pattern="quarters", seconds=0.2, rotation=rotation, pixel_format=pixel_format)
+    source = convert.shelf.get(Clip("mov", (turned,), ()))
     result = run(convert, DARKNESS, watermarks=(WatermarkSpec(TOP_LEFT, None, str(source)),))
-    assert changed(result, run(convert, DARKNESS)) == (0, 0, 16, 32)
+    assert changed(result, run(convert, DARKNESS)) == (0, 0, *size)
     shown = luma(result)[0]
-    corners = [int(shown[y, x]) for y in (5, 26) for x in (4, 12)]
-    assert corners == pytest.approx([100, 200, 50, 150], abs=6)  # bottom left has come to top left
+    corners = [int(shown[y, x]) for y in (size[1] // 4, size[1] * 3 // 4) for x in (size[0] // 4, size[0] * 3 // 4)]
+    assert corners == pytest.approx(levels, abs=6)
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])

@@ -14,7 +14,7 @@ from reelmill_server.media.colours import Floats
 from reelmill_server.media.planes import Samples, chroma_steps, planes
 from reelmill_server.model.plan import Box, VideoOutput
 
-_GRID = 160
+_GRID = 128
 # How many samples beside the rectangle the rim is averaged over: one alone would carry its noise inside.
 _RIM = 2
 # A picture without a rim keeps nothing smaller than this part of it.
@@ -73,48 +73,50 @@ class _Fill:
 
     def __init__(self, rows: _Axis, columns: _Axis) -> None:
         self._rows, self._columns = rows, columns
-        self._held = any((*rows.rims, *columns.rims))
         self._row_means, self._column_means = rows.means(), columns.means()
-        row_values, self._row_modes = rows.modes()
-        column_values, self._column_modes = columns.modes()
+        self._down, self._across = rows.between(), columns.between().T
+        self._held = any((*rows.rims, *columns.rims))
+        if self._held:
+            self._stretch(rows, columns)
+
+    def _stretch(self, rows: _Axis, columns: _Axis) -> None:
+        """Goes from points to modes, in which the membrane is solved by a division."""
+        row_values, row_modes = rows.modes()
+        column_values, column_modes = columns.modes()
         # Grids of different steps in both directions: differences are weighted so that the membrane pulls alike.
-        weights = (rows.count / rows.size) ** 2, (columns.count / columns.size) ** 2
-        self._weights = weights
-        self._stiffness = row_values[:, None] * weights[0] + column_values[None, :] * weights[1]
-        self._row_result = rows.between() @ self._row_modes
-        self._column_result = (columns.between() @ self._column_modes).T
+        down, across = (rows.count / rows.size) ** 2, (columns.count / columns.size) ** 2
+        self._stiffness = row_values[:, None] * down + column_values[None, :] * across
+        self._row_ends, self._column_ends = row_modes[[0, -1]] * down, column_modes[[0, -1]] * across
+        self._row_means, self._column_means = row_modes.T @ self._row_means, column_modes.T @ self._column_means
+        self._down, self._across = self._down @ row_modes, column_modes.T @ self._across
 
     def apply(self, plane: Samples) -> None:
         """Fills the rectangle of a plane."""
         rows = slice(self._rows.begin, self._rows.begin + self._rows.size)
         columns = slice(self._columns.begin, self._columns.begin + self._columns.size)
         inside = plane[rows, columns]
-        filled = self._membrane(plane, rows, columns) if self._held else self._blurred(inside)
+        if self._held:
+            points = self._spectrum(plane, rows, columns)
+        else:
+            points = self._row_means @ inside.astype(np.float32) @ self._column_means.T
+        filled = self._down @ points @ self._across
         inside[...] = np.clip(np.rint(filled), 0, np.iinfo(plane.dtype).max)
 
-    def _membrane(self, plane: Samples, rows: slice, columns: slice) -> Floats:
-        load = np.zeros((self._rows.count, self._columns.count), np.float32)
-        above, below = self._rows.rims
-        before, after = self._columns.rims
-        if above:
-            load[0] += self._weights[0] * (
-                self._column_means @ plane[max(0, rows.start - _RIM) : rows.start, columns].mean(axis=0)
-            )
-        if below:
-            load[-1] += self._weights[0] * (self._column_means @ plane[rows.stop : rows.stop + _RIM, columns].mean(axis=0))
-        if before:
-            rim = plane[rows, max(0, columns.start - _RIM) : columns.start].mean(axis=1)
-            load[:, 0] += self._weights[1] * (self._row_means @ rim)
-        if after:
-            load[:, -1] += self._weights[1] * (self._row_means @ plane[rows, columns.stop : columns.stop + _RIM].mean(axis=1))
-        spectrum = (self._row_modes.T @ load @ self._column_modes) / self._stiffness
-        filled: Floats = self._row_result @ spectrum @ self._column_result
-        return filled
-
-    def _blurred(self, inside: Samples) -> Floats:
-        points = self._row_means @ inside.astype(np.float32) @ self._column_means.T
-        blurred: Floats = self._rows.between() @ points @ self._columns.between().T
-        return blurred
+    def _spectrum(self, plane: Samples, rows: slice, columns: slice) -> Floats:
+        """The membrane in terms of modes: each rim pulls at the points beside it."""
+        down, across = [], []
+        before, after = slice(max(0, rows.start - _RIM), rows.start), slice(rows.stop, rows.stop + _RIM)
+        for held, end, lines in zip(self._rows.rims, self._row_ends, (before, after), strict=True):
+            if held:
+                down.append(end)
+                across.append(self._column_means @ plane[lines, columns].mean(axis=0, dtype=np.float32))
+        before, after = slice(max(0, columns.start - _RIM), columns.start), slice(columns.stop, columns.stop + _RIM)
+        for held, end, lines in zip(self._columns.rims, self._column_ends, (before, after), strict=True):
+            if held:
+                down.append(self._row_means @ plane[rows, lines].mean(axis=1, dtype=np.float32))
+                across.append(end)
+        spectrum: Floats = np.stack(down).T @ np.stack(across) / self._stiffness
+        return spectrum
 
 
 class Delogo:

@@ -51,7 +51,7 @@ class Windowed:
 
 def writable(frame: VideoFrame) -> VideoFrame:
     """The same picture, with memory of its own, and rows from top to bottom in it."""
-    if any(plane.line_size < 0 for plane in frame.planes):  # upside down, as a flip leaves it
+    if any(plane.line_size < 0 for plane in frame.planes):  # upside down, as flips and some decoders leave it
         (frame,) = Chain(lambda: ("copy",), Fraction(1), _USUAL_RATE).push(frame)  # type: ignore[assignment]
     frame.make_writable()  # the decoder, or another output, may hold the same picture
     return frame

@@ -11,6 +11,7 @@ from PIL import Image
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.graph import Chain
+from reelmill_server.media.overlays import writable
 from reelmill_server.media.source import open_source
 from reelmill_server.media.stamp import Stamp
 from reelmill_server.media.text import draw_text
@@ -68,7 +69,7 @@ class Film:
     def _stamped(self, picture: VideoFrame) -> Stamp:
         box = self._plan.box
         # Pillow weighs colours by their opacity while it scales: what is clear has no colour that could bleed.
-        image = Image.fromarray(picture.to_ndarray(format="rgba"), "RGBA")
+        image = Image.fromarray(writable(picture).to_ndarray())
         if image.size != (box.width, box.height):
             image = image.resize((box.width, box.height), Image.Resampling.LANCZOS)
         return Stamp(np.asarray(image), box.x, box.y, self._video)
