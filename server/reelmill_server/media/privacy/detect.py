@@ -1,6 +1,6 @@
 """Detectors: small networks whose models are part of this package, run on the CPU.
 
-Where the models come from and what they find: docs/adr/0009-privacy-detectors.md.
+Where the models come from and what they find: docs/adr/0010-privacy-detectors.md.
 """
 
 import os
