@@ -6,6 +6,7 @@ from tests.e2e.conformance import (
     group_rows,
     image_rows,
     overlay_rows,
+    privacy_rows,
     source_rows,
     subtitle_rows,
     target_rows,
@@ -21,6 +22,7 @@ ROWS = (
     *group_rows.ROWS,
     *image_rows.ROWS,
     *overlay_rows.ROWS,
+    *privacy_rows.ROWS,
 )
 
 OTHER_REQUESTS = frozenset(
