@@ -4,6 +4,7 @@ All that is wrong is found and told at once.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from math import isfinite
 
 import protovalidate
@@ -11,10 +12,21 @@ from google.protobuf.message import Message
 
 from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
-from reelmill_server.api.requests import AnyImage, AnyTarget, audio_codec, container_name, images, segment_format, video_codec
+from reelmill_server.api.requests import (
+    AnyImage,
+    AnyTarget,
+    audio_codec,
+    container_name,
+    images,
+    recipients,
+    segment_format,
+    video_codec,
+)
 from reelmill_server.api.requests import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
+from reelmill_server.model.notification import Channel
 from reelmill_server.model.request import SegmentFormat
+from reelmill_server.notify.registry import Channels
 from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.containers import CONTAINERS, fitting
 from reelmill_server.plan.encoders import LIBAV_CODEC
@@ -79,8 +91,10 @@ def check_create(
     request: media_convert_service_pb2.CreateMediaConvertTaskRequest,
     storage: Storage,
     missing_project: ReelmillError | None = None,
+    channels: Channels | None = None,
 ) -> None:
-    """Checks a whole conversion request, its size first, as the rules take time for each element.
+    """Checks a whole conversion request, its size first, as the rules take time for each element. Without `channels` nobody
+    will be told, and whether they could be is not checked.
 
     Raises InvalidArgument, FieldNotSupported, AccessDenied or `missing_project`; a missing project is one violation among
     others when there are others.
@@ -89,7 +103,7 @@ def check_create(
         expected = f"must have at most {_MAX_REQUEST_BYTES} bytes as a message, not {request.ByteSize()}"
         raise InvalidArgument(violations=[Violation("", expected)])
     try:
-        check(request, lambda: _conversion(request, storage))
+        check(request, lambda: chain(_conversion(request, storage), _notification(request, storage, channels)))
     except (InvalidArgument, FieldNotSupported) as error:
         if missing_project is not None:
             violation = Violation("project_name", missing_project.message)
@@ -114,6 +128,17 @@ def _conversion(
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
     for index, group in enumerate(request.target_groups):
         yield from _group(group, f"target_groups[{index}]", set(request.tags.fields), storage)
+
+
+def _notification(
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, storage: Storage, channels: Channels | None
+) -> Iterator[Violation | ReelmillError]:
+    for name, recipient in recipients(request.notification):
+        if recipient.channel is Channel.EXTENDED_MESSAGE:
+            yield from uri_problems(recipient.destination, f"notification.{name}", storage.check_writable)
+        elif channels is not None:
+            for problem in channels.problems(recipient):
+                yield Violation(f"notification.{name}{problem.field and f'.{problem.field}'}", problem.description)
 
 
 def _all_targets(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Iterator[tuple[AnyTarget, str]]:
