@@ -20,6 +20,7 @@ _STREAM = re.compile(
 _CHAPTER = re.compile(r"Chapter #0:\d+: start ([-\d.]+), end ([-\d.]+)")
 _DURATION = re.compile(r"Duration: (\d+):(\d+):([\d.]+)(?:, start: ([-\d.]+))?")
 _SIZE = re.compile(r" (\d+)x(\d+)[ ,]")
+_LINE = re.compile(r"(?:(\d+):)?(\d+):(\d+)[,.](\d+) --> (?:(\d+):)?(\d+):(\d+)[,.](\d+)")
 _DISPOSITION = re.compile(r"\((default|forced|attached pic|comment|hearing impaired|original)\)")
 
 
@@ -263,6 +264,28 @@ def clicks(path: Path, stream: int = 0, threshold: float = 0.4) -> list[float]:
     starts = [int(position) for number, position in enumerate(loud) if number == 0 or position - loud[number - 1] > 400]
     begin = float(sound_start(path, stream))
     return [begin + start / sample_rate(path, stream) for start in starts]
+
+
+def lines_of(text: str) -> list[tuple[float, float, str]]:
+    """The lines of SubRip or WebVTT (begin and end in seconds, text), without styling."""
+    found = []
+    for block in re.split(r"\n\s*\n", text.replace("\r", "").strip()):
+        match = _LINE.search(block)
+        if match:
+            parts = [int(part or 0) for part in match.groups()]
+            begin, end = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (parts[:4], parts[4:]))
+            found.append((round(begin, 3), round(end, 3), re.sub(r"<[^>]*>|\{\\an0\}", "", block[match.end() :]).strip()))
+    return found
+
+
+def lines(path: Path, stream: int = 0) -> list[tuple[float, float, str]]:
+    """The lines of a subtitle stream, counted from the first picture if there is one.
+
+    Muxers move all of a file whose sound begins before 0.
+    """
+    text = _run("-copyts", "-i", path, "-map", f"0:s:{stream}", "-f", "srt", "-").stdout.decode()
+    first = float(times(path)[0]) if describe(path).of("Video") else 0.0
+    return [(round(begin - first, 3), round(end - first, 3), line) for begin, end, line in lines_of(text)]
 
 
 def pitch(wave: NDArray[np.float32], rate: int) -> float:

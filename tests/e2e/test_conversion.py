@@ -74,6 +74,9 @@ def test_one_task_makes_several_verified_files(client: Client, clip: Path, files
 def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Path, files: Path) -> None:
     """Every list that the task names can be played, and the checksums are those of the files."""
     base, aac = f"{files.as_uri()}/ladder", {"TranscodeAudio": {"Codec": "aac"}}
+    lines = files / "lines.srt"
+    lines.write_text("1\n00:00:00,500 --> 00:00:01,500\nover the border\n\n")
+    extract = {"ExtractSubtitle": {"Format": "vtt", "URI": f"{base}/lines"}}
 
     def target(name: str, size: str, **more: object) -> dict[str, object]:
         video = {"TranscodeVideo": {"Codec": "h264", "Preset": "ultrafast", "Resolution": size}}
@@ -81,13 +84,14 @@ def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Pa
 
     request = {
         "ProjectName": "default",
-        "Sources": [{"URI": clip.as_uri()}],
+        "Sources": [{"URI": clip.as_uri(), "Subtitles": [{"URI": lines.as_uri(), "Language": "eng"}]}],
         "Targets": [target("both", "160x90", Segment={"Format": form, "Duration": 1}) for form in ("hls", "dash")],
         "TargetGroups": [
             {
                 "URI": f"{base}/main.m3u8",
                 "Targets": [
-                    target(f"{size}/v", size, Segment={"Format": "hls", "Duration": 1}) for size in ("160x90", "80x46")
+                    target("160x90/v", "160x90", Segment={"Format": "hls", "Duration": 1}, Subtitle=extract),
+                    target("80x46/v", "80x46", Segment={"Format": "hls", "Duration": 1}),
                 ],
             }
         ],
@@ -102,8 +106,10 @@ def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Pa
     for artifact in task.artifacts:
         path = files / artifact.uri.removeprefix(f"{files.as_uri()}/")
         assert artifact.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        if "audio" not in path.name and path.name != "both-1.m3u8":
+        if not any(word in path.name for word in ("audio", "lines", "both-1.m3u8")):
             assert judged(path)[0] == 50
+    shown = ["over the border" in (files / f"ladder/lines_0-{number}.vtt").read_text() for number in range(2)]
+    assert shown == [True, True] and 'LANGUAGE="eng"' in (files / "ladder/main.m3u8").read_text()
 
 
 def test_pictures_beside_a_conversion_and_alone(client: Client, clip: Path, files: Path) -> None:
@@ -345,7 +351,7 @@ def test_probe_and_capabilities(client: Client, clip: Path) -> None:
     """Both come from a worker, without a task."""
     info = client.probe(clip.as_uri())
     assert (info.format_name, info.video_streams[0].average_frame_rate) == ("mov,mp4,m4a,3gp,3g2,mj2", "25/1")
-    assert info.audio_streams[0].sample_rate == 48000
+    assert (info.audio_streams[0].sample_rate, info.video_streams[0].field_order) == (48000, "progressive")
     answer = client.capabilities()
     found = {encoder.name: encoder for encoder in answer.encoders}
     assert found["libx264"].available and found["libsvtav1"].available

@@ -18,9 +18,11 @@ from tests.clips import moving_picture
 from tests.receivers import Received, Receiver, receiving
 
 pytestmark = pytest.mark.xdist_group("notify")
-KEY = b"0123456789abcdef0123456789abcdef"
+KEY, OTHER_KEY = b"0123456789abcdef0123456789abcdef", b"another key of 32 characters .. "
 ENVIRONMENT = {
-    "REELMILL_WEBHOOK_SECRETS": f"default=whsec_{base64.b64encode(KEY).decode()}",
+    "REELMILL_WEBHOOK_SECRETS": ",".join(
+        f"{name}=whsec_{base64.b64encode(key).decode()}" for name, key in (("default", KEY), ("other", OTHER_KEY))
+    ),
     "REELMILL_WEBHOOK_ALLOW_HTTP": "true",
     "REELMILL_WEBHOOK_ALLOW_PRIVATE": "true",
     "REELMILL_NOTIFY_TIMEOUT_SECONDS": "0.5",
@@ -64,10 +66,10 @@ def webhook() -> Iterator[Receiver]:
         yield receiver
 
 
-def checked(received: Received) -> dict[str, object]:
+def checked(received: Received, key: bytes = KEY) -> dict[str, object]:
     """The CloudEvent of a webhook whose signature is right, by the words of the standard and not by our code."""
     identity, timestamp = received.headers["webhook-id"], received.headers["webhook-timestamp"]
-    digest = hmac.digest(KEY, b".".join((identity.encode(), timestamp.encode(), received.body)), hashlib.sha256)
+    digest = hmac.digest(key, b".".join((identity.encode(), timestamp.encode(), received.body)), hashlib.sha256)
     assert received.headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
     assert received.headers["content-type"].startswith("application/cloudevents+json")
     event: dict[str, object] = json.loads(received.body)
@@ -97,7 +99,7 @@ def test_success_is_told_on_every_channel_and_the_file_is_there_first(
     moving_picture(folder / "files" / "clip.mp4", 1)
     file = folder / "files" / "result.json"
     notification = {
-        "Webhook": {"URL": f"{webhook.url}/hook?a=b"},
+        "Webhook": {"URL": f"{webhook.url}/hook?a=b", "SecretName": "other"},
         "MNS": {"TopicName": "media"},
         "ExtendedMessageURI": file.as_uri(),
     }
@@ -112,7 +114,7 @@ def test_success_is_told_on_every_channel_and_the_file_is_there_first(
     task_id = client.submit(request(folder, notification, UserData="mine")).task_id
     assert client.wait(task_id).status == task_pb2.TASK_STATUS_SUCCEEDED
     servers.wait_for(lambda: set(states(client, task_id).values()) == {"DELIVERED"}, "the deliveries")
-    event = checked(webhook.received[0])
+    event = checked(webhook.received[0], OTHER_KEY)
     data = event["data"]
     assert isinstance(data, dict) and data["TaskId"] == task_id and data["UserData"] == "mine" and data["Status"] == "Succeeded"
     assert webhook.received[0].path == "/hook?a=b" and seen == [True]
@@ -202,7 +204,7 @@ def test_a_dead_endpoint_costs_nothing_else(client: Client, folder: Path, webhoo
 def test_what_cannot_be_told_is_refused_by_field(client: Client, folder: Path) -> None:
     """All at once, each with its path and what this server lacks."""
     notification = {
-        "Webhook": {"URL": "https://user:pass@example.com/", "SecretName": "other"},
+        "Webhook": {"URL": "https://user:pass@example.com/", "SecretName": "unknown"},
         "RocketMQ": {"InstanceId": "i", "TopicName": "t"},
         "PubSub": {"TopicName": "topic"},
         "ExtendedMessageURI": "nowhere://x",

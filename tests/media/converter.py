@@ -15,11 +15,12 @@ from reelmill_server.media.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.model.task import Artifact
+from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.plan.adapt import needs_bitrates
 from reelmill_server.plan.packaging import part_uri
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
+from tests import lists
 from tests.sources import Clip, Shelf
 
 
@@ -78,6 +79,9 @@ def plan_of(
     return make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,)))
 
 
+LISTS = (ArtifactKind.PLAYLIST, ArtifactKind.MASTER_PLAYLIST, ArtifactKind.MANIFEST, ArtifactKind.IMAGE_PLAYLIST)
+
+
 class Converter:
     """Probes, plans, runs and verifies, as a worker's child does. Equal conversions run once."""
 
@@ -114,6 +118,8 @@ class Converter:
         for slot, pictures in enumerate(conversion.images):
             results += image_results(slot, plan.images[slot], pictures, folder)
         published = _published(results, plan, folder)
+        for artifact in (result.artifact for result in results if result.artifact.kind in LISTS):
+            lists.check(published / artifact.uri.removeprefix("file:///out/"))
         return Converted(
             plan,
             tuple(Path(file.path) for file in produced),

@@ -43,9 +43,9 @@ Joiner = Callable[..., tuple[Plan, tuple[Path, ...]]]
 def join(shelf: Shelf, tmp_path: Path) -> Joiner:
     """Converts (clip, how it is taken) pairs as one task; the plan and the outputs."""
 
-    def run(sources: Sequence[Clip | tuple[Clip, SourceSpec]], *targets: TargetSpec, primary: int = 0) -> object:
+    def run(sources: Sequence[Clip | Path | tuple[Clip | Path, SourceSpec]], *targets: TargetSpec, primary: int = 0) -> object:
         pairs = [source if isinstance(source, tuple) else (source, SourceSpec("file:///a")) for source in sources]
-        paths = [str(shelf.get(clip)) for clip, _ in pairs]
+        paths = [str(clip if isinstance(clip, Path) else shelf.get(clip)) for clip, _ in pairs]
         numbered = tuple(replace(spec, index=number) for number, spec in enumerate(targets))
         request = ConvertRequest("t", "p", tuple(spec for _, spec in pairs), numbered, primary)
         plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
@@ -234,3 +234,29 @@ def test_attached_pictures_are_all_there_up_to_the_cut(join: Joiner, mode: Align
     assert judge.numbers(path) == list(range(25))
     _, (path,) = join([MUTE, (PLAIN, beside(AlignMode.LOOP))], target("mkv", encoded(), None))
     assert len(judge.frames(path, "v:1")) == 75
+
+
+@pytest.mark.parametrize("primary", [0, 1])
+def test_shapes_of_pixels_may_differ(join: Joiner, primary: int) -> None:
+    """A circle is as round in the one source as in the other; the output has square pixels."""
+    wide = Video(pattern="circle", size=(64, 96), seconds=0.4, sample_aspect_ratio=Fraction(2), options=(("crf", "8"),))
+    plain = Video(pattern="circle", size=(128, 96), seconds=0.4, options=(("crf", "8"),))
+    clips = [Clip("mp4", (wide,), ()), Clip("matroska", (plain,), ())]
+    _, (path,) = join(clips, target("mp4", encoded(crf=8), None), primary=primary)
+    assert "SAR 1:1" in judge.describe(path).of("Video")[0].rest
+    pictures = judge.pictures(path) > 125
+    assert pictures.shape == (20, 96, 128)
+    for picture in (pictures[5], pictures[15]):
+        assert (picture[48].sum(), picture[:, 64].sum()) == pytest.approx((102, 77), abs=2)
+
+
+def test_a_source_may_change_its_size_midway(join: Joiner, shelf: Shelf) -> None:
+    """In the middle of what is joined: every picture is there, in the size of the first source."""
+    parts = [
+        Clip("mpegts", (Video(size=size, seconds=1),), (), offset=late) for size, late in (((96, 64), 0), ((192, 128), 1.08))
+    ]
+    changing = shelf.join("joined-sizes.ts", *(shelf.get(part) for part in parts))
+    _, (path,) = join([PLAIN, changing, PLAIN], target("mp4", encoded(), None))
+    assert judge.describe(path).of("Video")[0].size == (96, 64)
+    numbers = judge.numbers(path)
+    assert [number for before, number in zip([-1, *numbers], numbers, strict=False) if number != before] == [*range(25)] * 4

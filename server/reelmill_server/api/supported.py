@@ -36,7 +36,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "TargetAttachedPicture": "stream",
         "Segment": "format duration start_number",
         "TargetGroup": "uri targets",
-        "GroupTarget": "uri container segment video audio speed strip_metadata",
+        "GroupTarget": "uri container segment video audio subtitle speed strip_metadata",
         "TargetVideo": "disable_video stream transcode_video filter_video",
         "TranscodeVideo": "codec pixel_format frame_rate frame_rate_option resolution resolution_option "
         "adaptive_resolution_direction scale_type rotation bitrate bitrate_option crf max_bitrate buffer_size gop_size "

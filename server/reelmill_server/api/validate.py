@@ -20,6 +20,7 @@ from reelmill_server.api.requests import (
     images,
     recipients,
     segment_format,
+    subtitle_format,
     video_codec,
 )
 from reelmill_server.api.requests import speed as convert_speed
@@ -225,7 +226,31 @@ def _group(group: target_pb2.TargetGroup, field: str, tags: set[str], storage: S
             yield from _list_name(member.uri, SegmentFormat.HLS, f"{here}.uri", tags)
         if "{" not in group.uri + member.uri and relative(group.uri, member.uri) is None:
             yield Violation(f"{here}.uri", f"must lie in the folder of the master playlist {group.uri} or below")
+        yield from _group_subtitles(group, index, field, tags, storage)
         yield from _streams(member, here)
+
+
+def _group_subtitles(
+    group: target_pb2.TargetGroup, index: int, field: str, tags: set[str], storage: Storage
+) -> Iterator[Violation | ReelmillError]:
+    """What is wrong with the subtitles that a member packages for its group."""
+    member, here = group.targets[index], f"{field}.targets[{index}].subtitle"
+    if not member.subtitle.HasField("extract_subtitle"):
+        if member.HasField("subtitle") and not member.subtitle.disable_subtitle:
+            yield Violation(here, "segments hold no subtitles: set extract_subtitle, which puts them beside the variants")
+        return
+    extract, path = member.subtitle.extract_subtitle, f"{here}.extract_subtitle"
+    yield from _extract(member, path, tags, storage)
+    if extract.format and subtitle_format(extract.format) != "vtt":
+        yield Violation(f"{path}.format", "must be VTT: a player takes no other subtitles")
+    if extract.uri and "{" not in group.uri + extract.uri and relative(group.uri, extract.uri) is None:
+        yield Violation(f"{path}.uri", f"must lie in the folder of the master playlist {group.uri} or below")
+    first = next(other for other in group.targets if other.subtitle.HasField("extract_subtitle"))
+    if first.subtitle != member.subtitle:
+        yield Violation(here, "a group packages its subtitles once: leave it out, or make it the same in all targets")
+    if any(other.container != member.container for other in group.targets):
+        expected = "must be the same in all targets of a group with subtitles: MP4 and TS have different clocks"
+        yield Violation(f"{field}.targets[{index}].container", expected)
 
 
 def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
@@ -237,7 +262,7 @@ def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Itera
         yield from uri_problems(uri, field, storage.check_writable)
 
 
-def _extract(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+def _extract(target: AnyTarget, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
     extract = target.subtitle.extract_subtitle
     if not extract.format:
         yield Violation(f"{field}.format", "is required")

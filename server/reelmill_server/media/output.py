@@ -18,7 +18,7 @@ from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.covers import CoverInputs, CoverTrack
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.media.quicktime import name_languages
-from reelmill_server.media.segments import Reframing, open_output
+from reelmill_server.media.segments import Reframing, join_tail, open_output
 from reelmill_server.media.sound import AudioTrack
 from reelmill_server.media.subtitle_lines import SubtitleInputs
 from reelmill_server.media.subtitles import SubtitleTrack
@@ -364,6 +364,7 @@ class FileOutput(Output):
         self._container.close()
         if self.plan.muxer == "mov":
             name_languages(self.path, languages)
+        join_tail(self.plan, self.path)
 
     def close(self) -> None:
         """Ends the thread and the container, whatever happened before."""

@@ -13,6 +13,7 @@ from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.borders import Borders
 from reelmill_server.media.encoding import EncoderDown, open_encoder
 from reelmill_server.media.graph import Chain
+from reelmill_server.media.source import average_rate
 from reelmill_server.media.tracks import Clock, Part, Span, Written, describe, nearest
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.media.words import said
@@ -97,7 +98,7 @@ class _Pictures:
         return Chain(
             lambda: (f"setpts=PTS-({ticks})", *plan.filters),
             origin.sample_aspect_ratio or Fraction(1),
-            origin.average_rate or _USUAL_RATE,
+            average_rate(origin) or _USUAL_RATE,
         )
 
     def _in_span(self, part: Part, stream: int, item: VideoFrame) -> bool:

@@ -13,9 +13,10 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.covers import CoverInputs
 from reelmill_server.media.image_output import ImageOutput
-from reelmill_server.media.lanes import Lane, Reader, lanes_of, read
+from reelmill_server.media.lanes import Lane, Reader, lanes_of, read, show_in_turn
 from reelmill_server.media.output import FileOutput, Halt, Output, Produced, Stopped
 from reelmill_server.media.source import open_source
 from reelmill_server.media.stills import WrittenImage
@@ -25,6 +26,7 @@ from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
+from reelmill_server.plan.clock import UNTIMED_FORMATS
 from reelmill_server.plan.images import image_folder
 from reelmill_server.plan.packaging import output_path
 
@@ -77,6 +79,15 @@ class Conversion:
         self.images: list[Sequence[WrittenImage]] = []
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = {}
         self._ticked = Fraction(0)
+        self._main: Lane | None = None
+
+    @property
+    def expected_seconds(self) -> float:
+        """How long the inputs that follow each other will be together, as far as it can be told now; 0: not at all.
+
+        What their containers promise, corrected by how far reading has come in their bytes.
+        """
+        return float(self._main.expected()) if self._main else 0.0
 
     def run(self) -> tuple[list[Produced], list[str]]:
         """Writes every target below the directory; returns the files of media, unverified, and what a user should know. After
@@ -104,6 +115,7 @@ class Conversion:
         self._warnings += dict.fromkeys(note for output in self.outputs for note in output.notes)
         self._check_order()
         self._check_lines()
+        self._check_hidden()
         self.images = [image.files for image in images]
         return produced, [*self._warnings, *self._decoding.check()]
 
@@ -135,6 +147,7 @@ class Conversion:
                     listening[part.input, part.stream].append((output, track))
         self._listening = dict(listening)
         main, beside = lanes_of(self._plan.inputs, sources, tracks)
+        self._main = main
         while not main.exhausted:
             self._step(min((main, *(lane for lane in beside if not lane.exhausted)), key=lambda lane: lane.position))
             self._tick(main, beside)
@@ -224,7 +237,8 @@ class Conversion:
         """Raises InvalidMedia when too many pictures were left out because time did not move on."""
         for track in (track for output in self.outputs for track in output.tracks):
             if track.unordered:
-                text = f"{track.unordered} of {track.frames} pictures of the source go back in time"
+                kind = f"packets of {track.plan.type}" if isinstance(track, CopyTrack) else "pictures"
+                text = f"{track.unordered} of {track.frames} {kind} of the source go back in time"
                 if track.unordered > track.frames * _BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
@@ -238,13 +252,24 @@ class Conversion:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
 
+    def _check_hidden(self) -> None:
+        """Warns when pictures are shown that the source hides."""
+        for output in (output for output in self.outputs if isinstance(output, FileOutput)):
+            for track in (track for track in output.tracks if isinstance(track, CopyTrack) and track.revealed):
+                shown = f"the source hides its first {track.revealed} pictures, which {output.plan.container} cannot"
+                self._warnings.append(f"targets[{output.plan.index}]: {shown}: they are shown")
+
     def _give(self, part: Part, packet: AnyPacket) -> None:
         stream = packet.stream.index
         active = [
             (output, track) for output, track in self._listening.get((part.number, stream), ()) if part.wanted(track, stream)
         ]
         if any(track.wants_frames for _, track in active):
-            for frame in self._decode(packet):
+            frames = self._decode(packet)
+            if part.source.format.name in UNTIMED_FORMATS:
+                show_in_turn(frames, packet.stream, part.shown)
+                part.shown += len(frames)
+            for frame in frames:
                 for output, track in active:
                     if track.wants_frames:
                         output.give(part, track, stream, frame)

@@ -15,7 +15,7 @@ from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.light import light_of
-from reelmill_server.media.source import open_source
+from reelmill_server.media.source import average_rate, open_source
 from reelmill_server.media.subtitle_files import charset_of, open_subtitles
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import (
@@ -214,7 +214,7 @@ def _video(stream: Any) -> VideoStreamInfo:
         has_b_frames=int(context.has_b_frames),
         sample_aspect_ratio=_text(stream.sample_aspect_ratio or context.sample_aspect_ratio),
         frame_rate=_text(stream.base_rate or stream.guessed_rate),
-        average_rate=_text(stream.average_rate),
+        average_rate=_text(average_rate(stream)),
         color_space=int(context.colorspace),
         color_range=int(context.color_range),
         color_transfer=int(context.color_trc),
@@ -252,7 +252,12 @@ def _subtitle(stream: Any) -> SubtitleStreamInfo:
     size: dict[str, Any] = (
         {"width": getattr(context, "width", 0) or 0, "height": getattr(context, "height", 0) or 0} if context else {}
     )
-    return SubtitleStreamInfo(**_common(stream), **size)
+    return SubtitleStreamInfo(
+        **_common(stream),
+        **size,
+        default=bool(stream.disposition & Disposition.default),
+        forced=bool(stream.disposition & Disposition.forced),
+    )
 
 
 def _data(stream: Any) -> DataStreamInfo:

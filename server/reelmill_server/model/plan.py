@@ -107,12 +107,24 @@ class StreamPlan:
 
 
 @dataclass(frozen=True)
+class RenditionPlan:
+    """What a master playlist says of subtitles beside its variants; `language` in ISO 639-2, empty: not said."""
+
+    name: str
+    language: str = ""
+    default: bool = False
+    autoselect: bool = False
+    forced: bool = False
+
+
+@dataclass(frozen=True)
 class PackagePlan:
     """How an output is cut in segments of `segment_us`, and how they are listed: `format` is `hls` or `dash`.
 
     Segment number n goes to the URI `<prefix><n><suffix>`, n from `start_number`, and the head of fragmented MP4 to
     `<prefix>init.mp4`; with DASH, whose streams are files of their own, the stream's number and a dash follow the prefix.
-    `hls_uri`: the master playlist of HLS that lists the same files, for the target `hls_index`; empty: none.
+    `hls_uri`: the master playlist of HLS that lists the same files, for the target `hls_index`; empty: none. `clock_us`: where
+    the output's 0 lies on the clock of its segments. `rendition`: the output is subtitles, made as one file and cut in the end.
     """
 
     format: str
@@ -122,16 +134,19 @@ class PackagePlan:
     start_number: int = 0
     hls_uri: str = ""
     hls_index: int = -1
+    clock_us: int = 0
+    rendition: RenditionPlan | None = None
 
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """One master playlist of HLS. `variants` and `audio` are positions in the plan's targets; `audio` -1: each variant has its
-    own sound."""
+    """One master playlist of HLS. `variants`, `audio` and `subtitles` are positions in the plan's targets; `audio` -1: each
+    variant has its own sound."""
 
     uri: str
     variants: tuple[int, ...]
     audio: int = -1
+    subtitles: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

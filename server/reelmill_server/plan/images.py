@@ -54,7 +54,7 @@ STILLS: Mapping[str, ImageCodec] = {
 """How single pictures are encoded, by extension."""
 _SHEETS = {name: ImageCodec(codec.codec, "pillow", _RGB) for name, codec in STILLS.items()}
 ANIMATIONS: Mapping[str, ImageCodec] = {
-    "gif": ImageCodec("gif", "gif", _RGB),
+    "gif": ImageCodec("gif", "gif", ("format=bgra",)),  # what palettes are made of
     "webp": ImageCodec("webp", "libwebp_anim", _WEBP, _WEBP_ALPHA),
     "apng": ImageCodec("apng", "apng", _RGB, _RGBA),
     "avif": ImageCodec("av1", "pillow", _RGB, _RGBA),

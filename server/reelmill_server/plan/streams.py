@@ -176,6 +176,10 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
     planned = _copied(job, kind, like, f".{kind}")
     if isinstance(like, VideoStreamInfo):
         fit.check_copied_video(like, job.container, field)
+        fit.check_times(like, members[0][0].info.format, any(item.source.start_us for item, _ in members), field)
+        if fit.loses_shape(like, job.container):
+            ratio_text = like.sample_aspect_ratio.replace("/", ":")
+            job.warn(f".video: {job.container.name} does not keep the shape of the source's pixels, {ratio_text}")
     elif isinstance(like, AudioStreamInfo):
         fit.check_copied_audio(like, job.container, field)
     parts = tuple(PartPlan(stream.index, (), item.number) for item, stream in members if stream)

@@ -1,0 +1,48 @@
+"""All rows."""
+
+from reelmill_server.api import supported
+from tests.e2e.conformance import audio_rows, group_rows, image_rows, source_rows, subtitle_rows, target_rows, video_rows
+
+ROWS = (
+    *source_rows.ROWS,
+    *target_rows.ROWS,
+    *video_rows.ROWS,
+    *audio_rows.ROWS,
+    *subtitle_rows.ROWS,
+    *group_rows.ROWS,
+    *image_rows.ROWS,
+)
+
+OTHER_REQUESTS = frozenset(
+    {"PlanMediaConvertTaskRequest", "ProbeMediaRequest", "CreateProjectRequest", "UpdateProjectRequest", "TagInput"}
+)
+"""Requests that make no files: docs/compatibility.md names their tests."""
+
+MESSAGES = sorted(set(supported.FIELDS) - OTHER_REQUESTS)
+"""The messages that a request to convert is made of."""
+
+ELSEWHERE = {
+    "CreateMediaConvertTaskRequest.request_id": "tests/e2e/test_conversion.py::test_the_same_request_id_is_the_same_task",
+    **dict.fromkeys(
+        (
+            "CreateMediaConvertTaskRequest.notification",
+            "Notification.mns",
+            "Notification.extended_message_uri",
+            "Notification.webhook",
+            "MNS.topic_name",
+            "Webhook.url",
+            "Webhook.secret_name",
+        ),
+        "tests/e2e/test_notifications.py::test_success_is_told_on_every_channel_and_the_file_is_there_first",
+    ),
+    "Notification.notify_progress_percent_step": "tests/e2e/test_notifications.py::test_progress_is_told_in_order",
+    **dict.fromkeys(
+        ("Notification.rocket_mq", "RocketMQ.instance_id", "RocketMQ.topic_name"),
+        "tests/unit/notify/test_channels.py::test_rocket_mq_gets_the_envelope",
+    ),
+    **dict.fromkeys(
+        ("Notification.pub_sub", "PubSub.topic_name"),
+        "tests/unit/notify/test_channels.py::test_pub_sub_gets_the_envelope_in_order",
+    ),
+}
+"""Fields that one task cannot show, with the test that does."""
