@@ -168,8 +168,8 @@ class ControlPlane:
         if await self._tasks.finish(task_id, outcome, datetime.now(UTC)):
             self._metrics.task_total.labels(outcome.status, outcome.code).inc()
             _log.info("task ended", task_id=task_id, status=outcome.status, code=outcome.code)
-            await self._courier.told(task_id)
         self._feeds.nudge(task_id)
+        await self._courier.told(task_id)
 
     async def _count_tasks(self) -> None:
         counts = await self._tasks.counts()

@@ -57,7 +57,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "notify_region",
         "notify_account",
         "webhook_secrets",
-        "webhook_hosts",
+        "webhook_host",
         "webhook_allow_http",
         "webhook_allow_private",
         "mns_endpoint",
@@ -94,7 +94,7 @@ _ROLE_OMITS: Mapping[Role, frozenset[str]] = {
     "capabilities": frozenset(GROUPS["Work"]) - {"child_memory_bytes"},
 }
 
-_REPEATABLE = frozenset({"file_root", "encoder_order", "encoder_sessions", "webhook_hosts"})
+_REPEATABLE = frozenset({"file_root", "encoder_order", "encoder_sessions", "webhook_host"})
 _METAVARS: Mapping[str, str] = {
     "listen": "HOST:PORT",
     "http": "HOST:PORT",
@@ -105,7 +105,7 @@ _METAVARS: Mapping[str, str] = {
     "tls_key": "FILE",
     "temporal_binary": "FILE",
     "database_url": "URL",
-    "webhook_hosts": "HOST",
+    "webhook_host": "HOST",
     "mns_endpoint": "URL",
     "rocketmq_endpoint": "HOST:PORT",
     "pubsub_endpoint": "URL",

@@ -282,7 +282,7 @@ class Settings(BaseSettings):
         description="The secrets that sign webhooks, for example default=whsec_…; several are separated by ','. A name given"
         " twice signs with both. Empty: webhooks are off.",
     )
-    webhook_hosts: Hosts = Field(
+    webhook_host: Hosts = Field(
         default=(),
         description="A host that webhooks may call, or *.example.com for all below one; several are allowed. Empty: any.",
     )

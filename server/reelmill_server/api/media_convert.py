@@ -14,7 +14,7 @@ from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
 from reelmill_server import __version__
-from reelmill_server.api import replies, requests, validate
+from reelmill_server.api import notifying, replies, requests, validate
 from reelmill_server.api.calls import request_id
 from reelmill_server.api.media_info import media_info
 from reelmill_server.engine.client import Engine
@@ -88,7 +88,7 @@ class MediaConvertService:
         """Records a task, hands it to the engine, and returns. A repeated `request_id` gives the task that it made before."""
         await self._check(request)
         record = self._record(request)
-        told = [recipient for _, recipient in requests.recipients(request.notification)]
+        told = [recipient for _, recipient in notifying.recipients(request.notification)]
         stored, created = await self._tasks.insert(record, told)
         if created:
             await self._start(stored)

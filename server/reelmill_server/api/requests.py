@@ -1,6 +1,6 @@
 """From requests to plain data."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
@@ -13,13 +13,11 @@ from reelmill.v1 import (
     common_pb2,
     image_pb2,
     media_convert_service_pb2,
-    notification_pb2,
     source_pb2,
     subtitle_pb2,
     target_pb2,
     video_pb2,
 )
-from reelmill_server.model.notification import Channel, Recipient
 from reelmill_server.model.request import (
     COPY,
     Adapt,
@@ -47,7 +45,6 @@ AnyTarget = target_pb2.Target | target_pb2.GroupTarget
 AnyImage = image_pb2.Snapshot | image_pb2.Sprite | image_pb2.Animation
 
 _MICROSECONDS = 1_000_000
-_DEFAULT_SECRET = "default"
 # Rates that decimal numbers only approximate: 24000/1001, 30000/1001 and their multiples.
 _NTSC = tuple(Fraction(base * 1000, 1001) for base in (24, 30, 48, 60, 120, 240))
 _NTSC_TOLERANCE = Fraction(6, 1000)
@@ -326,21 +323,6 @@ def tags_of(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) ->
     """The request's tags; whole numbers as int, so that they read as they were written."""
     tags = MessageToDict(request.tags) if request.HasField("tags") else {}
     return {key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in tags.items()}
-
-
-def recipients(asked: notification_pb2.Notification) -> Iterator[tuple[str, Recipient]]:
-    """Who is told, each with the path of its message or field in the Notification."""
-    if asked.extended_message_uri:
-        yield "extended_message_uri", Recipient(Channel.EXTENDED_MESSAGE, asked.extended_message_uri)
-    if asked.HasField("mns"):
-        yield "mns", Recipient(Channel.MNS, asked.mns.topic_name)
-    if asked.HasField("rocket_mq"):
-        yield "rocket_mq", Recipient(Channel.ROCKET_MQ, asked.rocket_mq.topic_name, asked.rocket_mq.instance_id)
-    if asked.HasField("webhook"):
-        secret = asked.webhook.secret_name or _DEFAULT_SECRET
-        yield "webhook", Recipient(Channel.WEBHOOK, asked.webhook.url, secret)
-    if asked.HasField("pub_sub"):
-        yield "pub_sub", Recipient(Channel.PUB_SUB, asked.pub_sub.topic_name)
 
 
 def conversion(

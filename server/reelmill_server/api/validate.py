@@ -4,6 +4,7 @@ All that is wrong is found and told at once.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from math import isfinite
 
@@ -11,21 +12,19 @@ import protovalidate
 from google.protobuf.message import Message
 
 from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
-from reelmill_server.api import supported
+from reelmill_server.api import notifying, supported
 from reelmill_server.api.requests import (
     AnyImage,
     AnyTarget,
     audio_codec,
     container_name,
     images,
-    recipients,
     segment_format,
     subtitle_format,
     video_codec,
 )
 from reelmill_server.api.requests import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
-from reelmill_server.model.notification import Channel
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.notify.registry import Channels
 from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
@@ -103,8 +102,17 @@ def check_create(
     if request.ByteSize() > _MAX_REQUEST_BYTES:
         expected = f"must have at most {_MAX_REQUEST_BYTES} bytes as a message, not {request.ByteSize()}"
         raise InvalidArgument(violations=[Violation("", expected)])
+    places = {source.uri for source in request.sources} | {group.uri for group in request.target_groups}
+    for target, _ in _all_targets(request):
+        places |= {target.uri, *(entry.uri for _, _, entry in images(target))}
+
+    def told() -> Iterator[Violation | ReelmillError]:
+        return notifying.problems(
+            request.notification, channels, places, partial(uri_problems, check_uri=storage.check_writable)
+        )
+
     try:
-        check(request, lambda: chain(_conversion(request, storage), _notification(request, storage, channels)))
+        check(request, lambda: chain(_conversion(request, storage), told()))
     except (InvalidArgument, FieldNotSupported) as error:
         if missing_project is not None:
             violation = Violation("project_name", missing_project.message)
@@ -129,17 +137,6 @@ def _conversion(
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
     for index, group in enumerate(request.target_groups):
         yield from _group(group, f"target_groups[{index}]", set(request.tags.fields), storage)
-
-
-def _notification(
-    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, storage: Storage, channels: Channels | None
-) -> Iterator[Violation | ReelmillError]:
-    for name, recipient in recipients(request.notification):
-        if recipient.channel is Channel.EXTENDED_MESSAGE:
-            yield from uri_problems(recipient.destination, f"notification.{name}", storage.check_writable)
-        elif channels is not None:
-            for problem in channels.problems(recipient):
-                yield Violation(f"notification.{name}{problem.field and f'.{problem.field}'}", problem.description)
 
 
 def _all_targets(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Iterator[tuple[AnyTarget, str]]:

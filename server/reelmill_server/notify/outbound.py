@@ -5,17 +5,18 @@ of services that the operator named (`peek`) a little of the answer.
 """
 
 import asyncio
-import ipaddress
 import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
+from reelmill_server.model.addresses import is_public
 from reelmill_server.model.notification import Failure
 from reelmill_server.notify.base import DeliveryFailed
 
@@ -24,40 +25,58 @@ _MOST_PER_HOST = 8  # deliveries at once: a dead host must leave room for the ot
 _BUSY_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 3600.0
 _GONE = 410
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_RESOLVER_THREADS = 8
 
 
 class PrivateAddress(OSError):
-    """A host that has no public address."""
+    """An address that is not public."""
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address lies in the public internet; one inside another (IPv4 in IPv6) counts, too."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip in _NAT64:
-            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
-
-
-class _PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only: what was checked is what is connected to."""
+class _Resolver(AbstractResolver):
+    """Asks name servers in threads of its own: those that hang must not take the threads of others."""
 
     def __init__(self) -> None:
-        self._resolver = aiohttp.ThreadedResolver()
+        self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, "resolve")
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        public = [entry for entry in found if is_public(entry["host"])]
-        if not public:
-            raise PrivateAddress(f"{host} has no public address")
-        return public
+        """The addresses of a name."""
+        ask = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
 
     async def close(self) -> None:
-        await self._resolver.close()
+        """Lets the threads end when they can."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _public_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket for an address that was looked up, or written as one. Raises PrivateAddress: nothing else is connected to."""
+    family, kind, protocol, _, where = address
+    if not is_public(str(where[0])):
+        raise PrivateAddress("its address is not public")
+    return socket.socket(family, kind, protocol)
+
+
+# The first that fits.
+_FAILURES: Mapping[type[BaseException], Failure] = {
+    PrivateAddress: Failure("its address is not public", retryable=False),
+    aiohttp.InvalidURL: Failure("its URL cannot be called", retryable=False),
+    TimeoutError: Failure("did not answer in time"),
+    aiohttp.ClientConnectorCertificateError: Failure("TLS failed: its certificate is not trusted"),
+    aiohttp.ClientSSLError: Failure("TLS failed"),
+    aiohttp.ClientConnectorDNSError: Failure("its name is not found"),
+    aiohttp.ClientConnectorError: Failure("does not take connections"),
+}
 
 
 class Outbound:
@@ -67,22 +86,19 @@ class Outbound:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._allow_private = allow_private
         self._session: aiohttp.ClientSession | None = None
+        self._resolver: _Resolver | None = None
         self._in_flight: Counter[str] = Counter()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, peek: bool = False) -> str:
         """Posts once, and gives the beginning of the answer with `peek`. Raises DeliveryFailed unless the answer is 2xx."""
-        target = URL(url)
-        host = target.host or ""
-        if not self._allow_private and _is_private_literal(host):
-            raise DeliveryFailed(Failure(f"{host} is not a public address", retryable=False))
-        with self._place(f"{host}:{target.port}"):
+        with self._place(urlsplit(url).netloc):
             try:
-                return await self._post(target, body, headers, peek)
+                return await self._post(url, body, headers, peek)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise DeliveryFailed(_failure_of(error)) from None
 
-    async def _post(self, target: URL, body: bytes, headers: Mapping[str, str], peek: bool) -> str:
-        async with self._open().post(target, data=body, headers=headers, allow_redirects=False) as answer:
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str], peek: bool) -> str:
+        async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as answer:
             text = (await answer.content.read(_PEEK_BYTES)).decode(errors="replace") if peek else ""
             if not 200 <= answer.status < 300:
                 raise DeliveryFailed(_refusal(answer, text))
@@ -103,9 +119,10 @@ class Outbound:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            resolver = None if self._allow_private else _PublicResolver()
+            guard = None if self._allow_private else _public_socket
+            self._resolver = _Resolver()
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=resolver, limit=0, use_dns_cache=False),
+                connector=aiohttp.TCPConnector(resolver=self._resolver, socket_factory=guard, limit=0, use_dns_cache=False),
                 timeout=self._timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,  # a proxy would resolve names itself
@@ -118,14 +135,8 @@ class Outbound:
         """Closes all connections."""
         if self._session is not None:
             await self._session.close()
-
-
-def _is_private_literal(host: str) -> bool:
-    """Whether a host is an address, which no resolver sees, and not a public one."""
-    try:
-        return not is_public(host)
-    except ValueError:
-        return False
+        if self._resolver is not None:
+            await self._resolver.close()
 
 
 def _refusal(answer: aiohttp.ClientResponse, text: str) -> Failure:
@@ -139,17 +150,8 @@ def _refusal(answer: aiohttp.ClientResponse, text: str) -> Failure:
 
 def _failure_of(error: BaseException) -> Failure:
     """Why nothing was answered, in words of our own: those of libraries hold addresses and parts of requests."""
-    cause: Any = error
-    while cause is not None:
-        if isinstance(cause, PrivateAddress):
-            return Failure(str(cause), retryable=False)
-        cause = getattr(cause, "os_error", None) or cause.__cause__
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        return Failure("did not answer in time")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return Failure("TLS failed: its certificate is not trusted")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Failure("its name is not found")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Failure("does not take connections")
+    cause = getattr(error, "os_error", error)
+    for kind, failure in _FAILURES.items():
+        if isinstance(cause, kind) or isinstance(error, kind):
+            return failure
     return Failure(f"broke the connection off ({type(error).__name__})")

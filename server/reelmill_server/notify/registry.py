@@ -51,7 +51,7 @@ def _webhook(settings: Settings) -> Sender:
     return WebhookSender(
         Outbound(settings.notify_timeout_seconds, allow_private=settings.webhook_allow_private),
         keys,
-        hosts=settings.webhook_hosts,
+        hosts=settings.webhook_host,
         allow_http=settings.webhook_allow_http,
         allow_private=settings.webhook_allow_private,
     )

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import importlib.util
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from reelmill_server.errors import Violation
@@ -26,7 +27,7 @@ class RocketMqSender:
     def __init__(self, endpoint: str, access_key: str, secret_key: str, timeout_seconds: float, *, tls: bool = False) -> None:
         self._endpoint, self._access_key, self._secret_key = endpoint, access_key, secret_key
         self._timeout_seconds, self._tls = timeout_seconds, tls
-        self._places = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, "rocketmq")
 
     def problems(self, _: Recipient) -> Iterator[Violation]:
         """As `Sender.problems`: the protos' rules say all that there is."""
@@ -34,11 +35,10 @@ class RocketMqSender:
 
     async def send(self, recipient: Recipient, message: Message) -> None:
         """As `Sender.send`."""
-        async with self._places:
-            try:
-                await asyncio.to_thread(self._send, recipient, message)
-            except Exception as error:  # the client raises whatever comes
-                raise DeliveryFailed(Failure(f"RocketMQ did not take it ({type(error).__name__})")) from None
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._send, recipient, message)
+        except Exception as error:  # the client raises whatever comes
+            raise DeliveryFailed(Failure(f"RocketMQ did not take it ({type(error).__name__})")) from None
 
     def _send(self, recipient: Recipient, message: Message) -> None:
         """One producer for one message: a kept one would hold threads for every instance that was ever named."""
@@ -54,7 +54,8 @@ class RocketMqSender:
             producer.shutdown()
 
     async def close(self) -> None:
-        """As `Sender.close`: nothing is held."""
+        """As `Sender.close`."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _entry(client: Any, recipient: Recipient, message: Message) -> Any:

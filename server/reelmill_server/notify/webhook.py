@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from reelmill_server.errors import Violation
+from reelmill_server.model.addresses import is_literal, is_public
 from reelmill_server.model.notification import Failure, Recipient
 from reelmill_server.notify.base import DeliveryFailed
 from reelmill_server.notify.message import Message
-from reelmill_server.notify.outbound import Outbound, is_public
+from reelmill_server.notify.outbound import Outbound
 
 _CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
@@ -35,7 +36,8 @@ class WebhookSender:
         allow_http: bool = False,
         allow_private: bool = False,
     ) -> None:
-        self._outbound, self._secrets, self._hosts = outbound, secrets, tuple(hosts)
+        self._outbound, self._secrets = outbound, secrets
+        self._hosts = tuple(host.lower() for host in hosts)
         self._allow_http, self._allow_private = allow_http, allow_private
 
     def problems(self, recipient: Recipient) -> Iterator[Violation]:
@@ -87,8 +89,5 @@ def _matches(host: str, allowed: str) -> bool:
 
 def _private_problem(host: str) -> str:
     """What is wrong with a host that is certainly private; a name is looked up when it is called."""
-    try:
-        public = is_public(host)
-    except ValueError:
-        public = host != "localhost" and not host.endswith(".localhost")
-    return "" if public else f"{host} is not a public address"
+    private = not is_public(host) if is_literal(host) else host == "localhost" or host.endswith(".localhost")
+    return f"{host} is not a public address" if private else ""

@@ -15,15 +15,15 @@ from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
-import aiohttp
 import pytest
 
+from reelmill_server.model.addresses import is_public
 from reelmill_server.model.notification import Channel, Failure, Recipient
 from reelmill_server.notify import rocket_mq
 from reelmill_server.notify.base import DeliveryFailed
 from reelmill_server.notify.message import Message
 from reelmill_server.notify.mns import MnsSender
-from reelmill_server.notify.outbound import Outbound, is_public
+from reelmill_server.notify.outbound import Outbound
 from reelmill_server.notify.pub_sub import PubSubSender, no_token
 from reelmill_server.notify.registry import Channels
 from reelmill_server.notify.rocket_mq import RocketMqSender
@@ -121,31 +121,42 @@ def test_private_hosts_are_refused_with_the_request(host: str) -> None:
         ("fd00::1", False),
         ("::ffff:127.0.0.1", False),
         ("64:ff9b::7f00:1", False),
-        ("64:ff9b::808:808", True),
+        ("64:ff9b::808:808", False),
+        ("127.1", False),
         ("2002:7f00:1::", False),
         ("::", False),
     ],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:
-    """An IPv4 address inside an IPv6 one counts as itself."""
+    """An IPv4 address inside an IPv6 one does not hide there."""
     assert is_public(address) == public
 
 
-async def test_a_name_with_a_private_address_is_not_connected_to(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was looked up is what is checked; nothing reaches the receiver, and it is not tried again."""
-
-    async def resolve(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, Any]]:
-        entry = {"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
-        return [entry]
-
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
-    sender = WebhookSender(Outbound(2.0, allow_private=False), {"a": [OLD]}, allow_http=True)
-    failure = await failure_of(sender, Recipient(Channel.WEBHOOK, f"http://rebound.example.com:{receiver.port}/", "a"))
-    assert failure == Failure("rebound.example.com has no public address", retryable=False)
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "localhost", "[::ffff:127.0.0.1]"])
+async def test_private_addresses_are_not_connected_to(receiver: Receiver, host: str) -> None:
+    """However they are written, and whatever names lead there; nothing reaches the receiver, and it is not tried again."""
     closed = Outbound(2.0, allow_private=False)
-    with pytest.raises(DeliveryFailed, match="not a public address"):
-        await closed.post(receiver.url, b"", {})
+    with pytest.raises(DeliveryFailed) as failed:
+        await closed.post(f"http://{host}:{receiver.port}/", b"", {})
     await closed.close()
+    assert failed.value.failure.message in ("its address is not public", "its URL cannot be called")
+    assert not failed.value.failure.retryable and receiver.received == []
+
+
+async def test_a_name_that_moves_to_a_private_address_is_not_followed_there(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Public when the request came, private when it is called: what is connected to is what is checked."""
+    inner = socket.getaddrinfo
+
+    def rebound(host: str, *arguments: Any) -> Any:
+        return inner("127.0.0.1" if host == "rebound.example.com" else host, *arguments)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
+    sender = WebhookSender(Outbound(2.0, allow_private=False), {"a": [OLD]}, allow_http=True)
+    recipient = Recipient(Channel.WEBHOOK, f"http://rebound.example.com:{receiver.port}/", "a")
+    assert list(sender.problems(recipient)) == []
+    assert await failure_of(sender, recipient) == Failure("its address is not public", retryable=False)
     assert receiver.received == []
 
 
