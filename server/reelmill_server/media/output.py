@@ -240,7 +240,7 @@ class Output:
 
     def _span_of(self, part: Part) -> Span:
         plan = self._inputs[part.number]
-        span = self._limited(part.number, _span(self._files, plan, part.key))
+        span = self._limited(part.number, planned_span(self._files, plan, part.key))
         self._spans[part.number] = span
         begins = span.begin - Fraction(plan.origin_us, _MICROSECONDS)
         early = Fraction(plan.start_us, _MICROSECONDS) - begins
@@ -375,7 +375,7 @@ class FileOutput(Output):
             pass  # a file that is thrown away need not be whole
 
 
-def _span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
+def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
     """The span that the files of one target take. Copied video begins at its key frame, and everything beside it then, too."""
     copies_video = any(stream.type == "video" and stream.encoder == COPY for file in files for stream in file.streams)
     begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)

@@ -89,20 +89,19 @@ class Outbound:
         self._resolver: _Resolver | None = None
         self._in_flight: Counter[str] = Counter()
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, peek: bool = False) -> str:
-        """Posts once, and gives the beginning of the answer with `peek`. Raises DeliveryFailed unless the answer is 2xx."""
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, peek: bool = False) -> None:
+        """Posts once. Raises DeliveryFailed unless the answer is 2xx, with `peek` in the words of its beginning."""
         with self._place(urlsplit(url).netloc):
             try:
-                return await self._post(url, body, headers, peek)
+                await self._post(url, body, headers, peek)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise DeliveryFailed(_failure_of(error)) from None
 
-    async def _post(self, url: str, body: bytes, headers: Mapping[str, str], peek: bool) -> str:
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str], peek: bool) -> None:
         async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as answer:
-            text = (await answer.content.read(_PEEK_BYTES)).decode(errors="replace") if peek else ""
             if not 200 <= answer.status < 300:
+                text = (await answer.content.read(_PEEK_BYTES)).decode(errors="replace") if peek else ""
                 raise DeliveryFailed(_refusal(answer, text))
-            return text
 
     @contextmanager
     def _place(self, host: str) -> Iterator[None]:
