@@ -14,6 +14,7 @@ from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflo
 # A cancel reaches an attempt with a heartbeat: with the engine's default throttle that takes 3 s and more.
 _HEARTBEAT_THROTTLE = timedelta(seconds=0.4)
 _DELIVERIES_AT_ONCE = 64
+_DELIVERY_GRACE = timedelta(seconds=5)  # one that is cut off is sent twice
 
 
 def control_worker(client: Client, activities: ControlActivities, notify: NotifyActivities) -> Worker:
@@ -36,6 +37,7 @@ def notify_worker(client: Client, activities: NotifyActivities) -> Worker:
         task_queue=NOTIFY_QUEUE,
         activities=[activities.deliver],
         max_concurrent_activities=_DELIVERIES_AT_ONCE,
+        graceful_shutdown_timeout=_DELIVERY_GRACE,
     )
 
 

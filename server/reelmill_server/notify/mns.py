@@ -21,11 +21,11 @@ _MOST_BYTES = 64 * 1024  # of a topic's message
 _CODE = re.compile(r"<Code>([A-Za-z.]{1,64})</Code>")
 
 
-def authorization(key_id: str, secret: str, verb: str, headers: Mapping[str, str], resource: str) -> str:
-    """The header Authorization: HMAC-SHA1 over verb, Content-MD5, Content-Type, Date, the headers x-mns-*, and the resource."""
-    own = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers) if name.startswith("x-mns-"))
-    lines = [verb, *(headers.get(name, "") for name in ("Content-MD5", "Content-Type", "Date"))]
-    text = "\n".join(lines) + "\n" + own + resource
+def authorization(key_id: str, secret: str, headers: Mapping[str, str], resource: str) -> str:
+    """The header Authorization of a POST: HMAC-SHA1 over the verb, Content-MD5 (which may be left out), Content-Type, Date, the
+    headers x-mns-*, and the resource."""
+    own = [f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith("x-mns-")]
+    text = "\n".join(["POST", "", headers["Content-Type"], headers["Date"], *own, resource])
     digest = hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
     return f"MNS {key_id}:{base64.b64encode(digest).decode()}"
 
@@ -55,12 +55,11 @@ class MnsSender:
             f'<Message xmlns="http://mns.aliyuncs.com/doc/v1/"><MessageBody>{escape(text)}</MessageBody></Message>'
         ).encode()
         headers = {
-            "Content-MD5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
             "Content-Type": _CONTENT_TYPE,
             "Date": format_datetime(datetime.now(UTC), usegmt=True),
             "x-mns-version": _VERSION,
         }
-        headers["Authorization"] = authorization(self._key_id, self._secret, "POST", headers, resource)
+        headers["Authorization"] = authorization(self._key_id, self._secret, headers, resource)
         try:
             await self._outbound.post(f"{self._endpoint}{resource}", body, headers, peek=True)
         except DeliveryFailed as error:

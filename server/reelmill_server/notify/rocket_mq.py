@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import structlog
+
 from reelmill_server.errors import Violation
 from reelmill_server.model.notification import Failure, Recipient
 from reelmill_server.notify.base import DeliveryFailed
@@ -14,6 +16,7 @@ from reelmill_server.notify.message import TYPE, Message
 
 INSTALL = "pip install 'reelmill[rocketmq]'"
 _MOST_AT_ONCE = 4  # each has threads of its own
+_log = structlog.get_logger(__name__)
 
 
 def is_installed() -> bool:
@@ -37,7 +40,8 @@ class RocketMqSender:
         """As `Sender.send`."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._send, recipient, message)
-        except Exception as error:  # the client raises whatever comes
+        except Exception as error:  # the client raises whatever comes; its words are for the operator alone
+            _log.warning("RocketMQ failed", topic=recipient.destination, reason=str(error))
             raise DeliveryFailed(Failure(f"RocketMQ did not take it ({type(error).__name__})")) from None
 
     def _send(self, recipient: Recipient, message: Message) -> None:

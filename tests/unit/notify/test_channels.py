@@ -5,12 +5,14 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import socket
 import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
@@ -197,6 +199,29 @@ async def test_a_host_that_hangs_has_a_bounded_number_of_places(receiver: Receiv
     assert [failure.counts for failure in failures].count(False) == 2 and len(receiver.received) == 8
 
 
+async def test_receivers_can_verify_as_the_documents_say(receiver: Receiver) -> None:
+    """The lines of docs/notification.md take what we send, with the old or the new secret, and nothing else."""
+    document = Path(__file__).parents[3] / "docs" / "notification.md"
+    lines = re.search(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
+    assert lines
+    scope: dict[str, Any] = {}
+    exec(lines[1], scope)
+    sender = WebhookSender(outbound(), {"a": [OLD, NEW]}, allow_http=True, allow_private=True)
+    await sender.send(Recipient(Channel.WEBHOOK, receiver.url, "a"), MESSAGE)
+    await sender.close()
+    (received,) = receiver.received
+    for key in (OLD, NEW):
+        scope["verify"](f"whsec_{base64.b64encode(key).decode()}", received.headers, received.body)
+    secret = f"whsec_{base64.b64encode(NEW).decode()}"
+    for headers, body in (
+        (received.headers, received.body + b" "),
+        (received.headers | {"webhook-id": "other"}, received.body),
+        (received.headers | {"webhook-timestamp": "1"}, received.body),
+    ):
+        with pytest.raises(ValueError):
+            scope["verify"](secret, headers, body)
+
+
 async def test_mns_is_signed_as_its_documentation_says(receiver: Receiver) -> None:
     """VERB, Content-MD5, Content-Type, Date, x-mns- headers, resource; the envelope is the body, unharmed by XML."""
     sender = MnsSender(outbound(), receiver.url, "LTAI", "key")
@@ -207,7 +232,7 @@ async def test_mns_is_signed_as_its_documentation_says(receiver: Receiver) -> No
     text = "\n".join(
         [
             "POST",
-            base64.b64encode(hashlib.md5(received.body).digest()).decode(),
+            headers.get("content-md5", ""),
             headers["content-type"],
             headers["date"],
             f"x-mns-version:{headers['x-mns-version']}",
