@@ -189,13 +189,23 @@ async def test_the_file_comes_first_but_not_for_ever(world: World) -> None:
     await world.end()
     waiting, file = await world.courier.next(TASK, "Webhook"), await world.courier.next(TASK, "ExtendedMessage")
     assert waiting is not None and waiting.pause_seconds > 0
-    assert file is not None and file.uri == "file:///x.json" and f'"TaskId": "{TASK}"' in file.text
+    assert file is not None and file.uri == "file:///x.json" and f'"TaskId":"{TASK}"' in file.text
     await world.courier.note(file.notification_id, None)
     ready = await world.courier.next(TASK, "Webhook")
     assert ready is not None and ready.pause_seconds == 0
     await world.tasks.finish("MediaConvert-0001", DONE, datetime.now(UTC) - timedelta(seconds=31))
     late = await world.courier.next("MediaConvert-0001", "Webhook")
     assert late is not None and late.pause_seconds == 0
+
+
+async def test_a_result_that_the_engine_cannot_carry_is_given_up(world: World) -> None:
+    """With its size; the channels are told all the same."""
+    await world.tasks.insert(world.make_record(0, user_data="ü" * 800_000), (WEBHOOK, FILE))
+    await world.end()
+    assert await world.courier.next(TASK, "ExtendedMessage") is None
+    found, step = await world.get("ExtendedMessage.100"), await world.courier.next(TASK, "Webhook")
+    assert found.state is DeliveryState.FAILED and "bytes" in found.last_error
+    assert step is not None and step.pause_seconds == 0
 
 
 async def test_what_the_engine_does_not_know_is_found_again(world: World) -> None:

@@ -103,7 +103,7 @@ def body(record: TaskRecord, percent: int | None = None) -> dict[str, Any]:
 
 def extended(record: TaskRecord, detail: Mapping[str, Any]) -> str:
     """The detailed result as a file: the body, and `detail`, the task as the API gives it."""
-    return json.dumps({**body(record), "Task": dict(detail)}, ensure_ascii=False, indent=1)
+    return compact({**body(record), "Task": dict(detail)})
 
 
 def compact(value: Any) -> str:

@@ -26,6 +26,7 @@ _JITTER = 0.2
 _PROGRESS_TRIES = 3  # by then there is news
 _OVERDUE = timedelta(seconds=60)
 _ERROR_CHARACTERS = 300
+_MOST_FILE_BYTES = 1_500_000  # the engine takes 2 MB, with quotes escaped
 _OLD_NEWS = Failure("there is news", counts=False)
 _log = structlog.get_logger(__name__)
 
@@ -76,7 +77,14 @@ class Courier:
         if found.recipient.channel is not Channel.EXTENDED_MESSAGE:
             return Step(found.notification_id)
         record = await self._record(found)
-        return Step(found.notification_id, uri=found.recipient.destination, text=extended(record, self._detail(record)))
+        text = extended(record, self._detail(record))
+        size = len(text.encode())
+        if size > _MOST_FILE_BYTES:
+            await self.note(
+                found.notification_id, Failure(f"the result has {size} bytes: too many to hand on", retryable=False)
+            )
+            return None
+        return Step(found.notification_id, uri=found.recipient.destination, text=text)
 
     async def deliver(self, notification: str) -> Failure | None:
         """Sends a notification once; gives why it was not taken."""
