@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reelmill_server.errors import InvalidMedia
+from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
@@ -46,9 +46,23 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
     names = [*(file.uri for file in packaging.planned_files(plan)), *writable_image_uris(plan)]
+    _spare_sources(request, names)
     shared = [uri for uri, count in Counter(names).items() if count > 1]
     warnings += [f"several outputs go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _spare_sources(request: ConvertRequest, names: Sequence[str]) -> None:
+    """Raises InvalidArgument when an output would take the place of a source.
+
+    The source would be lost, and an attempt that is repeated after its outputs were published would convert those.
+    """
+    given = {source.uri for source in request.sources} | {file.uri for source in request.sources for file in source.subtitles}
+    for uri in names:
+        if uri in given:
+            raise InvalidArgument(
+                violations=[Violation("targets", f"an output would replace the source {uri}: name it otherwise")]
+            )
 
 
 def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:

@@ -176,6 +176,14 @@ def test_an_audio_container_takes_no_video_that_was_not_asked_for() -> None:
     assert planned.warnings == ()
 
 
+def test_an_output_does_not_replace_a_source() -> None:
+    """Whatever names it: a template does so only when the source is known."""
+    asked = replace(target("mp4", VideoSpec("copy"), AudioSpec("copy")), uri="file:///in/{barename}")
+    with pytest.raises(InvalidArgument, match=r"file:///in/a\.mp4"):
+        plan(INFO, asked)
+    assert plan(INFO, replace(asked, container="mkv")).targets[0].uri == "file:///in/a.mkv"
+
+
 def test_every_container_is_said_to_hold_what_it_holds() -> None:
     """Error messages come from the table."""
     assert fitting("video", "vp8") == ["mkv", "webm", "asf", "avi"]
