@@ -67,9 +67,17 @@ def check_required(message: Message, field: str) -> None:
         raise InvalidArgument(violations=[Violation(field, "is required")])
 
 
+_FIELD_OF_RULE = {
+    "create.alignment_index_in_sources": "alignment_index",
+    "create.alignment_source_not_attached": "alignment_index",
+}
+"""The field at fault where a rule of the protos looks at more than one and can name none."""
+
+
 def _by_rules(message: Message) -> Iterator[Violation]:
     for violation in protovalidate.collect_violations(message):
-        yield Violation(_path(violation.proto), violation.proto.message or violation.proto.rule_id)
+        rule = violation.proto.rule_id
+        yield Violation(_path(violation.proto) or _FIELD_OF_RULE.get(rule, ""), violation.proto.message or rule)
 
 
 def _path(violation: object) -> str:
@@ -118,6 +126,8 @@ def _conversion(
         yield from _subtitle_files(source, f"sources[{index}]", storage)
     yield from _tags(request)
     for target, field in _all_targets(request):
+        if not target.container:
+            continue  # pictures and subtitles alone: video, audio and speed are ignored
         yield from _copies(request, target, field)
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)

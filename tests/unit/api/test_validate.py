@@ -107,12 +107,17 @@ def test_each_objection_names_its_field(target: dict[str, Any], field: str) -> N
     assert fields(failure.value) == {field}
 
 
+LANGUAGE = "sources[0].subtitles[0].language"
+
+
 @pytest.mark.parametrize(
     ("request_fields", "field"),
     [
         ({"Sources": []}, "sources"),
         ({"Targets": []}, ""),
-        ({"AlignmentIndex": 1}, ""),
+        ({"AlignmentIndex": 1}, "alignment_index"),
+        ({"Sources": [{"URI": "file:///x", "Attached": True}]}, "alignment_index"),
+        ({"Sources": [{"URI": "file:///x", "Subtitles": [{"URI": "file:///x", "Language": "en"}]}]}, LANGUAGE),
         ({"Tags": {"a": {"b": 1}}}, "tags.a"),
         ({"ProjectName": "1"}, "project_name"),
         ({"UserData": "é" * 1025}, "user_data"),
@@ -177,6 +182,12 @@ def test_several_sources_are_copied_only_when_that_is_said(target: dict[str, Any
     with pytest.raises(InvalidArgument) as failure:
         check(target, **JOINED)
     assert fields(failure.value) == problems
+
+
+def test_what_makes_no_video_and_no_sound_copies_none() -> None:
+    """Pictures and subtitles alone are made of joined sources, and ignore speed."""
+    picture = {"Snapshots": [{"URI": "file:///out/s", "Format": "jpg"}]}
+    check({"URI": "", "Container": "", "Image": picture, "Speed": 0.5}, **JOINED)
 
 
 def test_speed_needs_sound_that_is_encoded_and_says_one_thing() -> None:
