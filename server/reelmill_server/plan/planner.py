@@ -45,24 +45,26 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     decoded = _decoded(targets, inputs)
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
-    names = [*(file.uri for file in packaging.planned_files(plan)), *writable_image_uris(plan)]
-    _spare_sources(request, names)
-    shared = [uri for uri, count in Counter(names).items() if count > 1]
+    made = [(file.target_index, file.uri) for file in packaging.planned_files(plan)]
+    made += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
+    _spare_sources(request, made)
+    shared = [uri for uri, count in Counter(uri for _, uri in made).items() if count > 1]
     warnings += [f"several outputs go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _spare_sources(request: ConvertRequest, names: Sequence[str]) -> None:
-    """Raises InvalidArgument when an output would take the place of a source.
+def _spare_sources(request: ConvertRequest, made: Sequence[tuple[int, str]]) -> None:
+    """Raises InvalidArgument when an output, here with the number of its target, would take the place of a source.
 
     The source would be lost, and an attempt that is repeated after its outputs were published would convert those.
     """
     given = {source.uri for source in request.sources} | {file.uri for source in request.sources for file in source.subtitles}
-    for uri in names:
-        if uri in given:
-            raise InvalidArgument(
-                violations=[Violation("targets", f"an output would replace the source {uri}: name it otherwise")]
-            )
+    fields = {target.index: target.field for target in request.targets}
+    found = [
+        Violation(fields[index], f"would replace the source {uri}: name it otherwise") for index, uri in made if uri in given
+    ]
+    if found:
+        raise InvalidArgument(violations=found)
 
 
 def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:

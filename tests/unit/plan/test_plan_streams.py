@@ -179,7 +179,7 @@ def test_an_audio_container_takes_no_video_that_was_not_asked_for() -> None:
 def test_an_output_does_not_replace_a_source() -> None:
     """Whatever names it: a template does so only when the source is known."""
     asked = replace(target("mp4", VideoSpec("copy"), AudioSpec("copy")), uri="file:///in/{barename}")
-    with pytest.raises(InvalidArgument, match=r"file:///in/a\.mp4"):
+    with pytest.raises(InvalidArgument, match=r"targets\[0\]: would replace the source file:///in/a\.mp4"):
         plan(INFO, asked)
     assert plan(INFO, replace(asked, container="mkv")).targets[0].uri == "file:///in/a.mkv"
 
