@@ -217,8 +217,10 @@ def _audio_target(member: TargetPlan, streams: tuple[StreamPlan, ...], master: s
 
 
 def _check_places(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]]) -> None:
-    """Raises InvalidArgument when a variant, or what is beside it, does not lie in the master playlist's folder or below, or has
-    the name of another list of the group: one of them would be lost."""
+    """Raises InvalidArgument when a variant, or what is beside it, does not lie in the master playlist's folder or below.
+
+    The same when it has the name of another list of the group: one of them would be lost.
+    """
     taken = {master}
     for spec, plan in members:
         expected = ""
