@@ -365,6 +365,9 @@ def _video(transcode: video_pb2.TranscodeVideo, field: str, container_word: str)
     if LIBAV_CODEC.get(codec) in container.unordered and transcode.b_frames > 0:
         expected = f"must be 0 or absent: container {container.name} has one time per picture, which B-frames do not fit"
         yield Violation(f"{field}.b_frames", expected)
+    if codec == "vp9" and transcode.pixel_format == video_pb2.PIXEL_FORMAT_YUVA420P and not container.alpha:
+        where = ", ".join(other.name for other in CONTAINERS.values() if other.alpha)
+        yield Violation(f"{field}.pixel_format", f"container {container.name} does not keep alpha ({where} would)")
     if codec in ("vp9", "av1"):
         for name, given in (("b_frames", transcode.b_frames > 0), ("refs", transcode.HasField("refs"))):
             if given:

@@ -80,6 +80,7 @@ def test_a_plain_request_is_right() -> None:
         (video(Codec="h264", Resolution="x"), "targets[0].video.transcode_video.resolution"),
         (video(Codec="h264", Resolution="5000x2"), "targets[0].video.transcode_video.resolution"),
         (video(Codec="h264", FrameRate=0), "targets[0].video.transcode_video.frame_rate"),
+        (video(Codec="vp9", PixelFormat="yuva420p"), "targets[0].video.transcode_video.pixel_format"),
         (video(Codec="vp9", BFrames=2), "targets[0].video.transcode_video.b_frames"),
         (video(Codec="av1", Refs=2), "targets[0].video.transcode_video.refs"),
         (audio(Codec="opus", SampleRate=44100), "targets[0].audio.transcode_audio"),
