@@ -28,7 +28,8 @@ _SCENE_SECONDS = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """One part of the page: the entries of `Target.Image`, or with `video` those made of a film that is first converted so."""
+    """One part of the page: the entries of `Target.Image`, or with `video` those made of a film that is first converted so
+    (`{folder}`: where pictures made before lie). Without a title it goes on with the part before."""
 
     title: str
     text: str
@@ -39,6 +40,11 @@ class Entry:
 
 def _shots(name: str, **asked: Any) -> dict[str, Any]:
     return {"Snapshots": [{"URI": f"{name}-{{index}}.{{autoext}}", "Format": "jpg", "Width": 192, "Height": 108, **asked}]}
+
+
+def _large(name: str, second: float) -> dict[str, Any]:
+    size = {"Width": 480, "Height": 270}
+    return {"URI": f"{name}.{{autoext}}", "Format": "jpg", "StartTime": second, "Number": 1, **size}
 
 
 ENTRIES = (
@@ -102,6 +108,68 @@ ENTRIES = (
             ]
         },
     ),
+    Entry(
+        "Watermarks",
+        "Scripts, borders, fonts and opacities, and the animation above as a film in a corner: at 1 s and at 7 s.",
+        {"Snapshots": [_large(f"marked-{number}", second) for number, second in enumerate((1, 7))]},
+        {
+            "TranscodeVideo": {"Codec": "h264", "CRF": 14},
+            "FilterVideo": {
+                "Watermarks": [
+                    {
+                        "Content": "Reelmill 中文水印",
+                        "FontSize": 40,
+                        "FontColor": "white",
+                        "BorderWidth": 3,
+                        "Dx": 20,
+                        "Dy": 20,
+                    },
+                    {
+                        "Content": "مرحبا 2026\nשלום",
+                        "FontSize": 36,
+                        "FontName": "SourceHanSans-Bold",
+                        "FontColor": "#ffd60a",
+                        "ReferPos": "bottomright",
+                        "Dx": 0.03,
+                        "Dy": 0.05,
+                        "BorderWidth": 2,
+                    },
+                    {"Content": "HALF THERE", "FontSize": 60, "FontColor": "white", "FontApha": 0.5, "Dx": 0.22, "Dy": 0.4},
+                    {"Type": "file", "URI": "{folder}/moving.gif", "ReferPos": "bottomleft", "Dx": 16, "Dy": 16, "Width": 0.2},
+                ]
+            },
+        },
+    ),
+    Entry(
+        "A delogo, before and after",
+        "The clock in the corner is filled from what surrounds it; two of its sides are the picture's own edges.",
+        {"Snapshots": [_large("logo", 4)]},
+    ),
+    Entry(
+        "",
+        "",
+        {"Snapshots": [_large("logo-filled", 4)]},
+        {
+            "TranscodeVideo": {"Codec": "h264", "CRF": 14},
+            "FilterVideo": {"Delogos": [{"Width": 106, "Height": 42}]},
+        },
+    ),
+    Entry(
+        "A face, before and after",
+        "Found, and blurred a little larger than it is (the astronaut Eileen Collins; NASA).",
+        {"Snapshots": [{"URI": "face.jpg", "Format": "jpg", "Number": 1}]},
+        sources=({"URI": "{folder}/sources/face.jpg"},),
+    ),
+    Entry(
+        "",
+        "",
+        {"Snapshots": [{"URI": "face-blurred.jpg", "Format": "jpg", "Number": 1}]},
+        {
+            "TranscodeVideo": {"Codec": "h264", "CRF": 14},
+            "FilterVideo": {"Desensitization": {"Face": {"Confidence": 0.5, "BlurRadius": 20, "ScaleRatio": 1.2}}},
+        },
+        ({"URI": "{folder}/sources/face.jpg"},),
+    ),
 )
 
 
@@ -135,12 +203,18 @@ def _placed(image: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return placed
 
 
+def _in(asked: Any, folder: Path) -> Any:
+    """A part of a request with `{folder}` filled in."""
+    return json.loads(json.dumps(asked).replace("{folder}", folder.as_uri()))
+
+
 def make(client: Any, entry: Entry, film: Path, folder: Path) -> list[str]:
     """Runs the tasks of an entry; gives the names of its pictures."""
-    sources: Sequence[Mapping[str, Any]] = entry.sources or [{"URI": film.as_uri()}]
+    sources: Sequence[Mapping[str, Any]] = _in(entry.sources, folder) or [{"URI": film.as_uri()}]
     if entry.video is not None:
         made = folder / "converted.mp4"
-        target = {"URI": made.as_uri(), "Container": "mp4", "Video": entry.video, "Audio": {"DisableAudio": True}}
+        video = _in(entry.video, folder)
+        target = {"URI": made.as_uri(), "Container": "mp4", "Video": video, "Audio": {"DisableAudio": True}}
         _run(client, sources, [target])
         sources = [{"URI": made.as_uri()}]
     task = _run(client, sources, [{"Image": _placed(entry.image, folder)}])
@@ -167,9 +241,11 @@ def main() -> None:
         with servers.serve(root) as server, servers.client(server) as client:
             files = root / "files"
             film = make_film(files / "film.mp4")
+            shutil.copytree(_HERE.parent / "tests" / "data", files / "sources")
             for entry in ENTRIES:
                 names = make(client, entry, film, files)
-                page += [f"## {entry.title}", "", entry.text, "", " ".join(f"![{name}](gallery/{name})" for name in names), ""]
+                page += [f"## {entry.title}", "", entry.text, ""] if entry.title else []
+                page += [" ".join(f"![{name}](gallery/{name})" for name in names), ""]
                 print(entry.title, names)
             shutil.rmtree(gallery, ignore_errors=True)
             gallery.mkdir()

@@ -171,7 +171,7 @@ class ImageOutput(Output):
             end = self._read_frames(part, span, stream, length)
             if end is not None and length is not None and end + _CLAIM_SECONDS < length:
                 text = f"the source promises {float(length):.3f} s, but has pictures for {float(end):.3f} s only"
-                self.notes.append(f"targets[{self.plan.index}].image: {text}")
+                self.notes.append(f"{self.plan.field}: {text}")
             self._frames.end(part, end if end is not None else length or Fraction(0), False)
 
     def _read_frames(self, part: Part, span: Span, stream: int, length: Fraction | None) -> Fraction | None:

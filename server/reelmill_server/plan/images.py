@@ -132,6 +132,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         duration_us=job.inputs.duration_us,
         frame_rate=_frame_rate(spec, rate) if spec.kind is ImageKind.ANIMATION else "",
         sheet=sheet,
+        field=where,
     )
     most = _KEPT_BYTES // (stream.width * stream.height * 3)
     if spec.frames.mode is FrameMode.DHASH and frames.number > most:
