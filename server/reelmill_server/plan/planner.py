@@ -58,7 +58,8 @@ def _spare_sources(request: ConvertRequest, made: Sequence[tuple[int, str]]) -> 
 
     The source would be lost, and an attempt that is repeated after its outputs were published would convert those.
     """
-    given = {source.uri for source in request.sources} | {file.uri for source in request.sources for file in source.subtitles}
+    files = (file.uri for source in request.sources for file in source.subtitles)
+    given = {*(source.uri for source in request.sources), *files, *request.watermark_uris}
     fields = {target.index: target.field for target in request.targets}
     found = [
         Violation(fields[index], f"would replace the source {uri}: name it otherwise") for index, uri in made if uri in given
