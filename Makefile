@@ -34,8 +34,8 @@ run: $(STAMP) ## start the service, convert a clip (SRC=path: yours), show live 
 	@$(BIN)/python examples/quickstart.py run $(if $(SRC),--source '$(SRC)')
 
 .PHONY: serve
-serve: $(STAMP) ## start the service here and leave it running
-	@$(BIN)/python examples/quickstart.py serve
+serve: $(STAMP) ## start the service here and leave it running (ROOT=folder: it may use that one, too)
+	@$(BIN)/python examples/quickstart.py serve $(if $(ROOT),--root '$(ROOT)')
 
 .PHONY: test
 test: $(STAMP) ## run the tests

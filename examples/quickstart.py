@@ -1,7 +1,7 @@
 """The first look at Reelmill: `make run` and `make serve`.
 
-python examples/quickstart.py run [--source FILE]   start the service, convert a clip, show it live, stop
-python examples/quickstart.py serve                 start the service and leave it running
+python examples/quickstart.py run [--source FILE]    start the service, convert a clip, show it live, stop
+python examples/quickstart.py serve [--root FOLDER]  start the service and leave it running
 """
 
 import argparse
@@ -105,12 +105,12 @@ def run(source):
     return status
 
 
-def serve():
-    """Starts the service on its usual address and leaves it running until Ctrl-C."""
+def serve(*roots):
+    """Starts the service on its usual address and leaves it running until Ctrl-C; it may use this folder and `roots`."""
     clip = FOLDER / "clip" / "clip.mp4"
     if not clip.exists():
         make_clip(clip)
-    with service("127.0.0.1:50051", "127.0.0.1:9090", ROOT) as (process, address):
+    with service("127.0.0.1:50051", "127.0.0.1:9090", ROOT, *roots) as (process, address):
         client = Path(program("reelmill"))
         shown = client.relative_to(Path.cwd()) if client.is_relative_to(Path.cwd()) else client
         print(f"try:  {shown} --server {address} convert {clip} {FOLDER}/small.mp4 --video h264 --size 640x360 --audio aac")
@@ -127,10 +127,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run").add_argument("--source", type=Path, help="a clip of yours")
-    commands.add_parser("serve")
+    commands.add_parser("serve").add_argument("--root", type=Path, help="a folder that the service may use, too")
     options = parser.parse_args()
     if options.command == "serve":
-        sys.exit(serve())
+        if options.root and not options.root.is_dir():
+            sys.exit(f"{options.root} is not a folder")
+        sys.exit(serve(*filter(None, [options.root])))
     if options.source and not options.source.is_file():
         sys.exit(f"{options.source} is not a file")
     sys.exit(run(options.source))

@@ -192,7 +192,7 @@ def _help_width() -> int:
 
 def _add_role_arguments(role: Role, parser: argparse.ArgumentParser) -> None:
     if role == "plan":
-        parser.add_argument("file", metavar="FILE", type=Path, help="the request as JSON; - reads standard input")
+        parser.add_argument("file", metavar="FILE", type=Path, help="the request as JSON or YAML; - reads standard input")
     if role == "capabilities":
         parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 

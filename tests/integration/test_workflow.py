@@ -277,6 +277,12 @@ async def test_starting_twice_is_starting_once(world: World) -> None:
     assert world.numbers == [1]
 
 
+async def test_a_namespace_that_is_not_there_is_told(world: World) -> None:
+    """With the command that makes it: an engine of one's own has none for the service."""
+    with pytest.raises(ServiceUnavailable, match="namespace create --namespace nowhere"):
+        await connect(world.client.service_client.config.target_host, "nowhere", wait_seconds=0)
+
+
 async def test_a_data_folder_has_one_engine(world: World, engine_folder: Path) -> None:
     """A second server on it is refused with a sentence."""
     with pytest.raises(ServiceUnavailable, match="another server"):

@@ -30,7 +30,7 @@ from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import capabilities, encoded, target
-from tests.sources import DARK, Audio, Clip, Shelf, Video
+from tests.sources import DARK, Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
 
@@ -126,6 +126,17 @@ def test_nothing_drifts_over_eleven_sources(join: Joiner) -> None:
     length = 16 * 1001 / 30000
     assert len(judge.times(path)) == 11 * 16
     assert judge.clicks(path) == pytest.approx([number * length + 0.1 for number in range(11)], abs=0.002)
+
+
+@pytest.mark.parametrize("seconds", [1, 0], ids=["cut", "whole"])
+def test_lines_of_subtitles_make_no_part_longer(join: Joiner, seconds: int) -> None:
+    """A line that is shown for long is no reason to go on with black pictures or silence."""
+    lasting = Clip("mp4", (Video(seconds=2),), (Audio(seconds=2),), (Subtitle(lines=((0.1, 9.0, "on and on"),)),))
+    heard = SourceSpec("file:///a", duration_us=seconds * 1_000_000, disable_video=True)
+    plan, (path,) = join([PLAIN, (lasting, heard), PLAIN], BOTH)
+    assert [stream.type for stream in plan.targets[0].streams] == ["video", "audio", "subtitle"]
+    for length in (len(judge.times(path)) / 25, seconds_of_sound(path)):
+        assert length == pytest.approx(2 + (seconds or 2), abs=0.05)
 
 
 def test_a_copy_is_joined_when_all_is_alike(join: Joiner) -> None:

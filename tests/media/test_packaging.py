@@ -227,6 +227,15 @@ def test_a_variant_outside_the_folder_of_its_master_is_refused(convert: Converte
     assert caught.value.violations[0].field == "target_groups[0].targets[1].uri"
 
 
+@pytest.mark.parametrize("taken", ["main", "64/v"])
+def test_a_variant_needs_a_name_of_its_own(convert: Converter, taken: str) -> None:
+    """Else a list would take the place of another one that the master playlist names, or of itself."""
+    first, second = ladder("ts", (96, 64), (48, 32))
+    with pytest.raises(InvalidArgument) as caught:
+        convert(FILM, first, replace(second, uri=f"file:///out/film/{taken}"), group_uris=("file:///out/film/main",))
+    assert caught.value.violations[0].field == "target_groups[0].targets[1].uri"
+
+
 def damage(kind: str, folder: Path) -> None:
     """Breaks a written package."""
     if kind == "lost":

@@ -125,6 +125,15 @@ def test_image_playlist(convert: Converter) -> None:
     assert [line for line in text.splitlines() if not line.startswith("#")] == ["sheet_0_1.jpg", "sheet_0_2.jpg"]
 
 
+def test_the_last_tile_of_an_image_playlist_may_be_short(convert: Converter) -> None:
+    """Players count tiles by their length: the others on the last sheet keep theirs."""
+    sheet = SheetSpec(3, 1, pad=0, margin=0, playlist_uri="file:///out/images.m3u8")
+    converted = convert(FILM, alone(sprites("jpg", sheet=sheet, interval_us=SECOND * 7 // 10)))
+    text = (converted.published / "images.m3u8").read_text()
+    assert re.findall(r"LAYOUT=3x1,DURATION=(.*)", text) == ["0.700", "0.700"]
+    assert sum(float(seconds) for seconds in re.findall(r"#EXTINF:([\d.]+)", text)) == pytest.approx(4, abs=0.05)
+
+
 def test_small_pictures_of_a_turned_source(convert: Converter) -> None:
     """Upright on the sheet."""
     clip = Clip("mp4", (Video(seconds=1, rotation=90),), ())

@@ -282,3 +282,10 @@ def test_the_bitrate_of_a_poorer_source_stays_or_fails(convert: Converter, form:
         convert(clip, asked(Adapt.FALL, 250_000))
     lower = round(real / 2)
     assert convert(clip, asked(Adapt.FALL, lower)).plan.targets[0].streams[0].options["b"] == str(lower)
+
+
+@pytest.mark.parametrize("codec", ["amr", "aac", "ac3"])
+def test_a_file_without_a_header_is_as_long_as_its_packets(convert: Converter, codec: str) -> None:
+    """Not as its first bit rate makes libav guess."""
+    artifact = convert(MUSIC, target(codec, None, AudioSpec(codec))).artifact
+    assert artifact.duration_seconds == artifact.streams[0].duration_seconds

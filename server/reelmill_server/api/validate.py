@@ -73,9 +73,17 @@ def check_required(message: Message, field: str) -> None:
         raise InvalidArgument(violations=[Violation(field, "is required")])
 
 
+_FIELD_OF_RULE = {
+    "create.alignment_index_in_sources": "alignment_index",
+    "create.alignment_source_not_attached": "alignment_index",
+}
+"""The field at fault where a rule of the protos looks at more than one and can name none."""
+
+
 def _by_rules(message: Message) -> Iterator[Violation]:
     for violation in protovalidate.collect_violations(message):
-        yield Violation(_path(violation.proto), violation.proto.message or violation.proto.rule_id)
+        rule = violation.proto.rule_id
+        yield Violation(_path(violation.proto) or _FIELD_OF_RULE.get(rule, ""), violation.proto.message or rule)
 
 
 def _path(violation: object) -> str:
@@ -135,6 +143,8 @@ def _conversion(
         yield from _subtitle_files(source, f"sources[{index}]", storage)
     yield from _tags(request)
     for target, field in _all_targets(request):
+        if not target.container:
+            continue  # pictures and subtitles alone: video, audio and speed are ignored
         yield from _copies(request, target, field)
         for index, mark in enumerate(target.video.filter_video.watermarks):
             yield from _watermark(mark, f"{field}.video.filter_video.watermarks[{index}]", storage)
@@ -399,6 +409,9 @@ def _video(transcode: video_pb2.TranscodeVideo, field: str, container_word: str)
     if LIBAV_CODEC.get(codec) in container.unordered and transcode.b_frames > 0:
         expected = f"must be 0 or absent: container {container.name} has one time per picture, which B-frames do not fit"
         yield Violation(f"{field}.b_frames", expected)
+    if codec == "vp9" and transcode.pixel_format == video_pb2.PIXEL_FORMAT_YUVA420P and not container.alpha:
+        where = ", ".join(other.name for other in CONTAINERS.values() if other.alpha)
+        yield Violation(f"{field}.pixel_format", f"container {container.name} does not keep alpha ({where} would)")
     if codec in ("vp9", "av1"):
         for name, given in (("b_frames", transcode.b_frames > 0), ("refs", transcode.HasField("refs"))):
             if given:

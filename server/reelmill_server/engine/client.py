@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -26,21 +27,40 @@ _CONNECT_PAUSE_SECONDS = 0.5
 
 
 async def connect(address: str, namespace: str, api_key: str = "", tls: bool = False, wait_seconds: float = 30.0) -> Client:
-    """A client of the engine at `address`. Raises ServiceUnavailable when it cannot be reached within `wait_seconds`."""
+    """A client of the engine at `address`.
+
+    Raises ServiceUnavailable when it cannot be reached, or lacks the namespace, for `wait_seconds`.
+    """
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while True:
         try:
-            return await Client.connect(
+            client = await Client.connect(
                 address,
                 namespace=namespace,
                 data_converter=pydantic_data_converter,
                 api_key=api_key or None,
                 tls=tls,
             )
+            if await _has_namespace(client):
+                return client
+            problem = (
+                f"the engine at {address} has no namespace {namespace}: make it, "
+                f"for example with `temporal operator namespace create --namespace {namespace} --retention 168h`"
+            )
         except RuntimeError as error:
-            if asyncio.get_running_loop().time() > deadline:
-                raise ServiceUnavailable(f"the engine at {address} cannot be reached: {error}") from error
-            await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
+            problem = f"the engine at {address} cannot be reached: {error}"
+        if asyncio.get_running_loop().time() > deadline:
+            raise ServiceUnavailable(problem)
+        await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
+
+
+async def _has_namespace(client: Client) -> bool:
+    """Whether the engine knows the client's namespace; one that does not say counts as knowing it."""
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    except RPCError as error:
+        return error.status is not RPCStatusCode.NOT_FOUND
+    return True
 
 
 class Engine:

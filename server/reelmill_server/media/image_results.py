@@ -153,7 +153,8 @@ def image_playlist(plan: ImagePlan, files: Sequence[WrittenImage]) -> str:
         seconds = own[-1][1] - own[0][0]
         longest = max(longest, seconds)
         columns, rows = file.width // plan.width, file.height // plan.height
-        tile = seconds / len(own)
+        # The end of the film cuts the last tile short, not those before it on its sheet.
+        tile = max(seconds / len(own), Fraction(plan.frames.interval_us, 1_000_000))
         uri = relative(plan.sheet.playlist_uri, plan.uri(file.number)) or plan.uri(file.number)
         lines += [
             f"#EXTINF:{float(seconds):.3f},",

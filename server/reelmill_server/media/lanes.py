@@ -20,6 +20,7 @@ from reelmill_server.plan.clock import UNTIMED_FORMATS
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
 # A promise that is further off what the bytes read so far tell than this factor is not believed while the source is read.
 _DOUBT = 2
+_LASTING = ("video", "audio")  # a line of subtitles may be shown long after the last picture
 _INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)  # packets lie in the file in any order
 _USUAL_RATE = Fraction(25)
 _MICROSECONDS = 1_000_000
@@ -104,15 +105,15 @@ class Reader:
     @property
     def position(self) -> Fraction:
         """Seconds of the span that were read."""
-        ends = list(self._ends.values())  # at once: another thread asks while packets are noted
-        return max(Fraction(0), max(ends, default=self._begin) - self._begin)
+        ends = self._ends.copy()  # at once: another thread asks while packets are noted
+        heard = max((ends[kind] for kind in _LASTING if kind in ends), default=max(ends.values(), default=self._begin))
+        return max(Fraction(0), (heard if self._stop is None else min(heard, self._stop)) - self._begin)
 
     def end(self) -> Fraction:
         """Where the input ends: with its pictures, unless its sound goes on for long."""
         video, audio = self._ends.get("video"), self._ends.get("audio")
-        end = max(self._ends.values(), default=self._begin)
-        if video is None and audio is None:
-            end = self.reached  # only subtitles are taken: they belong to what is beside them
+        # Where only subtitles are taken, they belong to what is beside them.
+        end = max((end for end in (video, audio) if end is not None), default=self.reached)
         if video is not None and (audio is None or audio - video <= OVERRUN):
             end = video
         return end if self._stop is None else min(end, self._stop)

@@ -28,6 +28,7 @@ from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
 from reelmill_server.plan.containers import CONTAINERS
 
+_GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav divides their size by a bit rate
 _MICROSECONDS = 1_000_000
 # MP4 and MPEG-TS have one word for all layers of MPEG audio, and libav one decoder.
 _ALIASES = {"mp2": "mp3"}
@@ -331,7 +332,7 @@ def _duration(container: InputContainer, seen: Sequence[Seen]) -> float:
     """Seconds from the first to the end of the last: headers may count decoding time, and less."""
     begin = max(min((sight.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
     end = max((sight.last + sight.last_duration for sight in seen), default=Fraction(0))
-    claimed = Fraction(container.duration or 0, _MICROSECONDS)
+    claimed = Fraction(0 if container.format.name in _GUESSED_FORMATS else container.duration or 0, _MICROSECONDS)
     if container.format.name == "flv":  # which claims the time of its end, and begins late where there are B-frames
         claimed -= begin
     return float(max(claimed, end - begin))

@@ -22,7 +22,7 @@ def keeps_source(option: Adapt, asked: Fraction | int, source: Fraction | int, f
 
 
 def _number(value: Fraction | int) -> str:
-    return f"{float(value):.6g}"
+    return f"{float(value):.3f}".rstrip("0").rstrip(".")
 
 
 def adapted_video(spec: VideoSpec, stream: VideoStreamInfo, source_rate: Fraction, field: str) -> VideoSpec:

@@ -65,11 +65,10 @@ def _bits(
     if spec.quality is not None:
         return quality_options(encoder, rate, channels, spec.quality)
     if encoder.takes_bitrate:
-        given = audio_bitrate(encoder, rate, channels, spec.bitrate, f"{field}.bitrate")
         kept = adapted_bitrate(spec, stream, f"{field}.bitrate")
         # A source may have less than the codec can do.
-        given = given if kept is None else audio_bitrate(encoder, rate, channels, max(kept, encoder.floor(channels)), field)
-        return {"b": str(given)}
+        asked = spec.bitrate if kept is None else max(kept, encoder.floor(channels))
+        return {"b": str(audio_bitrate(encoder, rate, channels, asked, f"{field}.bitrate"))}
     return {} if encoder.lossless else quality_options(encoder, rate, channels, _USUAL_QUALITY)
 
 

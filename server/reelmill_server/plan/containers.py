@@ -19,7 +19,7 @@ class Container:
     `single`: it holds one stream only.
     `unordered`: video codecs that it holds only without B-frames, as it has one time per picture. `steady`: it has one frame
     rate for all pictures, one of `frame_rates` (`n/d`; empty: any). `sample_rates`: those of codecs that it does not hold at
-    every rate.
+    every rate. `alpha`: VP9 keeps its alpha in it, which lies beside the packets.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Container:
     steady: bool = False
     frame_rates: tuple[str, ...] = ()
     sample_rates: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    alpha: bool = False
 
     @property
     def audio_only(self) -> bool:
@@ -87,8 +88,9 @@ CONTAINERS: Mapping[str, Container] = {
             audio="*",
             subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt",
             picture=frozenset({"mjpeg", "png", "gif", "tiff"}),
+            alpha=True,
         ),
-        _container("webm", "webm", video="vp8 vp9 av1", audio="opus vorbis", subtitle="webvtt"),
+        _container("webm", "webm", video="vp8 vp9 av1", audio="opus vorbis", subtitle="webvtt", alpha=True),
         _container(
             "ts",
             "mpegts",

@@ -1,7 +1,7 @@
 """Plans pictures: which frames they are made of, their size, and their names."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -243,9 +243,9 @@ def image_uri(plan: Plan, path: str) -> str | None:
     return (lists.get(match["extension"]) or None) if path == list_path(slot, match["extension"]) else None
 
 
-def writable_image_uris(plan: Plan) -> Iterator[str]:
-    """One URI of each kind that the pictures of a plan will write."""
-    for image in plan.images:
+def writable_image_uris(images: Sequence[ImagePlan]) -> Iterator[str]:
+    """One URI of each kind that these pictures will write."""
+    for image in images:
         yield image.uri(1)
         if image.sheet:
             yield from filter(None, (image.sheet.web_vtt_uri, image.sheet.playlist_uri))

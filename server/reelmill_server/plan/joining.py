@@ -79,10 +79,10 @@ def difference(first: StreamInfo, other: StreamInfo | None) -> str:
         facts["rotation"] = (str(first.rotation), str(other.rotation))
     if isinstance(first, AudioStreamInfo) and isinstance(other, AudioStreamInfo):
         facts["sample rate"] = (str(first.sample_rate), str(other.sample_rate))
-        facts["channels"] = (first.layout, other.layout)
+        facts["channel layout"] = (first.layout, other.layout)
     for name, (one, two) in facts.items():
         if one != two:
-            return f"its {name} differs" + ("" if name == "decoder settings" else f" ({two}, not {one})")
+            return "its decoder settings differ" if name == "decoder settings" else f"its {name} differs ({two}, not {one})"
     return ""
 
 

@@ -44,7 +44,7 @@ def unknown_variables(template: str, tags: Mapping[str, TagValue]) -> list[str]:
     except ValueError as error:
         return [f"not a template: {error}"]
     known = VARIABLES | {f"tags.{key}" for key in tags}
-    return [f"unknown variable {{{name}}}" for name in names if name not in known]
+    return [f"unknown variable {{{name}}}: known are {', '.join(sorted(known))}" for name in names if name not in known]
 
 
 def variables_in(template: str) -> frozenset[str]:

@@ -146,7 +146,7 @@ def arrange(
         members = [slot for slot, plan in enumerate(targets) if specs[plan.index].group == number]
         subtitles = tuple(slot for slot in members if _is_subtitles(targets[slot]))
         slots = [slot for slot in members if slot not in subtitles]
-        _check_folders(uri, [(specs[targets[slot].index], targets[slot]) for slot in members])
+        _check_places(uri, [(specs[targets[slot].index], targets[slot]) for slot in members])
         shared = None if _begins_early(request, targets, slots) else _shared_audio([targets[slot] for slot in slots])
         if shared is not None:
             for slot in slots:
@@ -218,13 +218,22 @@ def _audio_target(member: TargetPlan, streams: tuple[StreamPlan, ...], master: s
     return replace(member, uri=f"{base}.m3u8", streams=streams, package=package)
 
 
-def _check_folders(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]]) -> None:
-    """Raises InvalidArgument when a variant, or what is beside it, does not lie in the master playlist's folder or below."""
+def _check_places(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]]) -> None:
+    """Raises InvalidArgument when a variant, or what is beside it, does not lie in the master playlist's folder or below.
+
+    The same when it has the name of another list of the group: one of them would be lost.
+    """
+    taken = {master}
     for spec, plan in members:
+        expected = ""
         if relative(master, plan.uri) is None:
             expected = f"must lie in the folder of the master playlist {master} or below"
+        elif plan.uri in taken:
+            expected = f"must have a name of its own in the group, not {plan.uri}"
+        if expected:
             field = "subtitle.extract_subtitle.uri" if _is_subtitles(plan) else "uri"
             raise InvalidArgument(violations=[Violation(f"{spec.field}.{field}", expected)])
+        taken.add(plan.uri)
 
 
 def relative(base: str, uri: str) -> str | None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reelmill_server.errors import InvalidMedia
+from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
@@ -45,10 +45,27 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     decoded = _decoded(targets, inputs)
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
-    names = [*(file.uri for file in packaging.planned_files(plan)), *writable_image_uris(plan)]
-    shared = [uri for uri, count in Counter(names).items() if count > 1]
+    made = [(file.target_index, file.uri) for file in packaging.planned_files(plan)]
+    made += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
+    _spare_sources(request, made)
+    shared = [uri for uri, count in Counter(uri for _, uri in made).items() if count > 1]
     warnings += [f"several outputs go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _spare_sources(request: ConvertRequest, made: Sequence[tuple[int, str]]) -> None:
+    """Raises InvalidArgument when an output, here with the number of its target, would take the place of a source.
+
+    The source would be lost, and an attempt that is repeated after its outputs were published would convert those.
+    """
+    files = (file.uri for source in request.sources for file in source.subtitles)
+    given = {*(source.uri for source in request.sources), *files, *request.watermark_uris}
+    fields = {target.index: target.field for target in request.targets}
+    found = [
+        Violation(fields[index], f"would replace the source {uri}: name it otherwise") for index, uri in made if uri in given
+    ]
+    if found:
+        raise InvalidArgument(violations=found)
 
 
 def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:

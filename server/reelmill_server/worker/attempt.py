@@ -168,7 +168,7 @@ class Attempts:
 
     async def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> Collection[str]:
         """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
-        for uri in (*writable_uris(plan), *writable_image_uris(plan)):
+        for uri in (*writable_uris(plan), *writable_image_uris(plan.images)):
             self._storage.check_writable(uri)
         lease.release()
         refused = self.abilities.refused(plan)

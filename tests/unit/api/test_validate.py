@@ -80,6 +80,7 @@ def test_a_plain_request_is_right() -> None:
         (video(Codec="h264", Resolution="x"), "targets[0].video.transcode_video.resolution"),
         (video(Codec="h264", Resolution="5000x2"), "targets[0].video.transcode_video.resolution"),
         (video(Codec="h264", FrameRate=0), "targets[0].video.transcode_video.frame_rate"),
+        (video(Codec="vp9", PixelFormat="yuva420p"), "targets[0].video.transcode_video.pixel_format"),
         (video(Codec="vp9", BFrames=2), "targets[0].video.transcode_video.b_frames"),
         (video(Codec="av1", Refs=2), "targets[0].video.transcode_video.refs"),
         (audio(Codec="opus", SampleRate=44100), "targets[0].audio.transcode_audio"),
@@ -107,12 +108,17 @@ def test_each_objection_names_its_field(target: dict[str, Any], field: str) -> N
     assert fields(failure.value) == {field}
 
 
+LANGUAGE = "sources[0].subtitles[0].language"
+
+
 @pytest.mark.parametrize(
     ("request_fields", "field"),
     [
         ({"Sources": []}, "sources"),
         ({"Targets": []}, ""),
-        ({"AlignmentIndex": 1}, ""),
+        ({"AlignmentIndex": 1}, "alignment_index"),
+        ({"Sources": [{"URI": "file:///x", "Attached": True}]}, "alignment_index"),
+        ({"Sources": [{"URI": "file:///x", "Subtitles": [{"URI": "file:///x", "Language": "en"}]}]}, LANGUAGE),
         ({"Tags": {"a": {"b": 1}}}, "tags.a"),
         ({"ProjectName": "1"}, "project_name"),
         ({"UserData": "é" * 1025}, "user_data"),
@@ -190,6 +196,12 @@ def test_several_sources_are_copied_only_when_that_is_said(target: dict[str, Any
     with pytest.raises(InvalidArgument) as failure:
         check(target, **JOINED)
     assert fields(failure.value) == problems
+
+
+def test_what_makes_no_video_and_no_sound_copies_none() -> None:
+    """Pictures and subtitles alone are made of joined sources, and ignore speed."""
+    picture = {"Snapshots": [{"URI": "file:///out/s", "Format": "jpg"}]}
+    check({"URI": "", "Container": "", "Image": picture, "Speed": 0.5}, **JOINED)
 
 
 def test_speed_needs_sound_that_is_encoded_and_says_one_thing() -> None:

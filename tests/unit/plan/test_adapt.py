@@ -56,7 +56,7 @@ def test_sizes_are_compared_by_area_as_shown(width: int, height: int, kept: bool
 def test_a_source_that_is_too_small_fails_the_task() -> None:
     """By area."""
     spec = VideoSpec("h264", width=1280, height=720, resolution_option=Adapt.FALL)
-    with pytest.raises(ConditionNotMet, match="resolution"):
+    with pytest.raises(ConditionNotMet, match=r"resolution \(area\) is 921600, but the source has only 230400"):
         adapted_video(spec, PORTRAIT, Fraction(25), "f")
 
 

@@ -8,7 +8,7 @@ from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFor
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import Adapt, AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.audio import plan_audio
 from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.containers import CONTAINERS, fitting
@@ -174,6 +174,23 @@ def test_an_audio_container_takes_no_video_that_was_not_asked_for() -> None:
     planned = plan(INFO, TargetSpec(0, "file:///out/a", "m4a"))
     assert [stream.type for stream in planned.targets[0].streams] == ["audio"]
     assert planned.warnings == ()
+
+
+def test_a_bit_rate_that_adapts_is_only_an_upper_bound() -> None:
+    """More than the codec can do is no mistake where the source's rate is taken."""
+    asked = AudioSpec("aac", bitrate=2_000_000, bitrate_option=Adapt.ADAPTIVE)
+    planned = plan_audio(asked, replace(AUDIO, bitrate=125_375), Clock.of(SourceSpec(""), INFO), "f", {})
+    assert planned.options["b"] == "125375"
+    with pytest.raises(InvalidArgument, match=r"f\.bitrate"):
+        plan_audio(replace(asked, bitrate_option=Adapt.FIXED), AUDIO, Clock.of(SourceSpec(""), INFO), "f", {})
+
+
+def test_an_output_does_not_replace_a_source() -> None:
+    """Whatever names it: a template does so only when the source is known."""
+    asked = replace(target("mp4", VideoSpec("copy"), AudioSpec("copy")), uri="file:///in/{barename}")
+    with pytest.raises(InvalidArgument, match=r"targets\[0\]: would replace the source file:///in/a\.mp4"):
+        plan(INFO, asked)
+    assert plan(INFO, replace(asked, container="mkv")).targets[0].uri == "file:///in/a.mkv"
 
 
 def test_every_container_is_said_to_hold_what_it_holds() -> None:
