@@ -8,7 +8,8 @@ from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import validate
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
-from reelmill_server.storage.base import Fetched, ObjectReader
+from reelmill_server.model.request import Credentials
+from reelmill_server.storage.base import ObjectReader, Staged, Upload
 
 
 class Anywhere:
@@ -23,11 +24,15 @@ class Anywhere:
 
     check_writable = check_readable
 
+    def acting_as(self, credentials: Credentials) -> "Anywhere":
+        """The same."""
+        return self
+
     async def open(self, uri: str) -> ObjectReader:
         """Never called."""
         raise AssertionError
 
-    async def fetch(self, uri: str) -> Fetched:
+    async def stage(self, upload: Upload, owner: str) -> Staged:
         """Never called."""
         raise AssertionError
 
