@@ -13,6 +13,7 @@ from reelmill.v1 import (
     common_pb2,
     image_pb2,
     media_convert_service_pb2,
+    notification_pb2,
     source_pb2,
     subtitle_pb2,
     target_pb2,
@@ -24,12 +25,14 @@ from reelmill_server.model.request import (
     AlignMode,
     AudioSpec,
     ConvertRequest,
+    Credentials,
     ExtractSpec,
     FrameMode,
     FramesSpec,
     Hardware,
     ImageKind,
     ImageSpec,
+    Role,
     ScaleType,
     SegmentFormat,
     SegmentSpec,
@@ -326,9 +329,9 @@ def tags_of(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) ->
 
 
 def conversion(
-    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, task_id: str, created: datetime
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, task_id: str, created: datetime, service_role: str = ""
 ) -> ConvertRequest:
-    """A valid request as plain data."""
+    """A valid request as plain data; `service_role` is the project's."""
     return ConvertRequest(
         task_id=task_id,
         project_name=request.project_name,
@@ -338,4 +341,12 @@ def conversion(
         tags=tags_of(request),
         created_us=round(created.timestamp() * _MICROSECONDS),
         group_uris=tuple(group.uri for group in request.target_groups),
+        credentials=credentials(request.credential_config, service_role),
     )
+
+
+def credentials(config: notification_pb2.CredentialConfig, service_role: str) -> Credentials:
+    """In whose name storage is used; the project's role counts where the request names none."""
+    first = config.service_role or service_role
+    chain = tuple(Role(link.role, link.assume_role_for) for link in config.chain)
+    return Credentials((Role(first), *chain) if first else chain, config.policy)

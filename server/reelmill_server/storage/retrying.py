@@ -63,7 +63,10 @@ def refusal(status: int, uri: str, word: str = "") -> ReelmillError:
 
 
 async def in_thread(pool: Executor | None, call: Callable[..., T], *arguments: Any) -> T:
-    """A blocking call in a thread of `pool` (None: asyncio's own). One that is canceled is waited for: what follows it must not overtake it."""
+    """A blocking call in a thread of `pool` (None: asyncio's own).
+
+    One that is canceled is waited for: what follows it must not overtake it.
+    """
     future = asyncio.get_running_loop().run_in_executor(pool, call, *arguments)
     try:
         return await asyncio.shield(future)

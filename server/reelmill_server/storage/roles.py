@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
 from reelmill_server.errors import AccessDenied, InvalidArgument
 from reelmill_server.model.request import Credentials, Role
@@ -42,7 +42,7 @@ _FORMS: Mapping[Cloud, _Form] = {
         "a service account of Google Cloud: NAME@PROJECT.iam.gserviceaccount.com",
     ),
 }
-_LONGEST_POLICY = 2048
+LONGEST_POLICY = 2048
 """Characters, the least of what the clouds take."""
 
 
@@ -69,10 +69,9 @@ class RoleTable:
         roles = tuple(filter(None, (self._full_name(role, cloud) for role in credentials.roles)))
         if not credentials.policy:
             return Identity(roles)
-        if not roles:
-            raise InvalidArgument("a policy narrows a role: name one, or leave the policy out")
-        policy = _parsed(credentials.policy)
-        if cloud == "google" and set(policy) != {"accessBoundary"}:
+        if not roles or not is_policy(credentials.policy):
+            raise InvalidArgument(f"a policy is a JSON object of at most {LONGEST_POLICY} characters, and narrows a role")
+        if cloud == "google" and set(json.loads(credentials.policy)) != {"accessBoundary"}:
             raise InvalidArgument(
                 'the policy has no counterpart on Google Cloud: write {"accessBoundary": {"accessBoundaryRules": […]}}'
             )
@@ -95,11 +94,9 @@ class RoleTable:
         return name
 
 
-def _parsed(policy: str) -> dict[str, Any]:
+def is_policy(text: str) -> bool:
+    """Whether a text is a JSON object that is not too long for a policy."""
     try:
-        parsed = json.loads(policy)
-    except ValueError as error:
-        raise InvalidArgument(f"the policy is not JSON: {error}") from error
-    if not isinstance(parsed, dict) or len(policy) > _LONGEST_POLICY:
-        raise InvalidArgument(f"the policy must be a JSON object of at most {_LONGEST_POLICY} characters")
-    return parsed
+        return isinstance(json.loads(text), dict) and len(text) <= LONGEST_POLICY
+    except ValueError:
+        return False

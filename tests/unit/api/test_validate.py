@@ -144,7 +144,7 @@ def test_a_forbidden_uri_is_denied_when_nothing_else_is_wrong() -> None:
     with pytest.raises(AccessDenied):
         check({"URI": "file:///denied.mp4"})
     with pytest.raises(FieldNotSupported):
-        check({"URI": "file:///denied.mp4"}, CredentialConfig={"ServiceRole": "r"})
+        check({"URI": "file:///denied.mp4", **video(Codec="h264", VideoSlim=1)})
 
 
 def test_a_missing_project_alone_and_among_others() -> None:
