@@ -49,11 +49,15 @@ class Fault:
 
 @dataclass
 class Front:
-    """A server on a free port, in a thread: `handler` answers, unless a fault strikes first."""
+    """A server on a free port, in a thread: `handler` answers, unless a fault strikes first.
+
+    `requests` are methods, paths and headers of what came, `bodies` methods, paths and bodies of forms.
+    """
 
     handler: Handler
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    bodies: list[tuple[str, str, str]] = field(default_factory=list)
     port: int = 0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
@@ -89,6 +93,7 @@ class Front:
         """Nothing goes wrong any more, nothing was asked."""
         self.faults.clear()
         self.requests.clear()
+        self.bodies.clear()
 
     def asked(self, method: str) -> int:
         """How many requests of this method came."""
@@ -102,6 +107,8 @@ class Front:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path_qs, dict(request.headers)))
+        if request.content_type == "application/x-www-form-urlencoded":
+            self.bodies.append((request.method, request.path_qs, await request.text()))
         fault = await self._fault(request)
         if fault is None:
             return await self.handler(request)

@@ -39,6 +39,7 @@ _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 30.0
 """Until the next bytes come."""
 _BLOCK_BYTES = 1024**2
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "reelmill"}
 
 
@@ -96,7 +97,9 @@ def check_url(url: str, rules: HttpRules) -> None:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         host = ""
-    if not host or parts.scheme not in ("http", "https") or any(ord(character) <= 0x20 for character in url):
+    # 127.1 and 0x7f000001 are addresses to some.
+    odd = is_public(host) is None and _NUMBER.fullmatch(host.rpartition(".")[2])
+    if not host or odd or parts.scheme not in ("http", "https") or any(ord(character) <= 0x20 for character in url):
         raise InvalidArgument(f"{shown(url)!r} is not an http or https URL")
     if parts.username is not None or parts.password is not None:
         raise InvalidArgument(f"{shown(url)}: a URL with a user or a password would be kept in the task's record")
@@ -243,6 +246,8 @@ class _Reader:
     def _explain(self, error: Exception) -> ReelmillError | None:
         if isinstance(error, ReelmillError):
             return error
+        if isinstance(error, aiohttp.InvalidURL):
+            return InvalidArgument(f"{shown(self.uri)!r} is not an http or https URL")
         if isinstance(error, aiohttp.ClientError | TimeoutError | OSError):
             return StorageUnavailable(f"{shown(self.uri)}: the server did not answer ({type(error).__name__})")
         return None
