@@ -15,10 +15,12 @@ from reelmill_server.api.requests import (
     AnyImage,
     AnyTarget,
     audio_codec,
+    color,
     container_name,
     credentials,
     images,
     segment_format,
+    subtitle_format,
     video_codec,
 )
 from reelmill_server.api.requests import speed as convert_speed
@@ -38,6 +40,8 @@ _MAX_TAGS = 100
 _AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)
 _MAX_TAG_KEY = 128
 _MAX_TAG_VALUE = 1024
+_TEXT_ONLY = "content font_name font_size font_color font_apha border_width border_color".split()
+_FILE_ONLY = ("uri", "width", "height")
 
 
 def check(message: Message, more: Callable[[], Iterator[Violation | ReelmillError]] = lambda: iter(())) -> None:
@@ -135,6 +139,10 @@ def _conversion(
     yield from _tags(request)
     for target, field in _all_targets(request):
         yield from _copies(request, target, field)
+        for index, mark in enumerate(target.video.filter_video.watermarks):
+            yield from _watermark(mark, f"{field}.video.filter_video.watermarks[{index}]", storage)
+        if target.video.filter_video.HasField("desensitization"):
+            yield from _desensitization(target, f"{field}.video.filter_video.desensitization")
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
     for index, group in enumerate(request.target_groups):
@@ -198,6 +206,29 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
             )
 
 
+def _desensitization(target: AnyTarget, field: str) -> Iterator[Violation]:
+    asked = target.video.filter_video.desensitization
+    if not asked.HasField("face") and not asked.HasField("license_plate"):
+        yield Violation(field, "names nothing to blur: set face or license_plate")
+    # What is copied shows what was to be hidden: that is refused, though copy ignores other settings.
+    if target.video.HasField("transcode_video") and video_codec(target.video.transcode_video.codec) == "copy":
+        yield Violation(field, "copied video cannot be blurred: set a video codec other than copy")
+
+
+def _watermark(mark: video_pb2.Watermark, field: str, storage: Storage) -> Iterator[Violation | ReelmillError]:
+    of_file = mark.type == video_pb2.WATERMARK_TYPE_FILE
+    for descriptor, _ in mark.ListFields():
+        if descriptor.name in (_TEXT_ONLY if of_file else _FILE_ONLY):
+            yield Violation(f"{field}.{descriptor.name}", f"is of {'TEXT' if of_file else 'FILE'} only: leave it out")
+    for name in ("font_color", "border_color"):
+        if getattr(mark, name) and not color(getattr(mark, name)):
+            yield Violation(f"{field}.{name}", "must be #RRGGBB or a colour's name in CSS, such as red")
+    if of_file and not mark.uri:
+        yield Violation(f"{field}.uri", "is required")
+    elif of_file:
+        yield from uri_problems(mark.uri, f"{field}.uri", storage.check_readable)
+
+
 def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
     yield from _output_uri(target.uri, f"{field}.uri", tags, storage)
     if target.subtitle.HasField("extract_subtitle"):
@@ -239,7 +270,31 @@ def _group(group: target_pb2.TargetGroup, field: str, tags: set[str], storage: S
             yield from _list_name(member.uri, SegmentFormat.HLS, f"{here}.uri", tags)
         if "{" not in group.uri + member.uri and relative(group.uri, member.uri) is None:
             yield Violation(f"{here}.uri", f"must lie in the folder of the master playlist {group.uri} or below")
+        yield from _group_subtitles(group, index, field, tags, storage)
         yield from _streams(member, here)
+
+
+def _group_subtitles(
+    group: target_pb2.TargetGroup, index: int, field: str, tags: set[str], storage: Storage
+) -> Iterator[Violation | ReelmillError]:
+    """What is wrong with the subtitles that a member packages for its group."""
+    member, here = group.targets[index], f"{field}.targets[{index}].subtitle"
+    if not member.subtitle.HasField("extract_subtitle"):
+        if member.HasField("subtitle") and not member.subtitle.disable_subtitle:
+            yield Violation(here, "segments hold no subtitles: set extract_subtitle, which puts them beside the variants")
+        return
+    extract, path = member.subtitle.extract_subtitle, f"{here}.extract_subtitle"
+    yield from _extract(member, path, tags, storage)
+    if extract.format and subtitle_format(extract.format) != "vtt":
+        yield Violation(f"{path}.format", "must be VTT: a player takes no other subtitles")
+    if extract.uri and "{" not in group.uri + extract.uri and relative(group.uri, extract.uri) is None:
+        yield Violation(f"{path}.uri", f"must lie in the folder of the master playlist {group.uri} or below")
+    first = next(other for other in group.targets if other.subtitle.HasField("extract_subtitle"))
+    if first.subtitle != member.subtitle:
+        yield Violation(here, "a group packages its subtitles once: leave it out, or make it the same in all targets")
+    if any(other.container != member.container for other in group.targets):
+        expected = "must be the same in all targets of a group with subtitles: MP4 and TS have different clocks"
+        yield Violation(f"{field}.targets[{index}].container", expected)
 
 
 def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
@@ -251,7 +306,7 @@ def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Itera
         yield from uri_problems(uri, field, storage.check_writable)
 
 
-def _extract(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+def _extract(target: AnyTarget, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
     extract = target.subtitle.extract_subtitle
     if not extract.format:
         yield Violation(f"{field}.format", "is required")

@@ -61,7 +61,8 @@ class Attempts:
     def describe(self) -> Report:
         """What this worker says of itself."""
         abilities = self.abilities
-        return Report(self._name, abilities.encoders, abilities.decoders, self._bounds.limits, abilities.versions)
+        limits = self._bounds.limits
+        return Report(self._name, abilities.encoders, abilities.decoders, limits, abilities.versions, abilities.detectors)
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
@@ -121,8 +122,9 @@ class Attempts:
             request=request,
             source_paths=tuple(source.path for source in sources),
             subtitle_paths=tuple(map(tuple, subtitles)),
+            watermark_paths={uri: (await fetch(storage, uri, folder, limit)).path for uri in request.watermark_uris},
             modified_us=tuple(source.modified_us for source in sources),
-            capabilities=self.abilities.encoders,
+            capabilities=(*self.abilities.encoders, *self.abilities.detectors),
             encoder_order=self._bounds.encoder_order,
         )
 

@@ -21,7 +21,7 @@ from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.image_results import image_results
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file, probe_subtitles
+from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.results import make_results
 from reelmill_server.media.verify import verify
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
@@ -119,6 +119,9 @@ def _confine(assignment: messages.Assignment) -> None:
     for name in set(os.environ) - set(messages.KEPT_ENVIRONMENT):
         del os.environ[name]
     os.environ.setdefault("SVT_LOG", "0")  # else SVT-AV1 writes its banner to stderr
+    # numpy is not loaded yet. Its products are small here, and threads that wait for each other beside an encoder make one of
+    # a millisecond last fifty.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     memory = assignment.limits.max_memory_bytes
     if memory:
@@ -160,15 +163,19 @@ def _probe(attempt: _Attempt) -> messages.FromChild:
 
 @dataclass(frozen=True)
 class _Found:
-    """What probing found in the sources and in the subtitle files of each."""
+    """What probing found in the sources, in the subtitle files of each, and in the files of watermarks, by URI."""
 
     media: tuple[MediaInfo, ...]
     subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
+    watermarks: dict[str, MediaInfo]
 
     @classmethod
     def by(cls, attempt: _Attempt) -> "_Found":
         """Probes everything that the assignment names."""
-        return cls(_probe_all(attempt), _probe_subtitles(attempt))
+        paths, limits = attempt.assignment.watermark_paths, attempt.assignment.limits
+        with attempt.stage("probe"):
+            watermarks = {uri: probe_beside(path, uri, limits) for uri, path in paths.items()}
+        return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
 
 
 def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Plan:
@@ -176,6 +183,7 @@ def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Pl
     situation = Situation(
         infos=found.media,
         subtitle_infos=found.subtitles,
+        watermark_infos=found.watermarks,
         capabilities={capability.name: capability for capability in assignment.capabilities},
         modified_us=assignment.modified_us,
         order=assignment.encoder_order,
@@ -196,6 +204,7 @@ def _capabilities(attempt: _Attempt) -> messages.FromChild:
         encoders=capabilities.try_encoders(assignment.encoder_order, frozenset(assignment.retry_encoders)),
         decoders=capabilities.list_decoders(),
         versions=capabilities.library_versions(),
+        detectors=(capabilities.try_privacy(),),
     )
 
 
@@ -249,7 +258,13 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
     directory = Path(attempt.assignment.directory)
     assignment = attempt.assignment
     conversion = Conversion(
-        plan, assignment.source_paths, directory, assignment.limits, attempt.stop, assignment.subtitle_paths
+        plan,
+        assignment.source_paths,
+        directory,
+        assignment.limits,
+        attempt.stop,
+        assignment.subtitle_paths,
+        assignment.watermark_paths,
     )
     over = threading.Event()
 
