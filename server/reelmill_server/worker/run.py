@@ -1,15 +1,12 @@
 """The child's side: everything that touches media happens here, in a process of its own."""
 
-import ctypes
 import os
 import queue
-import resource
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,9 +29,9 @@ from reelmill_server.plan.adapt import needs_bitrates
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from reelmill_server.worker import messages
+from reelmill_server.worker.confinement import confine
 from reelmill_server.worker.progress import Meter
 
-_PR_SET_PDEATHSIG = 1
 _REPORT_SECONDS = 0.3
 _EXIT_PARENT_GONE = 3
 
@@ -88,7 +85,7 @@ def _leave() -> NoReturn:
 def main(pipe: Connection, assignment_json: bytes) -> None:
     """The entry point of a child: carries out one assignment and says how it went."""
     attempt = _Attempt(pipe, messages.ASSIGNMENT.validate_json(assignment_json))
-    _confine(attempt.assignment)
+    confine(attempt.assignment)
     threading.Thread(target=attempt.listen, daemon=True).start()
     attempt.say(messages.Ready())
     try:
@@ -108,27 +105,6 @@ def main(pipe: Connection, assignment_json: bytes) -> None:
     sys.stdout.flush()
     # Threads of libav, or of a driver, must not keep a finished child alive.
     os._exit(0)
-
-
-def _confine(assignment: messages.Assignment) -> None:
-    """Takes away what a child has no business with, and makes it die with its parent."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for name in set(os.environ) - set(messages.KEPT_ENVIRONMENT):
-        del os.environ[name]
-    os.environ.setdefault("SVT_LOG", "0")  # else SVT-AV1 writes its banner to stderr
-    # numpy is not loaded yet. Its products are small here, and threads that wait for each other beside an encoder make one of
-    # a millisecond last fifty.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    memory = assignment.limits.max_memory_bytes
-    if memory:
-        with suppress(ValueError, OSError):  # a lower hard limit is set already
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    if assignment.directory:
-        os.chdir(assignment.directory)
 
 
 def _request(attempt: _Attempt) -> ConvertRequest:
