@@ -29,9 +29,7 @@ from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
-from reelmill_server.storage.base import Storage
-from reelmill_server.storage.file import FileStorage
-from reelmill_server.storage.registry import Registry
+from reelmill_server.storage.build import build_storage
 from reelmill_server.tasks.courier import Courier
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.feed import Feeds, Snapshot
@@ -54,11 +52,6 @@ _ENGINE_CHECK_SECONDS = 1.0
 _TRIAL_CHECK_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 Check = Callable[[], Awaitable[object]]
-
-
-def build_storage(settings: Settings) -> Storage:
-    """All storages that the settings allow."""
-    return Registry({"file": FileStorage(settings.file_root)})
 
 
 def media_limits(settings: Settings) -> Limits:

@@ -17,14 +17,16 @@ FIELDS: Mapping[str, frozenset[str]] = {
     name: frozenset(fields.split())
     for name, fields in {
         "CreateMediaConvertTaskRequest": "project_name sources targets target_groups alignment_index tags user_data "
-        "notification request_id priority",
+        "notification credential_config request_id priority",
         "Notification": "mns rocket_mq extended_message_uri webhook pub_sub notify_progress_percent_step",
         "MNS": "topic_name",
         "RocketMQ": "instance_id topic_name",
         "Webhook": "url secret_name",
         "PubSub": "topic_name",
+        "CredentialConfig": "service_role policy chain",
+        "CredentialChainLink": "role role_type assume_role_for",
         "PlanMediaConvertTaskRequest": "request",
-        "ProbeMediaRequest": "project_name source_uri",
+        "ProbeMediaRequest": "project_name source_uri credential_config",
         "Source": "uri start_time duration subtitles attached align_mode disable_video disable_audio",
         "Target": "uri container segment video audio subtitle image speed strip_metadata data attached_picture",
         "TargetImage": "snapshots sprites animations",
@@ -53,8 +55,8 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "TargetSubtitle": "disable_subtitle stream extract_subtitle",
         "ExtractSubtitle": "format uri",
         "SourceSubtitle": "uri time_offset language",
-        "CreateProjectRequest": f"project_name description tag {_DATASETS}",
-        "UpdateProjectRequest": f"project_name description tag {_DATASETS}",
+        "CreateProjectRequest": f"project_name description service_role tag {_DATASETS}",
+        "UpdateProjectRequest": f"project_name description service_role tag {_DATASETS}",
         "TagInput": "key value",
     }.items()
 }

@@ -13,7 +13,6 @@ import structlog
 from reelmill_server.errors import (
     EncoderCrashed,
     InternalError,
-    MediaLimitExceeded,
     OutputInvalid,
     ReelmillError,
     Stalled,
@@ -28,7 +27,8 @@ from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.plan.images import image_uri, writable_image_uris
 from reelmill_server.plan.packaging import part_uri, planned_files, writable_uris
-from reelmill_server.storage.base import Fetched, Storage, Upload
+from reelmill_server.storage.base import Storage, Upload
+from reelmill_server.storage.fetching import fetch
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities, Lease
@@ -66,19 +66,21 @@ class Attempts:
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
-        assignment = replace(await self._assignment(request), action="plan" if action == "plan" else "probe")
+        storage = self._storage.acting_as(request.credentials)
         watch = _Watch(self._bounds)
-        async with child.start(assignment) as process:
-            while True:
-                message = await process.hear(_HEAR_SECONDS)
-                watch.check(Progress(phase=TaskPhase.PROBING))
-                match message:
-                    case messages.Failed():
-                        raise _error_of(message)
-                    case messages.Planned():
-                        return message.infos, message.plan
-                    case messages.Probed():
-                        return message.infos, None
+        with self._scratch.attempt(action) as sources:
+            fetched = await self._assignment(storage, request, sources)
+            async with child.start(replace(fetched, action="plan" if action == "plan" else "probe")) as process:
+                while True:
+                    message = await process.hear(_HEAR_SECONDS)
+                    watch.check(Progress(phase=TaskPhase.PROBING))
+                    match message:
+                        case messages.Failed():
+                            raise _error_of(message)
+                        case messages.Planned():
+                            return message.infos, message.plan
+                        case messages.Probed():
+                            return message.infos, None
 
     async def convert(
         self,
@@ -91,49 +93,49 @@ class Attempts:
         `report` is called at least once a second; `may_publish` is asked when all is made and verified. Raises ReelmillError
         with the reason; whatever happens, no process and no scratch is left.
         """
+        storage = self._storage.acting_as(request.credentials)
         async with _beating(report) as beat:
-            begun = time.monotonic()
-            fetched = await self._assignment(request)
-            self._metrics.stage_seconds.labels("fetch").observe(time.monotonic() - begun)
-            with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
-                assignment = replace(fetched, action="convert", directory=str(directory))
-                finished, plan = await self._run_child(assignment, lease, beat)
-                beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
-                if not await may_publish():
-                    raise InternalError("another attempt has taken the task over")
-                await self._publish(request, finished, plan, directory)
+            with self._scratch.attempt(request.task_id) as sources, self._scratch.attempt(request.task_id) as directory:
+                begun = time.monotonic()
+                fetched = await self._assignment(storage, request, sources)
+                self._metrics.stage_seconds.labels("fetch").observe(time.monotonic() - begun)
+                with self.abilities.lease() as lease:
+                    assignment = replace(fetched, action="convert", directory=str(directory))
+                    finished, plan = await self._run_child(assignment, storage, lease, beat)
+                    beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
+                    if not await may_publish():
+                        raise InternalError("another attempt has taken the task over")
+                    await self._publish(storage, request, finished, plan, directory)
         self._count(finished)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
-    async def _fetch(self, uri: str) -> Fetched:
-        fetched = await self._storage.fetch(uri)
+    async def _assignment(self, storage: Storage, request: ConvertRequest, folder: Path) -> messages.Assignment:
+        """What a child is told of `request`; all that it reads is fetched, what is not on this machine into `folder`."""
         limit = self._bounds.max_source_bytes
-        if limit and fetched.size_bytes > limit:
-            raise MediaLimitExceeded(f"{uri} has {fetched.size_bytes} bytes, more than {limit}")
-        return fetched
-
-    async def _assignment(self, request: ConvertRequest) -> messages.Assignment:
-        """What a child is told of `request`; all that it reads is fetched."""
-        sources = [await self._fetch(source.uri) for source in request.sources]
-        subtitles = [[(await self._fetch(file.uri)).path for file in source.subtitles] for source in request.sources]
+        sources = [await fetch(storage, source.uri, folder, limit) for source in request.sources]
+        subtitles = [
+            [(await fetch(storage, file.uri, folder, limit)).path for file in source.subtitles] for source in request.sources
+        ]
         return messages.Assignment(
             action="probe",
             limits=self._bounds.limits,
             request=request,
             source_paths=tuple(source.path for source in sources),
             subtitle_paths=tuple(map(tuple, subtitles)),
-            watermark_paths={uri: (await self._fetch(uri)).path for uri in request.watermark_uris},
+            watermark_paths={uri: (await fetch(storage, uri, folder, limit)).path for uri in request.watermark_uris},
             modified_us=tuple(source.modified_us for source in sources),
             capabilities=(*self.abilities.encoders, *self.abilities.detectors),
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run_child(self, assignment: messages.Assignment, lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
+    async def _run_child(
+        self, assignment: messages.Assignment, storage: Storage, lease: Lease, beat: "_Beat"
+    ) -> tuple[messages.Finished, Plan]:
         """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
         try:
             async with child.start(assignment) as process:
-                return await self._follow(process, lease, beat)
+                return await self._follow(process, storage, lease, beat)
         except asyncio.CancelledError:
             reason = "canceled"
             raise
@@ -143,7 +145,9 @@ class Attempts:
         finally:
             self._metrics.child_exit_total.labels(reason).inc()
 
-    async def _follow(self, process: child.Child, lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
+    async def _follow(
+        self, process: child.Child, storage: Storage, lease: Lease, beat: "_Beat"
+    ) -> tuple[messages.Finished, Plan]:
         watch = _Watch(self._bounds)
         plan = Plan(())
         replaced: dict[str, str] = {}
@@ -157,7 +161,7 @@ class Attempts:
                 case messages.Planned():
                     plan = message.plan
                     self._count_fallbacks(replaced, plan)
-                    replaced.update(dict.fromkeys(await self._answer(process, plan, lease), "sessions"))
+                    replaced.update(dict.fromkeys(await self._answer(process, storage, plan, lease), "sessions"))
                 case messages.EncoderLost():
                     self.abilities.lose(message.encoder, message.reason)
                     replaced[message.encoder] = "failed"
@@ -166,10 +170,10 @@ class Attempts:
                 case messages.Finished():
                     return message, plan
 
-    async def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> Collection[str]:
+    async def _answer(self, process: child.Child, storage: Storage, plan: Plan, lease: Lease) -> Collection[str]:
         """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
         for uri in (*writable_uris(plan), *writable_image_uris(plan.images)):
-            self._storage.check_writable(uri)
+            storage.check_writable(uri)
         lease.release()
         refused = self.abilities.refused(plan)
         if refused:
@@ -186,13 +190,15 @@ class Attempts:
             self._metrics.encoder_fallback_total.labels(encoder, next(iter(encoders), ""), kind).inc()
         replaced.clear()
 
-    async def _publish(self, request: ConvertRequest, finished: messages.Finished, plan: Plan, directory: Path) -> None:
+    async def _publish(
+        self, storage: Storage, request: ConvertRequest, finished: messages.Finished, plan: Plan, directory: Path
+    ) -> None:
         """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
         begun = time.monotonic()
         uploads = uploads_of(finished, plan, directory)
         # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
         owner = f"{request.task_id}.{uuid.uuid4().hex[:8]}"
-        publishing = asyncio.ensure_future(self._storage.publish(uploads, owner))
+        publishing = asyncio.ensure_future(storage.publish(uploads, owner))
         while not publishing.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({publishing})

@@ -56,5 +56,12 @@ ELSEWHERE = {
         ("Notification.pub_sub", "PubSub.topic_name"),
         "tests/unit/notify/test_channels.py::test_pub_sub_gets_the_envelope_in_order",
     ),
+    "CreateMediaConvertTaskRequest.credential_config": "tests/e2e/test_object_storage.py::test_from_one_store_to_another",
+    "CredentialConfig.service_role": "tests/e2e/test_object_storage.py::test_from_one_store_to_another",
+    "CredentialConfig.policy": "tests/contract/test_roles.py::test_roles_of_aws_are_assumed_one_after_the_other",
+    "CredentialConfig.chain": "tests/contract/test_roles.py::test_roles_of_aws_are_assumed_one_after_the_other",
+    "CredentialChainLink.role": "tests/contract/test_roles.py::test_roles_of_aws_are_assumed_one_after_the_other",
+    "CredentialChainLink.assume_role_for": "tests/contract/test_roles.py::test_roles_of_aws_are_assumed_one_after_the_other",
+    "CredentialChainLink.role_type": "tests/unit/api/test_validate.py::test_roles_of_a_request",
 }
 """Fields that one task cannot show, with the test that does."""
