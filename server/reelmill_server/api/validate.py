@@ -119,6 +119,9 @@ def _conversion(
     yield from _tags(request)
     for target, field in _all_targets(request):
         yield from _copies(request, target, field)
+        if target.measure_vmaf and (_none(target, "video") or video_codec(target.video.transcode_video.codec) == "copy"):
+            expected = "measures what is encoded: set video.transcode_video.codec to another than COPY, or leave this out"
+            yield Violation(f"{field}.measure_vmaf", expected)
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
     for index, group in enumerate(request.target_groups):

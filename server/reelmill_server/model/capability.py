@@ -7,7 +7,7 @@ SOFTWARE = "software"
 
 @dataclass(frozen=True)
 class Capability:
-    """One encoder or decoder.
+    """One encoder, decoder or filter; `codec` of a filter is what it makes or measures.
 
     `device` is its family or `software`; `reason` says why it is not available; `tried_us` is when it was last tried,
     microseconds since the epoch. `pixel_formats` are those of the contract that this build of it takes; empty: not known.
@@ -44,3 +44,4 @@ class Report:
     decoders: tuple[Capability, ...]
     limits: Limits
     versions: dict[str, str]
+    filters: tuple[Capability, ...] = ()

@@ -86,7 +86,7 @@ class StreamPlan:
     input; else the timestamps of the only part are kept. `encoder` is `copy` for a stream copy; then neither `video` nor
     `audio` is set. `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say;
     `slack_us` how far the result may be off it. `speed` is the playback speed as `n/d`, empty: 1. `segment_us`: a key frame
-    is forced on every multiple of it, 0: none.
+    is forced on every multiple of it, 0: none. `measured`: the VMAF of what the encoder makes is measured.
     """
 
     type: str
@@ -104,6 +104,7 @@ class StreamPlan:
     speed: str = ""
     counted: bool = False
     segment_us: int = 0
+    measured: bool = False
 
 
 @dataclass(frozen=True)

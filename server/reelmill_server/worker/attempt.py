@@ -61,7 +61,8 @@ class Attempts:
     def describe(self) -> Report:
         """What this worker says of itself."""
         abilities = self.abilities
-        return Report(self._name, abilities.encoders, abilities.decoders, self._bounds.limits, abilities.versions)
+        known = (abilities.encoders, abilities.decoders, self._bounds.limits, abilities.versions, abilities.filters)
+        return Report(self._name, *known)
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
@@ -122,7 +123,7 @@ class Attempts:
             source_paths=tuple(source.path for source in sources),
             subtitle_paths=tuple(map(tuple, subtitles)),
             modified_us=tuple(source.modified_us for source in sources),
-            capabilities=self.abilities.encoders,
+            capabilities=(*self.abilities.encoders, *self.abilities.filters),
             encoder_order=self._bounds.encoder_order,
         )
 

@@ -105,6 +105,7 @@ class Tried:
     encoders: tuple[Capability, ...]
     decoders: tuple[Capability, ...]
     versions: dict[str, str]
+    filters: tuple[Capability, ...] = ()
     kind: Literal["tried"] = "tried"
 
 
