@@ -81,6 +81,10 @@ format: $(STAMP) ## put code into shape
 protos: $(STAMP) ## generate the Python modules of the protos
 	$(BIN)/python protos/generate.py
 
+.PHONY: gallery
+gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
+	$(BIN)/python -m docs.make_gallery
+
 .PHONY: bench
 bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
 	$(BIN)/python -m bench.transcode $(ARGS)

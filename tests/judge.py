@@ -198,6 +198,25 @@ def pictures(path: Path, pixel_format: str = "gray", upright: bool = False) -> N
     return np.frombuffer(raw, np.uint16 if pixel_format.endswith("48le") else np.uint8).reshape(shape)
 
 
+@cache
+def planes(path: Path, pixel_format: str, decoder: str = "") -> tuple[NDArray[np.integer], ...]:
+    """The pictures of the first video stream, which must be in this planar format: one (number, height, width) per plane."""
+    width, height = describe(path).of("Video")[0].size
+    chosen = ("-c:v", decoder) if decoder else ()
+    raw = _run(
+        *(*chosen, "-noautorotate", "-i", path, "-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux"),
+        *("-pix_fmt", pixel_format, "-f", "rawvideo", "-"),
+    ).stdout
+    across, down = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}[re.sub(r"\D", "", pixel_format)[:3]]
+    small = (height // down, width // across)
+    shapes = [(height, width), small, small, *([(height, width)] if "yuva" in pixel_format else [])]
+    samples = np.frombuffer(raw, np.uint16 if pixel_format.endswith("10le") else np.uint8)
+    samples = samples.reshape(-1, sum(high * wide for high, wide in shapes))
+    ends = np.cumsum([high * wide for high, wide in shapes])
+    parts = np.split(samples, ends[:-1], axis=1)
+    return tuple(part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True))
+
+
 def first_picture_side_data(path: Path) -> str:
     """What comes with the first decoded picture, in the words of the judge's `showinfo`."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", str(path), "-map", "0:v:0", "-frames:v", "1"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
+from PIL import Image
 
 from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
@@ -482,6 +483,34 @@ def test_sources_are_joined_and_mixed_through_the_service(client: Client, clip: 
     assert [stream.kind for stream in made.streams] == ["Video", "Audio"]
     assert made.duration == pytest.approx(2 * one.duration - 0.2, abs=0.1)
     judge.check(files / "joined.mp4")
+
+
+def test_marks_are_drawn_and_logos_filled_through_the_service(client: Client, clip: Path, files: Path) -> None:
+    """A text, a file and a delogo; what no font has is a warning, and a file that is no picture fails the task by name."""
+    Image.new("RGBA", (40, 20), (255, 255, 255, 255)).save(files / "white.png")
+    filters = {
+        "Watermarks": [
+            {"Content": "𒀀中", "FontSize": 40, "FontColor": "white", "Dx": 0.5, "Dy": 0.5, "FontApha": 0.9},
+            {"Type": "file", "URI": f"{files.as_uri()}/white.png", "ReferPos": "bottomright", "StartTime": 1},
+        ],
+        "Delogos": [{"Width": 30, "Height": 20, "Dx": 4, "Dy": 4}],
+    }
+    video = {"TranscodeVideo": {"Codec": "h264", "Preset": "ultrafast", "CRF": 10}, "FilterVideo": filters}
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": clip.as_uri()}],
+        "Targets": [{"URI": f"{files.as_uri()}/marked.mp4", "Container": "mp4", "Video": video}],
+    }
+    task = client.wait(client.submit(request).task_id)
+    assert ["U+12000 (Cuneiform)" in warning for warning in task.warnings] == [True]
+    shown = judge.planes(files / "marked.mp4", "yuv420p")[0]
+    corner = shown[:, -20:, -40:]
+    assert corner[24].std() > 5 and corner[25:].min() > 225  # from the first second on
+    filters["Watermarks"] = [{"Type": "file", "URI": f"{files.as_uri()}/lines.txt"}]
+    (files / "lines.txt").write_text("no picture")
+    with pytest.raises(TaskFailed) as failure:
+        client.wait(client.submit(request).task_id)
+    assert failure.value.code == "InvalidMedia" and "lines.txt" in failure.value.message
 
 
 def test_data_and_cover_pictures_are_kept_through_the_service(client: Client, files: Path) -> None:

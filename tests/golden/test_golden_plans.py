@@ -12,24 +12,29 @@ import pytest
 from pydantic import TypeAdapter
 
 from reelmill_server.model.capability import SOFTWARE, Capability
-from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
+    Corner,
+    DelogoSpec,
     ExtractSpec,
     FrameMode,
     FramesSpec,
     Hardware,
     ImageKind,
     ImageSpec,
+    PlaceSpec,
     ScaleType,
     SegmentFormat,
     SegmentSpec,
     SheetSpec,
     SourceSpec,
     TargetSpec,
+    TextSpec,
     VideoSpec,
+    WatermarkSpec,
 )
 from reelmill_server.plan.encoders import PIXEL_FORMATS, VIDEO_ENCODERS
 from reelmill_server.plan.planner import make_plan
@@ -77,6 +82,10 @@ PICTURES = (
     ImageSpec(ImageKind.ANIMATION, 0, "file:///out/moving.gif", "gif", FramesSpec(start_us=1_000_000, number=25), "320", "180"),
 )
 FILM_4K = VideoSpec("h265", width=1280, height=720, scale_type=ScaleType.FIT, crf=20.5, preset="slow")
+LOGO = DelogoSpec(PlaceSpec(Corner.TOP_RIGHT, "1/20", "30", 0, 2_500_000), "1/5", "60")
+TEXT = WatermarkSpec(PlaceSpec(Corner.BOTTOM_LEFT, "10", "1/10"), TextSpec("中文", size=32, color="#ff0000", opacity=0.5))
+PICTURE = WatermarkSpec(PlaceSpec(Corner.BOTTOM_RIGHT, "8", "8", 1_000_000), uri="file:///in/logo.png", width="1/4")
+WATERMARKS = {PICTURE.uri: MediaInfo("png_pipe", video=(VideoStreamInfo(0, "png", width=200, height=80, pixel_format="rgba"),))}
 CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]] = {
     "phone-default-h264": (
         "phone-portrait-hevc",
@@ -104,6 +113,15 @@ CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]]
             target("mp4", FILM_4K, AudioSpec("aac", channels=2)),
             target("webm", VideoSpec("vp9", crf=31, max_bitrate=2_000_000, buffer_size=4_000_000), AudioSpec("opus")),
             target("mkv", VideoSpec(), AudioSpec("flac"), "all"),
+        ],
+        [SOFTWARE],
+    ),
+    "pal-with-overlays": (
+        "anamorphic-pal-ts",
+        SPAN,
+        [
+            target("mp4", VideoSpec("h264", rotation=180, delogos=(LOGO,), watermarks=(TEXT, PICTURE)), None),
+            target("mp4", VideoSpec("h264", width=640, height=360, speed="1/2", watermarks=(TEXT, PICTURE)), None),
         ],
         [SOFTWARE],
     ),
@@ -178,7 +196,9 @@ def test_a_plan_is_as_committed(case: str, request: pytest.FixtureRequest) -> No
         created_us=MADE_US,
         group_uris=("file:///out/{barename}/main",) if any(spec.group >= 0 for spec in targets) else (),
     )
-    plan = PLAN.dump_python(make_plan(asked, Situation((info,), capabilities(*devices))), mode="json")
+    plan = PLAN.dump_python(
+        make_plan(asked, Situation((info,), capabilities(*devices), watermark_infos=WATERMARKS)), mode="json"
+    )
     path = HERE / "plans" / f"{case}.json"
     if request.config.getoption("--update-golden"):
         path.write_text(json.dumps(plan, indent=1, ensure_ascii=False) + "\n")

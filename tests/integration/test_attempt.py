@@ -18,12 +18,15 @@ from reelmill_server.errors import (
     OutputInvalid,
     Stalled,
     Timeout,
+    UnsupportedFormat,
 )
 from reelmill_server.model.capability import Capability, Limits
 from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
+    DesensitizationRule,
+    DesensitizationSpec,
     Hardware,
     SegmentFormat,
     SegmentSpec,
@@ -135,6 +138,20 @@ async def test_required_hardware_that_fails_is_a_clear_error(bench: Bench) -> No
     with pytest.raises(HardwareUnavailable, match="h264_nvenc"):
         await bench.convert(bench.request(bench.target("out.mp4", hardware=Hardware.REQUIRED)))
     assert bench.left() == []
+
+
+async def test_faces_are_looked_for_in_the_child_and_only_where_detectors_run(bench: Bench) -> None:
+    """The worker's trial at its start decides; without detectors the task fails with the line that installs them."""
+    spec = DesensitizationSpec(DesensitizationRule(), DesensitizationRule())
+    assert [detector.available for detector in bench.abilities.detectors] == [True]
+    artifacts, warnings = await bench.convert(bench.request(bench.target("out.mp4", desensitization=spec)))
+    assert artifacts[0].streams[0].encoder == "libx264" and not warnings
+    bench.abilities.detectors = (
+        replace(bench.abilities.detectors[0], available=False, reason="pip install 'reelmill[privacy]'"),
+    )
+    with pytest.raises(UnsupportedFormat, match=r"desensitization: pip install 'reelmill\[privacy\]'"):
+        await bench.convert(bench.request(bench.target("other.mp4", desensitization=spec)))
+    assert bench.left() == ["out.mp4"]
 
 
 async def test_no_free_session_means_the_next_candidate(tmp_path: Path, clip: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat
 from reelmill_server.media.pipeline import Conversion
@@ -15,12 +16,21 @@ from reelmill_server.media.probe import probe_file
 from reelmill_server.media.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import AlignMode, AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import (
+    AlignMode,
+    AudioSpec,
+    ConvertRequest,
+    PlaceSpec,
+    SourceSpec,
+    TargetSpec,
+    VideoSpec,
+    WatermarkSpec,
+)
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import capabilities, encoded, target
-from tests.sources import Audio, Clip, Shelf, Video
+from tests.sources import DARK, Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
 
@@ -48,8 +58,11 @@ def join(shelf: Shelf, tmp_path: Path) -> Joiner:
         paths = [str(clip if isinstance(clip, Path) else shelf.get(clip)) for clip, _ in pairs]
         numbered = tuple(replace(spec, index=number) for number, spec in enumerate(targets))
         request = ConvertRequest("t", "p", tuple(spec for _, spec in pairs), numbered, primary)
-        plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
-        produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
+        infos = [probe_file(path, Limits()) for path in paths]
+        marks = {uri: probe_file(uri, Limits()) for uri in request.watermark_uris}
+        plan = make_plan(request, Situation(infos, capabilities(), watermark_infos=marks))
+        files = {uri: uri for uri in marks}
+        produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event(), watermark_paths=files).run()
         for file in produced:
             verify(file)
             judge.check(Path(file.path))
@@ -260,3 +273,20 @@ def test_a_source_may_change_its_size_midway(join: Joiner, shelf: Shelf) -> None
     assert judge.describe(path).of("Video")[0].size == (96, 64)
     numbers = judge.numbers(path)
     assert [number for before, number in zip([-1, *numbers], numbers, strict=False) if number != before] == [*range(25)] * 4
+
+
+def test_overlays_are_on_the_joined_clock_and_drawn_once_on_pictures_shown_twice(join: Joiner, tmp_path: Path) -> None:
+    """A half transparent mark over pictures that are repeated, over black that is made, and over what is slowed down."""
+    Image.new("RGBA", (16, 16), (255, 255, 255, 128)).save(tmp_path / "mark.png")
+    mark = WatermarkSpec(PlaceSpec(start_us=500_000, duration_us=5_000_000), None, str(tmp_path / "mark.png"))
+    dark = Clip("mp4", (Video(pattern="black", seconds=1),), ())
+    slow = Clip("mp4", (Video(pattern="black", seconds=1, fps=Fraction(5)),), ())
+    video = encoded(crf=0, speed="1/2", watermarks=(mark,))
+    _, (path,) = join([dark, slow, SOUND], target("mp4", video, None))
+    shown = judge.planes(path, "yuv420p")[0]
+    assert len(shown) == 150
+    below = np.array([DARK] * 100 + [16] * 50)
+    marked = below + (235 - below) * 128 / 255
+    inside = (np.arange(150) >= 13) & (np.arange(150) < 138)  # 0.5 s to 5.5 s at 25 a second
+    assert np.abs(shown[:, 8, 8] - np.where(inside, marked, below)).max() <= 2
+    assert np.abs(shown[:, 40, 40] - below).max() <= 1

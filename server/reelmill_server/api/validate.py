@@ -15,6 +15,7 @@ from reelmill_server.api.requests import (
     AnyImage,
     AnyTarget,
     audio_codec,
+    color,
     container_name,
     images,
     segment_format,
@@ -37,6 +38,8 @@ _MAX_TAGS = 100
 _AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)
 _MAX_TAG_KEY = 128
 _MAX_TAG_VALUE = 1024
+_TEXT_ONLY = "content font_name font_size font_color font_apha border_width border_color".split()
+_FILE_ONLY = ("uri", "width", "height")
 
 
 def check(message: Message, more: Callable[[], Iterator[Violation | ReelmillError]] = lambda: iter(())) -> None:
@@ -122,6 +125,10 @@ def _conversion(
         if target.measure_vmaf and (_none(target, "video") or video_codec(target.video.transcode_video.codec) == "copy"):
             expected = "measures what is encoded: set video.transcode_video.codec to another than COPY, or leave this out"
             yield Violation(f"{field}.measure_vmaf", expected)
+        for index, mark in enumerate(target.video.filter_video.watermarks):
+            yield from _watermark(mark, f"{field}.video.filter_video.watermarks[{index}]", storage)
+        if target.video.filter_video.HasField("desensitization"):
+            yield from _desensitization(target, f"{field}.video.filter_video.desensitization")
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
     for index, group in enumerate(request.target_groups):
@@ -169,6 +176,29 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
             yield Violation(
                 f"tags.{key}", f"must have a key of 1 to {_MAX_TAG_KEY} and a value of at most {_MAX_TAG_VALUE} characters"
             )
+
+
+def _desensitization(target: AnyTarget, field: str) -> Iterator[Violation]:
+    asked = target.video.filter_video.desensitization
+    if not asked.HasField("face") and not asked.HasField("license_plate"):
+        yield Violation(field, "names nothing to blur: set face or license_plate")
+    # What is copied shows what was to be hidden: that is refused, though copy ignores other settings.
+    if target.video.HasField("transcode_video") and video_codec(target.video.transcode_video.codec) == "copy":
+        yield Violation(field, "copied video cannot be blurred: set a video codec other than copy")
+
+
+def _watermark(mark: video_pb2.Watermark, field: str, storage: Storage) -> Iterator[Violation | ReelmillError]:
+    of_file = mark.type == video_pb2.WATERMARK_TYPE_FILE
+    for descriptor, _ in mark.ListFields():
+        if descriptor.name in (_TEXT_ONLY if of_file else _FILE_ONLY):
+            yield Violation(f"{field}.{descriptor.name}", f"is of {'TEXT' if of_file else 'FILE'} only: leave it out")
+    for name in ("font_color", "border_color"):
+        if getattr(mark, name) and not color(getattr(mark, name)):
+            yield Violation(f"{field}.{name}", "must be #RRGGBB or a colour's name in CSS, such as red")
+    if of_file and not mark.uri:
+        yield Violation(f"{field}.uri", "is required")
+    elif of_file:
+        yield from uri_problems(mark.uri, f"{field}.uri", storage.check_readable)
 
 
 def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:

@@ -14,7 +14,7 @@ from av import VideoFrame
 from reelmill_server.media.encoding import configure_video
 from reelmill_server.media.vmaf import Meter
 from reelmill_server.media.words import libav_words, said
-from reelmill_server.model.capability import SOFTWARE, Capability
+from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan import encoders
@@ -26,6 +26,7 @@ _FRAMES = 8
 _AUDIO_FRAMES = 10
 _ALIKE_VMAF = 90  # of equal pictures; the first, which nothing moves to, has less than 100
 _FRAME_SAMPLES = 1024  # of an encoder that takes any number
+_NO_PRIVACY = "the detectors need the extra `privacy`, which the worker does not have: pip install 'reelmill[privacy]'"
 _DECODERS = {
     "h264": "h264",
     "hevc": "hevc",
@@ -156,6 +157,19 @@ def _try_vmaf() -> Capability:
     except (av.error.FFmpegError, ValueError, OSError) as error:
         return _told(VMAF_FILTER, "vmaf", SOFTWARE, said(error))
     return _told(VMAF_FILTER, "vmaf", SOFTWARE, "" if score and score > _ALIKE_VMAF else f"finds {score} for equal pictures")
+
+
+def try_privacy() -> Capability:
+    """Lets the detectors of faces and licence plates look at a picture without any."""
+    try:
+        from reelmill_server.media.privacy import detect
+
+        detect.try_detectors()
+    except ImportError:
+        return _told(PRIVACY, "", SOFTWARE, _NO_PRIVACY)
+    except Exception as error:  # whatever its runtime raises, it must not keep the worker from starting
+        return _told(PRIVACY, "", SOFTWARE, f"the detectors do not run: {error}")
+    return _told(PRIVACY, "", SOFTWARE, "")
 
 
 def library_versions() -> dict[str, str]:

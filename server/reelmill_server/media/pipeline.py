@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +17,7 @@ from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.covers import CoverInputs
 from reelmill_server.media.image_output import ImageOutput
 from reelmill_server.media.lanes import Lane, Reader, lanes_of, read, show_in_turn
-from reelmill_server.media.output import FileOutput, Halt, Output, Produced, Stopped
+from reelmill_server.media.output import Beside, FileOutput, Halt, Output, Produced, Stopped
 from reelmill_server.media.source import open_source
 from reelmill_server.media.stills import WrittenImage
 from reelmill_server.media.subtitle_lines import SubtitleInputs
@@ -66,10 +66,15 @@ class Conversion:
         limits: Limits,
         stop: threading.Event,
         subtitle_paths: Sequence[Sequence[str]] = (),
+        watermark_paths: Mapping[str, str] | None = None,
     ) -> None:
-        """`source_paths` follow the sources of the request, `subtitle_paths` say where the subtitle files of each lie."""
-        self._subtitles = SubtitleInputs(plan.inputs, source_paths, subtitle_paths, limits)
-        self._covers = CoverInputs(plan.inputs, source_paths, limits)
+        """`source_paths` follow the sources of the request, `subtitle_paths` say where the subtitle files of each lie, and
+        `watermark_paths` where the files of watermarks do, by URI."""
+        self._beside = Beside(
+            SubtitleInputs(plan.inputs, source_paths, subtitle_paths, limits),
+            CoverInputs(plan.inputs, source_paths, limits),
+            watermark_paths or {},
+        )
         self.outputs: list[Output] = []
         self._plan, self._source_paths, self._directory = plan, source_paths, directory
         self._limits, self._stop = limits, Halt(stop)
@@ -121,7 +126,7 @@ class Conversion:
 
     def _file_output(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> FileOutput:
         path = str(self._directory / output_path(slot, plan))
-        output = FileOutput(plan, self._plan, path, sources, self._subtitles, self._covers, self._limits, self._stop)
+        output = FileOutput(plan, self._plan, path, sources, self._beside, self._limits, self._stop)
         self.outputs.append(output)
         return output
 
@@ -247,7 +252,7 @@ class Conversion:
         """Raises InvalidMedia when too many lines of subtitles could not be read."""
         for output in self.outputs:
             for track in (track for track in output.tracks if isinstance(track, SubtitleTrack) and track.broken):
-                text = f"targets[{output.plan.index}]: {track.broken} of {track.lines} subtitles are not text in UTF-8"
+                text = f"{output.plan.field}: {track.broken} of {track.lines} subtitles are not text in UTF-8"
                 if track.broken > track.lines * _BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
@@ -257,7 +262,7 @@ class Conversion:
         for output in (output for output in self.outputs if isinstance(output, FileOutput)):
             for track in (track for track in output.tracks if isinstance(track, CopyTrack) and track.revealed):
                 shown = f"the source hides its first {track.revealed} pictures, which {output.plan.container} cannot"
-                self._warnings.append(f"targets[{output.plan.index}]: {shown}: they are shown")
+                self._warnings.append(f"{output.plan.field}: {shown}: they are shown")
 
     def _give(self, part: Part, packet: AnyPacket) -> None:
         stream = packet.stream.index

@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -60,6 +61,20 @@ def probe_file(path: str, limits: Limits, measure_bitrates: bool = False) -> Med
     )
 
 
+def probe_beside(path: str, uri: str, limits: Limits) -> MediaInfo:
+    """As `probe_file`, for a file beside the sources: errors name its `uri`."""
+    with _naming(uri):
+        return probe_file(path, limits)
+
+
+@contextmanager
+def _naming(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidMedia, UnsupportedFormat, MediaLimitExceeded) as error:
+        raise type(error)(f"{uri}: {error.message}") from error
+
+
 def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict[int, int]:
     """bit/s of the streams `wanted`, from the sizes and times of their packets; 0 for one that lasts no time."""
     bits = dict.fromkeys(wanted, 0)
@@ -84,12 +99,10 @@ def probe_subtitles(path: str, uri: str, limits: Limits) -> SubtitleFileInfo:
 
     Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that gives no subtitles.
     """
-    try:
+    with _naming(uri):
         charset = charset_of(path)
         with open_subtitles(path, charset, limits) as container:
             info = _from_headers(container)
-    except (InvalidMedia, UnsupportedFormat, MediaLimitExceeded) as error:
-        raise type(error)(f"{uri}: {error.message}") from error
     if not info.subtitles:
         raise InvalidMedia(f"{uri}: has no subtitles")
     return SubtitleFileInfo(info, charset)

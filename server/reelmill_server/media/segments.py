@@ -89,9 +89,9 @@ def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:
         text = Path(path).read_text()
         lists = read_manifest(text) if dash else (read_playlist(text),)
     except (OSError, ValueError) as error:
-        raise OutputInvalid(f"targets[{plan.index}]: no list of segments was written: {error}") from error
+        raise OutputInvalid(f"{plan.field}: no list of segments was written: {error}") from error
     if dash and len(lists) != len(plan.streams):
-        raise OutputInvalid(f"targets[{plan.index}]: {len(lists)} streams are listed, planned were {len(plan.streams)}")
+        raise OutputInvalid(f"{plan.field}: {len(lists)} streams are listed, planned were {len(plan.streams)}")
     return lists
 
 

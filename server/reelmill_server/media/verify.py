@@ -96,7 +96,7 @@ def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Veri
     Raises OutputInvalid when it is not what was planned and written, InvalidMedia when the source gave less than its container
     promised.
     """
-    where = f"targets[{produced.plan.index}]"
+    where = f"{produced.plan.field}"
     produced = _without_empty_data(produced)
     _compare_with_source(produced, where)
     if produced.plan.muxer in _SUBTITLE_FILES:
@@ -165,7 +165,7 @@ def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved:
 
 
 def _read_back(produced: Produced, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
-    plan, where = produced.plan, f"targets[{produced.plan.index}]"
+    plan, where = produced.plan, f"{produced.plan.field}"
     try:
         with av.open(file, "r", **opening) as container:
             media = _media(container, plan)
@@ -192,7 +192,7 @@ def _without_lines(produced: Produced) -> Verified:
     """A file of subtitles with none in the span: libav does not read one back."""
     plan, size = produced.plan, Path(produced.path).stat().st_size
     if size > _HEADER_BYTES:
-        raise OutputInvalid(f"targets[{plan.index}]: no subtitles went in, {size} bytes came out")
+        raise OutputInvalid(f"{plan.field}: no subtitles went in, {size} bytes came out")
     (planned,) = plan.streams
     stream = ArtifactStream(planned.type, planned.codec, planned.encoder, planned.reason, 0, 0.0)
     return Verified(produced, (stream,), 0.0, ("",))

@@ -181,7 +181,9 @@ def _alike(hls: TargetPlan, dash: TargetPlan, specs: Mapping[int, TargetSpec]) -
         return False
     if hls.package.start_number:
         return False
-    same = replace(hls, index=dash.index, uri=dash.uri, muxer=dash.muxer, muxer_options=dash.muxer_options, package=None)
+    same = replace(
+        hls, index=dash.index, field=dash.field, uri=dash.uri, muxer=dash.muxer, muxer_options=dash.muxer_options, package=None
+    )
     names = ("prefix", "suffix", "segment_us")
     return same == replace(dash, package=None) and all(
         getattr(hls.package, name) == getattr(dash.package, name) for name in names

@@ -122,6 +122,7 @@ def _plan_files(
             muxer_options=container.options,
             keep_metadata=not target.strip_metadata,
             described_by=inputs.primary.number,
+            field=target.field,
         )
         yield packaging.packaged(plan, target, request, _naming(request, inputs, situation)[0], _resolution(held))
 

@@ -29,6 +29,8 @@ def choose_reading(frames: FramesPlan, inputs: Inputs, number: int, rate: Fracti
     """How the frames of video stream `number`, which has `rate` frames a second, are found when nothing else decodes it."""
     if any(item.info.format in UNINDEXED_FORMATS for item in inputs.main):
         return Reading("through", "nothing can be looked up in video without a container")
+    if any(item.info.format in UNINDEXED_FORMATS for item in inputs.main):
+        return Reading("through", "the source has no times to seek by")
     if frames.mode == "keyframe":
         return Reading("keyframes", "only key frames are decoded")
     wanted = _wanted(frames, inputs.duration_us / MICROSECONDS, float(rate))

@@ -117,7 +117,16 @@ def extract_target(target: TargetSpec, uri: str, stream: StreamPlan, duration_us
     extract = target.extract
     assert extract is not None
     muxer, _ = EXTRACTS[extract.format]
-    return TargetPlan(target.index, uri, extract.format, muxer, duration_us, (stream,), keep_metadata=not target.strip_metadata)
+    return TargetPlan(
+        target.index,
+        uri,
+        extract.format,
+        muxer,
+        duration_us,
+        (stream,),
+        keep_metadata=not target.strip_metadata,
+        field=target.field,
+    )
 
 
 def renditions(target: TargetSpec, inputs: Sequence[SubtitleInput], numbers: Sequence[int]) -> tuple[RenditionPlan, ...]:

@@ -23,8 +23,7 @@ _SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le
 _CHROMA = {"420": "420", "411": "420", "410": "420", "422": "422", "440": "444", "444": "444"}
 _POORER = {"444": "422", "422": "420"}
 # Of pictures that say that they are interlaced, every field pair becomes one picture, so that times stay.
-DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
-"""The filter for streams with interlaced pictures."""
+_DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 _SQUARE_CODECS = ("vp9", "av1")
 _FALLBACK_RATE = Fraction(25)
 VMAF_FILTER = "libvmaf"
@@ -110,7 +109,7 @@ def plan_video(
     shape = (*geometry.filters, *_colour_filter(stream, mapped))
     # Fewer pictures first, more pictures last: the scaling is the expensive part.
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
-    whole = (DEINTERLACE,) if stream.interlaced else ()
+    whole = (_DEINTERLACE,) if stream.interlaced else ()
     options = encoders.options(choice, spec)
     planned = StreamPlan(
         type="video",

@@ -20,7 +20,7 @@ class Assignment:
     """What a child is to do: `convert` all of it, only `plan` or `probe` the sources, or try the `capabilities`.
 
     `source_paths`, `subtitle_paths` (of each source's subtitle files) and `modified_us` (microseconds since the epoch) follow
-    the request's sources; the child may write below `directory` only.
+    the request's sources, `watermark_paths` are by URI; the child may write below `directory` only.
     """
 
     action: Literal["convert", "plan", "probe", "capabilities"]
@@ -33,6 +33,7 @@ class Assignment:
     encoder_order: tuple[str, ...] = ()
     retry_encoders: tuple[str, ...] = ()
     subtitle_paths: tuple[tuple[str, ...], ...] = ()
+    watermark_paths: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Tried:
     decoders: tuple[Capability, ...]
     versions: dict[str, str]
     filters: tuple[Capability, ...] = ()
+    detectors: tuple[Capability, ...] = ()
     kind: Literal["tried"] = "tried"
 
 

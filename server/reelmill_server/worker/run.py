@@ -1,15 +1,12 @@
 """The child's side: everything that touches media happens here, in a process of its own."""
 
-import ctypes
 import os
 import queue
-import resource
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,7 +18,7 @@ from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.image_results import image_results
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file, probe_subtitles
+from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.results import make_results
 from reelmill_server.media.verify import verify
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
@@ -32,9 +29,9 @@ from reelmill_server.plan.adapt import needs_bitrates
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from reelmill_server.worker import messages
+from reelmill_server.worker.confinement import confine
 from reelmill_server.worker.progress import Meter
 
-_PR_SET_PDEATHSIG = 1
 _REPORT_SECONDS = 0.3
 _EXIT_PARENT_GONE = 3
 
@@ -88,7 +85,7 @@ def _leave() -> NoReturn:
 def main(pipe: Connection, assignment_json: bytes) -> None:
     """The entry point of a child: carries out one assignment and says how it went."""
     attempt = _Attempt(pipe, messages.ASSIGNMENT.validate_json(assignment_json))
-    _confine(attempt.assignment)
+    confine(attempt.assignment)
     threading.Thread(target=attempt.listen, daemon=True).start()
     attempt.say(messages.Ready())
     try:
@@ -108,24 +105,6 @@ def main(pipe: Connection, assignment_json: bytes) -> None:
     sys.stdout.flush()
     # Threads of libav, or of a driver, must not keep a finished child alive.
     os._exit(0)
-
-
-def _confine(assignment: messages.Assignment) -> None:
-    """Takes away what a child has no business with, and makes it die with its parent."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for name in set(os.environ) - set(messages.KEPT_ENVIRONMENT):
-        del os.environ[name]
-    os.environ.setdefault("SVT_LOG", "0")  # else SVT-AV1 writes its banner to stderr
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    memory = assignment.limits.max_memory_bytes
-    if memory:
-        with suppress(ValueError, OSError):  # a lower hard limit is set already
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    if assignment.directory:
-        os.chdir(assignment.directory)
 
 
 def _request(attempt: _Attempt) -> ConvertRequest:
@@ -160,15 +139,19 @@ def _probe(attempt: _Attempt) -> messages.FromChild:
 
 @dataclass(frozen=True)
 class _Found:
-    """What probing found in the sources and in the subtitle files of each."""
+    """What probing found in the sources, in the subtitle files of each, and in the files of watermarks, by URI."""
 
     media: tuple[MediaInfo, ...]
     subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
+    watermarks: dict[str, MediaInfo]
 
     @classmethod
     def by(cls, attempt: _Attempt) -> "_Found":
         """Probes everything that the assignment names."""
-        return cls(_probe_all(attempt), _probe_subtitles(attempt))
+        paths, limits = attempt.assignment.watermark_paths, attempt.assignment.limits
+        with attempt.stage("probe"):
+            watermarks = {uri: probe_beside(path, uri, limits) for uri, path in paths.items()}
+        return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
 
 
 def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Plan:
@@ -176,6 +159,7 @@ def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Pl
     situation = Situation(
         infos=found.media,
         subtitle_infos=found.subtitles,
+        watermark_infos=found.watermarks,
         capabilities={capability.name: capability for capability in assignment.capabilities},
         modified_us=assignment.modified_us,
         order=assignment.encoder_order,
@@ -197,6 +181,7 @@ def _capabilities(attempt: _Attempt) -> messages.FromChild:
         decoders=capabilities.list_decoders(),
         versions=capabilities.library_versions(),
         filters=capabilities.try_filters(),
+        detectors=(capabilities.try_privacy(),),
     )
 
 
@@ -250,7 +235,13 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
     directory = Path(attempt.assignment.directory)
     assignment = attempt.assignment
     conversion = Conversion(
-        plan, assignment.source_paths, directory, assignment.limits, attempt.stop, assignment.subtitle_paths
+        plan,
+        assignment.source_paths,
+        directory,
+        assignment.limits,
+        attempt.stop,
+        assignment.subtitle_paths,
+        assignment.watermark_paths,
     )
     over = threading.Event()
 

@@ -63,8 +63,8 @@ SUBTITLED = Task(
 
 MEASURED = Task(
     "measured-ladder",
-    FILM,
-    [pictures("lossless", CRF=0)],
+    [{"URI": "costly.mkv"}],
+    [pictures("lossless", Resolution="96x64", CRF=0)],
     {"TargetGroups": [{"URI": "main", "Targets": [_variant("v", "ts", 64, MeasureVMAF=True)]}]},
 )
 

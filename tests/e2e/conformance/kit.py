@@ -15,7 +15,8 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A request in the vendor's form. URIs are names: of clips and files below `Sources`, of outputs of this task elsewhere."""
+    """A request in the vendor's form. URIs are names: of clips and files below `Sources`, of outputs of this task elsewhere,
+    where `given/` leads to the sources."""
 
     name: str
     sources: Sequence[Json]
@@ -35,10 +36,14 @@ class Task:
 def _placed(value: object, folder: Path) -> object:
     if isinstance(value, Mapping):
         return {
-            key: f"{folder.as_uri()}/{item}" if key.endswith("URI") and item else _placed(item, folder)
+            key: _uri(str(item), folder) if key.endswith("URI") and item else _placed(item, folder)
             for key, item in value.items()
         }
     return [_placed(item, folder) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _uri(name: str, folder: Path) -> str:
+    return f"{(folder.parent.parent if name.startswith('given/') else folder).as_uri()}/{name}"
 
 
 @dataclass(frozen=True)

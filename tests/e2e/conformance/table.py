@@ -1,7 +1,17 @@
 """All rows."""
 
 from reelmill_server.api import supported
-from tests.e2e.conformance import audio_rows, group_rows, image_rows, source_rows, subtitle_rows, target_rows, video_rows
+from tests.e2e.conformance import (
+    audio_rows,
+    group_rows,
+    image_rows,
+    overlay_rows,
+    privacy_rows,
+    source_rows,
+    subtitle_rows,
+    target_rows,
+    video_rows,
+)
 
 ROWS = (
     *source_rows.ROWS,
@@ -11,6 +21,8 @@ ROWS = (
     *subtitle_rows.ROWS,
     *group_rows.ROWS,
     *image_rows.ROWS,
+    *overlay_rows.ROWS,
+    *privacy_rows.ROWS,
 )
 
 OTHER_REQUESTS = frozenset(
