@@ -158,6 +158,11 @@ def test_pictures_that_are_too_small_are_refused(convert: Converter) -> None:
     assert vmaf(convert(FILM, lossless(width=64, height=64)).artifact) > 99
 
 
+def test_the_filter_is_tried() -> None:
+    """It works, or there is a reason, which says what would help."""
+    assert LIBVMAF.codec == "vmaf" and (LIBVMAF.available or "PyAV 19" in LIBVMAF.reason)
+
+
 def test_without_libvmaf_it_is_refused(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before any work, with the reason and what would help; other targets do not need it."""
     without = replace(LIBVMAF, available=False, reason=LIBVMAF.reason or "is not in this build of libav (PyAV 18)")

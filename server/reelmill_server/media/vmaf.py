@@ -7,6 +7,7 @@ thought; it is held until its packet has come out and is decoded.
 import csv
 import gc
 import os
+import time
 from fractions import Fraction
 from pathlib import Path
 from statistics import fmean
@@ -22,6 +23,8 @@ from reelmill_server.model.plan import StreamPlan
 
 _TICK = Fraction(1, 25)  # libvmaf pairs pictures by their times, and any will do
 _THREADS = 4  # each has buffers of its own
+# While another thread collects garbage, a second collection does nothing.
+_COLLECTIONS, _PAUSE_SECONDS = 200, 0.05
 # What libvmaf takes, for what some encoders take.
 _PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le", "yuva420p": "yuv420p"}
 _DECODERS = {"av1": "libdav1d"}  # libav's own needs hardware
@@ -54,7 +57,11 @@ class Meter:
         self._push(None, None)
         # The log is written when the graph is freed, and a graph and its filters hold each other.
         self._graph, self._inputs = None, []
-        gc.collect()
+        for _ in range(_COLLECTIONS):
+            gc.collect()
+            if self._log.exists():
+                break
+            time.sleep(_PAUSE_SECONDS)
         with self._log.open(newline="") as file:
             mean = fmean(float(row["vmaf"]) for row in csv.DictReader(file))
         self._log.unlink()
