@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from reelmill_server.worker.confinement import drop_capabilities
+from reelmill_server.worker.confinement import NOT_REAL_TIME, drop_capabilities
 
 if sys.platform == "linux":
     # The media tests encode in this process. As root, SVT-AV1 would make it, and every server that it starts later, real-time.
-    drop_capabilities()
+    drop_capabilities(NOT_REAL_TIME)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,6 +16,7 @@ from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET, Connection,
 from reelmill_client.conversion import Conversion
 from reelmill_client.errors import from_rpc_error, raise_unless_succeeded
 from reelmill_client.methods import Method, RequestT, ResponseT
+from reelmill_client.notifications import AsyncNotifications
 from reelmill_client.projects import AsyncProjects
 from reelmill_client.watch import DEFAULT_MAX_OUTAGE_SECONDS, News, Reconnects, is_final
 
@@ -37,6 +38,7 @@ class AsyncClient:
         self._metadata = tuple(self._connection.metadata)
         self._channel = self._connection.open_async()
         self.projects = AsyncProjects(self._call)
+        self.notifications = AsyncNotifications(self._call, project)
 
     async def submit(
         self, request: requests.CreateRequest | None = None, *, project: str | None = None, **conversion: Unpack[Conversion]

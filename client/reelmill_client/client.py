@@ -16,6 +16,7 @@ from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET, Connection,
 from reelmill_client.conversion import Conversion
 from reelmill_client.errors import ReelmillError, from_rpc_error, raise_unless_succeeded
 from reelmill_client.methods import Method, RequestT, ResponseT
+from reelmill_client.notifications import Notifications
 from reelmill_client.projects import Projects
 from reelmill_client.watch import DEFAULT_MAX_OUTAGE_SECONDS, News, Reconnects, is_final
 
@@ -38,6 +39,7 @@ class Client:
         self._channel = self._connection.open()
         self._closed = False
         self.projects = Projects(self._call)
+        self.notifications = Notifications(self._call, project)
 
     def submit(
         self, request: requests.CreateRequest | None = None, *, project: str | None = None, **conversion: Unpack[Conversion]

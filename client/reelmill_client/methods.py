@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from reelmill.v1 import media_convert_service_pb2 as media_convert
+from reelmill.v1 import notification_service_pb2 as notifications
 from reelmill.v1 import project_service_pb2 as projects
 
 RequestT = TypeVar("RequestT", bound=Message)
@@ -14,6 +15,7 @@ ResponseT = TypeVar("ResponseT", bound=Message)
 
 _MEDIA_CONVERT = "reelmill.v1.MediaConvertService"
 _PROJECTS = "reelmill.v1.ProjectService"
+_NOTIFICATIONS = "reelmill.v1.NotificationService"
 
 
 @dataclass(frozen=True)
@@ -73,5 +75,28 @@ GET_PROJECT = Method(_PROJECTS, "GetProject", projects.GetProjectRequest, projec
 UPDATE_PROJECT = Method(_PROJECTS, "UpdateProject", projects.UpdateProjectRequest, projects.UpdateProjectResponse)
 LIST_PROJECTS = Method(_PROJECTS, "ListProjects", projects.ListProjectsRequest, projects.ListProjectsResponse, retry=True)
 DELETE_PROJECT = Method(_PROJECTS, "DeleteProject", projects.DeleteProjectRequest, projects.DeleteProjectResponse)
+LIST_NOTIFICATIONS = Method(
+    _NOTIFICATIONS,
+    "ListNotifications",
+    notifications.ListNotificationsRequest,
+    notifications.ListNotificationsResponse,
+    retry=True,
+)
+REDELIVER_NOTIFICATION = Method(
+    _NOTIFICATIONS,
+    "RedeliverNotification",
+    notifications.RedeliverNotificationRequest,
+    notifications.RedeliverNotificationResponse,
+)
 
-RETRIED = (CREATE_TASK, GET_TASK, LIST_TASKS, PLAN_TASK, PROBE_MEDIA, GET_CAPABILITIES, GET_PROJECT, LIST_PROJECTS)
+RETRIED = (
+    CREATE_TASK,
+    GET_TASK,
+    LIST_TASKS,
+    PLAN_TASK,
+    PROBE_MEDIA,
+    GET_CAPABILITIES,
+    GET_PROJECT,
+    LIST_PROJECTS,
+    LIST_NOTIFICATIONS,
+)

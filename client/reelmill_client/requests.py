@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as media_convert
+from reelmill.v1 import notification_service_pb2 as notifications
 from reelmill.v1 import project_service_pb2 as projects
 from reelmill_client.conversion import Conversion, conversion_request, to_uri
 from reelmill_client.errors import InvalidArgument, Violation
@@ -106,6 +107,14 @@ def watch_all_request(
 def probe_request(project: str, source: str) -> media_convert.ProbeMediaRequest:
     """A request to look at a file, by URI or by its path on the server's machine."""
     return media_convert.ProbeMediaRequest(project_name=project, source_uri=to_uri(source))
+
+
+def list_notifications_request(
+    project: str, task_id: str = "", state: str | int | None = None, page_token: str = ""
+) -> notifications.ListNotificationsRequest:
+    """A request for one page of notifications; no task: those of all."""
+    data = {"project_name": project, "task_id": task_id, "state": state, "next_token": page_token}
+    return read(data, notifications.ListNotificationsRequest)
 
 
 def create_project_request(name: str, settings: ProjectSettings) -> projects.CreateProjectRequest:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import EnumDescriptor
 
 # Enums whose words the vendor writes in CamelCase; all others are lower case.
-_CAMEL_CASE_ENUMS = frozenset({"TaskStatus", "TaskPhase", "TaskType", "TaskSort"})
+_CAMEL_CASE_ENUMS = frozenset({"TaskStatus", "TaskPhase", "TaskType", "TaskSort", "NotificationState"})
 
 # Words that some version of the vendor's documents uses beside today's.
 _OTHER_WORDS = {"SortOrder": {"des": "SORT_ORDER_DESC"}}

@@ -5,29 +5,38 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from temporalio.client import Client
 
+from reelmill import vendor_json
+from reelmill_server.api import replies
 from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
+from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
 from reelmill_server.api.server import GrpcServer
 from reelmill_server.engine.activities import ControlActivities, WorkerActivities
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
-from reelmill_server.engine.workers import control_worker, encode_worker, inspect_worker
+from reelmill_server.engine.notifying import FileActivities, NotifyActivities
+from reelmill_server.engine.workers import control_worker, encode_worker, inspect_worker, notify_worker
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.task import Outcome, TaskStatus
+from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
+from reelmill_server.notify.message import Origin
+from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
 from reelmill_server.storage.base import Storage
 from reelmill_server.storage.file import FileStorage
 from reelmill_server.storage.registry import Registry
+from reelmill_server.tasks.courier import Courier
 from reelmill_server.tasks.database import Database
-from reelmill_server.tasks.feed import Feeds
+from reelmill_server.tasks.feed import Feeds, Snapshot
 from reelmill_server.tasks.migrate import check_current, upgrade
+from reelmill_server.tasks.notifications import NotificationStore
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.reconcile import Reconciler
 from reelmill_server.tasks.store import TaskStore
@@ -124,24 +133,43 @@ class ControlPlane:
         self._projects = ProjectStore(self._database, settings.max_projects)
         engine = Engine(client)
         self._feeds = Feeds(self._tasks, engine.view, settings.watch_poll_seconds)
+        self._channels = Channels(settings)
+        notifications = NotificationStore(self._database)
+        self._courier = Courier(
+            self._tasks,
+            notifications,
+            self._channels,
+            engine.wake,
+            _detail,
+            Origin(settings.notify_region, settings.notify_account),
+            timedelta(hours=settings.notify_retry_hours),
+            metrics,
+        )
         service = MediaConvertService(
             self._tasks,
             self._projects,
             engine,
             self._feeds,
             build_storage(settings),
+            self._channels,
             TaskDefaults(settings.max_attempts, settings.task_timeout_seconds, settings.heartbeat_timeout_seconds),
             metrics,
         )
         self._reconciler = Reconciler(self._tasks, service.start, engine.view, engine.cancel, self._settle, retention)
-        self._grpc = GrpcServer(service, ProjectService(self._projects), metrics)
+        self._grpc = GrpcServer(
+            service,
+            ProjectService(self._projects),
+            NotificationService(notifications, self._projects, self._courier.told),
+            metrics,
+        )
 
     async def _settle(self, task_id: str, outcome: Outcome) -> None:
-        """Writes a task's outcome; the first one wins."""
+        """Writes a task's outcome, and has it told; the first one wins."""
         if await self._tasks.finish(task_id, outcome, datetime.now(UTC)):
             self._metrics.task_total.labels(outcome.status, outcome.code).inc()
             _log.info("task ended", task_id=task_id, status=outcome.status, code=outcome.code)
         self._feeds.nudge(task_id)
+        await self._courier.told(task_id)
 
     async def _count_tasks(self) -> None:
         counts = await self._tasks.counts()
@@ -159,9 +187,12 @@ class ControlPlane:
         await self._projects.ensure(DEFAULT_PROJECT)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
-            activities = ControlActivities(self._settle)
-            await stack.enter_async_context(control_worker(self._client, activities))
+            stack.push_async_callback(self._channels.close)
+            notify = NotifyActivities(self._courier)
+            await stack.enter_async_context(control_worker(self._client, ControlActivities(self._settle), notify))
+            await stack.enter_async_context(notify_worker(self._client, notify))
             await stack.enter_async_context(_background("reconcile", self._reconciler.once, settings.reconcile_seconds))
+            await stack.enter_async_context(_background("notify", self._courier.mend, settings.reconcile_seconds))
             await stack.enter_async_context(_background("count", self._count_tasks, _COUNT_SECONDS))
             port = await self._grpc.start(settings.listen, settings.tls_certificate, settings.tls_key)
             stack.push_async_callback(self._grpc.stop, _CALL_GRACE_SECONDS)
@@ -170,6 +201,11 @@ class ControlPlane:
     async def drain(self) -> None:
         """Sends new callers elsewhere."""
         await self._grpc.drain()
+
+
+def _detail(record: TaskRecord) -> Mapping[str, Any]:
+    """A task as JSON, as the API gives it."""
+    return vendor_json.dump(replies.task(Snapshot(record)))
 
 
 def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> Attempts:
@@ -196,7 +232,8 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         await attempts.abilities.discover()
         activities = WorkerActivities(attempts, Engine(client), metrics)
         await stack.enter_async_context(_background("encoders", attempts.abilities.try_again, _TRIAL_CHECK_SECONDS))
-        await stack.enter_async_context(inspect_worker(client, activities, settings.inspect_slots))
+        files = FileActivities(build_storage(settings))
+        await stack.enter_async_context(inspect_worker(client, activities, files, settings.inspect_slots))
         await stack.enter_async_context(encode_worker(client, activities, settings.worker_slots, settings.drain_seconds))
         yield
 

@@ -51,12 +51,31 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "max_source_bytes",
     ),
     "Encoders": ("encoder_order", "encoder_cooldown_seconds", "encoder_sessions"),
+    "Notification": (
+        "notify_timeout_seconds",
+        "notify_retry_hours",
+        "notify_region",
+        "notify_account",
+        "webhook_secrets",
+        "webhook_host",
+        "webhook_allow_http",
+        "webhook_allow_private",
+        "mns_endpoint",
+        "mns_access_key_id",
+        "mns_access_key_secret",
+        "rocketmq_endpoint",
+        "rocketmq_tls",
+        "rocketmq_access_key",
+        "rocketmq_secret_key",
+        "pubsub_project",
+        "pubsub_endpoint",
+    ),
     "Log": ("log_format", "log_level"),
 }
 
 _ROLE_GROUPS: Mapping[Role, tuple[str, ...]] = {
     "serve": tuple(GROUPS),
-    "api": ("Network", "Records", "Storage", "Engine", "Work", "Limits on media", "Log"),
+    "api": ("Network", "Records", "Storage", "Engine", "Work", "Limits on media", "Notification", "Log"),
     "worker": ("Network", "Records", "Storage", "Engine", "Work", "Limits on media", "Encoders", "Log"),
     "migrate": ("Records", "Log"),
     "plan": ("Storage", "Work", "Limits on media", "Encoders", "Log"),
@@ -75,7 +94,7 @@ _ROLE_OMITS: Mapping[Role, frozenset[str]] = {
     "capabilities": frozenset(GROUPS["Work"]) - {"child_memory_bytes"},
 }
 
-_REPEATABLE = frozenset({"file_root", "encoder_order", "encoder_sessions"})
+_REPEATABLE = frozenset({"file_root", "encoder_order", "encoder_sessions", "webhook_host"})
 _METAVARS: Mapping[str, str] = {
     "listen": "HOST:PORT",
     "http": "HOST:PORT",
@@ -86,6 +105,10 @@ _METAVARS: Mapping[str, str] = {
     "tls_key": "FILE",
     "temporal_binary": "FILE",
     "database_url": "URL",
+    "webhook_host": "HOST",
+    "mns_endpoint": "URL",
+    "rocketmq_endpoint": "HOST:PORT",
+    "pubsub_endpoint": "URL",
     "encoder_order": "FAMILY[,FAMILY…]",
     "encoder_sessions": "FAMILY=COUNT",
 }

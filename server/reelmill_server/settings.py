@@ -4,9 +4,12 @@ A field `file_root` is the environment variable `REELMILL_FILE_ROOT` and the fla
 A flag wins over the environment, which wins over the default. Names carry their unit.
 """
 
+import base64
+import binascii
 import os
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -58,7 +61,7 @@ def _split(separators: str) -> BeforeValidator:
     return BeforeValidator(split)
 
 
-def _families(value: Any) -> Any:
+def _names(value: Any) -> Any:
     """Let a list of names also be given as `a,b` or as a list of such texts."""
     texts = [value] if isinstance(value, str) else value
     return [part for text in texts for part in text.split(",") if part] if isinstance(texts, list | tuple) else value
@@ -88,6 +91,32 @@ def _checked_database_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def webhook_keys(secrets: SecretStr) -> Mapping[str, Sequence[bytes]]:
+    """The keys of each named secret, from `name=whsec_…,name=whsec_…`; ValueError, which names no secret, for anything else."""
+    keys: defaultdict[str, list[bytes]] = defaultdict(list)
+    for part in filter(None, secrets.get_secret_value().split(",")):
+        name, _, secret = part.strip().partition("=")
+        try:
+            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            key = b""
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) or not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
+            raise ValueError("expected name=whsec_… with 24 to 64 bytes in base64, several separated by ','")
+        keys[name].append(key)
+    return keys
+
+
+def _checked_webhook_secrets(value: SecretStr) -> SecretStr:
+    webhook_keys(value)
+    return value
+
+
+def _checked_endpoint(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^\s/?#@]+/?", value):
+        raise ValueError("expected https://host")
+    return value
+
+
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(value)) != len(value):
         raise ValueError("expected each name once")
@@ -100,10 +129,12 @@ def _absolute(value: Path | str) -> Path:
     return Path(value).expanduser().resolve()
 
 
+Endpoint = Annotated[str, AfterValidator(_checked_endpoint)]
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Address = Annotated[str, AfterValidator(_checked_address)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 FileRoots = Annotated[tuple[AbsolutePath, ...], NoDecode, _split(os.pathsep + ",")]
-EncoderOrder = Annotated[tuple[EncoderFamily, ...], NoDecode, BeforeValidator(_families), AfterValidator(_distinct)]
+EncoderOrder = Annotated[tuple[EncoderFamily, ...], NoDecode, BeforeValidator(_names), AfterValidator(_distinct)]
 EncoderSessions = Annotated[dict[EncoderFamily, Annotated[int, Field(ge=1, le=1024)]], NoDecode, BeforeValidator(_pairs)]
 
 _GIB = 1024**3
@@ -236,6 +267,48 @@ class Settings(BaseSettings):
         description="Most encodes at once on a family, for example nvenc=8; several are allowed. Others: not limited.",
     )
 
+    notify_timeout_seconds: float = Field(
+        default=10, ge=0.1, le=40, description="How long one delivery of a notification may take."
+    )
+    notify_retry_hours: float = Field(
+        default=24, ge=0.001, le=168, description="How long a notification that is not taken is sent again."
+    )
+    notify_region: str = Field(
+        default="local", max_length=64, description="The region that notifications name in their subject."
+    )
+    notify_account: str = Field(default="0", max_length=64, description="The account that notifications name in their subject.")
+    webhook_secrets: Annotated[SecretStr, AfterValidator(_checked_webhook_secrets)] = Field(
+        default=SecretStr(""),
+        description="The secrets that sign webhooks, for example default=whsec_…; several are separated by ','. A name given"
+        " twice signs with both. Empty: webhooks are off.",
+    )
+    webhook_host: Hosts = Field(
+        default=(),
+        description="A host that webhooks may call, or *.example.com for all below one; several are allowed. Empty: any.",
+    )
+    webhook_allow_http: bool = Field(default=False, description="Let webhooks go without TLS.")
+    webhook_allow_private: bool = Field(default=False, description="Let webhooks call private addresses and this machine.")
+    mns_endpoint: Endpoint = Field(
+        default="", description="MNS, for example https://ACCOUNT.mns.REGION.aliyuncs.com. Empty: MNS is off."
+    )
+    mns_access_key_id: str = Field(default="", description="The id of the access key for MNS.")
+    mns_access_key_secret: SecretStr = Field(default=SecretStr(""), description="The secret of the access key for MNS.")
+    rocketmq_endpoint: Address = Field(
+        default="", description="A RocketMQ 5 proxy, host:port; needs the extra `rocketmq`. Empty: RocketMQ is off."
+    )
+    rocketmq_tls: bool = Field(default=False, description="Speak TLS to RocketMQ.")
+    rocketmq_access_key: str = Field(default="", description="The access key for RocketMQ. Empty: none.")
+    rocketmq_secret_key: SecretStr = Field(default=SecretStr(""), description="The secret key for RocketMQ.")
+    pubsub_project: str = Field(
+        default="",
+        pattern=r"^[a-z0-9:.-]*$",
+        description="The Google Cloud project whose Pub/Sub topics requests may name. Empty: Pub/Sub is off.",
+    )
+    pubsub_endpoint: Endpoint = Field(
+        default="https://pubsub.googleapis.com",
+        description="Where Pub/Sub is. With http:// it is an emulator, which gets no access token.",
+    )
+
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="Form of the log on standard error; auto: console on a terminal, else json."
     )
@@ -247,6 +320,12 @@ class Settings(BaseSettings):
             raise ValueError("tls_certificate and tls_key: expected both or neither")
         if self.temporal_api_key.get_secret_value() and not self.temporal_tls:
             raise ValueError("temporal_api_key: needs temporal_tls, or the key would travel in the clear")
+        return self
+
+    @model_validator(mode="after")
+    def _check_notification(self) -> Self:
+        if self.mns_endpoint and not (self.mns_access_key_id and self.mns_access_key_secret.get_secret_value()):
+            raise ValueError("mns_endpoint: needs mns_access_key_id and mns_access_key_secret")
         return self
 
     def resolved_database_url(self) -> str:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.xdist_group("roles")
 
 
 def test_two_api_processes_and_a_worker_share_tasks(tmp_path: Path) -> None:
-    """A task created through one replica is watched, listed and canceled through the other; records are in PostgreSQL."""
+    """A task created through one replica is watched, told of and canceled through the other; PostgreSQL has the records."""
     clip = moving_picture(tmp_path / "files" / "clip.mp4", 20, "640x360")
     database = postgres.started()
     try:
@@ -40,6 +40,12 @@ def _use_both(first: servers.Server, second: servers.Server, clip: Path, files: 
         task_id = one.submit(source=clip, destination=files / "out.mkv", tags={"through": "first"}).task_id
         assert list(other.watch(task_id))[-1].status == task_pb2.TASK_STATUS_SUCCEEDED
         assert [task.task_id for task in other.list(tags={"through": "first"}, status="Succeeded")] == [task_id]
+        result = files / "result.json"
+        told = {"Notification": {"ExtendedMessageURI": result.as_uri()}}
+        target = {"URI": (files / "told.mkv").as_uri(), "Container": "mkv"}
+        noted = one.submit({"Sources": [{"URI": clip.as_uri()}], "Targets": [target], **told}).task_id
+        servers.wait_for(lambda: list(other.notifications.list(noted, state="Delivered")), "the file that the worker writes")
+        assert f'"TaskId":"{noted}"' in result.read_text()
         slow = one.submit(source=clip, destination=files / "slow.mp4", video="h264", preset="veryslow").task_id
         servers.wait_for(lambda: other.get(slow).phase == task_pb2.TASK_PHASE_CONVERTING, "the encode")
         other.cancel(slow)

@@ -19,7 +19,7 @@ from tests import servers
 from tests.clips import moving_picture
 
 pytestmark = pytest.mark.xdist_group("service")
-SERVICES = ("reelmill.v1.MediaConvertService", "reelmill.v1.ProjectService")
+SERVICES = tuple(f"reelmill.v1.{name}Service" for name in ("MediaConvert", "Project", "Notification"))
 
 
 def health(channel: grpc.Channel, service: str = "") -> int:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from temporalio import activity
@@ -15,6 +16,7 @@ from reelmill_server.engine import ENCODE_QUEUE
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
+from reelmill_server.engine.notifying import NotifyActivities
 from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.engine.workers import control_worker
 from reelmill_server.errors import ServiceUnavailable
@@ -93,7 +95,8 @@ async def world(engine_folder: Path) -> AsyncIterator[World]:
             max_heartbeat_throttle_interval=timedelta(seconds=0.2),
             default_heartbeat_throttle_interval=timedelta(seconds=0.2),
         )
-        async with control_worker(made.client, ControlActivities(made.record)), worker:
+        notify = NotifyActivities(cast(Any, None))
+        async with control_worker(made.client, ControlActivities(made.record), notify), worker:
             yield made
     finally:
         await embedded.stop()

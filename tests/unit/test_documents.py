@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill.v1 import media_convert_service_pb2, project_service_pb2
+from reelmill.v1 import media_convert_service_pb2, notification_service_pb2, project_service_pb2
 from reelmill_server.api import supported
 from reelmill_server.command_line import GROUPS
 from reelmill_server.errors import all_errors
@@ -20,7 +20,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 def _messages() -> dict[str, list[str]]:
     """Every message of the protos with its fields."""
     found: dict[str, list[str]] = {}
-    todo = [media_convert_service_pb2.DESCRIPTOR, project_service_pb2.DESCRIPTOR]
+    todo = [media_convert_service_pb2.DESCRIPTOR, project_service_pb2.DESCRIPTOR, notification_service_pb2.DESCRIPTOR]
     seen = set()
     while todo:
         file = todo.pop()

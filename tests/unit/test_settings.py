@@ -5,16 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from reelmill_server.command_line import GROUPS, ROLES, CommandLine, Role, default_text, parse_command_line, role_fields
-from reelmill_server.settings import Settings, environment_name, flag_name, split_address, usable_cpus
+from reelmill_server.settings import Settings, environment_name, flag_name, split_address, usable_cpus, webhook_keys
 
 NEEDED: dict[str, list[str]] = {
     "api": ["--temporal-address", "temporal:7233"],
     "worker": ["--temporal-address", "temporal:7233"],
     "plan": ["request.json"],
 }
+ENVIRONMENT_ONLY = {"temporal_api_key", "webhook_secrets", "mns_access_key_secret", "rocketmq_secret_key"}
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +119,7 @@ def test_every_role_parses_and_explains_itself(role: Role, capsys: pytest.Captur
     for field in Settings.model_fields:
         used = field in role_fields(role)
         assert (environment_name(field) in text) == used, field
-        assert (f"  {flag_name(field)}" in text) == (used and field != "temporal_api_key"), field
+        assert (f"  {flag_name(field)}" in text) == (used and field not in ENVIRONMENT_ONLY), field
         assert default_text(field) in " ".join(text.split()) or not used, field
 
 
@@ -220,3 +221,44 @@ def test_usable_cpus_minds_a_container_quota(tmp_path: Path) -> None:
     ):
         quota.write_text(text + "\n")
         assert usable_cpus(quota) == expected
+
+
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+
+def test_webhook_secrets_have_names_and_may_be_two() -> None:
+    """A name given twice has two keys, so that receivers can change theirs."""
+    key = b"0123456789abcdef0123456789abcdef"
+    assert webhook_keys(SecretStr(f"a={SECRET}, b={SECRET},a={SECRET}")) == {"a": [key, key], "b": [key]}
+    assert webhook_keys(SecretStr("")) == {}
+
+
+@pytest.mark.parametrize(
+    "text", [SECRET, f"={SECRET}", "a=hunter2hunter2", "a=whsec_aHVudGVyMg==", "a=whsec_hunter2!", f"a b={SECRET}"]
+)
+def test_wrong_webhook_secrets_are_not_shown(text: str) -> None:
+    """What is said is the form."""
+    with pytest.raises(ValidationError, match="name=whsec_") as wrong:
+        Settings(webhook_secrets=text)  # type: ignore[arg-type]
+    assert "hunter2" not in str(wrong.value) and "MDEy" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("mns_endpoint", "mns.example.com"),
+        ("pubsub_endpoint", "https://x/y"),
+        ("mns_endpoint", "https://me:pw@x"),
+        ("pubsub_project", "a/b"),
+    ],
+)
+def test_endpoints_are_checked(field: str, value: str) -> None:
+    """Scheme and host, nothing more."""
+    with pytest.raises(ValidationError):
+        Settings(**{field: value})  # type: ignore[arg-type]
+
+
+def test_mns_needs_its_keys() -> None:
+    """An endpoint alone is a mistake that shows at the start."""
+    with pytest.raises(ValidationError, match="mns_access_key_id"):
+        Settings(mns_endpoint="https://1.mns.cn-shanghai.aliyuncs.com")

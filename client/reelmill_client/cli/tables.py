@@ -6,6 +6,7 @@ from rich.table import Table
 
 from reelmill.v1.media_convert_service_pb2 import CodecCapability, GetCapabilitiesResponse, PlanMediaConvertTaskResponse
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
+from reelmill.v1.notification_service_pb2 import NotificationState, NotificationStatus
 from reelmill.v1.project_service_pb2 import Project
 from reelmill.v1.task_pb2 import ArtifactKind, PlannedStream, StreamType, Task
 from reelmill_client.cli.session import Session
@@ -130,6 +131,23 @@ def print_capabilities(session: Session, answer: GetCapabilitiesResponse) -> Non
         session.out.print(_table((title, "Codec", "Device", "Works", "Why not"), [_capability(codec) for codec in codecs]))
     session.out.print(_table(("Limit", "Value"), [(name, _limit(value)) for name, value in sorted(answer.limits.items())]))
     session.out.print(_table(("Part", "Version"), sorted(answer.versions.items())))
+
+
+def print_notifications(session: Session, notifications: Sequence[NotificationStatus]) -> None:
+    """Prints a list of notifications, one a row."""
+    rows = [
+        (
+            notification.notification_id,
+            notification.destination,
+            NotificationState.Name(notification.state).removeprefix("NOTIFICATION_STATE_").capitalize(),
+            str(notification.attempts),
+            time_text(notification.last_attempt_time),
+            time_text(notification.next_attempt_time),
+            notification.last_error,
+        )
+        for notification in notifications
+    ]
+    session.out.print(_table(("Notification", "To", "State", "Attempts", "Last", "Next", "Last error"), rows))
 
 
 def print_projects(session: Session, projects: Sequence[Project]) -> None:

@@ -18,14 +18,20 @@ ROLE_TYPE_USER: RoleType
 ROLE_TYPE_SERVICE: RoleType
 
 class Notification(_message.Message):
-    __slots__ = ("mns", "rocket_mq", "extended_message_uri")
+    __slots__ = ("mns", "rocket_mq", "extended_message_uri", "webhook", "pub_sub", "notify_progress_percent_step")
     MNS_FIELD_NUMBER: _ClassVar[int]
     ROCKET_MQ_FIELD_NUMBER: _ClassVar[int]
     EXTENDED_MESSAGE_URI_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    PUB_SUB_FIELD_NUMBER: _ClassVar[int]
+    NOTIFY_PROGRESS_PERCENT_STEP_FIELD_NUMBER: _ClassVar[int]
     mns: MNS
     rocket_mq: RocketMQ
     extended_message_uri: str
-    def __init__(self, mns: _Optional[_Union[MNS, _Mapping]] = ..., rocket_mq: _Optional[_Union[RocketMQ, _Mapping]] = ..., extended_message_uri: _Optional[str] = ...) -> None: ...
+    webhook: Webhook
+    pub_sub: PubSub
+    notify_progress_percent_step: int
+    def __init__(self, mns: _Optional[_Union[MNS, _Mapping]] = ..., rocket_mq: _Optional[_Union[RocketMQ, _Mapping]] = ..., extended_message_uri: _Optional[str] = ..., webhook: _Optional[_Union[Webhook, _Mapping]] = ..., pub_sub: _Optional[_Union[PubSub, _Mapping]] = ..., notify_progress_percent_step: _Optional[int] = ...) -> None: ...
 
 class MNS(_message.Message):
     __slots__ = ("topic_name",)
@@ -40,6 +46,20 @@ class RocketMQ(_message.Message):
     instance_id: str
     topic_name: str
     def __init__(self, instance_id: _Optional[str] = ..., topic_name: _Optional[str] = ...) -> None: ...
+
+class Webhook(_message.Message):
+    __slots__ = ("url", "secret_name")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    SECRET_NAME_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    secret_name: str
+    def __init__(self, url: _Optional[str] = ..., secret_name: _Optional[str] = ...) -> None: ...
+
+class PubSub(_message.Message):
+    __slots__ = ("topic_name",)
+    TOPIC_NAME_FIELD_NUMBER: _ClassVar[int]
+    topic_name: str
+    def __init__(self, topic_name: _Optional[str] = ...) -> None: ...
 
 class CredentialConfig(_message.Message):
     __slots__ = ("service_role", "policy", "chain")

@@ -14,7 +14,7 @@ from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
 from reelmill_server import __version__
-from reelmill_server.api import replies, requests, validate
+from reelmill_server.api import notifying, replies, requests, validate
 from reelmill_server.api.calls import request_id
 from reelmill_server.api.media_info import media_info
 from reelmill_server.engine.client import Engine
@@ -31,6 +31,7 @@ from reelmill_server.errors import (
 from reelmill_server.model.capability import Capability
 from reelmill_server.model.request import ConvertRequest, SourceSpec
 from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
+from reelmill_server.notify.registry import Channels
 from reelmill_server.storage.base import Storage
 from reelmill_server.tasks.feed import Feeds
 from reelmill_server.tasks.projects import ProjectStore
@@ -74,11 +75,12 @@ class MediaConvertService:
         engine: Engine,
         feeds: Feeds,
         storage: Storage,
+        channels: Channels,
         defaults: TaskDefaults,
         metrics: Metrics,
     ) -> None:
         self._tasks, self._projects, self._engine, self._feeds = tasks, projects, engine, feeds
-        self._storage, self._defaults, self._metrics = storage, defaults, metrics
+        self._storage, self._channels, self._defaults, self._metrics = storage, channels, defaults, metrics
 
     async def CreateMediaConvertTask(
         self, request: pb.CreateMediaConvertTaskRequest, _: Any
@@ -86,7 +88,8 @@ class MediaConvertService:
         """Records a task, hands it to the engine, and returns. A repeated `request_id` gives the task that it made before."""
         await self._check(request)
         record = self._record(request)
-        stored, created = await self._tasks.insert(record)
+        told = [recipient for _, recipient in notifying.recipients(request.notification)]
+        stored, created = await self._tasks.insert(record, told)
         if created:
             await self._start(stored)
         return pb.CreateMediaConvertTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)
@@ -208,7 +211,7 @@ class MediaConvertService:
                 await self._projects.get(request.project_name)
         except ResourceNotFound as error:
             missing = error
-        validate.check_create(request, self._storage, missing)
+        validate.check_create(request, self._storage, missing, self._channels)
 
     def _record(self, request: pb.CreateMediaConvertTaskRequest) -> TaskRecord:
         now = datetime.now(UTC)
@@ -220,6 +223,7 @@ class MediaConvertService:
             max_attempts=self._defaults.max_attempts,
             timeout_seconds=self._defaults.timeout_seconds,
             heartbeat_seconds=self._defaults.heartbeat_seconds,
+            progress_step=request.notification.notify_progress_percent_step,
         )
         return TaskRecord(
             task_id=task_id,

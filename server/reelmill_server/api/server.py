@@ -7,9 +7,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from reelmill.v1 import media_convert_service_pb2, media_convert_service_pb2_grpc, project_service_pb2, project_service_pb2_grpc
+from reelmill.v1 import (
+    media_convert_service_pb2,
+    media_convert_service_pb2_grpc,
+    notification_service_pb2,
+    notification_service_pb2_grpc,
+    project_service_pb2,
+    project_service_pb2_grpc,
+)
 from reelmill_server.api.calls import CallInterceptor
 from reelmill_server.api.media_convert import MediaConvertService
+from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.telemetry.metrics import Metrics
@@ -17,6 +25,7 @@ from reelmill_server.telemetry.metrics import Metrics
 SERVICES = (
     media_convert_service_pb2.DESCRIPTOR.services_by_name["MediaConvertService"].full_name,
     project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
+    notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"].full_name,
 )
 _OPTIONS = (
     # Watchers may ping as often as every 10 s, also between messages, to notice a dead connection.
@@ -28,12 +37,19 @@ _OPTIONS = (
 
 
 class GrpcServer:
-    """Serves both services on one address."""
+    """Serves all services on one address."""
 
-    def __init__(self, media_convert: MediaConvertService, projects: ProjectService, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        media_convert: MediaConvertService,
+        projects: ProjectService,
+        notifications: NotificationService,
+        metrics: Metrics,
+    ) -> None:
         self._server = grpc.aio.server(interceptors=(CallInterceptor(metrics),), options=_OPTIONS)
         media_convert_service_pb2_grpc.add_MediaConvertServiceServicer_to_server(media_convert, self._server)  # type: ignore[no-untyped-call]
         project_service_pb2_grpc.add_ProjectServiceServicer_to_server(projects, self._server)  # type: ignore[no-untyped-call]
+        notification_service_pb2_grpc.add_NotificationServiceServicer_to_server(notifications, self._server)  # type: ignore[no-untyped-call]
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(

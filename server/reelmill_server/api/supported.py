@@ -16,8 +16,13 @@ _DATASETS = (
 FIELDS: Mapping[str, frozenset[str]] = {
     name: frozenset(fields.split())
     for name, fields in {
-        "CreateMediaConvertTaskRequest": "project_name sources targets target_groups alignment_index tags user_data request_id "
-        "priority",
+        "CreateMediaConvertTaskRequest": "project_name sources targets target_groups alignment_index tags user_data "
+        "notification request_id priority",
+        "Notification": "mns rocket_mq extended_message_uri webhook pub_sub notify_progress_percent_step",
+        "MNS": "topic_name",
+        "RocketMQ": "instance_id topic_name",
+        "Webhook": "url secret_name",
+        "PubSub": "topic_name",
         "PlanMediaConvertTaskRequest": "request",
         "ProbeMediaRequest": "project_name source_uri",
         "Source": "uri start_time duration subtitles attached align_mode disable_video disable_audio",

@@ -4,13 +4,15 @@ All that is wrong is found and told at once.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 from math import isfinite
 
 import protovalidate
 from google.protobuf.message import Message
 
 from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
-from reelmill_server.api import supported
+from reelmill_server.api import notifying, supported
 from reelmill_server.api.requests import (
     AnyImage,
     AnyTarget,
@@ -25,6 +27,7 @@ from reelmill_server.api.requests import (
 from reelmill_server.api.requests import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.request import SegmentFormat
+from reelmill_server.notify.registry import Channels
 from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.containers import CONTAINERS, fitting
 from reelmill_server.plan.encoders import LIBAV_CODEC
@@ -91,8 +94,10 @@ def check_create(
     request: media_convert_service_pb2.CreateMediaConvertTaskRequest,
     storage: Storage,
     missing_project: ReelmillError | None = None,
+    channels: Channels | None = None,
 ) -> None:
-    """Checks a whole conversion request, its size first, as the rules take time for each element.
+    """Checks a whole conversion request, its size first, as the rules take time for each element. Without `channels` nobody
+    will be told, and whether they could be is not checked.
 
     Raises InvalidArgument, FieldNotSupported, AccessDenied or `missing_project`; a missing project is one violation among
     others when there are others.
@@ -100,8 +105,17 @@ def check_create(
     if request.ByteSize() > _MAX_REQUEST_BYTES:
         expected = f"must have at most {_MAX_REQUEST_BYTES} bytes as a message, not {request.ByteSize()}"
         raise InvalidArgument(violations=[Violation("", expected)])
+    places = {source.uri for source in request.sources} | {group.uri for group in request.target_groups}
+    for target, _ in _all_targets(request):
+        places |= {target.uri, *(entry.uri for _, _, entry in images(target))}
+
+    def told() -> Iterator[Violation | ReelmillError]:
+        return notifying.problems(
+            request.notification, channels, places, partial(uri_problems, check_uri=storage.check_writable)
+        )
+
     try:
-        check(request, lambda: _conversion(request, storage))
+        check(request, lambda: chain(_conversion(request, storage), told()))
     except (InvalidArgument, FieldNotSupported) as error:
         if missing_project is not None:
             violation = Violation("project_name", missing_project.message)

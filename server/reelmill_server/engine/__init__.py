@@ -8,3 +8,6 @@ ENCODE_QUEUE = "reelmill-encode"
 
 INSPECT_QUEUE = "reelmill-inspect"
 """Short looks at media; served by workers, in slots of their own, so that no encode is in their way."""
+
+NOTIFY_QUEUE = "reelmill-notify"
+"""Deliveries of notifications; served by api replicas, in slots of their own, so that slow endpoints are in nobody's way."""

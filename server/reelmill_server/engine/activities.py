@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -15,6 +16,7 @@ from reelmill_server.engine.workflow import CONVERT, INSPECT, RECORD, WORKER_DRA
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
 from reelmill_server.model.capability import Report
 from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.notification import END
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Outcome, Progress
@@ -65,11 +67,17 @@ class WorkerActivities:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / 1e6))
         _log.info("attempt started")
         outcome = "Succeeded"
+        milestones = _Milestones(self._engine, work.request.task_id, work.progress_step)
+
+        def report(progress: Progress) -> None:
+            activity.heartbeat(_numbered(progress, work.attempt))
+            milestones.reached(progress.percent)
+
         try:
             with self._metrics.attempts_running.track_inprogress():
                 artifacts, warnings = await self._attempts.convert(
                     work.request,
-                    report=lambda progress: activity.heartbeat(_numbered(progress, work.attempt)),
+                    report=report,
                     may_publish=lambda: self._holds(work.request.task_id, info.activity_id),
                 )
         except asyncio.CancelledError:
@@ -114,6 +122,28 @@ class WorkerActivities:
 
 def _numbered(progress: Progress, attempt: int) -> Progress:
     return Progress(progress.phase, progress.percent, attempt, progress.targets)
+
+
+class _Milestones:
+    """Tells a task's progress each time that it passes `step` percent more; what the engine does not take is left out."""
+
+    def __init__(self, engine: Engine, task_id: str, step: int) -> None:
+        self._engine, self._task_id, self._step = engine, task_id, step
+        self._told = 0
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def reached(self, percent: int) -> None:
+        """Progress came so far."""
+        passed = percent - percent % self._step if self._step else 0
+        if self._told < passed < END:
+            self._told = passed
+            telling = asyncio.create_task(self._tell(passed))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+
+    async def _tell(self, percent: int) -> None:
+        with suppress(ServiceUnavailable):
+            await self._engine.tell_progress(self._task_id, percent)
 
 
 class ControlActivities:

@@ -13,6 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 from temporalio.service import RPCError, RPCStatusCode
 
 from reelmill_server.engine import CONTROL_QUEUE
+from reelmill_server.engine.notifying import NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.work import Inspected, Inspection, Work
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
@@ -116,6 +117,36 @@ class Engine:
             activity.activity_id == activity_id and activity.state == started
             for activity in description.raw_description.pending_activities
         )
+
+    async def wake(self, task_id: str, channel: str) -> None:
+        """Has what is due on a task's channel delivered now. Raises ServiceUnavailable."""
+        try:
+            await self._client.start_workflow(
+                NotifyWorkflow.run,
+                args=[task_id, channel],
+                id=f"notify-{task_id}-{channel}",
+                task_queue=CONTROL_QUEUE,
+                start_signal="wake",
+                rpc_timeout=_RPC_SECONDS,
+            )
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not take a notification: {error.message}") from error
+
+    async def tell_progress(self, task_id: str, percent: int) -> None:
+        """Has a task's progress told, once for each percent. Raises ServiceUnavailable."""
+        try:
+            await self._client.start_workflow(
+                ProgressWorkflow.run,
+                args=[task_id, percent],
+                id=f"progress-{task_id}-{percent}",
+                task_queue=CONTROL_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                rpc_timeout=_RPC_SECONDS,
+            )
+        except WorkflowAlreadyStartedError:
+            return  # an earlier attempt came so far, too
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not take progress: {error.message}") from error
 
     async def inspect(self, inspection: Inspection) -> Inspected:
         """A short look at media on some worker. Raises what the look raised, or ServiceUnavailable when no worker answers."""

@@ -14,7 +14,10 @@ from reelmill_server.model.task import Artifact
 
 @dataclass(frozen=True)
 class Work:
-    """One task's work and its limits, seconds. `attempt` counts from 1; `priority` 1 (first) to 5."""
+    """One task's work and its limits, seconds. `attempt` counts from 1; `priority` 1 (first) to 5.
+
+    `progress_step`: progress is told each time that it passes so many percent more; 0: not at all.
+    """
 
     request: ConvertRequest
     attempt: int = 1
@@ -22,6 +25,7 @@ class Work:
     max_attempts: int = 3
     timeout_seconds: float = 21600.0
     heartbeat_seconds: float = 15.0
+    progress_step: int = 0
 
 
 @dataclass(frozen=True)

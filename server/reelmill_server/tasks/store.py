@@ -1,6 +1,6 @@
 """Task records."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,10 +9,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.errors import ResourceAlreadyExists, ResourceNotFound
+from reelmill_server.model.notification import Recipient
 from reelmill_server.model.task import Outcome, TaskPage, TaskQuery, TaskRecord, TaskStatus, tag_text
 from reelmill_server.tasks.codec import encode_outcome, task_record, task_row, to_microseconds
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.listing import is_first_page, page_of, page_query
+from reelmill_server.tasks.notifications import insert_waiting, release
 from reelmill_server.tasks.projects import no_such_project
 from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import projects, task_tags, tasks
@@ -36,11 +38,12 @@ class TaskStore:
         self._database = database
         self._request_window = request_window
 
-    async def insert(self, record: TaskRecord) -> tuple[TaskRecord, bool]:
-        """Insert a task, unless its project has one of the same request_id; give the one that is there, and whether it is new.
+    async def insert(self, record: TaskRecord, recipients: Sequence[Recipient] = ()) -> tuple[TaskRecord, bool]:
+        """Insert a task, with those who shall hear of its end, unless its project has one of the same request_id.
 
-        An empty request_id is never the same. One of a task that started more than the window before `record` no longer
-        counts. ResourceNotFound when the project does not exist, ResourceAlreadyExists when the task id is taken.
+        Give the task that is there, and whether it is new. An empty request_id is never the same. One of a task that started
+        more than the window before `record` no longer counts. ResourceNotFound when the project does not exist,
+        ResourceAlreadyExists when the task id is taken.
         """
         for _ in range(_INSERT_TRIES):
             try:
@@ -48,6 +51,7 @@ class TaskStore:
                     earlier = await self._same_request(connection, record)
                     if earlier is None:
                         await _insert_task(connection, record)
+                        await insert_waiting(connection, record, recipients)
                     return earlier or record, earlier is None
             except IntegrityError:
                 # Either the project or the id is wrong, or another call with this request_id was faster: look again.
@@ -97,12 +101,17 @@ class TaskStore:
         return record
 
     async def finish(self, task_id: str, outcome: Outcome, end_time: datetime) -> bool:
-        """Bring a running task to its final status. Give whether this call did it: the first wins, an unknown id is False."""
+        """Bring a running task to its final status, and make its notifications due.
+
+        Give whether this call did it: the first wins, an unknown id is False.
+        """
         if not outcome.status.final:
             raise ValueError(f"expected a final status, not {outcome.status}")
         values = {"status": outcome.status.value, "end_time": to_microseconds(end_time), "outcome": encode_outcome(outcome)}
         async with self._database.write() as connection:
             result = await connection.execute(update(tasks).where(tasks.c.task_id == task_id, _IS_RUNNING).values(values))
+            if result.rowcount == 1:
+                await release(connection, task_id, end_time)
         return result.rowcount == 1
 
     async def unstarted(self, older_than: datetime) -> AsyncIterator[TaskRecord]:

@@ -1,4 +1,4 @@
-"""The tables of projects and tasks. migrations/versions creates them; a test checks that the two agree.
+"""The tables of projects, tasks and notifications. migrations/versions creates them; a test checks that the two agree.
 
 Times are whole microseconds since 1970 UTC, so that they are exact, sort alike and compare alike on every database.
 Texts that are sorted use the order of their bytes ("C"), so that PostgreSQL agrees with SQLite and with Python.
@@ -94,6 +94,25 @@ task_tags = Table(
     Column("tag_digest", String(32), primary_key=True, comment="of key and value: an index cannot hold values of any length"),
 )
 
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("notification_id", SortedText, primary_key=True),
+    Column("task_id", ForeignKey("tasks.task_id", ondelete="CASCADE"), nullable=False),
+    Column("project_name", SortedText, nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("destination", PlainText, nullable=False),
+    Column("qualifier", PlainText, nullable=False),
+    Column("percent", BigInteger, nullable=False, comment="progress that is told; 100: the end"),
+    Column("state", String(16), nullable=False, comment="Waiting, Pending, Delivered, Failed or Superseded"),
+    Column("attempts", BigInteger, nullable=False),
+    Column("last_error", PlainText, nullable=False),
+    Column("create_time", BigInteger, comment="NULL while waiting for the task's end"),
+    Column("since_time", BigInteger, comment="when delivery was asked for"),
+    Column("next_time", BigInteger, comment="of the next attempt"),
+    Column("last_attempt_time", BigInteger),
+)
+
 UNIQUE_REQUEST = Index("uq_tasks_request", tasks.c.project_name, tasks.c.request_key, unique=True)
 
 # One index for each sort order of ListTasks; they are walked in both directions.
@@ -116,3 +135,7 @@ Index("ix_tasks_start", tasks.c.start_time)
 # Tag selectors.
 Index("ix_task_tags_digest", task_tags.c.tag_digest, task_tags.c.task_id)
 Index("ix_project_tags_tag", project_tags.c.key, project_tags.c.value, project_tags.c.project_name)
+# Lists of notifications; those of a task; what is due.
+Index("ix_notifications_by_id", notifications.c.project_name, notifications.c.notification_id)
+Index("ix_notifications_task", notifications.c.task_id)
+Index("ix_notifications_due", notifications.c.state, notifications.c.next_time)

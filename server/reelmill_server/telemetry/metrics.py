@@ -75,6 +75,12 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self.notification_total = Counter(
+            "reelmill_notification",
+            "Attempts to deliver a notification that ended, by channel and outcome: Delivered, Retried or Failed.",
+            ["channel", "outcome"],
+            registry=registry,
+        )
         self.rpc_total = Counter(
             "reelmill_rpc", "gRPC calls that ended, by method and status code.", ["method", "code"], registry=registry
         )

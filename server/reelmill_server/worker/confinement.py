@@ -12,7 +12,9 @@ from reelmill_server.worker import messages
 _PR_SET_PDEATHSIG = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 # CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: a child of root reads and writes the files that root does.
-_FILE_CAPABILITIES = 0b1111
+_FILES = 0b1111
+NOT_REAL_TIME = ~(1 << 23)
+"""All powers of root but CAP_SYS_NICE, which makes threads real-time."""
 
 
 class _Header(ctypes.Structure):
@@ -23,8 +25,8 @@ class _Sets(ctypes.Structure):
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
-def drop_capabilities() -> None:
-    """Gives up all powers of root but those over files, for this thread and those it starts; does nothing without any.
+def drop_capabilities(kept: int = _FILES) -> None:
+    """Gives up all powers of root but `kept` (bits by capability), for this thread and those it starts.
 
     Not only because media is hostile: SVT-AV1 gives the thread that opens it, and all its own, real-time priority when it may,
     and one such encode starves everything else on the machine.
@@ -33,9 +35,9 @@ def drop_capabilities() -> None:
     header, sets = _Header(_CAPABILITY_VERSION_3, 0), (_Sets * 2)()
     if libc.capget(ctypes.byref(header), sets) != 0:
         return  # a kernel without capabilities
-    for words, kept in zip(sets, (_FILE_CAPABILITIES, 0), strict=True):
-        words.effective &= kept
-        words.permitted &= kept
+    for words, bits in zip(sets, (kept & 0xFFFFFFFF, kept >> 32 & 0xFFFFFFFF), strict=True):
+        words.effective &= bits
+        words.permitted &= bits
         words.inheritable = 0
     libc.capset(ctypes.byref(header), sets)
 

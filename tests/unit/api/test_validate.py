@@ -118,6 +118,19 @@ def test_each_objection_names_its_field(target: dict[str, Any], field: str) -> N
         ({"UserData": "é" * 1025}, "user_data"),
         ({"Sources": [{"URI": "file:///bad"}]}, "sources[0].uri"),
         ({"Sources": [{"URI": "file:///x", "Duration": float("nan")}]}, "sources[0].duration"),
+        ({"Notification": {"ExtendedMessageURI": "file:///bad"}}, "notification.extended_message_uri"),
+        ({"Notification": {"ExtendedMessageURI": "file:///out/x.mp4"}}, "notification.extended_message_uri"),
+        ({"Notification": {"ExtendedMessageURI": "file:///{sourcename}.json"}}, "notification.extended_message_uri"),
+        ({"Notification": {"MNS": {"TopicName": "a/b"}}}, "notification.mns.topic_name"),
+        ({"Notification": {"MNS": {}}}, "notification.mns.topic_name"),
+        ({"Notification": {"RocketMQ": {"InstanceId": "a b", "TopicName": "t"}}}, "notification.rocket_mq.instance_id"),
+        ({"Notification": {"PubSub": {"TopicName": "t/../u"}}}, "notification.pub_sub.topic_name"),
+        ({"Notification": {"Webhook": {}}}, "notification.webhook.url"),
+        (
+            {"Notification": {"NotifyProgressPercentStep": 51, "MNS": {"TopicName": "t"}}},
+            "notification.notify_progress_percent_step",
+        ),
+        ({"Notification": {"NotifyProgressPercentStep": 10}}, "notification"),
     ],
 )
 def test_objections_to_the_whole_request(request_fields: dict[str, Any], field: str) -> None:

@@ -14,7 +14,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from reelmill.v1 import media_convert_service_pb2 as media_convert
-from reelmill.v1 import media_convert_service_pb2_grpc, project_service_pb2_grpc
+from reelmill.v1 import media_convert_service_pb2_grpc, notification_service_pb2_grpc, project_service_pb2_grpc
+from reelmill.v1 import notification_service_pb2 as notifications
 from reelmill.v1 import project_service_pb2 as projects
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, VideoStream
 from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, Task
@@ -79,6 +80,8 @@ class FakeServer:
         server = grpc.server(futures.ThreadPoolExecutor(8))
         add_media: Callable[..., None] = media_convert_service_pb2_grpc.add_MediaConvertServiceServicer_to_server
         add_projects: Callable[..., None] = project_service_pb2_grpc.add_ProjectServiceServicer_to_server
+        add_notifications: Callable[..., None] = notification_service_pb2_grpc.add_NotificationServiceServicer_to_server
+        add_notifications(_Notifications(self), server)
         add_media(_MediaConvert(self), server)
         add_projects(_Projects(self), server)
         address = f"127.0.0.1:{self.port}"
@@ -218,6 +221,26 @@ class _Projects(project_service_pb2_grpc.ProjectServiceServicer):
         self._known(request, context)
         del self.fake.known_projects[request.project_name]
         return projects.DeleteProjectResponse()
+
+
+class _Notifications(notification_service_pb2_grpc.NotificationServiceServicer):
+    """Two pages of one notification each; every one can be sent again."""
+
+    def __init__(self, fake: FakeServer) -> None:
+        self.fake = fake
+
+    def ListNotifications(self, request: Any, context: Any) -> Any:
+        self.fake.answer("ListNotifications", request, context)
+        number = int(request.next_token or 0)
+        found = notifications.NotificationStatus(
+            notification_id=f"t.Webhook.{number}", state=4, attempts=3, last_error="answered 500", destination="https://x/"
+        )
+        return notifications.ListNotificationsResponse(notifications=[found], next_token="" if number else "1")
+
+    def RedeliverNotification(self, request: Any, context: Any) -> Any:
+        self.fake.answer("RedeliverNotification", request, context)
+        due = notifications.NotificationStatus(notification_id=request.notification_id, state=2)
+        return notifications.RedeliverNotificationResponse(notification=due)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from reelmill.v1 import media_convert_service_pb2 as media_convert
+from reelmill.v1 import notification_service_pb2 as notifications
 from reelmill.v1 import project_service_pb2 as projects
 from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, Task
 from reelmill_client import (
@@ -33,6 +34,7 @@ from reelmill_client import (
 )
 from reelmill_client.aio import AsyncClient as AsyncClientClass
 from reelmill_client.channel import Connection, service_config
+from reelmill_client.notifications import AsyncNotifications, Notifications
 from reelmill_client.projects import AsyncProjects, Projects
 
 Status = grpc.StatusCode
@@ -42,7 +44,7 @@ def test_the_table_of_methods_is_the_contract() -> None:
     """Names, message types and streams are those of the protos, and none is missing."""
     table = {value.path: value for value in vars(methods).values() if isinstance(value, methods.Method)}
     contract: dict[str, Any] = {}
-    for file in (media_convert.DESCRIPTOR, projects.DESCRIPTOR):
+    for file in (media_convert.DESCRIPTOR, projects.DESCRIPTOR, notifications.DESCRIPTOR):
         for service in file.services_by_name.values():
             contract |= {f"/{service.full_name}/{method.name}": method for method in service.methods}
     assert table.keys() == contract.keys()
@@ -56,7 +58,7 @@ def test_only_safe_calls_are_retried() -> None:
     """What changes something is sent once, except a create, which carries its request_id."""
     config = json.loads(service_config())
     retried = {name["method"] for entry in config["methodConfig"] for name in entry["name"]}
-    changing = {"CancelTask", "CreateProject", "UpdateProject", "DeleteProject"}
+    changing = {"CancelTask", "CreateProject", "UpdateProject", "DeleteProject", "RedeliverNotification"}
     assert not retried & changing
     assert {"GetTask", "ListTasks", "ProbeMedia", "PlanMediaConvertTask", "GetCapabilities"} <= retried
     assert "CreateMediaConvertTask" in retried
@@ -64,7 +66,7 @@ def test_only_safe_calls_are_retried() -> None:
 
 def test_the_clients_have_the_same_methods() -> None:
     """Same names, same parameters."""
-    for one, other in ((Client, AsyncClientClass), (Projects, AsyncProjects)):
+    for one, other in ((Client, AsyncClientClass), (Projects, AsyncProjects), (Notifications, AsyncNotifications)):
         public = [name for name in vars(one) if not name.startswith("_")]
         assert public == [name for name in vars(other) if not name.startswith("_")]
         for name in public:
@@ -150,6 +152,20 @@ def test_calls_about_projects(fake: Any) -> None:
         client.projects.delete("a")
         with pytest.raises(NotFound):
             client.projects.get("a")
+
+
+async def test_calls_about_notifications(fake: Any) -> None:
+    """Page after page, filtered, in the client's project or another."""
+    with Client(fake.target, project="p") as client:
+        found = client.notifications.list("t", state="Failed")
+        assert [item.notification_id for item in found] == ["t.Webhook.0", "t.Webhook.1"]
+        assert client.notifications.redeliver("t.Webhook.0", project="q").state == notifications.NOTIFICATION_STATE_PENDING
+    asked = fake.requests("ListNotifications")[0]
+    assert (asked.project_name, asked.task_id, asked.state) == ("p", "t", notifications.NOTIFICATION_STATE_FAILED)
+    assert fake.requests("RedeliverNotification")[0].project_name == "q"
+    async with AsyncClient(fake.target, project="p") as client:
+        assert [item.attempts async for item in client.notifications.list()] == [3, 3]
+        assert (await client.notifications.redeliver("x")).notification_id == "x"
 
 
 async def test_calls_for_asyncio(fake: Any) -> None:

@@ -349,6 +349,17 @@ def test_cancel_probe_and_capabilities(fake: Any, cli: Cli) -> None:
     assert json_lines(cli("capabilities", "--json").stdout)[0]["Worker"] == "w1"
 
 
+def test_notifications(fake: Any, cli: Cli) -> None:
+    """A table for people, lines for programs; sending again."""
+    table = cli("notifications", "list", "t", "--state", "failed").stdout
+    assert all(word in table for word in ("t.Webhook.0", "t.Webhook.1", "https://x/", "Failed", "3", "answered 500"))
+    assert fake.requests("ListNotifications")[0].task_id == "t"
+    lines = json_lines(cli("notifications", "list", "--json").stdout)
+    assert [line["NotificationId"] for line in lines] == ["t.Webhook.0", "t.Webhook.1"] and lines[0]["State"] == "Failed"
+    assert cli("notifications", "redeliver", "t.Webhook.0").stdout == "t.Webhook.0: is sent again\n"
+    assert json_lines(cli("notifications", "redeliver", "t.Webhook.0", "--json").stdout)[0]["State"] == "Pending"
+
+
 def test_projects(fake: Any, cli: Cli) -> None:
     """Their life, and JSON for each step."""
     created = cli("projects", "create", "a", "--description", "mine", "--tag", "k=v", "--json")

@@ -1,0 +1,41 @@
+"""The commands about notifications: reelmill notifications list and redeliver."""
+
+from typing import Annotated
+
+import typer
+
+from reelmill_client.cli import tables
+from reelmill_client.cli.session import session_of
+
+app = typer.Typer(no_args_is_help=True, help="Notifications: who was told of tasks, and what became of it.")
+
+
+@app.command(name="list")
+def list_(
+    context: typer.Context,
+    task_id: Annotated[str, typer.Argument(metavar="[TASK_ID]", show_default=False)] = "",
+    state: Annotated[
+        str | None, typer.Option(help="Waiting, Pending, Delivered, Failed or Superseded.", show_default=False)
+    ] = None,
+) -> None:
+    """List the notifications of a task, or of all tasks of the project."""
+    session = session_of(context)
+    with session.client() as client:
+        found = client.notifications.list(task_id, state=state)
+        if session.json:
+            for notification in found:
+                session.print_json(notification)
+        else:
+            tables.print_notifications(session, list(found))
+
+
+@app.command()
+def redeliver(context: typer.Context, notification_id: Annotated[str, typer.Argument(metavar="NOTIFICATION_ID")]) -> None:
+    """Send a notification again, now; `list` tells what becomes of it."""
+    session = session_of(context)
+    with session.client() as client:
+        notification = client.notifications.redeliver(notification_id)
+    if session.json:
+        session.print_json(notification)
+    else:
+        session.out.print(f"{notification.notification_id}: is sent again", soft_wrap=True)

@@ -1,0 +1,58 @@
+"""Calls about notifications: `client.notifications.list(...)` and so on, for both clients."""
+
+from collections.abc import AsyncIterator, Iterator
+
+from reelmill.v1 import notification_service_pb2 as pb
+from reelmill_client import methods, requests
+from reelmill_client.projects import AsyncCall, Call
+
+
+class Notifications:
+    """Calls about notifications in `project`; every one may raise a ReelmillError."""
+
+    def __init__(self, call: Call, project: str) -> None:
+        self._call, self._project = call, project
+
+    def list(
+        self, task_id: str = "", *, state: str | int | None = None, project: str | None = None
+    ) -> Iterator[pb.NotificationStatus]:
+        """Yields the notifications of a task, or of all, fetching page after page; `state` as Waiting, Pending, Failed."""
+        token = ""
+        while True:
+            request = requests.list_notifications_request(project or self._project, task_id, state, token)
+            page = self._call(methods.LIST_NOTIFICATIONS, request)
+            yield from page.notifications
+            token = page.next_token
+            if not token:
+                return
+
+    def redeliver(self, notification_id: str, *, project: str | None = None) -> pb.NotificationStatus:
+        """Has a notification sent again; raises FailedPrecondition before its task's end."""
+        request = pb.RedeliverNotificationRequest(project_name=project or self._project, notification_id=notification_id)
+        return self._call(methods.REDELIVER_NOTIFICATION, request).notification
+
+
+class AsyncNotifications:
+    """The same for asyncio."""
+
+    def __init__(self, call: AsyncCall, project: str) -> None:
+        self._call, self._project = call, project
+
+    async def list(
+        self, task_id: str = "", *, state: str | int | None = None, project: str | None = None
+    ) -> AsyncIterator[pb.NotificationStatus]:
+        """As `Notifications.list`."""
+        token = ""
+        while True:
+            request = requests.list_notifications_request(project or self._project, task_id, state, token)
+            page = await self._call(methods.LIST_NOTIFICATIONS, request)
+            for notification in page.notifications:
+                yield notification
+            token = page.next_token
+            if not token:
+                return
+
+    async def redeliver(self, notification_id: str, *, project: str | None = None) -> pb.NotificationStatus:
+        """As `Notifications.redeliver`."""
+        request = pb.RedeliverNotificationRequest(project_name=project or self._project, notification_id=notification_id)
+        return (await self._call(methods.REDELIVER_NOTIFICATION, request)).notification

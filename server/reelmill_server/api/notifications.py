@@ -1,0 +1,67 @@
+"""NotificationService."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from reelmill.v1 import notification_service_pb2 as pb
+from reelmill_server.api import validate
+from reelmill_server.api.calls import request_id
+from reelmill_server.api.replies import timestamp
+from reelmill_server.model.notification import DeliveryState, Notification, NotificationQuery
+from reelmill_server.tasks.notifications import NotificationStore
+from reelmill_server.tasks.projects import ProjectStore
+
+_DEFAULT_PAGE = 100
+_STATE: Mapping[DeliveryState, Any] = {
+    state: pb.NotificationState.Value(f"NOTIFICATION_STATE_{state.name}") for state in DeliveryState
+}
+_BY_NUMBER = {number: state for state, number in _STATE.items()}
+
+
+class NotificationService:
+    """Serves the RPCs; `told` has what is due of a task delivered."""
+
+    def __init__(
+        self, notifications: NotificationStore, projects: ProjectStore, told: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._notifications, self._projects, self._told = notifications, projects, told
+
+    async def ListNotifications(self, request: pb.ListNotificationsRequest, _: Any) -> pb.ListNotificationsResponse:
+        """Reads one page of notifications."""
+        validate.check_rules(request)
+        await self._projects.get(request.project_name)
+        query = NotificationQuery(
+            project_name=request.project_name,
+            task_id=request.task_id,
+            state=_BY_NUMBER.get(request.state),
+            limit=request.max_results or _DEFAULT_PAGE,
+            next_token=request.next_token,
+        )
+        page = await self._notifications.list(query)
+        found = [_status(notification) for notification in page.notifications]
+        return pb.ListNotificationsResponse(request_id=request_id(), notifications=found, next_token=page.next_token)
+
+    async def RedeliverNotification(self, request: pb.RedeliverNotificationRequest, _: Any) -> pb.RedeliverNotificationResponse:
+        """Makes a notification due once more, at once."""
+        validate.check_rules(request)
+        due = await self._notifications.redeliver(request.project_name, request.notification_id, datetime.now(UTC))
+        await self._told(due.task_id)
+        return pb.RedeliverNotificationResponse(request_id=request_id(), notification=_status(due))
+
+
+def _status(notification: Notification) -> pb.NotificationStatus:
+    pending = notification.state is DeliveryState.PENDING
+    return pb.NotificationStatus(
+        notification_id=notification.notification_id,
+        task_id=notification.task_id,
+        channel=notification.recipient.channel.value,
+        destination=notification.recipient.destination,
+        progress=notification.percent,
+        state=_STATE[notification.state],
+        attempts=notification.attempts,
+        last_error=notification.last_error,
+        create_time=timestamp(notification.create_time),
+        last_attempt_time=timestamp(notification.last_attempt_time),
+        next_attempt_time=timestamp(notification.next_time) if pending else None,
+    )

@@ -1,0 +1,165 @@
+"""Notifications in the engine: a workflow for each channel of a task delivers what is due, one message after the other.
+
+What is due, how long to wait and when to give up is not decided here but with the records (tasks.courier), so that a change of
+these rules breaks no workflow that runs. A lost wake is made good by the records' own look at what is overdue.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from temporalio import activity, workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from reelmill_server.engine import CONTROL_QUEUE, INSPECT_QUEUE, NOTIFY_QUEUE
+    from reelmill_server.errors import ReelmillError
+    from reelmill_server.model.notification import Failure, Step
+    from reelmill_server.storage.base import Storage, Upload
+
+NEXT, DELIVER, NOTE, PROGRESS, WRITE = "next_notification", "deliver", "note_delivery", "note_progress", "write_message"
+_ONCE = RetryPolicy(maximum_attempts=1)
+_UNTIL_DONE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+_RECORD_SECONDS = 30
+_DELIVER_SECONDS = 60  # the channels' own timeout comes first
+_WORKER_SECONDS = 60  # until some worker takes a file to write
+_NO_ANSWER = Failure("the attempt did not end: no one knows whether it was delivered")
+
+
+@workflow.defn(name="Notify")
+class NotifyWorkflow:
+    """Delivers what is due on one channel of one task, then ends; a signal starts it again."""
+
+    def __init__(self) -> None:
+        self._woken = False
+
+    @workflow.signal
+    def wake(self) -> None:
+        """There is something new, or it is to be tried at once."""
+        self._woken = True
+
+    @workflow.run
+    async def run(self, task_id: str, channel: str) -> None:
+        """Ends when nothing is due any more."""
+        while True:
+            self._woken = False
+            step: Step | None = await _recorded(NEXT, Step | None, task_id, channel)
+            if step is None:
+                if self._woken:
+                    continue
+                return
+            if step.pause_seconds > 0:
+                with suppress(TimeoutError):
+                    await workflow.wait_condition(lambda: self._woken, timeout=timedelta(seconds=step.pause_seconds))
+            else:
+                await _recorded(NOTE, None, step.notification_id, await _attempt(task_id, step))
+
+
+async def _attempt(task_id: str, step: Step) -> Failure | None:
+    """One attempt; an activity that is lost is a failure, after which the message is sent again."""
+    if step.uri:
+        work, arguments, queue = WRITE, [step.uri, step.text, task_id], INSPECT_QUEUE
+    else:
+        work, arguments, queue = DELIVER, [step.notification_id], NOTIFY_QUEUE
+    try:
+        failure: Failure | None = await workflow.execute_activity(
+            work,
+            args=arguments,
+            task_queue=queue,
+            result_type=Failure | None,  # type: ignore[arg-type]
+            schedule_to_start_timeout=timedelta(seconds=_WORKER_SECONDS) if step.uri else None,
+            start_to_close_timeout=timedelta(seconds=_DELIVER_SECONDS),
+            retry_policy=_ONCE,
+        )
+    except ActivityError:
+        return _NO_ANSWER
+    return failure
+
+
+async def _recorded(work: str, result_type: Any, *arguments: Any) -> Any:
+    """Something about records, however long the database is away."""
+    return await workflow.execute_activity(
+        work,
+        args=arguments,
+        task_queue=CONTROL_QUEUE,
+        result_type=result_type,
+        start_to_close_timeout=timedelta(seconds=_RECORD_SECONDS),
+        retry_policy=_UNTIL_DONE,
+    )
+
+
+@workflow.defn(name="Progress")
+class ProgressWorkflow:
+    """Carries one step of progress from a worker to the records."""
+
+    @workflow.run
+    async def run(self, task_id: str, percent: int) -> None:
+        """Ends when it is recorded."""
+        await _recorded(PROGRESS, None, task_id, percent)
+
+
+class Deliveries(Protocol):
+    """What an api replica does with notifications."""
+
+    def next(self, task_id: str, channel: str) -> Awaitable[Step | None]:
+        """What to do next on a task's channel; None: nothing."""
+
+    def deliver(self, notification: str) -> Awaitable[Failure | None]:
+        """Sends a notification once; gives why it was not taken."""
+
+    def note(self, notification: str, failure: Failure | None) -> Awaitable[None]:
+        """Notes how an attempt ended."""
+
+    def progress(self, task_id: str, percent: int) -> Awaitable[None]:
+        """A running task came so far."""
+
+
+class NotifyActivities:
+    """What an api replica does for the workflows above."""
+
+    def __init__(self, deliveries: Deliveries) -> None:
+        self._deliveries = deliveries
+
+    @activity.defn(name=NEXT)
+    async def next(self, task_id: str, channel: str) -> Step | None:
+        """What to do next on a task's channel."""
+        return await self._deliveries.next(task_id, channel)
+
+    @activity.defn(name=DELIVER)
+    async def deliver(self, notification: str) -> Failure | None:
+        """Sends a notification once."""
+        return await self._deliveries.deliver(notification)
+
+    @activity.defn(name=NOTE)
+    async def note(self, notification: str, failure: Failure | None) -> None:
+        """Notes how an attempt ended."""
+        await self._deliveries.note(notification, failure)
+
+    @activity.defn(name=PROGRESS)
+    async def progress(self, task_id: str, percent: int) -> None:
+        """Notes a task's progress."""
+        await self._deliveries.progress(task_id, percent)
+
+
+class FileActivities:
+    """What a worker does for the workflows above: it alone reaches the storage."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    @activity.defn(name=WRITE)
+    async def write(self, uri: str, text: str, task_id: str) -> Failure | None:
+        """Writes the detailed result of a task to its place; gives why it could not."""
+        with tempfile.TemporaryDirectory(prefix="reelmill-message-") as folder:
+            file = Path(folder, "message.json")
+            await asyncio.to_thread(file.write_text, text, encoding="utf-8")
+            try:
+                await self._storage.publish([Upload(file, uri)], f"{task_id}.message")
+            except ReelmillError as error:
+                return Failure(f"{error.code}: {error.message}", retryable=error.retryable)
+        return None

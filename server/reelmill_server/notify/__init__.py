@@ -1,0 +1,1 @@
+"""Telling others of tasks: what is said (message), and one file for each channel."""

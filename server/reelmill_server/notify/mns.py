@@ -1,0 +1,77 @@
+"""Simple Message Queue (MNS): publishing to a topic over its HTTP API, version 2015-06-06."""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from xml.sax.saxutils import escape
+
+from reelmill_server.errors import Violation
+from reelmill_server.model.notification import Failure, Recipient
+from reelmill_server.notify.base import DeliveryFailed
+from reelmill_server.notify.message import Message
+from reelmill_server.notify.outbound import Outbound
+
+_VERSION = "2015-06-06"
+_CONTENT_TYPE = "text/xml;charset=UTF-8"
+_MOST_BYTES = 64 * 1024  # of a topic's message
+_CODE = re.compile(r"<Code>([A-Za-z.]{1,64})</Code>")
+
+
+def authorization(key_id: str, secret: str, headers: Mapping[str, str], resource: str) -> str:
+    """The header Authorization of a POST: HMAC-SHA1 over the verb, Content-MD5 (which may be left out), Content-Type, Date, the
+    headers x-mns-*, and the resource."""
+    own = [f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith("x-mns-")]
+    text = "\n".join(["POST", "", headers["Content-Type"], headers["Date"], *own, resource])
+    digest = hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
+    return f"MNS {key_id}:{base64.b64encode(digest).decode()}"
+
+
+class MnsSender:
+    """Publishes to the topics of one account, `https://ACCOUNT.mns.REGION.aliyuncs.com`."""
+
+    def __init__(self, outbound: Outbound, endpoint: str, key_id: str, secret: str) -> None:
+        self._outbound, self._endpoint, self._key_id, self._secret = outbound, endpoint.rstrip("/"), key_id, secret
+
+    def problems(self, _: Recipient) -> Iterator[Violation]:
+        """As `Sender.problems`: the protos' rules say all that there is."""
+        yield from ()
+
+    async def send(self, recipient: Recipient, message: Message) -> None:
+        """As `Sender.send`."""
+        text = message.envelope()
+        size = len(text.encode())
+        if size > _MOST_BYTES:
+            expected = (
+                f"the message has {size} bytes, a topic takes {_MOST_BYTES}: set extended_message_uri, name fewer outputs"
+            )
+            raise DeliveryFailed(Failure(expected, retryable=False))
+        resource = f"/topics/{recipient.destination}/messages"
+        body = (
+            '<?xml version="1.0" encoding="UTF-8"?>'
+            f'<Message xmlns="http://mns.aliyuncs.com/doc/v1/"><MessageBody>{escape(text)}</MessageBody></Message>'
+        ).encode()
+        headers = {
+            "Content-Type": _CONTENT_TYPE,
+            "Date": format_datetime(datetime.now(UTC), usegmt=True),
+            "x-mns-version": _VERSION,
+        }
+        headers["Authorization"] = authorization(self._key_id, self._secret, headers, resource)
+        try:
+            await self._outbound.post(f"{self._endpoint}{resource}", body, headers, peek=True)
+        except DeliveryFailed as error:
+            raise DeliveryFailed(_told(error.failure)) from None
+
+    async def close(self) -> None:
+        """As `Sender.close`."""
+        await self._outbound.close()
+
+
+def _told(failure: Failure) -> Failure:
+    """The failure with the service's code instead of its XML, which repeats what was signed."""
+    code = _CODE.search(failure.message)
+    text = failure.message.partition(":")[0] + (f": {code[1]}" if code else "")
+    return Failure(text, failure.retryable, failure.pause_seconds, failure.counts)

@@ -1,0 +1,96 @@
+"""The channels that the settings open."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from reelmill_server.errors import Violation
+from reelmill_server.model.notification import Channel, Failure, Recipient
+from reelmill_server.notify import rocket_mq
+from reelmill_server.notify.base import DeliveryFailed, Sender, Unavailable
+from reelmill_server.notify.message import Message
+from reelmill_server.notify.mns import MnsSender
+from reelmill_server.notify.outbound import Outbound
+from reelmill_server.notify.pub_sub import GoogleToken, PubSubSender, no_token
+from reelmill_server.notify.rocket_mq import RocketMqSender
+from reelmill_server.notify.webhook import WebhookSender
+from reelmill_server.settings import Settings, environment_name, webhook_keys
+
+
+class Channels:
+    """All channels; one that is not set up refuses, and says what it lacks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._senders: Mapping[Channel, Sender] = {channel: open_(settings) for channel, open_ in _OPENERS.items()}
+
+    def problems(self, recipient: Recipient) -> Iterator[Violation]:
+        """What is wrong with a recipient; paths below the channel's message in the request."""
+        yield from self._senders[recipient.channel].problems(recipient)
+
+    async def send(self, recipient: Recipient, message: Message) -> None:
+        """Sends a message once. Raises DeliveryFailed, whatever goes wrong."""
+        try:
+            await self._senders[recipient.channel].send(recipient, message)
+        except DeliveryFailed:
+            raise
+        except Exception as error:
+            raise DeliveryFailed(Failure(f"{recipient.channel} failed ({type(error).__name__})")) from error
+
+    async def close(self) -> None:
+        """Releases what is held."""
+        for sender in self._senders.values():
+            await sender.close()
+
+
+def _off(setting: str) -> Unavailable:
+    return Unavailable(f"is off on this server: {environment_name(setting)} is not set")
+
+
+def _webhook(settings: Settings) -> Sender:
+    keys = webhook_keys(settings.webhook_secrets)
+    if not keys:
+        return _off("webhook_secrets")
+    return WebhookSender(
+        Outbound(settings.notify_timeout_seconds, allow_private=settings.webhook_allow_private),
+        keys,
+        hosts=settings.webhook_host,
+        allow_http=settings.webhook_allow_http,
+        allow_private=settings.webhook_allow_private,
+    )
+
+
+def _mns(settings: Settings) -> Sender:
+    if not settings.mns_endpoint:
+        return _off("mns_endpoint")
+    secret = settings.mns_access_key_secret.get_secret_value()
+    outbound = Outbound(settings.notify_timeout_seconds, allow_private=True)
+    return MnsSender(outbound, settings.mns_endpoint, settings.mns_access_key_id, secret)
+
+
+def _rocket_mq(settings: Settings) -> Sender:
+    if not settings.rocketmq_endpoint:
+        return _off("rocketmq_endpoint")
+    if not rocket_mq.is_installed():
+        return Unavailable(f"is off on this server: its client is missing; install it with {rocket_mq.INSTALL}")
+    secret = settings.rocketmq_secret_key.get_secret_value()
+    return RocketMqSender(
+        settings.rocketmq_endpoint,
+        settings.rocketmq_access_key,
+        secret,
+        settings.notify_timeout_seconds,
+        tls=settings.rocketmq_tls,
+    )
+
+
+def _pub_sub(settings: Settings) -> Sender:
+    if not settings.pubsub_project:
+        return _off("pubsub_project")
+    emulator = settings.pubsub_endpoint.startswith("http://")
+    outbound = Outbound(settings.notify_timeout_seconds, allow_private=True)
+    return PubSubSender(outbound, settings.pubsub_endpoint, settings.pubsub_project, no_token if emulator else GoogleToken())
+
+
+_OPENERS: Mapping[Channel, Callable[[Settings], Sender]] = {
+    Channel.MNS: _mns,
+    Channel.ROCKET_MQ: _rocket_mq,
+    Channel.WEBHOOK: _webhook,
+    Channel.PUB_SUB: _pub_sub,
+}

@@ -1,0 +1,224 @@
+"""Notification records: one for each message to each recipient.
+
+The message of a task's end is inserted with the task and made due in the transaction that records the end, so that none is
+lost and none is told early.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, and_, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reelmill_server.errors import ResourceNotFound, StatusConflict
+from reelmill_server.model.notification import (
+    END,
+    Channel,
+    DeliveryState,
+    Notification,
+    NotificationPage,
+    NotificationQuery,
+    Recipient,
+)
+from reelmill_server.model.task import TaskRecord, TaskStatus
+from reelmill_server.tasks.codec import from_microseconds, to_microseconds
+from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.paging import decode_token, encode_token, query_digest
+from reelmill_server.tasks.tables import notifications, tasks
+
+_OVERDUE_BATCH = 200
+_REDELIVERED = (DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.FAILED)
+_IS_PENDING: ColumnElement[bool] = notifications.c.state == DeliveryState.PENDING.value
+
+
+def notification_id(task_id: str, channel: str, percent: int) -> str:
+    """Name a notification: the names of a task's notifications sort by channel, then in the order in which they are told."""
+    return f"{task_id}.{channel}.{percent:03d}"
+
+
+async def insert_waiting(connection: AsyncConnection, record: TaskRecord, recipients: Sequence[Recipient]) -> None:
+    """Insert the messages of a new task's end, which wait for it."""
+    if recipients:
+        rows = [_row(record.task_id, record.project_name, recipient, END, DeliveryState.WAITING) for recipient in recipients]
+        await connection.execute(insert(notifications), rows)
+
+
+async def release(connection: AsyncConnection, task_id: str, now: datetime) -> None:
+    """Make the messages of a task's end due; progress that was not told yet is old news."""
+    await _supersede(connection, notifications.c.task_id == task_id)
+    waiting = and_(notifications.c.task_id == task_id, notifications.c.state == DeliveryState.WAITING.value)
+    await connection.execute(update(notifications).where(waiting).values(_due(now)))
+
+
+class NotificationStore:
+    """Notifications in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_progress(self, task_id: str, percent: int, now: datetime) -> None:
+        """Insert the message of a running task's progress for every channel, in place of what was not told yet.
+
+        Nothing happens for a task that ended, and for progress that is not more than what was told.
+        """
+        async with self._database.write() as connection:
+            locked = select(tasks.c.status).where(tasks.c.task_id == task_id).with_for_update()
+            if (await connection.execute(locked)).scalar_one_or_none() != TaskStatus.RUNNING.value:
+                return
+            mine = notifications.c.task_id == task_id
+            told = select(func.max(notifications.c.percent)).where(mine, notifications.c.percent < END)
+            if percent <= ((await connection.execute(told)).scalar_one() or 0):
+                return
+            ends = select(notifications).where(mine, notifications.c.percent == END)
+            rows = (await connection.execute(ends)).mappings().all()
+            found = [row for row in rows if row["channel"] != Channel.EXTENDED_MESSAGE]
+            await _supersede(connection, mine)
+            fresh = [
+                _row(task_id, row["project_name"], _recipient(row), percent, DeliveryState.PENDING) | _due(now) for row in found
+            ]
+            if fresh:
+                await connection.execute(insert(notifications), fresh)
+
+    async def pending_channels(self, task_id: str) -> Sequence[str]:
+        """Name the channels of a task that have something to tell."""
+        query = select(notifications.c.channel).distinct().where(notifications.c.task_id == task_id, _IS_PENDING)
+        async with self._database.read() as connection:
+            return [str(channel) for (channel,) in await connection.execute(query)]
+
+    async def first_pending(self, task_id: str, channel: str) -> Notification | None:
+        """Read what is to be told next on a channel of a task; None: nothing."""
+        query = (
+            select(notifications)
+            .where(notifications.c.task_id == task_id, notifications.c.channel == channel, _IS_PENDING)
+            .order_by(notifications.c.notification_id)
+            .limit(1)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return None if row is None else _notification(row)
+
+    async def find(self, notification: str) -> Notification | None:
+        """Read a notification of any project; None when there is none."""
+        async with self._database.read() as connection:
+            return await _find(connection, notifications.c.notification_id == notification)
+
+    async def note(
+        self,
+        notification: str,
+        now: datetime,
+        *,
+        state: DeliveryState,
+        error: str = "",
+        next_time: datetime | None = None,
+        counts: bool = True,
+    ) -> None:
+        """Note how an attempt ended. One that was superseded meanwhile stays so, unless it was delivered."""
+        values: dict[str, Any] = {"state": state.value, "last_error": error, "next_time": _micros(next_time)}
+        if counts:
+            values |= {"attempts": notifications.c.attempts + 1, "last_attempt_time": to_microseconds(now)}
+        mine = notifications.c.notification_id == notification
+        condition = mine if state is DeliveryState.DELIVERED else and_(mine, _IS_PENDING)
+        async with self._database.write() as connection:
+            await connection.execute(update(notifications).where(condition).values(values))
+
+    async def redeliver(self, project_name: str, notification: str, now: datetime) -> Notification:
+        """Make a notification due once more. ResourceNotFound; StatusConflict for one that waits or was superseded."""
+        mine = and_(notifications.c.notification_id == notification, notifications.c.project_name == project_name)
+        values = {"state": DeliveryState.PENDING.value, "since_time": to_microseconds(now), "next_time": to_microseconds(now)}
+        async with self._database.write() as connection:
+            allowed = notifications.c.state.in_([state.value for state in _REDELIVERED])
+            await connection.execute(update(notifications).where(mine, allowed).values(values))
+            found = await _find(connection, mine)
+        if found is None:
+            raise ResourceNotFound(f"The specified resource project/{project_name}/notification/{notification} is not found.")
+        if found.state is not DeliveryState.PENDING:
+            raise StatusConflict(f"the notification {notification} is {found.state}: it cannot be sent")
+        return found
+
+    async def list(self, query: NotificationQuery) -> NotificationPage:
+        """Give one page of a project's notifications, by id. InvalidArgument for a token that is not of this query."""
+        table = notifications.c
+        filters = [table.project_name == query.project_name]
+        if query.task_id:
+            filters.append(table.task_id == query.task_id)
+        if query.state is not None:
+            filters.append(table.state == query.state.value)
+        digest = query_digest("notifications", query.project_name, query.task_id, query.state)
+        if query.next_token:
+            filters.append(table.notification_id > decode_token(query.next_token, digest, (str,))[0])
+        statement = select(notifications).where(*filters).order_by(table.notification_id).limit(query.limit + 1)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        found = tuple(_notification(row) for row in rows[: query.limit])
+        more = len(rows) > query.limit
+        return NotificationPage(found, encode_token((found[-1].notification_id,), digest) if more else "")
+
+    async def overdue(self, before: datetime) -> Sequence[tuple[str, str]]:
+        """Name tasks and their channels that should have been told something before this time, some of them."""
+        query = (
+            select(notifications.c.task_id, notifications.c.channel)
+            .distinct()
+            .where(_IS_PENDING, notifications.c.next_time < to_microseconds(before))
+            .limit(_OVERDUE_BATCH)
+        )
+        async with self._database.read() as connection:
+            return [(str(task_id), str(channel)) for task_id, channel in await connection.execute(query)]
+
+
+async def _supersede(connection: AsyncConnection, mine: ColumnElement[bool]) -> None:
+    old = and_(mine, _IS_PENDING, notifications.c.percent < END)
+    await connection.execute(update(notifications).where(old).values(state=DeliveryState.SUPERSEDED.value))
+
+
+async def _find(connection: AsyncConnection, condition: ColumnElement[bool]) -> Notification | None:
+    row = (await connection.execute(select(notifications).where(condition))).mappings().one_or_none()
+    return None if row is None else _notification(row)
+
+
+def _due(now: datetime) -> dict[str, Any]:
+    time = to_microseconds(now)
+    return {"state": DeliveryState.PENDING.value, "create_time": time, "since_time": time, "next_time": time}
+
+
+def _row(task_id: str, project_name: str, recipient: Recipient, percent: int, state: DeliveryState) -> dict[str, Any]:
+    return {
+        "notification_id": notification_id(task_id, recipient.channel, percent),
+        "task_id": task_id,
+        "project_name": project_name,
+        "channel": recipient.channel.value,
+        "destination": recipient.destination,
+        "qualifier": recipient.qualifier,
+        "percent": percent,
+        "state": state.value,
+        "attempts": 0,
+        "last_error": "",
+    }
+
+
+def _recipient(row: RowMapping) -> Recipient:
+    return Recipient(Channel(row["channel"]), row["destination"], row["qualifier"])
+
+
+def _notification(row: RowMapping) -> Notification:
+    return Notification(
+        notification_id=row["notification_id"],
+        task_id=row["task_id"],
+        recipient=_recipient(row),
+        percent=row["percent"],
+        state=DeliveryState(row["state"]),
+        attempts=row["attempts"],
+        last_error=row["last_error"],
+        create_time=_time(row["create_time"]),
+        since_time=_time(row["since_time"]),
+        next_time=_time(row["next_time"]),
+        last_attempt_time=_time(row["last_attempt_time"]),
+    )
+
+
+def _micros(time: datetime | None) -> int | None:
+    return None if time is None else to_microseconds(time)
+
+
+def _time(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else from_microseconds(microseconds)

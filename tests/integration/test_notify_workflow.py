@@ -1,0 +1,112 @@
+"""The workflow of notifications against a real engine, with deliveries that do what the test says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from temporalio.client import Client
+from temporalio.worker import Replayer
+
+from reelmill_server.engine.activities import ControlActivities
+from reelmill_server.engine.client import Engine, connect
+from reelmill_server.engine.embedded import EmbeddedEngine
+from reelmill_server.engine.notifying import NotifyActivities, NotifyWorkflow, ProgressWorkflow
+from reelmill_server.engine.workers import control_worker, notify_worker
+from reelmill_server.model.notification import Failure, Step
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+class World:
+    """Records in memory: what is due, in order, with pauses after failures."""
+
+    def __init__(self, client: Client) -> None:
+        self.client, self.engine = client, Engine(client)
+        self.due: list[str] = []
+        self.pause_seconds = 0.0
+        self.failures: list[Failure | Exception] = []
+        self.log: list[str] = []
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def next(self, task_id: str, channel: str) -> Step | None:
+        """The first that is due."""
+        if not self.due:
+            if self.meanwhile is not None:
+                meanwhile, self.meanwhile = self.meanwhile, None
+                await meanwhile()
+            return None
+        pause, self.pause_seconds = self.pause_seconds, 0.0
+        return Step(self.due[0], pause)
+
+    async def deliver(self, notification: str) -> Failure | None:
+        """Delivers, or fails as the test says."""
+        self.log.append(notification)
+        failure = self.failures.pop(0) if self.failures else None
+        if isinstance(failure, Exception):
+            raise failure
+        return failure
+
+    async def note(self, notification: str, failure: Failure | None) -> None:
+        """A failure pauses for as long as it says."""
+        if failure is None:
+            self.due.remove(notification)
+        else:
+            self.log.append(failure.message)
+            self.pause_seconds = failure.pause_seconds
+
+    async def progress(self, task_id: str, percent: int) -> None:
+        """Notes it."""
+        self.log.append(f"{task_id} {percent}")
+
+    async def until(self, probe: Callable[[], Any]) -> None:
+        """Waits until `probe` is true."""
+        async with asyncio.timeout(30):
+            while not probe():
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A running world."""
+    embedded = EmbeddedEngine(tmp_path, "", "test", 24, lambda: None)
+    await embedded.start()
+    try:
+        made = World(await connect(embedded.address, "test"))
+        activities = NotifyActivities(made)
+        control = ControlActivities(cast(Any, None))
+        async with control_worker(made.client, control, activities), notify_worker(made.client, activities):
+            yield made
+    finally:
+        await embedded.stop()
+
+
+async def test_what_is_due_is_delivered_in_order_and_again(world: World) -> None:
+    """A failure, a lost attempt, a wake that cuts a pause short, and one that comes when all seemed done; then a replay."""
+    world.due = ["first", "second"]
+    world.failures = [Failure("answered 500", pause_seconds=0.2), RuntimeError("lost"), Failure("later", pause_seconds=3600)]
+
+    async def more() -> None:
+        world.due.append("third")
+        await world.engine.wake("task", "Webhook")
+
+    world.meanwhile = more
+    await world.engine.wake("task", "Webhook")
+    await world.until(lambda: "later" in world.log and not world.pause_seconds)  # it waits now
+    await world.engine.wake("task", "Webhook")
+    handle = world.client.get_workflow_handle("notify-task-Webhook")
+    await handle.result()
+    lost = "the attempt did not end: no one knows whether it was delivered"
+    assert world.log == ["first", "answered 500", "first", lost, "first", "later", "first", "second", "third"]
+    replayer = Replayer(workflows=[NotifyWorkflow, ProgressWorkflow], data_converter=world.client.data_converter)
+    await replayer.replay_workflow(await handle.fetch_history())
+
+
+async def test_progress_is_told_once_for_each_percent(world: World) -> None:
+    """A second attempt of the task passes the same marks."""
+    for percent in (10, 20, 10, 20):
+        await world.engine.tell_progress("task", percent)
+    await world.until(lambda: len(world.log) == 2)
+    await asyncio.sleep(0.3)
+    assert sorted(world.log) == ["task 10", "task 20"]

@@ -1,0 +1,22 @@
+"""The file of a result, written by a worker."""
+
+from pathlib import Path
+
+from reelmill_server.engine.notifying import FileActivities
+from reelmill_server.model.notification import Failure
+from reelmill_server.storage.file import FileStorage
+
+
+async def test_a_result_is_written_whole_or_the_reason_told(tmp_path: Path) -> None:
+    """Over what was there; outside the roots is hopeless, a place that is taken may become free."""
+    files = FileActivities(FileStorage([tmp_path]))
+    place = tmp_path / "new" / "result.json"
+    for text in ("first", "zweite ü"):
+        assert await files.write(place.as_uri(), text, "task") is None
+        assert place.read_text(encoding="utf-8") == text
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "result.json"]
+    outside = await files.write("file:///elsewhere/result.json", "", "task")
+    assert outside is not None and not outside.retryable and outside.message.startswith("AccessDenied")
+    (tmp_path / "taken").write_text("")
+    taken = await files.write((tmp_path / "taken" / "result.json").as_uri(), "", "task")
+    assert isinstance(taken, Failure) and taken.retryable
