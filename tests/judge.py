@@ -319,6 +319,18 @@ def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     return 99.0 if error == 0 else 10 * float(np.log10(255**2 / error))
 
 
+def vmaf(path: Path, reference: Path, pixel_format: str = "yuv420p") -> float:
+    """Mean VMAF of the first video stream against that of `reference`, picture by picture."""
+    sides = "".join(f"[{number}:v:0]settb=1/25,setpts=N,format={pixel_format}[{number}];" for number in (0, 1))
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", str(path), "-i", str(reference)]
+    said = subprocess.run(
+        [*command, "-lavfi", f"{sides}[0][1]libvmaf", "-f", "null", "-"], capture_output=True, check=False, text=True
+    ).stderr
+    match = re.search(r"VMAF score: ([\d.]+)", said)
+    assert match, said
+    return float(match[1])
+
+
 def check(path: Path) -> None:
     """Decodes everything. Raises Judgement when anything is wrong with the file."""
     _run("-xerror", "-i", path, "-map", "0:v?", "-map", "0:a?", "-f", "null", "-")

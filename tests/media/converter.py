@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from reelmill_server.media.capabilities import try_encoders
+from reelmill_server.media.capabilities import try_encoders, try_filters
 from reelmill_server.media.image_results import image_results
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
@@ -26,8 +26,8 @@ from tests.sources import Clip, Shelf
 
 @cache
 def capabilities() -> Mapping[str, Capability]:
-    """What this build of libav encodes without hardware."""
-    return {capability.name: capability for capability in try_encoders((SOFTWARE,))}
+    """What this build of libav encodes without hardware, and its filters."""
+    return {capability.name: capability for capability in (*try_encoders((SOFTWARE,)), *try_filters())}
 
 
 @dataclass(frozen=True)

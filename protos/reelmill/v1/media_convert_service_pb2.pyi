@@ -240,7 +240,7 @@ class GetCapabilitiesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetCapabilitiesResponse(_message.Message):
-    __slots__ = ("request_id", "encoders", "decoders", "limits", "versions", "worker")
+    __slots__ = ("request_id", "encoders", "decoders", "limits", "versions", "worker", "filters")
     class LimitsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -261,13 +261,15 @@ class GetCapabilitiesResponse(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     WORKER_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     encoders: _containers.RepeatedCompositeFieldContainer[CodecCapability]
     decoders: _containers.RepeatedCompositeFieldContainer[CodecCapability]
     limits: _containers.ScalarMap[str, float]
     versions: _containers.ScalarMap[str, str]
     worker: str
-    def __init__(self, request_id: _Optional[str] = ..., encoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., decoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ..., versions: _Optional[_Mapping[str, str]] = ..., worker: _Optional[str] = ...) -> None: ...
+    filters: _containers.RepeatedCompositeFieldContainer[CodecCapability]
+    def __init__(self, request_id: _Optional[str] = ..., encoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., decoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ..., versions: _Optional[_Mapping[str, str]] = ..., worker: _Optional[str] = ..., filters: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ...) -> None: ...
 
 class CodecCapability(_message.Message):
     __slots__ = ("name", "codec", "device", "available", "reason", "tried_time")

@@ -187,7 +187,7 @@ class Artifact(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., segment_count: _Optional[int] = ..., segments_size: _Optional[int] = ..., sha256: _Optional[str] = ..., segments_sha256: _Optional[str] = ..., bitrate: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_times: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ArtifactStream(_message.Message):
-    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language")
+    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language", "vmaf")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +201,7 @@ class ArtifactStream(_message.Message):
     BITRATE_FIELD_NUMBER: _ClassVar[int]
     FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    VMAF_FIELD_NUMBER: _ClassVar[int]
     type: StreamType
     codec: str
     encoder: str
@@ -214,7 +215,8 @@ class ArtifactStream(_message.Message):
     bitrate: int
     frame_rate: float
     language: str
-    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., bitrate: _Optional[int] = ..., frame_rate: _Optional[float] = ..., language: _Optional[str] = ...) -> None: ...
+    vmaf: float
+    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., bitrate: _Optional[int] = ..., frame_rate: _Optional[float] = ..., language: _Optional[str] = ..., vmaf: _Optional[float] = ...) -> None: ...
 
 class FailedAttempt(_message.Message):
     __slots__ = ("attempt", "code", "message")

@@ -182,6 +182,7 @@ class MediaConvertService:
             request_id=request_id(),
             encoders=[_capability(capability) for capability in report.encoders],
             decoders=[_capability(capability) for capability in report.decoders],
+            filters=[_capability(capability) for capability in report.filters],
             limits={name: float(value) for name, value in vars(report.limits).items()},
             versions={"reelmill": __version__, **report.versions},
             worker=report.worker,

@@ -127,6 +127,7 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
             bitrate=stream.bitrate,
             frame_rate=stream.frame_rate,
             language=stream.language,
+            vmaf=stream.vmaf,
         )
         for stream in artifact.streams
     ]

@@ -361,6 +361,7 @@ def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1) ->
         segment=_segment(target),
         images=tuple(_image(*entry) for entry in images(target)),
         speed=speed(target),
+        measure_vmaf=target.measure_vmaf,
         group=group,
         member=member,
     )

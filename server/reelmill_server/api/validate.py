@@ -162,6 +162,9 @@ def _conversion(
         if not target.container:
             continue  # pictures and subtitles alone: video, audio and speed are ignored
         yield from _copies(request, target, field)
+        if target.measure_vmaf and (_none(target, "video") or video_codec(target.video.transcode_video.codec) == "copy"):
+            expected = "measures what is encoded: set video.transcode_video.codec to another than COPY, or leave this out"
+            yield Violation(f"{field}.measure_vmaf", expected)
         for index, mark in enumerate(target.video.filter_video.watermarks):
             yield from _watermark(mark, f"{field}.video.filter_video.watermarks[{index}]", storage)
         if target.video.filter_video.HasField("desensitization"):

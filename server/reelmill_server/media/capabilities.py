@@ -1,25 +1,30 @@
 """Finds out what this machine can encode and decode, by trying it."""
 
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 from av import VideoFrame
 
 from reelmill_server.media.encoding import configure_video
+from reelmill_server.media.vmaf import Meter
 from reelmill_server.media.words import libav_words, said
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan import encoders
 from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS, BETTER_AUDIO_ENCODERS, AudioEncoder
+from reelmill_server.plan.video import VMAF_FILTER
 
 _SIZE = 256  # the least width that NVENC takes is 145, that of QSV 128
 _FRAMES = 8
 _AUDIO_FRAMES = 10
+_ALIKE_VMAF = 90  # of equal pictures; the first, which nothing moves to, has less than 100
 _FRAME_SAMPLES = 1024  # of an encoder that takes any number
 _NO_PRIVACY = "the detectors need the extra `privacy`, which the worker does not have: pip install 'reelmill[privacy]'"
 _DECODERS = {
@@ -131,6 +136,27 @@ def try_encoders(order: Sequence[str], only: frozenset[str] = frozenset()) -> tu
 def list_decoders() -> tuple[Capability, ...]:
     """The decoders that sources usually need, and whether they are there."""
     return tuple(_try_decoder(name, codec) for codec, name in _DECODERS.items())
+
+
+def try_filters() -> tuple[Capability, ...]:
+    """A real trial of the filters that only some builds of libav have."""
+    return (_try_vmaf(),)
+
+
+def _try_vmaf() -> Capability:
+    """Compares a few pictures with themselves."""
+    if VMAF_FILTER not in av.filter.filters_available:
+        lacks = f"is not in this build of libav (PyAV {av.__version__}); PyAV 19, for Python 3.12 and later, has it"
+        return _told(VMAF_FILTER, "vmaf", SOFTWARE, lacks)
+    try:
+        with tempfile.TemporaryDirectory() as folder, libav_words():
+            meter = Meter("yuv420p", Path(folder, "trial"))
+            for frame in _pictures("yuv420p"):
+                meter.compare(frame, frame)
+            score = meter.mean()
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        return _told(VMAF_FILTER, "vmaf", SOFTWARE, said(error))
+    return _told(VMAF_FILTER, "vmaf", SOFTWARE, "" if score and score > _ALIKE_VMAF else f"finds {score} for equal pictures")
 
 
 def try_privacy() -> Capability:

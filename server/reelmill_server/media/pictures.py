@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -17,6 +18,7 @@ from reelmill_server.media.overlays import Overlays
 from reelmill_server.media.source import average_rate
 from reelmill_server.media.tracks import Clock, Part, Span, Written, describe, nearest
 from reelmill_server.media.types import AnyPacket
+from reelmill_server.media.vmaf import Comparison
 from reelmill_server.media.words import said
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import StreamPlan, VideoOutput
@@ -25,7 +27,7 @@ _USUAL_RATE = Fraction(25)
 
 
 class PictureEncoder:
-    """Encodes pictures whose timestamps are final, and counts them."""
+    """Encodes pictures whose timestamps are final, counts them, and measures their VMAF if the plan says so."""
 
     def __init__(self, plan: StreamPlan, output: OutputContainer, max_frames: int, overlays: Overlays) -> None:
         self.written, self.frames = Written(), 0
@@ -33,6 +35,8 @@ class PictureEncoder:
         self._plan, self._max_frames, self._overlays = plan, max_frames, overlays
         self._durations: dict[int, int] = {}
         self._borders = Borders(plan.segment_us)
+        log = Path(f"{output.name}.{self.stream.index}.vmaf")
+        self._comparison = Comparison(plan, self.stream.codec_context, log) if plan.measured else None
 
     def count(self) -> None:
         """One more picture is to be encoded. Raises MediaLimitExceeded when there are too many."""
@@ -57,10 +61,16 @@ class PictureEncoder:
             packets = self.stream.encode(frame)
         except av.error.FFmpegError as error:
             raise EncoderDown(self._plan.encoder, self._plan.device, f"failed while encoding: {said(error)}") from error
+        if self._comparison and frame is not None:
+            self._comparison.give(frame)
         for packet in packets:
             packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration
             self.written.count(packet)
+            if self._comparison:
+                self._comparison.see(packet)
             yield packet
+        if self._comparison and frame is None:
+            self.written.vmaf = self._comparison.finish()
 
     def _remember_duration(self, frame: VideoFrame) -> None:
         """Encoders of video forget how long a picture is shown, which only the last one of a file tells."""

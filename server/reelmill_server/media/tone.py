@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from reelmill_server.media.words import option_text
+
 SIZE = 33  # points a side: between them no colour is further off than the rounding to 8 bits by much
 WHITE_NITS = 203.0
 HLG_PEAK_NITS = 1000.0
@@ -103,5 +105,4 @@ def _with_file(text: str, folder: Path) -> str:
     name, _, options = rest.partition(":")
     path = folder / f"{name}.cube"
     path.write_text(cube(name))
-    escaped = str(path).replace("\\", "\\\\").replace(":", "\\:").replace("'", "\\'")
-    return f"{mark}{escaped}:{options}"
+    return f"{mark}{option_text(path)}:{options}"

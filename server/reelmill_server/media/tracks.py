@@ -46,13 +46,15 @@ class Span:
 
 @dataclass
 class Written:
-    """What went into one stream of an output: packets, their bytes, and the seconds of the first and the end of the last."""
+    """What went into one stream of an output: packets, their bytes, the seconds of the first and the end of the last, and the
+    mean VMAF where it was measured."""
 
     packets: int = 0
     size_bytes: int = 0
     first: Fraction | None = None
     last_start: Fraction = Fraction(0)
     last: Fraction = Fraction(0)
+    vmaf: float | None = None
 
     def count(self, packet: AnyPacket) -> None:
         """Adds one packet that is about to be written."""

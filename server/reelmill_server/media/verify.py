@@ -357,4 +357,5 @@ def _describe(stream: Any, planned: StreamPlan, written: Written, sight: Seen) -
         bitrate=round(written.size_bytes * 8 / seconds) if seconds > 0 else 0,
         frame_rate=round(float((sight.packets - 1) / between), 3) if video and between > 0 else 0.0,
         language=stream.language or "",
+        vmaf=written.vmaf,
     )

@@ -1,8 +1,9 @@
-"""What libav says when something fails, in words for a person."""
+"""What libav says when something fails, in words for a person, and what is said to it."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import av.logging
 
@@ -26,3 +27,8 @@ def said(error: Exception) -> str:
     if log and log[2].strip():
         return str(log[2].strip())
     return str(getattr(error, "strerror", None) or error)
+
+
+def option_text(path: Path) -> str:
+    """`path` as the value of a filter's option."""
+    return str(path).replace("\\", "\\\\").replace(":", "\\:").replace("'", "\\'")

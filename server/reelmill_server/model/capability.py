@@ -9,7 +9,7 @@ PRIVACY = "privacy"
 
 @dataclass(frozen=True)
 class Capability:
-    """One encoder, decoder or detector.
+    """One encoder, decoder, detector or filter; `codec` of a filter is what it makes or measures.
 
     `device` is its family or `software`; `reason` says why it is not available; `tried_us` is when it was last tried,
     microseconds since the epoch. `pixel_formats` are those of the contract that this build of it takes; empty: not known.
@@ -47,3 +47,4 @@ class Report:
     limits: Limits
     versions: dict[str, str]
     detectors: tuple[Capability, ...] = ()
+    filters: tuple[Capability, ...] = ()

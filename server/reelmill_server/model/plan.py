@@ -150,7 +150,8 @@ class StreamPlan:
     input; else the timestamps of the only part are kept. `encoder` is `copy` for a stream copy; then neither `video` nor
     `audio` is set. `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say;
     `slack_us` how far the result may be off it. `speed` is the playback speed as `n/d`, empty: 1. `segment_us`: a key frame
-    is forced on every multiple of it, 0: none. `overlays` change the encoded pictures, in this order.
+    is forced on every multiple of it, 0: none. `overlays` change the encoded pictures, in this order. `measured`: the VMAF of
+    what the encoder makes is measured.
     """
 
     type: str
@@ -169,6 +170,7 @@ class StreamPlan:
     counted: bool = False
     segment_us: int = 0
     overlays: tuple[OverlayPlan, ...] = ()
+    measured: bool = False
 
 
 @dataclass(frozen=True)

@@ -312,6 +312,7 @@ class TargetSpec:
 
     `*_streams` select streams of a kind, counted from 0 within it; empty: the kind's default. A member above 100 means all for
     video, audio and subtitles, -1 for data and cover pictures. `speed`: playback speed as `n/d`, empty: 1.
+    `measure_vmaf`: that of each encoded video is measured.
     `group`/`member`: which target of which group it is, -1 for a target of its own; `index` counts through both kinds.
     """
 
@@ -333,6 +334,7 @@ class TargetSpec:
     segment: SegmentSpec | None = None
     images: tuple[ImageSpec, ...] = ()
     speed: str = ""
+    measure_vmaf: bool = False
     group: int = -1
     member: int = -1
 

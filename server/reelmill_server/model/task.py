@@ -69,7 +69,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class ArtifactStream:
-    """One stream of a published file and how it was made; `type` is video, audio or subtitle."""
+    """One stream of a published file and how it was made; `type` is video, audio or subtitle. `vmaf` 0..100, None: not
+    measured."""
 
     type: str
     codec: str
@@ -84,6 +85,7 @@ class ArtifactStream:
     bitrate: int = 0
     frame_rate: float = 0.0
     language: str = ""
+    vmaf: float | None = None
 
 
 class ArtifactKind(StrEnum):

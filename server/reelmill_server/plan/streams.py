@@ -106,6 +106,8 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
     for note in (*remarks, *notes):
         job.warn(f": {note}")
     planned = _fitting(job, planned, field)
+    if job.target.measure_vmaf:
+        planned = video.measured(planned, job.situation, f"{job.target.field}.measure_vmaf")
     parts = [replace(planned.parts[0], input=like.number)]
     if counted:
         streams = [stream_at(item.video, number) for item in members]

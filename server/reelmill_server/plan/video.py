@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
 
-from reelmill_server.errors import InvalidArgument, InvalidMedia
+from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.media_info import VideoStreamInfo, rational
 from reelmill_server.model.plan import PartPlan, StreamPlan, VideoOutput
@@ -26,6 +26,9 @@ _POORER = {"444": "422", "422": "420"}
 _DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 _SQUARE_CODECS = ("vp9", "av1")
 _FALLBACK_RATE = Fraction(25)
+VMAF_FILTER = "libvmaf"
+"""The filter that measures VMAF."""
+_LEAST_MEASURED = 64  # pixels a side: of less than 40 libvmaf tells something else each time, below 18 it crashes
 _HIGHEST_RATE = 240  # more is no rate but the tick of a variable one; SVT-AV1 does not open with it
 
 
@@ -129,6 +132,18 @@ def plan_video(
         slack_us=frame_us(min(rate, source_rate or rate) or source_rate),
     )
     return planned, geometry.warnings
+
+
+def measured(planned: StreamPlan, situation: Situation, field: str) -> StreamPlan:
+    """`planned` with its VMAF measured, which `field` asks for. Raises UnsupportedFormat when it cannot be."""
+    tried = situation.capabilities.get(VMAF_FILTER)
+    if tried is None or not tried.available:
+        reason = tried.reason if tried else "was not tried on this worker"
+        raise UnsupportedFormat(f"{field}: VMAF cannot be measured here: {VMAF_FILTER} {reason}")
+    if planned.video and min(planned.video.width, planned.video.height) < _LEAST_MEASURED:
+        size = f"{planned.video.width}x{planned.video.height}"
+        raise UnsupportedFormat(f"{field}: VMAF cannot be measured of {size}: {_LEAST_MEASURED} pixels a side are the least")
+    return replace(planned, measured=True)
 
 
 def _square(spec: VideoSpec, stream: VideoStreamInfo) -> VideoSpec:

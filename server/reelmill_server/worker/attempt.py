@@ -61,8 +61,15 @@ class Attempts:
     def describe(self) -> Report:
         """What this worker says of itself."""
         abilities = self.abilities
-        limits = self._bounds.limits
-        return Report(self._name, abilities.encoders, abilities.decoders, limits, abilities.versions, abilities.detectors)
+        return Report(
+            worker=self._name,
+            encoders=abilities.encoders,
+            decoders=abilities.decoders,
+            limits=self._bounds.limits,
+            versions=abilities.versions,
+            detectors=abilities.detectors,
+            filters=abilities.filters,
+        )
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
@@ -124,7 +131,7 @@ class Attempts:
             subtitle_paths=tuple(map(tuple, subtitles)),
             watermark_paths={uri: (await fetch(storage, uri, folder, limit)).path for uri in request.watermark_uris},
             modified_us=tuple(source.modified_us for source in sources),
-            capabilities=(*self.abilities.encoders, *self.abilities.detectors),
+            capabilities=(*self.abilities.encoders, *self.abilities.detectors, *self.abilities.filters),
             encoder_order=self._bounds.encoder_order,
         )
 

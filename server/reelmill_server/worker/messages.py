@@ -106,6 +106,7 @@ class Tried:
     encoders: tuple[Capability, ...]
     decoders: tuple[Capability, ...]
     versions: dict[str, str]
+    filters: tuple[Capability, ...] = ()
     detectors: tuple[Capability, ...] = ()
     kind: Literal["tried"] = "tried"
 

@@ -180,6 +180,7 @@ def _capabilities(attempt: _Attempt) -> messages.FromChild:
         encoders=capabilities.try_encoders(assignment.encoder_order, frozenset(assignment.retry_encoders)),
         decoders=capabilities.list_decoders(),
         versions=capabilities.library_versions(),
+        filters=capabilities.try_filters(),
         detectors=(capabilities.try_privacy(),),
     )
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests import judge
-from tests.e2e.conformance.kit import Outcome, Row, Task, audio, codecs, size, span, video
-from tests.e2e.conformance.target_rows import format_of, lengths
+from tests.e2e.conformance.kit import Outcome, Row, Task, audio, codecs, pictures, size, span, video
+from tests.e2e.conformance.target_rows import AGREES, agrees, format_of, lengths
 
 FILM = [{"URI": "film.mp4"}]
 
@@ -61,6 +61,14 @@ SUBTITLED = Task(
 )
 
 
+MEASURED = Task(
+    "measured-ladder",
+    [{"URI": "costly.mkv"}],
+    [pictures("lossless", Resolution="96x64", CRF=0)],
+    {"TargetGroups": [{"URI": "main", "Targets": [_variant("v", "ts", 64, MeasureVMAF=True)]}]},
+)
+
+
 def _lists(made: Outcome) -> list[str]:
     return [name for name in made.names if name.endswith(".m3u8")]
 
@@ -99,6 +107,7 @@ ROWS = (
         ["one", "two"],
     ),
     Row("GroupTarget.speed", PLAIN, lambda made: span(made("v.m3u8")), pytest.approx(2 * 49 / 25, abs=0.002)),
+    Row("GroupTarget.measure_vmaf", MEASURED, lambda made: agrees(made, 1, "v.m3u8", "lossless.mkv"), AGREES),
     Row("GroupTarget.strip_metadata", STRIPPED[False], _title, "a film"),
     Row("GroupTarget.strip_metadata", STRIPPED[True], _title, None),
 )

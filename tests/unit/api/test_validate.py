@@ -159,6 +159,15 @@ def test_mistakes_come_before_what_is_missing_and_both_are_told() -> None:
     assert fields(failure.value) == {"targets[0].video.transcode_video.video_slim", "targets[0].video.transcode_video.crf"}
 
 
+def test_vmaf_is_measured_of_what_is_encoded() -> None:
+    """Not of a copy, nor of sound alone: a wish that nothing could come of is told."""
+    check({**video(Codec="h264"), "MeasureVMAF": True})
+    for copied in ({}, video(Codec="copy"), {"Video": {"DisableVideo": True}}):
+        with pytest.raises(InvalidArgument) as failure:
+            check({**copied, "MeasureVMAF": True})
+        assert fields(failure.value) == {"targets[0].measure_vmaf"}
+
+
 def test_a_forbidden_uri_is_denied_when_nothing_else_is_wrong() -> None:
     """PERMISSION_DENIED comes last."""
     with pytest.raises(AccessDenied):

@@ -5,11 +5,12 @@ from pathlib import Path
 from reelmill_server.engine.notifying import FileActivities
 from reelmill_server.model.notification import Failure
 from reelmill_server.storage.file import FileStorage
+from reelmill_server.storage.registry import Registry
 
 
 async def test_a_result_is_written_whole_or_the_reason_told(tmp_path: Path) -> None:
     """Over what was there; outside the roots is hopeless, a place that is taken may become free."""
-    files = FileActivities(FileStorage([tmp_path]))
+    files = FileActivities(Registry({"file": FileStorage([tmp_path])}))
     place = tmp_path / "new" / "result.json"
     for text in ("first", "zweite ü"):
         assert await files.write(place.as_uri(), text, "task") is None

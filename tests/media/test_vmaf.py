@@ -1,0 +1,174 @@
+"""VMAF of what is encoded: as another libvmaf finds it, against the pictures that went into the encoder."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.errors import OutputInvalid, UnsupportedFormat
+from reelmill_server.media import pictures
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.probe import probe_file
+from reelmill_server.media.verify import verify
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
+from reelmill_server.model.task import Artifact
+from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.situation import Situation
+from tests import judge
+from tests.media.converter import Converter, capabilities, encoded, plan_of, target
+from tests.sources import Audio, Clip, Shelf, Video
+
+pytestmark = pytest.mark.media
+
+LIBVMAF = capabilities()["libvmaf"]
+measures = pytest.mark.skipif(not LIBVMAF.available, reason=f"libvmaf {LIBVMAF.reason}")
+SIZE = (160, 96)
+NOISE = Video(size=SIZE, pattern="noise", seconds=1, options=(("crf", "4"),))
+FILM = Clip("matroska", (NOISE,), (Audio(seconds=1),))
+LONGER = Clip("matroska", (Video(size=(96, 96), pattern="noise", seconds=0.8, fps=Fraction(30)),), ())
+VARIABLE = Clip(
+    "matroska", (replace(NOISE, times=tuple(Fraction(ms, 1000) for ms in (0, 33, 50, 300, 333, 600, 616, 640, 700, 900))),), ()
+)
+AGREED = 0.5
+
+
+def measured(spec: TargetSpec) -> TargetSpec:
+    """The target with its VMAF."""
+    return replace(spec, measure_vmaf=True)
+
+
+def lossy(container: str = "mkv", codec: str = "h264", **settings: object) -> TargetSpec:
+    """An encode that shows; B-frames where the codec has them."""
+    return measured(target(container, encoded(codec, crf=38, preset="fast", **settings), None))
+
+
+def lossless(**settings: object) -> TargetSpec:
+    """The pictures as an encoder gets them."""
+    return measured(target("mkv", encoded("h264", crf=0, **settings), None))
+
+
+def vmaf(artifact: Artifact) -> float:
+    """What the artifact says of its video."""
+    (found,) = (stream.vmaf for stream in artifact.streams if stream.type == "video")
+    assert found is not None
+    return found
+
+
+@measures
+@pytest.mark.parametrize(
+    ("codec", "pixel_format"),
+    [
+        *(("h264", name) for name in ("yuv420p", "yuv444p", "yuv420p10le")),
+        *(("h265", name) for name in ("yuv420p", "yuv422p10le")),
+        *(("vp9", name) for name in ("yuv420p", "yuva420p")),
+        *(("av1", name) for name in ("yuv420p", "yuv420p10le")),
+    ],
+)
+def test_another_libvmaf_finds_the_same(convert: Converter, codec: str, pixel_format: str) -> None:
+    """Of the file that was written, against the source."""
+    made = convert(FILM, lossy("mkv", codec, pixel_format=pixel_format))
+    found = judge.vmaf(made.path, convert.shelf.get(FILM), pixel_format.replace("yuva", "yuv"))
+    assert vmaf(made.artifact) == pytest.approx(found, abs=AGREED) and found < 95
+
+
+@measures
+def test_nothing_is_lost_between_equal_pictures(convert: Converter) -> None:
+    """All pictures but the first, which nothing moves to, have 100; a worse encode has less; one not measured has none."""
+    plain = target("mkv", encoded(crf=38, preset="fast"), None)
+    made = convert(FILM, lossless(), lossy(), plain)
+    best, worse = (vmaf(artifact) for artifact in made.artifacts[:2])
+    assert best > 99 and worse < 95
+    assert made.artifacts[2].streams[0].vmaf is None
+    assert {path.suffix for path in made.paths[0].parent.iterdir()} <= {".mkv", ""}, "the log stays nowhere"
+
+
+@measures
+@pytest.mark.parametrize(
+    "settings",
+    [{"frame_rate": "50/1"}, {"frame_rate": "10/1"}, {"speed": "1/2"}, {"width": 80, "height": 64}, {"rotation": 90}],
+    ids=["faster", "slower", "speed", "size", "turned"],
+)
+def test_the_pictures_after_all_filters_are_the_reference(convert: Converter, settings: dict[str, object]) -> None:
+    """A cut of the source, filtered: against a lossless file of the same."""
+    made = convert(FILM, lossy(**settings), lossless(**settings), start=0.3, duration=0.6)
+    best = made.paths[1]
+    found = [vmaf(artifact) for artifact in made.artifacts]
+    assert found == pytest.approx([judge.vmaf(path, best) for path in made.paths], abs=AGREED) and found[0] < 95 < found[1]
+
+
+@measures
+@pytest.mark.parametrize("clip", [VARIABLE, Clip("mp4", (replace(NOISE, color_range=2),), ())], ids=["variable", "full range"])
+def test_times_and_ranges_do_not_matter(convert: Converter, clip: Clip) -> None:
+    """Variable frame rates, and values that fill the range."""
+    made = convert(clip, lossy("mp4"), lossless())
+    best = made.paths[1]
+    found = [vmaf(artifact) for artifact in made.artifacts]
+    assert found == pytest.approx([judge.vmaf(path, best) for path in made.paths], abs=AGREED) and found[0] < 95 < found[1]
+
+
+@measures
+def test_segments_are_measured(convert: Converter) -> None:
+    """The streams of a list, and of the one that lists the same files, have it, too."""
+    cut = [
+        replace(lossy(container, b_frames=3), segment=SegmentSpec(form, 400_000))
+        for container, form in (("ts", SegmentFormat.HLS), ("mp4", SegmentFormat.HLS), ("mp4", SegmentFormat.DASH))
+    ]
+    made = convert(FILM, *cut, lossless())
+    assert len(made.plan.targets) == 3
+    reference = made.published / "x.mkv"
+    for artifact in made.artifacts:
+        if artifact.streams and artifact.container != "mkv":
+            place = made.published / artifact.uri.removeprefix("file:///out/")
+            assert vmaf(artifact) == pytest.approx(judge.vmaf(place, reference), abs=AGREED)
+
+
+@measures
+def test_joined_sources_are_measured(shelf: Shelf, tmp_path: Path) -> None:
+    """Two sources of different shape and rate, and the last picture held for sound: the output's own pictures count."""
+    long = Clip("matroska", (replace(NOISE, seconds=0.4),), (Audio(seconds=1.2),))
+    paths = [str(shelf.get(clip)) for clip in (FILM, LONGER, long)]
+    spec = replace(lossy(), audio=AudioSpec("aac"))
+    targets = (spec, replace(lossless(), audio=AudioSpec("aac"), index=1))
+    request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 3, targets)
+    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+    produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
+    found = [verify(file).streams[0].vmaf for file in produced]
+    assert found[0] == pytest.approx(judge.vmaf(*(Path(file.path) for file in produced)), abs=AGREED)
+    assert produced[0].written[0].packets == 25 + 20 + 30
+
+
+@measures
+def test_what_does_not_decode_is_no_output(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder that swallows a picture is found out."""
+    original: Callable[..., None] = pictures.Comparison.see
+    monkeypatch.setattr(pictures.Comparison, "see", lambda self, packet: original(self, packet) if packet is None else None)
+    with pytest.raises(OutputInvalid, match="cannot be decoded"):
+        convert(FILM, lossy("ts"))
+
+
+@measures
+def test_pictures_that_are_too_small_are_refused(convert: Converter) -> None:
+    """Of very small ones libvmaf tells something else each time, or crashes."""
+    with pytest.raises(UnsupportedFormat, match="62x64"):
+        convert(FILM, lossy(width=62, height=64))
+    assert vmaf(convert(FILM, lossless(width=64, height=64)).artifact) > 99
+
+
+def test_the_filter_is_tried() -> None:
+    """It works, or there is a reason, which says what would help."""
+    assert LIBVMAF.codec == "vmaf" and (LIBVMAF.available or "PyAV 19" in LIBVMAF.reason)
+
+
+def test_without_libvmaf_it_is_refused(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any work, with the reason and what would help; other targets do not need it."""
+    without = replace(LIBVMAF, available=False, reason=LIBVMAF.reason or "is not in this build of libav (PyAV 18)")
+    monkeypatch.setitem(capabilities(), "libvmaf", without)  # type: ignore[arg-type]
+    path = shelf.get(FILM)
+    with pytest.raises(UnsupportedFormat, match=r"targets\[0\].measure_vmaf: .*libvmaf .*PyAV"):
+        plan_of(path, (lossy("mp4"),) * 2, SourceSpec("file:///a"), Limits())
+    plan = plan_of(path, (replace(lossy(), measure_vmaf=False),), SourceSpec("file:///a"), Limits())
+    assert not plan.targets[0].streams[0].measured
