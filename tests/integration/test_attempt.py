@@ -225,7 +225,7 @@ async def test_a_child_that_talks_nonsense_is_as_good_as_dead(monkeypatch: pytes
             pass
 
 
-def _talk_nonsense(pipe: Any, _: bytes) -> None:
+def _talk_nonsense(pipe: Any, *_: Any) -> None:
     pipe.send_bytes(b"\x80\x04not json")
 
 
@@ -238,7 +238,7 @@ async def test_a_child_in_an_endless_loop_is_killed(monkeypatch: pytest.MonkeyPa
     assert not Path(f"/proc/{pid}").exists()
 
 
-def _ignore_everything(pipe: Any, _: bytes) -> None:
+def _ignore_everything(pipe: Any, *_: Any) -> None:
     import signal
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -12,7 +12,7 @@ from reelmill_server.media.graph import Chain
 from reelmill_server.media.output import Halt, Output, Stopped
 from reelmill_server.media.picking import Picked, Picker
 from reelmill_server.media.seek import frames_from
-from reelmill_server.media.source import open_source
+from reelmill_server.media.source import Place, open_source
 from reelmill_server.media.stills import ImageWriter, SheetWriter, StillWriter, WrittenImage
 from reelmill_server.media.tracks import Clock, Part, Span, Written
 from reelmill_server.media.types import AnyPacket
@@ -117,12 +117,12 @@ class ImageOutput(Output):
         plan: ImagePlan,
         task: Plan,
         folder: Path,
-        paths: Sequence[str],
+        places: Sequence[Place],
         limits: Limits,
         stop: Halt,
     ) -> None:
-        """`paths` are those of the inputs of the whole `task`."""
-        self._paths, self._limits = paths, limits
+        """`places` are those of the inputs of the whole `task`."""
+        self._places, self._limits = places, limits
         folder.mkdir()
         makers = {"snapshot": StillWriter, "sprite": SheetWriter, "animation": animation_writer}
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
@@ -155,7 +155,7 @@ class ImageOutput(Output):
         if stream < 0:
             self._frames.end(Part(number, None, Fraction(0)), length or Fraction(0), False)  # type: ignore[arg-type]
             return
-        with open_source(self._paths[number], self._limits) as source:
+        with open_source(self._places[number], self._limits) as source:
             part = Part(number, source, span.begin)
             self._frames.begin(part, span)
             end = self._read_frames(part, span, stream, length)

@@ -56,6 +56,11 @@ class Metrics:
             buckets=STAGE_SECONDS,
             registry=registry,
         )
+        self.source_bytes_total = Counter(
+            "reelmill_source_bytes_total",
+            "Bytes of sources that were read from storage elsewhere.",
+            registry=registry,
+        )
         self.encode_speed_ratio = Histogram(
             "reelmill_encode_speed_ratio",
             "Media seconds encoded per second of work; 1 is real time.",

@@ -1,4 +1,4 @@
-"""One attempt, from the parent's side: fetch, a child that converts, publish."""
+"""One attempt, from the parent's side: open the sources, a child that converts, publish."""
 
 import asyncio
 import time
@@ -13,7 +13,6 @@ import structlog
 from reelmill_server.errors import (
     EncoderCrashed,
     InternalError,
-    MediaLimitExceeded,
     OutputInvalid,
     ReelmillError,
     Stalled,
@@ -28,10 +27,11 @@ from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.plan.images import image_uri, writable_image_uris
 from reelmill_server.plan.packaging import part_uri, planned_files, writable_uris
-from reelmill_server.storage.base import Fetched, Storage, Upload
+from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities, Lease
+from reelmill_server.worker.broker import Broker
 from reelmill_server.worker.workspace import Scratch
 
 _HEAR_SECONDS = 1.0
@@ -65,9 +65,13 @@ class Attempts:
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
-        assignment = replace(await self._assignment(request), action="plan" if action == "plan" else "probe")
-        watch = _Watch(self._bounds)
-        async with child.start(assignment) as process:
+        async with self._reading() as broker:
+            assignment = await self._assignment(request, broker)
+            return await self._look(replace(assignment, action="plan" if action == "plan" else "probe"), broker)
+
+    async def _look(self, assignment: messages.Assignment, broker: Broker) -> tuple[tuple[MediaInfo, ...], Plan | None]:
+        watch = _Watch(self._bounds, broker)
+        async with child.start(assignment, broker) as process:
             while True:
                 message = await process.hear(_HEAR_SECONDS)
                 watch.check(Progress(phase=TaskPhase.PROBING))
@@ -90,13 +94,13 @@ class Attempts:
         `report` is called at least once a second; `may_publish` is asked when all is made and verified. Raises ReelmillError
         with the reason; whatever happens, no process and no scratch is left.
         """
-        async with _beating(report) as beat:
+        async with _beating(report) as beat, self._reading() as broker:
             begun = time.monotonic()
-            fetched = await self._assignment(request)
+            opened = await self._assignment(request, broker)
             self._metrics.stage_seconds.labels("fetch").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
-                assignment = replace(fetched, action="convert", directory=str(directory))
-                finished, plan = await self._run_child(assignment, lease, beat)
+                assignment = replace(opened, action="convert", directory=str(directory))
+                finished, plan = await self._run_child(assignment, broker, lease, beat)
                 beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
                 if not await may_publish():
                     raise InternalError("another attempt has taken the task over")
@@ -104,34 +108,40 @@ class Attempts:
         self._count(finished)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
-    async def _fetch(self, uri: str) -> Fetched:
-        fetched = await self._storage.fetch(uri)
-        limit = self._bounds.max_source_bytes
-        if limit and fetched.size_bytes > limit:
-            raise MediaLimitExceeded(f"{uri} has {fetched.size_bytes} bytes, more than {limit}")
-        return fetched
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Broker]:
+        """What reads sources as long as the block lasts."""
+        with self._scratch.cache() as cache:
+            broker = Broker(self._storage, cache, self._bounds.max_source_bytes)
+            try:
+                yield broker
+            finally:
+                await broker.close()
+                self._metrics.source_bytes_total.inc(broker.fetched_bytes)
 
-    async def _assignment(self, request: ConvertRequest) -> messages.Assignment:
-        """What a child is told of `request`; all that it reads is fetched."""
-        sources = [await self._fetch(source.uri) for source in request.sources]
-        subtitles = [[(await self._fetch(file.uri)).path for file in source.subtitles] for source in request.sources]
+    async def _assignment(self, request: ConvertRequest, broker: Broker) -> messages.Assignment:
+        """What a child is told of `request`; all that it reads is opened."""
+        sources = [await broker.open(source.uri) for source in request.sources]
+        subtitles = [[(await broker.open(file.uri))[0] for file in source.subtitles] for source in request.sources]
         return messages.Assignment(
             action="probe",
             limits=self._bounds.limits,
             request=request,
-            source_paths=tuple(source.path for source in sources),
-            subtitle_paths=tuple(map(tuple, subtitles)),
-            modified_us=tuple(source.modified_us for source in sources),
+            sources=tuple(ref for ref, _ in sources),
+            subtitles=tuple(map(tuple, subtitles)),
+            modified_us=tuple(modified_us for _, modified_us in sources),
             capabilities=self.abilities.encoders,
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run_child(self, assignment: messages.Assignment, lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
+    async def _run_child(
+        self, assignment: messages.Assignment, broker: Broker, lease: Lease, beat: "_Beat"
+    ) -> tuple[messages.Finished, Plan]:
         """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
         try:
-            async with child.start(assignment) as process:
-                return await self._follow(process, lease, beat)
+            async with child.start(assignment, broker) as process:
+                return await self._follow(process, _Watch(self._bounds, broker), Path(assignment.directory), lease, beat)
         except asyncio.CancelledError:
             reason = "canceled"
             raise
@@ -141,13 +151,16 @@ class Attempts:
         finally:
             self._metrics.child_exit_total.labels(reason).inc()
 
-    async def _follow(self, process: child.Child, lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
-        watch = _Watch(self._bounds)
+    async def _follow(
+        self, process: child.Child, watch: "_Watch", directory: Path, lease: Lease, beat: "_Beat"
+    ) -> tuple[messages.Finished, Plan]:
         plan = Plan(())
         replaced: dict[str, str] = {}
         while True:
             message = await process.hear(_HEAR_SECONDS)
             watch.check(beat.latest)
+            if watch.second_passed():
+                await self._scratch.check(directory)
             match message:
                 case messages.Advanced():
                     beat(message.progress)
@@ -240,9 +253,10 @@ async def _beating(report: Callable[[Progress], None]) -> AsyncIterator[_Beat]:
 class _Watch:
     """Notices when an attempt takes too long or stands still: media time must move, not only the process live."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self._begun = self._moved = time.monotonic()
+    def __init__(self, bounds: Bounds, broker: Broker) -> None:
+        self._bounds, self._broker = bounds, broker
+        self._fetched = 0
+        self._begun = self._moved = self._looked = time.monotonic()
         self._position = -1.0
 
     def moved(self, message: messages.Advanced) -> None:
@@ -250,9 +264,19 @@ class _Watch:
         if message.position != self._position:
             self._position, self._moved = message.position, time.monotonic()
 
+    def second_passed(self) -> bool:
+        """Whether a second has passed since this was true."""
+        now = time.monotonic()
+        if now - self._looked < _HEAR_SECONDS:
+            return False
+        self._looked = now
+        return True
+
     def check(self, progress: Progress) -> None:
         """Raises Timeout or Stalled."""
         now = time.monotonic()
+        if self._broker.fetched_bytes != self._fetched:  # a source that comes slowly does come
+            self._fetched, self._moved = self._broker.fetched_bytes, now
         if now - self._begun > self._bounds.timeout_seconds:
             raise Timeout(f"the attempt took longer than {self._bounds.timeout_seconds:.0f} s")
         if now - self._moved > self._bounds.stall_seconds:

@@ -16,23 +16,32 @@ from reelmill_server.model.task import Artifact, Progress
 
 
 @dataclass(frozen=True)
+class SourceRef:
+    """Where a child finds an object: at a local `path`, or at its parent, under the number `key` and `size_bytes` long."""
+
+    path: str = ""
+    key: int = -1
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Assignment:
     """What a child is to do: `convert` all of it, only `plan` or `probe` the sources, or try the `capabilities`.
 
-    `source_paths`, `subtitle_paths` (of each source's subtitle files) and `modified_us` (microseconds since the epoch) follow
-    the request's sources; the child may write below `directory` only.
+    `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) follow the
+    request's sources; the child may write below `directory` only.
     """
 
     action: Literal["convert", "plan", "probe", "capabilities"]
     limits: Limits
     request: ConvertRequest | None = None
-    source_paths: tuple[str, ...] = ()
+    sources: tuple[SourceRef, ...] = ()
     modified_us: tuple[int, ...] = ()
     directory: str = ""
     capabilities: tuple[Capability, ...] = ()
     encoder_order: tuple[str, ...] = ()
     retry_encoders: tuple[str, ...] = ()
-    subtitle_paths: tuple[tuple[str, ...], ...] = ()
+    subtitles: tuple[tuple[SourceRef, ...], ...] = ()
 
 
 @dataclass(frozen=True)
