@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reelmill_server.errors import ReelmillError, ResourceNotFound
+from reelmill_server.errors import ResourceNotFound
 from reelmill_server.storage.base import Fetched, ObjectReader, Upload
 from reelmill_server.storage.file import FileStorage
 
@@ -14,16 +14,18 @@ from reelmill_server.storage.file import FileStorage
 class RemoteStorage:
     """Serves `remote:///path` from the files below `root`.
 
-    `reads` are the ranges that were read, as (uri, offset, length). A read that reaches `fails_at` raises `failure`; one that
-    reaches `hangs_at` never ends. What is published goes to files, too.
+    `reads` are the ranges that were read, as (uri, offset, length). A read that ends between `fails_at` and `fails_until`
+    raises `failure`, or, if there is none, never ends. `local`: the files lie on this machine. What is published goes to files,
+    too.
     """
 
     root: Path
     reads: list[tuple[str, int, int]] = field(default_factory=list)
     fails_at: int = 1 << 62
+    fails_until: int = 1 << 62
     failure: Exception | None = None
-    hangs_at: int = 1 << 62
     shortens: bool = False
+    local: bool = False
     open_count: int = 0
 
     @property
@@ -61,7 +63,8 @@ class RemoteStorage:
 
 class _Reader:
     def __init__(self, storage: RemoteStorage, uri: str, path: Path) -> None:
-        self.uri, self.size_bytes, self.local_path = uri, path.stat().st_size, None
+        self.uri, self.size_bytes = uri, path.stat().st_size
+        self.local_path = str(path) if storage.local else None
         self.modified_us = path.stat().st_mtime_ns // 1000
         self._storage, self._path = storage, path
 
@@ -69,10 +72,11 @@ class _Reader:
         storage = self._storage
         assert 0 <= offset < offset + length <= self.size_bytes
         await asyncio.sleep(0)
-        if offset + length > storage.hangs_at:
-            await asyncio.Event().wait()
-        if offset + length > storage.fails_at:
-            raise storage.failure or ReelmillError("failed")
+        if storage.fails_at < offset + length <= storage.fails_until:
+            if storage.failure is None:
+                await asyncio.Event().wait()
+            else:
+                raise storage.failure
         storage.reads.append((self.uri, offset, length))
         with self._path.open("rb") as file:
             file.seek(offset)
