@@ -1,7 +1,7 @@
 """Reading through the parent: a real child converts what only its parent reaches, and reads no more of it than is needed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -43,28 +43,33 @@ MIDDLE = 10_000_000, 25_000_000  # between the front of the film, with its first
 
 
 def long_film(path: Path, seconds: int, bytes_a_second: int) -> Path:
-    """A small picture, and sound without compression that makes the file as large as is wished: quickly made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Two seconds of pictures again and again, and sound without compression, which makes the file as large as is wished."""
     channels = 8
     rate = bytes_a_second // (2 * channels)
     with av.open(str(path), "w", format="mov") as film:
-        video = film.add_stream("libx264", rate=_RATE, options={"preset": "ultrafast", "g": str(2 * _RATE), "crf": "40"})
+        video = film.add_stream("libx264", rate=_RATE, options={"preset": "ultrafast", "g": str(2 * _RATE)})
         video.width, video.height, video.pix_fmt = 160, 90, "yuv420p"
         sound = film.add_stream("pcm_s16le", rate=rate, layout="7.1")
-        block = bytes(rate * channels * 2 // _RATE)
+        group = [bytes(packet) for picture in _pictures(2 * _RATE) for packet in video.encode(picture)]
+        group += [bytes(packet) for packet in video.encode(None)]
+        silence = bytes(rate // _RATE * channels * 2)
         for number in range(seconds * _RATE):
-            picture = av.VideoFrame(160, 90, "yuv420p")
-            for plane, value in zip(picture.planes, (number % 200 + 20, 128, 128), strict=True):
-                plane.update(bytes([value]) * plane.buffer_size)
-            picture.pts, picture.time_base = number, Fraction(1, _RATE)
-            film.mux(video.encode(picture))
-            packet = av.Packet(block)
-            packet.stream = sound
-            packet.pts = packet.dts = number * (rate // _RATE)
-            packet.time_base = Fraction(1, rate)
-            film.mux(packet)
-        film.mux(video.encode(None))
+            for stream, data in ((video, group[number % len(group)]), (sound, silence)):
+                packet = av.Packet(data)
+                packet.stream, packet.time_base, packet.duration = stream, Fraction(1, _RATE), 1
+                packet.pts = packet.dts = number
+                packet.is_keyframe = stream is sound or number % len(group) == 0
+                film.mux(packet)
     return path
+
+
+def _pictures(count: int) -> Iterator[av.VideoFrame]:
+    for number in range(count):
+        picture = av.VideoFrame(160, 90, "yuv420p")
+        for plane, value in zip(picture.planes, (number * 4 + 16, 128, 128), strict=True):
+            plane.update(bytes([value]) * plane.buffer_size)
+        picture.pts, picture.time_base = number, Fraction(1, _RATE)
+        yield picture
 
 
 class Bench:
@@ -123,7 +128,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_a_snapshot_reads_what_it_needs(bench: Bench, film: Path) -> None:
     """The index, and the group of pictures around: of 25 MB less than two and a half."""
     artifacts, _ = await bench.convert(bench.request(film, bench.snapshot(40)))
-    assert artifacts[0].kind == "image" or artifacts[0].uri.endswith(".jpg")
+    assert len(artifacts) == 1
     assert bench.storage.bytes_read < 2_500_000
 
 
@@ -132,7 +137,6 @@ async def test_a_snapshot_of_250_mb_reads_less_than_three(bench: Bench, tmp_path
     film = long_film(tmp_path / "film.mov", 490, 512_000)
     assert film.stat().st_size > 250_000_000
     await bench.convert(bench.request(film, bench.snapshot(300)))
-    print(bench.storage.bytes_read)
     assert bench.storage.bytes_read < 3_000_000
 
 
