@@ -12,6 +12,8 @@ STAMP := $(VENV)/.installed
 # Tests run beside each other on as many cores as there are, two at least: much of their time is waiting.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n > 2 ? n : 2 )))
 
+PLAYER := $(CURDIR)/.reelmill/player
+
 .PHONY: help
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,10 +45,21 @@ test: $(STAMP) ## run the tests
 test-media: $(STAMP) ## run the media tests only (VENV=.venv312 PYTHON=python3.12: under another interpreter)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/media tests/golden $(ARGS)
 
+.PHONY: test-player
+test-player: $(STAMP) ## play a ladder in hls.js in Chromium (SCREENSHOT=file.png: a picture of it)
+	@command -v chromium google-chrome >/dev/null || { echo "Chromium is not installed (Debian: apt install chromium)" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is not installed" >&2; exit 1; }
+	@npm install --prefix $(PLAYER) --no-fund --no-audit --silent hls.js@1.7.4
+	REELMILL_PLAYER=$(PLAYER) REELMILL_SCREENSHOT='$(SCREENSHOT)' $(BIN)/python -m pytest tests/player $(ARGS)
+
 .PHONY: chaos
 chaos: $(STAMP) ## kill processes again and again (ROUNDS=10 times; `make test` does it once)
 	@for round in $$(seq $(or $(ROUNDS),10)); do echo "round $$round"; \
 		$(BIN)/python -m pytest tests/chaos $(ARGS) || exit 1; done
+
+.PHONY: conformance
+conformance: $(STAMP) ## measure what of the contract works and write docs/conformance.md (MEDIA=folder: real files)
+	REELMILL_REAL_MEDIA='$(MEDIA)' $(BIN)/python -m tests.conformance -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## formatting, lint, types, import directions, protos, links
@@ -67,6 +80,10 @@ format: $(STAMP) ## put code into shape
 .PHONY: protos
 protos: $(STAMP) ## generate the Python modules of the protos
 	$(BIN)/python protos/generate.py
+
+.PHONY: gallery
+gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
+	$(BIN)/python -m docs.make_gallery
 
 .PHONY: bench
 bench: $(STAMP) ## compare with the ffmpeg command line, in ratios

@@ -18,6 +18,7 @@ from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from bench.transcode import in_child, timed
@@ -123,7 +124,7 @@ def compare(case: Case, source: Path, repeat: int) -> dict[str, object]:
             theirs.append(timed(lambda into=second: command_lines(case, source, Path(into))))  # type: ignore[misc]
             files = [sorted(path for path in Path(folder).rglob("*") if path.is_file()) for folder in (first, second)]
             sizes = [sum(path.stat().st_size for path in side) for side in files]
-            looks = _looks(case, source, [side[0] for side in files]) if case.entry.kind is ImageKind.ANIMATION else {}
+            looks = _looks(source, [side[0] for side in files]) if case.entry.kind is ImageKind.ANIMATION else {}
     wall, cpu = ([median(run[which] for run in side) for side in (ours, theirs)] for which in (0, 1))
     return {
         "case": case.name,
@@ -136,14 +137,20 @@ def compare(case: Case, source: Path, repeat: int) -> dict[str, object]:
     }
 
 
-def _looks(case: Case, source: Path, files: Sequence[Path]) -> dict[str, list[float]]:
-    """How near the pictures of each side are to the source's, PSNR in dB."""
-    scale = "fps=5,scale=480:270:flags=bicubic+accurate_rnd"
+def _frames(source: Path, choice: str) -> NDArray[np.float64]:
+    scale = f"{choice},scale=480:270:flags=bicubic+accurate_rnd"
     command = [_FFMPEG, "-nostdin", "-v", "error", "-ss", "20", "-t", "10", "-i", source, "-vf", scale]
-    raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True).stdout
-    wanted = np.frombuffer(raw, np.uint8).reshape(-1, 270, 480, 3).astype(np.float64)
+    command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    raw = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, 270, 480, 3).astype(np.float64)
+
+
+def _looks(source: Path, files: Sequence[Path]) -> dict[str, list[float]]:
+    """How near the pictures of each side are to the source's frames, PSNR in dB. Ours are those shown at the asked times (one
+    in five), the command line's those that its fps filter chooses."""
     found = []
-    for path in files:
+    for path, choice in zip(files, ("select=not(mod(n\\,5))", "fps=5"), strict=True):
+        wanted = _frames(source, choice)
         with Image.open(path) as image:
             errors = []
             for place in range(min(image.n_frames, len(wanted))):  # type: ignore[attr-defined]
@@ -162,7 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = options.source or Path(folder, "clip.mp4")
         if options.source is None:
-            in_child(moving_picture, source, _CLIP_SECONDS, "1280x720", 25)
+            in_child(moving_picture, source, _CLIP_SECONDS, "1280x720", 25, "", 150)
         for case in CASES:
             print(json.dumps(compare(case, source.resolve(), options.repeat)), flush=True)
 

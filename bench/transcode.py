@@ -65,11 +65,13 @@ CASES = (
 
 
 def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
-    """What the child of an attempt does."""
+    """What the child of an attempt does; files of watermarks are named by their paths."""
     info = probe_file(str(source), Limits())
     software = {"libx264": Capability("libx264", "h264", SOFTWARE, True)}
-    plan = make_plan(request, Situation([info], software))
-    produced, _ = Conversion(plan, (str(source),), folder, Limits(), Event()).run()
+    marks = {uri: uri for uri in request.watermark_uris}
+    infos = {uri: probe_file(path, Limits()) for uri, path in marks.items()}
+    plan = make_plan(request, Situation([info], software, watermark_infos=infos))
+    produced, _ = Conversion(plan, (str(source),), folder, Limits(), Event(), watermark_paths=marks).run()
     for file in produced:
         verify(file)
 

@@ -20,6 +20,7 @@ _STREAM = re.compile(
 _CHAPTER = re.compile(r"Chapter #0:\d+: start ([-\d.]+), end ([-\d.]+)")
 _DURATION = re.compile(r"Duration: (\d+):(\d+):([\d.]+)(?:, start: ([-\d.]+))?")
 _SIZE = re.compile(r" (\d+)x(\d+)[ ,]")
+_LINE = re.compile(r"(?:(\d+):)?(\d+):(\d+)[,.](\d+) --> (?:(\d+):)?(\d+):(\d+)[,.](\d+)")
 _DISPOSITION = re.compile(r"\((default|forced|attached pic|comment|hearing impaired|original)\)")
 
 
@@ -197,6 +198,25 @@ def pictures(path: Path, pixel_format: str = "gray", upright: bool = False) -> N
     return np.frombuffer(raw, np.uint16 if pixel_format.endswith("48le") else np.uint8).reshape(shape)
 
 
+@cache
+def planes(path: Path, pixel_format: str, decoder: str = "") -> tuple[NDArray[np.integer], ...]:
+    """The pictures of the first video stream, which must be in this planar format: one (number, height, width) per plane."""
+    width, height = describe(path).of("Video")[0].size
+    chosen = ("-c:v", decoder) if decoder else ()
+    raw = _run(
+        *(*chosen, "-noautorotate", "-i", path, "-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux"),
+        *("-pix_fmt", pixel_format, "-f", "rawvideo", "-"),
+    ).stdout
+    across, down = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}[re.sub(r"\D", "", pixel_format)[:3]]
+    small = (height // down, width // across)
+    shapes = [(height, width), small, small, *([(height, width)] if "yuva" in pixel_format else [])]
+    samples = np.frombuffer(raw, np.uint16 if pixel_format.endswith("10le") else np.uint8)
+    samples = samples.reshape(-1, sum(high * wide for high, wide in shapes))
+    ends = np.cumsum([high * wide for high, wide in shapes])
+    parts = np.split(samples, ends[:-1], axis=1)
+    return tuple(part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True))
+
+
 def first_picture_side_data(path: Path) -> str:
     """What comes with the first decoded picture, in the words of the judge's `showinfo`."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", str(path), "-map", "0:v:0", "-frames:v", "1"]
@@ -263,6 +283,28 @@ def clicks(path: Path, stream: int = 0, threshold: float = 0.4) -> list[float]:
     starts = [int(position) for number, position in enumerate(loud) if number == 0 or position - loud[number - 1] > 400]
     begin = float(sound_start(path, stream))
     return [begin + start / sample_rate(path, stream) for start in starts]
+
+
+def lines_of(text: str) -> list[tuple[float, float, str]]:
+    """The lines of SubRip or WebVTT (begin and end in seconds, text), without styling."""
+    found = []
+    for block in re.split(r"\n\s*\n", text.replace("\r", "").strip()):
+        match = _LINE.search(block)
+        if match:
+            parts = [int(part or 0) for part in match.groups()]
+            begin, end = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (parts[:4], parts[4:]))
+            found.append((round(begin, 3), round(end, 3), re.sub(r"<[^>]*>|\{\\an0\}", "", block[match.end() :]).strip()))
+    return found
+
+
+def lines(path: Path, stream: int = 0) -> list[tuple[float, float, str]]:
+    """The lines of a subtitle stream, counted from the first picture if there is one.
+
+    Muxers move all of a file whose sound begins before 0.
+    """
+    text = _run("-copyts", "-i", path, "-map", f"0:s:{stream}", "-f", "srt", "-").stdout.decode()
+    first = float(times(path)[0]) if describe(path).of("Video") else 0.0
+    return [(round(begin - first, 3), round(end - first, 3), line) for begin, end, line in lines_of(text)]
 
 
 def pitch(wave: NDArray[np.float32], rate: int) -> float:

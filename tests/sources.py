@@ -100,6 +100,9 @@ class Subtitle:
     codec: str = "mov_text"
     lines: tuple[tuple[float, float, str], ...] = ((0.2, 0.8, "one"), (1.0, 1.6, "two"))
     language: str = ""
+    title: str = ""
+    default: bool = False
+    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -398,6 +401,10 @@ def _add_subtitle(container: Any, subtitle: Subtitle) -> Any:
     stream.codec_context.subtitle_header = _ASS_HEADER
     if subtitle.language:
         stream.metadata["language"] = subtitle.language
+    if subtitle.title:
+        stream.metadata["title"] = subtitle.title
+    flags = (subtitle.default and Disposition.default, subtitle.forced and Disposition.forced)
+    stream.disposition = Disposition(sum(int(flag) for flag in flags))
     return stream
 
 

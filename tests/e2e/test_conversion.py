@@ -8,6 +8,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
+from PIL import Image
 
 from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
@@ -74,6 +75,9 @@ def test_one_task_makes_several_verified_files(client: Client, clip: Path, files
 def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Path, files: Path) -> None:
     """Every list that the task names can be played, and the checksums are those of the files."""
     base, aac = f"{files.as_uri()}/ladder", {"TranscodeAudio": {"Codec": "aac"}}
+    lines = files / "lines.srt"
+    lines.write_text("1\n00:00:00,500 --> 00:00:01,500\nover the border\n\n")
+    extract = {"ExtractSubtitle": {"Format": "vtt", "URI": f"{base}/lines"}}
 
     def target(name: str, size: str, **more: object) -> dict[str, object]:
         video = {"TranscodeVideo": {"Codec": "h264", "Preset": "ultrafast", "Resolution": size}}
@@ -81,13 +85,14 @@ def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Pa
 
     request = {
         "ProjectName": "default",
-        "Sources": [{"URI": clip.as_uri()}],
+        "Sources": [{"URI": clip.as_uri(), "Subtitles": [{"URI": lines.as_uri(), "Language": "eng"}]}],
         "Targets": [target("both", "160x90", Segment={"Format": form, "Duration": 1}) for form in ("hls", "dash")],
         "TargetGroups": [
             {
                 "URI": f"{base}/main.m3u8",
                 "Targets": [
-                    target(f"{size}/v", size, Segment={"Format": "hls", "Duration": 1}) for size in ("160x90", "80x46")
+                    target("160x90/v", "160x90", Segment={"Format": "hls", "Duration": 1}, Subtitle=extract),
+                    target("80x46/v", "80x46", Segment={"Format": "hls", "Duration": 1}),
                 ],
             }
         ],
@@ -102,8 +107,10 @@ def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Pa
     for artifact in task.artifacts:
         path = files / artifact.uri.removeprefix(f"{files.as_uri()}/")
         assert artifact.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        if "audio" not in path.name and path.name != "both-1.m3u8":
+        if not any(word in path.name for word in ("audio", "lines", "both-1.m3u8")):
             assert judged(path)[0] == 50
+    shown = ["over the border" in (files / f"ladder/lines_0-{number}.vtt").read_text() for number in range(2)]
+    assert shown == [True, True] and 'LANGUAGE="eng"' in (files / "ladder/main.m3u8").read_text()
 
 
 def test_pictures_beside_a_conversion_and_alone(client: Client, clip: Path, files: Path) -> None:
@@ -345,7 +352,7 @@ def test_probe_and_capabilities(client: Client, clip: Path) -> None:
     """Both come from a worker, without a task."""
     info = client.probe(clip.as_uri())
     assert (info.format_name, info.video_streams[0].average_frame_rate) == ("mov,mp4,m4a,3gp,3g2,mj2", "25/1")
-    assert info.audio_streams[0].sample_rate == 48000
+    assert (info.audio_streams[0].sample_rate, info.video_streams[0].field_order) == (48000, "progressive")
     answer = client.capabilities()
     found = {encoder.name: encoder for encoder in answer.encoders}
     assert found["libx264"].available and found["libsvtav1"].available
@@ -475,6 +482,34 @@ def test_sources_are_joined_and_mixed_through_the_service(client: Client, clip: 
     assert [stream.kind for stream in made.streams] == ["Video", "Audio"]
     assert made.duration == pytest.approx(2 * one.duration - 0.2, abs=0.1)
     judge.check(files / "joined.mp4")
+
+
+def test_marks_are_drawn_and_logos_filled_through_the_service(client: Client, clip: Path, files: Path) -> None:
+    """A text, a file and a delogo; what no font has is a warning, and a file that is no picture fails the task by name."""
+    Image.new("RGBA", (40, 20), (255, 255, 255, 255)).save(files / "white.png")
+    filters = {
+        "Watermarks": [
+            {"Content": "𒀀中", "FontSize": 40, "FontColor": "white", "Dx": 0.5, "Dy": 0.5, "FontApha": 0.9},
+            {"Type": "file", "URI": f"{files.as_uri()}/white.png", "ReferPos": "bottomright", "StartTime": 1},
+        ],
+        "Delogos": [{"Width": 30, "Height": 20, "Dx": 4, "Dy": 4}],
+    }
+    video = {"TranscodeVideo": {"Codec": "h264", "Preset": "ultrafast", "CRF": 10}, "FilterVideo": filters}
+    request = {
+        "ProjectName": "default",
+        "Sources": [{"URI": clip.as_uri()}],
+        "Targets": [{"URI": f"{files.as_uri()}/marked.mp4", "Container": "mp4", "Video": video}],
+    }
+    task = client.wait(client.submit(request).task_id)
+    assert ["U+12000 (Cuneiform)" in warning for warning in task.warnings] == [True]
+    shown = judge.planes(files / "marked.mp4", "yuv420p")[0]
+    corner = shown[:, -20:, -40:]
+    assert corner[24].std() > 5 and corner[25:].min() > 225  # from the first second on
+    filters["Watermarks"] = [{"Type": "file", "URI": f"{files.as_uri()}/lines.txt"}]
+    (files / "lines.txt").write_text("no picture")
+    with pytest.raises(TaskFailed) as failure:
+        client.wait(client.submit(request).task_id)
+    assert failure.value.code == "InvalidMedia" and "lines.txt" in failure.value.message
 
 
 def test_data_and_cover_pictures_are_kept_through_the_service(client: Client, files: Path) -> None:

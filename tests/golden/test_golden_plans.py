@@ -12,9 +12,30 @@ import pytest
 from pydantic import TypeAdapter
 
 from reelmill_server.model.capability import SOFTWARE, Capability
-from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, ScaleType, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import (
+    AudioSpec,
+    ConvertRequest,
+    Corner,
+    DelogoSpec,
+    ExtractSpec,
+    FrameMode,
+    FramesSpec,
+    Hardware,
+    ImageKind,
+    ImageSpec,
+    PlaceSpec,
+    ScaleType,
+    SegmentFormat,
+    SegmentSpec,
+    SheetSpec,
+    SourceSpec,
+    TargetSpec,
+    TextSpec,
+    VideoSpec,
+    WatermarkSpec,
+)
 from reelmill_server.plan.encoders import PIXEL_FORMATS, VIDEO_ENCODERS
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
@@ -41,8 +62,30 @@ def target(container: str, video: VideoSpec | None, audio: AudioSpec | None, sub
     return TargetSpec(0, uri, container, video, audio, subtitle, True, True)  # type: ignore[arg-type]
 
 
+def variant(member: int, name: str, video: VideoSpec, extract: ExtractSpec | None = None) -> TargetSpec:
+    """A member of a group in segments of 4 s."""
+    spec = target("ts", video, AudioSpec("aac", channels=2), "none")
+    segment = SegmentSpec(SegmentFormat.HLS, 4_000_000)
+    return replace(spec, uri=f"file:///out/{{barename}}/{name}", segment=segment, group=0, member=member, extract=extract)
+
+
+LINES = ExtractSpec("vtt", "file:///out/{barename}/lines")
 SPAN = SourceSpec("", start_us=2_500_000, duration_us=4_000_000)
+PICTURES = (
+    ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/{barename}", "jpg", FramesSpec(FrameMode.AVERAGE, number=3), width="1/2"),
+    ImageSpec(ImageKind.SNAPSHOT, 1, "file:///out/key-{index}.{autoext}", "png", FramesSpec(FrameMode.KEYFRAME)),
+    ImageSpec(
+        *(ImageKind.SPRITE, 0, "file:///out/sheets/{barename}", "jpg", FramesSpec(interval_us=1_000_000), "160", "90"),
+        scale_type=ScaleType.FIT,
+        sheet=SheetSpec(web_vtt_uri="file:///out/sheets/{barename}"),
+    ),
+    ImageSpec(ImageKind.ANIMATION, 0, "file:///out/moving.gif", "gif", FramesSpec(start_us=1_000_000, number=25), "320", "180"),
+)
 FILM_4K = VideoSpec("h265", width=1280, height=720, scale_type=ScaleType.FIT, crf=20.5, preset="slow")
+LOGO = DelogoSpec(PlaceSpec(Corner.TOP_RIGHT, "1/20", "30", 0, 2_500_000), "1/5", "60")
+TEXT = WatermarkSpec(PlaceSpec(Corner.BOTTOM_LEFT, "10", "1/10"), TextSpec("中文", size=32, color="#ff0000", opacity=0.5))
+PICTURE = WatermarkSpec(PlaceSpec(Corner.BOTTOM_RIGHT, "8", "8", 1_000_000), uri="file:///in/logo.png", width="1/4")
+WATERMARKS = {PICTURE.uri: MediaInfo("png_pipe", video=(VideoStreamInfo(0, "png", width=200, height=80, pixel_format="rgba"),))}
 CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]] = {
     "phone-default-h264": (
         "phone-portrait-hevc",
@@ -73,6 +116,23 @@ CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]]
         ],
         [SOFTWARE],
     ),
+    "pal-with-overlays": (
+        "anamorphic-pal-ts",
+        SPAN,
+        [
+            target("mp4", VideoSpec("h264", rotation=180, delogos=(LOGO,), watermarks=(TEXT, PICTURE)), None),
+            target("mp4", VideoSpec("h264", width=640, height=360, speed="1/2", watermarks=(TEXT, PICTURE)), None),
+        ],
+        [SOFTWARE],
+    ),
+    "film-as-a-ladder": (
+        "surround-film-mkv",
+        SPAN,
+        [variant(0, "1280x720", FILM_4K), variant(1, "640x360", VideoSpec("h264", width=640, height=360), extract=LINES)],
+        [SOFTWARE],
+    ),
+    "film-with-pictures": ("surround-film-mkv", SPAN, [replace(target("mp4", FILM_4K, None), images=PICTURES)], [SOFTWARE]),
+    "phone-pictures-alone": ("phone-portrait-hevc", SourceSpec(""), [TargetSpec(0, "", "", images=PICTURES)], [SOFTWARE]),
     "pal-to-square-pixels": (
         "anamorphic-pal-ts",
         SPAN,
@@ -134,8 +194,11 @@ def test_a_plan_is_as_committed(case: str, request: pytest.FixtureRequest) -> No
         (replace(source, uri=f"file:///in/{name}.bin"),),
         tuple(replace(spec, index=index) for index, spec in enumerate(targets)),
         created_us=MADE_US,
+        group_uris=("file:///out/{barename}/main",) if any(spec.group >= 0 for spec in targets) else (),
     )
-    plan = PLAN.dump_python(make_plan(asked, Situation((info,), capabilities(*devices))), mode="json")
+    plan = PLAN.dump_python(
+        make_plan(asked, Situation((info,), capabilities(*devices), watermark_infos=WATERMARKS)), mode="json"
+    )
     path = HERE / "plans" / f"{case}.json"
     if request.config.getoption("--update-golden"):
         path.write_text(json.dumps(plan, indent=1, ensure_ascii=False) + "\n")

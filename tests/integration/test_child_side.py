@@ -1,5 +1,7 @@
 """The child's side, run in this process: what it does when an encoder fails in the middle, and within its limits."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from multiprocessing import Pipe
@@ -134,3 +136,9 @@ async def test_a_child_that_wants_too_much_memory_fails_clearly(clip: Path, tmp_
     assert isinstance(ended, EncoderCrashed | messages.Failed), ended
     if isinstance(ended, messages.Failed):
         assert ended.code in ("MediaLimitExceeded", "EncoderFailed", "InternalError", "InvalidMedia"), ended
+
+
+def test_a_child_has_no_arrays_before_it_needs_them() -> None:
+    """numpy takes its number of threads from the environment when it is loaded, and a tenth of a second."""
+    code = "import sys, reelmill_server.worker.run; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

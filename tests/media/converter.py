@@ -9,17 +9,18 @@ from pathlib import Path
 from reelmill_server.media.capabilities import try_encoders
 from reelmill_server.media.image_results import image_results
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file, probe_subtitles
+from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.results import Result, make_results
 from reelmill_server.media.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
-from reelmill_server.model.plan import Plan
+from reelmill_server.model.plan import PicturePlan, Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.model.task import Artifact
+from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.plan.adapt import needs_bitrates
 from reelmill_server.plan.packaging import part_uri
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
+from tests import lists
 from tests.sources import Clip, Shelf
 
 
@@ -70,12 +71,22 @@ def encoded(codec: str = "h264", **settings: object) -> VideoSpec:
 def plan_of(
     path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits, group_uris: tuple[str, ...] = ()
 ) -> Plan:
-    """The plan that a worker would make for the file at `path`; the URIs of subtitle files are local paths."""
+    """The plan that a worker would make for the file at `path`; URIs of files of subtitles and watermarks are local paths."""
     numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
     request = ConvertRequest("task", "project", (source,), numbered, group_uris=group_uris)
     files = tuple(probe_subtitles(file.uri, file.uri, limits) for file in source.subtitles)
     info = probe_file(str(path), limits, needs_bitrates(request))
-    return make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,)))
+    marks = {uri: probe_beside(uri, uri, limits) for uri in request.watermark_uris}
+    return make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks))
+
+
+def watermark_paths(plan: Plan) -> Mapping[str, str]:
+    """Where the files of watermarks lie: their URIs are local paths."""
+    overlays = [overlay for entry in plan.targets for stream in entry.streams for overlay in stream.overlays]
+    return {overlay.uri: overlay.uri for overlay in overlays if isinstance(overlay, PicturePlan)}
+
+
+LISTS = (ArtifactKind.PLAYLIST, ArtifactKind.MASTER_PLAYLIST, ArtifactKind.MANIFEST, ArtifactKind.IMAGE_PLAYLIST)
 
 
 class Converter:
@@ -108,12 +119,14 @@ class Converter:
         plan = plan_of(path, targets, source, limits, group_uris)
         folder = self._new_folder()
         files = tuple(file.uri for file in source.subtitles)
-        conversion = Conversion(plan, (str(path),), folder, limits, threading.Event(), (files,))
+        conversion = Conversion(plan, (str(path),), folder, limits, threading.Event(), (files,), watermark_paths(plan))
         produced, warnings = conversion.run()
         results = [*make_results(plan, [verify(file) for file in produced], folder)]
         for slot, pictures in enumerate(conversion.images):
             results += image_results(slot, plan.images[slot], pictures, folder)
         published = _published(results, plan, folder)
+        for artifact in (result.artifact for result in results if result.artifact.kind in LISTS):
+            lists.check(published / artifact.uri.removeprefix("file:///out/"))
         return Converted(
             plan,
             tuple(Path(file.path) for file in produced),

@@ -1,5 +1,6 @@
 """Sizes, shapes and turns: which pixel of the source is where in the output."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -184,3 +185,61 @@ def test_a_picture_that_changes_its_size_midway_keeps_the_first(convert: Convert
     result = convert(joined, target("mp4", encoded(), None))
     assert judge.describe(result.path).of("Video")[0].size == (96, 64)
     assert judge.numbers(result.path) == [*range(25), *range(25)]
+
+
+@pytest.mark.parametrize("scale_type", [None, ScaleType.FILL, ScaleType.CROP, ScaleType.STRETCH, ScaleType.FIT])
+def test_a_picture_that_changes_its_shape_midway_gets_bars(convert: Converter, scale_type: ScaleType | None) -> None:
+    """Other shapes are shown whole within the first one, whatever is done to that."""
+    first = Video(pattern="quarters", size=(96, 64), seconds=0.4, b_frames=0)
+    wide = convert.shelf.get(Clip("mpegts", (first,), ()))
+    square = convert.shelf.get(Clip("mpegts", (replace(first, size=(128, 128)),), (), offset=0.4))
+    settings = {} if scale_type is None else {"width": 192, "height": 128, "scale_type": scale_type}
+    result = convert(convert.shelf.join("shapes.ts", wide, square), target("mp4", encoded(crf=4, **settings), None))
+    pictures = judge.pictures(result.path)
+    size = (64, 96) if scale_type is None else (128, 192)
+    assert pictures.shape == (20, *size)
+    edge = size[1] // 6
+    assert quarters(pictures[5]) == quarters(pictures[15][:, edge:-edge]) == [0, 1, 2, 3]
+    assert pictures[5][:, :edge].min() > 60
+    assert pictures[15][:, : edge - 4].max() < 30 and pictures[15][:, 4 - edge :].max() < 30
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "mov"])
+def test_a_change_of_size_is_copied(convert: Converter, container: str) -> None:
+    """Both sizes, as a decoder finds them in the stream."""
+    parts = [
+        Clip("mpegts", (Video(size=size, seconds=1),), (), offset=late) for size, late in (((96, 64), 0), ((128, 96), 1.08))
+    ]
+    joined = convert.shelf.join("copied-sizes.ts", *(convert.shelf.get(part) for part in parts))
+    result = convert(joined, target(container, audio=None))
+    assert judge.numbers(result.path) == [*range(25), *range(25)]
+    assert len({frame.size for frame in judge.frames(result.path)}) == 1  # the judge scales to the first
+
+
+SHAPED = Video("libvpx-vp9", pattern="circle", size=(64, 96), seconds=0.4, sample_aspect_ratio=Fraction(2))
+
+
+@pytest.mark.parametrize(("codec", "container"), [("vp9", "webm"), ("vp9", "mp4"), ("av1", "mkv"), ("av1", "mp4")])
+def test_codecs_without_a_word_for_it_get_square_pixels(convert: Converter, codec: str, container: str) -> None:
+    """VP9 and AV1: shown as the source was, by players that know no other shape."""
+    result = convert(ANAMORPHIC, target(container, encoded(codec), None))
+    stream = judge.describe(result.path).of("Video")[0]
+    assert stream.size == (128, 96) and "SAR 1:1" in stream.rest
+    bright = luma(result) > 125
+    assert bright[48].sum() == pytest.approx(102, abs=2) and bright[:, 64].sum() == pytest.approx(77, abs=2)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+def test_a_copy_keeps_the_shape_of_pixels(convert: Converter, container: str, codec: str) -> None:
+    """In the stream or beside it."""
+    clip = Clip("mov", (replace(SHAPED, codec=codec),), ())
+    assert "SAR 2:1" in judge.describe(convert(clip, target(container, audio=None)).path).of("Video")[0].rest
+
+
+def test_a_copy_tells_the_shape_beside_the_stream_where_it_can(convert: Converter) -> None:
+    """VP9 has no word for it, MP4 has; where neither has, a warning says so."""
+    clip = Clip("mp4", (SHAPED,), ())
+    assert "SAR 2:1" in judge.describe(convert(clip, target("mp4", audio=None)).path).of("Video")[0].rest
+    lost = convert(clip, target("webm", audio=None))
+    assert lost.warnings == ("targets[0].video: webm does not keep the shape of the source's pixels, 2:1",)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat
 from reelmill_server.media.pipeline import Conversion
@@ -15,12 +16,21 @@ from reelmill_server.media.probe import probe_file
 from reelmill_server.media.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import AlignMode, AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import (
+    AlignMode,
+    AudioSpec,
+    ConvertRequest,
+    PlaceSpec,
+    SourceSpec,
+    TargetSpec,
+    VideoSpec,
+    WatermarkSpec,
+)
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import capabilities, encoded, target
-from tests.sources import Audio, Clip, Shelf, Video
+from tests.sources import DARK, Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
 
@@ -43,13 +53,16 @@ Joiner = Callable[..., tuple[Plan, tuple[Path, ...]]]
 def join(shelf: Shelf, tmp_path: Path) -> Joiner:
     """Converts (clip, how it is taken) pairs as one task; the plan and the outputs."""
 
-    def run(sources: Sequence[Clip | tuple[Clip, SourceSpec]], *targets: TargetSpec, primary: int = 0) -> object:
+    def run(sources: Sequence[Clip | Path | tuple[Clip | Path, SourceSpec]], *targets: TargetSpec, primary: int = 0) -> object:
         pairs = [source if isinstance(source, tuple) else (source, SourceSpec("file:///a")) for source in sources]
-        paths = [str(shelf.get(clip)) for clip, _ in pairs]
+        paths = [str(clip if isinstance(clip, Path) else shelf.get(clip)) for clip, _ in pairs]
         numbered = tuple(replace(spec, index=number) for number, spec in enumerate(targets))
         request = ConvertRequest("t", "p", tuple(spec for _, spec in pairs), numbered, primary)
-        plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
-        produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
+        infos = [probe_file(path, Limits()) for path in paths]
+        marks = {uri: probe_file(uri, Limits()) for uri in request.watermark_uris}
+        plan = make_plan(request, Situation(infos, capabilities(), watermark_infos=marks))
+        files = {uri: uri for uri in marks}
+        produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event(), watermark_places=files).run()
         for file in produced:
             verify(file)
             judge.check(Path(file.path))
@@ -234,3 +247,46 @@ def test_attached_pictures_are_all_there_up_to_the_cut(join: Joiner, mode: Align
     assert judge.numbers(path) == list(range(25))
     _, (path,) = join([MUTE, (PLAIN, beside(AlignMode.LOOP))], target("mkv", encoded(), None))
     assert len(judge.frames(path, "v:1")) == 75
+
+
+@pytest.mark.parametrize("primary", [0, 1])
+def test_shapes_of_pixels_may_differ(join: Joiner, primary: int) -> None:
+    """A circle is as round in the one source as in the other; the output has square pixels."""
+    wide = Video(pattern="circle", size=(64, 96), seconds=0.4, sample_aspect_ratio=Fraction(2), options=(("crf", "8"),))
+    plain = Video(pattern="circle", size=(128, 96), seconds=0.4, options=(("crf", "8"),))
+    clips = [Clip("mp4", (wide,), ()), Clip("matroska", (plain,), ())]
+    _, (path,) = join(clips, target("mp4", encoded(crf=8), None), primary=primary)
+    assert "SAR 1:1" in judge.describe(path).of("Video")[0].rest
+    pictures = judge.pictures(path) > 125
+    assert pictures.shape == (20, 96, 128)
+    for picture in (pictures[5], pictures[15]):
+        assert (picture[48].sum(), picture[:, 64].sum()) == pytest.approx((102, 77), abs=2)
+
+
+def test_a_source_may_change_its_size_midway(join: Joiner, shelf: Shelf) -> None:
+    """In the middle of what is joined: every picture is there, in the size of the first source."""
+    parts = [
+        Clip("mpegts", (Video(size=size, seconds=1),), (), offset=late) for size, late in (((96, 64), 0), ((192, 128), 1.08))
+    ]
+    changing = shelf.join("joined-sizes.ts", *(shelf.get(part) for part in parts))
+    _, (path,) = join([PLAIN, changing, PLAIN], target("mp4", encoded(), None))
+    assert judge.describe(path).of("Video")[0].size == (96, 64)
+    numbers = judge.numbers(path)
+    assert [number for before, number in zip([-1, *numbers], numbers, strict=False) if number != before] == [*range(25)] * 4
+
+
+def test_overlays_are_on_the_joined_clock_and_drawn_once_on_pictures_shown_twice(join: Joiner, tmp_path: Path) -> None:
+    """A half transparent mark over pictures that are repeated, over black that is made, and over what is slowed down."""
+    Image.new("RGBA", (16, 16), (255, 255, 255, 128)).save(tmp_path / "mark.png")
+    mark = WatermarkSpec(PlaceSpec(start_us=500_000, duration_us=5_000_000), None, str(tmp_path / "mark.png"))
+    dark = Clip("mp4", (Video(pattern="black", seconds=1),), ())
+    slow = Clip("mp4", (Video(pattern="black", seconds=1, fps=Fraction(5)),), ())
+    video = encoded(crf=0, speed="1/2", watermarks=(mark,))
+    _, (path,) = join([dark, slow, SOUND], target("mp4", video, None))
+    shown = judge.planes(path, "yuv420p")[0]
+    assert len(shown) == 150
+    below = np.array([DARK] * 100 + [16] * 50)
+    marked = below + (235 - below) * 128 / 255
+    inside = (np.arange(150) >= 13) & (np.arange(150) < 138)  # 0.5 s to 5.5 s at 25 a second
+    assert np.abs(shown[:, 8, 8] - np.where(inside, marked, below)).max() <= 2
+    assert np.abs(shown[:, 40, 40] - below).max() <= 1

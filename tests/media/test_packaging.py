@@ -186,6 +186,28 @@ def test_a_ladder_has_a_master_playlist_and_shares_its_sound(convert: Converter,
     assert made.artifacts[-1].kind is ArtifactKind.MASTER_PLAYLIST
 
 
+@pytest.mark.parametrize(("container", "zero"), [("ts", 1.4), ("mp4", 0.0)])
+def test_all_renditions_have_one_clock(convert: Converter, container: str, zero: float) -> None:
+    """What lies before 0, as B-frames' decoding and sound's preroll do, moves none of them against the others."""
+    first, second = ladder(container, (96, 64), (48, 32))
+    assert first.video and second.video
+    members = (
+        replace(first, video=replace(first.video, b_frames=2)),
+        replace(second, video=replace(second.video, b_frames=0)),
+    )
+    # 4 s are a whole number of the frames of AAC, one of which lies before 0.
+    source = Clip("mp4", (Video(seconds=4.0),), (Audio(rate=32000, seconds=4.0, clicks=(1.0,)),))
+    made = convert(source, *members, group_uris=("file:///out/film/main.m3u8",))
+    folder = made.published / "film"
+    for height in (64, 32):
+        assert float(judge.times(folder / f"{height}/v.m3u8")[0]) == pytest.approx(zero, abs=0.0001)
+    assert judge.clicks(folder / "main-audio.m3u8") == pytest.approx([zero + 1.0], abs=0.003)
+    # What an edit list hides is no part of the length; MPEG-TS has none, and plays the preroll.
+    sound = lengths(folder / "main-audio.m3u8")
+    assert len(sound) == 4 and sum(sound) == pytest.approx(4 if container == "mp4" else 4 + 1024 / 32000, abs=0.0001)
+    assert len(judge.packets(folder / "main-audio.m3u8")) == 126
+
+
 def test_variants_with_their_own_sound_keep_it(convert: Converter) -> None:
     """Different sound cannot be shared."""
     first, second = ladder("ts", (96, 64), (48, 32))

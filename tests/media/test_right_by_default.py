@@ -1,6 +1,7 @@
 """What nobody asks for and everybody expects: fields become pictures; HDR is kept, or looks right where it cannot be."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from reelmill_server.media.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import ContentLight, MasteringDisplay
 from tests import judge
+from tests.field_pictures import write_field_pictures
 from tests.media.converter import Converted, Converter, encoded, target
 from tests.sources import Clip, Video
 
@@ -75,6 +77,56 @@ def test_whole_pictures_stay_as_they_are(convert: Converter, options: tuple[tupl
     made = convert(clip, target("mp4", encoded(), None))
     assert probe_file(str(convert.shelf.get(clip)), Limits()).video[0].field_order == "progressive"
     assert made.plan.targets[0].streams[0].parts[0].filters == ("format=yuv420p",)
+
+
+def test_progressive_pictures_that_claim_fields_stay_whole(convert: Converter) -> None:
+    """Wrongly flagged, as much of what broadcasters send: as many pictures at the same times, and hardly softer."""
+    clip = Clip("mp4", (Video(pattern="bar", options=(*_X264, ("x264-params", "tff=1"))),), ())
+    path = convert.shelf.get(clip)
+    assert probe_file(str(path), Limits()).video[0].field_order == "tt"
+    made = convert(clip, target("mp4", encoded(crf=10), None))
+    before, after = judge.pictures(path), judge.pictures(made.path)
+    assert len(before) == len(after) == 50
+    assert judge.times(made.path) == judge.times(path)
+    assert judge.psnr(before[5:-5], after[5:-5]) > 28
+
+
+def test_a_comb_that_nothing_announces_stays(convert: Converter) -> None:
+    """Fields in pictures that say they are progressive are not touched: stripes may be what is shown."""
+    clip = Clip("mp4", (Video(pattern="bar", fields="tt", options=_X264),), ())
+    path = convert.shelf.get(clip)
+    assert probe_file(str(path), Limits()).video[0].field_order == "progressive"
+    made = convert(clip, target("mp4", encoded(crf=4), None))
+    assert combing(made.path) > combing(path) * 0.8 > 3
+
+
+@pytest.fixture(params=["tt", "bb"])
+def field_pictures(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
+    """H.264 coded field by field, each field a packet, as broadcasters do; and which field is first."""
+    path = tmp_path / "fields.ts"
+    write_field_pictures(Video(pattern="bar", seconds=1, fields=request.param), path, "mpegts")
+    return request.param, path
+
+
+def test_pictures_coded_by_field_become_whole(convert: Converter, field_pictures: tuple[str, Path]) -> None:
+    """One picture for two packets, at the time of its first field, without a comb."""
+    order, path = field_pictures
+    assert probe_file(str(path), Limits()).video[0].field_order == order
+    made = convert(path, target("mp4", encoded(crf=10), None))
+    assert combing(path) > 3 and combing(made.path) < 1
+    assert [float(time) for time in judge.times(made.path)] == pytest.approx([number / 25 for number in range(25)], abs=1e-4)
+    lefts = [int(np.flatnonzero(luma[32] > 125)[0]) for luma in judge.pictures(made.path)[:12]]
+    assert lefts == pytest.approx([2 * number * 3 for number in range(12)], abs=3)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "mov"])
+def test_pictures_coded_by_field_are_copied(convert: Converter, field_pictures: tuple[str, Path], container: str) -> None:
+    """Every field, and the pictures that they make."""
+    _, path = field_pictures
+    made = convert(path, target(container, audio=None))
+    assert made.artifact.streams[0].packet_count == 50
+    assert np.array_equal(judge.pictures(made.path), judge.pictures(path))
+    assert [float(time) for time in judge.times(made.path)] == pytest.approx([number / 25 for number in range(25)], abs=0.001)
 
 
 def hdr_clip(transfer: int, pattern: str = "ramp") -> Clip:

@@ -1,22 +1,31 @@
 """A conversion while it runs: progress, cancellation, and threads."""
 
+import struct
 import threading
 import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reelmill_server.media import pictures
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.media import lanes, pictures
 from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.probe import probe_file
+from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import AudioSpec, SourceSpec, TargetSpec
+from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import TaskPhase
+from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.situation import Situation
 from reelmill_server.worker.progress import Meter
 from tests import judge
-from tests.media.converter import Converter, encoded, plan_of, target
-from tests.sources import Clip, Shelf, Video
+from tests.media.converter import Converter, capabilities, encoded, plan_of, target
+from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
 
@@ -134,6 +143,115 @@ def test_progress_never_falls_and_ends_at_ninety_nine(shelf: Shelf, tmp_path: Pa
     last = told[-1].progress.targets[0]
     assert last.media_seconds == pytest.approx(4, abs=0.1)
     assert last.encoders == "libx264, aac"
+
+
+NOISE = Video(pattern="noise", size=(48, 32), seconds=16, b_frames=0)
+QUICK = target("mp4", encoded(b_frames=0), AudioSpec("aac"))
+
+
+def claiming(shelf: Shelf, factor: float) -> Path:
+    """A Matroska file whose header promises `factor` of its length."""
+    content = bytearray(shelf.get(Clip("matroska", (NOISE,), (Audio(seconds=16),))).read_bytes())
+    place = content.index(b"\x44\x89\x88") + 3  # the element Duration, of 8 bytes
+    (length,) = struct.unpack(">d", content[place : place + 8])
+    content[place : place + 8] = struct.pack(">d", length * factor)
+    return shelf.put(f"claiming-{factor}.mkv", bytes(content))
+
+
+SOURCES: dict[str, Callable[[Shelf], Path]] = {
+    "mkv": lambda shelf: claiming(shelf, 1),
+    "mkv claims a tenth": lambda shelf: claiming(shelf, 0.1),
+    "mkv claims tenfold": lambda shelf: claiming(shelf, 10),
+    "mkv live": lambda shelf: shelf.get(Clip("matroska", (NOISE,), (Audio(seconds=16),), options=(("live", "1"),))),
+    "flv": lambda shelf: shelf.get(Clip("flv", (NOISE,), (Audio(seconds=16),))),
+    "aac": lambda shelf: shelf.get(Clip("adts", (), (Audio(seconds=16),))),
+    "h264": lambda shelf: shelf.get(Clip("h264", (NOISE,), ())),
+    "mp4": lambda shelf: shelf.get(Clip("mp4", (NOISE,), (Audio(seconds=16),))),
+}
+
+
+def percents_by_bytes(
+    paths: Sequence[Path], asked: TargetSpec, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[float, float]]:
+    """(share of the sources' bytes that were read, percent) after every packet."""
+    infos = [probe_file(str(path), Limits()) for path in paths]
+    request = ConvertRequest("t", "p", (SOURCE,) * len(paths), (asked,))
+    plan = make_plan(request, Situation(infos, capabilities()))
+    running = Conversion(plan, [str(path) for path in paths], folder, Limits(), threading.Event())
+    meter = Meter(1)
+    meter.begin(plan)
+    told: list[tuple[float, float]] = []
+    read, size = [0], sum(path.stat().st_size for path in paths)
+    original = lanes.Reader.note
+
+    def note(self: lanes.Reader, packet: AnyPacket) -> None:
+        original(self, packet)
+        read[0] += packet.size
+        told.append((read[0] / size, meter.measure(running).progress.targets[0].percent))
+
+    monkeypatch.setattr(lanes.Reader, "note", note)
+    with suppress(InvalidMedia):  # what promises more than there is fails in the end
+        running.run()
+    return told
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        *(((name,), asked) for name in SOURCES for asked in (QUICK, target("mkv"))),
+        (("mkv live", "mkv", "mkv live"), QUICK),
+        (("mkv live", "flv", "aac"), QUICK),
+    ],
+    ids=lambda value: ", ".join(value) if isinstance(value, tuple) else value.container,
+)
+def test_percent_follows_the_bytes_where_no_length_is_promised_or_a_wrong_one(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], asked: TargetSpec
+) -> None:
+    """Near the share of bytes that were read, at the quarters; never falling, never whole before the end."""
+    told = percents_by_bytes([SOURCES[name](shelf) for name in names], asked, tmp_path, monkeypatch)
+    percents = [percent for _, percent in told]
+    assert percents == sorted(percents)
+    assert percents[-1] <= 96
+    for share in (0.25, 0.5, 0.75):
+        percent = next(percent for read, percent in told if read >= share)
+        assert share * 100 - 15 <= percent <= share * 100 + 15, share
+
+
+def test_what_is_left_is_told_where_no_length_is_promised(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest at the speed so far."""
+    from reelmill_server.worker import progress
+
+    path = SOURCES["mkv live"](shelf)
+    running = Conversion(plan_of(path, (QUICK,), SOURCE, Limits()), (str(path),), tmp_path, Limits(), threading.Event())
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 0.0)
+    meter = Meter(1)
+    meter.begin(running._plan)
+    etas: list[tuple[float, float]] = []
+    original = lanes.Reader.note
+
+    def note(self: lanes.Reader, packet: AnyPacket) -> None:
+        original(self, packet)
+        told = meter.measure(running).progress.targets[0]
+        etas.append((told.media_seconds, told.eta_seconds * told.speed))
+
+    monkeypatch.setattr(lanes.Reader, "note", note)
+    running.run()
+    half = next(entry for entry in etas if entry[0] >= 8)
+    assert sum(half) == pytest.approx(16, abs=2)
+
+
+def test_subtitles_beside_pictures_do_not_hold_progress_back(shelf: Shelf, tmp_path: Path) -> None:
+    """A stream whose only line comes early is no reason to say that nothing moves."""
+    clip = Clip("matroska", (Video(seconds=2),), (), subtitles=(Subtitle("srt", ((0.1, 0.2, "only"),)),))
+    asked = replace(target("mkv", encoded(), None), subtitle="none", extract=ExtractSpec("vtt", "file:///out/s"))
+    running, _ = conversion(shelf, clip, tmp_path, asked)
+    meter = Meter(1)
+    meter.begin(running._plan)
+    running.run()
+    (progress,) = meter.measure(running).progress.targets
+    assert progress.percent == pytest.approx(96, abs=1) and progress.encoders == "libx264"
 
 
 def test_an_attempt_that_begins_again_does_not_fall_back(shelf: Shelf, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Single pictures: which frame each is, when it is shown, its shape, and where it goes."""
 
+import threading
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,13 +10,27 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.probe import probe_file
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import FrameMode, FramesSpec, ImageKind, ImageSpec, ScaleType, SourceSpec, TargetSpec
+from reelmill_server.model.request import (
+    ConvertRequest,
+    FrameMode,
+    FramesSpec,
+    ImageKind,
+    ImageSpec,
+    ScaleType,
+    SourceSpec,
+    TargetSpec,
+)
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan import images
+from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.reading import Reading
+from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import Converted, Converter, encoded, target
+from tests.media.test_right_by_default import INTERLACED, hdr_clip
 from tests.sources import Audio, Clip, Video
 
 FILM = Clip("mp4", (Video(seconds=4, gop=25),), (Audio("aac", seconds=4),))
@@ -87,6 +102,9 @@ SOURCES: dict[str, Clip] = {
     "flv": Clip("flv", (Video(seconds=4, gop=25),), ()),
     "milliseconds": Clip("matroska", (Video(seconds=4, gop=30, fps=Fraction(30000, 1001)),), ()),
     "open groups": Clip("matroska", (Video(seconds=4, gop=25, options=(("x264-params", "open-gop=1"),)),), ()),
+    "edit list": Clip("mp4", (Video(seconds=4, gop=50, b_frames=0),), (), offset=-0.6),
+    "edit list, B-frames": Clip("mp4", (Video(seconds=4, gop=50),), (Audio("aac", seconds=4),), offset=-0.6),
+    "raw": Clip("h264", (Video(seconds=4, gop=25, b_frames=0),), ()),
     "hevc": Clip("mp4", (Video("libx265", seconds=4, gop=25),), ()),
     "vp9": Clip("webm", (Video("libvpx-vp9", seconds=2, gop=10, b_frames=0),), ()),
     "avi": Clip("avi", (Video("mpeg4", seconds=2, gop=12, b_frames=0),), ()),
@@ -97,7 +115,8 @@ SOURCES: dict[str, Clip] = {
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_frame_shown_at_the_asked_time(convert: Converter, monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
     """Of all kinds of sources, sought and in a row: the one that the judge's decoder shows then, and its time."""
-    monkeypatch.setattr(images, "choose_reading", lambda *_: Reading(way, "asked for by the test"))
+    if name != "raw":  # which has no times, and is read through whatever is asked
+        monkeypatch.setattr(images, "choose_reading", lambda *_: Reading(way, "asked for by the test"))
     path = convert.shelf.get(SOURCES[name])
     first = Fraction(str(judge.describe(path).start))
     shown = [time - first for time in judge.times(path)]
@@ -106,7 +125,7 @@ def test_the_frame_shown_at_the_asked_time(convert: Converter, monkeypatch: pyte
         snapshots(uri=f"file:///out/{way}-{place}", start_us=int(time * SECOND), number=1) for place, time in enumerate(asked)
     ]
     converted = convert(SOURCES[name], alone(*entries))
-    assert {image.reading for image in converted.plan.images} <= {way, "shared"}
+    assert {image.reading for image in converted.plan.images} <= {"through" if name == "raw" else way, "shared"}
     # Containers that count in milliseconds show a frame up to 2 ms late.
     places = [max(place for place, moment in enumerate(shown) if moment <= time + Fraction(2, 1000)) for time in asked]
     assert numbers(converted) == [judge.numbers(path)[place] for place in places]
@@ -254,3 +273,63 @@ def test_the_source_of_a_span_is_not_read_whole(convert: Converter) -> None:
     """One picture of a long source decodes a part of it."""
     converted = convert(FILM, alone(snapshots(start_us=3 * SECOND, number=1)), source=SourceSpec("file:///in/clip.mp4"))
     assert converted.plan.images[0].reading == "seek"
+
+
+@pytest.mark.parametrize("way", ["seek", "through"])
+def test_pictures_of_joined_sources(convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str) -> None:
+    """Times go on over the seam; every picture has the size of the first source's, the shape of its own; sound alone gives
+    none."""
+    monkeypatch.setattr(images, "choose_reading", lambda *_: Reading(way, "asked for by the test"))
+    upright = Clip(
+        "mpegts", (Video(size=(64, 96), fps=Fraction(10), seconds=2, gop=5),), (Audio(seconds=2),), offset=Fraction(7)
+    )
+    clips = [FILM, Clip("wav", (), (Audio("pcm_s16le", seconds=1),)), upright]
+    paths = [str(convert.shelf.get(clip)) for clip in clips]
+    request = ConvertRequest(
+        "t",
+        "p",
+        tuple(SourceSpec("file:///a", duration_us=2 * SECOND) for _ in clips),
+        (alone(snapshots(interval_us=SECOND // 2)),),
+    )
+    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], {}))
+    conversion = Conversion(plan, paths, tmp_path, Limits(), threading.Event())
+    conversion.run()
+    (files,) = conversion.images
+    pictures = [judge.pictures(file.path)[0] for file in files]
+    assert {picture.shape for picture in pictures} == {(64, 96)}
+    begin = next(place for place, file in enumerate(files) if file.times[0] >= Fraction(29, 10))
+    assert [judge.number_of(picture) for picture in pictures[:4]] == [0, 12, 25, 37]
+    # 64x96 fitted into 96x64 is 43 wide, with bars beside it.
+    seam = files[begin].times[0]
+    shown = [judge.number_of(picture[:, 27:69]) for picture in pictures[begin:]]
+    assert shown == [round((file.times[0] - seam) * 10) for file in files[begin:]]
+    asked = [Fraction(place, 2) for place in range(6, 10)]
+    assert all(
+        time - Fraction(1, 10) < file.times[0] <= time + Fraction(3, 100)
+        for file, time in zip(files[begin:], asked, strict=True)
+    )
+    assert pictures[-1][:, :24].max() < 20
+
+
+def test_hdr_pictures_look_as_the_video_does(convert: Converter) -> None:
+    """Brought to SDR as for video in 8 bits."""
+    clip = hdr_clip(16)
+    video = convert(clip, target("mkv", encoded("h264", pixel_format="yuv420p", crf=4.0), None))
+    picture = convert(clip, alone(snapshots(number=1)))
+    shown, made_of = judge.pictures(made(picture)[0], "rgb24")[0], judge.pictures(video.path, "rgb24")[0]
+    assert judge.psnr(shown, made_of) > 30
+
+
+@pytest.mark.parametrize("name", INTERLACED)
+def test_fields_become_one_picture(convert: Converter, name: str) -> None:
+    """Of an interlaced source, no comb: a single frame has no neighbours, and is made whole all the same."""
+    clip = INTERLACED[name]
+    converted = convert(clip, alone(snapshots(start_us=SECOND, number=1), replace(snapshots("jpg"), number=1)))
+    for picture in made(converted):
+        assert comb(picture) < comb(convert.shelf.get(clip)) / 4
+
+
+def comb(path: Path) -> float:
+    """How much the rows of the first picture differ from the mean of their neighbours: upright bars have none."""
+    luma = judge.pictures(path)[0].astype(float)
+    return float(np.abs(luma[1:-1] - (luma[:-2] + luma[2:]) / 2).mean())

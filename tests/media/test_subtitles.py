@@ -30,7 +30,6 @@ pytestmark = pytest.mark.media
 Lines = Sequence[tuple[float, float, str]]
 LINES: Lines = ((0.123, 0.789, "one"), (0.9, 1.456, "two, and more"), (1.5, 1.999, "no"))
 SHORT = Video(gop=50)
-_TIME = re.compile(r"(?:(\d+):)?(\d+):(\d+)[,.](\d+) --> (?:(\d+):)?(\d+):(\d+)[,.](\d+)")
 
 
 def srt(lines: Lines) -> str:
@@ -41,30 +40,6 @@ def srt(lines: Lines) -> str:
         return f"{whole // 3600000:02}:{whole // 60000 % 60:02}:{whole // 1000 % 60:02},{whole % 1000:03}"
 
     return "".join(f"{n + 1}\n{stamp(a)} --> {stamp(b)}\n{text}\n\n" for n, (a, b, text) in enumerate(lines))
-
-
-def parsed(text: str) -> list[tuple[float, float, str]]:
-    """The lines of SubRip or WebVTT, without styling."""
-    found = []
-    for block in re.split(r"\n\s*\n", text.replace("\r", "").strip()):
-        match = _TIME.search(block)
-        if match:
-            parts = [int(part or 0) for part in match.groups()]
-            begin, end = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (parts[:4], parts[4:]))
-            found.append((round(begin, 3), round(end, 3), re.sub(r"<[^>]*>|\{\\an0\}", "", block[match.end() :]).strip()))
-    return found
-
-
-def read(path: Path, number: int = 0) -> list[tuple[float, float, str]]:
-    """The lines of a subtitle stream as the judge reads them, counted from the first picture if there is one.
-
-    Muxers move all of a file whose sound begins before 0.
-    """
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-copyts", "-i", path, "-map", f"0:s:{number}", "-f", "srt", "-"]
-    done = subprocess.run(command, capture_output=True, check=True)
-    assert not done.stderr, done.stderr
-    begin = float(judge.times(path)[0]) if judge.describe(path).of("Video") else 0.0
-    return [(round(start - begin, 3), round(end - begin, 3), text) for start, end, text in parsed(done.stdout.decode())]
 
 
 def near(lines: Lines, tolerance: float = 0.0011) -> object:
@@ -99,7 +74,7 @@ def test_every_text_goes_into_every_container_that_takes_text(convert: Converter
     )
     (stream,) = judge.describe(made.path).of("Subtitle")
     assert (stream.codec, stream.language) == (expected, "fra")
-    assert read(made.path) == near(LINES, 0.0051 if codec == "ass" else 0.0011)
+    assert judge.lines(made.path) == near(LINES, 0.0051 if codec == "ass" else 0.0011)
 
 
 def test_streams_are_selected_by_number(convert: Converter) -> None:
@@ -135,7 +110,7 @@ def test_a_cut_keeps_what_reaches_into_it(convert: Converter, container: str) ->
     )
     source = clip("srt", lines, video=Video(seconds=4, gop=100))
     made = convert(source, replace(target(container, encoded(), None), subtitle="all"), start=1.0, duration=1.5)
-    assert read(made.path) == near([(0.0, 0.3, "over the front"), (0.4, 0.8, "inside"), (0.9, 1.5, "over the end")])
+    assert judge.lines(made.path) == near([(0.0, 0.3, "over the front"), (0.4, 0.8, "inside"), (0.9, 1.5, "over the end")])
 
 
 def test_a_copied_cut_takes_subtitles_from_where_its_video_begins(convert: Converter) -> None:
@@ -146,14 +121,14 @@ def test_a_copied_cut_takes_subtitles_from_where_its_video_begins(convert: Conve
     begin = float(judge.times(made.paths[0])[0])
     assert begin == pytest.approx(0, abs=0.05)
     for path in made.paths:
-        assert read(path) == near([(0.1, 0.5, "line")])
+        assert judge.lines(path) == near([(0.1, 0.5, "line")])
 
 
 def test_lines_that_overlap_are_shown_together_in_mp4(convert: Converter) -> None:
     """MP4 has one sample at a time."""
     source = clip("srt", ((0.2, 1.0, "a"), (0.6, 1.4, "b"), (1.5, 1.8, "c"), (1.5, 1.8, "d")))
     made = convert(source, replace(target("mp4"), subtitle="all"))
-    assert read(made.path) == near([(0.2, 0.6, "a"), (0.6, 1.0, "a\nb"), (1.0, 1.4, "b"), (1.5, 1.8, "c\nd")])
+    assert judge.lines(made.path) == near([(0.2, 0.6, "a"), (0.6, 1.0, "a\nb"), (1.0, 1.4, "b"), (1.5, 1.8, "c\nd")])
 
 
 TEXTS = {
@@ -174,7 +149,7 @@ def test_the_charset_of_a_file_is_told(convert: Converter, tmp_path: Path, chars
     lines = ((0.1, 0.5, TEXTS[charset]), (0.6, 1.2, "plain"))
     path.write_bytes(srt(lines).encode(charset))
     made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, language="deu"))
-    assert read(made.path) == near(lines)
+    assert judge.lines(made.path) == near(lines)
     assert [stream.language for stream in judge.describe(made.path).of("Subtitle")] == ["deu"]
 
 
@@ -187,13 +162,13 @@ def test_files_come_behind_the_sources_own_streams_and_are_moved(convert: Conver
     both = replace(target("mkv"), subtitle="all")
     made = convert(clip("srt"), both, source=beside(path, -0.5, "ita"))
     assert [stream.language for stream in judge.describe(made.path).of("Subtitle")] == ["fra", "ita"]
-    assert read(made.path, 0) == near(LINES)
-    assert read(made.path, 1) == near([(0.0, 0.5, "front"), (0.7, 1.1, "later")])
+    assert judge.lines(made.path, 0) == near(LINES)
+    assert judge.lines(made.path, 1) == near([(0.0, 0.5, "front"), (0.7, 1.1, "later")])
     second = replace(both, subtitle_streams=(1,))
     moved = convert(clip("srt"), second, source=beside(path, 0.25))
-    assert read(moved.path) == near([(0.35, 0.65, "gone"), (0.65, 1.25, "front"), (1.45, 1.85, "later")])
+    assert judge.lines(moved.path) == near([(0.35, 0.65, "gone"), (0.65, 1.25, "front"), (1.45, 1.85, "later")])
     cut = convert(clip("srt"), replace(second, video=encoded(), audio=None), start=0.48, duration=0.92, source=beside(path))
-    assert read(cut.path) == near([(0.0, 0.52, "front"), (0.72, 0.92, "later")])
+    assert judge.lines(cut.path) == near([(0.0, 0.52, "front"), (0.72, 0.92, "later")])
 
 
 def test_a_file_that_is_longer_than_its_source_is_cut_to_it(convert: Converter, tmp_path: Path) -> None:
@@ -204,7 +179,7 @@ def test_a_file_that_is_longer_than_its_source_is_cut_to_it(convert: Converter, 
     asked = replace(target("mp4"), subtitle="all", extract=ExtractSpec("srt", "file:///out/a"))
     made = convert(BARE, asked, source=beside(path))
     for made_file in made.paths:
-        assert read(made_file) == near([(1.5, 2.0, "over the end")])
+        assert judge.lines(made_file) == near([(1.5, 2.0, "over the end")])
     assert judge.describe(made.paths[0]).duration == pytest.approx(2, abs=0.01)
 
 
@@ -231,7 +206,7 @@ def test_parts_follow_each_other_in_one_stream(tmp_path: Path) -> None:
         track.begin(read_second, span)
         for packet in (*packets, *track.finish()):
             container.mux(packet)
-    assert read(path) == near([(0.5, 1.0, "one"), (2.25, 2.75, "два")])
+    assert judge.lines(path) == near([(0.5, 1.0, "one"), (2.25, 2.75, "два")])
 
 
 def test_a_source_that_begins_late_has_its_files_from_its_beginning(convert: Converter, tmp_path: Path) -> None:
@@ -240,7 +215,7 @@ def test_a_source_that_begins_late_has_its_files_from_its_beginning(convert: Con
     path.write_text(srt(LINES))
     late = Clip("mpegts", (SHORT,), (), offset=10.0)
     made = convert(late, replace(target("mkv"), subtitle="all"), source=beside(path))
-    assert read(made.path) == near(LINES)
+    assert judge.lines(made.path) == near(LINES)
 
 
 def test_files_of_other_kinds(convert: Converter, tmp_path: Path) -> None:
@@ -253,10 +228,10 @@ def test_files_of_other_kinds(convert: Converter, tmp_path: Path) -> None:
     )
     made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(ass))
     assert judge.describe(made.path).of("Subtitle")[0].codec == "ass"
-    assert read(made.path) == near([(0.5, 1.2, "hello")])
+    assert judge.lines(made.path) == near([(0.5, 1.2, "hello")])
     text = convert.shelf.get(Clip("mp4", (), (), subtitles=(Subtitle("mov_text", tuple(LINES)),)))
     for container in ("mp4", "mkv"):
-        assert read(convert(BARE, replace(target(container), subtitle="all"), source=beside(text)).path) == near(LINES)
+        assert judge.lines(convert(BARE, replace(target(container), subtitle="all"), source=beside(text)).path) == near(LINES)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +267,7 @@ def test_speed_moves_lines(convert: Converter, speed: str, tmp_path: Path) -> No
     made = convert(clip("srt"), asked, source=beside(path))
     scale = float(1 / Fraction(speed))
     for number in range(2):
-        assert read(made.path, number) == near([(begin * scale, end * scale, text) for begin, end, text in LINES])
+        assert judge.lines(made.path, number) == near([(begin * scale, end * scale, text) for begin, end, text in LINES])
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt", "ass"])
@@ -308,11 +283,29 @@ def test_extracted_files_hold_the_lines(convert: Converter, form: str) -> None:
     asked = replace(EXTRACT, extract=ExtractSpec(form, "file:///out/{barename}.srt"), subtitle_streams=(0, 2))
     made = convert(source, asked)
     assert [plan.uri for plan in made.plan.targets] == [f"file:///out/clip_{number}.{form}" for number in (0, 2)]
-    assert read(made.paths[0]) == near(LINES, 0.0051 if form == "ass" else 0.0011)
-    assert read(made.paths[1]) == near([(0.5, 0.75, "hé")], 0.0051)
+    assert judge.lines(made.paths[0]) == near(LINES, 0.0051 if form == "ass" else 0.0011)
+    assert judge.lines(made.paths[1]) == near([(0.5, 0.75, "hé")], 0.0051)
     assert [artifact.streams[0].packet_count for artifact in made.artifacts] == [3, 1]
     if form != "ass":
-        assert parsed(made.paths[0].read_text()) == near(LINES)
+        assert judge.lines_of(made.paths[0].read_text()) == near(LINES)
+
+
+def test_what_means_something_in_webvtt_is_text_there(convert: Converter) -> None:
+    """Signs are escaped, but not inside of styles; an empty line would end a cue."""
+    lines = ((0.1, 0.5, r"a\N \N{\c&HFF00FF&}b & <c> --> d\N"), (0.6, 0.9, r"{\i1}00:01.000 --> 00:02.000{\i0}\Nx"))
+    made = convert(clip("ass", lines), replace(EXTRACT, extract=ExtractSpec("vtt", "file:///out/a")))
+    blocks = made.path.read_text().strip().split("\n\n")
+    assert [block.partition("\n")[2] for block in blocks] == [
+        "",
+        "a\nb &amp; &lt;c> --&gt; d",
+        "<i>00:01.000 --&gt; 00:02.000</i>\nx",
+    ]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", made.path, "-f", "ass", "-"]
+    events = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert [re.sub(r"\{[^}]*\}", "", text) for text in re.findall(r"Default,,0,0,0,,(.*)", events)] == [
+        r"a\Nb & <c> --> d",
+        r"00:01.000 --> 00:02.000\Nx",
+    ]
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt", "ass"])
@@ -420,7 +413,7 @@ def test_text_is_refused_where_no_text_fits(convert: Converter) -> None:
         convert(clip("srt"), replace(target("ts"), subtitle="all"))
     asked = replace(target("ts"), subtitle="all", extract=ExtractSpec("vtt", "file:///out/a"))
     made = convert(clip("srt"), asked)
-    assert judge.describe(made.paths[0]).of("Subtitle") == [] and read(made.paths[1]) == near(LINES)
+    assert judge.describe(made.paths[0]).of("Subtitle") == [] and judge.lines(made.paths[1]) == near(LINES)
 
 
 def test_nothing_to_extract_is_an_error(convert: Converter) -> None:

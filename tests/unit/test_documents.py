@@ -1,6 +1,7 @@
 """The documents say what the code does."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from reelmill_server.command_line import GROUPS
 from reelmill_server.errors import all_errors
 from reelmill_server.settings import Settings, environment_name
 from reelmill_server.telemetry.metrics import Metrics
+from tests.e2e.conformance.table import ELSEWHERE, MESSAGES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -63,6 +65,39 @@ def test_the_honoured_fields_exist() -> None:
         assert fields <= set(messages[name])
 
 
+def _proofs() -> dict[str, dict[str, Path]]:
+    """The tests that compatibility.md names for each message: what the link says, and the file."""
+    return {
+        section.partition("\n")[0].strip(): {
+            text: DOCS / path
+            for line in re.findall(r"^Proved by (.*)$", section, flags=re.MULTILINE)
+            for text, path in re.findall(r"\[(\w+)\]\(([^)]+)\)", line)
+        }
+        for section in re.split(r"^### ", (DOCS / "compatibility.md").read_text(), flags=re.MULTILINE)[1:]
+    }
+
+
+def test_every_message_with_honoured_fields_names_tests_that_exist() -> None:
+    """A test that is renamed or removed cannot stay behind as a proof."""
+    proofs = _proofs()
+    assert [name for name, fields in _documented().items() if {*fields.values()} - {"rejected"} and not proofs[name]] == []
+    for tests in proofs.values():
+        for text, path in tests.items():
+            assert re.search(
+                rf"^(async )?def {text}\(" if text.startswith("test_") else "^ROWS", path.read_text(), re.MULTILINE
+            )
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_every_honoured_field_of_a_request_leads_to_its_row(message: str) -> None:
+    """The rows of a field are in the tables that its message names, or the one test that proves it is."""
+    proofs = _proofs()[message]
+    tables = [import_module(f"tests.e2e.conformance.{text}") for text in proofs if not text.startswith("test_")]
+    rows = {row.field for table in tables for row in table.ROWS}
+    rows |= {field for field, test in ELSEWHERE.items() if test.rpartition("::")[2] in proofs}
+    assert {f"{message}.{field}" for field in supported.FIELDS[message]} <= rows
+
+
 def test_every_error_is_in_the_errors_page() -> None:
     """Code, status, reason and whether another attempt follows."""
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| `(\w+)` \| (yes|no) \|", (DOCS / "errors.md").read_text(), flags=re.MULTILINE)
@@ -81,3 +116,12 @@ def test_every_setting_and_metric_is_in_the_operating_page() -> None:
     for family in Metrics().registry.collect():
         if family.name.startswith("reelmill"):
             assert f"`{family.name}{'_total' if family.type == 'counter' else ''}`" in text
+
+
+def test_every_test_that_is_named_is_there() -> None:
+    """What docs/media.md says is proved by tests that exist."""
+    named = set(re.findall(r"\b(test_\w+)(?=`)", (DOCS / "media.md").read_text()))
+    there = {
+        name for path in (DOCS.parent / "tests/media").glob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    assert named and named <= there, named - there

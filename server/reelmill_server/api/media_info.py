@@ -8,6 +8,7 @@ from reelmill.v1 import media_info_pb2
 from reelmill_server.api.replies import timestamp
 from reelmill_server.model.media_info import (
     AudioStreamInfo,
+    MasteringDisplay,
     MediaInfo,
     StreamInfo,
     SubtitleStreamInfo,
@@ -100,6 +101,7 @@ def _display_aspect(stream: VideoStreamInfo) -> str:
 
 
 def _video(stream: VideoStreamInfo) -> media_info_pb2.VideoStream:
+    light = stream.content_light
     return media_info_pb2.VideoStream(
         **_common(stream),
         time_base=stream.time_base,
@@ -121,7 +123,18 @@ def _video(stream: VideoStreamInfo) -> media_info_pb2.VideoStream:
         color_transfer=_TRANSFERS.get(stream.color_transfer, ""),
         color_primaries=_PRIMARIES.get(stream.color_primaries, ""),
         attached_picture=stream.attached_picture,
+        field_order=stream.field_order,
+        mastering_display=_mastering_display(stream.mastering_display),
+        content_light=f"{light.max_content},{light.max_average}" if light else "",
     )
+
+
+def _mastering_display(display: MasteringDisplay | None) -> str:
+    if display is None:
+        return ""
+    points = {"R": display.red, "G": display.green, "B": display.blue, "WP": display.white}
+    places = "".join(f"{name}({x / 50_000:g},{y / 50_000:g})" for name, (x, y) in points.items())
+    return f"{places}L({display.max_luminance / 10_000:g},{display.min_luminance / 10_000:g})"
 
 
 def _audio(stream: AudioStreamInfo) -> media_info_pb2.AudioStream:

@@ -1,5 +1,6 @@
 """From requests to plain data."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -7,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from PIL.ImageColor import colormap
 
 from reelmill.v1 import (
     audio_pb2,
@@ -24,12 +26,15 @@ from reelmill_server.model.request import (
     AlignMode,
     AudioSpec,
     ConvertRequest,
+    Corner,
+    DelogoSpec,
     ExtractSpec,
     FrameMode,
     FramesSpec,
     Hardware,
     ImageKind,
     ImageSpec,
+    PlaceSpec,
     ScaleType,
     SegmentFormat,
     SegmentSpec,
@@ -37,7 +42,9 @@ from reelmill_server.model.request import (
     SourceSpec,
     SubtitleFileSpec,
     TargetSpec,
+    TextSpec,
     VideoSpec,
+    WatermarkSpec,
 )
 from reelmill_server.model.task import TagValue
 
@@ -48,6 +55,7 @@ _MICROSECONDS = 1_000_000
 # Rates that decimal numbers only approximate: 24000/1001, 30000/1001 and their multiples.
 _NTSC = tuple(Fraction(base * 1000, 1001) for base in (24, 30, 48, 60, 120, 240))
 _NTSC_TOLERANCE = Fraction(6, 1000)
+_HEX_COLOR = re.compile("#[0-9a-f]{6}")
 
 
 def _word(enum: Any, number: int, prefix: str) -> str:
@@ -118,9 +126,46 @@ def _video(target: AnyTarget) -> VideoSpec | None:
         bitrate_option=_adapt(asked.bitrate_option),
         video_slim=bool(asked.video_slim),
         speed=speed(target.video.filter_video),
+        delogos=tuple(_delogo(delogo) for delogo in target.video.filter_video.delogos),
+        watermarks=tuple(_watermark(mark) for mark in target.video.filter_video.watermarks),
         hardware=Hardware(_word(video_pb2.HardwarePolicy, asked.hardware, "HARDWARE_POLICY_") or "preferred"),
         preset=_word(video_pb2.EncoderPreset, asked.preset, "ENCODER_PRESET_") or VideoSpec.preset,
     )
+
+
+def _place(message: video_pb2.Watermark | video_pb2.Delogo) -> PlaceSpec:
+    return PlaceSpec(
+        corner=Corner(_word(video_pb2.ReferPos, message.refer_pos, "REFER_POS_") or "topleft"),
+        dx=_length(message.dx),
+        dy=_length(message.dy),
+        start_us=round(message.start_time * _MICROSECONDS),
+        duration_us=round(message.duration * _MICROSECONDS),
+    )
+
+
+def _delogo(message: video_pb2.Delogo) -> DelogoSpec:
+    return DelogoSpec(_place(message), _side(message, "width"), _side(message, "height"))
+
+
+def _watermark(message: video_pb2.Watermark) -> WatermarkSpec:
+    if message.type == video_pb2.WATERMARK_TYPE_FILE:
+        return WatermarkSpec(_place(message), None, message.uri, _side(message, "width"), _side(message, "height"))
+    text = TextSpec(
+        content=message.content,
+        font=message.font_name or TextSpec.font,
+        size=message.font_size if message.HasField("font_size") else TextSpec.size,
+        color=color(message.font_color) or TextSpec.color,
+        opacity=round(message.font_apha, 6) if message.HasField("font_apha") else TextSpec.opacity,
+        border_width=message.border_width,
+        border_color=color(message.border_color) or TextSpec.border_color,
+    )
+    return WatermarkSpec(_place(message), text)
+
+
+def color(text: str) -> str:
+    """A colour as `#rrggbb`, given as that or by its name in CSS; "" for what is neither."""
+    word = text.lower()
+    return word if _HEX_COLOR.fullmatch(word) else str(colormap.get(word, ""))
 
 
 def _adapt(number: int) -> Adapt:
@@ -209,11 +254,13 @@ def _frames(entry: AnyImage) -> FramesSpec:
     return replace(frames, mode=mode, threshold=entry.threshold, skip_blank=entry.skip_blank)
 
 
-def _side(entry: AnyImage, field: str, ratio_below: float = 1.0) -> str:
-    """A number-or-ratio field: a ratio of the source's side as `n/d` below `ratio_below`, else whole pixels."""
-    if not entry.HasField(field):
-        return ""
-    value = getattr(entry, field)
+def _side(entry: Any, field: str, ratio_below: float = 1.0) -> str:
+    """A number-or-ratio field, "" when it is not set."""
+    return _length(getattr(entry, field), ratio_below) if entry.HasField(field) else ""
+
+
+def _length(value: float, ratio_below: float = 1.0) -> str:
+    """A number or ratio: a ratio of a side as `n/d` below `ratio_below`, else whole pixels."""
     if value >= ratio_below:
         return str(round(value))
     ratio = Fraction(str(round(value, 6)))

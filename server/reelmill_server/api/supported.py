@@ -31,14 +31,17 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "TargetAttachedPicture": "stream",
         "Segment": "format duration start_number",
         "TargetGroup": "uri targets",
-        "GroupTarget": "uri container segment video audio speed strip_metadata",
+        "GroupTarget": "uri container segment video audio subtitle speed strip_metadata",
         "TargetVideo": "disable_video stream transcode_video filter_video",
         "TranscodeVideo": "codec pixel_format frame_rate frame_rate_option resolution resolution_option "
         "adaptive_resolution_direction scale_type rotation bitrate bitrate_option crf max_bitrate buffer_size gop_size "
         "b_frames refs hardware preset",
         "TargetAudio": "disable_audio stream transcode_audio filter_audio",
         "TranscodeAudio": "codec bitrate bitrate_option quality sample_rate sample_rate_option channel bits_per_sample",
-        "FilterVideo": "speed",
+        "FilterVideo": "speed watermarks delogos",
+        "Watermark": "type refer_pos dx dy start_time duration content font_name font_size font_color font_apha border_width "
+        "border_color uri width height",
+        "Delogo": "start_time duration dx dy width height refer_pos",
         "FilterAudio": "mixing",
         "TargetSubtitle": "disable_subtitle stream extract_subtitle",
         "ExtractSubtitle": "format uri",

@@ -11,7 +11,17 @@ from google.protobuf.message import Message
 
 from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
-from reelmill_server.api.requests import AnyImage, AnyTarget, audio_codec, container_name, images, segment_format, video_codec
+from reelmill_server.api.requests import (
+    AnyImage,
+    AnyTarget,
+    audio_codec,
+    color,
+    container_name,
+    images,
+    segment_format,
+    subtitle_format,
+    video_codec,
+)
 from reelmill_server.api.requests import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.request import SegmentFormat
@@ -28,6 +38,8 @@ _MAX_TAGS = 100
 _AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)
 _MAX_TAG_KEY = 128
 _MAX_TAG_VALUE = 1024
+_TEXT_ONLY = "content font_name font_size font_color font_apha border_width border_color".split()
+_FILE_ONLY = ("uri", "width", "height")
 
 
 def check(message: Message, more: Callable[[], Iterator[Violation | ReelmillError]] = lambda: iter(())) -> None:
@@ -110,6 +122,8 @@ def _conversion(
     yield from _tags(request)
     for target, field in _all_targets(request):
         yield from _copies(request, target, field)
+        for index, mark in enumerate(target.video.filter_video.watermarks):
+            yield from _watermark(mark, f"{field}.video.filter_video.watermarks[{index}]", storage)
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
     for index, group in enumerate(request.target_groups):
@@ -159,6 +173,20 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
             )
 
 
+def _watermark(mark: video_pb2.Watermark, field: str, storage: Storage) -> Iterator[Violation | ReelmillError]:
+    of_file = mark.type == video_pb2.WATERMARK_TYPE_FILE
+    for descriptor, _ in mark.ListFields():
+        if descriptor.name in (_TEXT_ONLY if of_file else _FILE_ONLY):
+            yield Violation(f"{field}.{descriptor.name}", f"is of {'TEXT' if of_file else 'FILE'} only: leave it out")
+    for name in ("font_color", "border_color"):
+        if getattr(mark, name) and not color(getattr(mark, name)):
+            yield Violation(f"{field}.{name}", "must be #RRGGBB or a colour's name in CSS, such as red")
+    if of_file and not mark.uri:
+        yield Violation(f"{field}.uri", "is required")
+    elif of_file:
+        yield from uri_problems(mark.uri, f"{field}.uri", storage.check_readable)
+
+
 def _target(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
     yield from _output_uri(target.uri, f"{field}.uri", tags, storage)
     if target.subtitle.HasField("extract_subtitle"):
@@ -200,7 +228,31 @@ def _group(group: target_pb2.TargetGroup, field: str, tags: set[str], storage: S
             yield from _list_name(member.uri, SegmentFormat.HLS, f"{here}.uri", tags)
         if "{" not in group.uri + member.uri and relative(group.uri, member.uri) is None:
             yield Violation(f"{here}.uri", f"must lie in the folder of the master playlist {group.uri} or below")
+        yield from _group_subtitles(group, index, field, tags, storage)
         yield from _streams(member, here)
+
+
+def _group_subtitles(
+    group: target_pb2.TargetGroup, index: int, field: str, tags: set[str], storage: Storage
+) -> Iterator[Violation | ReelmillError]:
+    """What is wrong with the subtitles that a member packages for its group."""
+    member, here = group.targets[index], f"{field}.targets[{index}].subtitle"
+    if not member.subtitle.HasField("extract_subtitle"):
+        if member.HasField("subtitle") and not member.subtitle.disable_subtitle:
+            yield Violation(here, "segments hold no subtitles: set extract_subtitle, which puts them beside the variants")
+        return
+    extract, path = member.subtitle.extract_subtitle, f"{here}.extract_subtitle"
+    yield from _extract(member, path, tags, storage)
+    if extract.format and subtitle_format(extract.format) != "vtt":
+        yield Violation(f"{path}.format", "must be VTT: a player takes no other subtitles")
+    if extract.uri and "{" not in group.uri + extract.uri and relative(group.uri, extract.uri) is None:
+        yield Violation(f"{path}.uri", f"must lie in the folder of the master playlist {group.uri} or below")
+    first = next(other for other in group.targets if other.subtitle.HasField("extract_subtitle"))
+    if first.subtitle != member.subtitle:
+        yield Violation(here, "a group packages its subtitles once: leave it out, or make it the same in all targets")
+    if any(other.container != member.container for other in group.targets):
+        expected = "must be the same in all targets of a group with subtitles: MP4 and TS have different clocks"
+        yield Violation(f"{field}.targets[{index}].container", expected)
 
 
 def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
@@ -212,7 +264,7 @@ def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Itera
         yield from uri_problems(uri, field, storage.check_writable)
 
 
-def _extract(target: target_pb2.Target, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
+def _extract(target: AnyTarget, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
     extract = target.subtitle.extract_subtitle
     if not extract.format:
         yield Violation(f"{field}.format", "is required")

@@ -114,7 +114,7 @@ class _GifWriter(_Animation):
         # GIF counts in hundredths: rounded from the exact time, no error adds up.
         frame.pts, frame.time_base = round(self._count(time) / self._rate / _GIF_TICK), _GIF_TICK
         self._kept.append(frame)
-        if self._apart is None and len(self._kept) * frame.width * frame.height * 3 > _KEPT_BYTES:
+        if self._apart is None and len(self._kept) * frame.width * frame.height * 4 > _KEPT_BYTES:
             self._apart = _graph(frame, own_palettes=True)
         if self._apart is not None:
             for kept in self._kept:

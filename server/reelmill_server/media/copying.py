@@ -8,7 +8,8 @@ from typing import Any
 import av
 from av.container import InputContainer, OutputContainer
 
-from reelmill_server.media.tracks import OVERRUN, Clock, Part, Span, Written, describe, nearest, template_of
+from reelmill_server.media.source import average_rate
+from reelmill_server.media.tracks import OVERRUN, TOLERANCE, Clock, Part, Span, Written, describe, nearest, template_of
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.plan.fit import plain_rate
@@ -16,10 +17,17 @@ from reelmill_server.plan.fit import plain_rate
 # AVI wants start codes, and its clock to tick once a picture: it stores an empty packet for each tick without one.
 _BITSTREAM_FILTERS = {("avi", "h264"): "h264_mp4toannexb"}
 _TICKS_PER_PICTURE = ("avi", "mxf")
+# What encoders put in front of the sound is shorter (Opus, the longest, asks for 80 ms); what is hidden before it is of no use.
+_PRIMING = Fraction(1, 10)
+# Only these can say that their first pictures are there to be decoded and not to be shown.
+_HIDING = ("mp4", "mov")
 
 
 class CopyTrack:
-    """Keeps the packets of a stream as they are, moved so that every part begins where the one before it ended."""
+    """Keeps the packets of a stream as they are, moved so that every part begins where the one before it ended.
+
+    `revealed`: pictures that the source's edit list hides, and the output's container cannot.
+    """
 
     wants_frames = False
 
@@ -28,10 +36,12 @@ class CopyTrack:
     ) -> None:
         origin: Any = template_of(plan, sources)
         self.plan, self.written = plan, Written()
-        self.frames = self.unordered = 0
+        self.frames = self.unordered = self.revealed = 0
+        self._reveals = plan.type == "video" and output.format.name not in _HIDING
         self._clock = Clock(plan)
         self._span = Span(Fraction(0), None)
         self._previous: Fraction | None = None
+        self._reached: Fraction | None = None  # the latest time of decoding in the part
         self._last_decoded: int | None = None
         self._beyond: list[AnyPacket] = []
         self._late: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
@@ -40,8 +50,10 @@ class CopyTrack:
         self._time_base: Fraction = origin.time_base
         if plan.codec_tag:
             self._stream.codec_context.codec_tag = plan.codec_tag
-        if plan.type == "video" and origin.average_rate and self._stream.codec_context:
-            rate = origin.average_rate * self._clock.speed
+        if plan.type == "video" and origin.sample_aspect_ratio and self._stream.codec_context:
+            self._stream.codec_context.sample_aspect_ratio = origin.sample_aspect_ratio  # some containers alone tell it
+        if plan.type == "video" and self._stream.codec_context and (rate := average_rate(origin)):
+            rate *= self._clock.speed
             if output.format.name in _TICKS_PER_PICTURE:
                 rate = plain_rate(rate)
                 self._stream.time_base = 1 / rate
@@ -52,7 +64,7 @@ class CopyTrack:
 
     def begin(self, part: Part, span: Span) -> None:
         """As `Track.begin`."""
-        self._span, self._previous = span, None
+        self._span, self._previous, self._reached = span, None, None
 
     def shorten(self, part: Part, span: Span) -> None:
         """As `Track.shorten`."""
@@ -72,14 +84,35 @@ class CopyTrack:
         if self._span.after(decoded * time_base):
             part.close(self, stream)
             return
-        if self._span.before(pts * time_base):
+        if self._span.before(pts * time_base) or self._long_before(item):
             return
+        self.revealed += self._reveals and pts * time_base < self._span.begin - TOLERANCE
         if self._span.after(pts * time_base):
             self._beyond.append(item)
+            return
+        self.frames += 1
+        # Containers that hold one time per packet do not tell when the first pictures are decoded.
+        known = item.dts is not None or self.plan.type == "audio"
+        if known and self._goes_back(pts * time_base, decoded * time_base):
+            self.unordered += 1
             return
         for packet in (*self._beyond, item):
             yield from self._in_time(packet)
         self._beyond.clear()
+
+    def _long_before(self, item: AnyPacket) -> bool:
+        """Whether an edit list hides the packet of sound, and the sound after it does not need it."""
+        return self.plan.type == "audio" and _begin(item) + _length(item) < self._span.begin - _PRIMING
+
+    def _goes_back(self, shown: Fraction, decoded: Fraction) -> bool:
+        """Whether the packet is of a time that is over, as at the seams of joined recordings.
+
+        A picture that is decoded late but shown in time stays: only its decoding time is moved.
+        """
+        if self._reached is not None and decoded < self._reached:
+            return self.plan.type != "video" or shown < self._reached
+        self._reached = decoded
+        return False
 
     def _in_time(self, item: AnyPacket) -> Iterator[AnyPacket]:
         """Holds back sound that may turn out to be longer than the pictures beside it.
@@ -124,8 +157,8 @@ class CopyTrack:
         return nearest(self._clock.at(time - self._span.begin) / self._time_base)
 
     def _after_the_last(self, decoded: int) -> int:
-        """At a seam, decoding times of two sources with different delays may cross."""
-        if self._last_decoded is not None and len(self.plan.parts) > 1:
+        """At a seam, decoding times of two sources, or of one that was joined, may cross."""
+        if self._last_decoded is not None:
             decoded = max(decoded, self._last_decoded + 1)
         self._last_decoded = decoded
         return decoded

@@ -1,6 +1,6 @@
 """One entry of a target's pictures while it is made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,10 @@ from av import VideoFrame
 
 from reelmill_server.media.animations import animation_writer
 from reelmill_server.media.graph import Chain
-from reelmill_server.media.output import Halt, Output, Stopped
+from reelmill_server.media.output import Halt, Output, Stopped, planned_span
 from reelmill_server.media.picking import Picked, Picker
 from reelmill_server.media.seek import frames_from
-from reelmill_server.media.source import Place, open_source
+from reelmill_server.media.source import Place, average_rate, open_source
 from reelmill_server.media.stills import ImageWriter, SheetWriter, StillWriter, WrittenImage
 from reelmill_server.media.tracks import Clock, Part, Span, Written
 from reelmill_server.media.types import AnyPacket
@@ -22,6 +22,13 @@ from reelmill_server.model.plan import ImagePlan, InputPlan, Plan
 _MICROSECONDS = 1_000_000
 _USUAL_RATE = Fraction(25)
 _CLAIM_SECONDS = Fraction(1)  # what a container promises is no more exact than this
+
+
+_WRITERS: Mapping[str, Callable[[ImagePlan, Path, int], ImageWriter]] = {
+    "snapshot": StillWriter,
+    "sprite": SheetWriter,
+    "animation": animation_writer,
+}
 
 
 class FrameTrack:
@@ -82,6 +89,10 @@ class FrameTrack:
         self._clock.advance(length)
         return iter(())
 
+    def skip(self, length: Fraction) -> None:
+        """A part without pictures goes by."""
+        self._clock.advance(length)
+
     def finish(self) -> Iterator[AnyPacket]:
         """As `Track.finish`."""
         self._take(self._picker.finish())
@@ -98,7 +109,7 @@ class _Shaper:
     """Brings single frames to the size and the pixel format of pictures."""
 
     def __init__(self, filters: Sequence[str], stream: Any) -> None:
-        self._chain = Chain(lambda: filters, stream.sample_aspect_ratio or Fraction(1), stream.average_rate or _USUAL_RATE)
+        self._chain = Chain(lambda: filters, stream.sample_aspect_ratio or Fraction(1), average_rate(stream) or _USUAL_RATE)
 
     def shaped(self, frame: VideoFrame) -> VideoFrame:
         """The picture of `frame`; a filter that waits for the next frame is not given any."""
@@ -124,9 +135,8 @@ class ImageOutput(Output):
         """`places` are those of the inputs of the whole `task`."""
         self._places, self._limits = places, limits
         folder.mkdir()
-        makers = {"snapshot": StillWriter, "sprite": SheetWriter, "animation": animation_writer}
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
-        self._frames = FrameTrack(plan, makers[plan.kind](plan, folder, most))  # type: ignore[operator]
+        self._frames = FrameTrack(plan, _WRITERS[plan.kind](plan, folder, most))
         self.images = plan
         super().__init__(plan, task, str(folder), stop)
         self.fed = plan.reading in ("shared", "through")
@@ -150,10 +160,10 @@ class ImageOutput(Output):
     def _read(self, number: int, plan: InputPlan) -> None:
         """Gives the track what it needs of one input, and no more."""
         stream = next(part.stream for part in self._frames.plan.parts if part.input == number)
-        span = self._span_of(Part(number, None, Fraction(0)))  # type: ignore[arg-type]
+        span = planned_span((), plan, Fraction(0))
         length = Fraction(plan.duration_us, _MICROSECONDS) if plan.duration_us else None
         if stream < 0:
-            self._frames.end(Part(number, None, Fraction(0)), length or Fraction(0), False)  # type: ignore[arg-type]
+            self._frames.skip(length or Fraction(0))
             return
         with open_source(self._places[number], self._limits) as source:
             part = Part(number, source, span.begin)
@@ -161,7 +171,7 @@ class ImageOutput(Output):
             end = self._read_frames(part, span, stream, length)
             if end is not None and length is not None and end + _CLAIM_SECONDS < length:
                 text = f"the source promises {float(length):.3f} s, but has pictures for {float(end):.3f} s only"
-                self.notes.append(f"targets[{self.plan.index}].image: {text}")
+                self.notes.append(f"{self.plan.field}: {text}")
             self._frames.end(part, end if end is not None else length or Fraction(0), False)
 
     def _read_frames(self, part: Part, span: Span, stream: int, length: Fraction | None) -> Fraction | None:

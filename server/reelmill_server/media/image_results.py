@@ -33,7 +33,7 @@ def image_results(
     `moved` is called for each. Raises InvalidMedia when there is no picture, OutputInvalid when one is not what was written.
     """
     if not files:
-        raise InvalidMedia(f"targets[{plan.index}].image: the source has no frame that the {plan.kind} asks for")
+        raise InvalidMedia(f"{plan.field}: the source has no frame that the {plan.kind} asks for")
     results = []
     for file in files:
         _check(file, plan)
@@ -43,7 +43,7 @@ def image_results(
 
 
 def _check(file: WrittenImage, plan: ImagePlan) -> None:
-    where = f"targets[{plan.index}].image: {plan.kind} {file.number}"
+    where = f"{plan.field}: {plan.kind} {file.number}"
     try:
         with Image.open(file.path) as image:
             shown = getattr(image, "n_frames", 1)

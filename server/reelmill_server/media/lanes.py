@@ -10,12 +10,18 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.seek import packets_from
+from reelmill_server.media.source import average_rate
 from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import InputPlan
+from reelmill_server.plan.clock import UNTIMED_FORMATS
 
 # What a container promises for a whole file is no more exact than this.
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
+# A promise that is further off what the bytes read so far tell than this factor is not believed while the source is read.
+_DOUBT = 2
+_INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)  # packets lie in the file in any order
+_USUAL_RATE = Fraction(25)
 _MICROSECONDS = 1_000_000
 
 
@@ -31,6 +37,9 @@ class Reader:
         self._stop = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
         self._ends: defaultdict[str, Fraction] = defaultdict(Fraction)
         self._previous: dict[int, Fraction] = {}
+        self._bytes = 0
+        self._first_place: int | None = None
+        self._share = 0.0  # of the source's bytes from where reading began
         self.reached = Fraction(0)
         streams = [stream for stream in source.streams if stream.index in used]
         for stream in streams:
@@ -38,14 +47,17 @@ class Reader:
                 stream.thread_type = "AUTO"  # type: ignore[attr-defined]
         # Read, not decoded: their timestamps tell how far the source reaches.
         others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
-        self.packets, key = packets_from(source, streams, others, self._begin)
+        packets, key = packets_from(source, streams, others, self._begin)
+        self.packets = _timed(packets) if source.format.name in UNTIMED_FORMATS else packets
         self.part = Part(number, source, key, plan.align == "pad")
 
     def note(self, packet: AnyPacket) -> None:
         """Remembers how far the packet reaches."""
-        if packet.pts is None or not packet.time_base:
+        self._count_bytes(packet)
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if ticks is None or not packet.time_base:
             return
-        begin = packet.pts * packet.time_base
+        begin = ticks * packet.time_base
         # Not every container says how long a packet lasts: then as long as the one before.
         last = self._previous.get(packet.stream.index, begin)
         self._previous[packet.stream.index] = max(begin, last)
@@ -55,10 +67,45 @@ class Reader:
         if packet.stream.index in self._used and kind != "data":  # which is seldom, and lasts long
             self._ends[kind] = max(self._ends[kind], end)
 
+    def _count_bytes(self, packet: AnyPacket) -> None:
+        size, place = self._source.size, packet.pos
+        self._bytes += packet.size
+        if size <= 0 or not packet.size:
+            return
+        if self._source.format.name in _INDEXED_FORMATS or place is None or place < 0:
+            self._share = self._bytes / size
+            return
+        if self._first_place is None:
+            self._first_place = place
+        read = place + packet.size - self._first_place
+        self._share = max(self._share, read / max(size - self._first_place, 1))
+
+    def expected(self) -> Fraction:
+        """How long the span will be, seconds, as far as it can be told now; 0: not at all.
+
+        What the container promises, unless there is no promise or the bytes read so far belie it: then as long as the whole
+        would be if the rest had as many bytes a second.
+        """
+        promised, asked = self.plan.duration_us, max(self.plan.end_us - self.plan.start_us, 0)
+        claim, limit = Fraction(promised, _MICROSECONDS), Fraction(asked, _MICROSECONDS)
+        told = self.position / Fraction(self._share).limit_denominator(_MICROSECONDS) if self._share else Fraction(0)
+        if not told:
+            return claim or limit
+        shorter, longer = told * _DOUBT < claim, told > claim * _DOUBT and not limit
+        if claim and not shorter and not longer and (limit or self.position <= claim):
+            return claim
+        return min(told, limit) if limit else told
+
+    @property
+    def pace(self) -> Fraction:
+        """Seconds for each byte that was read."""
+        return self.position / self._bytes if self._bytes else Fraction(0)
+
     @property
     def position(self) -> Fraction:
         """Seconds of the span that were read."""
-        return max(Fraction(0), max(self._ends.values(), default=self._begin) - self._begin)
+        ends = list(self._ends.values())  # at once: another thread asks while packets are noted
+        return max(Fraction(0), max(ends, default=self._begin) - self._begin)
 
     def end(self) -> Fraction:
         """Where the input ends: with its pictures, unless its sound goes on for long."""
@@ -110,6 +157,16 @@ class Lane:
         """Whether nothing follows the input that is read now."""
         return not self._todo
 
+    def expected(self) -> Fraction:
+        """How long all inputs together will be, seconds, as far as it can be told now; 0: not at all."""
+        reader = self.reader
+        parts = [reader.expected()] if reader else []
+        for number in list(self._todo):
+            promised = Fraction(self._inputs[number].duration_us, _MICROSECONDS)
+            # Without a promise: as many bytes a second as what is read now.
+            parts.append(promised or (reader.pace * max(self._sources[number].size, 0) if reader else Fraction(0)))
+        return self._before + sum(parts) if all(parts) else Fraction(0)
+
     def next(self) -> Reader | None:
         """Begins the next input; None when there is none."""
         if self.reader is not None:
@@ -137,6 +194,24 @@ def lanes_of(
     wanted = {part.input for track in tracks for part in track.plan.parts}
     beside = [number for number, plan in enumerate(inputs) if plan.attached and number in wanted]
     return Lane(main, inputs, sources, tracks), [Lane([number], inputs, sources, tracks) for number in beside]
+
+
+def _timed(packets: Iterator[Any]) -> Iterator[Any]:
+    """The packets of a video that has no times, each decoded when the one before it is over."""
+    ticks = 0
+    for packet in packets:
+        if packet.size:
+            packet.dts = ticks
+            ticks += packet.duration or 0
+        yield packet
+
+
+def show_in_turn(frames: Sequence[Any], stream: Any, shown: int) -> None:
+    """Gives pictures of a video that has no times theirs: `shown` were shown before them, at the stream's rate."""
+    rate = average_rate(stream) or _USUAL_RATE
+    for number, frame in enumerate(frames, shown):
+        frame.time_base = stream.time_base
+        frame.pts = round(number / rate / stream.time_base)
 
 
 def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:

@@ -4,7 +4,7 @@ import errno
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -16,10 +16,12 @@ from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media import timecode
 from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.covers import CoverInputs, CoverTrack
+from reelmill_server.media.overlays import make_overlays
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.media.quicktime import name_languages
-from reelmill_server.media.segments import Reframing, open_output
+from reelmill_server.media.segments import Reframing, join_tail, open_output
 from reelmill_server.media.sound import AudioTrack
+from reelmill_server.media.source import Place
 from reelmill_server.media.subtitle_lines import SubtitleInputs
 from reelmill_server.media.subtitles import SubtitleTrack
 from reelmill_server.media.tracks import TOLERANCE, Part, Span, Track, Written, copy_metadata
@@ -125,6 +127,9 @@ class Output:
         self._queue: queue.Queue[_Event | None] = queue.Queue(_QUEUE_ITEMS)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
 
+    def _note(self, text: str) -> None:
+        self.notes.append(f"{self.plan.field}: {text}")
+
     def start(self) -> None:
         """Starts the writing thread."""
         self._thread.start()
@@ -188,7 +193,7 @@ class Output:
     def _failure(self, error: Exception) -> ReelmillError:
         """What it means that libav failed: the disk's fault, which may pass, or that of what is written."""
         form = self.plan.container if isinstance(self.plan, TargetPlan) else self.plan.format
-        where = f"targets[{self.plan.index}]: {form}"
+        where = f"{self.plan.field}: {form}"
         if getattr(error, "errno", None) in _DISK_ERRORS:
             return OutputError(f"{where} cannot be written: {error}")
         return UnsupportedFormat(f"{where} does not take this media: {error}")
@@ -240,13 +245,12 @@ class Output:
 
     def _span_of(self, part: Part) -> Span:
         plan = self._inputs[part.number]
-        span = self._limited(part.number, _span(self._files, plan, part.key))
+        span = self._limited(part.number, planned_span(self._files, plan, part.key))
         self._spans[part.number] = span
         begins = span.begin - Fraction(plan.origin_us, _MICROSECONDS)
         early = Fraction(plan.start_us, _MICROSECONDS) - begins
         if early > TOLERANCE:
-            text = f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start"
-            self.notes.append(f"targets[{self.plan.index}]: {text}")
+            self._note(f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start")
         return span
 
     def _length(self, event: _End) -> Fraction:
@@ -284,6 +288,15 @@ class Output:
             self._thread.join()
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What outputs read beside the packets of the sources: subtitles, cover pictures, and files of watermarks (by URI)."""
+
+    subtitles: SubtitleInputs
+    covers: CoverInputs
+    watermarks: Mapping[str, Place]
+
+
 class FileOutput(Output):
     """One file of media, or one set of segments."""
 
@@ -295,8 +308,7 @@ class FileOutput(Output):
         task: Plan,
         path: str,
         sources: Sequence[InputContainer],
-        subtitles: SubtitleInputs,
-        covers: CoverInputs,
+        beside: Beside,
         limits: Limits,
         stop: Halt,
     ) -> None:
@@ -308,7 +320,7 @@ class FileOutput(Output):
         super().__init__(plan, task, path, stop)
         try:
             self._container = open_output(plan, path)
-            self.tracks = tuple(self._track(stream, sources, subtitles, covers, limits) for stream in plan.streams)
+            self.tracks = tuple(self._track(stream, sources, beside, limits) for stream in plan.streams)
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -317,25 +329,19 @@ class FileOutput(Output):
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
             self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
 
-    def _track(
-        self,
-        stream: StreamPlan,
-        sources: Sequence[InputContainer],
-        subtitles: SubtitleInputs,
-        covers: CoverInputs,
-        limits: Limits,
-    ) -> Track:
+    def _track(self, stream: StreamPlan, sources: Sequence[InputContainer], beside: Beside, limits: Limits) -> Track:
         keep = self.plan.keep_metadata
         if stream.type == "subtitle":
-            return SubtitleTrack(stream, self._container, sources, keep, subtitles)
+            return SubtitleTrack(stream, self._container, sources, keep, beside.subtitles)
         if stream.type == "picture":
-            return CoverTrack(stream, self._container, sources, keep, covers)
+            return CoverTrack(stream, self._container, sources, keep, beside.covers)
         if stream.encoder == COPY:
             return CopyTrack(stream, self._container, sources, keep)
         if stream.audio:
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
         kind = CountedVideoTrack if stream.counted else FreeVideoTrack
-        return kind(stream, self._container, sources, keep, limits.max_output_frames)
+        overlays = make_overlays(stream, beside.watermarks, limits, self._note)
+        return kind(stream, self._container, sources, keep, limits.max_output_frames, overlays)
 
     def _span_of(self, part: Part) -> Span:
         """As for every output; the time code of the first part's pictures moves with it, before anything is written."""
@@ -364,6 +370,7 @@ class FileOutput(Output):
         self._container.close()
         if self.plan.muxer == "mov":
             name_languages(self.path, languages)
+        join_tail(self.plan, self.path)
 
     def close(self) -> None:
         """Ends the thread and the container, whatever happened before."""
@@ -374,7 +381,7 @@ class FileOutput(Output):
             pass  # a file that is thrown away need not be whole
 
 
-def _span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
+def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
     """The span that the files of one target take. Copied video begins at its key frame, and everything beside it then, too."""
     copies_video = any(stream.type == "video" and stream.encoder == COPY for file in files for stream in file.streams)
     begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)

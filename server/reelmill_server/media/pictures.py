@@ -13,6 +13,8 @@ from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.borders import Borders
 from reelmill_server.media.encoding import EncoderDown, open_encoder
 from reelmill_server.media.graph import Chain
+from reelmill_server.media.overlays import Overlays
+from reelmill_server.media.source import average_rate
 from reelmill_server.media.tracks import Clock, Part, Span, Written, describe, nearest
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.media.words import said
@@ -25,10 +27,10 @@ _USUAL_RATE = Fraction(25)
 class PictureEncoder:
     """Encodes pictures whose timestamps are final, and counts them."""
 
-    def __init__(self, plan: StreamPlan, output: OutputContainer, max_frames: int) -> None:
+    def __init__(self, plan: StreamPlan, output: OutputContainer, max_frames: int, overlays: Overlays) -> None:
         self.written, self.frames = Written(), 0
         self.stream = open_encoder(plan, output)
-        self._plan, self._max_frames = plan, max_frames
+        self._plan, self._max_frames, self._overlays = plan, max_frames, overlays
         self._durations: dict[int, int] = {}
         self._borders = Borders(plan.segment_us)
 
@@ -39,7 +41,13 @@ class PictureEncoder:
             raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
 
     def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
-        """Gives the packets that are ready; None: the end. Raises EncoderDown."""
+        """Gives the packets that are ready, once the picture has passed the overlays; None: the end. Raises EncoderDown."""
+        for passed in self._overlays.push(frame) if frame is not None else self._overlays.flush():
+            yield from self._encode(passed)
+        if frame is None:
+            yield from self._encode(None)
+
+    def _encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         if frame is not None:
             border = self._borders.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
             # NONE: else the encoder repeats the source's choice of I, P and B.
@@ -67,10 +75,16 @@ class _Pictures:
     wants_frames = True
 
     def __init__(
-        self, plan: StreamPlan, output: OutputContainer, sources: Sequence[InputContainer], keep_metadata: bool, max_frames: int
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        sources: Sequence[InputContainer],
+        keep_metadata: bool,
+        max_frames: int,
+        overlays: Overlays,
     ) -> None:
         self.plan, self.unordered = plan, 0
-        self._encoder = PictureEncoder(plan, output, max_frames)
+        self._encoder = PictureEncoder(plan, output, max_frames, overlays)
         self._clock, self._span = Clock(plan), Span(Fraction(0), None)
         self._parts = {part.input: part for part in plan.parts}
         describe(self._encoder.stream, plan, sources, keep_metadata)
@@ -97,7 +111,7 @@ class _Pictures:
         return Chain(
             lambda: (f"setpts=PTS-({ticks})", *plan.filters),
             origin.sample_aspect_ratio or Fraction(1),
-            origin.average_rate or _USUAL_RATE,
+            average_rate(origin) or _USUAL_RATE,
         )
 
     def _in_span(self, part: Part, stream: int, item: VideoFrame) -> bool:
@@ -174,6 +188,7 @@ class CountedVideoTrack(_Pictures):
         self._last: VideoFrame | None = None
         self._pending: tuple[int, VideoFrame] | None = None
         self._chain: Chain | None = None
+        self._twins = Chain(lambda: (), Fraction(1), self._rate)
 
     def begin(self, part: Part, span: Span) -> None:
         """As `Track.begin`."""
@@ -249,7 +264,13 @@ class CountedVideoTrack(_Pictures):
         self._encoder.count()
         frame.pts, frame.time_base, frame.duration = self._next, 1 / self._rate, 1
         self._next += 1
-        yield from self._encoder.encode(frame)
+        yield from self._encoder.encode(self._twin(frame) if self.plan.overlays else frame)
+
+    def _twin(self, frame: VideoFrame) -> VideoFrame:
+        """The same picture under a name of its own: overlays change it, and it may be shown again."""
+        (twin,) = self._twins.push(frame)
+        assert isinstance(twin, VideoFrame)
+        return twin
 
 
 def black(video: VideoOutput) -> VideoFrame:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,10 +13,11 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.covers import CoverInputs
 from reelmill_server.media.image_output import ImageOutput
-from reelmill_server.media.lanes import Lane, Reader, lanes_of, read
-from reelmill_server.media.output import FileOutput, Halt, Output, Produced, Stopped
+from reelmill_server.media.lanes import Lane, Reader, lanes_of, read, show_in_turn
+from reelmill_server.media.output import Beside, FileOutput, Halt, Output, Produced, Stopped
 from reelmill_server.media.source import Place, open_source
 from reelmill_server.media.stills import WrittenImage
 from reelmill_server.media.subtitle_lines import SubtitleInputs
@@ -25,6 +26,7 @@ from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
+from reelmill_server.plan.clock import UNTIMED_FORMATS
 from reelmill_server.plan.images import image_folder
 from reelmill_server.plan.packaging import output_path
 
@@ -64,10 +66,15 @@ class Conversion:
         limits: Limits,
         stop: threading.Event,
         subtitle_places: Sequence[Sequence[Place]] = (),
+        watermark_places: Mapping[str, Place] | None = None,
     ) -> None:
-        """`places` follow the sources of the request, `subtitle_places` say where the subtitle files of each lie."""
-        self._subtitles = SubtitleInputs(plan.inputs, places, subtitle_places, limits)
-        self._covers = CoverInputs(plan.inputs, places, limits)
+        """`places` follow the sources of the request, `subtitle_places` say where the subtitle files of each lie, and
+        `watermark_places` where the files of watermarks do, by URI."""
+        self._beside = Beside(
+            SubtitleInputs(plan.inputs, places, subtitle_places, limits),
+            CoverInputs(plan.inputs, places, limits),
+            watermark_places or {},
+        )
         self.outputs: list[Output] = []
         self._plan, self._places, self._directory = plan, places, directory
         self._limits, self._stop = limits, Halt(stop)
@@ -77,6 +84,15 @@ class Conversion:
         self.images: list[Sequence[WrittenImage]] = []
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = {}
         self._ticked = Fraction(0)
+        self._main: Lane | None = None
+
+    @property
+    def expected_seconds(self) -> float:
+        """How long the inputs that follow each other will be together, as far as it can be told now; 0: not at all.
+
+        What their containers promise, corrected by how far reading has come in their bytes.
+        """
+        return float(self._main.expected()) if self._main else 0.0
 
     def run(self) -> tuple[list[Produced], list[str]]:
         """Writes every target below the directory; returns the files of media, unverified, and what a user should know. After
@@ -104,12 +120,13 @@ class Conversion:
         self._warnings += dict.fromkeys(note for output in self.outputs for note in output.notes)
         self._check_order()
         self._check_lines()
+        self._check_hidden()
         self.images = [image.files for image in images]
         return produced, [*self._warnings, *self._decoding.check()]
 
     def _file_output(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> FileOutput:
         path = str(self._directory / output_path(slot, plan))
-        output = FileOutput(plan, self._plan, path, sources, self._subtitles, self._covers, self._limits, self._stop)
+        output = FileOutput(plan, self._plan, path, sources, self._beside, self._limits, self._stop)
         self.outputs.append(output)
         return output
 
@@ -135,6 +152,7 @@ class Conversion:
                     listening[part.input, part.stream].append((output, track))
         self._listening = dict(listening)
         main, beside = lanes_of(self._plan.inputs, sources, tracks)
+        self._main = main
         while not main.exhausted:
             self._step(min((main, *(lane for lane in beside if not lane.exhausted)), key=lambda lane: lane.position))
             self._tick(main, beside)
@@ -224,7 +242,8 @@ class Conversion:
         """Raises InvalidMedia when too many pictures were left out because time did not move on."""
         for track in (track for output in self.outputs for track in output.tracks):
             if track.unordered:
-                text = f"{track.unordered} of {track.frames} pictures of the source go back in time"
+                kind = f"packets of {track.plan.type}" if isinstance(track, CopyTrack) else "pictures"
+                text = f"{track.unordered} of {track.frames} {kind} of the source go back in time"
                 if track.unordered > track.frames * _BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
@@ -233,10 +252,17 @@ class Conversion:
         """Raises InvalidMedia when too many lines of subtitles could not be read."""
         for output in self.outputs:
             for track in (track for track in output.tracks if isinstance(track, SubtitleTrack) and track.broken):
-                text = f"targets[{output.plan.index}]: {track.broken} of {track.lines} subtitles are not text in UTF-8"
+                text = f"{output.plan.field}: {track.broken} of {track.lines} subtitles are not text in UTF-8"
                 if track.broken > track.lines * _BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
+
+    def _check_hidden(self) -> None:
+        """Warns when pictures are shown that the source hides."""
+        for output in (output for output in self.outputs if isinstance(output, FileOutput)):
+            for track in (track for track in output.tracks if isinstance(track, CopyTrack) and track.revealed):
+                shown = f"the source hides its first {track.revealed} pictures, which {output.plan.container} cannot"
+                self._warnings.append(f"{output.plan.field}: {shown}: they are shown")
 
     def _give(self, part: Part, packet: AnyPacket) -> None:
         stream = packet.stream.index
@@ -244,7 +270,11 @@ class Conversion:
             (output, track) for output, track in self._listening.get((part.number, stream), ()) if part.wanted(track, stream)
         ]
         if any(track.wants_frames for _, track in active):
-            for frame in self._decode(packet):
+            frames = self._decode(packet)
+            if part.source.format.name in UNTIMED_FORMATS:
+                show_in_turn(frames, packet.stream, part.shown)
+                part.shown += len(frames)
+            for frame in frames:
                 for output, track in active:
                     if track.wants_frames:
                         output.give(part, track, stream, frame)

@@ -129,6 +129,8 @@ class Rendition:
     name: str
     language: str = ""
     default: bool = False
+    autoselect: bool = True
+    forced: bool = False
     channels: int = 0
 
 
@@ -181,11 +183,13 @@ class MasterPlaylist:
 
 
 def _media(kind: str, group: str, rendition: Rendition) -> str:
-    yes = "YES" if rendition.default else "NO"
+    default, autoselect = ("YES" if flag else "NO" for flag in (rendition.default, rendition.autoselect))
     attributes = [f"TYPE={kind}", f'GROUP-ID="{group}"', f'NAME="{quoted(rendition.name)}"']
     if rendition.language:
         attributes.append(f'LANGUAGE="{quoted(rendition.language)}"')
-    attributes += [f"DEFAULT={yes}", "AUTOSELECT=YES"]
+    attributes += [f"DEFAULT={default}", f"AUTOSELECT={autoselect}"]
+    if rendition.forced:
+        attributes.append("FORCED=YES")
     if rendition.channels:
         attributes.append(f'CHANNELS="{rendition.channels}"')
     return f'#EXT-X-MEDIA:{",".join(attributes)},URI="{rendition.uri}"'

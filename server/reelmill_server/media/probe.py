@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -15,7 +16,7 @@ from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.light import light_of
-from reelmill_server.media.source import Place, open_source
+from reelmill_server.media.source import Place, average_rate, open_source
 from reelmill_server.media.subtitle_files import charset_of, open_subtitles
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import (
@@ -60,6 +61,20 @@ def probe_file(place: Place, limits: Limits, measure_bitrates: bool = False) -> 
     )
 
 
+def probe_beside(place: Place, uri: str, limits: Limits) -> MediaInfo:
+    """As `probe_file`, for a file beside the sources: errors name its `uri`."""
+    with _naming(uri):
+        return probe_file(place, limits)
+
+
+@contextmanager
+def _naming(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidMedia, UnsupportedFormat, MediaLimitExceeded) as error:
+        raise type(error)(f"{uri}: {error.message}") from error
+
+
 def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict[int, int]:
     """bit/s of the streams `wanted`, from the sizes and times of their packets; 0 for one that lasts no time."""
     bits = dict.fromkeys(wanted, 0)
@@ -84,12 +99,10 @@ def probe_subtitles(place: Place, uri: str, limits: Limits) -> SubtitleFileInfo:
 
     Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that gives no subtitles.
     """
-    try:
+    with _naming(uri):
         charset = charset_of(place)
         with open_subtitles(place, charset, limits) as container:
             info = _from_headers(container)
-    except (InvalidMedia, UnsupportedFormat, MediaLimitExceeded) as error:
-        raise type(error)(f"{uri}: {error.message}") from error
     if not info.subtitles:
         raise InvalidMedia(f"{uri}: has no subtitles")
     return SubtitleFileInfo(info, charset)
@@ -214,7 +227,7 @@ def _video(stream: Any) -> VideoStreamInfo:
         has_b_frames=int(context.has_b_frames),
         sample_aspect_ratio=_text(stream.sample_aspect_ratio or context.sample_aspect_ratio),
         frame_rate=_text(stream.base_rate or stream.guessed_rate),
-        average_rate=_text(stream.average_rate),
+        average_rate=_text(average_rate(stream)),
         color_space=int(context.colorspace),
         color_range=int(context.color_range),
         color_transfer=int(context.color_trc),
@@ -252,7 +265,12 @@ def _subtitle(stream: Any) -> SubtitleStreamInfo:
     size: dict[str, Any] = (
         {"width": getattr(context, "width", 0) or 0, "height": getattr(context, "height", 0) or 0} if context else {}
     )
-    return SubtitleStreamInfo(**_common(stream), **size)
+    return SubtitleStreamInfo(
+        **_common(stream),
+        **size,
+        default=bool(stream.disposition & Disposition.default),
+        forced=bool(stream.disposition & Disposition.forced),
+    )
 
 
 def _data(stream: Any) -> DataStreamInfo:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from reelmill_server.media.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
 from reelmill_server.media.verify import Verified
-from reelmill_server.model.plan import Plan
+from reelmill_server.media.webvtt import cut_subtitles
+from reelmill_server.model.plan import Plan, RenditionPlan
 from reelmill_server.model.task import Artifact, ArtifactKind, ArtifactStream
 from reelmill_server.plan.packaging import PlannedFile, part_uri, planned_files, relative
 
@@ -59,14 +60,25 @@ def make_results(plan: Plan, verified: Sequence[Verified], directory: Path) -> t
 
 class _Results:
     def __init__(self, plan: Plan, verified: Sequence[Verified], directory: Path) -> None:
-        self._plan, self._verified, self._directory = plan, verified, directory
+        self._plan, self._directory = plan, directory
+        self._verified = [self._cut(read, verified) for read in verified]
         self._files = planned_files(plan)
         self._lists = {
-            file.path: self._listed(file) for file in self._files if file.slot >= 0 and verified[file.slot].playlists
+            file.path: self._listed(file) for file in self._files if file.slot >= 0 and self._verified[file.slot].playlists
         }
 
     def make(self) -> tuple[Result, ...]:
         return tuple(self._result(file) for file in self._files)
+
+    def _cut(self, read: Verified, verified: Sequence[Verified]) -> Verified:
+        """Subtitles in segments, as long as the longest variant that they belong to; everything else as it is."""
+        package = read.produced.plan.package
+        if package is None or package.rendition is None:
+            return read
+        (group,) = (group for group in self._plan.groups if any(verified[slot] is read for slot in group.subtitles))
+        seconds = max(playlist.seconds for slot in group.variants for playlist in verified[slot].playlists)
+        streams = tuple(replace(stream, language=package.rendition.language) for stream in read.streams)
+        return replace(read, playlists=(cut_subtitles(Path(read.produced.path), package, seconds),), streams=streams)
 
     def _listed(self, file: PlannedFile) -> tuple[_Listed, ...]:
         """What a playlist or manifest lists: with DASH one playlist for each stream."""
@@ -142,7 +154,7 @@ class _Results:
 
     def _target_seconds(self, slot: int) -> int:
         """The longest segment of all playlists that one player may switch between (RFC 8216, 6.2.4)."""
-        groups = [{*group.variants, group.audio} for group in self._plan.groups]
+        groups = [{*group.variants, group.audio, *group.subtitles} for group in self._plan.groups]
         together = next((slots for slots in groups if slot in slots), {slot})
         return max(one.longest_seconds for number in together if number >= 0 for one in self._verified[number].playlists)
 
@@ -157,23 +169,34 @@ class _Results:
         filmed = [one for one in lists if one.video]
         return (filmed, [one for one in lists if not one.video]) if filmed else (lists, [])
 
+    def _subtitles(self, file: PlannedFile) -> list[tuple[_Listed, RenditionPlan]]:
+        """The subtitles beside the variants of a master playlist."""
+        found = []
+        for slot in self._plan.groups[file.group].subtitles if file.group >= 0 else ():
+            package = self._plan.targets[slot].package
+            assert package and package.rendition
+            found += [(self._lists[other.path][0], package.rendition) for other in self._files if other.slot == slot]
+        return found
+
     def _master(self, file: PlannedFile) -> MasterPlaylist:
         variants, audio = self._members(file)
+        subtitles = self._subtitles(file)
         return MasterPlaylist(
-            variants=tuple(_variant(file.uri, one, audio) for one in variants),
+            variants=tuple(_variant(file.uri, one, audio, [lines for lines, _ in subtitles]) for one in variants),
             audio=tuple(_rendition(file.uri, one, number) for number, one in enumerate(audio)),
+            subtitles=tuple(_subtitle_rendition(file.uri, one, said) for one, said in subtitles),
             independent=all(one.playlist.independent for one in (*variants, *audio)),
         )
 
 
-def _variant(master: str, one: _Listed, audio: Sequence[_Listed]) -> Variant:
-    """A variant with the sound that costs most: a player may choose any."""
+def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Sequence[_Listed]) -> Variant:
+    """A variant with the sound and the subtitles that cost most: a player may choose any."""
     codecs = (*one.codecs, *(codec for sound in audio for codec in sound.codecs))
     video = one.video
     return Variant(
         uri=relative(master, one.uri) or one.uri,
-        peak=one.peak + max((sound.peak for sound in audio), default=0),
-        average=one.average + max((sound.average for sound in audio), default=0),
+        peak=one.peak + sum(max((other.peak for other in beside), default=0) for beside in (audio, subtitles)),
+        average=one.average + sum(max((other.average for other in beside), default=0) for beside in (audio, subtitles)),
         codecs=tuple(dict.fromkeys(codecs)) if all(codecs) else (),
         width=video.width if video else 0,
         height=video.height if video else 0,
@@ -190,6 +213,17 @@ def _rendition(master: str, one: _Listed, number: int) -> Rendition:
         language=language,
         default=number == 0,
         channels=stream.channels,
+    )
+
+
+def _subtitle_rendition(master: str, one: _Listed, said: RenditionPlan) -> Rendition:
+    return Rendition(
+        uri=relative(master, one.uri) or one.uri,
+        name=said.name,
+        language=said.language,
+        default=said.default,
+        autoselect=said.autoselect,
+        forced=said.forced,
     )
 
 

@@ -11,6 +11,7 @@ from av.stream import Stream
 
 from reelmill_server.media.tracks import TOLERANCE
 from reelmill_server.media.types import AnyPacket
+from reelmill_server.plan.clock import UNINDEXED_FORMATS
 
 # Decoders of sound need a little before the span: 80 ms is the preroll that Opus asks for, AAC one frame; rounded up.
 _PREROLL = Fraction(1, 2)
@@ -28,7 +29,7 @@ def packets_from(
     wanted = [*streams, *others]
     front = Fraction(container.start_time or 0, av.time_base)
     video = next((stream for stream in streams if stream.type == "video"), None)
-    if begin <= front:
+    if begin <= front or container.format.name in UNINDEXED_FORMATS:
         return container.demux(wanted), begin
     if video is None:
         _seek(container, max(front, begin - _PREROLL))

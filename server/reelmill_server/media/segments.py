@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +20,7 @@ from reelmill_server.model.request import SegmentFormat
 
 # A list says where segments begin to a microsecond; a muxer counts sound that lies before the first picture to it.
 _LIST_SECONDS = Fraction(1, 10)
+_TAIL_SECONDS = Fraction(1, 10)  # the longest preroll is that of HE-AAC, 0.09 s at 22 kHz
 
 
 def open_output(plan: TargetPlan, path: str) -> OutputContainer:
@@ -27,7 +29,9 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
     if plan.package:
         folder = Path(path).parent
         folder.mkdir()
-        if plan.package.format == SegmentFormat.DASH:
+        if plan.package.rendition:
+            pass  # one file, which is cut when it is known how long the pictures are
+        elif plan.package.format == SegmentFormat.DASH:
             options["init_seg_name"] = "$RepresentationID$-init.mp4"
             options["media_seg_name"] = "$RepresentationID$-$Number$.m4s"
         else:
@@ -61,6 +65,22 @@ class Reframing:
             yield reframed
 
 
+def join_tail(plan: TargetPlan, path: str) -> None:
+    """Makes a part of the segment before what little sound lies behind the last border: its preroll pushes it there, and a
+    player that knows edit lists, which hide as much, waits for that segment in vain."""
+    if plan.package is None or plan.muxer != SegmentFormat.HLS or any(stream.type != "audio" for stream in plan.streams):
+        return
+    playlist, folder = read_playlist(Path(path).read_text()), Path(path).parent
+    if len(playlist.segments) < 2 or playlist.segments[-1].seconds >= _TAIL_SECONDS:
+        return
+    *others, before, tail = playlist.segments
+    with (folder / before.name).open("ab") as file:
+        file.write((folder / tail.name).read_bytes())
+    (folder / tail.name).unlink()
+    joined = replace(playlist, segments=(*others, replace(before, seconds=before.seconds + tail.seconds)))
+    Path(path).write_text(joined.render(joined.longest_seconds))
+
+
 def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:
     """The lists of a written package: one for HLS, one for each stream for DASH. Raises OutputInvalid when there is none."""
     assert plan.package
@@ -69,9 +89,9 @@ def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:
         text = Path(path).read_text()
         lists = read_manifest(text) if dash else (read_playlist(text),)
     except (OSError, ValueError) as error:
-        raise OutputInvalid(f"targets[{plan.index}]: no list of segments was written: {error}") from error
+        raise OutputInvalid(f"{plan.field}: no list of segments was written: {error}") from error
     if dash and len(lists) != len(plan.streams):
-        raise OutputInvalid(f"targets[{plan.index}]: {len(lists)} streams are listed, planned were {len(plan.streams)}")
+        raise OutputInvalid(f"{plan.field}: {len(lists)} streams are listed, planned were {len(plan.streams)}")
     return lists
 
 
@@ -137,6 +157,11 @@ class Cuts:
                 return
         if time < self._border:
             self.independent = False  # shown before the key frame that it follows: it needs the segment before
+
+    @property
+    def hidden(self) -> Fraction:
+        """How much lies before 0, where an edit list hides it: sound's preroll."""
+        return max(-(self._first or Fraction(0)), Fraction(0))
 
     @property
     def all_found(self) -> bool:

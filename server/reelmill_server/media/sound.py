@@ -18,6 +18,8 @@ from reelmill_server.media.words import said
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
 
 _LONGEST_GAP_SECONDS = 1
+# Gaps and overlaps from here on are corrected: half a picture; less may be rounding of timestamps.
+_LARGEST_ERROR_SECONDS = 0.02
 _FRAME_SAMPLES = 1024  # of sound, as limits count
 # Sums of several sounds may exceed full scale: a limiter that looks ahead 5 ms rounds the peaks off. Its own level stays.
 _LIMITER = "limit=0.95:level=0:latency=1"
@@ -47,6 +49,7 @@ class Line:
         self._clock, self._span = Clock(plan), Span(Fraction(0), None)
         self._chain: Chain | None = None
         self._heard: int | None = None
+        self._source_rate = 0
         self._sound_end: Fraction | None = None
 
     def begin(self, part: Part, span: Span) -> None:
@@ -68,8 +71,12 @@ class Line:
         rate, span = self._rate, self._span
         start = round(span.begin * rate)
         end = f":end_pts={round(span.end * rate)}" if span.end is not None else ""
-        resumed = f":first_pts={start + round(self._heard * self._clock.speed)}" if self._heard is not None else ""
-        return (f"aresample={rate}:async=1{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
+        resumed = ""
+        if self._heard is not None:  # libav counts the first sample at the source's rate
+            begin = span.begin + self._heard * self._clock.speed / rate
+            resumed = f":first_pts={round(begin * self._source_rate)}"
+        exact = f"async=1:min_hard_comp={_LARGEST_ERROR_SECONDS}"
+        return (f"aresample={rate}:{exact}{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
 
     def feed(self, part: Part, item: AudioFrame) -> Iterator[AudioFrame]:
         """Gives the frames that come out once `item` went in."""
@@ -79,6 +86,7 @@ class Line:
         if self._span.after(time):
             part.close(self, self.parts[part.number].stream)
             return
+        self._source_rate = item.sample_rate
         # Sound is cut to the sample by a filter: a frame may begin before the span and end in it.
         for whole in self._without_gap(item, time):
             yield from self._heard_of(self._chain.push(whole))

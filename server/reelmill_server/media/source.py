@@ -6,6 +6,7 @@ self-contained formats are opened, only the file itself is read, and every furth
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol
 
@@ -14,6 +15,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.model.capability import Limits
+from reelmill_server.plan.clock import UNTIMED_FORMATS
 
 # Demuxers that read one self-contained file. Left out on purpose: hls, dash, concat, sdp, rtsp, image2 patterns, vobsub, lavfi
 # and every device.
@@ -76,6 +78,13 @@ def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS
         yield container
     finally:
         container.close()
+
+
+def average_rate(stream: Any) -> Fraction | None:
+    """Pictures a second of a video stream; where nothing has times, what the stream itself says."""
+    timed = stream.container.format.name not in UNTIMED_FORMATS
+    rate: Fraction | None = stream.average_rate if timed else stream.guessed_rate
+    return rate or None
 
 
 class _Nameless:

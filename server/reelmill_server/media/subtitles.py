@@ -28,6 +28,9 @@ _TEXT = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
 _ONE_AT_A_TIME = frozenset({"mov_text"})  # its lines are samples that follow each other
 _EMPTY_BYTES = 2  # of a sample of MP4 that shows nothing: only the length of its text
 _READ_ORDER = re.compile(rb"^-?\d+")
+_WEBVTT_SIGNS = re.compile(rb"\{[^}]*\}|[&<]|(?<=--)>")  # but not inside of ASS's codes, which become tags
+_WEBVTT_ESCAPES = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;"}
+_BLANK_LINES = re.compile(rb"\n\s*\n")
 _HEADER = (
     b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\nScaledBorderAndShadow: yes\r\n\r\n"
     b"[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, "
@@ -216,11 +219,20 @@ class SubtitleTrack:
             content = _READ_ORDER.sub(str(self._read_order).encode(), event.content, count=1)
             self._read_order += 1
             try:
-                packet = self._stream.codec_context.encode_subtitle(SubtitleSet.create(content, 0, _milliseconds(event), 0))
+                packet = self._encode(content, _milliseconds(event))
             except av.error.FFmpegError as error:
                 raise InvalidMedia(f"a subtitle at {float(event.start):.3f} s cannot be written: {error}") from error
             if packet.size:
                 yield self._timed(packet, event)
+
+    def _encode(self, content: bytes, milliseconds: int) -> AnyPacket:
+        """An event of ASS in the stream's codec. libav writes WebVTT with signs that mean something else there, and with empty
+        lines, which end a cue."""
+        webvtt = self.plan.codec == "webvtt"
+        if webvtt:
+            content = _WEBVTT_SIGNS.sub(lambda found: _WEBVTT_ESCAPES.get(found[0], found[0]), content)
+        packet: AnyPacket = self._stream.codec_context.encode_subtitle(SubtitleSet.create(content, 0, milliseconds, 0))
+        return AnyPacket(_BLANK_LINES.sub(b"\n", bytes(packet)).strip()) if webvtt else packet
 
     def _timed(self, packet: AnyPacket, line: Line) -> AnyPacket:
         # Files must not go back in time, and lines of text may.

@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 
 SIZE = 33  # points a side: between them no colour is further off than the rounding to 8 bits by much
 WHITE_NITS = 203.0
-_HLG_PEAK_NITS = 1000.0
+HLG_PEAK_NITS = 1000.0
 # SMPTE ST 2084
-_M1, _M2, _C1, _C2, _C3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+PQ_M1, PQ_M2, PQ_C1, PQ_C2, PQ_C3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
 # ARIB STD-B67, BT.2100
-_A, _B, _C, _OOTF_GAMMA = 0.17883277, 0.28466892, 0.55991073, 1.2
-_LUMA = (0.2627, 0.6780, 0.0593)
+HLG_A, HLG_B, HLG_C, OOTF_GAMMA = 0.17883277, 0.28466892, 0.55991073, 1.2
+BT2020_LUMA = (0.2627, 0.6780, 0.0593)
 # BT.2087: BT.2020 to BT.709, linear
 _TO_BT709 = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
 
@@ -27,21 +27,21 @@ Colour = tuple[float, float, float]
 
 def pq_nits(signal: float) -> float:
     """The light of a PQ signal (0..1), cd/m²."""
-    power = max(signal, 0.0) ** (1 / _M2)
-    return float(10_000 * (max(power - _C1, 0.0) / (_C2 - _C3 * power)) ** (1 / _M1))
+    power = max(signal, 0.0) ** (1 / PQ_M2)
+    return float(10_000 * (max(power - PQ_C1, 0.0) / (PQ_C2 - PQ_C3 * power)) ** (1 / PQ_M1))
 
 
 def pq_signal(nits: float) -> float:
     """The PQ signal (0..1) of a light in cd/m²."""
-    power = (max(nits, 0.0) / 10_000) ** _M1
-    return float(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)
+    power = (max(nits, 0.0) / 10_000) ** PQ_M1
+    return float(((PQ_C1 + PQ_C2 * power) / (1 + PQ_C3 * power)) ** PQ_M2)
 
 
 def hlg_nits(colour: Colour) -> Colour:
     """The light of an HLG colour on a display of 1000 cd/m²."""
-    red, green, blue = (s * s / 3 if s <= 0.5 else (2.718281828459045 ** ((s - _C) / _A) + _B) / 12 for s in colour)
-    luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
-    gain = _HLG_PEAK_NITS * luma ** (_OOTF_GAMMA - 1) if luma > 0 else 0.0
+    red, green, blue = (s * s / 3 if s <= 0.5 else (2.718281828459045 ** ((s - HLG_C) / HLG_A) + HLG_B) / 12 for s in colour)
+    luma = BT2020_LUMA[0] * red + BT2020_LUMA[1] * green + BT2020_LUMA[2] * blue
+    gain = HLG_PEAK_NITS * luma ** (OOTF_GAMMA - 1) if luma > 0 else 0.0
     return red * gain, green * gain, blue * gain
 
 
@@ -78,7 +78,7 @@ def cube(name: str) -> str:
         for green in range(SIZE):
             for red in range(SIZE):
                 if kind == "hlg":
-                    colour = sdr(hlg_nits((steps[red], steps[green], steps[blue])), _HLG_PEAK_NITS)
+                    colour = sdr(hlg_nits((steps[red], steps[green], steps[blue])), HLG_PEAK_NITS)
                 else:
                     colour = sdr((nits[red], nits[green], nits[blue]), float(peak))
                 lines.append(" ".join(f"{part:.6f}" for part in colour))

@@ -70,13 +70,15 @@ class Part:
     """One input while it is read once. `key`: the time of the key frame from which it is read; `padded`: what is missing at its
     end is black and silent.
 
-    `over` holds the tracks and streams that have all of their span: writing threads add, the reading one looks.
+    `over` holds the tracks and streams that have all of their span: writing threads add, the reading one looks. `shown` counts
+    the pictures of a source whose pictures have no times.
     """
 
     number: int
     source: InputContainer
     key: Fraction
     padded: bool = False
+    shown: int = 0
     over: set[tuple[int, int]] = field(default_factory=set)
 
     def close(self, track: object, stream: int) -> None:

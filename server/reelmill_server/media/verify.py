@@ -69,8 +69,12 @@ class Seen:
                 self.last, self.last_duration = time, (packet.duration or 0) * packet.time_base
         if video and packet.is_keyframe:
             self.keys += 1
+            before = self.tail[-1] if self.tail and self.tail[-1].is_keyframe else None
             self.tail.clear()
-        if (self.keys < 2 if video else self.packets <= _SAMPLE_PACKETS) and len(self.head) < _GROUP_PACKETS:
+            if before is not None:
+                self.tail.append(before)  # two fields, each a key frame, may make one picture
+        first = self.keys < 2 or len(self.head) < 2 if video else self.packets <= _SAMPLE_PACKETS
+        if first and len(self.head) < _GROUP_PACKETS:
             self.head.append(packet)
         self.tail.append(packet)
 
@@ -92,15 +96,15 @@ def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Veri
     Raises OutputInvalid when it is not what was planned and written, InvalidMedia when the source gave less than its container
     promised.
     """
-    where = f"targets[{produced.plan.index}]"
+    where = f"{produced.plan.field}"
     produced = _without_empty_data(produced)
     _compare_with_source(produced, where)
-    if produced.plan.package is None:
-        if produced.plan.muxer not in _SUBTITLE_FILES:
-            return _read_back(produced, produced.path, moved)
+    if produced.plan.muxer in _SUBTITLE_FILES:
         if not produced.written[0].packets:
             return _without_lines(produced)
         return _read_back(produced, produced.path, moved, format=produced.plan.muxer)
+    if produced.plan.package is None:
+        return _read_back(produced, produced.path, moved)
     playlists = listed(produced.plan, produced.path)
     if produced.plan.package.format != SegmentFormat.DASH:
         cuts = _cuts(produced.plan, playlists[0])
@@ -129,7 +133,10 @@ def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
 def _checked(playlist: MediaPlaylist, cuts: Cuts, where: str) -> MediaPlaylist:
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
-    return replace(playlist, independent=cuts.independent)
+    # libav counts what an edit list hides; a player that looks for a segment where the list says would wait for its end.
+    first, *others = playlist.segments
+    shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
+    return replace(playlist, segments=(shown, *others), independent=cuts.independent)
 
 
 def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved: Callable[[], None], where: str) -> Verified:
@@ -158,7 +165,7 @@ def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved:
 
 
 def _read_back(produced: Produced, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
-    plan, where = produced.plan, f"targets[{produced.plan.index}]"
+    plan, where = produced.plan, f"{produced.plan.field}"
     try:
         with av.open(file, "r", **opening) as container:
             media = _media(container, plan)
@@ -185,7 +192,7 @@ def _without_lines(produced: Produced) -> Verified:
     """A file of subtitles with none in the span: libav does not read one back."""
     plan, size = produced.plan, Path(produced.path).stat().st_size
     if size > _HEADER_BYTES:
-        raise OutputInvalid(f"targets[{plan.index}]: no subtitles went in, {size} bytes came out")
+        raise OutputInvalid(f"{plan.field}: no subtitles went in, {size} bytes came out")
     (planned,) = plan.streams
     stream = ArtifactStream(planned.type, planned.codec, planned.encoder, planned.reason, 0, 0.0)
     return Verified(produced, (stream,), 0.0, ("",))

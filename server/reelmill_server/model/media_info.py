@@ -104,10 +104,12 @@ class AudioStreamInfo(StreamInfo):
 
 @dataclass(frozen=True)
 class SubtitleStreamInfo(StreamInfo):
-    """One subtitle stream."""
+    """One subtitle stream; `default` and `forced` are the source's marks."""
 
     width: int = 0
     height: int = 0
+    default: bool = False
+    forced: bool = False
 
 
 @dataclass(frozen=True)

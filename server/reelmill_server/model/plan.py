@@ -1,7 +1,11 @@
 """What will run for a task, as plain data that can be printed, compared and stored."""
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
+
+from reelmill_server.model.request import Corner, TextSpec
 
 COPY = "copy"
 
@@ -63,6 +67,58 @@ class SubtitleFilePlan:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the output, `x` and `y` from its top left corner; it may reach beyond the picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class DelogoPlan:
+    """A rectangle is filled from what surrounds it, from `begin_us` of the output to before `end_us` (0: until the end)."""
+
+    box: Box
+    begin_us: int = 0
+    end_us: int = 0
+    kind: Literal["delogo"] = "delogo"
+
+
+@dataclass(frozen=True)
+class TextPlan:
+    """A text is drawn `dx`, `dy` pixels inwards from a `corner`; its size is known when it is. Times as in DelogoPlan."""
+
+    text: TextSpec
+    corner: Corner
+    dx: int
+    dy: int
+    begin_us: int = 0
+    end_us: int = 0
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True)
+class PicturePlan:
+    """The picture or film of stream `stream` in the file at `uri` is drawn into a rectangle, once `filters` have made it
+    upright and RGBA. `decoder`: libav's name of it, empty: the usual one. Times as in DelogoPlan."""
+
+    uri: str
+    stream: int
+    box: Box
+    filters: tuple[str, ...] = ()
+    decoder: str = ""
+    begin_us: int = 0
+    end_us: int = 0
+    kind: Literal["picture"] = "picture"
+
+
+OverlayPlan = DelogoPlan | TextPlan | PicturePlan
+"""What changes the pictures of an output once they have its size and times."""
+
+
+@dataclass(frozen=True)
 class PartPlan:
     """What one input gives to a stream of an output.
 
@@ -86,7 +142,7 @@ class StreamPlan:
     input; else the timestamps of the only part are kept. `encoder` is `copy` for a stream copy; then neither `video` nor
     `audio` is set. `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say;
     `slack_us` how far the result may be off it. `speed` is the playback speed as `n/d`, empty: 1. `segment_us`: a key frame
-    is forced on every multiple of it, 0: none.
+    is forced on every multiple of it, 0: none. `overlays` change the encoded pictures, in this order.
     """
 
     type: str
@@ -94,7 +150,7 @@ class StreamPlan:
     codec: str
     encoder: str
     reason: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
     video: VideoOutput | None = None
     audio: AudioOutput | None = None
     codec_tag: str = ""
@@ -104,6 +160,18 @@ class StreamPlan:
     speed: str = ""
     counted: bool = False
     segment_us: int = 0
+    overlays: tuple[OverlayPlan, ...] = ()
+
+
+@dataclass(frozen=True)
+class RenditionPlan:
+    """What a master playlist says of subtitles beside its variants; `language` in ISO 639-2, empty: not said."""
+
+    name: str
+    language: str = ""
+    default: bool = False
+    autoselect: bool = False
+    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +180,8 @@ class PackagePlan:
 
     Segment number n goes to the URI `<prefix><n><suffix>`, n from `start_number`, and the head of fragmented MP4 to
     `<prefix>init.mp4`; with DASH, whose streams are files of their own, the stream's number and a dash follow the prefix.
-    `hls_uri`: the master playlist of HLS that lists the same files, for the target `hls_index`; empty: none.
+    `hls_uri`: the master playlist of HLS that lists the same files, for the target `hls_index`; empty: none. `clock_us`: where
+    the output's 0 lies on the clock of its segments. `rendition`: the output is subtitles, made as one file and cut in the end.
     """
 
     format: str
@@ -122,16 +191,19 @@ class PackagePlan:
     start_number: int = 0
     hls_uri: str = ""
     hls_index: int = -1
+    clock_us: int = 0
+    rendition: RenditionPlan | None = None
 
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """One master playlist of HLS. `variants` and `audio` are positions in the plan's targets; `audio` -1: each variant has its
-    own sound."""
+    """One master playlist of HLS. `variants`, `audio` and `subtitles` are positions in the plan's targets; `audio` -1: each
+    variant has its own sound."""
 
     uri: str
     variants: tuple[int, ...]
     audio: int = -1
+    subtitles: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,7 +212,7 @@ class TargetPlan:
 
     Files of one target share its `index`: the target's own file, if it has one, and subtitles written as files of their own.
     With a `package` the output is many files, and `uri` that of the playlist or manifest. `described_by`: the input whose title
-    and the like it gets.
+    and the like it gets. `field`: the path of the target in the request.
     """
 
     index: int
@@ -149,10 +221,11 @@ class TargetPlan:
     muxer: str
     duration_us: int
     streams: tuple[StreamPlan, ...]
-    muxer_options: Mapping[str, str] = field(default_factory=dict)
+    muxer_options: Mapping[str, str] = dataclasses.field(default_factory=dict)
     keep_metadata: bool = True
     described_by: int = 0
     package: PackagePlan | None = None
+    field: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,7 +265,8 @@ class ImagePlan:
     File number n (from 1) goes to the URI `<prefix><n><suffix>` if they are `numbered`, else all go to `<prefix>`. `stream`
     says of what they are made: its filters bring a frame to `width` x `height` as the encoder takes it. `reading` says how the
     frames are found: `shared` with what is decoded anyway, `through` all of the inputs, `seek` each by itself, or `keyframes`
-    only. `key_us`: the mean distance of key frames. `frame_rate` of an animation as `n/d`.
+    only. `key_us`: the mean distance of key frames. `frame_rate` of an animation as `n/d`. `field`: the entry's path in
+    the request.
     """
 
     index: int
@@ -211,6 +285,7 @@ class ImagePlan:
     duration_us: int = 0
     frame_rate: str = ""
     sheet: SheetPlan | None = None
+    field: str = ""
 
     def uri(self, number: int) -> str:
         """Where file `number` goes."""

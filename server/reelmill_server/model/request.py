@@ -69,6 +69,68 @@ class SourceSpec:
     align_mode: AlignMode = AlignMode.NONE
 
 
+class Corner(StrEnum):
+    """A corner of the picture."""
+
+    TOP_LEFT = "topleft"
+    TOP_RIGHT = "topright"
+    BOTTOM_RIGHT = "bottomright"
+    BOTTOM_LEFT = "bottomleft"
+
+
+AT_RIGHT = (Corner.TOP_RIGHT, Corner.BOTTOM_RIGHT)
+AT_BOTTOM = (Corner.BOTTOM_RIGHT, Corner.BOTTOM_LEFT)
+
+
+@dataclass(frozen=True)
+class PlaceSpec:
+    """Where and when something covers the picture: `dx`/`dy` inwards from a corner, from `start_us` of the output on, for
+    `duration_us` (0: until the end).
+
+    `dx` and `dy`, as `width` and `height` of what is placed, are whole pixels, or a ratio of the output's width or height as
+    `n/d`.
+    """
+
+    corner: Corner = Corner.TOP_LEFT
+    dx: str = "0"
+    dy: str = "0"
+    start_us: int = 0
+    duration_us: int = 0
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """A text to draw: `size` and `border_width` in pixels, colours as `#rrggbb`, `opacity` in (0, 1]."""
+
+    content: str
+    font: str = "SourceHanSans-Regular"
+    size: int = 16
+    color: str = "#000000"
+    opacity: float = 1.0
+    border_width: int = 0
+    border_color: str = "#000000"
+
+
+@dataclass(frozen=True)
+class WatermarkSpec:
+    """A text over the video, or the picture or film in the file at `uri`; `width`/`height` empty: the file's own."""
+
+    place: PlaceSpec = PlaceSpec()
+    text: TextSpec | None = None
+    uri: str = ""
+    width: str = ""
+    height: str = ""
+
+
+@dataclass(frozen=True)
+class DelogoSpec:
+    """A rectangle that is filled from what surrounds it; `width`/`height` empty: the whole side."""
+
+    place: PlaceSpec = PlaceSpec()
+    width: str = ""
+    height: str = ""
+
+
 @dataclass(frozen=True)
 class VideoSpec:
     """How video is made. With codec `copy` every other field is ignored.
@@ -99,6 +161,8 @@ class VideoSpec:
     bitrate_option: Adapt = Adapt.FIXED
     video_slim: bool = False
     speed: str = ""
+    delogos: tuple[DelogoSpec, ...] = ()
+    watermarks: tuple[WatermarkSpec, ...] = ()
     hardware: Hardware = Hardware.PREFERRED
     preset: str = "medium"
 
@@ -268,3 +332,9 @@ class ConvertRequest:
     tags: Mapping[str, TagValue] = field(default_factory=dict)
     created_us: int = 0
     group_uris: tuple[str, ...] = ()
+
+    @property
+    def watermark_uris(self) -> tuple[str, ...]:
+        """The files of all watermarks, each once."""
+        specs = (target.video for target in self.targets if target.video)
+        return tuple(dict.fromkeys(mark.uri for spec in specs for mark in spec.watermarks if mark.uri))

@@ -7,7 +7,13 @@ from reelmill_server.model.media_info import MediaInfo, StreamInfo
 from reelmill_server.model.request import SourceSpec
 
 MICROSECONDS = 1_000_000
+# Whether their length counts from 0 or from the first timestamp depends on the writer: libav does the one, others the other.
+_FROM_ZERO_FORMATS = ("matroska,webm",)
 _EXACT_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
+UNTIMED_FORMATS = ("h264", "hevc")
+"""Video without a container: nothing says when a picture is shown, so they follow each other at the rate of the stream."""
+UNINDEXED_FORMATS = (*UNTIMED_FORMATS, "m4v", "mpegvideo")
+"""Video without a container, in which no time can be looked up."""
 _ESTIMATED_FORMATS = ("mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v", "flv", "mpegvideo")
 
 
@@ -36,6 +42,9 @@ class Clock:
             expected = f"must be before the end of the source at {info.duration_seconds:.3f} s"
             raise InvalidArgument(violations=[Violation(f"{field}.start_time", expected)])
         end_us = source.start_us + source.duration_us if source.duration_us else 0
+        if info.format in _FROM_ZERO_FORMATS:
+            total_us -= max(round(info.start_seconds * MICROSECONDS), 0)
+            total_us = total_us if total_us > source.start_us else 0
         last_us = min(end_us, total_us) if end_us and total_us else end_us or total_us
         return cls(
             start_us=source.start_us,

@@ -6,11 +6,15 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
 from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo, rational
 from reelmill_server.model.request import VideoSpec
+from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
 from reelmill_server.plan.containers import Container
 from reelmill_server.plan.encoders import LIBAV_CODEC
 from reelmill_server.plan.video import usual_rate
 
 _SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round them
+# Codecs that do not say, or not so that players listen, how wide their pixels are, and containers where libav does not either.
+_SHAPELESS_CODECS = ("vp8", "vp9", "av1", "prores", "dnxhd")
+_SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv")
 _COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
 
 
@@ -54,6 +58,22 @@ def check_copied_video(stream: VideoStreamInfo, container: Container, field: str
                 f"{field}: the source's frame rate varies, and {container.name} has only one: choose a codec other than copy"
             )
         _steady_rate(usual_rate(stream), container, field)
+
+
+def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: str) -> None:
+    """Raises UnsupportedFormat when a copy would need times that only decoding tells."""
+    if cut and source_format in UNINDEXED_FORMATS:
+        raise UnsupportedFormat(f"{field}: {stream.codec} without a container cannot be copied from a start on: choose a codec")
+    if stream.has_b_frames and source_format in UNTIMED_FORMATS:
+        raise UnsupportedFormat(
+            f"{field}: {stream.codec} without a container cannot be copied with its B-frames: choose a codec"
+        )
+
+
+def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
+    """Whether a copy of the stream would be shown with square pixels although the source's are not."""
+    shaped = rational(stream.sample_aspect_ratio) not in (0, 1)
+    return shaped and stream.codec in _SHAPELESS_CODECS and container.name in _SHAPELESS_CONTAINERS
 
 
 def check_copied_audio(stream: AudioStreamInfo, container: Container, field: str) -> None:

@@ -7,7 +7,8 @@ from reelmill_server.model.media_info import VideoStreamInfo, rational
 from reelmill_server.model.request import ScaleType, VideoSpec
 
 _CHROMA_STEPS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
-_ROTATIONS = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
+ROTATIONS = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
+"""Filters that turn pictures, by degrees clockwise."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def plan_geometry(spec: VideoSpec, stream: VideoStreamInfo, pixel_format: str) -
     pixel format can hold.
     """
     turn = (stream.rotation + spec.rotation) % 360
-    rotate = _ROTATIONS[turn]
+    rotate = ROTATIONS[turn]
     steps = chroma_steps(pixel_format)
     if spec.width or spec.height:
         return _scaled(spec, displayed_size(stream, spec.rotation), steps, rotate)

@@ -15,12 +15,14 @@ from reelmill_server.plan.geometry import Geometry, displayed_size, plan_geometr
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.naming import MARK, OutputName, expand, has_extension, variables_in
 from reelmill_server.plan.reading import SHARED, choose_reading, key_seconds
-from reelmill_server.plan.video import DEINTERLACE, usual_rate
+from reelmill_server.plan.video import usual_rate
 
 MAX_SHEET_SIDE = 16_384
 """Pixels of the longest side of a sheet, as the contract says."""
 _MAX_SIDE = 4096
 _FALLBACK_RATE = Fraction(25)
+# From one field alone: a single frame has no neighbours that would tell what moves.
+_DEINTERLACE = "estdif=mode=frame:deint=interlaced"
 # Pictures that dhash keeps until it knows the strongest changes.
 _KEPT_BYTES = 512 << 20
 _NAMING = frozenset({"index", "streamindex", "autoext", "ext"})
@@ -54,7 +56,7 @@ STILLS: Mapping[str, ImageCodec] = {
 """How single pictures are encoded, by extension."""
 _SHEETS = {name: ImageCodec(codec.codec, "pillow", _RGB) for name, codec in STILLS.items()}
 ANIMATIONS: Mapping[str, ImageCodec] = {
-    "gif": ImageCodec("gif", "gif", _RGB),
+    "gif": ImageCodec("gif", "gif", ("format=bgra",)),  # what palettes are made of
     "webp": ImageCodec("webp", "libwebp_anim", _WEBP, _WEBP_ALPHA),
     "apng": ImageCodec("apng", "apng", _RGB, _RGBA),
     "avif": ImageCodec("av1", "pillow", _RGB, _RGBA),
@@ -130,6 +132,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         duration_us=job.inputs.duration_us,
         frame_rate=_frame_rate(spec, rate) if spec.kind is ImageKind.ANIMATION else "",
         sheet=sheet,
+        field=where,
     )
     most = _KEPT_BYTES // (stream.width * stream.height * 3)
     if spec.frames.mode is FrameMode.DHASH and frames.number > most:
@@ -167,7 +170,7 @@ def _part(spec: ImageSpec, item: Input, number: int, geometry: Geometry, codec: 
     own = _geometry(spec, stream, "")
     if (own.width, own.height) != (geometry.width, geometry.height):
         own = plan_geometry(sized, stream, "rgb24")
-    whole = (DEINTERLACE,) if stream.interlaced else ()
+    whole = (_DEINTERLACE,) if stream.interlaced else ()
     light = hdr.tone_mapping(stream) if hdr.is_hdr(stream) else ()
     filters = codec.alpha if codec.alpha and _has_alpha(stream) else codec.filters
     return PartPlan(stream.index, (*whole, *own.filters, *light, *filters), item.number)

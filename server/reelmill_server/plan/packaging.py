@@ -7,6 +7,7 @@ whoever publishes needs to believe nobody.
     <n>/list.m3u8, <n>/list.mpd    what target n publishes as its playlist or manifest
     <n>/list-<s>.m3u8              the playlist of stream s, where HLS lists what DASH made
     <n>/<k>.ts, <n>/<s>-<k>.m4s    segments, counted as the muxer counts
+    <n>/<k>.vtt                    segments of subtitles
     <n>/init.mp4, <n>/<s>-init.mp4 heads of fragmented MP4
     <n>/main.m3u8, group-<n>.m3u8  master playlists
 """
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reelmill_server.errors import InvalidArgument, Violation
-from reelmill_server.model.plan import COPY, GroupPlan, PackagePlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, GroupPlan, PackagePlan, Plan, RenditionPlan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.naming import OutputName, expand, expand_package
@@ -25,8 +26,10 @@ CONTAINERS_OF: Mapping[SegmentFormat, tuple[str, ...]] = {SegmentFormat.HLS: ("t
 """The containers that each format of segments takes."""
 LIST_EXTENSION: Mapping[str, str] = {SegmentFormat.HLS: "m3u8", SegmentFormat.DASH: "mpd"}
 """The extension of what lists the segments."""
+TS_CLOCK_US = 1_400_000
+"""Where 0 of an output lies on the clock of its segments of MPEG-TS, which have no times before 0; as FFmpeg's tools do."""
 
-_SEGMENT_EXTENSION = {"ts": "ts", "mp4": "m4s"}
+_SEGMENT_EXTENSION = {"ts": "ts", "mp4": "m4s", "vtt": "vtt"}
 # How each family makes a picture that was asked to be a key frame one at which a decoder can begin; others always do.
 _FORCED_KEYS: Mapping[str, Mapping[str, str]] = {
     "libx264": {"forced-idr": "1"},
@@ -38,7 +41,7 @@ _FORCED_KEYS: Mapping[str, Mapping[str, str]] = {
     "hevc_qsv": {"forced_idr": "1"},
 }
 _DASH_SLACK_US = 100_000  # a border lies on the first picture at or after it, so that a segment may be a picture shorter
-_PART = re.compile(r"(?P<slot>\d+)/(?:(?P<stream>\d+)-)?(?P<name>\d+|init)\.(?P<extension>ts|m4s|mp4)")
+_PART = re.compile(r"(?P<slot>\d+)/(?:(?P<stream>\d+)-)?(?P<name>\d+|init)\.(?P<extension>ts|m4s|mp4|vtt)")
 
 
 def segment_of(target: TargetSpec) -> SegmentSpec | None:
@@ -69,8 +72,41 @@ def packaged(
             prefix=name.prefix,
             suffix=name.suffix,
             start_number=1 if dash else segment.start_number,
+            clock_us=_clock_us(target.container),
         ),
     )
+
+
+def packaged_subtitles(plan: TargetPlan, target: TargetSpec, rendition: RenditionPlan) -> TargetPlan:
+    """`plan`, a file of subtitles of a member of a group, cut as the member is."""
+    segment = segment_of(target)
+    assert segment
+    base = plan.uri.removesuffix(f".{plan.container}")
+    package = PackagePlan(
+        format=str(segment.format),
+        segment_us=segment.duration_us,
+        prefix=f"{base}-",
+        suffix=f".{_SEGMENT_EXTENSION[plan.container]}",
+        start_number=segment.start_number,
+        clock_us=_clock_us(target.container),
+        rendition=rendition,
+    )
+    return replace(plan, uri=f"{base}.{LIST_EXTENSION[segment.format]}", package=package)
+
+
+def _clock_us(container: str) -> int:
+    return TS_CLOCK_US if container == "ts" else 0
+
+
+def subtitles_once(targets: Sequence[TargetSpec]) -> Iterator[TargetSpec]:
+    """The targets, those of a group without the subtitles that another one of it packages already."""
+    packaging: set[int] = set()
+    for target in targets:
+        if target.group >= 0 and target.extract:
+            yield target if target.group not in packaging else replace(target, extract=None)
+            packaging.add(target.group)
+        else:
+            yield target
 
 
 def _hls_options(segment: SegmentSpec, container: str) -> dict[str, str]:
@@ -79,6 +115,8 @@ def _hls_options(segment: SegmentSpec, container: str) -> dict[str, str]:
         "hls_list_size": "0",
         "hls_playlist_type": "vod",
         "hls_segment_type": "mpegts" if container == "ts" else "fmp4",
+        # Else each rendition is moved by what lies before its own 0, B-frames' decoding or sound's preroll.
+        **({"output_ts_offset": f"{TS_CLOCK_US}us"} if container == "ts" else {"avoid_negative_ts": "disabled"}),
     }
 
 
@@ -105,15 +143,21 @@ def arrange(
     for number, template in enumerate(request.group_uris):
         listed = OutputName(LIST_EXTENSION[SegmentFormat.HLS])
         uri = expand(template, listed, source, request.tags, request.created_us)
-        slots = [slot for slot, plan in enumerate(targets) if specs[plan.index].group == number]
-        _check_folders(uri, [(specs[targets[slot].index], targets[slot]) for slot in slots])
+        members = [slot for slot, plan in enumerate(targets) if specs[plan.index].group == number]
+        subtitles = tuple(slot for slot in members if _is_subtitles(targets[slot]))
+        slots = [slot for slot in members if slot not in subtitles]
+        _check_folders(uri, [(specs[targets[slot].index], targets[slot]) for slot in members])
         shared = None if _begins_early(request, targets, slots) else _shared_audio([targets[slot] for slot in slots])
         if shared is not None:
             for slot in slots:
                 targets[slot] = replace(targets[slot], streams=_without_audio(targets[slot]))
             targets.append(_audio_target(targets[slots[0]], shared, uri))
-        groups.append(GroupPlan(uri, tuple(slots), len(targets) - 1 if shared is not None else -1))
+        groups.append(GroupPlan(uri, tuple(slots), len(targets) - 1 if shared is not None else -1, subtitles))
     return tuple(targets), tuple(groups)
+
+
+def _is_subtitles(plan: TargetPlan) -> bool:
+    return plan.package is not None and plan.package.rendition is not None
 
 
 def _share_files(plans: Sequence[TargetPlan], specs: Mapping[int, TargetSpec]) -> list[TargetPlan]:
@@ -137,7 +181,9 @@ def _alike(hls: TargetPlan, dash: TargetPlan, specs: Mapping[int, TargetSpec]) -
         return False
     if hls.package.start_number:
         return False
-    same = replace(hls, index=dash.index, uri=dash.uri, muxer=dash.muxer, muxer_options=dash.muxer_options, package=None)
+    same = replace(
+        hls, index=dash.index, field=dash.field, uri=dash.uri, muxer=dash.muxer, muxer_options=dash.muxer_options, package=None
+    )
     names = ("prefix", "suffix", "segment_us")
     return same == replace(dash, package=None) and all(
         getattr(hls.package, name) == getattr(dash.package, name) for name in names
@@ -173,11 +219,12 @@ def _audio_target(member: TargetPlan, streams: tuple[StreamPlan, ...], master: s
 
 
 def _check_folders(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]]) -> None:
-    """Raises InvalidArgument when a variant does not lie in the master playlist's folder or below."""
+    """Raises InvalidArgument when a variant, or what is beside it, does not lie in the master playlist's folder or below."""
     for spec, plan in members:
         if relative(master, plan.uri) is None:
             expected = f"must lie in the folder of the master playlist {master} or below"
-            raise InvalidArgument(violations=[Violation(f"{spec.field}.uri", expected)])
+            field = "subtitle.extract_subtitle.uri" if _is_subtitles(plan) else "uri"
+            raise InvalidArgument(violations=[Violation(f"{spec.field}.{field}", expected)])
 
 
 def relative(base: str, uri: str) -> str | None:
@@ -206,7 +253,9 @@ class PlannedFile:
 
 def output_path(slot: int, target: TargetPlan) -> str:
     """What the muxer of a target is told to write, below the attempt's folder."""
-    return f"{slot}/muxed.{LIST_EXTENSION[target.package.format]}" if target.package else f"{slot}.{target.container}"
+    if target.package is None:
+        return f"{slot}.{target.container}"
+    return f"{slot}/muxed.{target.container if _is_subtitles(target) else LIST_EXTENSION[target.package.format]}"
 
 
 def planned_files(plan: Plan) -> tuple[PlannedFile, ...]:
@@ -255,6 +304,6 @@ def part_uri(plan: Plan, path: str) -> str | None:
 
 def writable_uris(plan: Plan) -> list[str]:
     """One URI of each kind that the plan will write, to be checked before work starts."""
-    examples = [f"{slot}/{name}" for slot in range(len(plan.targets)) for name in ("0.ts", "0.m4s", "0-1.m4s")]
+    examples = [f"{slot}/{name}" for slot in range(len(plan.targets)) for name in ("0.ts", "0.m4s", "0-1.m4s", "0.vtt")]
     parts = [uri for uri in (part_uri(plan, path) for path in examples) if uri is not None]
     return [*(file.uri for file in planned_files(plan)), *parts]

@@ -18,7 +18,14 @@ from reelmill_server.plan.naming import OutputName, expand, fill, source_variabl
 from reelmill_server.plan.reading import with_shared_reading
 from reelmill_server.plan.situation import Situation
 from reelmill_server.plan.streams import Job, audio_streams, stream_number, video_streams
-from reelmill_server.plan.subtitles import SubtitleInput, extract_prefix, extract_target, plan_extracts, plan_subtitles
+from reelmill_server.plan.subtitles import (
+    SubtitleInput,
+    extract_prefix,
+    extract_target,
+    plan_extracts,
+    plan_subtitles,
+    renditions,
+)
 
 
 def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
@@ -28,7 +35,11 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     """
     inputs = Inputs.of(request, situation)
     warnings: list[str] = []
-    planned = [plan for target in request.targets for plan in _plan_target(request, target, inputs, situation, warnings)]
+    planned = [
+        plan
+        for target in packaging.subtitles_once(request.targets)
+        for plan in _plan_target(request, target, inputs, situation, warnings)
+    ]
     naming = _naming(request, inputs, situation)
     targets, groups = packaging.arrange(request, planned, naming[0])
     decoded = _decoded(targets, inputs)
@@ -66,12 +77,15 @@ def _plan_target(
         yield from _plan_files(request, target, inputs, situation, offers, warnings)
     else:
         target = replace(target, speed="")  # said to be ignored where no container is made
-    for number, stream in plan_extracts(target, offers):
+    extracts = plan_extracts(target, offers, warnings)
+    said = renditions(target, offers, [number for number, _ in extracts])
+    for (number, stream), rendition in zip(extracts, said, strict=True):
         assert target.extract is not None
         name = OutputName(target.extract.format, index=number + 1, stream_index=number)
         prefix = extract_prefix(fill(target.extract.uri, name, *_naming(request, inputs, situation)))
         uri = f"{prefix}_{number}.{target.extract.format}"
-        yield extract_target(target, uri, stream, _duration_us(inputs, [stream]))
+        plan = extract_target(target, uri, stream, _duration_us(inputs, [stream]))
+        yield plan if target.group < 0 else packaging.packaged_subtitles(plan, target, rendition)
 
 
 def _naming(
@@ -108,6 +122,7 @@ def _plan_files(
             muxer_options=container.options,
             keep_metadata=not target.strip_metadata,
             described_by=inputs.primary.number,
+            field=target.field,
         )
         yield packaging.packaged(plan, target, request, _naming(request, inputs, situation)[0], _resolution(held))
 

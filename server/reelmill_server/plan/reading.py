@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import FramesPlan, ImagePlan
-from reelmill_server.plan.clock import MICROSECONDS
+from reelmill_server.plan.clock import MICROSECONDS, UNINDEXED_FORMATS
 from reelmill_server.plan.inputs import Inputs, stream_at
 
 _USUAL_KEY_SECONDS = 5.0  # the distance of key frames where the container has no index: that of common encoder settings
@@ -27,6 +27,10 @@ SHARED = Reading("shared", "another output of the task decodes all of it")
 
 def choose_reading(frames: FramesPlan, inputs: Inputs, number: int, rate: Fraction) -> Reading:
     """How the frames of video stream `number`, which has `rate` frames a second, are found when nothing else decodes it."""
+    if any(item.info.format in UNINDEXED_FORMATS for item in inputs.main):
+        return Reading("through", "nothing can be looked up in video without a container")
+    if any(item.info.format in UNINDEXED_FORMATS for item in inputs.main):
+        return Reading("through", "the source has no times to seek by")
     if frames.mode == "keyframe":
         return Reading("keyframes", "only key frames are decoded")
     wanted = _wanted(frames, inputs.duration_us / MICROSECONDS, float(rate))

@@ -13,8 +13,8 @@ class Situation:
     """The media, what the worker can do and how it prefers it.
 
     `infos` and `modified_us` (when each was stored, microseconds since the epoch) follow the request's sources; so
-    does `subtitle_infos`, with one member for each of a source's subtitle files. `excluded` maps encoders not to use to the
-    reason.
+    does `subtitle_infos`, with one member for each of a source's subtitle files. `watermark_infos` are by URI. `excluded` maps
+    encoders not to use to the reason.
     """
 
     infos: Sequence[MediaInfo]
@@ -23,3 +23,4 @@ class Situation:
     order: Sequence[str] = DEFAULT_ORDER
     excluded: Mapping[str, str] = field(default_factory=dict)
     subtitle_infos: Sequence[Sequence[SubtitleFileInfo]] = ()
+    watermark_infos: Mapping[str, MediaInfo] = field(default_factory=dict)

@@ -6,13 +6,14 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo, rational
-from reelmill_server.model.plan import COPY, PartPlan, StreamPlan
+from reelmill_server.model.plan import COPY, OverlayPlan, PartPlan, StreamPlan
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
 from reelmill_server.plan import audio, fit, joining, video
 from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.containers import Container, fitting
 from reelmill_server.plan.encoders import LIBAV_CODEC
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
+from reelmill_server.plan.overlays import plan_overlays
 from reelmill_server.plan.situation import Situation
 
 COPY_TAGS = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
@@ -108,7 +109,15 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
     if counted:
         streams = [stream_at(item.video, number) for item in members]
         parts = [_video_part(job, spec, planned, item, other, path) for item, other in zip(members, streams, strict=True)]
-    return joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("video"))
+    planned = joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("video"))
+    return replace(planned, overlays=_overlays(job, spec, planned))
+
+
+def _overlays(job: Job, spec: VideoSpec, planned: StreamPlan) -> tuple[OverlayPlan, ...]:
+    assert planned.video
+    return plan_overlays(
+        spec, planned.video, job.situation.watermark_infos, f"{job.target.field}.video.filter_video", job.warnings.append
+    )
 
 
 def _video_part(job: Job, spec: VideoSpec, like: StreamPlan, item: Input, stream: StreamInfo | None, path: str) -> PartPlan:
@@ -176,6 +185,10 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
     planned = _copied(job, kind, like, f".{kind}")
     if isinstance(like, VideoStreamInfo):
         fit.check_copied_video(like, job.container, field)
+        fit.check_times(like, members[0][0].info.format, any(item.source.start_us for item, _ in members), field)
+        if fit.loses_shape(like, job.container):
+            ratio_text = like.sample_aspect_ratio.replace("/", ":")
+            job.warn(f".video: {job.container.name} does not keep the shape of the source's pixels, {ratio_text}")
     elif isinstance(like, AudioStreamInfo):
         fit.check_copied_audio(like, job.container, field)
     parts = tuple(PartPlan(stream.index, (), item.number) for item, stream in members if stream)

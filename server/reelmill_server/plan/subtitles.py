@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
-from reelmill_server.model.media_info import MediaInfo, StreamInfo
-from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, SubtitleFilePlan, TargetPlan
+from reelmill_server.model.media_info import MediaInfo, StreamInfo, SubtitleStreamInfo
+from reelmill_server.model.plan import COPY, PartPlan, RenditionPlan, StreamPlan, SubtitleFilePlan, TargetPlan
 from reelmill_server.model.request import SourceSpec, TargetSpec
 from reelmill_server.plan.containers import CONTAINERS, Container
 from reelmill_server.plan.situation import Situation
@@ -30,7 +30,7 @@ CONTAINER_TEXT: Mapping[str, str] = {"mp4": "mov_text", "mov": "mov_text", "mkv"
 EXTRACTS: Mapping[str, tuple[str, str]] = {"ass": ("ass", "ass"), "srt": ("srt", "subrip"), "vtt": ("webvtt", "webvtt")}
 """For each format of extracted files, libav's muxer and the codec in it."""
 
-_KNOWN_EXTENSION = re.compile(r"\.(ass|ssa|srt|vtt|webvtt)$", re.IGNORECASE)
+_KNOWN_EXTENSION = re.compile(r"\.(ass|ssa|srt|vtt|webvtt|m3u8)$", re.IGNORECASE)
 # What a stream in pictures may continue: each packet says all that is needed to show it, in every other codec a header does.
 _SELF_CONTAINED = frozenset({"hdmv_pgs_subtitle", "dvb_subtitle"})
 
@@ -39,7 +39,7 @@ _SELF_CONTAINED = frozenset({"hdmv_pgs_subtitle", "dvb_subtitle"})
 class SubtitleInput:
     """What one input offers: its number in the plan, each subtitle stream, and the part that takes it."""
 
-    streams: tuple[tuple[StreamInfo, PartPlan], ...]
+    streams: tuple[tuple[SubtitleStreamInfo, PartPlan], ...]
 
     @classmethod
     def of(cls, number: int, source_number: int, source: SourceSpec, situation: Situation) -> "SubtitleInput":
@@ -78,10 +78,13 @@ def plan_subtitles(
     return tuple(planned)
 
 
-def plan_extracts(target: TargetSpec, inputs: Sequence[SubtitleInput]) -> tuple[tuple[int, StreamPlan], ...]:
+def plan_extracts(
+    target: TargetSpec, inputs: Sequence[SubtitleInput], warnings: list[str]
+) -> tuple[tuple[int, StreamPlan], ...]:
     """The streams that become files of their own, with their numbers among the source's subtitles.
 
-    Raises UnsupportedFormat for a stream that is no text, InvalidMedia when there is none to extract.
+    Raises UnsupportedFormat for a stream that is no text, InvalidMedia when there is none to extract. A group leaves out
+    what is no text, with a warning, unless the request names its number or nothing would remain.
     """
     if target.extract is None:
         return ()
@@ -90,14 +93,16 @@ def plan_extracts(target: TargetSpec, inputs: Sequence[SubtitleInput]) -> tuple[
     taken = _selected(target, inputs)
     if not taken:
         raise InvalidMedia(f"{field}: the source has no such subtitle stream")
-    planned = []
+    planned: list[tuple[int, StreamPlan]] = []
     for number in taken:
         streams = _parts(number, inputs)
         if not all(_is_text(stream) for stream, _ in streams):
-            raise UnsupportedFormat(
-                f"{field}: subtitle stream {number} is {_codecs(streams)}, which holds no text to write as "
-                f"{target.extract.format}: name other streams"
-            )
+            form = target.extract.format
+            said = f"{field}: subtitle stream {number} is {_codecs(streams)}, which holds no text to write as {form}"
+            if target.group < 0 or number in target.subtitle_streams or (number == taken[-1] and not planned):
+                raise UnsupportedFormat(f"{said}: name other streams")
+            warnings.append(f"{said}: left out")
+            continue
         planned.append((number, _text(streams, codec, f"a {muxer} file", target, keeps=(codec,))))
     return tuple(planned)
 
@@ -112,7 +117,38 @@ def extract_target(target: TargetSpec, uri: str, stream: StreamPlan, duration_us
     extract = target.extract
     assert extract is not None
     muxer, _ = EXTRACTS[extract.format]
-    return TargetPlan(target.index, uri, extract.format, muxer, duration_us, (stream,), keep_metadata=not target.strip_metadata)
+    return TargetPlan(
+        target.index,
+        uri,
+        extract.format,
+        muxer,
+        duration_us,
+        (stream,),
+        keep_metadata=not target.strip_metadata,
+        field=target.field,
+    )
+
+
+def renditions(target: TargetSpec, inputs: Sequence[SubtitleInput], numbers: Sequence[int]) -> tuple[RenditionPlan, ...]:
+    """What a master playlist says of the streams `numbers`, which it lists as one group.
+
+    Names differ, one stream at most is the default, and of those that a player could not tell apart it chooses only among the
+    first (RFC 8216, 4.3.4.1.1).
+    """
+    streams = [_parts(number, inputs)[0] for number in numbers]
+    default = next((place for place, (stream, _) in enumerate(streams) if stream.default), None)
+    made: dict[int, RenditionPlan] = {}
+    for place in sorted(range(len(streams)), key=lambda place: place != default):
+        stream, part = streams[place]
+        language = part.file.language if part.file else stream.language
+        language = "" if language == "und" else language
+        title = "" if target.strip_metadata else stream.metadata.get("title", "")
+        name = title or language or str(numbers[place])
+        while any(other.name == name for other in made.values()):
+            name = f"{name} ({numbers[place]})"
+        alike = any((other.language, other.forced) == (language, stream.forced) for other in made.values())
+        made[place] = RenditionPlan(name, language, place == default, not alike, stream.forced)
+    return tuple(made[place] for place in range(len(streams)))
 
 
 def _selected(target: TargetSpec, inputs: Sequence[SubtitleInput]) -> list[int]:
@@ -126,7 +162,7 @@ def _selected(target: TargetSpec, inputs: Sequence[SubtitleInput]) -> list[int]:
     return [number for number in range(count) if number in asked]
 
 
-def _parts(number: int, inputs: Sequence[SubtitleInput]) -> list[tuple[StreamInfo, PartPlan]]:
+def _parts(number: int, inputs: Sequence[SubtitleInput]) -> list[tuple[SubtitleStreamInfo, PartPlan]]:
     return [offer.streams[number] for offer in inputs if number < len(offer.streams)]
 
 

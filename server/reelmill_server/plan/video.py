@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia
@@ -12,7 +13,7 @@ from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan import encoders, hdr
 from reelmill_server.plan.adapt import adapted_video
 from reelmill_server.plan.clock import MICROSECONDS, Clock
-from reelmill_server.plan.geometry import plan_geometry
+from reelmill_server.plan.geometry import displayed_size, plan_geometry
 from reelmill_server.plan.situation import Situation
 
 # libav's numbers (AVColorSpace, AVColorRange, AVColorTransferCharacteristic, AVColorPrimaries).
@@ -22,8 +23,8 @@ _SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le
 _CHROMA = {"420": "420", "411": "420", "410": "420", "422": "422", "440": "444", "444": "444"}
 _POORER = {"444": "422", "422": "420"}
 # Of pictures that say that they are interlaced, every field pair becomes one picture, so that times stay.
-DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
-"""The filter for streams with interlaced pictures."""
+_DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
+_SQUARE_CODECS = ("vp9", "av1")
 _FALLBACK_RATE = Fraction(25)
 _HIGHEST_RATE = 240  # more is no rate but the tick of a variable one; SVT-AV1 does not open with it
 
@@ -98,14 +99,14 @@ def plan_video(
     software = encoders.takes(encoders.VIDEO_ENCODERS[spec.codec][SOFTWARE], situation.capabilities)
     wanted = spec.pixel_format or natural_format(stream.pixel_format, software)
     choice = encoders.choose(spec, wanted, situation.capabilities, situation.order, situation.excluded)
-    geometry = plan_geometry(spec, stream, wanted)
+    geometry = plan_geometry(_square(spec, stream), stream, wanted)
     rate = rational(spec.frame_rate)
     steady = (f"fps={rate}:start_time=0",) if rate else ()
     mapped = hdr.is_hdr(stream) and not wanted.endswith("10le")
     shape = (*geometry.filters, *_colour_filter(stream, mapped))
     # Fewer pictures first, more pictures last: the scaling is the expensive part.
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
-    whole = (DEINTERLACE,) if stream.interlaced else ()
+    whole = (_DEINTERLACE,) if stream.interlaced else ()
     options = encoders.options(choice, spec)
     planned = StreamPlan(
         type="video",
@@ -128,6 +129,16 @@ def plan_video(
         slack_us=frame_us(min(rate, source_rate or rate) or source_rate),
     )
     return planned, geometry.warnings
+
+
+def _square(spec: VideoSpec, stream: VideoStreamInfo) -> VideoSpec:
+    """`spec` with the displayed size where none is asked for and the codec has no word for pixels that are not square: some
+    containers and most players have none for it either."""
+    shaped = rational(stream.sample_aspect_ratio) not in (0, 1)
+    if not shaped or spec.codec not in _SQUARE_CODECS or spec.width or spec.height:
+        return spec
+    width, height = displayed_size(stream, spec.rotation)
+    return replace(spec, width=width, height=height)
 
 
 def usual_rate(stream: VideoStreamInfo) -> Fraction:

@@ -51,7 +51,7 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "reelmill_stage_seconds",
-            "Time an attempt spent in a stage: fetch, probe, plan, convert, verify, publish.",
+            "Time an attempt spent in a stage: open, probe, plan, convert, verify, publish.",
             ["stage"],
             buckets=STAGE_SECONDS,
             registry=registry,

@@ -97,7 +97,7 @@ class Attempts:
         async with _beating(report) as beat, self._reading() as broker:
             begun = time.monotonic()
             opened = await self._assignment(request, broker)
-            self._metrics.stage_seconds.labels("fetch").observe(time.monotonic() - begun)
+            self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
                 assignment = replace(opened, action="convert", directory=str(directory))
                 finished, plan = await self._run_child(assignment, broker, lease, beat)
@@ -129,6 +129,7 @@ class Attempts:
             request=request,
             sources=tuple(ref for ref, _ in sources),
             subtitles=tuple(map(tuple, subtitles)),
+            watermarks={uri: (await broker.open(uri))[0] for uri in request.watermark_uris},
             modified_us=tuple(modified_us for _, modified_us in sources),
             capabilities=self.abilities.encoders,
             encoder_order=self._bounds.encoder_order,

@@ -29,7 +29,7 @@ class Assignment:
     """What a child is to do: `convert` all of it, only `plan` or `probe` the sources, or try the `capabilities`.
 
     `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) follow the
-    request's sources; the child may write below `directory` only.
+    request's sources, `watermarks` are by URI; the child may write below `directory` only.
     """
 
     action: Literal["convert", "plan", "probe", "capabilities"]
@@ -42,6 +42,7 @@ class Assignment:
     encoder_order: tuple[str, ...] = ()
     retry_encoders: tuple[str, ...] = ()
     subtitles: tuple[tuple[SourceRef, ...], ...] = ()
+    watermarks: dict[str, SourceRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
 from reelmill_server.worker.messages import Advanced
@@ -47,18 +48,18 @@ class Meter:
         for output in _slowest(conversion.outputs):
             planned = output.plan
             seconds = float(output.position)
-            share = seconds * _MICROSECONDS / planned.duration_us if planned.duration_us else 0.0
+            length = _length(planned, conversion.expected_seconds)
+            share = seconds / length if length else 0.0
             index = planned.index
             before = updated[index]
             speed = seconds / elapsed
-            left = planned.duration_us / _MICROSECONDS - seconds
             updated[index] = TargetProgress(
                 target_index=index,
                 percent=max(before.percent, min(1.0, share) * _CONVERTED_PERCENT),
                 media_seconds=max(before.media_seconds, seconds),
                 speed=speed,
                 frames_per_second=output.frames / elapsed,
-                eta_seconds=max(0.0, left / speed) if speed and planned.duration_us else 0.0,
+                eta_seconds=max(0.0, length - seconds) / speed if speed else 0.0,
                 encoders=", ".join(track.plan.encoder for track in output.tracks),
             )
             for served in _served(planned):
@@ -82,6 +83,13 @@ class Meter:
         return Advanced(Progress(phase=self._phase, percent=int(mean), targets=self._targets), self._position)
 
 
+def _length(planned: TargetPlan | ImagePlan, sources_seconds: float) -> float:
+    """How long an output will be, seconds; 0: nobody knows. `sources_seconds`: what is known of the sources by now."""
+    if isinstance(planned, TargetPlan) and sources_seconds:  # the stream that is played slowest lasts longest
+        return sources_seconds / float(min(rational(stream.speed) or 1 for stream in planned.streams))
+    return planned.duration_us / _MICROSECONDS
+
+
 def _served(planned: TargetPlan | ImagePlan) -> Iterator[int]:
     """The targets of the request for which an output is made."""
     yield planned.index
@@ -91,8 +99,17 @@ def _served(planned: TargetPlan | ImagePlan) -> Iterator[int]:
 
 def _slowest(outputs: Iterable["Output"]) -> Iterable["Output"]:
     slowest: dict[int, Output] = {}
-    for output in list(outputs):
-        known = slowest.get(output.plan.index)
-        if known is None or output.position < known.position:
+    known = list(outputs)
+    # Where subtitles lie beside pictures or sound they tell nothing: their last line may come early.
+    told = {output.plan.index for output in known if not _only_subtitles(output.plan)}
+    for output in known:
+        if output.plan.index in told and _only_subtitles(output.plan):
+            continue
+        slower = slowest.get(output.plan.index)
+        if slower is None or output.position < slower.position:
             slowest[output.plan.index] = output
     return slowest.values()
+
+
+def _only_subtitles(planned: TargetPlan | ImagePlan) -> bool:
+    return isinstance(planned, TargetPlan) and all(stream.type == "subtitle" for stream in planned.streams)

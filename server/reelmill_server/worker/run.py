@@ -22,7 +22,7 @@ from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.image_results import image_results
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file, probe_subtitles
+from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.results import make_results
 from reelmill_server.media.source import Place
 from reelmill_server.media.verify import verify
@@ -51,6 +51,7 @@ class _Attempt:
         self.stop = threading.Event()
         ranges = Ranges(channel, self.stop) if channel else None
         self.places = tuple(_place(ref, ranges) for ref in assignment.sources)
+        self.watermark_places = {uri: _place(ref, ranges) for uri, ref in assignment.watermarks.items()}
         self.subtitle_places = tuple(tuple(_place(ref, ranges) for ref in files) for files in assignment.subtitles)
         self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
         self.stages: dict[str, float] = {}
@@ -130,6 +131,9 @@ def _confine(assignment: messages.Assignment) -> None:
     for name in set(os.environ) - set(messages.KEPT_ENVIRONMENT):
         del os.environ[name]
     os.environ.setdefault("SVT_LOG", "0")  # else SVT-AV1 writes its banner to stderr
+    # numpy is not loaded yet. Its products are small here, and threads that wait for each other beside an encoder make one of
+    # a millisecond last fifty.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     memory = assignment.limits.max_memory_bytes
     if memory:
@@ -172,15 +176,19 @@ def _probe(attempt: _Attempt) -> messages.FromChild:
 
 @dataclass(frozen=True)
 class _Found:
-    """What probing found in the sources and in the subtitle files of each."""
+    """What probing found in the sources, in the subtitle files of each, and in the files of watermarks, by URI."""
 
     media: tuple[MediaInfo, ...]
     subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
+    watermarks: dict[str, MediaInfo]
 
     @classmethod
     def by(cls, attempt: _Attempt) -> "_Found":
         """Probes everything that the assignment names."""
-        return cls(_probe_all(attempt), _probe_subtitles(attempt))
+        places, limits = attempt.watermark_places, attempt.assignment.limits
+        with attempt.stage("probe"):
+            watermarks = {uri: probe_beside(place, uri, limits) for uri, place in places.items()}
+        return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
 
 
 def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Plan:
@@ -188,6 +196,7 @@ def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Pl
     situation = Situation(
         infos=found.media,
         subtitle_infos=found.subtitles,
+        watermark_infos=found.watermarks,
         capabilities={capability.name: capability for capability in assignment.capabilities},
         modified_us=assignment.modified_us,
         order=assignment.encoder_order,
@@ -259,8 +268,9 @@ def _agree(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Plan:
 
 def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
-    limits = attempt.assignment.limits
-    conversion = Conversion(plan, attempt.places, directory, limits, attempt.stop, attempt.subtitle_places)
+    places, beside = attempt.places, attempt.subtitle_places
+    limits, stop = attempt.assignment.limits, attempt.stop
+    conversion = Conversion(plan, places, directory, limits, stop, beside, attempt.watermark_places)
     over = threading.Event()
 
     def report() -> None:

@@ -296,3 +296,43 @@ def test_groups_that_cannot_be(uri: str, member: dict[str, Any], field: str) -> 
     with pytest.raises(InvalidArgument) as caught:
         check(TargetGroups=[group])
     assert fields(caught.value) == {field}
+
+
+VTT = {"Format": "vtt", "URI": "file:///out/s"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "field"),
+    [
+        ({}, {"Subtitle": {}}, "targets[1].subtitle"),
+        ({}, {"Subtitle": {"Stream": [0]}}, "targets[1].subtitle"),
+        ({"Subtitle": {"ExtractSubtitle": {**VTT, "Format": "srt"}}}, {}, "targets[0].subtitle.extract_subtitle.format"),
+        ({"Subtitle": {"ExtractSubtitle": {"URI": VTT["URI"]}}}, {}, "targets[0].subtitle.extract_subtitle.format"),
+        ({"Subtitle": {"ExtractSubtitle": {"Format": "vtt"}}}, {}, "targets[0].subtitle.extract_subtitle.uri"),
+        (
+            {},
+            {"Subtitle": {"ExtractSubtitle": {**VTT, "URI": "file:///other/s"}}},
+            "targets[1].subtitle.extract_subtitle.uri",
+        ),
+        (
+            {"Subtitle": {"ExtractSubtitle": VTT}},
+            {"Subtitle": {"ExtractSubtitle": {**VTT, "URI": "file:///out/t"}}},
+            "targets[1].subtitle",
+        ),
+        ({"Subtitle": {"ExtractSubtitle": VTT}}, {"Container": "mp4"}, "targets[0].container"),
+    ],
+)
+def test_subtitles_of_groups_that_cannot_be(first: dict[str, Any], second: dict[str, Any], field: str) -> None:
+    """Inside of segments, in other formats, elsewhere, twice, and on two clocks."""
+    usual = [{"URI": "file:///out/v", "Container": "ts"}, {"URI": "file:///out/w", "Container": "ts"}]
+    targets = [usual[0] | first, usual[1] | second]
+    with pytest.raises(InvalidArgument) as caught:
+        check(TargetGroups=[{"URI": "file:///out/m.m3u8", "Targets": targets}])
+    assert fields(caught.value) == {f"target_groups[0].{field}"}
+
+
+def test_subtitles_of_groups_that_can_be() -> None:
+    """In one target, in all, and none."""
+    for first, second in (({"ExtractSubtitle": VTT}, {"DisableSubtitle": True}), ({"ExtractSubtitle": VTT},) * 2):
+        targets = [{"URI": f"file:///out/{n}", "Container": "ts", "Subtitle": one} for n, one in enumerate((first, second))]
+        check(TargetGroups=[{"URI": "file:///out/m.m3u8", "Targets": targets}])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
+from reelmill_server.model.plan import PackagePlan, Plan, RenditionPlan, TargetPlan
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.naming import OutputName, expand_package, package_problems
 from reelmill_server.plan.packaging import part_uri, planned_files, relative
@@ -12,7 +12,16 @@ from reelmill_server.plan.packaging import part_uri, planned_files, relative
 HLS = TargetPlan(0, "s3://b/x.m3u8", "mp4", "hls", 0, (), package=PackagePlan("hls", 1, "s3://b/x-", ".m4s", 7))
 DASH = TargetPlan(1, "s3://b/y.mpd", "mp4", "dash", 0, ({}, {}), package=PackagePlan("dash", 1, "s3://b/y-", ".m4s", 1))  # type: ignore[arg-type]
 FILE = TargetPlan(2, "s3://b/z.mp4", "mp4", "mp4", 0, ())
-PLAN = Plan((HLS, DASH, FILE))
+SUBTITLES = TargetPlan(
+    0,
+    "s3://b/s_0.m3u8",
+    "vtt",
+    "webvtt",
+    0,
+    (),
+    package=PackagePlan("hls", 1, "s3://b/s_0-", ".vtt", 7, rendition=RenditionPlan("eng")),
+)
+PLAN = Plan((HLS, DASH, FILE, SUBTITLES))
 
 
 @pytest.mark.parametrize(
@@ -47,12 +56,15 @@ def test_names_that_cannot_be_are_told(template: str) -> None:
         ("0/init.mp4", "s3://b/x-init.mp4"),
         ("1/1-12.m4s", "s3://b/y-1-12.m4s"),
         ("1/0-init.mp4", "s3://b/y-0-init.mp4"),
+        ("3/4.vtt", "s3://b/s_0-11.vtt"),
+        ("3/4.m4s", None),
+        ("0/0.vtt", None),
         ("1/2-1.m4s", None),  # no such stream
         ("0/0-1.m4s", None),  # HLS has its streams together
         ("1/1.m4s", None),
         ("0/1.ts", None),
         ("2/1.m4s", None),  # a file has no parts
-        ("3/1.m4s", None),
+        ("4/1.m4s", None),
         ("00/1.m4s", None),
         ("0/../1/0-1.m4s", None),
         ("/0/1.m4s", None),

@@ -1,0 +1,104 @@
+"""Ladders: a master playlist and its variants."""
+
+import re
+
+import pytest
+
+from tests import judge
+from tests.e2e.conformance.kit import Outcome, Row, Task, audio, codecs, size, span, video
+from tests.e2e.conformance.target_rows import format_of, lengths
+
+FILM = [{"URI": "film.mp4"}]
+
+
+def _variant(uri: str, container: str, height: int, **more: object) -> dict[str, object]:
+    sized = video(Resolution=f"{height * 3 // 2}x{height}")
+    return {"URI": uri, "Container": container, "Video": sized, "Audio": audio("aac"), "Segment": {"Duration": 1}, **more}
+
+
+LADDER = Task(
+    "ladder",
+    FILM,
+    more={"TargetGroups": [{"URI": "main", "Targets": [_variant("big/v", "mp4", 64), _variant("small/v", "mp4", 32)]}]},
+)
+PLAIN = Task(
+    "plain-ladder",
+    FILM,
+    more={
+        "TargetGroups": [
+            {
+                "URI": "main.m3u8",
+                "Targets": [
+                    {**_variant("v", "ts", 32), "Segment": {"Format": "hls", "Duration": 0.6, "StartNumber": 3}, "Speed": 0.5},
+                    {"URI": "copy", "Container": "ts"},
+                ],
+            }
+        ]
+    },
+)
+STRIPPED = {
+    strip: Task(
+        f"ladder-{strip}",
+        FILM,
+        more={"TargetGroups": [{"URI": "m", "Targets": [_variant("v", "mp4", 32, StripMetadata=strip)]}]},
+    )
+    for strip in (False, True)
+}
+
+SUBTITLED = Task(
+    "subtitled-ladder",
+    [{"URI": "many.mkv"}],
+    more={
+        "TargetGroups": [
+            {
+                "URI": "main",
+                "Targets": [
+                    _variant("v", "ts", 32, Subtitle={"ExtractSubtitle": {"Format": "vtt", "URI": "words"}}),
+                ],
+            }
+        ]
+    },
+)
+
+
+def _lists(made: Outcome) -> list[str]:
+    return [name for name in made.names if name.endswith(".m3u8")]
+
+
+def _title(made: Outcome) -> str | None:
+    return judge.metadata(made("v.m3u8"))[""].get("title") or judge.metadata(made("v-init.mp4"))[""].get("title")
+
+
+ROWS = (
+    Row("CreateMediaConvertTaskRequest.target_groups", LADDER, lambda made: judge.numbers(made("main.m3u8")), list(range(50))),
+    Row("TargetGroup.uri", LADDER, _lists, ["big/v.m3u8", "main-audio.m3u8", "main.m3u8", "small/v.m3u8"]),
+    Row(
+        "TargetGroup.targets",
+        LADDER,
+        lambda made: re.findall(r"RESOLUTION=(\d+x\d+)", made("main.m3u8").read_text()),
+        ["96x64", "48x32"],
+    ),
+    Row("GroupTarget.uri", LADDER, lambda made: next(n for n in made.names if n.startswith("small/")), "small/v-0.m4s"),
+    Row("GroupTarget.container", LADDER, lambda made: "#EXT-X-MAP" in made("big/v.m3u8").read_text(), True),
+    Row("GroupTarget.container", PLAIN, lambda made: {format_of(made(n)) for n in made.names if n.endswith(".ts")}, {"mpegts"}),
+    Row("GroupTarget.video", LADDER, lambda made: size(made("small/v.m3u8")), (48, 32)),
+    Row("GroupTarget.video", PLAIN, lambda made: size(made("copy.m3u8")), (96, 64)),
+    Row("GroupTarget.audio", LADDER, lambda made: codecs(made("main-audio.m3u8"), "Audio"), ["aac"]),
+    Row("GroupTarget.segment", PLAIN, lambda made: lengths(made("v.m3u8")), pytest.approx([0.6] * 6 + [0.4], abs=0.05)),
+    Row("GroupTarget.segment", PLAIN, lambda made: "v-3.ts" in made.names and "v-2.ts" not in made.names, True),
+    Row(
+        "GroupTarget.subtitle",
+        SUBTITLED,
+        lambda made: re.findall(r'TYPE=SUBTITLES.*LANGUAGE="(\w+)"', made("main.m3u8").read_text()),
+        ["eng", "fra"],
+    ),
+    Row(
+        "GroupTarget.subtitle",
+        SUBTITLED,
+        lambda made: [judge.lines(made(f"words_{number}.m3u8"))[0][2] for number in (0, 1)],
+        ["one", "two"],
+    ),
+    Row("GroupTarget.speed", PLAIN, lambda made: span(made("v.m3u8")), pytest.approx(2 * 49 / 25, abs=0.002)),
+    Row("GroupTarget.strip_metadata", STRIPPED[False], _title, "a film"),
+    Row("GroupTarget.strip_metadata", STRIPPED[True], _title, None),
+)

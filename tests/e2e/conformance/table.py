@@ -1,0 +1,37 @@
+"""All rows."""
+
+from reelmill_server.api import supported
+from tests.e2e.conformance import (
+    audio_rows,
+    group_rows,
+    image_rows,
+    overlay_rows,
+    source_rows,
+    subtitle_rows,
+    target_rows,
+    video_rows,
+)
+
+ROWS = (
+    *source_rows.ROWS,
+    *target_rows.ROWS,
+    *video_rows.ROWS,
+    *audio_rows.ROWS,
+    *subtitle_rows.ROWS,
+    *group_rows.ROWS,
+    *image_rows.ROWS,
+    *overlay_rows.ROWS,
+)
+
+OTHER_REQUESTS = frozenset(
+    {"PlanMediaConvertTaskRequest", "ProbeMediaRequest", "CreateProjectRequest", "UpdateProjectRequest", "TagInput"}
+)
+"""Requests that make no files: docs/compatibility.md names their tests."""
+
+MESSAGES = sorted(set(supported.FIELDS) - OTHER_REQUESTS)
+"""The messages that a request to convert is made of."""
+
+ELSEWHERE = {
+    "CreateMediaConvertTaskRequest.request_id": "tests/e2e/test_conversion.py::test_the_same_request_id_is_the_same_task",
+}
+"""Fields that one task cannot show, with the test that does."""

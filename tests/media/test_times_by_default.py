@@ -1,0 +1,166 @@
+"""Pictures and sound stay together, whatever a source's clock, edit lists, gaps and seams are like; nothing is lost."""
+
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.model.plan import COPY
+from reelmill_server.model.request import AudioSpec, TargetSpec
+from tests import judge
+from tests.media.converter import Converter, encoded, target
+from tests.sources import Audio, Clip, Shelf, Video
+
+pytestmark = pytest.mark.media
+
+FRAME = 1 / 25
+CLICKS = (0.5, 1.5)
+ENCODE, REMUX, REMUX_MKV = target("mp4", encoded(), AudioSpec("aac")), target("mp4"), target("mkv")
+
+
+def heard(path: Path, expected: tuple[float, ...] = CLICKS, first: int = 0) -> list[float]:
+    """How much later clicks are heard than the pictures of their moments are shown, seconds; each picture is there, in time."""
+    times, numbers = judge.times(path), judge.numbers(path)
+    assert numbers == [*range(first, 50)]
+    begin = float(times[0]) - first * FRAME
+    assert [float(time) - begin for time in times] == pytest.approx([number * FRAME for number in numbers], abs=0.0011)
+    clicks = judge.clicks(path, threshold=0.3)
+    assert len(clicks) == len(expected)
+    return [click - begin - moment for click, moment in zip(clicks, expected, strict=True)]
+
+
+def clip(form: str, codec: str, offset: float = 0, video_late: float = 0, audio_late: float = 0) -> Clip:
+    """Fifty pictures and two clicks, each stream late by as much as said."""
+    late = Fraction(video_late).limit_denominator(1000)
+    video = "libvpx-vp9" if form == "webm" else "libx264"
+    times = tuple(Fraction(number, 25) + late for number in range(50)) if late else ()
+    sound = Audio(codec, clicks=tuple(moment + audio_late for moment in CLICKS), start=audio_late)
+    return Clip(form, (Video(video, times=times),), (sound,), offset=offset)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [ENCODE, target("mkv", encoded(), AudioSpec("opus")), target("ts", encoded(), AudioSpec("mp3")), REMUX, REMUX_MKV],
+    ids=lambda asked: f"{asked.container}-{asked.audio.codec}",
+)
+@pytest.mark.parametrize(
+    ("form", "codec"),
+    [("mp4", "aac"), ("mp4", "libmp3lame"), ("mpegts", "aac"), ("matroska", "libopus"), ("webm", "libopus"), ("flv", "aac")],
+)
+def test_priming_and_b_frames_delay_nothing(convert: Converter, form: str, codec: str, asked: TargetSpec) -> None:
+    """What encoders put before the sound, and decoding times before 0, change nothing between sound and pictures."""
+    made = convert(clip(form, codec), asked)
+    assert heard(made.path) == pytest.approx([0, 0], abs=0.002)
+
+
+@pytest.mark.parametrize("asked", [ENCODE, REMUX, REMUX_MKV, target("ts")], ids=["encode", "mp4", "mkv", "ts"])
+@pytest.mark.parametrize(
+    ("form", "late"),
+    [
+        *product(("mp4", "matroska", "mpegts"), ((10.04, 0, 0), (0, 0.52, 0), (10.04, 0, 0.7))),
+        *product(("matroska", "mpegts"), ((-0.6, 0, 0),)),  # in MP4 it is an edit list: see below
+    ],
+)
+def test_late_and_negative_starts_keep_their_distance(
+    convert: Converter, form: str, late: tuple[float, float, float], asked: TargetSpec
+) -> None:
+    """A file that begins late, one stream that does (in MP4 by an empty edit), or a file that is moved to begin at 0."""
+    made = convert(clip(form, "aac", *late), asked)
+    lag = late[2] - late[1]
+    assert heard(made.path, (0.5 + lag, 1.5 + lag)) == pytest.approx([0, 0], abs=0.003)
+    assert 0 <= judge.describe(made.path).start < 0.1
+
+
+@pytest.mark.parametrize("asked", [ENCODE, REMUX, target("ts")], ids=["encode", "mp4", "ts"])
+def test_the_clock_of_a_transport_stream_wraps(convert: Converter, asked: TargetSpec) -> None:
+    """33 bits at 90 kHz end after 26.5 hours: a recording over that moment goes on."""
+    made = convert(clip("mpegts", "aac", offset=95443.7177 - 2.4), asked)
+    assert heard(made.path) == pytest.approx([0, 0], abs=0.004)
+    assert judge.describe(made.path).duration < 2.2
+
+
+TRIMMED = clip("mp4", "aac", offset=-0.6)
+
+
+def test_what_an_edit_list_cuts_is_neither_shown_nor_heard(convert: Converter) -> None:
+    """MP4 that begins in the middle of a group of pictures; a copy to MP4 hides it again."""
+    for asked in (ENCODE, REMUX, target("ts", encoded(), AudioSpec("aac"))):
+        assert heard(convert(TRIMMED, asked).path, (1.5,), first=15) == pytest.approx([0], abs=0.002)
+
+
+@pytest.mark.parametrize("container", ["mkv", "ts"])
+def test_pictures_that_cannot_be_hidden_are_told(convert: Converter, container: str) -> None:
+    """They are needed by those after them; the sound before the first one stays away."""
+    made = convert(TRIMMED, target(container))
+    assert f"targets[0]: the source hides its first 3 pictures, which {container} cannot: they are shown" in made.warnings
+    assert judge.numbers(made.path) == [*range(12, 50)]
+    shown = float(judge.times(made.path)[0])
+    assert judge.clicks(made.path)[-1] - shown == pytest.approx(1.5 - 12 * FRAME, abs=0.002)
+    assert judge.packets(made.path, "a:0")[0].pts - judge.times(made.path)[0] > -0.05
+    mixed = convert(TRIMMED, target(container, encoded(), AudioSpec()))
+    assert mixed.warnings == ()
+    assert judge.times(mixed.path)[0] - judge.packets(mixed.path, "a:0")[0].pts < 0.15
+
+
+@pytest.mark.parametrize("gap", [(0.8, 0.83), (0.8, 0.86), (0.8, 1.2)])
+@pytest.mark.parametrize("codec", ["aac", "flac"])
+def test_a_gap_of_any_length_is_silence(convert: Converter, gap: tuple[float, float], codec: str) -> None:
+    """Lost packets leave a hole, and all sound after it where it was."""
+    source = Clip("matroska", (Video(),), (Audio(clicks=CLICKS, gaps=(gap,)),))
+    made = convert(source, target("mkv", encoded(), AudioSpec(codec)))
+    assert heard(made.path) == pytest.approx([0, 0], abs=0.002)
+
+
+@pytest.fixture
+def recorded_twice(shelf: Shelf) -> Path:
+    """Two recordings behind each other: the sound of the second begins before that of the first has ended."""
+    parts = [Clip("mpegts", (Video(seconds=1),), (Audio(seconds=1, clicks=(0.5,)),), offset=late) for late in (0, 1.04)]
+    return shelf.join("recorded-twice.ts", *(shelf.get(part) for part in parts))
+
+
+@pytest.mark.parametrize("asked", [ENCODE, REMUX, REMUX_MKV, target("ts")], ids=["encode", "mp4", "mkv", "ts"])
+def test_overlapping_sound_of_a_joined_recording_is_left_out(
+    convert: Converter, recorded_twice: Path, asked: TargetSpec
+) -> None:
+    """Each click stays with its picture; a copy says that it left a packet out."""
+    made = convert(recorded_twice, asked)
+    times = judge.times(made.path)
+    assert judge.numbers(made.path) == [*range(25), *range(25)]
+    clicks = judge.clicks(made.path, threshold=0.3)
+    assert [click - float(times[place]) for click, place in zip(clicks, (0, 25), strict=True)] == pytest.approx(
+        [0.5, 0.5], abs=0.004
+    )
+    copied = made.plan.targets[0].streams[0].encoder == COPY
+    assert copied == any("packets of audio of the source go back in time: left out" in text for text in made.warnings)
+
+
+@pytest.mark.parametrize(("rates", "layouts"), [((48000, 44100), ("stereo", "mono")), ((32000, 48000), ("mono", "5.1"))])
+def test_a_change_of_the_sample_rate_loses_no_sound(
+    convert: Converter, shelf: Shelf, rates: tuple[int, int], layouts: tuple[str, str]
+) -> None:
+    """Broadcasts change it between programmes: the second click is heard where the second part has it."""
+    parts = [
+        Clip("mpegts", (), (Audio("ac3", rate=rate, layout=layout, seconds=1, clicks=(0.5,)),), offset=late)
+        for rate, layout, late in zip(rates, layouts, (0, 1), strict=True)
+    ]
+    joined = shelf.join(f"rates-{rates[0]}.ts", *(shelf.get(part) for part in parts))
+    made = convert(joined, target("flac", None, AudioSpec("flac")))
+    begin = convert(shelf.get(parts[0]), target("flac", None, AudioSpec("flac")))
+    first = judge.clicks(begin.path, threshold=0.2)[0]
+    clicks = judge.clicks(made.path, threshold=0.2)
+    assert clicks[0] == pytest.approx(first, abs=0.001)
+    assert clicks[1] == pytest.approx(1.5, abs=0.01)
+    assert judge.sound(made.path).shape[0] == pytest.approx(2 * judge.sample_rate(made.path), abs=2200)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("mp3", "mp3"), ("opus", "opus"), ("flac", "flac"), ("m4a", "aac"), ("oga", "opus"), ("wav", "flac")],
+)
+def test_sound_alone_is_exact_to_the_sample(convert: Converter, container: str, codec: str) -> None:
+    """From MP4 with AAC: neither the delay of the decoder nor that of the encoder is heard."""
+    source = Clip("mp4", (), (Audio(clicks=CLICKS),))
+    made = convert(source, target(container, None, AudioSpec(codec)))
+    clicks = [click - float(judge.sound_start(made.path)) for click in judge.clicks(made.path, threshold=0.3)]
+    assert clicks == pytest.approx([0.5, 1.5], abs=2 / 48000)
