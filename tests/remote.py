@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reelmill_server.errors import ResourceNotFound
-from reelmill_server.storage.base import Fetched, ObjectReader, Upload
-from reelmill_server.storage.file import FileStorage
+from reelmill_server.errors import ResourceNotFound, StorageUnavailable
+from reelmill_server.model.request import Credentials
+from reelmill_server.storage import publishing
+from reelmill_server.storage.base import ObjectReader, Staged, Upload
 
 
 @dataclass
@@ -16,7 +17,7 @@ class RemoteStorage:
 
     `reads` are the ranges that were read, as (uri, offset, length). A read that ends between `fails_at` and `fails_until`
     raises `failure`, or, if there is none, never ends. `local`: the files lie on this machine. What is published goes to files,
-    too.
+    too; URIs that end with `refuses` cannot be written.
     """
 
     root: Path
@@ -26,6 +27,8 @@ class RemoteStorage:
     failure: Exception | None = None
     shortens: bool = False
     local: bool = False
+    refuses: str = ""
+    staged: list["_Staged"] = field(default_factory=list)
     open_count: int = 0
 
     @property
@@ -51,14 +54,41 @@ class RemoteStorage:
         self.open_count += 1
         return _Reader(self, uri, path)
 
-    async def fetch(self, uri: str) -> Fetched:
-        """Nothing is made local."""
-        raise AssertionError("the whole object is asked for")
+    async def stage(self, upload: Upload, owner: str) -> Staged:
+        """As `Backend.stage`: what is staged is held in memory."""
+        data = await asyncio.to_thread(upload.path.read_bytes)
+        if self.refuses and upload.uri.endswith(self.refuses):
+            raise StorageUnavailable(f"{upload.uri}: the storage is away")
+        staged = _Staged(self, upload.uri, data)
+        self.staged.append(staged)
+        return staged
 
     async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
         """As `Storage.publish`."""
-        moved = [Upload(upload.path, upload.uri.replace("remote://", "file://")) for upload in uploads]
-        await FileStorage([self.root]).publish(moved, owner)
+        await publishing.publish(self.stage, uploads, owner)
+
+    def acting_as(self, credentials: Credentials) -> "RemoteStorage":
+        """Knows no roles."""
+        return self
+
+
+@dataclass
+class _Staged:
+    storage: RemoteStorage
+    uri: str
+    data: bytes
+    undone: bool = False
+
+    async def place(self) -> None:
+        """As `Staged.place`."""
+        path = Path(self.uri.removeprefix("remote://"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.data)
+
+    async def undo(self) -> None:
+        """As `Staged.undo`."""
+        self.undone = True
+        Path(self.uri.removeprefix("remote://")).unlink(missing_ok=True)
 
 
 class _Reader:

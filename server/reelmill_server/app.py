@@ -22,9 +22,7 @@ from reelmill_server.engine.workers import control_worker, encode_worker, inspec
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.task import Outcome, TaskStatus
 from reelmill_server.settings import Settings
-from reelmill_server.storage.base import Storage
-from reelmill_server.storage.file import FileStorage
-from reelmill_server.storage.registry import Registry
+from reelmill_server.storage.build import build_storage
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.feed import Feeds
 from reelmill_server.tasks.migrate import check_current, upgrade
@@ -45,11 +43,6 @@ _ENGINE_CHECK_SECONDS = 1.0
 _TRIAL_CHECK_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 Check = Callable[[], Awaitable[object]]
-
-
-def build_storage(settings: Settings) -> Storage:
-    """All storages that the settings allow."""
-    return Registry({"file": FileStorage(settings.file_root)})
 
 
 def media_limits(settings: Settings) -> Limits:

@@ -30,7 +30,18 @@ ROLES: Mapping[Role, str] = {
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Network": ("listen", "http", "tls_certificate", "tls_key"),
     "Records": ("data_dir", "database_url", "retention_hours", "max_projects", "reconcile_seconds", "watch_poll_seconds"),
-    "Storage": ("file_root",),
+    "Storage": (
+        "file_root",
+        "bucket",
+        "web_host",
+        "web_private",
+        "web_max_bytes",
+        "service_role",
+        "cache_control",
+        "object_tags",
+        "object_metadata",
+        "storage_tries",
+    ),
     "Engine": ("temporal_address", "temporal_namespace", "temporal_binary", "temporal_tls", "temporal_api_key"),
     "Work": (
         "worker_slots",
@@ -77,7 +88,10 @@ _ROLE_OMITS: Mapping[Role, frozenset[str]] = {
     "capabilities": frozenset(GROUPS["Work"]) - {"child_memory_bytes"},
 }
 
-_REPEATABLE = frozenset({"file_root", "encoder_order", "encoder_sessions"})
+_REPEATABLE = frozenset(
+    {"file_root", "encoder_order", "encoder_sessions", "bucket", "web_host", "service_role"}
+    | {"cache_control", "object_tags", "object_metadata"}
+)
 _METAVARS: Mapping[str, str] = {
     "listen": "HOST:PORT",
     "http": "HOST:PORT",
@@ -90,6 +104,12 @@ _METAVARS: Mapping[str, str] = {
     "database_url": "URL",
     "encoder_order": "FAMILY[,FAMILY…]",
     "encoder_sessions": "FAMILY=COUNT",
+    "bucket": "PATTERN[=TARGET]",
+    "web_host": "HOST",
+    "service_role": "NAME[=ROLE]",
+    "cache_control": "EXTENSION=VALUE",
+    "object_tags": "NAME=VALUE",
+    "object_metadata": "NAME=VALUE",
 }
 _UNITS: Mapping[str, str] = {"_seconds": "SECONDS", "_hours": "HOURS", "_bytes": "BYTES"}
 

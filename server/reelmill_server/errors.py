@@ -4,7 +4,7 @@ ReelmillError
 ├── of a request:  InvalidArgument, FieldNotSupported, ResourceNotFound, ResourceAlreadyExists, StatusConflict,
 │                  LimitExceeded, ServiceUnavailable
 ├── of media:      InvalidMedia, UnsupportedFormat, ConditionNotMet, MediaLimitExceeded
-├── of storage:    AccessDenied, OutputError (and ResourceNotFound)
+├── of storage:    AccessDenied, BucketNotFound, StorageUnavailable, SourceChanged, OutputError (and ResourceNotFound)
 └── of an attempt: EncoderCrashed, EncoderFailed, HardwareUnavailable, OutputInvalid, Stalled, Timeout, Canceled, InternalError
 
 Each class has a `code` (the contract's word, seen in Task.code and ErrorInfo), a gRPC `status` name, and says whether
@@ -124,10 +124,30 @@ class MediaLimitExceeded(ReelmillError):
 
 
 class AccessDenied(ReelmillError):
-    """Storage refuses the object, or it lies outside the configured roots."""
+    """Storage refuses the object or the role, or it lies outside what this server may use."""
 
     code = "AccessDenied"
     status = "PERMISSION_DENIED"
+
+
+class BucketNotFound(ResourceNotFound):
+    """The bucket of a URI does not exist."""
+
+    code = "BucketNotFound"
+
+
+class StorageUnavailable(ServiceUnavailable):
+    """A storage did not answer as it should, several times in a row."""
+
+    code = "StorageUnavailable"
+
+
+class SourceChanged(ReelmillError):
+    """A source was replaced while it was read."""
+
+    code = "SourceChanged"
+    status = "ABORTED"
+    retryable = True
 
 
 class OutputError(ReelmillError):

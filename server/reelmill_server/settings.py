@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from reelmill_server.model.buckets import BucketRule, parse_rule
+
 ENVIRONMENT_PREFIX = "REELMILL_"
 
 EncoderFamily = Literal["nvenc", "vaapi", "qsv", "software"]
@@ -71,7 +73,7 @@ def _pairs(value: Any) -> Any:
         return value
     parts = [part for text in texts for part in text.split(",") if part]
     if any("=" not in part for part in parts):
-        raise ValueError("expected name=count, for example nvenc=8")
+        raise ValueError("expected name=value")
     return dict(part.split("=", 1) for part in parts)
 
 
@@ -94,6 +96,18 @@ def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _checked_rules(value: tuple[str, ...]) -> tuple[str, ...]:
+    for text in value:
+        parse_rule(text)
+    return value
+
+
+def _checked_cache_control(value: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not re.fullmatch(r"(\*|\w+)=[^\r\n]+", text) for text in value):
+        raise ValueError("expected extension=value, for example m3u8=no-cache, or *=value for all others")
+    return value
+
+
 def _absolute(value: Path | str) -> Path:
     if value == "":
         raise ValueError("expected a folder, not an empty text")
@@ -105,6 +119,10 @@ AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 FileRoots = Annotated[tuple[AbsolutePath, ...], NoDecode, _split(os.pathsep + ",")]
 EncoderOrder = Annotated[tuple[EncoderFamily, ...], NoDecode, BeforeValidator(_families), AfterValidator(_distinct)]
 EncoderSessions = Annotated[dict[EncoderFamily, Annotated[int, Field(ge=1, le=1024)]], NoDecode, BeforeValidator(_pairs)]
+Names = Annotated[tuple[str, ...], NoDecode, _split(",")]
+Buckets = Annotated[Names, AfterValidator(_checked_rules)]
+CacheControl = Annotated[tuple[str, ...], NoDecode, _split(";"), AfterValidator(_checked_cache_control)]
+Labels = Annotated[dict[Annotated[str, Field(min_length=1, max_length=128)], str], NoDecode, BeforeValidator(_pairs)]
 
 _GIB = 1024**3
 _DAY_SECONDS = 24 * 3600
@@ -152,6 +170,42 @@ class Settings(BaseSettings):
         default=(Path(),),
         description="A folder that file:// URIs may name, with all below it; several are allowed"
         f" (in the environment: separated by '{os.pathsep}' or ','). Empty: file:// is off. Default: the current folder.",
+    )
+    bucket: Buckets = Field(
+        default=("gs://*", "s3://*"),
+        description="A bucket that URIs may name, and after = where it really is, as docs/storage.md says; several are allowed"
+        " (in the environment: separated by ','), the first that fits counts. Empty: none.",
+    )
+    web_host: Names = Field(
+        default=(),
+        description="A host that http:// and https:// sources may name; *.example.com: all below it, *: any; several are"
+        " allowed. Empty: no such sources.",
+    )
+    web_private: bool = Field(
+        default=False, description="Let http sources lie at private addresses, such as this machine's own network."
+    )
+    web_max_bytes: Annotated[ByteSize, Field(ge=1, le=1024**6)] = Field(
+        default=ByteSize(50 * _GIB), description="Largest http source; units are understood: 100GiB."
+    )
+    service_role: Names = Field(
+        default=(),
+        description="A role that requests and projects may name, * standing for any characters; NAME=ROLE gives a role another"
+        " name; several are allowed. Empty: none, so all storage is reached by the worker's own identity.",
+    )
+    cache_control: CacheControl = Field(
+        default=(),
+        description="Cache-Control of published objects by extension, for example m3u8=no-cache, or *=… for all others;"
+        " several are allowed (in the environment: separated by ';').",
+    )
+    object_tags: Labels = Field(
+        default_factory=dict,
+        description="Tags of published objects, for example team=video; on gs:// they are metadata; several are allowed.",
+    )
+    object_metadata: Labels = Field(
+        default_factory=dict, description="Metadata of published objects, for example origin=reelmill; several are allowed."
+    )
+    storage_tries: int = Field(
+        default=6, ge=1, le=20, description="How often a call to a storage is tried when it fails in a way that may pass."
     )
 
     temporal_address: Address = Field(
@@ -257,6 +311,10 @@ class Settings(BaseSettings):
         if self.temporal_api_key.get_secret_value() and not self.temporal_tls:
             raise ValueError("temporal_api_key: needs temporal_tls, or the key would travel in the clear")
         return self
+
+    def bucket_rules(self) -> tuple[BucketRule, ...]:
+        """The table of buckets."""
+        return tuple(parse_rule(text) for text in self.bucket)
 
     def resolved_database_url(self) -> str:
         """Give the database URL with its driver; by default a file in the data folder. It may hold a password: not for logs."""

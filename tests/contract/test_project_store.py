@@ -25,12 +25,13 @@ NOW = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
 async def test_create_gives_back_what_get_reads(database: Database) -> None:
     """A created project is read back whole: exact UTC times, tags, limits with defaults."""
     projects = ProjectStore(database, clock=lambda: NOW)
-    patch = ProjectPatch("films — ünï", {"b": "2", "a": "ö"}, {"dataset_max_bind_count": 3})
+    patch = ProjectPatch("films — ünï", {"b": "2", "a": "ö"}, {"dataset_max_bind_count": 3}, "arn:role")
     created = await projects.create("demo", patch)
     assert created == await projects.get("demo")
     assert created.create_time == created.update_time == NOW
     assert created.create_time.utcoffset() == timedelta(0)
     assert (created.description, created.tags) == ("films — ünï", {"a": "ö", "b": "2"})
+    assert created.service_role == "arn:role"
     assert created.dataset_limits == {**DATASET_LIMITS, "dataset_max_bind_count": 3}
 
 
@@ -70,11 +71,12 @@ async def test_update_changes_only_what_the_patch_names(projects: ProjectStore) 
     await projects.update("demo", ProjectPatch("text", {"a": "1", "b": "2"}))
     before = await projects.update("demo", ProjectPatch(dataset_limits={"dataset_max_bind_count": 2}))
     assert (before.description, before.tags) == ("text", {"a": "1", "b": "2"})
-    after = await projects.update("demo", ProjectPatch(tags={"c": ""}))
+    after = await projects.update("demo", ProjectPatch(tags={"c": ""}, service_role="r"))
     assert (after.description, after.tags) == ("text", {"c": ""})
     assert after.dataset_limits["dataset_max_bind_count"] == 2
     assert after.create_time == before.create_time < before.update_time < after.update_time
     assert (await projects.update("demo", ProjectPatch(tags={}))).tags == {}
+    assert (before.service_role, (await projects.get("demo")).service_role) == ("", "r")
     with pytest.raises(ResourceNotFound, match="project/none is not found"):
         await projects.update("none", ProjectPatch("x"))
 

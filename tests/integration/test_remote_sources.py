@@ -24,6 +24,8 @@ from reelmill_server.model.request import (
     FramesSpec,
     ImageKind,
     ImageSpec,
+    SegmentFormat,
+    SegmentSpec,
     SourceSpec,
     SubtitleFileSpec,
     TargetSpec,
@@ -239,3 +241,43 @@ async def test_a_storage_that_says_nothing_is_a_stall(tmp_path: Path, film: Path
     bench.storage.fails_at, bench.storage.fails_until = MIDDLE
     with pytest.raises(Stalled):
         await bench.convert(bench.request(film, bench.target()))
+
+
+def packaged(bench: Bench, form: SegmentFormat) -> TargetSpec:
+    """Segments of a second; the encoder is slow enough to be watched."""
+    segment = SegmentSpec(form, 1_000_000)
+    video = VideoSpec("h264", preset="veryslow", width=640, height=360)
+    return bench.target("film/x", container="ts" if form == SegmentFormat.HLS else "mp4", segment=segment, video=video)
+
+
+@pytest.mark.parametrize("form", [SegmentFormat.HLS, SegmentFormat.DASH])
+async def test_segments_are_sent_while_others_are_made(bench: Bench, film: Path, form: SegmentFormat) -> None:
+    """None is visible before all are verified; each is sent once; lists come last."""
+    sent_early: list[int] = []
+
+    def report(progress: Progress) -> None:
+        if progress.phase is TaskPhase.CONVERTING:
+            sent_early.append(len(bench.storage.staged))
+        assert progress.phase is TaskPhase.PUBLISHING or not (bench.folder / "film").exists()
+
+    async def answer() -> bool:
+        return True
+
+    request = bench.request(film, packaged(bench, form), duration_us=20_000_000)
+    (artifact,), _ = await bench.attempts.convert(request, report, answer)
+    assert sent_early[-1] > 0 and artifact.segment_count == 20
+    names = [staged.uri for staged in bench.storage.staged]
+    assert len(names) == len(set(names)) and not any(staged.undone for staged in bench.storage.staged)
+    assert {f"remote://{path}" for path in (bench.folder / "film").iterdir()} == set(names)
+
+
+async def test_a_canceled_attempt_takes_back_what_it_sent(bench: Bench, film: Path) -> None:
+    """Nothing stays half uploaded."""
+    work = asyncio.create_task(bench.convert(bench.request(film, packaged(bench, SegmentFormat.HLS))))
+    while not bench.storage.staged:
+        assert not work.done()
+        await asyncio.sleep(0.02)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert all(staged.undone for staged in bench.storage.staged) and not (bench.folder / "film").exists()

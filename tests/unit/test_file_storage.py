@@ -25,11 +25,11 @@ def storage(root: Path) -> Registry:
     return Registry({"file": FileStorage([root])})
 
 
-async def test_a_file_is_fetched_by_its_encoded_uri(storage: Registry, root: Path) -> None:
+async def test_a_file_is_opened_by_its_encoded_uri(storage: Registry, root: Path) -> None:
     """Percent-encoding is undone once."""
-    fetched = await storage.fetch((root / "a b%.mp4").as_uri())
-    assert (Path(fetched.path).read_bytes(), fetched.size_bytes) == (b"data", 4)
-    assert fetched.modified_us == (root / "a b%.mp4").stat().st_mtime_ns // 1000
+    reader = await storage.open((root / "a b%.mp4").as_uri())
+    assert reader.local_path and Path(reader.local_path).read_bytes() == await reader.read(0, 99) == b"data"
+    assert (reader.size_bytes, reader.modified_us) == (4, (root / "a b%.mp4").stat().st_mtime_ns // 1000)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ async def test_a_file_is_fetched_by_its_encoded_uri(storage: Registry, root: Pat
         ("", InvalidArgument),
     ],
 )
-async def test_what_cannot_be_fetched(storage: Registry, root: Path, uri: str, error: type[ReelmillError]) -> None:
+async def test_what_cannot_be_opened(storage: Registry, root: Path, uri: str, error: type[ReelmillError]) -> None:
     """The error is of the right kind."""
     (root / "link").symlink_to(root.parent / "secret")
     with pytest.raises(error):
-        await storage.fetch(uri.format(root=root))
+        await storage.open(uri.format(root=root))
 
 
 async def test_files_appear_together_in_new_folders(storage: Registry, root: Path, tmp_path: Path) -> None:

@@ -84,8 +84,7 @@ class MediaConvertService:
         self, request: pb.CreateMediaConvertTaskRequest, _: Any
     ) -> pb.CreateMediaConvertTaskResponse:
         """Records a task, hands it to the engine, and returns. A repeated `request_id` gives the task that it made before."""
-        await self._check(request)
-        record = self._record(request)
+        record = self._record(request, await self._check(request))
         stored, created = await self._tasks.insert(record)
         if created:
             await self._start(stored)
@@ -147,8 +146,8 @@ class MediaConvertService:
         validate.check_required(request, "request")
         response = pb.PlanMediaConvertTaskResponse(request_id=request_id())
         try:
-            await self._check(request.request)
-            work = requests.conversion(request.request, "plan", datetime.now(UTC))
+            service_role = await self._check(request.request)
+            work = requests.conversion(request.request, "plan", datetime.now(UTC), service_role)
             seen = await self._engine.inspect(Inspection("plan", work))
         except (ServiceUnavailable, InternalError):
             raise
@@ -163,9 +162,11 @@ class MediaConvertService:
 
     async def ProbeMedia(self, request: pb.ProbeMediaRequest, _: Any) -> pb.ProbeMediaResponse:
         """Looks at one media file."""
-        validate.check(request, lambda: validate.uri_problems(request.source_uri, "source_uri", self._storage.check_readable))
-        await self._projects.get(request.project_name)
-        look = ConvertRequest("probe", request.project_name, (SourceSpec(request.source_uri),), ())
+        validate.check_rules(request)
+        service_role = (await self._projects.get(request.project_name)).service_role
+        validate.check_probe(request, self._storage, service_role)
+        credentials = requests.credentials(request.credential_config, service_role)
+        look = ConvertRequest("probe", request.project_name, (SourceSpec(request.source_uri),), (), credentials=credentials)
         seen = await self._engine.inspect(Inspection("probe", look))
         return pb.ProbeMediaResponse(request_id=request_id(), media_info=media_info(seen.infos[0]))
 
@@ -199,22 +200,24 @@ class MediaConvertService:
             with suppress(ServiceUnavailable):
                 await self._engine.cancel(record.task_id)
 
-    async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> None:
-        """Raises everything that is wrong with a conversion request."""
+    async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> str:
+        """Raises everything that is wrong with a conversion request; the role of its project."""
         missing: ResourceNotFound | None = None
+        service_role = ""
         try:
             if request.project_name:
-                await self._projects.get(request.project_name)
+                service_role = (await self._projects.get(request.project_name)).service_role
         except ResourceNotFound as error:
             missing = error
-        validate.check_create(request, self._storage, missing)
+        validate.check_create(request, self._storage, missing, service_role)
+        return service_role
 
-    def _record(self, request: pb.CreateMediaConvertTaskRequest) -> TaskRecord:
+    def _record(self, request: pb.CreateMediaConvertTaskRequest, service_role: str) -> TaskRecord:
         now = datetime.now(UTC)
         task_id = f"MediaConvert-{uuid.uuid4()}"
         priority = request.priority or _DEFAULT_PRIORITY
         work = Work(
-            request=requests.conversion(request, task_id, now),
+            request=requests.conversion(request, task_id, now, service_role),
             priority=priority,
             max_attempts=self._defaults.max_attempts,
             timeout_seconds=self._defaults.timeout_seconds,

@@ -55,6 +55,7 @@ def _patch(request: pb.CreateProjectRequest | pb.UpdateProjectRequest) -> Projec
     limits = {name: getattr(request, name) for name in DATASET_LIMITS if request.HasField(name)}
     return ProjectPatch(
         description=request.description if request.HasField("description") else None,
+        service_role=request.service_role if request.HasField("service_role") else None,
         tags={tag.key: tag.value for tag in request.tag} if request.tag else None,
         dataset_limits=limits or None,
     )
@@ -65,6 +66,7 @@ def _project(project: Project) -> pb.Project:
     return pb.Project(
         project_name=project.project_name,
         description=project.description,
+        service_role=project.service_role,
         create_time=timestamp(project.create_time),
         update_time=timestamp(project.update_time),
         tags=[pb.Tag(tag_key=key, tag_value=value) for key, value in sorted(project.tags.items())],

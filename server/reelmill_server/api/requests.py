@@ -15,6 +15,7 @@ from reelmill.v1 import (
     common_pb2,
     image_pb2,
     media_convert_service_pb2,
+    notification_pb2,
     source_pb2,
     subtitle_pb2,
     target_pb2,
@@ -27,6 +28,7 @@ from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
     Corner,
+    Credentials,
     DelogoSpec,
     ExtractSpec,
     FrameMode,
@@ -35,6 +37,7 @@ from reelmill_server.model.request import (
     ImageKind,
     ImageSpec,
     PlaceSpec,
+    Role,
     ScaleType,
     SegmentFormat,
     SegmentSpec,
@@ -373,9 +376,9 @@ def tags_of(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) ->
 
 
 def conversion(
-    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, task_id: str, created: datetime
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, task_id: str, created: datetime, service_role: str = ""
 ) -> ConvertRequest:
-    """A valid request as plain data."""
+    """A valid request as plain data; `service_role` is the project's."""
     return ConvertRequest(
         task_id=task_id,
         project_name=request.project_name,
@@ -385,4 +388,12 @@ def conversion(
         tags=tags_of(request),
         created_us=round(created.timestamp() * _MICROSECONDS),
         group_uris=tuple(group.uri for group in request.target_groups),
+        credentials=credentials(request.credential_config, service_role),
     )
+
+
+def credentials(config: notification_pb2.CredentialConfig, service_role: str) -> Credentials:
+    """In whose name storage is used; the project's role counts where the request names none."""
+    first = config.service_role or service_role
+    chain = tuple(Role(link.role, link.assume_role_for) for link in config.chain)
+    return Credentials((Role(first), *chain) if first else chain, config.policy)

@@ -16,10 +16,12 @@ _DATASETS = (
 FIELDS: Mapping[str, frozenset[str]] = {
     name: frozenset(fields.split())
     for name, fields in {
-        "CreateMediaConvertTaskRequest": "project_name sources targets target_groups alignment_index tags user_data request_id "
-        "priority",
+        "CreateMediaConvertTaskRequest": "project_name sources targets target_groups alignment_index tags user_data "
+        "credential_config request_id priority",
+        "CredentialConfig": "service_role policy chain",
+        "CredentialChainLink": "role role_type assume_role_for",
         "PlanMediaConvertTaskRequest": "request",
-        "ProbeMediaRequest": "project_name source_uri",
+        "ProbeMediaRequest": "project_name source_uri credential_config",
         "Source": "uri start_time duration subtitles attached align_mode disable_video disable_audio",
         "Target": "uri container segment video audio subtitle image speed strip_metadata data attached_picture",
         "TargetImage": "snapshots sprites animations",
@@ -46,8 +48,8 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "TargetSubtitle": "disable_subtitle stream extract_subtitle",
         "ExtractSubtitle": "format uri",
         "SourceSubtitle": "uri time_offset language",
-        "CreateProjectRequest": f"project_name description tag {_DATASETS}",
-        "UpdateProjectRequest": f"project_name description tag {_DATASETS}",
+        "CreateProjectRequest": f"project_name description service_role tag {_DATASETS}",
+        "UpdateProjectRequest": f"project_name description service_role tag {_DATASETS}",
         "TagInput": "key value",
     }.items()
 }

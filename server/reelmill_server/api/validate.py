@@ -9,7 +9,7 @@ from math import isfinite
 import protovalidate
 from google.protobuf.message import Message
 
-from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
+from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, notification_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api import supported
 from reelmill_server.api.requests import (
     AnyImage,
@@ -17,6 +17,7 @@ from reelmill_server.api.requests import (
     audio_codec,
     color,
     container_name,
+    credentials,
     images,
     segment_format,
     subtitle_format,
@@ -31,6 +32,7 @@ from reelmill_server.plan.encoders import LIBAV_CODEC
 from reelmill_server.plan.naming import package_problems, unknown_variables
 from reelmill_server.plan.packaging import CONTAINERS_OF, LIST_EXTENSION, relative
 from reelmill_server.storage.base import Storage
+from reelmill_server.storage.roles import LONGEST_POLICY, is_policy
 
 _MAX_REQUEST_BYTES = 256 * 1024  # the engine takes 2 MB, in a form up to six times as long
 _MAX_OFFSET_SECONDS = 86_400  # a day: no film is longer
@@ -91,8 +93,10 @@ def check_create(
     request: media_convert_service_pb2.CreateMediaConvertTaskRequest,
     storage: Storage,
     missing_project: ReelmillError | None = None,
+    service_role: str = "",
 ) -> None:
-    """Checks a whole conversion request, its size first, as the rules take time for each element.
+    """Checks a whole conversion request, its size first, as the rules take time for each element; `service_role` is the
+    project's.
 
     Raises InvalidArgument, FieldNotSupported, AccessDenied or `missing_project`; a missing project is one violation among
     others when there are others.
@@ -101,7 +105,8 @@ def check_create(
         expected = f"must have at most {_MAX_REQUEST_BYTES} bytes as a message, not {request.ByteSize()}"
         raise InvalidArgument(violations=[Violation("", expected)])
     try:
-        check(request, lambda: _conversion(request, storage))
+        acting = storage.acting_as(credentials(request.credential_config, service_role))
+        check(request, lambda: _conversion(request, acting, service_role))
     except (InvalidArgument, FieldNotSupported) as error:
         if missing_project is not None:
             violation = Violation("project_name", missing_project.message)
@@ -111,9 +116,21 @@ def check_create(
         raise missing_project
 
 
+def check_probe(request: media_convert_service_pb2.ProbeMediaRequest, storage: Storage, service_role: str) -> None:
+    """Checks a request to look at one file. Raises InvalidArgument, FieldNotSupported or AccessDenied."""
+    acting = storage.acting_as(credentials(request.credential_config, service_role))
+
+    def problems() -> Iterator[Violation | ReelmillError]:
+        yield from credential_problems(request.credential_config, service_role)
+        yield from uri_problems(request.source_uri, "source_uri", acting.check_readable)
+
+    check(request, problems)
+
+
 def _conversion(
-    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, storage: Storage
+    request: media_convert_service_pb2.CreateMediaConvertTaskRequest, storage: Storage, service_role: str
 ) -> Iterator[Violation | ReelmillError]:
+    yield from credential_problems(request.credential_config, service_role)
     for index, source in enumerate(request.sources):
         yield from uri_problems(source.uri, f"sources[{index}].uri", storage.check_readable)
         if source.align_mode and not source.attached:
@@ -137,6 +154,20 @@ def _all_targets(request: media_convert_service_pb2.CreateMediaConvertTaskReques
     for number, group in enumerate(request.target_groups):
         for index, member in enumerate(group.targets):
             yield member, f"target_groups[{number}].targets[{index}]"
+
+
+def credential_problems(config: notification_pb2.CredentialConfig, service_role: str) -> Iterator[Violation]:
+    """What is wrong with the roles of a request, whatever they are to reach."""
+    for index, link in enumerate(config.chain):
+        here = f"credential_config.chain[{index}]"
+        if not link.role:
+            yield Violation(f"{here}.role", "is required")
+        if link.role_type == notification_pb2.ROLE_TYPE_SERVICE:
+            yield Violation(f"{here}.role_type", "must be user: the service assumes roles as its own identity")
+    if config.policy and not credentials(config, service_role).roles:
+        yield Violation("credential_config.policy", "narrows a role: set service_role")
+    if config.policy and not is_policy(config.policy):
+        yield Violation("credential_config.policy", f"must be a JSON object of at most {LONGEST_POLICY} characters")
 
 
 def uri_problems(uri: str, field: str, check_uri: Callable[[str], None]) -> Iterator[Violation | ReelmillError]:

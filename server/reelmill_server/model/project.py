@@ -17,12 +17,16 @@ DATASET_LIMITS: Mapping[str, int] = {
 
 @dataclass(frozen=True)
 class Project:
-    """One project. Times are UTC. `dataset_limits` holds a value for each key of DATASET_LIMITS."""
+    """One project. Times are UTC. `dataset_limits` holds a value for each key of DATASET_LIMITS.
+
+    `service_role` reaches the storage of tasks that name no role; empty: the worker's own identity does.
+    """
 
     project_name: str
     create_time: datetime
     update_time: datetime
     description: str = ""
+    service_role: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset_limits: Mapping[str, int] = field(default_factory=lambda: dict(DATASET_LIMITS))
 

@@ -318,6 +318,25 @@ class TargetSpec:
 
 
 @dataclass(frozen=True)
+class Role:
+    """A role by its name; `account` is the account it belongs to, where the name does not say it."""
+
+    name: str
+    account: str = ""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """In whose name storage is used: roles that are assumed one after the other; none: the worker's own identity.
+
+    The last role is the one that reaches the data; `policy`, JSON, narrows it. Nothing here is a secret.
+    """
+
+    roles: tuple[Role, ...] = ()
+    policy: str = ""
+
+
+@dataclass(frozen=True)
 class ConvertRequest:
     """One task's work. `created_us` is the creation time in microseconds since the epoch, for URI templates.
 
@@ -332,6 +351,7 @@ class ConvertRequest:
     tags: Mapping[str, TagValue] = field(default_factory=dict)
     created_us: int = 0
     group_uris: tuple[str, ...] = ()
+    credentials: Credentials = Credentials()
 
     @property
     def watermark_uris(self) -> tuple[str, ...]:

@@ -1,18 +1,12 @@
 """What every kind of storage does."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
-
-@dataclass(frozen=True)
-class Fetched:
-    """A source that can be read: a local path, bytes, and when it was stored, microseconds since the epoch."""
-
-    path: str
-    size_bytes: int
-    modified_us: int
+from reelmill_server.model.request import Credentials
 
 
 class ObjectReader(Protocol):
@@ -40,7 +34,7 @@ class ObjectReader(Protocol):
     async def read(self, offset: int, length: int) -> bytes:
         """The bytes from `offset`, as many as `length` unless the object ends before.
 
-        Raises ResourceNotFound, AccessDenied or ServiceUnavailable, naming the URI.
+        Raises ResourceNotFound, AccessDenied, SourceChanged or StorageUnavailable, naming the URI.
         """
 
     async def close(self) -> None:
@@ -55,8 +49,30 @@ class Upload:
     uri: str
 
 
-class Storage(Protocol):
-    """One family of URI schemes."""
+def shown(uri: str) -> str:
+    """A URI as messages name it: without what may be secret in it, the query of a signed one."""
+    if not uri.startswith(("http://", "https://")):
+        return uri
+    scheme, _, rest = uri.partition("://")
+    head, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{head.rpartition('@')[2]}{slash}{path}"
+
+
+class Staged(Protocol):
+    """A file that is about to appear."""
+
+    async def place(self) -> None:
+        """Makes it appear under its URI, whole. Raises what `Backend.stage` raises."""
+
+    async def undo(self) -> None:
+        """Takes back what was placed or only sent. Raises nothing."""
+
+
+class Backend(Protocol):
+    """One family of URIs."""
+
+    def acting_as(self, credentials: Credentials) -> Self:
+        """The same in the name of these roles."""
 
     def check_readable(self, uri: str) -> None:
         """Raises InvalidArgument for a malformed URI and AccessDenied for one outside what may be read; does no I/O on the
@@ -66,15 +82,26 @@ class Storage(Protocol):
         """The same for an output's URI."""
 
     async def open(self, uri: str) -> ObjectReader:
-        """The object, to be read in ranges. Raises ResourceNotFound, AccessDenied or ServiceUnavailable, naming the URI."""
+        """The object, to be read in ranges.
 
-    async def fetch(self, uri: str) -> Fetched:
-        """Makes the object readable. Raises ResourceNotFound, AccessDenied or ServiceUnavailable, naming the URI."""
+        Raises ResourceNotFound, BucketNotFound, AccessDenied or StorageUnavailable, naming the URI.
+        """
+
+    async def stage(self, upload: Upload, owner: str) -> Staged:
+        """Brings a finished file so far that it only needs to be placed; nothing is visible yet.
+
+        `owner` (`task.attempt`) marks what is not yet in place, where a storage has names for such things, so that attempts
+        never mix and a later one of the same task removes what an earlier one left. Raises OutputError, BucketNotFound,
+        AccessDenied or StorageUnavailable; then nothing is left.
+        """
+
+
+class Storage(Backend, Protocol):
+    """All URIs that may be used."""
 
     async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
-        """Makes all files appear under their URIs, each only when it is whole, or none.
+        """Makes all files appear under their URIs, each only when all are whole, or none.
 
-        `owner` (`task.attempt`) marks what is not yet in place, so that attempts never mix and a later one of the same task
-        removes what an earlier one left. Raises OutputError or
-        AccessDenied; then nothing of this call is visible.
+        They appear in the order given, lists after everything else. Raises what `stage` raises; then nothing of this call is
+        visible.
         """

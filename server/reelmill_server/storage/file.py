@@ -3,14 +3,19 @@
 import asyncio
 import os
 import shutil
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
-from reelmill_server.storage.base import Fetched, ObjectReader, Upload
+from reelmill_server.model.request import Credentials
+from reelmill_server.storage.base import ObjectReader, Staged, Upload
+from reelmill_server.storage.retrying import in_thread
 
 _LONGEST_NAME_BYTES = 255
 
@@ -47,28 +52,35 @@ class FileStorage:
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = tuple(root.resolve() for root in roots)
 
+    def acting_as(self, credentials: Credentials) -> Self:
+        """The same: roles are of other storages, the server's roots hold for everybody."""
+        return self
+
     def check_readable(self, uri: str) -> None:
-        """As `Storage.check_readable`."""
+        """As `Backend.check_readable`."""
         self._resolve(uri)
 
     def check_writable(self, uri: str) -> None:
-        """As `Storage.check_writable`."""
+        """As `Backend.check_writable`."""
         self._destination(uri)
 
     async def open(self, uri: str) -> ObjectReader:
-        """As `Storage.open`."""
-        fetched = await self.fetch(uri)
-        return _LocalFile(uri, fetched.size_bytes, fetched.modified_us, fetched.path)
+        """As `Backend.open`."""
+        return await asyncio.to_thread(self._open, uri)
 
-    async def fetch(self, uri: str) -> Fetched:
-        """As `Storage.fetch`."""
-        return await asyncio.to_thread(self._fetch, uri)
+    async def stage(self, upload: Upload, owner: str) -> Staged:
+        """As `Backend.stage`: the file is laid beside its place."""
+        destination = self._destination(upload.uri)
+        part = destination.parent / f".reelmill-{owner}-{uuid.uuid4().hex[:8]}.part"
+        staged = _LaidFile(upload.uri, part, destination)
+        try:
+            await in_thread(None, _lay, upload, part, owner)
+        except BaseException:
+            await asyncio.shield(staged.undo())
+            raise
+        return staged
 
-    async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
-        """As `Storage.publish`: every file is first laid beside its place, then all are renamed."""
-        await asyncio.to_thread(self._publish, uploads, owner)
-
-    def _fetch(self, uri: str) -> Fetched:
+    def _open(self, uri: str) -> ObjectReader:
         path = self._resolve(uri)
         try:
             status = path.stat()
@@ -80,27 +92,7 @@ class FileStorage:
             raise ResourceNotFound(f"The specified resource {uri} is not found") from error
         except OSError as error:
             raise AccessDenied(f"{uri} cannot be read: {error.strerror}") from error
-        return Fetched(str(path), status.st_size, status.st_mtime_ns // 1000)
-
-    def _publish(self, uploads: Sequence[Upload], owner: str) -> None:
-        destinations = [self._destination(upload.uri) for upload in uploads]
-        parts = [destination.parent / f".reelmill-{owner}-{number}.part" for number, destination in enumerate(destinations)]
-        placed: list[Path] = []
-        try:
-            for folder in {part.parent for part in parts}:
-                _remove_leftovers(folder, owner)
-            for upload, part in zip(uploads, parts, strict=True):
-                _lay(upload.path, part)
-            for part, destination in zip(parts, destinations, strict=True):
-                part.replace(destination)
-                placed.append(destination)
-        except BaseException as error:
-            for path in (*parts, *placed):
-                with suppress(OSError):
-                    path.unlink()
-            if isinstance(error, OSError):
-                raise OutputError(f"{error.filename or 'an output'} cannot be written: {error.strerror}") from error
-            raise
+        return _LocalFile(uri, status.st_size, status.st_mtime_ns // 1000, str(path))
 
     def _destination(self, uri: str) -> Path:
         """The path to write: its folder resolved, its own name as it is, so that a link there is replaced and not followed."""
@@ -124,8 +116,7 @@ class FileStorage:
             raise AccessDenied(f"{uri} lies outside the folders that this server may use")
         return path
 
-    @staticmethod
-    def _parse(uri: str) -> Path:
+    def _parse(self, uri: str) -> Path:
         try:
             parts = urlsplit(uri)
         except ValueError as error:
@@ -143,8 +134,49 @@ class FileStorage:
         return Path(path)
 
 
+class FolderStorage(FileStorage):
+    """A folder that stands in for a bucket: `scheme://bucket/object` is the file `object` in it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__([folder])
+        self._folder = folder
+
+    def _parse(self, uri: str) -> Path:
+        bucket, _, key = uri.partition("://")[2].partition("/")
+        if not bucket or not key or any(ord(character) < 0x20 for character in uri):
+            raise InvalidArgument(f"{uri} does not name an object: expected {uri.partition('://')[0]}://bucket/object")
+        return self._folder / key
+
+
+@dataclass
+class _LaidFile:
+    """A file beside its place, or in it."""
+
+    uri: str
+    part: Path
+    destination: Path
+    placed: bool = False
+
+    async def place(self) -> None:
+        """As `Staged.place`."""
+        await in_thread(None, self._place)
+
+    def _place(self) -> None:
+        try:
+            self.part.replace(self.destination)
+        except OSError as error:
+            raise OutputError(f"{self.uri} cannot be written: {error.strerror}") from error
+        self.placed = True
+
+    async def undo(self) -> None:
+        """As `Staged.undo`."""
+        with suppress(OSError):
+            await asyncio.to_thread((self.destination if self.placed else self.part).unlink)
+
+
+@lru_cache(maxsize=256)
 def _remove_leftovers(folder: Path, owner: str) -> None:
-    """Removes what an earlier owner of the same task left: one that was killed could not."""
+    """Removes, once, what an earlier owner of the same task left: one that was killed could not."""
     task, _, attempt = owner.partition(".")
     if attempt and folder.is_dir():
         for part in folder.glob(f".reelmill-{task}.*.part"):
@@ -153,12 +185,16 @@ def _remove_leftovers(folder: Path, owner: str) -> None:
                     part.unlink()
 
 
-def _lay(source: Path, part: Path) -> None:
-    """Puts a file beside its place, durable but under another name."""
-    part.parent.mkdir(parents=True, exist_ok=True)
+def _lay(upload: Upload, part: Path, owner: str) -> None:
+    """Puts a file beside its place, durable but under another name. Raises OutputError."""
     try:
-        source.rename(part)
-    except OSError:  # another file system
-        shutil.copyfile(source, part)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
+        _remove_leftovers(part.parent, owner)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(upload.path, part)  # the file may still be read where it is
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(upload.path, part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"{upload.uri} cannot be written: {error.strerror}") from error

@@ -1,48 +1,56 @@
-"""Finds the storage of a URI by its scheme."""
+"""Finds the storage of a URI by its scheme and bucket."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Self
 
-from reelmill_server.errors import InvalidArgument
-from reelmill_server.storage.base import Fetched, ObjectReader, Storage, Upload
+from reelmill_server.errors import AccessDenied, InvalidArgument
+from reelmill_server.model.request import Credentials
+from reelmill_server.storage import publishing
+from reelmill_server.storage.base import Backend, ObjectReader, Staged, Upload, shown
 
 
 class Registry:
-    """All storages, by scheme; itself a storage for any URI with a known scheme."""
+    """All storages; itself a storage for any URI of theirs.
 
-    def __init__(self, storages: Mapping[str, Storage]) -> None:
-        self._storages = storages
+    Keys are schemes, or patterns `scheme://bucket` in which * stands for any characters; the first that fits counts.
+    """
+
+    def __init__(self, backends: Mapping[str, Backend]) -> None:
+        self._backends = {key if "://" in key else f"{key}://*": backend for key, backend in backends.items()}
+
+    def acting_as(self, credentials: Credentials) -> Self:
+        """As `Backend.acting_as`."""
+        return type(self)({key: backend.acting_as(credentials) for key, backend in self._backends.items()})
 
     def check_readable(self, uri: str) -> None:
-        """As `Storage.check_readable`."""
+        """As `Backend.check_readable`."""
         self._of(uri).check_readable(uri)
 
     def check_writable(self, uri: str) -> None:
-        """As `Storage.check_writable`."""
+        """As `Backend.check_writable`."""
         self._of(uri).check_writable(uri)
 
     async def open(self, uri: str) -> ObjectReader:
-        """As `Storage.open`."""
+        """As `Backend.open`."""
         return await self._of(uri).open(uri)
 
-    async def fetch(self, uri: str) -> Fetched:
-        """As `Storage.fetch`."""
-        return await self._of(uri).fetch(uri)
+    async def stage(self, upload: Upload, owner: str) -> Staged:
+        """As `Backend.stage`."""
+        return await self._of(upload.uri).stage(upload, owner)
 
     async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
-        """As `Storage.publish`, one storage after the other."""
-        by_storage: defaultdict[int, list[Upload]] = defaultdict(list)
-        storages: dict[int, Storage] = {}
-        for upload in uploads:
-            storage = self._of(upload.uri)
-            storages[id(storage)] = storage
-            by_storage[id(storage)].append(upload)
-        for key, group in by_storage.items():
-            await storages[key].publish(group, owner)
+        """As `Storage.publish`, whatever storages they go to."""
+        await publishing.publish(self.stage, uploads, owner)
 
-    def _of(self, uri: str) -> Storage:
-        scheme, separator, _ = uri.partition("://")
-        if not separator or scheme not in self._storages:
-            known = ", ".join(f"{name}://" for name in sorted(self._storages))
-            raise InvalidArgument(f"{uri!r} is not a URI that can be used here: expected {known}")
-        return self._storages[scheme]
+    def _of(self, uri: str) -> Backend:
+        scheme, separator, rest = uri.partition("://")
+        head = f"{scheme}://{rest.partition('/')[0]}"
+        for pattern, backend in self._backends.items():
+            if separator and fnmatchcase(head, pattern):
+                return backend
+        schemes = sorted({key.partition("://")[0] for key in self._backends})
+        if scheme in schemes:
+            raise AccessDenied(f"{uri} is in none of the buckets that this server may use")
+        known = ", ".join(f"{name}://" for name in schemes)
+        raise InvalidArgument(f"{shown(uri)!r} is not a URI that can be used here: expected {known}")

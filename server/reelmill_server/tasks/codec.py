@@ -94,6 +94,7 @@ def project_record(row: RowMapping, tags: Mapping[str, str]) -> Project:
         create_time=from_microseconds(row["create_time"]),
         update_time=from_microseconds(row["update_time"]),
         description=row["description"],
+        service_role=row["service_role"],
         tags=tags,
         dataset_limits=json.loads(row["dataset_limits"]),
     )

@@ -37,6 +37,7 @@ class ProjectPatch:
     description: str | None = None
     tags: Mapping[str, str] | None = None
     dataset_limits: Mapping[str, int] | None = None
+    service_role: str | None = None
 
 
 class ProjectStore:
@@ -77,6 +78,8 @@ class ProjectStore:
             }
             if patch.description is not None:
                 values["description"] = patch.description
+            if patch.service_role is not None:
+                values["service_role"] = patch.service_role
             if patch.dataset_limits is not None:
                 values["dataset_limits"] = json.dumps({**before.dataset_limits, **patch.dataset_limits})
             await connection.execute(update(projects).where(projects.c.project_name == project_name).values(values))
@@ -126,6 +129,7 @@ class ProjectStore:
         row = {
             "project_name": project_name,
             "description": patch.description or "",
+            "service_role": patch.service_role or "",
             "dataset_limits": json.dumps({**DATASET_LIMITS, **(patch.dataset_limits or {})}),
             "create_time": now,
             "update_time": now,

@@ -56,6 +56,7 @@ projects = Table(
     Column("dataset_limits", PlainText, nullable=False, comment="JSON object: name of the limit to number"),
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
+    Column("service_role", PlainText, nullable=False, server_default="", comment="empty: the worker's own identity"),
 )
 
 project_tags = Table(

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities, Lease
 from reelmill_server.worker.broker import Broker
+from reelmill_server.worker.delivery import Delivery, delivering
 from reelmill_server.worker.workspace import Scratch
 
 _HEAR_SECONDS = 1.0
@@ -47,6 +48,16 @@ class Bounds:
     stall_seconds: float
     max_source_bytes: int
     encoder_order: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one child is told, and what serves it: where it reads from, and where what it makes goes."""
+
+    assignment: messages.Assignment
+    storage: Storage
+    broker: Broker
+    delivery: Delivery
 
 
 class Attempts:
@@ -65,7 +76,7 @@ class Attempts:
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
-        async with self._reading() as broker:
+        async with self._reading(self._storage.acting_as(request.credentials)) as broker:
             assignment = await self._assignment(request, broker)
             return await self._look(replace(assignment, action="plan" if action == "plan" else "probe"), broker)
 
@@ -94,25 +105,28 @@ class Attempts:
         `report` is called at least once a second; `may_publish` is asked when all is made and verified. Raises ReelmillError
         with the reason; whatever happens, no process and no scratch is left.
         """
-        async with _beating(report) as beat, self._reading() as broker:
+        storage = self._storage.acting_as(request.credentials)
+        async with _beating(report) as beat, self._reading(storage) as broker:
             begun = time.monotonic()
             opened = await self._assignment(request, broker)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
                 assignment = replace(opened, action="convert", directory=str(directory))
-                finished, plan = await self._run_child(assignment, broker, lease, beat)
-                beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
-                if not await may_publish():
-                    raise InternalError("another attempt has taken the task over")
-                await self._publish(request, finished, plan, directory)
+                # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
+                async with delivering(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as delivery:
+                    finished, plan = await self._run_child(_Job(assignment, storage, broker, delivery), lease, beat)
+                    beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
+                    if not await may_publish():
+                        raise InternalError("another attempt has taken the task over")
+                    await self._publish(delivery, uploads_of(finished, plan, directory))
         self._count(finished)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Broker]:
+    async def _reading(self, storage: Storage) -> AsyncIterator[Broker]:
         """What reads sources as long as the block lasts."""
         with self._scratch.cache() as cache:
-            broker = Broker(self._storage, cache, self._bounds.max_source_bytes)
+            broker = Broker(storage, cache, self._bounds.max_source_bytes)
             try:
                 yield broker
             finally:
@@ -135,14 +149,12 @@ class Attempts:
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run_child(
-        self, assignment: messages.Assignment, broker: Broker, lease: Lease, beat: "_Beat"
-    ) -> tuple[messages.Finished, Plan]:
+    async def _run_child(self, job: "_Job", lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
         """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
         try:
-            async with child.start(assignment, broker) as process:
-                return await self._follow(process, _Watch(self._bounds, broker), Path(assignment.directory), lease, beat)
+            async with child.start(job.assignment, job.broker) as process:
+                return await self._follow(process, job, lease, beat)
         except asyncio.CancelledError:
             reason = "canceled"
             raise
@@ -152,9 +164,8 @@ class Attempts:
         finally:
             self._metrics.child_exit_total.labels(reason).inc()
 
-    async def _follow(
-        self, process: child.Child, watch: "_Watch", directory: Path, lease: Lease, beat: "_Beat"
-    ) -> tuple[messages.Finished, Plan]:
+    async def _follow(self, process: child.Child, job: "_Job", lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
+        watch, directory = _Watch(self._bounds, job.broker), Path(job.assignment.directory)
         plan = Plan(())
         replaced: dict[str, str] = {}
         while True:
@@ -162,6 +173,7 @@ class Attempts:
             watch.check(beat.latest)
             if watch.second_passed():
                 await self._scratch.check(directory)
+                job.delivery.check()
             match message:
                 case messages.Advanced():
                     beat(message.progress)
@@ -169,19 +181,24 @@ class Attempts:
                 case messages.Planned():
                     plan = message.plan
                     self._count_fallbacks(replaced, plan)
-                    replaced.update(dict.fromkeys(await self._answer(process, plan, lease), "sessions"))
+                    replaced.update(dict.fromkeys(await self._answer(process, job.storage, plan, lease), "sessions"))
+                case messages.Closed():
+                    # A lie is met in the end; what is gone, as its encoder has failed meanwhile, is not missed.
+                    with suppress(OutputInvalid, FileNotFoundError):
+                        job.delivery.begin(upload_of(message.path, plan, directory))
                 case messages.EncoderLost():
                     self.abilities.lose(message.encoder, message.reason)
                     replaced[message.encoder] = "failed"
+                    await job.delivery.take_back()
                 case messages.Failed():
                     raise _error_of(message)
                 case messages.Finished():
                     return message, plan
 
-    async def _answer(self, process: child.Child, plan: Plan, lease: Lease) -> Collection[str]:
+    async def _answer(self, process: child.Child, storage: Storage, plan: Plan, lease: Lease) -> Collection[str]:
         """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
         for uri in (*writable_uris(plan), *writable_image_uris(plan)):
-            self._storage.check_writable(uri)
+            storage.check_writable(uri)
         lease.release()
         refused = self.abilities.refused(plan)
         if refused:
@@ -198,13 +215,10 @@ class Attempts:
             self._metrics.encoder_fallback_total.labels(encoder, next(iter(encoders), ""), kind).inc()
         replaced.clear()
 
-    async def _publish(self, request: ConvertRequest, finished: messages.Finished, plan: Plan, directory: Path) -> None:
+    async def _publish(self, delivery: Delivery, uploads: Sequence[Upload]) -> None:
         """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
         begun = time.monotonic()
-        uploads = uploads_of(finished, plan, directory)
-        # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
-        owner = f"{request.task_id}.{uuid.uuid4().hex[:8]}"
-        publishing = asyncio.ensure_future(self._storage.publish(uploads, owner))
+        publishing = asyncio.ensure_future(delivery.publish(uploads))
         while not publishing.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({publishing})
@@ -302,14 +316,19 @@ def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list
     files, images = made[: len(planned)], made[len(planned) :]
     if files != [(file.path, file.uri) for file in planned] or any(image_uri(plan, path) != uri for path, uri in images):
         raise OutputInvalid("the child names other outputs than it planned")
-    parts = {}
-    for name in (name for made in finished.made for name in made.parts):
-        uri = part_uri(plan, name)
-        if uri is None:
-            raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
-        parts[name] = uri
-    named = [*parts.items(), *made]
-    return [Upload(_inside(directory, name), uri) for name, uri in named]
+    parts = dict.fromkeys(name for made in finished.made for name in made.parts)
+    return [
+        *(upload_of(name, plan, directory) for name in parts),
+        *(Upload(_inside(directory, name), uri) for name, uri in made),
+    ]
+
+
+def upload_of(name: str, plan: Plan, directory: Path) -> Upload:
+    """Where a segment, or a planned file, that lies at `name` goes. Raises OutputInvalid when the plan has no such thing."""
+    uri = part_uri(plan, name) or next((file.uri for file in planned_files(plan) if file.path == name), None)
+    if uri is None:
+        raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
+    return Upload(_inside(directory, name), uri)
 
 
 def _inside(directory: Path, name: str) -> Path:

@@ -71,6 +71,14 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Closed:
+    """What lies at `path` below the directory is finished: a segment, or a whole output that was verified."""
+
+    path: str
+    kind: Literal["closed"] = "closed"
+
+
+@dataclass(frozen=True)
 class EncoderLost:
     """An encoder failed; the child plans again without it if the request allows."""
 
@@ -163,7 +171,7 @@ KEPT_ENVIRONMENT = (
 )
 """What of its parent's environment a child may know."""
 
-FromChild = Ready | Advanced | Planned | EncoderLost | Finished | Probed | Tried | Failed
+FromChild = Ready | Advanced | Planned | Closed | EncoderLost | Finished | Probed | Tried | Failed
 ToChild = Go | Exclude | Stop
 
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])

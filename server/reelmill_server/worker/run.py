@@ -24,6 +24,7 @@ from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.results import make_results
+from reelmill_server.media.segments import closed_segments
 from reelmill_server.media.source import Place
 from reelmill_server.media.verify import verify
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
@@ -272,10 +273,14 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
     limits, stop = attempt.assignment.limits, attempt.stop
     conversion = Conversion(plan, places, directory, limits, stop, beside, attempt.watermark_places)
     over = threading.Event()
+    closed: set[str] = set()
 
     def report() -> None:
         while not over.wait(_REPORT_SECONDS):
             attempt.say(meter.measure(conversion))
+            for path in sorted(closed_segments(plan, directory) - closed):
+                attempt.say(messages.Closed(path))
+                closed.add(path)
 
     meter.begin(plan)
     reporter = threading.Thread(target=report, daemon=True)
@@ -292,6 +297,8 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
         for file in produced:
             verified.append(verify(file, lambda: attempt.say(meter.report(TaskPhase.VERIFYING))))
             attempt.say(meter.verified(len(verified)))
+            if file.plan.package is None:
+                attempt.say(messages.Closed(str(Path(file.path).relative_to(directory))))
             if attempt.stop.is_set():
                 raise Stopped
         results = [*make_results(plan, verified, directory)]

@@ -8,7 +8,8 @@ from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import validate
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
-from reelmill_server.storage.base import Fetched, ObjectReader
+from reelmill_server.model.request import Credentials
+from reelmill_server.storage.base import ObjectReader, Staged, Upload
 
 
 class Anywhere:
@@ -23,11 +24,15 @@ class Anywhere:
 
     check_writable = check_readable
 
+    def acting_as(self, credentials: Credentials) -> "Anywhere":
+        """The same."""
+        return self
+
     async def open(self, uri: str) -> ObjectReader:
         """Never called."""
         raise AssertionError
 
-    async def fetch(self, uri: str) -> Fetched:
+    async def stage(self, upload: Upload, owner: str) -> Staged:
         """Never called."""
         raise AssertionError
 
@@ -139,7 +144,7 @@ def test_a_forbidden_uri_is_denied_when_nothing_else_is_wrong() -> None:
     with pytest.raises(AccessDenied):
         check({"URI": "file:///denied.mp4"})
     with pytest.raises(FieldNotSupported):
-        check({"URI": "file:///denied.mp4"}, CredentialConfig={"ServiceRole": "r"})
+        check({"URI": "file:///denied.mp4", **video(Codec="h264", VideoSlim=1)})
 
 
 def test_a_missing_project_alone_and_among_others() -> None:

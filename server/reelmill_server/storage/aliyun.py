@@ -1,0 +1,72 @@
+"""Alibaba Cloud's Security Token Service: the one call of it that is needed, signed as its RPC protocol wants it."""
+
+import base64
+import hashlib
+import hmac
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import requests
+
+from reelmill_server.errors import AccessDenied, StorageUnavailable
+
+STS = "https://sts.aliyuncs.com"
+_TIMEOUT_SECONDS = (10, 30)
+
+
+def assume_role(
+    endpoint: str, keys: Mapping[str, str], role: str, policy: str, session_name: str, seconds: int
+) -> dict[str, str]:
+    """The keys of `role`: access_key, secret_key, token, expiry_time. Raises AccessDenied or StorageUnavailable."""
+    if not keys["access_key"]:
+        raise AccessDenied(f"the role {role} cannot be assumed: this server has no credentials for Alibaba Cloud")
+    parameters = {
+        "Action": "AssumeRole",
+        "Version": "2015-04-01",
+        "Format": "JSON",
+        "RoleArn": role,
+        "RoleSessionName": session_name,
+        "DurationSeconds": str(seconds),
+        **({"Policy": policy} if policy else {}),
+        "AccessKeyId": keys["access_key"],
+        **({"SecurityToken": keys["token"]} if keys["token"] else {}),
+        "SignatureMethod": "HMAC-SHA1",
+        "SignatureVersion": "1.0",
+        "SignatureNonce": uuid.uuid4().hex,
+        "Timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    signed = {**parameters, "Signature": signature(parameters, keys["secret_key"])}
+    problem = None
+    try:
+        answer = requests.post(endpoint, data=signed, timeout=_TIMEOUT_SECONDS)
+        body = answer.json()
+    except (requests.RequestException, ValueError) as error:
+        problem = StorageUnavailable(
+            f"the role {role} cannot be assumed now: the token service did not answer ({type(error).__name__})"
+        )
+    if problem:
+        raise problem
+    if answer.status_code >= 500 or "Throttling" in str(body.get("Code")):
+        raise StorageUnavailable(f"the role {role} cannot be assumed now ({body.get('Code')})")
+    if answer.status_code != 200:
+        raise AccessDenied(f"the role {role} may not be assumed ({body.get('Code')})")
+    given = body["Credentials"]
+    return {
+        "access_key": given["AccessKeyId"],
+        "secret_key": given["AccessKeySecret"],
+        "token": given["SecurityToken"],
+        "expiry_time": given["Expiration"],
+    }
+
+
+def signature(parameters: Mapping[str, str], secret: str) -> str:
+    """The signature of a POST with these parameters: base64 of the HMAC-SHA1 of their sorted, twice encoded form."""
+    query = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in sorted(parameters.items()))
+    text = f"POST&{_encoded('/')}&{_encoded(query)}"
+    return base64.b64encode(hmac.new(f"{secret}&".encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="-_.~")

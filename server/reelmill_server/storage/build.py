@@ -1,0 +1,94 @@
+"""All storages that the settings allow."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from pathlib import Path
+
+from reelmill_server.errors import ReelmillError
+from reelmill_server.model.buckets import BucketRule, Target
+from reelmill_server.model.request import Credentials
+from reelmill_server.settings import Settings
+from reelmill_server.storage.base import Backend, Storage
+from reelmill_server.storage.content import Labels
+from reelmill_server.storage.file import FileStorage, FolderStorage
+from reelmill_server.storage.http import HttpRules, HttpStorage
+from reelmill_server.storage.objects import Family, ObjectStorage, Service
+from reelmill_server.storage.registry import Registry
+from reelmill_server.storage.retrying import Patience
+from reelmill_server.storage.roles import CLOUDS, Identity, RoleTable
+
+_MOST_SERVICES = 64
+
+
+def build_storage(settings: Settings) -> Storage:
+    """All storages that the settings allow."""
+    patience = Patience(settings.storage_tries)
+    backends: dict[str, Backend] = {"file": FileStorage(settings.file_root)}
+    labels = Labels(dict(text.split("=", 1) for text in settings.cache_control), settings.object_tags, settings.object_metadata)
+    families = _families(RoleTable(settings.service_role))
+    for rule in settings.bucket_rules():
+        backends.setdefault(rule.pattern, _bucket(rule, families, labels, patience))
+    if settings.web_host:
+        rules = HttpRules(
+            settings.web_host, settings.web_private, int(settings.web_max_bytes), settings.data_dir / "scratch" / "http"
+        )
+        backends["http"] = backends["https"] = HttpStorage(rules, patience)
+    return Registry(backends)
+
+
+def _bucket(rule: BucketRule, families: dict[str, Family], labels: Labels, patience: Patience) -> Backend:
+    if rule.target.scheme == "file":
+        return FolderStorage(Path(rule.target.prefix))
+    return ObjectStorage(rule, families[rule.target.scheme], labels, patience)
+
+
+def _families(roles: RoleTable) -> dict[str, Family]:
+    families = {}
+    for scheme, cloud in CLOUDS.items():
+        connections = _Connections(_LIBRARIES[scheme], partial(roles.identity, cloud=cloud))
+        families[scheme] = Family(connections.connect, connections.explain, connections.identity)
+    return families
+
+
+def _s3() -> "_Library":
+    from reelmill_server.storage import s3
+
+    return s3.S3Service, s3.explain
+
+
+def _gcs() -> "_Library":
+    from reelmill_server.storage import gcs
+
+    return gcs.GcsService, gcs.explain
+
+
+_Library = tuple[Callable[[Target, Identity], Service], Callable[[Exception, str], ReelmillError | None]]
+_LIBRARIES: Mapping[str, Callable[[], _Library]] = {"s3": _s3, "oss": _s3, "gs": _gcs}
+"""Imported when they are needed first: each takes half a second."""
+
+
+class _Connections:
+    """The services that were made, by endpoint and identity: making one takes a while. The least used are forgotten."""
+
+    def __init__(self, load: Callable[[], _Library], identity: Callable[[Credentials], Identity]) -> None:
+        self._load, self.identity = load, identity
+        self._services: OrderedDict[Hashable, Service] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def explain(self, error: Exception, uri: str) -> ReelmillError | None:
+        """An error of the library in words of ours."""
+        return self._load()[1](error, uri)
+
+    def connect(self, target: Target, credentials: Credentials) -> Service:
+        """The service. May block, and raise errors of its library."""
+        identity = self.identity(credentials)
+        key = (target.scheme, target.options, identity)
+        with self._lock:
+            if key not in self._services:
+                self._services[key] = self._load()[0](target, identity)
+                if len(self._services) > _MOST_SERVICES:
+                    self._services.popitem(last=False)
+            self._services.move_to_end(key)
+            return self._services[key]

@@ -1,0 +1,67 @@
+"""What published objects say of themselves: media type, cache control, tags."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+CONTENT_TYPES: Mapping[str, str] = {
+    "aac": "audio/aac",
+    "ac3": "audio/ac3",
+    "amr": "audio/amr",
+    "asf": "video/x-ms-asf",
+    "ass": "text/x-ssa",
+    "avi": "video/x-msvideo",
+    "avif": "image/avif",
+    "flac": "audio/flac",
+    "flv": "video/x-flv",
+    "gif": "image/gif",
+    "jpg": "image/jpeg",
+    "json": "application/json",
+    "m3u8": "application/vnd.apple.mpegurl",
+    "m4a": "audio/mp4",
+    "m4s": "video/iso.segment",
+    "mkv": "video/matroska",
+    "mov": "video/quicktime",
+    "mp3": "audio/mpeg",
+    "mp4": "video/mp4",
+    "mpd": "application/dash+xml",
+    "mxf": "application/mxf",
+    "oga": "audio/ogg",
+    "opus": "audio/ogg",
+    "png": "image/png",
+    "srt": "application/x-subrip",
+    "ts": "video/mp2t",
+    "vtt": "text/vtt",
+    "wav": "audio/wav",
+    "webm": "video/webm",
+    "webp": "image/webp",
+}
+_OTHERS = "*"
+_LISTS = frozenset({"m3u8", "mpd", "vtt", "json"})
+
+
+def extension(name: str) -> str:
+    """The extension of an object's name, in lower case and without the dot."""
+    return PurePosixPath(name).suffix.lower().removeprefix(".")
+
+
+def names_others(name: str) -> bool:
+    """Whether it is a list that names other objects, which must be there first."""
+    return extension(name) in _LISTS
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How published objects are labelled; `cache_control` by extension, `*` for all others."""
+
+    cache_control: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def content_type(self, name: str) -> str:
+        """The media type of an object."""
+        return CONTENT_TYPES.get(extension(name), "application/octet-stream")
+
+    def cache(self, name: str) -> str:
+        """The Cache-Control of an object, "" for none."""
+        return self.cache_control.get(extension(name), self.cache_control.get(_OTHERS, ""))

@@ -1,0 +1,217 @@
+"""Objects in buckets, whatever service holds them: ranges are read, files appear whole.
+
+A service knows one protocol; what is the same for all is here: names, retries, and the order in which things are done.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+import structlog
+
+from reelmill_server.errors import InvalidArgument, OutputError, ReelmillError
+from reelmill_server.model.buckets import SAME, BucketRule, Target
+from reelmill_server.model.request import Credentials
+from reelmill_server.storage.base import ObjectReader, Staged, Upload
+from reelmill_server.storage.content import Labels
+from reelmill_server.storage.retrying import Patience, in_thread
+
+T = TypeVar("T")
+_THREADS = 16
+_LONGEST_KEY_BYTES = 1024
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an object really is; `uri` is what its user calls it."""
+
+    uri: str
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What is known of an object; `version` changes when it is replaced."""
+
+    size_bytes: int
+    modified_us: int
+    version: str
+
+
+class Delivery(Protocol):
+    """One file on its way into a bucket. All calls block, and may be repeated after an error."""
+
+    parts: int
+    """How many parts are sent, one after the other, before the file is placed."""
+
+    def begin(self) -> None:
+        """Opens the way; nothing is visible."""
+
+    def send(self, number: int) -> None:
+        """Sends a part, counted from 0; nothing is visible."""
+
+    def place(self) -> None:
+        """Makes the object appear, whole; the service has compared its checksum."""
+
+    def abort(self) -> None:
+        """Gives up what was sent."""
+
+    def remove(self) -> None:
+        """Takes away what was placed, unless it was replaced since."""
+
+
+class Service(Protocol):
+    """One service in the name of one identity. All calls block and raise errors of the service's library."""
+
+    def stat(self, place: Place) -> Stat:
+        """Looks at an object."""
+
+    def read(self, place: Place, version: str, offset: int, length: int) -> bytes:
+        """Reads a range of one version of an object."""
+
+    def deliver(self, place: Place, path: Path, labels: Labels) -> Delivery:
+        """Prepares the way of a file; does no I/O on the service."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What makes the services of one scheme: `connect` may block; `explain` puts an error, with the URI, into words of ours
+    (None: it is a defect); `check` raises InvalidArgument or AccessDenied for roles that do not fit."""
+
+    connect: Callable[[Target, Credentials], Service]
+    explain: Callable[[Exception, str], ReelmillError | None]
+    check: Callable[[Credentials], object]
+
+
+class ObjectStorage:
+    """The buckets of one rule."""
+
+    def __init__(self, rule: BucketRule, family: Family, labels: Labels, patience: Patience) -> None:
+        self._rule, self._family, self._labels, self._patience = rule, family, labels, patience
+        self._credentials = Credentials()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"storage-{rule.scheme}")
+
+    def acting_as(self, credentials: Credentials) -> Self:
+        """As `Backend.acting_as`. Whether the roles fit this service is checked with each URI."""
+        other = copy(self)
+        other._credentials = credentials
+        return other
+
+    def check_readable(self, uri: str) -> None:
+        """As `Backend.check_readable`."""
+        self._place(uri)
+
+    def check_writable(self, uri: str) -> None:
+        """As `Backend.check_writable`."""
+        if self._place(uri).key.endswith("/"):
+            raise InvalidArgument(f"{uri} does not name an object")
+
+    async def open(self, uri: str) -> ObjectReader:
+        """As `Backend.open`."""
+        place = self._place(uri)
+        stat = await self._ask(place, lambda service: service.stat(place))
+        return _Reader(uri, stat.size_bytes, stat.modified_us, place, stat.version, self._ask)
+
+    async def stage(self, upload: Upload, owner: str) -> Staged:
+        """As `Backend.stage`: all parts but the last are sent. Nothing of it has a name, so there is none to mark."""
+        place = self._place(upload.uri)
+        delivery = await self._ask(place, lambda service: service.deliver(place, upload.path, self._labels))
+        staged = _Delivered(place, delivery, self._call)
+        try:
+            await self._call(place, delivery.begin)
+            for number in range(delivery.parts):
+                await self._call(place, partial(delivery.send, number))
+        except BaseException:
+            await asyncio.shield(staged.undo())
+            raise
+        return staged
+
+    async def _ask(self, place: Place, call: Callable[[Service], T]) -> T:
+        """Does something with the service; raises ReelmillError."""
+        return await self._call(place, lambda: call(self._family.connect(self._rule.target, self._credentials)))
+
+    async def _call(self, place: Place, call: Callable[[], T]) -> T:
+        """Does something that blocks and raises what the service's library does; raises ReelmillError."""
+
+        def explain(error: Exception) -> ReelmillError | None:
+            return error if isinstance(error, ReelmillError) else self._family.explain(error, place.uri)
+
+        return await self._patience.attempt(lambda: in_thread(self._pool, call), explain)
+
+    def _place(self, uri: str) -> Place:
+        self._family.check(self._credentials)
+        bucket, _, key = uri.partition("://")[2].partition("/")
+        if not bucket or not key or any(ord(character) < 0x20 for character in uri):
+            raise InvalidArgument(f"{uri} does not name an object: expected {self._rule.scheme}://bucket/object")
+        target = self._rule.target
+        key = target.prefix + key
+        if len(key.encode()) > _LONGEST_KEY_BYTES or not {".", ".."}.isdisjoint(key.split("/")):
+            raise InvalidArgument(f"{uri}: an object's name has at most {_LONGEST_KEY_BYTES} bytes, and no part . or ..")
+        return Place(uri, bucket if target.bucket == SAME else target.bucket, key)
+
+
+@dataclass
+class _Delivered:
+    """A file of which all but the last part is in its bucket."""
+
+    _place: Place
+    _delivery: Delivery
+    _call: Callable[..., Any]
+    _placed: bool = False
+
+    async def place(self) -> None:
+        """As `Staged.place`."""
+        self._placed = True  # even if the answer should be lost
+        await self._call(self._place, self._delivery.place)
+
+    async def undo(self) -> None:
+        """As `Staged.undo`."""
+        for step in (self._delivery.remove, self._delivery.abort) if self._placed else (self._delivery.abort,):
+            try:
+                await self._call(self._place, step)
+            except Exception as error:
+                _log.warning("an unfinished upload is left", uri=self._place.uri, reason=str(error))
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """An object in a bucket."""
+
+    uri: str
+    size_bytes: int
+    modified_us: int
+    _place: Place
+    _version: str
+    _ask: Callable[..., Any]
+    local_path: str | None = None
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """As `ObjectReader.read`."""
+        length = min(length, self.size_bytes - offset)
+        if length <= 0:
+            return b""
+        data: bytes = await self._ask(self._place, lambda service: service.read(self._place, self._version, offset, length))
+        return data
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def read_part(path: Path, offset: int, length: int) -> bytes:
+    """A part of a local file that is sent. Raises OutputError."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            part = file.read(length)
+    except OSError as error:
+        raise OutputError(f"{path.name} cannot be read: {error.strerror}") from None
+    if len(part) != length:
+        raise OutputError(f"{path.name} became shorter while it was sent")
+    return part

@@ -1,0 +1,493 @@
+"""What all storages do alike, each against a real server: objects are read in ranges, appear whole, and fail clearly."""
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import moto.s3.models
+import pytest
+from google.cloud.exceptions import NotFound
+
+from reelmill_server.errors import (
+    AccessDenied,
+    BucketNotFound,
+    InvalidArgument,
+    MediaLimitExceeded,
+    OutputError,
+    ReelmillError,
+    ResourceNotFound,
+    SourceChanged,
+    StorageUnavailable,
+)
+from reelmill_server.settings import Settings
+from reelmill_server.storage import fetching, gcs, http, s3
+from reelmill_server.storage.base import Storage, Upload
+from reelmill_server.storage.build import build_storage
+from reelmill_server.storage.fetching import fetch
+from reelmill_server.storage.retrying import Patience
+from tests.stores import KEYS, Fault, Front, GcsEmulator, Moto, as_gcs, as_oss, as_s3, forward, web_files
+
+DATA = bytes(range(256)) * 400
+_PART = 256 * 1024
+BIG = 2 * _PART + 5
+"""Bytes that take three parts."""
+KINDS = ["file", "folder", "s3", "oss", "gs", "moved", "http"]
+REMOTE = ["s3", "oss", "gs", "http"]
+OBJECTS = ["s3", "oss", "gs"]
+
+
+@dataclass
+class Shop:
+    """A storage, and a way around it: `put` and `get` reach the objects by themselves."""
+
+    kind: str
+    storage: Storage
+    uri: Callable[[str], str]
+    put: Callable[[str, bytes], None]
+    get: Callable[[str], bytes | None]
+    front: Front = field(default_factory=lambda: Front(web_files({}, {})))
+    unfinished: Callable[[], int] = lambda: 0
+
+
+@dataclass
+class Servers:
+    """What runs as long as the tests."""
+
+    moto: Moto
+    emulator: GcsEmulator
+    s3: Front
+    oss: Front
+    gs: Front
+    http: Front
+    files: dict[str, bytes]
+    versions: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """All servers, with a bucket each."""
+    store, emulator = Moto(), GcsEmulator()
+    files: dict[str, bytes] = {}
+    versions: dict[str, int] = {}
+    store.client.create_bucket(Bucket="media")
+    emulator.client.create_bucket("media")
+    fronts = [
+        Front(forward(store.url, as_s3)).start(),
+        Front(forward(store.url, as_oss)).start(),
+        Front(forward(emulator.url, as_gcs)).start(),
+        Front(web_files(files, versions)).start(),
+    ]
+    yield Servers(store, emulator, *fronts, files, versions)
+    store.stop()
+    emulator.stop()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pauses, short patience with silence, names of hosts that lead here, and keys in the environment."""
+    monkeypatch.setattr(Patience, "_pause", lambda self, number: 0.0)
+    monkeypatch.setattr(s3, "_READ_SECONDS", 1)
+    monkeypatch.setattr(gcs, "_TIMEOUT_SECONDS", (1, 1))
+    monkeypatch.setattr(http, "_READ_SECONDS", 1)
+    monkeypatch.setattr(s3, "_PART_BYTES", _PART)
+    monkeypatch.setattr(gcs, "_CHUNK_BYTES", _PART)
+    monkeypatch.setattr(fetching, "_BLOCK_BYTES", _PART)
+    monkeypatch.setattr(moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", _PART)
+    found = socket.getaddrinfo
+
+    def here(host: Any, *more: Any, **named: Any) -> Any:
+        return found("127.0.0.1" if str(host).endswith(".test") else host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name.upper(), value)
+        monkeypatch.setenv(name.upper().replace("AWS_", "OSS_").replace("SECRET_ACCESS_KEY", "ACCESS_KEY_SECRET"), value)
+
+
+def _settings(tmp_path: Path, **more: Any) -> Settings:
+    return Settings(data_dir=tmp_path / "data", file_root=[tmp_path / "root"], **more)
+
+
+def _s3_shop(kind: str, servers: Servers, front: Front, storage: Storage, uri: str, prefix: str = "") -> Shop:
+    client = servers.moto.client
+
+    def get(name: str) -> bytes | None:
+        try:
+            body: bytes = client.get_object(Bucket="media", Key=prefix + name)["Body"].read()
+        except client.exceptions.NoSuchKey:
+            return None
+        return body
+
+    return Shop(
+        kind,
+        storage,
+        lambda name: uri + name,
+        lambda name, data: client.put_object(Bucket="media", Key=prefix + name, Body=data),
+        get,
+        front,
+        lambda: len(client.list_multipart_uploads(Bucket="media").get("Uploads", [])),
+    )
+
+
+def _folder_shop(kind: str, folder: Path, storage: Storage, uri: str) -> Shop:
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def get(name: str) -> bytes | None:
+        return (folder / name).read_bytes() if (folder / name).exists() else None
+
+    def put(name: str, data: bytes) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+    def unfinished() -> int:
+        return len([*folder.rglob("*.part")])
+
+    return Shop(kind, storage, lambda name: uri + name, put, get, unfinished=unfinished)
+
+
+def _gs_shop(servers: Servers, storage: Storage) -> Shop:
+    bucket = servers.emulator.client.bucket("media")
+
+    def get(name: str) -> bytes | None:
+        try:
+            body: bytes = bucket.blob(name).download_as_bytes()
+        except NotFound:
+            return None
+        return body
+
+    return Shop(
+        "gs",
+        storage,
+        lambda name: f"gs://media/{name}",
+        lambda name, data: bucket.blob(name).upload_from_string(data),
+        get,
+        servers.gs,
+    )
+
+
+def _http_shop(servers: Servers, storage: Storage) -> Shop:
+    def put(name: str, data: bytes) -> None:
+        servers.files[name] = data
+        servers.versions[name] = servers.versions.get(name, 0) + 1
+
+    return Shop("http", storage, lambda name: f"{servers.http.url}/{name}", put, servers.files.get, servers.http)
+
+
+def make_shop(kind: str, servers: Servers, tmp_path: Path, **more: Any) -> Shop:
+    """A storage of this kind."""
+    for front in (servers.s3, servers.oss, servers.gs, servers.http):
+        front.reset()
+    buckets = {
+        "folder": f"oss://media=file://{tmp_path}/bucket",
+        "s3": f"s3://*=s3://*?endpoint={servers.s3.url}",
+        "oss": f"oss://*=oss://*?endpoint=http://oss.test:{servers.oss.port}",
+        "gs": f"gs://*=gs://*?endpoint={servers.gs.url}&anonymous=true",
+        "moved": f"oss://films=s3://media/moved/here?endpoint={servers.s3.url}",
+    }
+    if kind == "http":
+        more = {"web_host": ["127.0.0.1"], "web_private": True, **more}
+    storage = build_storage(_settings(tmp_path, bucket=[buckets[kind]] if kind in buckets else [], **more))
+    match kind:
+        case "file":
+            return _folder_shop(kind, tmp_path / "root", storage, f"{(tmp_path / 'root').as_uri()}/")
+        case "folder":
+            return _folder_shop(kind, tmp_path / "bucket", storage, "oss://media/")
+        case "s3":
+            return _s3_shop(kind, servers, servers.s3, storage, "s3://media/")
+        case "oss":
+            return _s3_shop(kind, servers, servers.oss, storage, "oss://media/")
+        case "moved":
+            return _s3_shop(kind, servers, servers.s3, storage, "oss://films/", "moved/here/")
+        case "gs":
+            return _gs_shop(servers, storage)
+    return _http_shop(servers, storage)
+
+
+@pytest.fixture(autouse=True)
+def empty(servers: Servers) -> None:
+    """No object is left of another test."""
+    servers.moto.empty("media")
+    servers.emulator.empty("media")
+    servers.files.clear()
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Shop:
+    """The storage that the test names."""
+    return make_shop(request.param, servers, tmp_path)
+
+
+def _files(tmp_path: Path, shop: Shop, **contents: bytes) -> list[Upload]:
+    """Uploads of files; `_` in a name is a dot."""
+    folder = tmp_path / "made"
+    folder.mkdir(exist_ok=True)
+    uploads = []
+    for name, data in contents.items():
+        path = folder / name
+        path.write_bytes(data)
+        uploads.append(Upload(path, shop.uri(f"out/{name.replace('_', '.')}")))
+    return uploads
+
+
+every = pytest.mark.parametrize("shop", KINDS, indirect=True)
+writable = pytest.mark.parametrize("shop", KINDS[:-1], indirect=True)
+remote = pytest.mark.parametrize("shop", REMOTE, indirect=True)
+objects = pytest.mark.parametrize("shop", OBJECTS, indirect=True)
+
+
+@every
+async def test_ranges_are_read(shop: Shop) -> None:
+    """Any range, up to the end and not beyond, and the size."""
+    shop.put("a b%é.bin", DATA)
+    reader = await shop.storage.open(shop.uri("a%20b%25%C3%A9.bin" if shop.kind in ("file", "http") else "a b%é.bin"))
+    try:
+        assert reader.size_bytes == len(DATA) and reader.modified_us > 1_700_000_000_000_000
+        assert (reader.local_path is not None) == (shop.kind in ("file", "folder"))
+        for offset, length in ((0, 1), (300, 1000), (len(DATA) - 5, 5), (len(DATA) - 5, 50), (len(DATA), 5), (0, len(DATA))):
+            assert await reader.read(offset, length) == DATA[offset : offset + length]
+    finally:
+        await reader.close()
+
+
+@every
+async def test_a_whole_object_is_fetched(shop: Shop, tmp_path: Path) -> None:
+    """In blocks; one that is too large is refused before anything is read."""
+    data = DATA * 7  # three blocks
+    shop.put("whole.bin", data)
+    fetched = await fetch(shop.storage, shop.uri("whole.bin"), tmp_path)
+    assert Path(fetched.path).read_bytes() == data and fetched.size_bytes == len(data)
+    with pytest.raises(MediaLimitExceeded):
+        await fetch(shop.storage, shop.uri("whole.bin"), tmp_path, len(data) - 1)
+
+
+@every
+async def test_an_empty_object_is_read(shop: Shop) -> None:
+    """It has no range at all."""
+    shop.put("empty.bin", b"")
+    reader = await shop.storage.open(shop.uri("empty.bin"))
+    assert (reader.size_bytes, await reader.read(0, 10)) == (0, b"")
+    await reader.close()
+
+
+@every
+async def test_what_is_not_there(shop: Shop) -> None:
+    """The error names the URI."""
+    with pytest.raises(ResourceNotFound) as error:
+        await shop.storage.open(shop.uri("nothing.bin"))
+    assert shop.uri("nothing.bin") in error.value.message and not isinstance(error.value, BucketNotFound)
+
+
+@objects
+async def test_a_bucket_that_is_not_there(shop: Shop, tmp_path: Path) -> None:
+    """For reading and for writing."""
+    uri = shop.uri("x").replace("media", "missing")
+    with pytest.raises(BucketNotFound, match=uri):
+        await shop.storage.open(uri)
+    (tmp_path / "x").write_bytes(DATA)
+    with pytest.raises(BucketNotFound, match=uri):
+        await shop.storage.publish([Upload(tmp_path / "x", uri)], "task.one")
+
+
+@every
+async def test_an_object_that_is_replaced_while_it_is_read(shop: Shop) -> None:
+    """Gives an error, never bytes of the other one: of a file, which is read where it lies, the caller has the path."""
+    if shop.kind in ("file", "folder"):
+        return
+    shop.put("changing.bin", DATA)
+    reader = await shop.storage.open(shop.uri("changing.bin"))
+    assert await reader.read(0, 10) == DATA[:10]
+    shop.put("changing.bin", DATA[::-1])
+    with pytest.raises(SourceChanged, match=shop.uri("changing.bin")):
+        await reader.read(10, 10)
+    await reader.close()
+
+
+@writable
+async def test_files_appear_whole(shop: Shop, tmp_path: Path) -> None:
+    """Small ones, empty ones and those of several parts; one that was there is replaced."""
+    shop.put("out/small.mp4", b"old")
+    big = bytes(BIG)
+    await shop.storage.publish(_files(tmp_path, shop, small_mp4=DATA, empty_bin=b"", big_mkv=big), "task.one")
+    assert shop.get("out/small.mp4") == DATA
+    assert shop.get("out/empty.bin") == b""
+    assert shop.get("out/big.mkv") == big
+    assert shop.unfinished() == 0
+
+
+@objects
+@pytest.mark.parametrize("last", ["small", "big"])
+async def test_nothing_is_left_when_one_fails(shop: Shop, tmp_path: Path, last: str) -> None:
+    """Wherever it fails: what was sent is given up, what was placed is removed."""
+    uploads = _files(tmp_path, shop, seg0_ts=DATA, big_mkv=bytes(BIG), list_m3u8=bytes(BIG) if last == "big" else DATA)
+    shop.front.faults += [Fault("403", method, 0, "list.m3u8") for method in (["PUT"] if shop.kind != "gs" else ["POST"])]
+    with pytest.raises(AccessDenied, match=r"list\.m3u8"):
+        await shop.storage.publish(uploads, "task.one")
+    assert [shop.get(f"out/{name}") for name in ("seg0.ts", "big.mkv", "list.m3u8")] == [None] * 3
+    assert shop.unfinished() == 0
+
+
+@objects
+async def test_what_was_placed_is_removed(shop: Shop, tmp_path: Path) -> None:
+    """The list comes last and fails: what it names must go."""
+    uploads = _files(tmp_path, shop, list_m3u8=DATA, seg0_ts=DATA, seg1_ts=DATA)
+    placed: list[str] = []
+    stage = shop.storage.stage
+
+    async def failing(upload: Upload, owner: str) -> Any:
+        staged = await stage(upload, owner)
+        place = staged.place
+
+        async def noted() -> None:
+            await place()
+            placed.append(upload.uri.rpartition("/")[2])
+            assert shop.get(f"out/{placed[-1]}") == DATA
+            if placed[-1] == "list.m3u8":
+                raise OutputError("as if")
+
+        staged.place = noted  # type: ignore[method-assign]
+        return staged
+
+    shop.storage.stage = failing  # type: ignore[method-assign]
+    with pytest.raises(OutputError, match="as if"):
+        await shop.storage.publish(uploads, "task.one")
+    assert sorted(placed[:2]) == ["seg0.ts", "seg1.ts"] and placed[2] == "list.m3u8"
+    assert [shop.get(f"out/{name}") for name in ("seg0.ts", "seg1.ts", "list.m3u8")] == [None] * 3
+
+
+@remote
+@pytest.mark.parametrize("kind", ["503", "429", "cut", "short", "slow"])
+async def test_reads_are_repeated(shop: Shop, kind: str) -> None:
+    """After an error that may pass, the bytes are right; each range is asked for again."""
+    shop.put("flaky.bin", DATA)
+    reader = await shop.storage.open(shop.uri("flaky.bin"))
+    shop.front.faults.append(Fault(kind, times=1 if kind == "slow" else 3, holds="flaky.bin"))
+    assert await reader.read(100, 50_000) == DATA[100:50_100]
+    assert shop.front.faults[0].seen == shop.front.faults[0].times
+    await reader.close()
+
+
+@remote
+async def test_a_storage_that_stays_away(shop: Shop) -> None:
+    """Is asked as often as the settings say, then it is unavailable."""
+    shop.put("away.bin", DATA)
+    reader = await shop.storage.open(shop.uri("away.bin"))
+    shop.front.faults.append(Fault("503", times=0, holds="away.bin"))
+    with pytest.raises(StorageUnavailable, match=shop.uri("away.bin")):
+        await reader.read(0, 10)
+    assert shop.front.faults[0].seen == 6
+    await reader.close()
+
+
+@remote
+async def test_a_refusal_is_not_repeated(shop: Shop) -> None:
+    """It would not pass."""
+    shop.put("secret.bin", DATA)
+    reader = await shop.storage.open(shop.uri("secret.bin"))
+    shop.front.faults.append(Fault("403", times=0, holds="secret.bin"))
+    with pytest.raises(AccessDenied, match=shop.uri("secret.bin")):
+        await reader.read(0, 10)
+    assert shop.front.faults[0].seen == 1
+    await reader.close()
+
+
+@objects
+@pytest.mark.parametrize("kind", ["503", "cut", "lost"])
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_writes_are_repeated(shop: Shop, tmp_path: Path, kind: str, method: str) -> None:
+    """Wherever an upload is disturbed, even when it was done and only the answer was lost."""
+    shop.front.faults.append(Fault(kind, method, 2))
+    if method == "POST" and shop.kind != "gs":  # the end of a multipart upload
+        shop.front.faults.append(Fault(kind, method, 1, "uploadId"))
+    data = DATA * 5 + bytes(BIG - 5 * len(DATA))
+    await shop.storage.publish(_files(tmp_path, shop, flaky_mp4=data), "task.one")
+    assert shop.get("out/flaky.mp4") == data
+    assert all(fault.seen for fault in shop.front.faults)
+
+
+@objects
+async def test_what_arrives_damaged_does_not_appear(shop: Shop, tmp_path: Path) -> None:
+    """The storage itself compares the checksum."""
+    shop.front.faults.append(Fault("damaged", "PUT", 0))
+    with pytest.raises((OutputError, StorageUnavailable)):
+        await shop.storage.publish(_files(tmp_path, shop, damaged_mp4=DATA), "task.one")
+    assert shop.get("out/damaged.mp4") is None
+
+
+@objects
+async def test_labels(shop: Shop, servers: Servers, tmp_path: Path) -> None:
+    """Media types go by extension; cache control, tags and metadata by the settings."""
+    labelled = make_shop(
+        shop.kind,
+        servers,
+        tmp_path,
+        cache_control="m3u8=no-cache;*=public, max-age=600",
+        object_tags="team=video",
+        object_metadata={"origin": "reelmill"},
+    )
+    await labelled.storage.publish(_files(tmp_path, labelled, list_m3u8=DATA, seg0_ts=DATA), "task.one")
+    expected = {
+        "list.m3u8": ("application/vnd.apple.mpegurl", "no-cache"),
+        "seg0.ts": ("video/mp2t", "public, max-age=600"),
+    }
+    for name, labels in expected.items():
+        key = f"out/{name}"
+        if shop.kind == "gs":
+            blob = servers.emulator.client.bucket("media").get_blob(key)
+            assert (blob.content_type, blob.cache_control) == labels
+            assert blob.metadata == {"team": "video", "origin": "reelmill"}
+        else:
+            head = servers.moto.client.head_object(Bucket="media", Key=key)
+            assert (head["ContentType"], head["CacheControl"], head["Metadata"]) == (*labels, {"origin": "reelmill"})
+            tags = servers.moto.client.get_object_tagging(Bucket="media", Key=key)["TagSet"]
+            assert tags == [{"Key": "team", "Value": "video"}]
+
+
+@writable
+@pytest.mark.parametrize("name", ["", "folder/", "a\nb", "a/../../b"])
+async def test_what_cannot_be_written(shop: Shop, name: str) -> None:
+    """Is known before anything is done."""
+    with pytest.raises((InvalidArgument, AccessDenied)):
+        shop.storage.check_writable(shop.uri(name))
+
+
+@pytest.mark.parametrize("shop", ["http"], indirect=True)
+async def test_web_servers_are_only_read(shop: Shop, tmp_path: Path) -> None:
+    """There is no way to write there."""
+    with pytest.raises(InvalidArgument, match="only read"):
+        shop.storage.check_writable(shop.uri("out.mp4"))
+    with pytest.raises(InvalidArgument, match="only read"):
+        await shop.storage.publish(_files(tmp_path, shop, out_mp4=DATA), "task.one")
+
+
+async def test_files_of_one_call_go_to_several_storages_or_none(servers: Servers, tmp_path: Path) -> None:
+    """What one storage took is removed when another one fails."""
+    storage = build_storage(
+        _settings(
+            tmp_path,
+            bucket=[f"s3://*=s3://*?endpoint={servers.s3.url}", f"gs://*=gs://*?endpoint={servers.gs.url}&anonymous=true"],
+        )
+    )
+    near = _s3_shop("s3", servers, servers.s3, storage, "s3://media/")
+    uploads = _files(tmp_path, near, here_mp4=DATA)
+    (tmp_path / "there.mp4").write_bytes(DATA)
+    with pytest.raises(BucketNotFound):
+        await storage.publish([*uploads, Upload(tmp_path / "there.mp4", "gs://missing/there.mp4")], "task.one")
+    assert near.get("out/here.mp4") is None
+    servers.gs.reset()
+    uploads = _files(tmp_path, near, here_mp4=DATA)
+    await storage.publish([*uploads, Upload(tmp_path / "there.mp4", "gs://media/there.mp4")], "task.one")
+    assert near.get("out/here.mp4") == servers.emulator.client.bucket("media").blob("there.mp4").download_as_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    ("uri", "error"),
+    [("s3://other/x", AccessDenied), ("gs://media/x", InvalidArgument), ("ftp://host/x", InvalidArgument)],
+)
+def test_buckets_that_are_not_in_the_table(tmp_path: Path, uri: str, error: type[ReelmillError]) -> None:
+    """Are not reached."""
+    storage = build_storage(_settings(tmp_path, bucket=["s3://media-*"]))
+    storage.check_readable("s3://media-eu/x")
+    with pytest.raises(error):
+        storage.check_readable(uri)

@@ -1,0 +1,165 @@
+"""`http://` sources: which hosts, which addresses, where redirects may lead, how much is read."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from reelmill_server.errors import AccessDenied, InvalidArgument, MediaLimitExceeded, ReelmillError, ResourceNotFound
+from reelmill_server.storage.addresses import is_public
+from reelmill_server.storage.http import HttpRules, HttpStorage
+from reelmill_server.storage.retrying import Patience
+from tests.stores import Fault, Front, web_files
+
+DATA = bytes(range(256)) * 400
+ANY = HttpRules(("*",), private=True)
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Front]:
+    """A web server: /to?url leads there, all else is a file."""
+    files = web_files({"clip.mp4": DATA}, {})
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path == "/to":
+            return web.Response(status=302, headers={"Location": request.query_string})
+        if request.path == "/endless":
+            endless = web.StreamResponse()
+            await endless.prepare(request)
+            for _ in range(100_000):
+                await endless.write(DATA)
+            return endless
+        return await files(request)
+
+    yield Front(answer).start()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, serving: Front) -> None:
+    """No pauses, no faults."""
+    monkeypatch.setattr(Patience, "_pause", lambda self, number: 0.0)
+    serving.reset()
+
+
+async def _read(url: str, rules: HttpRules = ANY) -> bytes:
+    reader = await HttpStorage(rules, Patience()).open(url)
+    try:
+        assert reader.local_path is None
+        return await reader.read(100, 50) + await reader.read(0, reader.size_bytes)
+    finally:
+        await reader.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("http://other.org/a", AccessDenied),
+        ("http://example.com.evil.org/a", AccessDenied),
+        ("http://evil.org/?example.com", AccessDenied),
+        ("http://user:password@example.com/a", InvalidArgument),
+        ("http://example.com:port/a", InvalidArgument),
+        ("http:///a", InvalidArgument),
+        ("http://example.com/a b", InvalidArgument),
+        ("http://[::1/a", InvalidArgument),
+        ("http://10.0.0.1/a", AccessDenied),
+    ],
+)
+def test_what_may_not_be_read(url: str, error: type[ReelmillError]) -> None:
+    """Is known from the URL."""
+    storage = HttpStorage(HttpRules(("example.com", "*.example.com", "10.*")), Patience())
+    storage.check_readable("https://EXAMPLE.com/a")
+    storage.check_readable("https://a.example.com./a?b")
+    with pytest.raises(error) as caught:
+        storage.check_readable(url)
+    assert "password" not in caught.value.message.replace("a password", "")
+
+
+@pytest.mark.parametrize(
+    "address",
+    "127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 ::1 :: fe80::1 fe80::1%eth0 "
+    "fd00::1 ::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1:: 2001:0:7f00:1::".split(),
+)
+def test_private_addresses(address: str) -> None:
+    """Also where an IPv4 address is wrapped into an IPv6 one."""
+    assert is_public(address) is False
+
+
+def test_public_addresses_and_names() -> None:
+    """A name tells nothing."""
+    assert is_public("8.8.8.8") and is_public("2a00:1450:4001:81b::200e") and is_public("example.com") is None
+
+
+async def test_a_name_that_leads_to_a_private_address(serving: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often its server changes its mind: what is connected to is what was checked."""
+    answers = iter(["93.184.216.34", "127.0.0.1"])
+
+    def rebinding(host: str, port: int, *_: Any, **__: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers, "127.0.0.1"), port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    storage = HttpStorage(HttpRules(("*",)), Patience(tries=1))
+    storage.check_readable(f"http://rebind.example:{serving.port}/clip.mp4")
+    next(answers)  # somebody looked the name up, and it was public
+    with pytest.raises(AccessDenied, match="private address"):
+        await storage.open(f"http://rebind.example:{serving.port}/clip.mp4")
+    assert not serving.requests
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f000001", "0177.0.0.1"]
+)
+async def test_private_addresses_are_not_connected_to(serving: Front, host: str) -> None:
+    """In whatever form they are written."""
+    with pytest.raises((AccessDenied, InvalidArgument)):
+        await _read(f"http://{host}:{serving.port}/clip.mp4", HttpRules(("*",)))
+    assert not serving.requests
+
+
+async def test_redirects_are_followed(serving: Front) -> None:
+    """Relative and absolute ones."""
+    for location in ("/clip.mp4", f"{serving.url}/to?/clip.mp4"):
+        assert await _read(f"{serving.url}/to?{location}") == DATA[100:150] + DATA
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.2/secret",
+        "http://localhost/x",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        "http://u:p@127.0.0.1/",
+        "/to?",
+    ],
+)
+async def test_redirects_are_checked(serving: Front, location: str) -> None:
+    """Like the URL itself; one that leads to itself ends."""
+    target = location if location != "/to?" else "/to?" * 9
+    with pytest.raises((AccessDenied, ResourceNotFound)):
+        await _read(f"{serving.url}/to?{target}", HttpRules(("127.0.0.1",), private=True))
+    assert all(path.startswith("/to") for _, path, _ in serving.requests)
+
+
+async def test_a_server_without_ranges(serving: Front, tmp_path: Path) -> None:
+    """Its answer is kept in a file that has no name and is gone with the reader; one that breaks off is asked again."""
+    serving.faults.append(Fault("short"))
+    rules = HttpRules(("*",), private=True, spool=tmp_path / "spool")
+    assert await _read(f"{serving.url}/whole/clip.mp4", rules) == DATA[100:150] + DATA
+    assert serving.asked("GET") == 2 and not [*(tmp_path / "spool").iterdir()]
+
+
+@pytest.mark.parametrize("path", ["clip.mp4", "whole/clip.mp4", "endless"])
+async def test_what_is_too_large(serving: Front, path: str) -> None:
+    """Is not read, even if the server does not tell how large it is."""
+    with pytest.raises(MediaLimitExceeded):
+        await _read(f"{serving.url}/{path}", HttpRules(("*",), private=True, max_bytes=len(DATA) - 1))
+
+
+async def test_a_signed_link_is_not_told(serving: Front) -> None:
+    """Its query is a secret."""
+    with pytest.raises(ResourceNotFound) as caught:
+        await _read(f"{serving.url}/nothing.mp4?X-Amz-Signature=abcdef")
+    assert "nothing.mp4" in caught.value.message and "abcdef" not in caught.value.message
