@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ QUARTERS = (200, 150, 100, 50)
 # How many pictures a scene of the pattern `scenes` lasts, and after how many the pattern `dawn` is no longer black.
 SCENE, DAWN = 20, 12
 CLICK_SAMPLES = 48
+# Where the pattern `street` of at least 320x160 shows a picture of a face, 96x112, and a licence plate, 132x42.
+FACE, PLATE = (20, 30), (172, 90)
+DATA = Path(__file__).parent / "data"
 _ASS_HEADER = (
     b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize\r\n"
     b"Style: Default,Arial,16\r\n\r\n[Events]\r\n"
@@ -175,14 +179,7 @@ def picture(video: Video, number: int) -> NDArray[np.uint8]:
     """The luma of picture `number`."""
     width, height = video.size
     if video.pattern == "code":
-        luma = np.full((height, width), DARK, np.uint8)
-        for bit in range(CODE_ROWS * CODE_COLUMNS):
-            if number >> bit & 1:
-                row, column = divmod(bit, CODE_COLUMNS)
-                top, bottom = row * height // CODE_ROWS, (row + 1) * height // CODE_ROWS
-                left, right = column * width // CODE_COLUMNS, (column + 1) * width // CODE_COLUMNS
-                luma[top:bottom, left:right] = BRIGHT
-        return luma
+        return _code(width, height, number)
     if video.pattern == "quarters":
         luma = np.empty((height, width), np.uint8)
         middle, centre = height // 2, width // 2
@@ -198,6 +195,8 @@ def picture(video: Video, number: int) -> NDArray[np.uint8]:
         return luma
     if video.pattern == "black" or (video.pattern == "dawn" and number < DAWN):
         return np.full((height, width), DARK, np.uint8)
+    if video.pattern == "street":
+        return _street(width, height)
     if video.pattern == "scenes":
         cells = np.random.default_rng(number // SCENE).choice([DARK, BRIGHT], (8, 9))
         return cells[np.arange(height)[:, None] * 8 // height, np.arange(width)[None, :] * 9 // width].astype(np.uint8)
@@ -209,10 +208,37 @@ def picture(video: Video, number: int) -> NDArray[np.uint8]:
     return np.clip(smooth, 16, 235).astype(np.uint8)
 
 
+def _code(width: int, height: int, number: int) -> NDArray[np.uint8]:
+    luma = np.full((height, width), DARK, np.uint8)
+    for bit in range(CODE_ROWS * CODE_COLUMNS):
+        if number >> bit & 1:
+            row, column = divmod(bit, CODE_COLUMNS)
+            top, bottom = row * height // CODE_ROWS, (row + 1) * height // CODE_ROWS
+            left, right = column * width // CODE_COLUMNS, (column + 1) * width // CODE_COLUMNS
+            luma[top:bottom, left:right] = BRIGHT
+    return luma
+
+
+def _street(width: int, height: int) -> NDArray[np.uint8]:
+    luma = np.full((height, width), 100, np.uint8)
+    for (x, y), shown in ((FACE, grey("face.jpg", 2)), (PLATE, grey("plate.png", 1))):
+        luma[y : y + shown.shape[0], x : x + shown.shape[1]] = shown
+    return luma
+
+
+@cache
+def grey(name: str, step: int) -> NDArray[np.uint8]:
+    """The luma of a picture of the tests' data, every `step`-th sample of it."""
+    with av.open(DATA / name) as file:
+        frame = next(file.decode(video=0))
+    assert isinstance(frame, av.VideoFrame)
+    return frame.to_ndarray(format="gray")[::step, ::step].astype(np.uint8)
+
+
 def _chroma(video: Video, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Cb and Cr at full size: neutral where numbers are read, else a slow slope."""
     width, height = video.size
-    if video.pattern in ("code", "quarters", "circle", "bar", "black", "scenes"):
+    if video.pattern in ("code", "quarters", "circle", "bar", "black", "scenes", "street"):
         flat = np.full((height, width), 128, np.uint8)
         return flat, flat
     across = np.tile(np.linspace(90, 170, width), (height, 1))

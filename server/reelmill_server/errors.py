@@ -103,7 +103,7 @@ class InvalidMedia(ReelmillError):
 
 
 class UnsupportedFormat(ReelmillError):
-    """A codec does not fit its container, or a source is in a format that is not opened."""
+    """A codec does not fit its container, a source is in a format that is not opened, or the worker lacks an extra."""
 
     code = "UnsupportedFormat"
     status = "FAILED_PRECONDITION"

@@ -36,6 +36,7 @@ async def print_capabilities(settings: Settings, as_json: bool) -> None:
         return
     print("encoders, in the order in which they are tried:", *_rows(report.encoders), sep="\n")
     print("decoders:", *_rows(report.decoders), sep="\n")
+    print("detectors:", *_rows(report.detectors), sep="\n")
     print("versions:", ", ".join(f"{name} {version}" for name, version in report.versions.items()))
 
 

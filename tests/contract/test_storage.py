@@ -1,5 +1,6 @@
 """What all storages do alike, each against a real server: objects are read in ranges, appear whole, and fail clearly."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -354,6 +355,21 @@ async def test_what_was_placed_is_removed(shop: Shop, tmp_path: Path) -> None:
         await shop.storage.publish(uploads, "task.one")
     assert sorted(placed[:2]) == ["seg0.ts", "seg1.ts"] and placed[2] == "list.m3u8"
     assert [shop.get(f"out/{name}") for name in ("seg0.ts", "seg1.ts", "list.m3u8")] == [None] * 3
+
+
+@objects
+async def test_nothing_is_left_when_it_is_canceled(shop: Shop, tmp_path: Path) -> None:
+    """In the middle of a long file: what is under way is waited for, then given up."""
+    uploads = _files(tmp_path, shop, seg0_ts=DATA, big_mkv=bytes(BIG), list_m3u8=DATA)
+    shop.front.faults.append(Fault("slow", "PUT"))
+    publishing = asyncio.ensure_future(shop.storage.publish(uploads, "task.one"))
+    while not shop.front.faults[0].seen:
+        await asyncio.sleep(0.01)
+    publishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+    assert [shop.get(f"out/{name}") for name in ("seg0.ts", "big.mkv", "list.m3u8")] == [None] * 3
+    assert shop.unfinished() == 0
 
 
 @remote

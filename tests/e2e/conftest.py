@@ -1,6 +1,7 @@
 """One running service for all tests of this folder, and a client of it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from reelmill_client import Client
 from tests import servers
 from tests.clips import moving_picture
+from tests.stores import KEYS, GcsEmulator, Moto
 
 
 @pytest.fixture(scope="session")
@@ -16,10 +18,35 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("service")
 
 
+@dataclass(frozen=True)
+class Stores:
+    """S3 with a bucket `films`, Google Cloud Storage with a bucket `streams`; both are seen by the service."""
+
+    moto: Moto
+    emulator: GcsEmulator
+
+
 @pytest.fixture(scope="session")
-def server(folder: Path) -> Iterator[servers.Server]:
+def stores() -> Iterator[Stores]:
+    """Object stores."""
+    running = Stores(Moto(), GcsEmulator())
+    running.moto.client.create_bucket(Bucket="films")
+    running.emulator.client.create_bucket("streams")
+    yield running
+    running.moto.stop()
+    running.emulator.stop()
+
+
+@pytest.fixture(scope="session")
+def server(folder: Path, stores: Stores) -> Iterator[servers.Server]:
     """A whole service with two slots."""
-    with servers.serve(folder, "--worker-slots", "2", "--reconcile-seconds", "1") as running:
+    s3 = f"endpoint={stores.moto.url}"
+    buckets = [f"s3://*=s3://*?{s3}", f"oss://library=s3://films/old?{s3}"]
+    buckets.append(f"gs://*=gs://*?endpoint={stores.emulator.url}&anonymous=true")
+    flags = [part for bucket in buckets for part in ("--bucket", bucket)]
+    flags += ["--service-role", "arn:aws:iam::*", "--cache-control", "m3u8=no-cache"]
+    keys = {name.upper(): value for name, value in KEYS.items()}
+    with servers.serve(folder, "--worker-slots", "2", "--reconcile-seconds", "1", *flags, environment=keys) as running:
         yield running
 
 

@@ -18,12 +18,15 @@ from reelmill_server.errors import (
     OutputInvalid,
     Stalled,
     Timeout,
+    UnsupportedFormat,
 )
 from reelmill_server.model.capability import Capability, Limits
 from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
+    DesensitizationRule,
+    DesensitizationSpec,
     Hardware,
     SegmentFormat,
     SegmentSpec,
@@ -37,7 +40,8 @@ from reelmill_server.storage.registry import Registry
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.attempt import Attempts, Bounds, uploads_of
+from reelmill_server.worker.attempt import Attempts, Bounds
+from reelmill_server.worker.delivery import uploads_of
 from reelmill_server.worker.workspace import Scratch
 from tests.clips import moving_picture
 
@@ -135,6 +139,20 @@ async def test_required_hardware_that_fails_is_a_clear_error(bench: Bench) -> No
     with pytest.raises(HardwareUnavailable, match="h264_nvenc"):
         await bench.convert(bench.request(bench.target("out.mp4", hardware=Hardware.REQUIRED)))
     assert bench.left() == []
+
+
+async def test_faces_are_looked_for_in_the_child_and_only_where_detectors_run(bench: Bench) -> None:
+    """The worker's trial at its start decides; without detectors the task fails with the line that installs them."""
+    spec = DesensitizationSpec(DesensitizationRule(), DesensitizationRule())
+    assert [detector.available for detector in bench.abilities.detectors] == [True]
+    artifacts, warnings = await bench.convert(bench.request(bench.target("out.mp4", desensitization=spec)))
+    assert artifacts[0].streams[0].encoder == "libx264" and not warnings
+    bench.abilities.detectors = (
+        replace(bench.abilities.detectors[0], available=False, reason="pip install 'reelmill[privacy]'"),
+    )
+    with pytest.raises(UnsupportedFormat, match=r"desensitization: pip install 'reelmill\[privacy\]'"):
+        await bench.convert(bench.request(bench.target("other.mp4", desensitization=spec)))
+    assert bench.left() == ["out.mp4"]
 
 
 async def test_no_free_session_means_the_next_candidate(tmp_path: Path, clip: Path) -> None:

@@ -30,6 +30,8 @@ from reelmill_server.model.request import (
     Corner,
     Credentials,
     DelogoSpec,
+    DesensitizationRule,
+    DesensitizationSpec,
     ExtractSpec,
     FrameMode,
     FramesSpec,
@@ -131,6 +133,7 @@ def _video(target: AnyTarget) -> VideoSpec | None:
         speed=speed(target.video.filter_video),
         delogos=tuple(_delogo(delogo) for delogo in target.video.filter_video.delogos),
         watermarks=tuple(_watermark(mark) for mark in target.video.filter_video.watermarks),
+        desensitization=_desensitization(target.video.filter_video),
         hardware=Hardware(_word(video_pb2.HardwarePolicy, asked.hardware, "HARDWARE_POLICY_") or "preferred"),
         preset=_word(video_pb2.EncoderPreset, asked.preset, "ENCODER_PRESET_") or VideoSpec.preset,
     )
@@ -148,6 +151,26 @@ def _place(message: video_pb2.Watermark | video_pb2.Delogo) -> PlaceSpec:
 
 def _delogo(message: video_pb2.Delogo) -> DelogoSpec:
     return DelogoSpec(_place(message), _side(message, "width"), _side(message, "height"))
+
+
+def _desensitization(message: video_pb2.FilterVideo) -> DesensitizationSpec | None:
+    if not message.HasField("desensitization"):
+        return None
+    asked = message.desensitization
+    return DesensitizationSpec(
+        face=_rule(asked.face) if asked.HasField("face") else None,
+        license_plate=_rule(asked.license_plate) if asked.HasField("license_plate") else None,
+    )
+
+
+def _rule(message: video_pb2.DesensitizationRule) -> DesensitizationRule:
+    return DesensitizationRule(
+        confidence=round(message.confidence, 6),
+        min_size=message.min_size,
+        blur_radius=_given(message, "blur_radius"),
+        scale_ratio=round(message.scale_ratio, 6) if message.HasField("scale_ratio") else DesensitizationRule.scale_ratio,
+        transparency=round(message.transparency, 6),
+    )
 
 
 def _watermark(message: video_pb2.Watermark) -> WatermarkSpec:

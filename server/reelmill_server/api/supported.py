@@ -40,7 +40,9 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "b_frames refs hardware preset",
         "TargetAudio": "disable_audio stream transcode_audio filter_audio",
         "TranscodeAudio": "codec bitrate bitrate_option quality sample_rate sample_rate_option channel bits_per_sample",
-        "FilterVideo": "speed watermarks delogos",
+        "FilterVideo": "speed watermarks delogos desensitization",
+        "Desensitization": "face license_plate",
+        "DesensitizationRule": "confidence min_size blur_radius scale_ratio transparency",
         "Watermark": "type refer_pos dx dy start_time duration content font_name font_size font_color font_apha border_width "
         "border_color uri width height",
         "Delogo": "start_time duration dx dy width height refer_pos",

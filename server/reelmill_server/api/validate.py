@@ -141,6 +141,8 @@ def _conversion(
         yield from _copies(request, target, field)
         for index, mark in enumerate(target.video.filter_video.watermarks):
             yield from _watermark(mark, f"{field}.video.filter_video.watermarks[{index}]", storage)
+        if target.video.filter_video.HasField("desensitization"):
+            yield from _desensitization(target, f"{field}.video.filter_video.desensitization")
     for index, target in enumerate(request.targets):
         yield from _target(target, f"targets[{index}]", set(request.tags.fields), storage)
     for index, group in enumerate(request.target_groups):
@@ -202,6 +204,15 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
             yield Violation(
                 f"tags.{key}", f"must have a key of 1 to {_MAX_TAG_KEY} and a value of at most {_MAX_TAG_VALUE} characters"
             )
+
+
+def _desensitization(target: AnyTarget, field: str) -> Iterator[Violation]:
+    asked = target.video.filter_video.desensitization
+    if not asked.HasField("face") and not asked.HasField("license_plate"):
+        yield Violation(field, "names nothing to blur: set face or license_plate")
+    # What is copied shows what was to be hidden: that is refused, though copy ignores other settings.
+    if target.video.HasField("transcode_video") and video_codec(target.video.transcode_video.codec) == "copy":
+        yield Violation(field, "copied video cannot be blurred: set a video codec other than copy")
 
 
 def _watermark(mark: video_pb2.Watermark, field: str, storage: Storage) -> Iterator[Violation | ReelmillError]:

@@ -11,7 +11,7 @@ from av import VideoFrame
 
 from reelmill_server.media.encoding import configure_video
 from reelmill_server.media.words import libav_words, said
-from reelmill_server.model.capability import SOFTWARE, Capability
+from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan import encoders
@@ -21,6 +21,7 @@ _SIZE = 256  # the least width that NVENC takes is 145, that of QSV 128
 _FRAMES = 8
 _AUDIO_FRAMES = 10
 _FRAME_SAMPLES = 1024  # of an encoder that takes any number
+_NO_PRIVACY = "the detectors need the extra `privacy`, which the worker does not have: pip install 'reelmill[privacy]'"
 _DECODERS = {
     "h264": "h264",
     "hevc": "hevc",
@@ -130,6 +131,19 @@ def try_encoders(order: Sequence[str], only: frozenset[str] = frozenset()) -> tu
 def list_decoders() -> tuple[Capability, ...]:
     """The decoders that sources usually need, and whether they are there."""
     return tuple(_try_decoder(name, codec) for codec, name in _DECODERS.items())
+
+
+def try_privacy() -> Capability:
+    """Lets the detectors of faces and licence plates look at a picture without any."""
+    try:
+        from reelmill_server.media.privacy import detect
+
+        detect.try_detectors()
+    except ImportError:
+        return _told(PRIVACY, "", SOFTWARE, _NO_PRIVACY)
+    except Exception as error:  # whatever its runtime raises, it must not keep the worker from starting
+        return _told(PRIVACY, "", SOFTWARE, f"the detectors do not run: {error}")
+    return _told(PRIVACY, "", SOFTWARE, "")
 
 
 def library_versions() -> dict[str, str]:

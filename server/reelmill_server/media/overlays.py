@@ -10,7 +10,7 @@ from reelmill_server.media.graph import Chain
 from reelmill_server.media.source import Place
 from reelmill_server.media.tracks import Span
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import DelogoPlan, OverlayPlan, StreamPlan, TextPlan, VideoOutput
+from reelmill_server.model.plan import BlurPlan, DelogoPlan, PicturePlan, StreamPlan, TextPlan, VideoOutput
 
 _MICROSECONDS = 1_000_000
 _USUAL_RATE = Fraction(25)
@@ -90,13 +90,26 @@ def make_overlays(plan: StreamPlan, files: Mapping[str, Place], limits: Limits, 
     assert plan.video
     steps: list[Overlay] = []
     for overlay in plan.overlays:
+        if isinstance(overlay, BlurPlan):
+            steps.append(_privacy(overlay, plan.video))
+            continue
         draw = _drawing(overlay, plan.video, files, limits, note)
         steps.append(Windowed(overlay.begin_us, overlay.end_us, draw))
     return Overlays(steps)
 
 
+def _privacy(plan: BlurPlan, video: VideoOutput) -> Overlay:
+    from reelmill_server.media.privacy.stage import Privacy
+
+    return Privacy.of(plan.spec, video)
+
+
 def _drawing(
-    plan: OverlayPlan, video: VideoOutput, files: Mapping[str, Place], limits: Limits, note: Callable[[str], None]
+    plan: DelogoPlan | TextPlan | PicturePlan,
+    video: VideoOutput,
+    files: Mapping[str, Place],
+    limits: Limits,
+    note: Callable[[str], None],
 ) -> Callable[[VideoFrame], None]:
     # Imported here: most conversions have no overlays, and should not wait for numpy, Pillow and fonts.
     if isinstance(plan, DelogoPlan):

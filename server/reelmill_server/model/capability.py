@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 SOFTWARE = "software"
+PRIVACY = "privacy"
+"""The capability to find faces and licence plates."""
 
 
 @dataclass(frozen=True)
 class Capability:
-    """One encoder or decoder.
+    """One encoder, decoder or detector.
 
     `device` is its family or `software`; `reason` says why it is not available; `tried_us` is when it was last tried,
     microseconds since the epoch. `pixel_formats` are those of the contract that this build of it takes; empty: not known.
@@ -44,3 +46,4 @@ class Report:
     decoders: tuple[Capability, ...]
     limits: Limits
     versions: dict[str, str]
+    detectors: tuple[Capability, ...] = ()

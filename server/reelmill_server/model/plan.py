@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from reelmill_server.model.request import Corner, TextSpec
+from reelmill_server.model.request import Corner, DesensitizationSpec, TextSpec
 
 COPY = "copy"
 
@@ -87,6 +87,14 @@ class DelogoPlan:
 
 
 @dataclass(frozen=True)
+class BlurPlan:
+    """Faces and licence plates are looked for and blurred."""
+
+    spec: DesensitizationSpec
+    kind: Literal["blur"] = "blur"
+
+
+@dataclass(frozen=True)
 class TextPlan:
     """A text is drawn `dx`, `dy` pixels inwards from a `corner`; its size is known when it is. Times as in DelogoPlan."""
 
@@ -114,7 +122,7 @@ class PicturePlan:
     kind: Literal["picture"] = "picture"
 
 
-OverlayPlan = DelogoPlan | TextPlan | PicturePlan
+OverlayPlan = DelogoPlan | BlurPlan | TextPlan | PicturePlan
 """What changes the pictures of an output once they have its size and times."""
 
 

@@ -132,6 +132,30 @@ class DelogoSpec:
 
 
 @dataclass(frozen=True)
+class DesensitizationRule:
+    """How one kind of thing is found and blurred.
+
+    `confidence` 0..1: of the detection that is surest at least; `min_size`: least width and height in pixels; `blur_radius` in
+    pixels, None: as the size of the thing needs it; `scale_ratio`: of the blurred box to the thing's; `transparency` 0 (full
+    blur) to 1 (none).
+    """
+
+    confidence: float = 0.0
+    min_size: int = 0
+    blur_radius: int | None = None
+    scale_ratio: float = 1.0
+    transparency: float = 0.0
+
+
+@dataclass(frozen=True)
+class DesensitizationSpec:
+    """Which kinds of things are found and blurred; None: that kind is not."""
+
+    face: DesensitizationRule | None = None
+    license_plate: DesensitizationRule | None = None
+
+
+@dataclass(frozen=True)
 class VideoSpec:
     """How video is made. With codec `copy` every other field is ignored.
 
@@ -163,6 +187,7 @@ class VideoSpec:
     speed: str = ""
     delogos: tuple[DelogoSpec, ...] = ()
     watermarks: tuple[WatermarkSpec, ...] = ()
+    desensitization: DesensitizationSpec | None = None
     hardware: Hardware = Hardware.PREFERRED
     preset: str = "medium"
 

@@ -1,11 +1,11 @@
-"""Where and when delogos and watermarks cover an output's pictures, in its own pixels."""
+"""Where and when delogos, blurs and watermarks cover an output's pictures, in its own pixels."""
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo, rational
-from reelmill_server.model.plan import Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan, VideoOutput
+from reelmill_server.model.plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan, VideoOutput
 from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec
 from reelmill_server.plan.geometry import ROTATIONS, displayed_size
 
@@ -26,6 +26,8 @@ def plan_overlays(
     planned: list[OverlayPlan] = []
     for number, delogo in enumerate(spec.delogos):
         planned += _seen(_delogo(delogo, output), output, f"{field}.delogos[{number}]", warn)
+    if spec.desensitization is not None:
+        planned.append(BlurPlan(spec.desensitization))
     for number, mark in enumerate(spec.watermarks):
         here = f"{field}.watermarks[{number}]"
         if mark.text is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
+from reelmill_server.model.capability import PRIVACY
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo, rational
 from reelmill_server.model.plan import COPY, OverlayPlan, PartPlan, StreamPlan
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
@@ -115,9 +116,11 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
 
 def _overlays(job: Job, spec: VideoSpec, planned: StreamPlan) -> tuple[OverlayPlan, ...]:
     assert planned.video
-    return plan_overlays(
-        spec, planned.video, job.situation.watermark_infos, f"{job.target.field}.video.filter_video", job.warnings.append
-    )
+    field = f"{job.target.field}.video.filter_video"
+    detectors = job.situation.capabilities.get(PRIVACY)
+    if spec.desensitization is not None and detectors is not None and not detectors.available:
+        raise UnsupportedFormat(f"{field}.desensitization: {detectors.reason}")
+    return plan_overlays(spec, planned.video, job.situation.watermark_infos, field, job.warnings.append)
 
 
 def _video_part(job: Job, spec: VideoSpec, like: StreamPlan, item: Input, stream: StreamInfo | None, path: str) -> PartPlan:

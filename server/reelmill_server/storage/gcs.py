@@ -101,11 +101,17 @@ def explain(error: Exception, uri: str) -> ReelmillError | None:
     if isinstance(error, GoogleAPICallError | InvalidResponse):
         status = error.code if isinstance(error, GoogleAPICallError) else error.response.status_code
         return refusal(status or 500, uri)
-    if isinstance(error, DefaultCredentialsError) or (isinstance(error, RefreshError) and not error.retryable):
+    if isinstance(error, DefaultCredentialsError) or (isinstance(error, RefreshError) and not _may_pass(error)):
         return AccessDenied(f"{uri}: this server has no credentials for it, or gets no token ({type(error).__name__})")
     if isinstance(error, GoogleAuthError | requests.RequestException | urllib3.exceptions.HTTPError | OSError):
         return StorageUnavailable(f"{uri}: the storage did not answer ({type(error).__name__})")
     return None
+
+
+def _may_pass(error: RefreshError) -> bool:
+    """Whether a token may be given next time; of impersonation only the answer's text tells."""
+    status = re.search(r'"code":\s*(\d+)', " ".join(map(str, error.args)))
+    return bool(error.retryable or (status and (status[1] == "429" or status[1] >= "500")))
 
 
 def _credentials(target: Target, identity: Identity) -> Any:
@@ -222,7 +228,7 @@ class _Delivery:
                 timeout=_TIMEOUT_SECONDS,
             )
         )
-        self._unsure = False
+        self._unsure = received != end
         return received
 
     def _asked(self) -> int:
@@ -233,9 +239,9 @@ class _Delivery:
     def _answered(self, answer: requests.Response) -> int:
         if answer.status_code in (200, 201):
             stored = answer.json()
+            self._generation = int(stored["generation"])
             if stored.get("crc32c", self._checksum) != self._checksum or int(stored["size"]) != self._size:
                 raise OutputError(f"{self._place.uri} arrived damaged")
-            self._generation = int(stored["generation"])
             return self._size
         if answer.status_code == 308:
             match = re.fullmatch(r"bytes=0-(\d+)", answer.headers.get("Range", ""))

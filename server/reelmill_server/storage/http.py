@@ -246,7 +246,7 @@ class _Reader:
     def _explain(self, error: Exception) -> ReelmillError | None:
         if isinstance(error, ReelmillError):
             return error
-        if isinstance(error, aiohttp.InvalidURL):
+        if isinstance(error, aiohttp.InvalidURL | UnicodeError):
             return InvalidArgument(f"{shown(self.uri)!r} is not an http or https URL")
         if isinstance(error, aiohttp.ClientError | TimeoutError | OSError):
             return StorageUnavailable(f"{shown(self.uri)}: the server did not answer ({type(error).__name__})")

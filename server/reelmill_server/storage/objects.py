@@ -19,7 +19,7 @@ from reelmill_server.model.buckets import SAME, BucketRule, Target
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import ObjectReader, Staged, Upload
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.retrying import Patience, in_thread
+from reelmill_server.storage.retrying import Explain, Patience, in_thread
 
 T = TypeVar("T")
 _THREADS = 16
@@ -123,27 +123,32 @@ class ObjectStorage:
         """As `Backend.stage`: all parts but the last are sent. Nothing of it has a name, so there is none to mark."""
         place = self._place(upload.uri)
         delivery = await self._ask(place, lambda service: service.deliver(place, upload.path, self._labels))
-        staged = _Delivered(place, delivery, self._call)
+        staged = _Delivered(place, delivery, self._do)
         try:
-            await self._call(place, delivery.begin)
+            await self._do(place, delivery.begin)
             for number in range(delivery.parts):
-                await self._call(place, partial(delivery.send, number))
+                await self._do(place, partial(delivery.send, number))
         except BaseException:
             await asyncio.shield(staged.undo())
             raise
         return staged
 
     async def _ask(self, place: Place, call: Callable[[Service], T]) -> T:
-        """Does something with the service; raises ReelmillError."""
-        return await self._call(place, lambda: call(self._family.connect(self._rule.target, self._credentials)))
+        """Asks the service for something; raises ReelmillError."""
 
-    async def _call(self, place: Place, call: Callable[[], T]) -> T:
-        """Does something that blocks and raises what the service's library does; raises ReelmillError."""
+        def ask() -> T:
+            return call(self._family.connect(self._rule.target, self._credentials))
 
-        def explain(error: Exception) -> ReelmillError | None:
-            return error if isinstance(error, ReelmillError) else self._family.explain(error, place.uri)
+        return await self._patience.attempt(
+            partial(asyncio.get_running_loop().run_in_executor, self._pool, ask), self._explain(place)
+        )
 
-        return await self._patience.attempt(lambda: in_thread(self._pool, call), explain)
+    async def _do(self, place: Place, call: Callable[[], T]) -> T:
+        """Changes something at the service: what is under way when this is canceled is waited for. Raises ReelmillError."""
+        return await self._patience.attempt(partial(in_thread, self._pool, call), self._explain(place))
+
+    def _explain(self, place: Place) -> Explain:
+        return lambda error: error if isinstance(error, ReelmillError) else self._family.explain(error, place.uri)
 
     def _place(self, uri: str) -> Place:
         self._family.check(self._credentials)
@@ -163,19 +168,19 @@ class _Delivered:
 
     _place: Place
     _delivery: Delivery
-    _call: Callable[..., Any]
+    _do: Callable[..., Any]
     _placed: bool = False
 
     async def place(self) -> None:
         """As `Staged.place`."""
         self._placed = True  # even if the answer should be lost
-        await self._call(self._place, self._delivery.place)
+        await self._do(self._place, self._delivery.place)
 
     async def undo(self) -> None:
         """As `Staged.undo`."""
         for step in (self._delivery.remove, self._delivery.abort) if self._placed else (self._delivery.abort,):
             try:
-                await self._call(self._place, step)
+                await self._do(self._place, step)
             except Exception as error:
                 _log.warning("an unfinished upload is left", uri=self._place.uri, reason=str(error))
 

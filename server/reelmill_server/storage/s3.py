@@ -171,6 +171,7 @@ class _Delivery:
         """As `Delivery.place`."""
         if not self.parts:
             body, digest = self._read(0, self._size)
+            self._etag = f'"{digest.hex()}"'  # in case the answer is lost
             answer = self._client.put_object(**self._at, Body=body, ContentMD5=_base64(digest), **self._attributes)
             self._etag = answer["ETag"]
             return

@@ -30,6 +30,7 @@ class Abilities:
 
     def __init__(self, limits: Limits, order: Sequence[str], sessions: Mapping[Any, int], cooldown_seconds: float) -> None:
         self.decoders: tuple[Capability, ...] = ()
+        self.detectors: tuple[Capability, ...] = ()
         self.versions: dict[str, str] = {}
         self._encoders: dict[str, Capability] = {}
         self._limits, self._order, self._sessions = limits, tuple(order), sessions
@@ -45,7 +46,7 @@ class Abilities:
         """Tries everything once."""
         tried = await try_everything(self._limits, self._order)
         self._encoders = {capability.name: capability for capability in tried.encoders}
-        self.decoders, self.versions = tried.decoders, tried.versions
+        self.decoders, self.versions, self.detectors = tried.decoders, tried.versions, tried.detectors
 
     def lose(self, encoder: str, reason: str) -> None:
         """An encoder failed in a task: it is out until a trial proves it again."""

@@ -25,14 +25,14 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import COPY, Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
-from reelmill_server.plan.images import image_uri, writable_image_uris
-from reelmill_server.plan.packaging import part_uri, planned_files, writable_uris
+from reelmill_server.plan.images import writable_image_uris
+from reelmill_server.plan.packaging import writable_uris
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities, Lease
 from reelmill_server.worker.broker import Broker
-from reelmill_server.worker.delivery import Delivery, delivering
+from reelmill_server.worker.delivery import Delivery, delivering, upload_of, uploads_of
 from reelmill_server.worker.workspace import Scratch
 
 _HEAR_SECONDS = 1.0
@@ -72,7 +72,8 @@ class Attempts:
     def describe(self) -> Report:
         """What this worker says of itself."""
         abilities = self.abilities
-        return Report(self._name, abilities.encoders, abilities.decoders, self._bounds.limits, abilities.versions)
+        limits = self._bounds.limits
+        return Report(self._name, abilities.encoders, abilities.decoders, limits, abilities.versions, abilities.detectors)
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
@@ -145,7 +146,7 @@ class Attempts:
             subtitles=tuple(map(tuple, subtitles)),
             watermarks={uri: (await broker.open(uri))[0] for uri in request.watermark_uris},
             modified_us=tuple(modified_us for _, modified_us in sources),
-            capabilities=self.abilities.encoders,
+            capabilities=(*self.abilities.encoders, *self.abilities.detectors),
             encoder_order=self._bounds.encoder_order,
         )
 
@@ -304,36 +305,3 @@ _EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stal
 def _error_of(failed: messages.Failed) -> ReelmillError:
     known = from_code(failed.code, failed.message)
     return type(known)(failed.message, [Violation(field, text) for field, text in failed.fields])
-
-
-def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list[Upload]:
-    """What to publish and where: segments first, lists of lists last, so that nothing is named before it is there.
-
-    Every URI follows from the plan; the child says only which of the files that the plan allows it has made.
-    """
-    planned = planned_files(plan)
-    made = [(made.path, made.artifact.uri) for made in finished.made]
-    files, images = made[: len(planned)], made[len(planned) :]
-    if files != [(file.path, file.uri) for file in planned] or any(image_uri(plan, path) != uri for path, uri in images):
-        raise OutputInvalid("the child names other outputs than it planned")
-    parts = dict.fromkeys(name for made in finished.made for name in made.parts)
-    return [
-        *(upload_of(name, plan, directory) for name in parts),
-        *(Upload(_inside(directory, name), uri) for name, uri in made),
-    ]
-
-
-def upload_of(name: str, plan: Plan, directory: Path) -> Upload:
-    """Where a segment, or a planned file, that lies at `name` goes. Raises OutputInvalid when the plan has no such thing."""
-    uri = part_uri(plan, name) or next((file.uri for file in planned_files(plan) if file.path == name), None)
-    if uri is None:
-        raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
-    return Upload(_inside(directory, name), uri)
-
-
-def _inside(directory: Path, name: str) -> Path:
-    """A file that the child says it made; `name` is one that the plan allows. Nothing on the way to it may be a link."""
-    path = directory / name
-    if path.resolve() != directory.resolve() / name or not path.is_file():
-        raise OutputInvalid(f"the child names {name!r}, which is no file of its own")
-    return path

@@ -6,8 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from reelmill_server.errors import OutputInvalid
+from reelmill_server.model.plan import Plan
+from reelmill_server.plan.images import image_uri
+from reelmill_server.plan.packaging import part_uri, planned_files
 from reelmill_server.storage.base import Staged, Storage, Upload
 from reelmill_server.storage.publishing import publish
+from reelmill_server.worker import messages
 
 # Few: while others are encoded, the network is to be used and not to be fought for.
 _AT_ONCE = 4
@@ -85,3 +90,36 @@ async def delivering(storage: Storage, owner: str) -> AsyncIterator[Delivery]:
     finally:
         # Shielded: whoever cancels the attempt must not leave half an upload behind.
         await asyncio.shield(delivery.take_back())
+
+
+def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list[Upload]:
+    """What to publish and where: segments first, lists of lists last, so that nothing is named before it is there.
+
+    Every URI follows from the plan; the child says only which of the files that the plan allows it has made.
+    """
+    planned = planned_files(plan)
+    made = [(made.path, made.artifact.uri) for made in finished.made]
+    files, images = made[: len(planned)], made[len(planned) :]
+    if files != [(file.path, file.uri) for file in planned] or any(image_uri(plan, path) != uri for path, uri in images):
+        raise OutputInvalid("the child names other outputs than it planned")
+    parts = dict.fromkeys(name for made in finished.made for name in made.parts)
+    return [
+        *(upload_of(name, plan, directory) for name in parts),
+        *(Upload(_inside(directory, name), uri) for name, uri in made),
+    ]
+
+
+def upload_of(name: str, plan: Plan, directory: Path) -> Upload:
+    """Where a segment, or a planned file, that lies at `name` goes. Raises OutputInvalid when the plan has no such thing."""
+    uri = part_uri(plan, name) or next((file.uri for file in planned_files(plan) if file.path == name), None)
+    if uri is None:
+        raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
+    return Upload(_inside(directory, name), uri)
+
+
+def _inside(directory: Path, name: str) -> Path:
+    """A file that the child says it made; `name` is one that the plan allows. Nothing on the way to it may be a link."""
+    path = directory / name
+    if path.resolve() != directory.resolve() / name or not path.is_file():
+        raise OutputInvalid(f"the child names {name!r}, which is no file of its own")
+    return path

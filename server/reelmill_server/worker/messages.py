@@ -123,6 +123,7 @@ class Tried:
     encoders: tuple[Capability, ...]
     decoders: tuple[Capability, ...]
     versions: dict[str, str]
+    detectors: tuple[Capability, ...] = ()
     kind: Literal["tried"] = "tried"
 
 

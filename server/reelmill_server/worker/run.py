@@ -1,16 +1,13 @@
 """The child's side: everything that touches media happens here, in a process of its own."""
 
-import ctypes
 import os
 import queue
-import resource
-import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,10 +32,10 @@ from reelmill_server.plan.adapt import needs_bitrates
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from reelmill_server.worker import messages
+from reelmill_server.worker.confinement import confine
 from reelmill_server.worker.progress import Meter
 from reelmill_server.worker.ranges import Ranges, RemoteObject
 
-_PR_SET_PDEATHSIG = 1
 _REPORT_SECONDS = 0.3
 _EXIT_PARENT_GONE = 3
 
@@ -100,8 +97,9 @@ def _leave() -> NoReturn:
 
 def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None) -> None:
     """The entry point of a child: carries out one assignment and says how it went."""
-    attempt = _Attempt(pipe, messages.ASSIGNMENT.validate_json(assignment_json), channel)
-    _confine(attempt.assignment)
+    assignment = messages.ASSIGNMENT.validate_json(assignment_json)
+    confine(assignment)  # before any thread is started: it holds for those that come after
+    attempt = _Attempt(pipe, assignment, channel)
     threading.Thread(target=attempt.listen, daemon=True).start()
     attempt.say(messages.Ready())
     try:
@@ -121,27 +119,6 @@ def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None
     sys.stdout.flush()
     # Threads of libav, or of a driver, must not keep a finished child alive.
     os._exit(0)
-
-
-def _confine(assignment: messages.Assignment) -> None:
-    """Takes away what a child has no business with, and makes it die with its parent."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for name in set(os.environ) - set(messages.KEPT_ENVIRONMENT):
-        del os.environ[name]
-    os.environ.setdefault("SVT_LOG", "0")  # else SVT-AV1 writes its banner to stderr
-    # numpy is not loaded yet. Its products are small here, and threads that wait for each other beside an encoder make one of
-    # a millisecond last fifty.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    memory = assignment.limits.max_memory_bytes
-    if memory:
-        with suppress(ValueError, OSError):  # a lower hard limit is set already
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    if assignment.directory:
-        os.chdir(assignment.directory)
 
 
 def _request(attempt: _Attempt) -> ConvertRequest:
@@ -218,6 +195,7 @@ def _capabilities(attempt: _Attempt) -> messages.FromChild:
         encoders=capabilities.try_encoders(assignment.encoder_order, frozenset(assignment.retry_encoders)),
         decoders=capabilities.list_decoders(),
         versions=capabilities.library_versions(),
+        detectors=(capabilities.try_privacy(),),
     )
 
 

@@ -6,6 +6,7 @@ from tests.e2e.conformance import (
     group_rows,
     image_rows,
     overlay_rows,
+    privacy_rows,
     source_rows,
     subtitle_rows,
     target_rows,
@@ -21,6 +22,7 @@ ROWS = (
     *group_rows.ROWS,
     *image_rows.ROWS,
     *overlay_rows.ROWS,
+    *privacy_rows.ROWS,
 )
 
 OTHER_REQUESTS = frozenset(
@@ -33,5 +35,12 @@ MESSAGES = sorted(set(supported.FIELDS) - OTHER_REQUESTS)
 
 ELSEWHERE = {
     "CreateMediaConvertTaskRequest.request_id": "tests/e2e/test_conversion.py::test_the_same_request_id_is_the_same_task",
+    "CreateMediaConvertTaskRequest.credential_config": "tests/e2e/test_object_storage.py::test_from_one_store_to_another",
+    "CredentialConfig.service_role": "tests/e2e/test_object_storage.py::test_from_one_store_to_another",
+    "CredentialConfig.policy": "tests/contract/test_roles.py::test_roles_of_aws_are_assumed_one_after_the_other",
+    "CredentialConfig.chain": "tests/contract/test_roles.py::test_roles_of_aws_are_assumed_one_after_the_other",
+    "CredentialChainLink.role": "tests/contract/test_roles.py::test_roles_of_aws_are_assumed_one_after_the_other",
+    "CredentialChainLink.assume_role_for": "tests/contract/test_roles.py::test_roles_of_aws_are_assumed_one_after_the_other",
+    "CredentialChainLink.role_type": "tests/unit/api/test_validate.py::test_roles_of_a_request",
 }
 """Fields that one task cannot show, with the test that does."""

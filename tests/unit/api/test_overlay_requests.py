@@ -1,11 +1,20 @@
-"""Watermarks and delogos of requests: what is refused, and what becomes of the rest."""
+"""Watermarks, delogos and blurs of requests: what is refused, and what becomes of the rest."""
 
 from typing import Any
 
 import pytest
 
 from reelmill_server.errors import InvalidArgument
-from reelmill_server.model.request import Corner, DelogoSpec, PlaceSpec, TextSpec, VideoSpec, WatermarkSpec
+from reelmill_server.model.request import (
+    Corner,
+    DelogoSpec,
+    DesensitizationRule,
+    DesensitizationSpec,
+    PlaceSpec,
+    TextSpec,
+    VideoSpec,
+    WatermarkSpec,
+)
 from tests.unit.api.test_messages import converted
 from tests.unit.api.test_validate import check, fields
 
@@ -104,3 +113,46 @@ def test_a_copied_video_has_no_overlays_and_fetches_no_files() -> None:
     assert request.targets[0].video == VideoSpec()
     assert request.watermark_uris == ()
     assert converted(**filtered("Watermarks", FILE, FILE)).watermark_uris == ("file:///logo.png",)
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"Confidence": 1.1}, "face.confidence"),
+        ({"MinSize": -1}, "face.min_size"),
+        ({"BlurRadius": 0}, "face.blur_radius"),
+        ({"BlurRadius": 101}, "face.blur_radius"),
+        ({"ScaleRatio": 0.05}, "face.scale_ratio"),
+        ({"ScaleRatio": 5.5}, "face.scale_ratio"),
+        ({"Transparency": 1.5}, "face.transparency"),
+    ],
+)
+def test_each_objection_to_a_blur_names_its_field(rule: dict[str, Any], field: str) -> None:
+    """The ranges of the contract."""
+    with pytest.raises(InvalidArgument) as failure:
+        check(blurring({"Face": rule}))
+    assert fields(failure.value) == {f"targets[0].video.filter_video.desensitization.{field}"}
+
+
+def blurring(asked: dict[str, Any], **transcode: str) -> dict[str, Any]:
+    """A target's video with things to blur."""
+    return {"Video": {"TranscodeVideo": {"Codec": "h264", **transcode}, "FilterVideo": {"Desensitization": asked}}}
+
+
+@pytest.mark.parametrize("target", [blurring({}), blurring({"Face": {}}, Codec="copy")], ids=["nothing named", "copied video"])
+def test_what_would_blur_nothing_is_refused(target: dict[str, Any]) -> None:
+    """Nobody is to believe that faces are hidden when they are not."""
+    with pytest.raises(InvalidArgument) as failure:
+        check(target)
+    assert fields(failure.value) == {"targets[0].video.filter_video.desensitization"}
+
+
+def test_blurs_become_plain_data() -> None:
+    """What is absent has the contract's default, or ours."""
+    rule = {"Confidence": 0.4, "MinSize": 12, "BlurRadius": 30, "ScaleRatio": 1.3, "Transparency": 0.25}
+    check(blurring({"Face": rule, "LicensePlate": {}}))
+    video = converted(**blurring({"Face": rule, "LicensePlate": {}})).targets[0].video
+    assert isinstance(video, VideoSpec)
+    assert video.desensitization == DesensitizationSpec(DesensitizationRule(0.4, 12, 30, 1.3, 0.25), DesensitizationRule())
+    assert converted(**blurring({"Face": {}})).targets[0].video.desensitization == DesensitizationSpec(DesensitizationRule())
+    assert converted(**filtered("Delogos")).targets[0].video.desensitization is None

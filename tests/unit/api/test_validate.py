@@ -7,8 +7,9 @@ import pytest
 from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import validate
+from reelmill_server.api.requests import credentials
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
-from reelmill_server.model.request import Credentials
+from reelmill_server.model.request import Credentials, Role
 from reelmill_server.storage.base import ObjectReader, Staged, Upload
 
 
@@ -145,6 +146,38 @@ def test_a_forbidden_uri_is_denied_when_nothing_else_is_wrong() -> None:
         check({"URI": "file:///denied.mp4"})
     with pytest.raises(FieldNotSupported):
         check({"URI": "file:///denied.mp4", **video(Codec="h264", VideoSlim=1)})
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"Chain": [{"AssumeRoleFor": "1"}]}, "credential_config.chain[0].role"),
+        ({"Chain": [{"Role": "r", "RoleType": "service"}]}, "credential_config.chain[0].role_type"),
+        ({"ServiceRole": "r", "Policy": "[]"}, "credential_config.policy"),
+        ({"ServiceRole": "r", "Policy": "{"}, "credential_config.policy"),
+        ({"Policy": "{}"}, "credential_config.policy"),
+    ],
+)
+def test_roles_of_a_request(config: dict[str, Any], field: str) -> None:
+    """Links have roles, which are of users; a policy is JSON and narrows a role, be it the project's."""
+    check(CredentialConfig={"ServiceRole": "r", "Policy": "{}", "Chain": [{"Role": "r", "RoleType": "user"}]})
+    with pytest.raises(InvalidArgument) as error:
+        check(CredentialConfig=config)
+    assert fields(error.value) == {field}
+
+
+def test_the_roles_of_a_request_as_plain_data() -> None:
+    """The request's own role counts before its project's; a chain follows; nothing at all is the worker's own identity."""
+    config = vendor_json.parse(
+        {"ProjectName": "p", "CredentialConfig": {"Policy": "{}", "Chain": [{"Role": "r", "AssumeRoleFor": "1"}]}},
+        CreateMediaConvertTaskRequest,
+    ).credential_config
+    assert credentials(config, "") == Credentials((Role("r", "1"),), "{}")
+    assert credentials(config, "project") == Credentials((Role("project"), Role("r", "1")), "{}")
+    config.service_role = "own"
+    assert credentials(config, "project").roles[0] == Role("own")
+    config.Clear()
+    assert credentials(config, "") == Credentials()
 
 
 def test_a_missing_project_alone_and_among_others() -> None:

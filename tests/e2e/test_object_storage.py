@@ -1,0 +1,67 @@
+"""A running service between object stores."""
+
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from reelmill.v1 import task_pb2
+from reelmill.v1.task_pb2 import Task
+from reelmill_client import Client, InvalidArgument, PermissionDenied, TaskFailed
+from tests import servers
+from tests.e2e.conftest import Stores
+from tests.stores import KEYS
+
+pytestmark = pytest.mark.xdist_group("service")
+ROLE = "arn:aws:iam::123456789012:role/films"
+SMALL = {"TranscodeVideo": {"Codec": "h264", "Resolution": "160x90"}}
+
+
+@pytest.fixture
+def stored(stores: Stores, clip: Path) -> str:
+    """The clip in S3, by the name that a request written for OSS would use."""
+    stores.moto.client.put_object(Bucket="films", Key="old/a clip.mp4", Body=clip.read_bytes())
+    return "oss://library/a clip.mp4"
+
+
+def _request(source: str, target: str, **more: object) -> dict[str, object]:
+    hls = {"URI": target, "Container": "ts", "Segment": {"Format": "hls", "Duration": 1}, "Video": SMALL}
+    return {"ProjectName": "default", "Sources": [{"URI": source}], "Targets": [hls], **more}
+
+
+def _run(client: Client, request: dict[str, object]) -> Task:
+    return client.wait(client.submit(request).task_id)
+
+
+def test_from_one_store_to_another(client: Client, stores: Stores, stored: str, tmp_path: Path) -> None:
+    """An alias of S3 is read in the name of a role, HLS appears in Google Cloud Storage, whole and labelled."""
+    credentials = {"ServiceRole": ROLE}
+    request = _request(stored, "s3://films/hls/{barename}.m3u8", CredentialConfig=credentials)
+    assert client.plan(request).media_infos[0].duration == pytest.approx(2, abs=0.1)
+    assert _run(client, request).status == task_pb2.TASK_STATUS_SUCCEEDED
+    task = _run(client, _request("s3://films/hls/a clip-0.ts", "gs://streams/hls/{barename}.m3u8"))
+    assert [artifact.uri for artifact in task.artifacts] == ["gs://streams/hls/a clip-0.m3u8"]
+    bucket = stores.emulator.client.bucket("streams")
+    for blob in bucket.list_blobs():
+        (tmp_path / Path(blob.name).name).write_bytes(blob.download_as_bytes())
+    listed = bucket.get_blob("hls/a clip-0.m3u8")
+    assert (listed.content_type, listed.cache_control) == ("application/vnd.apple.mpegurl", "no-cache")
+    frames, _ = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "a clip-0.m3u8"))
+    assert frames == 25
+
+
+def test_what_a_store_refuses(client: Client, server: servers.Server, stored: str) -> None:
+    """At once when the table says so, else the task fails with the code and the URI; no key is told anywhere."""
+    with pytest.raises(PermissionDenied, match="not among those that this server may assume"):
+        client.submit(_request(stored, "s3://films/x.m3u8", CredentialConfig={"ServiceRole": "arn:aws:iam2::1:role/x"}))
+    with pytest.raises(InvalidArgument, match="is not a service account of Google Cloud"):
+        client.submit(_request(stored, "gs://streams/x.m3u8", CredentialConfig={"ServiceRole": ROLE}))
+    for source, code in (("oss://library/none.mp4", "ResourceNotFound"), ("s3://missing/a.mp4", "BucketNotFound")):
+        with pytest.raises(TaskFailed) as caught:
+            _run(client, _request(source, "s3://films/x.m3u8"))
+        assert (caught.value.code, source in caught.value.message) == (code, True)
+    with pytest.raises(TaskFailed, match="The bucket of gs://missing"):
+        _run(client, _request(stored, "gs://missing/x.m3u8"))
+    data = server.log.parent
+    for file in (server.log, *data.glob("*.db*")):
+        assert not any(value.encode() in file.read_bytes() for value in KEYS.values()), file

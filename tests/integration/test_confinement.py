@@ -1,0 +1,35 @@
+"""What a child may not do, tried in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="capabilities and schedulers are Linux's")
+
+_ENCODE = """
+import os
+os.environ["SVT_LOG"] = "0"
+from reelmill_server.media.capabilities import try_video
+from reelmill_server.worker.confinement import drop_capabilities
+drop_capabilities()
+assert try_video("av1", "software", "libsvtav1").available
+tasks = [int(name) for name in os.listdir("/proc/self/task")]
+print({os.sched_getscheduler(task) for task in tasks} == {os.SCHED_OTHER})
+"""
+
+
+def test_an_encoder_does_not_become_real_time() -> None:
+    """SVT-AV1 asks for it when it runs as root: it is not given."""
+    done = subprocess.run([sys.executable, "-c", _ENCODE], capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stdout.strip() == "True"
+
+
+def test_root_keeps_its_files_only() -> None:
+    """Of all powers those over files stay; whoever had none has none."""
+    drop = "from reelmill_server.worker.confinement import drop_capabilities; drop_capabilities()"
+    code = f"{drop}; print(open('/proc/self/status').read())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (effective,) = (int(line.split()[1], 16) for line in done.stdout.splitlines() if line.startswith("CapEff"))
+    assert effective & ~0b1111 == 0
