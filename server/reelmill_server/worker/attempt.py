@@ -131,7 +131,7 @@ class Attempts:
             try:
                 yield broker
             finally:
-                await broker.close()
+                await asyncio.shield(broker.close())
                 self._metrics.source_bytes_total.inc(broker.fetched_bytes)
 
     async def _assignment(self, request: ConvertRequest, broker: Broker) -> messages.Assignment:

@@ -7,8 +7,9 @@ what it asks for is bounded.
 import asyncio
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -58,7 +59,7 @@ class Broker:
 
     async def close(self) -> None:
         """Ends all reading and closes the objects."""
-        await _end(set(self._coming.values()))
+        await _end([*self._coming.values()])
         for reader in self._readers.values():
             try:
                 await reader.close()
@@ -84,7 +85,7 @@ class Broker:
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:
-            await _end(answering)
+            await _end([*answering])
             outgoing.close()
 
     def _allows(self, request: Request) -> bool:
@@ -168,7 +169,7 @@ def _runs(blocks: Sequence[Block]) -> list[list[Block]]:
     return runs
 
 
-async def _end(tasks: set[asyncio.Task[None]] | set[asyncio.Task[dict[Block, memoryview]]]) -> None:
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
