@@ -143,9 +143,9 @@ async def test_a_snapshot_of_250_mb_reads_less_than_three(bench: Bench, tmp_path
 
 
 async def test_a_cut_reads_in_proportion(bench: Bench, film: Path) -> None:
-    """5 s of 50: the way from the key frame before and what was read ahead come on top."""
+    """5 s of 50: the way from the key frame before, what was read ahead, and what waits for a slow encoder come on top."""
     await bench.convert(bench.request(film, bench.target(), start_us=30_000_000, duration_us=5_000_000))
-    assert bench.storage.bytes_read < 10 * 512_000
+    assert bench.storage.bytes_read < 16 * 512_000  # from there to the end are 22 s
 
 
 async def test_several_targets_read_every_byte_once(bench: Bench, film: Path) -> None:
