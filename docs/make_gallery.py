@@ -154,6 +154,22 @@ ENTRIES = (
             "FilterVideo": {"Delogos": [{"Width": 106, "Height": 42}]},
         },
     ),
+    Entry(
+        "A face, before and after",
+        "Found, and blurred a little larger than it is (the astronaut Eileen Collins; NASA).",
+        {"Snapshots": [{"URI": "face.jpg", "Format": "jpg", "Number": 1}]},
+        sources=({"URI": "{folder}/sources/face.jpg"},),
+    ),
+    Entry(
+        "",
+        "",
+        {"Snapshots": [{"URI": "face-blurred.jpg", "Format": "jpg", "Number": 1}]},
+        {
+            "TranscodeVideo": {"Codec": "h264", "CRF": 14},
+            "FilterVideo": {"Desensitization": {"Face": {"Confidence": 0.5, "BlurRadius": 20, "ScaleRatio": 1.2}}},
+        },
+        ({"URI": "{folder}/sources/face.jpg"},),
+    ),
 )
 
 
@@ -187,12 +203,17 @@ def _placed(image: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return placed
 
 
+def _in(asked: Any, folder: Path) -> Any:
+    """A part of a request with `{folder}` filled in."""
+    return json.loads(json.dumps(asked).replace("{folder}", folder.as_uri()))
+
+
 def make(client: Any, entry: Entry, film: Path, folder: Path) -> list[str]:
     """Runs the tasks of an entry; gives the names of its pictures."""
-    sources: Sequence[Mapping[str, Any]] = entry.sources or [{"URI": film.as_uri()}]
+    sources: Sequence[Mapping[str, Any]] = _in(entry.sources, folder) or [{"URI": film.as_uri()}]
     if entry.video is not None:
         made = folder / "converted.mp4"
-        video = json.loads(json.dumps(entry.video).replace("{folder}", folder.as_uri()))
+        video = _in(entry.video, folder)
         target = {"URI": made.as_uri(), "Container": "mp4", "Video": video, "Audio": {"DisableAudio": True}}
         _run(client, sources, [target])
         sources = [{"URI": made.as_uri()}]
@@ -220,6 +241,7 @@ def main() -> None:
         with servers.serve(root) as server, servers.client(server) as client:
             files = root / "files"
             film = make_film(files / "film.mp4")
+            shutil.copytree(_HERE.parent / "tests" / "data", files / "sources")
             for entry in ENTRIES:
                 names = make(client, entry, film, files)
                 page += [f"## {entry.title}", "", entry.text, ""] if entry.title else []

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import grpc
 import imageio_ffmpeg
 import pytest
 
+from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
+from reelmill.v1.media_convert_service_pb2_grpc import MediaConvertServiceStub
 from reelmill.v1.task_pb2 import Task
 from reelmill_client import Client, InvalidArgument, PermissionDenied, TaskFailed
 from tests import servers
@@ -48,6 +51,19 @@ def test_from_one_store_to_another(client: Client, stores: Stores, stored: str, 
     assert (listed.content_type, listed.cache_control) == ("application/vnd.apple.mpegurl", "no-cache")
     frames, _ = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "a clip-0.m3u8"))
     assert frames == 25
+
+
+def test_a_file_is_looked_at_in_the_name_of_a_role(server: servers.Server, stored: str) -> None:
+    """With the same rules as a conversion's."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        probe = MediaConvertServiceStub(channel).ProbeMedia
+        request = pb.ProbeMediaRequest(project_name="default", source_uri=stored)
+        request.credential_config.service_role = ROLE
+        assert probe(request, timeout=60).media_info.duration == pytest.approx(2, abs=0.1)
+        request.credential_config.service_role = "somebody"
+        with pytest.raises(grpc.RpcError) as caught:
+            probe(request, timeout=60)
+        assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[attr-defined]
 
 
 def test_what_a_store_refuses(client: Client, server: servers.Server, stored: str) -> None:

@@ -86,9 +86,12 @@ class _Connections:
         identity = self.identity(credentials)
         key = (target.scheme, target.options, identity)
         with self._lock:
-            if key not in self._services:
-                self._services[key] = self._load()[0](target, identity)
-                if len(self._services) > _MOST_SERVICES:
-                    self._services.popitem(last=False)
+            service = self._services.get(key)
+        if service is None:
+            service = self._load()[0](target, identity)  # not under the lock: a token service may keep it waiting
+        with self._lock:
+            service = self._services.setdefault(key, service)
             self._services.move_to_end(key)
-            return self._services[key]
+            if len(self._services) > _MOST_SERVICES:
+                self._services.popitem(last=False)
+        return service
