@@ -37,7 +37,8 @@ class Request:
 
 @dataclass(frozen=True)
 class AnswerHead:
-    """Begins an answer of `length` bytes: those that were asked for, or, if `failed`, a `Failed` in JSON."""
+    """Begins an answer of `length` bytes: those that were asked for, or, if `failed`, an error's code and message as a list in
+    JSON."""
 
     number: int
     failed: bool
