@@ -219,7 +219,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
 async def _working(settings: Settings, client: Client, metrics: Metrics) -> AsyncIterator[None]:
     """Works as long as the block lasts; at its end running attempts are given the drain time, then handed back."""
     async with AsyncExitStack() as stack:
-        scratch = Scratch(settings.data_dir / "scratch")
+        scratch = Scratch(settings.data_dir / "scratch", int(settings.scratch_bytes), int(settings.source_cache_bytes))
         stack.callback(scratch.close)
         attempts = build_attempts(settings, scratch, metrics)
         await attempts.abilities.discover()

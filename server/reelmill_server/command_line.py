@@ -52,6 +52,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "stall_seconds",
         "drain_seconds",
         "child_memory_bytes",
+        "scratch_bytes",
+        "source_cache_bytes",
     ),
     "Limits on media": (
         "max_pixels",
@@ -95,7 +97,7 @@ _ROLE_GROUPS: Mapping[Role, tuple[str, ...]] = {
 
 _ROLE_OMITS: Mapping[Role, frozenset[str]] = {
     "serve": frozenset(),
-    "api": frozenset({"temporal_binary", "worker_slots", "stall_seconds"}),
+    "api": frozenset({"temporal_binary", "worker_slots", "stall_seconds", "scratch_bytes", "source_cache_bytes"}),
     "worker": frozenset(
         {"listen", "tls_certificate", "tls_key", "database_url", "retention_hours", "max_projects", "reconcile_seconds"}
         | {"watch_poll_seconds", "temporal_binary"}

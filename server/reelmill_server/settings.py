@@ -285,6 +285,15 @@ class Settings(BaseSettings):
     child_memory_bytes: Annotated[ByteSize, Field(ge=256 * 1024**2, le=1024**5)] = Field(
         default=ByteSize(8 * _GIB), description="Most memory of one attempt; units are understood: 8GiB."
     )
+    scratch_bytes: Annotated[ByteSize, Field(ge=0, le=1024**6)] = Field(
+        default=ByteSize(0),
+        description="Most of the disk that the attempts of a worker hold together in scratch; units are understood: 100GiB."
+        " What is kept of sources gives way first. 0: not limited.",
+    )
+    source_cache_bytes: Annotated[ByteSize, Field(ge=0, le=1024**5)] = Field(
+        default=ByteSize(_GIB),
+        description="Most that an attempt keeps in scratch of sources read from elsewhere, so that nothing is read twice.",
+    )
 
     max_pixels: int = Field(
         default=8192 * 8192,

@@ -15,7 +15,6 @@ from reelmill_server.errors import (
     AccessDenied,
     BucketNotFound,
     InvalidArgument,
-    MediaLimitExceeded,
     OutputError,
     ReelmillError,
     ResourceNotFound,
@@ -23,10 +22,9 @@ from reelmill_server.errors import (
     StorageUnavailable,
 )
 from reelmill_server.settings import Settings
-from reelmill_server.storage import fetching, gcs, http, s3
+from reelmill_server.storage import gcs, http, s3
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.storage.build import build_storage
-from reelmill_server.storage.fetching import fetch
 from reelmill_server.storage.retrying import Patience
 from tests.stores import KEYS, Fault, Front, GcsEmulator, Moto, as_gcs, as_oss, as_s3, forward, web_files
 
@@ -94,7 +92,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "_READ_SECONDS", 1)
     monkeypatch.setattr(s3, "_PART_BYTES", _PART)
     monkeypatch.setattr(gcs, "_CHUNK_BYTES", _PART)
-    monkeypatch.setattr(fetching, "_BLOCK_BYTES", _PART)
     monkeypatch.setattr(moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", _PART)
     found = socket.getaddrinfo
 
@@ -250,17 +247,6 @@ async def test_ranges_are_read(shop: Shop) -> None:
             assert await reader.read(offset, length) == DATA[offset : offset + length]
     finally:
         await reader.close()
-
-
-@every
-async def test_a_whole_object_is_fetched(shop: Shop, tmp_path: Path) -> None:
-    """In blocks; one that is too large is refused before anything is read."""
-    data = DATA * 7  # three blocks
-    shop.put("whole.bin", data)
-    fetched = await fetch(shop.storage, shop.uri("whole.bin"), tmp_path)
-    assert Path(fetched.path).read_bytes() == data and fetched.size_bytes == len(data)
-    with pytest.raises(MediaLimitExceeded):
-        await fetch(shop.storage, shop.uri("whole.bin"), tmp_path, len(data) - 1)
 
 
 @every

@@ -40,7 +40,8 @@ from reelmill_server.storage.registry import Registry
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.attempt import Attempts, Bounds, uploads_of
+from reelmill_server.worker.attempt import Attempts, Bounds
+from reelmill_server.worker.delivery import uploads_of
 from reelmill_server.worker.workspace import Scratch
 from tests.clips import moving_picture
 
@@ -242,7 +243,7 @@ async def test_a_child_that_talks_nonsense_is_as_good_as_dead(monkeypatch: pytes
             pass
 
 
-def _talk_nonsense(pipe: Any, _: bytes) -> None:
+def _talk_nonsense(pipe: Any, *_: Any) -> None:
     pipe.send_bytes(b"\x80\x04not json")
 
 
@@ -255,7 +256,7 @@ async def test_a_child_in_an_endless_loop_is_killed(monkeypatch: pytest.MonkeyPa
     assert not Path(f"/proc/{pid}").exists()
 
 
-def _ignore_everything(pipe: Any, _: bytes) -> None:
+def _ignore_everything(pipe: Any, *_: Any) -> None:
     import signal
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -35,12 +35,12 @@ def assignment(clip: Path, folder: Path, policy: Hardware = Hardware.PREFERRED, 
         "convert",
         Limits(**limits),
         ConvertRequest("task", "default", (SourceSpec(clip.as_uri()),), (target,)),
-        (str(clip),),
+        (messages.SourceRef(str(clip)),),
         (0,),
         str(folder),
         (Capability("h264_nvenc", "h264", "nvenc", True), Capability("libx264", "h264", "software", True)),
         ORDER,
-        subtitle_paths=((),),
+        subtitles=((),),
     )
 
 

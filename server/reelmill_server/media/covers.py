@@ -8,7 +8,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.source import open_source
+from reelmill_server.media.source import Place, open_source
 from reelmill_server.media.tracks import Part, Span, Written
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
@@ -22,8 +22,8 @@ _FILE_TYPES = {"mjpeg": ("jpg", "image/jpeg")}
 class CoverInputs:
     """Reads cover pictures, each from its own opening of the source: the reading of the rest is not disturbed."""
 
-    def __init__(self, inputs: Sequence[InputPlan], sources: Sequence[str], limits: Limits) -> None:
-        """`sources` are local paths, by the number of the source in the request."""
+    def __init__(self, inputs: Sequence[InputPlan], sources: Sequence[Place], limits: Limits) -> None:
+        """`sources` say where they lie, by the number of the source in the request."""
         self._inputs, self._sources, self._limits = inputs, sources, limits
 
     def read(self, plan: StreamPlan) -> bytes:

@@ -12,7 +12,7 @@ from reelmill_server.media.graph import Chain
 from reelmill_server.media.output import Halt, Output, Stopped, planned_span
 from reelmill_server.media.picking import Picked, Picker
 from reelmill_server.media.seek import frames_from
-from reelmill_server.media.source import average_rate, open_source
+from reelmill_server.media.source import Place, average_rate, open_source
 from reelmill_server.media.stills import ImageWriter, SheetWriter, StillWriter, WrittenImage
 from reelmill_server.media.tracks import Clock, Part, Span, Written
 from reelmill_server.media.types import AnyPacket
@@ -128,12 +128,12 @@ class ImageOutput(Output):
         plan: ImagePlan,
         task: Plan,
         folder: Path,
-        paths: Sequence[str],
+        places: Sequence[Place],
         limits: Limits,
         stop: Halt,
     ) -> None:
-        """`paths` are those of the inputs of the whole `task`."""
-        self._paths, self._limits = paths, limits
+        """`places` are those of the inputs of the whole `task`."""
+        self._places, self._limits = places, limits
         folder.mkdir()
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
         self._frames = FrameTrack(plan, _WRITERS[plan.kind](plan, folder, most))
@@ -165,7 +165,7 @@ class ImageOutput(Output):
         if stream < 0:
             self._frames.skip(length or Fraction(0))
             return
-        with open_source(self._paths[number], self._limits) as source:
+        with open_source(self._places[number], self._limits) as source:
             part = Part(number, source, span.begin)
             self._frames.begin(part, span)
             end = self._read_frames(part, span, stream, length)

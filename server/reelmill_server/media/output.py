@@ -21,6 +21,7 @@ from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.media.quicktime import name_languages
 from reelmill_server.media.segments import Reframing, join_tail, open_output
 from reelmill_server.media.sound import AudioTrack
+from reelmill_server.media.source import Place
 from reelmill_server.media.subtitle_lines import SubtitleInputs
 from reelmill_server.media.subtitles import SubtitleTrack
 from reelmill_server.media.tracks import TOLERANCE, Part, Span, Track, Written, copy_metadata
@@ -293,7 +294,7 @@ class Beside:
 
     subtitles: SubtitleInputs
     covers: CoverInputs
-    watermarks: Mapping[str, str]
+    watermarks: Mapping[str, Place]
 
 
 class FileOutput(Output):

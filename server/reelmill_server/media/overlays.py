@@ -7,6 +7,7 @@ from typing import Protocol
 from av import VideoFrame
 
 from reelmill_server.media.graph import Chain
+from reelmill_server.media.source import Place
 from reelmill_server.media.tracks import Span
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import BlurPlan, DelogoPlan, PicturePlan, StreamPlan, TextPlan, VideoOutput
@@ -84,8 +85,8 @@ class Overlays:
             yield from self._through(number + 1, passed)
 
 
-def make_overlays(plan: StreamPlan, files: Mapping[str, str], limits: Limits, note: Callable[[str], None]) -> Overlays:
-    """The overlays of an encoded stream of pictures. `files`: local paths by URI; `note` is told what a user should know."""
+def make_overlays(plan: StreamPlan, files: Mapping[str, Place], limits: Limits, note: Callable[[str], None]) -> Overlays:
+    """The overlays of a stream of encoded pictures. `files`: where they lie by URI; `note` is told what a user should know."""
     assert plan.video
     steps: list[Overlay] = []
     for overlay in plan.overlays:
@@ -106,7 +107,7 @@ def _privacy(plan: BlurPlan, video: VideoOutput) -> Overlay:
 def _drawing(
     plan: DelogoPlan | TextPlan | PicturePlan,
     video: VideoOutput,
-    files: Mapping[str, str],
+    files: Mapping[str, Place],
     limits: Limits,
     note: Callable[[str], None],
 ) -> Callable[[VideoFrame], None]:

@@ -18,7 +18,7 @@ from reelmill_server.media.covers import CoverInputs
 from reelmill_server.media.image_output import ImageOutput
 from reelmill_server.media.lanes import Lane, Reader, lanes_of, read, show_in_turn
 from reelmill_server.media.output import Beside, FileOutput, Halt, Output, Produced, Stopped
-from reelmill_server.media.source import open_source
+from reelmill_server.media.source import Place, open_source
 from reelmill_server.media.stills import WrittenImage
 from reelmill_server.media.subtitle_lines import SubtitleInputs
 from reelmill_server.media.subtitles import SubtitleTrack
@@ -61,22 +61,22 @@ class Conversion:
     def __init__(
         self,
         plan: Plan,
-        source_paths: Sequence[str],
+        places: Sequence[Place],
         directory: Path,
         limits: Limits,
         stop: threading.Event,
-        subtitle_paths: Sequence[Sequence[str]] = (),
-        watermark_paths: Mapping[str, str] | None = None,
+        subtitle_places: Sequence[Sequence[Place]] = (),
+        watermark_places: Mapping[str, Place] | None = None,
     ) -> None:
-        """`source_paths` follow the sources of the request, `subtitle_paths` say where the subtitle files of each lie, and
-        `watermark_paths` where the files of watermarks do, by URI."""
+        """`places` follow the sources of the request, `subtitle_places` say where the subtitle files of each lie, and
+        `watermark_places` where the files of watermarks do, by URI."""
         self._beside = Beside(
-            SubtitleInputs(plan.inputs, source_paths, subtitle_paths, limits),
-            CoverInputs(plan.inputs, source_paths, limits),
-            watermark_paths or {},
+            SubtitleInputs(plan.inputs, places, subtitle_places, limits),
+            CoverInputs(plan.inputs, places, limits),
+            watermark_places or {},
         )
         self.outputs: list[Output] = []
-        self._plan, self._source_paths, self._directory = plan, source_paths, directory
+        self._plan, self._places, self._directory = plan, places, directory
         self._limits, self._stop = limits, Halt(stop)
         self._decoding = Decoding()
         self._warnings: list[str] = []
@@ -102,11 +102,11 @@ class Conversion:
         OutputError as they happen.
         """
         with ExitStack() as stack:
-            paths = [self._source_paths[plan.source] for plan in self._plan.inputs]
-            sources = [stack.enter_context(open_source(path, self._limits)) for path in paths]
+            places = [self._places[plan.source] for plan in self._plan.inputs]
+            sources = [stack.enter_context(open_source(place, self._limits)) for place in places]
             stack.callback(self._close)
             files = [self._file_output(slot, target, sources) for slot, target in enumerate(self._plan.targets)]
-            images = [self._image_output(slot, image, paths) for slot, image in enumerate(self._plan.images)]
+            images = [self._image_output(slot, image, places) for slot, image in enumerate(self._plan.images)]
             for output in self.outputs:
                 output.start()
             self._fed = [output for output in self.outputs if output.fed]
@@ -130,9 +130,9 @@ class Conversion:
         self.outputs.append(output)
         return output
 
-    def _image_output(self, slot: int, plan: ImagePlan, paths: Sequence[str]) -> ImageOutput:
+    def _image_output(self, slot: int, plan: ImagePlan, places: Sequence[Place]) -> ImageOutput:
         folder = self._directory / image_folder(slot)
-        output = ImageOutput(plan, self._plan, folder, paths, self._limits, self._stop)
+        output = ImageOutput(plan, self._plan, folder, places, self._limits, self._stop)
         self.outputs.append(output)
         return output
 

@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.light import light_of
-from reelmill_server.media.source import average_rate, open_source
+from reelmill_server.media.source import Place, average_rate, open_source
 from reelmill_server.media.subtitle_files import charset_of, open_subtitles
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import (
@@ -36,13 +36,13 @@ _TRIAL_BYTES = bytes(8)
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 
-def probe_file(path: str, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
-    """What is in the media file at `path`: its headers, and the first pictures of each video stream.
+def probe_file(place: Place, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
+    """What is in the media file at `place`: its headers, and the first pictures of each video stream.
 
     `measure_bitrates` reads the whole file, if need be, for the bit rates of streams that the headers do not tell.
     Raises as `open_source` does.
     """
-    with open_source(path, limits) as container:
+    with open_source(place, limits) as container:
         info = _from_headers(container)
         pictures = _first_pictures(container)
         orders = {stream.index: _field_order(stream, pictures.get(stream.index, [])) for stream in container.streams.video}
@@ -52,7 +52,7 @@ def probe_file(path: str, limits: Limits, measure_bitrates: bool = False) -> Med
     unknown = [stream.index for stream in (*info.pictures, *info.audio) if not stream.bitrate]
     if not measure_bitrates or not unknown:
         return info
-    with open_source(path, limits) as container:
+    with open_source(place, limits) as container:
         measured = _measured_bitrates(container, unknown)
     return replace(
         info,
@@ -61,10 +61,10 @@ def probe_file(path: str, limits: Limits, measure_bitrates: bool = False) -> Med
     )
 
 
-def probe_beside(path: str, uri: str, limits: Limits) -> MediaInfo:
+def probe_beside(place: Place, uri: str, limits: Limits) -> MediaInfo:
     """As `probe_file`, for a file beside the sources: errors name its `uri`."""
     with _naming(uri):
-        return probe_file(path, limits)
+        return probe_file(place, limits)
 
 
 @contextmanager
@@ -94,14 +94,14 @@ def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict
     return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
 
 
-def probe_subtitles(path: str, uri: str, limits: Limits) -> SubtitleFileInfo:
-    """What is in the subtitle file at `path`.
+def probe_subtitles(place: Place, uri: str, limits: Limits) -> SubtitleFileInfo:
+    """What is in the subtitle file at `place`.
 
     Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that gives no subtitles.
     """
     with _naming(uri):
-        charset = charset_of(path)
-        with open_subtitles(path, charset, limits) as container:
+        charset = charset_of(place)
+        with open_subtitles(place, charset, limits) as container:
             info = _from_headers(container)
     if not info.subtitles:
         raise InvalidMedia(f"{uri}: has no subtitles")

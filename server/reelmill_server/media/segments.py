@@ -1,5 +1,6 @@
 """Outputs in segments on this machine's disk: written by libav's own packagers, listed, and read back joined."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,9 +16,11 @@ from av.container import OutputContainer
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.playlists import MediaPlaylist, read_manifest, read_playlist
 from reelmill_server.media.types import AnyPacket
-from reelmill_server.model.plan import COPY, TargetPlan
+from reelmill_server.model.plan import COPY, Plan, TargetPlan
 from reelmill_server.model.request import SegmentFormat
+from reelmill_server.plan.packaging import output_path
 
+_SEGMENT = re.compile(r"(?P<stream>(?:\d+-)?)(?P<number>\d+)(?P<extension>\.ts|\.m4s)")
 # A list says where segments begin to a microsecond; a muxer counts sound that lies before the first picture to it.
 _LIST_SECONDS = Fraction(1, 10)
 _TAIL_SECONDS = Fraction(1, 10)  # the longest preroll is that of HE-AAC, 0.09 s at 22 kHz
@@ -79,6 +82,24 @@ def join_tail(plan: TargetPlan, path: str) -> None:
     (folder / tail.name).unlink()
     joined = replace(playlist, segments=(*others, replace(before, seconds=before.seconds + tail.seconds)))
     Path(path).write_text(joined.render(joined.longest_seconds))
+
+
+def closed_segments(plan: Plan, directory: Path) -> set[str]:
+    """Where, below `directory`, those segments lie that nothing more is written to while a plan is carried out.
+
+    They have two successors: muxers write one at a time, and the last one may yet be joined to the one before (`join_tail`).
+    """
+    closed: set[str] = set()
+    for slot, target in enumerate(plan.targets):
+        if target.package is None or target.package.rendition:
+            continue
+        numbers: dict[tuple[str, str], list[int]] = {}
+        for path in (directory / output_path(slot, target)).parent.glob("*[0-9].*"):
+            if match := _SEGMENT.fullmatch(path.name):
+                numbers.setdefault((match["stream"], match["extension"]), []).append(int(match["number"]))
+        for (stream, extension), found in numbers.items():
+            closed.update(f"{slot}/{stream}{number}{extension}" for number in sorted(found)[:-2])
+    return closed
 
 
 def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:

@@ -5,10 +5,10 @@ self-contained formats are opened, only the file itself is read, and every furth
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, Protocol
 
 import av
 from av.container import InputContainer
@@ -28,6 +28,23 @@ _READ_SIZE = 256 * 1024
 _OPENED_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
+class Elsewhere(Protocol):
+    """An object that does not lie on this machine."""
+
+    def open(self) -> AbstractContextManager[BinaryIO]:
+        """Opens it as a file, for one thread. What its storage fails with is raised by reading, or at the latest when the
+        block is left."""
+
+
+Place = str | Elsewhere
+"""Where a source lies: at a local path, or elsewhere."""
+
+
+def open_bytes(place: Place) -> AbstractContextManager[BinaryIO]:
+    """Opens what lies at `place` as a file."""
+    return Path(place).open("rb") if isinstance(place, str) else place.open()
+
+
 def _refuse(url: str, flags: int, options: object) -> NoReturn:
     raise PermissionError(f"a media file may not open {url!r}")
 
@@ -42,13 +59,13 @@ def _options(limits: Limits, formats: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def open_source(path: str, limits: Limits) -> Iterator[InputContainer]:
-    """Opens the media file at `path` for reading, within `limits`; closes it afterwards.
+def open_source(place: Place, limits: Limits) -> Iterator[InputContainer]:
+    """Opens the media file at `place` for reading, within `limits`; closes it afterwards.
 
-    Raises UnsupportedFormat for a format that is not opened, InvalidMedia for a file that is no media or is broken, and
-    MediaLimitExceeded when it goes beyond a limit.
+    Raises UnsupportedFormat for a format that is not opened, InvalidMedia for a file that is no media or is broken,
+    MediaLimitExceeded when it goes beyond a limit, and what its storage fails with.
     """
-    with Path(path).open("rb") as file, open_stream(file, limits) as container:
+    with open_bytes(place) as file, open_stream(file, limits) as container:
         yield container
 
 

@@ -5,13 +5,12 @@ Text is turned into UTF-8 here, before libav sees it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
-from pathlib import Path
+from io import SEEK_END, BytesIO
 
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.source import open_stream
+from reelmill_server.media.source import Place, open_bytes, open_stream
 from reelmill_server.model.capability import Limits
 
 _TEXT_FORMATS = ("srt", "webvtt", "ass")
@@ -32,14 +31,13 @@ _LIKE_WESTERN = frozenset({"cp1250", "cp1254", "cp1257", "iso8859_10", "latin_1"
 _WESTERN = "cp1252"
 
 
-def charset_of(path: str) -> str:
+def charset_of(place: Place) -> str:
     """Python's name of the encoding of the text in the file, empty when it is no text.
 
     Raises MediaLimitExceeded for a file that is too long, InvalidMedia for an empty file, UnsupportedFormat for half of a pair.
     """
-    size = Path(path).stat().st_size
-    with Path(path).open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+    with open_bytes(place) as file:
+        head, size = file.read(_HEAD_BYTES), file.seek(0, SEEK_END)
     if not head:
         raise InvalidMedia("the file is empty")
     if head.startswith(b"# VobSub index file"):
@@ -49,7 +47,12 @@ def charset_of(path: str) -> str:
     limit = _MAX_TEXT_BYTES if text else _MAX_OTHER_BYTES
     if size > limit:
         raise MediaLimitExceeded(f"subtitles of {size} bytes are more than {limit}")
-    return marked or (_guess(Path(path).read_bytes()) if text else "")
+    return marked or (_guess(_whole(place)) if text else "")
+
+
+def _whole(place: Place) -> bytes:
+    with open_bytes(place) as file:
+        return file.read()
 
 
 def _guess(data: bytes) -> str:
@@ -72,14 +75,14 @@ def _guess(data: bytes) -> str:
 
 
 @contextmanager
-def open_subtitles(path: str, charset: str, limits: Limits) -> Iterator[InputContainer]:
+def open_subtitles(place: Place, charset: str, limits: Limits) -> Iterator[InputContainer]:
     """Opens a subtitle file whose charset is known (`charset_of`). Raises as `open_source` does."""
     if not charset:
-        with Path(path).open("rb") as file, open_stream(file, limits, _OTHER_FORMATS) as container:
+        with open_bytes(place) as file, open_stream(file, limits, _OTHER_FORMATS) as container:
             yield container
         return
     try:
-        text = Path(path).read_bytes().decode(charset)
+        text = _whole(place).decode(charset)
     except UnicodeDecodeError as error:
         raise InvalidMedia(f"the text is not whole in {charset}: {error.reason} at byte {error.start}") from error
     with open_stream(BytesIO(text.encode()), limits, _TEXT_FORMATS) as container:

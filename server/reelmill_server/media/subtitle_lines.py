@@ -9,7 +9,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from reelmill_server.media.source import open_source
+from reelmill_server.media.source import Place, open_source
 from reelmill_server.media.subtitle_files import open_subtitles
 from reelmill_server.media.tracks import Span
 from reelmill_server.media.types import AnyPacket
@@ -34,9 +34,9 @@ class SubtitleInputs:
     """What subtitle tracks read beside the packets of their source: subtitle files, and lines begun before the span."""
 
     def __init__(
-        self, inputs: Sequence[InputPlan], sources: Sequence[str], files: Sequence[Sequence[str]], limits: Limits
+        self, inputs: Sequence[InputPlan], sources: Sequence[Place], files: Sequence[Sequence[Place]], limits: Limits
     ) -> None:
-        """`sources` and `files` are local paths, by the number of the source in the request."""
+        """`sources` and `files` say where they lie, by the number of the source in the request."""
         self._inputs, self._sources, self._files, self._limits = inputs, sources, files, limits
         self._begun: dict[int, dict[int, list[Line]]] = {}
         self._lock = threading.Lock()
@@ -59,8 +59,8 @@ class SubtitleInputs:
     def open_file(self, part: PartPlan) -> Any:
         """The subtitle file of a part, opened."""
         assert part.file is not None
-        path = self._files[self._inputs[part.input].source][part.file.number]
-        return open_subtitles(path, part.file.charset, self._limits)
+        place = self._files[self._inputs[part.input].source][part.file.number]
+        return open_subtitles(place, part.file.charset, self._limits)
 
     def begun_before(self, number: int, stream: int) -> list[Line]:
         """The lines of an input's stream that begin before what was asked for. The whole way there is read, once."""

@@ -12,7 +12,7 @@ from PIL import Image
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.graph import Chain
 from reelmill_server.media.overlays import writable
-from reelmill_server.media.source import open_source
+from reelmill_server.media.source import Place, open_source
 from reelmill_server.media.stamp import Stamp
 from reelmill_server.media.text import draw_text
 from reelmill_server.media.tracks import TOLERANCE
@@ -39,9 +39,9 @@ class Film:
     """The pictures of a file, the first of which is shown from the beginning of the plan's window on; after the last one it
     stays. One is held at a time."""
 
-    def __init__(self, plan: PicturePlan, video: VideoOutput, path: str, limits: Limits) -> None:
+    def __init__(self, plan: PicturePlan, video: VideoOutput, place: Place, limits: Limits) -> None:
         self._plan, self._video = plan, video
-        self._pictures = _pictures(plan, path, limits)
+        self._pictures = _pictures(plan, place, limits)
         self._begin = Fraction(plan.begin_us, _MICROSECONDS)
         self._stamp: Stamp | None = None
         self._next: tuple[Fraction, VideoFrame] | None = None
@@ -75,12 +75,12 @@ class Film:
         return Stamp(np.asarray(image), box.x, box.y, self._video)
 
 
-def _pictures(plan: PicturePlan, path: str, limits: Limits) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _pictures(plan: PicturePlan, place: Place, limits: Limits) -> Iterator[tuple[Fraction, VideoFrame]]:
     """The pictures of the file as RGBA, with their times from the first one on; those that are broken are left out.
 
     Raises InvalidMedia when they cannot become RGBA.
     """
-    with open_source(path, limits) as container:
+    with open_source(place, limits) as container:
         stream: Any = container.streams[plan.stream]
         aspect, rate = stream.sample_aspect_ratio or Fraction(1), stream.average_rate or _USUAL_RATE
         chain = Chain(lambda: plan.filters, Fraction(aspect), Fraction(rate))

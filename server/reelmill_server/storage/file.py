@@ -191,8 +191,8 @@ def _lay(upload: Upload, part: Path, owner: str) -> None:
         _remove_leftovers(part.parent, owner)
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
-            upload.path.rename(part)
-        except OSError:  # another file system
+            os.link(upload.path, part)  # the file may still be read where it is
+        except OSError:  # another file system, or one without links
             shutil.copyfile(upload.path, part)
         with part.open("rb+") as file:
             os.fsync(file.fileno())

@@ -51,9 +51,14 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "reelmill_stage_seconds",
-            "Time an attempt spent in a stage: fetch, probe, plan, convert, verify, publish.",
+            "Time an attempt spent in a stage: open, probe, plan, convert, verify, publish.",
             ["stage"],
             buckets=STAGE_SECONDS,
+            registry=registry,
+        )
+        self.source_bytes_total = Counter(
+            "reelmill_source_bytes_total",
+            "Bytes of sources that were read from storage elsewhere.",
             registry=registry,
         )
         self.encode_speed_ratio = Histogram(

@@ -1,9 +1,9 @@
-"""One attempt, from the parent's side: fetch, a child that converts, publish."""
+"""One attempt, from the parent's side: open the sources, a child that converts, publish."""
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,13 +25,14 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import COPY, Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
-from reelmill_server.plan.images import image_uri, writable_image_uris
-from reelmill_server.plan.packaging import part_uri, planned_files, writable_uris
+from reelmill_server.plan.images import writable_image_uris
+from reelmill_server.plan.packaging import writable_uris
 from reelmill_server.storage.base import Storage, Upload
-from reelmill_server.storage.fetching import fetch
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities, Lease
+from reelmill_server.worker.broker import Broker
+from reelmill_server.worker.delivery import Delivery, delivering, upload_of, uploads_of
 from reelmill_server.worker.workspace import Scratch
 
 _HEAR_SECONDS = 1.0
@@ -47,6 +48,16 @@ class Bounds:
     stall_seconds: float
     max_source_bytes: int
     encoder_order: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one child is told, and what serves it: where it reads from, and where what it makes goes."""
+
+    assignment: messages.Assignment
+    storage: Storage
+    broker: Broker
+    delivery: Delivery
 
 
 class Attempts:
@@ -73,21 +84,23 @@ class Attempts:
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
-        storage = self._storage.acting_as(request.credentials)
-        watch = _Watch(self._bounds)
-        with self._scratch.attempt(action) as sources:
-            fetched = await self._assignment(storage, request, sources)
-            async with child.start(replace(fetched, action="plan" if action == "plan" else "probe")) as process:
-                while True:
-                    message = await process.hear(_HEAR_SECONDS)
-                    watch.check(Progress(phase=TaskPhase.PROBING))
-                    match message:
-                        case messages.Failed():
-                            raise _error_of(message)
-                        case messages.Planned():
-                            return message.infos, message.plan
-                        case messages.Probed():
-                            return message.infos, None
+        async with self._reading(self._storage.acting_as(request.credentials)) as broker:
+            assignment = await self._assignment(request, broker)
+            return await self._look(replace(assignment, action="plan" if action == "plan" else "probe"), broker)
+
+    async def _look(self, assignment: messages.Assignment, broker: Broker) -> tuple[tuple[MediaInfo, ...], Plan | None]:
+        watch = _Watch(self._bounds, broker)
+        async with child.start(assignment, broker) as process:
+            while True:
+                message = await process.hear(_HEAR_SECONDS)
+                watch.check(Progress(phase=TaskPhase.PROBING))
+                match message:
+                    case messages.Failed():
+                        raise _error_of(message)
+                    case messages.Planned():
+                        return message.infos, message.plan
+                    case messages.Probed():
+                        return message.infos, None
 
     async def convert(
         self,
@@ -101,48 +114,55 @@ class Attempts:
         with the reason; whatever happens, no process and no scratch is left.
         """
         storage = self._storage.acting_as(request.credentials)
-        async with _beating(report) as beat:
-            with self._scratch.attempt(request.task_id) as sources, self._scratch.attempt(request.task_id) as directory:
-                begun = time.monotonic()
-                fetched = await self._assignment(storage, request, sources)
-                self._metrics.stage_seconds.labels("fetch").observe(time.monotonic() - begun)
-                with self.abilities.lease() as lease:
-                    assignment = replace(fetched, action="convert", directory=str(directory))
-                    finished, plan = await self._run_child(assignment, storage, lease, beat)
+        async with _beating(report) as beat, self._reading(storage) as broker:
+            begun = time.monotonic()
+            opened = await self._assignment(request, broker)
+            self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
+            with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
+                assignment = replace(opened, action="convert", directory=str(directory))
+                # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
+                async with delivering(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as delivery:
+                    finished, plan = await self._run_child(_Job(assignment, storage, broker, delivery), lease, beat)
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
                     if not await may_publish():
                         raise InternalError("another attempt has taken the task over")
-                    await self._publish(storage, request, finished, plan, directory)
+                    await self._publish(delivery, uploads_of(finished, plan, directory))
         self._count(finished)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
-    async def _assignment(self, storage: Storage, request: ConvertRequest, folder: Path) -> messages.Assignment:
-        """What a child is told of `request`; all that it reads is fetched, what is not on this machine into `folder`."""
-        limit = self._bounds.max_source_bytes
-        sources = [await fetch(storage, source.uri, folder, limit) for source in request.sources]
-        subtitles = [
-            [(await fetch(storage, file.uri, folder, limit)).path for file in source.subtitles] for source in request.sources
-        ]
+    @asynccontextmanager
+    async def _reading(self, storage: Storage) -> AsyncIterator[Broker]:
+        """What reads sources as long as the block lasts."""
+        with self._scratch.cache() as cache:
+            broker = Broker(storage, cache, self._bounds.max_source_bytes)
+            try:
+                yield broker
+            finally:
+                await asyncio.shield(broker.close())
+                self._metrics.source_bytes_total.inc(broker.fetched_bytes)
+
+    async def _assignment(self, request: ConvertRequest, broker: Broker) -> messages.Assignment:
+        """What a child is told of `request`; all that it reads is opened."""
+        sources = [await broker.open(source.uri) for source in request.sources]
+        subtitles = [[(await broker.open(file.uri))[0] for file in source.subtitles] for source in request.sources]
         return messages.Assignment(
             action="probe",
             limits=self._bounds.limits,
             request=request,
-            source_paths=tuple(source.path for source in sources),
-            subtitle_paths=tuple(map(tuple, subtitles)),
-            watermark_paths={uri: (await fetch(storage, uri, folder, limit)).path for uri in request.watermark_uris},
-            modified_us=tuple(source.modified_us for source in sources),
+            sources=tuple(ref for ref, _ in sources),
+            subtitles=tuple(map(tuple, subtitles)),
+            watermarks={uri: (await broker.open(uri))[0] for uri in request.watermark_uris},
+            modified_us=tuple(modified_us for _, modified_us in sources),
             capabilities=(*self.abilities.encoders, *self.abilities.detectors, *self.abilities.filters),
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run_child(
-        self, assignment: messages.Assignment, storage: Storage, lease: Lease, beat: "_Beat"
-    ) -> tuple[messages.Finished, Plan]:
+    async def _run_child(self, job: "_Job", lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
         """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
         try:
-            async with child.start(assignment) as process:
-                return await self._follow(process, storage, lease, beat)
+            async with child.start(job.assignment, job.broker) as process:
+                return await self._follow(process, job, lease, beat)
         except asyncio.CancelledError:
             reason = "canceled"
             raise
@@ -152,15 +172,16 @@ class Attempts:
         finally:
             self._metrics.child_exit_total.labels(reason).inc()
 
-    async def _follow(
-        self, process: child.Child, storage: Storage, lease: Lease, beat: "_Beat"
-    ) -> tuple[messages.Finished, Plan]:
-        watch = _Watch(self._bounds)
+    async def _follow(self, process: child.Child, job: "_Job", lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
+        watch, directory = _Watch(self._bounds, job.broker), Path(job.assignment.directory)
         plan = Plan(())
         replaced: dict[str, str] = {}
         while True:
             message = await process.hear(_HEAR_SECONDS)
             watch.check(beat.latest)
+            if watch.second_passed():
+                await self._scratch.check(directory)
+                job.delivery.check()
             match message:
                 case messages.Advanced():
                     beat(message.progress)
@@ -168,10 +189,15 @@ class Attempts:
                 case messages.Planned():
                     plan = message.plan
                     self._count_fallbacks(replaced, plan)
-                    replaced.update(dict.fromkeys(await self._answer(process, storage, plan, lease), "sessions"))
+                    replaced.update(dict.fromkeys(await self._answer(process, job.storage, plan, lease), "sessions"))
+                case messages.Closed():
+                    # A lie is met in the end; what is gone, as its encoder has failed meanwhile, is not missed.
+                    with suppress(OutputInvalid, FileNotFoundError):
+                        job.delivery.begin(upload_of(message.path, plan, directory))
                 case messages.EncoderLost():
                     self.abilities.lose(message.encoder, message.reason)
                     replaced[message.encoder] = "failed"
+                    await job.delivery.take_back()
                 case messages.Failed():
                     raise _error_of(message)
                 case messages.Finished():
@@ -197,15 +223,10 @@ class Attempts:
             self._metrics.encoder_fallback_total.labels(encoder, next(iter(encoders), ""), kind).inc()
         replaced.clear()
 
-    async def _publish(
-        self, storage: Storage, request: ConvertRequest, finished: messages.Finished, plan: Plan, directory: Path
-    ) -> None:
+    async def _publish(self, delivery: Delivery, uploads: Sequence[Upload]) -> None:
         """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
         begun = time.monotonic()
-        uploads = uploads_of(finished, plan, directory)
-        # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
-        owner = f"{request.task_id}.{uuid.uuid4().hex[:8]}"
-        publishing = asyncio.ensure_future(storage.publish(uploads, owner))
+        publishing = asyncio.ensure_future(delivery.publish(uploads))
         while not publishing.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({publishing})
@@ -255,9 +276,10 @@ async def _beating(report: Callable[[Progress], None]) -> AsyncIterator[_Beat]:
 class _Watch:
     """Notices when an attempt takes too long or stands still: media time must move, not only the process live."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self._begun = self._moved = time.monotonic()
+    def __init__(self, bounds: Bounds, broker: Broker) -> None:
+        self._bounds, self._broker = bounds, broker
+        self._fetched = 0
+        self._begun = self._moved = self._looked = time.monotonic()
         self._position = -1.0
 
     def moved(self, message: messages.Advanced) -> None:
@@ -265,9 +287,19 @@ class _Watch:
         if message.position != self._position:
             self._position, self._moved = message.position, time.monotonic()
 
+    def second_passed(self) -> bool:
+        """Whether a second has passed since this was true."""
+        now = time.monotonic()
+        if now - self._looked < _HEAR_SECONDS:
+            return False
+        self._looked = now
+        return True
+
     def check(self, progress: Progress) -> None:
         """Raises Timeout or Stalled."""
         now = time.monotonic()
+        if self._broker.fetched_bytes != self._fetched:  # a source that comes slowly does come
+            self._fetched, self._moved = self._broker.fetched_bytes, now
         if now - self._begun > self._bounds.timeout_seconds:
             raise Timeout(f"the attempt took longer than {self._bounds.timeout_seconds:.0f} s")
         if now - self._moved > self._bounds.stall_seconds:
@@ -280,31 +312,3 @@ _EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stal
 def _error_of(failed: messages.Failed) -> ReelmillError:
     known = from_code(failed.code, failed.message)
     return type(known)(failed.message, [Violation(field, text) for field, text in failed.fields])
-
-
-def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list[Upload]:
-    """What to publish and where: segments first, lists of lists last, so that nothing is named before it is there.
-
-    Every URI follows from the plan; the child says only which of the files that the plan allows it has made.
-    """
-    planned = planned_files(plan)
-    made = [(made.path, made.artifact.uri) for made in finished.made]
-    files, images = made[: len(planned)], made[len(planned) :]
-    if files != [(file.path, file.uri) for file in planned] or any(image_uri(plan, path) != uri for path, uri in images):
-        raise OutputInvalid("the child names other outputs than it planned")
-    parts = {}
-    for name in (name for made in finished.made for name in made.parts):
-        uri = part_uri(plan, name)
-        if uri is None:
-            raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
-        parts[name] = uri
-    named = [*parts.items(), *made]
-    return [Upload(_inside(directory, name), uri) for name, uri in named]
-
-
-def _inside(directory: Path, name: str) -> Path:
-    """A file that the child says it made; `name` is one that the plan allows. Nothing on the way to it may be a link."""
-    path = directory / name
-    if path.resolve() != directory.resolve() / name or not path.is_file():
-        raise OutputInvalid(f"the child names {name!r}, which is no file of its own")
-    return path

@@ -4,15 +4,17 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 from reelmill_server.errors import EncoderCrashed
 from reelmill_server.worker import messages
+from reelmill_server.worker.broker import Broker
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 
 _PRELOADED = ["av", "reelmill_server.worker.run"]
@@ -43,11 +45,11 @@ def preload() -> None:
         os.environ.update(saved)
 
 
-def _entry(pipe: Connection, assignment_json: bytes) -> None:
+def _entry(pipe: Connection, assignment_json: bytes, channel: socket.socket | None) -> None:
     """Runs in the child. The import is here so that the parent never loads libav."""
     from reelmill_server.worker.run import main
 
-    main(pipe, assignment_json)
+    main(pipe, assignment_json, channel)
 
 
 class Child:
@@ -143,36 +145,59 @@ class Child:
 
 
 @asynccontextmanager
-async def start(assignment: messages.Assignment) -> AsyncIterator[Child]:
-    """A child that carries out `assignment`, gone at the latest when the block is left.
+async def start(assignment: messages.Assignment, broker: Broker | None = None) -> AsyncIterator[Child]:
+    """A child that carries out `assignment`, gone at the latest when the block is left; `broker` reads for it.
 
     Raises EncoderCrashed when it does not say Ready in time.
     """
     ours, theirs = _context.Pipe()
-    process = _context.Process(target=_entry, args=(theirs, messages.ASSIGNMENT.dump_json(assignment)), daemon=True)
+    async with AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(_served(broker)) if broker and broker.serves else None
+        arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel)
+        process = _context.Process(target=_entry, args=arguments, daemon=True)
+        await _start(process, ours, theirs, channel)
+        child = Child(process, ours)
+        try:
+            if not isinstance(await child.hear(_READY_SECONDS), messages.Ready):
+                raise EncoderCrashed(f"the child process did not get ready in {_READY_SECONDS:.0f} s")
+            yield child
+        finally:
+            # Shielded: whoever cancels the attempt must not leave its process behind.
+            await asyncio.shield(child.end())
+
+
+async def _start(process: ForkServerProcess, ours: Connection, *theirs: Connection | socket.socket | None) -> None:
+    """Starts the process and closes its ends here."""
+    ends = [end for end in theirs if end]
     starting = asyncio.ensure_future(asyncio.to_thread(process.start))
     try:
         # Shielded: the pipe's end must stay open until the fork server has it.
         await asyncio.shield(starting)
     except asyncio.CancelledError:
-        starting.add_done_callback(lambda _: _abandon(process, ours, theirs))
+        starting.add_done_callback(lambda _: _abandon(process, ours, *ends))
         raise
     except (EOFError, OSError) as error:
         ours.close()
-        theirs.close()
+        for end in ends:
+            end.close()
         raise EncoderCrashed(f"no child process could be started: {error}") from error
-    theirs.close()
-    child = Child(process, ours)
+    for end in ends:
+        end.close()
+
+
+@asynccontextmanager
+async def _served(broker: Broker) -> AsyncIterator[socket.socket]:
+    """The child's end of a connection on which `broker` answers as long as the block lasts."""
+    ours, theirs = socket.socketpair()
+    serving = asyncio.create_task(broker.serve(ours))
     try:
-        if not isinstance(await child.hear(_READY_SECONDS), messages.Ready):
-            raise EncoderCrashed(f"the child process did not get ready in {_READY_SECONDS:.0f} s")
-        yield child
+        yield theirs
     finally:
-        # Shielded: whoever cancels the attempt must not leave its process behind.
-        await asyncio.shield(child.end())
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
-def _abandon(process: ForkServerProcess, *pipes: Connection) -> None:
+def _abandon(process: ForkServerProcess, *pipes: Connection | socket.socket) -> None:
     """Ends a child whose caller was canceled while it started."""
     for pipe in pipes:
         pipe.close()

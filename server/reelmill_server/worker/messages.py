@@ -16,24 +16,33 @@ from reelmill_server.model.task import Artifact, Progress
 
 
 @dataclass(frozen=True)
+class SourceRef:
+    """Where a child finds an object: at a local `path`, or at its parent, under the number `key` and `size_bytes` long."""
+
+    path: str = ""
+    key: int = -1
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Assignment:
     """What a child is to do: `convert` all of it, only `plan` or `probe` the sources, or try the `capabilities`.
 
-    `source_paths`, `subtitle_paths` (of each source's subtitle files) and `modified_us` (microseconds since the epoch) follow
-    the request's sources, `watermark_paths` are by URI; the child may write below `directory` only.
+    `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) follow the
+    request's sources, `watermarks` are by URI; the child may write below `directory` only.
     """
 
     action: Literal["convert", "plan", "probe", "capabilities"]
     limits: Limits
     request: ConvertRequest | None = None
-    source_paths: tuple[str, ...] = ()
+    sources: tuple[SourceRef, ...] = ()
     modified_us: tuple[int, ...] = ()
     directory: str = ""
     capabilities: tuple[Capability, ...] = ()
     encoder_order: tuple[str, ...] = ()
     retry_encoders: tuple[str, ...] = ()
-    subtitle_paths: tuple[tuple[str, ...], ...] = ()
-    watermark_paths: dict[str, str] = field(default_factory=dict)
+    subtitles: tuple[tuple[SourceRef, ...], ...] = ()
+    watermarks: dict[str, SourceRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,14 @@ class Planned:
     plan: Plan
     infos: tuple[MediaInfo, ...]
     kind: Literal["planned"] = "planned"
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What lies at `path` below the directory is finished: a segment, or a whole output that was verified."""
+
+    path: str
+    kind: Literal["closed"] = "closed"
 
 
 @dataclass(frozen=True)
@@ -156,7 +173,7 @@ KEPT_ENVIRONMENT = (
 )
 """What of its parent's environment a child may know."""
 
-FromChild = Ready | Advanced | Planned | EncoderLost | Finished | Probed | Tried | Failed
+FromChild = Ready | Advanced | Planned | Closed | EncoderLost | Finished | Probed | Tried | Failed
 ToChild = Go | Exclude | Stop
 
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import socket
 import sys
 import threading
 import time
@@ -20,6 +21,8 @@ from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.results import make_results
+from reelmill_server.media.segments import closed_segments
+from reelmill_server.media.source import Place
 from reelmill_server.media.verify import verify
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.model.plan import Plan
@@ -31,17 +34,23 @@ from reelmill_server.plan.situation import Situation
 from reelmill_server.worker import messages
 from reelmill_server.worker.confinement import confine
 from reelmill_server.worker.progress import Meter
+from reelmill_server.worker.ranges import Ranges, RemoteObject
 
 _REPORT_SECONDS = 0.3
 _EXIT_PARENT_GONE = 3
 
 
 class _Attempt:
-    """One assignment being carried out: the pipe, the stop flag, and the answers of the parent."""
+    """One assignment being carried out: the pipe, the stop flag, the answers of the parent, and where the sources lie."""
 
-    def __init__(self, pipe: Connection, assignment: messages.Assignment) -> None:
+    def __init__(self, pipe: Connection, assignment: messages.Assignment, channel: socket.socket | None = None) -> None:
+        """`channel`: where the parent answers for what does not lie on this machine."""
         self.assignment = assignment
         self.stop = threading.Event()
+        ranges = Ranges(channel, self.stop) if channel else None
+        self.places = tuple(_place(ref, ranges) for ref in assignment.sources)
+        self.watermark_places = {uri: _place(ref, ranges) for uri, ref in assignment.watermarks.items()}
+        self.subtitle_places = tuple(tuple(_place(ref, ranges) for ref in files) for files in assignment.subtitles)
         self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
         self.stages: dict[str, float] = {}
         self._pipe = pipe
@@ -77,15 +86,20 @@ class _Attempt:
             self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - begun
 
 
+def _place(ref: messages.SourceRef, ranges: Ranges | None) -> Place:
+    return RemoteObject(ranges, ref.key, ref.size_bytes) if ranges and ref.key >= 0 else ref.path
+
+
 def _leave() -> NoReturn:
     """Ends at once, without waiting for threads inside libav."""
     os._exit(_EXIT_PARENT_GONE)
 
 
-def main(pipe: Connection, assignment_json: bytes) -> None:
+def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None) -> None:
     """The entry point of a child: carries out one assignment and says how it went."""
-    attempt = _Attempt(pipe, messages.ASSIGNMENT.validate_json(assignment_json))
-    confine(attempt.assignment)
+    assignment = messages.ASSIGNMENT.validate_json(assignment_json)
+    confine(assignment)  # before any thread is started: it holds for those that come after
+    attempt = _Attempt(pipe, assignment, channel)
     threading.Thread(target=attempt.listen, daemon=True).start()
     attempt.say(messages.Ready())
     try:
@@ -118,7 +132,7 @@ def _probe_all(attempt: _Attempt) -> tuple[MediaInfo, ...]:
     assignment = attempt.assignment
     measure = assignment.request is not None and needs_bitrates(assignment.request)
     with attempt.stage("probe"):
-        return tuple(probe_file(path, assignment.limits, measure) for path in assignment.source_paths)
+        return tuple(probe_file(place, assignment.limits, measure) for place in attempt.places)
 
 
 def _probe_subtitles(attempt: _Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ...]:
@@ -127,9 +141,10 @@ def _probe_subtitles(attempt: _Attempt) -> tuple[tuple[SubtitleFileInfo, ...], .
     with attempt.stage("probe"):
         return tuple(
             tuple(
-                probe_subtitles(path, spec.uri, assignment.limits) for path, spec in zip(paths, source.subtitles, strict=True)
+                probe_subtitles(place, spec.uri, assignment.limits)
+                for place, spec in zip(places, source.subtitles, strict=True)
             )
-            for paths, source in zip(assignment.subtitle_paths, _request(attempt).sources, strict=True)
+            for places, source in zip(attempt.subtitle_places, _request(attempt).sources, strict=True)
         )
 
 
@@ -148,9 +163,9 @@ class _Found:
     @classmethod
     def by(cls, attempt: _Attempt) -> "_Found":
         """Probes everything that the assignment names."""
-        paths, limits = attempt.assignment.watermark_paths, attempt.assignment.limits
+        places, limits = attempt.watermark_places, attempt.assignment.limits
         with attempt.stage("probe"):
-            watermarks = {uri: probe_beside(path, uri, limits) for uri, path in paths.items()}
+            watermarks = {uri: probe_beside(place, uri, limits) for uri, place in places.items()}
         return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
 
 
@@ -233,21 +248,18 @@ def _agree(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Plan:
 
 def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
-    assignment = attempt.assignment
-    conversion = Conversion(
-        plan,
-        assignment.source_paths,
-        directory,
-        assignment.limits,
-        attempt.stop,
-        assignment.subtitle_paths,
-        assignment.watermark_paths,
-    )
+    places, beside = attempt.places, attempt.subtitle_places
+    limits, stop = attempt.assignment.limits, attempt.stop
+    conversion = Conversion(plan, places, directory, limits, stop, beside, attempt.watermark_places)
     over = threading.Event()
+    closed: set[str] = set()
 
     def report() -> None:
         while not over.wait(_REPORT_SECONDS):
             attempt.say(meter.measure(conversion))
+            for path in sorted(closed_segments(plan, directory) - closed):
+                attempt.say(messages.Closed(path))
+                closed.add(path)
 
     meter.begin(plan)
     reporter = threading.Thread(target=report, daemon=True)
@@ -264,6 +276,8 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
         for file in produced:
             verified.append(verify(file, lambda: attempt.say(meter.report(TaskPhase.VERIFYING))))
             attempt.say(meter.verified(len(verified)))
+            if file.plan.package is None:
+                attempt.say(messages.Closed(str(Path(file.path).relative_to(directory))))
             if attempt.stop.is_set():
                 raise Stopped
         results = [*make_results(plan, verified, directory)]

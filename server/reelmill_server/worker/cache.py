@@ -1,0 +1,93 @@
+"""What an attempt has read of its sources, kept in scratch so that nothing is read from storage twice."""
+
+import asyncio
+import os
+import tempfile
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from reelmill_server.worker.frames import BLOCK_BYTES
+
+Block = tuple[int, int]
+"""The number of an object and that of a block in it."""
+
+
+class _Slot:
+    """A place in the file, new for each block that is put there: one that was read while it changed hands is noticed."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class BlockCache:
+    """Blocks in a file without a name, which is gone with its process; those not used for longest give way.
+
+    All methods belong to the event loop; the file is read and written on threads. The kernel keeps in memory what fits.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int, may_grow: Callable[[int], bool]) -> None:
+        """Holds at most `limit_bytes`, and no more than `may_grow` allows when it is asked for some bytes more."""
+        self._file, name = tempfile.mkstemp(dir=folder)
+        os.unlink(name)
+        # Not before the last thread has let go: the number could be another file's by then.
+        weakref.finalize(self, os.close, self._file)
+        self._most, self._may_grow = limit_bytes // BLOCK_BYTES, may_grow
+        self._slots: OrderedDict[Block, _Slot] = OrderedDict()
+        self._count = 0
+        self._filling = 0  # counts how often it was emptied
+
+    @property
+    def size_bytes(self) -> int:
+        """How much of the disk it takes."""
+        return self._count * BLOCK_BYTES
+
+    def __contains__(self, block: Block) -> bool:
+        return block in self._slots
+
+    async def get(self, blocks: Sequence[Block]) -> dict[Block, bytes]:
+        """Those of `blocks` that are here."""
+        slots = {block: self._slots[block] for block in blocks if block in self._slots}
+        if not slots:
+            return {}
+        for block in slots:
+            self._slots.move_to_end(block)
+        found = await asyncio.to_thread(self._read, slots)
+        return {block: data for block, data in found.items() if self._slots.get(block) is slots[block]}
+
+    async def put(self, blocks: Mapping[Block, bytes | memoryview]) -> None:
+        """Keeps `blocks`, as far as there is room. A disk that is full is no error."""
+        filling = self._filling
+        taken = {block: slot for block in blocks if block not in self._slots and (slot := self._take()) is not None}
+        try:
+            await asyncio.to_thread(self._write, {slot.number: blocks[block] for block, slot in taken.items()})
+        except OSError:
+            self._most = 0  # it grows no more
+            return
+        if filling == self._filling:
+            self._slots.update(taken)
+
+    def clear(self) -> int:
+        """Gives all of its room back; says how many bytes that were."""
+        freed = self.size_bytes
+        self._slots.clear()
+        self._count, self._filling = 0, self._filling + 1
+        os.ftruncate(self._file, 0)
+        return freed
+
+    def _take(self) -> _Slot | None:
+        if self._count < self._most and self._may_grow(BLOCK_BYTES):
+            self._count += 1
+            return _Slot(self._count - 1)
+        if not self._slots:
+            return None
+        _, oldest = self._slots.popitem(last=False)
+        return _Slot(oldest.number)
+
+    def _read(self, slots: Mapping[Block, _Slot]) -> dict[Block, bytes]:
+        return {block: os.pread(self._file, BLOCK_BYTES, slot.number * BLOCK_BYTES) for block, slot in slots.items()}
+
+    def _write(self, blocks: Mapping[int, bytes | memoryview]) -> None:
+        for number, data in blocks.items():
+            os.pwrite(self._file, data, number * BLOCK_BYTES)

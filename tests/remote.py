@@ -1,0 +1,116 @@
+"""A storage elsewhere, for tests: files that are read in ranges only, with every read counted, and faults where asked for."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reelmill_server.errors import ResourceNotFound, StorageUnavailable
+from reelmill_server.model.request import Credentials
+from reelmill_server.storage import publishing
+from reelmill_server.storage.base import ObjectReader, Staged, Upload
+
+
+@dataclass
+class RemoteStorage:
+    """Serves `remote:///path` from the files below `root`.
+
+    `reads` are the ranges that were read, as (uri, offset, length). A read that ends between `fails_at` and `fails_until`
+    raises `failure`, or, if there is none, never ends. `local`: the files lie on this machine. What is published goes to files,
+    too; URIs that end with `refuses` cannot be written.
+    """
+
+    root: Path
+    reads: list[tuple[str, int, int]] = field(default_factory=list)
+    fails_at: int = 1 << 62
+    fails_until: int = 1 << 62
+    failure: Exception | None = None
+    shortens: bool = False
+    local: bool = False
+    refuses: str = ""
+    staged: list["_Staged"] = field(default_factory=list)
+    open_count: int = 0
+
+    @property
+    def bytes_read(self) -> int:
+        """All bytes that were read."""
+        return sum(length for _, _, length in self.reads)
+
+    def uri(self, path: Path) -> str:
+        """Names a file."""
+        return f"remote://{path}"
+
+    def check_readable(self, uri: str) -> None:
+        """All is."""
+
+    def check_writable(self, uri: str) -> None:
+        """All is."""
+
+    async def open(self, uri: str) -> ObjectReader:
+        """As `Storage.open`."""
+        path = Path(uri.removeprefix("remote://"))
+        if not path.is_file():
+            raise ResourceNotFound(f"The specified resource {uri} is not found")
+        self.open_count += 1
+        return _Reader(self, uri, path)
+
+    async def stage(self, upload: Upload, owner: str) -> Staged:
+        """As `Backend.stage`: what is staged is held in memory."""
+        data = await asyncio.to_thread(upload.path.read_bytes)
+        if self.refuses and upload.uri.endswith(self.refuses):
+            raise StorageUnavailable(f"{upload.uri}: the storage is away")
+        staged = _Staged(self, upload.uri, data)
+        self.staged.append(staged)
+        return staged
+
+    async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
+        """As `Storage.publish`."""
+        await publishing.publish(self.stage, uploads, owner)
+
+    def acting_as(self, credentials: Credentials) -> "RemoteStorage":
+        """Knows no roles."""
+        return self
+
+
+@dataclass
+class _Staged:
+    storage: RemoteStorage
+    uri: str
+    data: bytes
+    undone: bool = False
+
+    async def place(self) -> None:
+        """As `Staged.place`."""
+        path = Path(self.uri.removeprefix("remote://"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.data)
+
+    async def undo(self) -> None:
+        """As `Staged.undo`."""
+        self.undone = True
+        Path(self.uri.removeprefix("remote://")).unlink(missing_ok=True)
+
+
+class _Reader:
+    def __init__(self, storage: RemoteStorage, uri: str, path: Path) -> None:
+        self.uri, self.size_bytes = uri, path.stat().st_size
+        self.local_path = str(path) if storage.local else None
+        self.modified_us = path.stat().st_mtime_ns // 1000
+        self._storage, self._path = storage, path
+
+    async def read(self, offset: int, length: int) -> bytes:
+        storage = self._storage
+        assert 0 <= offset < offset + length <= self.size_bytes
+        await asyncio.sleep(0)
+        if storage.fails_at < offset + length <= storage.fails_until:
+            if storage.failure is None:
+                await asyncio.Event().wait()
+            else:
+                raise storage.failure
+        storage.reads.append((self.uri, offset, length))
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            return file.read(length // 2 if storage.shortens else length)
+
+    async def close(self) -> None:
+        self._storage.open_count -= 1
