@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, MediaLimitExceeded, ReelmillError, ResourceNotFound
-from reelmill_server.storage.addresses import is_public
+from reelmill_server.model.addresses import is_public
 from reelmill_server.storage.http import HttpRules, HttpStorage
 from reelmill_server.storage.retrying import Patience
 from tests.stores import Fault, Front, web_files

@@ -6,12 +6,15 @@ import ipaddress
 _EMBEDDING = tuple(ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 
 
-def is_public(address: str) -> bool:
-    """Whether a literal address is reachable from anywhere; one that stands for another counts as that, if it can be told."""
+def is_public(host: str) -> bool | None:
+    """Whether a literal address is reachable from anywhere; one that stands for another counts as that, if it can be told.
+
+    None: it is no address, though systems read more than addresses into a number (127.1, 2130706433).
+    """
     try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
+        ip = ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
-        return False  # systems read more than addresses into a number: 127.1, 2130706433
+        return None
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             ip = ip.ipv4_mapped

@@ -27,8 +27,8 @@ from reelmill_server.errors import (
     SourceChanged,
     StorageUnavailable,
 )
+from reelmill_server.model.addresses import is_public
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage.addresses import is_public
 from reelmill_server.storage.base import ObjectReader, Staged, Upload, shown
 from reelmill_server.storage.retrying import Patience, refusal
 

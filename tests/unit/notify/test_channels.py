@@ -131,7 +131,7 @@ def test_private_hosts_are_refused_with_the_request(host: str) -> None:
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:
     """An IPv4 address inside an IPv6 one does not hide there."""
-    assert is_public(address) == public
+    assert bool(is_public(address)) == public
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "localhost", "[::ffff:127.0.0.1]"])

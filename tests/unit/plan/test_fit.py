@@ -40,3 +40,11 @@ def test_a_variable_source_gets_one_rate_and_a_warning() -> None:
 def test_a_rounded_rate_is_the_common_one_that_it_stands_for(rate: str, plain: str) -> None:
     """Others stay."""
     assert plain_rate(Fraction(rate)) == Fraction(plain)
+
+
+@pytest.mark.parametrize(("container", "kept"), [("mp4", False), ("mkv", True), ("webm", True)])
+def test_alpha_goes_where_the_container_keeps_it(container: str, kept: bool) -> None:
+    """VP9 has it beside its packets, which MP4 does not hold: then it is left out, and said."""
+    source = VideoStreamInfo(0, "prores", width=64, height=64, pixel_format="yuva444p10le", average_rate="25/1")
+    spec, notes = fit_video(VideoSpec("vp9"), source, CONTAINERS[container], "f")
+    assert (spec.pixel_format, bool(notes)) == (("", False) if kept else ("yuv420p", True))
