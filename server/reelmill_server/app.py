@@ -23,6 +23,7 @@ from reelmill_server.engine.activities import ControlActivities, WorkerActivitie
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.notifying import FileActivities, NotifyActivities
+from reelmill_server.engine.work import load_work
 from reelmill_server.engine.workers import control_worker, encode_worker, inspect_worker, notify_worker
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
@@ -134,6 +135,7 @@ class ControlPlane:
             self._channels,
             engine.wake,
             _detail,
+            lambda record: load_work(record.work_json).request.credentials,
             Origin(settings.notify_region, settings.notify_account),
             timedelta(hours=settings.notify_retry_hours),
             metrics,

@@ -15,6 +15,7 @@ from reelmill_server.model.notification import (
     NotificationQuery,
     Recipient,
 )
+from reelmill_server.model.request import Credentials, Role
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.notify.base import DeliveryFailed
 from reelmill_server.notify.message import Message, Origin
@@ -60,6 +61,7 @@ class World:
             self.channels,  # type: ignore[arg-type]
             self.wake,
             lambda record: {"TaskId": record.task_id},
+            lambda record: Credentials((Role("writer"),)),
             Origin("r", "1"),
             timedelta(hours=1),
             Metrics(),
@@ -190,6 +192,7 @@ async def test_the_file_comes_first_but_not_for_ever(world: World) -> None:
     waiting, file = await world.courier.next(TASK, "Webhook"), await world.courier.next(TASK, "ExtendedMessage")
     assert waiting is not None and waiting.pause_seconds > 0
     assert file is not None and file.uri == "file:///x.json" and f'"TaskId":"{TASK}"' in file.text
+    assert file.credentials == Credentials((Role("writer"),))
     await world.courier.note(file.notification_id, None)
     ready = await world.courier.next(TASK, "Webhook")
     assert ready is not None and ready.pause_seconds == 0

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine import CONTROL_QUEUE, INSPECT_QUEUE, NOTIFY_QUEUE
     from reelmill_server.errors import ReelmillError
     from reelmill_server.model.notification import Failure, Step
+    from reelmill_server.model.request import Credentials
     from reelmill_server.storage.base import Storage, Upload
 
 NEXT, DELIVER, NOTE, PROGRESS, WRITE = "next_notification", "deliver", "note_delivery", "note_progress", "write_message"
@@ -63,7 +64,7 @@ class NotifyWorkflow:
 async def _attempt(task_id: str, step: Step) -> Failure | None:
     """One attempt; an activity that is lost is a failure, after which the message is sent again."""
     if step.uri:
-        work, arguments, queue = WRITE, [step.uri, step.text, task_id], INSPECT_QUEUE
+        work, arguments, queue = WRITE, [step.uri, step.text, task_id, step.credentials], INSPECT_QUEUE
     else:
         work, arguments, queue = DELIVER, [step.notification_id], NOTIFY_QUEUE
     try:
@@ -153,13 +154,13 @@ class FileActivities:
         self._storage = storage
 
     @activity.defn(name=WRITE)
-    async def write(self, uri: str, text: str, task_id: str) -> Failure | None:
-        """Writes the detailed result of a task to its place; gives why it could not."""
+    async def write(self, uri: str, text: str, task_id: str, credentials: Credentials) -> Failure | None:
+        """Writes the detailed result of a task to its place, in the task's name; gives why it could not."""
         with tempfile.TemporaryDirectory(prefix="reelmill-message-") as folder:
             file = Path(folder, "message.json")
             await asyncio.to_thread(file.write_text, text, encoding="utf-8")
             try:
-                await self._storage.publish([Upload(file, uri)], f"{task_id}.message")
+                await self._storage.acting_as(credentials).publish([Upload(file, uri)], f"{task_id}.message")
             except ReelmillError as error:
                 return Failure(f"{error.code}: {error.message}", retryable=error.retryable)
         return None

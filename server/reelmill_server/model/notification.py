@@ -1,8 +1,10 @@
 """Notifications as the service knows them: who is told of a task, what, and what became of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from reelmill_server.model.request import Credentials
 
 END = 100
 """`percent` of the message that tells a task's end."""
@@ -91,9 +93,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Step:
-    """What to do next for a recipient: wait so long, or tell this. With a `uri` a worker writes `text` there."""
+    """What to do next for a recipient: wait so long, or tell this. With a `uri` a worker writes `text` there, in the name of
+    `credentials`."""
 
     notification_id: str
     pause_seconds: float = 0.0
     uri: str = ""
     text: str = ""
+    credentials: Credentials = field(default_factory=Credentials)

@@ -9,6 +9,7 @@ import structlog
 
 from reelmill_server.errors import ReelmillError
 from reelmill_server.model.notification import END, Channel, DeliveryState, Failure, Notification, Step
+from reelmill_server.model.request import Credentials
 from reelmill_server.model.task import TaskRecord
 from reelmill_server.notify.base import DeliveryFailed
 from reelmill_server.notify.message import Origin, extended, message
@@ -32,7 +33,8 @@ _log = structlog.get_logger(__name__)
 
 
 class Courier:
-    """Tells recipients of tasks. `wake` has the engine deliver what is due on a task's channel; `detail` is a task as JSON."""
+    """Tells recipients of tasks. `wake` has the engine deliver what is due on a task's channel; `detail` is a task as JSON,
+    `credentials` whose name its files are written in."""
 
     def __init__(
         self,
@@ -41,11 +43,13 @@ class Courier:
         channels: Channels,
         wake: Callable[[str, str], Awaitable[None]],
         detail: Callable[[TaskRecord], Mapping[str, Any]],
+        credentials: Callable[[TaskRecord], Credentials],
         origin: Origin,
         retry: timedelta,
         metrics: Metrics,
     ) -> None:
         self._tasks, self._notifications, self._channels = tasks, notifications, channels
+        self._credentials = credentials
         self._wake, self._detail, self._origin, self._retry, self._metrics = wake, detail, origin, retry, metrics
 
     async def told(self, task_id: str) -> None:
@@ -84,7 +88,7 @@ class Courier:
                 found.notification_id, Failure(f"the result has {size} bytes: too many to hand on", retryable=False)
             )
             return None
-        return Step(found.notification_id, uri=found.recipient.destination, text=text)
+        return Step(found.notification_id, uri=found.recipient.destination, text=text, credentials=self._credentials(record))
 
     async def deliver(self, notification: str) -> Failure | None:
         """Sends a notification once; gives why it was not taken."""
