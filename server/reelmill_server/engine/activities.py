@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, Work
@@ -30,7 +30,12 @@ _log = structlog.get_logger(__name__)
 def _failure(error: ReelmillError, started_us: int = 0) -> ApplicationError:
     """The error as it crosses the engine: code, message, violated fields, and when the attempt began."""
     fields = [(violation.field, violation.description) for violation in error.violations]
-    return ApplicationError(error.message, fields, started_us, type=error.code, non_retryable=not error.retryable)
+    return ApplicationError(
+        *(error.message, fields, started_us),
+        type=error.code,
+        non_retryable=not error.retryable,
+        category=ApplicationErrorCategory.BENIGN,  # else the engine's library logs a trace of what is logged already
+    )
 
 
 class Attempts(Protocol):
