@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reelmill_server.errors import InvalidArgument, UnsupportedFormat
+from reelmill_server.errors import InvalidArgument, OutputInvalid, UnsupportedFormat
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file
 from reelmill_server.media.verify import verify
@@ -301,3 +301,16 @@ def test_overlays_are_on_the_joined_clock_and_drawn_once_on_pictures_shown_twice
     inside = (np.arange(150) >= 13) & (np.arange(150) < 138)  # 0.5 s to 5.5 s at 25 a second
     assert np.abs(shown[:, 8, 8] - np.where(inside, marked, below)).max() <= 2
     assert np.abs(shown[:, 40, 40] - below).max() <= 1
+
+
+def test_drift_is_no_success(shelf: Shelf, tmp_path: Path) -> None:
+    """An output whose sound ends a second before its pictures is not published."""
+    paths = [str(shelf.get(clip)) for clip in (PLAIN, UPRIGHT)]
+    request = ConvertRequest("t", "p", (SourceSpec("file:///a"), SourceSpec("file:///b")), (BOTH,))
+    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+    (produced,), _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
+    verify(produced)
+    pictures, sound = produced.written
+    drifted = replace(produced, written=(pictures, replace(sound, last=sound.last - 1)))
+    with pytest.raises(OutputInvalid, match="s apart"):
+        verify(drifted)

@@ -32,6 +32,8 @@ _GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav divides thei
 _MICROSECONDS = 1_000_000
 # MP4 and MPEG-TS have one word for all layers of MPEG audio, and libav one decoder.
 _ALIASES = {"mp2": "mp3"}
+# Of pictures and sound that are counted: a picture at the slowest rate that anybody sees as moving.
+_DRIFT_SECONDS = Fraction(1, 4)
 _SAMPLE_PACKETS = 50  # of sound, at each end
 _GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one picture, and recordings begin and end anywhere
 _PACKETS_TO_MOVE = 5000
@@ -100,6 +102,7 @@ def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Veri
     where = f"{produced.plan.field}"
     produced = _without_empty_data(produced)
     _compare_with_source(produced, where)
+    _compare_ends(produced, where)
     if produced.plan.muxer in _SUBTITLE_FILES:
         if not produced.written[0].packets:
             return _without_lines(produced)
@@ -211,6 +214,18 @@ def _compare_with_source(produced: Produced, where: str) -> None:
                 f"{where}: the source promises {planned.expected_us / _MICROSECONDS:.3f} s of {planned.type} in the span, "
                 f"but only {float(got_us) / _MICROSECONDS:.3f} s could be read: it is truncated or broken"
             )
+
+
+def _compare_ends(produced: Produced, where: str) -> None:
+    """Pictures and sound that are counted on one clock end together: if not, they have drifted apart."""
+    ends: dict[frozenset[int], list[Fraction]] = {}
+    for planned, written in zip(produced.plan.streams, produced.written, strict=True):
+        if planned.counted:
+            ends.setdefault(frozenset(part.input for part in planned.parts), []).append(written.last)
+    for together in ends.values():
+        if max(together) - min(together) > _DRIFT_SECONDS:
+            apart = float(max(together) - min(together))
+            raise OutputInvalid(f"{where}: pictures and sound of joined sources end {apart:.3f} s apart")
 
 
 def _media(container: InputContainer, plan: TargetPlan) -> list[Stream]:
