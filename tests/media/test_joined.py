@@ -314,3 +314,9 @@ def test_drift_is_no_success(shelf: Shelf, tmp_path: Path) -> None:
     drifted = replace(produced, written=(pictures, replace(sound, last=sound.last - 1)))
     with pytest.raises(OutputInvalid, match="s apart"):
         verify(drifted)
+
+
+def test_slow_pictures_do_not_count_as_drift(join: Joiner) -> None:
+    """At a picture in two seconds, the last one ends up to a second beside the sound."""
+    _, (made,) = join([PLAIN, UPRIGHT], target("mp4", encoded(frame_rate="1/2"), AudioSpec("aac")))
+    assert len(judge.times(made)) >= 1

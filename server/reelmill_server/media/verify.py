@@ -32,7 +32,7 @@ _GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav divides thei
 _MICROSECONDS = 1_000_000
 # MP4 and MPEG-TS have one word for all layers of MPEG audio, and libav one decoder.
 _ALIASES = {"mp2": "mp3"}
-# Of pictures and sound that are counted: a picture at the slowest rate that anybody sees as moving.
+# Of pictures and sound that are counted, beside two pictures: what nobody sees or hears.
 _DRIFT_SECONDS = Fraction(1, 4)
 _SAMPLE_PACKETS = 50  # of sound, at each end
 _GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one picture, and recordings begin and end anywhere
@@ -219,11 +219,12 @@ def _compare_with_source(produced: Produced, where: str) -> None:
 def _compare_ends(produced: Produced, where: str) -> None:
     """Pictures and sound that are counted on one clock end together: if not, they have drifted apart."""
     ends: dict[frozenset[int], list[Fraction]] = {}
+    picture = Fraction(max(planned.slack_us for planned in produced.plan.streams), _MICROSECONDS)
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
         if planned.counted:
             ends.setdefault(frozenset(part.input for part in planned.parts), []).append(written.last)
     for together in ends.values():
-        if max(together) - min(together) > _DRIFT_SECONDS:
+        if max(together) - min(together) > _DRIFT_SECONDS + 2 * picture:
             apart = float(max(together) - min(together))
             raise OutputInvalid(f"{where}: pictures and sound of joined sources end {apart:.3f} s apart")
 
