@@ -228,9 +228,9 @@ def test_what_cannot_be_told_is_refused_by_field(client: Client, folder: Path) -
 
 def test_outcomes_are_counted_and_secrets_are_not_logged(server: servers.Server) -> None:
     """The tests before delivered, retried and gave up."""
-    page = server.get("/metrics")[1]
     for outcome in ("Delivered", "Retried", "Failed"):
-        assert f'reelmill_notification_total{{channel="Webhook",outcome="{outcome}"}}' in page
+        counted = f'reelmill_notification_total{{channel="Webhook",outcome="{outcome}"}}'
+        servers.wait_for(lambda counted=counted: counted in server.get("/metrics")[1], counted)  # type: ignore[misc]
     log = server.log.read_text()
     assert "notification attempt ended" in log
     assert base64.b64encode(KEY).decode() not in log and "mns-secret" not in log and "v1," not in log
