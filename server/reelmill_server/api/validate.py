@@ -13,19 +13,18 @@ from google.protobuf.message import Message
 
 from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, notification_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api import notifying, supported
-from reelmill_server.api.requests import (
-    AnyImage,
+from reelmill_server.api.image_requests import AnyImage, images
+from reelmill_server.api.requests import credentials
+from reelmill_server.api.words import (
     AnyTarget,
     audio_codec,
     color,
     container_name,
-    credentials,
-    images,
     segment_format,
+    speed,
     subtitle_format,
     video_codec,
 )
-from reelmill_server.api.requests import speed as convert_speed
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.notify.registry import Channels
@@ -414,7 +413,7 @@ def _copies(
         if present and len(main) > 1 and getattr(getattr(target, kind), f"transcode_{kind}").codec == 0:
             expected = "several sources cannot follow each other in a stream copy: set a codec, or COPY if they are alike"
             yield Violation(f"{field}.{kind}.transcode_{kind}.codec", expected)
-    if convert_speed(target) and kept["audio"] and audio_codec(target.audio.transcode_audio.codec) == "copy":
+    if speed(target) and kept["audio"] and audio_codec(target.audio.transcode_audio.codec) == "copy":
         yield Violation(
             f"{field}.speed", "copied audio cannot be slowed down: set an audio codec other than copy, or disable_audio"
         )
