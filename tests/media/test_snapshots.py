@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded
+from reelmill_server.media import image_output
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file
 from reelmill_server.model.capability import Limits
@@ -29,7 +30,7 @@ from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.reading import Reading
 from reelmill_server.plan.situation import Situation
 from tests import judge
-from tests.media.converter import Converted, Converter, encoded, target
+from tests.media.converter import Converted, Converter, capabilities, encoded, target
 from tests.media.test_right_by_default import INTERLACED, hdr_clip
 from tests.sources import Audio, Clip, Video
 
@@ -333,3 +334,41 @@ def comb(path: Path) -> float:
     """How much the rows of the first picture differ from the mean of their neighbours: upright bars have none."""
     luma = judge.pictures(path)[0].astype(float)
     return float(np.abs(luma[1:-1] - (luma[:-2] + luma[2:]) / 2).mean())
+
+
+def converting(convert: Converter, folder: Path, asked: TargetSpec) -> Conversion:
+    """A conversion of the film, ready to run."""
+    path = str(convert.shelf.get(FILM))
+    request = ConvertRequest("t", "p", (SourceSpec("file:///a"),), (asked,))
+    plan = make_plan(request, Situation([probe_file(path, Limits())], capabilities()))
+    return Conversion(plan, [path], folder, Limits(), threading.Event())
+
+
+def test_pictures_are_made_again_when_another_encoder_takes_over(convert: Converter, tmp_path: Path) -> None:
+    """A task that is planned again finds what was begun before it, and is not hindered by it."""
+    for _ in range(2):
+        running = converting(convert, tmp_path, alone(snapshots(interval_us=SECOND)))
+        running.run()
+        assert [len(files) for files in running.images] == [4]
+
+
+def test_pictures_that_fail_end_the_task_at_once(convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Though they are read beside a copy, which does not wait for them."""
+
+    def fail(*_: object) -> object:
+        raise InvalidMedia("no frame can be found")
+
+    monkeypatch.setattr(image_output, "frames_from", fail)
+    running = converting(convert, tmp_path, replace(target("mp4"), images=(snapshots(interval_us=SECOND),)))
+    step, steps = running._step, []
+
+    def counted(*arguments: Any) -> None:
+        pictures = running.outputs[-1]
+        pictures._thread.join()
+        steps.append(arguments)
+        step(*arguments)
+
+    monkeypatch.setattr(running, "_step", counted)
+    with pytest.raises(InvalidMedia, match="no frame"):
+        running.run()
+    assert len(steps) < 100  # of 288 packets, a second of media

@@ -134,7 +134,7 @@ class ImageOutput(Output):
     ) -> None:
         """`places` are those of the inputs of the whole `task`."""
         self._places, self._limits = places, limits
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)  # it is there when the task is planned again without an encoder that failed
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
         self._frames = FrameTrack(plan, _WRITERS[plan.kind](plan, folder, most))
         self.images = plan

@@ -146,9 +146,10 @@ class Output(ABC):
     def join(self) -> None:
         """Waits until all is made. Raises what the writing thread failed with, or Stopped."""
         self._thread.join()
-        self._raise()
+        self.check()
 
-    def _raise(self) -> None:
+    def check(self) -> None:
+        """Raises what the writing thread failed with, or Stopped."""
         if self.error is not None:
             raise self.error
         if self._stop.is_set():
@@ -156,7 +157,7 @@ class Output(ABC):
 
     def _put(self, entry: _Event | None) -> None:
         while True:
-            self._raise()
+            self.check()
             try:
                 self._queue.put(entry, timeout=_POLL_SECONDS)
             except queue.Full:

@@ -222,6 +222,8 @@ class Conversion:
         if main.position - self._ticked < _TICK_SECONDS:
             return
         self._ticked = main.position
+        for output in self.outputs:
+            output.check()  # those that read by themselves fail unasked
         waiting = [lane.reader for lane in beside if lane.exhausted and lane.aligned and lane.reader]
         for output in self._fed:
             if main.reader:

@@ -270,11 +270,15 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
     finally:
         over.set()
         reporter.join()
-    attempt.say(meter.report(TaskPhase.VERIFYING))
+
+    def moved() -> None:
+        attempt.say(meter.report(TaskPhase.VERIFYING))
+
+    moved()
     with attempt.stage("verify"):
         verified = []
         for file in produced:
-            verified.append(verify(file, lambda: attempt.say(meter.report(TaskPhase.VERIFYING))))
+            verified.append(verify(file, moved))
             attempt.say(meter.verified(len(verified)))
             if file.plan.package is None:
                 attempt.say(messages.Closed(str(Path(file.path).relative_to(directory))))
@@ -282,7 +286,6 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
                 raise Stopped
         results = [*make_results(plan, verified, directory)]
         for slot, files in enumerate(conversion.images):
-            moved = lambda: attempt.say(meter.report(TaskPhase.VERIFYING))  # noqa: E731
             results += image_results(slot, plan.images[slot], files, directory, moved)
     made = tuple(messages.Made(result.path, result.artifact, result.parts) for result in results)
     return messages.Finished(made, tuple(warnings), attempt.stages)
