@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded
-from reelmill_server.media import image_output, lanes, seek
+from reelmill_server.media import image_output, lanes, seek, stills
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file
 from reelmill_server.model.capability import Limits
@@ -364,6 +364,26 @@ def test_pictures_of_joined_sources(convert: Converter, monkeypatch: pytest.Monk
         for file, time in zip(files[begin:], asked, strict=True)
     )
     assert pictures[-1][:, :24].max() < 20
+
+
+def test_of_pictures_that_go_to_one_place_only_the_last_is_encoded(
+    convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The others would be replaced at once."""
+    encode, count = stills.StillWriter._encoded, 0
+
+    def counted(writer: stills.StillWriter, frame: Any) -> bytes:
+        nonlocal count
+        count += 1
+        return encode(writer, frame)
+
+    monkeypatch.setattr(stills.StillWriter, "_encoded", counted)
+    running = converting(convert, tmp_path, alone(snapshots(uri="file:///out/one.png", interval_us=SECOND // 2)))
+    running.run()
+    ((file,),) = running.images
+    assert judge.numbers(file.path) == [87]
+    assert file.times == (Fraction(87, 25),)
+    assert count == 1
 
 
 def test_hdr_pictures_look_as_the_video_does(convert: Converter) -> None:
