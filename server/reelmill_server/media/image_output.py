@@ -160,7 +160,7 @@ class ImageOutput(Output):
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
         self._writer, self._picker, self._packs = _WRITERS[plan.kind](plan, folder, most), Picker(plan.frames), packs
         self._frames = FrameTrack(plan, self._writer, self._picker)
-        self.images = plan
+        self._image = plan
         super().__init__(plan, task, str(folder), stop)
         self.fed = plan.reading in ("shared", "through") and not packs
         self.tracks = (self._frames,)
@@ -214,18 +214,18 @@ class ImageOutput(Output):
             end = self._read_frames(part, span, stream, length)
             if end is not None and length is not None and end + _CLAIM_SECONDS < length:
                 text = f"the source promises {float(length):.3f} s, but has pictures for {float(end):.3f} s only"
-                self.notes.append(f"{self.plan.field}: {text}")
+                self._note(text)
             self._frames.end(part, end if end is not None else length or Fraction(0), False)
 
     def _read_frames(self, part: Part, span: Span, stream: int, length: Fraction | None) -> Fraction | None:
         """Jumps from picture to picture; where the next one is near, decodes on. Gives where the input ended if it came to
         that."""
         video: Any = part.source.streams[stream]
-        keys = self.images.reading == "keyframes"
-        near = Fraction(self.images.key_us, _MICROSECONDS)
+        keys = self._image.reading == "keyframes"
+        near = Fraction(self._image.key_us, _MICROSECONDS)
         last, step = Fraction(-1), Fraction(0)
         while (wanted := self._frames.next_time(length)) is not None:
-            for frame in frames_from(part.source, video, span.begin + wanted, keys):
+            for frame in frames_from(part.source, video, span.begin + wanted, self._note, keys):
                 if self._stop.is_set():
                     raise Stopped
                 assert frame.pts is not None and frame.time_base
@@ -240,5 +240,5 @@ class ImageOutput(Output):
                     break
                 wanted = following
             else:
-                return last + step
+                return max(last + step, Fraction(0))
         return None

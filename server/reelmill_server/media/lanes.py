@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
@@ -51,9 +50,9 @@ class Reader:
                 stream.thread_type = "AUTO"  # type: ignore[attr-defined]
         # Read, not decoded: their timestamps tell how far the source reaches.
         others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
-        packets, key = packets_from(source, streams, others, self._begin + (lead_in or 0))
-        self.packets = _timed(packets) if source.format.name in UNTIMED_FORMATS else packets
-        self.part = Part(number, source, key, plan.align == "pad")
+        found = packets_from(source, streams, others, self._begin + (lead_in or 0))
+        self.packets = _timed(found.packets) if source.format.name in UNTIMED_FORMATS else found.packets
+        self.part = Part(number, source, found.key, plan.align == "pad")
 
     def note(self, packet: AnyPacket) -> None:
         """Remembers how far the packet reaches."""
@@ -231,11 +230,3 @@ def show_in_turn(frames: Sequence[Any], stream: Any, shown: int) -> None:
     for number, frame in enumerate(frames, shown):
         frame.time_base = stream.time_base
         frame.pts = round(number / rate / stream.time_base)
-
-
-def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
-    """The next packet, None at the end; and why reading broke off, if it did."""
-    try:
-        return next(packets, None), ""
-    except av.error.FFmpegError as error:
-        return None, f"the source could not be read to its end: {error}"

@@ -194,8 +194,15 @@ class FreeVideoTrack(_Pictures):
         if self._held is not None and self._wanted(self._held):
             if self._clock.speed != 1 and self._step:
                 self._held.duration = self._step  # filters slow timestamps down, but not how long the last picture is shown
+            self._end_with_span(self._held)
             yield from self._encoder.encode(self._held)
         yield from self._encoder.encode(None)
+
+    def _end_with_span(self, frame: VideoFrame) -> None:
+        """Segments end where they are asked to: a list of a whole number of them has no rest, in no rendition."""
+        if self.plan.segment_us and self._span.end is not None and frame.pts is not None and frame.time_base:
+            end = self._clock.at(self._span.end - self._span.begin)
+            frame.duration = min(frame.duration, max(round(end / frame.time_base) - frame.pts, 1))
 
     def _take(self, frame: Any) -> Iterator[AnyPacket]:
         """Encodes a picture when the next one tells how long it is shown: MP4 counts decoding time."""

@@ -17,10 +17,11 @@ from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.covers import CoverInputs
 from reelmill_server.media.file_output import Beside, FileOutput
 from reelmill_server.media.image_output import ImageOutput
-from reelmill_server.media.lanes import Lane, Reader, lanes_of, read, show_in_turn
+from reelmill_server.media.lanes import Lane, Reader, lanes_of, show_in_turn
 from reelmill_server.media.output import Halt, Output, Produced, Stopped
 from reelmill_server.media.packs import Pack
 from reelmill_server.media.premade import Premade
+from reelmill_server.media.seek import read
 from reelmill_server.media.source import Place, open_source
 from reelmill_server.media.stills import WrittenImage
 from reelmill_server.media.subtitle_lines import SubtitleInputs
