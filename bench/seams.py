@@ -2,8 +2,9 @@
 
     python bench/seams.py FOLDER [--codecs h264 h265 vp9 av1] [--chunks 3] [--modes crf capped mean]
 
-Each clip in the folder is encoded in one go and in chunks. Prints one JSON line per clip, codec and mode: the worst second within 2 s
-of a seam (VMAF in chunks less that in one go), the worst second anywhere, and the means and sizes of both.
+Each clip in the folder is encoded in one go and in chunks. Prints one JSON line per clip, codec and mode: the worst second within
+2 s of a seam (VMAF in chunks less that in one go), the worst second anywhere, the means of both, and the size in chunks as a
+share of the other.
 """
 
 import argparse
@@ -40,8 +41,8 @@ _LIMITS = Limits()
 _NEAR_SECONDS = 2
 MODES: Mapping[str, Mapping[str, int]] = {
     "crf": {},
-    "capped": {"max_bitrate": 1_500_000, "buffer_size": 1_500_000},
-    "mean": {"bitrate": 600_000},
+    "capped": {"max_bitrate": 400_000, "buffer_size": 400_000},
+    "mean": {"bitrate": 250_000},
 }
 """By name: how the rate is controlled, beside the default quality."""
 
@@ -85,7 +86,19 @@ def scores(made: Path, clip: Path, rate: Fraction, pixel_format: str) -> list[fl
     log = made.with_suffix(".csv")
     like = f"settb=1/25,setpts=N,format={pixel_format}"
     graph = f"[0:v]{like}[a];[1:v]{like}[b];[a][b]libvmaf=n_threads=2:log_fmt=csv:log_path={log}"
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", str(made), "-i", str(clip), "-lavfi", graph, "-f", "null", "-"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-nostdin",
+        "-i",
+        str(made),
+        "-i",
+        str(clip),
+        "-lavfi",
+        graph,
+        "-f",
+        "null",
+        "-",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     seconds: dict[int, list[float]] = {}
     with log.open(newline="") as file:
@@ -104,7 +117,9 @@ def compare(clip: Path, plan: Plan, chunks: int, folder: Path) -> dict[str, obje
     one, other = (scores(Path(file.path), clip, rate, stream.video.pixel_format) for file in (whole, joined))
     off = [after - before for before, after in zip(one, other, strict=True)]
     seams = [unit.begin_us / 1e6 for unit in made.units if isinstance(unit, VideoUnit) and unit.begin_us]
-    near = [value for second, value in enumerate(off) if any(-_NEAR_SECONDS - 1 < second - seam < _NEAR_SECONDS for seam in seams)]
+    near = [
+        value for second, value in enumerate(off) if any(-_NEAR_SECONDS - 1 < second - seam < _NEAR_SECONDS for seam in seams)
+    ]
     size = joined.written[0].size_bytes / whole.written[0].size_bytes
     return {
         "seams": [round(seam, 2) for seam in seams],
