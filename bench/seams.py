@@ -2,9 +2,9 @@
 
     python bench/seams.py FOLDER [--codecs h264 h265 vp9 av1] [--chunks 3] [--modes crf capped mean]
 
-Each clip in the folder is encoded in one go and in chunks. Prints one JSON line per clip, codec and mode: the worst second within
-2 s of a seam (VMAF in chunks less that in one go), the worst second anywhere, the means of both, and the size in chunks as a
-share of the other.
+Each clip in the folder is encoded in one go and in chunks. Prints one JSON line per clip, codec and mode: the worst second
+within 2 s of a seam (VMAF in chunks less that in one go), the worst second anywhere, the means of both, and the size in chunks
+as a share of the other.
 """
 
 import argparse

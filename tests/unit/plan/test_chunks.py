@@ -67,7 +67,7 @@ def test_segments_begin_where_chunks_do() -> None:
 
 def test_of_several_borders_the_one_behind_a_key_frame_is_taken() -> None:
     """Else most of a group of pictures would be decoded in vain."""
-    keys = (0, 290 * SECOND, 301 * SECOND)
+    keys = (0, 289 * SECOND, 301 * SECOND)
     assert begins(plan(replace(VIDEO, segment_us=4 * SECOND)), SplitRule(parallelism=2), keys) == [0.0, 304.0]
 
 
