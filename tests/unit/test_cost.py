@@ -30,7 +30,7 @@ from reelmill_server.model.plan import (
 from reelmill_server.model.request import DesensitizationRule, DesensitizationSpec, VideoSpec
 from reelmill_server.plan import cost_steps
 from reelmill_server.plan.cost import estimate
-from reelmill_server.plan.cost_tables import ENCODINGS, STILLS
+from reelmill_server.plan.cost_tables import ENCODERS, STILLS
 from reelmill_server.plan.encoders import PRESETS, VIDEO_ENCODERS, Choice, options
 from reelmill_server.plan.images import ANIMATIONS
 from reelmill_server.plan.images import STILLS as STILL_FORMATS
@@ -103,11 +103,11 @@ def test_one_decode_is_counted_once() -> None:
 def test_presets_encoders_and_formats_that_exist_have_costs() -> None:
     for codec, by_device in VIDEO_ENCODERS.items():
         encoder = by_device["software"]
-        option, costs = ENCODINGS[encoder]
+        costs = ENCODERS[encoder]
         works = []
         for preset in PRESETS:
             chosen = options(Choice(encoder, "software", "yuv420p", ""), VideoSpec(codec, preset=preset))
-            works.append(costs[chosen[option]].work)
+            works.append(costs.presets[chosen[costs.option]].work)
         assert works == sorted(works), encoder
     assert {*STILL_FORMATS, *ANIMATIONS} == set(STILLS)
 
