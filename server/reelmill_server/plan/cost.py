@@ -124,13 +124,27 @@ class _Estimate:
     def _stream(self, target: TargetPlan, stream: StreamPlan) -> Work:
         seconds = self._stream_seconds(target, stream)
         if stream.encoder == COPY:
-            bits = max((self._bitrate(part, self._source(part)) for part in stream.parts), default=0.0) * seconds
-            return Work.of(steps.copying_ms(bits, seconds), scratch=bits / 8)
+            return in_turn([self._copied(stream, seconds), *map(self._read_back, stream.parts)])
         if stream.video is not None:
             return self._encoded_video(stream, stream.video, seconds)
         if stream.audio is not None:
             return self._encoded_audio(stream, seconds)
         return Work.of(tables.COPY_MS_PER_SECOND * seconds, scratch=tables.TEXT_BYTES * seconds)
+
+    def _copied(self, stream: StreamPlan, seconds: float) -> Work:
+        bits = max((self._bitrate(part, self._source(part)) for part in stream.parts), default=0.0) * seconds
+        return Work.of(steps.copying_ms(bits, seconds), scratch=bits / 8)
+
+    def _read_back(self, part: PartPlan) -> Work:
+        """Decoding what a copy begins and ends with."""
+        stream = self._source(part)
+        if not isinstance(stream, VideoStreamInfo) or stream.attached_picture:
+            return Work()
+        group = stream.key_seconds or tables.USUAL_KEY_SECONDS
+        seconds = min(self._seconds(part), tables.GROUPS_READ_BACK * group)
+        megabits = self._bitrate(part, stream) * seconds / MEGA
+        work = steps.decoding_ms(stream, steps.pixels(stream) * steps.rate(stream) * seconds / MEGA, megabits)
+        return Work.of(work, 1, megabits * MEGA / 8 + tables.READ_BACK_FRAMES * steps.frame_bytes(stream))
 
     def _stream_seconds(self, target: TargetPlan, stream: StreamPlan) -> float:
         """How long a stream of an output is: as planned, else as what it is made of."""
@@ -165,10 +179,10 @@ class _Estimate:
         return Work.of(work + encoder.frame * frames, threads, held * depth * pixels + encoder.fixed_bytes)
 
     def _reading_back_ms(self, stream: StreamPlan, pixels: int, frames: float) -> float:
-        """The first and the last group of pictures of an output are decoded."""
+        """Decoding what an encode begins and ends with."""
         group = steps.number(stream.options.get("g", ""), tables.USUAL_GROUP, 10_000)
         table = tables.DECODINGS.get(stream.codec, tables.UNKNOWN_DECODING)
-        return table.pixels * min(frames, 2 * group) * pixels / MEGA
+        return table.pixels * min(frames, tables.GROUPS_READ_BACK * group) * pixels / MEGA
 
     def _filters(self, part: PartPlan, video: VideoOutput) -> Work:
         stream = self._source(part)

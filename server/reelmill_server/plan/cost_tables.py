@@ -79,15 +79,15 @@ class Decoding:
 
 
 DECODINGS: Mapping[str, Decoding] = {
-    "h264": Decoding(1.4, 14.0),
-    "hevc": Decoding(2.0, 12.0),
-    "vp9": Decoding(2.5, 9.0),
-    "vp8": Decoding(3.0, 8.0),
-    "av1": Decoding(3.0, 9.0),
-    "mpeg2video": Decoding(2.0, 4.0),
-    "mpeg4": Decoding(2.5, 5.0),
-    "mjpeg": Decoding(5.0, 3.0),
-    "prores": Decoding(10.0, 3.0),
+    "h264": Decoding(1.4, 10.0),
+    "hevc": Decoding(1.8, 12.0),
+    "vp9": Decoding(2.0, 12.0),
+    "vp8": Decoding(2.5, 10.0),
+    "av1": Decoding(1.2, 12.0),
+    "mpeg2video": Decoding(0.8, 4.0),
+    "mpeg4": Decoding(1.5, 6.0),
+    "mjpeg": Decoding(1.2, 2.5),
+    "prores": Decoding(1.2, 3.5),
     "rawvideo": Decoding(0.5, 0.01),
 }
 UNKNOWN_DECODING = Decoding(8.0, 8.0)
@@ -132,6 +132,11 @@ LOSSLESS_BITS: Mapping[str, int] = {"flac": 24, "alac": 24, "pcm_s16le": 16, "pc
 USUAL_SOUND_BITRATE = 160_000
 """bit/s and channel, for encoders that are given a quality."""
 
+GROUPS_READ_BACK = 2.0
+"""The first and the last group of pictures of an output are kept, and decoded."""
+USUAL_KEY_SECONDS = 5.0
+READ_BACK_FRAMES = 13.0
+"""Pictures that a decoder holds by itself."""
 COPY_MS_PER_MEGABIT = 0.2
 """To read, write and read back."""
 COPY_MS_PER_SECOND = 4.0
