@@ -11,7 +11,7 @@ class Cost:
     peak. `scratch_bytes`: what its outputs take on the worker's disk. `core_seconds`: CPU work in all.
     """
 
-    cores: float
-    memory_bytes: int
-    scratch_bytes: int
-    core_seconds: float
+    cores: float = 1.0
+    memory_bytes: int = 0
+    scratch_bytes: int = 0
+    core_seconds: float = 0.0

@@ -78,6 +78,14 @@ class HttpStorage:
         """As `Backend.stage`: never."""
         raise InvalidArgument(f"{shown(upload.uri)} cannot be written: web servers are only read")
 
+    async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """As `Backend.list_below`: never."""
+        raise InvalidArgument(f"{shown(folder_uri)} cannot be listed: of web servers only files are read")
+
+    async def erase(self, folder_uri: str) -> None:
+        """As `Backend.erase`: never."""
+        raise InvalidArgument(f"{shown(folder_uri)} cannot be erased: web servers are only read")
+
     async def open(self, uri: str) -> ObjectReader:
         """As `Backend.open`: the first byte is asked for, as links that are signed often allow nothing but GET."""
         self.check_readable(uri)

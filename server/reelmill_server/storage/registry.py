@@ -39,6 +39,14 @@ class Registry:
         """As `Backend.stage`."""
         return await self._of(upload.uri).stage(upload, owner)
 
+    async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """As `Backend.list_below`."""
+        return await self._of(folder_uri).list_below(folder_uri)
+
+    async def erase(self, folder_uri: str) -> None:
+        """As `Backend.erase`."""
+        await self._of(folder_uri).erase(folder_uri)
+
     async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
         """As `Storage.publish`, whatever storages they go to."""
         await publishing.publish(self.stage, uploads, owner)
