@@ -77,23 +77,27 @@ def postgres_bytes(url: str) -> dict[str, int]:
         }
 
 
+def engine_bytes(folder: Path) -> int:
+    """What the engine's files hold."""
+    return sum(path.stat().st_size for path in (folder / "data").rglob("temporal.db*"))
+
+
 def load(folder: Path, tasks: int, targets: int, postgres: PrivatePostgres | None) -> None:
     """Runs the tasks and prints what they left."""
     arguments = ["--database-url", postgres.url("records")] if postgres else []
     source = moving_picture(folder / "files" / "clip.mp4", 1.0)
     with serve(folder, "--worker-slots", "2", *arguments) as server, Client(server.grpc) as client:
         client.wait(client.submit(request(source, folder / "files", 0, targets)).task_id)
-        before = cpu_seconds(server)
+        before, kept = cpu_seconds(server), engine_bytes(folder)
         ids = [client.submit(request(source, folder / "files", number, targets)).task_id for number in range(1, tasks)]
         ended = [client.wait(task_id).status for task_id in ids]
         after = cpu_seconds(server)
         events, sizes = asyncio.run(histories(server.engine, ids))
-        engine = sum(path.stat().st_size for path in (folder / "data").rglob("temporal.db*"))
+        grown = engine_bytes(folder) - kept
     print(f"{tasks} tasks of {targets} targets, as they ended: {sorted({int(status) for status in ended})}")
     print("CPU, ms per task:", {name: round(1000 * (after[name] - before.get(name, 0)) / len(ids), 1) for name in after})
-    print(
-        f"history, median: {median(events)} events, {median(sizes)} bytes; the engine's file: {engine / tasks:.0f} bytes a task"
-    )
+    print(f"history, median: {median(events)} events, {median(sizes)} bytes")
+    print(f"the engine's files: {grown / len(ids):.0f} bytes a task")
     found = postgres_bytes(postgres.url("records", "postgresql")) if postgres else sqlite_bytes(folder / "data" / "reelmill.db")
     print("records, bytes a task, with indexes:", {name: round(size / tasks) for name, size in found.items()})
 

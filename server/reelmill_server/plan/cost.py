@@ -173,7 +173,7 @@ class _Estimate:
         depth = steps.pixel_bytes(video.pixel_format) / steps.USUAL_PIXEL_BYTES
         megapixels = pixels * frames / MEGA
         megabits = sum(self._bitrate(part, self._source(part)) * self._seconds(part) for part in stream.parts) / MEGA
-        work = encoding.work * depth * (megapixels + tables.DIFFICULTY * min(megabits, tables.MOST_DIFFICULT * megapixels))
+        work = encoding.work * depth * (megapixels + encoder.difficulty * min(megabits, tables.MOST_DIFFICULT * megapixels))
         threads = encoder.threads * min(1.0, (pixels / tables.REFERENCE_PIXELS) ** 0.5)
         held = encoding.memory + encoder.thread_memory * min(self._more_threads, encoder.most_cores)
         return Work.of(work + encoder.frame * frames, threads, held * depth * pixels + encoder.fixed_bytes)

@@ -193,5 +193,5 @@ def kept_bytes(image: ImagePlan, count: float, source_pixels: int) -> float:
     if image.kind == "animation":
         # GIF keeps them for one palette, AVIF because its encoder takes all at once, others are read back one by one.
         kept = count * area * 4
-        held += {"gif": 3 * min(kept, _GIF_KEPT_BYTES), "avif": kept}.get(image.format, 0.0)
+        held += {"gif": 1.5 * min(kept, _GIF_KEPT_BYTES), "avif": kept}.get(image.format, 0.0)
     return held

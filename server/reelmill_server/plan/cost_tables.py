@@ -28,12 +28,14 @@ class Encoding:
 class Encoder:
     """One encoder: the `option` that says how hard it tries, and what it costs by its value.
 
+    `difficulty`: pictures that took many bits in the source are harder, so each megabit of it counts as so many megapixels.
     `frame`: ms for each picture whatever its size. `fixed_bytes` of memory whatever the size; `thread_memory` in bytes per
     pixel for each further core, up to `most_cores`. `threads` that it keeps busy at 1080p; fewer for smaller pictures.
     """
 
     option: str
     presets: Mapping[str, Encoding]
+    difficulty: float
     frame: float
     fixed_bytes: int
     thread_memory: float
@@ -52,22 +54,21 @@ _SVT = _presets("10 9 8 7 5 4 3", (13, 17, 22, 28, 48, 80, 130), (210, 220, 300,
 _VPX = _presets("8 7 6 5 4 3 2 1 0", (65, 65, 65, 65, 65, 68, 72, 90, 150), (145,) * 9)
 
 ENCODERS: Mapping[str, Encoder] = {
-    "libx264": Encoder("preset", _X264, 0.5, 15 * _MB, 12.0, 64, 12),
-    "libx265": Encoder("preset", _X265, 1.0, 40 * _MB, 5.0, 64, 8),
-    "libsvtav1": Encoder("preset", _SVT, 4.0, 50 * _MB, 55.0, 8, 8),
-    "libvpx-vp9": Encoder("cpu-used", _VPX, 20.0, 30 * _MB, 2.0, 16, 4),
+    "libx264": Encoder("preset", _X264, 5.0, 0.5, 15 * _MB, 12.0, 64, 12),
+    "libx265": Encoder("preset", _X265, 2.5, 1.0, 40 * _MB, 5.0, 64, 8),
+    "libsvtav1": Encoder("preset", _SVT, 1.8, 4.0, 50 * _MB, 55.0, 8, 8),
+    "libvpx-vp9": Encoder("cpu-used", _VPX, 0.8, 20.0, 30 * _MB, 2.0, 16, 4),
 }
 
-UNKNOWN_ENCODER = Encoder("", {"": Encoding(60, 250)}, 5.0, 50 * _MB, 10.0, 64, 4)
+UNKNOWN_ENCODER = Encoder("", {"": Encoding(60, 250)}, 2.5, 5.0, 50 * _MB, 10.0, 64, 4)
 HARDWARE: Mapping[str, Encoder] = {
-    device: Encoder("", {"": Encoding(1.5, 40)}, 0.5, megabytes * _MB, 0.0, 1, 1)
+    device: Encoder("", {"": Encoding(1.5, 40)}, 0.0, 0.5, megabytes * _MB, 0.0, 1, 1)
     for device, megabytes in (("nvenc", 400), ("qsv", 150), ("vaapi", 100))
 }
 """What an encoder in hardware leaves to the CPU, and its driver's memory. Not measured: assumptions."""
 REFERENCE_PIXELS = 1920 * 1080
-DIFFICULTY, MOST_DIFFICULT = 2.3, 0.5
-"""Pictures that took many bits in the source are harder to encode: each megabit of the source counts as so many megapixels
-more, up to so many bits per pixel of the output."""
+MOST_DIFFICULT = 0.5
+"""Bits of the source for each pixel of the output beyond which it does not become harder."""
 
 
 @dataclass(frozen=True)
@@ -146,16 +147,16 @@ DELOGO_MS, PICTURE_MS = 8.0, 2.7
 """Per megapixel of the rectangle."""
 TEXT_SHARE = 0.1
 """Of the picture's area, as a text's size is known when it is drawn."""
-LOOKS_PER_SECOND, LOOK_MS = 8.0, 80.0
+LOOKS_PER_SECOND, LOOK_MS = 8.0, 135.0
 """How often a detector of faces or plates looks, and what a look costs."""
-DETECTOR_BYTES = 300 << 20
+DETECTOR_BYTES = 150 * _MB
 OVERLAY_BYTES = 40 << 20
 """Arrays and fonts, once an output."""
 HELD_BYTES = 256 << 20
 VMAF_MS, VMAF_MEMORY = 15.0, 60.0
 
 STILLS: Mapping[str, tuple[float, float]] = {
-    "jpg": (12.0, 0.6),
+    "jpg": (12.0, 0.4),
     "png": (80.0, 3.0),
     "webp": (150.0, 0.5),
     "avif": (400.0, 0.4),
