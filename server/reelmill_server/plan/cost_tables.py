@@ -48,8 +48,8 @@ def _presets(names: str, works: tuple[float, ...], memories: tuple[float, ...]) 
 
 
 _X26X = "ultrafast superfast veryfast faster fast medium slow slower veryslow"
-_X264 = _presets(_X26X, (5.5, 7, 9.5, 13, 15, 19, 24, 45, 80), (65, 115, 120, 140, 160, 220, 245, 290, 350))
-_X265 = _presets(_X26X, (20, 24, 32, 32, 35, 40, 85, 200, 350), (135, 150, 170, 170, 180, 190, 210, 260, 310))
+_X264 = _presets(_X26X, (4.5, 6, 8, 11, 13, 15, 20, 40, 70), (65, 115, 120, 140, 160, 220, 245, 290, 350))
+_X265 = _presets(_X26X, (18, 21, 29, 29, 32, 36, 75, 180, 300), (135, 150, 170, 170, 180, 190, 210, 260, 310))
 _SVT = _presets("10 9 8 7 5 4 3", (13, 17, 22, 28, 48, 80, 130), (210, 220, 300, 380, 420, 450, 480))
 _VPX = _presets("8 7 6 5 4 3 2 1 0", (65, 65, 65, 65, 65, 68, 72, 90, 150), (145,) * 9)
 
@@ -180,7 +180,7 @@ UNKNOWN_QUALITY: Mapping[str, float] = {"crf": 51.0, "cq": 51.0, "global_quality
 SOURCE_TIMES = 3.0
 """An encode of a source that is compressed itself takes at most so many times its bits."""
 
-BASE_SECONDS, BASE_BYTES = 0.25, 60 << 20
+BASE_SECONDS, BASE_BYTES = 0.15, 60 << 20
 """A child by itself: starting, probing, planning."""
 HELD_FRAMES = 37.0
 """Decoded pictures on their way: those that a decoder keeps, and the queues between threads."""
