@@ -10,9 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from reelmill_server.errors import ChunksDiffer
+from reelmill_server.errors import ChunksDiffer, InvalidMedia, MediaLimitExceeded
 from reelmill_server.media.packs import Pack, PackWriter, Summary
 from reelmill_server.media.pipeline import Conversion
+from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import (
     AudioSpec,
     Corner,
@@ -32,7 +33,7 @@ from reelmill_server.model.request import (
 )
 from reelmill_server.model.units import UnitFile
 from tests import judge
-from tests.media.chunked import Chunked
+from tests.media.chunked import Chunked, split_of
 from tests.media.converter import CLIP, NO_LIMITS, Converted, Converter, encoded, plan_of, target
 from tests.sources import Audio, Clip, Subtitle, Video
 
@@ -345,3 +346,30 @@ def test_vmaf_is_the_mean_of_all_chunks(convert: Converter, chunked: Chunked) ->
     (serial,), (joined,) = convert(clip, wanted).artifact.streams, chunked(clip, wanted).artifact.streams
     assert serial.vmaf is not None and joined.vmaf is not None
     assert abs(serial.vmaf - joined.vmaf) < 2
+
+
+def test_what_goes_wrong_in_a_unit_is_as_clear_as_in_one_go(convert: Converter, chunked: Chunked) -> None:
+    whole = chunked.shelf.get(replace(LONG, options=(("movflags", "faststart"),))).read_bytes()
+    broken = chunked.shelf.put("broken.mp4", whole[: len(whole) // 2])
+    with pytest.raises(InvalidMedia) as serial:
+        convert(broken, WANTED)
+    with pytest.raises(InvalidMedia) as cut:
+        chunked(broken, WANTED)
+    assert "truncated or broken" in serial.value.message and "truncated or broken" in cut.value.message
+    with pytest.raises(MediaLimitExceeded, match="frames"):
+        chunked(LONG, replace(WANTED, audio=None), limits=Limits(max_output_frames=100))
+
+
+def test_what_has_no_index_is_not_cut(convert: Converter, chunked: Chunked) -> None:
+    path = chunked.shelf.get(replace(LONG, format="mpegts"))
+    assert split_of(plan_of(path, (WANTED,), CLIP, NO_LIMITS), path, 3).reason == "mpegts has no index of key frames"
+
+
+def test_a_join_reads_nothing_of_the_source_that_units_have_made(chunked: Chunked, tmp_path: Path) -> None:
+    """Only the header: packets are not read a second time."""
+    path = chunked.shelf.get(LONG)
+    plan = plan_of(path, (WANTED,), CLIP, NO_LIMITS)
+    chunked.cut(plan, path, NO_LIMITS, tmp_path)
+    conversion = chunked.join(plan, path, CLIP, NO_LIMITS, tmp_path, chunked.files)
+    conversion.run()
+    assert conversion.expected_seconds == 0.0 and not any(output.fed for output in conversion.outputs)
