@@ -90,6 +90,10 @@ bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
 	$(BIN)/python -m bench.transcode $(ARGS)
 	$(BIN)/python -m bench.pictures $(ARGS)
 
+.PHONY: capacity
+capacity: $(STAMP) ## measure what attempts take here, and how near the estimates come (ARGS='--media film.mp4')
+	$(BIN)/python -m bench.capacity $(ARGS)
+
 .PHONY: clean
 clean: ## remove environments and caches
 	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .reelmill
