@@ -49,8 +49,17 @@ def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
         return cores
 
 
-def _default_worker_slots() -> int:
-    return max(1, usable_cpus() // 2)
+def usable_memory(limit_file: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """Count the bytes of memory that this process may use; a container's limit counts."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(machine, int(limit_file.read_text()))
+    except (OSError, ValueError):  # no such file, or "max": there is no limit
+        return machine
+
+
+def _default_worker_memory() -> ByteSize:
+    return ByteSize(usable_memory() * 9 // 10)
 
 
 def _split(separators: str) -> BeforeValidator:
@@ -149,6 +158,8 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 FileRoots = Annotated[tuple[AbsolutePath, ...], NoDecode, _split(os.pathsep + ",")]
 EncoderOrder = Annotated[tuple[EncoderFamily, ...], NoDecode, BeforeValidator(_names), AfterValidator(_distinct)]
+Lane = Literal["fast", "nvenc", "vaapi", "qsv", "software"]
+Lanes = Annotated[tuple[Lane, ...], NoDecode, BeforeValidator(_names), AfterValidator(_distinct), Field(min_length=1)]
 EncoderSessions = Annotated[dict[EncoderFamily, Annotated[int, Field(ge=1, le=1024)]], NoDecode, BeforeValidator(_pairs)]
 Names = Annotated[tuple[str, ...], NoDecode, _split(",")]
 Buckets = Annotated[Names, AfterValidator(_checked_rules)]
@@ -187,6 +198,19 @@ class Settings(BaseSettings):
     )
     retention_hours: float = Field(default=168, ge=1, le=87600, description="How long a finished task is kept, from its start.")
     max_projects: int = Field(default=100, ge=1, le=1_000_000, description="How many projects there may be.")
+    project_concurrency: int = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="Most tasks of one project at work at once, unless the project says otherwise; more wait. 0: not limited.",
+    )
+    project_queue: int = Field(
+        default=10_000,
+        ge=0,
+        le=10_000_000,
+        description="Most tasks of one project that wait for those, unless the project says otherwise; more are refused."
+        " 0: not limited.",
+    )
     reconcile_seconds: float = Field(
         default=10,
         ge=0.1,
@@ -250,11 +274,51 @@ class Settings(BaseSettings):
     temporal_api_key: SecretStr = Field(default=SecretStr(""), description="Key for Temporal Cloud; needs TLS.")
 
     worker_slots: int = Field(
-        default_factory=_default_worker_slots,
+        default_factory=usable_cpus,
         ge=0,
         le=1024,
-        description="How many attempts run at once; 0: `serve` without a worker. Default: half of the CPU cores,"
-        " because an encode keeps about two busy once its serial parts (reading, filters, audio) are counted.",
+        description="Most attempts at once, beside those of the fast lane; 0: `serve` without a worker. Default: as many as"
+        " there are CPU cores; the cores and the memory that they need bound them further.",
+    )
+    worker_cores: float = Field(
+        default_factory=usable_cpus,
+        ge=0.1,
+        le=4096,
+        description="Cores that attempts may keep busy together, by what their plans are estimated to need. Default: those of"
+        " the machine or the container.",
+    )
+    worker_memory_bytes: Annotated[ByteSize, Field(ge=0, le=1024**5)] = Field(
+        default_factory=_default_worker_memory,
+        description="Memory that attempts may need together, by estimate; 0: not limited. Default: nine tenths of the machine's"
+        " or the container's.",
+    )
+    lane: Lanes = Field(
+        default=("fast", "nvenc", "vaapi", "qsv", "software"),
+        description="What a worker takes: fast (first looks, and all that is small), and encoder families, as far as they work"
+        " there; several are allowed.",
+    )
+    fast_slots: int = Field(
+        default=2, ge=1, le=1024, description="How many tasks are looked at, or done if they are small, at once."
+    )
+    fast_core_seconds: float = Field(
+        default=10,
+        ge=0,
+        le=_DAY_SECONDS,
+        description="A task that is estimated to take no more work than this of one core is small, and so is one that encodes"
+        " nothing.",
+    )
+    accelerator_wait_seconds: float = Field(
+        default=30,
+        ge=1,
+        le=_DAY_SECONDS,
+        description="How long a task waits for each encoder family that it prefers before it takes the next; one that REQUIRES"
+        " hardware fails when none came meanwhile.",
+    )
+    admission_wait_seconds: float = Field(
+        default=60,
+        ge=0.1,
+        le=_DAY_SECONDS,
+        description="How long a task that a worker took waits there for its cores and memory before it goes to another worker.",
     )
     inspect_slots: int = Field(default=4, ge=1, le=1024, description="How many short looks at media (probe, plan) run at once.")
     task_timeout_seconds: float = Field(

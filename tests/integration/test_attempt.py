@@ -20,7 +20,9 @@ from reelmill_server.errors import (
     Timeout,
     UnsupportedFormat,
 )
-from reelmill_server.model.capability import Capability, Limits
+from reelmill_server.model.capability import SOFTWARE, Capability, Limits
+from reelmill_server.model.cost import Cost
+from reelmill_server.model.needs import Needs
 from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
 from reelmill_server.model.request import (
     AudioSpec,
@@ -40,8 +42,10 @@ from reelmill_server.storage.registry import Registry
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.attempt import Attempts, Bounds
+from reelmill_server.worker.admission import Admission, Budget
+from reelmill_server.worker.attempt import Attempts
 from reelmill_server.worker.delivery import uploads_of
+from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
 from tests.clips import moving_picture
 
@@ -77,9 +81,10 @@ class Bench:
         self.scratch = Scratch(folder / "scratch")
         sessions = changes.pop("sessions", {})
         self.abilities = Abilities(Limits(), ORDER, sessions, 300)
-        self.attempts = Attempts(
-            "test", Registry({"file": FileStorage([folder])}), self.scratch, self.abilities, bounds(**changes), self.metrics
-        )
+        self.admission = Admission(Budget(2, 2.0), self.abilities.has_sessions)
+        storage = Registry({"file": FileStorage([folder])})
+        parts = (storage, self.scratch, self.abilities, self.admission)
+        self.attempts = Attempts("test", *parts, bounds(**changes), self.metrics)
 
     def claim(self, encoder: str, codec: str, device: str) -> None:
         """Pretends that a trial of `encoder` has succeeded."""
@@ -100,7 +105,7 @@ class Bench:
         async def answer() -> bool:
             return may_publish
 
-        return await self.attempts.convert(request, self.reported.append, answer)
+        return await self.attempts.convert(request, self.reported.append, answer, lane=SOFTWARE, needs=Needs(Cost()))
 
     def left(self) -> list[str]:
         """What lies in the folder beside the clip."""

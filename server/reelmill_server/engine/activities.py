@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -12,10 +12,11 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, Work
-from reelmill_server.engine.workflow import CONVERT, INSPECT, RECORD, WORKER_DRAINING
+from reelmill_server.engine.workflow import CONVERT, INSPECT, PRESENT, RECORD, WORKER_DRAINING
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
 from reelmill_server.model.capability import Report
 from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.notification import END
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest
@@ -46,8 +47,10 @@ class Attempts(Protocol):
         request: ConvertRequest,
         report: Callable[[Progress], None],
         may_publish: Callable[[], Awaitable[bool]],
+        lane: str,
+        needs: Needs | None,
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
-        """Converts and publishes; the artifacts, and what a user should know."""
+        """Converts and publishes; the artifacts, and what a user should know. Raises Deferred for what is not small."""
 
     async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
         """What is in the sources, and the plan if `action` is `plan`."""
@@ -68,9 +71,9 @@ class WorkerActivities:
         info = activity.info()
         structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
         started_us = time.time_ns() // 1000
-        if work.attempt == 1:
+        if work.attempt == 1 and work.needs is None:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / 1e6))
-        _log.info("attempt started")
+        _log.info("attempt started", lane=work.lane)
         outcome = "Succeeded"
         milestones = _Milestones(self._engine, work.request.task_id, work.progress_step)
 
@@ -84,7 +87,12 @@ class WorkerActivities:
                     work.request,
                     report=report,
                     may_publish=lambda: self._holds(work.request.task_id, info.activity_id),
+                    lane=work.lane,
+                    needs=work.needs,
                 )
+        except Deferred as deferred:
+            outcome = "Deferred"
+            return AttemptResult(started_us=started_us, needs=deferred.needs)
         except asyncio.CancelledError:
             outcome = "Canceled"
             if activity.is_worker_shutdown():
@@ -154,10 +162,20 @@ class _Milestones:
 class ControlActivities:
     """What an api replica does for workflows: it alone reaches the task records."""
 
-    def __init__(self, record: Callable[[str, Outcome], Awaitable[None]]) -> None:
-        self._record = record
+    def __init__(
+        self,
+        record: Callable[[str, Outcome], Awaitable[None]],
+        present: Callable[[Sequence[str]], Awaitable[tuple[str, ...]]],
+    ) -> None:
+        """`record` writes an outcome; `present` says which of some encoder families work on a worker."""
+        self._record, self._present = record, present
 
     @activity.defn(name=RECORD)
     async def record_outcome(self, task_id: str, outcome: Outcome) -> None:
         """Writes a task's outcome to its row; the first one wins."""
         await self._record(task_id, outcome)
+
+    @activity.defn(name=PRESENT)
+    async def present(self, families: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `families` that work on some worker."""
+        return await self._present(families)

@@ -2,18 +2,20 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 
-from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from reelmill_server.engine import CONTROL_QUEUE
+from reelmill_server.engine import CONTROL_QUEUE, presence_queue
 from reelmill_server.engine.notifying import NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.work import Inspected, Inspection, Work
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
@@ -137,6 +139,22 @@ class Engine:
             activity.activity_id == activity_id and activity.state == started
             for activity in description.raw_description.pending_activities
         )
+
+    async def present(self, families: Sequence[str]) -> tuple[str, ...]:
+        """Those of `families` (of encoders) that work on a worker, or did a few minutes ago. Raises ServiceUnavailable."""
+        counts = await asyncio.gather(*(self._pollers(presence_queue(family)) for family in families))
+        return tuple(family for family, count in zip(families, counts, strict=True) if count)
+
+    async def _pollers(self, queue: str) -> int:
+        request = DescribeTaskQueueRequest(
+            namespace=self._client.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        )
+        try:
+            return len((await self._client.workflow_service.describe_task_queue(request, timeout=_RPC_SECONDS)).pollers)
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
 
     async def wake(self, task_id: str, channel: str) -> None:
         """Has what is due on a task's channel delivered now. Raises ServiceUnavailable."""

@@ -102,6 +102,7 @@ class EmbeddedEngine:
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
         arguments = [*launcher, self._binary, "server", "start-dev", "--headless", "--ip", _HOST, "--port", str(self._port)]
         arguments += ["--db-filename", str(self._data_dir / "temporal.db"), "--log-level", "error", "--log-format", "json"]
+        arguments += ["--dynamic-config-value", "matching.enableFairness=true"]  # else fairness keys do nothing
         for pragma in _PRAGMAS:
             arguments += ["--sqlite-pragma", pragma]
         log = (self._data_dir / _LOG).open("ab")

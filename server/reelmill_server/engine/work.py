@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from reelmill_server.model.capability import Report
 from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact
@@ -14,9 +15,11 @@ from reelmill_server.model.task import Artifact
 
 @dataclass(frozen=True)
 class Work:
-    """One task's work and its limits, seconds. `attempt` counts from 1; `priority` 1 (first) to 5.
+    """One task's work and its limits, seconds. `attempt` counts from 1; `priority` 1 (first) to 5; `weight` is the share of its
+    project among those that wait.
 
-    `progress_step`: progress is told each time that it passes so many percent more; 0: not at all.
+    `progress_step`: progress is told each time that it passes so many percent more; 0: not at all. `lane` is that of the
+    present attempt, and `needs` what the first look found; `accelerator_seconds`: how long the task waits for each accelerator.
     """
 
     request: ConvertRequest
@@ -26,15 +29,21 @@ class Work:
     timeout_seconds: float = 21600.0
     heartbeat_seconds: float = 15.0
     progress_step: int = 0
+    weight: float = 1.0
+    accelerator_seconds: float = 30.0
+    lane: str = FAST
+    needs: Needs | None = None
 
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """What an attempt that succeeded made; `started_us` is when it began, microseconds since the epoch."""
+    """What an attempt made that succeeded; `started_us` is when it began, microseconds since the epoch. With `needs`
+    nothing was made: the task is not small."""
 
-    artifacts: tuple[Artifact, ...]
+    artifacts: tuple[Artifact, ...] = ()
     warnings: tuple[str, ...] = ()
     started_us: int = 0
+    needs: Needs | None = None
 
 
 @dataclass(frozen=True)

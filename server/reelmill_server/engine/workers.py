@@ -1,12 +1,22 @@
 """The engine's pollers of this process: for workflows and control activities, and for attempts and inspections."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
+from temporalio import activity
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import CustomSlotSupplier, FixedSizeSlotSupplier, SlotPermit, Worker, WorkerTuner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from reelmill_server.engine import CONTROL_QUEUE, ENCODE_QUEUE, INSPECT_QUEUE, NOTIFY_QUEUE
+from reelmill_server.engine import (
+    CONTROL_QUEUE,
+    FAST_QUEUE,
+    INSPECT_QUEUE,
+    NOTIFY_QUEUE,
+    encode_queue,
+    presence_queue,
+)
 from reelmill_server.engine.activities import ControlActivities, WorkerActivities
 from reelmill_server.engine.notifying import FileActivities, NotifyActivities, NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
@@ -23,7 +33,7 @@ def control_worker(client: Client, activities: ControlActivities, notify: Notify
         client,
         task_queue=CONTROL_QUEUE,
         workflows=[MediaConvertWorkflow, InspectWorkflow, NotifyWorkflow, ProgressWorkflow],
-        activities=[activities.record_outcome, notify.next, notify.note, notify.progress],
+        activities=[activities.record_outcome, activities.present, notify.next, notify.note, notify.progress],
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("reelmill_server")
         ),
@@ -41,16 +51,83 @@ def notify_worker(client: Client, activities: NotifyActivities) -> Worker:
     )
 
 
-def encode_worker(client: Client, activities: WorkerActivities, slots: int, drain_seconds: float) -> Worker:
-    """Runs attempts, at most `slots` at once; when stopped it takes no new ones and gives running ones `drain_seconds`."""
+class _Gate(CustomSlotSupplier):
+    """Lets a worker poll only while `room` says that it might take one more."""
+
+    def __init__(self, room: Callable[[], Awaitable[object]]) -> None:
+        self._room = room
+
+    async def reserve_slot(self, ctx: Any) -> SlotPermit:
+        """As the library asks: waits for room."""
+        await self._room()
+        return SlotPermit()
+
+    def try_reserve_slot(self, ctx: Any) -> SlotPermit | None:
+        """Nothing is taken out of turn."""
+        return None
+
+    def mark_slot_used(self, ctx: Any) -> None:
+        """What is in use is known elsewhere."""
+
+    def release_slot(self, ctx: Any) -> None:
+        """What is in use is known elsewhere."""
+
+
+def _gated(room: Callable[[], Awaitable[object]]) -> WorkerTuner:
+    unused = FixedSizeSlotSupplier(1)
+    return WorkerTuner.create_composite(
+        workflow_supplier=unused,
+        activity_supplier=_Gate(room),
+        local_activity_supplier=unused,
+        nexus_supplier=unused,
+    )
+
+
+def fast_worker(client: Client, activities: WorkerActivities, slots: int, drain_seconds: float) -> Worker:
+    """Looks at tasks, and does what is small, at most `slots` at once; stops as an encode worker does."""
     return Worker(
         client,
-        task_queue=ENCODE_QUEUE,
+        task_queue=FAST_QUEUE,
         activities=[activities.convert],
         max_concurrent_activities=slots,
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         graceful_shutdown_timeout=timedelta(seconds=drain_seconds),
+    )
+
+
+def encode_worker(
+    client: Client, activities: WorkerActivities, family: str, room: Callable[[], Awaitable[object]], drain_seconds: float
+) -> Worker:
+    """Runs attempts that want encoders of `family`, each taken once there is `room`.
+
+    When stopped it takes no new ones and gives running ones `drain_seconds`.
+    """
+    return Worker(
+        client,
+        task_queue=encode_queue(family),
+        activities=[activities.convert],
+        tuner=_gated(room),
+        max_concurrent_activity_task_polls=1,  # each poll may bring a task, and room was asked for one
+        max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+        graceful_shutdown_timeout=timedelta(seconds=drain_seconds),
+    )
+
+
+@activity.defn(name="stand_by")
+async def _stand_by() -> None:
+    """Never called."""
+
+
+def presence_worker(client: Client, family: str, works: Callable[[], Awaitable[object]]) -> Worker:
+    """Shows that encoders of `family` work here, once `works` has returned."""
+    return Worker(
+        client,
+        task_queue=presence_queue(family),
+        activities=[_stand_by],
+        tuner=_gated(works),
+        max_concurrent_activity_task_polls=1,
     )
 
 

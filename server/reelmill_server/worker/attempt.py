@@ -12,6 +12,7 @@ import structlog
 
 from reelmill_server.errors import (
     EncoderCrashed,
+    HardwareUnavailable,
     InternalError,
     OutputInvalid,
     ReelmillError,
@@ -20,53 +21,54 @@ from reelmill_server.errors import (
     Violation,
     from_code,
 )
-from reelmill_server.model.capability import Limits, Report
+from reelmill_server.model.capability import Report
 from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.needs import FAST, Deferred, Needs
 from reelmill_server.model.plan import COPY, Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.plan.images import writable_image_uris
+from reelmill_server.plan.needs import is_small, needs_of, unplanned
 from reelmill_server.plan.packaging import writable_uris
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities, Lease
+from reelmill_server.worker.admission import Admission
 from reelmill_server.worker.broker import Broker
 from reelmill_server.worker.delivery import Delivery, delivering, upload_of, uploads_of
+from reelmill_server.worker.watch import HEAR_SECONDS, Beat, Bounds, Watch, beating
 from reelmill_server.worker.workspace import Scratch
 
-_HEAR_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What bounds an attempt: media limits, seconds of work, seconds without movement, bytes of a source (0: any)."""
-
-    limits: Limits
-    timeout_seconds: float
-    stall_seconds: float
-    max_source_bytes: int
-    encoder_order: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _Job:
-    """What one child is told, and what serves it: where it reads from, and where what it makes goes."""
+    """What one child is told, and what serves it: where it reads from, and where what it makes goes. `look`: only what is small
+    is done."""
 
     assignment: messages.Assignment
     storage: Storage
     broker: Broker
     delivery: Delivery
+    look: bool
 
 
 class Attempts:
     """Runs attempts on this machine."""
 
     def __init__(
-        self, name: str, storage: Storage, scratch: Scratch, abilities: Abilities, bounds: Bounds, metrics: Metrics
+        self,
+        name: str,
+        storage: Storage,
+        scratch: Scratch,
+        abilities: Abilities,
+        admission: Admission,
+        bounds: Bounds,
+        metrics: Metrics,
     ) -> None:
-        self.abilities = abilities
+        self.abilities, self.admission = abilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
 
     def describe(self) -> Report:
@@ -89,10 +91,10 @@ class Attempts:
             return await self._look(replace(assignment, action="plan" if action == "plan" else "probe"), broker)
 
     async def _look(self, assignment: messages.Assignment, broker: Broker) -> tuple[tuple[MediaInfo, ...], Plan | None]:
-        watch = _Watch(self._bounds, broker)
+        watch = Watch(self._bounds, broker)
         async with child.start(assignment, broker) as process:
             while True:
-                message = await process.hear(_HEAR_SECONDS)
+                message = await process.hear(HEAR_SECONDS)
                 watch.check(Progress(phase=TaskPhase.PROBING))
                 match message:
                     case messages.Failed():
@@ -107,22 +109,44 @@ class Attempts:
         request: ConvertRequest,
         report: Callable[[Progress], None],
         may_publish: Callable[[], Awaitable[bool]],
+        lane: str = FAST,
+        needs: Needs | None = None,
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Converts and publishes; returns the artifacts and what a user should know.
 
-        `report` is called at least once a second; `may_publish` is asked when all is made and verified. Raises ReelmillError
-        with the reason; whatever happens, no process and no scratch is left.
+        `report` is called at least once a second; `may_publish` is asked when all is made and verified. In the fast lane raises
+        Deferred for what is not small; in the others the attempt waits until what it `needs` is free. Raises ReelmillError with
+        the reason; whatever happens, no process and no scratch is left.
         """
+        async with beating(report) as beat:
+            with self.abilities.lease() as lease:
+                if needs is None:
+                    return await self._convert(request, beat, may_publish, lease, look=lane == FAST)
+                beat.waits()
+                async with self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds):
+                    beat.begins()
+                    lease.reserve(lane, needs.sessions)
+                    return await self._convert(request, beat, may_publish, lease, look=False)
+
+    async def _convert(
+        self,
+        request: ConvertRequest,
+        beat: Beat,
+        may_publish: Callable[[], Awaitable[bool]],
+        lease: Lease,
+        look: bool,
+    ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         storage = self._storage.acting_as(request.credentials)
-        async with _beating(report) as beat, self._reading(storage) as broker:
+        async with self._reading(storage) as broker:
             begun = time.monotonic()
             opened = await self._assignment(request, broker)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
-            with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
+            with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory))
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
                 async with delivering(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as delivery:
-                    finished, plan = await self._run_child(_Job(assignment, storage, broker, delivery), lease, beat)
+                    job = _Job(assignment, storage, broker, delivery, look)
+                    finished, plan = await self._run_child(job, lease, beat)
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
                     if not await may_publish():
                         raise InternalError("another attempt has taken the task over")
@@ -157,12 +181,15 @@ class Attempts:
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run_child(self, job: "_Job", lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
+    async def _run_child(self, job: _Job, lease: Lease, beat: Beat) -> tuple[messages.Finished, Plan]:
         """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
         try:
             async with child.start(job.assignment, job.broker) as process:
                 return await self._follow(process, job, lease, beat)
+        except Deferred:
+            reason = "deferred"
+            raise
         except asyncio.CancelledError:
             reason = "canceled"
             raise
@@ -172,12 +199,12 @@ class Attempts:
         finally:
             self._metrics.child_exit_total.labels(reason).inc()
 
-    async def _follow(self, process: child.Child, job: "_Job", lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
-        watch, directory = _Watch(self._bounds, job.broker), Path(job.assignment.directory)
+    async def _follow(self, process: child.Child, job: _Job, lease: Lease, beat: Beat) -> tuple[messages.Finished, Plan]:
+        watch, directory = Watch(self._bounds, job.broker), Path(job.assignment.directory)
         plan = Plan(())
         replaced: dict[str, str] = {}
         while True:
-            message = await process.hear(_HEAR_SECONDS)
+            message = await process.hear(HEAR_SECONDS)
             watch.check(beat.latest)
             if watch.second_passed():
                 await self._scratch.check(directory)
@@ -188,6 +215,8 @@ class Attempts:
                     watch.moved(message)
                 case messages.Planned():
                     plan = message.plan
+                    if job.look:
+                        self._check_small(job.assignment, message)
                     self._count_fallbacks(replaced, plan)
                     replaced.update(dict.fromkeys(await self._answer(process, job.storage, plan, lease), "sessions"))
                 case messages.Closed():
@@ -199,9 +228,23 @@ class Attempts:
                     replaced[message.encoder] = "failed"
                     await job.delivery.take_back()
                 case messages.Failed():
-                    raise _error_of(message)
+                    raise self._failure(message, job)
                 case messages.Finished():
                     return message, plan
+
+    def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
+        """Raises Deferred for a plan that is not small."""
+        assert assignment.request
+        needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order)
+        if not is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds):
+            raise Deferred(needs)
+
+    def _failure(self, failed: messages.Failed, job: _Job) -> Exception:
+        """What the child failed with; for want of an accelerator the task waits for one."""
+        error = _error_of(failed)
+        if job.look and isinstance(error, HardwareUnavailable) and job.assignment.request:
+            return Deferred(unplanned(job.assignment.request, self._bounds.encoder_order, error.message))
+        return error
 
     async def _answer(self, process: child.Child, storage: Storage, plan: Plan, lease: Lease) -> Collection[str]:
         """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
@@ -242,68 +285,6 @@ class Attempts:
                 if stream.type != "subtitle" and stream.encoder != COPY and elapsed:
                     speed = stream.duration_seconds / elapsed
                     self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)
-
-
-class _Beat:
-    """Reports progress when it changes."""
-
-    def __init__(self, report: Callable[[Progress], None]) -> None:
-        self.latest = Progress(phase=TaskPhase.PROBING)
-        self._report = report
-
-    def __call__(self, progress: Progress) -> None:
-        """The attempt moved on."""
-        self.latest = progress
-        self._report(progress)
-
-    async def go_on(self) -> None:
-        """Reports every second, whatever takes long: an attempt that is silent is given to another worker."""
-        while True:
-            self._report(self.latest)
-            await asyncio.sleep(_HEAR_SECONDS)
-
-
-@asynccontextmanager
-async def _beating(report: Callable[[Progress], None]) -> AsyncIterator[_Beat]:
-    beat = _Beat(report)
-    going_on = asyncio.create_task(beat.go_on())
-    try:
-        yield beat
-    finally:
-        going_on.cancel()
-
-
-class _Watch:
-    """Notices when an attempt takes too long or stands still: media time must move, not only the process live."""
-
-    def __init__(self, bounds: Bounds, broker: Broker) -> None:
-        self._bounds, self._broker = bounds, broker
-        self._fetched = 0
-        self._begun = self._moved = self._looked = time.monotonic()
-        self._position = -1.0
-
-    def moved(self, message: messages.Advanced) -> None:
-        """The child said where it is."""
-        if message.position != self._position:
-            self._position, self._moved = message.position, time.monotonic()
-
-    def second_passed(self) -> bool:
-        """Whether a second has passed since this was true."""
-        now = time.monotonic()
-        if now - self._looked < _HEAR_SECONDS:
-            return False
-        self._looked = now
-        return True
-
-    def check(self, progress: Progress) -> None:
-        """Raises Timeout or Stalled."""
-        now = time.monotonic()
-        if self._broker.fetched_bytes != self._fetched:  # a source that comes slowly does come
-            self._fetched, self._moved = self._broker.fetched_bytes, now
-        if now - self._begun > self._bounds.timeout_seconds:
-            raise Timeout(f"the attempt took longer than {self._bounds.timeout_seconds:.0f} s")
-        if now - self._moved > self._bounds.stall_seconds:
-            raise Stalled(f"nothing moved for {self._bounds.stall_seconds:.0f} s while {progress.phase.lower()}")
 
 
 _EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stalled: "stalled", Timeout: "timeout"}
