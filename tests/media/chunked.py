@@ -22,11 +22,11 @@ from tests.media.converter import NO_LIMITS, Converter, watermark_paths
 _PLAN, _SPLIT = TypeAdapter(Plan), TypeAdapter(Split)
 
 
-def split_of(plan: Plan, path: Path, parallelism: int, limits: Limits = NO_LIMITS) -> Split:
+def split_of(plan: Plan, path: Path, parallelism: int) -> Split:
     """How a plan for the file at `path` is cut."""
     parts = [part for _, _, stream in encoded_video(plan) for part in stream.parts]
-    keys = key_times(str(path), parts[0].stream, limits) if parts else ()
-    return split(plan, (probe_file(str(path), limits),), keys, SplitRule(parallelism=parallelism), str(library_versions()))
+    keys = key_times(str(path), parts[0].stream, NO_LIMITS) if parts else ()
+    return split(plan, (probe_file(str(path), NO_LIMITS),), keys, SplitRule(parallelism=parallelism), str(library_versions()))
 
 
 class Chunked(Converter):
@@ -43,7 +43,12 @@ class Chunked(Converter):
         self, plan: Plan, path: Path, source: SourceSpec, limits: Limits, folder: Path
     ) -> tuple[Conversion, list[str]]:
         plan = _PLAN.validate_json(_PLAN.dump_json(plan))  # as it travels
-        self.split = _SPLIT.validate_json(_SPLIT.dump_json(split_of(plan, path, self.parallelism, limits)))
+        told = self.cut(plan, path, limits, folder)
+        return self.join(plan, path, source, limits, folder, self.files), told
+
+    def cut(self, plan: Plan, path: Path, limits: Limits, folder: Path) -> list[str]:
+        """Carries out all units; gives what a user should know."""
+        self.split = _SPLIT.validate_json(_SPLIT.dump_json(split_of(plan, path, self.parallelism)))
         assert self.split.units, self.split.reason
         self.files, told = [], []
         for unit in self.split.units:
@@ -55,7 +60,7 @@ class Chunked(Converter):
             assert running.share == 1.0 or running.share > 0.5
             self.files += [(file, own / file.path) for file in files]
             told += warnings
-        return self.join(plan, path, source, limits, folder, self.files), told
+        return told
 
     def join(
         self,
