@@ -114,7 +114,7 @@ def apply(step: Step, config: Config, arguments: dict[str, str], given: Mapping[
 
 def configured(name: str, stages: Mapping[str, Stage], given: Mapping[str, str]) -> Config:
     """What the image of a stage says of itself."""
-    chain = []
+    chain: list[Stage] = []
     while name in stages:
         chain.insert(0, stages[name])
         name = stages[name].parent
