@@ -158,7 +158,9 @@ def try_filters() -> tuple[Capability, ...]:
 def _try_vmaf() -> Capability:
     """Compares a few pictures with themselves."""
     if VMAF_FILTER not in av.filter.filters_available:
-        lacks = f"is not in this build of libav (PyAV {av.__version__}); PyAV 19, for Python 3.12 and later, has it"
+        lacks = (
+            f"is not in this build of libav (PyAV {av.__version__}); the wheels of PyAV 19, for Python 3.12 and later, have it"
+        )
         return _told(VMAF_FILTER, "vmaf", SOFTWARE, lacks)
     try:
         with tempfile.TemporaryDirectory() as folder, libav_words():
