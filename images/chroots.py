@@ -31,21 +31,19 @@ def _call(*command: str | Path) -> None:
 
 @dataclass
 class Builder:
-    """Stages of `text` under `root`, from the files in `context`; `given`: build arguments."""
+    """Stages of `text` under `root`, from the files in `context`; the base comes from `mirror`, steps go through `proxy`, if any."""
 
     text: str
     context: Path
     root: Path
-    given: Mapping[str, str]
     mirror: str
-    suite: str
+    proxy: str = ""
     stages: dict[str, Stage] = field(init=False)
     _arguments: dict[str, str] = field(init=False)
     _keys: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        first, self.stages = dockerfile.read(self.text, self.given)
-        self._arguments = {**first, **self.given}
+        self._arguments, self.stages = dockerfile.read(self.text)
 
     def build(self, name: str) -> Config:
         """Runs what of the stage and of those that it needs is not there yet, and gives what its image says of itself."""
@@ -85,15 +83,15 @@ class Builder:
 
     def _bootstrap(self, name: str) -> None:
         files, done = self.layer(name), self.layer(name).with_name("done")
-        self._keys[name] = self.suite
+        suite = self._keys[name] = self._arguments["SUITE"]
         if done.exists():
             return
         shutil.rmtree(files.parent, ignore_errors=True)
         files.parent.mkdir(parents=True)
-        print(f"== {name}: debootstrap of {self.suite}", flush=True)
+        print(f"== {name}: debootstrap of {suite}", flush=True)
         # The suite's own script may be newer than debootstrap is; all of them are that of sid.
         script = "/usr/share/debootstrap/scripts/sid"
-        _call("debootstrap", "--variant=minbase", self.suite, files, self.mirror, script)
+        _call("debootstrap", "--variant=minbase", suite, files, self.mirror, script)
         done.touch()
 
     def _make(self, stage: Stage) -> None:
@@ -128,17 +126,17 @@ class Builder:
 
     def _run(self, step: Step, place: Path, config: Config, arguments: Mapping[str, str]) -> None:
         mount = dict(part.split("=", 1) for part in (step.flag("mount") or "").split(",") if part)
-        environment = {"PATH": _BUILD_PATH, **arguments, **config.environment}
-        with (
-            _bound(self.context / mount["source"], place / mount["target"].lstrip("/"), read_only=True),
-            _network(place) as extra,
-        ):
-            run = Run(place, ["/bin/sh", "-c", step.rest], {**environment, **extra}, config.user, config.folder)
+        helpers = _bound(self.context / mount["source"], place / mount["target"].lstrip("/"))
+        with helpers, _network(place) as network:
+            environment = {"PATH": _BUILD_PATH, **arguments, **config.environment, **network}
+            if self.proxy:
+                environment["http_proxy"] = self.proxy
+            run = Run(place, ["/bin/sh", "-c", step.rest], environment, config.user, config.folder)
             subprocess.run(run.command(), check=True)
 
     def _key(self, stage: Stage) -> str:
-        """Changes with all that the stage is made of, but for the place of the archive: it has the same everywhere."""
-        used = {step.rest.partition("=")[0] for step in stage.steps if step.word == "ARG"} - {"ARCHIVE"}
+        """Changes with all that the stage is made of."""
+        used = {step.rest.partition("=")[0] for step in stage.steps if step.word == "ARG"}
         parts = [self._keys[stage.parent], repr(stage.steps), *(f"{name}={self._arguments.get(name)}" for name in sorted(used))]
         digest = hashlib.sha256("\n".join(parts).encode())
         for step in stage.steps:
@@ -182,16 +180,14 @@ def _copy(sources: Sequence[Path], place: Path, target: str) -> None:
 
 
 @contextmanager
-def _bound(source: Path, target: Path, *, read_only: bool) -> Iterator[None]:
-    """`source` at `target`, which is made if need be, and taken away if it was."""
+def _bound(source: Path, target: Path) -> Iterator[None]:
+    """`source` at `target`, read-only; the target is made if need be, and taken away if it was."""
     made = not target.exists()
     if made and source.is_dir():
         target.mkdir(parents=True)
     elif made:
         target.touch()
-    _call("mount", "--bind", source, target)
-    if read_only:
-        _call("mount", "-o", "remount,bind,ro", target)
+    _call("mount", "--bind", "-o", "ro", source, target)
     try:
         yield
     finally:
@@ -205,9 +201,9 @@ def _network(place: Path) -> Iterator[dict[str, str]]:
     """The host's resolver, names and certificate authorities inside; gives the variables that tell of them."""
     authorities = Path(os.environ.get("PIP_CERT", "/etc/ssl/certs/ca-certificates.crt"))
     with (
-        _bound(Path("/etc/resolv.conf"), place / "etc/resolv.conf", read_only=True),
-        _bound(Path("/etc/hosts"), place / "etc/hosts", read_only=True),
-        _bound(authorities, place / _AUTHORITIES.lstrip("/"), read_only=True),
+        _bound(Path("/etc/resolv.conf"), place / "etc/resolv.conf"),
+        _bound(Path("/etc/hosts"), place / "etc/hosts"),
+        _bound(authorities, place / _AUTHORITIES.lstrip("/")),
     ):
         yield {"PIP_CERT": _AUTHORITIES, "PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 

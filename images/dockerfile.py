@@ -49,8 +49,8 @@ class Config:
     ports: list[str] = field(default_factory=list)
 
 
-def read(text: str, given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Stage]]:
-    """The arguments before the first stage, `given` ones instead of their defaults, and the stages by name.
+def read(text: str) -> tuple[dict[str, str], dict[str, Stage]]:
+    """The arguments before the first stage, and the stages by name.
 
     Raises ValueError for an instruction that is not known here.
     """
@@ -62,7 +62,7 @@ def read(text: str, given: Mapping[str, str]) -> tuple[dict[str, str], dict[str,
             stages[name] = Stage(name, parent)
         elif not stages and step.word == "ARG":
             name, _, default = step.rest.partition("=")
-            arguments[name] = given.get(name, default)
+            arguments[name] = default
         elif step.word in _KNOWN:
             list(stages.values())[-1].steps.append(step)
         else:

@@ -175,13 +175,13 @@ def main() -> None:
 def check(options: argparse.Namespace) -> None:
     """Builds what is to be checked, and checks it."""
     text = (CONTEXT / "Dockerfile").read_text()
-    archive, _ = dockerfile.read(text, {})
+    arguments, _ = dockerfile.read(text)
     with ExitStack() as stack:
-        given = {}
-        if not stand_in.reachable(archive["ARCHIVE"]):
-            print(f"{archive['ARCHIVE']} cannot be reached: Debian's packages are those that {options.mirror} has now")
-            given["ARCHIVE"] = stack.enter_context(stand_in.archive_for(options.mirror))
-        builder = Builder(text, CONTEXT, options.root, given, options.mirror, archive["SUITE"])
+        proxy = ""
+        if not stand_in.reachable(arguments["ARCHIVE"]):
+            print(f"{arguments['ARCHIVE']} cannot be reached: Debian's packages are those that {options.mirror} has now")
+            proxy = stack.enter_context(stand_in.proxy_for(arguments["ARCHIVE"], options.mirror))
+        builder = Builder(text, CONTEXT, options.root, options.mirror, proxy)
         for name in (*_IMAGES, *(["test"] if options.media_tests else [])):
             config = builder.build(name)
             print(f"{name}: its own layer has {_megabytes(builder.layer(name))} MB")

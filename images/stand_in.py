@@ -1,11 +1,15 @@
-"""Stands in for the dated archive where it cannot be reached: sends readers of any date on to a mirror of today."""
+"""Stands in for the archive of all dates where it is out of reach: a proxy that answers for it with what a mirror has today."""
 
+import re
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 
 def reachable(url: str) -> bool:
@@ -18,23 +22,28 @@ def reachable(url: str) -> bool:
 
 
 @contextmanager
-def archive_for(mirror: str) -> Iterator[str]:
-    """The address of an archive that knows every date; `mirror` is what it has."""
+def proxy_for(archive: str, mirror: str) -> Iterator[str]:
+    """The address of the proxy; what lies below `archive` and a date it takes from `mirror`."""
+    dated = re.compile(re.escape(archive) + r"/\d{8}T\d{6}Z")
 
-    class Redirect(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            _, _, path = self.path.lstrip("/").partition("/")
-            self.send_response(302)
-            self.send_header("Location", f"{mirror}/{path}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            try:
+                with urlopen(dated.sub(mirror, self.path)) as answer:
+                    self.send_response(answer.status)
+                    self.send_header("Content-Length", answer.headers["Content-Length"])
+                    self.end_headers()
+                    shutil.copyfileobj(answer, self.wfile)
+            except HTTPError as error:  # apt asks for some files that not every archive has
+                self.send_error(error.code)
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Redirect)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
+        server.server_close()

@@ -16,7 +16,7 @@ from reelmill_server.__main__ import _ROLES
 from reelmill_server.settings import Settings, environment_name, split_address
 
 ROOT = Path(__file__).resolve().parents[2]
-ARGUMENTS, STAGES = dockerfile.read((ROOT / "Dockerfile").read_text(), {})
+ARGUMENTS, STAGES = dockerfile.read((ROOT / "Dockerfile").read_text())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 IMAGES = ("cpu", "intel", "nvidia")
 
@@ -92,4 +92,4 @@ def test_nvidia_asks_for_the_video_driver() -> None:
 def test_an_unknown_instruction_is_refused() -> None:
     """Rather than left out without a word."""
     with pytest.raises(ValueError, match="ADD"):
-        dockerfile.read("FROM debian AS cpu\nADD a b\n", {})
+        dockerfile.read("FROM debian AS cpu\nADD a b\n")
