@@ -9,7 +9,7 @@ ARG BASE_IMAGE=debian:forky-slim
 ARG SUITE=forky
 ARG ARCHIVE=http://snapshot.debian.org/archive/debian
 # No package of Debian or of Python is newer than this.
-ARG SNAPSHOT=20261030T150000Z
+ARG SNAPSHOT=20261031T000000Z
 ARG AV_VERSION=19.0.2
 
 FROM ${BASE_IMAGE} AS base

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the environment of the service from /source, with the PyAV of /wheels.
-# Usage: build-venv.sh FOLDER (where it will be in the image, too) SNAPSHOT (as 20261030T150000Z: nothing newer is used)
+# Usage: build-venv.sh FOLDER (where it will be in the image, too) SNAPSHOT (as 20261031T000000Z: nothing newer is used)
 set -eu
 export PIP_UPLOADED_PRIOR_TO="$2"
 python3 -m venv --without-pip "$1"

@@ -31,7 +31,7 @@ def _call(*command: str | Path) -> None:
 
 @dataclass
 class Builder:
-    """Stages of `text` under `root`, from the files in `context`; the base comes from `mirror`, steps go through `proxy`, if any."""
+    """Stages of `text` under `root`, from the files in `context`; the base is from `mirror`, steps use `proxy`, if any."""
 
     text: str
     context: Path

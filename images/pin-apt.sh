@@ -1,6 +1,6 @@
 #!/bin/sh
 # Takes all Debian packages, those of the base image too, from the archive as it was at SNAPSHOT.
-# Usage: pin-apt.sh SUITE SNAPSHOT (as 20261030T150000Z) ARCHIVE (a URL; below it lies a folder for each time)
+# Usage: pin-apt.sh SUITE SNAPSHOT (as 20261031T000000Z) ARCHIVE (a URL; below it lies a folder for each time)
 set -eu
 suite=$1 snapshot=$2 archive=$3
 
