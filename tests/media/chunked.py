@@ -43,6 +43,11 @@ class Chunked(Converter):
         self, plan: Plan, path: Path, source: SourceSpec, limits: Limits, folder: Path
     ) -> tuple[Conversion, list[str]]:
         plan = _PLAN.validate_json(_PLAN.dump_json(plan))  # as it travels
+        told = self.cut(plan, path, limits, folder)
+        return self.join(plan, path, source, limits, folder, self.files), told
+
+    def cut(self, plan: Plan, path: Path, limits: Limits, folder: Path) -> list[str]:
+        """Carries out all units; gives what a user should know."""
         self.split = _SPLIT.validate_json(_SPLIT.dump_json(split_of(plan, path, self.parallelism, limits)))
         assert self.split.units, self.split.reason
         self.files, told = [], []
@@ -55,7 +60,7 @@ class Chunked(Converter):
             assert running.share == 1.0 or running.share > 0.5
             self.files += [(file, own / file.path) for file in files]
             told += warnings
-        return self.join(plan, path, source, limits, folder, self.files), told
+        return told
 
     def join(
         self,

@@ -1,27 +1,39 @@
 """Cut into chunks that are encoded apart, an output is what it would have been."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from reelmill_server.errors import ChunksDiffer
+from reelmill_server.media.packs import Pack, PackWriter, Summary
+from reelmill_server.media.pipeline import Conversion
 from reelmill_server.model.request import (
     AudioSpec,
+    Corner,
+    DelogoSpec,
     ExtractSpec,
     FrameMode,
     FramesSpec,
     ImageKind,
     ImageSpec,
+    PlaceSpec,
     SegmentFormat,
     SegmentSpec,
     SheetSpec,
     TargetSpec,
+    TextSpec,
+    WatermarkSpec,
 )
+from reelmill_server.model.units import UnitFile
 from tests import judge
 from tests.media.chunked import Chunked
-from tests.media.converter import Converted, Converter, encoded, target
+from tests.media.converter import CLIP, NO_LIMITS, Converted, Converter, encoded, plan_of, target
 from tests.sources import Audio, Clip, Subtitle, Video
 
 pytestmark = pytest.mark.media
@@ -210,3 +222,126 @@ def test_pictures_come_from_the_chunks(convert: Converter, chunked: Chunked, nam
     made = [(artifact.uri, artifact.sha256, artifact.frame_times) for artifact in serial.artifacts[1:]]
     assert [(artifact.uri, artifact.sha256, artifact.frame_times) for artifact in joined.artifacts[1:]] == made
     assert made
+
+
+def _joins(chunked: Chunked, files: list[tuple[UnitFile, Path]], folder: Path) -> Conversion:
+    plan = plan_of(chunked.shelf.get(LONG), (WANTED,), CLIP, NO_LIMITS)
+    return chunked.join(plan, chunked.shelf.get(LONG), CLIP, NO_LIMITS, folder, files)
+
+
+WANTED = target("mp4", encoded(), AAC)
+Files = list[tuple[UnitFile, Path]]
+
+
+def _missing(files: Files, folder: Path) -> Files:
+    return [files[0], *files[2:]]
+
+
+def _doubled(files: Files, folder: Path) -> Files:
+    return [files[0], files[1], files[1], *files[2:]]
+
+
+def _swapped(files: Files, folder: Path) -> Files:
+    return [files[1], files[0], *files[2:]]
+
+
+def _truncated(files: Files, folder: Path) -> Files:
+    path = folder / "short"
+    path.write_bytes(files[1][1].read_bytes()[:-100])
+    return [files[0], (files[1][0], path), *files[2:]]
+
+
+def _silent(files: Files, folder: Path) -> Files:
+    return files[:-1]
+
+
+def _edited(files: Files, folder: Path) -> Files:
+    """Without its first packet."""
+    pack, path = Pack(str(files[1][1])), folder / "edited"
+    writer = PackWriter(path)
+    for packet in list(pack.packets())[1:]:
+        writer.packet(packet)
+    writer.finish(pack.summary)
+    return [files[0], (files[1][0], path), *files[2:]]
+
+
+def _resummed(change: Callable[[Summary], None]) -> Callable[[Files, Path], Files]:
+    def changed(files: Files, folder: Path) -> Files:
+        pack, path = Pack(str(files[1][1])), folder / "resummed"
+        writer = PackWriter(path)
+        for packet in pack.packets():
+            writer.packet(packet)
+        change(pack.summary)
+        writer.finish(pack.summary)
+        return [files[0], (files[1][0], path), *files[2:]]
+
+    return changed
+
+
+def _of_another(said: Summary) -> None:
+    said.digest = "another"
+
+
+def _of_another_encoder(said: Summary) -> None:
+    said.extradata = "00" + said.extradata
+
+
+def _of_another_size(said: Summary) -> None:
+    said.shape = "640x480 yuv420p 2/0"
+
+
+def _moved(said: Summary) -> None:
+    assert said.first is not None
+    said.first += 2
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *(_missing, _doubled, _swapped, _truncated, _silent, _edited),
+        *map(_resummed, (_of_another, _of_another_encoder, _of_another_size, _moved)),
+    ],
+)
+def test_what_does_not_fit_together_is_not_joined(
+    chunked: Chunked, tmp_path: Path, spoil: Callable[[Files, Path], Files]
+) -> None:
+    chunked(LONG, WANTED)
+    plan = plan_of(chunked.shelf.get(LONG), (WANTED,), CLIP, NO_LIMITS)
+    chunked.cut(plan, chunked.shelf.get(LONG), NO_LIMITS, tmp_path)
+    with pytest.raises(ChunksDiffer):
+        _joins(chunked, spoil(chunked.files, tmp_path), tmp_path).run()
+
+
+def test_overlays_keep_the_clock_of_the_whole(convert: Converter, chunked: Chunked, tmp_path: Path) -> None:
+    place = PlaceSpec(start_us=1_500_000, duration_us=3_000_000)
+    text = WatermarkSpec(replace(place, corner=Corner.BOTTOM_RIGHT), TextSpec("hello", size=20, color="#ffffff"))
+    mark = Clip("gif", (Video("gif", (32, 32), Fraction(10), 4.0, pixel_format="rgb8", pattern="ramp"),), ())
+    film = WatermarkSpec(place, uri=str(chunked.shelf.get(mark)))
+    spec = encoded(crf=1.0, watermarks=(text, film), delogos=(DelogoSpec(place, "20", "20"),))
+    serial, joined = convert(LONG, target("mp4", spec, None)), chunked(LONG, target("mp4", spec, None))
+    check(serial, joined, numbered=False)
+    off = np.abs(judge.pictures(joined.path).astype(int) - judge.pictures(serial.path).astype(int))
+    assert off.mean(axis=(1, 2)).max() < 1.0
+
+
+def test_alpha_comes_through(convert: Converter, chunked: Chunked) -> None:
+    clip = Clip("matroska", (replace(FILM, codec="ffv1", pixel_format="yuva420p", gop=10),), ())
+    wanted = target("webm", encoded("vp9", pixel_format="yuva420p"), None)
+    serial, joined = convert(clip, wanted), chunked(clip, wanted)
+    check(serial, joined)
+    assert _alpha(serial.path) and _alpha(joined.path)
+
+
+def _alpha(path: Path) -> bool:
+    with av.open(path) as file:
+        return all(packet.has_sidedata("matroska_block_additional") for packet in file.demux(video=0) if packet.size)
+
+
+def test_vmaf_is_the_mean_of_all_chunks(convert: Converter, chunked: Chunked) -> None:
+    wanted = replace(target("mp4", encoded(crf=40.0), None), measure_vmaf=True)
+    clip = Clip(video=(replace(FILM, pattern="ramp", seconds=3.0),), audio=())
+    if "libvmaf" not in av.filter.filters_available:
+        pytest.skip("no libvmaf in this build of libav")
+    (serial,), (joined,) = convert(clip, wanted).artifact.streams, chunked(clip, wanted).artifact.streams
+    assert serial.vmaf is not None and joined.vmaf is not None
+    assert abs(serial.vmaf - joined.vmaf) < 2

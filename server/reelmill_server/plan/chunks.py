@@ -13,6 +13,7 @@ from reelmill_server.model.media_info import MediaInfo, rational
 from reelmill_server.model.plan import COPY, BlurPlan, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, WholeUnit
 from reelmill_server.plan.clock import MICROSECONDS
+from reelmill_server.plan.cost import estimate
 from reelmill_server.plan.video import frame_us, usual_rate
 
 # Pictures before a chunk that are decoded, too: as far as deinterlacing looks back, and one more.
@@ -23,20 +24,6 @@ _LEAST_US = 500_000
 # Where segments say where cuts may lie, one of this share of a chunk around the wanted place is taken: that with a key frame
 # nearest.
 _PLAY = Fraction(1, 4)
-# Pixels that one core encodes a second with the default settings, by encoder: x264 medium on a core of 2023, others in ratio.
-_PIXELS_A_SECOND = {"libx264": 80e6, "libx265": 20e6, "libsvtav1": 40e6, "libvpx-vp9": 12e6}
-_HARDWARE_PIXELS_A_SECOND = 1e9
-# x264's names of presets, and how much longer or shorter each takes than medium.
-_PRESET_FACTORS = {
-    "ultrafast": 0.15,
-    "superfast": 0.25,
-    "veryfast": 0.35,
-    "faster": 0.6,
-    "fast": 0.8,
-    "slow": 1.7,
-    "slower": 3.5,
-}
-_PRESET_FACTORS["veryslow"] = 7.0
 _QUALITY_OPTIONS = frozenset({"crf", "cq", "global_quality"})
 
 
@@ -88,7 +75,7 @@ def split(
     `keys_us`: when key frames of the encoded video come, by the index of its source, microseconds of the source's clock.
     `libraries` and `sources` as in Split.
     """
-    objection = _objection(plan, infos, keys_us) or _too_little(plan, rule)
+    objection = _objection(plan, infos, keys_us) or _too_little(plan, infos, rule)
     if objection:
         return Split(reason=objection)
     (entry,) = plan.inputs
@@ -103,7 +90,7 @@ def split(
     ]
     if any(encoded_sound(plan)) or shared_images(plan, whole=True):
         units.append(WholeUnit(len(units)))
-    reason = "asked for" if rule.parallelism else f"about {_work_seconds(plan):.0f} s of encoding on one core"
+    reason = "asked for" if rule.parallelism else f"{_work(plan, infos):.0f} s of work for one core, by estimate"
     made = Split(tuple(units), f"{len(cuts) + 1} chunks: {reason}", "", libraries, tuple(sources))
     return replace(made, digest=_digest(plan, made))
 
@@ -137,29 +124,20 @@ def _has_mean_rate(stream: StreamPlan) -> bool:
     return "b" in stream.options and not _QUALITY_OPTIONS & set(stream.options)
 
 
-def _too_little(plan: Plan, rule: SplitRule) -> str:
+def _too_little(plan: Plan, infos: Sequence[MediaInfo], rule: SplitRule) -> str:
     """Why it does not pay to cut a plan; empty: it does."""
     if rule.parallelism:
         return "" if rule.parallelism > 1 else "a parallelism of 1 is asked for"
     seconds = plan.inputs[0].duration_us / MICROSECONDS
     if seconds < 2 * rule.chunk_seconds:
         return f"{seconds:.0f} s are less than two chunks of {rule.chunk_seconds:.0f} s"
-    work = _work_seconds(plan)
-    if work < rule.least_seconds:
-        return f"about {work:.0f} s of encoding on one core: cutting pays from {rule.least_seconds:.0f} s on"
-    return ""
+    work = _work(plan, infos)
+    return f"{work:.0f} s of work for one core, by estimate: too little" if work < rule.least_seconds else ""
 
 
-def _work_seconds(plan: Plan) -> float:
-    """How long encoding the video takes one core, very roughly."""
-    seconds = plan.inputs[0].duration_us / MICROSECONDS
-    total = 0.0
-    for _, _, stream in encoded_video(plan):
-        assert stream.video
-        pixels = stream.video.width * stream.video.height * float(rational(stream.video.frame_rate)) * seconds
-        speed = _PIXELS_A_SECOND.get(stream.encoder, _HARDWARE_PIXELS_A_SECOND)
-        total += pixels / speed * _PRESET_FACTORS.get(stream.options.get("preset", ""), 1.0)
-    return total
+def _work(plan: Plan, infos: Sequence[MediaInfo]) -> float:
+    """How long the plan takes one core, seconds."""
+    return estimate(plan, infos).core_seconds
 
 
 def _looks_back(plan: Plan) -> bool:
