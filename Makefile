@@ -37,6 +37,10 @@ run: $(STAMP) ## start the service, convert a clip (SRC=path: yours), show live 
 serve: $(STAMP) ## start the service here and leave it running (ROOT=folder: it may use that one, too)
 	@$(BIN)/python examples/quickstart.py serve $(if $(ROOT),--root '$(ROOT)')
 
+.PHONY: cluster-demo
+cluster-demo: $(STAMP) ## start a cluster on this machine, convert a batch, kill a worker, tell what happened
+	@$(BIN)/python -m examples.cluster
+
 .PHONY: test
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)

@@ -80,6 +80,12 @@ class EmbeddedEngine:
         """host:port of the frontend."""
         return f"{_HOST}:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """The server's process, as long as it was started and not stopped."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Starts the server and makes the namespace. Raises ServiceUnavailable when it does not come up."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
