@@ -373,3 +373,22 @@ def test_a_join_reads_nothing_of_the_source_that_units_have_made(chunked: Chunke
     conversion = chunked.join(plan, path, CLIP, NO_LIMITS, tmp_path, chunked.files)
     conversion.run()
     assert conversion.expected_seconds == 0.0 and not any(output.fed for output in conversion.outputs)
+
+
+def test_a_source_that_changes_its_size_midway_is_left_to_one_encoder(chunked: Chunked) -> None:
+    """Filters are made for the first pictures that they see."""
+    halves = [
+        Clip("mpegts", (replace(FILM, seconds=3.0, size=size),), (), offset=at)
+        for size, at in (((96, 64), 0.0), ((64, 48), 3.0))
+    ]
+    together = chunked.shelf.join("changed.ts", *map(chunked.shelf.get, halves))
+    with av.open(together) as source:
+        path = chunked.shelf.folder / "changed.mkv"
+        with av.open(path, "w") as output:
+            stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    output.mux(packet)
+    with pytest.raises(ChunksDiffer, match="shape"):
+        chunked(path, replace(WANTED, audio=None))
