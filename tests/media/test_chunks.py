@@ -1,6 +1,7 @@
 """Cut into chunks that are encoded apart, an output is what it would have been."""
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -13,6 +14,7 @@ import pytest
 from reelmill_server.errors import ChunksDiffer, InvalidMedia, MediaLimitExceeded
 from reelmill_server.media.packs import Pack, PackWriter, Summary
 from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.unit_conversion import UnitConversion
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import (
     AudioSpec,
@@ -404,3 +406,17 @@ def test_a_source_that_changes_its_size_midway_is_left_to_one_encoder(chunked: C
                     output.mux(packet)
     with pytest.raises(ChunksDiffer, match="shape"):
         chunked(path, replace(WANTED, audio=None))
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+def test_a_unit_decodes_little_more_than_its_window(chunked: Chunked, tmp_path: Path, form: str) -> None:
+    """From the key frame before it, until a decoder has given the first picture behind it."""
+    path, wanted = chunked.shelf.get(replace(LONG, format=form)), replace(WANTED, audio=None)
+    plan = plan_of(path, (wanted,), CLIP, NO_LIMITS)
+    cut = split_of(plan, path, 3)
+    for unit in cut.units:
+        own = tmp_path / str(unit.number)
+        own.mkdir()
+        running = UnitConversion(plan, cut, unit, (str(path),), own, NO_LIMITS, threading.Event())
+        (file,), _ = running.make()
+        assert file.count <= running.decoded <= file.count + 12 + 8
