@@ -410,7 +410,7 @@ def test_a_source_that_changes_its_size_midway_is_left_to_one_encoder(chunked: C
 
 @pytest.mark.parametrize("form", ["mp4", "matroska"])
 def test_a_unit_decodes_little_more_than_its_window(chunked: Chunked, tmp_path: Path, form: str) -> None:
-    """From the key frame before it, until a decoder has given the first picture behind it."""
+    """From the key frame before it, until the first picture behind it has come through the queue: never from the front."""
     path, wanted = chunked.shelf.get(replace(LONG, format=form)), replace(WANTED, audio=None)
     plan = plan_of(path, (wanted,), CLIP, NO_LIMITS)
     cut = split_of(plan, path, 3)
@@ -419,4 +419,4 @@ def test_a_unit_decodes_little_more_than_its_window(chunked: Chunked, tmp_path: 
         own.mkdir()
         running = UnitConversion(plan, cut, unit, (str(path),), own, NO_LIMITS, threading.Event())
         (file,), _ = running.make()
-        assert file.count <= running.decoded <= file.count + 12 + 8
+        assert file.count <= running.decoded <= file.count + 60
