@@ -5,8 +5,8 @@ ReelmillError
 │                  LimitExceeded, QuotaExceeded, ServiceUnavailable
 ├── of media:      InvalidMedia, UnsupportedFormat, ConditionNotMet, MediaLimitExceeded
 ├── of storage:    AccessDenied, BucketNotFound, StorageUnavailable, SourceChanged, OutputError (and ResourceNotFound)
-└── of an attempt: WorkerBusy, EncoderCrashed, EncoderFailed, HardwareUnavailable, OutputInvalid, Stalled, Timeout, Canceled,
-                   InternalError
+└── of an attempt: WorkerBusy, EncoderCrashed, EncoderFailed, HardwareUnavailable, OutputInvalid, ChunksDiffer, Stalled,
+                   Timeout, Canceled, InternalError
 
 Each class has a `code` (the contract's word, seen in Task.code and ErrorInfo), a gRPC `status` name, and says whether
 another attempt may succeed (`retryable`). docs/errors.md lists them all; a test compares the two.
@@ -198,6 +198,13 @@ class OutputInvalid(ReelmillError):
     """An output was written but, read back, is not what was planned."""
 
     code = "OutputInvalid"
+
+
+class ChunksDiffer(ReelmillError):
+    """What several workers made of one task does not fit together: it is made again by one."""
+
+    code = "ChunksDiffer"
+    retryable = True
 
 
 class Stalled(ReelmillError):
