@@ -1,7 +1,7 @@
 """The manifests fit Kubernetes, each other, and the program that they start."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from reelmill_server.command_line import ROLES, parse_command_line, role_fields
 from reelmill_server.engine import FAST_QUEUE, encode_queue
 from reelmill_server.settings import Settings, environment_name, split_address
 from reelmill_server.telemetry.metrics import Metrics
-from tests.k8s.manifests import FOLDER, OVERLAYS, REPOSITORY, Manifest, Workload, find, render, workloads
+from tests.k8s.manifests import FOLDER, IMAGE, OVERLAYS, REPOSITORY, Manifest, Workload, find, render, workloads
 
 # Of custom resources no schema comes with the tests: what is known of each is written down below.
 CUSTOM = {"ScaledObject": "keda.sh/v1alpha1", "PodMonitor": "monitoring.coreos.com/v1"}
@@ -280,12 +280,10 @@ def test_the_monitor_finds_the_metrics(everything: tuple[Manifest, ...]) -> None
 
 def test_the_image_is_the_one_that_is_built() -> None:
     """Its user, its folder and its program; each image that is named is a target."""
-    dockerfile = REPOSITORY / "Dockerfile"
-    if not dockerfile.exists():
-        pytest.skip("there is no Dockerfile")
-    text = dockerfile.read_text()
+    text = (REPOSITORY / "Dockerfile").read_text()
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] == f"{USER}:{USER}"
     assert 'ENTRYPOINT ["reelmill-server"]' in text and "VOLUME /data" in text
+    assert all(f" {name}={value}" in text for name, value in IMAGE.items())
     targets = set(re.findall(r"^FROM \S+ AS (\w+)$", text, re.MULTILINE))
     for overlay in OVERLAYS[:-1]:
         for workload in workloads(render(overlay)):
@@ -308,11 +306,8 @@ def test_temporal_is_set_up_as_the_settings_expect(monkeypatch: pytest.MonkeyPat
         assert "password" not in store["sql"] and store["sql"]["existingSecret"]
 
 
-def _commands() -> Iterator[str]:
-    yield from re.findall(r"k8s/[\w./-]+", (REPOSITORY / "docs" / "kubernetes.md").read_text())
-
-
 def test_files_that_the_page_names_exist() -> None:
-    """The page of Kubernetes leads nowhere that is not there."""
-    for path in _commands():
-        assert (REPOSITORY / path.rstrip(".")).exists(), path
+    """Its commands lead nowhere that is not there."""
+    text = (REPOSITORY / "docs" / "kubernetes.md").read_text()
+    for path in re.findall(r"(?<![\w/])k8s/[\w./-]*\w", text):
+        assert (REPOSITORY / path).exists(), path

@@ -22,12 +22,10 @@ from reelmill_client import Client
 from tests import postgres, servers
 from tests.clips import moving_picture
 from tests.k8s import pod as pods
-from tests.k8s.manifests import REPOSITORY, Manifest, Workload, render, workload
+from tests.k8s.manifests import IMAGE, REPOSITORY, Manifest, Workload, render, workload
 from tests.stores import KEYS, Moto
 
 pytestmark = pytest.mark.xdist_group("roles")
-# What the image says besides (Dockerfile).
-IMAGE = {"HOME": "/data", "TMPDIR": "/data", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 SLOW = {"video": "h264", "preset": "veryslow", "size": "640x360"}
 
 
