@@ -88,11 +88,6 @@ class Pod:
             command = [sys.executable, "-I", pods.__file__, json.dumps(order)]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
-    def status(self, field: str) -> str:
-        """A line of the process's status."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith(f"{field}:"))
-
     def passes(self, probe: Manifest) -> bool:
         """Looks once, as the kubelet does."""
         seconds = probe["timeoutSeconds"]
@@ -213,9 +208,12 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def _assert_held(pod: Pod) -> None:
-    """It runs as nobody in particular, and has no power to get."""
-    assert pod.status("Uid").split() == ["10001"] * 4 and pod.status("Gid").split() == ["10001"] * 4
-    assert (pod.status("CapBnd"), pod.status("CapEff"), pod.status("NoNewPrivs")) == ("0" * 16, "0" * 16, "1")
+    """It and its children run as nobody in particular, and have no power to get; they can write to their volume only."""
+    for process in (pod.process.pid, *servers.processes(pod.process.pid)):
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+        assert status["Uid"] == status["Gid"] == ["10001"] * 4
+        assert status["CapBnd"] == status["CapEff"] == ["0" * 16] and status["NoNewPrivs"] == ["1"]
     mounts = [line.split() for line in Path(f"/proc/{pod.process.pid}/mountinfo").read_text().splitlines()]
     seen = {fields[4]: fields[5] for fields in mounts}  # of several on one place the last is seen
     writable = {place for place, options in seen.items() if options.startswith("rw")}
@@ -250,6 +248,8 @@ def test_the_roles_of_the_example_convert_a_file(cluster: Cluster, tmp_path: Pat
 
         slow = client.submit(source="s3://media/in.mp4", destination="s3://media/slow.mp4", **SLOW).task_id
         servers.wait_for(lambda: client.get(slow).progress >= 5, "the encode")
+        assert len(servers.processes(worker.process.pid)) > 1
+        _assert_held(worker)
         assert worker.stop() == 0
         task = client.get(slow)
         assert not task.failed_attempts and client.wait(slow, timeout_seconds=120).artifacts
