@@ -202,8 +202,9 @@ class ControlPlane:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[int]:
-        """Serves as long as the block lasts; gives the port of gRPC."""
+        """Serves as long as the block lasts; gives the port of gRPC. Raises ServiceUnavailable for an old database."""
         settings = self._settings
+        await check_current(self._database)
         await self._projects.ensure(DEFAULT_PROJECT)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)

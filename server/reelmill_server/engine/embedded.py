@@ -169,5 +169,6 @@ class EmbeddedEngine:
 
 
 def _environment() -> dict[str, str]:
-    """The server needs nothing of ours, least of all our secrets."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    """The server needs nothing of ours, least of all our secrets; only a user's name, which not every user has."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {"USER": str(os.geteuid()), **kept}
