@@ -30,6 +30,7 @@ from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.plan.images import writable_image_uris
 from reelmill_server.plan.needs import is_small, needs_of, unplanned
 from reelmill_server.plan.packaging import writable_uris
+from reelmill_server.settings import visible_cpus
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
@@ -235,7 +236,7 @@ class Attempts:
     def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
         """Raises Deferred for a plan that is not small."""
         assert assignment.request
-        needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order)
+        needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order, visible_cpus())
         if not is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds):
             raise Deferred(needs)
 
