@@ -37,6 +37,10 @@ run: $(STAMP) ## start the service, convert a clip (SRC=path: yours), show live 
 serve: $(STAMP) ## start the service here and leave it running (ROOT=folder: it may use that one, too)
 	@$(BIN)/python examples/quickstart.py serve $(if $(ROOT),--root '$(ROOT)')
 
+.PHONY: cluster-demo
+cluster-demo: $(STAMP) ## start a cluster on this machine, convert a batch, kill a worker, tell what happened
+	@$(BIN)/python -m examples.cluster
+
 .PHONY: test
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -93,6 +97,10 @@ bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
 .PHONY: capacity
 capacity: $(STAMP) ## measure what attempts take here, and how near the estimates come (ARGS='--media film.mp4')
 	$(BIN)/python -m bench.capacity $(ARGS)
+
+.PHONY: image-check
+image-check: ## build the images without a container engine and use them (root, debootstrap; ARGS=--keep: quicker next time)
+	$(PYTHON) -m images.image_check $(if $(IMAGE_ROOT),--root '$(IMAGE_ROOT)') $(ARGS)
 
 .PHONY: clean
 clean: ## remove environments and caches

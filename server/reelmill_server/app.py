@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
@@ -34,13 +33,14 @@ from reelmill_server.engine.workers import (
     notify_worker,
     presence_worker,
 )
-from reelmill_server.model.capability import SOFTWARE, Limits
+from reelmill_server.model.capability import Limits
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
+from reelmill_server.model.units import SplitRule
 from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
-from reelmill_server.storage.build import build_storage
+from reelmill_server.storage.build import build_scratch, build_storage
 from reelmill_server.tasks.courier import Courier
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.feed import Feeds, Snapshot
@@ -53,7 +53,7 @@ from reelmill_server.telemetry.http import TelemetryServer
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child
 from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.admission import Admission, Budget
+from reelmill_server.worker.admission import Admission, Budget, Door
 from reelmill_server.worker.attempt import Attempts
 from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
@@ -240,6 +240,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
         tuple(settings.encoder_order),
         settings.fast_core_seconds,
         settings.admission_wait_seconds,
+        SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
     )
     abilities = Abilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)
     budget = Budget(
@@ -247,7 +248,8 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
     )
     admission = Admission(budget, abilities.has_sessions)
     name = f"{socket.gethostname()}:{os.getpid()}"
-    return Attempts(name, build_storage(settings), scratch, abilities, admission, bounds, metrics)
+    storage, shared = build_storage(settings), build_scratch(settings)
+    return Attempts(name, storage, scratch, abilities, admission, bounds, metrics, shared)
 
 
 @asynccontextmanager
@@ -265,11 +267,9 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         if "fast" in settings.lane:
             workers.append(fast_worker(client, activities, settings.fast_slots, settings.drain_seconds))
         for family in (family for family in settings.encoder_order if family in settings.lane):
-            room = partial(attempts.admission.room, family)
-            workers.append(encode_worker(client, activities, family, room, settings.drain_seconds))
-            if family != SOFTWARE:
-                works = partial(_until, partial(attempts.abilities.has_sessions, family, 0))
-                workers.append(presence_worker(client, family, works))
+            door = Door(attempts.admission, family)
+            workers.append(encode_worker(client, activities, family, door, settings.drain_seconds))
+            workers.append(presence_worker(client, family, _Works(attempts.abilities, family)))
         await stack.enter_async_context(_polling(workers))
         yield
 
@@ -286,10 +286,19 @@ async def _polling(workers: Sequence[Worker]) -> AsyncIterator[None]:
         await asyncio.gather(*(stack.aclose() for stack in stacks))
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    """Waits until something is so."""
-    while not condition():
-        await asyncio.sleep(_TRIAL_CHECK_SECONDS)
+class _Works:
+    """A door that is open while encoders of a family work."""
+
+    def __init__(self, abilities: Abilities, family: str) -> None:
+        self._abilities, self._family = abilities, family
+
+    async def open(self) -> None:
+        """Waits until they do."""
+        while not self._abilities.has_sessions(self._family, 0):
+            await asyncio.sleep(_TRIAL_CHECK_SECONDS)
+
+    def close(self) -> None:
+        """Nobody is ever let in."""
 
 
 async def _engine_answers(client: Client) -> None:
@@ -315,6 +324,8 @@ async def _until_stopped() -> None:
 async def run(settings: Settings, *, control: bool, work: bool) -> None:
     """Plays the api role, the worker role, or both with an embedded engine, until the process is told to stop."""
     metrics = Metrics()
+    if control and not settings.temporal_address and not settings.scratch_uri:
+        settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})
     if work:
         child.preload()  # first of all, while nothing else reads the environment
     async with AsyncExitStack() as stack:

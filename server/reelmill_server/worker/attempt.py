@@ -3,10 +3,11 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -16,32 +17,59 @@ from reelmill_server.errors import (
     InternalError,
     OutputInvalid,
     ReelmillError,
+    ServiceUnavailable,
     Stalled,
     Timeout,
     Violation,
     from_code,
 )
-from reelmill_server.model.capability import Report
+from reelmill_server.model.capability import SOFTWARE, Report
+from reelmill_server.model.chunked import Chunked, KeptFile
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import FAST, Deferred, Needs
 from reelmill_server.model.plan import COPY, Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
+from reelmill_server.model.units import Split, SplitRule
 from reelmill_server.plan.images import writable_image_uris
 from reelmill_server.plan.needs import is_small, needs_of, unplanned
 from reelmill_server.plan.packaging import writable_uris
 from reelmill_server.settings import visible_cpus
 from reelmill_server.storage.base import Storage, Upload
+from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities, Lease
 from reelmill_server.worker.admission import Admission
 from reelmill_server.worker.broker import Broker
-from reelmill_server.worker.delivery import Delivery, delivering, upload_of, uploads_of
+from reelmill_server.worker.delivery import Delivery, delivering, inside, upload_of, uploads_of
 from reelmill_server.worker.watch import HEAR_SECONDS, Beat, Bounds, Watch, beating
 from reelmill_server.worker.workspace import Scratch
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at sources found; the plan, and how it would be cut, if that was asked."""
+
+    infos: tuple[MediaInfo, ...]
+    plan: Plan | None = None
+    split: Split | None = None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What an attempt is to do: all of `request`, only what is small (`look`), or to join what units `kept`."""
+
+    request: ConvertRequest
+    beat: Beat
+    may_publish: Callable[[], Awaitable[bool]]
+    lease: Lease
+    look: bool = False
+    chunked: Chunked | None = None
+    kept: Sequence[KeptFile] = ()
 
 
 @dataclass(frozen=True)
@@ -68,9 +96,18 @@ class Attempts:
         admission: Admission,
         bounds: Bounds,
         metrics: Metrics,
+        shared: SharedScratch | None = None,
     ) -> None:
+        """`shared`: where parts of long encodes are kept; None: nowhere, so that there are none."""
+        self._shared = shared
         self.abilities, self.admission = abilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
+
+    async def erase(self, task_id: str) -> None:
+        """Removes what units of a task kept in shared scratch."""
+        if self._shared is None:
+            raise ServiceUnavailable("this worker has no scratch_uri")
+        await self._shared.erase(task_id)
 
     def describe(self) -> Report:
         """What this worker says of itself."""
@@ -85,13 +122,15 @@ class Attempts:
             filters=abilities.filters,
         )
 
-    async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
+    async def inspect(self, action: str, request: ConvertRequest) -> Seen:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
-        async with self._reading(self._storage.acting_as(request.credentials)) as broker:
+        async with self._reading(request) as broker:
             assignment = await self._assignment(request, broker)
-            return await self._look(replace(assignment, action="plan" if action == "plan" else "probe"), broker)
+            if action == "plan":
+                return await self._look(replace(assignment, action="plan", rule=self._rule(request)), broker)
+            return await self._look(replace(assignment, action="probe"), broker)
 
-    async def _look(self, assignment: messages.Assignment, broker: Broker) -> tuple[tuple[MediaInfo, ...], Plan | None]:
+    async def _look(self, assignment: messages.Assignment, broker: Broker) -> Seen:
         watch = Watch(self._bounds, broker)
         async with child.start(assignment, broker) as process:
             while True:
@@ -101,9 +140,9 @@ class Attempts:
                     case messages.Failed():
                         raise _error_of(message)
                     case messages.Planned():
-                        return message.infos, message.plan
+                        return Seen(message.infos, message.plan, message.split)
                     case messages.Probed():
-                        return message.infos, None
+                        return Seen(message.infos)
 
     async def convert(
         self,
@@ -112,54 +151,109 @@ class Attempts:
         may_publish: Callable[[], Awaitable[bool]],
         lane: str = FAST,
         needs: Needs | None = None,
+        kept: Sequence[KeptFile] = (),
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Converts and publishes; returns the artifacts and what a user should know.
 
         `report` is called at least once a second; `may_publish` is asked when all is made and verified. In the fast lane raises
-        Deferred for what is not small; in the others the attempt waits until what it `needs` is free. Raises ReelmillError with
-        the reason; whatever happens, no process and no scratch is left.
+        Deferred for what is not small; in the others the attempt waits until what it `needs` is free. With `kept` the encoded
+        streams are joined of what units made. Raises ReelmillError with the reason; whatever happens, no process and no scratch
+        is left.
         """
         async with beating(report) as beat:
             with self.abilities.lease() as lease:
                 if needs is None:
-                    return await self._convert(request, beat, may_publish, lease, look=lane == FAST)
-                beat.waits()
-                async with self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds):
-                    beat.begins()
-                    lease.reserve(lane, needs.sessions)
-                    return await self._convert(request, beat, may_publish, lease, look=False)
+                    task = _Task(request, beat, may_publish, lease, look=lane == FAST)
+                    return await self._convert(task)
+                async with self._admitted(needs, lane, beat, lease):
+                    chunked = needs.chunked if kept else None
+                    return await self._convert(_Task(request, beat, may_publish, lease, chunked=chunked, kept=kept))
 
-    async def _convert(
+    async def encode_unit(
         self,
         request: ConvertRequest,
-        beat: Beat,
-        may_publish: Callable[[], Awaitable[bool]],
-        lease: Lease,
-        look: bool,
-    ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+        needs: Needs,
+        number: int,
+        report: Callable[[Progress], None],
+        may_keep: Callable[[], Awaitable[bool]],
+        lane: str,
+    ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
+        """Makes unit `number` of a task that is cut in units, and keeps it in shared scratch; as `convert` otherwise."""
+        assert needs.chunked
+        async with beating(report) as beat:
+            with self.abilities.lease() as lease:
+                async with self._admitted(needs, lane, beat, lease), self._reading(request) as broker:
+                    with self._scratch.attempt(request.task_id) as directory:
+                        opened = await self._assignment(request, broker)
+                        cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
+                        assignment = replace(cut, action="encode_unit", directory=str(directory))
+                        made = await self._run(assignment, broker, lambda process: self._follow_unit(process, beat, broker))
+                        if not await may_keep():
+                            raise InternalError("another attempt has taken the unit over")
+                        return await self._keep(request, number, made, directory), made.warnings
+
+    async def _keep(
+        self, request: ConvertRequest, number: int, made: messages.UnitMade, directory: Path
+    ) -> tuple[KeptFile, ...]:
+        if self._shared is None:
+            raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
+        paths = {file.path: inside(directory, file.path) for file in made.files}
+        uris = await self._shared.keep(request.task_id, f"{number}-{uuid.uuid4().hex[:8]}", paths)
+        return tuple(KeptFile(file, uris[file.path]) for file in made.files)
+
+    @asynccontextmanager
+    async def _admitted(self, needs: Needs, lane: str, beat: Beat, lease: Lease) -> AsyncIterator[None]:
+        """Holds what an attempt needs as long as the block lasts."""
+        beat.waits()
+        async with self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds):
+            beat.begins()
+            lease.reserve(lane, needs.sessions)
+            yield
+
+    def _rule(self, request: ConvertRequest) -> SplitRule | None:
+        """When a task is cut in units; None: never, as workers have nowhere to keep them."""
+        return replace(self._bounds.chunks, parallelism=request.parallelism) if self._shared else None
+
+    async def _convert(self, task: "_Task") -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+        request, beat, lease = task.request, task.beat, task.lease
         storage = self._storage.acting_as(request.credentials)
-        async with self._reading(storage) as broker:
+        async with self._reading(request) as broker:
             begun = time.monotonic()
             opened = await self._assignment(request, broker)
+            if task.look:
+                opened = replace(opened, rule=self._rule(request))
+            elif task.chunked:
+                opened = await self._joining(opened, task.chunked, task.kept, broker)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory))
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
                 async with delivering(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as delivery:
-                    job = _Job(assignment, storage, broker, delivery, look)
-                    finished, plan = await self._run_child(job, lease, beat)
+                    job = _Job(assignment, storage, broker, delivery, task.look)
+                    finished, plan = await self._run(
+                        assignment, broker, lambda process: self._follow(process, job, lease, beat)
+                    )
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
-                    if not await may_publish():
+                    if not await task.may_publish():
                         raise InternalError("another attempt has taken the task over")
                     await self._publish(delivery, uploads_of(finished, plan, directory))
         self._count(finished)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
+    async def _joining(
+        self, opened: messages.Assignment, chunked: Chunked, kept: Sequence[KeptFile], broker: Broker
+    ) -> messages.Assignment:
+        """The assignment of whoever joins what units made."""
+        if self._shared is None:
+            raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
+        premade = [messages.PremadeFile(part.file, await broker.adopt(await self._shared.open(part.uri))) for part in kept]
+        return replace(opened, plan=chunked.plan, split=chunked.split, premade=tuple(premade))
+
     @asynccontextmanager
-    async def _reading(self, storage: Storage) -> AsyncIterator[Broker]:
-        """What reads sources as long as the block lasts."""
+    async def _reading(self, request: ConvertRequest) -> AsyncIterator[Broker]:
+        """What reads sources, in the task's name, as long as the block lasts."""
         with self._scratch.cache() as cache:
-            broker = Broker(storage, cache, self._bounds.max_source_bytes)
+            broker = Broker(self._storage.acting_as(request.credentials), cache, self._bounds.max_source_bytes)
             try:
                 yield broker
             finally:
@@ -182,12 +276,12 @@ class Attempts:
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run_child(self, job: _Job, lease: Lease, beat: Beat) -> tuple[messages.Finished, Plan]:
+    async def _run(self, assignment: messages.Assignment, broker: Broker, follow: Callable[[child.Child], Awaitable[T]]) -> T:
         """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
         try:
-            async with child.start(job.assignment, job.broker) as process:
-                return await self._follow(process, job, lease, beat)
+            async with child.start(assignment, broker) as process:
+                return await follow(process)
         except Deferred:
             reason = "deferred"
             raise
@@ -233,11 +327,30 @@ class Attempts:
                 case messages.Finished():
                     return message, plan
 
+    async def _follow_unit(self, process: child.Child, beat: Beat, broker: Broker) -> messages.UnitMade:
+        watch = Watch(self._bounds, broker)
+        while True:
+            message = await process.hear(HEAR_SECONDS)
+            watch.check(beat.latest)
+            match message:
+                case messages.Advanced():
+                    beat(message.progress)
+                    watch.moved(message)
+                case messages.EncoderLost():
+                    self.abilities.lose(message.encoder, message.reason)
+                case messages.Failed():
+                    raise _error_of(message)
+                case messages.UnitMade():
+                    return message
+
     def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
         """Raises Deferred for a plan that is not small."""
         assert assignment.request
         needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order, visible_cpus())
-        if not is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds):
+        if planned.split and planned.split.units and all(device in ("", SOFTWARE) for device in _devices(planned.plan)):
+            needs = replace(needs, chunked=Chunked(planned.plan, planned.split))
+        small = is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds)
+        if not small or (needs.chunked and assignment.request.parallelism > 1):
             raise Deferred(needs)
 
     def _failure(self, failed: messages.Failed, job: _Job) -> Exception:
@@ -289,6 +402,10 @@ class Attempts:
 
 
 _EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stalled: "stalled", Timeout: "timeout"}
+
+
+def _devices(plan: Plan) -> Iterator[str]:
+    return (stream.device for target in plan.targets for stream in target.streams if stream.video)
 
 
 def _error_of(failed: messages.Failed) -> ReelmillError:
