@@ -27,6 +27,7 @@ from reelmill_server.model.units import Split
 from reelmill_server.plan.images import writable_image_uris
 from reelmill_server.plan.needs import is_small, needs_of, unplanned
 from reelmill_server.plan.packaging import writable_uris
+from reelmill_server.settings import visible_cpus
 from reelmill_server.storage.base import Storage
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
@@ -166,7 +167,7 @@ class Following:
     def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
         """Raises Deferred for a plan that is not small."""
         assert assignment.request
-        needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order)
+        needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order, visible_cpus())
         if planned.split and planned.split.units and all(device in ("", SOFTWARE) for device in _devices(planned.plan)):
             needs = replace(needs, chunked=Chunked(planned.plan, planned.split))
         if assignment.rule:
