@@ -4,6 +4,7 @@ import argparse
 import base64
 import random
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -168,6 +169,8 @@ def main() -> int:
     """The exit status."""
     options = parse()
     not_real_time()
+    for number in (signal.SIGTERM, signal.SIGINT):  # whoever ends this must not leave a cluster behind
+        signal.signal(number, lambda *_: sys.exit(130))
     again = f"{'--short ' if options.short else ''}--tasks {options.tasks} --seconds {options.seconds:g} --seed {options.seed}"
     print(f"seed {options.seed}; again: python -m tests.chaos {again}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="storm-"))
