@@ -97,6 +97,14 @@ bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
 	$(BIN)/python -m bench.transcode $(ARGS)
 	$(BIN)/python -m bench.pictures $(ARGS)
 
+.PHONY: capacity
+capacity: $(STAMP) ## measure what attempts take here, and how near the estimates come (ARGS='--media film.mp4')
+	$(BIN)/python -m bench.capacity $(ARGS)
+
+.PHONY: image-check
+image-check: ## build the images without a container engine and use them (root, debootstrap; ARGS=--keep: quicker next time)
+	$(PYTHON) -m images.image_check $(if $(IMAGE_ROOT),--root '$(IMAGE_ROOT)') $(ARGS)
+
 .PHONY: clean
 clean: ## remove environments and caches
 	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .reelmill

@@ -11,12 +11,12 @@ clips are libav's test picture with noise, or a film's own pictures, scaled (`--
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,12 +31,14 @@ from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file
 from reelmill_server.media.results import make_results
 from reelmill_server.media.verify import verify
-from reelmill_server.model.capability import SOFTWARE, Capability, Limits
+from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability, Limits
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
+    DesensitizationRule,
+    DesensitizationSpec,
     FrameMode,
     FramesSpec,
     ImageKind,
@@ -48,6 +50,7 @@ from reelmill_server.model.request import (
 from reelmill_server.plan.cost import estimate
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
+from reelmill_server.plan.video import VMAF_FILTER
 from reelmill_server.worker.confinement import drop_capabilities
 
 _RATE = 25
@@ -58,6 +61,7 @@ _CODECS = {"libx264": "h264", "libx265": "h265", "libsvtav1": "av1", "libvpx-vp9
 _PRESETS = ("ultrafast", "veryfast", "medium", "slow")
 _AT_2160 = ("ultrafast", "medium")
 _SOFTWARE = {name: Capability(name, codec, SOFTWARE, True) for name, codec in _CODECS.items()}
+_FILTERS = {name: Capability(name, name, SOFTWARE, True) for name in (PRIVACY, VMAF_FILTER)}
 _AUDIO = (("aac", "aac", "mp4"), ("opus", "libopus", "webm"), ("mp3", "libmp3lame", "mp3"), ("flac", "flac", "flac"))
 _AUDIO_SECONDS = 120
 
@@ -69,6 +73,7 @@ class Case:
     name: str
     clip: "Clip"
     targets: tuple[TargetSpec, ...] = ()
+    needs: str = "see above"
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def attempt(pipe: Connection, source: Path, targets: tuple[TargetSpec, ...]) -> 
     begun = time.monotonic()
     info = probe_file(str(source), Limits())
     request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), targets)
-    plan = make_plan(request, Situation([info], _SOFTWARE))
+    plan = make_plan(request, Situation([info], {**_SOFTWARE, **_FILTERS}))
     with tempfile.TemporaryDirectory() as folder:
         conversion = Conversion(plan, (str(source),), Path(folder), Limits(), Event())
         produced, _ = conversion.run()
@@ -170,13 +175,13 @@ def make_clip(clip: Clip, media: Path | None, folder: Path) -> Path:
     return path
 
 
-def cases() -> Iterator[Case]:
+def cases(presets: Sequence[str]) -> Iterator[Case]:
     """All that is measured."""
     for size, frames in _FRAMES.items():
         clip = Clip(size, frames)
         yield Case("decode h264", clip)
         for encoder, codec in _CODECS.items():
-            for preset in _PRESETS if size != "3840x2160" else _AT_2160:
+            for preset in presets if size != "3840x2160" else _AT_2160:
                 yield Case(f"{encoder} {preset}", clip, (_target("mp4", VideoSpec(codec, preset=preset)),))
     yield from _other_cases()
 
@@ -204,6 +209,10 @@ def _other_cases() -> Iterator[Case]:
     sound = Clip("64x64", _AUDIO_SECONDS * _RATE)
     for codec, encoder, container in _AUDIO:
         yield Case(f"sound {encoder}", sound, (_target(container, None, AudioSpec(codec)),))
+    blurred = VideoSpec("h264", preset="ultrafast", desensitization=DesensitizationSpec(face=DesensitizationRule()))
+    yield Case("faces, ultrafast", Clip("1280x720", 120), (_target("mp4", blurred),), "needs the extra `privacy`")
+    measured = _target("mp4", VideoSpec("h264", preset="ultrafast"), measure_vmaf=True)
+    yield Case("VMAF, ultrafast", Clip("1280x720", 120), (measured,), "needs a libav with libvmaf")
     scaled = VideoSpec("h264", width=640, height=360, preset="ultrafast")
     yield Case("1080p to 360p ultrafast", Clip("1920x1080", 75), (_target("mp4", scaled),))
     ladder = [VideoSpec("h264", width=w, height=h, preset="veryfast") for w, h in ((1920, 1080), (1280, 720), (640, 360))]
@@ -227,7 +236,9 @@ _PICTURES = (
 )
 
 
-def row(case: Case, used: Used, decoding: float, plan: Plan | None, info: MediaInfo | None) -> dict[str, object]:
+def row(
+    case: Case, used: Used, size_bytes: int, decoding: float, plan: Plan | None, info: MediaInfo | None
+) -> dict[str, object]:
     """What is printed of a case; `decoding`: the core seconds that reading the same clip takes by itself."""
     megapixels = case.clip.megapixels
     found: dict[str, object] = {
@@ -238,9 +249,10 @@ def row(case: Case, used: Used, decoding: float, plan: Plan | None, info: MediaI
         "cores": round(used.cpu_seconds / used.wall_seconds, 2),
         "rss_mb": round(used.memory_bytes / 1e6),
         "disk_mb": round(used.scratch_bytes / 1e6, 2),
+        "source_mb": round(size_bytes / 1e6, 2),
     }
     if plan and info:
-        cost = estimate(plan, [info])
+        cost = estimate(plan, [info], os.cpu_count() or 1)
         found["cpu_ratio"] = round(cost.core_seconds / used.cpu_seconds, 2)
         found["rss_ratio"] = round(cost.memory_bytes / used.memory_bytes, 2)
         found["disk_ratio"] = round(cost.scratch_bytes / max(used.scratch_bytes, 1), 2)
@@ -252,25 +264,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--media", type=Path)
     parser.add_argument("--only", action="append", default=[], help="a word of the names of cases; repeated: any of them")
+    parser.add_argument("--preset", action="append", help=f"instead of {', '.join(_PRESETS)}; repeated: each of them")
+    parser.add_argument("--size", action="append", help="of encodes, instead of all; repeated: each of them")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     decodings: dict[Clip, float] = {}
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for case in cases():
+        for case in cases(options.preset or _PRESETS):
             if options.only and not any(word in case.name for word in (*options.only, "decode")):
+                continue
+            if options.size and case.clip.size not in options.size:
                 continue
             source = make_clip(case.clip, options.media, Path(folder))
             said = in_child(attempt if case.targets else decode, source, case.targets)
             if said is None:
-                sys.exit(f"{case.name}: the child ended")
+                print(f"{case.name}: not measured, as the child ended: {case.needs}", flush=True)
+                continue
             used, plan, info = said
             if not case.targets:
                 decodings[case.clip] = used.cpu_seconds
-            rows.append(row(case, used, decodings.get(case.clip, 0.0), plan, info))
+            rows.append(row(case, used, source.stat().st_size, decodings.get(case.clip, 0.0), plan, info))
+            if options.json:
+                with options.json.open("a") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
             print(" ".join(f"{value!s:>{_WIDTHS.get(name, 9)}}" for name, value in rows[-1].items()), flush=True)
-    if options.json:
-        options.json.write_text("".join(json.dumps(entry) + "\n" for entry in rows))
 
 
 _WIDTHS = {"case": 26, "size": 10}

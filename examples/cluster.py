@@ -122,7 +122,8 @@ def _kill_one(cluster: Cluster, client: Client, task_id: str) -> None:
 def _use(cluster: Cluster, files: Path) -> bool:
     """Submits the batch, watches it, kills a worker on the way. Whether all went well."""
     clip = files / "clip.mp4"
-    with cluster.client(0) as first, cluster.client(1) as second:
+    first, second = (Client(replica.server.grpc) for replica in cluster.replicas)
+    with first, second:
         ids = [
             first.submit(source=clip, destination=files / name, user_data=name, **conversion).task_id  # type: ignore[typeddict-item]
             for name, conversion in _BATCH

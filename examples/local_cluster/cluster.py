@@ -170,10 +170,9 @@ class Cluster:
         with ThreadPoolExecutor() as pool:
             list(pool.map(Member.start, self.members))
 
-    def client(self, first: int = 0) -> Client:
-        """A client of all replicas, which asks them in their order from `first` on."""
-        addresses = [member.server.grpc for member in self.replicas[first:] + self.replicas[:first]]
-        return Client(f"ipv4:{','.join(addresses)}")
+    def client(self) -> Client:
+        """A client of all replicas, which calls them in turn."""
+        return Client(f"ipv4:{','.join(replica.server.grpc for replica in self.replicas)}")
 
     def stop(self) -> None:
         """Ends everything, workers first."""

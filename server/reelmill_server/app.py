@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
@@ -34,13 +33,15 @@ from reelmill_server.engine.workers import (
     notify_worker,
     presence_worker,
 )
-from reelmill_server.model.capability import SOFTWARE, Limits
+from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.model.capability import Limits
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
+from reelmill_server.model.units import SplitRule
 from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
-from reelmill_server.storage.build import build_storage
+from reelmill_server.storage.build import build_scratch, build_storage
 from reelmill_server.tasks.courier import Courier
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.feed import Feeds, Snapshot
@@ -53,7 +54,7 @@ from reelmill_server.telemetry.http import TelemetryServer
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child
 from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.admission import Admission, Budget
+from reelmill_server.worker.admission import Admission, Budget, Door
 from reelmill_server.worker.attempt import Attempts
 from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
@@ -202,16 +203,17 @@ class ControlPlane:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[int]:
-        """Serves as long as the block lasts; gives the port of gRPC."""
+        """Serves as long as the block lasts; gives the port of gRPC. Raises ServiceUnavailable for an old database."""
         settings = self._settings
+        await check_current(self._database)
         await self._projects.ensure(DEFAULT_PROJECT)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
             stack.push_async_callback(self._channels.close)
             notify = NotifyActivities(self._courier)
             control = ControlActivities(self._settle, self._engine.present)
-            await stack.enter_async_context(control_worker(self._client, control, notify))
-            await stack.enter_async_context(notify_worker(self._client, notify))
+            workers = [control_worker(self._client, control, notify), notify_worker(self._client, notify)]
+            await stack.enter_async_context(_polling(workers))
             await stack.enter_async_context(_background("reconcile", self._reconciler.once, settings.reconcile_seconds))
             await stack.enter_async_context(_background("notify", self._courier.mend, settings.reconcile_seconds))
             await stack.enter_async_context(_background("count", self._count_tasks, _COUNT_SECONDS))
@@ -240,6 +242,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
         tuple(settings.encoder_order),
         settings.fast_core_seconds,
         settings.admission_wait_seconds,
+        SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
     )
     abilities = Abilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)
     budget = Budget(
@@ -247,7 +250,8 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
     )
     admission = Admission(budget, abilities.has_sessions)
     name = f"{socket.gethostname()}:{os.getpid()}"
-    return Attempts(name, build_storage(settings), scratch, abilities, admission, bounds, metrics)
+    storage, shared = build_storage(settings), build_scratch(settings)
+    return Attempts(name, storage, scratch, abilities, admission, bounds, metrics, shared)
 
 
 @asynccontextmanager
@@ -265,31 +269,56 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         if "fast" in settings.lane:
             workers.append(fast_worker(client, activities, settings.fast_slots, settings.drain_seconds))
         for family in (family for family in settings.encoder_order if family in settings.lane):
-            room = partial(attempts.admission.room, family)
-            workers.append(encode_worker(client, activities, family, room, settings.drain_seconds))
-            if family != SOFTWARE:
-                works = partial(_until, partial(attempts.abilities.has_sessions, family, 0))
-                workers.append(presence_worker(client, family, works))
+            door = Door(attempts.admission, family)
+            workers.append(encode_worker(client, activities, family, door, settings.drain_seconds))
+            workers.append(presence_worker(client, family, _Works(attempts.abilities, family)))
         await stack.enter_async_context(_polling(workers))
         yield
 
 
 @asynccontextmanager
 async def _polling(workers: Sequence[Worker]) -> AsyncIterator[None]:
-    """All workers poll as long as the block lasts; then they stop together: each would wait for the drain alone."""
-    stacks = [AsyncExitStack() for _ in workers]
+    """All workers poll as long as the block lasts; then they stop together: each would wait for the drain alone.
+
+    Raises ServiceUnavailable, in the block, too, when the engine does not let one of them: whoever looks after the process is to
+    start it again.
+    """
+    block, failures = asyncio.current_task(), list[Exception]()
+
+    async def poll(worker: Worker) -> None:
+        try:
+            await worker.run()
+        except Exception as error:
+            if block is not None and not failures:
+                block.cancel()
+            failures.append(error)
+
+    polling = [asyncio.create_task(poll(worker)) for worker in workers]
     try:
-        for stack, worker in zip(stacks, workers, strict=True):
-            await stack.enter_async_context(worker)
         yield
+    except asyncio.CancelledError:
+        if not failures:
+            raise
+        raise ServiceUnavailable(f"the engine does not let this process work: {failures[0]}") from failures[0]
     finally:
-        await asyncio.gather(*(stack.aclose() for stack in stacks))
+        block = None
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        await asyncio.gather(*polling)
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    """Waits until something is so."""
-    while not condition():
-        await asyncio.sleep(_TRIAL_CHECK_SECONDS)
+class _Works:
+    """A door that is open while encoders of a family work."""
+
+    def __init__(self, abilities: Abilities, family: str) -> None:
+        self._abilities, self._family = abilities, family
+
+    async def open(self) -> None:
+        """Waits until they do."""
+        while not self._abilities.has_sessions(self._family, 0):
+            await asyncio.sleep(_TRIAL_CHECK_SECONDS)
+
+    def close(self) -> None:
+        """Nobody is ever let in."""
 
 
 async def _engine_answers(client: Client) -> None:
@@ -315,6 +344,8 @@ async def _until_stopped() -> None:
 async def run(settings: Settings, *, control: bool, work: bool) -> None:
     """Plays the api role, the worker role, or both with an embedded engine, until the process is told to stop."""
     metrics = Metrics()
+    if control and not settings.temporal_address and not settings.scratch_uri:
+        settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})
     if work:
         child.preload()  # first of all, while nothing else reads the environment
     async with AsyncExitStack() as stack:

@@ -70,6 +70,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "child_memory_bytes",
         "scratch_bytes",
         "source_cache_bytes",
+        "scratch_uri",
+        "chunk_seconds",
+        "chunk_core_seconds",
     ),
     "Limits on media": (
         "max_pixels",
@@ -113,6 +116,7 @@ _ROLE_GROUPS: Mapping[Role, tuple[str, ...]] = {
 
 _WORKER_ONLY = frozenset(
     {"worker_slots", "worker_cores", "worker_memory_bytes", "lane", "fast_slots", "fast_core_seconds", "admission_wait_seconds"}
+    | {"chunk_seconds", "chunk_core_seconds"}
 )
 _ROLE_OMITS: Mapping[Role, frozenset[str]] = {
     "serve": frozenset(),
@@ -152,6 +156,7 @@ _METAVARS: Mapping[str, str] = {
     "web_host": "HOST",
     "service_role": "NAME[=ROLE]",
     "cache_control": "EXTENSION=VALUE",
+    "scratch_uri": "URI",
     "object_tags": "NAME=VALUE",
     "object_metadata": "NAME=VALUE",
 }

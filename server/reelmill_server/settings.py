@@ -39,9 +39,14 @@ def split_address(address: str) -> tuple[str, int]:
     return match["v6"] or match["host"], int(match["port"])
 
 
+def visible_cpus() -> int:
+    """Count the CPU cores that this process may run on, whatever a container's quota says: libav starts threads by it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """Count the CPU cores that this process may use, at least 1; a container's CPU quota counts."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = visible_cpus()
     try:
         quota, period = quota_file.read_text().split()
         return max(1, min(cores, int(quota) // int(period)))
@@ -128,6 +133,12 @@ def _checked_endpoint(value: str) -> str:
     return value
 
 
+def _checked_scratch_uri(value: str) -> str:
+    if value and not re.fullmatch(r"(file:///|(s3|gs|oss)://[^/?#]+)[^?#]*", value):
+        raise ValueError("expected file:///folder, or s3://, gs:// or oss:// with a bucket and perhaps a prefix")
+    return value.rstrip("/")
+
+
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(value)) != len(value):
         raise ValueError("expected each name once")
@@ -158,6 +169,7 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 FileRoots = Annotated[tuple[AbsolutePath, ...], NoDecode, _split(os.pathsep + ",")]
 EncoderOrder = Annotated[tuple[EncoderFamily, ...], NoDecode, BeforeValidator(_names), AfterValidator(_distinct)]
+ScratchUri = Annotated[str, AfterValidator(_checked_scratch_uri)]
 Lane = Literal["fast", "nvenc", "vaapi", "qsv", "software"]
 Lanes = Annotated[tuple[Lane, ...], NoDecode, BeforeValidator(_names), AfterValidator(_distinct), Field(min_length=1)]
 EncoderSessions = Annotated[dict[EncoderFamily, Annotated[int, Field(ge=1, le=1024)]], NoDecode, BeforeValidator(_pairs)]
@@ -357,6 +369,21 @@ class Settings(BaseSettings):
     source_cache_bytes: Annotated[ByteSize, Field(ge=0, le=1024**5)] = Field(
         default=ByteSize(_GIB),
         description="Most that an attempt keeps in scratch of sources read from elsewhere, so that nothing is read twice.",
+    )
+
+    scratch_uri: ScratchUri = Field(
+        default="",
+        description="Where workers hand parts of a long encode to each other: file://…, s3://…, gs://… or oss://…, which all"
+        " of them reach in their own name. Empty: long encodes are not shared; `serve` uses its data folder.",
+    )
+    chunk_seconds: float = Field(
+        default=60, ge=1, le=_DAY_SECONDS, description="How much of the source is to be in one part of a long encode."
+    )
+    chunk_core_seconds: float = Field(
+        default=120,
+        ge=0,
+        le=30 * _DAY_SECONDS,
+        description="What takes less work than this of one core is not encoded in parts, unless its Parallelism says so.",
     )
 
     max_pixels: int = Field(

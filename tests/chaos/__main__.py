@@ -143,7 +143,7 @@ def run(options: argparse.Namespace, folder: Path, receiver: Receiver) -> int:
     spread = 15.0 if options.short else options.seconds * 0.6
     try:
         cluster.start()
-        clients = [cluster.client(0), cluster.client(1)]
+        clients = [cluster.client(), cluster.client()]
         callers = Callers(clients, errands(options.tasks, chance, spread), sources, receiver.url, options.seed)
         storm = Storm(cluster, storage, scratch, chance)
         print(f"the cluster is ready, {options.tasks} tasks are sent within {spread:.0f} s", flush=True)

@@ -342,6 +342,20 @@ async def test_what_was_placed_is_removed(shop: Shop, tmp_path: Path) -> None:
     assert [shop.get(f"out/{name}") for name in ("seg0.ts", "seg1.ts", "list.m3u8")] == [None] * 3
 
 
+@writable
+async def test_what_replaced_a_file_stays_when_that_is_taken_back(shop: Shop, tmp_path: Path) -> None:
+    """An attempt that was thought dead wakes up when another one has published, and gives up."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(DATA)
+    new.write_bytes(DATA[::-1])
+    staged = await shop.storage.stage(Upload(old, shop.uri("out/x.mp4")), "task.1")
+    await staged.place()
+    assert shop.get("out/x.mp4") == DATA
+    await shop.storage.publish([Upload(new, shop.uri("out/x.mp4"))], "task.2")
+    await staged.undo()
+    assert shop.get("out/x.mp4") == DATA[::-1]
+
+
 @objects
 async def test_nothing_is_left_when_it_is_canceled(shop: Shop, tmp_path: Path) -> None:
     """In the middle of a long file: what is under way is waited for, then given up."""

@@ -1,5 +1,6 @@
 """Roles apart: two api replicas, three workers, Temporal and PostgreSQL share nothing but an object store."""
 
+import re
 import threading
 import time
 import uuid
@@ -10,7 +11,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from examples.local_cluster.cluster import Cluster
+from examples.local_cluster.cluster import Cluster, Member
 from reelmill.v1 import task_pb2
 from reelmill_client import Client, FailedPrecondition, Unavailable
 from tests import postgres, servers
@@ -122,17 +123,38 @@ def test_one_request_sent_to_all_replicas_at_once_makes_one_task(one: Client, ot
     assert one.wait(made[0]).attempt == 1
 
 
+def test_a_client_of_all_replicas_calls_them_in_turn(cluster: Cluster) -> None:
+    """A name with several addresses, as a headless service has."""
+    called = re.compile(r'^reelmill_rpc_total{code="OK",method="GetCapabilities"} (\d+)', re.MULTILINE)
+    with cluster.client() as client:
+
+        def both_called() -> bool:
+            client.capabilities()
+            return all(called.search(replica.server.get("/metrics")[1]) for replica in cluster.replicas)
+
+        servers.wait_for(both_called, "a call of each")
+
+
+def watched(cluster: Cluster) -> Member:
+    """The replica that somebody watches a task on."""
+    watchers = re.compile(r"^reelmill_watchers [1-9]", re.MULTILINE)
+    return next(replica for replica in cluster.replicas if watchers.search(replica.server.get("/metrics")[1]))
+
+
 def test_a_watcher_goes_on_when_its_replica_is_killed(cluster: Cluster, moto: Moto, tmp_path: Path) -> None:
     """The client's stream moves to the other replica; nothing is seen twice, and progress never goes back."""
-    with cluster.client(0) as client:
+    victim: Member | None = None
+    seen = []
+    with cluster.client() as client:
         task_id = client.submit(source=f"{BUCKET}/in/long.mp4", destination=f"{BUCKET}/watch/out.mp4", **SLOW).task_id
-        seen = []
         for task in client.watch(task_id):
             seen.append(task)
-            if task.phase == task_pb2.TASK_PHASE_CONVERTING and cluster.replicas[0].alive:
-                cluster.replicas[0].server.kill()
-        progress = [task.progress for task in seen]
-        cluster.replicas[0].start()
+            if task.phase == task_pb2.TASK_PHASE_CONVERTING and victim is None:
+                victim = watched(cluster)
+                victim.server.kill()
+    progress = [task.progress for task in seen]
+    assert victim
+    victim.start()
     assert seen[-1].status == task_pb2.TASK_STATUS_SUCCEEDED and seen[-1].attempt == 1
     assert progress == sorted(progress) and all(before != after for before, after in pairwise(seen))
     assert pictures(moto, "watch/out.mp4", tmp_path) == 500
@@ -144,7 +166,7 @@ def test_a_rolling_restart_under_load_loses_nothing(cluster: Cluster, moto: Moto
     made: dict[str, str] = {}
 
     def create() -> None:
-        with cluster.client(1) as client:
+        with cluster.client() as client:
             while not over.is_set():
                 name = f"roll/{len(made)}.mp4"
                 request_id = str(uuid.uuid4())
@@ -170,7 +192,7 @@ def test_a_rolling_restart_under_load_loses_nothing(cluster: Cluster, moto: Moto
     finally:
         over.set()
         creator.join()
-    with cluster.client(0) as client:
+    with cluster.client() as client:
         tasks = {name: client.wait(task_id) for name, task_id in made.items()}
         listed = [task.task_id for task in client.list() if any(a.uri.startswith(f"{BUCKET}/roll/") for a in task.artifacts)]
     assert sorted(listed) == sorted(made.values()) and len(made) >= 5

@@ -177,8 +177,8 @@ async def test_what_is_made_is_what_a_local_file_gives(bench: Bench, film: Path)
 
 async def test_looking_at_a_file_reads_little(bench: Bench, film: Path) -> None:
     """As `GetMediaInfo` and the preview of a plan do."""
-    infos, plan = await bench.attempts.inspect("plan", bench.request(film, bench.target()))
-    assert plan and infos[0].video[0].width == 160
+    seen = await bench.attempts.inspect("plan", bench.request(film, bench.target()))
+    assert seen.plan and seen.infos[0].video[0].width == 160
     assert bench.storage.bytes_read < 2_000_000
 
 

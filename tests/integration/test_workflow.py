@@ -284,8 +284,14 @@ def defers(needs: Needs) -> Attempt:
     return attempt
 
 
-async def _ready() -> None:
-    """An accelerator that works."""
+class Open:
+    """A door that is always open."""
+
+    async def open(self) -> None:
+        """At once."""
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 async def test_what_is_not_small_goes_to_the_lane_that_it_needs(world: World) -> None:
@@ -311,7 +317,7 @@ async def test_an_accelerator_that_nobody_has_is_not_waited_for(world: World) ->
 async def test_an_accelerator_that_is_there_comes_first_and_a_busy_one_is_waited_for(world: World) -> None:
     """The first task runs on it; the second finds nobody who takes it, and goes to the CPU after the time."""
     world.attempt = defers(Needs(Cost(), ("qsv", "software"), 1))
-    present = presence_worker(world.client, "qsv", _ready)
+    present = presence_worker(world.client, "qsv", Open())
     async with present, world.polls(encode_queue("software")):
         await asyncio.sleep(0.3)
         async with world.polls(encode_queue("qsv")):
@@ -406,7 +412,8 @@ async def test_projects_take_turns(world: World) -> None:
     async with one_by_one:
         for number in range(3):
             await world.outcome(f"turn-few-{number}")
-    assert order.index("few") <= 4 and len(order) < 15, order
+    last = max(place for place, project in enumerate(order) if project == "few")
+    assert last < 10, order  # in the order in which they came it would be 14
 
 
 async def test_starting_twice_is_starting_once(world: World) -> None:

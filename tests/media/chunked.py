@@ -22,11 +22,11 @@ from tests.media.converter import NO_LIMITS, Converter, watermark_paths
 _PLAN, _SPLIT = TypeAdapter(Plan), TypeAdapter(Split)
 
 
-def split_of(plan: Plan, path: Path, parallelism: int, limits: Limits = NO_LIMITS) -> Split:
+def split_of(plan: Plan, path: Path, parallelism: int) -> Split:
     """How a plan for the file at `path` is cut."""
     parts = [part for _, _, stream in encoded_video(plan) for part in stream.parts]
-    keys = key_times(str(path), parts[0].stream, limits) if parts else ()
-    return split(plan, (probe_file(str(path), limits),), keys, SplitRule(parallelism=parallelism), str(library_versions()))
+    keys = key_times(str(path), parts[0].stream, NO_LIMITS) if parts else ()
+    return split(plan, (probe_file(str(path), NO_LIMITS),), keys, SplitRule(parallelism=parallelism), str(library_versions()))
 
 
 class Chunked(Converter):
@@ -48,7 +48,7 @@ class Chunked(Converter):
 
     def cut(self, plan: Plan, path: Path, limits: Limits, folder: Path) -> list[str]:
         """Carries out all units; gives what a user should know."""
-        self.split = _SPLIT.validate_json(_SPLIT.dump_json(split_of(plan, path, self.parallelism, limits)))
+        self.split = _SPLIT.validate_json(_SPLIT.dump_json(split_of(plan, path, self.parallelism)))
         assert self.split.units, self.split.reason
         self.files, told = [], []
         for unit in self.split.units:

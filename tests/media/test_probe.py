@@ -1,5 +1,6 @@
 """What is found in a file."""
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -10,7 +11,7 @@ import pytest
 from reelmill_server.media import probe
 from reelmill_server.media.capabilities import library_versions, list_decoders, try_encoders, try_video
 from reelmill_server.media.probe import probe_file
-from reelmill_server.model.capability import SOFTWARE, Limits
+from reelmill_server.model.capability import Limits
 from reelmill_server.plan.encoders import DEFAULT_ORDER, PIXEL_FORMATS
 from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
@@ -101,12 +102,17 @@ def test_every_software_encoder_of_the_tables_passes_its_trial() -> None:
     assert "yuv420p10le" in found["libx265"].pixel_formats
 
 
-def test_an_encoder_that_is_not_built_in_says_so() -> None:
-    """As VAAPI in the wheel."""
-    capability = try_video("h264", SOFTWARE, "libx264")
-    assert capability.available
-    if "h264_vaapi" not in av.codecs_available:
-        assert try_video("h264", "vaapi", "h264_vaapi").reason == "is not built in"
+@pytest.mark.parametrize("family", ["nvenc", "qsv", "vaapi"])
+def test_hardware_that_is_not_there_says_so(family: str) -> None:
+    """Rather than a number; and what is not built in says that, as VAAPI in the wheel."""
+    encoder = f"h264_{family}"
+    capability = try_video("h264", family, encoder)
+    if capability.available:
+        pytest.skip(f"{encoder} works here")
+    if encoder in av.codecs_available:
+        assert re.fullmatch(r".*[^.] \(no .*GPU.+, or no .+\?\)", capability.reason)
+    else:
+        assert capability.reason == "is not built in"
 
 
 def test_usual_decoders_are_there() -> None:

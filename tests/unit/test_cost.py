@@ -30,7 +30,7 @@ from reelmill_server.model.plan import (
 from reelmill_server.model.request import DesensitizationRule, DesensitizationSpec, VideoSpec
 from reelmill_server.plan import cost_steps
 from reelmill_server.plan.cost import estimate
-from reelmill_server.plan.cost_tables import ENCODINGS, STILLS
+from reelmill_server.plan.cost_tables import ENCODERS, STILLS
 from reelmill_server.plan.encoders import PRESETS, VIDEO_ENCODERS, Choice, options
 from reelmill_server.plan.images import ANIMATIONS
 from reelmill_server.plan.images import STILLS as STILL_FORMATS
@@ -95,19 +95,65 @@ def test_a_bit_rate_that_is_asked_for_is_what_lies_on_disk() -> None:
     assert 30_000_000 <= cost.scratch_bytes < 1.1 * 31_000_000
 
 
+def test_an_upper_bound_of_the_bit_rate_bounds_what_lies_on_disk() -> None:
+    free, bound = (
+        estimate(_plan(_video(options={"preset": "medium", "crf": "23", **more})), [_source()]).scratch_bytes
+        for more in ({}, {"maxrate": "1000000"})
+    )
+    assert bound == pytest.approx(7_500_000, rel=0.05) and free > bound
+    assert estimate(_plan(_video(options={"crf": "51", "maxrate": "90000000"})), [_source()]).scratch_bytes < free
+
+
 def test_one_decode_is_counted_once() -> None:
     one, two = (estimate(_plan(*[_video(width=640, height=360)] * count), [_source()]) for count in (1, 2))
     assert two.core_seconds < 2 * one.core_seconds
 
 
+_MEASURED = (
+    ("libx264", "ultrafast", 1920, 1080, 75, 320_000, 1.05, 311),
+    ("libx264", "medium", 1920, 1080, 75, 320_000, 2.97, 633),
+    ("libx264", "ultrafast", 1920, 1080, 75, 9_900_000, 3.62, 277),
+    ("libx264", "medium", 1920, 1080, 75, 9_900_000, 12.81, 637),
+    ("libx264", "medium", 3840, 2160, 60, 610_000, 12.36, 2247),
+    ("libx265", "medium", 640, 360, 200, 290_000, 2.09, 160),
+    ("libx265", "medium", 1920, 1080, 75, 9_900_000, 14.52, 583),
+    ("libx265", "slow", 1920, 1080, 75, 320_000, 13.4, 630),
+    ("libsvtav1", "10", 1280, 720, 120, 340_000, 1.67, 351),
+    ("libsvtav1", "7", 1920, 1080, 75, 320_000, 4.38, 941),
+    ("libsvtav1", "7", 3840, 2160, 60, 610_000, 17.1, 3105),
+    ("libvpx-vp9", "4", 640, 360, 200, 290_000, 5.94, 127),
+    ("libvpx-vp9", "4", 3840, 2160, 60, 610_000, 30.79, 1586),
+)
+"""What `bench.capacity` measured: encoder, its own preset, size, frames, bytes of the source, core seconds, megabytes."""
+
+
+@pytest.mark.parametrize(
+    ("encoder", "preset", "width", "height", "frames", "size_bytes", "core_seconds", "megabytes"), _MEASURED
+)
+def test_estimates_are_near_what_was_measured(
+    encoder: str, preset: str, width: int, height: int, frames: int, size_bytes: int, core_seconds: float, megabytes: int
+) -> None:
+    settings = {ENCODERS[encoder].option: preset, "crf": "23", "g": "150"}
+    stream = _video(encoder, width, height, options=settings)
+    cost = estimate(_plan(stream, seconds=frames / 25), [_source(width, height, frames / 25, size_bytes)])
+    assert core_seconds / 2 < cost.core_seconds < core_seconds * 2
+    assert megabytes / 1.3 < cost.memory_bytes / 1e6 < megabytes * 1.6
+
+
+def test_more_threads_hold_more_pictures() -> None:
+    plan, source = _plan(_video("libsvtav1", options={"preset": "7"})), _source()
+    few, many = (estimate(plan, [source], threads).memory_bytes for threads in (2, 32))
+    assert many > few + 500_000_000
+
+
 def test_presets_encoders_and_formats_that_exist_have_costs() -> None:
     for codec, by_device in VIDEO_ENCODERS.items():
         encoder = by_device["software"]
-        option, costs = ENCODINGS[encoder]
+        costs = ENCODERS[encoder]
         works = []
         for preset in PRESETS:
             chosen = options(Choice(encoder, "software", "yuv420p", ""), VideoSpec(codec, preset=preset))
-            works.append(costs[chosen[option]].work)
+            works.append(costs.presets[chosen[costs.option]].work)
         assert works == sorted(works), encoder
     assert {*STILL_FORMATS, *ANIMATIONS} == set(STILLS)
 

@@ -170,7 +170,7 @@ class MediaConvertService:
         response.valid = True
         response.media_infos.extend(media_info(info) for info in seen.infos)
         if seen.plan is not None:
-            response.plan.CopyFrom(replies.plan(seen.plan))
+            response.plan.CopyFrom(replies.plan(seen.plan, seen.split))
         return response
 
     async def ProbeMedia(self, request: pb.ProbeMediaRequest, _: Any) -> pb.ProbeMediaResponse:

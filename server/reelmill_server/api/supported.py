@@ -18,7 +18,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     name: frozenset(fields.split())
     for name, fields in {
         "CreateMediaConvertTaskRequest": "project_name sources targets target_groups alignment_index tags user_data "
-        "notification credential_config request_id priority",
+        "notification credential_config request_id priority parallelism",
         "Notification": "mns rocket_mq extended_message_uri webhook pub_sub notify_progress_percent_step",
         "MNS": "topic_name",
         "RocketMQ": "instance_id topic_name",

@@ -6,11 +6,13 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from reelmill_server.model.capability import Report
+from reelmill_server.model.chunked import KeptFile
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact
+from reelmill_server.model.units import Split
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Work:
 
     `progress_step`: progress is told each time that it passes so many percent more; 0: not at all. `lane` is that of the
     present attempt, and `needs` what the first look found; `accelerator_seconds`: how long the task waits for each accelerator.
+    `kept`: what units made, which this attempt joins.
     """
 
     request: ConvertRequest
@@ -33,6 +36,23 @@ class Work:
     accelerator_seconds: float = 30.0
     lane: str = FAST
     needs: Needs | None = None
+    kept: tuple[KeptFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitWork:
+    """One unit of a task that is carried out by several workers; `number` as in the split of the task's needs."""
+
+    work: Work
+    number: int
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What a unit made, and what a user should know."""
+
+    kept: tuple[KeptFile, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +80,7 @@ class Inspected:
 
     infos: tuple[MediaInfo, ...] = ()
     plan: Plan | None = None
+    split: Split | None = None
     report: Report | None = None
 
 

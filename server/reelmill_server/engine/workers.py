@@ -1,8 +1,7 @@
 """The engine's pollers of this process: for workflows and control activities, and for attempts and inspections."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from temporalio import activity
 from temporalio.client import Client
@@ -51,15 +50,25 @@ def notify_worker(client: Client, activities: NotifyActivities) -> Worker:
     )
 
 
-class _Gate(CustomSlotSupplier):
-    """Lets a worker poll only while `room` says that it might take one more."""
+class Door(Protocol):
+    """Says when a task may be taken off a queue."""
 
-    def __init__(self, room: Callable[[], Awaitable[object]]) -> None:
-        self._room = room
+    async def open(self) -> None:
+        """Waits until one may be taken."""
+
+    def close(self) -> None:
+        """A task that was let in is gone, whether it came or not."""
+
+
+class _Gate(CustomSlotSupplier):
+    """Lets a worker poll only while a door is open."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
 
     async def reserve_slot(self, ctx: Any) -> SlotPermit:
         """As the library asks: waits for room."""
-        await self._room()
+        await self._door.open()
         return SlotPermit()
 
     def try_reserve_slot(self, ctx: Any) -> SlotPermit | None:
@@ -70,14 +79,15 @@ class _Gate(CustomSlotSupplier):
         """What is in use is known elsewhere."""
 
     def release_slot(self, ctx: Any) -> None:
-        """What is in use is known elsewhere."""
+        """The task has ended, or never came."""
+        self._door.close()
 
 
-def _gated(room: Callable[[], Awaitable[object]]) -> WorkerTuner:
+def _gated(door: Door) -> WorkerTuner:
     unused = FixedSizeSlotSupplier(1)
     return WorkerTuner.create_composite(
         workflow_supplier=unused,
-        activity_supplier=_Gate(room),
+        activity_supplier=_Gate(door),
         local_activity_supplier=unused,
         nexus_supplier=unused,
     )
@@ -96,18 +106,16 @@ def fast_worker(client: Client, activities: WorkerActivities, slots: int, drain_
     )
 
 
-def encode_worker(
-    client: Client, activities: WorkerActivities, family: str, room: Callable[[], Awaitable[object]], drain_seconds: float
-) -> Worker:
-    """Runs attempts that want encoders of `family`, each taken once there is `room`.
+def encode_worker(client: Client, activities: WorkerActivities, family: str, door: Door, drain_seconds: float) -> Worker:
+    """Runs attempts that want encoders of `family`, each taken when `door` is open.
 
     When stopped it takes no new ones and gives running ones `drain_seconds`.
     """
     return Worker(
         client,
         task_queue=encode_queue(family),
-        activities=[activities.convert],
-        tuner=_gated(room),
+        activities=[activities.convert, activities.encode_unit],
+        tuner=_gated(door),
         max_concurrent_activity_task_polls=1,  # each poll may bring a task, and room was asked for one
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
@@ -120,8 +128,8 @@ async def _stand_by() -> None:
     """Never called."""
 
 
-def presence_worker(client: Client, family: str, works: Callable[[], Awaitable[object]]) -> Worker:
-    """Shows that encoders of `family` work here, once `works` has returned."""
+def presence_worker(client: Client, family: str, works: Door) -> Worker:
+    """Shows that encoders of `family` work here, while `works` is open."""
     return Worker(
         client,
         task_queue=presence_queue(family),
@@ -136,6 +144,6 @@ def inspect_worker(client: Client, activities: WorkerActivities, files: FileActi
     return Worker(
         client,
         task_queue=INSPECT_QUEUE,
-        activities=[activities.inspect, files.write],
+        activities=[activities.inspect, activities.erase, files.write],
         max_concurrent_activities=slots,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import av
 from av import VideoFrame
 
-from reelmill_server.media.encoding import configure_video
+from reelmill_server.media.encoding import configure_video, hardware_frames
 from reelmill_server.media.vmaf import Meter
 from reelmill_server.media.words import libav_words, said
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
@@ -26,6 +26,12 @@ _FRAMES = 8
 _AUDIO_FRAMES = 10
 _ALIKE_VMAF = 90  # of equal pictures; the first, which nothing moves to, has less than 100
 _FRAME_SAMPLES = 1024  # of an encoder that takes any number
+_NOT_BUILT_IN = "is not built in"
+_OFTEN = {
+    "nvenc": "no NVIDIA GPU that encodes, or no driver",
+    "qsv": "no Intel GPU at /dev/dri, or no oneVPL runtime",
+    "vaapi": "no GPU that encodes at /dev/dri, or no VA driver",
+}
 _NO_PRIVACY = "the detectors need the extra `privacy`, which the worker does not have: pip install 'reelmill[privacy]'"
 _DECODERS = {
     "h264": "h264",
@@ -55,22 +61,28 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
     spec = VideoSpec(codec, preset="ultrafast")
     output = VideoOutput(_SIZE, _SIZE, choice.pixel_format, time_base="1/25", frame_rate="25/1")
     try:
-        context: Any = av.CodecContext.create(encoder, "w")
-    except (av.error.FFmpegError, ValueError):
-        return _told(encoder, codec, device, "is not built in")
+        av.Codec(encoder, "w")
+    except ValueError:
+        return _told(encoder, codec, device, _NOT_BUILT_IN)
     try:
         with libav_words():
+            context: Any = av.CodecContext.create(encoder, "w", hwaccel=hardware_frames(device))
             configure_video(context, output, encoder)
             context.options = encoders.options(choice, spec)
             context.open(strict=False)
             packets = sum(len(context.encode(frame)) for frame in _pictures(choice.pixel_format))
             packets += len(context.encode(None))
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        return _told(encoder, codec, device, said(error))
+        return _told(encoder, codec, device, _explained(said(error), device))
     told = _told(encoder, codec, device, "" if packets == _FRAMES else f"gave {packets} packets for {_FRAMES} pictures")
     # libvpx, for one, is built with or without more than 8 bits.
     built = {known.name for known in context.codec.video_formats or ()}
     return replace(told, pixel_formats=tuple(name for name, own in formats.items() if own in built))
+
+
+def _explained(reason: str, device: str) -> str:
+    """What libav says, and of hardware what that often means: a code alone tells nobody that a driver is missing."""
+    return f"{reason.rstrip('.')} ({_OFTEN[device]}?)" if device in _OFTEN else reason
 
 
 def _pictures(pixel_format: str) -> Iterable[VideoFrame]:
@@ -89,7 +101,7 @@ def _try_audio(name: str, known: AudioEncoder) -> Capability:
     try:
         context: Any = av.CodecContext.create(known.encoder, "w")
     except (av.error.FFmpegError, ValueError):
-        return _told(known.encoder, name, SOFTWARE, "is not built in")
+        return _told(known.encoder, name, SOFTWARE, _NOT_BUILT_IN)
     try:
         context.sample_rate, context.layout, context.format = rate, layout, known.sample_format
         context.time_base, context.options = Fraction(1, rate), dict(known.options)
@@ -112,7 +124,7 @@ def _try_decoder(name: str, codec: str) -> Capability:
     try:
         av.CodecContext.create(name, "r")
     except (av.error.FFmpegError, ValueError):
-        return _told(name, codec, SOFTWARE, "is not built in")
+        return _told(name, codec, SOFTWARE, _NOT_BUILT_IN)
     return _told(name, codec, SOFTWARE, "")
 
 
@@ -146,7 +158,9 @@ def try_filters() -> tuple[Capability, ...]:
 def _try_vmaf() -> Capability:
     """Compares a few pictures with themselves."""
     if VMAF_FILTER not in av.filter.filters_available:
-        lacks = f"is not in this build of libav (PyAV {av.__version__}); PyAV 19, for Python 3.12 and later, has it"
+        lacks = (
+            f"is not in this build of libav (PyAV {av.__version__}); the wheels of PyAV 19, for Python 3.12 and later, have it"
+        )
         return _told(VMAF_FILTER, "vmaf", SOFTWARE, lacks)
     try:
         with tempfile.TemporaryDirectory() as folder, libav_words():

@@ -5,6 +5,7 @@ from typing import Any
 
 import av
 from av.codec.context import Flags
+from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 
 from reelmill_server.errors import EncoderFailed
@@ -36,7 +37,12 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
     try:
         stream: Any
         if plan.video:
-            stream = output.add_stream(plan.encoder, rate=rational(plan.video.frame_rate), options=dict(plan.options))
+            stream = output.add_stream(
+                plan.encoder,
+                rate=rational(plan.video.frame_rate),
+                options=dict(plan.options),
+                hwaccel=hardware_frames(plan.device),
+            )
             configure_video(stream.codec_context, plan.video, plan.encoder)
         else:
             assert plan.audio
@@ -54,6 +60,11 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
     except (av.error.FFmpegError, ValueError) as error:
         raise EncoderDown(plan.encoder, plan.device, f"does not open: {said(error)}") from error
     return stream
+
+
+def hardware_frames(device: str) -> HWAccel | None:
+    """Where pictures go before an encoder of the family `device` takes them; None: it takes them from memory."""
+    return HWAccel("vaapi") if device == "vaapi" else None
 
 
 def configure_video(context: Any, video: VideoOutput, encoder: str) -> None:

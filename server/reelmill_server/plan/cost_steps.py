@@ -16,7 +16,7 @@ from reelmill_server.model.plan import (
     VideoOutput,
 )
 from reelmill_server.plan import cost_tables as tables
-from reelmill_server.plan.cost_tables import MEGA, MS, Encoding
+from reelmill_server.plan.cost_tables import MEGA, MS, Encoder, Encoding
 
 MICROSECONDS = 1e6
 USUAL_PIXEL_BYTES = 1.5
@@ -24,7 +24,6 @@ USUAL_PIXEL_BYTES = 1.5
 _CHROMA = {"420": 1.5, "411": 1.5, "410": 1.5, "422": 2.0, "440": 2.0, "444": 3.0}
 _FORMAT = re.compile(r"(?P<alpha>a?)p?(?P<chroma>4[124][0124])p?(?P<depth>9|1\d)?")
 _UNPLANAR = {"p01": 3.0, "p21": 4.0, "rgb": 4.0, "bgr": 4.0, "gbr": 4.0}
-_SOFTWARE = ("", "software")
 _CHANNELS = {"mono": 1, "stereo": 2, "quad": 4}
 _MOST_PICTURES = 2000  # the limit of an entry, as a worker sets it by default
 _MOST_HELD_PICTURES = 24
@@ -123,17 +122,18 @@ def copying_ms(bits: float, seconds: float) -> float:
     return tables.COPY_MS_PER_MEGABIT * bits / MEGA + tables.COPY_MS_PER_SECOND * seconds
 
 
+def encoder(stream: StreamPlan) -> Encoder:
+    """What the encoder of `stream` costs."""
+    known = tables.HARDWARE.get(stream.device) or tables.ENCODERS.get(stream.encoder)
+    return known or tables.UNKNOWN_ENCODER
+
+
 def encoding(stream: StreamPlan) -> Encoding:
-    """What the encoder of `stream` costs at its preset."""
-    if stream.device not in _SOFTWARE:
-        return tables.HARDWARE_ENCODING
-    option, presets = tables.ENCODINGS.get(stream.encoder, ("", {}))
-    return presets.get(stream.options.get(option, ""), tables.UNKNOWN_ENCODING)
-
-
-def encoder_bytes(stream: StreamPlan) -> int:
-    """What an encoder holds whatever the size of its pictures."""
-    return tables.DEVICE_BYTES.get(stream.device, tables.SOFTWARE_BYTES)
+    """What the encoder of `stream` costs at its preset; one that is not known counts as the most expensive."""
+    known = encoder(stream)
+    return known.presets.get(stream.options.get(known.option, "")) or max(
+        known.presets.values(), key=lambda preset: preset.work
+    )
 
 
 def crf(stream: StreamPlan) -> float:
@@ -193,5 +193,5 @@ def kept_bytes(image: ImagePlan, count: float, source_pixels: int) -> float:
     if image.kind == "animation":
         # GIF keeps them for one palette, AVIF because its encoder takes all at once, others are read back one by one.
         kept = count * area * 4
-        held += {"gif": 3 * min(kept, _GIF_KEPT_BYTES), "avif": kept}.get(image.format, 0.0)
+        held += {"gif": 1.5 * min(kept, _GIF_KEPT_BYTES), "avif": kept}.get(image.format, 0.0)
     return held

@@ -185,12 +185,12 @@ class FolderStorage(FileStorage):
 
 @dataclass
 class _LaidFile:
-    """A file beside its place, or in it."""
+    """A file beside its place, or in it: then it is `placed`, and known by that."""
 
     uri: str
     part: Path
     destination: Path
-    placed: bool = False
+    placed: tuple[int, ...] = ()
 
     async def place(self) -> None:
         """As `Staged.place`."""
@@ -198,15 +198,28 @@ class _LaidFile:
 
     def _place(self) -> None:
         try:
+            known = _identity(self.part)
             self.part.replace(self.destination)
         except OSError as error:
             raise OutputError(f"{self.uri} cannot be written: {error.strerror}") from error
-        self.placed = True
+        self.placed = known
 
     async def undo(self) -> None:
-        """As `Staged.undo`."""
+        """As `Staged.undo`; a file that took its place since stays."""
         with suppress(OSError):
-            await asyncio.to_thread((self.destination if self.placed else self.part).unlink)
+            await asyncio.to_thread(self._undo)
+
+    def _undo(self) -> None:
+        if not self.placed:
+            self.part.unlink()
+        elif _identity(self.destination) == self.placed:
+            self.destination.unlink()
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What tells a file from all others; a number that is free is given again, hence the time."""
+    status = path.lstat()
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ in their order, and while one waits nothing more is taken: a large task is not s
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -58,6 +58,25 @@ class _Waiting:
     sessions: int
 
 
+class Door:
+    """The way into a lane: it lets one task in, and the next when that one has asked to be admitted, or did not come.
+
+    Else a worker would take a second one before it knows what the first needs.
+    """
+
+    def __init__(self, admission: "Admission", lane: str) -> None:
+        self._admission, self._lane, self._let_in = admission, lane, 0
+
+    async def open(self) -> None:
+        """Waits until one more task may be taken off the queue."""
+        await self._admission.room(self._lane, lambda: self._admission.arrivals(self._lane) >= self._let_in)
+        self._let_in = self._admission.arrivals(self._lane) + 1
+
+    def close(self) -> None:
+        """Whoever was let in is gone, whether it came or not."""
+        self._let_in = min(self._let_in, self._admission.arrivals(self._lane))
+
+
 class Admission:
     """What attempts use of this machine now. All calls come from one event loop."""
 
@@ -67,15 +86,20 @@ class Admission:
         self._used = _Used()
         self._waiting: deque[_Waiting] = deque()
         self._changed = asyncio.Event()
+        self._arrivals: Counter[str] = Counter()
 
     @property
     def attempts(self) -> int:
         """How many attempts run or wait."""
         return self._used.attempts + len(self._waiting)
 
-    async def room(self, lane: str) -> None:
-        """Waits until one more task of `lane` may be taken off its queue."""
-        while not self._has_room(lane):
+    def arrivals(self, lane: str) -> int:
+        """How many tasks of `lane` have ever asked to be admitted."""
+        return self._arrivals[lane]
+
+    async def room(self, lane: str, ready: Callable[[], bool] = lambda: True) -> None:
+        """Waits until one more task of `lane` may be taken off its queue, and it is `ready`."""
+        while not ready() or not self._has_room(lane):
             await self._change()
 
     def _has_room(self, lane: str) -> bool:
@@ -96,6 +120,7 @@ class Admission:
     @asynccontextmanager
     async def admitted(self, needs: Needs, lane: str, wait_seconds: float) -> AsyncIterator[None]:
         """Holds what `needs` asks for as long as the block lasts. Raises WorkerBusy when it is not free in `wait_seconds`."""
+        self._arrivals[lane] += 1
         if lane != SOFTWARE and not self._has_sessions(lane, 0):
             raise WorkerBusy(f"{lane} does not work on the worker any more")
         waiting = _Waiting(self.budget.clipped(needs.cost), lane, needs.sessions)

@@ -3,56 +3,55 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
 from reelmill_server.errors import (
-    EncoderCrashed,
-    HardwareUnavailable,
     InternalError,
-    OutputInvalid,
-    ReelmillError,
-    Stalled,
-    Timeout,
-    Violation,
-    from_code,
+    ServiceUnavailable,
 )
 from reelmill_server.model.capability import Report
-from reelmill_server.model.media_info import MediaInfo
-from reelmill_server.model.needs import FAST, Deferred, Needs
-from reelmill_server.model.plan import COPY, Plan
+from reelmill_server.model.chunked import Chunked, KeptFile
+from reelmill_server.model.needs import FAST, Needs
+from reelmill_server.model.plan import COPY
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
-from reelmill_server.plan.images import writable_image_uris
-from reelmill_server.plan.needs import is_small, needs_of, unplanned
-from reelmill_server.plan.packaging import writable_uris
+from reelmill_server.model.units import SplitRule
 from reelmill_server.storage.base import Storage, Upload
+from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker import child, messages
+from reelmill_server.worker import messages
 from reelmill_server.worker.abilities import Abilities, Lease
 from reelmill_server.worker.admission import Admission
 from reelmill_server.worker.broker import Broker
-from reelmill_server.worker.delivery import Delivery, delivering, upload_of, uploads_of
-from reelmill_server.worker.watch import HEAR_SECONDS, Beat, Bounds, Watch, beating
+from reelmill_server.worker.delivery import Delivery, delivering, inside, uploads_of
+from reelmill_server.worker.following import Following, Job, Seen
+from reelmill_server.worker.made import Made
+from reelmill_server.worker.watch import Beat, Bounds, beating
 from reelmill_server.worker.workspace import Scratch
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What one child is told, and what serves it: where it reads from, and where what it makes goes. `look`: only what is small
-    is done."""
+class _Task:
+    """What an attempt is to do: all of `request`, only what is small (`look`), or to join what units `kept`. `keeps`: what is
+    made and verified is kept for the next attempt until it is published."""
 
-    assignment: messages.Assignment
-    storage: Storage
-    broker: Broker
-    delivery: Delivery
-    look: bool
+    request: ConvertRequest
+    beat: Beat
+    may_publish: Callable[[], Awaitable[bool]]
+    lease: Lease
+    look: bool = False
+    keeps: bool = False
+    chunked: Chunked | None = None
+    kept: Sequence[KeptFile] = ()
 
 
 class Attempts:
@@ -67,9 +66,18 @@ class Attempts:
         admission: Admission,
         bounds: Bounds,
         metrics: Metrics,
+        shared: SharedScratch | None = None,
     ) -> None:
+        """`shared`: where parts of long encodes are kept; None: nowhere, so that there are none."""
+        self._shared, self._following = shared, Following(abilities, scratch, bounds, metrics)
         self.abilities, self.admission = abilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
+
+    async def erase(self, task_id: str) -> None:
+        """Removes what units of a task kept in shared scratch."""
+        if self._shared is None:
+            raise ServiceUnavailable("this worker has no scratch_uri")
+        await self._shared.erase(task_id)
 
     def describe(self) -> Report:
         """What this worker says of itself."""
@@ -84,25 +92,13 @@ class Attempts:
             filters=abilities.filters,
         )
 
-    async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
+    async def inspect(self, action: str, request: ConvertRequest) -> Seen:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
-        async with self._reading(self._storage.acting_as(request.credentials)) as broker:
+        async with self._reading(request) as broker:
             assignment = await self._assignment(request, broker)
-            return await self._look(replace(assignment, action="plan" if action == "plan" else "probe"), broker)
-
-    async def _look(self, assignment: messages.Assignment, broker: Broker) -> tuple[tuple[MediaInfo, ...], Plan | None]:
-        watch = Watch(self._bounds, broker)
-        async with child.start(assignment, broker) as process:
-            while True:
-                message = await process.hear(HEAR_SECONDS)
-                watch.check(Progress(phase=TaskPhase.PROBING))
-                match message:
-                    case messages.Failed():
-                        raise _error_of(message)
-                    case messages.Planned():
-                        return message.infos, message.plan
-                    case messages.Probed():
-                        return message.infos, None
+            if action == "plan":
+                return await self._following.look(replace(assignment, action="plan", rule=self._rule(request)), broker)
+            return await self._following.look(replace(assignment, action="probe"), broker)
 
     async def convert(
         self,
@@ -111,54 +107,116 @@ class Attempts:
         may_publish: Callable[[], Awaitable[bool]],
         lane: str = FAST,
         needs: Needs | None = None,
+        kept: Sequence[KeptFile] = (),
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Converts and publishes; returns the artifacts and what a user should know.
 
         `report` is called at least once a second; `may_publish` is asked when all is made and verified. In the fast lane raises
-        Deferred for what is not small; in the others the attempt waits until what it `needs` is free. Raises ReelmillError with
-        the reason; whatever happens, no process and no scratch is left.
+        Deferred for what is not small; in the others the attempt waits until what it `needs` is free. With `kept` the encoded
+        streams are joined of what units made. Raises ReelmillError with the reason; whatever happens, no process and no scratch
+        is left.
         """
         async with beating(report) as beat:
             with self.abilities.lease() as lease:
                 if needs is None:
-                    return await self._convert(request, beat, may_publish, lease, look=lane == FAST)
-                beat.waits()
-                async with self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds):
-                    beat.begins()
-                    lease.reserve(lane, needs.sessions)
-                    return await self._convert(request, beat, may_publish, lease, look=False)
+                    task = _Task(request, beat, may_publish, lease, look=lane == FAST)
+                    return await self._convert(task)
+                async with self._admitted(needs, lane, beat, lease):
+                    task = _Task(request, beat, may_publish, lease, keeps=needs.keeps)
+                    if kept:
+                        task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
+                    return await self._convert(task)
 
-    async def _convert(
+    async def encode_unit(
         self,
         request: ConvertRequest,
-        beat: Beat,
-        may_publish: Callable[[], Awaitable[bool]],
-        lease: Lease,
-        look: bool,
-    ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+        needs: Needs,
+        number: int,
+        report: Callable[[Progress], None],
+        may_keep: Callable[[], Awaitable[bool]],
+        lane: str,
+    ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
+        """Makes unit `number` of a task that is cut in units, and keeps it in shared scratch; as `convert` otherwise."""
+        assert needs.chunked
+        async with beating(report) as beat:
+            with self.abilities.lease() as lease:
+                async with self._admitted(needs, lane, beat, lease), self._reading(request) as broker:
+                    with self._scratch.attempt(request.task_id) as directory:
+                        opened = await self._assignment(request, broker)
+                        cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
+                        assignment = replace(cut, action="encode_unit", directory=str(directory))
+                        made = await self._following.unit(assignment, broker, beat)
+                        if not await may_keep():
+                            raise InternalError("another attempt has taken the unit over")
+                        return await self._keep(request, number, made, directory), made.warnings
+
+    async def _keep(
+        self, request: ConvertRequest, number: int, made: messages.UnitMade, directory: Path
+    ) -> tuple[KeptFile, ...]:
+        if self._shared is None:
+            raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
+        paths = {file.path: inside(directory, file.path) for file in made.files}
+        uris = await self._shared.keep(request.task_id, f"{number}-{uuid.uuid4().hex[:8]}", paths)
+        return tuple(KeptFile(file, uris[file.path]) for file in made.files)
+
+    @asynccontextmanager
+    async def _admitted(self, needs: Needs, lane: str, beat: Beat, lease: Lease) -> AsyncIterator[None]:
+        """Holds what an attempt needs as long as the block lasts."""
+        beat.waits()
+        async with self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds):
+            beat.begins()
+            lease.reserve(lane, needs.sessions)
+            yield
+
+    def _rule(self, request: ConvertRequest) -> SplitRule | None:
+        """When a task is cut in units; None: never, as workers have nowhere to keep them."""
+        return replace(self._bounds.chunks, parallelism=request.parallelism) if self._shared else None
+
+    async def _convert(self, task: "_Task") -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+        request, beat, lease = task.request, task.beat, task.lease
         storage = self._storage.acting_as(request.credentials)
-        async with self._reading(storage) as broker:
+        async with self._reading(request) as broker:
             begun = time.monotonic()
             opened = await self._assignment(request, broker)
+            if task.look:
+                opened = replace(opened, rule=self._rule(request))
+            elif task.chunked:
+                opened = await self._joining(opened, task.chunked, task.kept, broker)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory))
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
                 async with delivering(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as delivery:
-                    job = _Job(assignment, storage, broker, delivery, look)
-                    finished, plan = await self._run_child(job, lease, beat)
+                    made = self._made_of(assignment) if task.keeps else None
+                    job = Job(assignment, storage, broker, delivery, task.look, made.fetched if made else None)
+                    finished, plan = await self._following.convert(job, lease, beat)
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
-                    if not await may_publish():
+                    if made and await task.may_publish():
+                        await made.keep(plan, finished)
+                    if not await task.may_publish():
                         raise InternalError("another attempt has taken the task over")
                     await self._publish(delivery, uploads_of(finished, plan, directory))
         self._count(finished)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
+    def _made_of(self, assignment: messages.Assignment) -> Made | None:
+        """What attempts of the assignment's task have made, if this worker has somewhere to keep it."""
+        return Made(self._shared, assignment) if self._shared else None
+
+    async def _joining(
+        self, opened: messages.Assignment, chunked: Chunked, kept: Sequence[KeptFile], broker: Broker
+    ) -> messages.Assignment:
+        """The assignment of whoever joins what units made."""
+        if self._shared is None:
+            raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
+        premade = [messages.PremadeFile(part.file, await broker.adopt(await self._shared.open(part.uri))) for part in kept]
+        return replace(opened, plan=chunked.plan, split=chunked.split, premade=tuple(premade))
+
     @asynccontextmanager
-    async def _reading(self, storage: Storage) -> AsyncIterator[Broker]:
-        """What reads sources as long as the block lasts."""
+    async def _reading(self, request: ConvertRequest) -> AsyncIterator[Broker]:
+        """What reads sources, in the task's name, as long as the block lasts."""
         with self._scratch.cache() as cache:
-            broker = Broker(storage, cache, self._bounds.max_source_bytes)
+            broker = Broker(self._storage.acting_as(request.credentials), cache, self._bounds.max_source_bytes)
             try:
                 yield broker
             finally:
@@ -181,91 +239,6 @@ class Attempts:
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run_child(self, job: _Job, lease: Lease, beat: Beat) -> tuple[messages.Finished, Plan]:
-        """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
-        reason = "done"
-        try:
-            async with child.start(job.assignment, job.broker) as process:
-                return await self._follow(process, job, lease, beat)
-        except Deferred:
-            reason = "deferred"
-            raise
-        except asyncio.CancelledError:
-            reason = "canceled"
-            raise
-        except ReelmillError as error:
-            reason = _EXIT_REASONS.get(type(error), "failed")
-            raise
-        finally:
-            self._metrics.child_exit_total.labels(reason).inc()
-
-    async def _follow(self, process: child.Child, job: _Job, lease: Lease, beat: Beat) -> tuple[messages.Finished, Plan]:
-        watch, directory = Watch(self._bounds, job.broker), Path(job.assignment.directory)
-        plan = Plan(())
-        replaced: dict[str, str] = {}
-        while True:
-            message = await process.hear(HEAR_SECONDS)
-            watch.check(beat.latest)
-            if watch.second_passed():
-                await self._scratch.check(directory)
-                job.delivery.check()
-            match message:
-                case messages.Advanced():
-                    beat(message.progress)
-                    watch.moved(message)
-                case messages.Planned():
-                    plan = message.plan
-                    if job.look:
-                        self._check_small(job.assignment, message)
-                    self._count_fallbacks(replaced, plan)
-                    replaced.update(dict.fromkeys(await self._answer(process, job.storage, plan, lease), "sessions"))
-                case messages.Closed():
-                    # A lie is met in the end; what is gone, as its encoder has failed meanwhile, is not missed.
-                    with suppress(OutputInvalid, FileNotFoundError):
-                        job.delivery.begin(upload_of(message.path, plan, directory))
-                case messages.EncoderLost():
-                    self.abilities.lose(message.encoder, message.reason)
-                    replaced[message.encoder] = "failed"
-                    await job.delivery.take_back()
-                case messages.Failed():
-                    raise self._failure(message, job)
-                case messages.Finished():
-                    return message, plan
-
-    def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
-        """Raises Deferred for a plan that is not small."""
-        assert assignment.request
-        needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order)
-        if not is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds):
-            raise Deferred(needs)
-
-    def _failure(self, failed: messages.Failed, job: _Job) -> Exception:
-        """What the child failed with; for want of an accelerator the task waits for one."""
-        error = _error_of(failed)
-        if job.look and isinstance(error, HardwareUnavailable) and job.assignment.request:
-            return Deferred(unplanned(job.assignment.request, self._bounds.encoder_order, error.message))
-        return error
-
-    async def _answer(self, process: child.Child, storage: Storage, plan: Plan, lease: Lease) -> Collection[str]:
-        """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
-        for uri in (*writable_uris(plan), *writable_image_uris(plan.images)):
-            storage.check_writable(uri)
-        lease.release()
-        refused = self.abilities.refused(plan)
-        if refused:
-            await process.tell(messages.Exclude(refused))
-        else:
-            lease.hold(plan)
-            await process.tell(messages.Go())
-        return refused
-
-    def _count_fallbacks(self, replaced: dict[str, str], plan: Plan) -> None:
-        """Counts what took the place of the encoders in `replaced` (encoder to kind of reason), and forgets them."""
-        encoders = [stream.encoder for target in plan.targets for stream in target.streams if stream.video]
-        for encoder, kind in replaced.items():
-            self._metrics.encoder_fallback_total.labels(encoder, next(iter(encoders), ""), kind).inc()
-        replaced.clear()
-
     async def _publish(self, delivery: Delivery, uploads: Sequence[Upload]) -> None:
         """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
         begun = time.monotonic()
@@ -285,11 +258,3 @@ class Attempts:
                 if stream.type != "subtitle" and stream.encoder != COPY and elapsed:
                     speed = stream.duration_seconds / elapsed
                     self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)
-
-
-_EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stalled: "stalled", Timeout: "timeout"}
-
-
-def _error_of(failed: messages.Failed) -> ReelmillError:
-    known = from_code(failed.code, failed.message)
-    return type(known)(failed.message, [Violation(field, text) for field, text in failed.fields])

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from reelmill_server.errors import Stalled, Timeout
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.task import Progress, TaskPhase
+from reelmill_server.model.units import SplitRule
 from reelmill_server.worker import messages
 from reelmill_server.worker.broker import Broker
 
@@ -20,7 +21,8 @@ HEAR_SECONDS = 1.0
 class Bounds:
     """What bounds an attempt: media limits, seconds of work, seconds without movement, bytes of a source (0: any).
 
-    What takes no more than `fast_core_seconds` is small; an attempt waits `admission_wait_seconds` for what it needs.
+    What takes no more than `fast_core_seconds` is small; an attempt waits `admission_wait_seconds` for what it needs. `chunks`:
+    when a task is cut in units.
     """
 
     limits: Limits
@@ -30,6 +32,7 @@ class Bounds:
     encoder_order: tuple[str, ...]
     fast_core_seconds: float = 10.0
     admission_wait_seconds: float = 60.0
+    chunks: SplitRule = field(default_factory=SplitRule)
 
 
 class Beat:

@@ -10,7 +10,7 @@ from reelmill_server.errors import WorkerBusy
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.needs import Needs
-from reelmill_server.worker.admission import Admission, Budget
+from reelmill_server.worker.admission import Admission, Budget, Door
 
 BUDGET = Budget(slots=3, cores=4.0, memory_bytes=1000, scratch_bytes=500)
 
@@ -118,6 +118,23 @@ async def test_a_cancel_while_waiting_gives_the_place_free() -> None:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
     assert machine.admission.attempts == 0 and await has_room(machine)
+
+
+async def test_no_second_one_is_taken_before_the_first_has_said_what_it_needs() -> None:
+    """The door stays closed until the task that was let in has arrived, or is known not to come."""
+    machine = Machine()
+    door = Door(machine.admission, SOFTWARE)
+    await door.open()
+    again = asyncio.create_task(door.open())
+    await asyncio.sleep(0.05)
+    assert not again.done() and await has_room(machine)
+    async with machine.runs("first", Cost(1.0)):
+        await asyncio.wait_for(again, 5)
+        third = asyncio.create_task(door.open())
+        await asyncio.sleep(0.05)
+        assert not third.done()
+        door.close()  # the second never came
+        await asyncio.wait_for(third, 5)
 
 
 async def test_an_accelerators_lane_needs_a_free_session() -> None:

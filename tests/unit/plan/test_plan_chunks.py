@@ -118,7 +118,8 @@ OBJECTIONS = {
     "of several sources": plan(inputs=(INPUT, ATTACHED)),
     "how long it is": plan(inputs=(replace(INPUT, duration_us=0),)),
     "faces and plates": plan(replace(VIDEO, overlays=(BlurPlan(DesensitizationSpec()),))),
-    "mean bit rate": plan(replace(VIDEO, options={"b": "600000"})),
+    "bits are spread": plan(replace(VIDEO, options={"b": "600000"})),
+    "spread over the whole": plan(replace(VIDEO, encoder="libvpx-vp9", options={"crf": "28", "b": "600000"})),
     "copied video": plan(VIDEO, replace(COPY, type="video", parts=(PartPlan(0),)), inputs=(replace(INPUT, start_us=SECOND),)),
     "several video streams": plan(VIDEO, replace(VIDEO, parts=(PartPlan(2),))),
 }
@@ -132,9 +133,28 @@ def test_what_cannot_be_cut_says_why(reason: str) -> None:
         assert not made.units and reason in made.reason
 
 
+QUALITIES = {
+    "libx264": {"crf": "23", "maxrate": "600000", "bufsize": "600000"},
+    "libvpx-vp9": {"crf": "28", "b": "0"},
+    "h264_nvenc": {"cq": "23", "b": "0"},
+    "h264_vaapi": {"rc_mode": "CQP", "global_quality": "23"},
+}
+
+
+@pytest.mark.parametrize("encoder", QUALITIES)
+def test_quality_is_kept_chunk_by_chunk(encoder: str) -> None:
+    """Whatever an encoder calls it, and with an upper bound where that is one."""
+    assert len(begins(plan(replace(VIDEO, encoder=encoder, options=QUALITIES[encoder])))) == 10
+
+
 def test_no_index_no_cuts() -> None:
     """As in MPEG-TS."""
     assert "index" in split(plan(), (replace(INFO, format="mpegts"),), (), RULE).reason
+
+
+def test_an_index_that_ends_early_gives_no_cuts() -> None:
+    """As that of a fragmented file, of which only the front is known: one short chunk and one of all the rest help nobody."""
+    assert "no key frames where" in split(plan(), (INFO,), KEYS[:10], RULE).reason
 
 
 def test_little_work_is_not_cut_unless_asked_for() -> None:

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Writes down what is in the image, for readers of software lists: packages of Debian and of Python.
+# Usage: write-inventory.sh ENVIRONMENT FOLDER
+set -eu
+mkdir -p "$2"
+dpkg-query --show --showformat '${Package}=${Version}\t${Architecture}\t${source:Package}=${source:Version}\n' > "$2/debian.tsv"
+"$1/bin/python" -c '
+from importlib.metadata import distributions
+print(*sorted(f"{found.name}=={found.version}" for found in distributions()), sep="\n")' > "$2/python.txt"
