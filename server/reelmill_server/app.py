@@ -280,8 +280,8 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
 async def _polling(workers: Sequence[Worker]) -> AsyncIterator[None]:
     """All workers poll as long as the block lasts; then they stop together: each would wait for the drain alone.
 
-    Raises ServiceUnavailable, in the block, too, when the engine does not let one of them: whoever looks after the process is to
-    start it again.
+    Raises ServiceUnavailable when the engine does not let one of them, and ends the block: whoever looks after the process is
+    to start it again.
     """
     block, failures = asyncio.current_task(), list[Exception]()
 
