@@ -77,7 +77,7 @@ def _show(client: Client, begun: float) -> bool:
     tasks = list(client.list())
     ended = sum(is_final(task) for task in tasks)
     moving = sorted(f"{task.user_data} {task.progress}%" for task in tasks if 0 < task.progress < 100)
-    print(f"  {time.monotonic() - begun:5.0f} s  {ended} of {len(tasks)} ended   {', '.join(moving)}", flush=True)
+    print(f"  {time.monotonic() - begun:5.0f} s  {ended} of {len(tasks)} ended   {', '.join(moving)}".rstrip(), flush=True)
     return ended == len(tasks)
 
 

@@ -26,7 +26,7 @@ from tests.receivers import Receiver, receiving
 _HEARTBEAT_SECONDS = 5
 _REPLICA = ("--heartbeat-timeout-seconds", str(_HEARTBEAT_SECONDS), "--reconcile-seconds", "1", "--drain-seconds", "5")
 # Small scratch and short drains; a low bound of what is small, so that both lanes are used.
-_WORKER = ("--drain-seconds", "2", "--fast-core-seconds", "1", "--source-cache-bytes", "16MiB")
+_WORKER = ("--drain-seconds", "2", "--fast-core-seconds", "1", "--source-cache-bytes", "16MiB", "--chunk-seconds", "3")
 _PAUSE_SECONDS = 0.1
 _MARKER = "REELMILL_STORM"
 _SECRET = f"default=whsec_{base64.b64encode(bytes(range(32))).decode()}"

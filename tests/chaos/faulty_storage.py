@@ -51,7 +51,7 @@ class FaultyStorage:
     @property
     def flags(self) -> tuple[str, ...]:
         """What members must be told."""
-        return ("--bucket", f"s3://*=s3://*?endpoint={self._front.url}")
+        return ("--bucket", f"s3://*=s3://*?endpoint={self._front.url}", "--scratch-uri", uri("scratch"))
 
     @property
     def environment(self) -> dict[str, str]:
