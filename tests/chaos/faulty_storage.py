@@ -42,7 +42,8 @@ class FaultyStorage:
     """Keys of multipart uploads that were begun for somebody who was not told their id."""
 
     def __post_init__(self) -> None:
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else the store logs every request
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # every request
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # every caller that was killed
         self.moto = Moto()
         self.moto.client.create_bucket(Bucket=BUCKET)
         self._forward = forward(self.moto.url, as_s3)
