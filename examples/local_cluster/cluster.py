@@ -42,13 +42,17 @@ class Temporal:
         """kill -9."""
         os.kill(self.pid, signal.SIGKILL)
 
+    def terminate(self) -> None:
+        """SIGTERM."""
+        os.kill(self.pid, signal.SIGTERM)
+
     def restart(self) -> None:
-        """Starts it on its file after it was killed."""
-        killed = self.pid
+        """Starts it on its file when the process before has ended."""
+        before = self.pid
 
         def other() -> bool:
             asyncio.run(self._server.check())
-            return self.pid != killed
+            return self.pid != before
 
         wait_for(other, "the engine's end")
 
@@ -111,6 +115,7 @@ class Cluster:
     def __init__(
         self,
         folder: Path,
+        postgres: PrivatePostgres,
         *,
         replicas: int = 2,
         workers: int = 3,
@@ -119,10 +124,11 @@ class Cluster:
         worker_settings: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`storage` are flags of all members, `environment` is what they all know besides."""
+        """`postgres` runs already, and ends with the rest; `storage` are flags of all members, `environment` is what they all
+        know besides."""
         self.folder = folder
         self.temporal = Temporal(folder / "temporal")
-        self.postgres = PrivatePostgres()
+        self.postgres = postgres
         self._environment = {"REELMILL_DATABASE_URL": self.postgres.url(_DATABASE), **(environment or {})}
         engine = ("--temporal-address", self.temporal.address, *storage)
         self.replicas = [
@@ -152,8 +158,7 @@ class Cluster:
         return [*self.replicas, *self.workers]
 
     def start(self) -> None:
-        """Starts everything in order, and waits until it is ready."""
-        self.postgres.start()
+        """Starts everything else in order, and waits until it is ready."""
         self.postgres.execute(f"CREATE DATABASE {_DATABASE}")
         subprocess.run(
             [program("reelmill-server"), "migrate"],
@@ -165,10 +170,9 @@ class Cluster:
         with ThreadPoolExecutor() as pool:
             list(pool.map(Member.start, self.members))
 
-    def client(self, first: int = 0) -> Client:
-        """A client of all replicas, which asks them in their order from `first` on."""
-        addresses = [member.server.grpc for member in self.replicas[first:] + self.replicas[:first]]
-        return Client(f"ipv4:{','.join(addresses)}")
+    def client(self) -> Client:
+        """A client of all replicas, which calls them in turn."""
+        return Client(f"ipv4:{','.join(replica.server.grpc for replica in self.replicas)}")
 
     def stop(self) -> None:
         """Ends everything, workers first."""

@@ -16,6 +16,7 @@ import psycopg
 from examples.local_cluster.processes import processes
 
 _START_SECONDS = 30.0
+_RESTART_PAUSE_SECONDS = 0.5
 _SMALL = ("max_connections=60", "shared_buffers=32MB")
 _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 
@@ -74,9 +75,24 @@ class PrivatePostgres:
                 os.kill(pid, signal.SIGKILL)
         self._server.wait()
 
+    def terminate(self) -> None:
+        """End it in order, without waiting for clients; its files stay."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGINT)
+        self._server.wait(_START_SECONDS)
+
     def restart(self) -> None:
-        """Start it again on its files after it was killed, and wait until it answers."""
-        self._launch()
+        """Start it again on its files after it has ended, and wait until it answers. It refuses as long as a process of the one
+        before has its memory: then it is started once more."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                self._launch()
+                break
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_RESTART_PAUSE_SECONDS)
 
     def _launch(self) -> None:
         options = [word for option in self._options for word in ("-c", option)]

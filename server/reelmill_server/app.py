@@ -33,6 +33,7 @@ from reelmill_server.engine.workers import (
     notify_worker,
     presence_worker,
 )
+from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
@@ -211,8 +212,8 @@ class ControlPlane:
             stack.push_async_callback(self._channels.close)
             notify = NotifyActivities(self._courier)
             control = ControlActivities(self._settle, self._engine.present)
-            await stack.enter_async_context(control_worker(self._client, control, notify))
-            await stack.enter_async_context(notify_worker(self._client, notify))
+            workers = [control_worker(self._client, control, notify), notify_worker(self._client, notify)]
+            await stack.enter_async_context(_polling(workers))
             await stack.enter_async_context(_background("reconcile", self._reconciler.once, settings.reconcile_seconds))
             await stack.enter_async_context(_background("notify", self._courier.mend, settings.reconcile_seconds))
             await stack.enter_async_context(_background("count", self._count_tasks, _COUNT_SECONDS))
@@ -277,14 +278,32 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
 
 @asynccontextmanager
 async def _polling(workers: Sequence[Worker]) -> AsyncIterator[None]:
-    """All workers poll as long as the block lasts; then they stop together: each would wait for the drain alone."""
-    stacks = [AsyncExitStack() for _ in workers]
+    """All workers poll as long as the block lasts; then they stop together: each would wait for the drain alone.
+
+    Raises ServiceUnavailable when the engine does not let one of them, and ends the block: whoever looks after the process is
+    to start it again.
+    """
+    block, failures = asyncio.current_task(), list[Exception]()
+
+    async def poll(worker: Worker) -> None:
+        try:
+            await worker.run()
+        except Exception as error:
+            if block is not None and not failures:
+                block.cancel()
+            failures.append(error)
+
+    polling = [asyncio.create_task(poll(worker)) for worker in workers]
     try:
-        for stack, worker in zip(stacks, workers, strict=True):
-            await stack.enter_async_context(worker)
         yield
+    except asyncio.CancelledError:
+        if not failures:
+            raise
+        raise ServiceUnavailable(f"the engine does not let this process work: {failures[0]}") from failures[0]
     finally:
-        await asyncio.gather(*(stack.aclose() for stack in stacks))
+        block = None
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        await asyncio.gather(*polling)
 
 
 class _Works:

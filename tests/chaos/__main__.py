@@ -4,6 +4,7 @@ import argparse
 import base64
 import random
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from examples.local_cluster.cluster import Cluster
+from examples.local_cluster.postgres import PrivatePostgres
 from examples.local_cluster.processes import not_real_time
 from reelmill.v1.task_pb2 import TaskStatus
 from tests.chaos.callers import Callers
@@ -24,7 +26,7 @@ from tests.receivers import Receiver, receiving
 _HEARTBEAT_SECONDS = 5
 _REPLICA = ("--heartbeat-timeout-seconds", str(_HEARTBEAT_SECONDS), "--reconcile-seconds", "1", "--drain-seconds", "5")
 # Small scratch and short drains; a low bound of what is small, so that both lanes are used.
-_WORKER = ("--drain-seconds", "2", "--fast-core-seconds", "1", "--source-cache-bytes", "16MiB")
+_WORKER = ("--drain-seconds", "2", "--fast-core-seconds", "1", "--source-cache-bytes", "16MiB", "--chunk-seconds", "3")
 _PAUSE_SECONDS = 0.1
 _MARKER = "REELMILL_STORM"
 _SECRET = f"default=whsec_{base64.b64encode(bytes(range(32))).decode()}"
@@ -123,8 +125,11 @@ def run(options: argparse.Namespace, folder: Path, receiver: Receiver) -> int:
         "REELMILL_WEBHOOK_ALLOW_HTTP": "true",
         "REELMILL_WEBHOOK_ALLOW_PRIVATE": "true",
     }
+    postgres = PrivatePostgres()
+    postgres.start()
     cluster = Cluster(
         folder / "cluster",
+        postgres,
         storage=storage.flags,
         replica_settings=_REPLICA,
         worker_settings=_WORKER,
@@ -138,7 +143,7 @@ def run(options: argparse.Namespace, folder: Path, receiver: Receiver) -> int:
     spread = 15.0 if options.short else options.seconds * 0.6
     try:
         cluster.start()
-        clients = [cluster.client(0), cluster.client(1)]
+        clients = [cluster.client(), cluster.client()]
         callers = Callers(clients, errands(options.tasks, chance, spread), sources, receiver.url, options.seed)
         storm = Storm(cluster, storage, scratch, chance)
         print(f"the cluster is ready, {options.tasks} tasks are sent within {spread:.0f} s", flush=True)
@@ -164,6 +169,8 @@ def main() -> int:
     """The exit status."""
     options = parse()
     not_real_time()
+    for number in (signal.SIGTERM, signal.SIGINT):  # whoever ends this must not leave a cluster behind
+        signal.signal(number, lambda *_: sys.exit(130))
     again = f"{'--short ' if options.short else ''}--tasks {options.tasks} --seconds {options.seconds:g} --seed {options.seed}"
     print(f"seed {options.seed}; again: python -m tests.chaos {again}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="storm-"))

@@ -73,6 +73,8 @@ class Storm:
     strikes: list[Strike] = field(default_factory=list)
     orphans: dict[int, str] = field(default_factory=dict)
     """Children that killed workers had."""
+    failed_starts: list[str] = field(default_factory=list)
+    """What members said that ended before they were ready."""
     _mends: list[tuple[float, Strike, Mend]] = field(default_factory=list)
     _busy: set[str] = field(default_factory=set)
     _starting: set[str] = field(default_factory=set)
@@ -130,7 +132,13 @@ class Storm:
 
         def start() -> None:
             member.stop()
-            member.start()
+            while True:  # as whoever looks after processes does: one may begin while something that it needs is away
+                try:
+                    member.start()
+                    break
+                except AssertionError as error:
+                    self.failed_starts.append(str(error))
+                    time.sleep(1)
             self._starting.discard(member.name)
             self._busy.discard(member.name)
 

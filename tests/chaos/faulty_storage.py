@@ -42,7 +42,8 @@ class FaultyStorage:
     """Keys of multipart uploads that were begun for somebody who was not told their id."""
 
     def __post_init__(self) -> None:
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else the store logs every request
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # every request
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # every caller that was killed
         self.moto = Moto()
         self.moto.client.create_bucket(Bucket=BUCKET)
         self._forward = forward(self.moto.url, as_s3)
@@ -51,7 +52,7 @@ class FaultyStorage:
     @property
     def flags(self) -> tuple[str, ...]:
         """What members must be told."""
-        return ("--bucket", f"s3://*=s3://*?endpoint={self._front.url}")
+        return ("--bucket", f"s3://*=s3://*?endpoint={self._front.url}", "--scratch-uri", uri("scratch"))
 
     @property
     def environment(self) -> dict[str, str]:

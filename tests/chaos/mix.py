@@ -82,6 +82,14 @@ def _several(folder: str) -> Request:
 
 
 _SLOW = _encoded("h264", "640x360", Preset="veryslow")
+FILM_SECONDS, CHUNKS = 9, 3
+
+
+def _chunks(folder: str) -> Request:
+    """Cut, encoded in parts by all workers, and joined."""
+    return {"Parallelism": CHUNKS, **_file("out.mp4", "mp4", _encoded("h264", Preset="veryslow"), _sound("aac"))(folder)}
+
+
 # The longest of these take some seconds of one core: long enough to be struck in the middle, quick enough for hundreds.
 KINDS = (
     Kind("h264", _file("out.mp4", "mp4", _SLOW, _sound("aac")), {"out.mp4": PICTURES}),
@@ -102,11 +110,12 @@ KINDS = (
         {"out.mp4": 2 * PICTURES},
         sources=("clip.mp4", "other.mkv"),
     ),
+    Kind("chunks", _chunks, {"out.mp4": FILM_SECONDS * RATE}, sources=("film.mp4",)),
     Kind("missing", _file("out.mkv", "mkv"), code="ResourceNotFound", sources=("missing.mp4",)),
     Kind("broken", _file("out.mkv", "mkv"), code="InvalidMedia", sources=("broken.mp4",)),
     Kind("misfit", _file("out.webm", "webm"), code="UnsupportedFormat"),
 )
-_WEIGHTS = {"h264": 5, "h265": 3, "several": 3, "ladder": 3, "remux": 2, "av1": 2, "joined": 2}
+_WEIGHTS = {"h264": 5, "h265": 3, "several": 3, "ladder": 3, "remux": 2, "av1": 2, "joined": 2, "chunks": 3}
 
 
 @dataclass(frozen=True)
@@ -162,6 +171,7 @@ def store_sources(storage: FaultyStorage, folder: Path) -> dict[str, str]:
     """Makes what is converted, and stores it; gives URIs by name. One of them is missing."""
     moving_picture(folder / "clip.mp4", SECONDS, "640x360")
     moving_picture(folder / "other.mkv", SECONDS, "320x180")
+    moving_picture(folder / "film.mp4", FILM_SECONDS, "320x180")
     # More than one part of what is sent in parts.
     write(Clip(format="wav", video=(), audio=(Audio(codec="pcm_s16le", seconds=60),)), folder / "large.wav")
     (folder / "broken.mp4").write_bytes((folder / "clip.mp4").read_bytes()[:3000])

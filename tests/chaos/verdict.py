@@ -142,10 +142,15 @@ def published_once(after: Aftermath) -> Problems:
 def no_uploads_left(after: Aftermath) -> Problems:
     """Unfinished uploads are those of workers that were killed, or that were begun by a call whose answer was lost."""
     for key in after.storage.uploads():
-        number = int(re.findall(r"out/(\d+)/", key)[0])
-        task = after.tasks[number]
+        task = _task_of(after, key)
         if key not in after.storage.lost_uploads and WORKER_LOST not in {failed.code for failed in task.failed_attempts}:
             yield f"an upload of {uri(key)} is left; {task.task_id}"
+
+
+def _task_of(after: Aftermath, key: str) -> Task:
+    """The task that made an object: of its folder, or, in shared scratch, of its id."""
+    folder = re.match(r"out/(\d+)/", key)
+    return after.tasks[int(folder[1])] if folder else next(task for task in after.tasks.values() if task.task_id in key)
 
 
 def all_told(after: Aftermath) -> Problems:
@@ -184,6 +189,17 @@ def nothing_in_scratch(after: Aftermath) -> Problems:
     yield from (f"{path} is left in scratch" for path in left())
 
 
+def nothing_in_shared_scratch(after: Aftermath) -> Problems:
+    """What workers handed to each other is gone, and nothing was ever placed elsewhere."""
+
+    def left() -> set[str]:
+        return after.storage.keys("") - after.storage.keys("in/") - after.storage.keys("out/")
+
+    with suppress(AssertionError):
+        wait_for(lambda: not left(), "the end of the last tasks", 30)
+    yield from (f"{key} is left in the store" for key in sorted(left()))
+
+
 def no_orphans(after: Aftermath) -> Problems:
     """The children of killed workers are gone."""
 
@@ -219,5 +235,6 @@ CHECKS: Mapping[str, Callable[[Aftermath], Problems]] = {
     "no unfinished uploads": no_uploads_left,
     "ends are told": all_told,
     "scratch is empty": nothing_in_scratch,
+    "shared scratch is empty": nothing_in_shared_scratch,
     "no orphans": no_orphans,
 }

@@ -1,68 +1,203 @@
-"""Roles apart on one engine and one PostgreSQL: two api processes, one worker, nothing else shared but the files."""
+"""Roles apart: two api replicas, three workers, Temporal and PostgreSQL share nothing but an object store."""
 
 import re
-import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
+from examples.local_cluster.cluster import Cluster, Member
 from reelmill.v1 import task_pb2
-from reelmill_client import Client
+from reelmill_client import Client, FailedPrecondition, Unavailable
 from tests import postgres, servers
 from tests.clips import moving_picture
+from tests.stores import KEYS, Front, Moto, as_s3, forward
 
 pytestmark = pytest.mark.xdist_group("roles")
+# Slow enough that much can happen in the middle.
+SLOW = {"video": "h264", "preset": "veryslow", "size": "640x360"}
+BUCKET = "s3://films"
 
 
-def test_two_api_processes_and_a_worker_share_tasks(tmp_path: Path) -> None:
-    """A task created through one replica is watched, told of and canceled through the other; PostgreSQL has the records."""
-    clip = moving_picture(tmp_path / "files" / "clip.mp4", 20, "640x360")
-    database = postgres.started()
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Moto]:
+    """The object store."""
+    running = Moto()
+    running.client.create_bucket(Bucket="films")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, moto: Moto) -> Iterator[Cluster]:
+    """All processes; no folder may be named in requests."""
+    folder = tmp_path_factory.mktemp("cluster")
+    front = Front(forward(moto.url, as_s3)).start()
+    for name, seconds in (("clip", 4), ("long", 20)):
+        clip = moving_picture(folder / f"{name}.mp4", seconds, "640x360")
+        moto.client.put_object(Bucket="films", Key=f"in/{name}.mp4", Body=clip.read_bytes())
+    running = Cluster(
+        folder,
+        postgres.started(),
+        storage=("--bucket", f"s3://*=s3://*?endpoint={front.url}"),
+        replica_settings=("--reconcile-seconds", "1", "--heartbeat-timeout-seconds", "5"),
+        worker_settings=("--drain-seconds", "1", "--fast-core-seconds", "1"),
+        environment={"REELMILL_FILE_ROOT": "", **{name.upper(): value for name, value in KEYS.items()}},
+    )
     try:
-        database.execute("CREATE DATABASE reelmill")
-        environment = {"REELMILL_DATABASE_URL": database.url("reelmill")}
-        files = ("--file-root", str(tmp_path / "files"))
-        migrated = [servers.program("reelmill-server"), "migrate"]
-        done = subprocess.run(migrated, env={"PATH": "/usr/bin", **environment}, capture_output=True, text=True, check=True)
-        assert "revision" in done.stdout
-        with servers.serve(tmp_path, "--worker-slots", "0", environment=environment) as first:
-            shared = ("--temporal-address", first.engine, *files)
-            second = servers.Server("api", tmp_path / "api", "--listen", "127.0.0.1:0", *shared, environment=environment)
-            worker = servers.Server("worker", tmp_path / "worker", "--data-dir", str(tmp_path / "worker"), *shared)
-            try:
-                _use_both(first, second, clip, tmp_path / "files")
-                _spread(first, second)
-            finally:
-                assert (second.stop(), worker.stop()) == (0, 0)
+        running.start()
+        yield running
     finally:
-        database.stop()
+        running.stop()
 
 
-def _use_both(first: servers.Server, second: servers.Server, clip: Path, files: Path) -> None:
-    with servers.client(first) as one, servers.client(second) as other:
-        task_id = one.submit(source=clip, destination=files / "out.mkv", tags={"through": "first"}).task_id
-        assert list(other.watch(task_id))[-1].status == task_pb2.TASK_STATUS_SUCCEEDED
-        assert [task.task_id for task in other.list(tags={"through": "first"}, status="Succeeded")] == [task_id]
-        result = files / "result.json"
-        told = {"Notification": {"ExtendedMessageURI": result.as_uri()}}
-        target = {"URI": (files / "told.mkv").as_uri(), "Container": "mkv"}
-        noted = one.submit({"Sources": [{"URI": clip.as_uri()}], "Targets": [target], **told}).task_id
-        servers.wait_for(lambda: list(other.notifications.list(noted, state="Delivered")), "the file that the worker writes")
-        assert f'"TaskId":"{noted}"' in result.read_text()
-        slow = one.submit(source=clip, destination=files / "slow.mp4", video="h264", preset="veryslow").task_id
-        servers.wait_for(lambda: other.get(slow).phase == task_pb2.TASK_PHASE_CONVERTING, "the encode")
-        other.cancel(slow)
-        assert list(one.watch(slow))[-1].status == task_pb2.TASK_STATUS_CANCELED
-        assert other.plan(source=clip, destination=files / "p.mp4", video="h265").valid
+@pytest.fixture
+def one(cluster: Cluster) -> Iterator[Client]:
+    """A client of the first replica alone."""
+    with servers.client(cluster.replicas[0].server) as client:
+        yield client
 
 
-def _spread(first: servers.Server, second: servers.Server) -> None:
-    """A client of a name with several addresses calls all of them in turn."""
+@pytest.fixture
+def other(cluster: Cluster) -> Iterator[Client]:
+    """A client of the second replica alone."""
+    with servers.client(cluster.replicas[1].server) as client:
+        yield client
+
+
+def pictures(moto: Moto, key: str, folder: Path) -> int:
+    """How many pictures an object has, by another decoder's count."""
+    path = folder / key.replace("/", "-")
+    path.write_bytes(moto.client.get_object(Bucket="films", Key=key)["Body"].read())
+    return int(imageio_ffmpeg.count_frames_and_secs(str(path))[0])
+
+
+def test_replicas_know_the_same_tasks(one: Client, other: Client, moto: Moto, tmp_path: Path) -> None:
+    """What one creates the other lists, watches, plans, tells of and cancels."""
+    source = f"{BUCKET}/in/clip.mp4"
+    task_id = one.submit(source=source, destination=f"{BUCKET}/same/out.mkv", tags={"through": "one"}).task_id
+    assert list(other.watch(task_id))[-1].status == task_pb2.TASK_STATUS_SUCCEEDED
+    assert [task.task_id for task in other.list(tags={"through": "one"}, status="Succeeded")] == [task_id]
+    assert pictures(moto, "same/out.mkv", tmp_path) == 100
+    told = {"Notification": {"ExtendedMessageURI": f"{BUCKET}/same/result.json"}}
+    target = {"URI": f"{BUCKET}/same/told.mkv", "Container": "mkv"}
+    noted = one.submit({"Sources": [{"URI": source}], "Targets": [target], **told}).task_id
+    servers.wait_for(lambda: list(other.notifications.list(noted, state="Delivered")), "the file that a worker writes")
+    result = moto.client.get_object(Bucket="films", Key="same/result.json")["Body"].read()
+    assert f'"TaskId":"{noted}"'.encode() in result
+    assert other.plan(source=source, destination=f"{BUCKET}/same/p.mp4", video="h265").valid
+    assert one.probe(source).duration == other.probe(source).duration > 3.9
+    slow = one.submit(source=f"{BUCKET}/in/long.mp4", destination=f"{BUCKET}/same/slow.mp4", **SLOW).task_id
+    servers.wait_for(lambda: other.get(slow).phase == task_pb2.TASK_PHASE_CONVERTING, "the encode")
+    other.cancel(slow)
+    assert list(one.watch(slow))[-1].status == task_pb2.TASK_STATUS_CANCELED
+    with pytest.raises(FailedPrecondition):
+        one.cancel(task_id)
+    assert "Contents" not in moto.client.list_objects_v2(Bucket="films", Prefix="same/slow")
+
+
+def test_one_request_sent_to_all_replicas_at_once_makes_one_task(one: Client, other: Client) -> None:
+    """Ten senders, two replicas, one RequestId."""
+    request = {
+        "Sources": [{"URI": f"{BUCKET}/in/clip.mp4"}],
+        "Targets": [{"URI": f"{BUCKET}/once/out.mkv", "Container": "mkv"}],
+        "RequestId": str(uuid.uuid4()),
+        "Tags": {"sent": "often"},
+    }
+    made: list[str] = []
+    senders = [
+        threading.Thread(target=lambda client=client: made.append(client.submit(request).task_id))
+        for client in [one, other] * 5
+    ]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert len(made) == 10 and len(set(made)) == 1
+    assert [task.task_id for task in other.list(tags={"sent": "often"})] == [made[0]]
+    assert one.wait(made[0]).attempt == 1
+
+
+def test_a_client_of_all_replicas_calls_them_in_turn(cluster: Cluster) -> None:
+    """A name with several addresses, as a headless service has."""
     called = re.compile(r'^reelmill_rpc_total{code="OK",method="GetCapabilities"} (\d+)', re.MULTILINE)
-    with Client(f"ipv4:{first.grpc},{second.grpc}") as client:
+    with cluster.client() as client:
 
         def both_called() -> bool:
             client.capabilities()
-            return all(called.search(server.get("/metrics")[1]) for server in (first, second))
+            return all(called.search(replica.server.get("/metrics")[1]) for replica in cluster.replicas)
 
         servers.wait_for(both_called, "a call of each")
+
+
+def watched(cluster: Cluster) -> Member:
+    """The replica that somebody watches a task on."""
+    watchers = re.compile(r"^reelmill_watchers [1-9]", re.MULTILINE)
+    return next(replica for replica in cluster.replicas if watchers.search(replica.server.get("/metrics")[1]))
+
+
+def test_a_watcher_goes_on_when_its_replica_is_killed(cluster: Cluster, moto: Moto, tmp_path: Path) -> None:
+    """The client's stream moves to the other replica; nothing is seen twice, and progress never goes back."""
+    victim: Member | None = None
+    seen = []
+    with cluster.client() as client:
+        task_id = client.submit(source=f"{BUCKET}/in/long.mp4", destination=f"{BUCKET}/watch/out.mp4", **SLOW).task_id
+        for task in client.watch(task_id):
+            seen.append(task)
+            if task.phase == task_pb2.TASK_PHASE_CONVERTING and victim is None:
+                victim = watched(cluster)
+                victim.server.kill()
+    progress = [task.progress for task in seen]
+    assert victim
+    victim.start()
+    assert seen[-1].status == task_pb2.TASK_STATUS_SUCCEEDED and seen[-1].attempt == 1
+    assert progress == sorted(progress) and all(before != after for before, after in pairwise(seen))
+    assert pictures(moto, "watch/out.mp4", tmp_path) == 500
+
+
+def test_a_rolling_restart_under_load_loses_nothing(cluster: Cluster, moto: Moto, tmp_path: Path) -> None:
+    """Every role is told to end and started again, one after the other, Temporal and PostgreSQL too, while tasks come."""
+    over = threading.Event()
+    made: dict[str, str] = {}
+
+    def create() -> None:
+        with cluster.client() as client:
+            while not over.is_set():
+                name = f"roll/{len(made)}.mp4"
+                request_id = str(uuid.uuid4())
+                while name not in made:
+                    try:
+                        made[name] = client.submit(
+                            source=f"{BUCKET}/in/clip.mp4", destination=f"{BUCKET}/{name}", request_id=request_id, **SLOW
+                        ).task_id
+                    except Unavailable:
+                        time.sleep(0.2)
+                over.wait(2)
+
+    creator = threading.Thread(target=create)
+    creator.start()
+    try:
+        for member in cluster.members:
+            member.stop()
+            member.start()
+        cluster.postgres.terminate()
+        cluster.postgres.restart()
+        cluster.temporal.terminate()
+        cluster.temporal.restart()
+    finally:
+        over.set()
+        creator.join()
+    with cluster.client() as client:
+        tasks = {name: client.wait(task_id) for name, task_id in made.items()}
+        listed = [task.task_id for task in client.list() if any(a.uri.startswith(f"{BUCKET}/roll/") for a in task.artifacts)]
+    assert sorted(listed) == sorted(made.values()) and len(made) >= 5
+    failed = {attempt.code for task in tasks.values() for attempt in task.failed_attempts}
+    assert failed <= {"WorkerDraining"}  # nobody was killed: what was in flight was handed on
+    assert {pictures(moto, name, tmp_path) for name in made} == {100}
+    ends = [str(entry["task_id"]) for replica in cluster.replicas for entry in replica.events("task ended")]
+    assert all(ends.count(task_id) == 1 for task_id in made.values())

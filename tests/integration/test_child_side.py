@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -142,3 +143,21 @@ def test_a_child_has_no_arrays_before_it_needs_them() -> None:
     """numpy takes its number of threads from the environment when it is loaded, and a tenth of a second."""
     code = "import sys, reelmill_server.worker.run; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "free_blocks", "told"),
+    [
+        ("InternalError", 0, "OutputError"),
+        ("OutputInvalid", 0, "OutputError"),
+        ("OutputInvalid", 1 << 20, "OutputInvalid"),
+        ("InvalidMedia", 0, "InvalidMedia"),
+    ],
+)
+def test_what_is_wrong_on_a_full_disk_is_the_disks_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, free_blocks: int, told: str
+) -> None:
+    """libav's packagers do not say that they could not write a list: it lacks its end. Another attempt may have room."""
+    disk = SimpleNamespace(f_bavail=free_blocks, f_frsize=4096)
+    monkeypatch.setattr(run.os, "statvfs", lambda _: disk)
+    assert run._blamed(messages.Failed(code, "the playlist has no end"), str(tmp_path)).code == told

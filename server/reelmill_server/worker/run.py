@@ -14,7 +14,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
 
-from reelmill_server.errors import ChunksDiffer, InternalError, MediaLimitExceeded, OutputError, ReelmillError, SourceChanged
+from reelmill_server.errors import (
+    ChunksDiffer,
+    InternalError,
+    MediaLimitExceeded,
+    OutputError,
+    OutputInvalid,
+    ReelmillError,
+    SourceChanged,
+)
 from reelmill_server.media import capabilities
 from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.image_results import image_results
@@ -44,6 +52,8 @@ from reelmill_server.worker.ranges import Ranges, RemoteObject
 
 _REPORT_SECONDS = 0.3
 _EXIT_PARENT_GONE = 3
+# A disk with less is full: what libav could not write were its buffers, of 32 KiB, or a file of some.
+_ROOM_BYTES = 1024**2
 
 
 class _Attempt:
@@ -130,10 +140,21 @@ def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None
         result = messages.Failed(OutputError.code, f"the worker's disk: {error}")
     except Exception as error:
         result = messages.Failed(InternalError.code, f"{type(error).__name__}: {error}")
-    attempt.say(result)
+    attempt.say(_blamed(result, assignment.directory) if isinstance(result, messages.Failed) else result)
     sys.stdout.flush()
     # Threads of libav, or of a driver, must not keep a finished child alive.
     os._exit(0)
+
+
+def _blamed(failed: messages.Failed, directory: str) -> messages.Failed:
+    """The failure, or that of the disk if it has no room: libav's packagers keep it to themselves when they cannot write, and
+    what they made is found to be wrong afterwards."""
+    if failed.code not in (InternalError.code, OutputInvalid.code) or not directory:
+        return failed
+    disk = os.statvfs(directory)
+    if disk.f_bavail * disk.f_frsize >= _ROOM_BYTES:
+        return failed
+    return messages.Failed(OutputError.code, f"the worker's disk is full: {failed.message}")
 
 
 def _request(attempt: _Attempt) -> ConvertRequest:
