@@ -37,6 +37,10 @@ run: $(STAMP) ## start the service, convert a clip (SRC=path: yours), show live 
 serve: $(STAMP) ## start the service here and leave it running (ROOT=folder: it may use that one, too)
 	@$(BIN)/python examples/quickstart.py serve $(if $(ROOT),--root '$(ROOT)')
 
+.PHONY: cluster-demo
+cluster-demo: $(STAMP) ## start a cluster on this machine, convert a batch, kill a worker, tell what happened
+	@$(BIN)/python -m examples.cluster
+
 .PHONY: test
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -53,9 +57,12 @@ test-player: $(STAMP) ## play a ladder in hls.js in Chromium (SCREENSHOT=file.pn
 	REELMILL_PLAYER=$(PLAYER) REELMILL_SCREENSHOT='$(SCREENSHOT)' $(BIN)/python -m pytest tests/player $(ARGS)
 
 .PHONY: chaos
-chaos: $(STAMP) ## kill processes again and again (ROUNDS=10 times; `make test` does it once)
-	@for round in $$(seq $(or $(ROUNDS),10)); do echo "round $$round"; \
-		$(BIN)/python -m pytest tests/chaos $(ARGS) || exit 1; done
+chaos: $(STAMP) ## 200 tasks while everything dies at random instants (TASKS=, SEED=, SECONDS=)
+	$(BIN)/python -m tests.chaos $(if $(TASKS),--tasks $(TASKS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+.PHONY: chaos-short
+chaos-short: $(STAMP) ## the same in about a minute: 20 tasks, each kind of fault once (SEED=)
+	$(BIN)/python -m tests.chaos --short --tasks 20 --patience 400 $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: conformance
 conformance: $(STAMP) ## measure what of the contract works and write docs/conformance.md (MEDIA=folder: real files)
@@ -89,6 +96,10 @@ gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
 bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
 	$(BIN)/python -m bench.transcode $(ARGS)
 	$(BIN)/python -m bench.pictures $(ARGS)
+
+.PHONY: capacity
+capacity: $(STAMP) ## measure what attempts take here, and how near the estimates come (ARGS='--media film.mp4')
+	$(BIN)/python -m bench.capacity $(ARGS)
 
 .PHONY: image-check
 image-check: ## build the images without a container engine and use them (root, debootstrap; ARGS=--keep: quicker next time)

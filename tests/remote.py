@@ -1,6 +1,7 @@
 """A storage elsewhere, for tests: files that are read in ranges only, with every read counted, and faults where asked for."""
 
 import asyncio
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,15 @@ class RemoteStorage:
     async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
         """As `Storage.publish`."""
         await publishing.publish(self.stage, uploads, owner)
+
+    async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """As `Backend.list_below`."""
+        files = [path for path in Path(folder_uri.removeprefix("remote://")).rglob("*") if path.is_file()]
+        return [(f"remote://{path}", path.stat().st_size) for path in files]
+
+    async def erase(self, folder_uri: str) -> None:
+        """As `Backend.erase`."""
+        shutil.rmtree(folder_uri.removeprefix("remote://"), ignore_errors=True)
 
     def acting_as(self, credentials: Credentials) -> "RemoteStorage":
         """Knows no roles."""

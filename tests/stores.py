@@ -240,9 +240,11 @@ class Moto:
         self.client: Any = session.create_client("s3", region_name="us-east-1", endpoint_url=self.url, config=config)
 
     def empty(self, bucket: str) -> None:
-        """Removes all objects of a bucket."""
+        """Removes all objects of a bucket, and uploads to it."""
         for entry in self.client.list_objects_v2(Bucket=bucket).get("Contents", []):
             self.client.delete_object(Bucket=bucket, Key=entry["Key"])
+        for entry in self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+            self.client.abort_multipart_upload(Bucket=bucket, Key=entry["Key"], UploadId=entry["UploadId"])
 
     def stop(self) -> None:
         """Ends it."""

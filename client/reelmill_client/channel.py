@@ -98,6 +98,7 @@ class Connection:
 
 
 def service_config() -> str:
-    """The gRPC service config: calls that may be repeated are, a few times, while the server is unavailable."""
+    """The gRPC service config: calls go to all addresses of a name in turn; those that may be repeated are, a few times."""
     names = [{"service": method.service, "method": method.name} for method in RETRIED]
-    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": _RETRY_POLICY}]})
+    methods = [{"name": names, "retryPolicy": _RETRY_POLICY}]
+    return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})

@@ -23,7 +23,8 @@ class Conversion(TypedDict, total=False):
     `audio`: aac, mp3, opus, flac, vorbis, ac3, amr, copy (the default) or none. With a codec: `audio_bitrate` (bit/s, or a
     text such as 128k), `sample_rate` (Hz), `channels`. `subtitles`: copy (the default) or none.
 
-    `strip_metadata`, `tags`, `user_data`, `priority` (1 first to 5 last) and `request_id` are as in the request.
+    `strip_metadata`, `tags`, `user_data`, `priority` (1 first to 5 last), `parallelism` (chunks of a long encode, 1: not cut)
+    and `request_id` are as in the request.
     """
 
     source: str | os.PathLike[str]
@@ -53,6 +54,7 @@ class Conversion(TypedDict, total=False):
     tags: Mapping[str, str | int | float | bool | None]
     user_data: str | None
     priority: int | None
+    parallelism: int | None
     request_id: str | None
 
 
@@ -111,6 +113,7 @@ def conversion_request(conversion: Conversion) -> dict[str, object]:
         "tags": options.get("tags") or None,
         "user_data": options.get("user_data"),
         "priority": options.get("priority"),
+        "parallelism": options.get("parallelism"),
         "request_id": options.get("request_id"),
     }
 

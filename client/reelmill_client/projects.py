@@ -32,8 +32,8 @@ class Projects:
         return self._call(methods.CREATE_PROJECT, requests.create_project_request(name, settings)).project
 
     def get(self, name: str) -> pb.Project:
-        """Reads one project."""
-        return self._call(methods.GET_PROJECT, pb.GetProjectRequest(project_name=name)).project
+        """Reads one project, with how many tasks it has at work and waiting."""
+        return self._call(methods.GET_PROJECT, pb.GetProjectRequest(project_name=name, with_statistics=True)).project
 
     def update(self, name: str, **settings: Unpack[ProjectSettings]) -> pb.Project:
         """Changes the settings that are given; the others stay."""
@@ -65,8 +65,8 @@ class AsyncProjects:
         return (await self._call(methods.CREATE_PROJECT, requests.create_project_request(name, settings))).project
 
     async def get(self, name: str) -> pb.Project:
-        """Reads one project."""
-        return (await self._call(methods.GET_PROJECT, pb.GetProjectRequest(project_name=name))).project
+        """Reads one project, with how many tasks it has at work and waiting."""
+        return (await self._call(methods.GET_PROJECT, pb.GetProjectRequest(project_name=name, with_statistics=True))).project
 
     async def update(self, name: str, **settings: Unpack[ProjectSettings]) -> pb.Project:
         """Changes the settings that are given; the others stay."""

@@ -51,6 +51,9 @@ class ProjectSettings(TypedDict, total=False):
     dataset_max_entity_count: int
     dataset_max_relation_count: int
     dataset_max_total_file_size: int
+    engine_concurrency: int
+    max_queued_tasks: int
+    fairness_weight: float
 
 
 def build_request(

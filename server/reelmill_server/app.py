@@ -5,13 +5,14 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from temporalio.client import Client
+from temporalio.worker import Worker
 
 from reelmill import vendor_json
 from reelmill_server.api import replies
@@ -24,13 +25,22 @@ from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.notifying import FileActivities, NotifyActivities
 from reelmill_server.engine.work import load_work
-from reelmill_server.engine.workers import control_worker, encode_worker, inspect_worker, notify_worker
+from reelmill_server.engine.workers import (
+    control_worker,
+    encode_worker,
+    fast_worker,
+    inspect_worker,
+    notify_worker,
+    presence_worker,
+)
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
+from reelmill_server.model.units import SplitRule
 from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
-from reelmill_server.storage.build import build_storage
+from reelmill_server.storage.build import build_scratch, build_storage
 from reelmill_server.tasks.courier import Courier
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.feed import Feeds, Snapshot
@@ -43,7 +53,9 @@ from reelmill_server.telemetry.http import TelemetryServer
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child
 from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.attempt import Attempts, Bounds
+from reelmill_server.worker.admission import Admission, Budget, Door
+from reelmill_server.worker.attempt import Attempts
+from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
 
 DEFAULT_PROJECT = "default"
@@ -123,9 +135,10 @@ class ControlPlane:
         self._settings, self._client, self._metrics = settings, client, metrics
         self._database = Database(settings.resolved_database_url())
         retention = timedelta(hours=settings.retention_hours)
-        self._tasks = TaskStore(self._database, retention)
+        quotas = Quotas(settings.project_concurrency, settings.project_queue, 1.0)
+        self._tasks = TaskStore(self._database, retention, quotas)
         self._projects = ProjectStore(self._database, settings.max_projects)
-        engine = Engine(client)
+        self._engine = engine = Engine(client)
         self._feeds = Feeds(self._tasks, engine.view, settings.watch_poll_seconds)
         self._channels = Channels(settings)
         notifications = NotificationStore(self._database)
@@ -147,13 +160,22 @@ class ControlPlane:
             self._feeds,
             build_storage(settings),
             self._channels,
-            TaskDefaults(settings.max_attempts, settings.task_timeout_seconds, settings.heartbeat_timeout_seconds),
+            TaskDefaults(
+                settings.max_attempts,
+                settings.task_timeout_seconds,
+                settings.heartbeat_timeout_seconds,
+                settings.accelerator_wait_seconds,
+            ),
+            self._settle,
             metrics,
         )
-        self._reconciler = Reconciler(self._tasks, service.start, engine.view, engine.cancel, self._settle, retention)
+        self._admit = service.admit
+        self._reconciler = Reconciler(
+            self._tasks, service.start, engine.view, engine.cancel, self._settle, self._admit, retention
+        )
         self._grpc = GrpcServer(
             service,
-            ProjectService(self._projects),
+            ProjectService(self._projects, self._tasks, quotas, self._admit),
             NotificationService(notifications, self._projects, self._courier.told),
             metrics,
         )
@@ -163,6 +185,9 @@ class ControlPlane:
         if await self._tasks.finish(task_id, outcome, datetime.now(UTC)):
             self._metrics.task_total.labels(outcome.status, outcome.code).inc()
             _log.info("task ended", task_id=task_id, status=outcome.status, code=outcome.code)
+            record = await self._tasks.find(task_id)
+            if record is not None:
+                await self._admit(record.project_name)
         self._feeds.nudge(task_id)
         await self._courier.told(task_id)
 
@@ -177,14 +202,16 @@ class ControlPlane:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[int]:
-        """Serves as long as the block lasts; gives the port of gRPC."""
+        """Serves as long as the block lasts; gives the port of gRPC. Raises ServiceUnavailable for an old database."""
         settings = self._settings
+        await check_current(self._database)
         await self._projects.ensure(DEFAULT_PROJECT)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
             stack.push_async_callback(self._channels.close)
             notify = NotifyActivities(self._courier)
-            await stack.enter_async_context(control_worker(self._client, ControlActivities(self._settle), notify))
+            control = ControlActivities(self._settle, self._engine.present)
+            await stack.enter_async_context(control_worker(self._client, control, notify))
             await stack.enter_async_context(notify_worker(self._client, notify))
             await stack.enter_async_context(_background("reconcile", self._reconciler.once, settings.reconcile_seconds))
             await stack.enter_async_context(_background("notify", self._courier.mend, settings.reconcile_seconds))
@@ -212,9 +239,18 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
         settings.stall_seconds,
         int(settings.max_source_bytes),
         tuple(settings.encoder_order),
+        settings.fast_core_seconds,
+        settings.admission_wait_seconds,
+        SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
     )
     abilities = Abilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)
-    return Attempts(f"{socket.gethostname()}:{os.getpid()}", build_storage(settings), scratch, abilities, bounds, metrics)
+    budget = Budget(
+        settings.worker_slots, settings.worker_cores, int(settings.worker_memory_bytes), int(settings.scratch_bytes)
+    )
+    admission = Admission(budget, abilities.has_sessions)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    storage, shared = build_storage(settings), build_scratch(settings)
+    return Attempts(name, storage, scratch, abilities, admission, bounds, metrics, shared)
 
 
 @asynccontextmanager
@@ -228,9 +264,42 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         activities = WorkerActivities(attempts, Engine(client), metrics)
         await stack.enter_async_context(_background("encoders", attempts.abilities.try_again, _TRIAL_CHECK_SECONDS))
         files = FileActivities(build_storage(settings))
-        await stack.enter_async_context(inspect_worker(client, activities, files, settings.inspect_slots))
-        await stack.enter_async_context(encode_worker(client, activities, settings.worker_slots, settings.drain_seconds))
+        workers = [inspect_worker(client, activities, files, settings.inspect_slots)]
+        if "fast" in settings.lane:
+            workers.append(fast_worker(client, activities, settings.fast_slots, settings.drain_seconds))
+        for family in (family for family in settings.encoder_order if family in settings.lane):
+            door = Door(attempts.admission, family)
+            workers.append(encode_worker(client, activities, family, door, settings.drain_seconds))
+            workers.append(presence_worker(client, family, _Works(attempts.abilities, family)))
+        await stack.enter_async_context(_polling(workers))
         yield
+
+
+@asynccontextmanager
+async def _polling(workers: Sequence[Worker]) -> AsyncIterator[None]:
+    """All workers poll as long as the block lasts; then they stop together: each would wait for the drain alone."""
+    stacks = [AsyncExitStack() for _ in workers]
+    try:
+        for stack, worker in zip(stacks, workers, strict=True):
+            await stack.enter_async_context(worker)
+        yield
+    finally:
+        await asyncio.gather(*(stack.aclose() for stack in stacks))
+
+
+class _Works:
+    """A door that is open while encoders of a family work."""
+
+    def __init__(self, abilities: Abilities, family: str) -> None:
+        self._abilities, self._family = abilities, family
+
+    async def open(self) -> None:
+        """Waits until they do."""
+        while not self._abilities.has_sessions(self._family, 0):
+            await asyncio.sleep(_TRIAL_CHECK_SECONDS)
+
+    def close(self) -> None:
+        """Nobody is ever let in."""
 
 
 async def _engine_answers(client: Client) -> None:
@@ -256,6 +325,8 @@ async def _until_stopped() -> None:
 async def run(settings: Settings, *, control: bool, work: bool) -> None:
     """Plays the api role, the worker role, or both with an embedded engine, until the process is told to stop."""
     metrics = Metrics()
+    if control and not settings.temporal_address and not settings.scratch_uri:
+        settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})
     if work:
         child.preload()  # first of all, while nothing else reads the environment
     async with AsyncExitStack() as stack:

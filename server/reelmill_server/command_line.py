@@ -29,7 +29,16 @@ ROLES: Mapping[Role, str] = {
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Network": ("listen", "http", "tls_certificate", "tls_key"),
-    "Records": ("data_dir", "database_url", "retention_hours", "max_projects", "reconcile_seconds", "watch_poll_seconds"),
+    "Records": (
+        "data_dir",
+        "database_url",
+        "retention_hours",
+        "max_projects",
+        "project_concurrency",
+        "project_queue",
+        "reconcile_seconds",
+        "watch_poll_seconds",
+    ),
     "Storage": (
         "file_root",
         "bucket",
@@ -45,6 +54,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Engine": ("temporal_address", "temporal_namespace", "temporal_binary", "temporal_tls", "temporal_api_key"),
     "Work": (
         "worker_slots",
+        "worker_cores",
+        "worker_memory_bytes",
+        "lane",
+        "fast_slots",
+        "fast_core_seconds",
+        "accelerator_wait_seconds",
+        "admission_wait_seconds",
         "inspect_slots",
         "task_timeout_seconds",
         "max_attempts",
@@ -54,6 +70,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "child_memory_bytes",
         "scratch_bytes",
         "source_cache_bytes",
+        "scratch_uri",
+        "chunk_seconds",
+        "chunk_core_seconds",
     ),
     "Limits on media": (
         "max_pixels",
@@ -95,23 +114,29 @@ _ROLE_GROUPS: Mapping[Role, tuple[str, ...]] = {
     "capabilities": ("Work", "Encoders", "Log"),
 }
 
+_WORKER_ONLY = frozenset(
+    {"worker_slots", "worker_cores", "worker_memory_bytes", "lane", "fast_slots", "fast_core_seconds", "admission_wait_seconds"}
+    | {"chunk_seconds", "chunk_core_seconds"}
+)
 _ROLE_OMITS: Mapping[Role, frozenset[str]] = {
     "serve": frozenset(),
-    "api": frozenset({"temporal_binary", "worker_slots", "stall_seconds", "scratch_bytes", "source_cache_bytes"}),
+    "api": frozenset({"temporal_binary", "stall_seconds", "scratch_bytes", "source_cache_bytes"} | _WORKER_ONLY),
     "worker": frozenset(
-        {"listen", "tls_certificate", "tls_key", "database_url", "retention_hours", "max_projects", "reconcile_seconds"}
-        | {"watch_poll_seconds", "temporal_binary"}
+        {"listen", "tls_certificate", "tls_key", "database_url", "retention_hours", "reconcile_seconds"}
+        | {"max_projects", "project_concurrency", "project_queue"}
+        | {"watch_poll_seconds", "temporal_binary", "accelerator_wait_seconds"}
     ),
-    "migrate": frozenset({"retention_hours", "max_projects", "reconcile_seconds", "watch_poll_seconds"}),
+    "migrate": frozenset(GROUPS["Records"]) - {"data_dir", "database_url"},
     "plan": frozenset(GROUPS["Work"]) - {"child_memory_bytes"},
     "capabilities": frozenset(GROUPS["Work"]) - {"child_memory_bytes"},
 }
 
 _REPEATABLE = frozenset(
-    {"file_root", "encoder_order", "encoder_sessions", "bucket", "web_host", "service_role", "webhook_host"}
+    {"file_root", "lane", "encoder_order", "encoder_sessions", "bucket", "web_host", "service_role", "webhook_host"}
     | {"cache_control", "object_tags", "object_metadata"}
 )
 _METAVARS: Mapping[str, str] = {
+    "lane": "LANE",
     "listen": "HOST:PORT",
     "http": "HOST:PORT",
     "temporal_address": "HOST:PORT",
@@ -131,6 +156,7 @@ _METAVARS: Mapping[str, str] = {
     "web_host": "HOST",
     "service_role": "NAME[=ROLE]",
     "cache_control": "EXTENSION=VALUE",
+    "scratch_uri": "URI",
     "object_tags": "NAME=VALUE",
     "object_metadata": "NAME=VALUE",
 }

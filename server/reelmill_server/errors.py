@@ -2,10 +2,11 @@
 
 ReelmillError
 ├── of a request:  InvalidArgument, FieldNotSupported, ResourceNotFound, ResourceAlreadyExists, StatusConflict,
-│                  LimitExceeded, ServiceUnavailable
+│                  LimitExceeded, QuotaExceeded, ServiceUnavailable
 ├── of media:      InvalidMedia, UnsupportedFormat, ConditionNotMet, MediaLimitExceeded
 ├── of storage:    AccessDenied, BucketNotFound, StorageUnavailable, SourceChanged, OutputError (and ResourceNotFound)
-└── of an attempt: EncoderCrashed, EncoderFailed, HardwareUnavailable, OutputInvalid, Stalled, Timeout, Canceled, InternalError
+└── of an attempt: WorkerBusy, EncoderCrashed, EncoderFailed, HardwareUnavailable, OutputInvalid, ChunksDiffer, Stalled,
+                   Timeout, Canceled, InternalError
 
 Each class has a `code` (the contract's word, seen in Task.code and ErrorInfo), a gRPC `status` name, and says whether
 another attempt may succeed (`retryable`). docs/errors.md lists them all; a test compares the two.
@@ -87,6 +88,13 @@ class LimitExceeded(ReelmillError):
     status = "RESOURCE_EXHAUSTED"
 
 
+class QuotaExceeded(ReelmillError):
+    """A project has as many unfinished tasks as it may have; the violation's field names the quota."""
+
+    code = "QuotaExceeded"
+    status = "RESOURCE_EXHAUSTED"
+
+
 class ServiceUnavailable(ReelmillError):
     """A part of the service cannot be reached now."""
 
@@ -158,6 +166,14 @@ class OutputError(ReelmillError):
     retryable = True
 
 
+class WorkerBusy(ReelmillError):
+    """The worker that took the task has no room for it: the task goes back to its queue, and that counts for nothing."""
+
+    code = "WorkerBusy"
+    status = "UNAVAILABLE"
+    retryable = True
+
+
 class EncoderCrashed(ReelmillError):
     """The child process of an attempt died."""
 
@@ -182,6 +198,13 @@ class OutputInvalid(ReelmillError):
     """An output was written but, read back, is not what was planned."""
 
     code = "OutputInvalid"
+
+
+class ChunksDiffer(ReelmillError):
+    """What several workers made of one task does not fit together: it is made again by one."""
+
+    code = "ChunksDiffer"
+    retryable = True
 
 
 class Stalled(ReelmillError):

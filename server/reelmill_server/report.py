@@ -58,8 +58,10 @@ async def print_plan(settings: Settings, file: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
         await attempts.abilities.discover()
-        infos, plan = await attempts.inspect("plan", requests.conversion(request, "plan", datetime.now(UTC)))
-    _print_json({"plan": asdict(plan) if plan else None, "sources": [asdict(info) for info in infos]})
+        seen = await attempts.inspect("plan", requests.conversion(request, "plan", datetime.now(UTC)))
+    shown = {"plan": seen.plan, "split": seen.split}
+    found = {name: asdict(value) if value else None for name, value in shown.items()}
+    _print_json({**found, "sources": [asdict(info) for info in seen.infos]})
 
 
 def _read_request(file: Path) -> CreateMediaConvertTaskRequest:

@@ -39,9 +39,14 @@ def split_address(address: str) -> tuple[str, int]:
     return match["v6"] or match["host"], int(match["port"])
 
 
+def visible_cpus() -> int:
+    """Count the CPU cores that this process may run on, whatever a container's quota says: libav starts threads by it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """Count the CPU cores that this process may use, at least 1; a container's CPU quota counts."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = visible_cpus()
     try:
         quota, period = quota_file.read_text().split()
         return max(1, min(cores, int(quota) // int(period)))
@@ -49,8 +54,17 @@ def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
         return cores
 
 
-def _default_worker_slots() -> int:
-    return max(1, usable_cpus() // 2)
+def usable_memory(limit_file: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """Count the bytes of memory that this process may use; a container's limit counts."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(machine, int(limit_file.read_text()))
+    except (OSError, ValueError):  # no such file, or "max": there is no limit
+        return machine
+
+
+def _default_worker_memory() -> ByteSize:
+    return ByteSize(usable_memory() * 9 // 10)
 
 
 def _split(separators: str) -> BeforeValidator:
@@ -119,6 +133,12 @@ def _checked_endpoint(value: str) -> str:
     return value
 
 
+def _checked_scratch_uri(value: str) -> str:
+    if value and not re.fullmatch(r"(file:///|(s3|gs|oss)://[^/?#]+)[^?#]*", value):
+        raise ValueError("expected file:///folder, or s3://, gs:// or oss:// with a bucket and perhaps a prefix")
+    return value.rstrip("/")
+
+
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(value)) != len(value):
         raise ValueError("expected each name once")
@@ -149,6 +169,9 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 FileRoots = Annotated[tuple[AbsolutePath, ...], NoDecode, _split(os.pathsep + ",")]
 EncoderOrder = Annotated[tuple[EncoderFamily, ...], NoDecode, BeforeValidator(_names), AfterValidator(_distinct)]
+ScratchUri = Annotated[str, AfterValidator(_checked_scratch_uri)]
+Lane = Literal["fast", "nvenc", "vaapi", "qsv", "software"]
+Lanes = Annotated[tuple[Lane, ...], NoDecode, BeforeValidator(_names), AfterValidator(_distinct), Field(min_length=1)]
 EncoderSessions = Annotated[dict[EncoderFamily, Annotated[int, Field(ge=1, le=1024)]], NoDecode, BeforeValidator(_pairs)]
 Names = Annotated[tuple[str, ...], NoDecode, _split(",")]
 Buckets = Annotated[Names, AfterValidator(_checked_rules)]
@@ -187,6 +210,19 @@ class Settings(BaseSettings):
     )
     retention_hours: float = Field(default=168, ge=1, le=87600, description="How long a finished task is kept, from its start.")
     max_projects: int = Field(default=100, ge=1, le=1_000_000, description="How many projects there may be.")
+    project_concurrency: int = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="Most tasks of one project at work at once, unless the project says otherwise; more wait. 0: not limited.",
+    )
+    project_queue: int = Field(
+        default=10_000,
+        ge=0,
+        le=10_000_000,
+        description="Most tasks of one project that wait for those, unless the project says otherwise; more are refused."
+        " 0: not limited.",
+    )
     reconcile_seconds: float = Field(
         default=10,
         ge=0.1,
@@ -250,11 +286,51 @@ class Settings(BaseSettings):
     temporal_api_key: SecretStr = Field(default=SecretStr(""), description="Key for Temporal Cloud; needs TLS.")
 
     worker_slots: int = Field(
-        default_factory=_default_worker_slots,
+        default_factory=usable_cpus,
         ge=0,
         le=1024,
-        description="How many attempts run at once; 0: `serve` without a worker. Default: half of the CPU cores,"
-        " because an encode keeps about two busy once its serial parts (reading, filters, audio) are counted.",
+        description="Most attempts at once, beside those of the fast lane; 0: `serve` without a worker. Default: as many as"
+        " there are CPU cores; the cores and the memory that they need bound them further.",
+    )
+    worker_cores: float = Field(
+        default_factory=usable_cpus,
+        ge=0.1,
+        le=4096,
+        description="Cores that attempts may keep busy together, by what their plans are estimated to need. Default: those of"
+        " the machine or the container.",
+    )
+    worker_memory_bytes: Annotated[ByteSize, Field(ge=0, le=1024**5)] = Field(
+        default_factory=_default_worker_memory,
+        description="Memory that attempts may need together, by estimate; 0: not limited. Default: nine tenths of the machine's"
+        " or the container's.",
+    )
+    lane: Lanes = Field(
+        default=("fast", "nvenc", "vaapi", "qsv", "software"),
+        description="What a worker takes: fast (first looks, and all that is small), and encoder families, as far as they work"
+        " there; several are allowed.",
+    )
+    fast_slots: int = Field(
+        default=2, ge=1, le=1024, description="How many tasks are looked at, or done if they are small, at once."
+    )
+    fast_core_seconds: float = Field(
+        default=10,
+        ge=0,
+        le=_DAY_SECONDS,
+        description="A task that is estimated to take no more work than this of one core is small, and so is one that encodes"
+        " nothing.",
+    )
+    accelerator_wait_seconds: float = Field(
+        default=30,
+        ge=1,
+        le=_DAY_SECONDS,
+        description="How long a task waits for each encoder family that it prefers before it takes the next; one that REQUIRES"
+        " hardware fails when none came meanwhile.",
+    )
+    admission_wait_seconds: float = Field(
+        default=60,
+        ge=0.1,
+        le=_DAY_SECONDS,
+        description="How long a task that a worker took waits there for its cores and memory before it goes to another worker.",
     )
     inspect_slots: int = Field(default=4, ge=1, le=1024, description="How many short looks at media (probe, plan) run at once.")
     task_timeout_seconds: float = Field(
@@ -293,6 +369,21 @@ class Settings(BaseSettings):
     source_cache_bytes: Annotated[ByteSize, Field(ge=0, le=1024**5)] = Field(
         default=ByteSize(_GIB),
         description="Most that an attempt keeps in scratch of sources read from elsewhere, so that nothing is read twice.",
+    )
+
+    scratch_uri: ScratchUri = Field(
+        default="",
+        description="Where workers hand parts of a long encode to each other: file://…, s3://…, gs://… or oss://…, which all"
+        " of them reach in their own name. Empty: long encodes are not shared; `serve` uses its data folder.",
+    )
+    chunk_seconds: float = Field(
+        default=60, ge=1, le=_DAY_SECONDS, description="How much of the source is to be in one part of a long encode."
+    )
+    chunk_core_seconds: float = Field(
+        default=120,
+        ge=0,
+        le=30 * _DAY_SECONDS,
+        description="What takes less work than this of one core is not encoded in parts, unless its Parallelism says so.",
     )
 
     max_pixels: int = Field(

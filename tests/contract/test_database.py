@@ -82,7 +82,10 @@ async def test_check_current_names_a_database_without_tables(empty_url: str) -> 
 
 async def test_an_error_rolls_a_write_back(database: Database) -> None:
     """Nothing of a failed transaction is kept, and the next one can begin."""
-    statement = text("INSERT INTO projects VALUES ('p', '', '{}', 1, 1, '')")
+    statement = text(
+        "INSERT INTO projects (project_name, description, dataset_limits, create_time, update_time)"
+        " VALUES ('p', '', '{}', 1, 1)"
+    )
     with pytest.raises(RuntimeError):
         async with database.write() as connection:
             await connection.execute(statement)

@@ -97,7 +97,7 @@ async def test_one_request_id_makes_one_task_under_concurrency(store: TaskStore,
     results = await asyncio.gather(*(store.insert(make_record(number, request_id="same")) for number in range(20)))
     assert sum(created for _, created in results) == 1
     assert len({record.task_id for record, _ in results}) == 1
-    assert await store.count_running("demo") == 1
+    assert await store.count_unfinished("demo") == (1, 0)
 
 
 async def test_request_ids_are_of_a_project_and_empty_ones_never_the_same(
@@ -124,7 +124,7 @@ async def test_an_old_request_id_no_longer_counts(store: TaskStore, make_record:
     results = await asyncio.gather(*(store.insert(record) for record in late))
     assert sum(created for _, created in results) == 1
     assert await store.get("demo", first.task_id) == first
-    assert await store.count_running("demo") == 2
+    assert await store.count_unfinished("demo") == (2, 0)
 
 
 async def test_the_first_finish_wins_under_concurrency(store: TaskStore, make_record: MakeRecord) -> None:
@@ -193,8 +193,8 @@ async def test_counts_cover_every_status(store: TaskStore, make_record: MakeReco
     await store.finish("MediaConvert-0001", FULL_OUTCOME, END)
     counts = {TaskStatus.RUNNING: 2, TaskStatus.SUCCEEDED: 0, TaskStatus.FAILED: 1, TaskStatus.CANCELED: 0}
     assert await store.counts() == counts
-    assert await store.count_running("demo") == 2
-    assert await store.count_running("none") == 0
+    assert await store.count_unfinished("demo") == (2, 0)
+    assert await store.count_unfinished("none") == (0, 0)
 
 
 async def test_expire_deletes_only_finished_tasks_that_began_before(

@@ -109,7 +109,11 @@ async def test_a_name_that_leads_to_a_private_address(serving: Front, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f000001", "0177.0.0.1"]
+    "host",
+    [
+        *("127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f000001", "0177.0.0.1"),
+        *("127。0。0。1", "127．0．0．１", "127.0.0。1", "①②⑦。⓪。⓪。①", "ⅼocalhost", "127.0.0.１"),
+    ],
 )
 async def test_private_addresses_are_not_connected_to(serving: Front, host: str) -> None:
     """In whatever form they are written."""
@@ -141,6 +145,20 @@ async def test_redirects_are_checked(serving: Front, location: str) -> None:
     with pytest.raises((AccessDenied, ResourceNotFound)):
         await _read(f"{serving.url}/to?{target}", HttpRules(("127.0.0.1",), private=True))
     assert all(path.startswith("/to") for _, path, _ in serving.requests)
+
+
+async def test_a_server_that_gives_other_ranges(serving: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes are not taken for those that were asked for."""
+    reader = await HttpStorage(ANY, Patience()).open(f"{serving.url}/clip.mp4")
+    handler = serving.handler
+
+    async def from_the_front(request: web.Request) -> web.StreamResponse:
+        return await handler(request.clone(headers={**request.headers, "Range": "bytes=0-49"}))
+
+    monkeypatch.setattr(serving, "handler", from_the_front)
+    with pytest.raises(AccessDenied, match="other ranges"):
+        await reader.read(100, 50)
+    await reader.close()
 
 
 async def test_a_server_without_ranges(serving: Front, tmp_path: Path) -> None:

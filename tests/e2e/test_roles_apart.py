@@ -1,11 +1,13 @@
 """Roles apart on one engine and one PostgreSQL: two api processes, one worker, nothing else shared but the files."""
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from reelmill.v1 import task_pb2
+from reelmill_client import Client
 from tests import postgres, servers
 from tests.clips import moving_picture
 
@@ -29,6 +31,7 @@ def test_two_api_processes_and_a_worker_share_tasks(tmp_path: Path) -> None:
             worker = servers.Server("worker", tmp_path / "worker", "--data-dir", str(tmp_path / "worker"), *shared)
             try:
                 _use_both(first, second, clip, tmp_path / "files")
+                _spread(first, second)
             finally:
                 assert (second.stop(), worker.stop()) == (0, 0)
     finally:
@@ -51,3 +54,15 @@ def _use_both(first: servers.Server, second: servers.Server, clip: Path, files: 
         other.cancel(slow)
         assert list(one.watch(slow))[-1].status == task_pb2.TASK_STATUS_CANCELED
         assert other.plan(source=clip, destination=files / "p.mp4", video="h265").valid
+
+
+def _spread(first: servers.Server, second: servers.Server) -> None:
+    """A client of a name with several addresses calls all of them in turn."""
+    called = re.compile(r'^reelmill_rpc_total{code="OK",method="GetCapabilities"} (\d+)', re.MULTILINE)
+    with Client(f"ipv4:{first.grpc},{second.grpc}") as client:
+
+        def both_called() -> bool:
+            client.capabilities()
+            return all(called.search(server.get("/metrics")[1]) for server in (first, second))
+
+        servers.wait_for(both_called, "a call of each")

@@ -75,7 +75,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     try:
         made = World(await connect(embedded.address, "test"))
         activities = NotifyActivities(made)
-        control = ControlActivities(cast(Any, None))
+        control = ControlActivities(cast(Any, None), cast(Any, None))
         async with control_worker(made.client, control, activities), notify_worker(made.client, activities):
             yield made
     finally:

@@ -35,7 +35,9 @@ from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child
 from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.attempt import Attempts, Bounds
+from reelmill_server.worker.admission import Admission, Budget
+from reelmill_server.worker.attempt import Attempts
+from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
 from tests.remote import RemoteStorage
 
@@ -82,9 +84,10 @@ class Bench:
         self.storage = RemoteStorage(folder)
         self.scratch = Scratch(folder / "scratch", changes.pop("quota", 0), changes.pop("cache", 1 << 30))
         self.abilities = Abilities(Limits(), ORDER, {}, 300)
-        bounds = Bounds(Limits(), 60.0, changes.pop("stall", 60.0), 0, ORDER)
+        bounds = Bounds(Limits(), 60.0, changes.pop("stall", 60.0), 0, ORDER, fast_core_seconds=1e9)
         self.reported: list[Progress] = []
-        self.attempts = Attempts("test", self.storage, self.scratch, self.abilities, bounds, Metrics())
+        admission = Admission(Budget(2, 2.0), self.abilities.has_sessions)
+        self.attempts = Attempts("test", self.storage, self.scratch, self.abilities, admission, bounds, Metrics())
 
     def request(self, film: Path, *targets: TargetSpec, **source: Any) -> ConvertRequest:
         """A conversion of a file that lies in the storage."""
@@ -174,8 +177,8 @@ async def test_what_is_made_is_what_a_local_file_gives(bench: Bench, film: Path)
 
 async def test_looking_at_a_file_reads_little(bench: Bench, film: Path) -> None:
     """As `GetMediaInfo` and the preview of a plan do."""
-    infos, plan = await bench.attempts.inspect("plan", bench.request(film, bench.target()))
-    assert plan and infos[0].video[0].width == 160
+    seen = await bench.attempts.inspect("plan", bench.request(film, bench.target()))
+    assert seen.plan and seen.infos[0].video[0].width == 160
     assert bench.storage.bytes_read < 2_000_000
 
 

@@ -12,15 +12,17 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from reelmill_server.engine import ENCODE_QUEUE
+from reelmill_server.engine import FAST_QUEUE, encode_queue
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.notifying import NotifyActivities
 from reelmill_server.engine.work import AttemptResult, Work
-from reelmill_server.engine.workers import control_worker
+from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import EngineState
+from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Outcome, Progress, TaskPhase, TaskStatus
 
@@ -37,6 +39,7 @@ class World:
         self.recorded: dict[str, Outcome] = {}
         self.record_failures = 0
         self.numbers: list[int] = []
+        self.lanes: list[str] = []
         self.attempt: Attempt = self.succeed
 
     async def succeed(self, _: Work) -> AttemptResult:
@@ -47,6 +50,7 @@ class World:
     async def convert(self, work: Work) -> AttemptResult:
         """What the test says."""
         self.numbers.append(work.attempt)
+        self.lanes.append(work.lane)
         activity.heartbeat(Progress(TaskPhase.CONVERTING, 7, work.attempt))
         return await self.attempt(work)
 
@@ -57,9 +61,9 @@ class World:
             raise ServiceUnavailable("the database is away")
         self.recorded[task_id] = outcome
 
-    async def start(self, task_id: str, **settings: float) -> None:
+    async def start(self, task_id: str, project_name: str = "default", **settings: float) -> None:
         """Begins a task."""
-        await self.engine.start(Work(ConvertRequest(task_id, "default", (), ()), **{"heartbeat_seconds": 2, **settings}))  # type: ignore[arg-type]
+        await self.engine.start(Work(ConvertRequest(task_id, project_name, (), ()), **{"heartbeat_seconds": 2, **settings}))  # type: ignore[arg-type]
 
     async def outcome(self, task_id: str) -> Outcome:
         """How the task ended."""
@@ -67,6 +71,16 @@ class World:
             while task_id not in self.recorded:
                 await asyncio.sleep(0.05)
         return self.recorded[task_id]
+
+    def polls(self, queue: str) -> Worker:
+        """A worker that takes attempts off this queue."""
+        return Worker(
+            self.client,
+            task_queue=queue,
+            activities=[self.convert],
+            max_heartbeat_throttle_interval=timedelta(seconds=0.2),
+            default_heartbeat_throttle_interval=timedelta(seconds=0.2),
+        )
 
     async def begun(self) -> None:
         """Waits for an attempt."""
@@ -88,15 +102,9 @@ async def world(engine_folder: Path) -> AsyncIterator[World]:
     await embedded.start()
     try:
         made = World(await connect(embedded.address, "test"))
-        worker = Worker(
-            made.client,
-            task_queue=ENCODE_QUEUE,
-            activities=[made.convert],
-            max_heartbeat_throttle_interval=timedelta(seconds=0.2),
-            default_heartbeat_throttle_interval=timedelta(seconds=0.2),
-        )
         notify = NotifyActivities(cast(Any, None))
-        async with control_worker(made.client, ControlActivities(made.record), notify), worker:
+        control = ControlActivities(made.record, made.engine.present)
+        async with control_worker(made.client, control, notify), made.polls(FAST_QUEUE):
             yield made
     finally:
         await embedded.stop()
@@ -265,6 +273,147 @@ async def test_a_cancel_while_waiting_for_the_next_attempt(world: World) -> None
     await asyncio.sleep(0.3)
     await world.engine.cancel("between")
     assert (await world.outcome("between")).status is TaskStatus.CANCELED
+
+
+def defers(needs: Needs) -> Attempt:
+    """An attempt that finds in the fast lane what the task needs, and succeeds elsewhere."""
+
+    async def attempt(work: Work) -> AttemptResult:
+        return AttemptResult(started_us=9_000_000, needs=needs) if work.lane == FAST else MADE
+
+    return attempt
+
+
+class Open:
+    """A door that is always open."""
+
+    async def open(self) -> None:
+        """At once."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+async def test_what_is_not_small_goes_to_the_lane_that_it_needs(world: World) -> None:
+    """The look and the encode are one attempt, which began with the look."""
+    world.attempt = defers(Needs(Cost()))
+    async with world.polls(encode_queue("software")):
+        await world.start("large")
+        outcome = await world.outcome("large")
+    assert (outcome.status, outcome.attempt, outcome.failed_attempts) == (TaskStatus.SUCCEEDED, 1, ())
+    assert (world.lanes, world.numbers) == (["fast", "software"], [1, 1])
+    assert outcome.first_attempt_time is not None and outcome.first_attempt_time.timestamp() == 9
+
+
+async def test_an_accelerator_that_nobody_has_is_not_waited_for(world: World) -> None:
+    """PREFERRED takes the next that is there at once, although it would wait an hour."""
+    world.attempt = defers(Needs(Cost(), ("vaapi", "software"), 1))
+    async with world.polls(encode_queue("software")):
+        await world.start("no-vaapi", accelerator_seconds=3600)
+        assert (await world.outcome("no-vaapi")).status is TaskStatus.SUCCEEDED
+    assert world.lanes == ["fast", "software"]
+
+
+async def test_an_accelerator_that_is_there_comes_first_and_a_busy_one_is_waited_for(world: World) -> None:
+    """The first task runs on it; the second finds nobody who takes it, and goes to the CPU after the time."""
+    world.attempt = defers(Needs(Cost(), ("qsv", "software"), 1))
+    present = presence_worker(world.client, "qsv", Open())
+    async with present, world.polls(encode_queue("software")):
+        await asyncio.sleep(0.3)
+        async with world.polls(encode_queue("qsv")):
+            await world.start("idle", accelerator_seconds=30)
+            await world.outcome("idle")
+        await world.start("busy", accelerator_seconds=1)
+        assert (await world.outcome("busy")).status is TaskStatus.SUCCEEDED
+    assert world.lanes == ["fast", "qsv", "fast", "software"]
+
+
+async def test_a_required_accelerator_that_never_comes_fails_the_task(world: World) -> None:
+    """With its code, the families, and why the worker that looked could not do it."""
+    world.attempt = defers(Needs(Cost(), ("nvenc",), 1, "h264_nvenc: no device"))
+    async with world.polls(encode_queue("software")):
+        await world.start("required", accelerator_seconds=1)
+        outcome = await world.outcome("required")
+    assert (outcome.status, outcome.code) == (TaskStatus.FAILED, "HardwareUnavailable")
+    assert outcome.message == "no worker with nvenc came within 1 s; h264_nvenc: no device"
+    assert world.lanes == ["fast"]
+
+
+async def test_a_required_accelerator_that_comes_late_is_in_time(world: World) -> None:
+    """A machine that was started for the task."""
+    world.attempt = defers(Needs(Cost(), ("nvenc",), 1))
+    await world.start("late", accelerator_seconds=20)
+    await world.begun()
+    await asyncio.sleep(1)
+    async with world.polls(encode_queue("nvenc")):
+        assert (await world.outcome("late")).status is TaskStatus.SUCCEEDED
+
+
+async def test_a_task_that_a_busy_worker_gives_back_counts_for_nothing(world: World) -> None:
+    """More often than a task has attempts, and no trace of it is left."""
+    given_back = 0
+
+    async def busy(work: Work) -> AttemptResult:
+        nonlocal given_back
+        if work.lane == FAST:
+            return AttemptResult(needs=Needs(Cost()))
+        given_back += 1
+        if given_back < 6:
+            raise ApplicationError("no room", [], 0, type="WorkerBusy")
+        assert work.priority == 1
+        return MADE
+
+    world.attempt = busy
+    async with world.polls(encode_queue("software")):
+        await world.start("busy-worker")
+        outcome = await world.outcome("busy-worker")
+    assert (outcome.status, outcome.attempt, outcome.failed_attempts) == (TaskStatus.SUCCEEDED, 1, ())
+
+
+async def test_a_later_attempt_does_not_look_again(world: World) -> None:
+    """What the first look found is kept."""
+
+    async def fail_once(work: Work) -> AttemptResult:
+        if work.lane == FAST:
+            return AttemptResult(needs=Needs(Cost()))
+        if work.attempt == 1:
+            raise ApplicationError("died", [], 0, type="EncoderCrashed")
+        return MADE
+
+    world.attempt = fail_once
+    async with world.polls(encode_queue("software")):
+        await world.start("twice-large")
+        outcome = await world.outcome("twice-large")
+    assert (outcome.attempt, world.lanes) == (2, ["fast", "software", "software"])
+
+
+async def test_projects_take_turns(world: World) -> None:
+    """Of two projects of which one came first with many tasks, the other does not wait for all of them."""
+    order: list[str] = []
+
+    async def look(work: Work) -> AttemptResult:
+        if work.lane == FAST:
+            return AttemptResult(needs=Needs(Cost()))
+        order.append(work.request.project_name)
+        return MADE
+
+    world.attempt = look
+    for number in range(12):
+        await world.start(f"turn-many-{number}", project_name="many")
+    for number in range(3):
+        await world.start(f"turn-few-{number}", project_name="few")
+    async with asyncio.timeout(20):
+        while len(world.lanes) < 15:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(1)
+    one_by_one = Worker(
+        world.client, task_queue=encode_queue("software"), activities=[world.convert], max_concurrent_activities=1
+    )
+    async with one_by_one:
+        for number in range(3):
+            await world.outcome(f"turn-few-{number}")
+    last = max(place for place, project in enumerate(order) if project == "few")
+    assert last < 10, order  # in the order in which they came it would be 14
 
 
 async def test_starting_twice_is_starting_once(world: World) -> None:

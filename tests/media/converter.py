@@ -118,8 +118,7 @@ class Converter:
     ) -> Converted:
         plan = plan_of(path, targets, source, limits, group_uris)
         folder = self._new_folder()
-        files = tuple(file.uri for file in source.subtitles)
-        conversion = Conversion(plan, (str(path),), folder, limits, threading.Event(), (files,), watermark_paths(plan))
+        conversion, told = self._produce(plan, path, source, limits, folder)
         produced, warnings = conversion.run()
         results = [*make_results(plan, [verify(file) for file in produced], folder)]
         for slot, pictures in enumerate(conversion.images):
@@ -131,9 +130,16 @@ class Converter:
             plan,
             tuple(Path(file.path) for file in produced),
             tuple(result.artifact for result in results),
-            (*plan.warnings, *warnings),
+            (*plan.warnings, *told, *warnings),
             published,
         )
+
+    def _produce(
+        self, plan: Plan, path: Path, source: SourceSpec, limits: Limits, folder: Path
+    ) -> tuple[Conversion, list[str]]:
+        """The conversion that makes the outputs, and what was told before it."""
+        files = tuple(file.uri for file in source.subtitles)
+        return Conversion(plan, (str(path),), folder, limits, threading.Event(), (files,), watermark_paths(plan)), []
 
 
 def _published(results: Sequence[Result], plan: Plan, folder: Path) -> Path:

@@ -76,6 +76,30 @@ def test_gif_hundredths_do_not_add_up_to_an_error(convert: Converter) -> None:
     assert set(np.round(durations, 3)) <= {0.03, 0.04}
 
 
+@pytest.mark.parametrize("rate", [120, 240])
+def test_gif_leaves_out_pictures_that_are_shown_for_less_than_a_hundredth(convert: Converter, rate: int) -> None:
+    """The others are shown in time."""
+    converted = convert(FILM, alone(animation("gif", frame_rate=f"{rate}/1")))
+    shown = played(converted)
+    assert len(shown) == round(100 / rate * 100)
+    assert [number for number, _ in shown] == sorted({number for number, _ in shown})
+    assert sum(duration for _, duration in shown) == pytest.approx(100 / rate, abs=0.02)
+    assert min(duration for _, duration in shown) == 0.01
+
+
+def test_avif_milliseconds_do_not_add_up_to_an_error(convert: Converter) -> None:
+    """30 pictures a second are 33, 34 and 33 milliseconds in turn: after two seconds the clock is right. One alone is a file
+    as well."""
+    clip = Clip("mp4", (Video(seconds=2, fps=Fraction(30), gop=30),), ())
+    durations = [duration for _, duration in played(convert(clip, alone(animation("avif"))))]
+    assert len(durations) == 60
+    assert sum(durations) == pytest.approx(2, abs=0.0001)
+    assert set(np.round(durations, 3)) == {0.033, 0.034}
+    (alone_shown,) = made(convert(clip, alone(animation("avif", number=1))), ArtifactKind.ANIMATION)
+    with Image.open(alone_shown) as image:
+        assert getattr(image, "n_frames", 1) == 1
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_slow_source_plays_in_time(convert: Converter, form: str) -> None:
     """A frame that is shown for long is repeated, or shown for as long."""

@@ -298,6 +298,17 @@ def test_codecs_are_told_as_players_ask(convert: Converter, video: str, audio: A
     ).read_text()
 
 
+@pytest.mark.parametrize("container", ["ts", "mp4"])
+def test_a_ladder_of_a_span_that_begins_between_two_pictures_is_as_long_as_the_span(convert: Converter, container: str) -> None:
+    """The first picture is shown from 0 on, the last one until the end: no list is longer, by half a picture or a whole one."""
+    members = ladder(container, (96, 64), (48, 32))
+    made = convert(FILM, *members, start=0.5, duration=2, group_uris=("file:///out/film/main.m3u8",))
+    for variant in ("64/v.m3u8", "32/v.m3u8"):
+        assert lengths(made.published / "film" / variant) == pytest.approx([1.02, 0.98])
+    open_end = convert(FILM, *members, start=0.5, group_uris=("file:///out/film/main.m3u8",))
+    assert lengths(open_end.published / "film/64/v.m3u8") == pytest.approx([1.02, 1, 1, 0.88])
+
+
 def test_a_ladder_over_a_cut_source_whose_video_begins_late(convert: Converter) -> None:
     """Borders lie on the output's clock, not on that of the source or of the first picture."""
     times = tuple(Fraction(number + 6, 25) for number in range(100))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidArgument
+from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import FrameMode, FramesSpec, ImageKind, ImageSpec, SheetSpec
 from reelmill_server.model.task import ArtifactKind
 from tests import judge
-from tests.media.converter import Converted, Converter, encoded, target
+from tests.media.converter import CLIP, Converted, Converter, encoded, plan_of, target
 from tests.media.test_snapshots import FILM, SECOND, alone, made
 from tests.sources import Clip, Video
 
@@ -80,6 +81,16 @@ def test_a_sheet_may_not_be_larger_than_the_contract_allows(convert: Converter) 
     (violation,) = refused.value.violations
     assert violation.field == "targets[0].image.sprites[0].tile_width"
     assert "16384" in violation.description
+
+
+def test_a_sheet_may_not_be_larger_than_its_format_allows(convert: Converter) -> None:
+    """WebP holds one pixel less than the contract allows."""
+    sheet, path = SheetSpec(256, 1, pad=0, margin=0), convert.shelf.get(FILM)
+    entries = {form: alone(sprites(form, sheet=sheet, interval_us=SECOND, width="64")) for form in ("png", "webp")}
+    assert plan_of(path, [entries["png"]], CLIP, Limits()).images[0].sheet
+    with pytest.raises(InvalidArgument) as refused:
+        plan_of(path, [entries["webp"]], CLIP, Limits())
+    assert "16384 pixels, more than 16383" in refused.value.violations[0].description
 
 
 CUE = re.compile(r"(\d+):(\d+):([\d.]+) --> (\d+):(\d+):([\d.]+)\n(\S+)#xywh=(\d+),(\d+),(\d+),(\d+)")

@@ -1,16 +1,18 @@
 """Single pictures: which frame each is, when it is shown, its shape, and where it goes."""
 
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded
-from reelmill_server.media import image_output
+from reelmill_server.media import image_output, lanes, seek, stills
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.media.probe import probe_file
 from reelmill_server.model.capability import Limits
@@ -97,6 +99,8 @@ def test_the_frames_of_each_mode(convert: Converter, mode: str, beside: str) -> 
 
 SOURCES: dict[str, Clip] = {
     "B-frames": Clip("mp4", (Video(seconds=4, gop=100, b_frames=4),), ()),
+    "low rate": Clip("mp4", (Video(seconds=12, fps=Fraction(1), gop=24, b_frames=3),), ()),
+    "pyramid": Clip("mp4", (Video(seconds=4, gop=100, b_frames=7, options=(("x264-params", "b-pyramid=normal"),)),), ()),
     "variable rate": Clip("matroska", (Video(times=tuple(Fraction(n * n, 100) for n in range(20)), gop=5),), ()),
     "late start": Clip("mpegts", (Video(seconds=4, gop=25),), (Audio("aac", seconds=4),), offset=Fraction(10)),
     "transport stream": Clip("mpegts", (Video(seconds=4, gop=50),), ()),
@@ -142,6 +146,56 @@ def test_a_source_that_breaks_off_gives_what_there_is(convert: Converter) -> Non
     got = numbers(converted)
     assert 2 <= len(got) < 8
     assert got == [0, 12, 25, 37, 50, 62, 75, 87][: len(got)]
+
+
+def break_off(monkeypatch: pytest.MonkeyPatch, time: float) -> None:
+    """Makes every source unreadable from `time` on."""
+
+    def breaking(packets: Iterator[Any]) -> Iterator[Any]:
+        for packet in packets:
+            if packet.size and packet.pts * packet.time_base >= time:
+                raise av.error.InvalidDataError(1, "broken")
+            yield packet
+
+    def packets_from(*given: Any) -> seek.Found:
+        found = whole(*given)
+        return replace(found, packets=breaking(found.packets))
+
+    whole = seek.packets_from
+    monkeypatch.setattr(lanes, "packets_from", packets_from)
+    monkeypatch.setattr(seek, "packets_from", packets_from)
+
+
+@pytest.mark.parametrize("way", ["seek", "through"])
+def test_a_source_that_cannot_be_read_on_gives_what_there_is(
+    convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    """An error of reading ends the source; it is told, and the pictures before it are made."""
+    monkeypatch.setattr(images, "choose_reading", lambda *_: Reading(way, "asked for by the test"))
+    break_off(monkeypatch, 2)
+    running = converting(convert, tmp_path, alone(snapshots(interval_us=SECOND // 2)))
+    _, warnings = running.run()
+    (files,) = running.images
+    assert [judge.numbers(file.path)[0] for file in files] == [0, 12, 25, 37]
+    assert [warning for warning in warnings if "could not be read to its end" in warning]
+
+
+@pytest.mark.parametrize("way", ["seek", "keyframes", "through"])
+def test_a_source_without_a_frame_takes_no_time(
+    convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    """What follows it begins where it began."""
+    monkeypatch.setattr(images, "choose_reading", lambda *_: Reading(way, "asked for by the test"))
+    late = Clip("mpegts", (Video(seconds=2, gop=25),), (), offset=Fraction(10))
+    paths = [str(convert.shelf.get(clip)) for clip in (late, Clip("mp4", (Video(seconds=2, gop=25),), ()))]
+    request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 2, (alone(snapshots(interval_us=SECOND)),))
+    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+    break_off(monkeypatch, 5)
+    running = Conversion(plan, paths, tmp_path, Limits(), threading.Event())
+    running.run()
+    (files,) = running.images
+    assert [float(file.times[0]) for file in files] == [0, 1]
+    assert [judge.numbers(file.path)[0] for file in files] == [0, 25]
 
 
 @pytest.mark.parametrize("beside", [False, True])
@@ -310,6 +364,26 @@ def test_pictures_of_joined_sources(convert: Converter, monkeypatch: pytest.Monk
         for file, time in zip(files[begin:], asked, strict=True)
     )
     assert pictures[-1][:, :24].max() < 20
+
+
+def test_of_pictures_that_go_to_one_place_only_the_last_is_encoded(
+    convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The others would be replaced at once."""
+    encode, count = stills.StillWriter._encoded, 0
+
+    def counted(writer: stills.StillWriter, frame: Any) -> bytes:
+        nonlocal count
+        count += 1
+        return encode(writer, frame)
+
+    monkeypatch.setattr(stills.StillWriter, "_encoded", counted)
+    running = converting(convert, tmp_path, alone(snapshots(uri="file:///out/one.png", interval_us=SECOND // 2)))
+    running.run()
+    ((file,),) = running.images
+    assert judge.numbers(file.path) == [87]
+    assert file.times == (Fraction(87, 25),)
+    assert count == 1
 
 
 def test_hdr_pictures_look_as_the_video_does(convert: Converter) -> None:

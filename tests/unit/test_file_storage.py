@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ReelmillError, ResourceNotFound
+from reelmill_server.plan.containers import CONTAINERS
+from reelmill_server.plan.images import ANIMATIONS, STILLS
+from reelmill_server.plan.packaging import LIST_EXTENSION
 from reelmill_server.storage.base import Upload
+from reelmill_server.storage.content import CONTENT_TYPES
 from reelmill_server.storage.file import FileStorage
 from reelmill_server.storage.registry import Registry
 
@@ -23,6 +27,12 @@ def root(tmp_path: Path) -> Path:
 def storage(root: Path) -> Registry:
     """The storage of that root."""
     return Registry({"file": FileStorage([root])})
+
+
+def test_all_that_is_made_has_a_media_type() -> None:
+    """By its extension."""
+    made = {container.extension for container in CONTAINERS.values()} | {*STILLS, *ANIMATIONS} | {*LIST_EXTENSION.values()}
+    assert made - set(CONTENT_TYPES) == set()
 
 
 async def test_a_file_is_opened_by_its_encoded_uri(storage: Registry, root: Path) -> None:

@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
-from reelmill_server.model.plan import FramesPlan
+from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, StreamPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.reading import choose_reading
+from reelmill_server.plan.reading import choose_reading, with_shared_reading
 from reelmill_server.plan.situation import Situation
 
 SECOND = 1_000_000
@@ -55,3 +55,30 @@ def test_a_source_that_does_not_tell_its_length_is_read_through() -> None:
     """Unless a number bounds the pictures."""
     assert way(FramesPlan("interval", interval_us=15 * SECOND), seconds=0) == "through"
     assert way(FramesPlan("interval", interval_us=15 * SECOND, number=5), seconds=0) == "seek"
+
+
+def entry(reading: str, frames: FramesPlan, stream: int = 0) -> ImagePlan:
+    """Pictures of a stream of the only source."""
+    made_of = StreamPlan("video", (PartPlan(stream, ()),), "png", "png", "pictures")
+    return ImagePlan(0, "snapshot", "png", "file:///out/a", "", False, made_of, frames, 96, 64, reading, "")
+
+
+EVERY, FIRST, FAR = FramesPlan("interval"), FramesPlan("interval", number=1), FramesPlan("interval", interval_us=60 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([("seek", FAR, 0), ("through", EVERY, 0), ("through", FIRST, 0)], ["shared", "through", "shared"]),
+        ([("through", FIRST, 0), ("seek", FAR, 0), ("keyframes", FAR, 0)], ["through", "seek", "keyframes"]),
+        ([("through", FIRST, 0), ("through", EVERY, 0), ("seek", FAR, 0)], ["shared", "through", "shared"]),
+        ([("through", EVERY, 0), ("through", EVERY, 1), ("seek", FAR, 1)], ["through", "through", "shared"]),
+        ([("through", EVERY, 0), ("seek", FAR, 1)], ["through", "seek"]),
+    ],
+    ids=["all of it", "a beginning", "both", "two streams", "another stream"],
+)
+def test_pictures_share_what_another_entry_decodes_all_of(
+    entries: list[tuple[str, FramesPlan, int]], expected: list[str]
+) -> None:
+    """One that ends early decodes little: others that are sought would have to decode all instead."""
+    assert [image.reading for image in with_shared_reading([entry(*given) for given in entries])] == expected

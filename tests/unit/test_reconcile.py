@@ -8,6 +8,7 @@ import pytest
 
 from reelmill_server.errors import InvalidArgument, ServiceUnavailable
 from reelmill_server.model.engine_view import EngineState, EngineView
+from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.migrate import upgrade
@@ -19,11 +20,13 @@ from reelmill_server.tasks.store import TaskStore
 class World:
     """A store, and an engine that does as the test says."""
 
-    def __init__(self, store: TaskStore) -> None:
-        self.store, self.states, self.started, self.down = store, dict[str, EngineState](), list[str](), False
+    def __init__(self, database: Database) -> None:
+        self.database, self.store = database, TaskStore(database)
+        self.states, self.started, self.down = dict[str, EngineState](), list[str](), False
         self.canceled: list[str] = []
         self.refused: set[str] = set()
-        self.reconciler = Reconciler(store, self.start, self.view, self.cancel, self.settle, timedelta(days=7))
+        self.admitted: list[str] = []
+        self.reconciler = Reconciler(self.store, self.start, self.view, self.cancel, self.settle, self.admit, timedelta(days=7))
 
     async def start(self, record: TaskRecord) -> None:
         """The engine takes a task."""
@@ -33,6 +36,10 @@ class World:
             raise InvalidArgument("too large")
         self.started.append(record.task_id)
         self.states[record.task_id] = EngineState.RUNNING
+
+    async def admit(self, project_name: str) -> None:
+        """Waiting tasks may follow."""
+        self.admitted.append(project_name)
 
     async def view(self, task_id: str) -> EngineView:
         """What the engine says."""
@@ -66,7 +73,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await upgrade(url)
     database = Database(url)
     await ProjectStore(database).ensure("default")
-    yield World(TaskStore(database))
+    yield World(database)
     await database.close()
 
 
@@ -77,6 +84,16 @@ async def test_a_recorded_task_that_was_not_started_is_started_once(world: World
     await world.reconciler.once()
     await world.reconciler.once()
     assert world.started == ["old"]
+
+
+async def test_waiting_tasks_follow_though_nobody_told(world: World) -> None:
+    """Whoever recorded the end of a task died before the next could follow; the one that waits is not started meanwhile."""
+    world.store = TaskStore(world.database, quotas=Quotas(1, 0, 1.0))
+    await world.add("first", started=True)
+    world.states["first"] = EngineState.RUNNING
+    await world.add("second")
+    await world.reconciler.once()
+    assert (world.started, world.admitted) == ([], ["default"])
 
 
 async def test_an_engine_that_is_away_is_tried_again(world: World) -> None:

@@ -55,6 +55,9 @@ def convert(
     tag: Annotated[list[str] | None, _option("A label; may be repeated.", metavar="KEY=VALUE")] = None,
     user_data: Annotated[str | None, _option("Kept and given back as it is.")] = None,
     priority: Annotated[int | None, _option("1 (first) to 5 (last). Default: 3.")] = None,
+    parallelism: Annotated[
+        int | None, _option("Into how many chunks a long encode is cut; 1: not at all. Default: as it pays.")
+    ] = None,
     request_id: Annotated[str | None, _option("A UUID; the same one makes the same task. Default: a new one.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would run.")] = False,
     detach: Annotated[bool, _DETACH] = False,

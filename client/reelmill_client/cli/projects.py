@@ -15,6 +15,9 @@ _Name = Annotated[str, typer.Argument(metavar="NAME")]
 _Description = Annotated[str | None, typer.Option(help="1 to 256 characters.")]
 _ServiceRole = Annotated[str | None, typer.Option(help="The role in whose name storage is reached.")]
 _TemplateId = Annotated[str | None, typer.Option(help="Workflow template.")]
+_Concurrency = Annotated[int | None, typer.Option(help="Most tasks at work at once; more wait. 0: the server's default.")]
+_Queue = Annotated[int | None, typer.Option(help="Most tasks that wait for those; more are refused. 0: the server's default.")]
+_Weight = Annotated[float | None, typer.Option(help="Share of the workers while other projects wait, too. 0: 1.")]
 _Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A label; may be repeated.")]
 
 
@@ -43,12 +46,24 @@ def create(
     description: _Description = None,
     service_role: _ServiceRole = None,
     template_id: _TemplateId = None,
+    engine_concurrency: _Concurrency = None,
+    max_queued_tasks: _Queue = None,
+    fairness_weight: _Weight = None,
     tag: _Tags = None,
 ) -> None:
     """Create a project."""
     session = session_of(context)
+    settings = _settings(
+        tag,
+        description=description,
+        service_role=service_role,
+        template_id=template_id,
+        engine_concurrency=engine_concurrency,
+        max_queued_tasks=max_queued_tasks,
+        fairness_weight=fairness_weight,
+    )
     with session.client() as client:
-        _print(session, client.projects.create(name, **_settings(description, service_role, template_id, tag)))
+        _print(session, client.projects.create(name, **settings))
 
 
 @app.command()
@@ -67,12 +82,24 @@ def update(
     description: _Description = None,
     service_role: _ServiceRole = None,
     template_id: _TemplateId = None,
+    engine_concurrency: _Concurrency = None,
+    max_queued_tasks: _Queue = None,
+    fairness_weight: _Weight = None,
     tag: _Tags = None,
 ) -> None:
     """Change what is given; the rest stays. Given tags replace all tags."""
     session = session_of(context)
+    settings = _settings(
+        tag,
+        description=description,
+        service_role=service_role,
+        template_id=template_id,
+        engine_concurrency=engine_concurrency,
+        max_queued_tasks=max_queued_tasks,
+        fairness_weight=fairness_weight,
+    )
     with session.client() as client:
-        _print(session, client.projects.update(name, **_settings(description, service_role, template_id, tag)))
+        _print(session, client.projects.update(name, **settings))
 
 
 @app.command()
@@ -93,12 +120,10 @@ def delete(
         session.out.print(f"{name}: deleted", soft_wrap=True)
 
 
-def _settings(
-    description: str | None, service_role: str | None, template_id: str | None, tag: list[str] | None
-) -> ProjectSettings:
-    texts = {"description": description, "service_role": service_role, "template_id": template_id}
-    given = {name: value for name, value in texts.items() if value is not None}
-    return cast(ProjectSettings, {**given, "tags": pairs(tag or [])})
+def _settings(tag: list[str] | None, **given: object) -> ProjectSettings:
+    """What is said on the command line, and nothing else."""
+    said = {name: value for name, value in given.items() if value is not None}
+    return cast(ProjectSettings, {**said, "tags": pairs(tag or [])})
 
 
 def _print(session: Session, project: Project) -> None:

@@ -156,6 +156,10 @@ def print_projects(session: Session, projects: Sequence[Project]) -> None:
     session.out.print(_table(("Project", "Description", "Created", "Tags"), rows))
 
 
+def _of(count: int, most: int) -> str:
+    return f"{count} of at most {most}" if most else str(count)
+
+
 def print_project(session: Session, project: Project) -> None:
     """Prints everything that people look for in one project."""
     rows = [
@@ -166,6 +170,9 @@ def print_project(session: Session, project: Project) -> None:
         ("Created", time_text(project.create_time)),
         ("Updated", time_text(project.update_time)),
         ("Tags", _tags(project)),
+        ("At work", _of(project.running_tasks, project.engine_concurrency)),
+        ("Waiting", _of(project.queued_tasks, project.max_queued_tasks)),
+        ("Weight", f"{project.fairness_weight:g}"),
     ]
     _print_pairs(session, rows)
 

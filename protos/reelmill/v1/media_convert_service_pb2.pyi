@@ -38,7 +38,7 @@ SORT_ORDER_ASC: SortOrder
 SORT_ORDER_DESC: SortOrder
 
 class CreateMediaConvertTaskRequest(_message.Message):
-    __slots__ = ("project_name", "sources", "targets", "target_groups", "alignment_index", "tags", "user_data", "notification", "credential_config", "request_id", "priority")
+    __slots__ = ("project_name", "sources", "targets", "target_groups", "alignment_index", "tags", "user_data", "notification", "credential_config", "request_id", "priority", "parallelism")
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class CreateMediaConvertTaskRequest(_message.Message):
     CREDENTIAL_CONFIG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    PARALLELISM_FIELD_NUMBER: _ClassVar[int]
     project_name: str
     sources: _containers.RepeatedCompositeFieldContainer[_source_pb2.Source]
     targets: _containers.RepeatedCompositeFieldContainer[_target_pb2.Target]
@@ -61,7 +62,8 @@ class CreateMediaConvertTaskRequest(_message.Message):
     credential_config: _notification_pb2.CredentialConfig
     request_id: str
     priority: int
-    def __init__(self, project_name: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[_source_pb2.Source, _Mapping]]] = ..., targets: _Optional[_Iterable[_Union[_target_pb2.Target, _Mapping]]] = ..., target_groups: _Optional[_Iterable[_Union[_target_pb2.TargetGroup, _Mapping]]] = ..., alignment_index: _Optional[int] = ..., tags: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., user_data: _Optional[str] = ..., notification: _Optional[_Union[_notification_pb2.Notification, _Mapping]] = ..., credential_config: _Optional[_Union[_notification_pb2.CredentialConfig, _Mapping]] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ...) -> None: ...
+    parallelism: int
+    def __init__(self, project_name: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[_source_pb2.Source, _Mapping]]] = ..., targets: _Optional[_Iterable[_Union[_target_pb2.Target, _Mapping]]] = ..., target_groups: _Optional[_Iterable[_Union[_target_pb2.TargetGroup, _Mapping]]] = ..., alignment_index: _Optional[int] = ..., tags: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., user_data: _Optional[str] = ..., notification: _Optional[_Union[_notification_pb2.Notification, _Mapping]] = ..., credential_config: _Optional[_Union[_notification_pb2.CredentialConfig, _Mapping]] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., parallelism: _Optional[int] = ...) -> None: ...
 
 class CreateMediaConvertTaskResponse(_message.Message):
     __slots__ = ("request_id", "event_id", "task_id")

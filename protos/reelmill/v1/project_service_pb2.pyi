@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateProjectRequest(_message.Message):
-    __slots__ = ("project_name", "description", "service_role", "template_id", "project_max_dataset_count", "dataset_max_bind_count", "dataset_max_file_count", "dataset_max_entity_count", "dataset_max_relation_count", "dataset_max_total_file_size", "tag")
+    __slots__ = ("project_name", "description", "service_role", "template_id", "project_max_dataset_count", "dataset_max_bind_count", "dataset_max_file_count", "dataset_max_entity_count", "dataset_max_relation_count", "dataset_max_total_file_size", "tag", "engine_concurrency", "max_queued_tasks", "fairness_weight")
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,9 @@ class CreateProjectRequest(_message.Message):
     DATASET_MAX_RELATION_COUNT_FIELD_NUMBER: _ClassVar[int]
     DATASET_MAX_TOTAL_FILE_SIZE_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUED_TASKS_FIELD_NUMBER: _ClassVar[int]
+    FAIRNESS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     project_name: str
     description: str
     service_role: str
@@ -34,7 +37,10 @@ class CreateProjectRequest(_message.Message):
     dataset_max_relation_count: int
     dataset_max_total_file_size: int
     tag: _containers.RepeatedCompositeFieldContainer[TagInput]
-    def __init__(self, project_name: _Optional[str] = ..., description: _Optional[str] = ..., service_role: _Optional[str] = ..., template_id: _Optional[str] = ..., project_max_dataset_count: _Optional[int] = ..., dataset_max_bind_count: _Optional[int] = ..., dataset_max_file_count: _Optional[int] = ..., dataset_max_entity_count: _Optional[int] = ..., dataset_max_relation_count: _Optional[int] = ..., dataset_max_total_file_size: _Optional[int] = ..., tag: _Optional[_Iterable[_Union[TagInput, _Mapping]]] = ...) -> None: ...
+    engine_concurrency: int
+    max_queued_tasks: int
+    fairness_weight: float
+    def __init__(self, project_name: _Optional[str] = ..., description: _Optional[str] = ..., service_role: _Optional[str] = ..., template_id: _Optional[str] = ..., project_max_dataset_count: _Optional[int] = ..., dataset_max_bind_count: _Optional[int] = ..., dataset_max_file_count: _Optional[int] = ..., dataset_max_entity_count: _Optional[int] = ..., dataset_max_relation_count: _Optional[int] = ..., dataset_max_total_file_size: _Optional[int] = ..., tag: _Optional[_Iterable[_Union[TagInput, _Mapping]]] = ..., engine_concurrency: _Optional[int] = ..., max_queued_tasks: _Optional[int] = ..., fairness_weight: _Optional[float] = ...) -> None: ...
 
 class CreateProjectResponse(_message.Message):
     __slots__ = ("request_id", "project")
@@ -61,7 +67,7 @@ class GetProjectResponse(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., project: _Optional[_Union[Project, _Mapping]] = ...) -> None: ...
 
 class UpdateProjectRequest(_message.Message):
-    __slots__ = ("project_name", "description", "service_role", "template_id", "project_max_dataset_count", "dataset_max_bind_count", "dataset_max_file_count", "dataset_max_entity_count", "dataset_max_relation_count", "dataset_max_total_file_size", "tag")
+    __slots__ = ("project_name", "description", "service_role", "template_id", "project_max_dataset_count", "dataset_max_bind_count", "dataset_max_file_count", "dataset_max_entity_count", "dataset_max_relation_count", "dataset_max_total_file_size", "tag", "engine_concurrency", "max_queued_tasks", "fairness_weight")
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +79,9 @@ class UpdateProjectRequest(_message.Message):
     DATASET_MAX_RELATION_COUNT_FIELD_NUMBER: _ClassVar[int]
     DATASET_MAX_TOTAL_FILE_SIZE_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUED_TASKS_FIELD_NUMBER: _ClassVar[int]
+    FAIRNESS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     project_name: str
     description: str
     service_role: str
@@ -84,7 +93,10 @@ class UpdateProjectRequest(_message.Message):
     dataset_max_relation_count: int
     dataset_max_total_file_size: int
     tag: _containers.RepeatedCompositeFieldContainer[TagInput]
-    def __init__(self, project_name: _Optional[str] = ..., description: _Optional[str] = ..., service_role: _Optional[str] = ..., template_id: _Optional[str] = ..., project_max_dataset_count: _Optional[int] = ..., dataset_max_bind_count: _Optional[int] = ..., dataset_max_file_count: _Optional[int] = ..., dataset_max_entity_count: _Optional[int] = ..., dataset_max_relation_count: _Optional[int] = ..., dataset_max_total_file_size: _Optional[int] = ..., tag: _Optional[_Iterable[_Union[TagInput, _Mapping]]] = ...) -> None: ...
+    engine_concurrency: int
+    max_queued_tasks: int
+    fairness_weight: float
+    def __init__(self, project_name: _Optional[str] = ..., description: _Optional[str] = ..., service_role: _Optional[str] = ..., template_id: _Optional[str] = ..., project_max_dataset_count: _Optional[int] = ..., dataset_max_bind_count: _Optional[int] = ..., dataset_max_file_count: _Optional[int] = ..., dataset_max_entity_count: _Optional[int] = ..., dataset_max_relation_count: _Optional[int] = ..., dataset_max_total_file_size: _Optional[int] = ..., tag: _Optional[_Iterable[_Union[TagInput, _Mapping]]] = ..., engine_concurrency: _Optional[int] = ..., max_queued_tasks: _Optional[int] = ..., fairness_weight: _Optional[float] = ...) -> None: ...
 
 class UpdateProjectResponse(_message.Message):
     __slots__ = ("request_id", "project")
@@ -145,7 +157,7 @@ class Tag(_message.Message):
     def __init__(self, tag_key: _Optional[str] = ..., tag_value: _Optional[str] = ...) -> None: ...
 
 class Project(_message.Message):
-    __slots__ = ("project_name", "service_role", "template_id", "description", "create_time", "update_time", "project_queries_per_second", "engine_concurrency", "project_max_dataset_count", "dataset_max_bind_count", "dataset_max_file_count", "dataset_max_entity_count", "dataset_max_relation_count", "dataset_max_total_file_size", "dataset_count", "file_count", "total_file_size", "tags")
+    __slots__ = ("project_name", "service_role", "template_id", "description", "create_time", "update_time", "project_queries_per_second", "engine_concurrency", "project_max_dataset_count", "dataset_max_bind_count", "dataset_max_file_count", "dataset_max_entity_count", "dataset_max_relation_count", "dataset_max_total_file_size", "dataset_count", "file_count", "total_file_size", "tags", "max_queued_tasks", "fairness_weight", "running_tasks", "queued_tasks")
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     SERVICE_ROLE_FIELD_NUMBER: _ClassVar[int]
     TEMPLATE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -164,6 +176,10 @@ class Project(_message.Message):
     FILE_COUNT_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FILE_SIZE_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUED_TASKS_FIELD_NUMBER: _ClassVar[int]
+    FAIRNESS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_TASKS_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_TASKS_FIELD_NUMBER: _ClassVar[int]
     project_name: str
     service_role: str
     template_id: str
@@ -182,4 +198,8 @@ class Project(_message.Message):
     file_count: int
     total_file_size: int
     tags: _containers.RepeatedCompositeFieldContainer[Tag]
-    def __init__(self, project_name: _Optional[str] = ..., service_role: _Optional[str] = ..., template_id: _Optional[str] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., project_queries_per_second: _Optional[int] = ..., engine_concurrency: _Optional[int] = ..., project_max_dataset_count: _Optional[int] = ..., dataset_max_bind_count: _Optional[int] = ..., dataset_max_file_count: _Optional[int] = ..., dataset_max_entity_count: _Optional[int] = ..., dataset_max_relation_count: _Optional[int] = ..., dataset_max_total_file_size: _Optional[int] = ..., dataset_count: _Optional[int] = ..., file_count: _Optional[int] = ..., total_file_size: _Optional[int] = ..., tags: _Optional[_Iterable[_Union[Tag, _Mapping]]] = ...) -> None: ...
+    max_queued_tasks: int
+    fairness_weight: float
+    running_tasks: int
+    queued_tasks: int
+    def __init__(self, project_name: _Optional[str] = ..., service_role: _Optional[str] = ..., template_id: _Optional[str] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., project_queries_per_second: _Optional[int] = ..., engine_concurrency: _Optional[int] = ..., project_max_dataset_count: _Optional[int] = ..., dataset_max_bind_count: _Optional[int] = ..., dataset_max_file_count: _Optional[int] = ..., dataset_max_entity_count: _Optional[int] = ..., dataset_max_relation_count: _Optional[int] = ..., dataset_max_total_file_size: _Optional[int] = ..., dataset_count: _Optional[int] = ..., file_count: _Optional[int] = ..., total_file_size: _Optional[int] = ..., tags: _Optional[_Iterable[_Union[Tag, _Mapping]]] = ..., max_queued_tasks: _Optional[int] = ..., fairness_weight: _Optional[float] = ..., running_tasks: _Optional[int] = ..., queued_tasks: _Optional[int] = ...) -> None: ...

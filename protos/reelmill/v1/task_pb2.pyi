@@ -229,14 +229,18 @@ class FailedAttempt(_message.Message):
     def __init__(self, attempt: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("targets", "warnings", "images")
+    __slots__ = ("targets", "warnings", "images", "chunks", "chunks_reason")
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_REASON_FIELD_NUMBER: _ClassVar[int]
     targets: _containers.RepeatedCompositeFieldContainer[PlannedTarget]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     images: _containers.RepeatedCompositeFieldContainer[PlannedImages]
-    def __init__(self, targets: _Optional[_Iterable[_Union[PlannedTarget, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., images: _Optional[_Iterable[_Union[PlannedImages, _Mapping]]] = ...) -> None: ...
+    chunks: int
+    chunks_reason: str
+    def __init__(self, targets: _Optional[_Iterable[_Union[PlannedTarget, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., images: _Optional[_Iterable[_Union[PlannedImages, _Mapping]]] = ..., chunks: _Optional[int] = ..., chunks_reason: _Optional[str] = ...) -> None: ...
 
 class PlannedImages(_message.Message):
     __slots__ = ("target_index", "kind", "uri", "width", "height", "reading", "reason", "stream")

@@ -14,12 +14,13 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from reelmill_server.errors import InternalError, ReelmillError, Violation
+from reelmill_server.errors import InternalError, QuotaExceeded, ReelmillError, Violation
 from reelmill_server.telemetry.metrics import Metrics
 
 ERROR_DOMAIN = "reelmill"
 _STATUS_DETAILS = "grpc-status-details-bin"
 _RETRY_SECONDS = 1
+_QUOTA_RETRY_SECONDS = 10  # tasks take longer to end than a service to come back
 _MESSAGE_CHARACTERS = 300
 _VIOLATION_CHARACTERS = 200
 _DETAILS_BYTES = 3500
@@ -34,7 +35,8 @@ def request_id() -> str:
 
 
 def status_of(error: ReelmillError, call_id: str) -> status_pb2.Status:
-    """The google.rpc.Status of an error: ErrorInfo always, BadRequest with violations, RetryInfo when it may pass.
+    """The google.rpc.Status of an error: ErrorInfo always, BadRequest or QuotaFailure with violations, RetryInfo
+    when it may pass.
 
     It travels in the call's trailers, for which gRPC's default limit is 8 KiB: texts are clipped, and violations that have no
     room are counted in a last one.
@@ -45,11 +47,16 @@ def status_of(error: ReelmillError, call_id: str) -> status_pb2.Status:
         reason=type(error).reason(), domain=ERROR_DOMAIN, metadata={"code": error.code, "request_id": call_id}
     )
     _add_detail(status, info)
-    if error.violations:
+    if isinstance(error, QuotaExceeded):
+        failure = error_details_pb2.QuotaFailure()
+        for violation in error.violations:
+            failure.violations.add(subject=violation.field, description=violation.description)
+        _add_detail(status, failure)
+    elif error.violations:
         _add_detail(status, _bad_request(error.violations))
-    if code is grpc.StatusCode.UNAVAILABLE:
+    if isinstance(error, QuotaExceeded) or code is grpc.StatusCode.UNAVAILABLE:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromSeconds(_RETRY_SECONDS)
+        retry.retry_delay.FromSeconds(_QUOTA_RETRY_SECONDS if isinstance(error, QuotaExceeded) else _RETRY_SECONDS)
         _add_detail(status, retry)
     return status
 

@@ -4,7 +4,7 @@ import json
 import secrets
 import string
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,8 +29,9 @@ from reelmill_server.errors import (
     Violation,
 )
 from reelmill_server.model.capability import Capability
+from reelmill_server.model.project import Project, Quotas
 from reelmill_server.model.request import ConvertRequest, SourceSpec
-from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
+from reelmill_server.model.task import Outcome, TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.notify.registry import Channels
 from reelmill_server.storage.base import Storage
 from reelmill_server.tasks.feed import Feeds
@@ -41,6 +42,8 @@ from reelmill_server.telemetry.metrics import Metrics
 
 _BASE62 = string.digits + string.ascii_letters
 _DEFAULT_PRIORITY = 3
+_DEFAULT_QUOTAS = Quotas(fairness_weight=1.0)
+_NO_PROJECT = Project("", datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC))
 _DEFAULT_PAGE = 100
 _SORTS = {
     pb.TASK_SORT_UNSPECIFIED: "task_id",
@@ -58,11 +61,13 @@ _STATUSES = {
 
 @dataclass(frozen=True)
 class TaskDefaults:
-    """What every task is given: attempts, seconds of one attempt, seconds of silence before another worker takes it over."""
+    """What every task is given: attempts, seconds of one attempt, seconds of silence before another worker takes it over, and
+    seconds that it waits for each accelerator."""
 
     max_attempts: int
     timeout_seconds: float
     heartbeat_seconds: float
+    accelerator_seconds: float
 
 
 class MediaConvertService:
@@ -77,9 +82,11 @@ class MediaConvertService:
         storage: Storage,
         channels: Channels,
         defaults: TaskDefaults,
+        settle: Callable[[str, Outcome], Awaitable[None]],
         metrics: Metrics,
     ) -> None:
-        self._tasks, self._projects, self._engine, self._feeds = tasks, projects, engine, feeds
+        """`settle` writes the outcome of a task that the engine does not have."""
+        self._tasks, self._projects, self._engine, self._feeds, self._settle = tasks, projects, engine, feeds, settle
         self._storage, self._channels, self._defaults, self._metrics = storage, channels, defaults, metrics
 
     async def CreateMediaConvertTask(
@@ -89,7 +96,7 @@ class MediaConvertService:
         record = self._record(request, await self._check(request))
         told = [recipient for _, recipient in notifying.recipients(request.notification)]
         stored, created = await self._tasks.insert(record, told)
-        if created:
+        if created and stored.admitted:
             await self._start(stored)
         return pb.CreateMediaConvertTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)
 
@@ -138,7 +145,10 @@ class MediaConvertService:
         record = await self._tasks.request_cancel(request.task_id)
         if record.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
             raise StatusConflict(f"the task {record.task_id} has ended: {record.status}")
-        if not record.status.final:
+        if not record.status.final and not record.admitted:
+            await self._settle(record.task_id, Outcome(TaskStatus.CANCELED, "Canceled", "canceled before it began"))
+            record = await self._tasks.get(request.project_name, request.task_id)
+        elif not record.status.final:
             with suppress(ServiceUnavailable):  # the reconciler tells the engine when it is back
                 await self._engine.cancel(record.task_id)
             self._feeds.nudge(record.task_id)
@@ -149,8 +159,8 @@ class MediaConvertService:
         validate.check_required(request, "request")
         response = pb.PlanMediaConvertTaskResponse(request_id=request_id())
         try:
-            service_role = await self._check(request.request)
-            work = requests.conversion(request.request, "plan", datetime.now(UTC), service_role)
+            project = await self._check(request.request)
+            work = requests.conversion(request.request, "plan", datetime.now(UTC), project.service_role)
             seen = await self._engine.inspect(Inspection("plan", work))
         except (ServiceUnavailable, InternalError):
             raise
@@ -160,7 +170,7 @@ class MediaConvertService:
         response.valid = True
         response.media_infos.extend(media_info(info) for info in seen.infos)
         if seen.plan is not None:
-            response.plan.CopyFrom(replies.plan(seen.plan))
+            response.plan.CopyFrom(replies.plan(seen.plan, seen.split))
         return response
 
     async def ProbeMedia(self, request: pb.ProbeMediaRequest, _: Any) -> pb.ProbeMediaResponse:
@@ -204,28 +214,35 @@ class MediaConvertService:
             with suppress(ServiceUnavailable):
                 await self._engine.cancel(record.task_id)
 
-    async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> str:
-        """Raises everything that is wrong with a conversion request; the role of its project."""
+    async def admit(self, project_name: str) -> None:
+        """Hands waiting tasks of a project over, as far as its quotas let them."""
+        for record in await self._tasks.admit(project_name):
+            await self._start(record)
+
+    async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> Project:
+        """Raises everything that is wrong with a conversion request; its project."""
         missing: ResourceNotFound | None = None
-        service_role = ""
+        project = _NO_PROJECT
         try:
             if request.project_name:
-                service_role = (await self._projects.get(request.project_name)).service_role
+                project = await self._projects.get(request.project_name)
         except ResourceNotFound as error:
             missing = error
-        validate.check_create(request, self._storage, missing, service_role, self._channels)
-        return service_role
+        validate.check_create(request, self._storage, missing, project.service_role, self._channels)
+        return project
 
-    def _record(self, request: pb.CreateMediaConvertTaskRequest, service_role: str) -> TaskRecord:
+    def _record(self, request: pb.CreateMediaConvertTaskRequest, project: Project) -> TaskRecord:
         now = datetime.now(UTC)
         task_id = f"MediaConvert-{uuid.uuid4()}"
         priority = request.priority or _DEFAULT_PRIORITY
         work = Work(
-            request=requests.conversion(request, task_id, now, service_role),
+            request=requests.conversion(request, task_id, now, project.service_role),
             priority=priority,
+            weight=project.quotas.over(_DEFAULT_QUOTAS).fairness_weight,
             max_attempts=self._defaults.max_attempts,
             timeout_seconds=self._defaults.timeout_seconds,
             heartbeat_seconds=self._defaults.heartbeat_seconds,
+            accelerator_seconds=self._defaults.accelerator_seconds,
             progress_step=request.notification.notify_progress_percent_step,
         )
         return TaskRecord(

@@ -1,13 +1,16 @@
 """ProjectService."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from typing import Any
 
 from reelmill.v1 import project_service_pb2 as pb
 from reelmill_server.api import validate
 from reelmill_server.api.calls import request_id
 from reelmill_server.api.replies import timestamp
-from reelmill_server.model.project import DATASET_LIMITS, Project
+from reelmill_server.model.project import DATASET_LIMITS, Project, Quotas
 from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
+from reelmill_server.tasks.store import TaskStore
 
 _DEFAULT_PAGE = 100
 
@@ -15,33 +18,40 @@ _DEFAULT_PAGE = 100
 class ProjectService:
     """Serves the RPCs; errors are raised as ReelmillError and become statuses in the interceptor."""
 
-    def __init__(self, projects: ProjectStore) -> None:
-        self._projects = projects
+    def __init__(
+        self, projects: ProjectStore, tasks: TaskStore, quotas: Quotas, admit: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """`quotas` hold where a project says nothing; `admit` lets tasks follow when they were widened."""
+        self._projects, self._tasks, self._quotas, self._admit = projects, tasks, quotas, admit
 
     async def CreateProject(self, request: pb.CreateProjectRequest, _: Any) -> pb.CreateProjectResponse:
         """Creates a project."""
         validate.check(request)
         project = await self._projects.create(request.project_name, _patch(request))
-        return pb.CreateProjectResponse(request_id=request_id(), project=_project(project))
+        return pb.CreateProjectResponse(request_id=request_id(), project=self._project(project))
 
     async def GetProject(self, request: pb.GetProjectRequest, _: Any) -> pb.GetProjectResponse:
         """Reads a project."""
         validate.check_rules(request)
         project = await self._projects.get(request.project_name)
-        return pb.GetProjectResponse(request_id=request_id(), project=_project(project))
+        message = self._project(project)
+        if request.with_statistics:
+            message.running_tasks, message.queued_tasks = await self._tasks.count_unfinished(request.project_name)
+        return pb.GetProjectResponse(request_id=request_id(), project=message)
 
     async def UpdateProject(self, request: pb.UpdateProjectRequest, _: Any) -> pb.UpdateProjectResponse:
         """Changes what is given."""
         validate.check(request)
         project = await self._projects.update(request.project_name, _patch(request))
-        return pb.UpdateProjectResponse(request_id=request_id(), project=_project(project))
+        await self._admit(project.project_name)
+        return pb.UpdateProjectResponse(request_id=request_id(), project=self._project(project))
 
     async def ListProjects(self, request: pb.ListProjectsRequest, _: Any) -> pb.ListProjectsResponse:
         """Reads one page of projects."""
         validate.check_rules(request)
         tags = tuple((tag.key, tag.value) for tag in request.tag)
         page = await self._projects.list(request.prefix, tags, request.max_results or _DEFAULT_PAGE, request.next_token)
-        projects = [_project(project) for project in page.projects]
+        projects = [self._project(project) for project in page.projects]
         return pb.ListProjectsResponse(request_id=request_id(), next_token=page.next_token, projects=projects)
 
     async def DeleteProject(self, request: pb.DeleteProjectRequest, _: Any) -> pb.DeleteProjectResponse:
@@ -50,25 +60,26 @@ class ProjectService:
         await self._projects.delete(request.project_name)
         return pb.DeleteProjectResponse(request_id=request_id())
 
+    def _project(self, project: Project) -> pb.Project:
+        values: dict[str, Any] = {**project.dataset_limits, **vars(project.quotas.over(self._quotas))}
+        return pb.Project(
+            project_name=project.project_name,
+            description=project.description,
+            service_role=project.service_role,
+            create_time=timestamp(project.create_time),
+            update_time=timestamp(project.update_time),
+            tags=[pb.Tag(tag_key=key, tag_value=value) for key, value in sorted(project.tags.items())],
+            **values,
+        )
+
 
 def _patch(request: pb.CreateProjectRequest | pb.UpdateProjectRequest) -> ProjectPatch:
     limits = {name: getattr(request, name) for name in DATASET_LIMITS if request.HasField(name)}
+    quotas = {item.name: getattr(request, item.name) for item in fields(Quotas) if request.HasField(item.name)}
     return ProjectPatch(
+        quotas=quotas,
         description=request.description if request.HasField("description") else None,
         service_role=request.service_role if request.HasField("service_role") else None,
         tags={tag.key: tag.value for tag in request.tag} if request.tag else None,
         dataset_limits=limits or None,
-    )
-
-
-def _project(project: Project) -> pb.Project:
-    limits: dict[str, Any] = dict(project.dataset_limits)
-    return pb.Project(
-        project_name=project.project_name,
-        description=project.description,
-        service_role=project.service_role,
-        create_time=timestamp(project.create_time),
-        update_time=timestamp(project.update_time),
-        tags=[pb.Tag(tag_key=key, tag_value=value) for key, value in sorted(project.tags.items())],
-        **limits,
     )

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from reelmill.v1 import task_pb2
 from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
 from reelmill_server.model.task import Artifact, ArtifactKind, FailedAttempt, Progress, TargetProgress, TaskPhase, TaskStatus
+from reelmill_server.model.units import Split
 from reelmill_server.tasks.feed import Snapshot
 
 _MICROSECONDS = 1_000_000
@@ -150,8 +151,8 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
     )
 
 
-def plan(value: Plan) -> task_pb2.Plan:
-    """A plan as a message."""
+def plan(value: Plan, split: Split | None = None) -> task_pb2.Plan:
+    """A plan as a message, and how it would be cut."""
     targets = [
         task_pb2.PlannedTarget(
             target_index=target.index,
@@ -176,7 +177,11 @@ def plan(value: Plan) -> task_pb2.Plan:
         )
         for image in value.images
     ]
-    return task_pb2.Plan(targets=targets, warnings=value.warnings, images=images)
+    message = task_pb2.Plan(targets=targets, warnings=value.warnings, images=images)
+    if split is not None:
+        message.chunks = sum(unit.kind == "video" for unit in split.units)
+        message.chunks_reason = split.reason
+    return message
 
 
 def _source_stream(part: PartPlan) -> int:

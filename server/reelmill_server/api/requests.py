@@ -213,6 +213,7 @@ def conversion(
         created_us=round(created.timestamp() * _MICROSECONDS),
         group_uris=tuple(group.uri for group in request.target_groups),
         credentials=credentials(request.credential_config, service_role),
+        parallelism=request.parallelism,
     )
 
 

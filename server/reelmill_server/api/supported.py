@@ -8,6 +8,7 @@ from reelmill_server.errors import Violation
 
 _PACKAGE = "reelmill.v1."
 _OPAQUE = ("google.protobuf.",)  # Tags: any JSON
+_QUOTAS = "engine_concurrency max_queued_tasks fairness_weight"
 _DATASETS = (
     "project_max_dataset_count dataset_max_bind_count dataset_max_file_count dataset_max_entity_count "
     "dataset_max_relation_count dataset_max_total_file_size"
@@ -17,7 +18,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     name: frozenset(fields.split())
     for name, fields in {
         "CreateMediaConvertTaskRequest": "project_name sources targets target_groups alignment_index tags user_data "
-        "notification credential_config request_id priority",
+        "notification credential_config request_id priority parallelism",
         "Notification": "mns rocket_mq extended_message_uri webhook pub_sub notify_progress_percent_step",
         "MNS": "topic_name",
         "RocketMQ": "instance_id topic_name",
@@ -55,8 +56,8 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "TargetSubtitle": "disable_subtitle stream extract_subtitle",
         "ExtractSubtitle": "format uri",
         "SourceSubtitle": "uri time_offset language",
-        "CreateProjectRequest": f"project_name description service_role tag {_DATASETS}",
-        "UpdateProjectRequest": f"project_name description service_role tag {_DATASETS}",
+        "CreateProjectRequest": f"project_name description service_role tag {_QUOTAS} {_DATASETS}",
+        "UpdateProjectRequest": f"project_name description service_role tag {_QUOTAS} {_DATASETS}",
         "TagInput": "key value",
     }.items()
 }

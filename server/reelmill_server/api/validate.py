@@ -16,9 +16,7 @@ from reelmill_server.api import notifying, supported
 from reelmill_server.api.image_requests import images
 from reelmill_server.api.requests import credentials
 from reelmill_server.api.validate_targets import group_problems, media_problems, target_problems, uri_problems
-from reelmill_server.api.words import (
-    AnyTarget,
-)
+from reelmill_server.api.words import AnyTarget
 from reelmill_server.errors import FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.notify.registry import Channels
 from reelmill_server.storage.base import Storage

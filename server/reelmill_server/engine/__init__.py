@@ -3,11 +3,21 @@
 CONTROL_QUEUE = "reelmill-control"
 """Workflow tasks and control activities; served by api replicas, which reach the task records."""
 
-ENCODE_QUEUE = "reelmill-encode"
-"""Attempts; served by workers."""
+FAST_QUEUE = "reelmill-fast"
+"""First looks at tasks, and all of what is small; served by workers, in slots of their own."""
 
 INSPECT_QUEUE = "reelmill-inspect"
 """Short looks at media; served by workers, in slots of their own, so that no encode is in their way."""
 
 NOTIFY_QUEUE = "reelmill-notify"
 """Deliveries of notifications; served by api replicas, in slots of their own, so that slow endpoints are in nobody's way."""
+
+
+def encode_queue(family: str) -> str:
+    """Attempts that want encoders of this family, or `software`; served by the workers on which it works."""
+    return f"reelmill-encode-{family}"
+
+
+def presence_queue(family: str) -> str:
+    """Never used: that a worker polls it tells that the family works there, however busy it is."""
+    return f"reelmill-present-{family}"

@@ -2,24 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from reelmill_server.engine.client import Engine
-from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, Work
-from reelmill_server.engine.workflow import CONVERT, INSPECT, RECORD, WORKER_DRAINING
+from reelmill_server.engine.client import JOINING_FROM, Engine
+from reelmill_server.engine.history import WORKER_DRAINING
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD
+from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, UnitResult, UnitWork, Work
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
 from reelmill_server.model.capability import Report
+from reelmill_server.model.chunked import KeptFile
 from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.notification import END
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Outcome, Progress
+from reelmill_server.model.units import Split
 from reelmill_server.telemetry.metrics import Metrics
 
 _FENCE_TRIES = 5
@@ -38,6 +43,22 @@ def _failure(error: ReelmillError, started_us: int = 0) -> ApplicationError:
     )
 
 
+class Seen(Protocol):
+    """What a look at sources found."""
+
+    @property
+    def infos(self) -> tuple[MediaInfo, ...]:
+        """What is in them."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """What would run."""
+
+    @property
+    def split(self) -> Split | None:
+        """How that would be cut."""
+
+
 class Attempts(Protocol):
     """What a worker can do; raises ReelmillError."""
 
@@ -46,10 +67,27 @@ class Attempts(Protocol):
         request: ConvertRequest,
         report: Callable[[Progress], None],
         may_publish: Callable[[], Awaitable[bool]],
+        lane: str,
+        needs: Needs | None,
+        kept: Sequence[KeptFile],
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
-        """Converts and publishes; the artifacts, and what a user should know."""
+        """Converts and publishes; the artifacts, and what a user should know. Raises Deferred for what is not small."""
 
-    async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
+    async def encode_unit(
+        self,
+        request: ConvertRequest,
+        needs: Needs,
+        number: int,
+        report: Callable[[Progress], None],
+        may_keep: Callable[[], Awaitable[bool]],
+        lane: str,
+    ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
+        """Makes one unit of a task that is cut in units; the files, and what a user should know."""
+
+    async def erase(self, task_id: str) -> None:
+        """Removes what units of a task kept."""
+
+    async def inspect(self, action: str, request: ConvertRequest) -> Seen:
         """What is in the sources, and the plan if `action` is `plan`."""
 
     def describe(self) -> Report:
@@ -65,44 +103,78 @@ class WorkerActivities:
     @activity.defn(name=CONVERT)
     async def convert(self, work: Work) -> AttemptResult:
         """Runs one attempt, heartbeating its progress; fails with the error's code."""
-        info = activity.info()
-        structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
-        started_us = time.time_ns() // 1000
-        if work.attempt == 1:
+        if work.attempt == 1 and work.needs is None:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / 1e6))
-        _log.info("attempt started")
-        outcome = "Succeeded"
         milestones = _Milestones(self._engine, work.request.task_id, work.progress_step)
 
         def report(progress: Progress) -> None:
-            activity.heartbeat(_numbered(progress, work.attempt))
-            milestones.reached(progress.percent)
+            activity.heartbeat(_placed(progress, work))
+            milestones.reached(_placed(progress, work).percent)
 
-        try:
-            with self._metrics.attempts_running.track_inprogress():
+        async with self._attempting(work) as begun:
+            try:
                 artifacts, warnings = await self._attempts.convert(
                     work.request,
                     report=report,
-                    may_publish=lambda: self._holds(work.request.task_id, info.activity_id),
+                    may_publish=self._fence(work),
+                    lane=work.lane,
+                    needs=work.needs,
+                    kept=work.kept,
                 )
+            except Deferred as deferred:
+                begun.outcome = "Deferred"
+                return AttemptResult(started_us=begun.started_us, needs=deferred.needs)
+        return AttemptResult(artifacts, warnings, begun.started_us)
+
+    @activity.defn(name=ENCODE_UNIT)
+    async def encode_unit(self, unit: UnitWork) -> UnitResult:
+        """Makes one unit of a task that is carried out by several workers; as `convert` otherwise."""
+        work = unit.work
+        assert work.needs
+        async with self._attempting(work, unit.number):
+            kept, warnings = await self._attempts.encode_unit(
+                work.request,
+                work.needs,
+                unit.number,
+                report=activity.heartbeat,
+                may_keep=self._fence(work),
+                lane=work.lane,
+            )
+        return UnitResult(kept, warnings)
+
+    @asynccontextmanager
+    async def _attempting(self, work: Work, unit: int | None = None) -> AsyncIterator["_Begun"]:
+        """Counts and logs an attempt; what it fails with crosses the engine with its code."""
+        begun = _Begun()
+        structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
+        if unit is not None:
+            structlog.contextvars.bind_contextvars(unit=unit)
+        _log.info("attempt started", lane=work.lane)
+        try:
+            with self._metrics.attempts_running.track_inprogress():
+                yield begun
         except asyncio.CancelledError:
-            outcome = "Canceled"
+            begun.outcome = "Canceled"
             if activity.is_worker_shutdown():
-                outcome = WORKER_DRAINING
-                raise ApplicationError("the worker was stopped", [], started_us, type=WORKER_DRAINING) from None
+                begun.outcome = WORKER_DRAINING
+                raise ApplicationError("the worker was stopped", [], begun.started_us, type=WORKER_DRAINING) from None
             raise
         except ReelmillError as error:
-            outcome = error.code
+            begun.outcome = error.code
             _log.warning("attempt failed", code=error.code, reason=error.message)
-            raise _failure(error, started_us) from error
+            raise _failure(error, begun.started_us) from error
         except Exception as error:
-            outcome = InternalError.code
+            begun.outcome = InternalError.code
             _log.exception("attempt failed")
-            raise _failure(InternalError(f"{type(error).__name__}: {error}"), started_us) from error
+            raise _failure(InternalError(f"{type(error).__name__}: {error}"), begun.started_us) from error
         finally:
-            self._metrics.attempt_total.labels(outcome).inc()
-            _log.info("attempt ended", outcome=outcome)
-        return AttemptResult(artifacts, warnings, started_us)
+            self._metrics.attempt_total.labels(begun.outcome).inc()
+            _log.info("attempt ended", outcome=begun.outcome)
+
+    def _fence(self, work: Work) -> Callable[[], Awaitable[bool]]:
+        """Tells whether this activity still is what its task waits for."""
+        activity_id = activity.info().activity_id
+        return lambda: self._holds(work.request.task_id, activity_id)
 
     async def _holds(self, task_id: str, activity_id: str) -> bool:
         """Whether this attempt still is the task's; an engine that is away for a moment is asked again."""
@@ -119,14 +191,31 @@ class WorkerActivities:
         if inspection.request is None:
             return Inspected(report=self._attempts.describe())
         try:
-            infos, plan = await self._attempts.inspect(inspection.action, inspection.request)
+            seen = await self._attempts.inspect(inspection.action, inspection.request)
         except ReelmillError as error:
             raise _failure(error) from error
-        return Inspected(infos, plan)
+        return Inspected(seen.infos, seen.plan, seen.split)
+
+    @activity.defn(name=ERASE)
+    async def erase(self, task_id: str) -> None:
+        """Removes what a task left in shared scratch."""
+        try:
+            await self._attempts.erase(task_id)
+        except ReelmillError as error:
+            raise _failure(error) from error
 
 
-def _numbered(progress: Progress, attempt: int) -> Progress:
-    return Progress(progress.phase, progress.percent, attempt, progress.targets)
+class _Begun:
+    """An attempt that runs: when it began, microseconds since the epoch, and how it is going to be counted."""
+
+    def __init__(self) -> None:
+        self.started_us, self.outcome = time.time_ns() // 1000, "Succeeded"
+
+
+def _placed(progress: Progress, work: Work) -> Progress:
+    """Progress with the attempt's number; joining what units made is the last of a task's work."""
+    percent = JOINING_FROM + progress.percent * (END - JOINING_FROM) // END if work.kept else progress.percent
+    return replace(progress, percent=percent, attempt=work.attempt)
 
 
 class _Milestones:
@@ -154,10 +243,20 @@ class _Milestones:
 class ControlActivities:
     """What an api replica does for workflows: it alone reaches the task records."""
 
-    def __init__(self, record: Callable[[str, Outcome], Awaitable[None]]) -> None:
-        self._record = record
+    def __init__(
+        self,
+        record: Callable[[str, Outcome], Awaitable[None]],
+        present: Callable[[Sequence[str]], Awaitable[dict[str, int]]],
+    ) -> None:
+        """`record` writes an outcome; `present` says on how many workers some encoder families work."""
+        self._record, self._present = record, present
 
     @activity.defn(name=RECORD)
     async def record_outcome(self, task_id: str, outcome: Outcome) -> None:
         """Writes a task's outcome to its row; the first one wins."""
         await self._record(task_id, outcome)
+
+    @activity.defn(name=PRESENT)
+    async def present(self, families: tuple[str, ...]) -> dict[str, int]:
+        """On how many workers each of `families` works."""
+        return await self._present(families)

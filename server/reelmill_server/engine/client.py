@@ -1,29 +1,38 @@
 """What the control plane asks of the engine."""
 
 import asyncio
+import time
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
-from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from reelmill_server.engine import CONTROL_QUEUE
+from reelmill_server.engine import CONTROL_QUEUE, presence_queue
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
 from reelmill_server.engine.notifying import NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.work import Inspected, Inspection, Work
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
 from reelmill_server.model.engine_view import EngineState, EngineView
+from reelmill_server.model.notification import END
 from reelmill_server.model.task import Progress, TaskPhase
 
 _RPC_SECONDS = timedelta(seconds=5)
 _INSPECT_SECONDS = 90.0
 _CONNECT_PAUSE_SECONDS = 0.5
+_POLL_SECONDS = 90  # a poll lasts a minute: who did not come again since is gone
+JOINING_FROM = 95
+"""Percent of a task that is carried out in units when all units are made."""
 
 
 async def connect(address: str, namespace: str, api_key: str = "", tls: bool = False, wait_seconds: float = 30.0) -> Client:
@@ -110,7 +119,10 @@ class Engine:
         if description.status is not WorkflowExecutionStatus.RUNNING:
             return EngineView(EngineState.CLOSED)
         pending = list(description.raw_description.pending_activities)
-        attempt = next((activity for activity in pending if activity.activity_type.name == "convert"), None)
+        units = [activity for activity in pending if activity.activity_type.name == ENCODE_UNIT]
+        if units:
+            return EngineView(EngineState.RUNNING, await self._progress_of_units(units, await description.memo()), busy=True)
+        attempt = next((activity for activity in pending if activity.activity_type.name == CONVERT), None)
         if attempt is None:
             return EngineView(EngineState.RUNNING)
         return EngineView(EngineState.RUNNING, await self._progress(attempt), busy=True)
@@ -126,6 +138,15 @@ class Engine:
             return Progress(phase=TaskPhase.CONVERTING)
         return decoded[0] if decoded and isinstance(decoded[0], Progress) else Progress()
 
+    async def _progress_of_units(self, units: Sequence[PendingActivityInfo], memo: Mapping[str, Any]) -> Progress:
+        """Progress of a task that is carried out by several workers: what is done, and how far the others are."""
+        running = [await self._progress(unit) for unit in units]
+        count, done = memo.get(UNITS, (len(units), 0))
+        share = (done + sum(progress.percent for progress in running) / END) / max(count, 1)
+        begun = done or any(progress.phase is not TaskPhase.QUEUED for progress in running)
+        phase = TaskPhase.CONVERTING if begun else TaskPhase.QUEUED
+        return Progress(phase, int(share * JOINING_FROM), attempt=1)
+
     async def holds(self, task_id: str, activity_id: str) -> bool:
         """Whether this activity is the task's present attempt, and no cancel was asked for. Raises ServiceUnavailable."""
         try:
@@ -137,6 +158,24 @@ class Engine:
             activity.activity_id == activity_id and activity.state == started
             for activity in description.raw_description.pending_activities
         )
+
+    async def present(self, families: Sequence[str]) -> dict[str, int]:
+        """On how many workers each of `families` (of encoders) works, or did a few minutes ago. Raises ServiceUnavailable."""
+        counts = await asyncio.gather(*(self._pollers(presence_queue(family)) for family in families))
+        return dict(zip(families, counts, strict=True))
+
+    async def _pollers(self, queue: str) -> int:
+        request = DescribeTaskQueueRequest(
+            namespace=self._client.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        )
+        try:
+            description = await self._client.workflow_service.describe_task_queue(request, timeout=_RPC_SECONDS)
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+        lately = time.time() - _POLL_SECONDS
+        return sum(poller.last_access_time.ToSeconds() > lately for poller in description.pollers)
 
     async def wake(self, task_id: str, channel: str) -> None:
         """Has what is due on a task's channel delivered now. Raises ServiceUnavailable."""

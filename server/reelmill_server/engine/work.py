@@ -6,17 +6,23 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from reelmill_server.model.capability import Report
+from reelmill_server.model.chunked import KeptFile
 from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact
+from reelmill_server.model.units import Split
 
 
 @dataclass(frozen=True)
 class Work:
-    """One task's work and its limits, seconds. `attempt` counts from 1; `priority` 1 (first) to 5.
+    """One task's work and its limits, seconds. `attempt` counts from 1; `priority` 1 (first) to 5; `weight` is the share of its
+    project among those that wait.
 
-    `progress_step`: progress is told each time that it passes so many percent more; 0: not at all.
+    `progress_step`: progress is told each time that it passes so many percent more; 0: not at all. `lane` is that of the
+    present attempt, and `needs` what the first look found; `accelerator_seconds`: how long the task waits for each accelerator.
+    `kept`: what units made, which this attempt joins.
     """
 
     request: ConvertRequest
@@ -26,15 +32,38 @@ class Work:
     timeout_seconds: float = 21600.0
     heartbeat_seconds: float = 15.0
     progress_step: int = 0
+    weight: float = 1.0
+    accelerator_seconds: float = 30.0
+    lane: str = FAST
+    needs: Needs | None = None
+    kept: tuple[KeptFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitWork:
+    """One unit of a task that is carried out by several workers; `number` as in the split of the task's needs."""
+
+    work: Work
+    number: int
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What a unit made, and what a user should know."""
+
+    kept: tuple[KeptFile, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """What an attempt that succeeded made; `started_us` is when it began, microseconds since the epoch."""
+    """What an attempt made that succeeded; `started_us` is when it began, microseconds since the epoch. With `needs`
+    nothing was made: the task is not small."""
 
-    artifacts: tuple[Artifact, ...]
+    artifacts: tuple[Artifact, ...] = ()
     warnings: tuple[str, ...] = ()
     started_us: int = 0
+    needs: Needs | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +80,7 @@ class Inspected:
 
     infos: tuple[MediaInfo, ...] = ()
     plan: Plan | None = None
+    split: Split | None = None
     report: Report | None = None
 
 

@@ -1,32 +1,29 @@
 """Workflows: deterministic code that the engine replays. All effects are in activities."""
 
 import asyncio
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType, is_cancelled_exception
-from temporalio.workflow import ActivityCancellationType
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from reelmill_server.engine import CONTROL_QUEUE, ENCODE_QUEUE, INSPECT_QUEUE
+    from reelmill_server.engine import CONTROL_QUEUE, INSPECT_QUEUE
+    from reelmill_server.engine.attempting import ONCE, UNTIL_DONE, attempt
+    from reelmill_server.engine.history import Failure, History
+    from reelmill_server.engine.names import ERASE, INSPECT, RECORD
+    from reelmill_server.engine.units import Units
     from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, Work
-    from reelmill_server.model.task import FailedAttempt, Outcome, TaskStatus
+    from reelmill_server.errors import SourceChanged, WorkerBusy
+    from reelmill_server.model.task import Outcome
 
-CONVERT, RECORD, INSPECT = "convert", "record_outcome", "inspect"
-WORKER_LOST, WORKER_DRAINING = "WorkerLost", "WorkerDraining"
-
-_ONCE = RetryPolicy(maximum_attempts=1)
-# The end of a task must be recorded however long the database is away.
-_UNTIL_DONE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
-# The loss of a worker is not the task's fault, until it happens again and again.
-_MAX_WORKERS_LOST = 10
-_BACKOFF_SECONDS = (1, 5, 15)
-_GRACE_SECONDS = 60  # the worker ends an attempt by its own clock first
+_RECORD_SECONDS = 30
 _INSPECT_QUEUED_SECONDS = 15
 _INSPECT_SECONDS = 60
+_ERASE_SECONDS = 600
+_ERASING_HOURS = 24  # then a rule of the storage, which removes what is old, has to do
 
 
 @workflow.defn(name="MediaConvert")
@@ -36,139 +33,87 @@ class MediaConvertWorkflow:
     @workflow.run
     async def run(self, work: Work) -> str:
         """Returns the final status's word."""
-        outcome = await self._attempts(work)
-        recording = asyncio.ensure_future(self._record(work.request.task_id, outcome))
-        while not recording.done():
-            try:
-                await asyncio.shield(recording)
-            except asyncio.CancelledError:
-                continue  # it ended already: a cancel that comes now must not lose how
-        recording.result()
+        units = Units()
+        outcome = await _attempts(work, units)
+        await _surely(_record(work.request.task_id, outcome))
+        if units.used:
+            await _surely(_erase(work.request.task_id))
         return outcome.status
 
-    async def _record(self, task_id: str, outcome: Outcome) -> None:
+
+async def _surely(doing: Any) -> None:
+    """Does it whatever comes: the task has ended already, a cancel that comes now must lose nothing."""
+    running = asyncio.ensure_future(doing)
+    while not running.done():
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            continue
+    running.result()
+
+
+async def _record(task_id: str, outcome: Outcome) -> None:
+    await workflow.execute_activity(
+        RECORD,
+        args=[task_id, outcome],
+        task_queue=CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=_RECORD_SECONDS),
+        retry_policy=UNTIL_DONE,
+    )
+
+
+async def _erase(task_id: str) -> None:
+    """Removes what units left; what cannot be removed for long is no reason to fail."""
+    try:
         await workflow.execute_activity(
-            RECORD,
-            args=[task_id, outcome],
-            task_queue=CONTROL_QUEUE,
-            start_to_close_timeout=timedelta(seconds=30),
-            retry_policy=_UNTIL_DONE,
+            ERASE,
+            task_id,
+            task_queue=INSPECT_QUEUE,
+            start_to_close_timeout=timedelta(seconds=_ERASE_SECONDS),
+            schedule_to_close_timeout=timedelta(hours=_ERASING_HOURS),
+            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=10)),
         )
+    except ActivityError:
+        workflow.logger.warning("shared scratch of a task could not be removed", extra={"task_id": task_id})
 
-    async def _attempts(self, work: Work) -> Outcome:
-        history = _History()
-        try:
-            while True:
+
+async def _attempts(work: Work, units: Units) -> Outcome:
+    history = History()
+    try:
+        while True:
+            try:
+                result = await _attempt(replace(work, attempt=history.number), units, history)
+            except FailureError as error:
+                if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
+                    return history.canceled()
+                failure = Failure.of(error)
+                if failure.code == WorkerBusy.code:  # it goes in front of those that came after it
+                    work = replace(work, priority=max(1, work.priority - 1))
+                    continue
+                history.add(failure)
+                if not failure.retryable or history.exhausted(work.max_attempts):
+                    return history.failed()
+                units.failed(failure)
+                if failure.code == SourceChanged.code:
+                    work = replace(work, needs=None)  # it may be another film
+                await asyncio.sleep(history.pause())
                 history.number += 1
-                try:
-                    result = await self._attempt(replace(work, attempt=history.number))
-                except ActivityError as error:
-                    if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
-                        return history.canceled()
-                    failure = _Failure.of(error)
-                    history.add(failure)
-                    if not failure.retryable or history.exhausted(work.max_attempts):
-                        return history.failed()
-                    await asyncio.sleep(history.pause())
-                else:
+            else:
+                if result.needs is None:
                     return history.succeeded(result)
-        except asyncio.CancelledError:
-            return history.canceled()
-
-    async def _attempt(self, work: Work) -> AttemptResult:
-        running: workflow.ActivityHandle[AttemptResult] = workflow.start_activity(
-            CONVERT,
-            work,
-            task_queue=ENCODE_QUEUE,
-            result_type=AttemptResult,
-            start_to_close_timeout=timedelta(seconds=work.timeout_seconds + _GRACE_SECONDS),
-            heartbeat_timeout=timedelta(seconds=work.heartbeat_seconds),
-            retry_policy=_ONCE,
-            # The child must be gone before the task is called canceled.
-            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            priority=Priority(priority_key=work.priority),
-        )
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            for _ in range(3):  # an end that came in the same turn as the cancel came first
-                await asyncio.sleep(0)
-            running.cancel()
-            return await running
+                work = replace(work, needs=result.needs)
+                units.used = units.used or result.needs.keeps
+                history.looked(result)
+    except asyncio.CancelledError:
+        return history.canceled()
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """How one attempt failed; `started_us` is 0 when nobody knows."""
-
-    code: str
-    message: str
-    retryable: bool
-    started_us: int = 0
-
-    @classmethod
-    def of(cls, error: ActivityError) -> "_Failure":
-        cause = error.cause
-        if isinstance(cause, ApplicationError):
-            started_us = int(cause.details[1]) if len(cause.details) > 1 else 0
-            return cls(cause.type or "InternalError", cause.message, not cause.non_retryable, started_us)
-        if isinstance(cause, TimeoutError):
-            if cause.type is TimeoutType.HEARTBEAT:
-                return cls(WORKER_LOST, "the worker was lost", True)
-            return cls("Timeout", "the attempt took longer than a task may", False)
-        return cls("InternalError", str(cause or error), True)
-
-
-class _History:
-    """The attempts of a task so far."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self._failed: list[FailedAttempt] = []
-        self._first_us = 0
-
-    def add(self, failure: _Failure) -> None:
-        """The present attempt failed."""
-        self._failed.append(FailedAttempt(self.number, failure.code, failure.message))
-        self._first_us = self._first_us or failure.started_us
-
-    def exhausted(self, max_attempts: int) -> bool:
-        """Whether there were too many. One that a draining worker handed back counts for nothing."""
-        lost = sum(attempt.code == WORKER_LOST for attempt in self._failed)
-        own = sum(attempt.code not in (WORKER_LOST, WORKER_DRAINING) for attempt in self._failed)
-        return own >= max_attempts or lost >= _MAX_WORKERS_LOST
-
-    def pause(self) -> float:
-        """Seconds before the next: at once when the worker was the cause, longer each time when it was not."""
-        if self._failed[-1].code in (WORKER_LOST, WORKER_DRAINING):
-            return 0.1
-        return _BACKOFF_SECONDS[min(len(self._failed), len(_BACKOFF_SECONDS)) - 1]
-
-    def succeeded(self, result: AttemptResult) -> Outcome:
-        """The outcome of a success."""
-        self._first_us = self._first_us or result.started_us
-        return self._outcome(TaskStatus.SUCCEEDED, artifacts=result.artifacts, warnings=result.warnings)
-
-    def failed(self) -> Outcome:
-        """The outcome when the last failure stands; it is not repeated among the failed attempts."""
-        last = self._failed.pop()
-        return self._outcome(TaskStatus.FAILED, last.code, last.message)
-
-    def canceled(self) -> Outcome:
-        """The outcome of a cancel."""
-        return self._outcome(TaskStatus.CANCELED, "Canceled", "canceled")
-
-    def _outcome(self, status: TaskStatus, code: str = "", message: str = "", **made: Any) -> Outcome:
-        first = datetime.fromtimestamp(self._first_us / 1e6, UTC) if self._first_us else None
-        return Outcome(
-            status,
-            code,
-            message,
-            attempt=self.number,
-            failed_attempts=tuple(self._failed),
-            first_attempt_time=first,
-            **made,
-        )
+async def _attempt(work: Work, units: Units, history: History) -> AttemptResult:
+    if await units.pay(work):
+        return await units.attempt(work, history)
+    if work.needs is not None and work.needs.chunked is not None:
+        work = replace(work, needs=replace(work.needs, chunked=None))
+    return await attempt(work)
 
 
 @workflow.defn(name="Inspect")
@@ -185,6 +130,6 @@ class InspectWorkflow:
             result_type=Inspected,
             schedule_to_start_timeout=timedelta(seconds=_INSPECT_QUEUED_SECONDS),
             start_to_close_timeout=timedelta(seconds=_INSPECT_SECONDS),
-            retry_policy=_ONCE,
+            retry_policy=ONCE,
         )
         return seen

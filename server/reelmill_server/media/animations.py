@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ class _Muxed:
     def __init__(self, path: Path, encoder: str, frame: VideoFrame, tick: Fraction, rate: Fraction) -> None:
         options = dict(_MUXER_OPTIONS[encoder])
         if encoder == "gif":
-            options["final_delay"] = str(round(1 / rate / tick))  # nothing follows that tells how long the last one is shown
+            options["final_delay"] = str(
+                max(round(1 / rate / tick), 1)
+            )  # nothing follows that tells how long the last one is shown
         self._container: Any = av.open(str(path), "w", format=_MUXERS[encoder], options=options)
         self._stream: Any = self._container.add_stream(encoder, rate=1 / tick)
         context: Any = self._stream.codec_context
@@ -104,6 +107,7 @@ class _GifWriter(_Animation):
 
     _file: _Muxed | None = None
     _apart: Graph | None = None
+    _tick = -1  # when the picture before is shown
 
     def __init__(self, plan: ImagePlan, folder: Path, most: int) -> None:
         super().__init__(plan, folder, most)
@@ -112,7 +116,11 @@ class _GifWriter(_Animation):
     def take(self, time: Fraction, frame: VideoFrame) -> None:
         """As `ImageWriter.take`."""
         # GIF counts in hundredths: rounded from the exact time, no error adds up.
-        frame.pts, frame.time_base = round(self._count(time) / self._rate / _GIF_TICK), _GIF_TICK
+        tick = round(self._count(time) / self._rate / _GIF_TICK)
+        if tick == self._tick:
+            return  # as it would not be shown for as long as a hundredth
+        self._tick = frame.pts = tick
+        frame.time_base = _GIF_TICK
         self._kept.append(frame)
         if self._apart is None and len(self._kept) * frame.width * frame.height * 4 > _KEPT_BYTES:
             self._apart = _graph(frame, own_palettes=True)
@@ -192,13 +200,16 @@ class _AvifWriter(_Animation):
     def finish(self) -> Sequence[WrittenImage]:
         """As `ImageWriter.finish`."""
         if self._kept:
+            # Rounded from the exact times, no error adds up.
+            edges = [round(place * 1000 / self._rate) for place in range(len(self._kept) + 1)]
+            milliseconds = [end - begin for begin, end in pairwise(edges)]
             try:
                 self._kept[0].save(
                     self._path,
                     format="AVIF",
                     save_all=True,
                     append_images=self._kept[1:],
-                    duration=round(1000 / self._rate),
+                    duration=milliseconds if len(milliseconds) > 1 else milliseconds[0],
                     quality=70,
                     speed=8,
                 )

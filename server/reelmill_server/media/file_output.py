@@ -14,7 +14,9 @@ from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.covers import CoverInputs, CoverTrack
 from reelmill_server.media.output import Halt, Output, Produced, Stopped
 from reelmill_server.media.overlays import make_overlays
+from reelmill_server.media.packs import Pack
 from reelmill_server.media.pictures import CountedVideoTrack, FreeVideoTrack
+from reelmill_server.media.premade import PremadeTrack, in_turn
 from reelmill_server.media.quicktime import name_languages
 from reelmill_server.media.segments import Reframing, join_tail, open_output
 from reelmill_server.media.sound import AudioTrack
@@ -22,6 +24,7 @@ from reelmill_server.media.source import Place
 from reelmill_server.media.subtitle_lines import SubtitleInputs
 from reelmill_server.media.subtitles import SubtitleTrack
 from reelmill_server.media.tracks import Part, Span, Track, copy_metadata
+from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, TargetPlan
@@ -52,8 +55,10 @@ class FileOutput(Output):
         beside: Beside,
         limits: Limits,
         stop: Halt,
+        packs: Mapping[int, Sequence[Pack]] | None = None,
     ) -> None:
-        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`.
+        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`. `packs` have, by its number, each
+        stream that units have made.
 
         Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
         stream cannot.
@@ -61,17 +66,31 @@ class FileOutput(Output):
         super().__init__(plan, task, path, stop)
         try:
             self._container = open_output(plan, path)
-            self.tracks = tuple(self._track(stream, sources, beside, limits) for stream in plan.streams)
+            self.tracks = tuple(
+                self._track(stream, sources, beside, limits, (packs or {}).get(number, ()))
+                for number, stream in enumerate(plan.streams)
+            )
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise self._failure(error) from error
+        self._sources = sources
+        self.fed = not all(isinstance(track, PremadeTrack) for track in self.tracks)
         if plan.keep_metadata:
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
             self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
 
-    def _track(self, stream: StreamPlan, sources: Sequence[InputContainer], beside: Beside, limits: Limits) -> Track:
+    def _track(
+        self,
+        stream: StreamPlan,
+        sources: Sequence[InputContainer],
+        beside: Beside,
+        limits: Limits,
+        packs: Sequence[Pack],
+    ) -> Track:
         keep = self.plan.keep_metadata
+        if packs:
+            return PremadeTrack(stream, self._container, sources, keep, limits, packs)
         if stream.type == "subtitle":
             return SubtitleTrack(stream, self._container, sources, keep, beside.subtitles)
         if stream.type == "picture":
@@ -94,6 +113,18 @@ class FileOutput(Output):
                     code = described.metadata["timecode"]
                     described.metadata["timecode"] = timecode.moved(code, filmed[0].average_rate, moved_by)
         return span
+
+    def _packets(self) -> Iterator[AnyPacket]:
+        """As for every output; where nothing is read of the sources, units have made all."""
+        if self.fed:
+            yield from super()._packets()
+            return
+        for number, source in enumerate(self._sources):
+            self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, _MICROSECONDS)))
+        tracks = [track for track in self.tracks if isinstance(track, PremadeTrack)]
+        for packet in in_turn(tracks):
+            yield packet
+            self._moved(*tracks)
 
     def produced(self) -> Produced:
         """What was made, once `join` has returned."""

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from av import VideoFrame
 
 from reelmill_server.media.animations import animation_writer
 from reelmill_server.media.graph import Chain
 from reelmill_server.media.output import Halt, Output, Stopped, planned_span
+from reelmill_server.media.packs import Pack
 from reelmill_server.media.picking import Picked, Picker
 from reelmill_server.media.seek import frames_from
 from reelmill_server.media.source import Place, average_rate, open_source
@@ -31,16 +32,36 @@ _WRITERS: Mapping[str, Callable[[ImagePlan, Path, int], ImageWriter]] = {
 }
 
 
+class Picking(Protocol):
+    """What a `Picker` does, in the order in which frames come."""
+
+    last: Fraction | None
+    unordered: int
+
+    @property
+    def next_time(self) -> Fraction | None:
+        """As `Picker.next_time`."""
+
+    def offer(self, offered: Picked) -> Iterator[Picked]:
+        """As `Picker.offer`."""
+
+    def end(self, time: Fraction) -> Iterator[Picked]:
+        """As `Picker.end`."""
+
+    def finish(self) -> Iterator[Picked]:
+        """As `Picker.finish`."""
+
+
 class FrameTrack:
     """Hands the frames that a plan asks for to what writes them. It makes no packets."""
 
     wants_frames = True
 
-    def __init__(self, plan: ImagePlan, writer: ImageWriter) -> None:
+    def __init__(self, plan: ImagePlan, writer: ImageWriter, picker: Picking) -> None:
         self.plan, self.unordered, self.frames = plan.stream, 0, 0
         self.written = Written()
         self._clock, self._span = Clock(plan.stream), Span(Fraction(0), None)
-        self._picker, self._writer = Picker(plan.frames), writer
+        self._picker, self._writer = picker, writer
         self._parts = {part.input: part for part in plan.stream.parts}
         self._shapers: dict[int, _Shaper] = {}
         self.files: Sequence[WrittenImage] = ()
@@ -131,31 +152,53 @@ class ImageOutput(Output):
         places: Sequence[Place],
         limits: Limits,
         stop: Halt,
+        packs: Sequence[Pack] = (),
     ) -> None:
-        """`places` are those of the inputs of the whole `task`."""
+        """`places` are those of the inputs of the whole `task`; `packs` have the pictures if units have made them."""
         self._places, self._limits = places, limits
         folder.mkdir(exist_ok=True)  # it is there when the task is planned again without an encoder that failed
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
-        self._frames = FrameTrack(plan, _WRITERS[plan.kind](plan, folder, most))
-        self.images = plan
+        self._writer, self._picker, self._packs = _WRITERS[plan.kind](plan, folder, most), Picker(plan.frames), packs
+        self._frames = FrameTrack(plan, self._writer, self._picker)
+        self._image = plan
         super().__init__(plan, task, str(folder), stop)
-        self.fed = plan.reading in ("shared", "through")
+        self.fed = plan.reading in ("shared", "through") and not packs
         self.tracks = (self._frames,)
 
     @property
     def files(self) -> Sequence[WrittenImage]:
         """What was written, once `join` has returned."""
-        return self._frames.files
+        return self._made if self._packs else self._frames.files
 
     def _write(self) -> None:
         if self.fed:
             for _ in self._packets():
                 pass
             return
+        if self._packs:
+            self._unpack()
+            return
         for number, plan in enumerate(self._inputs):
             if not plan.attached:
                 self._read(number, plan)
         list(self._frames.finish())
+
+    def _unpack(self) -> None:
+        """Writes the pictures that units have packed."""
+        for pack in self._packs:
+            for picture in pack.pictures():
+                if self._stop.is_set():
+                    raise Stopped
+                packed = Picked(picture.time, picture.frame, blank=picture.blank)
+                self._write_packed(iter((packed,)) if pack.summary.final else self._picker.sift(packed))
+                self.position = max(self.position, picture.time)
+        if not any(pack.summary.final for pack in self._packs):
+            self._write_packed(self._picker.finish())
+        self._made = self._writer.finish()
+
+    def _write_packed(self, pictures: Iterator[Picked]) -> None:
+        for picked in pictures:
+            self._writer.take(picked.time, picked.frame)
 
     def _read(self, number: int, plan: InputPlan) -> None:
         """Gives the track what it needs of one input, and no more."""
@@ -171,18 +214,18 @@ class ImageOutput(Output):
             end = self._read_frames(part, span, stream, length)
             if end is not None and length is not None and end + _CLAIM_SECONDS < length:
                 text = f"the source promises {float(length):.3f} s, but has pictures for {float(end):.3f} s only"
-                self.notes.append(f"{self.plan.field}: {text}")
+                self._note(text)
             self._frames.end(part, end if end is not None else length or Fraction(0), False)
 
     def _read_frames(self, part: Part, span: Span, stream: int, length: Fraction | None) -> Fraction | None:
         """Jumps from picture to picture; where the next one is near, decodes on. Gives where the input ended if it came to
         that."""
         video: Any = part.source.streams[stream]
-        keys = self.images.reading == "keyframes"
-        near = Fraction(self.images.key_us, _MICROSECONDS)
+        keys = self._image.reading == "keyframes"
+        near = Fraction(self._image.key_us, _MICROSECONDS)
         last, step = Fraction(-1), Fraction(0)
         while (wanted := self._frames.next_time(length)) is not None:
-            for frame in frames_from(part.source, video, span.begin + wanted, keys):
+            for frame in frames_from(part.source, video, span.begin + wanted, self._note, keys):
                 if self._stop.is_set():
                     raise Stopped
                 assert frame.pts is not None and frame.time_base
@@ -197,5 +240,5 @@ class ImageOutput(Output):
                     break
                 wanted = following
             else:
-                return last + step
+                return max(last + step, Fraction(0))
         return None

@@ -1,6 +1,5 @@
 """What the pictures of a task are once they are verified: artifacts, and the lists of sheets."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
-from reelmill_server.media.results import Result
+from reelmill_server.media.results import Result, checksum
 from reelmill_server.media.stills import WrittenImage, tile_place
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.task import Artifact, ArtifactKind
@@ -71,13 +70,14 @@ def _result(slot: int, plan: ImagePlan, file: WrittenImage) -> Result:
             width=file.width,
             height=file.height,
             frame_times=tuple(float(time) for time in file.times),
-            **_identity(file.path.read_bytes()),
+            **_identity(file.path),
         ),
     )
 
 
-def _identity(content: bytes) -> dict[str, Any]:
-    return {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+def _identity(path: Path) -> dict[str, Any]:
+    size, digest = checksum([path])
+    return {"size_bytes": size, "sha256": digest}
 
 
 def _lists(slot: int, plan: ImagePlan, files: Sequence[WrittenImage], directory: Path) -> list[Result]:
@@ -92,8 +92,7 @@ def _lists(slot: int, plan: ImagePlan, files: Sequence[WrittenImage], directory:
     for extension, uri, kind, text in kinds:
         if uri:
             path = list_path(slot, extension)
-            content = text(plan, files).encode()
-            (directory / path).write_bytes(content)
+            (directory / path).write_text(text(plan, files), "utf-8")
             artifact = Artifact(
                 uri=uri,
                 target_index=plan.index,
@@ -101,7 +100,7 @@ def _lists(slot: int, plan: ImagePlan, files: Sequence[WrittenImage], directory:
                 container=extension,
                 kind=kind,
                 segment_count=len(files),
-                **_identity(content),
+                **_identity(directory / path),
             )
             results.append(Result(path, artifact))
     return results

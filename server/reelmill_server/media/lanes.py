@@ -5,15 +5,14 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.seek import packets_from
 from reelmill_server.media.source import average_rate
-from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
+from reelmill_server.media.tracks import OVERRUN, Part, own_parts
 from reelmill_server.media.types import AnyPacket
-from reelmill_server.model.plan import InputPlan
+from reelmill_server.model.plan import InputPlan, StreamPlan
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 
 # What a container promises for a whole file is no more exact than this.
@@ -29,8 +28,11 @@ _MICROSECONDS = 1_000_000
 class Reader:
     """One input while it is read once. `part` is what outputs know it by; times are the source's own seconds."""
 
-    def __init__(self, number: int, plan: InputPlan, source: InputContainer, used: frozenset[int]) -> None:
-        """`used`: the numbers of the streams that are wanted."""
+    def __init__(
+        self, number: int, plan: InputPlan, source: InputContainer, used: frozenset[int], lead_in: Fraction | None = None
+    ) -> None:
+        """`used`: the numbers of the streams that are wanted. `lead_in`: reading begins at the key frame before this many
+        seconds of the span, None: before all of it."""
         self.plan = plan
         self._source = source
         self._used = used
@@ -48,9 +50,9 @@ class Reader:
                 stream.thread_type = "AUTO"  # type: ignore[attr-defined]
         # Read, not decoded: their timestamps tell how far the source reaches.
         others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
-        packets, key = packets_from(source, streams, others, self._begin)
-        self.packets = _timed(packets) if source.format.name in UNTIMED_FORMATS else packets
-        self.part = Part(number, source, key, plan.align == "pad")
+        found = packets_from(source, streams, others, self._begin + (lead_in or 0))
+        self.packets = _timed(found.packets) if source.format.name in UNTIMED_FORMATS else found.packets
+        self.part = Part(number, source, found.key, plan.align == "pad")
 
     def note(self, packet: AnyPacket) -> None:
         """Remembers how far the packet reaches."""
@@ -118,6 +120,12 @@ class Reader:
             end = video
         return end if self._stop is None else min(end, self._stop)
 
+    @property
+    def over(self) -> bool:
+        """Whether all of the span was read of every kind of stream that is wanted."""
+        kinds = {self._source.streams[index].type for index in self._used} & {*_LASTING}
+        return self._stop is not None and all(self._ends[kind] >= self._stop for kind in kinds)
+
     def length(self) -> Fraction:
         """How long the span is in the end, seconds."""
         return max(self.end() - self._begin, Fraction(0))
@@ -134,14 +142,19 @@ class Reader:
 
 
 class Lane:
-    """Inputs that are read one after the other; `loops`: again and again."""
+    """Inputs that are read one after the other; `loops`: again and again. `lead_in` as for Reader."""
 
     def __init__(
-        self, numbers: Sequence[int], inputs: Sequence[InputPlan], sources: Sequence[InputContainer], tracks: Sequence[Track]
+        self,
+        numbers: Sequence[int],
+        inputs: Sequence[InputPlan],
+        sources: Sequence[InputContainer],
+        streams: Sequence[StreamPlan],
+        lead_in: Fraction | None = None,
     ) -> None:
         self.plan = inputs[numbers[0]]
         self.loops, self.aligned = self.plan.align == "loop", self.plan.align != "false"
-        self._inputs, self._sources, self._tracks = inputs, sources, tracks
+        self._inputs, self._sources, self._streams, self._lead_in = inputs, sources, streams, lead_in
         self._todo = list(numbers)
         self._numbers = numbers
         self._before = Fraction(0)
@@ -182,19 +195,23 @@ class Lane:
             self.reader, self.exhausted = None, True
             return None
         number = self._todo.pop(0)
-        used = frozenset(part.stream for track in self._tracks for part in own_parts(track.plan) if part.input == number)
-        self.reader = Reader(number, self._inputs[number], self._sources[number], used)
+        used = frozenset(part.stream for stream in self._streams for part in own_parts(stream) if part.input == number)
+        self.reader = Reader(number, self._inputs[number], self._sources[number], used, self._lead_in)
         return self.reader
 
 
 def lanes_of(
-    inputs: Sequence[InputPlan], sources: Sequence[InputContainer], tracks: Sequence[Track]
+    inputs: Sequence[InputPlan],
+    sources: Sequence[InputContainer],
+    streams: Sequence[StreamPlan],
+    lead_in: Fraction | None = None,
 ) -> tuple[Lane, list[Lane]]:
-    """The lane of the inputs that follow each other, and one for each that runs beside them and is wanted."""
+    """The lane of the inputs that follow each other, and one for each that runs beside them and is wanted by one of
+    `streams`."""
     main = [number for number, plan in enumerate(inputs) if not plan.attached]
-    wanted = {part.input for track in tracks for part in track.plan.parts}
+    wanted = {part.input for stream in streams for part in stream.parts}
     beside = [number for number, plan in enumerate(inputs) if plan.attached and number in wanted]
-    return Lane(main, inputs, sources, tracks), [Lane([number], inputs, sources, tracks) for number in beside]
+    return Lane(main, inputs, sources, streams, lead_in), [Lane([number], inputs, sources, streams) for number in beside]
 
 
 def _timed(packets: Iterator[Any]) -> Iterator[Any]:
@@ -213,11 +230,3 @@ def show_in_turn(frames: Sequence[Any], stream: Any, shown: int) -> None:
     for number, frame in enumerate(frames, shown):
         frame.time_base = stream.time_base
         frame.pts = round(number / rate / stream.time_base)
-
-
-def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
-    """The next packet, None at the end; and why reading broke off, if it did."""
-    try:
-        return next(packets, None), ""
-    except av.error.FFmpegError as error:
-        return None, f"the source could not be read to its end: {error}"

@@ -267,9 +267,13 @@ class Output(ABC):
     def _noted(self, track: Track, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
         """`packets`; moves the position that progress is told from."""
         yield from packets
-        self.position = max(self.position, track.written.last)
-        if track.plan.type == "video":
-            self.frames = track.written.packets
+        self._moved(track)
+
+    def _moved(self, *tracks: Track) -> None:
+        for track in tracks:
+            self.position = max(self.position, track.written.last)
+            if track.plan.type == "video":
+                self.frames = track.written.packets
 
     def close(self) -> None:
         """Ends the thread, whatever happened before."""

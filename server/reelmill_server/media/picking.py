@@ -27,11 +27,13 @@ _BLANK_SPREAD, _BLANK_OUTLIERS = 24, 10
 
 @dataclass(frozen=True)
 class Picked:
-    """A frame that becomes a picture, its own time, and the number of the input that it is of."""
+    """A frame that becomes a picture, its own time, and the number of the input that it is of. `blank`: whether it shows
+    nothing, None: nobody looked."""
 
     time: Fraction
     frame: VideoFrame
     input: int = 0
+    blank: bool | None = None
 
 
 class _Times(Protocol):
@@ -42,6 +44,9 @@ class _Times(Protocol):
 
     def end(self, time: Fraction) -> Iterator[Picked]:
         """Gives what is wanted of a source that ends at `time`; frames of the next one follow."""
+
+    def skip(self, time: Fraction) -> None:
+        """Frames are offered from `time` on, with which one begins: what was shown before is looked for by someone else."""
 
     @property
     def next_time(self) -> Fraction | None:
@@ -61,6 +66,9 @@ class _Keys:
 
     def end(self, time: Fraction) -> Iterator[Picked]:
         return iter(())
+
+    def skip(self, time: Fraction) -> None:
+        """Each frame is looked at by itself."""
 
 
 class _Every:
@@ -88,6 +96,9 @@ class _Every:
             self._begun = True
             yield held
 
+    def skip(self, time: Fraction) -> None:
+        """What was shown at the start is known by then."""
+
 
 def _before(held: Picked | None, offered: Picked) -> Fraction:
     """The time until which `held`, or what came before, is shown: `offered` may be a little late."""
@@ -112,6 +123,10 @@ class _Shown:
         if held is not None:
             yield from self._until(held, max(time, held.time + _LATE))
 
+    def skip(self, time: Fraction) -> None:
+        while self.next_time is not None and self.next_time < time - _LATE:
+            self.next_time = next(self._times, None)
+
     def _until(self, held: Picked, time: Fraction) -> Iterator[Picked]:
         given = False
         while self.next_time is not None and self.next_time < time:
@@ -126,7 +141,7 @@ class Picker:
 
     def __init__(self, plan: FramesPlan) -> None:
         self._plan = plan
-        self._times = _times(plan)
+        self._times = times_of(plan)
         self._before: int | None = None
         self._strongest: list[tuple[int, Picked]] = []
         self._blank: Picked | None = None
@@ -151,6 +166,10 @@ class Picker:
         if self.next_time is not None:
             yield from self._sifted(self._times.offer(offered))
 
+    def sift(self, candidate: Picked) -> Iterator[Picked]:
+        """Gives what is picked once a frame came that is asked for by its time."""
+        yield from self._sifted(iter((candidate,)))
+
     def end(self, time: Fraction) -> Iterator[Picked]:
         """Gives what is picked of a source that ends at `time`."""
         if self.next_time is not None:
@@ -166,7 +185,7 @@ class Picker:
         for picked in candidates:
             if self._left == 0:
                 return
-            if not self._shown and is_blank(picked.frame, self._reformatter):
+            if not self._shown and (is_blank(picked.frame, self._reformatter) if picked.blank is None else picked.blank):
                 self._blank = self._blank or picked
                 continue
             self._shown = True
@@ -193,7 +212,8 @@ class Picker:
         return False
 
 
-def _times(plan: FramesPlan) -> _Times:
+def times_of(plan: FramesPlan) -> _Times:
+    """What tells by their times which frames come into question."""
     start = Fraction(plan.start_us, _MICROSECONDS)
     if plan.times_us:
         return _Shown((Fraction(time, _MICROSECONDS) for time in plan.times_us), plan.repeats)

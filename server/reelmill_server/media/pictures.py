@@ -16,7 +16,7 @@ from reelmill_server.media.encoding import EncoderDown, open_encoder
 from reelmill_server.media.graph import Chain
 from reelmill_server.media.overlays import Overlays
 from reelmill_server.media.source import average_rate
-from reelmill_server.media.tracks import Clock, Part, Span, Written, describe, nearest
+from reelmill_server.media.tracks import TOLERANCE, Clock, Part, Span, Written, describe, nearest
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.media.vmaf import Comparison
 from reelmill_server.media.words import said
@@ -29,9 +29,16 @@ _USUAL_RATE = Fraction(25)
 class PictureEncoder:
     """Encodes pictures whose timestamps are final, counts them, and measures their VMAF if the plan says so."""
 
-    def __init__(self, plan: StreamPlan, output: OutputContainer, max_frames: int, overlays: Overlays) -> None:
+    def __init__(
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        max_frames: int,
+        overlays: Overlays,
+        global_header: bool | None = None,
+    ) -> None:
         self.written, self.frames = Written(), 0
-        self.stream = open_encoder(plan, output)
+        self.stream = open_encoder(plan, output, global_header)
         self._plan, self._max_frames, self._overlays = plan, max_frames, overlays
         self._durations: dict[int, int] = {}
         self._borders = Borders(plan.segment_us)
@@ -92,9 +99,12 @@ class _Pictures:
         keep_metadata: bool,
         max_frames: int,
         overlays: Overlays,
+        window: Span | None = None,
+        global_header: bool | None = None,
     ) -> None:
-        self.plan, self.unordered = plan, 0
-        self._encoder = PictureEncoder(plan, output, max_frames, overlays)
+        """`window`: which pictures are encoded, in seconds of the output, None: all. `global_header` as for `open_encoder`."""
+        self.plan, self.unordered, self._window = plan, 0, window
+        self._encoder = PictureEncoder(plan, output, max_frames, overlays, global_header)
         self._clock, self._span = Clock(plan), Span(Fraction(0), None)
         self._parts = {part.input: part for part in plan.parts}
         describe(self._encoder.stream, plan, sources, keep_metadata)
@@ -108,6 +118,11 @@ class _Pictures:
     def frames(self) -> int:
         """How many pictures were to be encoded."""
         return self._encoder.frames
+
+    @property
+    def extradata(self) -> bytes:
+        """What decoders must know, as far as the encoder says it beside the packets."""
+        return bytes(self._encoder.stream.codec_context.extradata or b"")
 
     def shorten(self, part: Part, span: Span) -> None:
         """As `Track.shorten`."""
@@ -135,10 +150,16 @@ class _Pictures:
 
 
 class FreeVideoTrack(_Pictures):
-    """Video of one source with its own timestamps, variable or not."""
+    """Video of one source with its own timestamps, variable or not.
+
+    With a window, the pictures before and after it pass the filters, and tell how long those in it are shown, but are not
+    encoded.
+    """
 
     _held: VideoFrame | None = None
     _step = 0  # how long the picture before the held one was shown
+    _over = False  # whether the window was passed
+    shape = ""  # of the source's first picture: filters are made for it
 
     def begin(self, part: Part, span: Span) -> None:
         """As `Track.begin`."""
@@ -147,9 +168,17 @@ class FreeVideoTrack(_Pictures):
 
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
         """As `Track.feed`; pictures outside the span are dropped."""
-        if self._in_span(part, stream, item):
+        if self._in_span(part, stream, item) and not self._broken(part, item):
+            self.shape = self.shape or _shape(item)
             for frame in self._chain.push(item):
                 yield from self._take(frame)
+        if self._over:
+            part.close(self, stream)
+
+    def _broken(self, part: Part, item: Any) -> bool:
+        """Whether a picture is shown before the key frame from which reading began: it needs what was not read."""
+        midway = self._window is not None and not self._window.from_front
+        return midway and item.pts * item.time_base < part.key - TOLERANCE
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
         """Nothing is made."""
@@ -162,25 +191,48 @@ class FreeVideoTrack(_Pictures):
 
     def finish(self) -> Iterator[AnyPacket]:
         """As `Track.finish`."""
-        if self._held is not None:
+        if self._held is not None and self._wanted(self._held):
             if self._clock.speed != 1 and self._step:
                 self._held.duration = self._step  # filters slow timestamps down, but not how long the last picture is shown
+            self._end_with_span(self._held)
             yield from self._encoder.encode(self._held)
         yield from self._encoder.encode(None)
 
+    def _end_with_span(self, frame: VideoFrame) -> None:
+        """Segments end where they are asked to: a list of a whole number of them has no rest, in no rendition."""
+        if self.plan.segment_us and self._span.end is not None and frame.pts is not None and frame.time_base:
+            end = self._clock.at(self._span.end - self._span.begin)
+            frame.duration = min(frame.duration, max(round(end / frame.time_base) - frame.pts, 1))
+
     def _take(self, frame: Any) -> Iterator[AnyPacket]:
         """Encodes a picture when the next one tells how long it is shown: MP4 counts decoding time."""
-        self._encoder.count()
+        if self._over:
+            return
+        if self._wanted(frame):
+            self._encoder.count()
         held = self._held
-        if held is None and self.plan.segment_us:
+        if held is None and self.plan.segment_us and (self._window is None or self._window.from_front):
             frame.pts = min(frame.pts or 0, 0)  # segments are counted from 0 in every rendition: nothing is dark before it
         if held is not None and held.pts is not None and frame.pts is not None:
             if frame.pts <= held.pts:
-                self.unordered += 1
+                self.unordered += self._wanted(frame)
                 return  # no encoder takes two pictures of one time
             held.duration = self._step = frame.pts - held.pts
-            yield from self._encoder.encode(held)
+            if self._wanted(held):
+                yield from self._encoder.encode(held)
         self._held = frame
+        self._over = self._window is not None and self._window.after(_time(frame))
+
+    def _wanted(self, frame: Any) -> bool:
+        return self._window is None or not (self._window.before(_time(frame)) or self._window.after(_time(frame)))
+
+
+def _time(frame: Any) -> Fraction:
+    return Fraction((frame.pts or 0) * (frame.time_base or 0))
+
+
+def _shape(frame: VideoFrame) -> str:
+    return f"{frame.width}x{frame.height} {frame.format.name} {int(frame.colorspace)}/{int(frame.color_range)}"
 
 
 class CountedVideoTrack(_Pictures):
@@ -193,6 +245,7 @@ class CountedVideoTrack(_Pictures):
         super().__init__(*arguments)
         assert self.plan.video
         self._rate = rational(self.plan.video.frame_rate)
+        assert self._window is None, "only pictures with times of their own are cut into chunks"
         self._next = 0  # number of the picture to be encoded next
         self._first = 0  # number of the part's first picture
         self._last: VideoFrame | None = None

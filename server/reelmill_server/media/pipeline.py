@@ -17,8 +17,11 @@ from reelmill_server.media.copying import CopyTrack
 from reelmill_server.media.covers import CoverInputs
 from reelmill_server.media.file_output import Beside, FileOutput
 from reelmill_server.media.image_output import ImageOutput
-from reelmill_server.media.lanes import Lane, Reader, lanes_of, read, show_in_turn
+from reelmill_server.media.lanes import Lane, Reader, lanes_of, show_in_turn
 from reelmill_server.media.output import Halt, Output, Produced, Stopped
+from reelmill_server.media.packs import Pack
+from reelmill_server.media.premade import Premade
+from reelmill_server.media.seek import read
 from reelmill_server.media.source import Place, open_source
 from reelmill_server.media.stills import WrittenImage
 from reelmill_server.media.subtitle_lines import SubtitleInputs
@@ -27,6 +30,7 @@ from reelmill_server.media.tracks import OVERRUN, Part, Track, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
+from reelmill_server.plan.chunks import encoded_sound, encoded_video, shared_images
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 from reelmill_server.plan.images import image_folder
 from reelmill_server.plan.packaging import output_path
@@ -68,9 +72,10 @@ class Conversion:
         stop: threading.Event,
         subtitle_places: Sequence[Sequence[Place]] = (),
         watermark_places: Mapping[str, Place] | None = None,
+        premade: Premade | None = None,
     ) -> None:
         """`places` follow the sources of the request, `subtitle_places` say where the subtitle files of each lie, and
-        `watermark_places` where the files of watermarks do, by URI."""
+        `watermark_places` where the files of watermarks do, by URI. `premade`: what units have made of the plan."""
         self._beside = Beside(
             SubtitleInputs(plan.inputs, places, subtitle_places, limits),
             CoverInputs(plan.inputs, places, limits),
@@ -86,6 +91,7 @@ class Conversion:
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = {}
         self._ticked = Fraction(0)
         self._main: Lane | None = None
+        self._premade = premade
 
     @property
     def expected_seconds(self) -> float:
@@ -102,12 +108,20 @@ class Conversion:
         Raises EncoderDown when an encoder fails, Stopped when asked to stop, and InvalidMedia, MediaLimitExceeded or
         OutputError as they happen.
         """
+        self._make_all()
+        self.images = [output.files for output in self.outputs if isinstance(output, ImageOutput)]
+        return [output.produced() for output in self.outputs if isinstance(output, FileOutput)], self._told()
+
+    def _make_all(self) -> None:
+        """Opens all, reads the sources, and waits until every output is written. Raises as `run` does."""
         with ExitStack() as stack:
             places = [self._places[plan.source] for plan in self._plan.inputs]
             sources = [stack.enter_context(open_source(place, self._limits)) for place in places]
             stack.callback(self._close)
-            files = [self._file_output(slot, target, sources) for slot, target in enumerate(self._plan.targets)]
-            images = [self._image_output(slot, image, places) for slot, image in enumerate(self._plan.images)]
+            for slot, target in enumerate(self._plan.targets):
+                self.outputs.append(self._file_output(slot, target, sources))
+            for slot, image in enumerate(self._plan.images):
+                self.outputs.append(self._image_output(slot, image, places))
             for output in self.outputs:
                 output.start()
             self._fed = [output for output in self.outputs if output.fed]
@@ -117,25 +131,31 @@ class Conversion:
                 output.finish()
             for output in self.outputs:
                 output.join()
-            produced = [file.produced() for file in files]
+
+    def _told(self) -> list[str]:
+        """What a user should know. Raises InvalidMedia when too much was broken."""
         self._warnings += dict.fromkeys(note for output in self.outputs for note in output.notes)
         self._check_order()
         self._check_lines()
         self._check_hidden()
-        self.images = [image.files for image in images]
-        return produced, [*self._warnings, *self._decoding.check()]
+        return [*self._warnings, *self._decoding.check()]
 
-    def _file_output(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> FileOutput:
+    def _file_output(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> Output:
         path = str(self._directory / output_path(slot, plan))
-        output = FileOutput(plan, self._plan, path, sources, self._beside, self._limits, self._stop)
-        self.outputs.append(output)
-        return output
+        packs: dict[int, Sequence[Pack]] = {}
+        if self._premade:
+            for streams, whole in ((encoded_video(self._plan), False), (encoded_sound(self._plan), True)):
+                packs |= {number: self._premade.packs(slot, number, whole) for place, number, _ in streams if place == slot}
+        return FileOutput(plan, self._plan, path, sources, self._beside, self._limits, self._stop, packs)
 
-    def _image_output(self, slot: int, plan: ImagePlan, places: Sequence[Place]) -> ImageOutput:
+    def _image_output(self, slot: int, plan: ImagePlan, places: Sequence[Place]) -> Output:
         folder = self._directory / image_folder(slot)
-        output = ImageOutput(plan, self._plan, folder, places, self._limits, self._stop)
-        self.outputs.append(output)
-        return output
+        packs: Sequence[Pack] = ()
+        if self._premade:
+            for whole in (False, True):
+                if slot in shared_images(self._plan, whole):
+                    packs = self._premade.packs(slot, -1, whole)
+        return ImageOutput(plan, self._plan, folder, places, self._limits, self._stop, packs)
 
     def _close(self) -> None:
         """Ends all threads: when all went well they have ended, else they must not go on."""
@@ -145,20 +165,22 @@ class Conversion:
 
     def _feed(self, sources: Sequence[InputContainer]) -> None:
         """Reads all inputs once, and each packet, and what it decodes to, goes to all that want it."""
-        tracks = [track for output in self._fed for track in output.tracks]
         listening = defaultdict(list)
         for output in self._fed:
             for track in output.tracks:
                 for part in own_parts(track.plan):
                     listening[part.input, part.stream].append((output, track))
         self._listening = dict(listening)
-        main, beside = lanes_of(self._plan.inputs, sources, tracks)
+        main, beside = self._lanes(sources)
         self._main = main
         while not main.exhausted:
             self._step(min((main, *(lane for lane in beside if not lane.exhausted)), key=lambda lane: lane.position))
             self._tick(main, beside)
         for lane in beside:
             self._finish(lane, main.position)
+
+    def _lanes(self, sources: Sequence[InputContainer]) -> tuple[Lane, list[Lane]]:
+        return lanes_of(self._plan.inputs, sources, [track.plan for output in self._fed for track in output.tracks])
 
     def _step(self, lane: Lane, until: Fraction | None = None) -> None:
         """Reads one packet of a lane; at the end of an input the next one begins, unless the lane ends at `until`."""
@@ -175,9 +197,9 @@ class Conversion:
             self._end(lane, reader)
             return
         reader.note(packet)
-        self._decoding.damaged += packet.is_corrupt
+        self._decoding.damaged += packet.is_corrupt and self._counts(packet)
         self._give(reader.part, packet)
-        if until is None and self._satisfied(reader.part):
+        if until is None and self._enough(reader):
             self._end(lane, reader)
 
     def _check_end(self, reader: Reader) -> None:
@@ -230,6 +252,9 @@ class Conversion:
                 output.reach(main.reader.part, max(Fraction(0), main.reader.position - 2 * OVERRUN))
             for reader in waiting:
                 output.reach(reader.part, max(Fraction(0), main.position - 2 * OVERRUN))
+
+    def _enough(self, reader: Reader) -> bool:
+        return self._satisfied(reader.part)
 
     def _satisfied(self, part: Part) -> bool:
         """Whether nobody wants more of the input."""
@@ -287,14 +312,19 @@ class Conversion:
             if not track.wants_frames:
                 output.give(part, track, stream, _twin(packet))
 
+    def _counts(self, packet: AnyPacket) -> bool:
+        """Whether it is told when the packet cannot be decoded."""
+        return True
+
     def _decode(self, packet: AnyPacket) -> Sequence[Any]:
-        self._decoding.packets += 1
+        counts = self._counts(packet)
+        self._decoding.packets += counts
         try:
             return packet.decode()
         except av.error.EOFError:
             return ()
         except (av.error.FFmpegError, ValueError) as error:  # ValueError: of a decoder that did not open before
-            self._decoding.broken += 1
+            self._decoding.broken += counts
             self._decoding.last_error = str(error)
             return ()
 

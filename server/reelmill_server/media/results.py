@@ -105,8 +105,8 @@ class _Results:
         return Result(file.path, self._artifact(file, path, lists, parts), parts)
 
     def _artifact(self, file: PlannedFile, path: Path, lists: Sequence[_Listed], parts: Sequence[str]) -> Artifact:
-        size, digest = _checksum([path])
-        segments_size, segments_digest = _checksum([self._directory / part for part in parts])
+        size, digest = checksum([path])
+        segments_size, segments_digest = checksum([self._directory / part for part in parts])
         if file.kind is ArtifactKind.MASTER_PLAYLIST:
             return Artifact(file.uri, file.target_index, size, self._seconds(file), "m3u8", kind=file.kind, sha256=digest)
         read = self._verified[file.slot]
@@ -227,7 +227,7 @@ def _subtitle_rendition(master: str, one: _Listed, said: RenditionPlan) -> Rendi
     )
 
 
-def _checksum(paths: Sequence[Path]) -> tuple[int, str]:
+def checksum(paths: Sequence[Path]) -> tuple[int, str]:
     """Bytes and SHA-256 of files behind each other."""
     digest, size = hashlib.sha256(), 0
     for path in paths:

@@ -1,6 +1,7 @@
 """Finds where to begin reading so that a span can be cut exactly."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -20,48 +21,63 @@ _STEPS_BACK = (_PREROLL, Fraction(10), Fraction(60))
 _REORDERING = Fraction(10)
 
 
-def packets_from(
-    container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction
-) -> tuple[Iterator[AnyPacket], Fraction]:
-    """The packets of `streams` from a place from which all at and after `begin` (seconds of the source) can be decoded, mixed
-    with those of `others`; and the time of the last key frame at or before `begin` (`begin` itself without video, or at the
-    front of the source)."""
+@dataclass(frozen=True)
+class Found:
+    """`packets` from a place from which all at and after a time (seconds of the source) can be decoded.
+
+    `key`: the time of the last key frame at or before it; the time itself without video, or at the front of the source.
+    `needed`: packets of pictures before this time to which no other refers are not needed; None: not known.
+    """
+
+    packets: Iterator[AnyPacket]
+    key: Fraction
+    needed: Fraction | None = None
+
+
+def packets_from(container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction) -> Found:
+    """The packets of `streams` for what is shown at `begin` and after it, mixed with those of `others`."""
     wanted = [*streams, *others]
     front = Fraction(container.start_time or 0, av.time_base)
     video = next((stream for stream in streams if stream.type == "video"), None)
     if begin <= front or container.format.name in UNINDEXED_FORMATS:
-        return container.demux(wanted), begin
+        return Found(container.demux(wanted), begin)
     if video is None:
         _seek(container, max(front, begin - _PREROLL))
-        return container.demux(wanted), begin
+        return Found(container.demux(wanted), begin)
     # A stream in which pictures are coded before they are shown begins before its first time: MPEG-TS looks at the former.
     before = front - _REORDERING
     for place in (*(max(before, begin - step) for step in _STEPS_BACK), before, front):
         if _seek(container, place):
-            key = _last_key(container, video, begin)
+            key, needed = _last_key(container, video, begin)
             if key is not None:
                 _seek(container, place)
-                return _without_video_before(container.demux(wanted), video, key), key
+                return Found(_without_video_before(container.demux(wanted), video, key), key, needed)
     if not _seek(container, before):
         _seek(container, front)
-    return container.demux(wanted), begin
+    return Found(container.demux(wanted), begin)
 
 
-# With B-frames that refer to each other, a frame may be needed by one shown this much later at most.
-_UNREFERENCED = Fraction(3, 10)
+def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
+    """The next packet, None at the end; and why reading broke off, if it did."""
+    try:
+        return next(packets, None), ""
+    except av.error.FFmpegError as error:
+        return None, f"the source could not be read to its end: {error}"
 
 
-def frames_from(container: InputContainer, stream: Any, begin: Fraction, keys: bool = False) -> Iterator[VideoFrame]:
+def frames_from(
+    container: InputContainer, stream: Any, begin: Fraction, note: Callable[[str], None], keys: bool = False
+) -> Iterator[VideoFrame]:
     """The frames of `stream`, first the one shown at `begin` (seconds of the source) or one before it, then all that follow;
-    with `keys` key frames only. Frames without a time and packets that cannot be decoded are left out."""
+    with `keys` key frames only. Frames without a time and packets that cannot be decoded are left out; `note` is told why
+    reading broke off."""
     context = stream.codec_context
     if not context.is_open:
         stream.thread_type = "AUTO"
-    packets, _ = packets_from(container, [stream], [], begin)
-    for packet in packets:
-        time = _time(packet)
-        # Until shortly before the wanted frame only those are decoded to which others refer: the result is the same.
-        early = time is not None and time < begin - _UNREFERENCED
+    found = packets_from(container, [stream], [], begin)
+    while (packet := _noted(found.packets, note)) is not None:
+        # Of the frames before the wanted one, only those are decoded to which others refer: the result is the same.
+        early = found.needed is not None and packet.pts is not None and packet.pts * packet.time_base < found.needed
         context.skip_frame = "NONKEY" if keys else "NONREF" if early else "DEFAULT"
         try:
             frames = packet.decode()
@@ -72,6 +88,13 @@ def frames_from(container: InputContainer, stream: Any, begin: Fraction, keys: b
         for frame in frames:
             if isinstance(frame, VideoFrame) and frame.pts is not None and frame.time_base:
                 yield frame
+
+
+def _noted(packets: Iterator[AnyPacket], note: Callable[[str], None]) -> AnyPacket | None:
+    packet, broken = read(packets)
+    if broken:
+        note(broken)
+    return packet
 
 
 def _seek(container: InputContainer, time: Fraction) -> bool:
@@ -87,10 +110,13 @@ def _time(packet: AnyPacket) -> Fraction | None:
     return stamp * packet.time_base if stamp is not None and packet.time_base else None
 
 
-def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> Fraction | None:
-    """The time of the last key frame at or before `begin` among the packets that come next, or None."""
+def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> tuple[Fraction | None, Fraction | None]:
+    """The time of the last key frame at or before `begin` among the packets that come next, or None; and as `Found.needed`."""
     last: Fraction | None = None
-    for packet in container.demux(video):
+    shown: list[Fraction] = []
+    timed = True
+    packets = container.demux(video)
+    while (packet := read(packets)[0]) is not None:  # whoever reads what is found is told why it breaks off
         time = _time(packet)
         if time is None:
             continue
@@ -98,7 +124,10 @@ def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> Frac
             last = time
         if packet.dts is not None and packet.dts * packet.time_base > begin + TOLERANCE:
             break
-    return last
+        timed = timed and packet.pts is not None
+        if time <= begin:
+            shown = sorted((*shown, time))[-2:]  # the two last, as each field of a picture may be a packet
+    return last, shown[0] if timed and shown else None
 
 
 def _without_video_before(packets: Iterator[AnyPacket], video: Stream, key: Fraction) -> Iterator[AnyPacket]:

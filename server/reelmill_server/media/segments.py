@@ -155,11 +155,11 @@ class Joined:
 
 
 class Cuts:
-    """Watches the packets of one stream for key frames where a list says that segments begin."""
+    """Watches the packets of one `stream` for key frames where a list says that segments begin."""
 
     def __init__(self, playlist: MediaPlaylist, stream: int) -> None:
         self._starts = [Fraction(0), *accumulate(segment.seconds for segment in playlist.segments)][:-1]
-        self._stream = stream
+        self.stream = stream
         self._first: Fraction | None = None
         self._border = Fraction(0)
         self.found = 0
@@ -167,7 +167,7 @@ class Cuts:
 
     def see(self, packet: AnyPacket) -> None:
         """Packets come in the order of decoding."""
-        if packet.stream.index != self._stream or packet.pts is None or not packet.time_base:
+        if packet.stream.index != self.stream or packet.pts is None or not packet.time_base:
             return
         time = packet.pts * packet.time_base
         self._first = time if self._first is None else self._first

@@ -54,6 +54,7 @@ class StillWriter:
     folder: Path
     most: int
     _made: list[WrittenImage] = field(default_factory=list)
+    _last: tuple[Fraction, VideoFrame] | None = None
     _encoder: Any = None
     _count: int = 0
 
@@ -62,16 +63,21 @@ class StillWriter:
         self._count += 1
         if self._count > self.most and self.plan.numbered:
             raise MediaLimitExceeded(f"more than {self.most} pictures: ask for fewer by number or interval")
-        number = self._count if self.plan.numbered else 1
-        path = self.folder / f"{number}.{self.plan.format}"
-        path.write_bytes(self._encoded(frame))
-        if not self.plan.numbered:
-            self._made.clear()
-        self._made.append(WrittenImage(number, path, frame.width, frame.height, (time,)))
+        if self.plan.numbered:
+            self._write(self._count, time, frame)
+        else:
+            self._last = time, frame
 
     def finish(self) -> Sequence[WrittenImage]:
         """As `ImageWriter.finish`."""
+        if self._last is not None:
+            self._write(1, *self._last)
         return self._made
+
+    def _write(self, number: int, time: Fraction, frame: VideoFrame) -> None:
+        path = self.folder / f"{number}.{self.plan.format}"
+        path.write_bytes(self._encoded(frame))
+        self._made.append(WrittenImage(number, path, frame.width, frame.height, (time,)))
 
     def _encoded(self, frame: VideoFrame) -> bytes:
         if self.plan.stream.encoder == "pillow":
@@ -111,7 +117,7 @@ class SheetWriter:
         if self._canvas is None:
             if len(self._made) >= self._most and self._plan.numbered:
                 raise MediaLimitExceeded(f"more than {self._most} sheets: ask for fewer pictures by number or interval")
-            self._canvas = Image.new("RGB", sheet_size(self._sheet, frame.width, frame.height))
+            self._canvas = Image.new("RGB", self._sheet.size(frame.width, frame.height))
         self._canvas.paste(picture_of(frame), tile_place(self._sheet, len(self._times), frame.width, frame.height))
         self._times.append(time)
         if len(self._times) == self._sheet.columns * self._sheet.rows:
@@ -141,16 +147,7 @@ class SheetWriter:
         count, sheet = len(self._times), self._sheet
         columns = min(count, sheet.columns)
         rows = -(-count // sheet.columns)
-        width, height = self._plan.width, self._plan.height
-        return sheet_size(SheetPlan(columns, rows, sheet.pad, sheet.margin), width, height)
-
-
-def sheet_size(sheet: SheetPlan, width: int, height: int) -> tuple[int, int]:
-    """The pixels of a full sheet of pictures of `width` x `height`."""
-    return (
-        sheet.columns * (width + sheet.pad) - sheet.pad + 2 * sheet.margin,
-        sheet.rows * (height + sheet.pad) - sheet.pad + 2 * sheet.margin,
-    )
+        return SheetPlan(columns, rows, sheet.pad, sheet.margin).size(self._plan.width, self._plan.height)
 
 
 def tile_place(sheet: SheetPlan, position: int, width: int, height: int) -> tuple[int, int]:

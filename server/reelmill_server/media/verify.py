@@ -113,7 +113,7 @@ def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Veri
     if produced.plan.package.format != SegmentFormat.DASH:
         cuts = _cuts(produced.plan, playlists[0])
         read = _read_back(produced, produced.path, moved, cuts, **_LISTED)
-        return replace(read, playlists=(_checked(playlists[0], cuts, where),))
+        return replace(read, playlists=(_checked(playlists[0], cuts, produced.written[cuts.stream], where),))
     return _read_streams(produced, playlists, moved, where)
 
 
@@ -134,11 +134,16 @@ def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
     return Cuts(playlist, kinds.index("video") if "video" in kinds else 0)
 
 
-def _checked(playlist: MediaPlaylist, cuts: Cuts, where: str) -> MediaPlaylist:
+def _checked(playlist: MediaPlaylist, cuts: Cuts, written: Written, where: str) -> MediaPlaylist:
+    """`written`: what went into the stream that the segments are cut by."""
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
+    # libav's muxer of HLS takes the first picture of the last segment to be shown for as long as the very first one.
+    *before, last = playlist.segments
+    rest = written.last - (written.first or Fraction(0)) - sum(segment.seconds for segment in before)
+    last = replace(last, seconds=min(last.seconds, rest) if rest > 0 else last.seconds)
     # libav counts what an edit list hides; a player that looks for a segment where the list says would wait for its end.
-    first, *others = playlist.segments
+    first, *others = (*before, last)
     shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
     return replace(playlist, segments=(shown, *others), independent=cuts.independent)
 
@@ -158,7 +163,7 @@ def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved:
         with closing(joined):
             one = replace(produced, plan=alone, written=(produced.written[number],))
             parts.append(_read_back(one, joined, moved, cuts, format="mp4"))
-        checked.append(_checked(playlist, cuts, where))
+        checked.append(_checked(playlist, cuts, produced.written[number], where))
     return Verified(
         produced,
         tuple(stream for part in parts for stream in part.streams),

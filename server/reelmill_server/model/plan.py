@@ -267,6 +267,13 @@ class SheetPlan:
     web_vtt_uri: str = ""
     playlist_uri: str = ""
 
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The pixels of a full sheet of pictures of `width` x `height`."""
+        return (
+            self.columns * (width + self.pad) - self.pad + 2 * self.margin,
+            self.rows * (height + self.pad) - self.pad + 2 * self.margin,
+        )
+
 
 @dataclass(frozen=True)
 class ImagePlan:

@@ -16,6 +16,28 @@ DATASET_LIMITS: Mapping[str, int] = {
 
 
 @dataclass(frozen=True)
+class Quotas:
+    """How many tasks of a project may be at work at once, how many more may wait for those, and what share of the workers the
+    project gets while others wait, too. 0: not limited, or in a project: what the server is set to."""
+
+    engine_concurrency: int = 0
+    max_queued_tasks: int = 0
+    fairness_weight: float = 0.0
+
+    def over(self, defaults: "Quotas") -> "Quotas":
+        """These, with the defaults where nothing is said."""
+        return Quotas(
+            self.engine_concurrency or defaults.engine_concurrency,
+            self.max_queued_tasks or defaults.max_queued_tasks,
+            self.fairness_weight or defaults.fairness_weight,
+        )
+
+
+NO_QUOTAS = Quotas()
+"""Nothing is limited, or said."""
+
+
+@dataclass(frozen=True)
 class Project:
     """One project. Times are UTC. `dataset_limits` holds a value for each key of DATASET_LIMITS.
 
@@ -27,6 +49,7 @@ class Project:
     update_time: datetime
     description: str = ""
     service_role: str = ""
+    quotas: Quotas = NO_QUOTAS
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset_limits: Mapping[str, int] = field(default_factory=lambda: dict(DATASET_LIMITS))
 

@@ -368,6 +368,7 @@ class ConvertRequest:
     """One task's work. `created_us` is the creation time in microseconds since the epoch, for URI templates.
 
     `targets` holds the members of groups behind the targets of their own; `group_uris` the master playlists of the groups.
+    `parallelism`: into how many chunks the encode is cut; 0: as it pays.
     """
 
     task_id: str
@@ -379,6 +380,7 @@ class ConvertRequest:
     created_us: int = 0
     group_uris: tuple[str, ...] = ()
     credentials: Credentials = Credentials()
+    parallelism: int = 0
 
     @property
     def watermark_uris(self) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ class Outcome:
 @dataclass(frozen=True)
 class TaskRecord:
     """One row of the task table. Times are UTC. `request_json` is the request in the vendor's JSON form, `work_json` the
-    plain data that the engine hands to a worker."""
+    plain data that the engine hands to a worker. A task that is not `admitted` waits for others of its project."""
 
     task_id: str
     project_name: str
@@ -169,6 +169,7 @@ class TaskRecord:
     tags: Mapping[str, TagValue] = field(default_factory=dict)
     priority: int = 0
     end_time: datetime | None = None
+    admitted: bool = True
     engine_started: bool = False
     cancel_requested: bool = False
     outcome: Outcome | None = None

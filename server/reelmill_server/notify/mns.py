@@ -18,6 +18,8 @@ from reelmill_server.notify.outbound import Outbound
 _VERSION = "2015-06-06"
 _CONTENT_TYPE = "text/xml;charset=UTF-8"
 _MOST_BYTES = 64 * 1024  # of a topic's message
+# XML has no way to write these (XML 1.0, 2.2); JSON, in whose texts they are, has.
+_NOT_XML = {"\ufffe": r"\ufffe", "\uffff": r"\uffff"}
 _CODE = re.compile(r"<Code>([A-Za-z.]{1,64})</Code>")
 
 
@@ -52,7 +54,7 @@ class MnsSender:
         resource = f"/topics/{recipient.destination}/messages"
         body = (
             '<?xml version="1.0" encoding="UTF-8"?>'
-            f'<Message xmlns="http://mns.aliyuncs.com/doc/v1/"><MessageBody>{escape(text)}</MessageBody></Message>'
+            f'<Message xmlns="http://mns.aliyuncs.com/doc/v1/"><MessageBody>{escape(text, _NOT_XML)}</MessageBody></Message>'
         ).encode()
         headers = {
             "Content-Type": _CONTENT_TYPE,

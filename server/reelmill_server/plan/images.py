@@ -9,16 +9,15 @@ from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExce
 from reelmill_server.model.media_info import VideoStreamInfo, rational
 from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, Plan, SheetPlan, StreamPlan
 from reelmill_server.model.request import FrameMode, ImageKind, ImageSpec, ScaleType, SheetSpec, TargetSpec, VideoSpec
-from reelmill_server.model.task import TagValue
 from reelmill_server.plan import hdr
 from reelmill_server.plan.geometry import Geometry, displayed_size, plan_geometry
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
-from reelmill_server.plan.naming import MARK, OutputName, expand, has_extension, variables_in
+from reelmill_server.plan.naming import MARK, Naming, OutputName, expand, has_extension, variables_in
 from reelmill_server.plan.reading import SHARED, choose_reading, key_seconds
 from reelmill_server.plan.video import usual_rate
 
-MAX_SHEET_SIDE = 16_384
-"""Pixels of the longest side of a sheet, as the contract says."""
+# Pixels of the longest side of a sheet: what the contract says, and what the format holds (RFC 6386, 9.1: 14 bits).
+_MAX_SHEET_SIDE, _MAX_WEBP_SIDE = 16_384, 16_383
 _MAX_SIDE = 4096
 _FALLBACK_RATE = Fraction(25)
 # From one field alone: a single frame has no neighbours that would tell what moves.
@@ -71,7 +70,7 @@ class ImageJob:
 
     target: TargetSpec
     inputs: Inputs
-    naming: tuple[Mapping[str, str], Mapping[str, TagValue], int]
+    naming: Naming
     decoded: frozenset[int]
     warnings: list[str]
 
@@ -273,16 +272,14 @@ def _sheet(job: ImageJob, spec: ImageSpec, tile: Geometry, number: int, where: s
     if spec.sheet is None:
         return None
     asked: SheetSpec = spec.sheet
-    sides = {
-        "width": asked.columns * tile.width + (asked.columns - 1) * asked.pad + 2 * asked.margin,
-        "height": asked.rows * tile.height + (asked.rows - 1) * asked.pad + 2 * asked.margin,
-    }
-    for name, pixels in sides.items():
-        if pixels > MAX_SHEET_SIDE:
-            expected = f"the sheet's {name} is {pixels} pixels, more than {MAX_SHEET_SIDE}: make the pictures smaller or fewer"
-            raise InvalidArgument(violations=[Violation(f"{where}.tile_{name}", expected)])
     lists = [
         expand(uri, OutputName(extension, stream_index=number), *job.naming) if uri else ""
         for uri, extension in ((asked.web_vtt_uri, "vtt"), (asked.playlist_uri, "m3u8"))
     ]
-    return SheetPlan(asked.columns, asked.rows, asked.pad, asked.margin, *lists)
+    sheet = SheetPlan(asked.columns, asked.rows, asked.pad, asked.margin, *lists)
+    most = _MAX_WEBP_SIDE if spec.format == "webp" else _MAX_SHEET_SIDE
+    for name, pixels in zip(("width", "height"), sheet.size(tile.width, tile.height), strict=True):
+        if pixels > most:
+            expected = f"the sheet's {name} is {pixels} pixels, more than {most}: make the pictures smaller or fewer"
+            raise InvalidArgument(violations=[Violation(f"{where}.tile_{name}", expected)])
+    return sheet

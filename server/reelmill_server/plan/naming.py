@@ -21,6 +21,8 @@ _MEDIA_EXTENSIONS = frozenset("ts mp4 m4s m4v m4a mkv mov webm".split())
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_FORMATS = {"year": "%Y", "mon": "%m", "day": "%d", "hour": "%H", "min": "%M", "sec": "%S"}
 _SOURCE_NAMES = ("bucket", "key", "dirname", "barename", "basename", "ext")
+Naming = tuple[Mapping[str, str], Mapping[str, TagValue], int]
+"""What templates are filled with beside the output's own variables: the source's, the tags, and the time of creation, µs."""
 _NUMBERS = ("streamindex", "index")
 _OUTPUT_NAMES = (*_NUMBERS, "resolution", "autoext")
 VARIABLES = frozenset({*_SOURCE_NAMES, *_OUTPUT_NAMES, *_TIME_FORMATS, *(f"t_{name}" for name in _TIME_FORMATS)})

@@ -20,7 +20,7 @@ from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.plan import COPY, GroupPlan, PackagePlan, Plan, RenditionPlan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.model.task import ArtifactKind
-from reelmill_server.plan.naming import OutputName, expand, expand_package
+from reelmill_server.plan.naming import Naming, OutputName, expand, expand_package
 
 CONTAINERS_OF: Mapping[SegmentFormat, tuple[str, ...]] = {SegmentFormat.HLS: ("ts", "mp4"), SegmentFormat.DASH: ("mp4",)}
 """The containers that each format of segments takes."""
@@ -49,9 +49,7 @@ def segment_of(target: TargetSpec) -> SegmentSpec | None:
     return target.segment or (SegmentSpec(SegmentFormat.HLS) if target.group >= 0 else None)
 
 
-def packaged(
-    plan: TargetPlan, target: TargetSpec, request: ConvertRequest, source: Mapping[str, str], resolution: str
-) -> TargetPlan:
+def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: str) -> TargetPlan:
     """`plan` with the output in segments, as `target` asks; as it is when it does not."""
     segment = segment_of(target)
     if segment is None:
@@ -59,7 +57,7 @@ def packaged(
     dash = segment.format is SegmentFormat.DASH
     listed = OutputName(LIST_EXTENSION[segment.format], resolution)
     extension = _SEGMENT_EXTENSION[target.container]
-    name = expand_package(target.uri, listed, extension, source, request.tags, request.created_us)
+    name = expand_package(target.uri, listed, extension, *naming)
     return replace(
         plan,
         uri=name.playlist,
@@ -134,7 +132,7 @@ def _cut(stream: StreamPlan, segment_us: int) -> StreamPlan:
 
 
 def arrange(
-    request: ConvertRequest, plans: Sequence[TargetPlan], source: Mapping[str, str]
+    request: ConvertRequest, plans: Sequence[TargetPlan], naming: Naming
 ) -> tuple[tuple[TargetPlan, ...], tuple[GroupPlan, ...]]:
     """The targets with what several of them share made once, and the master playlists. Raises InvalidArgument."""
     specs = {target.index: target for target in request.targets}
@@ -142,7 +140,7 @@ def arrange(
     groups = []
     for number, template in enumerate(request.group_uris):
         listed = OutputName(LIST_EXTENSION[SegmentFormat.HLS])
-        uri = expand(template, listed, source, request.tags, request.created_us)
+        uri = expand(template, listed, *naming)
         members = [slot for slot, plan in enumerate(targets) if specs[plan.index].group == number]
         subtitles = tuple(slot for slot in members if _is_subtitles(targets[slot]))
         slots = [slot for slot in members if slot not in subtitles]

@@ -1,20 +1,19 @@
 """Makes the plan of a task."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
-from reelmill_server.model.task import TagValue
 from reelmill_server.plan import packaging
 from reelmill_server.plan.containers import CONTAINERS
 from reelmill_server.plan.extras import cover_pictures, data_streams
 from reelmill_server.plan.images import ImageJob, plan_images, writable_image_uris
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.naming import OutputName, expand, fill, source_variables
+from reelmill_server.plan.naming import Naming, OutputName, expand, fill, source_variables
 from reelmill_server.plan.reading import with_shared_reading
 from reelmill_server.plan.situation import Situation
 from reelmill_server.plan.streams import Job, audio_streams, stream_number, video_streams
@@ -34,14 +33,14 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     Raises InvalidArgument, InvalidMedia, UnsupportedFormat or HardwareUnavailable, naming the target, when it cannot.
     """
     inputs = Inputs.of(request, situation)
+    naming = _naming(request, inputs, situation)
     warnings: list[str] = []
     planned = [
         plan
         for target in packaging.subtitles_once(request.targets)
-        for plan in _plan_target(request, target, inputs, situation, warnings)
+        for plan in _plan_target(target, inputs, situation, naming, warnings)
     ]
-    naming = _naming(request, inputs, situation)
-    targets, groups = packaging.arrange(request, planned, naming[0])
+    targets, groups = packaging.arrange(request, planned, naming)
     decoded = _decoded(targets, inputs)
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
@@ -86,12 +85,12 @@ def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:
 
 
 def _plan_target(
-    request: ConvertRequest, target: TargetSpec, inputs: Inputs, situation: Situation, warnings: list[str]
+    target: TargetSpec, inputs: Inputs, situation: Situation, naming: Naming, warnings: list[str]
 ) -> Iterator[TargetPlan]:
     """The target's own files, if it has any, and the subtitles that become files of their own."""
     offers = tuple(SubtitleInput.of(item.number, item.source_number, item.source, situation) for item in inputs.main)
     if target.container:
-        yield from _plan_files(request, target, inputs, situation, offers, warnings)
+        yield from _plan_files(target, inputs, situation, naming, offers, warnings)
     else:
         target = replace(target, speed="")  # said to be ignored where no container is made
     extracts = plan_extracts(target, offers, warnings)
@@ -99,15 +98,13 @@ def _plan_target(
     for (number, stream), rendition in zip(extracts, said, strict=True):
         assert target.extract is not None
         name = OutputName(target.extract.format, index=number + 1, stream_index=number)
-        prefix = extract_prefix(fill(target.extract.uri, name, *_naming(request, inputs, situation)))
+        prefix = extract_prefix(fill(target.extract.uri, name, *naming))
         uri = f"{prefix}_{number}.{target.extract.format}"
         plan = extract_target(target, uri, stream, _duration_us(inputs, [stream]))
         yield plan if target.group < 0 else packaging.packaged_subtitles(plan, target, rendition)
 
 
-def _naming(
-    request: ConvertRequest, inputs: Inputs, situation: Situation
-) -> tuple[Mapping[str, str], Mapping[str, TagValue], int]:
+def _naming(request: ConvertRequest, inputs: Inputs, situation: Situation) -> Naming:
     """What templates of URIs are filled with, beside the output's own variables."""
     number = inputs.primary.source_number
     variables = source_variables(request.sources[number].uri, situation.modified_us[number])
@@ -115,10 +112,10 @@ def _naming(
 
 
 def _plan_files(
-    request: ConvertRequest,
     target: TargetSpec,
     inputs: Inputs,
     situation: Situation,
+    naming: Naming,
     offers: Sequence[SubtitleInput],
     warnings: list[str],
 ) -> Iterator[TargetPlan]:
@@ -131,7 +128,7 @@ def _plan_files(
         name = OutputName(container.extension, _resolution(held), count + 1, number)
         plan = TargetPlan(
             index=target.index,
-            uri=expand(target.uri, name, *_naming(request, inputs, situation), several=len(files) > 1),
+            uri=expand(target.uri, name, *naming, several=len(files) > 1),
             container=container.name,
             muxer=container.muxer,
             duration_us=_duration_us(inputs, held),
@@ -141,7 +138,7 @@ def _plan_files(
             described_by=inputs.primary.number,
             field=target.field,
         )
-        yield packaging.packaged(plan, target, request, _naming(request, inputs, situation)[0], _resolution(held))
+        yield packaging.packaged(plan, target, naming, _resolution(held))
 
 
 def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:

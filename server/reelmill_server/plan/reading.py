@@ -29,8 +29,6 @@ def choose_reading(frames: FramesPlan, inputs: Inputs, number: int, rate: Fracti
     """How the frames of video stream `number`, which has `rate` frames a second, are found when nothing else decodes it."""
     if any(item.info.format in UNINDEXED_FORMATS for item in inputs.main):
         return Reading("through", "nothing can be looked up in video without a container")
-    if any(item.info.format in UNINDEXED_FORMATS for item in inputs.main):
-        return Reading("through", "the source has no times to seek by")
     if frames.mode == "keyframe":
         return Reading("keyframes", "only key frames are decoded")
     wanted = _wanted(frames, inputs.duration_us / MICROSECONDS, float(rate))
@@ -51,13 +49,18 @@ def _wanted(frames: FramesPlan, total: float, rate: float) -> tuple[float, float
     if frames.times_us:
         return frames.times_us[0] / MICROSECONDS, frames.times_us[-1] / MICROSECONDS, len(frames.times_us)
     step = frames.interval_us / MICROSECONDS or 1 / rate
-    # The strongest changes and the first picture that is not blank are known only when more was looked at.
-    bounded = frames.number and frames.mode == "interval" and not frames.skip_blank
+    bounded = _bounded(frames)
     if not bounded and not total:
         return None
     count = max(1, int((total - start) / step) + 1) if total else frames.number
     count = min(count, frames.number) if bounded else count
     return start, start + (count - 1) * step, count
+
+
+def _bounded(frames: FramesPlan) -> bool:
+    """Whether what follows the number of pictures need not be looked at: the strongest changes, and the first picture that is
+    not blank, are known only when more was."""
+    return bool(frames.number) and frames.mode == "interval" and not frames.skip_blank
 
 
 def key_seconds(inputs: Inputs, number: int) -> float:
@@ -69,11 +72,13 @@ def key_seconds(inputs: Inputs, number: int) -> float:
 
 def with_shared_reading(images: Sequence[ImagePlan]) -> list[ImagePlan]:
     """`images` where those that would read by themselves take from what another one decodes all of."""
-    through = {_streams(image) for image in images if image.reading == "through"}
-    first = next((image for image in images if image.reading == "through"), None)
+    leading: dict[tuple[tuple[int, int], ...], ImagePlan] = {}
+    for image in images:
+        if image.reading == "through" and not _bounded(image.frames):
+            leading.setdefault(_streams(image), image)
     return [
         replace(image, reading=SHARED.way, reason="other pictures of the task decode all of it")
-        if image is not first and _streams(image) in through
+        if leading.get(_streams(image), image) is not image
         else image
         for image in images
     ]

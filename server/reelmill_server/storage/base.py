@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
+from reelmill_server.errors import InvalidArgument
 from reelmill_server.model.request import Credentials
 
 
@@ -58,6 +59,12 @@ def shown(uri: str) -> str:
     return f"{scheme}://{head.rpartition('@')[2]}{slash}{path}"
 
 
+def check_folder(uri: str) -> None:
+    """Raises InvalidArgument unless `uri` is the beginning of other URIs that ends in /, and so of nothing beside them."""
+    if not uri.endswith("/"):
+        raise InvalidArgument(f"{shown(uri)} does not name a folder: expected a / at its end")
+
+
 class Staged(Protocol):
     """A file that is about to appear."""
 
@@ -93,6 +100,20 @@ class Backend(Protocol):
         `owner` (`task.attempt`) marks what is not yet in place, where a storage has names for such things, so that attempts
         never mix and a later one of the same task removes what an earlier one left. Raises OutputError, BucketNotFound,
         AccessDenied or StorageUnavailable; then nothing is left.
+        """
+
+    async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """The URIs that begin with `folder_uri`, which ends in /, and the bytes of each.
+
+        Raises InvalidArgument, BucketNotFound, AccessDenied or StorageUnavailable.
+        """
+
+    async def erase(self, folder_uri: str) -> None:
+        """Takes away all whose URI begins with `folder_uri`, which ends in /, and what was staged there and never placed, as
+        far as the storage tells; that there is nothing is no error. A whole bucket or root is not erased.
+
+        Raises InvalidArgument, BucketNotFound, AccessDenied, OutputError or StorageUnavailable; what is left then goes when it
+        is called again.
         """
 
 

@@ -2,9 +2,10 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from reelmill_server.errors import ReelmillError
 from reelmill_server.model.buckets import BucketRule, Target
@@ -18,14 +19,31 @@ from reelmill_server.storage.objects import Family, ObjectStorage, Service
 from reelmill_server.storage.registry import Registry
 from reelmill_server.storage.retrying import Patience
 from reelmill_server.storage.roles import CLOUDS, Identity, RoleTable
+from reelmill_server.storage.shared import SharedScratch
 
 _MOST_SERVICES = 64
 
 
 def build_storage(settings: Settings) -> Storage:
-    """All storages that the settings allow."""
+    """All storages that the settings allow tasks to use."""
+    return _registry(settings, settings.file_root, settings.scratch_uri)
+
+
+def build_scratch(settings: Settings) -> SharedScratch | None:
+    """The scratch that workers share, if the settings name one."""
+    uri = settings.scratch_uri
+    if not uri:
+        return None
+    roots: tuple[Path, ...] = ()
+    if uri.startswith("file:"):
+        roots = (Path(unquote(urlsplit(uri).path)),)
+        roots[0].mkdir(parents=True, exist_ok=True)
+    return SharedScratch(_registry(settings, roots), uri)
+
+
+def _registry(settings: Settings, file_roots: Sequence[Path], closed: str = "") -> Registry:
     patience = Patience(settings.storage_tries)
-    backends: dict[str, Backend] = {"file": FileStorage(settings.file_root)}
+    backends: dict[str, Backend] = {"file": FileStorage(file_roots)}
     labels = Labels(dict(text.split("=", 1) for text in settings.cache_control), settings.object_tags, settings.object_metadata)
     families = _families(RoleTable(settings.service_role))
     for rule in settings.bucket_rules():
@@ -35,7 +53,7 @@ def build_storage(settings: Settings) -> Storage:
             settings.web_host, settings.web_private, int(settings.web_max_bytes), settings.data_dir / "scratch" / "http"
         )
         backends["http"] = backends["https"] = HttpStorage(rules, patience)
-    return Registry(backends)
+    return Registry(backends, closed)
 
 
 def _bucket(rule: BucketRule, families: dict[str, Family], labels: Labels, patience: Patience) -> Backend:

@@ -8,6 +8,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     "aac": "audio/aac",
     "ac3": "audio/ac3",
     "amr": "audio/amr",
+    "apng": "image/apng",
     "asf": "video/x-ms-asf",
     "ass": "text/x-ssa",
     "avi": "video/x-msvideo",

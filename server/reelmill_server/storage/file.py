@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -10,14 +11,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage.base import ObjectReader, Staged, Upload
+from reelmill_server.storage.base import ObjectReader, Staged, Upload, check_folder
 from reelmill_server.storage.retrying import in_thread
 
 _LONGEST_NAME_BYTES = 255
+_TEMPORARY = re.compile(r"\.reelmill-.*\.part")  # what was staged and not placed
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,35 @@ class FileStorage:
             await asyncio.shield(staged.undo())
             raise
         return staged
+
+    async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """As `Backend.list_below`."""
+        return await asyncio.to_thread(self._list, folder_uri)
+
+    async def erase(self, folder_uri: str) -> None:
+        """As `Backend.erase`: the folder goes, too. Links are removed, not followed."""
+        await in_thread(None, _erase, folder_uri, self._folder_of(folder_uri))
+
+    def _list(self, uri: str) -> list[tuple[str, int]]:
+        folder = self._folder_of(uri)
+        try:
+            files = [path for path in folder.rglob("*") if path.is_file() and not _TEMPORARY.fullmatch(path.name)]
+            return [(uri + self._written(str(path.relative_to(folder))), path.stat().st_size) for path in files]
+        except OSError as error:
+            raise AccessDenied(f"{uri} cannot be read: {error.strerror}") from error
+
+    @staticmethod
+    def _written(name: str) -> str:
+        """A part of a path as URIs have it."""
+        return quote(name)
+
+    def _folder_of(self, uri: str) -> Path:
+        """The folder below a root."""
+        check_folder(uri)
+        path = self._resolve(uri)
+        if any(root.is_relative_to(path) for root in self._roots):
+            raise InvalidArgument(f"{uri} names all that this server may use: expected a folder in it")
+        return path
 
     def _open(self, uri: str) -> ObjectReader:
         path = self._resolve(uri)
@@ -147,15 +178,19 @@ class FolderStorage(FileStorage):
             raise InvalidArgument(f"{uri} does not name an object: expected {uri.partition('://')[0]}://bucket/object")
         return self._folder / key
 
+    @staticmethod
+    def _written(name: str) -> str:
+        return name
+
 
 @dataclass
 class _LaidFile:
-    """A file beside its place, or in it."""
+    """A file beside its place, or in it: then it is `placed`, and known by that."""
 
     uri: str
     part: Path
     destination: Path
-    placed: bool = False
+    placed: tuple[int, ...] = ()
 
     async def place(self) -> None:
         """As `Staged.place`."""
@@ -163,15 +198,28 @@ class _LaidFile:
 
     def _place(self) -> None:
         try:
+            known = _identity(self.part)
             self.part.replace(self.destination)
         except OSError as error:
             raise OutputError(f"{self.uri} cannot be written: {error.strerror}") from error
-        self.placed = True
+        self.placed = known
 
     async def undo(self) -> None:
-        """As `Staged.undo`."""
+        """As `Staged.undo`; a file that took its place since stays."""
         with suppress(OSError):
-            await asyncio.to_thread((self.destination if self.placed else self.part).unlink)
+            await asyncio.to_thread(self._undo)
+
+    def _undo(self) -> None:
+        if not self.placed:
+            self.part.unlink()
+        elif _identity(self.destination) == self.placed:
+            self.destination.unlink()
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What tells a file from all others; a number that is free is given again, hence the time."""
+    status = path.lstat()
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 @lru_cache(maxsize=256)
@@ -183,6 +231,15 @@ def _remove_leftovers(folder: Path, owner: str) -> None:
             if not part.name.startswith(f".reelmill-{owner}-"):
                 with suppress(OSError):
                     part.unlink()
+
+
+def _erase(uri: str, folder: Path) -> None:
+    try:
+        while folder.is_dir():
+            with suppress(FileNotFoundError):  # somebody else erases it, too
+                shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(f"{uri} cannot be erased: {error.strerror}") from error
 
 
 def _lay(upload: Upload, part: Path, owner: str) -> None:

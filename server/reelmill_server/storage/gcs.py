@@ -84,6 +84,24 @@ class GcsService:
         """As `Service.deliver`."""
         return _Delivery(self._client, self._session, place, path, labels)
 
+    def list_below(self, folder: Place) -> list[tuple[str, int]]:
+        """As `Service.list_below`."""
+        try:
+            found = self._client.list_blobs(folder.bucket, prefix=folder.key, timeout=_TIMEOUT_SECONDS, retry=None)
+            return [(blob.name, int(blob.size)) for blob in found]
+        except NotFound:
+            raise BucketNotFound(f"The bucket of {folder.uri} does not exist") from None
+
+    def remove(self, place: Place) -> None:
+        """As `Service.remove`."""
+        try:
+            self._client.bucket(place.bucket).blob(place.key).delete(timeout=_TIMEOUT_SECONDS, retry=None)
+        except NotFound:
+            pass
+
+    def abort_below(self, folder: Place) -> None:
+        """As `Service.abort_below`: Google tells of none, and forgets them after a week."""
+
     def _check_bucket(self, place: Place) -> None:
         """Raises BucketNotFound; an identity that may not look at buckets is content with the object's own answer."""
         try:

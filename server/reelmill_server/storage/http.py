@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from reelmill_server.errors import (
     AccessDenied,
@@ -78,6 +79,14 @@ class HttpStorage:
         """As `Backend.stage`: never."""
         raise InvalidArgument(f"{shown(upload.uri)} cannot be written: web servers are only read")
 
+    async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """As `Backend.list_below`: never."""
+        raise InvalidArgument(f"{shown(folder_uri)} cannot be listed: of web servers only files are read")
+
+    async def erase(self, folder_uri: str) -> None:
+        """As `Backend.erase`: never."""
+        raise InvalidArgument(f"{shown(folder_uri)} cannot be erased: web servers are only read")
+
     async def open(self, uri: str) -> ObjectReader:
         """As `Backend.open`: the first byte is asked for, as links that are signed often allow nothing but GET."""
         self.check_readable(uri)
@@ -95,17 +104,19 @@ def check_url(url: str, rules: HttpRules) -> None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
+        # What the client connects to: to it, digits and dots of all scripts are digits and dots.
+        called = URL(url).raw_host or ""
     except ValueError:
-        host = ""
+        host = called = ""
     # 127.1 and 0x7f000001 are addresses to some.
-    odd = is_public(host) is None and _NUMBER.fullmatch(host.rpartition(".")[2])
+    odd = is_public(called) is None and _NUMBER.fullmatch(called.rpartition(".")[2])
     if not host or odd or parts.scheme not in ("http", "https") or any(ord(character) <= 0x20 for character in url):
         raise InvalidArgument(f"{shown(url)!r} is not an http or https URL")
     if parts.username is not None or parts.password is not None:
         raise InvalidArgument(f"{shown(url)}: a URL with a user or a password would be kept in the task's record")
     if not any(_fits(host, pattern) for pattern in rules.hosts):
         raise AccessDenied(f"{shown(url)} is on none of the hosts that this server may read from")
-    if not rules.private and is_public(host) is False:
+    if not rules.private and is_public(called) is False:
         raise AccessDenied(f"{shown(url)} is at a private address")
 
 
@@ -197,6 +208,8 @@ class _Reader:
                 raise SourceChanged(f"{shown(self.uri)} was replaced while it was read")
             if answer.status != 206:
                 raise refusal(answer.status if answer.status >= 400 else 502, shown(self.uri))
+            if _start(answer) != offset:
+                raise AccessDenied(f"{shown(self.uri)}: the server gives other ranges than it is asked for")
             if _total(answer) != self.size_bytes or _validators(answer) != self._validators:
                 raise SourceChanged(f"{shown(self.uri)} was replaced while it was read")
             try:
@@ -255,6 +268,11 @@ class _Reader:
 
 def _total(answer: aiohttp.ClientResponse) -> int | None:
     match = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
+    return int(match[1]) if match else None
+
+
+def _start(answer: aiohttp.ClientResponse) -> int | None:
+    match = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
     return int(match[1]) if match else None
 
 

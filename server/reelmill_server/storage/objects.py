@@ -17,9 +17,9 @@ import structlog
 from reelmill_server.errors import InvalidArgument, OutputError, ReelmillError
 from reelmill_server.model.buckets import SAME, BucketRule, Target
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage.base import ObjectReader, Staged, Upload
+from reelmill_server.storage.base import ObjectReader, Staged, Upload, check_folder
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.retrying import Explain, Patience, in_thread
+from reelmill_server.storage.retrying import Explain, Patience, in_thread, together
 
 T = TypeVar("T")
 _THREADS = 16
@@ -79,6 +79,15 @@ class Service(Protocol):
     def deliver(self, place: Place, path: Path, labels: Labels) -> Delivery:
         """Prepares the way of a file; does no I/O on the service."""
 
+    def list_below(self, folder: Place) -> list[tuple[str, int]]:
+        """The keys that begin with that of `folder`, and the bytes of each."""
+
+    def remove(self, place: Place) -> None:
+        """Takes an object away; there need not be any."""
+
+    def abort_below(self, folder: Place) -> None:
+        """Gives up the uploads that are under way to such keys, if the service tells of them."""
+
 
 @dataclass(frozen=True)
 class Family:
@@ -132,6 +141,26 @@ class ObjectStorage:
             await asyncio.shield(staged.undo())
             raise
         return staged
+
+    async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """As `Backend.list_below`."""
+        return [(place.uri, size) for place, size in await self._below(self._folder(folder_uri))]
+
+    async def erase(self, folder_uri: str) -> None:
+        """As `Backend.erase`: uploads first, as one that is completed meanwhile is an object then."""
+        folder = self._folder(folder_uri)
+        service = await self._ask(folder, lambda service: service)
+        await self._do(folder, partial(service.abort_below, folder))
+        await together(self._do(place, partial(service.remove, place)) for place, _ in await self._below(folder))
+
+    async def _below(self, folder: Place) -> list[tuple[Place, int]]:
+        """What lies there. Raises InvalidArgument for a name that could lead elsewhere on its way."""
+        listed = await self._ask(folder, lambda service: service.list_below(folder))
+        return [(self._place(folder.uri + key.removeprefix(folder.key)), size) for key, size in listed]
+
+    def _folder(self, uri: str) -> Place:
+        check_folder(uri)
+        return self._place(uri)
 
     async def _ask(self, place: Place, call: Callable[[Service], T]) -> T:
         """Asks the service for something; raises ReelmillError."""

@@ -16,12 +16,15 @@ class Registry:
     Keys are schemes, or patterns `scheme://bucket` in which * stands for any characters; the first that fits counts.
     """
 
-    def __init__(self, backends: Mapping[str, Backend]) -> None:
+    def __init__(self, backends: Mapping[str, Backend], closed: str = "") -> None:
+        """`closed`: nothing at or below this URI is found, whoever asks; empty: all is open."""
         self._backends = {key if "://" in key else f"{key}://*": backend for key, backend in backends.items()}
+        self._closed = closed
 
     def acting_as(self, credentials: Credentials) -> Self:
         """As `Backend.acting_as`."""
-        return type(self)({key: backend.acting_as(credentials) for key, backend in self._backends.items()})
+        backends = {key: backend.acting_as(credentials) for key, backend in self._backends.items()}
+        return type(self)(backends, self._closed)
 
     def check_readable(self, uri: str) -> None:
         """As `Backend.check_readable`."""
@@ -39,12 +42,22 @@ class Registry:
         """As `Backend.stage`."""
         return await self._of(upload.uri).stage(upload, owner)
 
+    async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """As `Backend.list_below`."""
+        return await self._of(folder_uri).list_below(folder_uri)
+
+    async def erase(self, folder_uri: str) -> None:
+        """As `Backend.erase`."""
+        await self._of(folder_uri).erase(folder_uri)
+
     async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
         """As `Storage.publish`, whatever storages they go to."""
         await publishing.publish(self.stage, uploads, owner)
 
     def _of(self, uri: str) -> Backend:
         scheme, separator, rest = uri.partition("://")
+        if self._closed and f"{uri}/".startswith(f"{self._closed}/"):
+            raise AccessDenied(f"{uri} is where the service keeps parts of tasks")
         head = f"{scheme}://{rest.partition('/')[0]}"
         for pattern, backend in self._backends.items():
             if separator and fnmatchcase(head, pattern):

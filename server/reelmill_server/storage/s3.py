@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,21 @@ class S3Service:
     def deliver(self, place: Place, path: Path, labels: Labels) -> Delivery:
         """As `Service.deliver`."""
         return _Delivery(self._client, place, path, labels)
+
+    def list_below(self, folder: Place) -> list[tuple[str, int]]:
+        """As `Service.list_below`."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.key)
+        return [(entry["Key"], entry["Size"]) for page in pages for entry in page.get("Contents", ())]
+
+    def remove(self, place: Place) -> None:
+        """As `Service.remove`. One by one: OSS wants a checksum of lists that the client does not make."""
+        self._client.delete_object(Bucket=place.bucket, Key=place.key)
+
+    def abort_below(self, folder: Place) -> None:
+        """As `Service.abort_below`."""
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=folder.bucket, Prefix=folder.key)
+        for upload in [upload for page in pages for upload in page.get("Uploads", ())]:
+            _abort(self._client, {"Bucket": folder.bucket, "Key": upload["Key"]}, upload["UploadId"])
 
 
 def explain(error: Exception, uri: str) -> ReelmillError | None:
@@ -192,11 +208,7 @@ class _Delivery:
     def abort(self) -> None:
         """As `Delivery.abort`."""
         if self._upload_id:
-            try:
-                self._client.abort_multipart_upload(**self._at, UploadId=self._upload_id)
-            except botocore.exceptions.ClientError as error:
-                if _status(error) != 404:
-                    raise
+            _abort(self._client, self._at, self._upload_id)
             self._upload_id = ""
 
     def remove(self) -> None:
@@ -216,6 +228,15 @@ class _Delivery:
     def _read(self, offset: int, length: int) -> tuple[bytes, bytes]:
         body = read_part(self._path, offset, length)
         return body, _md5(body)
+
+
+def _abort(client: Any, at: Mapping[str, str], upload_id: str) -> None:
+    """Gives up an upload; it need not be there any more."""
+    try:
+        client.abort_multipart_upload(**at, UploadId=upload_id)
+    except botocore.exceptions.ClientError as error:
+        if _status(error) != 404:
+            raise
 
 
 def _attributes(key: str, labels: Labels) -> dict[str, Any]:

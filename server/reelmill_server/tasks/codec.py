@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import RowMapping
 
-from reelmill_server.model.project import Project
+from reelmill_server.model.project import Project, Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.tasks.tables import NOT_ENDED
 
@@ -56,6 +56,7 @@ def task_row(record: TaskRecord) -> dict[str, Any]:
         "priority": record.priority,
         "start_time": to_microseconds(record.start_time),
         "end_time": NOT_ENDED if record.end_time is None else to_microseconds(record.end_time),
+        "admitted": record.admitted,
         "engine_started": record.engine_started,
         "cancel_requested": record.cancel_requested,
         "user_data": record.user_data,
@@ -81,6 +82,7 @@ def task_record(row: RowMapping) -> TaskRecord:
         tags=json.loads(row["tags"]),
         priority=row["priority"],
         end_time=None if row["end_time"] == NOT_ENDED else from_microseconds(row["end_time"]),
+        admitted=row["admitted"],
         engine_started=row["engine_started"],
         cancel_requested=row["cancel_requested"],
         outcome=None if row["outcome"] is None else decode_outcome(row["outcome"]),
@@ -95,6 +97,7 @@ def project_record(row: RowMapping, tags: Mapping[str, str]) -> Project:
         update_time=from_microseconds(row["update_time"]),
         description=row["description"],
         service_role=row["service_role"],
+        quotas=Quotas(row["engine_concurrency"], row["max_queued_tasks"], row["fairness_weight"]),
         tags=tags,
         dataset_limits=json.loads(row["dataset_limits"]),
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,12 +32,14 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class ProjectPatch:
-    """What a caller says of a project; None: nothing. `tags` replace all tags, `dataset_limits` only the limits they name."""
+    """What a caller says of a project; None: nothing. `tags` replace all tags, `dataset_limits` and `quotas` (by the names of
+    Quotas) only what they name."""
 
     description: str | None = None
     tags: Mapping[str, str] | None = None
     dataset_limits: Mapping[str, int] | None = None
     service_role: str | None = None
+    quotas: Mapping[str, float] = field(default_factory=dict)
 
 
 class ProjectStore:
@@ -82,6 +84,7 @@ class ProjectStore:
                 values["service_role"] = patch.service_role
             if patch.dataset_limits is not None:
                 values["dataset_limits"] = json.dumps({**before.dataset_limits, **patch.dataset_limits})
+            values.update(patch.quotas)
             await connection.execute(update(projects).where(projects.c.project_name == project_name).values(values))
             if patch.tags is not None:
                 await connection.execute(delete(project_tags).where(project_tags.c.project_name == project_name))
@@ -133,6 +136,7 @@ class ProjectStore:
             "dataset_limits": json.dumps({**DATASET_LIMITS, **(patch.dataset_limits or {})}),
             "create_time": now,
             "update_time": now,
+            **patch.quotas,
         }
         try:
             async with self._database.write(Lock.CREATE_PROJECT) as connection:

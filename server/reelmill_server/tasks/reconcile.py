@@ -26,9 +26,11 @@ class Reconciler:
         view: Callable[[str], Awaitable[EngineView]],
         cancel: Callable[[str], Awaitable[None]],
         settled: Callable[[str, Outcome], Awaitable[None]],
+        admit: Callable[[str], Awaitable[None]],
         retention: timedelta,
     ) -> None:
-        self._store, self._retention = store, retention
+        """`start`, `view` and `cancel` are the engine's; `settled` writes an outcome, `admit` lets waiting tasks follow."""
+        self._store, self._retention, self._admit = store, retention, admit
         self._start, self._view, self._cancel, self._settled = start, view, cancel, settled
 
     async def once(self) -> None:
@@ -39,6 +41,8 @@ class Reconciler:
         async for record in self._store.running():
             if record.engine_started and record.start_time < now - _SETTLING:
                 await self._mend(record, self._mend_started)
+        for project_name in await self._store.projects_that_wait():
+            await self._admit(project_name)  # whoever should have done it when a task ended may have died
         expired = await self._store.expire(now - self._retention)
         if expired:
             _log.info("old tasks forgotten", count=expired)

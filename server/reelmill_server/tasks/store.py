@@ -10,12 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.errors import ResourceAlreadyExists, ResourceNotFound
 from reelmill_server.model.notification import Recipient
+from reelmill_server.model.project import NO_QUOTAS, Quotas
 from reelmill_server.model.task import Outcome, TaskPage, TaskQuery, TaskRecord, TaskStatus, tag_text
 from reelmill_server.tasks.codec import encode_outcome, task_record, task_row, to_microseconds
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.listing import is_first_page, page_of, page_query
 from reelmill_server.tasks.notifications import insert_waiting, release
 from reelmill_server.tasks.projects import no_such_project
+from reelmill_server.tasks.quotas import admit, placed, unfinished
 from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import projects, task_tags, tasks
 
@@ -33,23 +35,24 @@ def no_such_task(project_name: str, task_id: str) -> ResourceNotFound:
 class TaskStore:
     """Tasks in a database. A task is inserted RUNNING, is finished once, and is deleted when its time is over."""
 
-    def __init__(self, database: Database, request_window: timedelta = timedelta(days=7)) -> None:
-        """Keep tasks in `database`; within `request_window` of a task's start its request_id stands for it."""
-        self._database = database
-        self._request_window = request_window
+    def __init__(self, database: Database, request_window: timedelta = timedelta(days=7), quotas: Quotas = NO_QUOTAS) -> None:
+        """Keep tasks in `database`; within `request_window` of a task's start its request_id stands for it; `quotas` hold for
+        projects that have none of their own."""
+        self._database, self._request_window, self._quotas = database, request_window, quotas
 
     async def insert(self, record: TaskRecord, recipients: Sequence[Recipient] = ()) -> tuple[TaskRecord, bool]:
         """Insert a task, with those who shall hear of its end, unless its project has one of the same request_id.
 
         Give the task that is there, and whether it is new. An empty request_id is never the same. One of a task that started
         more than the window before `record` no longer counts. ResourceNotFound when the project does not exist,
-        ResourceAlreadyExists when the task id is taken.
+        ResourceAlreadyExists when the task id is taken, QuotaExceeded when the project has as many tasks as it may have.
         """
         for _ in range(_INSERT_TRIES):
             try:
                 async with self._database.write() as connection:
                     earlier = await self._same_request(connection, record)
                     if earlier is None:
+                        record = await placed(connection, record, self._quotas)
                         await _insert_task(connection, record)
                         await insert_waiting(connection, record, recipients)
                     return earlier or record, earlier is None
@@ -115,11 +118,15 @@ class TaskStore:
         return result.rowcount == 1
 
     async def unstarted(self, older_than: datetime) -> AsyncIterator[TaskRecord]:
-        """Go through the running tasks that started before `older_than` and that the engine does not have, oldest first."""
+        """Go through the running tasks that started before `older_than` and that the engine lacks, oldest first.
+
+        Those that wait for others of their project are not meant, unless they shall be canceled.
+        """
         key = tuple_(tasks.c.start_time, tasks.c.task_id)
         query = (
             select(tasks)
             .where(tasks.c.engine_started.is_(False), _IS_RUNNING, tasks.c.start_time < to_microseconds(older_than))
+            .where(tasks.c.admitted | tasks.c.cancel_requested)
             .order_by(tasks.c.start_time, tasks.c.task_id)
         )
         async for record in self._walk(query, key, ("start_time", "task_id")):
@@ -135,11 +142,21 @@ class TaskStore:
                 limit -= 1
             yield record
 
-    async def count_running(self, project_name: str) -> int:
-        """Count the running tasks of a project."""
-        query = select(func.count()).where(tasks.c.project_name == project_name, _IS_RUNNING)
+    async def count_unfinished(self, project_name: str) -> tuple[int, int]:
+        """Count the unfinished tasks of a project: those that may be at work, and those that wait for them."""
         async with self._database.read() as connection:
-            return int((await connection.execute(query)).scalar_one())
+            return await unfinished(connection, project_name)
+
+    async def admit(self, project_name: str) -> Sequence[TaskRecord]:
+        """Let waiting tasks of a project follow those that ended, as its quotas say; give those that may now be started."""
+        async with self._database.write() as connection:
+            return await admit(connection, project_name, self._quotas)
+
+    async def projects_that_wait(self) -> Sequence[str]:
+        """Name the projects of which tasks wait for others."""
+        query = select(tasks.c.project_name).where(tasks.c.admitted.is_(False), _IS_RUNNING).distinct()
+        async with self._database.read() as connection:
+            return [str(name) for name in (await connection.execute(query)).scalars()]
 
     async def counts(self) -> Mapping[TaskStatus, int]:
         """Count the tasks of each status, over all projects; 0 where there are none."""

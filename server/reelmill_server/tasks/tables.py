@@ -6,7 +6,7 @@ Texts that are sorted use the order of their bytes ("C"), so that PostgreSQL agr
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, MetaData, String, Table, Text, true
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -57,6 +57,9 @@ projects = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     Column("service_role", PlainText, nullable=False, server_default="", comment="empty: the worker's own identity"),
+    Column("engine_concurrency", BigInteger, nullable=False, server_default="0", comment="0: the server's default"),
+    Column("max_queued_tasks", BigInteger, nullable=False, server_default="0", comment="0: the server's default"),
+    Column("fairness_weight", Float, nullable=False, server_default="0", comment="0: the server's default"),
 )
 
 project_tags = Table(
@@ -79,6 +82,7 @@ tasks = Table(
     Column("priority", BigInteger, nullable=False),
     Column("start_time", BigInteger, nullable=False),
     Column("end_time", BigInteger, nullable=False, comment="9223372036854775807 while running"),
+    Column("admitted", Boolean, nullable=False, server_default=true(), comment="false: waits for others of its project"),
     Column("engine_started", Boolean, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
     Column("user_data", PlainText, nullable=False),
@@ -130,6 +134,16 @@ Index(
     tasks.c.task_id,
     postgresql_where=tasks.c.engine_started.is_(False),
     sqlite_where=tasks.c.engine_started.is_(False),
+)
+# What waits for others of its project, in the order in which it is admitted.
+Index(
+    "ix_tasks_waiting",
+    tasks.c.project_name,
+    tasks.c.priority,
+    tasks.c.start_time,
+    tasks.c.task_id,
+    postgresql_where=tasks.c.admitted.is_(False),
+    sqlite_where=tasks.c.admitted.is_(False),
 )
 # Retention.
 Index("ix_tasks_start", tasks.c.start_time)

@@ -85,6 +85,13 @@ class Abilities:
             and self._in_use[stream.device] + needed[stream.device] > self._sessions[stream.device]
         }
 
+    def has_sessions(self, family: str, streams: int) -> bool:
+        """Whether an encoder of `family` works and could take so many more streams; more than there ever are count as all."""
+        if not any(capability.available and capability.device == family for capability in self.encoders):
+            return False
+        most = self._sessions.get(family)
+        return most is None or self._in_use[family] + min(streams, most) <= most
+
     @contextmanager
     def lease(self) -> Iterator["Lease"]:
         """Sessions of one attempt, given back when the block is left."""
@@ -110,6 +117,12 @@ class Lease:
         """Holds what `plan` needs, instead of what was held before."""
         self.release()
         self._held = _sessions_of(plan)
+        self._in_use.update(self._held)
+
+    def reserve(self, family: str, sessions: int) -> None:
+        """Holds sessions for a plan that is still to be made, instead of what was held before."""
+        self.release()
+        self._held = Counter({family: sessions})
         self._in_use.update(self._held)
 
     def release(self) -> None:

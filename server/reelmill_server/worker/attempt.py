@@ -3,71 +3,81 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
 from reelmill_server.errors import (
-    EncoderCrashed,
     InternalError,
-    OutputInvalid,
-    ReelmillError,
-    Stalled,
-    Timeout,
-    Violation,
-    from_code,
+    ServiceUnavailable,
 )
-from reelmill_server.model.capability import Limits, Report
-from reelmill_server.model.media_info import MediaInfo
-from reelmill_server.model.plan import COPY, Plan
+from reelmill_server.model.capability import Report
+from reelmill_server.model.chunked import Chunked, KeptFile
+from reelmill_server.model.needs import FAST, Needs
+from reelmill_server.model.plan import COPY
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
-from reelmill_server.plan.images import writable_image_uris
-from reelmill_server.plan.packaging import writable_uris
+from reelmill_server.model.units import SplitRule
 from reelmill_server.storage.base import Storage, Upload
+from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker import child, messages
+from reelmill_server.worker import messages
 from reelmill_server.worker.abilities import Abilities, Lease
+from reelmill_server.worker.admission import Admission
 from reelmill_server.worker.broker import Broker
-from reelmill_server.worker.delivery import Delivery, delivering, upload_of, uploads_of
+from reelmill_server.worker.delivery import Delivery, delivering, inside, uploads_of
+from reelmill_server.worker.following import Following, Job, Seen
+from reelmill_server.worker.made import Made
+from reelmill_server.worker.watch import Beat, Bounds, beating
 from reelmill_server.worker.workspace import Scratch
 
-_HEAR_SECONDS = 1.0
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What bounds an attempt: media limits, seconds of work, seconds without movement, bytes of a source (0: any)."""
+class _Task:
+    """What an attempt is to do: all of `request`, only what is small (`look`), or to join what units `kept`. `keeps`: what is
+    made and verified is kept for the next attempt until it is published."""
 
-    limits: Limits
-    timeout_seconds: float
-    stall_seconds: float
-    max_source_bytes: int
-    encoder_order: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What one child is told, and what serves it: where it reads from, and where what it makes goes."""
-
-    assignment: messages.Assignment
-    storage: Storage
-    broker: Broker
-    delivery: Delivery
+    request: ConvertRequest
+    beat: Beat
+    may_publish: Callable[[], Awaitable[bool]]
+    lease: Lease
+    look: bool = False
+    keeps: bool = False
+    chunked: Chunked | None = None
+    kept: Sequence[KeptFile] = ()
 
 
 class Attempts:
     """Runs attempts on this machine."""
 
     def __init__(
-        self, name: str, storage: Storage, scratch: Scratch, abilities: Abilities, bounds: Bounds, metrics: Metrics
+        self,
+        name: str,
+        storage: Storage,
+        scratch: Scratch,
+        abilities: Abilities,
+        admission: Admission,
+        bounds: Bounds,
+        metrics: Metrics,
+        shared: SharedScratch | None = None,
     ) -> None:
-        self.abilities = abilities
+        """`shared`: where parts of long encodes are kept; None: nowhere, so that there are none."""
+        self._shared, self._following = shared, Following(abilities, scratch, bounds, metrics)
+        self.abilities, self.admission = abilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
+
+    async def erase(self, task_id: str) -> None:
+        """Removes what units of a task kept in shared scratch."""
+        if self._shared is None:
+            raise ServiceUnavailable("this worker has no scratch_uri")
+        await self._shared.erase(task_id)
 
     def describe(self) -> Report:
         """What this worker says of itself."""
@@ -82,59 +92,131 @@ class Attempts:
             filters=abilities.filters,
         )
 
-    async def inspect(self, action: str, request: ConvertRequest) -> tuple[tuple[MediaInfo, ...], Plan | None]:
+    async def inspect(self, action: str, request: ConvertRequest) -> Seen:
         """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
-        async with self._reading(self._storage.acting_as(request.credentials)) as broker:
+        async with self._reading(request) as broker:
             assignment = await self._assignment(request, broker)
-            return await self._look(replace(assignment, action="plan" if action == "plan" else "probe"), broker)
-
-    async def _look(self, assignment: messages.Assignment, broker: Broker) -> tuple[tuple[MediaInfo, ...], Plan | None]:
-        watch = _Watch(self._bounds, broker)
-        async with child.start(assignment, broker) as process:
-            while True:
-                message = await process.hear(_HEAR_SECONDS)
-                watch.check(Progress(phase=TaskPhase.PROBING))
-                match message:
-                    case messages.Failed():
-                        raise _error_of(message)
-                    case messages.Planned():
-                        return message.infos, message.plan
-                    case messages.Probed():
-                        return message.infos, None
+            if action == "plan":
+                return await self._following.look(replace(assignment, action="plan", rule=self._rule(request)), broker)
+            return await self._following.look(replace(assignment, action="probe"), broker)
 
     async def convert(
         self,
         request: ConvertRequest,
         report: Callable[[Progress], None],
         may_publish: Callable[[], Awaitable[bool]],
+        lane: str = FAST,
+        needs: Needs | None = None,
+        kept: Sequence[KeptFile] = (),
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Converts and publishes; returns the artifacts and what a user should know.
 
-        `report` is called at least once a second; `may_publish` is asked when all is made and verified. Raises ReelmillError
-        with the reason; whatever happens, no process and no scratch is left.
+        `report` is called at least once a second; `may_publish` is asked when all is made and verified. In the fast lane raises
+        Deferred for what is not small; in the others the attempt waits until what it `needs` is free. With `kept` the encoded
+        streams are joined of what units made. Raises ReelmillError with the reason; whatever happens, no process and no scratch
+        is left.
         """
+        async with beating(report) as beat:
+            with self.abilities.lease() as lease:
+                if needs is None:
+                    task = _Task(request, beat, may_publish, lease, look=lane == FAST)
+                    return await self._convert(task)
+                async with self._admitted(needs, lane, beat, lease):
+                    task = _Task(request, beat, may_publish, lease, keeps=needs.keeps)
+                    if kept:
+                        task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
+                    return await self._convert(task)
+
+    async def encode_unit(
+        self,
+        request: ConvertRequest,
+        needs: Needs,
+        number: int,
+        report: Callable[[Progress], None],
+        may_keep: Callable[[], Awaitable[bool]],
+        lane: str,
+    ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
+        """Makes unit `number` of a task that is cut in units, and keeps it in shared scratch; as `convert` otherwise."""
+        assert needs.chunked
+        async with beating(report) as beat:
+            with self.abilities.lease() as lease:
+                async with self._admitted(needs, lane, beat, lease), self._reading(request) as broker:
+                    with self._scratch.attempt(request.task_id) as directory:
+                        opened = await self._assignment(request, broker)
+                        cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
+                        assignment = replace(cut, action="encode_unit", directory=str(directory))
+                        made = await self._following.unit(assignment, broker, beat)
+                        if not await may_keep():
+                            raise InternalError("another attempt has taken the unit over")
+                        return await self._keep(request, number, made, directory), made.warnings
+
+    async def _keep(
+        self, request: ConvertRequest, number: int, made: messages.UnitMade, directory: Path
+    ) -> tuple[KeptFile, ...]:
+        if self._shared is None:
+            raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
+        paths = {file.path: inside(directory, file.path) for file in made.files}
+        uris = await self._shared.keep(request.task_id, f"{number}-{uuid.uuid4().hex[:8]}", paths)
+        return tuple(KeptFile(file, uris[file.path]) for file in made.files)
+
+    @asynccontextmanager
+    async def _admitted(self, needs: Needs, lane: str, beat: Beat, lease: Lease) -> AsyncIterator[None]:
+        """Holds what an attempt needs as long as the block lasts."""
+        beat.waits()
+        async with self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds):
+            beat.begins()
+            lease.reserve(lane, needs.sessions)
+            yield
+
+    def _rule(self, request: ConvertRequest) -> SplitRule | None:
+        """When a task is cut in units; None: never, as workers have nowhere to keep them."""
+        return replace(self._bounds.chunks, parallelism=request.parallelism) if self._shared else None
+
+    async def _convert(self, task: "_Task") -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+        request, beat, lease = task.request, task.beat, task.lease
         storage = self._storage.acting_as(request.credentials)
-        async with _beating(report) as beat, self._reading(storage) as broker:
+        async with self._reading(request) as broker:
             begun = time.monotonic()
             opened = await self._assignment(request, broker)
+            if task.look:
+                opened = replace(opened, rule=self._rule(request))
+            elif task.chunked:
+                opened = await self._joining(opened, task.chunked, task.kept, broker)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
-            with self._scratch.attempt(request.task_id) as directory, self.abilities.lease() as lease:
+            with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory))
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
                 async with delivering(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as delivery:
-                    finished, plan = await self._run_child(_Job(assignment, storage, broker, delivery), lease, beat)
+                    made = self._made_of(assignment) if task.keeps else None
+                    job = Job(assignment, storage, broker, delivery, task.look, made.fetched if made else None)
+                    finished, plan = await self._following.convert(job, lease, beat)
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
-                    if not await may_publish():
+                    if made and await task.may_publish():
+                        await made.keep(plan, finished)
+                    if not await task.may_publish():
                         raise InternalError("another attempt has taken the task over")
                     await self._publish(delivery, uploads_of(finished, plan, directory))
         self._count(finished)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
+    def _made_of(self, assignment: messages.Assignment) -> Made | None:
+        """What attempts of the assignment's task have made, if this worker has somewhere to keep it."""
+        return Made(self._shared, assignment) if self._shared else None
+
+    async def _joining(
+        self, opened: messages.Assignment, chunked: Chunked, kept: Sequence[KeptFile], broker: Broker
+    ) -> messages.Assignment:
+        """The assignment of whoever joins what units made."""
+        if self._shared is None:
+            raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
+        premade = [messages.PremadeFile(part.file, await broker.adopt(await self._shared.open(part.uri))) for part in kept]
+        return replace(opened, plan=chunked.plan, split=chunked.split, premade=tuple(premade))
+
     @asynccontextmanager
-    async def _reading(self, storage: Storage) -> AsyncIterator[Broker]:
-        """What reads sources as long as the block lasts."""
+    async def _reading(self, request: ConvertRequest) -> AsyncIterator[Broker]:
+        """What reads sources, in the task's name, as long as the block lasts."""
         with self._scratch.cache() as cache:
-            broker = Broker(storage, cache, self._bounds.max_source_bytes)
+            broker = Broker(self._storage.acting_as(request.credentials), cache, self._bounds.max_source_bytes)
             try:
                 yield broker
             finally:
@@ -157,72 +239,6 @@ class Attempts:
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run_child(self, job: "_Job", lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
-        """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
-        reason = "done"
-        try:
-            async with child.start(job.assignment, job.broker) as process:
-                return await self._follow(process, job, lease, beat)
-        except asyncio.CancelledError:
-            reason = "canceled"
-            raise
-        except ReelmillError as error:
-            reason = _EXIT_REASONS.get(type(error), "failed")
-            raise
-        finally:
-            self._metrics.child_exit_total.labels(reason).inc()
-
-    async def _follow(self, process: child.Child, job: "_Job", lease: Lease, beat: "_Beat") -> tuple[messages.Finished, Plan]:
-        watch, directory = _Watch(self._bounds, job.broker), Path(job.assignment.directory)
-        plan = Plan(())
-        replaced: dict[str, str] = {}
-        while True:
-            message = await process.hear(_HEAR_SECONDS)
-            watch.check(beat.latest)
-            if watch.second_passed():
-                await self._scratch.check(directory)
-                job.delivery.check()
-            match message:
-                case messages.Advanced():
-                    beat(message.progress)
-                    watch.moved(message)
-                case messages.Planned():
-                    plan = message.plan
-                    self._count_fallbacks(replaced, plan)
-                    replaced.update(dict.fromkeys(await self._answer(process, job.storage, plan, lease), "sessions"))
-                case messages.Closed():
-                    # A lie is met in the end; what is gone, as its encoder has failed meanwhile, is not missed.
-                    with suppress(OutputInvalid, FileNotFoundError):
-                        job.delivery.begin(upload_of(message.path, plan, directory))
-                case messages.EncoderLost():
-                    self.abilities.lose(message.encoder, message.reason)
-                    replaced[message.encoder] = "failed"
-                    await job.delivery.take_back()
-                case messages.Failed():
-                    raise _error_of(message)
-                case messages.Finished():
-                    return message, plan
-
-    async def _answer(self, process: child.Child, storage: Storage, plan: Plan, lease: Lease) -> Collection[str]:
-        """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
-        for uri in (*writable_uris(plan), *writable_image_uris(plan.images)):
-            storage.check_writable(uri)
-        lease.release()
-        refused = self.abilities.refused(plan)
-        if refused:
-            await process.tell(messages.Exclude(refused))
-        else:
-            lease.hold(plan)
-            await process.tell(messages.Go())
-        return refused
-
-    def _count_fallbacks(self, replaced: dict[str, str], plan: Plan) -> None:
-        """Counts what took the place of the encoders in `replaced` (encoder to kind of reason), and forgets them."""
-        encoders = [stream.encoder for target in plan.targets for stream in target.streams if stream.video]
-        for encoder, kind in replaced.items():
-            self._metrics.encoder_fallback_total.labels(encoder, next(iter(encoders), ""), kind).inc()
-        replaced.clear()
-
     async def _publish(self, delivery: Delivery, uploads: Sequence[Upload]) -> None:
         """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
         begun = time.monotonic()
@@ -242,73 +258,3 @@ class Attempts:
                 if stream.type != "subtitle" and stream.encoder != COPY and elapsed:
                     speed = stream.duration_seconds / elapsed
                     self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)
-
-
-class _Beat:
-    """Reports progress when it changes."""
-
-    def __init__(self, report: Callable[[Progress], None]) -> None:
-        self.latest = Progress(phase=TaskPhase.PROBING)
-        self._report = report
-
-    def __call__(self, progress: Progress) -> None:
-        """The attempt moved on."""
-        self.latest = progress
-        self._report(progress)
-
-    async def go_on(self) -> None:
-        """Reports every second, whatever takes long: an attempt that is silent is given to another worker."""
-        while True:
-            self._report(self.latest)
-            await asyncio.sleep(_HEAR_SECONDS)
-
-
-@asynccontextmanager
-async def _beating(report: Callable[[Progress], None]) -> AsyncIterator[_Beat]:
-    beat = _Beat(report)
-    going_on = asyncio.create_task(beat.go_on())
-    try:
-        yield beat
-    finally:
-        going_on.cancel()
-
-
-class _Watch:
-    """Notices when an attempt takes too long or stands still: media time must move, not only the process live."""
-
-    def __init__(self, bounds: Bounds, broker: Broker) -> None:
-        self._bounds, self._broker = bounds, broker
-        self._fetched = 0
-        self._begun = self._moved = self._looked = time.monotonic()
-        self._position = -1.0
-
-    def moved(self, message: messages.Advanced) -> None:
-        """The child said where it is."""
-        if message.position != self._position:
-            self._position, self._moved = message.position, time.monotonic()
-
-    def second_passed(self) -> bool:
-        """Whether a second has passed since this was true."""
-        now = time.monotonic()
-        if now - self._looked < _HEAR_SECONDS:
-            return False
-        self._looked = now
-        return True
-
-    def check(self, progress: Progress) -> None:
-        """Raises Timeout or Stalled."""
-        now = time.monotonic()
-        if self._broker.fetched_bytes != self._fetched:  # a source that comes slowly does come
-            self._fetched, self._moved = self._broker.fetched_bytes, now
-        if now - self._begun > self._bounds.timeout_seconds:
-            raise Timeout(f"the attempt took longer than {self._bounds.timeout_seconds:.0f} s")
-        if now - self._moved > self._bounds.stall_seconds:
-            raise Stalled(f"nothing moved for {self._bounds.stall_seconds:.0f} s while {progress.phase.lower()}")
-
-
-_EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stalled: "stalled", Timeout: "timeout"}
-
-
-def _error_of(failed: messages.Failed) -> ReelmillError:
-    known = from_code(failed.code, failed.message)
-    return type(known)(failed.message, [Violation(field, text) for field, text in failed.fields])

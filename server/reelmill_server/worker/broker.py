@@ -52,6 +52,14 @@ class Broker:
             return SourceRef(path=reader.local_path), reader.modified_us
         return SourceRef(key=self._remote.index(reader), size_bytes=reader.size_bytes), reader.modified_us
 
+    async def adopt(self, reader: ObjectReader) -> SourceRef:
+        """Takes over an object that was opened elsewhere; what a child is told of it."""
+        self._readers.setdefault(reader.uri, reader)
+        if reader.local_path is not None:
+            return SourceRef(path=reader.local_path)
+        self._remote.append(reader)
+        return SourceRef(key=len(self._remote) - 1, size_bytes=reader.size_bytes)
+
     @property
     def serves(self) -> bool:
         """Whether there is anything that a child cannot read by itself."""

@@ -105,7 +105,7 @@ def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list
     parts = dict.fromkeys(name for made in finished.made for name in made.parts)
     return [
         *(upload_of(name, plan, directory) for name in parts),
-        *(Upload(_inside(directory, name), uri) for name, uri in made),
+        *(Upload(inside(directory, name), uri) for name, uri in made),
     ]
 
 
@@ -114,11 +114,11 @@ def upload_of(name: str, plan: Plan, directory: Path) -> Upload:
     uri = part_uri(plan, name) or next((file.uri for file in planned_files(plan) if file.path == name), None)
     if uri is None:
         raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
-    return Upload(_inside(directory, name), uri)
+    return Upload(inside(directory, name), uri)
 
 
-def _inside(directory: Path, name: str) -> Path:
-    """A file that the child says it made; `name` is one that the plan allows. Nothing on the way to it may be a link."""
+def inside(directory: Path, name: str) -> Path:
+    """A file that the child says it made. Raises OutputInvalid unless it lies in `directory`, with no link on the way to it."""
     path = directory / name
     if path.resolve() != directory.resolve() / name or not path.is_file():
         raise OutputInvalid(f"the child names {name!r}, which is no file of its own")

@@ -13,6 +13,7 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress
+from reelmill_server.model.units import Split, SplitRule, UnitFile
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,25 @@ class SourceRef:
 
 
 @dataclass(frozen=True)
+class PremadeFile:
+    """A file of a unit, and where it lies now."""
+
+    file: UnitFile
+    ref: SourceRef
+
+
+@dataclass(frozen=True)
 class Assignment:
-    """What a child is to do: `convert` all of it, only `plan` or `probe` the sources, or try the `capabilities`.
+    """What a child is to do: `convert` all of it, `encode_unit` only one part of it, only `plan` or `probe` the sources, or try
+    the `capabilities`.
 
     `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) follow the
-    request's sources, `watermarks` are by URI; the child may write below `directory` only.
+    request's sources, `watermarks` are by URI; the child may write below `directory` only. `rule`: whether and how the plan is
+    to be split is told with it. To encode a unit, or to convert from what units have made, `plan` and `split` are those that
+    were told; `unit` is the one to encode, `premade` has the files of all.
     """
 
-    action: Literal["convert", "plan", "probe", "capabilities"]
+    action: Literal["convert", "encode_unit", "plan", "probe", "capabilities"]
     limits: Limits
     request: ConvertRequest | None = None
     sources: tuple[SourceRef, ...] = ()
@@ -43,6 +55,11 @@ class Assignment:
     retry_encoders: tuple[str, ...] = ()
     subtitles: tuple[tuple[SourceRef, ...], ...] = ()
     watermarks: dict[str, SourceRef] = field(default_factory=dict)
+    rule: SplitRule | None = None
+    plan: Plan | None = None
+    split: Split | None = None
+    unit: int = -1
+    premade: tuple[PremadeFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,10 +80,12 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Planned:
-    """The plan; the child waits for Go or Exclude before it begins. `infos` follow the sources."""
+    """The plan; the child waits for Go or Exclude before it begins. `infos` follow the sources. `split`: how it is cut,
+    or why not; None: no rule was given."""
 
     plan: Plan
     infos: tuple[MediaInfo, ...]
+    split: Split | None = None
     kind: Literal["planned"] = "planned"
 
 
@@ -106,6 +125,16 @@ class Finished:
     warnings: tuple[str, ...] = ()
     stage_seconds: dict[str, float] = field(default_factory=dict)
     kind: Literal["finished"] = "finished"
+
+
+@dataclass(frozen=True)
+class UnitMade:
+    """A unit is made: its files lie below the directory; the child ends."""
+
+    files: tuple[UnitFile, ...]
+    warnings: tuple[str, ...] = ()
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    kind: Literal["unit_made"] = "unit_made"
 
 
 @dataclass(frozen=True)
@@ -173,7 +202,7 @@ KEPT_ENVIRONMENT = (
 )
 """What of its parent's environment a child may know."""
 
-FromChild = Ready | Advanced | Planned | Closed | EncoderLost | Finished | Probed | Tried | Failed
+FromChild = Ready | Advanced | Planned | Closed | EncoderLost | Finished | UnitMade | Probed | Tried | Failed
 ToChild = Go | Exclude | Stop
 
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])

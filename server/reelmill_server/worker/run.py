@@ -1,5 +1,6 @@
 """The child's side: everything that touches media happens here, in a process of its own."""
 
+import json
 import os
 import queue
 import socket
@@ -13,22 +14,27 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
 
-from reelmill_server.errors import InternalError, MediaLimitExceeded, OutputError, ReelmillError
+from reelmill_server.errors import ChunksDiffer, InternalError, MediaLimitExceeded, OutputError, ReelmillError, SourceChanged
 from reelmill_server.media import capabilities
 from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.image_results import image_results
+from reelmill_server.media.keys import key_times
 from reelmill_server.media.output import Stopped
 from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.premade import Premade
 from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.results import make_results
 from reelmill_server.media.segments import closed_segments
 from reelmill_server.media.source import Place
+from reelmill_server.media.unit_conversion import UnitConversion
 from reelmill_server.media.verify import verify
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Hardware
-from reelmill_server.model.task import TaskPhase
+from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
+from reelmill_server.model.units import Split
 from reelmill_server.plan.adapt import needs_bitrates
+from reelmill_server.plan.chunks import encoded_video, split
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from reelmill_server.worker import messages
@@ -47,14 +53,27 @@ class _Attempt:
         """`channel`: where the parent answers for what does not lie on this machine."""
         self.assignment = assignment
         self.stop = threading.Event()
-        ranges = Ranges(channel, self.stop) if channel else None
-        self.places = tuple(_place(ref, ranges) for ref in assignment.sources)
-        self.watermark_places = {uri: _place(ref, ranges) for uri, ref in assignment.watermarks.items()}
-        self.subtitle_places = tuple(tuple(_place(ref, ranges) for ref in files) for files in assignment.subtitles)
+        self._ranges = Ranges(channel, self.stop) if channel else None
+        self.places = tuple(self.place(ref) for ref in assignment.sources)
+        self.watermark_places = {uri: self.place(ref) for uri, ref in assignment.watermarks.items()}
+        self.subtitle_places = tuple(tuple(self.place(ref) for ref in files) for files in assignment.subtitles)
         self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
         self.stages: dict[str, float] = {}
         self._pipe = pipe
         self._sending = threading.Lock()
+
+    def place(self, ref: messages.SourceRef) -> Place:
+        """Where an object lies."""
+        return RemoteObject(self._ranges, ref.key, ref.size_bytes) if self._ranges and ref.key >= 0 else ref.path
+
+    def answer(self) -> messages.Go | messages.Exclude:
+        """Waits for what the parent says to the plan. Raises Stopped."""
+        while True:
+            try:
+                return self.answers.get(timeout=_REPORT_SECONDS)
+            except queue.Empty:
+                if self.stop.is_set():
+                    raise Stopped from None
 
     def say(self, message: messages.FromChild) -> None:
         """Tells the parent; a parent that is gone ends the process."""
@@ -84,10 +103,6 @@ class _Attempt:
             yield
         finally:
             self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - begun
-
-
-def _place(ref: messages.SourceRef, ranges: Ranges | None) -> Place:
-    return RemoteObject(ranges, ref.key, ref.size_bytes) if ranges and ref.key >= 0 else ref.path
 
 
 def _leave() -> NoReturn:
@@ -186,7 +201,81 @@ def _make_plan(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Pl
 
 def _plan(attempt: _Attempt) -> messages.FromChild:
     found = _Found.by(attempt)
-    return messages.Planned(_make_plan(attempt, found, {}), found.media)
+    plan = _make_plan(attempt, found, {})
+    return messages.Planned(plan, found.media, _split(attempt, plan, found))
+
+
+def _split(attempt: _Attempt, plan: Plan, found: _Found) -> Split | None:
+    """How the plan is cut, if that was asked."""
+    assignment = attempt.assignment
+    if assignment.rule is None:
+        return None
+    parts = [part for _, _, stream in encoded_video(plan) for part in stream.parts]
+    keys: tuple[int, ...] = ()
+    if len(plan.inputs) == 1 and parts and parts[0].stream >= 0:
+        with attempt.stage("plan"):
+            keys = key_times(attempt.places[plan.inputs[0].source], parts[0].stream, assignment.limits)
+    libraries = json.dumps(capabilities.library_versions(), sort_keys=True)
+    return split(plan, found.media, keys, assignment.rule, libraries, _identities(assignment))
+
+
+def _identities(assignment: messages.Assignment) -> tuple[tuple[int, int], ...]:
+    """Size and time of change of each source."""
+    sizes = (Path(ref.path).stat().st_size if ref.key < 0 else ref.size_bytes for ref in assignment.sources)
+    return tuple(zip(sizes, assignment.modified_us, strict=True))
+
+
+def _encode_unit(attempt: _Attempt) -> messages.FromChild:
+    """Makes the files of one unit. Raises ChunksDiffer when it would not fit to the others, and as a conversion does."""
+    assignment = attempt.assignment
+    plan, cut = _told_plan(assignment)
+    if cut.libraries != json.dumps(capabilities.library_versions(), sort_keys=True):
+        raise ChunksDiffer("this worker has other versions of the encoders than the one that planned")
+    unit = next(unit for unit in cut.units if unit.number == assignment.unit)
+    directory = Path(assignment.directory)
+    conversion = UnitConversion(
+        plan, cut, unit, attempt.places, directory, assignment.limits, attempt.stop, attempt.watermark_places
+    )
+
+    def report() -> None:
+        targets = tuple(TargetProgress(index, 100 * conversion.share) for index in range(len(_request(attempt).targets)))
+        progress = Progress(phase=TaskPhase.CONVERTING, percent=int(100 * conversion.share), targets=targets)
+        attempt.say(messages.Advanced(progress, conversion.moved))
+
+    try:
+        with attempt.stage("convert"), _every(_REPORT_SECONDS, report):
+            files, warnings = conversion.make()
+    except EncoderDown as error:
+        attempt.say(messages.EncoderLost(error.encoder, error.device, error.message))
+        raise
+    return messages.UnitMade(tuple(files), tuple(warnings), attempt.stages)
+
+
+def _told_plan(assignment: messages.Assignment) -> tuple[Plan, Split]:
+    """The plan and its cuts. Raises SourceChanged when a source is not the one that was planned for."""
+    if assignment.plan is None or assignment.split is None:
+        raise InternalError("an assignment without the plan that was cut")
+    if assignment.split.sources != _identities(assignment):
+        raise SourceChanged("a source was replaced after the task was cut into chunks")
+    return assignment.plan, assignment.split
+
+
+@contextmanager
+def _every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Calls again and again, on a thread of its own, until the block is left."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(seconds):
+            call()
+
+    calling = threading.Thread(target=go_on, daemon=True)
+    calling.start()
+    try:
+        yield
+    finally:
+        over.set()
+        calling.join()
 
 
 def _capabilities(attempt: _Attempt) -> messages.FromChild:
@@ -203,6 +292,8 @@ def _capabilities(attempt: _Attempt) -> messages.FromChild:
 def _convert(attempt: _Attempt) -> messages.FromChild:
     """Plans and runs; an encoder that fails is left out and all is planned again, as long as the request allows."""
     meter = Meter(len(_request(attempt).targets))
+    if attempt.assignment.premade:
+        return _join(attempt, meter)
     attempt.say(meter.report(TaskPhase.PROBING))
     found = _Found.by(attempt)
     excluded: dict[str, str] = {}
@@ -222,6 +313,19 @@ def _convert(attempt: _Attempt) -> messages.FromChild:
         return replace(finished, warnings=(*plan.warnings, *lost, *finished.warnings))
 
 
+def _join(attempt: _Attempt, meter: Meter) -> messages.Finished:
+    """As converting, but encoded streams and pictures come from the files of units."""
+    plan, cut = _told_plan(attempt.assignment)
+    places: dict[tuple[int, int], list[Place]] = {}
+    for entry in sorted(attempt.assignment.premade, key=lambda entry: entry.file.unit):
+        places.setdefault((entry.file.slot, entry.file.stream), []).append(attempt.place(entry.ref))
+    attempt.say(messages.Planned(plan, (), cut))
+    if not isinstance(attempt.answer(), messages.Go):
+        raise InternalError("a join needs no encoder that could be excluded")
+    finished = _carry_out(attempt, plan, meter, Premade(cut, places))
+    return replace(finished, warnings=(*plan.warnings, *finished.warnings))
+
+
 def _may_replace(attempt: _Attempt, error: EncoderDown) -> bool:
     """Whether another encoder may run: software that fails has no substitute."""
     policies = {target.video.hardware for target in _request(attempt).targets if target.video}
@@ -233,43 +337,29 @@ def _agree(attempt: _Attempt, found: _Found, excluded: dict[str, str]) -> Plan:
     refused = dict(excluded)
     while True:
         plan = _make_plan(attempt, found, refused)
-        attempt.say(messages.Planned(plan, found.media))
-        while True:
-            try:
-                answer = attempt.answers.get(timeout=_REPORT_SECONDS)
-                break
-            except queue.Empty:
-                if attempt.stop.is_set():
-                    raise Stopped from None
+        attempt.say(messages.Planned(plan, found.media, _split(attempt, plan, found)))
+        answer = attempt.answer()
         if isinstance(answer, messages.Go):
             return plan
         refused.update(answer.encoders)
 
 
-def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished:
+def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter, premade: Premade | None = None) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
     places, beside = attempt.places, attempt.subtitle_places
     limits, stop = attempt.assignment.limits, attempt.stop
-    conversion = Conversion(plan, places, directory, limits, stop, beside, attempt.watermark_places)
-    over = threading.Event()
+    conversion = Conversion(plan, places, directory, limits, stop, beside, attempt.watermark_places, premade)
     closed: set[str] = set()
 
     def report() -> None:
-        while not over.wait(_REPORT_SECONDS):
-            attempt.say(meter.measure(conversion))
-            for path in sorted(closed_segments(plan, directory) - closed):
-                attempt.say(messages.Closed(path))
-                closed.add(path)
+        attempt.say(meter.measure(conversion))
+        for path in sorted(closed_segments(plan, directory) - closed):
+            attempt.say(messages.Closed(path))
+            closed.add(path)
 
     meter.begin(plan)
-    reporter = threading.Thread(target=report, daemon=True)
-    reporter.start()
-    try:
-        with attempt.stage("convert"):
-            produced, warnings = conversion.run()
-    finally:
-        over.set()
-        reporter.join()
+    with attempt.stage("convert"), _every(_REPORT_SECONDS, report):
+        produced, warnings = conversion.run()
 
     def moved() -> None:
         attempt.say(meter.report(TaskPhase.VERIFYING))
@@ -293,6 +383,7 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter) -> messages.Finished
 
 _ACTIONS: dict[str, Callable[[_Attempt], messages.FromChild]] = {
     "convert": _convert,
+    "encode_unit": _encode_unit,
     "plan": _plan,
     "probe": _probe,
     "capabilities": _capabilities,

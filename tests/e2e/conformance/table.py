@@ -34,6 +34,7 @@ MESSAGES = sorted(set(supported.FIELDS) - OTHER_REQUESTS)
 """The messages that a request to convert is made of."""
 
 ELSEWHERE = {
+    "CreateMediaConvertTaskRequest.parallelism": "tests/e2e/test_units.py::test_what_units_make_is_what_is_made_in_one_go",
     "CreateMediaConvertTaskRequest.request_id": "tests/e2e/test_conversion.py::test_the_same_request_id_is_the_same_task",
     **dict.fromkeys(
         (

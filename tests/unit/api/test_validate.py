@@ -37,6 +37,14 @@ class Anywhere:
         """Never called."""
         raise AssertionError
 
+    async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """Never called."""
+        raise AssertionError
+
+    async def erase(self, folder_uri: str) -> None:
+        """Never called."""
+        raise AssertionError
+
     async def publish(self, uploads: object, owner: str) -> None:
         """Never called."""
         raise AssertionError

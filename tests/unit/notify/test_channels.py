@@ -247,6 +247,16 @@ async def test_mns_is_signed_as_its_documentation_says(receiver: Receiver) -> No
     assert received.path == "/topics/media/messages"
 
 
+async def test_mns_takes_what_xml_cannot_hold(receiver: Receiver) -> None:
+    """Callers may put any character into their data; what arrives is the same JSON."""
+    odd = Message("id", "task", "s", MESSAGE.time, {"UserData": "\uffff \ufffe \x00 \x85 \r\n ]]> \U0001f3ac"})
+    sender = MnsSender(outbound(), receiver.url, "LTAI", "key")
+    await sender.send(TOPIC, odd)
+    await sender.close()
+    text = ElementTree.fromstring(receiver.received[0].body).findtext("{http://mns.aliyuncs.com/doc/v1/}MessageBody")
+    assert text and json.loads(json.loads(text)["content"]) == odd.body
+
+
 async def test_an_error_of_mns_is_told_by_its_code(receiver: Receiver) -> None:
     """And by nothing else of its answer, which repeats what was signed."""
     receiver.answers = [404]

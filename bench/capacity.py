@@ -1,0 +1,298 @@
+"""Measures what attempts cost on this machine, and how near `plan.cost.estimate` comes: CPU, memory, and disk.
+
+    python -m bench.capacity [--media FILE] [--only WORD]... [--json FILE]
+
+Every case runs in a child of its own, forked from a process that has imported libav, as a worker's children are, and does what
+the child of an attempt does: probe, plan, convert, verify. CPU time and the peak of resident memory are the child's own, by
+getrusage; wall time only serves to tell how many cores were kept busy, and is worth nothing when the machine is shared. The
+clips are libav's test picture with noise, or a film's own pictures, scaled (`--media`).
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import av
+import imageio_ffmpeg
+
+from reelmill_server.media.image_results import image_results
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.probe import probe_file
+from reelmill_server.media.results import make_results
+from reelmill_server.media.verify import verify
+from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability, Limits
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.plan import Plan
+from reelmill_server.model.request import (
+    AudioSpec,
+    ConvertRequest,
+    DesensitizationRule,
+    DesensitizationSpec,
+    FrameMode,
+    FramesSpec,
+    ImageKind,
+    ImageSpec,
+    SourceSpec,
+    TargetSpec,
+    VideoSpec,
+)
+from reelmill_server.plan.cost import estimate
+from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.situation import Situation
+from reelmill_server.plan.video import VMAF_FILTER
+from reelmill_server.worker.confinement import drop_capabilities
+
+_RATE = 25
+_SECOND = 1_000_000
+_FRAMES = {"640x360": 200, "1280x720": 120, "1920x1080": 75, "3840x2160": 60}
+"""Frames per size: as many as look-ahead keeps in memory at least, few enough for minutes in all."""
+_CODECS = {"libx264": "h264", "libx265": "h265", "libsvtav1": "av1", "libvpx-vp9": "vp9"}
+_PRESETS = ("ultrafast", "veryfast", "medium", "slow")
+_AT_2160 = ("ultrafast", "medium")
+_SOFTWARE = {name: Capability(name, codec, SOFTWARE, True) for name, codec in _CODECS.items()}
+_FILTERS = {name: Capability(name, name, SOFTWARE, True) for name in (PRIVACY, VMAF_FILTER)}
+_AUDIO = (("aac", "aac", "mp4"), ("opus", "libopus", "webm"), ("mp3", "libmp3lame", "mp3"), ("flac", "flac", "flac"))
+_AUDIO_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Case:
+    """One attempt: the clip that it reads and what is made of it; no targets: it is decoded and nothing else."""
+
+    name: str
+    clip: "Clip"
+    targets: tuple[TargetSpec, ...] = ()
+    needs: str = "see above"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is read: pictures of `size`, as many as `frames`, coded by `encoder` (libav's words for it), and a tone."""
+
+    size: str
+    frames: int
+    encoder: str = "libx264 -preset veryfast -crf 20 -g 50"
+    suffix: str = "mp4"
+
+    @property
+    def megapixels(self) -> float:
+        """Of all pictures together."""
+        width, height = map(int, self.size.split("x"))
+        return width * height * self.frames / 1e6
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.frames / _RATE
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a child used: seconds of CPU and of wall time, bytes of resident memory and of what it left on disk."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    memory_bytes: int
+    scratch_bytes: int
+
+
+def attempt(pipe: Connection, source: Path, targets: tuple[TargetSpec, ...]) -> None:
+    """What the child of an attempt does; tells what it used, its plan, and what it read."""
+    drop_capabilities()
+    begun = time.monotonic()
+    info = probe_file(str(source), Limits())
+    request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), targets)
+    plan = make_plan(request, Situation([info], {**_SOFTWARE, **_FILTERS}))
+    with tempfile.TemporaryDirectory() as folder:
+        conversion = Conversion(plan, (str(source),), Path(folder), Limits(), Event())
+        produced, _ = conversion.run()
+        make_results(plan, [verify(file) for file in produced], Path(folder))
+        for slot, files in enumerate(conversion.images):
+            image_results(slot, plan.images[slot], files, Path(folder))
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    pipe.send((Used(_cpu(), time.monotonic() - begun, _peak(), size), plan, info))
+
+
+def decode(pipe: Connection, source: Path, _: object) -> None:
+    """Decodes the first stream of pictures on as many threads as a worker does, and nothing else."""
+    begun = time.monotonic()
+    with av.open(str(source)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        for _frame in container.decode(video=0):
+            pass
+    pipe.send((Used(_cpu(), time.monotonic() - begun, _peak(), 0), None, None))
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def in_child(work: Callable[..., None], *arguments: object) -> Any:
+    """What `work` says in a forked process; None when it ended without a word."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=work, args=(theirs, *arguments))
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv()
+    except EOFError:
+        return None
+    finally:
+        process.join()
+
+
+def make_clip(clip: Clip, media: Path | None, folder: Path) -> Path:
+    """Writes a clip by the command line of `imageio-ffmpeg`: the pictures of `media`, else a test picture, with some noise."""
+    path = folder / f"{clip.size}-{clip.frames}-{clip.encoder.split()[0]}.{clip.suffix}"
+    if path.exists():
+        return path
+    picture = (
+        ("-stream_loop", "-1", "-i", str(media)) if media else ("-f", "lavfi", "-i", f"testsrc2=size={clip.size}:rate={_RATE}")
+    )
+    shape = (
+        f"fps={_RATE},scale={clip.size.replace('x', ':')}:flags=bicubic,noise=alls={2 if media else 5}:allf=t,format=yuv420p"
+    )
+    tone = ("-f", "lavfi", "-i", "anoisesrc=amplitude=0.1:sample_rate=48000")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", *picture, *tone, "-map", "0:v:0", "-map", "1:a"]
+    command += ["-vf", shape, "-t", str(clip.seconds), "-c:v", *clip.encoder.split(), "-c:a", "aac", "-ac", "2", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def cases(presets: Sequence[str]) -> Iterator[Case]:
+    """All that is measured."""
+    for size, frames in _FRAMES.items():
+        clip = Clip(size, frames)
+        yield Case("decode h264", clip)
+        for encoder, codec in _CODECS.items():
+            for preset in presets if size != "3840x2160" else _AT_2160:
+                yield Case(f"{encoder} {preset}", clip, (_target("mp4", VideoSpec(codec, preset=preset)),))
+    yield from _other_cases()
+
+
+def _target(container: str, video: VideoSpec | None, audio: AudioSpec | None = None, **more: Any) -> TargetSpec:
+    return TargetSpec(0, "file:///x", container, video, audio, video_asked=True, audio_asked=True, **more)
+
+
+_DECODED = (
+    ("hevc", "libx265 -preset ultrafast -x265-params log-level=none", "mp4"),
+    ("vp9", "libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 6M -row-mt 1", "mkv"),
+    ("av1", "libsvtav1 -preset 12", "mkv"),
+    ("mpeg2video", "mpeg2video -q:v 4", "mkv"),
+    ("mjpeg", "mjpeg -q:v 4", "mkv"),
+    ("prores", "prores_ks", "mov"),
+)
+
+
+def _other_cases() -> Iterator[Case]:
+    for codec, words, suffix in _DECODED:
+        yield Case(f"decode {codec}", Clip("1920x1080", 75, words, suffix))
+    large = Clip("1920x1080", 250, "libx264 -preset ultrafast -crf 1 -g 50")
+    yield Case("copy to mkv", large, (_target("mkv", VideoSpec(), AudioSpec()),))
+    yield Case("copy to mp4", large, (_target("mp4", VideoSpec(), AudioSpec()),))
+    sound = Clip("64x64", _AUDIO_SECONDS * _RATE)
+    for codec, encoder, container in _AUDIO:
+        yield Case(f"sound {encoder}", sound, (_target(container, None, AudioSpec(codec)),))
+    blurred = VideoSpec("h264", preset="ultrafast", desensitization=DesensitizationSpec(face=DesensitizationRule()))
+    yield Case("faces, ultrafast", Clip("1280x720", 120), (_target("mp4", blurred),), "needs the extra `privacy`")
+    measured = _target("mp4", VideoSpec("h264", preset="ultrafast"), measure_vmaf=True)
+    yield Case("VMAF, ultrafast", Clip("1280x720", 120), (measured,), "needs a libav with libvmaf")
+    scaled = VideoSpec("h264", width=640, height=360, preset="ultrafast")
+    yield Case("1080p to 360p ultrafast", Clip("1920x1080", 75), (_target("mp4", scaled),))
+    ladder = [VideoSpec("h264", width=w, height=h, preset="veryfast") for w, h in ((1920, 1080), (1280, 720), (640, 360))]
+    yield Case(
+        "ladder of 3 veryfast",
+        Clip("1920x1080", 75),
+        tuple(replace(_target("mp4", video), index=at) for at, video in enumerate(ladder)),
+    )
+    long = Clip("1280x720", 1500)
+    for name, kind, form, frames in _PICTURES:
+        entry = ImageSpec(kind, 0, "file:///x-{index}", form, frames)
+        yield Case(name, long, (TargetSpec(0, "", "", images=(entry,), subtitle="none"),))
+
+
+_PICTURES = (
+    ("20 snapshots, sought", ImageKind.SNAPSHOT, "jpg", FramesSpec(interval_us=3 * _SECOND, number=20)),
+    ("30 key frames", ImageKind.SNAPSHOT, "jpg", FramesSpec(FrameMode.KEYFRAME)),
+    ("240 snapshots, through", ImageKind.SNAPSHOT, "jpg", FramesSpec(interval_us=_SECOND // 4)),
+    ("60 snapshots png", ImageKind.SNAPSHOT, "png", FramesSpec(interval_us=_SECOND)),
+    ("gif of 50", ImageKind.ANIMATION, "gif", FramesSpec(interval_us=_SECOND // 10, number=50)),
+)
+
+
+def row(
+    case: Case, used: Used, size_bytes: int, decoding: float, plan: Plan | None, info: MediaInfo | None
+) -> dict[str, object]:
+    """What is printed of a case; `decoding`: the core seconds that reading the same clip takes by itself."""
+    megapixels = case.clip.megapixels
+    found: dict[str, object] = {
+        "case": case.name,
+        "size": case.clip.size,
+        "cpu_s": round(used.cpu_seconds, 2),
+        "ms_per_mp": round((used.cpu_seconds - decoding) / megapixels * 1000, 2),
+        "cores": round(used.cpu_seconds / used.wall_seconds, 2),
+        "rss_mb": round(used.memory_bytes / 1e6),
+        "disk_mb": round(used.scratch_bytes / 1e6, 2),
+        "source_mb": round(size_bytes / 1e6, 2),
+    }
+    if plan and info:
+        cost = estimate(plan, [info], os.cpu_count() or 1)
+        found["cpu_ratio"] = round(cost.core_seconds / used.cpu_seconds, 2)
+        found["rss_ratio"] = round(cost.memory_bytes / used.memory_bytes, 2)
+        found["disk_ratio"] = round(cost.scratch_bytes / max(used.scratch_bytes, 1), 2)
+    return found
+
+
+def main() -> None:
+    """Prints a line per case, and writes them as JSON if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--media", type=Path)
+    parser.add_argument("--only", action="append", default=[], help="a word of the names of cases; repeated: any of them")
+    parser.add_argument("--preset", action="append", help=f"instead of {', '.join(_PRESETS)}; repeated: each of them")
+    parser.add_argument("--size", action="append", help="of encodes, instead of all; repeated: each of them")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    decodings: dict[Clip, float] = {}
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for case in cases(options.preset or _PRESETS):
+            if options.only and not any(word in case.name for word in (*options.only, "decode")):
+                continue
+            if options.size and case.clip.size not in options.size:
+                continue
+            source = make_clip(case.clip, options.media, Path(folder))
+            said = in_child(attempt if case.targets else decode, source, case.targets)
+            if said is None:
+                print(f"{case.name}: not measured, as the child ended: {case.needs}", flush=True)
+                continue
+            used, plan, info = said
+            if not case.targets:
+                decodings[case.clip] = used.cpu_seconds
+            rows.append(row(case, used, source.stat().st_size, decodings.get(case.clip, 0.0), plan, info))
+            if options.json:
+                with options.json.open("a") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
+            print(" ".join(f"{value!s:>{_WIDTHS.get(name, 9)}}" for name, value in rows[-1].items()), flush=True)
+
+
+_WIDTHS = {"case": 26, "size": 10}
+
+
+if __name__ == "__main__":
+    main()

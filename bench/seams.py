@@ -1,0 +1,154 @@
+"""How near the seams of a chunked encode come to the encode in one go, by VMAF per second.
+
+    python bench/seams.py FOLDER [--codecs h264 h265 vp9 av1] [--chunks 3] [--modes crf capped mean]
+
+Each clip in the folder is encoded in one go and in chunks. Prints one JSON line per clip, codec and mode: the worst second
+within 2 s of a seam (VMAF in chunks less that in one go), the worst second anywhere, the means of both, and the size in chunks
+as a share of the other.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from statistics import fmean
+
+import imageio_ffmpeg
+
+from reelmill_server.media.capabilities import try_encoders
+from reelmill_server.media.keys import key_times
+from reelmill_server.media.output import Produced
+from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.premade import Premade
+from reelmill_server.media.probe import probe_file
+from reelmill_server.media.unit_conversion import UnitConversion
+from reelmill_server.media.verify import verify
+from reelmill_server.model.capability import SOFTWARE, Capability, Limits
+from reelmill_server.model.plan import Plan
+from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.units import Split, SplitRule, VideoUnit
+from reelmill_server.plan.chunks import encoded_video, split
+from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.situation import Situation
+
+_LIMITS = Limits()
+_NEAR_SECONDS = 2
+MODES: Mapping[str, Mapping[str, int]] = {
+    "crf": {},
+    "capped": {"max_bitrate": 400_000, "buffer_size": 400_000},
+    "mean": {"bitrate": 250_000},
+}
+"""By name: how the rate is controlled, beside the default quality."""
+
+
+def planned(clip: Path, codec: str, mode: str, preset: str, capabilities: Mapping[str, Capability]) -> Plan:
+    """The plan of an encode."""
+    video = VideoSpec(codec, preset=preset, **MODES[mode])  # type: ignore[arg-type]
+    wanted = TargetSpec(0, "file:///out/x", "mkv", video, None, "none", True)
+    request = ConvertRequest("task", "project", (SourceSpec(clip.as_uri()),), (wanted,))
+    return make_plan(request, Situation((probe_file(str(clip), _LIMITS),), capabilities, subtitle_infos=((),)))
+
+
+def cut(plan: Plan, clip: Path, chunks: int) -> Split:
+    """How the plan is cut, whatever it says against it."""
+    ((_, _, stream),) = encoded_video(plan)
+    keys = key_times(str(clip), stream.parts[0].stream, _LIMITS)
+    info = probe_file(str(clip), _LIMITS)
+    rid = replace(plan.targets[0], streams=(replace(stream, options={**stream.options, "crf": ""}),))
+    made = split(replace(plan, targets=(rid,)), (info,), keys, SplitRule(parallelism=chunks))
+    assert made.units, made.reason
+    return made
+
+
+def encode(plan: Plan, clip: Path, folder: Path, made: Split | None = None) -> Produced:
+    """Encodes, in chunks if the plan was cut."""
+    folder.mkdir()
+    files: dict[tuple[int, int], list[str]] = {}
+    for unit in made.units if made else ():
+        own = folder / f"unit-{unit.number}"
+        own.mkdir()
+        for file in UnitConversion(plan, made or Split(), unit, (str(clip),), own, _LIMITS, threading.Event()).make()[0]:
+            files.setdefault((file.slot, file.stream), []).append(str(own / file.path))
+    premade = Premade(made, files) if made else None
+    produced, _ = Conversion(plan, (str(clip),), folder, _LIMITS, threading.Event(), ((),), premade=premade).run()
+    verify(produced[0])
+    return produced[0]
+
+
+def scores(made: Path, clip: Path, rate: Fraction, pixel_format: str) -> list[float]:
+    """The VMAF of each second."""
+    log = made.with_suffix(".csv")
+    like = f"settb=1/25,setpts=N,format={pixel_format}"
+    graph = f"[0:v]{like}[a];[1:v]{like}[b];[a][b]libvmaf=n_threads=2:log_fmt=csv:log_path={log}"
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-nostdin",
+        "-i",
+        str(made),
+        "-i",
+        str(clip),
+        "-lavfi",
+        graph,
+        "-f",
+        "null",
+        "-",
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    seconds: dict[int, list[float]] = {}
+    with log.open(newline="") as file:
+        for row in csv.DictReader(file):
+            seconds.setdefault(int(int(row["Frame"]) / rate), []).append(float(row["vmaf"]))
+    return [fmean(values) for _, values in sorted(seconds.items()) if len(values) >= rate / 2]
+
+
+def compare(clip: Path, plan: Plan, chunks: int, folder: Path) -> dict[str, object]:
+    """Encodes both ways and compares."""
+    made = cut(plan, clip, chunks)
+    ((_, _, stream),) = encoded_video(plan)
+    assert stream.video
+    rate = Fraction(stream.video.frame_rate)
+    whole, joined = encode(plan, clip, folder / "whole"), encode(plan, clip, folder / "joined", made)
+    one, other = (scores(Path(file.path), clip, rate, stream.video.pixel_format) for file in (whole, joined))
+    off = [after - before for before, after in zip(one, other, strict=True)]
+    seams = [unit.begin_us / 1e6 for unit in made.units if isinstance(unit, VideoUnit) and unit.begin_us]
+    near = [
+        value for second, value in enumerate(off) if any(-_NEAR_SECONDS - 1 < second - seam < _NEAR_SECONDS for seam in seams)
+    ]
+    size = joined.written[0].size_bytes / whole.written[0].size_bytes
+    return {
+        "seams": [round(seam, 2) for seam in seams],
+        "worst_near": round(min(near), 2),
+        "best_near": round(max(near), 2),
+        "worst": round(min(off), 2),
+        "vmaf": [round(fmean(one), 2), round(fmean(other), 2)],
+        "size": round(size, 3),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints one JSON line per clip, codec and mode."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--codecs", nargs="+", default=["h264", "h265", "vp9", "av1"])
+    parser.add_argument("--modes", nargs="+", default=["crf"], choices=MODES)
+    parser.add_argument("--chunks", type=int, default=3)
+    parser.add_argument("--preset", default="medium")
+    options = parser.parse_args(arguments)
+    capabilities = {capability.name: capability for capability in try_encoders((SOFTWARE,))}
+    for clip in sorted(options.folder.glob("*.mp4")):
+        for codec in options.codecs:
+            for mode in options.modes:
+                plan = planned(clip, codec, mode, options.preset, capabilities)
+                with tempfile.TemporaryDirectory() as folder:
+                    found = compare(clip, plan, options.chunks, Path(folder))
+                print(json.dumps({"clip": clip.stem, "codec": codec, "mode": mode, **found}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Examples, and what runs a whole service on one machine."""

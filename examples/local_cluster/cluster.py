@@ -1,0 +1,178 @@
+"""Temporal, PostgreSQL, api replicas and workers, each a process of its own that can die and come back."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from examples.local_cluster.postgres import PrivatePostgres
+from examples.local_cluster.processes import HOST, Server, events, free_port, program, wait_for
+from reelmill_client import Client
+from reelmill_server.engine.embedded import EmbeddedEngine
+
+_RETENTION_HOURS = 24.0
+_DATABASE = "reelmill"
+
+
+class Temporal:
+    """The server that `serve` runs as its child, here beside the others; its state is a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = EmbeddedEngine(folder, "", "reelmill", _RETENTION_HOURS, on_restart=lambda: None)
+
+    @property
+    def address(self) -> str:
+        """host:port, the same after a restart."""
+        return self._server.address
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._server.pid
+
+    def start(self) -> None:
+        """Starts it and waits until it answers. It dies with the thread that calls this."""
+        asyncio.run(self._server.start())
+
+    def kill(self) -> None:
+        """kill -9."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Starts it on its file after it was killed."""
+        killed = self.pid
+
+        def other() -> bool:
+            asyncio.run(self._server.check())
+            return self.pid != killed
+
+        wait_for(other, "the engine's end")
+
+    def stop(self) -> None:
+        """Ends it."""
+        asyncio.run(self._server.stop())
+
+
+@dataclass
+class Member:
+    """A replica or a worker: the same role, address and folder, whichever process plays it now; `logs` are those of all."""
+
+    name: str
+    role: str
+    folder: Path
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    logs: list[Path] = field(default_factory=list)
+    _server: Server | None = None
+
+    @property
+    def server(self) -> Server:
+        """The process that plays it now, or played it last."""
+        assert self._server is not None
+        return self._server
+
+    @property
+    def pid(self) -> int:
+        """That process."""
+        return self.server.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or is stopped for a while."""
+        return self._server is not None and self._server.alive
+
+    def start(self) -> None:
+        """Starts it, and waits until it is ready."""
+        self._server = Server(self.role, self.folder, *self.arguments, environment=self.environment)
+        self.logs.append(self._server.log)
+
+    def events(self, event: str) -> list[dict[str, object]]:
+        """What its logs tell of this event, from its first process to its last."""
+        return [entry for log in self.logs for entry in events(log, event)]
+
+    def at_work(self) -> bool:
+        """Whether its process runs an attempt now."""
+        return self.alive and len(self.server.events("attempt started")) > len(self.server.events("attempt ended"))
+
+    def stop(self) -> None:
+        """Ends it, in whatever state it is."""
+        if self.alive:
+            self.server.signal(signal.SIGCONT)
+            self.server.stop()
+
+
+class Cluster:
+    """All of them. Members share nothing but the addresses of Temporal and PostgreSQL, and the storage of media."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        replicas: int = 2,
+        workers: int = 3,
+        storage: Sequence[str] = (),
+        replica_settings: Sequence[str] = (),
+        worker_settings: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`storage` are flags of all members, `environment` is what they all know besides."""
+        self.folder = folder
+        self.temporal = Temporal(folder / "temporal")
+        self.postgres = PrivatePostgres()
+        self._environment = {"REELMILL_DATABASE_URL": self.postgres.url(_DATABASE), **(environment or {})}
+        engine = ("--temporal-address", self.temporal.address, *storage)
+        self.replicas = [
+            Member(
+                f"api-{number}",
+                "api",
+                folder / f"api-{number}",
+                (*engine, "--listen", f"{HOST}:{free_port()}", "--data-dir", str(folder / f"api-{number}"), *replica_settings),
+                self._environment,
+            )
+            for number in range(1, replicas + 1)
+        ]
+        self.workers = [
+            Member(
+                f"worker-{number}",
+                "worker",
+                folder / f"worker-{number}",
+                (*engine, "--data-dir", str(folder / f"worker-{number}"), "--worker-slots", "1", *worker_settings),
+                environment or {},
+            )
+            for number in range(1, workers + 1)
+        ]
+
+    @property
+    def members(self) -> list[Member]:
+        """Replicas and workers."""
+        return [*self.replicas, *self.workers]
+
+    def start(self) -> None:
+        """Starts everything in order, and waits until it is ready."""
+        self.postgres.start()
+        self.postgres.execute(f"CREATE DATABASE {_DATABASE}")
+        subprocess.run(
+            [program("reelmill-server"), "migrate"],
+            env={**os.environ, **self._environment},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        self.temporal.start()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Member.start, self.members))
+
+    def client(self, first: int = 0) -> Client:
+        """A client of all replicas, which asks them in their order from `first` on."""
+        addresses = [member.server.grpc for member in self.replicas[first:] + self.replicas[:first]]
+        return Client(f"ipv4:{','.join(addresses)}")
+
+    def stop(self) -> None:
+        """Ends everything, workers first."""
+        for member in reversed(self.members):
+            member.stop()
+        self.temporal.stop()
+        self.postgres.stop()

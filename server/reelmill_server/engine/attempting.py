@@ -1,0 +1,113 @@
+"""Brings attempts to the workers that may run them: deterministic code that the engine replays."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
+from temporalio.workflow import ActivityCancellationType
+
+from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, encode_queue
+from reelmill_server.engine.names import CONVERT, PRESENT
+from reelmill_server.engine.work import AttemptResult, Work
+from reelmill_server.errors import HardwareUnavailable
+from reelmill_server.model.capability import SOFTWARE
+
+ResultT = TypeVar("ResultT")
+ONCE = RetryPolicy(maximum_attempts=1)
+UNTIL_DONE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+"""What belongs to records is done however long the database is away."""
+
+_FAIRNESS_KEY_BYTES = 64  # of the engine
+_GRACE_SECONDS = 300  # the worker ends an attempt by its own clock first, which begins when it has what the attempt needs
+_PRESENT_SECONDS = 10
+
+
+async def attempt(work: Work) -> AttemptResult:
+    """One attempt: the first look, or in one of the lanes that the task needs, the preferred one for a while first.
+
+    Raises HardwareUnavailable, as an ApplicationError, when an accelerator is required and there is none.
+    """
+    if work.needs is None:
+        return await run(CONVERT, work, work, FAST_QUEUE, AttemptResult)
+    waited = False
+    while True:
+        lanes = [lane for lane, count in (await present(work)).items() if count or lane == SOFTWARE]
+        if not lanes and waited:
+            raise _no_accelerator(work)
+        for lane in lanes or work.needs.lanes:
+            seconds = 0.0 if lane == SOFTWARE else work.accelerator_seconds
+            placed = replace(work, lane=lane)
+            try:
+                return await run(CONVERT, placed, placed, encode_queue(lane), AttemptResult, seconds)
+            except ActivityError as error:
+                if not _nobody_came(error):
+                    raise
+            waited = True
+
+
+async def present(work: Work) -> Mapping[str, int]:
+    """How many workers serve each lane of the task, the preferred lane first."""
+    assert work.needs
+    lanes = work.needs.lanes
+    if lanes == (SOFTWARE,) and work.needs.chunked is None:
+        return {SOFTWARE: 1}  # somebody will come for it, and nobody asks how many
+    counts: dict[str, int] = await workflow.execute_activity(
+        PRESENT,
+        args=[lanes],
+        task_queue=CONTROL_QUEUE,
+        result_type=dict[str, int],
+        start_to_close_timeout=timedelta(seconds=_PRESENT_SECONDS),
+        retry_policy=UNTIL_DONE,
+    )
+    return {lane: counts[lane] for lane in lanes}
+
+
+async def run(
+    name: str, argument: Any, work: Work, queue: str, result_type: type[ResultT], wait_seconds: float = 0.0
+) -> ResultT:
+    """Runs activity `name` of a task on a worker that polls `queue`; one that comes within `wait_seconds`, if it is not 0."""
+    running: workflow.ActivityHandle[ResultT] = workflow.start_activity(
+        name,
+        argument,
+        task_queue=queue,
+        result_type=result_type,
+        schedule_to_start_timeout=timedelta(seconds=wait_seconds) if wait_seconds else None,
+        start_to_close_timeout=timedelta(seconds=work.timeout_seconds + _GRACE_SECONDS),
+        heartbeat_timeout=timedelta(seconds=work.heartbeat_seconds),
+        retry_policy=ONCE,
+        # The child must be gone before the task is called canceled.
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        priority=Priority(work.priority, _fairness_key(work.request.project_name), work.weight),
+    )
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        for _ in range(3):  # an end that came in the same turn as the cancel came first
+            await asyncio.sleep(0)
+        running.cancel()
+        return await running
+
+
+def _nobody_came(error: ActivityError) -> bool:
+    return isinstance(error.cause, TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START
+
+
+def _no_accelerator(work: Work) -> ApplicationError:
+    assert work.needs
+    lanes = ", ".join(work.needs.lanes) or "an accelerator"
+    reason = f"; {work.needs.objection}" if work.needs.objection else ""
+    words = f"no worker with {lanes} came within {work.accelerator_seconds:g} s{reason}"
+    return ApplicationError(words, type=HardwareUnavailable.code, non_retryable=True)
+
+
+def _fairness_key(project: str) -> str:
+    """The project, as the engine keeps projects apart: their names may be longer than its keys."""
+    if len(project.encode()) <= _FAIRNESS_KEY_BYTES:
+        return project
+    return hashlib.sha256(project.encode()).hexdigest()[:_FAIRNESS_KEY_BYTES]

@@ -1,0 +1,109 @@
+"""A task that several workers carry out: its units beside each other, then one attempt that joins them.
+
+Deterministic code that the engine replays. What a unit made is kept by the engine with its result: whatever dies, only the
+units that were being made are made again.
+"""
+
+import asyncio
+from dataclasses import replace
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+
+from reelmill_server.engine import encode_queue
+from reelmill_server.engine.attempting import present, run
+from reelmill_server.engine.history import Failure, History
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
+from reelmill_server.engine.work import AttemptResult, UnitResult, UnitWork, Work
+from reelmill_server.errors import ChunksDiffer, SourceChanged, WorkerBusy
+from reelmill_server.model.capability import SOFTWARE
+
+_FORGETS = (ChunksDiffer.code, SourceChanged.code)
+_WORKERS_TO_PAY = 2
+
+
+class Units:
+    """The units of one task."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, UnitResult] = {}
+        self._given_up = False
+        self.used = False
+        """Whether there may be something of the task in shared scratch."""
+
+    async def pay(self, work: Work) -> bool:
+        """Whether the task is carried out in units: it can be, it was not given up, and there are workers to share it."""
+        if self._given_up or work.needs is None or work.needs.chunked is None:
+            return False
+        workers = await present(work)
+        if any(count for lane, count in workers.items() if lane != SOFTWARE):
+            return False  # an accelerator is faster than many cores
+        return work.request.parallelism > 1 or workers.get(SOFTWARE, 0) >= _WORKERS_TO_PAY
+
+    async def attempt(self, work: Work, history: History) -> AttemptResult:
+        """Makes all units that are not made yet, and joins them."""
+        needs = work.needs
+        assert needs and needs.chunked
+        work = replace(work, lane=SOFTWARE)
+        numbers = [unit.number for unit in needs.chunked.split.units]
+        await self._make([number for number in numbers if number not in self._made], work, history)
+        made = [self._made[number] for number in numbers]
+        kept = tuple(file for result in made for file in result.kept)
+        joining = replace(work, needs=needs.for_join(), kept=kept, attempt=history.number)
+        result: AttemptResult = await run(CONVERT, joining, joining, encode_queue(SOFTWARE), AttemptResult)
+        warnings = dict.fromkeys(warning for unit in made for warning in unit.warnings)
+        return replace(result, warnings=(*warnings, *result.warnings))
+
+    def failed(self, failure: Failure) -> None:
+        """An attempt failed: what no longer fits together is forgotten, and made in one go by the next."""
+        if failure.code in _FORGETS:
+            self._given_up = True
+            self._made.clear()
+
+    async def _make(self, numbers: list[int], work: Work, history: History) -> None:
+        """Makes units beside each other; the first that fails for good ends the others."""
+        self.used = True
+        self._tell(len(numbers) + len(self._made))
+        making = [asyncio.create_task(self._unit(number, work, history)) for number in numbers]
+        try:
+            await asyncio.gather(*making)
+        except BaseException:
+            for task in making:
+                task.cancel()
+            await asyncio.gather(*making, return_exceptions=True)
+            raise
+
+    def _tell(self, count: int) -> None:
+        workflow.upsert_memo({UNITS: [count, len(self._made)]})
+
+    async def _unit(self, number: int, work: Work, history: History) -> None:
+        """Makes one unit, again when it fails in a way that may pass."""
+        assert work.needs and work.needs.chunked
+        count = len(work.needs.chunked.split.units)
+        own = History()
+        work = replace(work, needs=work.needs.for_unit(number))
+        while True:
+            unit = UnitWork(replace(work, attempt=own.number), number)
+            try:
+                self._made[number] = await run(ENCODE_UNIT, unit, work, encode_queue(SOFTWARE), UnitResult)
+            except FailureError as error:
+                if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
+                    raise
+                failure = Failure.of(error)
+                if failure.code == WorkerBusy.code:
+                    work = replace(work, priority=max(1, work.priority - 1))
+                    continue
+                own.add(failure)
+                if failure.code in _FORGETS:
+                    raise
+                if not failure.retryable or own.exhausted(work.max_attempts):
+                    raise ApplicationError(
+                        f"unit {number}: {failure.message}", type=failure.code, non_retryable=True
+                    ) from error
+                history.add(failure, f"unit {number}: ")
+                history.number += 1
+                own.number += 1
+                await asyncio.sleep(own.pause())
+            else:
+                self._tell(count)
+                return

@@ -1,0 +1,245 @@
+"""Cuts a plan into units that different machines carry out, where that pays and changes nothing that is seen or heard."""
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from math import lcm
+
+from reelmill_server.model.media_info import MediaInfo, rational
+from reelmill_server.model.plan import COPY, BlurPlan, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, WholeUnit
+from reelmill_server.plan.clock import MICROSECONDS
+from reelmill_server.plan.cost import estimate
+from reelmill_server.plan.video import frame_us, usual_rate
+
+# Pictures before a chunk that are decoded, too: as far as deinterlacing looks back, and one more.
+_LEAD_PICTURES = 4
+# A cut lies this many pictures behind a key frame: the index of MP4 knows when a key frame is decoded, not when it is shown.
+_AFTER_KEY_PICTURES = 8
+_LEAST_US = 500_000
+# Where segments say where cuts may lie, one of this share of a chunk around the wanted place is taken: that with a key frame
+# nearest.
+_PLAY = Fraction(1, 4)
+_QUALITY_OPTIONS = frozenset({"crf", "cq", "global_quality"})
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A place to cut, and how much is decoded in vain before it; microseconds of the span."""
+
+    at_us: int
+    wasted_us: int
+
+
+def encoded_video(plan: Plan) -> Iterator[tuple[int, int, StreamPlan]]:
+    """The encoded video of a plan: the position of its target, its own in that, and what is done."""
+    return _encoded(plan, "video")
+
+
+def encoded_sound(plan: Plan) -> Iterator[tuple[int, int, StreamPlan]]:
+    """As `encoded_video`, for sound."""
+    return _encoded(plan, "audio")
+
+
+def _encoded(plan: Plan, kind: str) -> Iterator[tuple[int, int, StreamPlan]]:
+    for slot, target in enumerate(plan.targets):
+        for number, stream in enumerate(target.streams):
+            if stream.type == kind and stream.encoder != COPY:
+                yield slot, number, stream
+
+
+def shared_images(plan: Plan, whole: bool) -> list[int]:
+    """The entries of pictures that are taken from what is decoded for all: those each of which depends on the ones before it,
+    if `whole`, else the others."""
+    return [
+        slot
+        for slot, image in enumerate(plan.images)
+        if image.reading in ("shared", "through") and (image.frames.mode == "dhash") == whole
+    ]
+
+
+def split(
+    plan: Plan,
+    infos: Sequence[MediaInfo],
+    keys_us: Sequence[int],
+    rule: SplitRule,
+    libraries: str = "",
+    sources: Sequence[tuple[int, int]] = (),
+) -> Split:
+    """How `plan` is cut, or why it is not.
+
+    `keys_us`: when key frames of the encoded video come, by the index of its source, microseconds of the source's clock.
+    `libraries` and `sources` as in Split.
+    """
+    objection = _objection(plan, infos, keys_us) or _too_little(plan, infos, rule)
+    if objection:
+        return Split(reason=objection)
+    (entry,) = plan.inputs
+    count = rule.parallelism or min(rule.most, max(2, round(entry.duration_us / MICROSECONDS / rule.chunk_seconds)))
+    cuts = _cuts(plan, infos[entry.source], keys_us, count)
+    if not cuts:
+        return Split(reason="the source has no key frames where it could be cut")
+    lead_us = _LEAD_PICTURES * _picture_us(plan, infos[entry.source]) if _looks_back(plan) else 0
+    edges = [0, *cuts, 0]
+    units: list[Unit] = [
+        VideoUnit(number, begin, end, lead_us if begin else 0) for number, (begin, end) in enumerate(pairwise(edges))
+    ]
+    if any(encoded_sound(plan)) or shared_images(plan, whole=True):
+        units.append(WholeUnit(len(units)))
+    reason = "asked for" if rule.parallelism else f"{_work(plan, infos):.0f} s of work for one core, by estimate"
+    made = Split(tuple(units), f"{len(cuts) + 1} chunks: {reason}", "", libraries, tuple(sources))
+    return replace(made, digest=_digest(plan, made))
+
+
+def _digest(plan: Plan, made: Split) -> str:
+    text = json.dumps([asdict(plan), asdict(made)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -> str:
+    """Why a plan cannot be cut, whatever it costs; empty: it can."""
+    video = [stream for _, _, stream in encoded_video(plan)]
+    read = {part.stream for stream in video for part in stream.parts}
+    overlays = [overlay for stream in video for overlay in stream.overlays]
+    copied = any(stream.type == "video" and stream.encoder == COPY for target in plan.targets for stream in target.streams)
+    first = plan.inputs[0]
+    objections = (
+        (not video, "no video is encoded"),
+        (len(plan.inputs) > 1, "where each of several sources begins is known when those before it were read"),
+        (not first.duration_us, "the source does not say how long it is"),
+        (not keys_us, f"{infos[first.source].format} has no index of key frames"),
+        (len(read) > 1, "several video streams of the source are encoded, which have key frames of their own"),
+        (any(isinstance(overlay, BlurPlan) for overlay in overlays), "faces and plates are followed from picture to picture"),
+        (any(_has_mean_rate(stream) for stream in video), "its bits are spread over the whole film"),
+        (copied and first.start_us, "copied video decides where the output begins"),
+    )
+    return next((text for objects, text in objections if objects), "")
+
+
+def _has_mean_rate(stream: StreamPlan) -> bool:
+    """Whether the encoder spreads bits over all of the film. libvpx does so below an upper bound, too, and shows it: near seams
+    its VMAF falls by up to 3, that of others by less than 1 (docs/chunks.md)."""
+    rate = stream.options.get("b", "0")
+    return rate != "0" and (stream.encoder == "libvpx-vp9" or not _QUALITY_OPTIONS & set(stream.options))
+
+
+def _too_little(plan: Plan, infos: Sequence[MediaInfo], rule: SplitRule) -> str:
+    """Why it does not pay to cut a plan; empty: it does."""
+    if rule.parallelism:
+        return "" if rule.parallelism > 1 else "a parallelism of 1 is asked for"
+    seconds = plan.inputs[0].duration_us / MICROSECONDS
+    if seconds < 2 * rule.chunk_seconds:
+        return f"{seconds:.0f} s are less than two chunks of {rule.chunk_seconds:.0f} s"
+    work = _work(plan, infos)
+    return f"{work:.0f} s of work for one core, by estimate: too little" if work < rule.least_seconds else ""
+
+
+def _work(plan: Plan, infos: Sequence[MediaInfo]) -> float:
+    """How long the plan takes one core, seconds."""
+    return estimate(plan, infos).core_seconds
+
+
+def _looks_back(plan: Plan) -> bool:
+    """Whether a filter looks at the pictures before the one that it gives."""
+    return any(
+        text.startswith("bwdif") for _, _, stream in encoded_video(plan) for part in stream.parts for text in part.filters
+    )
+
+
+def _picture_us(plan: Plan, info: MediaInfo) -> int:
+    index = next(part.stream for _, _, stream in encoded_video(plan) for part in stream.parts)
+    return frame_us(usual_rate(next(stream for stream in info.video if stream.index == index)))
+
+
+def _cuts(plan: Plan, info: MediaInfo, keys_us: Sequence[int], count: int) -> list[int]:
+    """At most `count` - 1 places in the span, in ascending order, as even as key frames and borders of segments allow."""
+    entry = plan.inputs[0]
+    after_us = (_AFTER_KEY_PICTURES + (_LEAD_PICTURES if _looks_back(plan) else 0)) * _picture_us(plan, info)
+    keys = sorted(key - entry.origin_us - entry.start_us for key in keys_us)
+    border_us = _border_us(plan)
+    places = _on_borders(keys, border_us, after_us, entry) if border_us else _on_keys(keys, after_us, entry)
+    chosen: list[int] = []
+    for number in range(1, count):
+        place = _nearest(places, Fraction(entry.duration_us * number, count), Fraction(entry.duration_us, count))
+        if place is not None and place >= (chosen[-1] if chosen else 0) + _LEAST_US:
+            chosen.append(place)
+    return [place for place in chosen if place <= entry.duration_us - _LEAST_US]
+
+
+def _border_us(plan: Plan) -> int:
+    """The distance of the places, in the span, at which segments of all outputs begin; 0: there are no segments."""
+    steps = [
+        Fraction(stream.segment_us) * (rational(stream.speed) or 1) for _, _, stream in encoded_video(plan) if stream.segment_us
+    ]
+    # The least number that is a multiple of each, and whole.
+    return lcm(*(step.numerator for step in steps)) if steps else 0
+
+
+def _on_keys(keys: Sequence[int], after_us: int, entry: InputPlan) -> list[_Cut]:
+    return [_Cut(key + after_us, 0) for key in keys if 0 < key < entry.duration_us]
+
+
+def _on_borders(keys: Sequence[int], border_us: int, after_us: int, entry: InputPlan) -> list[_Cut]:
+    cuts = []
+    for border in range(border_us, entry.duration_us, border_us):
+        before = bisect_right(keys, border - after_us)
+        if before:
+            cuts.append(_Cut(border, border - keys[before - 1]))
+    return cuts
+
+
+def _nearest(places: Sequence[_Cut], wanted: Fraction, length: Fraction) -> int | None:
+    """The place nearest to `wanted`; of several within some share of a chunk's `length` that with the least decoded in vain.
+
+    None: there is none within half a chunk, as where an index ends early.
+    """
+    near = [place for place in places if abs(place.at_us - wanted) <= length * _PLAY]
+    if near:
+        return min(near, key=lambda place: (place.wasted_us + abs(place.at_us - wanted) / 4, place.at_us)).at_us
+    farther = [place.at_us for place in places if abs(place.at_us - wanted) <= length / 2]
+    return min(farther, key=lambda at: (abs(at - wanted), at), default=None)
+
+
+def unit_plan(plan: Plan, unit: Unit) -> Plan:
+    """What of `plan` a unit does: a target for each stream, and the pictures that are taken on the way.
+
+    Where each belongs in `plan` is told by `members`, in the same order.
+    """
+    streams, images = members(plan, unit)
+    first = isinstance(unit, VideoUnit) and not unit.begin_us
+    targets = tuple(
+        _alone(plan.targets[slot], plan.targets[slot].streams[number], first or isinstance(unit, WholeUnit))
+        for slot, number in streams
+    )
+    return replace(plan, targets=targets, groups=(), images=tuple(plan.images[slot] for slot in images))
+
+
+def members(plan: Plan, unit: Unit) -> tuple[list[tuple[int, int]], list[int]]:
+    """The streams (position of the target, own position in it) and the images of `plan` that a unit makes."""
+    whole = isinstance(unit, WholeUnit)
+    streams = encoded_sound(plan) if whole else encoded_video(plan)
+    return [(slot, number) for slot, number, _ in streams], shared_images(plan, whole)
+
+
+def read_streams(plan: Plan) -> list[StreamPlan]:
+    """All that is read of the sources when the plan runs in one go: where an input ends is measured on these."""
+    fed: list[ImagePlan] = [image for image in plan.images if image.reading in ("shared", "through")]
+    return [*(stream for target in plan.targets for stream in target.streams), *(image.stream for image in fed)]
+
+
+def _alone(target: TargetPlan, stream: StreamPlan, from_front: bool) -> TargetPlan:
+    stream = replace(stream, codec_tag="")
+    if not from_front:
+        stream = replace(stream, parts=tuple(_from_midway(part) for part in stream.parts))
+    return replace(target, streams=(stream,), package=None, keep_metadata=False)
+
+
+def _from_midway(part: PartPlan) -> PartPlan:
+    """The part when it is read from the middle: what makes pictures come at a fixed rate must not begin at 0 and repeat the
+    first one until there. Without a beginning of its own it counts the same pictures."""
+    filters = tuple(text.removesuffix(":start_time=0") if text.startswith("fps=") else text for text in part.filters)
+    return replace(part, filters=filters)

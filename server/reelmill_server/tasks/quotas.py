@@ -1,0 +1,71 @@
+"""Which tasks of a project may be at work: each project has so many at once, and the rest waits in its order."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reelmill_server.errors import QuotaExceeded, Violation
+from reelmill_server.model.project import Quotas
+from reelmill_server.model.task import TaskRecord, TaskStatus
+from reelmill_server.tasks.codec import task_record
+from reelmill_server.tasks.tables import projects, tasks
+
+_RUNNING: ColumnElement[bool] = tasks.c.status == TaskStatus.RUNNING.value
+_NO_LIMIT = 1_000
+
+
+async def placed(connection: AsyncConnection, record: TaskRecord, defaults: Quotas) -> TaskRecord:
+    """A new task as it is to be inserted: admitted, or waiting. Raises QuotaExceeded when no more may wait.
+
+    The row of its project stays locked until the transaction ends, so that two replicas never admit more than there may be.
+    """
+    quotas = await _locked_quotas(connection, record.project_name, defaults)
+    if not quotas.engine_concurrency and not quotas.max_queued_tasks:
+        return record
+    working, waiting = await unfinished(connection, record.project_name)
+    admitted = not quotas.engine_concurrency or (working < quotas.engine_concurrency and not waiting)
+    most = quotas.engine_concurrency + quotas.max_queued_tasks
+    if quotas.max_queued_tasks and working + waiting >= most:
+        raise QuotaExceeded(violations=[Violation(f"project/{record.project_name}", f"may have {most} unfinished tasks")])
+    return replace(record, admitted=admitted)
+
+
+async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas) -> Sequence[TaskRecord]:
+    """Admits as many waiting tasks of a project as may be at work beside those that are, and gives them: by priority, then
+    first come, first served."""
+    quotas = await _locked_quotas(connection, project_name, defaults)
+    working, waiting = await unfinished(connection, project_name)
+    free = quotas.engine_concurrency - working if quotas.engine_concurrency else _NO_LIMIT
+    if free <= 0 or not waiting:
+        return ()
+    query = (
+        select(tasks)
+        .where(tasks.c.project_name == project_name, tasks.c.admitted.is_(False), _RUNNING)
+        .order_by(tasks.c.priority, tasks.c.start_time, tasks.c.task_id)
+        .limit(free)
+    )
+    rows = (await connection.execute(query)).mappings().all()
+    found = [replace(task_record(row), admitted=True) for row in rows]
+    names = [record.task_id for record in found]
+    await connection.execute(update(tasks).where(tasks.c.task_id.in_(names)).values(admitted=True))
+    return found
+
+
+async def unfinished(connection: AsyncConnection, project_name: str) -> tuple[int, int]:
+    """How many unfinished tasks of a project may be at work, and how many wait for those."""
+    query = (
+        select(tasks.c.admitted, func.count()).where(tasks.c.project_name == project_name, _RUNNING).group_by(tasks.c.admitted)
+    )
+    counts = {bool(admitted): int(count) for admitted, count in await connection.execute(query)}
+    return counts.get(True, 0), counts.get(False, 0)
+
+
+async def _locked_quotas(connection: AsyncConnection, project_name: str, defaults: Quotas) -> Quotas:
+    """The quotas of a project, whose row is locked against others who ask this; of one that does not exist, no quotas."""
+    query = select(projects.c.engine_concurrency, projects.c.max_queued_tasks, projects.c.fairness_weight)
+    row = (
+        await connection.execute(query.where(projects.c.project_name == project_name).with_for_update(key_share=True))
+    ).one_or_none()
+    return Quotas(*row).over(defaults) if row else Quotas()

@@ -1,0 +1,185 @@
+"""Long encodes that several workers share."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reelmill.v1 import task_pb2
+from reelmill_client import Client, TaskCanceled
+from tests import judge, servers
+from tests.clips import moving_picture
+
+pytestmark = pytest.mark.xdist_group("units")
+SLOW = {"Codec": "h264", "Preset": "slower", "CRF": 20}
+
+
+class Cluster:
+    """An engine with its api, and workers of their own, which share a folder of scratch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.files, self.scratch = folder, folder / "files", folder / "scratch"
+        self.files.mkdir()
+        self.common = ("--file-root", str(self.files), "--scratch-uri", self.scratch.as_uri())
+        quick = ("--heartbeat-timeout-seconds", "3", "--reconcile-seconds", "1", "--worker-slots", "0")
+        data = ("--data-dir", str(folder / "api"), "--listen", "127.0.0.1:0")
+        self.api = servers.Server("serve", folder / "api", *data, *quick, *self.common)
+        self.workers: list[servers.Server] = []
+
+    def add_worker(self, *arguments: str) -> servers.Server:
+        """One more worker."""
+        folder = self.folder / f"worker{len(self.workers)}"
+        engine = ("--temporal-address", self.api.engine, "--data-dir", str(folder), "--worker-slots", "1")
+        self.workers.append(servers.Server("worker", folder, *engine, *self.common, *arguments))
+        return self.workers[-1]
+
+    def units(self, event: str = "attempt ended", outcome: str = "Succeeded") -> list[object]:
+        """The numbers of the units of which this was logged, by all workers."""
+        entries = [entry for worker in self.workers for entry in worker.events(event)]
+        return sorted(entry["unit"] for entry in entries if "unit" in entry and entry.get("outcome", outcome) == outcome)  # type: ignore[type-var]
+
+    def stop(self) -> None:
+        """Ends everything."""
+        for server in (*self.workers, self.api):
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty seconds with a key frame each second."""
+    return moving_picture(tmp_path_factory.mktemp("clips") / "clip.mp4", 20, "480x270")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, clip: Path) -> Iterator[Cluster]:
+    """A cluster with the clip, and without a worker."""
+    running = Cluster(tmp_path)
+    (running.files / "clip.mp4").write_bytes(clip.read_bytes())
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def request(cluster: Cluster, name: str, parallelism: int, **more: object) -> dict[str, object]:
+    """A slow encode of the clip with its sound, in so many chunks."""
+    uri = (cluster.files / name).as_uri()
+    target = {"URI": uri, "Container": "mp4", "Video": {"TranscodeVideo": SLOW}, "Audio": {"TranscodeAudio": {"Codec": "aac"}}}
+    return {
+        "Sources": [{"URI": (cluster.files / "clip.mp4").as_uri()}],
+        "Targets": [target],
+        "Parallelism": parallelism,
+        **more,
+    }
+
+
+def left_in_scratch(cluster: Cluster) -> list[Path]:
+    """What lies in the scratch that workers share."""
+    return [path for path in cluster.scratch.rglob("*") if path.is_file()]
+
+
+def test_what_units_make_is_what_is_made_in_one_go(cluster: Cluster) -> None:
+    """Same pictures at the same times, same sound, one artifact that tells of all of it; nothing is left in scratch."""
+    cluster.add_worker()
+    cluster.add_worker()
+    with servers.client(cluster.api) as client:
+        cut = client.wait(client.submit(request(cluster, "cut.mp4", 3)).task_id)
+        whole = client.wait(client.submit(request(cluster, "whole.mp4", 1)).task_id)
+        assert cluster.units() == [0, 1, 2, 3]
+        servers.wait_for(lambda: not left_in_scratch(cluster), "the removal of scratch")
+    assert cut.attempt == 1 and not cut.failed_attempts
+    made = cluster.files / "cut.mp4"
+    assert judge.times(made) == judge.times(cluster.files / "whole.mp4")
+    assert len(judge.times(made)) == 500
+    (one,), (other,) = cut.artifacts, whole.artifacts
+    assert one.sha256 == hashlib.sha256(made.read_bytes()).hexdigest()
+    assert [(stream.codec, stream.encoder, stream.packet_count) for stream in one.streams] == [
+        (stream.codec, stream.encoder, stream.packet_count) for stream in other.streams
+    ]
+
+
+def test_a_killed_worker_costs_one_unit(cluster: Cluster) -> None:
+    """kill -9 while it makes a unit: that one is made again elsewhere, the others are not, and all is whole."""
+    cluster.add_worker()
+    cluster.add_worker()
+    with servers.client(cluster.api) as client:
+        task_id = client.submit(request(cluster, "out.mp4", 4)).task_id
+        servers.wait_for(cluster.units, "the first unit")
+        victim = servers.wait_for(lambda: _at_work(cluster), "a unit in the making")
+        victim.kill()
+        task = client.wait(task_id)
+    assert [attempt.code for attempt in task.failed_attempts] == ["WorkerLost"]
+    assert task.failed_attempts[0].message.startswith("unit ")
+    assert cluster.units() == [0, 1, 2, 3, 4]
+    assert len(judge.times(cluster.files / "out.mp4")) == 500
+    servers.wait_for(lambda: not left_in_scratch(cluster), "the removal of scratch")
+
+
+def _at_work(cluster: Cluster) -> servers.Server | None:
+    for worker in cluster.workers:
+        begun, ended = worker.events("attempt started"), worker.events("attempt ended")
+        if len(begun) > len(ended) and "unit" in begun[-1]:
+            return worker
+    return None
+
+
+def test_progress_of_units_adds_up_and_a_cancel_ends_them_all(cluster: Cluster) -> None:
+    """It grows over several values, never falls, and afterwards nothing runs and nothing is left."""
+    cluster.add_worker()
+    cluster.add_worker()
+    seen: list[int] = []
+    with servers.client(cluster.api) as client:
+        task_id = client.submit(request(cluster, "out.mp4", 8)).task_id
+        for task in client.watch(task_id):
+            seen.append(task.progress)
+            if task.progress >= 30 and task.status == task_pb2.TASK_STATUS_RUNNING:
+                client.cancel(task_id)
+        with pytest.raises(TaskCanceled):
+            client.wait(task_id)
+        servers.wait_for(lambda: not left_in_scratch(cluster), "the removal of scratch")
+    assert seen == sorted(seen) and len(set(seen)) >= 4
+    assert not (cluster.files / "out.mp4").exists()
+    assert all(not _children(worker) for worker in cluster.workers)
+
+
+def _children(worker: servers.Server) -> list[str]:
+    return [line for line in servers.processes(worker.process.pid).values() if "spawn_main" in line]
+
+
+def test_who_is_alone_shares_nothing_and_two_do(cluster: Cluster) -> None:
+    """By itself the service cuts when there is enough work and there are workers to share it; the plan says so."""
+    flags = ("--chunk-core-seconds", "5", "--chunk-seconds", "5", "--fast-core-seconds", "1")
+    cluster.add_worker(*flags)
+    with servers.client(cluster.api) as client:
+        planned = client.plan(request(cluster, "out.mp4", 0)).plan
+        assert planned.chunks == 4 and "4 chunks" in planned.chunks_reason
+        assert client.plan(request(cluster, "out.mp4", 1)).plan.chunks == 0
+        client.wait(client.submit(request(cluster, "alone.mp4", 0)).task_id)
+        assert cluster.units() == []
+        cluster.add_worker(*flags)
+        client.wait(client.submit(request(cluster, "shared.mp4", 0)).task_id)
+        assert cluster.units() == [0, 1, 2, 3, 4]
+    assert judge.times(cluster.files / "alone.mp4") == judge.times(cluster.files / "shared.mp4")
+
+
+def test_scratch_is_not_for_tasks(cluster: Cluster) -> None:
+    """Nobody reads the parts of somebody else's film, or puts something among them, though the folder may be used."""
+    inside = (cluster.scratch / "x.mp4").as_uri()
+    worker = servers.Server(
+        "serve",
+        cluster.folder / "other",
+        *("--listen", "127.0.0.1:0", "--data-dir", str(cluster.folder / "other"), "--worker-slots", "0"),
+        *("--file-root", str(cluster.folder), "--scratch-uri", cluster.scratch.as_uri()),
+    )
+    try:
+        with servers.client(worker) as client:
+            _refused(client, (cluster.files / "clip.mp4").as_uri(), inside)
+            _refused(client, inside, (cluster.files / "x.mp4").as_uri())
+    finally:
+        worker.stop()
+
+
+def _refused(client: Client, source: str, destination: str) -> None:
+    problems = client.plan({"Sources": [{"URI": source}], "Targets": [{"URI": destination, "Container": "mp4"}]}).problems
+    assert ["keeps parts of tasks" in problem.description for problem in problems] == [True]

@@ -1,0 +1,313 @@
+"""The manifests fit Kubernetes, each other, and the program that they start."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from reelmill_server.command_line import ROLES, parse_command_line, role_fields
+from reelmill_server.engine import FAST_QUEUE, encode_queue
+from reelmill_server.settings import Settings, environment_name, split_address
+from reelmill_server.telemetry.metrics import Metrics
+from tests.k8s.manifests import FOLDER, IMAGE, OVERLAYS, REPOSITORY, Manifest, Workload, find, render, workloads
+
+# Of custom resources no schema comes with the tests: what is known of each is written down below.
+CUSTOM = {"ScaledObject": "keda.sh/v1alpha1", "PodMonitor": "monitoring.coreos.com/v1"}
+# Every component at least once, and every pool with its scaling.
+EVERYTHING = "tests/everything"
+SECRETS: Mapping[str, Mapping[str, str]] = {
+    "reelmill-database": {"url": "postgresql+psycopg://user:password@db/reelmill"},
+    "reelmill-temporal": {"api-key": "key"},
+}
+USER = 10001
+MARGIN_SECONDS = 10
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, ...]:
+    """All pools, with all components."""
+    folder = tmp_path_factory.mktemp("everything")
+    pools = ("software", "nvidia", "intel")
+    components = ["monitoring", "tls", "temporal-cloud", *(f"keda/{pool}" for pool in pools)]
+    base = Path("../" * len(folder.resolve().parts[1:])) / FOLDER.relative_to("/")
+    content = {
+        "resources": [str(base / "base"), *(str(base / "pools" / pool) for pool in pools)],
+        "components": [str(base / "components" / component) for component in components],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    return render(str(folder))
+
+
+@pytest.fixture(params=[*OVERLAYS, EVERYTHING])
+def manifests(request: pytest.FixtureRequest, everything: tuple[Manifest, ...]) -> tuple[Manifest, ...]:
+    """What one overlay makes."""
+    return everything if request.param == EVERYTHING else render(request.param)
+
+
+def _settings(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """What the program makes of a workload's environment and arguments."""
+    for name in [environment_name(field) for field in Settings.model_fields]:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in workload.environment(SECRETS).items():
+        monkeypatch.setenv(name, value)
+    return parse_command_line(workload.container["args"]).settings
+
+
+def test_kubernetes_accepts_them(manifests: tuple[Manifest, ...]) -> None:
+    """By the schemas of the latest version that is known, with no field unknown; names are used once."""
+    for manifest in manifests:
+        if manifest["kind"] in CUSTOM:
+            assert manifest["apiVersion"] == CUSTOM[manifest["kind"]]
+        else:
+            kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+    names = [(found["kind"], found["metadata"]["name"]) for found in manifests]
+    assert len(names) == len(set(names))
+    namespaces = {found["metadata"].get("namespace") for found in manifests if found["kind"] != "Namespace"}
+    assert namespaces == {found["metadata"]["name"] for found in find(manifests, "Namespace")}
+
+
+def test_the_checks_of_schemas_find_mistakes() -> None:
+    """A field that Kubernetes does not know does not pass."""
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "dota": {}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_settings_exist_and_are_understood(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each variable of ours is a setting that the program takes; what a workload sets for itself, its role uses."""
+    known = {environment_name(field) for field in Settings.model_fields}
+    for workload in workloads(manifests):
+        names = {name for name in workload.environment(SECRETS) if name.startswith("REELMILL_")}
+        assert names <= known
+        assert workload.role in ROLES
+        own = {variable["name"] for variable in workload.container.get("env", [])} & known
+        assert own <= {environment_name(field) for field in role_fields(workload.role)}
+        _settings(workload, monkeypatch)
+
+
+def test_probes_and_ports_are_those_that_are_served(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """gRPC where gRPC is, HTTP where pages are that exist, on all addresses of the pod."""
+    for workload in workloads(manifests):
+        if workload.role == "migrate":
+            continue
+        settings = _settings(workload, monkeypatch)
+        (grpc_host, grpc_port), (http_host, http_port) = split_address(settings.listen), split_address(settings.http)
+        assert http_host == "0.0.0.0"
+        ports = {port["name"]: port["containerPort"] for port in workload.container["ports"]}
+        serves = {"http": http_port} if workload.role == "worker" else {"grpc": grpc_port, "http": http_port}
+        assert ports == serves and (workload.role == "worker" or grpc_host == "0.0.0.0")
+        probes = workload.probes()
+        assert set(probes) == {"startup", "readiness", "liveness"}
+        for probe in probes.values():
+            if "grpc" in probe:
+                assert probe["grpc"] == {"port": grpc_port} and settings.tls_certificate is None
+            else:
+                assert probe["httpGet"]["path"] in ("/healthz", "/readyz")
+                assert workload.port(probe["httpGet"]["port"]) == http_port
+        # An engine or a database that is away for a while is no reason to kill what runs.
+        assert probes["liveness"].get("httpGet", {}).get("path") != "/readyz"
+        # The client of the engine waits 30 s for it, and encoders are tried.
+        assert probes["startup"]["periodSeconds"] * probes["startup"]["failureThreshold"] >= 60
+
+
+def test_grace_is_longer_than_the_drain(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes kills a pod only after it had the time that its settings promise."""
+    for workload in workloads(manifests):
+        if workload.role == "migrate":
+            continue
+        asleep = workload.container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        needed = asleep + _settings(workload, monkeypatch).drain_seconds + MARGIN_SECONDS
+        assert workload.pod["terminationGracePeriodSeconds"] >= needed, workload.name
+
+
+def test_pods_are_restricted(manifests: tuple[Manifest, ...]) -> None:
+    """As the standard `restricted` asks, and more: a read-only root, no token of Kubernetes, no variables of services."""
+    for namespace in find(manifests, "Namespace"):
+        assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for workload in workloads(manifests):
+        pod, container = workload.pod, workload.container
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True and security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert (security["runAsUser"], security["runAsGroup"], security["fsGroup"]) == (USER, USER, USER)
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert pod["automountServiceAccountToken"] is False and pod["enableServiceLinks"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+
+
+def test_what_is_written_has_a_volume_with_a_bound(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data folder is a volume; scratch stays below its size, so that no pod is evicted with all its attempts."""
+    for workload in workloads(manifests):
+        settings = _settings(workload, monkeypatch)
+        (mount,) = (mount for mount in workload.container["volumeMounts"] if not mount.get("readOnly"))
+        assert str(settings.data_dir) == mount["mountPath"]
+        size = _size_of_volume(workload, mount["name"])
+        if workload.role in ("serve", "worker"):
+            assert 0 < settings.scratch_bytes <= 0.9 * size
+            request = workload.container["resources"]["requests"].get("ephemeral-storage")
+            assert workload.role == "serve" or _bytes(request) >= size
+        if workload.role != "migrate":
+            assert "memory" in workload.container["resources"]["limits"]
+
+
+def _size_of_volume(workload: Workload, name: str) -> int:
+    for volume in workload.pod.get("volumes", []):
+        if volume["name"] == name:
+            return _bytes(volume["emptyDir"]["sizeLimit"])
+    (claim,) = workload.manifest["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"]["name"] == name
+    return _bytes(claim["spec"]["resources"]["requests"]["storage"])
+
+
+def _bytes(quantity: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(Ki|Mi|Gi|Ti)", quantity).groups()  # type: ignore[union-attr]
+    return int(number) << {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}[unit]
+
+
+def test_a_worker_knows_its_cores(manifests: tuple[Manifest, ...]) -> None:
+    """What a worker shares out is its container's limit: it has one, in whole cores, and is given as much."""
+    for workload in workloads(manifests):
+        if workload.role == "worker":
+            resources = workload.container["resources"]
+            assert resources["limits"]["cpu"] == resources["requests"]["cpu"] and int(resources["limits"]["cpu"]) >= 1
+            assert resources["limits"]["memory"] == resources["requests"]["memory"]
+
+
+def test_all_lanes_that_tasks_need_are_served(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """First looks and encodes by CPU are done in every overlay; pools share no lane."""
+    lanes = [
+        lane
+        for workload in workloads(manifests)
+        if workload.role in ("serve", "worker")
+        for lane in _settings(workload, monkeypatch).lane
+    ]
+    assert {"fast", "software"} <= set(lanes) and len(lanes) == len(set(lanes))
+
+
+def test_only_the_control_plane_knows_the_database(manifests: tuple[Manifest, ...]) -> None:
+    """Workers read hostile media: they have no way to the records. No secret's value is in a manifest."""
+    assert not find(manifests, "Secret")
+    for workload in workloads(manifests):
+        has = "REELMILL_DATABASE_URL" in workload.environment(SECRETS)
+        assert has == (workload.role in ("api", "migrate"))
+        secret = {
+            environment_name(field) for field, info in Settings.model_fields.items() if "SecretStr" in str(info.annotation)
+        }
+        plain = {variable["name"] for variable in workload.container.get("env", []) if "value" in variable}
+        assert not secret & plain
+
+
+def _selected(manifests: tuple[Manifest, ...], labels: Mapping[str, str]) -> list[Workload]:
+    return [found for found in workloads(manifests) if labels.items() <= found.labels.items()]
+
+
+def test_selectors_find_what_they_mean(manifests: tuple[Manifest, ...]) -> None:
+    """Services, budgets and scalers select one workload each, and it has what they name."""
+    for service in find(manifests, "Service"):
+        (workload,) = _selected(manifests, service["spec"]["selector"])
+        for port in service["spec"]["ports"]:
+            assert workload.port(port["targetPort"]) == port["port"]
+    for budget in find(manifests, "PodDisruptionBudget"):
+        assert len(_selected(manifests, budget["spec"]["selector"]["matchLabels"])) == 1
+    for workload in workloads(manifests):
+        for constraint in workload.pod.get("topologySpreadConstraints", []):
+            assert _selected(manifests, constraint["labelSelector"]["matchLabels"]) == [workload]
+    for scaler in [*find(manifests, "HorizontalPodAutoscaler"), *find(manifests, "ScaledObject")]:
+        (target,) = find(manifests, "Deployment", scaler["spec"]["scaleTargetRef"]["name"])
+        assert "replicas" not in target["spec"], "a count in the manifest would undo the scaler's at each apply"
+
+
+def test_policies_deny_and_then_allow(manifests: tuple[Manifest, ...]) -> None:
+    """Everything is denied first; each other policy is about pods that exist and ports that they have."""
+    policies = find(manifests, "NetworkPolicy")
+    if not policies:
+        assert [workload.role for workload in workloads(manifests)] == ["serve"]
+        return
+    first = next(policy for policy in policies if policy["metadata"]["name"] == "deny-all")
+    assert first["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    components = {workload.labels["app.kubernetes.io/component"] for workload in workloads(manifests)}
+    for policy in policies:
+        selector = policy["spec"]["podSelector"]
+        named = {value for rule in selector.get("matchExpressions", []) for value in rule["values"]}
+        assert named <= components
+        chosen = _selected(manifests, selector.get("matchLabels", {}))
+        assert chosen
+        for rule in policy["spec"].get("ingress", []):
+            for port in rule["ports"]:
+                assert all(workload.port(port["port"]) for workload in chosen if workload.role != "migrate")
+
+
+def test_scaling_looks_at_the_queues_of_the_pool(everything: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """KEDA's triggers name the queues from which the pool's lanes take, in the namespace of the settings, and real metrics."""
+    metrics = Metrics().render().decode()
+    pools = {workload.name: workload for workload in workloads(everything) if workload.role == "worker"}
+    scaled = find(everything, "ScaledObject")
+    assert {found["spec"]["scaleTargetRef"]["name"] for found in scaled} == set(pools)
+    for found in scaled:
+        settings = _settings(pools[found["spec"]["scaleTargetRef"]["name"]], monkeypatch)
+        triggers = {trigger["name"]: trigger for trigger in found["spec"]["triggers"]}
+        queues = [trigger["metadata"] for trigger in triggers.values() if trigger["type"] == "temporal"]
+        expected = {FAST_QUEUE if lane == "fast" else encode_queue(lane) for lane in settings.lane}
+        assert {queue["taskQueue"] for queue in queues} == expected
+        for queue in queues:
+            assert queue["namespace"] == settings.temporal_namespace and queue["queueTypes"] == "activity"
+            assert queue["endpointFromEnv"] == environment_name("temporal_address")
+        formula = found["spec"]["advanced"]["scalingModifiers"]["formula"]
+        assert set(re.findall(r"[a-z]+", formula)) == set(triggers)
+        query = triggers["busy"]["metadata"]["query"]
+        assert f'reelmill_pool="{found["metadata"]["name"].rpartition("-")[2]}"' in query
+        assert re.search(r"reelmill_\w+", query)[0] in metrics  # type: ignore[index]
+        # What is waiting for an accelerator that nobody shows to have does not come to its queue.
+        assert found["spec"]["minReplicaCount"] >= 1
+
+
+def test_the_monitor_finds_the_metrics(everything: tuple[Manifest, ...]) -> None:
+    """It selects all pods that have metrics, and names their port."""
+    (monitor,) = find(everything, "PodMonitor")
+    chosen = [found for found in _selected(everything, monitor["spec"]["selector"]["matchLabels"]) if found.role != "migrate"]
+    assert {found.role for found in chosen} == {"api", "worker"}
+    for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+        assert endpoint["path"] == "/metrics"
+        assert all(found.port(endpoint["port"]) for found in chosen)
+
+
+def test_the_image_is_the_one_that_is_built() -> None:
+    """Its user, its folder and its program; each image that is named is a target."""
+    text = (REPOSITORY / "Dockerfile").read_text()
+    assert re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] == f"{USER}:{USER}"
+    assert 'ENTRYPOINT ["reelmill-server"]' in text and "VOLUME /data" in text
+    assert all(f" {name}={value}" in text for name, value in IMAGE.items())
+    targets = set(re.findall(r"^FROM \S+ AS (\w+)$", text, re.MULTILINE))
+    for overlay in OVERLAYS[:-1]:
+        for workload in workloads(render(overlay)):
+            assert workload.container["image"].removeprefix("reelmill-") in targets
+
+
+def _values() -> Any:
+    return yaml.safe_load((FOLDER / "temporal" / "values.yaml").read_text())
+
+
+def test_temporal_is_set_up_as_the_settings_expect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The namespace is made, fairness is on, and the address is that of the chart's release."""
+    (api,) = (workload for workload in workloads(render("overlays/cpu")) if workload.role == "api")
+    settings = _settings(api, monkeypatch)
+    server = _values()["server"]
+    assert settings.temporal_namespace in {made["name"] for made in server["config"]["namespaces"]["namespace"]}
+    assert server["dynamicConfig"]["matching.enableFairness"] == [{"value": True}]
+    assert settings.temporal_address == "temporal-frontend.temporal.svc.cluster.local:7233"
+    for store in server["config"]["persistence"]["datastores"].values():
+        assert "password" not in store["sql"] and store["sql"]["existingSecret"]
+
+
+def test_files_that_the_page_names_exist() -> None:
+    """Its commands lead nowhere that is not there."""
+    text = (REPOSITORY / "docs" / "kubernetes.md").read_text()
+    for path in re.findall(r"(?<![\w/])k8s/[\w./-]*\w", text):
+        assert (REPOSITORY / path).exists(), path
