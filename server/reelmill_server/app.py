@@ -24,6 +24,7 @@ from reelmill_server.engine.activities import ControlActivities, WorkerActivitie
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.notifying import FileActivities, NotifyActivities
+from reelmill_server.engine.queues import backlogs
 from reelmill_server.engine.work import load_work
 from reelmill_server.engine.workers import (
     control_worker,
@@ -33,6 +34,7 @@ from reelmill_server.engine.workers import (
     notify_worker,
     presence_worker,
 )
+from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
@@ -49,12 +51,14 @@ from reelmill_server.tasks.notifications import NotificationStore
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.reconcile import Reconciler
 from reelmill_server.tasks.store import TaskStore
+from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.http import TelemetryServer
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child
 from reelmill_server.worker.abilities import Abilities
 from reelmill_server.worker.admission import Admission, Budget, Door
 from reelmill_server.worker.attempt import Attempts
+from reelmill_server.worker.gauges import show
 from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
 
@@ -142,6 +146,7 @@ class ControlPlane:
         self._feeds = Feeds(self._tasks, engine.view, settings.watch_poll_seconds)
         self._channels = Channels(settings)
         notifications = NotificationStore(self._database)
+        self._notifications = notifications
         self._courier = Courier(
             self._tasks,
             notifications,
@@ -158,7 +163,7 @@ class ControlPlane:
             self._projects,
             engine,
             self._feeds,
-            build_storage(settings),
+            build_storage(settings, metrics),
             self._channels,
             TaskDefaults(
                 settings.max_attempts,
@@ -195,6 +200,34 @@ class ControlPlane:
         counts = await self._tasks.counts()
         for status in TaskStatus:
             self._metrics.tasks.labels(status).set(counts.get(status, 0))
+        self._count_projects(await self._tasks.counts_by_project())
+        since = await self._notifications.oldest_pending()
+        age = (datetime.now(UTC) - since).total_seconds() if since else 0.0
+        self._metrics.notification_oldest_seconds.set(max(0.0, age))
+
+    def _count_projects(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Shows the projects with most unfinished tasks each, and all others as one."""
+        most = self._settings.metrics_projects
+        names = sorted(counts, key=lambda name: (-sum(counts[name]), name))
+        shown = {name: counts[name] for name in names[:most]}
+        rest = [counts[name] for name in names[most:]]
+        shown[""] = sum(admitted for admitted, _ in rest), sum(waiting for _, waiting in rest)
+        self._metrics.project_tasks.clear()
+        for name, numbers in shown.items():
+            for state, number in zip(("Admitted", "Waiting"), numbers, strict=True):
+                self._metrics.project_tasks.labels(name, state).set(number)
+
+    async def _measure_queues(self) -> None:
+        """Shows what waits in the engine; nothing while the engine does not say."""
+        try:
+            found = await backlogs(self._client)
+        except ServiceUnavailable:
+            self._metrics.queue_tasks.clear()
+            self._metrics.queue_age_seconds.clear()
+            raise
+        for queue, backlog in found.items():
+            self._metrics.queue_tasks.labels(queue).set(backlog.tasks)
+            self._metrics.queue_age_seconds.labels(queue).set(backlog.age_seconds)
 
     def checks(self) -> dict[str, Check]:
         """What must be well for this role to be ready."""
@@ -216,6 +249,7 @@ class ControlPlane:
             await stack.enter_async_context(_background("reconcile", self._reconciler.once, settings.reconcile_seconds))
             await stack.enter_async_context(_background("notify", self._courier.mend, settings.reconcile_seconds))
             await stack.enter_async_context(_background("count", self._count_tasks, _COUNT_SECONDS))
+            await stack.enter_async_context(_background("queues", self._measure_queues, _COUNT_SECONDS))
             port = await self._grpc.start(settings.listen, settings.tls_certificate, settings.tls_key)
             stack.push_async_callback(self._grpc.stop, _CALL_GRACE_SECONDS)
             yield port
@@ -249,7 +283,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
     )
     admission = Admission(budget, abilities.has_sessions)
     name = f"{socket.gethostname()}:{os.getpid()}"
-    storage, shared = build_storage(settings), build_scratch(settings)
+    storage, shared = build_storage(settings, metrics), build_scratch(settings, metrics)
     return Attempts(name, storage, scratch, abilities, admission, bounds, metrics, shared)
 
 
@@ -261,9 +295,10 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         stack.callback(scratch.close)
         attempts = build_attempts(settings, scratch, metrics)
         await attempts.abilities.discover()
+        show(metrics, attempts.admission, attempts.abilities)
         activities = WorkerActivities(attempts, Engine(client), metrics)
         await stack.enter_async_context(_background("encoders", attempts.abilities.try_again, _TRIAL_CHECK_SECONDS))
-        files = FileActivities(build_storage(settings))
+        files = FileActivities(build_storage(settings, metrics))
         workers = [inspect_worker(client, activities, files, settings.inspect_slots)]
         if "fast" in settings.lane:
             workers.append(fast_worker(client, activities, settings.fast_slots, settings.drain_seconds))
@@ -330,6 +365,8 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
     if work:
         child.preload()  # first of all, while nothing else reads the environment
     async with AsyncExitStack() as stack:
+        tracing.start(settings.otel_endpoint, {(True, True): "serve", (True, False): "api"}.get((control, work), "worker"))
+        stack.push_async_callback(asyncio.to_thread, tracing.stop)
         address = await stack.enter_async_context(_engine_address(settings, metrics))
         client = await _connect(settings, address)
         checks: dict[str, Check] = {"engine": lambda: _engine_answers(client)}

@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from reelmill_server.errors import (
     Stalled,
     Timeout,
     Violation,
+    WorkerBusy,
     from_code,
 )
 from reelmill_server.model.capability import SOFTWARE, Report
@@ -36,6 +37,7 @@ from reelmill_server.plan.needs import is_small, needs_of, unplanned
 from reelmill_server.plan.packaging import writable_uris
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.storage.shared import SharedScratch
+from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities, Lease
@@ -166,7 +168,9 @@ class Attempts:
                     return await self._convert(task)
                 async with self._admitted(needs, lane, beat, lease):
                     chunked = needs.chunked if kept else None
-                    return await self._convert(_Task(request, beat, may_publish, lease, chunked=chunked, kept=kept))
+                    made = await self._convert(_Task(request, beat, may_publish, lease, chunked=chunked, kept=kept))
+                self._metrics.estimated_core_seconds_total.labels("join" if kept else "whole").inc(needs.cost.core_seconds)
+                return made
 
     async def encode_unit(
         self,
@@ -187,9 +191,11 @@ class Attempts:
                         cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
                         assignment = replace(cut, action="encode_unit", directory=str(directory))
                         made = await self._run(assignment, broker, lambda process: self._follow_unit(process, beat, broker))
+                        self._count_usage("unit", made.usage)
                         if not await may_keep():
                             raise InternalError("another attempt has taken the unit over")
-                        return await self._keep(request, number, made, directory), made.warnings
+                        with tracing.span("keep"):
+                            return await self._keep(request, number, made, directory), made.warnings
 
     async def _keep(
         self, request: ConvertRequest, number: int, made: messages.UnitMade, directory: Path
@@ -204,7 +210,17 @@ class Attempts:
     async def _admitted(self, needs: Needs, lane: str, beat: Beat, lease: Lease) -> AsyncIterator[None]:
         """Holds what an attempt needs as long as the block lasts."""
         beat.waits()
-        async with self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds):
+        begun = time.monotonic()
+        admitted = self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds)
+        async with AsyncExitStack() as stack:
+            try:
+                with tracing.span("admission", lane=lane):
+                    await stack.enter_async_context(admitted)
+            except WorkerBusy:
+                self._metrics.admission_busy_total.labels(lane).inc()
+                raise
+            finally:
+                self._metrics.admission_seconds.labels(lane).observe(time.monotonic() - begun)
             beat.begins()
             lease.reserve(lane, needs.sessions)
             yield
@@ -218,11 +234,12 @@ class Attempts:
         storage = self._storage.acting_as(request.credentials)
         async with self._reading(request) as broker:
             begun = time.monotonic()
-            opened = await self._assignment(request, broker)
-            if task.look:
-                opened = replace(opened, rule=self._rule(request))
-            elif task.chunked:
-                opened = await self._joining(opened, task.chunked, task.kept, broker)
+            with tracing.span("open"):
+                opened = await self._assignment(request, broker)
+                if task.look:
+                    opened = replace(opened, rule=self._rule(request))
+                elif task.chunked:
+                    opened = await self._joining(opened, task.chunked, task.kept, broker)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory))
@@ -235,8 +252,10 @@ class Attempts:
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
                     if not await task.may_publish():
                         raise InternalError("another attempt has taken the task over")
-                    await self._publish(delivery, uploads_of(finished, plan, directory))
+                    with tracing.span("publish"):
+                        await self._publish(delivery, uploads_of(finished, plan, directory))
         self._count(finished)
+        self._count_usage("join" if task.kept else "whole", finished.usage)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
     async def _joining(
@@ -258,6 +277,8 @@ class Attempts:
             finally:
                 await asyncio.shield(broker.close())
                 self._metrics.source_bytes_total.inc(broker.fetched_bytes)
+                self._metrics.source_block_total.labels("Hit").inc(broker.hits)
+                self._metrics.source_block_total.labels("Miss").inc(broker.misses)
 
     async def _assignment(self, request: ConvertRequest, broker: Broker) -> messages.Assignment:
         """What a child is told of `request`; all that it reads is opened."""
@@ -278,9 +299,11 @@ class Attempts:
     async def _run(self, assignment: messages.Assignment, broker: Broker, follow: Callable[[child.Child], Awaitable[T]]) -> T:
         """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
+        assignment = replace(assignment, traced=tracing.on())
         try:
-            async with child.start(assignment, broker) as process:
-                return await follow(process)
+            with tracing.span("child", action=assignment.action):
+                async with child.start(assignment, broker) as process:
+                    return await follow(process)
         except Deferred:
             reason = "deferred"
             raise
@@ -398,6 +421,10 @@ class Attempts:
                 if stream.type != "subtitle" and stream.encoder != COPY and elapsed:
                     speed = stream.duration_seconds / elapsed
                     self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)
+
+    def _count_usage(self, part: str, usage: messages.Usage) -> None:
+        self._metrics.child_cpu_seconds_total.labels(part).inc(usage.cpu_seconds)
+        self._metrics.child_memory_bytes.labels(part).observe(usage.memory_bytes)
 
 
 _EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stalled: "stalled", Timeout: "timeout"}
