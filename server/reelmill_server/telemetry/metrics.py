@@ -200,8 +200,8 @@ class Metrics:
         """What child processes took."""
         self.child_cpu_seconds_total = Counter(
             "reelmill_child_cpu_seconds",
-            "CPU time of children that made what they were to make, by part (whole, unit, join).",
-            ["part"],
+            "CPU time of children that made what they were to make, by lane and part (whole, unit, join).",
+            ["lane", "part"],
             registry=registry,
         )
         self.child_memory_bytes = Histogram(

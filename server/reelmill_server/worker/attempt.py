@@ -62,15 +62,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class _Task:
-    """What an attempt is to do: all of `request`, only what is small (`look`), or to join what units `kept`."""
+    """What an attempt is to do: all of `request`, only what is small (in the fast lane), or to join what units `kept`."""
 
     request: ConvertRequest
     beat: Beat
     may_publish: Callable[[], Awaitable[bool]]
     lease: Lease
-    look: bool = False
+    lane: str
     chunked: Chunked | None = None
     kept: Sequence[KeptFile] = ()
+
+    @property
+    def look(self) -> bool:
+        """Whether only what is small is done."""
+        return self.lane == FAST
 
 
 @dataclass(frozen=True)
@@ -164,11 +169,10 @@ class Attempts:
         async with beating(report) as beat:
             with self.abilities.lease() as lease:
                 if needs is None:
-                    task = _Task(request, beat, may_publish, lease, look=lane == FAST)
-                    return await self._convert(task)
+                    return await self._convert(_Task(request, beat, may_publish, lease, lane))
                 async with self._admitted(needs, lane, beat, lease):
                     chunked = needs.chunked if kept else None
-                    made = await self._convert(_Task(request, beat, may_publish, lease, chunked=chunked, kept=kept))
+                    made = await self._convert(_Task(request, beat, may_publish, lease, lane, chunked, kept))
                 self._metrics.estimated_core_seconds_total.labels("join" if kept else "whole").inc(needs.cost.core_seconds)
                 return made
 
@@ -191,7 +195,7 @@ class Attempts:
                         cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
                         assignment = replace(cut, action="encode_unit", directory=str(directory))
                         made = await self._run(assignment, broker, lambda process: self._follow_unit(process, beat, broker))
-                        self._count_usage("unit", made.usage)
+                        self._count_usage(lane, "unit", made.usage)
                         if not await may_keep():
                             raise InternalError("another attempt has taken the unit over")
                         with tracing.span("keep"):
@@ -255,7 +259,7 @@ class Attempts:
                     with tracing.span("publish"):
                         await self._publish(delivery, uploads_of(finished, plan, directory))
         self._count(finished)
-        self._count_usage("join" if task.kept else "whole", finished.usage)
+        self._count_usage(task.lane, "join" if task.kept else "whole", finished.usage)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
     async def _joining(
@@ -422,8 +426,8 @@ class Attempts:
                     speed = stream.duration_seconds / elapsed
                     self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)
 
-    def _count_usage(self, part: str, usage: messages.Usage) -> None:
-        self._metrics.child_cpu_seconds_total.labels(part).inc(usage.cpu_seconds)
+    def _count_usage(self, lane: str, part: str, usage: messages.Usage) -> None:
+        self._metrics.child_cpu_seconds_total.labels(lane, part).inc(usage.cpu_seconds)
         self._metrics.child_memory_bytes.labels(part).observe(usage.memory_bytes)
 
 
