@@ -200,22 +200,10 @@ class ControlPlane:
         counts = await self._tasks.counts()
         for status in TaskStatus:
             self._metrics.tasks.labels(status).set(counts.get(status, 0))
-        self._count_projects(await self._tasks.counts_by_project())
+        self._metrics.show_projects(await self._tasks.counts_by_project(), self._settings.metrics_projects)
         since = await self._notifications.oldest_pending()
         age = (datetime.now(UTC) - since).total_seconds() if since else 0.0
         self._metrics.notification_oldest_seconds.set(max(0.0, age))
-
-    def _count_projects(self, counts: Mapping[str, tuple[int, int]]) -> None:
-        """Shows the projects with most unfinished tasks each, and all others as one."""
-        most = self._settings.metrics_projects
-        names = sorted(counts, key=lambda name: (-sum(counts[name]), name))
-        shown = {name: counts[name] for name in names[:most]}
-        rest = [counts[name] for name in names[most:]]
-        shown[""] = sum(admitted for admitted, _ in rest), sum(waiting for _, waiting in rest)
-        self._metrics.project_tasks.clear()
-        for name, numbers in shown.items():
-            for state, number in zip(("Admitted", "Waiting"), numbers, strict=True):
-                self._metrics.project_tasks.labels(name, state).set(number)
 
     async def _measure_queues(self) -> None:
         """Shows what waits in the engine; nothing while the engine does not say."""

@@ -1,5 +1,7 @@
 """All metrics of the server: the only module that names them. docs/operating.md explains each."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
@@ -241,6 +243,18 @@ class Metrics:
             ["result"],
             registry=registry,
         )
+
+    def show_projects(self, counts: Mapping[str, tuple[int, int]], most: int) -> None:
+        """Shows the unfinished tasks of projects, admitted and waiting ones: of the `most` that have most, and of all others as
+        one."""
+        names = sorted(counts, key=lambda name: (-sum(counts[name]), name))
+        shown = {name: counts[name] for name in names[:most]}
+        rest = [counts[name] for name in names[most:]]
+        shown[""] = sum(admitted for admitted, _ in rest), sum(waiting for _, waiting in rest)
+        self.project_tasks.clear()
+        for name, (admitted, waiting) in shown.items():
+            self.project_tasks.labels(name, "Admitted").set(admitted)
+            self.project_tasks.labels(name, "Waiting").set(waiting)
 
     def render(self) -> bytes:
         """Write all metrics in the Prometheus text format."""
