@@ -66,9 +66,8 @@ ENTRYPOINT ["reelmill-server"]
 CMD ["serve"]
 
 # The media tests on exactly this build: docker run --rm -v "$PWD":/mnt:ro --tmpfs /data … (docs/images.md)
-FROM builder AS test-tools
-ARG SNAPSHOT
-RUN --mount=type=bind,source=images,target=/images /images/install-test-tools.sh /opt/test-tools "$SNAPSHOT"
+FROM compilers AS test-tools
+RUN --mount=type=bind,source=images,target=/images /images/install-test-tools.sh /opt/test-tools
 
 FROM cpu AS test
 COPY --from=test-tools /opt/test-tools /opt/test-tools

@@ -57,9 +57,12 @@ test-player: $(STAMP) ## play a ladder in hls.js in Chromium (SCREENSHOT=file.pn
 	REELMILL_PLAYER=$(PLAYER) REELMILL_SCREENSHOT='$(SCREENSHOT)' $(BIN)/python -m pytest tests/player $(ARGS)
 
 .PHONY: chaos
-chaos: $(STAMP) ## kill processes again and again (ROUNDS=10 times; `make test` does it once)
-	@for round in $$(seq $(or $(ROUNDS),10)); do echo "round $$round"; \
-		$(BIN)/python -m pytest tests/chaos $(ARGS) || exit 1; done
+chaos: $(STAMP) ## 200 tasks while everything dies at random instants (TASKS=, SEED=, SECONDS=)
+	$(BIN)/python -m tests.chaos $(if $(TASKS),--tasks $(TASKS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+.PHONY: chaos-short
+chaos-short: $(STAMP) ## the same in about a minute: 20 tasks, each kind of fault once (SEED=)
+	$(BIN)/python -m tests.chaos --short --tasks 20 --patience 400 $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: conformance
 conformance: $(STAMP) ## measure what of the contract works and write docs/conformance.md (MEDIA=folder: real files)

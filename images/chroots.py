@@ -240,7 +240,7 @@ class Run:
         enter = ["exec", "chroot", str(self.place), *inside, *environment, *self.arguments]
         script = "\n".join(shlex.join(line) for line in [*mounts, enter])
         # The command is process 1 of its own namespace, as in a container.
-        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", script]
+        return ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", script]
 
     def _at(self, inside: str) -> str:
         return str(self.place / inside.lstrip("/"))

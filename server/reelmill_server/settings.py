@@ -39,9 +39,14 @@ def split_address(address: str) -> tuple[str, int]:
     return match["v6"] or match["host"], int(match["port"])
 
 
+def visible_cpus() -> int:
+    """Count the CPU cores that this process may run on, whatever a container's quota says: libav starts threads by it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """Count the CPU cores that this process may use, at least 1; a container's CPU quota counts."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = visible_cpus()
     try:
         quota, period = quota_file.read_text().split()
         return max(1, min(cores, int(quota) // int(period)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,7 @@ from reelmill_server.model.request import (
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.storage.file import FileStorage
 from reelmill_server.storage.registry import Registry
+from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities
@@ -85,7 +87,8 @@ class Bench:
         self.admission = Admission(Budget(2, 2.0), self.abilities.has_sessions)
         storage = Registry({"file": FileStorage([folder])})
         parts = (storage, self.scratch, self.abilities, self.admission)
-        self.attempts = Attempts("test", *parts, bounds(**changes), self.metrics)
+        self.shared = SharedScratch(Registry({"file": FileStorage([folder / "shared"])}), (folder / "shared").as_uri())
+        self.attempts = Attempts("test", *parts, bounds(**changes), self.metrics, self.shared)
 
     def claim(self, encoder: str, codec: str, device: str) -> None:
         """Pretends that a trial of `encoder` has succeeded."""
@@ -100,20 +103,22 @@ class Bench:
         spec = VideoSpec("h264", preset="ultrafast", **video)
         return TargetSpec(index, f"{self.folder.as_uri()}/{name}", "mp4", spec, AudioSpec("aac"), video_asked=True)
 
-    async def convert(self, request: ConvertRequest, may_publish: bool = True) -> Any:
+    async def convert(self, request: ConvertRequest, may_publish: bool = True, keeps: bool = False) -> Any:
         """Runs the attempt."""
 
         async def answer() -> bool:
             return may_publish
 
-        return await self.attempts.convert(request, self.reported.append, answer, lane=SOFTWARE, needs=Needs(Cost()))
+        return await self.attempts.convert(
+            request, self.reported.append, answer, lane=SOFTWARE, needs=Needs(Cost(), keeps=keeps)
+        )
 
     def left(self) -> list[str]:
         """What lies in the folder beside the clip."""
         scratch = [
             path for path in (self.folder / "scratch").rglob("*") if path.name != "lock" and path.parent.name != "scratch"
         ]
-        files = [path for path in self.folder.iterdir() if path.name not in ("clip.mp4", "scratch")]
+        files = [path for path in self.folder.iterdir() if path.name not in ("clip.mp4", "scratch", "shared")]
         return sorted(path.name for path in (*scratch, *files))
 
 
@@ -318,6 +323,65 @@ def test_a_child_that_names_what_is_not_its_own_is_not_believed(tmp_path: Path, 
         made = replace(made, artifact=replace(made.artifact, uri="file:///out/y.m3u8"))
     with pytest.raises(OutputInvalid):
         uploads_of(messages.Finished((made,)), plan, own)
+
+
+def kept(bench: Bench) -> list[str]:
+    """What lies in shared scratch."""
+    return sorted(path.name for path in (bench.folder / "shared").rglob("*") if path.is_file())
+
+
+async def _fail_to_publish(*_: Any) -> None:
+    raise OutputError("the storage is away")
+
+
+async def test_what_was_verified_is_not_made_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt cannot publish; the second publishes what the first made, and encodes nothing."""
+    (bench.folder / "shared").mkdir()
+    hls = replace(bench.target("film.m3u8", 1), container="ts", segment=SegmentSpec(SegmentFormat.HLS, 1_000_000))
+    request = bench.request(bench.target("out.mp4"), hls)
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.attempts, "_publish", _fail_to_publish)
+        with pytest.raises(OutputError):
+            await bench.convert(request, keeps=True)
+    assert "manifest.json" in kept(bench) and bench.left() == []
+    bench.reported.clear()
+    artifacts, _ = await bench.convert(request, keeps=True)
+    assert TaskPhase.VERIFYING not in {progress.phase for progress in bench.reported}
+    for artifact in artifacts:
+        assert artifact.sha256 == hashlib.sha256((bench.folder / Path(artifact.uri).name).read_bytes()).hexdigest()
+    assert len(list(bench.folder.glob("*.ts"))) == artifacts[1].segment_count == 2
+    await bench.attempts.erase("task-1")
+    assert kept(bench) == []
+
+
+async def test_what_was_made_of_another_plan_or_source_is_made_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that was replaced meanwhile, and settings that another version of the worker would choose."""
+    (bench.folder / "shared").mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.attempts, "_publish", _fail_to_publish)
+        with pytest.raises(OutputError):
+            await bench.convert(bench.request(bench.target("out.mp4")), keeps=True)
+    for change in ("crf", "source"):
+        bench.reported.clear()
+        if change == "source":
+            os.utime(bench.folder / "clip.mp4", (1, 1))
+        crf = 40.0 if change == "crf" else None
+        await bench.convert(bench.request(bench.target("out.mp4", crf=crf)), keeps=True)
+        assert TaskPhase.VERIFYING in {progress.phase for progress in bench.reported}
+
+
+async def test_what_was_kept_and_damaged_is_made_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that cannot be read is as good as none."""
+    (bench.folder / "shared").mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.attempts, "_publish", _fail_to_publish)
+        with pytest.raises(OutputError):
+            await bench.convert(bench.request(bench.target("out.mp4")), keeps=True)
+    (manifest,) = (bench.folder / "shared").rglob("manifest.json")
+    manifest.write_text("{")
+    bench.reported.clear()
+    artifacts, _ = await bench.convert(bench.request(bench.target("out.mp4")), keeps=True)
+    assert TaskPhase.VERIFYING in {progress.phase for progress in bench.reported} and artifacts[0].size_bytes
 
 
 async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench) -> None:

@@ -10,7 +10,10 @@ from reelmill_server.model.capability import Capability, Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.units import SplitRule
 from reelmill_server.worker import child, messages
+from reelmill_server.worker.broker import Broker
+from reelmill_server.worker.workspace import Scratch
 from tests.clips import moving_picture
+from tests.remote import RemoteStorage
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,10 +45,10 @@ def assignment(clip: Path) -> messages.Assignment:
     )
 
 
-async def said(task: messages.Assignment) -> AsyncIterator[messages.FromChild]:
+async def said(task: messages.Assignment, broker: Broker | None = None) -> AsyncIterator[messages.FromChild]:
     """What a child says whose parent agrees to every plan, to its end."""
     ends = messages.UnitMade | messages.Finished | messages.Failed
-    async with child.start(task) as process:
+    async with child.start(task, broker) as process:
         while True:
             message = await process.hear(5)
             if message is None:
@@ -57,9 +60,9 @@ async def said(task: messages.Assignment) -> AsyncIterator[messages.FromChild]:
                 await process.tell(messages.Go())
 
 
-async def last(task: messages.Assignment) -> messages.FromChild:
+async def last(task: messages.Assignment, broker: Broker | None = None) -> messages.FromChild:
     """The last thing that a child says."""
-    return [message async for message in said(task)][-1]
+    return [message async for message in said(task, broker)][-1]
 
 
 async def cut(clip: Path) -> messages.Assignment:
@@ -104,6 +107,23 @@ async def test_units_are_encoded_and_joined_by_children(clip: Path, tmp_path: Pa
     for before, after in zip(one.streams, other.streams, strict=True):
         assert replace(after, bitrate=before.bitrate) == before
     assert joined.warnings == serial.warnings
+
+
+async def test_files_of_units_are_read_where_they_lie(clip: Path, tmp_path: Path) -> None:
+    """In ranges, through the parent, each about once."""
+    task = await cut(clip)
+    premade = await made_by_units(task, tmp_path)
+    (tmp_path / "joined").mkdir()
+    storage = RemoteStorage(tmp_path)
+    with Scratch(tmp_path / "scratch", cache_bytes=1 << 30).cache() as cache:
+        broker = Broker(storage, cache, 0)
+        elsewhere = [replace(entry, ref=(await broker.open(storage.uri(Path(entry.ref.path))))[0]) for entry in premade]
+        task = replace(task, action="convert", premade=tuple(elsewhere), directory=str(tmp_path / "joined"))
+        joined = await last(task, broker)
+        await broker.close()
+    assert isinstance(joined, messages.Finished), joined
+    assert joined.made[0].artifact.streams[0].packet_count == 150
+    assert storage.bytes_read <= 2 * sum(entry.file.size_bytes for entry in premade)
 
 
 async def test_files_that_do_not_fit_fail_so_that_all_is_made_anew(clip: Path, tmp_path: Path) -> None:

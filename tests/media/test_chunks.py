@@ -1,6 +1,7 @@
 """Cut into chunks that are encoded apart, an output is what it would have been."""
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -13,6 +14,7 @@ import pytest
 from reelmill_server.errors import ChunksDiffer, InvalidMedia, MediaLimitExceeded
 from reelmill_server.media.packs import Pack, PackWriter, Summary
 from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.unit_conversion import UnitConversion
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import (
     AudioSpec,
@@ -293,7 +295,7 @@ def _of_another_size(said: Summary) -> None:
 
 def _moved(said: Summary) -> None:
     assert said.first is not None
-    said.first += 2
+    said.first += 1
 
 
 @pytest.mark.parametrize(
@@ -311,6 +313,18 @@ def test_what_does_not_fit_together_is_not_joined(
     chunked.cut(plan, chunked.shelf.get(LONG), NO_LIMITS, tmp_path)
     with pytest.raises(ChunksDiffer):
         _joins(chunked, spoil(chunked.files, tmp_path), tmp_path).run()
+
+
+def test_what_an_encoder_notes_of_its_threads_makes_no_difference(chunked: Chunked, tmp_path: Path) -> None:
+    """x265 does, beside what decoders must know; workers need not have as many cores."""
+
+    def note(said: Summary) -> None:
+        said.extradata += "000000014e01050101"
+
+    path, wanted = chunked.shelf.get(LONG), target("mp4", encoded("h265"), AAC)
+    plan = plan_of(path, (wanted,), CLIP, NO_LIMITS)
+    chunked.cut(plan, path, NO_LIMITS, tmp_path)
+    chunked.join(plan, path, CLIP, NO_LIMITS, tmp_path, _resummed(note)(chunked.files, tmp_path)).run()
 
 
 def test_overlays_keep_the_clock_of_the_whole(convert: Converter, chunked: Chunked, tmp_path: Path) -> None:
@@ -373,3 +387,36 @@ def test_a_join_reads_nothing_of_the_source_that_units_have_made(chunked: Chunke
     conversion = chunked.join(plan, path, CLIP, NO_LIMITS, tmp_path, chunked.files)
     conversion.run()
     assert conversion.expected_seconds == 0.0 and not any(output.fed for output in conversion.outputs)
+
+
+def test_a_source_that_changes_its_size_midway_is_left_to_one_encoder(chunked: Chunked) -> None:
+    """Filters are made for the first pictures that they see."""
+    halves = [
+        Clip("mpegts", (replace(FILM, seconds=3.0, size=size),), (), offset=at)
+        for size, at in (((96, 64), 0.0), ((64, 48), 3.0))
+    ]
+    together = chunked.shelf.join("changed.ts", *map(chunked.shelf.get, halves))
+    with av.open(together) as source:
+        path = chunked.shelf.folder / "changed.mkv"
+        with av.open(path, "w") as output:
+            stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    output.mux(packet)
+    with pytest.raises(ChunksDiffer, match="shape"):
+        chunked(path, replace(WANTED, audio=None))
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+def test_a_unit_decodes_little_more_than_its_window(chunked: Chunked, tmp_path: Path, form: str) -> None:
+    """From the key frame before it, until the first picture behind it has come through the queue: never from the front."""
+    path, wanted = chunked.shelf.get(replace(LONG, format=form)), replace(WANTED, audio=None)
+    plan = plan_of(path, (wanted,), CLIP, NO_LIMITS)
+    cut = split_of(plan, path, 3)
+    for unit in cut.units:
+        own = tmp_path / str(unit.number)
+        own.mkdir()
+        running = UnitConversion(plan, cut, unit, (str(path),), own, NO_LIMITS, threading.Event())
+        (file,), _ = running.make()
+        assert file.count <= running.decoded <= file.count + 60

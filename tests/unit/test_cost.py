@@ -95,6 +95,15 @@ def test_a_bit_rate_that_is_asked_for_is_what_lies_on_disk() -> None:
     assert 30_000_000 <= cost.scratch_bytes < 1.1 * 31_000_000
 
 
+def test_an_upper_bound_of_the_bit_rate_bounds_what_lies_on_disk() -> None:
+    free, bound = (
+        estimate(_plan(_video(options={"preset": "medium", "crf": "23", **more})), [_source()]).scratch_bytes
+        for more in ({}, {"maxrate": "1000000"})
+    )
+    assert bound == pytest.approx(7_500_000, rel=0.05) and free > bound
+    assert estimate(_plan(_video(options={"crf": "51", "maxrate": "90000000"})), [_source()]).scratch_bytes < free
+
+
 def test_one_decode_is_counted_once() -> None:
     one, two = (estimate(_plan(*[_video(width=640, height=360)] * count), [_source()]) for count in (1, 2))
     assert two.core_seconds < 2 * one.core_seconds

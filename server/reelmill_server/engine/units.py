@@ -28,6 +28,8 @@ class Units:
     def __init__(self) -> None:
         self._made: dict[int, UnitResult] = {}
         self._given_up = False
+        self.used = False
+        """Whether there may be something of the task in shared scratch."""
 
     async def pay(self, work: Work) -> bool:
         """Whether the task is carried out in units: it can be, it was not given up, and there are workers to share it."""
@@ -58,16 +60,9 @@ class Units:
             self._given_up = True
             self._made.clear()
 
-    @property
-    def used(self) -> bool:
-        """Whether there may be something of this task in shared scratch."""
-        return self._given_up or bool(self._made) or self._begun
-
-    _begun = False
-
     async def _make(self, numbers: list[int], work: Work, history: History) -> None:
         """Makes units beside each other; the first that fails for good ends the others."""
-        self._begun = True
+        self.used = True
         self._tell(len(numbers) + len(self._made))
         making = [asyncio.create_task(self._unit(number, work, history)) for number in numbers]
         try:

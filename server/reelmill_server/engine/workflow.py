@@ -102,6 +102,7 @@ async def _attempts(work: Work, units: Units) -> Outcome:
                 if result.needs is None:
                     return history.succeeded(result)
                 work = replace(work, needs=result.needs)
+                units.used = units.used or result.needs.keeps
                 history.looked(result)
     except asyncio.CancelledError:
         return history.canceled()

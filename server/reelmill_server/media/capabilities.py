@@ -27,10 +27,10 @@ _AUDIO_FRAMES = 10
 _ALIKE_VMAF = 90  # of equal pictures; the first, which nothing moves to, has less than 100
 _FRAME_SAMPLES = 1024  # of an encoder that takes any number
 _NOT_BUILT_IN = "is not built in"
-_NEEDED = {
-    "nvenc": "an NVIDIA GPU that encodes, and its driver with libcuda and libnvidia-encode",
-    "qsv": "an Intel GPU at /dev/dri/renderD* and its oneVPL runtime",
-    "vaapi": "a GPU that encodes at /dev/dri/renderD* and its VA driver",
+_OFTEN = {
+    "nvenc": "no NVIDIA GPU that encodes, or no driver",
+    "qsv": "no Intel GPU at /dev/dri, or no oneVPL runtime",
+    "vaapi": "no GPU that encodes at /dev/dri, or no VA driver",
 }
 _NO_PRIVACY = "the detectors need the extra `privacy`, which the worker does not have: pip install 'reelmill[privacy]'"
 _DECODERS = {
@@ -81,8 +81,8 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
 
 
 def _explained(reason: str, device: str) -> str:
-    """What libav says, and of hardware what it needs: codes alone tell nobody that a driver is missing."""
-    return f"does not work here: {reason.rstrip('.')}; it needs {_NEEDED[device]}" if device in _NEEDED else reason
+    """What libav says, and of hardware what that often means: a code alone tells nobody that a driver is missing."""
+    return f"{reason.rstrip('.')} ({_OFTEN[device]}?)" if device in _OFTEN else reason
 
 
 def _pictures(pixel_format: str) -> Iterable[VideoFrame]:

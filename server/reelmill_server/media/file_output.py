@@ -90,7 +90,7 @@ class FileOutput(Output):
     ) -> Track:
         keep = self.plan.keep_metadata
         if packs:
-            return PremadeTrack(stream, self._container, sources, keep, limits.max_output_frames, packs)
+            return PremadeTrack(stream, self._container, sources, keep, limits, packs)
         if stream.type == "subtitle":
             return SubtitleTrack(stream, self._container, sources, keep, beside.subtitles)
         if stream.type == "picture":

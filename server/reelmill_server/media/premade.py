@@ -2,21 +2,22 @@
 
 import heapq
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-import av
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import ChunksDiffer, MediaLimitExceeded
 from reelmill_server.media.encoding import describe_video, open_encoder
 from reelmill_server.media.packs import Pack, Summary
-from reelmill_server.media.source import Place
+from reelmill_server.media.source import Place, open_stream
 from reelmill_server.media.tracks import Clock, Part, Span, Written, describe
 from reelmill_server.media.types import AnyPacket
+from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
@@ -59,17 +60,17 @@ class PremadeTrack:
         output: OutputContainer,
         sources: Sequence[InputContainer],
         keep_metadata: bool,
-        max_frames: int,
+        limits: Limits,
         packs: Sequence[Pack],
     ) -> None:
         """Raises ChunksDiffer when the files do not follow each other."""
         self.plan, self.written = plan, Written()
         self.frames = sum(pack.summary.frames for pack in packs)
         self.unordered = sum(pack.summary.unordered for pack in packs)
-        if self.frames > max_frames:
-            raise MediaLimitExceeded(f"the output has more than {max_frames} frames")
+        if self.frames > limits.max_output_frames:
+            raise MediaLimitExceeded(f"the output has more than {limits.max_output_frames} frames")
         self._clock, self._span = Clock(plan), Span(Fraction(0), None)
-        self.stream: Any = _video_stream(plan, output, packs) if plan.video else open_encoder(plan, output)
+        self.stream: Any = _video_stream(plan, output, packs, limits) if plan.video else open_encoder(plan, output)
         describe(self.stream, plan, sources, keep_metadata)
         if plan.video:
             _check_seams([pack.summary for pack in packs if pack.summary.count])
@@ -129,16 +130,15 @@ def _decoded(packet: AnyPacket) -> Fraction:
     return Fraction(stamp * packet.time_base)
 
 
-def _video_stream(plan: StreamPlan, output: OutputContainer, packs: Sequence[Pack]) -> Any:
+def _video_stream(plan: StreamPlan, output: OutputContainer, packs: Sequence[Pack], limits: Limits) -> Any:
     """A stream like the one that the encoder would have had: it may not run on this machine."""
     first = packs[0].summary
     for said in (pack.summary for pack in packs[1:]):
-        for name in ("extradata", "time_base", "shape"):
-            one, other = getattr(first, name), getattr(said, name)
-            if said.count and one != other:
-                raise ChunksDiffer(f"the {name} of unit {said.unit} differs from that of unit {first.unit}")
+        for name, told in _TOLD.items():
+            if said.count and told(plan, said) != told(plan, first):
+                raise ChunksDiffer(f"the {name} of unit {said.unit} differ from those of unit {first.unit}")
     assert plan.video
-    with av.open(io.BytesIO(bytes.fromhex(first.head)), "r", format="nut") as described:
+    with open_stream(io.BytesIO(bytes.fromhex(first.head)), limits, ("nut",)) as described:
         stream: Any = output.add_stream_from_template(described.streams.video[0], opaque=True)
     stream.time_base = rational(plan.video.time_base)
     describe_video(stream.codec_context, plan.video)
@@ -149,14 +149,30 @@ def _video_stream(plan: StreamPlan, output: OutputContainer, packs: Sequence[Pac
     return stream
 
 
+def _settings(plan: StreamPlan, said: Summary) -> list[bytes]:
+    """What decoders must know. HEVC's notes say, too, how many threads the encoder had, which means nothing to them."""
+    extradata = bytes.fromhex(said.extradata)
+    if plan.codec != "hevc":
+        return [extradata]
+    return [unit for unit in _START_CODE.split(extradata) if unit and unit[0] >> 1 & 0x3F not in _HEVC_NOTES]
+
+
+_TOLD: Mapping[str, Callable[[StreamPlan, Summary], object]] = {
+    "decoder settings": _settings,
+    "ticks": lambda _, said: said.time_base,
+    "shapes of the source's pictures": lambda _, said: said.shape,
+}
+_START_CODE = re.compile(rb"\x00*\x00\x00\x01")
+_HEVC_NOTES = (39, 40)  # SEI (ITU-T H.265, table 7-1)
+
+
 def _check_seams(said: Sequence[Summary]) -> None:
     """Raises ChunksDiffer when a picture is missing or shown twice: each is shown until the next one, whichever file that is
     in."""
     for one, other in pairwise(said):
-        if one.end is None or other.first is None or abs(other.first - one.end) > 1:
-            raise ChunksDiffer(
-                f"unit {one.unit} ends at {one.end}, but unit {other.unit} begins at {other.first} (1/{one.time_base})"
-            )
+        if other.first != one.end:
+            seam = f"unit {one.unit} ends at {one.end}, but unit {other.unit} begins at {other.first}"
+            raise ChunksDiffer(f"{seam}, in ticks of {one.time_base} s")
 
 
 def _mean_vmaf(said: Sequence[Summary]) -> float | None:
@@ -177,7 +193,7 @@ def _all_packets(packs: Sequence[Pack], video: bool) -> Iterator[AnyPacket]:
         said = pack.summary
         if _extent(seen) != _extent(said):
             raise ChunksDiffer(f"the file of unit {said.unit} has {seen.count} packets, {said.count} were written")
-        if video and seen.count and abs(seen.shown - ((seen.end or 0) - (seen.first or 0))) > seen.count:
+        if video and seen.count and seen.shown != (seen.end or 0) - (seen.first or 0):
             raise ChunksDiffer(f"the pictures of unit {said.unit} do not follow each other")
 
 

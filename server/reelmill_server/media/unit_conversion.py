@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from av.container import InputContainer
 
@@ -25,7 +26,9 @@ _MICROSECONDS = 1_000_000
 
 
 class UnitConversion(Conversion):
-    """One unit of `whole`, as `split` cut it."""
+    """One unit of `whole`, as `split` cut it. `decoded`: how many packets were given to decoders."""
+
+    decoded = 0
 
     def __init__(
         self,
@@ -62,7 +65,7 @@ class UnitConversion(Conversion):
     @property
     def moved(self) -> float:
         """A number that grows as long as media moves, also before the window."""
-        return float(self._decoding.packets) + sum(float(output.position) for output in self.outputs)
+        return float(self.decoded) + sum(float(output.position) for output in self.outputs)
 
     def make(self) -> tuple[list[UnitFile], list[str]]:
         """Writes the unit's files below the directory; gives them, and what a user should know. Raises as `run` does."""
@@ -92,6 +95,10 @@ class UnitConversion(Conversion):
     def _enough(self, reader: Reader) -> bool:
         """What is made whole may depend on where the input ends, which all of its streams tell."""
         return super()._enough(reader) and (not isinstance(self._unit, WholeUnit) or reader.over)
+
+    def _decode(self, packet: AnyPacket) -> Sequence[Any]:
+        self.decoded += 1
+        return super()._decode(packet)
 
     def _counts(self, packet: AnyPacket) -> bool:
         """What lies before the window is counted by the unit before."""

@@ -16,7 +16,8 @@ class Needs:
 
     `lanes` are encoder families, the preferred first; without `software` at the end an accelerator is required. `sessions`:
     streams that it would encode on an accelerator. `objection`: why the worker that looked could not do it, empty: it could.
-    `chunked`: how the work can be shared among workers, None: not at all.
+    `chunked`: how the work can be shared among workers, None: not at all. `keeps`: it is so much work that what an attempt has
+    made is kept for the next one until it is published.
     """
 
     cost: Cost
@@ -24,6 +25,7 @@ class Needs:
     sessions: int = 0
     objection: str = ""
     chunked: Chunked | None = None
+    keeps: bool = False
 
     def for_unit(self, number: int) -> "Needs":
         """What unit `number` of a task needs that is carried out in units: as much memory as all, a share of the scratch."""

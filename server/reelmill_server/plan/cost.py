@@ -193,16 +193,17 @@ class _Estimate:
 
     def _video_bitrate(self, stream: StreamPlan, video: VideoOutput) -> float:
         """bit/s of what is encoded: as asked, else what its quality takes at most."""
-        for name in ("b", "maxrate"):
-            asked = steps.number(stream.options.get(name, ""), 0.0, 1e12)
-            if asked:
-                return asked
+        asked, bound = (steps.number(stream.options.get(name, ""), 0.0, 1e12) for name in ("b", "maxrate"))
+        if asked:
+            return asked
         pixels = video.width * video.height * steps.number(video.frame_rate)
         bits = tables.BITS_PER_PIXEL.get(stream.codec, tables.UNKNOWN_BITS_PER_PIXEL)
         most = bits * 2 ** ((tables.USUAL_CRF - steps.crf(stream)) / tables.CRF_STEP) * pixels
         sources = [(part, self._source(part)) for part in stream.parts]
         told = [tables.SOURCE_TIMES * self._bitrate(part, source) for part, source in sources if source is not None]
-        return min(most, max(told)) if told and len(told) == len(sources) else most
+        bounds = [bound] if bound else []
+        bounds += [max(told)] if told and len(told) == len(sources) else []
+        return min([most, *bounds])
 
     def _encoded_audio(self, stream: StreamPlan, seconds: float) -> Work:
         assert stream.audio is not None

@@ -9,18 +9,22 @@ from reelmill_server.model.needs import Needs
 from reelmill_server.model.plan import COPY, Plan
 from reelmill_server.model.request import ConvertRequest, Hardware, VideoSpec
 from reelmill_server.plan.cost import estimate
+from reelmill_server.plan.cost_tables import MEASURED_THREADS
 from reelmill_server.plan.encoders import VIDEO_ENCODERS
 
 # Of a task that could not be planned where it was looked at: that of an encode of Full HD.
 _UNKNOWN = Cost(cores=2.0, memory_bytes=1 << 30)
 
 
-def needs_of(request: ConvertRequest, plan: Plan, infos: Sequence[MediaInfo], order: Sequence[str]) -> Needs:
-    """What carrying out `plan` needs; `order` are the encoder families, the preferred first."""
+def needs_of(
+    request: ConvertRequest, plan: Plan, infos: Sequence[MediaInfo], order: Sequence[str], threads: int = MEASURED_THREADS
+) -> Needs:
+    """What carrying out `plan` needs; `order` are the encoder families, the preferred first, `threads` the cores that libav
+    sees."""
     encoded = [
         stream for target in plan.targets for stream in target.streams if stream.type == "video" and stream.encoder != COPY
     ]
-    return Needs(estimate(plan, infos), lanes_of(request, order) if encoded else (SOFTWARE,), len(encoded))
+    return Needs(estimate(plan, infos, threads), lanes_of(request, order) if encoded else (SOFTWARE,), len(encoded))
 
 
 def unplanned(request: ConvertRequest, order: Sequence[str], objection: str) -> Needs:

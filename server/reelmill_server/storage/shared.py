@@ -1,9 +1,12 @@
 """Shared scratch: where workers hand files to each other, below one URI, task by task, in the service's own name."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
 from reelmill_server.storage.base import ObjectReader, Storage, Upload
+
+_BLOCK_BYTES = 8 << 20
 
 
 class SharedScratch:
@@ -18,7 +21,7 @@ class SharedScratch:
 
         Raises what `Storage.publish` raises.
         """
-        uris = {name: f"{self._folder(task_id)}{attempt}/{name}" for name in files}
+        uris = {name: self._uri(task_id, attempt, name) for name in files}
         await self._storage.publish([Upload(path, uris[name]) for name, path in files.items()], f"{task_id}.{attempt}")
         return uris
 
@@ -26,9 +29,23 @@ class SharedScratch:
         """As `Backend.open`."""
         return await self._storage.open(uri)
 
+    async def fetch(self, task_id: str, attempt: str, name: str, path: Path) -> None:
+        """Brings a file that was kept to `path`. Raises ResourceNotFound when there is none, and what reading raises."""
+        reader = await self._storage.open(self._uri(task_id, attempt, name))
+        try:
+            with path.open("wb") as file:
+                for offset in range(0, reader.size_bytes, _BLOCK_BYTES):
+                    block = await reader.read(offset, _BLOCK_BYTES)
+                    await asyncio.to_thread(file.write, block)
+        finally:
+            await reader.close()
+
     async def erase(self, task_id: str) -> None:
         """Removes everything of a task, be it ready or half sent."""
         await self._storage.erase(self._folder(task_id))
+
+    def _uri(self, task_id: str, attempt: str, name: str) -> str:
+        return f"{self._folder(task_id)}{attempt}/{name}"
 
     def _folder(self, task_id: str) -> str:
         return f"{self._root}/{task_id}/"

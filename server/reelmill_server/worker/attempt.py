@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,40 +11,26 @@ from typing import TypeVar
 
 import structlog
 
-from reelmill_server.errors import (
-    EncoderCrashed,
-    HardwareUnavailable,
-    InternalError,
-    OutputInvalid,
-    ReelmillError,
-    ServiceUnavailable,
-    Stalled,
-    Timeout,
-    Violation,
-    WorkerBusy,
-    from_code,
-)
-from reelmill_server.model.capability import SOFTWARE, Report
+from reelmill_server.errors import InternalError, ServiceUnavailable, WorkerBusy
+from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked import Chunked, KeptFile
-from reelmill_server.model.media_info import MediaInfo
-from reelmill_server.model.needs import FAST, Deferred, Needs
-from reelmill_server.model.plan import COPY, Plan
+from reelmill_server.model.needs import FAST, Needs
+from reelmill_server.model.plan import COPY
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
-from reelmill_server.model.units import Split, SplitRule
-from reelmill_server.plan.images import writable_image_uris
-from reelmill_server.plan.needs import is_small, needs_of, unplanned
-from reelmill_server.plan.packaging import writable_uris
+from reelmill_server.model.units import SplitRule
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker import child, messages
+from reelmill_server.worker import messages
 from reelmill_server.worker.abilities import Abilities, Lease
 from reelmill_server.worker.admission import Admission
 from reelmill_server.worker.broker import Broker
-from reelmill_server.worker.delivery import Delivery, delivering, inside, upload_of, uploads_of
-from reelmill_server.worker.watch import HEAR_SECONDS, Beat, Bounds, Watch, beating
+from reelmill_server.worker.delivery import Delivery, delivering, inside, uploads_of
+from reelmill_server.worker.following import Following, Job, Seen
+from reelmill_server.worker.made import Made
+from reelmill_server.worker.watch import Beat, Bounds, beating
 from reelmill_server.worker.workspace import Scratch
 
 T = TypeVar("T")
@@ -52,23 +38,16 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a look at sources found; the plan, and how it would be cut, if that was asked."""
-
-    infos: tuple[MediaInfo, ...]
-    plan: Plan | None = None
-    split: Split | None = None
-
-
-@dataclass(frozen=True)
 class _Task:
-    """What an attempt is to do: all of `request`, only what is small (in the fast lane), or to join what units `kept`."""
+    """What an attempt is to do: all of `request`, only what is small (in the fast lane), or to join what units `kept`. `keeps`:
+    what is made and verified is kept for the next attempt until it is published."""
 
     request: ConvertRequest
     beat: Beat
     may_publish: Callable[[], Awaitable[bool]]
     lease: Lease
     lane: str
+    keeps: bool = False
     chunked: Chunked | None = None
     kept: Sequence[KeptFile] = ()
 
@@ -76,18 +55,6 @@ class _Task:
     def look(self) -> bool:
         """Whether only what is small is done."""
         return self.lane == FAST
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What one child is told, and what serves it: where it reads from, and where what it makes goes. `look`: only what is small
-    is done."""
-
-    assignment: messages.Assignment
-    storage: Storage
-    broker: Broker
-    delivery: Delivery
-    look: bool
 
 
 class Attempts:
@@ -105,7 +72,7 @@ class Attempts:
         shared: SharedScratch | None = None,
     ) -> None:
         """`shared`: where parts of long encodes are kept; None: nowhere, so that there are none."""
-        self._shared = shared
+        self._shared, self._following = shared, Following(abilities, scratch, bounds, metrics)
         self.abilities, self.admission = abilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
 
@@ -133,22 +100,8 @@ class Attempts:
         async with self._reading(request) as broker:
             assignment = await self._assignment(request, broker)
             if action == "plan":
-                return await self._look(replace(assignment, action="plan", rule=self._rule(request)), broker)
-            return await self._look(replace(assignment, action="probe"), broker)
-
-    async def _look(self, assignment: messages.Assignment, broker: Broker) -> Seen:
-        watch = Watch(self._bounds, broker)
-        async with child.start(assignment, broker) as process:
-            while True:
-                message = await process.hear(HEAR_SECONDS)
-                watch.check(Progress(phase=TaskPhase.PROBING))
-                match message:
-                    case messages.Failed():
-                        raise _error_of(message)
-                    case messages.Planned():
-                        return Seen(message.infos, message.plan, message.split)
-                    case messages.Probed():
-                        return Seen(message.infos)
+                return await self._following.look(replace(assignment, action="plan", rule=self._rule(request)), broker)
+            return await self._following.look(replace(assignment, action="probe"), broker)
 
     async def convert(
         self,
@@ -171,8 +124,10 @@ class Attempts:
                 if needs is None:
                     return await self._convert(_Task(request, beat, may_publish, lease, lane))
                 async with self._admitted(needs, lane, beat, lease):
-                    chunked = needs.chunked if kept else None
-                    made = await self._convert(_Task(request, beat, may_publish, lease, lane, chunked, kept))
+                    task = _Task(request, beat, may_publish, lease, lane, keeps=needs.keeps)
+                    if kept:
+                        task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
+                    made = await self._convert(task)
                 self._metrics.estimated_core_seconds_total.labels("join" if kept else "whole").inc(needs.cost.core_seconds)
                 return made
 
@@ -194,7 +149,7 @@ class Attempts:
                         opened = await self._assignment(request, broker)
                         cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
                         assignment = replace(cut, action="encode_unit", directory=str(directory))
-                        made = await self._run(assignment, broker, lambda process: self._follow_unit(process, beat, broker))
+                        made = await self._following.unit(assignment, broker, beat)
                         self._count_usage(lane, "unit", made.usage)
                         if not await may_keep():
                             raise InternalError("another attempt has taken the unit over")
@@ -249,11 +204,12 @@ class Attempts:
                 assignment = replace(opened, action="convert", directory=str(directory))
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
                 async with delivering(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as delivery:
-                    job = _Job(assignment, storage, broker, delivery, task.look)
-                    finished, plan = await self._run(
-                        assignment, broker, lambda process: self._follow(process, job, lease, beat)
-                    )
+                    made = self._made_of(assignment) if task.keeps else None
+                    job = Job(assignment, storage, broker, delivery, task.look, made.fetched if made else None)
+                    finished, plan = await self._following.convert(job, lease, beat)
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
+                    if made and await task.may_publish():
+                        await made.keep(plan, finished)
                     if not await task.may_publish():
                         raise InternalError("another attempt has taken the task over")
                     with tracing.span("publish"):
@@ -261,6 +217,10 @@ class Attempts:
         self._count(finished)
         self._count_usage(task.lane, "join" if task.kept else "whole", finished.usage)
         return tuple(made.artifact for made in finished.made), finished.warnings
+
+    def _made_of(self, assignment: messages.Assignment) -> Made | None:
+        """What attempts of the assignment's task have made, if this worker has somewhere to keep it."""
+        return Made(self._shared, assignment) if self._shared else None
 
     async def _joining(
         self, opened: messages.Assignment, chunked: Chunked, kept: Sequence[KeptFile], broker: Broker
@@ -300,112 +260,6 @@ class Attempts:
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _run(self, assignment: messages.Assignment, broker: Broker, follow: Callable[[child.Child], Awaitable[T]]) -> T:
-        """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
-        reason = "done"
-        assignment = replace(assignment, traced=tracing.on())
-        try:
-            with tracing.span("child", action=assignment.action):
-                async with child.start(assignment, broker) as process:
-                    return await follow(process)
-        except Deferred:
-            reason = "deferred"
-            raise
-        except asyncio.CancelledError:
-            reason = "canceled"
-            raise
-        except ReelmillError as error:
-            reason = _EXIT_REASONS.get(type(error), "failed")
-            raise
-        finally:
-            self._metrics.child_exit_total.labels(reason).inc()
-
-    async def _follow(self, process: child.Child, job: _Job, lease: Lease, beat: Beat) -> tuple[messages.Finished, Plan]:
-        watch, directory = Watch(self._bounds, job.broker), Path(job.assignment.directory)
-        plan = Plan(())
-        replaced: dict[str, str] = {}
-        while True:
-            message = await process.hear(HEAR_SECONDS)
-            watch.check(beat.latest)
-            if watch.second_passed():
-                await self._scratch.check(directory)
-                job.delivery.check()
-            match message:
-                case messages.Advanced():
-                    beat(message.progress)
-                    watch.moved(message)
-                case messages.Planned():
-                    plan = message.plan
-                    if job.look:
-                        self._check_small(job.assignment, message)
-                    self._count_fallbacks(replaced, plan)
-                    replaced.update(dict.fromkeys(await self._answer(process, job.storage, plan, lease), "sessions"))
-                case messages.Closed():
-                    # A lie is met in the end; what is gone, as its encoder has failed meanwhile, is not missed.
-                    with suppress(OutputInvalid, FileNotFoundError):
-                        job.delivery.begin(upload_of(message.path, plan, directory))
-                case messages.EncoderLost():
-                    self.abilities.lose(message.encoder, message.reason)
-                    replaced[message.encoder] = "failed"
-                    await job.delivery.take_back()
-                case messages.Failed():
-                    raise self._failure(message, job)
-                case messages.Finished():
-                    return message, plan
-
-    async def _follow_unit(self, process: child.Child, beat: Beat, broker: Broker) -> messages.UnitMade:
-        watch = Watch(self._bounds, broker)
-        while True:
-            message = await process.hear(HEAR_SECONDS)
-            watch.check(beat.latest)
-            match message:
-                case messages.Advanced():
-                    beat(message.progress)
-                    watch.moved(message)
-                case messages.EncoderLost():
-                    self.abilities.lose(message.encoder, message.reason)
-                case messages.Failed():
-                    raise _error_of(message)
-                case messages.UnitMade():
-                    return message
-
-    def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
-        """Raises Deferred for a plan that is not small."""
-        assert assignment.request
-        needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order)
-        if planned.split and planned.split.units and all(device in ("", SOFTWARE) for device in _devices(planned.plan)):
-            needs = replace(needs, chunked=Chunked(planned.plan, planned.split))
-        small = is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds)
-        if not small or (needs.chunked and assignment.request.parallelism > 1):
-            raise Deferred(needs)
-
-    def _failure(self, failed: messages.Failed, job: _Job) -> Exception:
-        """What the child failed with; for want of an accelerator the task waits for one."""
-        error = _error_of(failed)
-        if job.look and isinstance(error, HardwareUnavailable) and job.assignment.request:
-            return Deferred(unplanned(job.assignment.request, self._bounds.encoder_order, error.message))
-        return error
-
-    async def _answer(self, process: child.Child, storage: Storage, plan: Plan, lease: Lease) -> Collection[str]:
-        """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none."""
-        for uri in (*writable_uris(plan), *writable_image_uris(plan.images)):
-            storage.check_writable(uri)
-        lease.release()
-        refused = self.abilities.refused(plan)
-        if refused:
-            await process.tell(messages.Exclude(refused))
-        else:
-            lease.hold(plan)
-            await process.tell(messages.Go())
-        return refused
-
-    def _count_fallbacks(self, replaced: dict[str, str], plan: Plan) -> None:
-        """Counts what took the place of the encoders in `replaced` (encoder to kind of reason), and forgets them."""
-        encoders = [stream.encoder for target in plan.targets for stream in target.streams if stream.video]
-        for encoder, kind in replaced.items():
-            self._metrics.encoder_fallback_total.labels(encoder, next(iter(encoders), ""), kind).inc()
-        replaced.clear()
-
     async def _publish(self, delivery: Delivery, uploads: Sequence[Upload]) -> None:
         """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
         begun = time.monotonic()
@@ -416,6 +270,10 @@ class Attempts:
         publishing.result()
         self._metrics.stage_seconds.labels("publish").observe(time.monotonic() - begun)
 
+    def _count_usage(self, lane: str, part: str, usage: messages.Usage) -> None:
+        self._metrics.child_cpu_seconds_total.labels(lane, part).inc(usage.cpu_seconds)
+        self._metrics.child_memory_bytes.labels(part).observe(usage.memory_bytes)
+
     def _count(self, finished: messages.Finished) -> None:
         for stage, seconds in finished.stage_seconds.items():
             self._metrics.stage_seconds.labels(stage).observe(seconds)
@@ -425,19 +283,3 @@ class Attempts:
                 if stream.type != "subtitle" and stream.encoder != COPY and elapsed:
                     speed = stream.duration_seconds / elapsed
                     self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)
-
-    def _count_usage(self, lane: str, part: str, usage: messages.Usage) -> None:
-        self._metrics.child_cpu_seconds_total.labels(lane, part).inc(usage.cpu_seconds)
-        self._metrics.child_memory_bytes.labels(part).observe(usage.memory_bytes)
-
-
-_EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stalled: "stalled", Timeout: "timeout"}
-
-
-def _devices(plan: Plan) -> Iterator[str]:
-    return (stream.device for target in plan.targets for stream in target.streams if stream.video)
-
-
-def _error_of(failed: messages.Failed) -> ReelmillError:
-    known = from_code(failed.code, failed.message)
-    return type(known)(failed.message, [Violation(field, text) for field, text in failed.fields])

@@ -189,7 +189,8 @@ class RangeFile:
         except ReelmillError as error:
             self.failure = error
             raise
-        found = data[self._position - begin :][:size]
+        place = self._position - begin
+        found = data[place : place + size]
         self._position += len(found)
         return found
 

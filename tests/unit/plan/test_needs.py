@@ -51,6 +51,12 @@ def test_a_copy_waits_for_no_accelerator() -> None:
     assert (needs.lanes, needs.sessions) == (("software",), 0)
 
 
+def test_the_cores_of_the_machine_count_for_memory() -> None:
+    """Encoders start threads for each, which hold pictures."""
+    few, many = (needs_of(request(VideoSpec("h264")), plan("libx264"), (), ORDER, threads) for threads in (2, 32))
+    assert many.cost.memory_bytes > few.cost.memory_bytes + 100_000_000
+
+
 def test_what_must_have_an_accelerator_says_why_it_was_not_done_here() -> None:
     """The reason stays with the task, for the case that no worker has one."""
     needs = unplanned(request(VideoSpec("h264", hardware=Hardware.REQUIRED)), ORDER, "no device")
