@@ -119,3 +119,67 @@ def test_promtool_takes_the_rules_and_the_queries(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"groups": groups}))
     checked = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+# Series by the minute, and the alerts that fire after half an hour of them.
+WORLDS: list[tuple[dict[str, str], set[str]]] = [
+    ({'reelmill_queue_tasks{queue="fast"}': "3x60", 'reelmill_worker_slots{job="api"}': "0x60"}, {"ReelmillNoWorker"}),
+    ({'reelmill_queue_tasks{queue="fast"}': "3x60", 'reelmill_worker_slots{job="worker"}': "2x60"}, set()),
+    ({'reelmill_queue_tasks{queue="notify"}': "3x60"}, set()),
+    ({}, {"ReelmillEngineSilent"}),
+    (
+        {
+            'reelmill_queue_tasks{queue="fast"}': "0x60",
+            'reelmill_queue_age_seconds{queue="fast"}': "130x60",
+            'reelmill_queue_age_seconds{queue="nvenc"}': "1700x60",
+            'reelmill_queue_age_seconds{queue="software"}': "1900x60",
+        },
+        {"ReelmillFastLaneWaits", "ReelmillTasksWait"},
+    ),
+    (
+        {
+            'reelmill_queue_tasks{queue="fast"}': "0x60",
+            'reelmill_task_total{status="Failed", code="EncoderCrashed"}': "0+1x60",
+            'reelmill_task_total{status="Succeeded", code=""}': "0+9x60",
+        },
+        {"ReelmillTasksFail"},
+    ),
+    (
+        {
+            'reelmill_queue_tasks{queue="fast"}': "0x60",
+            'reelmill_task_total{status="Failed", code="InvalidMedia"}': "0+9x60",
+            'reelmill_encoder_works{encoder="h264_nvenc"}': "1 1 1 1 1 0x60",
+            'reelmill_encoder_works{encoder="h264_qsv"}': "0x60",
+        },
+        {"ReelmillEncoderLost"},
+    ),
+]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
+    """Judged by Prometheus itself."""
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(yaml.safe_load(RULES.read_text())["spec"]))
+    names = [rule["alert"] for rule in _rules()]
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [
+                {"series": series, "values": values if " " in values or "+" in values else values.replace("x", "+0x")}
+                for series, values in world.items()
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": f'count(ALERTS{{alertname="{name}", alertstate="firing"}})',
+                    "eval_time": "30m",
+                    "exp_samples": [{"labels": "{}", "value": 1}] if name in expected else [],
+                }
+                for name in names
+            ],
+        }
+        for world, expected in WORLDS
+    ]
+    file = tmp_path / "tests.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}))
+    ran = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
