@@ -8,9 +8,11 @@ dependencies: pip install matplotlib).
 
 import argparse
 import json
+import re
 import time
 import urllib.parse
 import urllib.request
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ _FACTORS = {"bytes": (2**30, "GiB"), "Bps": (2**20, "MiB/s"), "percentunit": (0.
 def ask(prometheus: str, query: str, begin: float, end: float) -> list[dict[str, Any]]:
     """The series of a query, between two times in seconds since the epoch."""
     fields = {"query": query.replace("$__rate_interval", RATE_INTERVAL), "start": begin, "end": end}
-    fields["step"] = max(1.0, (end - begin) / _POINTS)
+    fields["step"] = (end - begin) / _POINTS
     with urllib.request.urlopen(f"{prometheus}/api/v1/query_range?{urllib.parse.urlencode(fields)}") as answer:
         series: list[dict[str, Any]] = json.load(answer)["data"]["result"]
     return series
@@ -33,28 +35,30 @@ def legend(template: str, labels: dict[str, str]) -> str:
     """What a series is called."""
     for name, value in labels.items():
         template = template.replace("{{" + name + "}}", value)
-    return template
+    return re.sub(r"\{\{\w+\}\}", "", template)
 
 
-def draw(axes: Any, panel: dict[str, Any], found: list[tuple[str, dict[str, Any]]]) -> None:
-    """One panel."""
+def on_grid(series: dict[str, Any], times: list[float], step: float, factor: float) -> list[float]:
+    """The values of a series at these times; none where it has none."""
+    known = {round((float(when) - times[0]) / step): float(value) / factor for when, value in series["values"]}
+    return [known.get(number, nan) for number in range(len(times))]
+
+
+def draw(axes: Any, panel: dict[str, Any], found: list[tuple[str, dict[str, Any]]], end: float, minutes: float) -> None:
+    """One panel, of the minutes before `end`."""
     defaults = panel["fieldConfig"]["defaults"]
     factor, unit = _FACTORS.get(defaults["unit"], (1, defaults["unit"]))
-    stacked = "stacking" in defaults["custom"]
-    if stacked and found:
-        times = sorted({float(when) for _, series in found for when, _ in series["values"]})
-        values = [{float(when): float(value) for when, value in series["values"]} for _, series in found]
-        heights = [[one.get(when, 0.0) / factor for when in times] for one in values]
-        minutes = [(when - times[-1]) / 60 for when in times]
-        axes.stackplot(minutes, heights, labels=[name for name, _ in found], alpha=0.7)
-    for name, series in [] if stacked else found:
-        last = float(series["values"][-1][0])
-        axes.plot(
-            [(float(when) - last) / 60 for when, _ in series["values"]],
-            [float(value) / factor for _, value in series["values"]],
-            label=name,
-            linewidth=1,
-        )
+    step = minutes * 60 / _POINTS
+    times = [end - minutes * 60 + number * step for number in range(_POINTS + 1)]
+    since = [(when - end) / 60 for when in times]
+    lines = [(name, on_grid(series, times, step, factor)) for name, series in found]
+    if "stacking" in defaults["custom"] and lines:
+        heights = [[0.0 if isnan(value) else value for value in line] for _, line in lines]
+        axes.stackplot(since, heights, labels=[name for name, _ in lines], alpha=0.7)
+    else:
+        for name, line in lines:
+            axes.plot(since, line, label=name, linewidth=1)
+    axes.set_xlim(-minutes, 0)
     axes.set_title(panel["title"] + (f" ({unit})" if unit else ""), fontsize=8, loc="left")
     axes.tick_params(labelsize=6)
     axes.grid(alpha=0.3)
@@ -85,10 +89,12 @@ def main() -> None:
     empty = [panel["title"] for panel, found in answers if not found]
     print(f"{len(panels)} panels, {len(empty)} without data: {', '.join(empty) or 'none'}")
     if options.picture:
-        picture(answers, options.picture)
+        picture(answers, options.picture, end, options.minutes)
 
 
-def picture(answers: list[tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]], file: Path) -> None:
+def picture(
+    answers: list[tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]], file: Path, end: float, minutes: float
+) -> None:
     """Draws all panels where the dashboard has them."""
     from matplotlib import pyplot
 
@@ -97,9 +103,9 @@ def picture(answers: list[tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]
     grid = figure.add_gridspec(len(rows), 24)
     for panel, found in answers:
         place = panel["gridPos"]
-        draw(figure.add_subplot(grid[rows.index(place["y"]), place["x"] : place["x"] + place["w"]]), panel, found)
+        draw(figure.add_subplot(grid[rows.index(place["y"]), place["x"] : place["x"] + place["w"]]), panel, found, end, minutes)
     figure.suptitle("The dashboard's queries, asked of a Prometheus and drawn with matplotlib; minutes before now", fontsize=9)
-    figure.savefig(file, dpi=75)
+    figure.savefig(file, dpi=90)
 
 
 if __name__ == "__main__":

@@ -189,8 +189,8 @@ def test_only_so_many_projects_are_named() -> None:
     metrics.show_projects({"a": (1, 0), "b": (2, 5), "c": (3, 0), "d": (0, 1)}, most=2)
     shown = [line for line in metrics.render().decode().splitlines() if line.startswith("reelmill_project_tasks{")]
     assert sorted(shown) == [
-        'reelmill_project_tasks{project="",state="Admitted"} 1.0',
-        'reelmill_project_tasks{project="",state="Waiting"} 1.0',
+        'reelmill_project_tasks{project="(others)",state="Admitted"} 1.0',
+        'reelmill_project_tasks{project="(others)",state="Waiting"} 1.0',
         'reelmill_project_tasks{project="b",state="Admitted"} 2.0',
         'reelmill_project_tasks{project="b",state="Waiting"} 5.0',
         'reelmill_project_tasks{project="c",state="Admitted"} 3.0',

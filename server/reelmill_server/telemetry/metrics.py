@@ -137,7 +137,7 @@ class Metrics:
         )
         self.project_tasks = Gauge(
             "reelmill_project_tasks",
-            "Unfinished tasks of the projects that have most of them, and of all others together (empty name), by state:"
+            "Unfinished tasks of the projects that have most of them, and of all others together, (others), by state:"
             " Admitted, or Waiting for those; the same on all replicas.",
             ["project", "state"],
             registry=registry,
@@ -250,7 +250,7 @@ class Metrics:
         names = sorted(counts, key=lambda name: (-sum(counts[name]), name))
         shown = {name: counts[name] for name in names[:most]}
         rest = [counts[name] for name in names[most:]]
-        shown[""] = sum(admitted for admitted, _ in rest), sum(waiting for _, waiting in rest)
+        shown["(others)"] = sum(admitted for admitted, _ in rest), sum(waiting for _, waiting in rest)
         self.project_tasks.clear()
         for name, (admitted, waiting) in shown.items():
             self.project_tasks.labels(name, "Admitted").set(admitted)
