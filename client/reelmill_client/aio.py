@@ -12,7 +12,7 @@ from reelmill.v1 import media_convert_service_pb2 as media_convert
 from reelmill.v1.media_info_pb2 import MediaInfo
 from reelmill.v1.task_pb2 import Task
 from reelmill_client import methods, requests
-from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET, Connection, ConnectionOptions
+from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET, Connection, ConnectionOptions, traced
 from reelmill_client.conversion import Conversion
 from reelmill_client.errors import from_rpc_error, raise_unless_succeeded
 from reelmill_client.methods import Method, RequestT, ResponseT
@@ -161,7 +161,7 @@ class AsyncClient:
     async def _call(self, method: Method[RequestT, ResponseT], request: RequestT) -> ResponseT:
         send = self._channel.unary_unary(method.path, method.serializer, method.deserializer)
         try:
-            return await send(request, timeout=self._connection.timeout_seconds, metadata=self._metadata)
+            return await send(request, timeout=self._connection.timeout_seconds, metadata=traced(self._metadata))
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 

@@ -1,6 +1,7 @@
 """How the client connects: TLS or not, retries, keepalive, message size."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -102,3 +103,14 @@ def service_config() -> str:
     names = [{"service": method.service, "method": method.name} for method in RETRIED]
     methods = [{"name": names, "retryPolicy": _RETRY_POLICY}]
     return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})
+
+
+def traced(metadata: tuple[tuple[str, str | bytes], ...]) -> tuple[tuple[str, str | bytes], ...]:
+    """What goes with a call, and the caller's OpenTelemetry trace if there is one."""
+    if "opentelemetry.trace" not in sys.modules:  # then nobody traces
+        return metadata
+    from opentelemetry import propagate
+
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return (*metadata, *headers.items())

@@ -24,6 +24,7 @@ from reelmill_server.engine.activities import ControlActivities, WorkerActivitie
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.notifying import FileActivities, NotifyActivities
+from reelmill_server.engine.queues import backlogs
 from reelmill_server.engine.work import load_work
 from reelmill_server.engine.workers import (
     control_worker,
@@ -50,12 +51,14 @@ from reelmill_server.tasks.notifications import NotificationStore
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.reconcile import Reconciler
 from reelmill_server.tasks.store import TaskStore
+from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.http import TelemetryServer
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child
 from reelmill_server.worker.abilities import Abilities
 from reelmill_server.worker.admission import Admission, Budget, Door
 from reelmill_server.worker.attempt import Attempts
+from reelmill_server.worker.gauges import show
 from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
 
@@ -143,6 +146,7 @@ class ControlPlane:
         self._feeds = Feeds(self._tasks, engine.view, settings.watch_poll_seconds)
         self._channels = Channels(settings)
         notifications = NotificationStore(self._database)
+        self._notifications = notifications
         self._courier = Courier(
             self._tasks,
             notifications,
@@ -159,7 +163,7 @@ class ControlPlane:
             self._projects,
             engine,
             self._feeds,
-            build_storage(settings),
+            build_storage(settings, metrics),
             self._channels,
             TaskDefaults(
                 settings.max_attempts,
@@ -196,6 +200,22 @@ class ControlPlane:
         counts = await self._tasks.counts()
         for status in TaskStatus:
             self._metrics.tasks.labels(status).set(counts.get(status, 0))
+        self._metrics.show_projects(await self._tasks.counts_by_project(), self._settings.metrics_projects)
+        since = await self._notifications.oldest_pending()
+        age = (datetime.now(UTC) - since).total_seconds() if since else 0.0
+        self._metrics.notification_oldest_seconds.set(max(0.0, age))
+
+    async def _measure_queues(self) -> None:
+        """Shows what waits in the engine; nothing while the engine does not say."""
+        try:
+            found = await backlogs(self._client)
+        except ServiceUnavailable:
+            self._metrics.queue_tasks.clear()
+            self._metrics.queue_age_seconds.clear()
+            raise
+        for queue, backlog in found.items():
+            self._metrics.queue_tasks.labels(queue).set(backlog.tasks)
+            self._metrics.queue_age_seconds.labels(queue).set(backlog.age_seconds)
 
     def checks(self) -> dict[str, Check]:
         """What must be well for this role to be ready."""
@@ -217,6 +237,7 @@ class ControlPlane:
             await stack.enter_async_context(_background("reconcile", self._reconciler.once, settings.reconcile_seconds))
             await stack.enter_async_context(_background("notify", self._courier.mend, settings.reconcile_seconds))
             await stack.enter_async_context(_background("count", self._count_tasks, _COUNT_SECONDS))
+            await stack.enter_async_context(_background("queues", self._measure_queues, _COUNT_SECONDS))
             port = await self._grpc.start(settings.listen, settings.tls_certificate, settings.tls_key)
             stack.push_async_callback(self._grpc.stop, _CALL_GRACE_SECONDS)
             yield port
@@ -250,7 +271,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
     )
     admission = Admission(budget, abilities.has_sessions)
     name = f"{socket.gethostname()}:{os.getpid()}"
-    storage, shared = build_storage(settings), build_scratch(settings)
+    storage, shared = build_storage(settings, metrics), build_scratch(settings, metrics)
     return Attempts(name, storage, scratch, abilities, admission, bounds, metrics, shared)
 
 
@@ -262,9 +283,10 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         stack.callback(scratch.close)
         attempts = build_attempts(settings, scratch, metrics)
         await attempts.abilities.discover()
+        show(metrics, attempts.admission, attempts.abilities)
         activities = WorkerActivities(attempts, Engine(client), metrics)
         await stack.enter_async_context(_background("encoders", attempts.abilities.try_again, _TRIAL_CHECK_SECONDS))
-        files = FileActivities(build_storage(settings))
+        files = FileActivities(build_storage(settings, metrics))
         workers = [inspect_worker(client, activities, files, settings.inspect_slots)]
         if "fast" in settings.lane:
             workers.append(fast_worker(client, activities, settings.fast_slots, settings.drain_seconds))
@@ -349,6 +371,8 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
     if work:
         child.preload()  # first of all, while nothing else reads the environment
     async with AsyncExitStack() as stack:
+        tracing.start(settings.otel_endpoint, {(True, True): "serve", (True, False): "api"}.get((control, work), "worker"))
+        stack.push_async_callback(asyncio.to_thread, tracing.stop)
         address = await stack.enter_async_context(_engine_address(settings, metrics))
         client = await _connect(settings, address)
         checks: dict[str, Check] = {"engine": lambda: _engine_answers(client)}

@@ -102,13 +102,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "pubsub_project",
         "pubsub_endpoint",
     ),
+    "Metrics and traces": ("metrics_projects", "otel_endpoint"),
     "Log": ("log_format", "log_level"),
 }
 
 _ROLE_GROUPS: Mapping[Role, tuple[str, ...]] = {
     "serve": tuple(GROUPS),
-    "api": ("Network", "Records", "Storage", "Engine", "Work", "Limits on media", "Notification", "Log"),
-    "worker": ("Network", "Records", "Storage", "Engine", "Work", "Limits on media", "Encoders", "Log"),
+    "api": ("Network", "Records", "Storage", "Engine", "Work", "Limits on media", "Notification", "Metrics and traces", "Log"),
+    "worker": ("Network", "Records", "Storage", "Engine", "Work", "Limits on media", "Encoders", "Metrics and traces", "Log"),
     "migrate": ("Records", "Log"),
     "plan": ("Storage", "Work", "Limits on media", "Encoders", "Log"),
     "capabilities": ("Work", "Encoders", "Log"),
@@ -123,7 +124,7 @@ _ROLE_OMITS: Mapping[Role, frozenset[str]] = {
     "api": frozenset({"temporal_binary", "stall_seconds", "scratch_bytes", "source_cache_bytes"} | _WORKER_ONLY),
     "worker": frozenset(
         {"listen", "tls_certificate", "tls_key", "database_url", "retention_hours", "reconcile_seconds"}
-        | {"max_projects", "project_concurrency", "project_queue"}
+        | {"max_projects", "project_concurrency", "project_queue", "metrics_projects"}
         | {"watch_poll_seconds", "temporal_binary", "accelerator_wait_seconds"}
     ),
     "migrate": frozenset(GROUPS["Records"]) - {"data_dir", "database_url"},

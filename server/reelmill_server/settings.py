@@ -463,6 +463,18 @@ class Settings(BaseSettings):
         description="Where Pub/Sub is. With http:// it is an emulator, which gets no access token.",
     )
 
+    metrics_projects: int = Field(
+        default=10,
+        ge=0,
+        le=1000,
+        description="How many projects are named in metrics: those with most unfinished tasks; the others are counted"
+        " together.",
+    )
+    otel_endpoint: Endpoint = Field(
+        default="",
+        description="Where traces go: an OpenTelemetry collector that speaks OTLP over gRPC, for example http://collector:4317;"
+        " needs the extra `tracing`. Empty: traces are off, unless OTEL_EXPORTER_OTLP_ENDPOINT is set.",
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="Form of the log on standard error; auto: console on a terminal, else json."
     )

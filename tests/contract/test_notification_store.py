@@ -137,6 +137,17 @@ async def test_progress_rises_and_news_take_the_place_of_what_was_not_told(world
         await world.notifications.redeliver("demo", f"{TASK}.Webhook.075", datetime.now(UTC))
 
 
+async def test_the_oldest_that_is_due_is_known(world: World) -> None:
+    """Since its task ended, until it is delivered."""
+    await world.insert()
+    assert await world.notifications.oldest_pending() is None
+    await world.end(ago=100)
+    since = await world.notifications.oldest_pending()
+    assert since is not None and 99 < (datetime.now(UTC) - since).total_seconds() < 160
+    await world.courier.note(f"{TASK}.Webhook.100", None)
+    assert await world.notifications.oldest_pending() is None
+
+
 async def test_pauses_grow_with_the_time_that_was_tried(world: World) -> None:
     """About as long as it was tried already; a recipient may ask for longer; an attempt that was none is not counted."""
     await world.insert()

@@ -39,6 +39,9 @@ async def test_more_than_may_be_at_work_wait_and_more_than_may_wait_are_refused(
     assert caught.value.violations[0].field == "project/demo" and "5 unfinished" in caught.value.message
     assert await store.find("MediaConvert-0005") is None
     assert await store.count_unfinished("demo") == (2, 3)
+    assert await store.counts_by_project() == {"demo": (2, 3)}
+    await finish(store, 0)
+    assert await store.counts_by_project() == {"demo": (1, 3)}
 
 
 async def test_the_same_request_is_not_refused(database: Database, projects: ProjectStore, make_record: MakeRecord) -> None:

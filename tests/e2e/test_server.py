@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import media_convert_service_pb2_grpc, task_pb2
-from reelmill_client import Client
+from reelmill_client import Client, ResourceExhausted
 from tests import servers
 from tests.clips import moving_picture
 
@@ -40,6 +40,21 @@ def test_health_reflection_and_pages(server: servers.Server) -> None:
     assert server.get("/readyz") == (200, '{"ready": true, "failing": {}}')
     status, page = server.get("/metrics")
     assert status == 200 and 'reelmill_tasks{status="Running"}' in page
+    for name in ('reelmill_queue_tasks{queue="fast"}', 'reelmill_project_tasks{project="(others)",state="Waiting"}'):
+        servers.wait_for(lambda: name in server.get("/metrics")[1], name)
+    assert "reelmill_worker_cores_used 0.0" in page and 'family="software"' in page
+
+
+def test_what_quotas_refuse_is_counted(server: servers.Server, client: Client, long_clip: Path, files: Path) -> None:
+    """One at work and one that waits is all that the project may have."""
+    client.projects.create("counted", engine_concurrency=1, max_queued_tasks=1)
+    slow = {"source": long_clip, "video": "h264", "preset": "veryslow", "project": "counted"}
+    made = [client.submit(destination=files / f"counted{number}.mp4", **slow).task_id for number in range(2)]  # type: ignore[arg-type]
+    with pytest.raises(ResourceExhausted):
+        client.submit(destination=files / "counted2.mp4", **slow)  # type: ignore[arg-type]
+    assert "reelmill_quota_refusal_total 1.0" in server.get("/metrics")[1]
+    for task_id in reversed(made):
+        client.cancel(task_id, project="counted")
 
 
 def test_an_error_carries_the_standard_details(server: servers.Server) -> None:

@@ -20,6 +20,7 @@ from reelmill_server.errors import (
     Stalled,
     Timeout,
     UnsupportedFormat,
+    WorkerBusy,
 )
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.cost import Cost
@@ -381,3 +382,24 @@ async def test_what_was_kept_and_damaged_is_made_anew(bench: Bench, monkeypatch:
     bench.reported.clear()
     artifacts, _ = await bench.convert(bench.request(bench.target("out.mp4")), keeps=True)
     assert TaskPhase.VERIFYING in {progress.phase for progress in bench.reported} and artifacts[0].size_bytes
+
+
+async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench) -> None:
+    """CPU time and memory of the child, beside the estimate; an attempt without room counts as handed back."""
+    samples = bench.metrics.registry.get_sample_value
+    request = bench.request(bench.target("counted.mp4"))
+    needs = Needs(Cost(core_seconds=7.5))
+
+    async def may_publish() -> bool:
+        return True
+
+    await bench.attempts.convert(request, bench.reported.append, may_publish, lane=SOFTWARE, needs=needs)
+    part = {"part": "whole"}
+    assert samples("reelmill_estimated_core_seconds_total", part) == 7.5
+    cpu_seconds = samples("reelmill_child_cpu_seconds_total", {"lane": SOFTWARE, **part})
+    assert cpu_seconds is not None and 0.005 < cpu_seconds < 60
+    assert (samples("reelmill_child_memory_bytes_sum", part) or 0) > 10 << 20
+    assert samples("reelmill_admission_seconds_count", {"lane": SOFTWARE}) == 1
+    with pytest.raises(WorkerBusy):
+        await bench.attempts.convert(request, bench.reported.append, may_publish, lane="nvenc", needs=needs)
+    assert samples("reelmill_admission_busy_total", {"lane": "nvenc"}) == 1

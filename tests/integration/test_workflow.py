@@ -17,6 +17,7 @@ from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.notifying import NotifyActivities
+from reelmill_server.engine.queues import Backlog, backlogs
 from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.errors import ServiceUnavailable
@@ -406,6 +407,9 @@ async def test_projects_take_turns(world: World) -> None:
         while len(world.lanes) < 15:
             await asyncio.sleep(0.05)
     await asyncio.sleep(1)
+    waiting = await backlogs(world.client)
+    assert waiting["software"].tasks == 15 and waiting["software"].age_seconds > 0
+    assert waiting["fast"] == waiting["nvenc"] == Backlog(0, 0.0)
     one_by_one = Worker(
         world.client, task_queue=encode_queue("software"), activities=[world.convert], max_concurrent_activities=1
     )

@@ -1,5 +1,6 @@
 """The manifests fit Kubernetes, each other, and the program that they start."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,11 @@ from reelmill_server.telemetry.metrics import Metrics
 from tests.k8s.manifests import FOLDER, IMAGE, OVERLAYS, REPOSITORY, Manifest, Workload, find, render, workloads
 
 # Of custom resources no schema comes with the tests: what is known of each is written down below.
-CUSTOM = {"ScaledObject": "keda.sh/v1alpha1", "PodMonitor": "monitoring.coreos.com/v1"}
+CUSTOM = {
+    "ScaledObject": "keda.sh/v1alpha1",
+    "PodMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+}
 # Every component at least once, and every pool with its scaling.
 EVERYTHING = "tests/everything"
 SECRETS: Mapping[str, Mapping[str, str]] = {
@@ -266,6 +271,13 @@ def test_scaling_looks_at_the_queues_of_the_pool(everything: tuple[Manifest, ...
         assert re.search(r"reelmill_\w+", query)[0] in metrics  # type: ignore[index]
         # What is waiting for an accelerator that nobody shows to have does not come to its queue.
         assert found["spec"]["minReplicaCount"] >= 1
+
+
+def test_the_dashboard_comes_as_grafana_finds_it(everything: tuple[Manifest, ...]) -> None:
+    """Whole, and labelled for the sidecar."""
+    (found,) = (one for one in find(everything, "ConfigMap") if one["metadata"]["name"] == "reelmill-dashboard")
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(found["data"]["reelmill.json"])["uid"] == "reelmill"
 
 
 def test_the_monitor_finds_the_metrics(everything: tuple[Manifest, ...]) -> None:

@@ -183,6 +183,23 @@ def test_metrics_are_isolated_and_named_once() -> None:
     assert "Timeout" not in two.render().decode()
 
 
+def test_only_so_many_projects_are_named() -> None:
+    """Those with most unfinished tasks; the others are one, and who is no longer among them is gone."""
+    metrics = Metrics()
+    metrics.show_projects({"a": (1, 0), "b": (2, 5), "c": (3, 0), "d": (0, 1)}, most=2)
+    shown = [line for line in metrics.render().decode().splitlines() if line.startswith("reelmill_project_tasks{")]
+    assert sorted(shown) == [
+        'reelmill_project_tasks{project="(others)",state="Admitted"} 1.0',
+        'reelmill_project_tasks{project="(others)",state="Waiting"} 1.0',
+        'reelmill_project_tasks{project="b",state="Admitted"} 2.0',
+        'reelmill_project_tasks{project="b",state="Waiting"} 5.0',
+        'reelmill_project_tasks{project="c",state="Admitted"} 3.0',
+        'reelmill_project_tasks{project="c",state="Waiting"} 0.0',
+    ]
+    metrics.show_projects({"a": (1, 0)}, most=2)
+    assert 'project="b"' not in metrics.render().decode()
+
+
 class Part:
     """A part of a server whose readiness a test sets."""
 

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from reelmill_server.errors import InternalError, QuotaExceeded, ReelmillError, Violation
+from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 
 ERROR_DOMAIN = "reelmill"
@@ -121,6 +122,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, behaviour: Any) -> Any:
         async def call(message: Any, context: Any) -> Any:
+            with tracing.served(method, context.invocation_metadata()):
+                return await answer(message, context)
+
+        async def answer(message: Any, context: Any) -> Any:
             async with _Call(self._metrics, method, context) as served:
                 return await served.guard(behaviour(message, context))
 

@@ -22,6 +22,7 @@ from reelmill_server.engine.work import Inspection, Work, dump_work, load_work
 from reelmill_server.errors import (
     InternalError,
     InvalidArgument,
+    QuotaExceeded,
     ReelmillError,
     ResourceNotFound,
     ServiceUnavailable,
@@ -38,6 +39,7 @@ from reelmill_server.tasks.feed import Feeds
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.selector import parse_selector
 from reelmill_server.tasks.store import TaskStore
+from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 
 _BASE62 = string.digits + string.ascii_letters
@@ -95,7 +97,11 @@ class MediaConvertService:
         """Records a task, hands it to the engine, and returns. A repeated `request_id` gives the task that it made before."""
         record = self._record(request, await self._check(request))
         told = [recipient for _, recipient in notifying.recipients(request.notification)]
-        stored, created = await self._tasks.insert(record, told)
+        try:
+            stored, created = await self._tasks.insert(record, told)
+        except QuotaExceeded:
+            self._metrics.quota_refusal_total.inc()
+            raise
         if created and stored.admitted:
             await self._start(stored)
         return pb.CreateMediaConvertTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)
@@ -243,6 +249,7 @@ class MediaConvertService:
             timeout_seconds=self._defaults.timeout_seconds,
             heartbeat_seconds=self._defaults.heartbeat_seconds,
             accelerator_seconds=self._defaults.accelerator_seconds,
+            trace=tracing.current(),
             progress_step=request.notification.notify_progress_percent_step,
         )
         return TaskRecord(

@@ -111,7 +111,7 @@ class WorkerActivities:
             activity.heartbeat(_placed(progress, work))
             milestones.reached(_placed(progress, work).percent)
 
-        async with self._attempting(work) as begun:
+        async with self._attempting(work, "join" if work.kept else "whole") as begun:
             try:
                 artifacts, warnings = await self._attempts.convert(
                     work.request,
@@ -131,7 +131,8 @@ class WorkerActivities:
         """Makes one unit of a task that is carried out by several workers; as `convert` otherwise."""
         work = unit.work
         assert work.needs
-        async with self._attempting(work, unit.number):
+        structlog.contextvars.bind_contextvars(unit=unit.number)
+        async with self._attempting(work, "unit"):
             kept, warnings = await self._attempts.encode_unit(
                 work.request,
                 work.needs,
@@ -143,12 +144,10 @@ class WorkerActivities:
         return UnitResult(kept, warnings)
 
     @asynccontextmanager
-    async def _attempting(self, work: Work, unit: int | None = None) -> AsyncIterator["_Begun"]:
+    async def _attempting(self, work: Work, part: str) -> AsyncIterator["_Begun"]:
         """Counts and logs an attempt; what it fails with crosses the engine with its code."""
         begun = _Begun()
         structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
-        if unit is not None:
-            structlog.contextvars.bind_contextvars(unit=unit)
         _log.info("attempt started", lane=work.lane)
         try:
             with self._metrics.attempts_running.track_inprogress():
@@ -168,7 +167,8 @@ class WorkerActivities:
             _log.exception("attempt failed")
             raise _failure(InternalError(f"{type(error).__name__}: {error}"), begun.started_us) from error
         finally:
-            self._metrics.attempt_total.labels(begun.outcome).inc()
+            self._metrics.attempt_total.labels(work.lane, part, begun.outcome).inc()
+            self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - begun.started_us / 1e6)
             _log.info("attempt ended", outcome=begun.outcome)
 
     def _fence(self, work: Work) -> Callable[[], Awaitable[bool]]:

@@ -11,7 +11,7 @@ from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, Interceptor, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
@@ -26,6 +26,7 @@ from reelmill_server.errors import InvalidArgument, ReelmillError, ServiceUnavai
 from reelmill_server.model.engine_view import EngineState, EngineView
 from reelmill_server.model.notification import END
 from reelmill_server.model.task import Progress, TaskPhase
+from reelmill_server.telemetry import tracing
 
 _RPC_SECONDS = timedelta(seconds=5)
 _INSPECT_SECONDS = 90.0
@@ -49,6 +50,7 @@ async def connect(address: str, namespace: str, api_key: str = "", tls: bool = F
                 data_converter=pydantic_data_converter,
                 api_key=api_key or None,
                 tls=tls,
+                interceptors=_interceptors(),
             )
             if await _has_namespace(client):
                 return client
@@ -61,6 +63,15 @@ async def connect(address: str, namespace: str, api_key: str = "", tls: bool = F
         if asyncio.get_running_loop().time() > deadline:
             raise ServiceUnavailable(problem)
         await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
+
+
+def _interceptors() -> Sequence[Interceptor]:
+    """What makes spans of workflows and activities, and hands them on, while there are traces."""
+    if not tracing.on():
+        return ()
+    from temporalio.contrib.opentelemetry import TracingInterceptor
+
+    return (TracingInterceptor(tracing.tracer()),)
 
 
 async def _has_namespace(client: Client) -> bool:
@@ -84,15 +95,16 @@ class Engine:
         Raises ServiceUnavailable, or InvalidArgument for a task that the engine will never take.
         """
         try:
-            await self._client.start_workflow(
-                MediaConvertWorkflow.run,
-                work,
-                id=work.request.task_id,
-                task_queue=CONTROL_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                rpc_timeout=_RPC_SECONDS,
-            )
+            with tracing.resumed(work.trace):  # whoever starts it, and however much later
+                await self._client.start_workflow(
+                    MediaConvertWorkflow.run,
+                    work,
+                    id=work.request.task_id,
+                    task_queue=CONTROL_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    rpc_timeout=_RPC_SECONDS,
+                )
         except WorkflowAlreadyStartedError:
             return  # it even ended: the reconciler settles the record
         except RPCError as error:

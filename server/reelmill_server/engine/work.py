@@ -22,7 +22,8 @@ class Work:
 
     `progress_step`: progress is told each time that it passes so many percent more; 0: not at all. `lane` is that of the
     present attempt, and `needs` what the first look found; `accelerator_seconds`: how long the task waits for each accelerator.
-    `kept`: what units made, which this attempt joins.
+    `kept`: what units made, which this attempt joins. `trace`: the span of the call that made the task, as
+    telemetry.tracing.current gives it.
     """
 
     request: ConvertRequest
@@ -37,6 +38,7 @@ class Work:
     lane: str = FAST
     needs: Needs | None = None
     kept: tuple[KeptFile, ...] = ()
+    trace: str = ""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def control_worker(client: Client, activities: ControlActivities, notify: Notify
         workflows=[MediaConvertWorkflow, InspectWorkflow, NotifyWorkflow, ProgressWorkflow],
         activities=[activities.record_outcome, activities.present, notify.next, notify.note, notify.progress],
         workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("reelmill_server")
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("reelmill_server", "opentelemetry")
         ),
     )
 

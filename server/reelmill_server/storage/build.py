@@ -13,6 +13,7 @@ from reelmill_server.model.request import Credentials
 from reelmill_server.settings import Settings
 from reelmill_server.storage.base import Backend, Storage
 from reelmill_server.storage.content import Labels
+from reelmill_server.storage.counting import Counted
 from reelmill_server.storage.file import FileStorage, FolderStorage
 from reelmill_server.storage.http import HttpRules, HttpStorage
 from reelmill_server.storage.objects import Family, ObjectStorage, Service
@@ -20,17 +21,18 @@ from reelmill_server.storage.registry import Registry
 from reelmill_server.storage.retrying import Patience
 from reelmill_server.storage.roles import CLOUDS, Identity, RoleTable
 from reelmill_server.storage.shared import SharedScratch
+from reelmill_server.telemetry.metrics import Metrics
 
 _MOST_SERVICES = 64
 
 
-def build_storage(settings: Settings) -> Storage:
-    """All storages that the settings allow tasks to use."""
-    return _registry(settings, settings.file_root, settings.scratch_uri)
+def build_storage(settings: Settings, metrics: Metrics | None = None) -> Storage:
+    """All storages that the settings allow tasks to use; what they do is counted in `metrics`."""
+    return _registry(settings, settings.file_root, metrics or Metrics(), settings.scratch_uri)
 
 
-def build_scratch(settings: Settings) -> SharedScratch | None:
-    """The scratch that workers share, if the settings name one."""
+def build_scratch(settings: Settings, metrics: Metrics) -> SharedScratch | None:
+    """The scratch that workers share, if the settings name one; what it does is counted in `metrics`."""
     uri = settings.scratch_uri
     if not uri:
         return None
@@ -38,10 +40,10 @@ def build_scratch(settings: Settings) -> SharedScratch | None:
     if uri.startswith("file:"):
         roots = (Path(unquote(urlsplit(uri).path)),)
         roots[0].mkdir(parents=True, exist_ok=True)
-    return SharedScratch(_registry(settings, roots), uri)
+    return SharedScratch(_registry(settings, roots, metrics), uri)
 
 
-def _registry(settings: Settings, file_roots: Sequence[Path], closed: str = "") -> Registry:
+def _registry(settings: Settings, file_roots: Sequence[Path], metrics: Metrics, closed: str = "") -> Registry:
     patience = Patience(settings.storage_tries)
     backends: dict[str, Backend] = {"file": FileStorage(file_roots)}
     labels = Labels(dict(text.split("=", 1) for text in settings.cache_control), settings.object_tags, settings.object_metadata)
@@ -53,7 +55,8 @@ def _registry(settings: Settings, file_roots: Sequence[Path], closed: str = "") 
             settings.web_host, settings.web_private, int(settings.web_max_bytes), settings.data_dir / "scratch" / "http"
         )
         backends["http"] = backends["https"] = HttpStorage(rules, patience)
-    return Registry(backends, closed)
+    counted = {key: Counted(backend, key.partition("://")[0], metrics) for key, backend in backends.items()}
+    return Registry(counted, closed)
 
 
 def _bucket(rule: BucketRule, families: dict[str, Family], labels: Labels, patience: Patience) -> Backend:

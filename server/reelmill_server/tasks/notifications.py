@@ -86,6 +86,12 @@ class NotificationStore:
         async with self._database.read() as connection:
             return [str(channel) for (channel,) in await connection.execute(query)]
 
+    async def oldest_pending(self) -> datetime | None:
+        """Since when the notification has been due that waits for longest to be delivered; None: none waits."""
+        query = select(func.min(notifications.c.since_time)).where(_IS_PENDING)
+        async with self._database.read() as connection:
+            return _time((await connection.execute(query)).scalar_one())
+
     async def first_pending(self, task_id: str, channel: str) -> Notification | None:
         """Read what is to be told next on a channel of a task; None: nothing."""
         query = (

@@ -1,5 +1,6 @@
 """Task records."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -164,6 +165,19 @@ class TaskStore:
         async with self._database.read() as connection:
             found = {TaskStatus(status): int(count) for status, count in await connection.execute(query)}
         return {status: found.get(status, 0) for status in TaskStatus}
+
+    async def counts_by_project(self) -> Mapping[str, tuple[int, int]]:
+        """Count the unfinished tasks of each project that has some: those that may be at work, and those that wait for them."""
+        query = (
+            select(tasks.c.project_name, tasks.c.admitted, func.count())
+            .where(_IS_RUNNING)
+            .group_by(tasks.c.project_name, tasks.c.admitted)
+        )
+        found: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        async with self._database.read() as connection:
+            for project, admitted, count in await connection.execute(query):
+                found[project][0 if admitted else 1] = int(count)
+        return {project: (admitted, waiting) for project, (admitted, waiting) in found.items()}
 
     async def expire(self, before: datetime) -> int:
         """Delete the finished tasks that started before this time, a batch a transaction; give how many.

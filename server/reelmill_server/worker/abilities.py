@@ -43,6 +43,15 @@ class Abilities:
         """Every candidate, in the order in which they are tried."""
         return tuple(self._encoders.values())
 
+    def works(self, encoder: str) -> bool:
+        """Whether an encoder works now."""
+        known = self._encoders.get(encoder)
+        return known is not None and known.available
+
+    def sessions_in_use(self, family: str) -> int:
+        """How many streams encoders of a family encode now."""
+        return self._in_use[family]
+
     async def discover(self) -> None:
         """Tries everything once."""
         tried = await try_everything(self._limits, self._order)

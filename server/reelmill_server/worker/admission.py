@@ -89,6 +89,16 @@ class Admission:
         self._arrivals: Counter[str] = Counter()
 
     @property
+    def used(self) -> Budget:
+        """What the attempts that run hold."""
+        return Budget(self._used.attempts, self._used.cores, self._used.memory_bytes, self._used.scratch_bytes)
+
+    @property
+    def waiting(self) -> int:
+        """How many attempts wait for what they need."""
+        return len(self._waiting)
+
+    @property
     def attempts(self) -> int:
         """How many attempts run or wait."""
         return self._used.attempts + len(self._waiting)

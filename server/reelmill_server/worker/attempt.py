@@ -4,17 +4,14 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from reelmill_server.errors import (
-    InternalError,
-    ServiceUnavailable,
-)
+from reelmill_server.errors import InternalError, ServiceUnavailable, WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked import Chunked, KeptFile
 from reelmill_server.model.needs import FAST, Needs
@@ -24,6 +21,7 @@ from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.model.units import SplitRule
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.storage.shared import SharedScratch
+from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.abilities import Abilities, Lease
@@ -41,17 +39,22 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Task:
-    """What an attempt is to do: all of `request`, only what is small (`look`), or to join what units `kept`. `keeps`: what is
-    made and verified is kept for the next attempt until it is published."""
+    """What an attempt is to do: all of `request`, only what is small (in the fast lane), or to join what units `kept`. `keeps`:
+    what is made and verified is kept for the next attempt until it is published."""
 
     request: ConvertRequest
     beat: Beat
     may_publish: Callable[[], Awaitable[bool]]
     lease: Lease
-    look: bool = False
+    lane: str
     keeps: bool = False
     chunked: Chunked | None = None
     kept: Sequence[KeptFile] = ()
+
+    @property
+    def look(self) -> bool:
+        """Whether only what is small is done."""
+        return self.lane == FAST
 
 
 class Attempts:
@@ -119,13 +122,14 @@ class Attempts:
         async with beating(report) as beat:
             with self.abilities.lease() as lease:
                 if needs is None:
-                    task = _Task(request, beat, may_publish, lease, look=lane == FAST)
-                    return await self._convert(task)
+                    return await self._convert(_Task(request, beat, may_publish, lease, lane))
                 async with self._admitted(needs, lane, beat, lease):
-                    task = _Task(request, beat, may_publish, lease, keeps=needs.keeps)
+                    task = _Task(request, beat, may_publish, lease, lane, keeps=needs.keeps)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
-                    return await self._convert(task)
+                    made = await self._convert(task)
+                self._metrics.estimated_core_seconds_total.labels("join" if kept else "whole").inc(needs.cost.core_seconds)
+                return made
 
     async def encode_unit(
         self,
@@ -146,9 +150,11 @@ class Attempts:
                         cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
                         assignment = replace(cut, action="encode_unit", directory=str(directory))
                         made = await self._following.unit(assignment, broker, beat)
+                        self._count_usage(lane, "unit", made.usage)
                         if not await may_keep():
                             raise InternalError("another attempt has taken the unit over")
-                        return await self._keep(request, number, made, directory), made.warnings
+                        with tracing.span("keep"):
+                            return await self._keep(request, number, made, directory), made.warnings
 
     async def _keep(
         self, request: ConvertRequest, number: int, made: messages.UnitMade, directory: Path
@@ -163,7 +169,17 @@ class Attempts:
     async def _admitted(self, needs: Needs, lane: str, beat: Beat, lease: Lease) -> AsyncIterator[None]:
         """Holds what an attempt needs as long as the block lasts."""
         beat.waits()
-        async with self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds):
+        begun = time.monotonic()
+        admitted = self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds)
+        async with AsyncExitStack() as stack:
+            try:
+                with tracing.span("admission", lane=lane):
+                    await stack.enter_async_context(admitted)
+            except WorkerBusy:
+                self._metrics.admission_busy_total.labels(lane).inc()
+                raise
+            finally:
+                self._metrics.admission_seconds.labels(lane).observe(time.monotonic() - begun)
             beat.begins()
             lease.reserve(lane, needs.sessions)
             yield
@@ -177,11 +193,12 @@ class Attempts:
         storage = self._storage.acting_as(request.credentials)
         async with self._reading(request) as broker:
             begun = time.monotonic()
-            opened = await self._assignment(request, broker)
-            if task.look:
-                opened = replace(opened, rule=self._rule(request))
-            elif task.chunked:
-                opened = await self._joining(opened, task.chunked, task.kept, broker)
+            with tracing.span("open"):
+                opened = await self._assignment(request, broker)
+                if task.look:
+                    opened = replace(opened, rule=self._rule(request))
+                elif task.chunked:
+                    opened = await self._joining(opened, task.chunked, task.kept, broker)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory))
@@ -195,8 +212,10 @@ class Attempts:
                         await made.keep(plan, finished)
                     if not await task.may_publish():
                         raise InternalError("another attempt has taken the task over")
-                    await self._publish(delivery, uploads_of(finished, plan, directory))
+                    with tracing.span("publish"):
+                        await self._publish(delivery, uploads_of(finished, plan, directory))
         self._count(finished)
+        self._count_usage(task.lane, "join" if task.kept else "whole", finished.usage)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
     def _made_of(self, assignment: messages.Assignment) -> Made | None:
@@ -222,6 +241,8 @@ class Attempts:
             finally:
                 await asyncio.shield(broker.close())
                 self._metrics.source_bytes_total.inc(broker.fetched_bytes)
+                self._metrics.source_block_total.labels("Hit").inc(broker.hits)
+                self._metrics.source_block_total.labels("Miss").inc(broker.misses)
 
     async def _assignment(self, request: ConvertRequest, broker: Broker) -> messages.Assignment:
         """What a child is told of `request`; all that it reads is opened."""
@@ -248,6 +269,10 @@ class Attempts:
                 await asyncio.wait({publishing})
         publishing.result()
         self._metrics.stage_seconds.labels("publish").observe(time.monotonic() - begun)
+
+    def _count_usage(self, lane: str, part: str, usage: messages.Usage) -> None:
+        self._metrics.child_cpu_seconds_total.labels(lane, part).inc(usage.cpu_seconds)
+        self._metrics.child_memory_bytes.labels(part).observe(usage.memory_bytes)
 
     def _count(self, finished: messages.Finished) -> None:
         for stage, seconds in finished.stage_seconds.items():

@@ -30,6 +30,8 @@ class Broker:
     def __init__(self, storage: Storage, cache: BlockCache, max_bytes: int) -> None:
         """`max_bytes`: the largest object that is opened; 0: any."""
         self.fetched_bytes = 0
+        self.hits = self.misses = 0
+        """Blocks that were asked for: those that had been read already, or were on their way, and those that had not."""
         self._storage, self._cache, self._max_bytes = storage, cache, max_bytes
         self._readers: dict[str, ObjectReader] = {}
         self._remote: list[ObjectReader] = []
@@ -120,6 +122,7 @@ class Broker:
         first, last = request.offset // BLOCK_BYTES, (request.offset + request.length - 1) // BLOCK_BYTES
         blocks = [(request.key, number) for number in range(first, last + 1)]
         found: dict[Block, bytes | memoryview] = {}
+        self.hits += len(blocks)
         while missing := [block for block in blocks if block not in found]:  # again, if some gave way while others were read
             coming = {self._coming[block] for block in missing if block in self._coming}
             absent = [block for block in missing if block not in self._coming and block not in self._cache]
@@ -133,6 +136,7 @@ class Broker:
 
     def _fetch(self, blocks: Sequence[Block]) -> "asyncio.Task[dict[Block, memoryview]]":
         """Begins to read blocks that follow each other from storage."""
+        self.hits, self.misses = self.hits - len(blocks), self.misses + len(blocks)
         task = asyncio.create_task(self._read(blocks))
         self._coming.update(dict.fromkeys(blocks, task))
         return task

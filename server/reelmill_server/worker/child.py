@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 from reelmill_server.errors import EncoderCrashed
+from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.broker import Broker
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
@@ -80,6 +81,9 @@ class Child:
             # Not wait_for: before Python 3.12 it loses a cancel that comes together with a message.
             async with asyncio.timeout(timeout):
                 message = await self._inbox.get()
+                while isinstance(message, messages.StageDone):
+                    tracing.past(message.stage, message.begin_us, message.end_us)
+                    message = await self._inbox.get()
         except TimeoutError:
             return None
         if message is None:

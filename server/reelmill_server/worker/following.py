@@ -29,6 +29,7 @@ from reelmill_server.plan.needs import is_small, needs_of, unplanned
 from reelmill_server.plan.packaging import writable_uris
 from reelmill_server.settings import visible_cpus
 from reelmill_server.storage.base import Storage
+from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child, messages
 from reelmill_server.worker.abilities import Abilities, Lease
@@ -100,9 +101,11 @@ class Following:
     async def _run(self, assignment: messages.Assignment, broker: Broker, follow: Callable[[child.Child], Awaitable[T]]) -> T:
         """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
+        assignment = replace(assignment, traced=tracing.on())
         try:
-            async with child.start(assignment, broker) as process:
-                return await follow(process)
+            with tracing.span("child", action=assignment.action):
+                async with child.start(assignment, broker) as process:
+                    return await follow(process)
         except Deferred:
             reason = "deferred"
             raise

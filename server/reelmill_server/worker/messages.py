@@ -41,7 +41,8 @@ class Assignment:
     `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) follow the
     request's sources, `watermarks` are by URI; the child may write below `directory` only. `rule`: whether and how the plan is
     to be split is told with it. To encode a unit, or to convert from what units have made, `plan` and `split` are those that
-    were told; `unit` is the one to encode, `premade` has the files of all.
+    were told; `unit` is the one to encode, `premade` has the files of all. `traced`: when
+    stages begin and end is told, too.
     """
 
     action: Literal["convert", "encode_unit", "plan", "probe", "capabilities"]
@@ -60,6 +61,7 @@ class Assignment:
     split: Split | None = None
     unit: int = -1
     premade: tuple[PremadeFile, ...] = ()
+    traced: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,19 @@ class Advanced:
     progress: Progress
     position: float
     kind: Literal["advanced"] = "advanced"
+
+
+Stage = Literal["probe", "plan", "convert", "verify"]
+
+
+@dataclass(frozen=True)
+class StageDone:
+    """A stage began and ended, microseconds since the epoch: for traces."""
+
+    stage: Stage
+    begin_us: Annotated[int, Field(ge=0, lt=1 << 53)]
+    end_us: Annotated[int, Field(ge=0, lt=1 << 53)]
+    kind: Literal["stage_done"] = "stage_done"
 
 
 @dataclass(frozen=True)
@@ -118,12 +133,21 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a child took: CPU time, and resident memory at its peak."""
+
+    cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    memory_bytes: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True)
 class Finished:
     """All is made; the child ends."""
 
     made: tuple[Made, ...] = ()
     warnings: tuple[str, ...] = ()
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    usage: Usage = Usage()
     kind: Literal["finished"] = "finished"
 
 
@@ -134,6 +158,7 @@ class UnitMade:
     files: tuple[UnitFile, ...]
     warnings: tuple[str, ...] = ()
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    usage: Usage = Usage()
     kind: Literal["unit_made"] = "unit_made"
 
 
@@ -202,7 +227,7 @@ KEPT_ENVIRONMENT = (
 )
 """What of its parent's environment a child may know."""
 
-FromChild = Ready | Advanced | Planned | Closed | EncoderLost | Finished | UnitMade | Probed | Tried | Failed
+FromChild = Ready | Advanced | StageDone | Planned | Closed | EncoderLost | Finished | UnitMade | Probed | Tried | Failed
 ToChild = Go | Exclude | Stop
 
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import resource
 import socket
 import sys
 import threading
@@ -54,6 +55,7 @@ _REPORT_SECONDS = 0.3
 _EXIT_PARENT_GONE = 3
 # A disk with less is full: what libav could not write were its buffers, of 32 KiB, or a file of some.
 _ROOM_BYTES = 1024**2
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 class _Attempt:
@@ -106,13 +108,16 @@ class _Attempt:
                 self.answers.put(message)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: messages.Stage) -> Iterator[None]:
         """Adds the time spent inside to the stage's seconds."""
-        begun = time.monotonic()
+        begun, begin_us = time.monotonic(), time.time_ns() // 1000
         try:
             yield
         finally:
-            self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - begun
+            elapsed = time.monotonic() - begun
+            self.stages[name] = self.stages.get(name, 0.0) + elapsed
+            if self.assignment.traced:
+                self.say(messages.StageDone(name, begin_us, begin_us + int(elapsed * 1_000_000)))
 
 
 def _leave() -> NoReturn:
@@ -269,7 +274,13 @@ def _encode_unit(attempt: _Attempt) -> messages.FromChild:
     except EncoderDown as error:
         attempt.say(messages.EncoderLost(error.encoder, error.device, error.message))
         raise
-    return messages.UnitMade(tuple(files), tuple(warnings), attempt.stages)
+    return messages.UnitMade(tuple(files), tuple(warnings), attempt.stages, _usage())
+
+
+def _usage() -> messages.Usage:
+    """What this process has taken so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return messages.Usage(used.ru_utime + used.ru_stime, used.ru_maxrss * _MAXRSS_BYTES)
 
 
 def _told_plan(assignment: messages.Assignment) -> tuple[Plan, Split]:
@@ -399,7 +410,7 @@ def _carry_out(attempt: _Attempt, plan: Plan, meter: Meter, premade: Premade | N
         for slot, files in enumerate(conversion.images):
             results += image_results(slot, plan.images[slot], files, directory, moved)
     made = tuple(messages.Made(result.path, result.artifact, result.parts) for result in results)
-    return messages.Finished(made, tuple(warnings), attempt.stages)
+    return messages.Finished(made, tuple(warnings), attempt.stages, _usage())
 
 
 _ACTIONS: dict[str, Callable[[_Attempt], messages.FromChild]] = {

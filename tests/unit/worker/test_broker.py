@@ -211,6 +211,17 @@ async def test_answers_that_nobody_asked_for_break_the_connection(data: bytes) -
             file.failure = None
 
 
+async def test_what_was_read_before_is_counted_as_a_hit(tmp_path: Path, data: bytes) -> None:
+    """The first reader of a block misses; whoever comes while it is read, or later, does not."""
+    async with ends(tmp_path, data) as both:
+        request = Request(1, 0, 0, BLOCK_BYTES + 1)
+        both_at_once = await asyncio.gather(both.broker._range(request), both.broker._range(request))
+        assert both_at_once == [data[: BLOCK_BYTES + 1]] * 2
+        assert (both.broker.hits, both.broker.misses) == (2, 2)
+        await both.broker._range(request)
+        assert (both.broker.hits, both.broker.misses) == (4, 2)
+
+
 async def test_an_object_that_is_too_large_is_not_opened(tmp_path: Path, data: bytes) -> None:
     """And closed all the same."""
     (tmp_path / "object").write_bytes(data)
