@@ -41,7 +41,7 @@ def test_health_reflection_and_pages(server: servers.Server) -> None:
     status, page = server.get("/metrics")
     assert status == 200 and 'reelmill_tasks{status="Running"}' in page
     for name in ('reelmill_queue_tasks{queue="fast"}', 'reelmill_project_tasks{project="(others)",state="Waiting"}'):
-        servers.wait_for(lambda: name in server.get("/metrics")[1], name)
+        servers.wait_for(lambda wanted=name: wanted in server.get("/metrics")[1], name)  # type: ignore[misc]
     assert "reelmill_worker_cores_used 0.0" in page and 'family="software"' in page
 
 
