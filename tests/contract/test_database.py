@@ -114,3 +114,25 @@ async def test_a_database_that_is_away_is_service_unavailable(tmp_path: Path) ->
 async def test_ping_answers(database: Database) -> None:
     """A database that is there raises nothing."""
     await database.ping()
+
+
+async def test_a_transaction_that_waits_for_ever_ends(database_url: str) -> None:
+    """Another one holds what it wants: it says that the database does not answer, and those after it are served."""
+    if database_url.startswith("sqlite"):
+        pytest.skip("a file has a bound of its own")
+    patient, hasty = Database(database_url), Database(database_url, transaction_seconds=0.5)
+    statement = text(
+        "INSERT INTO projects (project_name, description, dataset_limits, create_time, update_time)"
+        " VALUES ('p', '', '{}', 1, 1)"
+    )
+    try:
+        async with patient.write() as holding:
+            await holding.execute(statement)
+            for _ in range(3):
+                with pytest.raises(ServiceUnavailable, match="does not answer"):
+                    async with hasty.write() as waiting:
+                        await waiting.execute(statement)
+        await hasty.ping()
+    finally:
+        await patient.close()
+        await hasty.close()

@@ -21,6 +21,9 @@ _WAL_RETRY_MILLISECONDS = 20
 _CONNECT_SECONDS = 10
 _POOL_SECONDS = 10
 _POOL_CONNECTIONS = 10
+# All transactions are short. One that waits for ever, on a connection whose server was killed or for a lock that nobody gives
+# back, would keep its connection and whoever waits for it: a replica that does nothing, and says nothing.
+_TRANSACTION_SECONDS = 30.0
 
 
 class Lock(IntEnum):
@@ -37,10 +40,15 @@ class Database:
     a conflict, InternalError for anything else. A violated constraint stays sqlalchemy.exc.IntegrityError, for the stores.
     """
 
-    def __init__(self, url: str) -> None:
-        """Take a URL with its driver: sqlite+aiosqlite:///file or postgresql+psycopg://user:password@host/name."""
+    def __init__(self, url: str, transaction_seconds: float = _TRANSACTION_SECONDS) -> None:
+        """Take a URL with its driver: sqlite+aiosqlite:///file or postgresql+psycopg://user:password@host/name.
+
+        A transaction on PostgreSQL that takes longer than `transaction_seconds` ends with ServiceUnavailable.
+        """
         self._url = make_url(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        # Whoever waits for a file is bounded by busy_timeout, and cannot be interrupted.
+        self._seconds = None if self.is_sqlite else transaction_seconds
         self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgresql_engine(self._url)
         self._one_writer = asyncio.Lock()
 
@@ -48,7 +56,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that only reads."""
         with _Translated():
-            async with self._engine.connect() as connection:
+            async with asyncio.timeout(self._seconds), self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -56,6 +64,7 @@ class Database:
         """Open a transaction: committed at the end of the block, rolled back by an error; `lock` makes it exclusive."""
         async with AsyncExitStack() as stack:
             stack.enter_context(_Translated())
+            await stack.enter_async_context(asyncio.timeout(self._seconds))
             if self.is_sqlite:  # SQLite has one writer: queue here in order rather than poll for its lock
                 await stack.enter_async_context(self._one_writer)
             connection = await stack.enter_async_context(self._engine.connect())
@@ -82,6 +91,8 @@ class _Translated:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, TimeoutError):
+            raise ServiceUnavailable("The task database does not answer (it takes too long).") from error
         if not isinstance(error, SQLAlchemyError) or isinstance(error, IntegrityError):
             return
         cause = error.orig if isinstance(error, StatementError) else error

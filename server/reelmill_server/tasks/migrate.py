@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.tasks.database import Database, Lock
 
+_MIGRATION_SECONDS = 24 * 3600.0  # a large table may take its time
 _one_migration = threading.Lock()
 
 
@@ -47,7 +48,7 @@ def _upgrade_alone(database_url: str) -> str:
 
 
 async def _upgrade_locked(database_url: str) -> str:
-    database = Database(database_url)
+    database = Database(database_url, _MIGRATION_SECONDS)
     try:
         async with database.write(Lock.MIGRATE) as connection:
             return await connection.run_sync(_upgrade)
