@@ -28,7 +28,8 @@ _RETRY_POLICY = {
     "initialBackoff": "0.2s",
     "maxBackoff": "2s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    # gRPC's server, when it ends, cancels what it has taken and not yet begun. A caller's own cancel is never retried.
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 
 

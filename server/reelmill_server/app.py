@@ -63,7 +63,8 @@ from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
 
 DEFAULT_PROJECT = "default"
-_CALL_GRACE_SECONDS = 2.0
+_CALL_GRACE_SECONDS = 10.0  # a call may wait for the database and the engine
+_WATCH_GRACE_SECONDS = 2.0  # what ends with the drain is still told
 _COUNT_SECONDS = 5.0
 _ENGINE_CHECK_SECONDS = 1.0
 _TRIAL_CHECK_SECONDS = 5.0
@@ -239,8 +240,15 @@ class ControlPlane:
             await stack.enter_async_context(_background("count", self._count_tasks, _COUNT_SECONDS))
             await stack.enter_async_context(_background("queues", self._measure_queues, _COUNT_SECONDS))
             port = await self._grpc.start(settings.listen, settings.tls_certificate, settings.tls_key)
-            stack.push_async_callback(self._grpc.stop, _CALL_GRACE_SECONDS)
+            stack.push_async_callback(self._stop_serving)
             yield port
+
+    async def _stop_serving(self) -> None:
+        """Ends watches before calls: they would last for ever, and a call that was begun is to be answered."""
+        stopping = asyncio.create_task(self._grpc.stop(_CALL_GRACE_SECONDS))
+        await asyncio.wait((stopping,), timeout=_WATCH_GRACE_SECONDS)
+        self._feeds.close()
+        await stopping
 
     async def drain(self) -> None:
         """Sends new callers elsewhere."""

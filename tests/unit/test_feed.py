@@ -134,6 +134,21 @@ async def test_a_task_that_is_deleted_ends_its_watch_with_an_error(world: World)
                 pass
 
 
+async def test_feeds_that_close_end_their_watches(world: World) -> None:
+    """Of a task and of a project, those that come later too: a watcher is to go elsewhere, and not to wait for the end."""
+    await world.add("task")
+    query = TaskQuery("default")
+    watches = [world.feeds.watch("default", "task"), world.feeds.watch_all(query)]
+    for watch in watches:
+        await anext(watch)
+    world.feeds.close()
+    for watch in (*watches, world.feeds.watch("default", "task"), world.feeds.watch_all(query)):
+        with pytest.raises(ServiceUnavailable):
+            async with asyncio.timeout(10):
+                async for _ in watch:
+                    pass
+
+
 async def test_an_unknown_task_is_not_found(world: World) -> None:
     """At once."""
     with pytest.raises(ResourceNotFound):

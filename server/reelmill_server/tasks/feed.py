@@ -65,6 +65,13 @@ class Feeds:
     def __init__(self, store: TaskStore, view: ViewEngine, poll_seconds: float) -> None:
         self._store, self._view, self._poll_seconds = store, view, poll_seconds
         self._pollers: dict[str, _Poller] = {}
+        self._closed = asyncio.Event()
+
+    def close(self) -> None:
+        """Ends all watches, now and later, with ServiceUnavailable: watchers are to go to another replica."""
+        self._closed.set()
+        for poller in self._pollers.values():
+            poller.fail(_gone())
 
     async def snapshot(self, record: TaskRecord) -> Snapshot:
         """The task as it is now. An engine that does not answer leaves the progress out."""
@@ -97,12 +104,14 @@ class Feeds:
     async def watch(self, project_name: str, task_id: str) -> AsyncIterator[Snapshot]:
         """The task now, then after each change; ends with its final state. A slow reader misses what is outdated.
 
-        Raises ResourceNotFound.
+        Raises ResourceNotFound, and ServiceUnavailable once the feeds are closed.
         """
         record = await self._store.get(project_name, task_id)
         if record.status.final:
             yield Snapshot(record)
             return
+        if self._closed.is_set():
+            raise _gone()
         async with self._polled(await self.snapshot(record)) as poller:
             while True:
                 changed, latest = poller.changed, poller.latest
@@ -115,13 +124,18 @@ class Feeds:
                     raise poller.error
 
     async def watch_all(self, query: TaskQuery) -> AsyncIterator[Snapshot]:
-        """Every task that `query` matches now, then every change among them and every new one, without end."""
+        """Every task that `query` matches now, then every change among them and every new one, without end.
+
+        Raises ServiceUnavailable once the feeds are closed.
+        """
         follower = _Follower(self, query)
         try:
             while True:
                 async for snapshot in follower.changes():
                     yield snapshot
-                await asyncio.sleep(self._poll_seconds)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closed.wait(), self._poll_seconds)
+                    raise _gone()
         finally:
             await follower.close()
 
@@ -172,6 +186,10 @@ class Feeds:
             return Snapshot(latest.record, view.progress)
         record = await self._store.get(latest.record.project_name, latest.record.task_id)
         return Snapshot(record, Progress(phase=TaskPhase.NONE) if record.status.final else view.progress)
+
+
+def _gone() -> ServiceUnavailable:
+    return ServiceUnavailable("this replica is ending: watch again")
 
 
 class _Follower:

@@ -74,9 +74,14 @@ def test_the_clients_have_the_same_methods() -> None:
             assert parameters[0] == parameters[1], name
 
 
-def test_submit_sends_a_request_id_and_retries_with_it(fake: Any, failure: Any) -> None:
+@pytest.mark.parametrize(
+    "lost",
+    [(Status.UNAVAILABLE, "restarting", "ServiceUnavailable"), (Status.CANCELLED, "")],
+    ids=["unavailable", "cancelled by a server that ends"],
+)
+def test_submit_sends_a_request_id_and_retries_with_it(fake: Any, failure: Any, lost: Any) -> None:
     """A lost answer does not make a second task."""
-    fake.failures["Create"].append(failure(Status.UNAVAILABLE, "restarting", "ServiceUnavailable"))
+    fake.failures["Create"].append(failure(*lost))
     with Client(fake.target, project="p") as client:
         response = client.submit(source="/in.mov", destination="/out.mp4")
     first, second = fake.requests("Create")
