@@ -277,7 +277,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
     budget = Budget(
         settings.worker_slots, settings.worker_cores, int(settings.worker_memory_bytes), int(settings.scratch_bytes)
     )
-    admission = Admission(budget, abilities.has_sessions)
+    admission = Admission(budget, abilities.has_sessions, scratch.free_bytes)
     name = f"{socket.gethostname()}:{os.getpid()}"
     storage, shared = build_storage(settings, metrics), build_scratch(settings, metrics)
     return Attempts(name, storage, scratch, abilities, admission, bounds, metrics, shared)

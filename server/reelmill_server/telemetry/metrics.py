@@ -167,9 +167,12 @@ class Metrics:
         self.worker_memory_used_bytes = Gauge(
             "reelmill_worker_memory_used_bytes", "Memory that attempts hold on this worker now, by estimate.", registry=registry
         )
+        self.scratch_free_bytes = Gauge(
+            "reelmill_scratch_free_bytes", "Bytes free on the disk where this worker keeps its scratch.", registry=registry
+        )
         self.admission_waiting = Gauge(
             "reelmill_admission_waiting",
-            "Tasks that this worker has taken and that wait for its cores and memory.",
+            "Tasks that this worker has taken and that wait for its cores, memory and disk.",
             registry=registry,
         )
         self.admission_seconds = Histogram(
@@ -181,7 +184,7 @@ class Metrics:
         )
         self.admission_busy_total = Counter(
             "reelmill_admission_busy",
-            "Tasks that a worker handed back because their cores and memory did not get free in time, by lane.",
+            "Tasks that a worker handed back because their cores, memory or disk did not get free in time, by lane.",
             ["lane"],
             registry=registry,
         )

@@ -1,7 +1,8 @@
 """Decides which attempts run beside each other on this machine: none begins that would not fit.
 
 A lane asks for room before it takes a task off its queue, and a task that was taken waits for what it needs. Those that wait go
-in their order, and while one waits nothing more is taken: a large task is not starved by small ones.
+in their order, and while one waits nothing more is taken: a large task is not starved by small ones. Nothing begins while the
+disk is full: it would fail, here and at once, as often as it may, while other workers have room.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from reelmill_server.model.needs import Needs
 
 _LOOK_SECONDS = 0.5
 _LEAST_CORES = 0.5  # with less than this free, no task is worth taking
+_LEAST_DISK_BYTES = 16 * 1024**2  # with less than this, hardly any output has room
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,15 @@ class Door:
 class Admission:
     """What attempts use of this machine now. All calls come from one event loop."""
 
-    def __init__(self, budget: Budget, has_sessions: Callable[[str, int], bool]) -> None:
-        """`has_sessions`: whether an encoder family works here and could take so many more streams now."""
-        self.budget, self._has_sessions = budget, has_sessions
+    def __init__(
+        self,
+        budget: Budget,
+        has_sessions: Callable[[str, int], bool],
+        free_bytes: Callable[[], int] = lambda: _LEAST_DISK_BYTES,
+    ) -> None:
+        """`has_sessions`: whether an encoder family works here and could take so many more streams now; `free_bytes`: what is
+        free on the disk of the scratch."""
+        self.budget, self.free_bytes, self._has_sessions = budget, free_bytes, has_sessions
         self._used = _Used()
         self._waiting: deque[_Waiting] = deque()
         self._changed = asyncio.Event()
@@ -114,13 +122,27 @@ class Admission:
 
     def _has_room(self, lane: str) -> bool:
         used, budget = self._used, self.budget
+        if not self._has_disk():
+            return False
         if self._waiting or used.attempts >= budget.slots or (lane != SOFTWARE and not self._has_sessions(lane, 1)):
             return False
         cores = lane != SOFTWARE or budget.cores - used.cores >= _LEAST_CORES
         return used.attempts == 0 or (cores and (not budget.memory_bytes or used.memory_bytes < budget.memory_bytes))
 
+    def _has_disk(self) -> bool:
+        return self.free_bytes() >= _LEAST_DISK_BYTES
+
+    async def disk(self, wait_seconds: float) -> None:
+        """Waits until something can be written. Raises WorkerBusy when that takes longer than `wait_seconds`."""
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while not self._has_disk():
+                    await self._change()
+        except TimeoutError:
+            raise WorkerBusy(f"the worker's disk was full for {wait_seconds:.0f} s") from None
+
     async def _change(self) -> None:
-        """Waits until something is given back, or might have changed elsewhere: encoders come and go."""
+        """Waits until something is given back, or might have changed elsewhere: encoders come and go, disks too."""
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._changed.wait()
@@ -162,6 +184,8 @@ class Admission:
 
     def _fits(self, waiting: _Waiting) -> bool:
         used, budget, cost = self._used, self.budget, waiting.cost
+        if not self._has_disk():
+            return False
         if waiting.lane != SOFTWARE and not self._has_sessions(waiting.lane, waiting.sessions):
             return False
         return used.attempts == 0 or (

@@ -34,6 +34,7 @@ from reelmill_server.worker.watch import Beat, Bounds, beating
 from reelmill_server.worker.workspace import Scratch
 
 T = TypeVar("T")
+_FAST_DISK_SECONDS = 2.0  # what is in the fast lane is soon done elsewhere
 _log = structlog.get_logger(__name__)
 
 
@@ -122,6 +123,7 @@ class Attempts:
         async with beating(report) as beat:
             with self.abilities.lease() as lease:
                 if needs is None:
+                    await self.admission.disk(_FAST_DISK_SECONDS)
                     return await self._convert(_Task(request, beat, may_publish, lease, lane))
                 async with self._admitted(needs, lane, beat, lease):
                     task = _Task(request, beat, may_publish, lease, lane, keeps=needs.keeps)

@@ -15,6 +15,7 @@ def show(metrics: Metrics, admission: Admission, abilities: Abilities) -> None:
     metrics.worker_slots_used.set_function(lambda: admission.used.slots)
     metrics.worker_cores_used.set_function(lambda: admission.used.cores)
     metrics.worker_memory_used_bytes.set_function(lambda: admission.used.memory_bytes)
+    metrics.scratch_free_bytes.set_function(admission.free_bytes)
     metrics.admission_waiting.set_function(lambda: admission.waiting)
     for encoder in abilities.encoders:
         metrics.encoder_works.labels(encoder.name, encoder.device).set_function(partial(abilities.works, encoder.name))

@@ -34,6 +34,11 @@ class Scratch:
         self._caches: list[BlockCache] = []
         self._written = 0  # by all attempts, when it was last looked at
 
+    def free_bytes(self) -> int:
+        """How much more the disk takes."""
+        disk = os.statvfs(self._folder)
+        return disk.f_bavail * disk.f_frsize
+
     @contextmanager
     def attempt(self, name: str) -> Iterator[Path]:
         """An empty folder for one attempt, removed with all that is in it afterwards."""

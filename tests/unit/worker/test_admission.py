@@ -19,8 +19,10 @@ class Machine:
     """An admission, and what it lets run."""
 
     def __init__(self, budget: Budget = BUDGET, sessions: int = 0) -> None:
-        self.sessions = sessions
-        self.admission = Admission(budget, lambda _, streams: self.sessions > 0 and streams <= self.sessions)
+        self.sessions, self.free_bytes = sessions, 1 << 30
+        self.admission = Admission(
+            budget, lambda _, streams: self.sessions > 0 and streams <= self.sessions, lambda: self.free_bytes
+        )
         self.running: list[str] = []
 
     @asynccontextmanager
@@ -97,6 +99,21 @@ async def test_what_is_larger_than_the_machine_runs_alone() -> None:
     machine = Machine()
     async with machine.runs("huge", Cost(64.0, 1 << 40, 1 << 40)):
         assert machine.running == ["huge"] and not await has_room(machine)
+
+
+async def test_nothing_begins_while_the_disk_is_full() -> None:
+    """Not even what would be alone: nothing is taken, and what was taken waits for room, or goes to another worker."""
+    machine = Machine()
+    machine.free_bytes = 1 << 20
+    assert not await has_room(machine)
+    with pytest.raises(WorkerBusy):
+        await machine.admission.disk(0.05)
+    async with machine.runs("first", Cost(1.0)):
+        assert machine.running == []
+        machine.free_bytes = 1 << 30
+        await machine.admission.disk(5)
+        await asyncio.sleep(0.6)
+        assert machine.running == ["first"]
 
 
 async def test_one_that_waits_too_long_goes_to_another_worker() -> None:

@@ -19,11 +19,12 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 async def test_what_attempts_hold_and_who_waits_is_shown_while_it_lasts() -> None:
     """Cores, memory, and the one that has to wait; all is given back."""
     metrics, abilities = Metrics(), Abilities(Limits(), (), {}, 300)
-    admission = Admission(Budget(2, 4.0, 1000), abilities.has_sessions)
+    admission = Admission(Budget(2, 4.0, 1000), abilities.has_sessions, lambda: 77_000_000)
     show(metrics, admission, abilities)
     needs = Needs(Cost(cores=3.0, memory_bytes=600))
     totals = ("reelmill_worker_slots", "reelmill_worker_cores", "reelmill_worker_memory_bytes")
     assert [value(metrics, name) for name in totals] == [2, 4, 1000]
+    assert value(metrics, "reelmill_scratch_free_bytes") == 77_000_000
 
     async def second() -> None:
         async with admission.admitted(needs, SOFTWARE, 5.0):

@@ -1,5 +1,6 @@
 """What attempts hold of the disk together."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ async def test_an_attempt_that_finds_no_room_may_try_again(tmp_path: Path) -> No
         with pytest.raises(OutputError, match="scratch"):
             await scratch.check(second)
     assert OutputError.retryable
+
+
+def test_what_the_disk_still_takes_is_known(tmp_path: Path) -> None:
+    """As `df` says it."""
+    scratch = Scratch(tmp_path)
+    assert abs(scratch.free_bytes() - shutil.disk_usage(tmp_path).free) < 1 << 28
 
 
 async def test_what_is_kept_of_sources_gives_way(tmp_path: Path) -> None:
