@@ -18,9 +18,9 @@ from statistics import median
 import psycopg
 from temporalio.client import Client as EngineClient
 
+from examples.local_cluster.postgres import PrivatePostgres
 from reelmill_client import Client
 from tests.clips import moving_picture
-from tests.postgres import PrivatePostgres
 from tests.servers import Server, processes, serve
 
 _TABLES = ("tasks", "task_tags", "notifications")

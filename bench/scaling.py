@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from examples.local_cluster.cluster import Cluster, Member
+from examples.local_cluster.postgres import PrivatePostgres
 from examples.local_cluster.processes import not_real_time
 from tests.clips import moving_picture
 
@@ -42,17 +43,19 @@ def _measure(folder: Path, asked: argparse.Namespace) -> None:
     if asked.media:
         clip = files / asked.media.name
         clip.symlink_to(asked.media.resolve())
-        root = ("--file-root", str(files), "--file-root", str(asked.media.resolve().parent))
     else:
         moving_picture(clip, asked.seconds, _SIZE)
-        root = ("--file-root", str(files))
+    roots = ("--file-root", str(files), "--file-root", str(clip.resolve().parent))
     scratch = ("--scratch-uri", (folder / "scratch").as_uri())
     settings = ("--worker-cores", "1", "--fast-core-seconds", "0.1", "--drain-seconds", "0")
-    cluster = Cluster(folder, replicas=1, workers=4, storage=(*root, *scratch), worker_settings=settings)
+    postgres = PrivatePostgres()
+    postgres.start()
+    cluster = Cluster(folder, postgres, replicas=1, workers=4, storage=(*roots, *scratch), worker_settings=settings)
     for worker in cluster.workers:
         worker.start = lambda: None  # type: ignore[method-assign]  # they are started when it is their turn
     cluster.start()
     try:
+        runs: dict[tuple[str, int, int], list[float]]
         runs = {("in one go", 1, 1): [], **{(f"{count} workers", count, asked.chunks): [] for count in (1, 2, 4)}}
         for _ in range(asked.rounds):
             for (_, count, chunks), walls in runs.items():

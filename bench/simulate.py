@@ -121,7 +121,7 @@ def main() -> None:
 
 def draw(totals: list[float], path: Path) -> None:
     """The curve beside the ideal one."""
-    import matplotlib.pyplot as plot  # type: ignore[import-not-found]
+    import matplotlib.pyplot as plot
 
     plot.plot(_WORKERS, [totals[0] / total for total in totals], "o-", label="simulated")
     plot.plot(_WORKERS, _WORKERS, "--", label="ideal")

@@ -71,7 +71,7 @@ def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
     marks = {uri: uri for uri in request.watermark_uris}
     infos = {uri: probe_file(path, Limits()) for uri, path in marks.items()}
     plan = make_plan(request, Situation([info], software, watermark_infos=infos))
-    produced, _ = Conversion(plan, (str(source),), folder, Limits(), Event(), watermark_paths=marks).run()
+    produced, _ = Conversion(plan, (str(source),), folder, Limits(), Event(), watermark_places=marks).run()
     for file in produced:
         verify(file)
 
@@ -86,7 +86,7 @@ def timed(run: Callable[[], object]) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def in_child(work: Callable[..., None], *arguments: object) -> None:
+def in_child(work: Callable[..., object], *arguments: object) -> None:
     """Runs `work` in a forked process; fails when it does."""
     process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
     process.start()

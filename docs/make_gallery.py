@@ -185,7 +185,7 @@ def make_film(path: Path) -> Path:
                     if number == _SCENE_SECONDS * 25:
                         break
                     picture = frame.reformat(format="yuv420p", src_color_range="JPEG", dst_color_range="MPEG")
-                    picture.pts, picture.pict_type = shown, 0  # type: ignore[assignment]
+                    picture.pts, picture.pict_type = shown, 0
                     shown += 1
                     film.mux(stream.encode(picture))
         film.mux(stream.encode(None))

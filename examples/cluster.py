@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psycopg
@@ -28,7 +29,7 @@ FOLDER = Path(__file__).resolve().parent.parent / ".reelmill" / "cluster"
 _HEARTBEAT_SECONDS = 5
 _LOOK_SECONDS = 5.0
 # Outputs and how they are made. The first is slow, so that its worker can be killed in the middle.
-_BATCH = (
+_BATCH: tuple[tuple[str, dict[str, Any]], ...] = (
     ("slow-h265.mp4", {"video": "h265", "preset": "slow", "size": "640x360", "audio": "aac"}),
     ("av1.webm", {"video": "av1", "size": "640x360", "audio": "opus"}),
     ("h264.mp4", {"video": "h264", "size": "854x480", "audio": "aac"}),
@@ -125,7 +126,7 @@ def _use(cluster: Cluster, files: Path) -> bool:
     first, second = (Client(replica.server.grpc) for replica in cluster.replicas)
     with first, second:
         ids = [
-            first.submit(source=clip, destination=files / name, user_data=name, **conversion).task_id  # type: ignore[typeddict-item]
+            first.submit(source=clip, destination=files / name, user_data=name, **conversion).task_id
             for name, conversion in _BATCH
         ]
         print(f"{len(ids)} tasks were created through api-1; what follows is asked of api-2")

@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -22,12 +24,12 @@ _STOP_SECONDS = 60
 _CLIP_SECONDS = 15
 
 
-def program(name):
+def program(name: str) -> str:
     """One of the two programs that this environment has installed."""
     return str(Path(sysconfig.get_path("scripts"), name))
 
 
-def make_clip(path):
+def make_clip(path: Path) -> None:
     """Writes a moving test picture with a tone, as a camera would: H.264 1080p and AAC in mp4."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -41,13 +43,13 @@ def make_clip(path):
         for source, stream in ((picture, video), (tone, audio)):
             for frame in source.decode(source.streams[0]):
                 if stream is video:
-                    frame.pict_type = 0  # raw pictures all say that they are I
-                clip.mux(stream.encode(frame))
+                    frame.pict_type = 0  # type: ignore[union-attr]  # raw pictures all say that they are I
+                clip.mux(stream.encode(frame))  # type: ignore[arg-type]
             clip.mux(stream.encode(None))
 
 
 @contextmanager
-def service(listen, http, *roots):
+def service(listen: str, http: str, *roots: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The running service; gives its gRPC address. Its log goes to a file beside its data."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     log = FOLDER / "server.log"
@@ -57,7 +59,7 @@ def service(listen, http, *roots):
     with log.open("w") as errors:
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
-            line = process.stdout.readline()
+            line = process.stdout.readline() if process.stdout else ""
             address = re.search(r"gRPC (\S+:\d+)", line)
             if not address:
                 sys.exit(f"the service did not start; its log is {log}:\n{log.read_text()[-2000:]}")
@@ -71,7 +73,7 @@ def service(listen, http, *roots):
                 process.kill()
 
 
-def request_for(source, outputs):
+def request_for(source: Path, outputs: Path) -> dict[str, Any]:
     """An H.264 720p mp4, a stream-copied mkv and an audio-only m4a, in the vendor's JSON form."""
     base = f"{outputs.as_uri()}/{{barename}}"
     h264 = {"TranscodeVideo": {"Codec": "h264", "Resolution": "1280x720", "ScaleType": "fit"}}
@@ -87,7 +89,7 @@ def request_for(source, outputs):
     }
 
 
-def run(source):
+def run(source: Path | None) -> int:
     """Starts the service, converts one clip with live progress, and stops it. Exits as the client does."""
     if source is None:
         source = FOLDER / "clip" / "clip.mp4"
@@ -105,7 +107,7 @@ def run(source):
     return status
 
 
-def serve(*roots):
+def serve(*roots: Path) -> int:
     """Starts the service on its usual address and leaves it running until Ctrl-C; it may use this folder and `roots`."""
     clip = FOLDER / "clip" / "clip.mp4"
     if not clip.exists():
@@ -122,7 +124,7 @@ def serve(*roots):
             return 0
 
 
-def main():
+def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)

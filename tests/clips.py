@@ -22,6 +22,6 @@ def moving_picture(path: Path, seconds: float, size: str = "320x180", rate: int 
             for frame in source.decode(source.streams[0]):
                 if stream is video:
                     frame.pict_type = 0  # type: ignore[union-attr]  # raw pictures all say that they are I
-                clip.mux(stream.encode(frame))  # type: ignore[attr-defined]
+                clip.mux(stream.encode(frame))  # type: ignore[arg-type]
             clip.mux(stream.encode(None))
     return path
