@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from temporalio.client import Client
+from temporalio.service import TLSConfig
 from temporalio.worker import Worker
 
 from reelmill import vendor_json
@@ -65,6 +66,7 @@ from reelmill_server.worker.workspace import Scratch
 DEFAULT_PROJECT = "default"
 _CALL_GRACE_SECONDS = 10.0  # a call may wait for the database and the engine
 _WATCH_GRACE_SECONDS = 2.0  # what ends with the drain is still told
+ENGINE_SECONDS = 30.0  # that it may take to come
 _COUNT_SECONDS = 5.0
 _ENGINE_CHECK_SECONDS = 1.0
 _TRIAL_CHECK_SECONDS = 5.0
@@ -107,8 +109,13 @@ async def _background(name: str, step: Callable[[], Awaitable[None]], pause_seco
 
 
 async def _connect(settings: Settings, address: str) -> Client:
+    tls: TLSConfig | None = None
+    if settings.temporal_tls:
+        files = (settings.temporal_tls_roots, settings.temporal_tls_certificate, settings.temporal_tls_key)
+        roots, certificate, key = (file.read_bytes() if file else None for file in files)
+        tls = TLSConfig(server_root_ca_cert=roots, client_cert=certificate, client_private_key=key)
     return await connect(
-        address, settings.temporal_namespace, settings.temporal_api_key.get_secret_value(), settings.temporal_tls
+        address, settings.temporal_namespace, settings.temporal_api_key.get_secret_value(), tls, ENGINE_SECONDS
     )
 
 

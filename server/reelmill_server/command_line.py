@@ -51,7 +51,16 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "object_metadata",
         "storage_tries",
     ),
-    "Engine": ("temporal_address", "temporal_namespace", "temporal_binary", "temporal_tls", "temporal_api_key"),
+    "Engine": (
+        "temporal_address",
+        "temporal_namespace",
+        "temporal_binary",
+        "temporal_tls",
+        "temporal_tls_roots",
+        "temporal_tls_certificate",
+        "temporal_tls_key",
+        "temporal_api_key",
+    ),
     "Work": (
         "worker_slots",
         "worker_cores",

