@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -308,7 +309,8 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         for family in (family for family in settings.encoder_order if family in settings.lane):
             door = Door(attempts.admission, family)
             workers.append(encode_worker(client, activities, family, door, settings.drain_seconds))
-            workers.append(presence_worker(client, family, _Works(attempts.abilities, family)))
+            show_presence = partial(_show_presence, client, family, attempts.abilities)
+            await stack.enter_async_context(_background("presence", show_presence, _TRIAL_CHECK_SECONDS))
         await stack.enter_async_context(_polling(workers))
         yield
 
@@ -343,19 +345,12 @@ async def _polling(workers: Sequence[Worker]) -> AsyncIterator[None]:
         await asyncio.gather(*polling)
 
 
-class _Works:
-    """A door that is open while encoders of a family work."""
-
-    def __init__(self, abilities: Abilities, family: str) -> None:
-        self._abilities, self._family = abilities, family
-
-    async def open(self) -> None:
-        """Waits until they do."""
-        while not self._abilities.has_sessions(self._family, 0):
-            await asyncio.sleep(_TRIAL_CHECK_SECONDS)
-
-    def close(self) -> None:
-        """Nobody is ever let in."""
+async def _show_presence(client: Client, family: str, abilities: Abilities) -> None:
+    """Shows that encoders of `family` work here as long as they do."""
+    if abilities.has_sessions(family, 0):
+        async with presence_worker(client, family):
+            while abilities.has_sessions(family, 0):
+                await asyncio.sleep(_TRIAL_CHECK_SECONDS)
 
 
 async def _engine_answers(client: Client) -> None:

@@ -285,16 +285,6 @@ def defers(needs: Needs) -> Attempt:
     return attempt
 
 
-class Open:
-    """A door that is always open."""
-
-    async def open(self) -> None:
-        """At once."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
 async def test_what_is_not_small_goes_to_the_lane_that_it_needs(world: World) -> None:
     """The look and the encode are one attempt, which began with the look."""
     world.attempt = defers(Needs(Cost()))
@@ -318,7 +308,7 @@ async def test_an_accelerator_that_nobody_has_is_not_waited_for(world: World) ->
 async def test_an_accelerator_that_is_there_comes_first_and_a_busy_one_is_waited_for(world: World) -> None:
     """The first task runs on it; the second finds nobody who takes it, and goes to the CPU after the time."""
     world.attempt = defers(Needs(Cost(), ("qsv", "software"), 1))
-    present = presence_worker(world.client, "qsv", Open())
+    present = presence_worker(world.client, "qsv")
     async with present, world.polls(encode_queue("software")):
         await asyncio.sleep(0.3)
         async with world.polls(encode_queue("qsv")):

@@ -128,15 +128,9 @@ async def _stand_by() -> None:
     """Never called."""
 
 
-def presence_worker(client: Client, family: str, works: Door) -> Worker:
-    """Shows that encoders of `family` work here, while `works` is open."""
-    return Worker(
-        client,
-        task_queue=presence_queue(family),
-        activities=[_stand_by],
-        tuner=_gated(works),
-        max_concurrent_activity_task_polls=1,
-    )
+def presence_worker(client: Client, family: str) -> Worker:
+    """Shows that encoders of `family` work here, as long as it runs."""
+    return Worker(client, task_queue=presence_queue(family), activities=[_stand_by], max_concurrent_activities=1)
 
 
 def inspect_worker(client: Client, activities: WorkerActivities, files: FileActivities, slots: int) -> Worker:
