@@ -343,17 +343,19 @@ async def test_what_was_placed_is_removed(shop: Shop, tmp_path: Path) -> None:
 
 
 @writable
-async def test_what_replaced_a_file_stays_when_that_is_taken_back(shop: Shop, tmp_path: Path) -> None:
-    """An attempt that was thought dead wakes up when another one has published, and gives up."""
+@pytest.mark.parametrize("later", [DATA[::-1], DATA], ids=["other", "same"])
+@pytest.mark.parametrize("times", [1, BIG // len(DATA) + 1], ids=["small", "in parts"])
+async def test_what_replaced_a_file_stays_when_that_is_taken_back(shop: Shop, tmp_path: Path, later: bytes, times: int) -> None:
+    """An attempt that was thought dead wakes up when another one has published, and gives up; both may have made the same."""
     old, new = tmp_path / "old", tmp_path / "new"
-    old.write_bytes(DATA)
-    new.write_bytes(DATA[::-1])
+    old.write_bytes(DATA * times)
+    new.write_bytes(later * times)
     staged = await shop.storage.stage(Upload(old, shop.uri("out/x.mp4")), "task.1")
     await staged.place()
-    assert shop.get("out/x.mp4") == DATA
+    assert shop.get("out/x.mp4") == DATA * times
     await shop.storage.publish([Upload(new, shop.uri("out/x.mp4"))], "task.2")
     await staged.undo()
-    assert shop.get("out/x.mp4") == DATA[::-1]
+    assert shop.get("out/x.mp4") == later * times
 
 
 @objects
@@ -454,7 +456,8 @@ async def test_labels(shop: Shop, servers: Servers, tmp_path: Path) -> None:
             assert blob.metadata == {"team": "video", "origin": "reelmill"}
         else:
             head = servers.moto.client.head_object(Bucket="media", Key=key)
-            assert (head["ContentType"], head["CacheControl"], head["Metadata"]) == (*labels, {"origin": "reelmill"})
+            assert (head["ContentType"], head["CacheControl"]) == labels
+            assert head["Metadata"].items() >= {("origin", "reelmill")}
             tags = servers.moto.client.get_object_tagging(Bucket="media", Key=key)["TagSet"]
             assert tags == [{"Key": "team", "Value": "video"}]
 

@@ -12,8 +12,20 @@ _FILES_AT_ONCE = 8
 """How many files are under way at once: each holds one part in memory."""
 
 
-async def publish(stage: Callable[[Upload, str], Awaitable[Staged]], uploads: Sequence[Upload], owner: str) -> None:
-    """Makes all files appear, in their order but lists after everything else, or none. Raises what `stage` raises."""
+async def _always() -> None:
+    return
+
+
+async def publish(
+    stage: Callable[[Upload, str], Awaitable[Staged]],
+    uploads: Sequence[Upload],
+    owner: str,
+    fence: Callable[[], Awaitable[None]] = _always,
+) -> None:
+    """Makes all files appear, in their order but lists after everything else, or none.
+
+    `fence` is asked before each is placed, and raises when it must not be any more. Raises what `stage` and `fence` raise.
+    """
     uploads = list({upload.uri: upload for upload in uploads}.values())  # of two for one place, the last
     limit = asyncio.Semaphore(_FILES_AT_ONCE)
     staged: list[Staged | None] = [None] * len(uploads)
@@ -26,6 +38,7 @@ async def publish(stage: Callable[[Upload, str], Awaitable[Staged]], uploads: Se
         async with limit:
             file = staged[index]
             assert file is not None
+            await fence()
             await file.place()
 
     try:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ from reelmill_server.storage.objects import Delivery, Place, Stat, read_part
 from reelmill_server.storage.retrying import refusal
 from reelmill_server.storage.roles import Identity
 
+_MARK = "reelmill-upload"
+"""Tells in the metadata of an object by which upload it came."""
 _PART_BYTES = 8 * 1024**2
 _MOST_PARTS = 10_000
 _CONNECT_SECONDS = 10
@@ -160,7 +163,8 @@ class _Delivery:
         self._uri = place.uri
         self._size = path.stat().st_size
         self._part_bytes = max(_PART_BYTES, -(-self._size // _MOST_PARTS))
-        self._attributes = _attributes(place.key, labels)
+        self._mark = uuid.uuid4().hex
+        self._attributes = _attributes(place.key, labels, self._mark)
         self._upload_id = ""
         self._digests: dict[int, bytes] = {}
         self._etags: dict[int, str] = {}
@@ -217,9 +221,10 @@ class _Delivery:
             self._client.delete_object(**self._at)
 
     def _is_ours(self) -> bool:
-        """Whether the object there is the one that was sent."""
+        """Whether the object there is the one that was sent. Contents do not tell: another attempt may have made the same."""
         try:
-            return bool(self._client.head_object(**self._at)["ETag"] == self._etag)
+            found = self._client.head_object(**self._at)
+            return bool(found["ETag"] == self._etag and found.get("Metadata", {}).get(_MARK, self._mark) == self._mark)
         except botocore.exceptions.ClientError as error:
             if _status(error) == 404:
                 return False
@@ -239,11 +244,11 @@ def _abort(client: Any, at: Mapping[str, str], upload_id: str) -> None:
             raise
 
 
-def _attributes(key: str, labels: Labels) -> dict[str, Any]:
+def _attributes(key: str, labels: Labels, mark: str) -> dict[str, Any]:
     return {
         "ContentType": labels.content_type(key),
         **({"CacheControl": labels.cache(key)} if labels.cache(key) else {}),
-        **({"Metadata": dict(labels.metadata)} if labels.metadata else {}),
+        "Metadata": {**labels.metadata, _MARK: mark},
         **({"Tagging": urlencode(labels.tags)} if labels.tags else {}),
     }
 

@@ -28,6 +28,7 @@ from reelmill_server.worker.abilities import Abilities, Lease
 from reelmill_server.worker.admission import Admission
 from reelmill_server.worker.broker import Broker
 from reelmill_server.worker.delivery import Delivery, delivering, inside, uploads_of
+from reelmill_server.worker.fence import Fence
 from reelmill_server.worker.following import Following, Job, Seen
 from reelmill_server.worker.made import Made
 from reelmill_server.worker.watch import Beat, Bounds, beating
@@ -210,12 +211,12 @@ class Attempts:
                     job = Job(assignment, storage, broker, delivery, task.look, made.fetched if made else None)
                     finished, plan = await self._following.convert(job, lease, beat)
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
-                    if made and await task.may_publish():
+                    fence = Fence(task.may_publish)
+                    await fence()
+                    if made:
                         await made.keep(plan, finished)
-                    if not await task.may_publish():
-                        raise InternalError("another attempt has taken the task over")
                     with tracing.span("publish"):
-                        await self._publish(delivery, uploads_of(finished, plan, directory))
+                        await self._publish(delivery, uploads_of(finished, plan, directory), fence)
         self._count(finished)
         self._count_usage(task.lane, "join" if task.kept else "whole", finished.usage)
         return tuple(made.artifact for made in finished.made), finished.warnings
@@ -262,10 +263,10 @@ class Attempts:
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _publish(self, delivery: Delivery, uploads: Sequence[Upload]) -> None:
-        """Publishes what was made. From here on there is no way back: a cancel that comes now comes too late."""
+    async def _publish(self, delivery: Delivery, uploads: Sequence[Upload], fence: Fence) -> None:
+        """Publishes what was made. A cancel does not break it off midway: the fence does, between two files."""
         begun = time.monotonic()
-        publishing = asyncio.ensure_future(delivery.publish(uploads))
+        publishing = asyncio.ensure_future(delivery.publish(uploads, fence))
         while not publishing.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({publishing})

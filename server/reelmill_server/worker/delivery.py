@@ -1,7 +1,7 @@
 """Brings the files of an attempt to their storage while the rest is made. Nothing is visible before all is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +48,9 @@ class Delivery:
             if begun.staging.done():
                 begun.staging.result()
 
-    async def publish(self, uploads: Sequence[Upload]) -> None:
-        """As `Storage.publish`; what was brought already, and has not changed since, is only placed."""
-        await publish(self._stage, uploads, self._owner)
+    async def publish(self, uploads: Sequence[Upload], fence: Callable[[], Awaitable[None]]) -> None:
+        """As `publishing.publish`; what was brought already, and has not changed since, is only placed."""
+        await publish(self._stage, uploads, self._owner, fence)
 
     async def take_back(self) -> None:
         """Takes back everything that was not published."""

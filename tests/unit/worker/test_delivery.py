@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.errors import StorageUnavailable
+from reelmill_server.errors import InternalError, StorageUnavailable
 from reelmill_server.storage.base import Upload
 from reelmill_server.worker.delivery import delivering
+from reelmill_server.worker.fence import Fence
 from tests.remote import RemoteStorage
 
 
@@ -24,6 +25,46 @@ async def brought(storage: RemoteStorage, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def ours() -> None:
+    """The attempt is its task's."""
+
+
+async def test_what_is_no_longer_ours_to_place_is_taken_back(tmp_path: Path) -> None:
+    """Another attempt takes over between two files: the second is not placed, and the first does not stay."""
+    storage = RemoteStorage(tmp_path)
+    one, two = upload(storage, tmp_path, "1.ts"), upload(storage, tmp_path, "2.m3u8")
+    asked: list[bool] = []
+
+    async def fence() -> None:
+        asked.append((tmp_path / "out/1.ts").exists())
+        if len(asked) == 2:
+            raise InternalError("taken over")
+
+    async with delivering(storage, "task.x") as delivery:
+        with pytest.raises(InternalError):
+            await delivery.publish([one, two], fence)
+    assert asked == [False, True]
+    assert [staged.undone for staged in storage.staged] == [True, True]
+
+
+async def test_a_fence_asks_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for many files in a row; an attempt that stood still finds out before it places anything."""
+    now, answers, asked = 100.0, [True, False], 0
+    monkeypatch.setattr("reelmill_server.worker.fence.time.monotonic", lambda: now)
+
+    async def ask() -> bool:
+        nonlocal asked
+        asked += 1
+        return answers[asked - 1]
+
+    fence = Fence(ask)
+    await asyncio.gather(*(fence() for _ in range(8)))
+    assert asked == 1
+    now += 9.0
+    with pytest.raises(InternalError, match="taken the task over"):
+        await fence()
+
+
 async def test_what_was_brought_is_only_placed(tmp_path: Path) -> None:
     """Nothing is visible before, each file is sent once, and stays where it was made."""
     storage = RemoteStorage(tmp_path)
@@ -33,7 +74,7 @@ async def test_what_was_brought_is_only_placed(tmp_path: Path) -> None:
             delivery.begin(one)
         await brought(storage, 1)
         assert not (tmp_path / "out").exists() and one.path.exists()
-        await delivery.publish([one, two])
+        await delivery.publish([one, two], ours)
     assert [staged.uri for staged in storage.staged] == [one.uri, two.uri]
     assert [(tmp_path / "out" / name).read_bytes() for name in ("1.ts", "2.ts")] == [b"data"] * 2
 
@@ -46,7 +87,7 @@ async def test_what_changed_since_is_brought_again(tmp_path: Path) -> None:
         delivery.begin(one)
         await brought(storage, 1)
         one.path.write_bytes(b"other data")
-        await delivery.publish([one])
+        await delivery.publish([one], ours)
     assert (tmp_path / "out/1.ts").read_bytes() == b"other data"
     assert [staged.undone for staged in storage.staged] == [True, False]
 
