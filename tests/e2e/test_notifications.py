@@ -177,17 +177,19 @@ def test_a_canceled_task_is_told_and_a_running_one_is_not(client: Client, folder
     assert isinstance(data, dict) and (data["Status"], data["Code"]) == ("Canceled", "Canceled")
 
 
-def test_progress_is_told_in_order(client: Client, folder: Path, webhook: Receiver) -> None:
+@pytest.mark.parametrize(("parallelism", "seconds"), [(1, 6), (3, 24)], ids=["in one go", "in units"])
+def test_progress_is_told_in_order(client: Client, folder: Path, webhook: Receiver, parallelism: int, seconds: int) -> None:
     """Rising, in whole steps, and the end last; each message once, as nothing failed."""
-    moving_picture(folder / "files" / "medium.mp4", 6, "640x360")
+    moving_picture(folder / "files" / "medium.mp4", seconds, "640x360")
     asked = request(folder, {"Webhook": {"URL": webhook.url}, "NotifyProgressPercentStep": 10}, "medium.mp4")
     asked["Targets"][0]["Video"] = {"TranscodeVideo": {"Codec": "h264", "Preset": "slower"}}  # type: ignore[index]
-    task_id = client.submit(asked).task_id
+    task_id = client.submit(asked | {"Parallelism": parallelism}).task_id
     client.wait(task_id)
     servers.wait_for(lambda: states(client, task_id)["Webhook.100"] == "DELIVERED", "the delivery")
     told = [data.get("Progress", data["Status"]) for data in (checked(received)["data"] for received in webhook.received)]  # type: ignore[attr-defined,index]
     assert told[-1] == "Succeeded" and len(told) > 1
     assert told[:-1] == sorted(set(told[:-1])) and all(percent % 10 == 0 for percent in told[:-1])
+    assert told[0] < 90  # long before units are joined
 
 
 def test_a_dead_endpoint_costs_nothing_else(client: Client, folder: Path, webhook: Receiver) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -105,7 +106,7 @@ class WorkerActivities:
         """Runs one attempt, heartbeating its progress; fails with the error's code."""
         if work.attempt == 1 and work.needs is None:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / 1e6))
-        milestones = _Milestones(self._engine, work.request.task_id, work.progress_step)
+        milestones = _Milestones(partial(self._engine.tell_progress, work.request.task_id), work.progress_step)
 
         def report(progress: Progress) -> None:
             activity.heartbeat(_placed(progress, work))
@@ -132,16 +133,29 @@ class WorkerActivities:
         work = unit.work
         assert work.needs
         structlog.contextvars.bind_contextvars(unit=unit.number)
+        milestones = _Milestones(partial(self._tell_whole, work), work.progress_step, last=END)
+
+        def report(progress: Progress) -> None:
+            activity.heartbeat(progress)
+            milestones.reached(progress.percent)
+
         async with self._attempting(work, "unit"):
             kept, warnings = await self._attempts.encode_unit(
                 work.request,
                 work.needs,
                 unit.number,
-                report=activity.heartbeat,
+                report=report,
                 may_keep=self._fence(work),
                 lane=work.lane,
             )
         return UnitResult(kept, warnings)
+
+    async def _tell_whole(self, work: Work, _: int) -> None:
+        """Tells how far a task is of which a unit came further. Raises ServiceUnavailable."""
+        view = await self._engine.view(work.request.task_id)
+        percent = _passed(view.progress.percent, work.progress_step)
+        if percent:
+            await self._engine.tell_progress(work.request.task_id, percent)
 
     @asynccontextmanager
     async def _attempting(self, work: Work, part: str) -> AsyncIterator["_Begun"]:
@@ -218,18 +232,24 @@ def _placed(progress: Progress, work: Work) -> Progress:
     return replace(progress, percent=percent, attempt=work.attempt)
 
 
-class _Milestones:
-    """Tells a task's progress each time that it passes `step` percent more; what the engine does not take is left out."""
+def _passed(percent: int, step: int) -> int:
+    """The last of the steps that progress has passed; 0: none."""
+    return percent - percent % step if step else 0
 
-    def __init__(self, engine: Engine, task_id: str, step: int) -> None:
-        self._engine, self._task_id, self._step = engine, task_id, step
+
+class _Milestones:
+    """Tells each time that progress passes `step` percent more; what the engine does not take is left out."""
+
+    def __init__(self, tell: Callable[[int], Awaitable[None]], step: int, last: int = END - 1) -> None:
+        """`tell` may raise ServiceUnavailable; what comes after `last` percent is told otherwise."""
+        self._tell_of, self._step, self._last = tell, step, last
         self._told = 0
         self._telling: set[asyncio.Task[None]] = set()
 
     def reached(self, percent: int) -> None:
         """Progress came so far."""
-        passed = percent - percent % self._step if self._step else 0
-        if self._told < passed < END:
+        passed = _passed(percent, self._step)
+        if self._told < passed <= self._last:
             self._told = passed
             telling = asyncio.create_task(self._tell(passed))
             self._telling.add(telling)
@@ -237,7 +257,7 @@ class _Milestones:
 
     async def _tell(self, percent: int) -> None:
         with suppress(ServiceUnavailable):
-            await self._engine.tell_progress(self._task_id, percent)
+            await self._tell_of(percent)
 
 
 class ControlActivities:
