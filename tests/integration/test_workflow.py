@@ -10,10 +10,11 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
-from reelmill_server.engine import FAST_QUEUE, encode_queue
-from reelmill_server.engine.activities import ControlActivities
+from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, encode_queue
+from reelmill_server.engine.activities import ControlActivities, WorkerActivities
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.notifying import NotifyActivities
@@ -26,6 +27,7 @@ from reelmill_server.model.engine_view import EngineState
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Outcome, Progress, TaskPhase, TaskStatus
+from reelmill_server.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.xdist_group("workflow")
 MADE = AttemptResult((Artifact("file:///out.mp4", 0, 1, 1.0, "mp4"),), started_us=1_000_000)
@@ -430,3 +432,44 @@ async def test_a_data_folder_has_one_engine(world: World, engine_folder: Path) -
     """A second server on it is refused with a sentence."""
     with pytest.raises(ServiceUnavailable, match="another server"):
         await EmbeddedEngine(engine_folder, "", "test", 24, lambda: None).start()
+
+
+async def test_what_a_lost_worker_was_to_erase_is_erased_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soon, and not when the longest removal would be over: the first says nothing, as it was killed."""
+    monkeypatch.setattr("reelmill_server.engine.workflow._ERASE_SILENCE_SECONDS", 1)
+    asked: list[str] = []
+
+    @activity.defn(name="erase")
+    async def erase(task_id: str) -> None:
+        asked.append(task_id)
+        if len(asked) == 1:
+            await asyncio.sleep(3600)
+
+    world.attempt = defers(Needs(Cost(), keeps=True))
+    eraser = Worker(world.client, task_queue=INSPECT_QUEUE, activities=[erase])
+    async with world.polls(encode_queue("software")), eraser:
+        await world.start("kept")
+        await world.outcome("kept")
+        async with asyncio.timeout(30):
+            while len(asked) < 2:
+                await asyncio.sleep(0.05)
+    assert asked == ["kept", "kept"]
+
+
+async def test_a_worker_that_erases_says_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it takes."""
+    monkeypatch.setattr("reelmill_server.engine.activities._BEAT_SECONDS", 0.02)
+    beats: list[object] = []
+
+    class Slow:
+        async def erase(self, task_id: str) -> None:
+            assert task_id == "task"
+            await asyncio.sleep(0.3)
+
+    environment = ActivityEnvironment()
+    environment.on_heartbeat = lambda *_: beats.append(None)
+    activities = WorkerActivities(cast(Any, Slow()), cast(Any, None), Metrics())
+    await environment.run(activities.erase, "task")
+    count = len(beats)
+    await asyncio.sleep(0.1)
+    assert len(beats) == count >= 3

@@ -28,6 +28,7 @@ from reelmill_server.model.task import Artifact, Outcome, Progress
 from reelmill_server.model.units import Split
 from reelmill_server.telemetry.metrics import Metrics
 
+_BEAT_SECONDS = 5.0
 _FENCE_TRIES = 5
 _FENCE_PAUSE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
@@ -213,10 +214,20 @@ class WorkerActivities:
     @activity.defn(name=ERASE)
     async def erase(self, task_id: str) -> None:
         """Removes what a task left in shared scratch."""
+        beating = asyncio.create_task(_beat())
         try:
             await self._attempts.erase(task_id)
         except ReelmillError as error:
             raise _failure(error) from error
+        finally:
+            beating.cancel()
+
+
+async def _beat() -> None:
+    """Says again and again that the worker is alive."""
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(_BEAT_SECONDS)
 
 
 class _Begun:

@@ -23,6 +23,7 @@ _RECORD_SECONDS = 30
 _INSPECT_QUEUED_SECONDS = 15
 _INSPECT_SECONDS = 60
 _ERASE_SECONDS = 600
+_ERASE_SILENCE_SECONDS = 30  # after which another worker goes on with it
 _ERASING_HOURS = 24  # then a rule of the storage, which removes what is old, has to do
 
 
@@ -70,6 +71,7 @@ async def _erase(task_id: str) -> None:
             task_id,
             task_queue=INSPECT_QUEUE,
             start_to_close_timeout=timedelta(seconds=_ERASE_SECONDS),
+            heartbeat_timeout=timedelta(seconds=_ERASE_SILENCE_SECONDS),
             schedule_to_close_timeout=timedelta(hours=_ERASING_HOURS),
             retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=10)),
         )
