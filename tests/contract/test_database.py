@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, make_url, text
 
 from reelmill_server.errors import InternalError, ServiceUnavailable
 from reelmill_server.tasks.database import Database
@@ -136,3 +136,47 @@ async def test_a_transaction_that_waits_for_ever_ends(database_url: str) -> None
     finally:
         await patient.close()
         await hasty.close()
+
+
+class Silent:
+    """Stands before PostgreSQL, and can stop to hand on what it hears, as a balancer does whose server is gone."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket, self.fallen = socket, False
+
+    async def serve(self) -> asyncio.Server:
+        """Listens on a free port."""
+        return await asyncio.start_server(self._pass, "127.0.0.1", 0)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(self._socket)
+        await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while heard := await reader.read(65536):
+            if not self.fallen:
+                writer.write(heard)
+        writer.close()
+
+
+async def test_a_server_that_falls_silent_does_not_hold_us_for_ever(database_url: str) -> None:
+    """Nothing is closed, and no answer comes: the call ends all the same, and the next one with it when the server is back."""
+    if database_url.startswith("sqlite"):
+        pytest.skip("a file does not fall silent")
+    url = make_url(database_url)
+    front = Silent(Path(str(url.query["host"])) / ".s.PGSQL.5432")
+    server = await front.serve()
+    port = server.sockets[0].getsockname()[1]
+    there = url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
+    database = Database(there, transaction_seconds=0.5)
+    try:
+        await database.ping()
+        front.fallen = True
+        async with asyncio.timeout(40):
+            with pytest.raises(ServiceUnavailable, match="does not answer"):
+                await database.ping()
+        front.fallen = False
+        await database.ping()
+    finally:
+        await database.close()
+        server.close()
