@@ -24,6 +24,7 @@ from reelmill_server.errors import (
 )
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.cost import Cost
+from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.needs import Needs
 from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
 from reelmill_server.model.request import (
@@ -103,11 +104,11 @@ class Bench:
         spec = VideoSpec("h264", preset="ultrafast", **video)
         return TargetSpec(index, f"{self.folder.as_uri()}/{name}", "mp4", spec, AudioSpec("aac"), video_asked=True)
 
-    async def convert(self, request: ConvertRequest, may_publish: bool = True, keeps: bool = False) -> Any:
+    async def convert(self, request: ConvertRequest, standing: Standing = Standing.OURS, keeps: bool = False) -> Any:
         """Runs the attempt."""
 
-        async def answer() -> bool:
-            return may_publish
+        async def answer() -> Standing:
+            return standing
 
         return await self.attempts.convert(
             request, self.reported.append, answer, lane=SOFTWARE, needs=Needs(Cost(), keeps=keeps)
@@ -201,7 +202,7 @@ async def test_an_attempt_that_takes_too_long_is_ended(tmp_path: Path, clip: Pat
 async def test_an_attempt_that_was_taken_over_publishes_nothing(bench: Bench) -> None:
     """The fence holds even when all is made and verified."""
     with pytest.raises(InternalError):
-        await bench.convert(bench.request(bench.target("out.mp4")), may_publish=False)
+        await bench.convert(bench.request(bench.target("out.mp4")), standing=Standing.TAKEN_OVER)
     assert bench.left() == []
 
 
@@ -390,10 +391,10 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     request = bench.request(bench.target("counted.mp4"))
     needs = Needs(Cost(core_seconds=7.5))
 
-    async def may_publish() -> bool:
-        return True
+    async def ours() -> Standing:
+        return Standing.OURS
 
-    await bench.attempts.convert(request, bench.reported.append, may_publish, lane=SOFTWARE, needs=needs)
+    await bench.attempts.convert(request, bench.reported.append, ours, lane=SOFTWARE, needs=needs)
     part = {"part": "whole"}
     assert samples("reelmill_estimated_core_seconds_total", part) == 7.5
     cpu_seconds = samples("reelmill_child_cpu_seconds_total", {"lane": SOFTWARE, **part})
@@ -401,5 +402,5 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     assert (samples("reelmill_child_memory_bytes_sum", part) or 0) > 10 << 20
     assert samples("reelmill_admission_seconds_count", {"lane": SOFTWARE}) == 1
     with pytest.raises(WorkerBusy):
-        await bench.attempts.convert(request, bench.reported.append, may_publish, lane="nvenc", needs=needs)
+        await bench.attempts.convert(request, bench.reported.append, ours, lane="nvenc", needs=needs)
     assert samples("reelmill_admission_busy_total", {"lane": "nvenc"}) == 1

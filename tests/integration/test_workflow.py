@@ -23,7 +23,7 @@ from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.model.cost import Cost
-from reelmill_server.model.engine_view import EngineState
+from reelmill_server.model.engine_view import EngineState, Standing
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Outcome, Progress, TaskPhase, TaskStatus
@@ -170,8 +170,8 @@ async def test_the_view_shows_the_heartbeat_of_the_present_attempt(world: World)
     async def look(_: Work) -> AttemptResult:
         info = activity.info()
         await asyncio.sleep(0.5)
-        seen.append(await world.engine.holds("viewed", info.activity_id))
-        seen.append(await world.engine.holds("viewed", "another"))
+        seen.append(await world.engine.standing("viewed", info.activity_id) is Standing.OURS)
+        seen.append(await world.engine.standing("viewed", "another") is Standing.OURS)
         view = await world.engine.view("viewed")
         assert view.state is EngineState.RUNNING and view.busy and view.progress.percent == 7
         return MADE
@@ -473,3 +473,37 @@ async def test_a_worker_that_erases_says_that_it_is_alive(monkeypatch: pytest.Mo
     count = len(beats)
     await asyncio.sleep(0.1)
     assert len(beats) == count >= 3
+
+
+async def test_an_attempt_learns_what_it_is_to_its_task(world: World) -> None:
+    """Its own while it is waited for, nobody's when it is to be canceled or the task failed, another's when one succeeded."""
+    seen: dict[str, list[Standing]] = {}
+
+    async def attempt(work: Work) -> AttemptResult:
+        info, task_id = activity.info(), work.request.task_id
+        own = seen.setdefault(task_id, [])
+        asked[task_id] = info.activity_id
+        own.append(await world.engine.standing(task_id, info.activity_id))
+        if task_id == "standing-canceled":
+            await world.engine.cancel(task_id)
+            while await world.engine.standing(task_id, info.activity_id) is Standing.OURS:
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+            own.append(await world.engine.standing(task_id, info.activity_id))
+        if task_id == "standing-failed":
+            raise ApplicationError("no", [], 0, type="InvalidMedia", non_retryable=True)
+        return MADE
+
+    asked: dict[str, str] = {}
+    world.attempt = attempt
+    for end in ("succeeded", "failed", "canceled"):
+        task_id = f"standing-{end}"
+        await world.start(task_id)
+        await world.outcome(task_id)
+        async with asyncio.timeout(20):
+            while (await world.engine.view(task_id)).state is not EngineState.CLOSED:
+                await asyncio.sleep(0.05)
+        seen[task_id].append(await world.engine.standing(task_id, asked[task_id]))
+    assert seen["standing-succeeded"] == [Standing.OURS, Standing.TAKEN_OVER]
+    assert seen["standing-failed"] == [Standing.OURS, Standing.ENDED]
+    assert seen["standing-canceled"][:2] == [Standing.OURS, Standing.ENDED]

@@ -19,6 +19,7 @@ from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, Un
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked import KeptFile
+from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.notification import END
@@ -68,7 +69,7 @@ class Attempts(Protocol):
         self,
         request: ConvertRequest,
         report: Callable[[Progress], None],
-        may_publish: Callable[[], Awaitable[bool]],
+        standing: Callable[[], Awaitable[Standing]],
         lane: str,
         needs: Needs | None,
         kept: Sequence[KeptFile],
@@ -81,7 +82,7 @@ class Attempts(Protocol):
         needs: Needs,
         number: int,
         report: Callable[[Progress], None],
-        may_keep: Callable[[], Awaitable[bool]],
+        standing: Callable[[], Awaitable[Standing]],
         lane: str,
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Makes one unit of a task that is cut in units; the files, and what a user should know."""
@@ -118,7 +119,7 @@ class WorkerActivities:
                 artifacts, warnings = await self._attempts.convert(
                     work.request,
                     report=report,
-                    may_publish=self._fence(work),
+                    standing=self._standing(work),
                     lane=work.lane,
                     needs=work.needs,
                     kept=work.kept,
@@ -146,7 +147,7 @@ class WorkerActivities:
                 work.needs,
                 unit.number,
                 report=report,
-                may_keep=self._fence(work),
+                standing=self._standing(work),
                 lane=work.lane,
             )
         return UnitResult(kept, warnings)
@@ -186,19 +187,19 @@ class WorkerActivities:
             self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - begun.started_us / 1e6)
             _log.info("attempt ended", outcome=begun.outcome)
 
-    def _fence(self, work: Work) -> Callable[[], Awaitable[bool]]:
-        """Tells whether this activity still is what its task waits for."""
+    def _standing(self, work: Work) -> Callable[[], Awaitable[Standing]]:
+        """Tells what this activity still is to its task."""
         activity_id = activity.info().activity_id
-        return lambda: self._holds(work.request.task_id, activity_id)
+        return lambda: self._ask_standing(work.request.task_id, activity_id)
 
-    async def _holds(self, task_id: str, activity_id: str) -> bool:
-        """Whether this attempt still is the task's; an engine that is away for a moment is asked again."""
+    async def _ask_standing(self, task_id: str, activity_id: str) -> Standing:
+        """An engine that is away for a moment is asked again."""
         for _ in range(_FENCE_TRIES):
             try:
-                return await self._engine.holds(task_id, activity_id)
+                return await self._engine.standing(task_id, activity_id)
             except ServiceUnavailable:
                 await asyncio.sleep(_FENCE_PAUSE_SECONDS)
-        return await self._engine.holds(task_id, activity_id)
+        return await self._engine.standing(task_id, activity_id)
 
     @activity.defn(name=INSPECT)
     async def inspect(self, inspection: Inspection) -> Inspected:

@@ -23,15 +23,19 @@ from reelmill_server.engine.notifying import NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.work import Inspected, Inspection, Work
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
-from reelmill_server.model.engine_view import EngineState, EngineView
+from reelmill_server.model.engine_view import EngineState, EngineView, Standing
 from reelmill_server.model.notification import END
-from reelmill_server.model.task import Progress, TaskPhase
+from reelmill_server.model.task import Progress, TaskPhase, TaskStatus
 from reelmill_server.telemetry import tracing
 
 _RPC_SECONDS = timedelta(seconds=5)
 _INSPECT_SECONDS = 90.0
 _CONNECT_PAUSE_SECONDS = 0.5
 _POLL_SECONDS = 90  # a poll lasts a minute: who did not come again since is gone
+_STANDINGS = {
+    PendingActivityState.PENDING_ACTIVITY_STATE_STARTED: Standing.OURS,
+    PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED: Standing.ENDED,
+}
 JOINING_FROM = 95
 """Percent of a task that is carried out in units when all units are made."""
 
@@ -161,17 +165,21 @@ class Engine:
         phase = TaskPhase.CONVERTING if begun else TaskPhase.QUEUED
         return Progress(phase, int(share * JOINING_FROM), attempt=1)
 
-    async def holds(self, task_id: str, activity_id: str) -> bool:
-        """Whether this activity is the task's present attempt, and no cancel was asked for. Raises ServiceUnavailable."""
+    async def standing(self, task_id: str, activity_id: str) -> Standing:
+        """What this activity is to its task. Raises ServiceUnavailable."""
+        handle = self._client.get_workflow_handle(task_id)
         try:
-            description = await self._client.get_workflow_handle(task_id).describe(rpc_timeout=_RPC_SECONDS)
+            description = await handle.describe(rpc_timeout=_RPC_SECONDS)
+            pending = description.raw_description.pending_activities
+            states = [activity.state for activity in pending if activity.activity_id == activity_id]
+            if states:
+                return _STANDINGS.get(states[0], Standing.TAKEN_OVER)
+            if description.status is not WorkflowExecutionStatus.COMPLETED:
+                return Standing.TAKEN_OVER
+            succeeded = await handle.result(rpc_timeout=_RPC_SECONDS) == TaskStatus.SUCCEEDED
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
-        started = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
-        return any(
-            activity.activity_id == activity_id and activity.state == started
-            for activity in description.raw_description.pending_activities
-        )
+        return Standing.TAKEN_OVER if succeeded else Standing.ENDED
 
     async def present(self, families: Sequence[str]) -> dict[str, int]:
         """On how many workers each of `families` (of encoders) works, or did a few minutes ago. Raises ServiceUnavailable."""

@@ -16,6 +16,14 @@ class EngineState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Standing(StrEnum):
+    """What an attempt is to its task. `ENDED`: nothing of the task is to be published."""
+
+    OURS = "the attempt is the task's"
+    TAKEN_OVER = "another attempt has taken the task over"
+    ENDED = "the task was canceled, or has failed"
+
+
 @dataclass(frozen=True)
 class EngineView:
     """What the engine knows of a task now. `busy`: an attempt is queued or at work, so the record cannot be final yet."""

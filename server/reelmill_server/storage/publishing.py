@@ -3,29 +3,46 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
+from typing import Protocol
+
+import structlog
 
 from reelmill_server.storage.base import Staged, Upload
 from reelmill_server.storage.content import names_others
 from reelmill_server.storage.retrying import together
 
+_log = structlog.get_logger(__name__)
 _FILES_AT_ONCE = 8
 """How many files are under way at once: each holds one part in memory."""
 
 
-async def _always() -> None:
-    return
+class Guard(Protocol):
+    """Knows whether others have a say in the names that are published."""
+
+    async def check(self) -> None:
+        """Asked before each file is placed: raises when it must not be any more."""
+
+    async def may_remove(self) -> bool:
+        """Asked after a failure: whether what was placed may be taken away again."""
+
+
+class _Alone:
+    async def check(self) -> None:
+        return
+
+    async def may_remove(self) -> bool:
+        return True
 
 
 async def publish(
-    stage: Callable[[Upload, str], Awaitable[Staged]],
-    uploads: Sequence[Upload],
-    owner: str,
-    fence: Callable[[], Awaitable[None]] = _always,
+    stage: Callable[[Upload, str], Awaitable[Staged]], uploads: Sequence[Upload], owner: str, guard: Guard | None = None
 ) -> None:
-    """Makes all files appear, in their order but lists after everything else, or none.
+    """Makes all files appear, in their order but lists after everything else, or none. Raises what `stage` and `guard` raise.
 
-    `fence` is asked before each is placed, and raises when it must not be any more. Raises what `stage` and `fence` raise.
+    When `guard` says so, what was placed stays after a failure: it has replaced, or will be replaced by, what another has made.
     """
+    guard = guard or _Alone()
+    placed: set[int] = set()
     uploads = list({upload.uri: upload for upload in uploads}.values())  # of two for one place, the last
     limit = asyncio.Semaphore(_FILES_AT_ONCE)
     staged: list[Staged | None] = [None] * len(uploads)
@@ -38,7 +55,8 @@ async def publish(
         async with limit:
             file = staged[index]
             assert file is not None
-            await fence()
+            await guard.check()
+            placed.add(index)
             await file.place()
 
     try:
@@ -47,5 +65,13 @@ async def publish(
         for _, wave in groupby(in_order, lambda index: index if names_others(uploads[index].uri) else -1):
             await together(place(index) for index in wave)
     except BaseException:
-        await asyncio.shield(asyncio.gather(*(file.undo() for file in staged if file is not None)))
+        await asyncio.shield(_take_back(staged, placed, guard))
         raise
+
+
+async def _take_back(staged: Sequence[Staged | None], placed: set[int], guard: Guard) -> None:
+    left = {index: file for index, file in enumerate(staged) if file is not None}
+    if placed and not await guard.may_remove():
+        _log.warning("what was placed stays: another attempt has the task", files=len(placed))
+        left = {index: file for index, file in left.items() if index not in placed}
+    await asyncio.gather(*(file.undo() for file in left.values()))

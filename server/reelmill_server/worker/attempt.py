@@ -14,6 +14,7 @@ import structlog
 from reelmill_server.errors import InternalError, ServiceUnavailable, WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked import Chunked, KeptFile
+from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import COPY
 from reelmill_server.model.request import ConvertRequest
@@ -46,7 +47,7 @@ class _Task:
 
     request: ConvertRequest
     beat: Beat
-    may_publish: Callable[[], Awaitable[bool]]
+    standing: Callable[[], Awaitable[Standing]]
     lease: Lease
     lane: str
     keeps: bool = False
@@ -109,14 +110,14 @@ class Attempts:
         self,
         request: ConvertRequest,
         report: Callable[[Progress], None],
-        may_publish: Callable[[], Awaitable[bool]],
+        standing: Callable[[], Awaitable[Standing]],
         lane: str = FAST,
         needs: Needs | None = None,
         kept: Sequence[KeptFile] = (),
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Converts and publishes; returns the artifacts and what a user should know.
 
-        `report` is called at least once a second; `may_publish` is asked when all is made and verified. In the fast lane raises
+        `report` is called at least once a second; `standing` is asked when all is made and verified. In the fast lane raises
         Deferred for what is not small; in the others the attempt waits until what it `needs` is free. With `kept` the encoded
         streams are joined of what units made. Raises ReelmillError with the reason; whatever happens, no process and no scratch
         is left.
@@ -125,9 +126,9 @@ class Attempts:
             with self.abilities.lease() as lease:
                 if needs is None:
                     await self.admission.disk(_FAST_DISK_SECONDS)
-                    return await self._convert(_Task(request, beat, may_publish, lease, lane))
+                    return await self._convert(_Task(request, beat, standing, lease, lane))
                 async with self._admitted(needs, lane, beat, lease):
-                    task = _Task(request, beat, may_publish, lease, lane, keeps=needs.keeps)
+                    task = _Task(request, beat, standing, lease, lane, keeps=needs.keeps)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
                     made = await self._convert(task)
@@ -140,7 +141,7 @@ class Attempts:
         needs: Needs,
         number: int,
         report: Callable[[Progress], None],
-        may_keep: Callable[[], Awaitable[bool]],
+        standing: Callable[[], Awaitable[Standing]],
         lane: str,
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Makes unit `number` of a task that is cut in units, and keeps it in shared scratch; as `convert` otherwise."""
@@ -154,8 +155,7 @@ class Attempts:
                         assignment = replace(cut, action="encode_unit", directory=str(directory))
                         made = await self._following.unit(assignment, broker, beat)
                         self._count_usage(lane, "unit", made.usage)
-                        if not await may_keep():
-                            raise InternalError("another attempt has taken the unit over")
+                        await Fence(standing).check()
                         with tracing.span("keep"):
                             return await self._keep(request, number, made, directory), made.warnings
 
@@ -211,8 +211,8 @@ class Attempts:
                     job = Job(assignment, storage, broker, delivery, task.look, made.fetched if made else None)
                     finished, plan = await self._following.convert(job, lease, beat)
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
-                    fence = Fence(task.may_publish)
-                    await fence()
+                    fence = Fence(task.standing)
+                    await fence.check()
                     if made:
                         await made.keep(plan, finished)
                     with tracing.span("publish"):

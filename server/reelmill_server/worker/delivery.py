@@ -1,7 +1,7 @@
 """Brings the files of an attempt to their storage while the rest is made. Nothing is visible before all is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.plan.images import image_uri
 from reelmill_server.plan.packaging import part_uri, planned_files
 from reelmill_server.storage.base import Staged, Storage, Upload
-from reelmill_server.storage.publishing import publish
+from reelmill_server.storage.publishing import Guard, publish
 from reelmill_server.worker import messages
 
 # Few: while others are encoded, the network is to be used and not to be fought for.
@@ -48,9 +48,9 @@ class Delivery:
             if begun.staging.done():
                 begun.staging.result()
 
-    async def publish(self, uploads: Sequence[Upload], fence: Callable[[], Awaitable[None]]) -> None:
+    async def publish(self, uploads: Sequence[Upload], guard: Guard) -> None:
         """As `publishing.publish`; what was brought already, and has not changed since, is only placed."""
-        await publish(self._stage, uploads, self._owner, fence)
+        await publish(self._stage, uploads, self._owner, guard)
 
     async def take_back(self) -> None:
         """Takes back everything that was not published."""

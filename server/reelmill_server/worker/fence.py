@@ -4,26 +4,36 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from reelmill_server.errors import InternalError
+from reelmill_server.errors import InternalError, ServiceUnavailable
+from reelmill_server.model.engine_view import Standing
 
 _VALID_SECONDS = 1.0  # less than any silence after which a worker counts as lost
 
 
 class Fence:
-    """Asks whether an attempt is still its task's; an answer holds for a second, so that many files may ask.
+    """The guard of what an attempt publishes: asks whether it is still its task's.
 
-    A process that was stopped asks again when it goes on.
+    An answer holds for a second, so that many files may ask. A process that was stopped asks again when it goes on.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, ask: Callable[[], Awaitable[Standing]]) -> None:
+        """`ask` may raise ServiceUnavailable."""
         self._ask, self._asked_at = ask, float("-inf")
         self._asking = asyncio.Lock()
 
-    async def __call__(self) -> None:
+    async def check(self) -> None:
         """Raises InternalError when the attempt must not place anything any more."""
         async with self._asking:
             now = time.monotonic()
             if now - self._asked_at > _VALID_SECONDS:
-                if not await self._ask():
-                    raise InternalError("another attempt has taken the task over, or it was canceled")
+                standing = await self._ask()
+                if standing is not Standing.OURS:
+                    raise InternalError(standing)
                 self._asked_at = now
+
+    async def may_remove(self) -> bool:
+        """Whether nobody else has anything under the names of the task: not while that is unknown."""
+        try:
+            return await self._ask() is not Standing.TAKEN_OVER
+        except ServiceUnavailable:
+            return False

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.errors import InternalError, StorageUnavailable
+from reelmill_server.errors import InternalError, ServiceUnavailable, StorageUnavailable
+from reelmill_server.model.engine_view import Standing
 from reelmill_server.storage.base import Upload
 from reelmill_server.worker.delivery import delivering
 from reelmill_server.worker.fence import Fence
@@ -25,44 +26,63 @@ async def brought(storage: RemoteStorage, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def ours() -> None:
-    """The attempt is its task's."""
+class Guard:
+    """Lets so many files be placed; `answer` is said when it is asked what may be removed."""
 
+    def __init__(self, files: int = 100, answer: bool = True) -> None:
+        self.left, self.answer = files, answer
 
-async def test_what_is_no_longer_ours_to_place_is_taken_back(tmp_path: Path) -> None:
-    """Another attempt takes over between two files: the second is not placed, and the first does not stay."""
-    storage = RemoteStorage(tmp_path)
-    one, two = upload(storage, tmp_path, "1.ts"), upload(storage, tmp_path, "2.m3u8")
-    asked: list[bool] = []
-
-    async def fence() -> None:
-        asked.append((tmp_path / "out/1.ts").exists())
-        if len(asked) == 2:
+    async def check(self) -> None:
+        """As of publishing's guard."""
+        self.left -= 1
+        if self.left < 0:
             raise InternalError("taken over")
 
+    async def may_remove(self) -> bool:
+        """As of publishing's guard."""
+        return self.answer
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["canceled", "taken over"])
+async def test_what_is_no_longer_ours_to_place_is_not(tmp_path: Path, alone: bool) -> None:
+    """Between two files: the second is not placed; the first goes, unless another attempt may have put its own there."""
+    storage = RemoteStorage(tmp_path)
+    one, two = upload(storage, tmp_path, "1.ts"), upload(storage, tmp_path, "2.m3u8")
     async with delivering(storage, "task.x") as delivery:
         with pytest.raises(InternalError):
-            await delivery.publish([one, two], fence)
-    assert asked == [False, True]
-    assert [staged.undone for staged in storage.staged] == [True, True]
+            await delivery.publish([one, two], Guard(1, alone))
+    assert [staged.undone for staged in storage.staged] == [alone, True]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ([] if alone else ["1.ts"])
 
 
 async def test_a_fence_asks_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for many files in a row; an attempt that stood still finds out before it places anything."""
-    now, answers, asked = 100.0, [True, False], 0
+    now, standing, asked = 100.0, Standing.OURS, 0
     monkeypatch.setattr("reelmill_server.worker.fence.time.monotonic", lambda: now)
 
-    async def ask() -> bool:
+    async def ask() -> Standing:
         nonlocal asked
         asked += 1
-        return answers[asked - 1]
+        return standing
 
     fence = Fence(ask)
-    await asyncio.gather(*(fence() for _ in range(8)))
+    await asyncio.gather(*(fence.check() for _ in range(8)))
     assert asked == 1
-    now += 9.0
+    standing, now = Standing.TAKEN_OVER, now + 9.0
     with pytest.raises(InternalError, match="taken the task over"):
-        await fence()
+        await fence.check()
+
+
+@pytest.mark.parametrize("standing", [*Standing, None])
+async def test_what_was_placed_is_removed_only_if_nobody_else_has_the_task(standing: Standing | None) -> None:
+    """While the engine does not say, it stays."""
+
+    async def ask() -> Standing:
+        if standing is None:
+            raise ServiceUnavailable("the engine is away")
+        return standing
+
+    assert await Fence(ask).may_remove() == (standing in (Standing.OURS, Standing.ENDED))
 
 
 async def test_what_was_brought_is_only_placed(tmp_path: Path) -> None:
@@ -74,7 +94,7 @@ async def test_what_was_brought_is_only_placed(tmp_path: Path) -> None:
             delivery.begin(one)
         await brought(storage, 1)
         assert not (tmp_path / "out").exists() and one.path.exists()
-        await delivery.publish([one, two], ours)
+        await delivery.publish([one, two], Guard())
     assert [staged.uri for staged in storage.staged] == [one.uri, two.uri]
     assert [(tmp_path / "out" / name).read_bytes() for name in ("1.ts", "2.ts")] == [b"data"] * 2
 
@@ -87,7 +107,7 @@ async def test_what_changed_since_is_brought_again(tmp_path: Path) -> None:
         delivery.begin(one)
         await brought(storage, 1)
         one.path.write_bytes(b"other data")
-        await delivery.publish([one], ours)
+        await delivery.publish([one], Guard())
     assert (tmp_path / "out/1.ts").read_bytes() == b"other data"
     assert [staged.undone for staged in storage.staged] == [True, False]
 
