@@ -110,3 +110,24 @@ async def test_progress_is_told_once_for_each_percent(world: World) -> None:
     await world.until(lambda: len(world.log) == 2)
     await asyncio.sleep(0.3)
     assert sorted(world.log) == ["task 10", "task 20"]
+
+
+async def test_a_delivery_whose_process_is_killed_is_soon_known_to_be_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not when the longest delivery would be over: it is silent from then on, and is sent again."""
+    monkeypatch.setattr("reelmill_server.engine.notifying.SILENCE_SECONDS", 1)
+    monkeypatch.setattr("reelmill_server.engine.beats._BEAT_SECONDS", 3600.0)
+    world.due, hanging = ["first"], asyncio.Event()
+    deliver = world.deliver
+
+    async def hang_once(notification: str) -> Failure | None:
+        if not hanging.is_set():
+            hanging.set()
+            await asyncio.sleep(3600)
+        return await deliver(notification)
+
+    monkeypatch.setattr(world, "deliver", hang_once)
+    await world.engine.wake("task", "Webhook")
+    await world.until(lambda: not world.due)
+    assert world.log == ["the attempt did not end: no one knows whether it was delivered", "first"]

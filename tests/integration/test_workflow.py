@@ -436,7 +436,7 @@ async def test_a_data_folder_has_one_engine(world: World, engine_folder: Path) -
 
 async def test_what_a_lost_worker_was_to_erase_is_erased_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Soon, and not when the longest removal would be over: the first says nothing, as it was killed."""
-    monkeypatch.setattr("reelmill_server.engine.workflow._ERASE_SILENCE_SECONDS", 1)
+    monkeypatch.setattr("reelmill_server.engine.workflow.SILENCE_SECONDS", 1)
     asked: list[str] = []
 
     @activity.defn(name="erase")
@@ -458,7 +458,7 @@ async def test_what_a_lost_worker_was_to_erase_is_erased_by_another(world: World
 
 async def test_a_worker_that_erases_says_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as it takes."""
-    monkeypatch.setattr("reelmill_server.engine.activities._BEAT_SECONDS", 0.02)
+    monkeypatch.setattr("reelmill_server.engine.beats._BEAT_SECONDS", 0.02)
     beats: list[object] = []
 
     class Slow:

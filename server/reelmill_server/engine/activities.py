@@ -12,6 +12,7 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from reelmill_server.engine.beats import alive
 from reelmill_server.engine.client import JOINING_FROM, Engine
 from reelmill_server.engine.history import WORKER_DRAINING
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD
@@ -29,7 +30,6 @@ from reelmill_server.model.task import Artifact, Outcome, Progress
 from reelmill_server.model.units import Split
 from reelmill_server.telemetry.metrics import Metrics
 
-_BEAT_SECONDS = 5.0
 _FENCE_TRIES = 5
 _FENCE_PAUSE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
@@ -215,20 +215,11 @@ class WorkerActivities:
     @activity.defn(name=ERASE)
     async def erase(self, task_id: str) -> None:
         """Removes what a task left in shared scratch."""
-        beating = asyncio.create_task(_beat())
         try:
-            await self._attempts.erase(task_id)
+            async with alive():
+                await self._attempts.erase(task_id)
         except ReelmillError as error:
             raise _failure(error) from error
-        finally:
-            beating.cancel()
-
-
-async def _beat() -> None:
-    """Says again and again that the worker is alive."""
-    while True:
-        activity.heartbeat()
-        await asyncio.sleep(_BEAT_SECONDS)
 
 
 class _Begun:
@@ -286,7 +277,8 @@ class ControlActivities:
     @activity.defn(name=RECORD)
     async def record_outcome(self, task_id: str, outcome: Outcome) -> None:
         """Writes a task's outcome to its row; the first one wins."""
-        await self._record(task_id, outcome)
+        async with alive():
+            await self._record(task_id, outcome)
 
     @activity.defn(name=PRESENT)
     async def present(self, families: tuple[str, ...]) -> dict[str, int]:

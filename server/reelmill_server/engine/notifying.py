@@ -18,6 +18,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine import CONTROL_QUEUE, INSPECT_QUEUE, NOTIFY_QUEUE
+    from reelmill_server.engine.beats import SILENCE_SECONDS, alive
     from reelmill_server.errors import ReelmillError
     from reelmill_server.model.notification import Failure, Step
     from reelmill_server.model.request import Credentials
@@ -75,6 +76,7 @@ async def _attempt(task_id: str, step: Step) -> Failure | None:
             result_type=Failure | None,  # type: ignore[arg-type]
             schedule_to_start_timeout=timedelta(seconds=_WORKER_SECONDS) if step.uri else None,
             start_to_close_timeout=timedelta(seconds=_DELIVER_SECONDS),
+            heartbeat_timeout=timedelta(seconds=SILENCE_SECONDS),
             retry_policy=_ONCE,
         )
     except ActivityError:
@@ -134,7 +136,8 @@ class NotifyActivities:
     @activity.defn(name=DELIVER)
     async def deliver(self, notification: str) -> Failure | None:
         """Sends a notification once."""
-        return await self._deliveries.deliver(notification)
+        async with alive():
+            return await self._deliveries.deliver(notification)
 
     @activity.defn(name=NOTE)
     async def note(self, notification: str, failure: Failure | None) -> None:
@@ -160,7 +163,8 @@ class FileActivities:
             file = Path(folder, "message.json")
             await asyncio.to_thread(file.write_text, text, encoding="utf-8")
             try:
-                await self._storage.acting_as(credentials).publish([Upload(file, uri)], f"{task_id}.message")
+                async with alive():
+                    await self._storage.acting_as(credentials).publish([Upload(file, uri)], f"{task_id}.message")
             except ReelmillError as error:
                 return Failure(f"{error.code}: {error.message}", retryable=error.retryable)
         return None

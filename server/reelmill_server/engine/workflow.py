@@ -12,6 +12,7 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine import CONTROL_QUEUE, INSPECT_QUEUE
     from reelmill_server.engine.attempting import ONCE, UNTIL_DONE, attempt
+    from reelmill_server.engine.beats import SILENCE_SECONDS
     from reelmill_server.engine.history import Failure, History
     from reelmill_server.engine.names import ERASE, INSPECT, RECORD
     from reelmill_server.engine.units import Units
@@ -23,7 +24,6 @@ _RECORD_SECONDS = 30
 _INSPECT_QUEUED_SECONDS = 15
 _INSPECT_SECONDS = 60
 _ERASE_SECONDS = 600
-_ERASE_SILENCE_SECONDS = 30  # after which another worker goes on with it
 _ERASING_HOURS = 24  # then a rule of the storage, which removes what is old, has to do
 
 
@@ -59,6 +59,7 @@ async def _record(task_id: str, outcome: Outcome) -> None:
         args=[task_id, outcome],
         task_queue=CONTROL_QUEUE,
         start_to_close_timeout=timedelta(seconds=_RECORD_SECONDS),
+        heartbeat_timeout=timedelta(seconds=SILENCE_SECONDS),
         retry_policy=UNTIL_DONE,
     )
 
@@ -71,7 +72,7 @@ async def _erase(task_id: str) -> None:
             task_id,
             task_queue=INSPECT_QUEUE,
             start_to_close_timeout=timedelta(seconds=_ERASE_SECONDS),
-            heartbeat_timeout=timedelta(seconds=_ERASE_SILENCE_SECONDS),
+            heartbeat_timeout=timedelta(seconds=SILENCE_SECONDS),
             schedule_to_close_timeout=timedelta(hours=_ERASING_HOURS),
             retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=10)),
         )

@@ -1,0 +1,27 @@
+"""Short work says that its process is alive: when that is killed, another one goes on soon, and not when the time is over."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio import activity
+
+SILENCE_SECONDS = 15
+"""After which the process of an activity that beats counts as lost."""
+_BEAT_SECONDS = 3.0
+
+
+@asynccontextmanager
+async def alive() -> AsyncIterator[None]:
+    """Beats as long as the block lasts."""
+    beating = asyncio.create_task(_beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(_BEAT_SECONDS)
