@@ -51,9 +51,7 @@ def _measure(folder: Path, asked: argparse.Namespace) -> None:
     postgres = PrivatePostgres()
     postgres.start()
     cluster = Cluster(folder, postgres, replicas=1, workers=4, storage=(*roots, *scratch), worker_settings=settings)
-    for worker in cluster.workers:
-        worker.start = lambda: None  # type: ignore[method-assign]  # they are started when it is their turn
-    cluster.start()
+    cluster.start(cluster.replicas)  # workers are started when it is their turn
     try:
         runs: dict[tuple[str, int, int], list[float]]
         runs = {("in one go", 1, 1): [], **{(f"{count} workers", count, asked.chunks): [] for count in (1, 2, 4)}}

@@ -157,8 +157,8 @@ class Cluster:
         """Replicas and workers."""
         return [*self.replicas, *self.workers]
 
-    def start(self) -> None:
-        """Starts everything else in order, and waits until it is ready."""
+    def start(self, members: Sequence[Member] | None = None) -> None:
+        """Starts everything else in order, and waits until it is ready; of the members only these, if they are named."""
         self.postgres.execute(f"CREATE DATABASE {_DATABASE}")
         subprocess.run(
             [program("reelmill-server"), "migrate"],
@@ -168,7 +168,7 @@ class Cluster:
         )
         self.temporal.start()
         with ThreadPoolExecutor() as pool:
-            list(pool.map(Member.start, self.members))
+            list(pool.map(Member.start, self.members if members is None else members))
 
     def client(self) -> Client:
         """A client of all replicas, which calls them in turn."""

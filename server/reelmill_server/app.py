@@ -58,7 +58,7 @@ from reelmill_server.telemetry.http import TelemetryServer
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import child
 from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.admission import Admission, Budget, Door
+from reelmill_server.worker.admission import Admission, Budget, Door, FastDoor
 from reelmill_server.worker.attempt import Attempts
 from reelmill_server.worker.gauges import show
 from reelmill_server.worker.watch import Bounds
@@ -305,13 +305,15 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         files = FileActivities(build_storage(settings, metrics))
         workers = [inspect_worker(client, activities, files, settings.inspect_slots)]
         if "fast" in settings.lane:
-            workers.append(fast_worker(client, activities, settings.fast_slots, settings.drain_seconds))
+            fast = FastDoor(attempts.admission, settings.fast_slots)
+            workers.append(fast_worker(client, activities, fast, settings.drain_seconds))
         for family in (family for family in settings.encoder_order if family in settings.lane):
             door = Door(attempts.admission, family)
             workers.append(encode_worker(client, activities, family, door, settings.drain_seconds))
+        await stack.enter_async_context(_polling(workers))
+        for family in (family for family in settings.encoder_order if family in settings.lane):  # and no more while it drains
             show_presence = partial(_show_presence, client, family, attempts.abilities)
             await stack.enter_async_context(_background("presence", show_presence, _TRIAL_CHECK_SECONDS))
-        await stack.enter_async_context(_polling(workers))
         yield
 
 

@@ -40,8 +40,10 @@ def mns() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the service."""
-    return tmp_path_factory.mktemp("notify")
+    """The folder of the service, with a clip."""
+    made = tmp_path_factory.mktemp("notify")
+    moving_picture(made / "files" / "clip.mp4", 1)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,6 @@ def test_success_is_told_on_every_channel_and_the_file_is_there_first(
     client: Client, folder: Path, webhook: Receiver, mns: Receiver
 ) -> None:
     """The webhook is signed, the message of MNS is the envelope, the file holds the whole task."""
-    moving_picture(folder / "files" / "clip.mp4", 1)
     file = folder / "files" / "result.json"
     notification = {
         "Webhook": {"URL": f"{webhook.url}/hook?a=b", "SecretName": "other"},
@@ -228,8 +229,14 @@ def test_what_cannot_be_told_is_refused_by_field(client: Client, folder: Path) -
         client.submit(request(folder, {"NotifyProgressPercentStep": 10}))
 
 
-def test_outcomes_are_counted_and_secrets_are_not_logged(server: servers.Server) -> None:
-    """The tests before delivered, retried and gave up."""
+def test_outcomes_are_counted_and_secrets_are_not_logged(
+    server: servers.Server, client: Client, folder: Path, webhook: Receiver
+) -> None:
+    """One is tried again and delivered, one is given up."""
+    for answer, state in ((500, "DELIVERED"), (410, "FAILED")):
+        webhook.answers = [answer]
+        task_id = client.submit(request(folder, {"Webhook": {"URL": webhook.url}})).task_id
+        servers.wait_for(lambda task_id=task_id, state=state: states(client, task_id) == {"Webhook.100": state}, state)  # type: ignore[misc]
     for outcome in ("Delivered", "Retried", "Failed"):
         counted = f'reelmill_notification_total{{channel="Webhook",outcome="{outcome}"}}'
         servers.wait_for(lambda counted=counted: counted in server.get("/metrics")[1], counted)  # type: ignore[misc]

@@ -30,6 +30,7 @@ from reelmill_server.model.task import Artifact, Outcome, Progress
 from reelmill_server.model.units import Split
 from reelmill_server.telemetry.metrics import Metrics
 
+_LOOK_PERCENT = 5  # of a unit, after which is looked how far the whole is
 _FENCE_TRIES = 5
 _FENCE_PAUSE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
@@ -135,7 +136,7 @@ class WorkerActivities:
         work = unit.work
         assert work.needs
         structlog.contextvars.bind_contextvars(unit=unit.number)
-        milestones = _Milestones(partial(self._tell_whole, work), work.progress_step, last=END)
+        milestones = _Milestones(partial(self._tell_whole, work), min(work.progress_step, _LOOK_PERCENT), last=END)
 
         def report(progress: Progress) -> None:
             activity.heartbeat(progress)

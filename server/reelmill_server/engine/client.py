@@ -34,6 +34,7 @@ _CONNECT_PAUSE_SECONDS = 0.5
 _POLL_SECONDS = 90  # a poll lasts a minute: who did not come again since is gone
 _STANDINGS = {
     PendingActivityState.PENDING_ACTIVITY_STATE_STARTED: Standing.OURS,
+    PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED: Standing.OURS,
     PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED: Standing.ENDED,
 }
 JOINING_FROM = 95
@@ -174,8 +175,10 @@ class Engine:
             states = [activity.state for activity in pending if activity.activity_id == activity_id]
             if states:
                 return _STANDINGS.get(states[0], Standing.TAKEN_OVER)
-            if description.status is not WorkflowExecutionStatus.COMPLETED:
+            if description.status is WorkflowExecutionStatus.RUNNING:
                 return Standing.TAKEN_OVER
+            if description.status is not WorkflowExecutionStatus.COMPLETED:
+                return Standing.ENDED
             succeeded = await handle.result(rpc_timeout=_RPC_SECONDS) == TaskStatus.SUCCEEDED
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error

@@ -93,13 +93,13 @@ def _gated(door: Door) -> WorkerTuner:
     )
 
 
-def fast_worker(client: Client, activities: WorkerActivities, slots: int, drain_seconds: float) -> Worker:
-    """Looks at tasks, and does what is small, at most `slots` at once; stops as an encode worker does."""
+def fast_worker(client: Client, activities: WorkerActivities, door: Door, drain_seconds: float) -> Worker:
+    """Looks at tasks, and does what is small, each taken when `door` is open; stops as an encode worker does."""
     return Worker(
         client,
         task_queue=FAST_QUEUE,
         activities=[activities.convert],
-        max_concurrent_activities=slots,
+        tuner=_gated(door),
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         graceful_shutdown_timeout=timedelta(seconds=drain_seconds),

@@ -221,10 +221,12 @@ class _Delivery:
             self._client.delete_object(**self._at)
 
     def _is_ours(self) -> bool:
-        """Whether the object there is the one that was sent. Contents do not tell: another attempt may have made the same."""
+        """Whether the object there is the one that was sent. Contents tell only where no mark comes back: another attempt may
+        have made the same."""
         try:
             found = self._client.head_object(**self._at)
-            return bool(found["ETag"] == self._etag and found.get("Metadata", {}).get(_MARK, self._mark) == self._mark)
+            marks = {name.lower(): value for name, value in found.get("Metadata", {}).items()}  # some stores capitalise names
+            return bool(marks[_MARK] == self._mark if _MARK in marks else found["ETag"] == self._etag)
         except botocore.exceptions.ClientError as error:
             if _status(error) == 404:
                 return False

@@ -110,9 +110,10 @@ class Feeds:
         if record.status.final:
             yield Snapshot(record)
             return
+        first = await self.snapshot(record)
         if self._closed.is_set():
             raise _gone()
-        async with self._polled(await self.snapshot(record)) as poller:
+        async with self._polled(first) as poller:
             while True:
                 changed, latest = poller.changed, poller.latest
                 yield latest

@@ -79,6 +79,27 @@ class Door:
         self._let_in = min(self._let_in, self._admission.arrivals(self._lane))
 
 
+class FastDoor:
+    """The way into the fast lane: so many at once, and none while the disk is full."""
+
+    def __init__(self, admission: "Admission", slots: int) -> None:
+        self._admission, self._free = admission, asyncio.Semaphore(slots)
+        self._loop = asyncio.get_running_loop()
+
+    async def open(self) -> None:
+        """Waits until one more task may be taken off the queue."""
+        await self._free.acquire()
+        try:
+            await self._admission.until_disk()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def close(self) -> None:
+        """One that was let in is gone, whether it came or not. May be called from any thread."""
+        self._loop.call_soon_threadsafe(self._free.release)
+
+
 class Admission:
     """What attempts use of this machine now. All calls come from one event loop."""
 
@@ -132,12 +153,16 @@ class Admission:
     def _has_disk(self) -> bool:
         return self.free_bytes() >= _LEAST_DISK_BYTES
 
+    async def until_disk(self) -> None:
+        """Waits until something can be written."""
+        while not self._has_disk():
+            await self._change()
+
     async def disk(self, wait_seconds: float) -> None:
         """Waits until something can be written. Raises WorkerBusy when that takes longer than `wait_seconds`."""
         try:
             async with asyncio.timeout(wait_seconds):
-                while not self._has_disk():
-                    await self._change()
+                await self.until_disk()
         except TimeoutError:
             raise WorkerBusy(f"the worker's disk was full for {wait_seconds:.0f} s") from None
 

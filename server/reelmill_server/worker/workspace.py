@@ -35,8 +35,11 @@ class Scratch:
         self._written = 0  # by all attempts, when it was last looked at
 
     def free_bytes(self) -> int:
-        """How much more the disk takes."""
-        disk = os.statvfs(self._folder)
+        """How much more the disk takes; nothing when the folder is gone."""
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError:
+            return 0
         return disk.f_bavail * disk.f_frsize
 
     @contextmanager

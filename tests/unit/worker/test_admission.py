@@ -10,7 +10,7 @@ from reelmill_server.errors import WorkerBusy
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.needs import Needs
-from reelmill_server.worker.admission import Admission, Budget, Door
+from reelmill_server.worker.admission import Admission, Budget, Door, FastDoor
 
 BUDGET = Budget(slots=3, cores=4.0, memory_bytes=1000, scratch_bytes=500)
 
@@ -152,6 +152,26 @@ async def test_no_second_one_is_taken_before_the_first_has_said_what_it_needs() 
         assert not third.done()
         door.close()  # the second never came
         await asyncio.wait_for(third, 5)
+
+
+async def test_the_fast_lane_has_slots_of_its_own_and_takes_nothing_while_the_disk_is_full() -> None:
+    """Two at once, whatever encodes; the third when one has ended; none without room, and then at once again."""
+    machine = Machine()
+    door = FastDoor(machine.admission, 2)
+    await door.open()
+    await door.open()
+    third = asyncio.create_task(door.open())
+    await asyncio.sleep(0.02)
+    assert not third.done()
+    await asyncio.to_thread(door.close)
+    await asyncio.wait_for(third, 5)
+    machine.free_bytes = 0
+    door.close()
+    fourth = asyncio.create_task(door.open())
+    await asyncio.sleep(0.02)
+    assert not fourth.done()
+    machine.free_bytes = 1 << 30
+    await asyncio.wait_for(fourth, 5)
 
 
 async def test_an_accelerators_lane_needs_a_free_session() -> None:

@@ -38,6 +38,8 @@ def test_what_the_disk_still_takes_is_known(tmp_path: Path) -> None:
     """As `df` says it."""
     scratch = Scratch(tmp_path)
     assert abs(scratch.free_bytes() - shutil.disk_usage(tmp_path).free) < 1 << 28
+    shutil.rmtree(tmp_path)
+    assert scratch.free_bytes() == 0
 
 
 async def test_what_is_kept_of_sources_gives_way(tmp_path: Path) -> None:
