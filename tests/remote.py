@@ -9,7 +9,7 @@ from pathlib import Path
 from reelmill_server.errors import ResourceNotFound, StorageUnavailable
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage import publishing
-from reelmill_server.storage.base import ObjectReader, Staged, Upload
+from reelmill_server.storage.base import Check, Guard, ObjectReader, Staged, Upload, always
 
 
 @dataclass
@@ -64,9 +64,9 @@ class RemoteStorage:
         self.staged.append(staged)
         return staged
 
-    async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
+    async def publish(self, uploads: Sequence[Upload], owner: str, guard: Guard | None = None) -> None:
         """As `Storage.publish`."""
-        await publishing.publish(self.stage, uploads, owner)
+        await publishing.publish(self.stage, uploads, owner, guard)
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
         """As `Backend.list_below`."""
@@ -89,8 +89,9 @@ class _Staged:
     data: bytes
     undone: bool = False
 
-    async def place(self) -> None:
+    async def place(self, check: Check = always) -> None:
         """As `Staged.place`."""
+        await check()
         path = Path(self.uri.removeprefix("remote://"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.data)

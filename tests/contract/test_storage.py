@@ -15,6 +15,7 @@ from google.cloud.exceptions import NotFound
 from reelmill_server.errors import (
     AccessDenied,
     BucketNotFound,
+    InternalError,
     InvalidArgument,
     OutputError,
     ReelmillError,
@@ -356,6 +357,26 @@ async def test_what_replaced_a_file_stays_when_that_is_taken_back(shop: Shop, tm
     await shop.storage.publish([Upload(new, shop.uri("out/x.mp4"))], "task.2")
     await staged.undo()
     assert shop.get("out/x.mp4") == later * times
+
+
+@objects
+async def test_a_placement_that_is_tried_again_asks_again(shop: Shop, tmp_path: Path) -> None:
+    """The store was away, and another attempt has taken over meanwhile: nothing appears."""
+    (tmp_path / "x").write_bytes(DATA)
+    staged = await shop.storage.stage(Upload(tmp_path / "x", shop.uri("out/x.mp4")), "task.1")
+    shop.front.faults.append(Fault("503", "PUT"))
+    asked = 0
+
+    async def check() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise InternalError("taken over")
+
+    with pytest.raises(InternalError):
+        await staged.place(check)
+    await staged.undo()
+    assert shop.get("out/x.mp4") is None
 
 
 @objects

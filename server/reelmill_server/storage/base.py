@@ -1,7 +1,7 @@
 """What every kind of storage does."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -65,14 +65,32 @@ def check_folder(uri: str) -> None:
         raise InvalidArgument(f"{shown(uri)} does not name a folder: expected a / at its end")
 
 
+Check = Callable[[], Awaitable[None]]
+"""Raises when something must not be done any more."""
+
+
+async def always() -> None:
+    """A check that nothing fails."""
+
+
 class Staged(Protocol):
     """A file that is about to appear."""
 
-    async def place(self) -> None:
-        """Makes it appear under its URI, whole. Raises what `Backend.stage` raises."""
+    async def place(self, check: Check = always) -> None:
+        """Makes it appear under its URI, whole; `check` is asked before each try. Raises what it and `Backend.stage` raise."""
 
     async def undo(self) -> None:
         """Takes back what was placed or only sent. Raises nothing."""
+
+
+class Guard(Protocol):
+    """Knows whether others have a say in the names that are published."""
+
+    def check(self) -> Awaitable[None]:
+        """Asked before each file is placed: raises when it must not be any more."""
+
+    async def may_remove(self) -> bool:
+        """Asked after a failure: whether what was placed may be taken away again."""
 
 
 class Backend(Protocol):
@@ -120,9 +138,9 @@ class Backend(Protocol):
 class Storage(Backend, Protocol):
     """All URIs that may be used."""
 
-    async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
+    async def publish(self, uploads: Sequence[Upload], owner: str, guard: Guard | None = None) -> None:
         """Makes all files appear under their URIs, each only when all are whole, or none.
 
-        They appear in the order given, lists after everything else. Raises what `stage` raises; then nothing of this call is
-        visible.
+        They appear in the order given, lists after everything else. Raises what `stage` and `guard` raise; then nothing of this
+        call is visible, unless `guard` keeps it.
         """

@@ -5,7 +5,7 @@ from typing import Self, TypeVar
 
 from reelmill_server.errors import ReelmillError
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage.base import Backend, ObjectReader, Staged, Upload
+from reelmill_server.storage.base import Backend, Check, ObjectReader, Staged, Upload, always
 from reelmill_server.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -91,9 +91,9 @@ class _CountedStaged:
     def __init__(self, staged: Staged, told: Callable[[str, Awaitable[None]], Awaitable[None]]) -> None:
         self._staged, self._told = staged, told
 
-    async def place(self) -> None:
+    async def place(self, check: Check = always) -> None:
         """As `Staged.place`."""
-        await self._told("place", self._staged.place())
+        await self._told("place", self._staged.place(check))
 
     async def undo(self) -> None:
         """As `Staged.undo`."""

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage.base import ObjectReader, Staged, Upload, check_folder
+from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
 from reelmill_server.storage.retrying import in_thread
 
 _LONGEST_NAME_BYTES = 255
@@ -192,8 +192,9 @@ class _LaidFile:
     destination: Path
     placed: tuple[int, ...] = ()
 
-    async def place(self) -> None:
+    async def place(self, check: Check = always) -> None:
         """As `Staged.place`."""
+        await check()
         await in_thread(None, self._place)
 
     def _place(self) -> None:

@@ -17,7 +17,7 @@ import structlog
 from reelmill_server.errors import InvalidArgument, OutputError, ReelmillError
 from reelmill_server.model.buckets import SAME, BucketRule, Target
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage.base import ObjectReader, Staged, Upload, check_folder
+from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.retrying import Explain, Patience, in_thread, together
 
@@ -172,9 +172,14 @@ class ObjectStorage:
             partial(asyncio.get_running_loop().run_in_executor, self._pool, ask), self._explain(place)
         )
 
-    async def _do(self, place: Place, call: Callable[[], T]) -> T:
+    async def _do(self, place: Place, call: Callable[[], T], check: Check = always) -> T:
         """Changes something at the service: what is under way when this is canceled is waited for. Raises ReelmillError."""
-        return await self._patience.attempt(partial(in_thread, self._pool, call), self._explain(place))
+
+        async def do() -> T:
+            await check()
+            return await in_thread(self._pool, call)
+
+        return await self._patience.attempt(do, self._explain(place))
 
     def _explain(self, place: Place) -> Explain:
         return lambda error: error if isinstance(error, ReelmillError) else self._family.explain(error, place.uri)
@@ -200,10 +205,10 @@ class _Delivered:
     _do: Callable[..., Any]
     _placed: bool = False
 
-    async def place(self) -> None:
+    async def place(self, check: Check = always) -> None:
         """As `Staged.place`."""
         self._placed = True  # even if the answer should be lost
-        await self._do(self._place, self._delivery.place)
+        await self._do(self._place, self._delivery.place, check)
 
     async def undo(self) -> None:
         """As `Staged.undo`."""

@@ -3,27 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
-from typing import Protocol
 
 import structlog
 
-from reelmill_server.storage.base import Staged, Upload
+from reelmill_server.storage.base import Guard, Staged, Upload
 from reelmill_server.storage.content import names_others
 from reelmill_server.storage.retrying import together
 
 _log = structlog.get_logger(__name__)
 _FILES_AT_ONCE = 8
 """How many files are under way at once: each holds one part in memory."""
-
-
-class Guard(Protocol):
-    """Knows whether others have a say in the names that are published."""
-
-    async def check(self) -> None:
-        """Asked before each file is placed: raises when it must not be any more."""
-
-    async def may_remove(self) -> bool:
-        """Asked after a failure: whether what was placed may be taken away again."""
 
 
 class _Alone:
@@ -57,7 +46,7 @@ async def publish(
             assert file is not None
             await guard.check()
             placed.add(index)
-            await file.place()
+            await file.place(guard.check)
 
     try:
         await together(bring(index) for index in range(len(uploads)))

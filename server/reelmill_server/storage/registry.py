@@ -7,7 +7,7 @@ from typing import Self
 from reelmill_server.errors import AccessDenied, InvalidArgument
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage import publishing
-from reelmill_server.storage.base import Backend, ObjectReader, Staged, Upload, shown
+from reelmill_server.storage.base import Backend, Guard, ObjectReader, Staged, Upload, shown
 
 
 class Registry:
@@ -50,9 +50,9 @@ class Registry:
         """As `Backend.erase`."""
         await self._of(folder_uri).erase(folder_uri)
 
-    async def publish(self, uploads: Sequence[Upload], owner: str) -> None:
+    async def publish(self, uploads: Sequence[Upload], owner: str, guard: Guard | None = None) -> None:
         """As `Storage.publish`, whatever storages they go to."""
-        await publishing.publish(self.stage, uploads, owner)
+        await publishing.publish(self.stage, uploads, owner, guard)
 
     def _of(self, uri: str) -> Backend:
         scheme, separator, rest = uri.partition("://")

@@ -2,11 +2,23 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from reelmill_server.storage.base import ObjectReader, Storage, Upload
+from reelmill_server.storage.base import Check, ObjectReader, Storage, Upload
 
 _BLOCK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class _Unused:
+    """What nobody waits for any more can always be taken away."""
+
+    check: Check
+
+    async def may_remove(self) -> bool:
+        """As of a guard."""
+        return True
 
 
 class SharedScratch:
@@ -16,13 +28,15 @@ class SharedScratch:
         """`root`: the URI below which everything lies."""
         self._storage, self._root = storage, root.rstrip("/")
 
-    async def keep(self, task_id: str, attempt: str, files: Mapping[str, Path]) -> dict[str, str]:
-        """Puts files, by name, where other workers find them; gives their URIs. `attempt` keeps attempts apart.
+    async def keep(self, task_id: str, attempt: str, files: Mapping[str, Path], check: Check) -> dict[str, str]:
+        """Puts files, by name, where other workers find them; gives their URIs. `attempt` keeps attempts apart; `check`, asked
+        before each file appears, raises when the task has no more use for it.
 
-        Raises what `Storage.publish` raises.
+        Raises what `Storage.publish` and `check` raise.
         """
         uris = {name: self._uri(task_id, attempt, name) for name in files}
-        await self._storage.publish([Upload(path, uris[name]) for name, path in files.items()], f"{task_id}.{attempt}")
+        uploads = [Upload(path, uris[name]) for name, path in files.items()]
+        await self._storage.publish(uploads, f"{task_id}.{attempt}", _Unused(check))
         return uris
 
     async def open(self, uri: str) -> ObjectReader:

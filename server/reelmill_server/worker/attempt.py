@@ -125,7 +125,11 @@ class Attempts:
         async with beating(report) as beat:
             with self.abilities.lease() as lease:
                 if needs is None:
-                    await self.admission.disk(_FAST_DISK_SECONDS)
+                    try:
+                        await self.admission.disk(_FAST_DISK_SECONDS)
+                    except WorkerBusy:
+                        self._metrics.admission_busy_total.labels(lane).inc()
+                        raise
                     return await self._convert(_Task(request, beat, standing, lease, lane))
                 async with self._admitted(needs, lane, beat, lease):
                     task = _Task(request, beat, standing, lease, lane, keeps=needs.keeps)
@@ -155,17 +159,16 @@ class Attempts:
                         assignment = replace(cut, action="encode_unit", directory=str(directory))
                         made = await self._following.unit(assignment, broker, beat)
                         self._count_usage(lane, "unit", made.usage)
-                        await Fence(standing).check()
                         with tracing.span("keep"):
-                            return await self._keep(request, number, made, directory), made.warnings
+                            return await self._keep(request, number, made, directory, Fence(standing)), made.warnings
 
     async def _keep(
-        self, request: ConvertRequest, number: int, made: messages.UnitMade, directory: Path
+        self, request: ConvertRequest, number: int, made: messages.UnitMade, directory: Path, fence: Fence
     ) -> tuple[KeptFile, ...]:
         if self._shared is None:
             raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
         paths = {file.path: inside(directory, file.path) for file in made.files}
-        uris = await self._shared.keep(request.task_id, f"{number}-{uuid.uuid4().hex[:8]}", paths)
+        uris = await self._shared.keep(request.task_id, f"{number}-{uuid.uuid4().hex[:8]}", paths, fence.check)
         return tuple(KeptFile(file, uris[file.path]) for file in made.files)
 
     @asynccontextmanager
@@ -214,7 +217,7 @@ class Attempts:
                     fence = Fence(task.standing)
                     await fence.check()
                     if made:
-                        await made.keep(plan, finished)
+                        await made.keep(plan, finished, fence.check)
                     with tracing.span("publish"):
                         await self._publish(delivery, uploads_of(finished, plan, directory), fence)
         self._count(finished)

@@ -10,8 +10,8 @@ from reelmill_server.errors import OutputInvalid
 from reelmill_server.model.plan import Plan
 from reelmill_server.plan.images import image_uri
 from reelmill_server.plan.packaging import part_uri, planned_files
-from reelmill_server.storage.base import Staged, Storage, Upload
-from reelmill_server.storage.publishing import Guard, publish
+from reelmill_server.storage.base import Guard, Staged, Storage, Upload
+from reelmill_server.storage.publishing import publish
 from reelmill_server.worker import messages
 
 # Few: while others are encoded, the network is to be used and not to be fought for.

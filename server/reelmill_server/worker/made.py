@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from reelmill_server.errors import ReelmillError, ResourceNotFound
 from reelmill_server.model.plan import Plan
+from reelmill_server.storage.base import Check
 from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.worker import messages
 from reelmill_server.worker.delivery import inside
@@ -29,8 +30,8 @@ class Made:
         self._sources = (assignment.modified_us, [ref.size_bytes for ref in assignment.sources])
         self._directory = Path(assignment.directory)
 
-    async def keep(self, plan: Plan, finished: messages.Finished) -> None:
-        """Keeps what was made. If it cannot be kept, that is a pity, and no failure."""
+    async def keep(self, plan: Plan, finished: messages.Finished, check: Check) -> None:
+        """Keeps what was made; `check` as in SharedScratch. If it cannot be kept, that is a pity, and no failure."""
         if (self._directory / _MANIFEST).exists():
             return  # it was fetched
         manifest = self._directory / _MANIFEST
@@ -39,7 +40,7 @@ class Made:
         files = {name: inside(self._directory, name) for name in names}
         try:
             # The list comes last: whoever finds it finds all.
-            await self._shared.keep(self._task_id, self._name(plan), {**files, _MANIFEST: manifest})
+            await self._shared.keep(self._task_id, self._name(plan), {**files, _MANIFEST: manifest}, check)
         except ReelmillError as error:
             _log.warning("what was made is not kept", code=error.code, reason=error.message)
 
