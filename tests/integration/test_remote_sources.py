@@ -18,6 +18,7 @@ from reelmill_server.errors import (
     Stalled,
 )
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
@@ -108,8 +109,8 @@ class Bench:
     async def convert(self, request: ConvertRequest) -> Any:
         """Runs the attempt."""
 
-        async def answer() -> bool:
-            return True
+        async def answer() -> Standing:
+            return Standing.OURS
 
         return await self.attempts.convert(request, self.reported.append, answer)
 
@@ -263,8 +264,8 @@ async def test_segments_are_sent_while_others_are_made(bench: Bench, film: Path,
             sent_early.append(len(bench.storage.staged))
         assert progress.phase is TaskPhase.PUBLISHING or not (bench.folder / "film").exists()
 
-    async def answer() -> bool:
-        return True
+    async def answer() -> Standing:
+        return Standing.OURS
 
     request = bench.request(film, packaged(bench, form), duration_us=20_000_000)
     (artifact,), _ = await bench.attempts.convert(request, report, answer)
