@@ -25,7 +25,7 @@ from reelmill_server.errors import (
 )
 from reelmill_server.settings import Settings
 from reelmill_server.storage import gcs, http, s3
-from reelmill_server.storage.base import Storage, Upload
+from reelmill_server.storage.base import Check, Storage, Upload
 from reelmill_server.storage.build import build_storage
 from reelmill_server.storage.retrying import Patience
 from tests.stores import KEYS, Fault, Front, GcsEmulator, Moto, as_gcs, as_oss, as_s3, forward, web_files
@@ -326,8 +326,8 @@ async def test_what_was_placed_is_removed(shop: Shop, tmp_path: Path) -> None:
         staged = await stage(upload, owner)
         place = staged.place
 
-        async def noted() -> None:
-            await place()
+        async def noted(check: Check) -> None:
+            await place(check)
             placed.append(upload.uri.rpartition("/")[2])
             assert shop.get(f"out/{placed[-1]}") == DATA
             if placed[-1] == "list.m3u8":

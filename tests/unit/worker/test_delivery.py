@@ -27,10 +27,10 @@ async def brought(storage: RemoteStorage, count: int) -> None:
 
 
 class Guard:
-    """Lets so many files be placed; `answer` is said when it is asked what may be removed."""
+    """Says so many times that all is well; `answer` is said when it is asked what may be removed."""
 
-    def __init__(self, files: int = 100, answer: bool = True) -> None:
-        self.left, self.answer = files, answer
+    def __init__(self, times: int = 100, answer: bool = True) -> None:
+        self.left, self.answer = times, answer
 
     async def check(self) -> None:
         """As of publishing's guard."""
@@ -50,7 +50,7 @@ async def test_what_is_no_longer_ours_to_place_is_not(tmp_path: Path, alone: boo
     one, two = upload(storage, tmp_path, "1.ts"), upload(storage, tmp_path, "2.m3u8")
     async with delivering(storage, "task.x") as delivery:
         with pytest.raises(InternalError):
-            await delivery.publish([one, two], Guard(1, alone))
+            await delivery.publish([one, two], Guard(2, alone))  # it is asked before each file, and before each try
     assert [staged.undone for staged in storage.staged] == [alone, True]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ([] if alone else ["1.ts"])
 
