@@ -53,8 +53,8 @@ def _measure(folder: Path, asked: argparse.Namespace) -> None:
     cluster = Cluster(folder, postgres, replicas=1, workers=4, storage=(*roots, *scratch), worker_settings=settings)
     cluster.start(cluster.replicas)  # workers are started when it is their turn
     try:
-        runs: dict[tuple[str, int, int], list[float]]
-        runs = {("in one go", 1, 1): [], **{(f"{count} workers", count, asked.chunks): [] for count in (1, 2, 4)}}
+        kinds = [("in one go", 1, 1), *((f"{count} workers", count, asked.chunks) for count in (1, 2, 4))]
+        runs: dict[tuple[str, int, int], list[float]] = {kind: [] for kind in kinds}
         for _ in range(asked.rounds):
             for (_, count, chunks), walls in runs.items():
                 walls.append(_run(cluster, cluster.workers[:count], clip, chunks))

@@ -67,7 +67,7 @@ from reelmill_server.worker.workspace import Scratch
 DEFAULT_PROJECT = "default"
 _CALL_GRACE_SECONDS = 10.0  # a call may wait for the database and the engine
 _WATCH_GRACE_SECONDS = 2.0  # what ends with the drain is still told
-ENGINE_SECONDS = 30.0  # that it may take to come
+_CONNECT_SECONDS = 30.0  # a role may begin a little before the engine does
 _COUNT_SECONDS = 5.0
 _ENGINE_CHECK_SECONDS = 1.0
 _TRIAL_CHECK_SECONDS = 5.0
@@ -116,7 +116,7 @@ async def _connect(settings: Settings, address: str) -> Client:
         roots, certificate, key = (file.read_bytes() if file else None for file in files)
         tls = TLSConfig(server_root_ca_cert=roots, client_cert=certificate, client_private_key=key)
     return await connect(
-        address, settings.temporal_namespace, settings.temporal_api_key.get_secret_value(), tls, ENGINE_SECONDS
+        address, settings.temporal_namespace, settings.temporal_api_key.get_secret_value(), tls, _CONNECT_SECONDS
     )
 
 
@@ -307,11 +307,12 @@ async def _working(settings: Settings, client: Client, metrics: Metrics) -> Asyn
         if "fast" in settings.lane:
             fast = FastDoor(attempts.admission, settings.fast_slots)
             workers.append(fast_worker(client, activities, fast, settings.drain_seconds))
-        for family in (family for family in settings.encoder_order if family in settings.lane):
+        families = [family for family in settings.encoder_order if family in settings.lane]
+        for family in families:
             door = Door(attempts.admission, family)
             workers.append(encode_worker(client, activities, family, door, settings.drain_seconds))
         await stack.enter_async_context(_polling(workers))
-        for family in (family for family in settings.encoder_order if family in settings.lane):  # and no more while it drains
+        for family in families:  # entered last, left first: nothing is shown while the worker drains
             show_presence = partial(_show_presence, client, family, attempts.abilities)
             await stack.enter_async_context(_background("presence", show_presence, _TRIAL_CHECK_SECONDS))
         yield

@@ -71,7 +71,7 @@ async def test_tls_with_certificates_on_both_sides(tmp_path: Path, address: str,
     """Ours is let in; without one, with another authority's, or where the engine's own is not trusted, nobody gets in."""
     client = await _connect(settings(tmp_path, OURS.root, OURS), address)
     assert client.namespace == "reelmill"
-    monkeypatch.setattr("reelmill_server.app.ENGINE_SECONDS", 0.0)
+    monkeypatch.setattr("reelmill_server.app._CONNECT_SECONDS", 0.0)
     for root, shown in ((OURS.root, None), (OURS.root, OTHERS), (OTHERS.root, OURS)):
         with pytest.raises(ServiceUnavailable, match="cannot be reached"):
             await _connect(settings(tmp_path, root, shown), address)

@@ -153,16 +153,12 @@ class Admission:
     def _has_disk(self) -> bool:
         return self.free_bytes() >= _LEAST_DISK_BYTES
 
-    async def until_disk(self) -> None:
-        """Waits until something can be written."""
-        while not self._has_disk():
-            await self._change()
-
-    async def disk(self, wait_seconds: float) -> None:
-        """Waits until something can be written. Raises WorkerBusy when that takes longer than `wait_seconds`."""
+    async def until_disk(self, wait_seconds: float | None = None) -> None:
+        """Waits until something can be written. Raises WorkerBusy when that takes longer than `wait_seconds`, if given."""
         try:
             async with asyncio.timeout(wait_seconds):
-                await self.until_disk()
+                while not self._has_disk():
+                    await self._change()
         except TimeoutError:
             raise WorkerBusy(f"the worker's disk was full for {wait_seconds:.0f} s") from None
 

@@ -3,8 +3,8 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -125,11 +125,8 @@ class Attempts:
         async with beating(report) as beat:
             with self.abilities.lease() as lease:
                 if needs is None:
-                    try:
-                        await self.admission.disk(_FAST_DISK_SECONDS)
-                    except WorkerBusy:
-                        self._metrics.admission_busy_total.labels(lane).inc()
-                        raise
+                    with self._counting_busy(lane):
+                        await self.admission.until_disk(_FAST_DISK_SECONDS)
                     return await self._convert(_Task(request, beat, standing, lease, lane))
                 async with self._admitted(needs, lane, beat, lease):
                     task = _Task(request, beat, standing, lease, lane, keeps=needs.keeps)
@@ -179,16 +176,22 @@ class Attempts:
         admitted = self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds)
         async with AsyncExitStack() as stack:
             try:
-                with tracing.span("admission", lane=lane):
+                with self._counting_busy(lane), tracing.span("admission", lane=lane):
                     await stack.enter_async_context(admitted)
-            except WorkerBusy:
-                self._metrics.admission_busy_total.labels(lane).inc()
-                raise
             finally:
                 self._metrics.admission_seconds.labels(lane).observe(time.monotonic() - begun)
             beat.begins()
             lease.reserve(lane, needs.sessions)
             yield
+
+    @contextmanager
+    def _counting_busy(self, lane: str) -> Iterator[None]:
+        """Counts a task that is handed back for want of room."""
+        try:
+            yield
+        except WorkerBusy:
+            self._metrics.admission_busy_total.labels(lane).inc()
+            raise
 
     def _rule(self, request: ConvertRequest) -> SplitRule | None:
         """When a task is cut in units; None: never, as workers have nowhere to keep them."""

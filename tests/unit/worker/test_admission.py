@@ -107,11 +107,11 @@ async def test_nothing_begins_while_the_disk_is_full() -> None:
     machine.free_bytes = 1 << 20
     assert not await has_room(machine)
     with pytest.raises(WorkerBusy):
-        await machine.admission.disk(0.05)
+        await machine.admission.until_disk(0.05)
     async with machine.runs("first", Cost(1.0)):
         assert machine.running == []
         machine.free_bytes = 1 << 30
-        await machine.admission.disk(5)
+        await machine.admission.until_disk(5)
         await asyncio.sleep(0.6)
         assert machine.running == ["first"]
 
