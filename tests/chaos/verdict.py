@@ -17,13 +17,13 @@ from examples.local_cluster.processes import wait_for
 from reelmill.v1.notification_service_pb2 import NotificationState
 from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, TASK_STATUS_FAILED, TASK_STATUS_SUCCEEDED, Task, TaskStatus
 from reelmill_client import Client
+from reelmill_server.storage.publishing import FILES_AT_ONCE
 from tests.chaos.callers import Called
 from tests.chaos.faults import Storm
 from tests.chaos.faulty_storage import Change, FaultyStorage, key_of, uri
 from tests.receivers import Receiver
 
 WORKER_LOST = "WorkerLost"
-_SENT_AT_ONCE = 8  # by one worker, of one task
 _RESUMED_SECONDS = 2.0
 Problems = Iterator[str]
 
@@ -138,7 +138,7 @@ def published_once(after: Aftermath) -> Problems:
         end = task.end_time.ToNanoseconds() / 1e9
         late = [c for c in after.storage.changes if c.placed and c.key.startswith(f"{called.errand.folder}/") and c.at > end]
         under_way = [change for change in late if _came_with_a_resumed_worker(after, change, end)]
-        for change in late if len(under_way) > _SENT_AT_ONCE else [change for change in late if change not in under_way]:
+        for change in late if len(under_way) > FILES_AT_ONCE else [change for change in late if change not in under_way]:
             yield f"task {called.errand.number}: {change.key} was placed {change.at - end:.1f} s after its end; {task.task_id}"
 
 

@@ -27,6 +27,8 @@ from reelmill_server.settings import Settings
 from reelmill_server.storage import gcs, http, s3
 from reelmill_server.storage.base import Check, Storage, Upload
 from reelmill_server.storage.build import build_storage
+from reelmill_server.storage.content import Labels
+from reelmill_server.storage.objects import Place
 from reelmill_server.storage.retrying import Patience
 from tests.stores import KEYS, Fault, Front, GcsEmulator, Moto, as_gcs, as_oss, as_s3, forward, web_files
 
@@ -656,3 +658,37 @@ def test_buckets_that_are_not_in_the_table(tmp_path: Path, uri: str, error: type
     storage.check_readable("s3://media-eu/x")
     with pytest.raises(error):
         storage.check_readable(uri)
+
+
+@pytest.mark.parametrize(
+    ("found", "removed"),
+    [
+        ({}, True),
+        ({"reelmill-upload": "another"}, False),
+        ({"Reelmill-Upload": "another"}, False),
+        ({"REELMILL-UPLOAD": ""}, True),
+    ],
+    ids=["no mark", "another's", "another's, capitalised", "ours, capitalised"],
+)
+def test_marks_are_read_whatever_their_case(tmp_path: Path, found: dict[str, str], removed: bool) -> None:
+    """Some stores capitalise names of metadata; others forget them, and then the contents have to do."""
+    (tmp_path / "x").write_bytes(DATA)
+    removals: list[str] = []
+
+    class Store:
+        sent = ""
+
+        def put_object(self, **sent: Any) -> dict[str, str]:
+            self.sent = sent["Metadata"]["reelmill-upload"]
+            return {"ETag": "same"}
+
+        def head_object(self, **_: str) -> dict[str, Any]:
+            return {"ETag": "same", "Metadata": {name: value or self.sent for name, value in found.items()}}
+
+        def delete_object(self, **at: str) -> None:
+            removals.append(at["Key"])
+
+    delivery = s3._Delivery(Store(), Place("s3://films/x", "films", "x"), tmp_path / "x", Labels())
+    delivery.place()
+    delivery.remove()
+    assert bool(removals) == removed

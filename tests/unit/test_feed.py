@@ -149,6 +149,19 @@ async def test_feeds_that_close_end_their_watches(world: World) -> None:
                     pass
 
 
+async def test_an_end_is_told_before_the_feeds_close(world: World) -> None:
+    """Both came while the watcher was busy: it hears that the task has ended."""
+    await world.add("task")
+    watch = world.feeds.watch("default", "task")
+    await anext(watch)
+    await world.end("task")
+    async with asyncio.timeout(10):
+        while not world.feeds._pollers["task"].latest.record.status.final:
+            await asyncio.sleep(POLL)
+    world.feeds.close()
+    assert [snapshot.record.status for snapshot in [found async for found in watch]] == [TaskStatus.SUCCEEDED]
+
+
 async def test_an_unknown_task_is_not_found(world: World) -> None:
     """At once."""
     with pytest.raises(ResourceNotFound):

@@ -11,7 +11,7 @@ from reelmill_server.storage.content import names_others
 from reelmill_server.storage.retrying import together
 
 _log = structlog.get_logger(__name__)
-_FILES_AT_ONCE = 8
+FILES_AT_ONCE = 8
 """How many files are under way at once: each holds one part in memory."""
 
 
@@ -33,7 +33,7 @@ async def publish(
     guard = guard or _Alone()
     placed: set[int] = set()
     uploads = list({upload.uri: upload for upload in uploads}.values())  # of two for one place, the last
-    limit = asyncio.Semaphore(_FILES_AT_ONCE)
+    limit = asyncio.Semaphore(FILES_AT_ONCE)
     staged: list[Staged | None] = [None] * len(uploads)
 
     async def bring(index: int) -> None:

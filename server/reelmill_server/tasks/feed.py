@@ -121,7 +121,7 @@ class Feeds:
                     return
                 if poller.latest is latest and poller.error is None:
                     await changed.wait()
-                if poller.error is not None:
+                if poller.latest is latest and poller.error is not None:  # what is newer, the end above all, is told first
                     raise poller.error
 
     async def watch_all(self, query: TaskQuery) -> AsyncIterator[Snapshot]:
