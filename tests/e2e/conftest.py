@@ -44,7 +44,7 @@ def server(folder: Path, stores: Stores) -> Iterator[servers.Server]:
     buckets = [f"s3://*=s3://*?{s3}", f"oss://library=s3://films/old?{s3}"]
     buckets.append(f"gs://*=gs://*?endpoint={stores.emulator.url}&anonymous=true")
     flags = [part for bucket in buckets for part in ("--bucket", bucket)]
-    flags += ["--service-role", "arn:aws:iam::*", "--cache-control", "m3u8=no-cache"]
+    flags += ["--service-role", "arn:aws:iam::*", "--cache-control", "m3u8=no-cache", "--accelerator-wait-seconds", "2"]
     keys = {name.upper(): value for name, value in KEYS.items()}
     with servers.serve(folder, "--worker-slots", "2", "--reconcile-seconds", "1", *flags, environment=keys) as running:
         yield running
