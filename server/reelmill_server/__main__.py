@@ -43,21 +43,21 @@ def _leave() -> NoReturn:
 
 
 async def _serve(command: "CommandLine") -> None:
-    from reelmill_server import app
+    from reelmill_server.app.run import run
 
-    await app.run(command.settings, control=True, work=command.settings.worker_slots > 0)
+    await run(command.settings, control=True, work=command.settings.worker_slots > 0)
 
 
 async def _api(command: "CommandLine") -> None:
-    from reelmill_server import app
+    from reelmill_server.app.run import run
 
-    await app.run(command.settings, control=True, work=False)
+    await run(command.settings, control=True, work=False)
 
 
 async def _worker(command: "CommandLine") -> None:
-    from reelmill_server import app
+    from reelmill_server.app.run import run
 
-    await app.run(command.settings, control=False, work=True)
+    await run(command.settings, control=False, work=True)
 
 
 async def _migrate(command: "CommandLine") -> None:

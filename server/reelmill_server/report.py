@@ -14,7 +14,7 @@ import yaml
 from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import requests, validate
-from reelmill_server.app import build_attempts
+from reelmill_server.app.work import build_attempts
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.capability import Capability
 from reelmill_server.settings import Settings

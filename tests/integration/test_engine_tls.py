@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.app import _connect
+from reelmill_server.app.connection import connect_engine
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.settings import Settings
@@ -69,9 +69,9 @@ def settings(folder: Path, root: bytes, shown: Authority | None) -> Settings:
 
 async def test_tls_with_certificates_on_both_sides(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours is let in; without one, with another authority's, or where the engine's own is not trusted, nobody gets in."""
-    client = await _connect(settings(tmp_path, OURS.root, OURS), address)
+    client = await connect_engine(settings(tmp_path, OURS.root, OURS), address)
     assert client.namespace == "reelmill"
-    monkeypatch.setattr("reelmill_server.app._CONNECT_SECONDS", 0.0)
+    monkeypatch.setattr("reelmill_server.app.connection._CONNECT_SECONDS", 0.0)
     for root, shown in ((OURS.root, None), (OURS.root, OTHERS), (OTHERS.root, OURS)):
         with pytest.raises(ServiceUnavailable, match="cannot be reached"):
-            await _connect(settings(tmp_path, root, shown), address)
+            await connect_engine(settings(tmp_path, root, shown), address)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from reelmill_server.app import _polling
+from reelmill_server.app.background import polling
 from reelmill_server.errors import ServiceUnavailable
 
 
@@ -30,7 +30,7 @@ async def test_workers_stop_together() -> None:
     """At the end of the block, however it ends, and its own error is what is raised."""
     workers = [Worker(), Worker()]
     with pytest.raises(OSError, match="in use"):
-        async with _polling(workers):  # type: ignore[arg-type]
+        async with polling(workers):  # type: ignore[arg-type]
             await asyncio.sleep(0)
             raise OSError("in use")
     assert all(worker.ended for worker in workers)
@@ -40,7 +40,7 @@ async def test_one_that_may_not_work_ends_the_process_with_the_reason() -> None:
     """As when the engine goes away right after it was reached; several fail at once."""
     workers = [Worker(), Worker(RuntimeError("no such namespace")), Worker(RuntimeError("no such namespace"))]
     with pytest.raises(ServiceUnavailable, match="does not let this process work: no such namespace"):
-        async with _polling(workers):  # type: ignore[arg-type]
+        async with polling(workers):  # type: ignore[arg-type]
             await asyncio.sleep(60)
     assert workers[0].ended
 
@@ -50,7 +50,7 @@ async def test_a_cancel_of_the_block_stays_one() -> None:
     worker = Worker()
 
     async def block() -> None:
-        async with _polling([worker]):  # type: ignore[list-item]
+        async with polling([worker]):  # type: ignore[list-item]
             await asyncio.sleep(60)
 
     running = asyncio.create_task(block())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reelmill_server import app
+from reelmill_server.app import background, work
 
 
 class Shown:
@@ -43,10 +43,10 @@ async def test_presence_follows_what_works(monkeypatch: pytest.MonkeyPatch) -> N
     """Shown when the encoder works, no more when it is lost, again when it is back, and not after the end."""
     encoders: Any = Encoders()
     shown = Shown()
-    monkeypatch.setattr(app, "presence_worker", shown.worker)
-    monkeypatch.setattr(app, "_TRIAL_CHECK_SECONDS", 0.01)
-    step = partial(app._show_presence, None, "nvenc", encoders)
-    async with app._background("presence", step, 0.01):
+    monkeypatch.setattr(work, "presence_worker", shown.worker)
+    monkeypatch.setattr(work, "_TRIAL_CHECK_SECONDS", 0.01)
+    step = partial(work._show_presence, None, "nvenc", encoders)
+    async with background.background("presence", step, 0.01):
         for working in ((), ("nvenc",), (), ("nvenc",)):
             encoders.working = working
             await asyncio.sleep(0.2)

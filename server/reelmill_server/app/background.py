@@ -1,0 +1,65 @@
+"""What runs beside a role for as long as it is played."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+from temporalio.worker import Worker
+
+from reelmill_server.errors import ServiceUnavailable
+
+_log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def background(name: str, step: Callable[[], Awaitable[None]], pause_seconds: float) -> AsyncIterator[None]:
+    """Does `step` again and again beside the block."""
+    task = asyncio.create_task(_forever(name, step, pause_seconds))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _forever(name: str, step: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
+    """Does `step` again and again; one that fails is logged, and the next one comes all the same."""
+    while True:
+        try:
+            await step()
+        except Exception as error:
+            _log.warning("background work failed", work=name, reason=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(pause_seconds)
+
+
+@asynccontextmanager
+async def polling(workers: Sequence[Worker]) -> AsyncIterator[None]:
+    """All workers poll as long as the block lasts; then they stop together: each would wait for the drain alone.
+
+    Raises ServiceUnavailable when the engine does not let one of them, and ends the block: whoever looks after the process is
+    to start it again.
+    """
+    block, failures = asyncio.current_task(), list[Exception]()
+
+    async def poll(worker: Worker) -> None:
+        try:
+            await worker.run()
+        except Exception as error:
+            if block is not None and not failures:
+                block.cancel()
+            failures.append(error)
+
+    polls = [asyncio.create_task(poll(worker)) for worker in workers]
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not failures:
+            raise
+        raise ServiceUnavailable(f"the engine does not let this process work: {failures[0]}") from failures[0]
+    finally:
+        block = None
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        await asyncio.gather(*polls)

@@ -1,0 +1,174 @@
+"""The api role: what stands behind it, and how long."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+
+from reelmill import vendor_json
+from reelmill_server.api import replies
+from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
+from reelmill_server.api.notifications import NotificationService
+from reelmill_server.api.projects import ProjectService
+from reelmill_server.api.server import GrpcServer
+from reelmill_server.app.background import background, polling
+from reelmill_server.engine.activities import ControlActivities
+from reelmill_server.engine.client import Engine
+from reelmill_server.engine.notifying import NotifyActivities
+from reelmill_server.engine.queues import backlogs
+from reelmill_server.engine.work import load_work
+from reelmill_server.engine.workers import control_worker, notify_worker
+from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.model.project import Quotas
+from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
+from reelmill_server.notify.message import Origin
+from reelmill_server.notify.registry import Channels
+from reelmill_server.settings import Settings
+from reelmill_server.storage.build import build_storage
+from reelmill_server.tasks.courier import Courier
+from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.feed import Feeds, Snapshot
+from reelmill_server.tasks.migrate import check_current
+from reelmill_server.tasks.notifications import NotificationStore
+from reelmill_server.tasks.projects import ProjectStore
+from reelmill_server.tasks.reconcile import Reconciler
+from reelmill_server.tasks.store import TaskStore
+from reelmill_server.telemetry.metrics import Metrics
+
+_DEFAULT_PROJECT = "default"
+_CALL_GRACE_SECONDS = 10.0  # a call may wait for the database and the engine
+_WATCH_GRACE_SECONDS = 2.0  # what ends with the drain is still told
+_COUNT_SECONDS = 5.0
+_log = structlog.get_logger(__name__)
+Check = Callable[[], Awaitable[object]]
+
+
+class ControlPlane:
+    """The api role: records, workflows, RPCs."""
+
+    def __init__(self, settings: Settings, client: Client, metrics: Metrics) -> None:
+        self._settings, self._client, self._metrics = settings, client, metrics
+        self._database = Database(settings.resolved_database_url())
+        retention = timedelta(hours=settings.retention_hours)
+        quotas = Quotas(settings.project_concurrency, settings.project_queue, 1.0)
+        self._tasks = TaskStore(self._database, retention, quotas)
+        self._projects = ProjectStore(self._database, settings.max_projects)
+        self._engine = engine = Engine(client)
+        self._feeds = Feeds(self._tasks, engine.view, settings.watch_poll_seconds)
+        self._channels = Channels(settings)
+        notifications = NotificationStore(self._database)
+        self._notifications = notifications
+        self._courier = Courier(
+            self._tasks,
+            notifications,
+            self._channels,
+            engine.wake,
+            _detail,
+            lambda record: load_work(record.work_json).request.credentials,
+            Origin(settings.notify_region, settings.notify_account),
+            timedelta(hours=settings.notify_retry_hours),
+            metrics,
+        )
+        service = MediaConvertService(
+            self._tasks,
+            self._projects,
+            engine,
+            self._feeds,
+            build_storage(settings, metrics),
+            self._channels,
+            TaskDefaults(
+                settings.max_attempts,
+                settings.task_timeout_seconds,
+                settings.heartbeat_timeout_seconds,
+                settings.accelerator_wait_seconds,
+            ),
+            self._settle,
+            metrics,
+        )
+        self._admit = service.admit
+        self._reconciler = Reconciler(
+            self._tasks, service.start, engine.view, engine.cancel, self._settle, self._admit, retention
+        )
+        self._grpc = GrpcServer(
+            service,
+            ProjectService(self._projects, self._tasks, quotas, self._admit),
+            NotificationService(notifications, self._projects, self._courier.told),
+            metrics,
+        )
+
+    async def _settle(self, task_id: str, outcome: Outcome) -> None:
+        """Writes a task's outcome, and has it told; the first one wins."""
+        if await self._tasks.finish(task_id, outcome, datetime.now(UTC)):
+            self._metrics.task_total.labels(outcome.status, outcome.code).inc()
+            _log.info("task ended", task_id=task_id, status=outcome.status, code=outcome.code)
+            record = await self._tasks.find(task_id)
+            if record is not None:
+                await self._admit(record.project_name)
+        self._feeds.nudge(task_id)
+        await self._courier.told(task_id)
+
+    async def _count_tasks(self) -> None:
+        counts = await self._tasks.counts()
+        for status in TaskStatus:
+            self._metrics.tasks.labels(status).set(counts.get(status, 0))
+        self._metrics.show_projects(await self._tasks.counts_by_project(), self._settings.metrics_projects)
+        since = await self._notifications.oldest_pending()
+        age = (datetime.now(UTC) - since).total_seconds() if since else 0.0
+        self._metrics.notification_oldest_seconds.set(max(0.0, age))
+
+    async def _measure_queues(self) -> None:
+        """Shows what waits in the engine; nothing while the engine does not say."""
+        try:
+            found = await backlogs(self._client)
+        except ServiceUnavailable:
+            self._metrics.queue_tasks.clear()
+            self._metrics.queue_age_seconds.clear()
+            raise
+        for queue, backlog in found.items():
+            self._metrics.queue_tasks.labels(queue).set(backlog.tasks)
+            self._metrics.queue_age_seconds.labels(queue).set(backlog.age_seconds)
+
+    def checks(self) -> dict[str, Check]:
+        """What must be well for this role to be ready."""
+        return {"database": lambda: check_current(self._database)}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[int]:
+        """Serves as long as the block lasts; gives the port of gRPC. Raises ServiceUnavailable for an old database."""
+        settings = self._settings
+        await check_current(self._database)
+        await self._projects.ensure(_DEFAULT_PROJECT)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._database.close)
+            stack.push_async_callback(self._channels.close)
+            notify = NotifyActivities(self._courier)
+            control = ControlActivities(self._settle, self._engine.present)
+            workers = [control_worker(self._client, control, notify), notify_worker(self._client, notify)]
+            await stack.enter_async_context(polling(workers))
+            await stack.enter_async_context(background("reconcile", self._reconciler.once, settings.reconcile_seconds))
+            await stack.enter_async_context(background("notify", self._courier.mend, settings.reconcile_seconds))
+            await stack.enter_async_context(background("count", self._count_tasks, _COUNT_SECONDS))
+            await stack.enter_async_context(background("queues", self._measure_queues, _COUNT_SECONDS))
+            port = await self._grpc.start(settings.listen, settings.tls_certificate, settings.tls_key)
+            stack.push_async_callback(self._stop_serving)
+            yield port
+
+    async def _stop_serving(self) -> None:
+        """Ends watches before calls: they would last for ever, and a call that was begun is to be answered."""
+        stopping = asyncio.create_task(self._grpc.stop(_CALL_GRACE_SECONDS))
+        await asyncio.wait((stopping,), timeout=_WATCH_GRACE_SECONDS)
+        self._feeds.close()
+        await stopping
+
+    async def drain(self) -> None:
+        """Sends new callers elsewhere."""
+        await self._grpc.drain()
+
+
+def _detail(record: TaskRecord) -> Mapping[str, Any]:
+    """A task as JSON, as the API gives it."""
+    return vendor_json.dump(replies.task(Snapshot(record)))

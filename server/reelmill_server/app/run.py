@@ -1,0 +1,73 @@
+"""A process that plays one role or both, from its start to its end."""
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+
+import structlog
+
+from reelmill_server.app.connection import connect_engine, engine_address, engine_answers
+from reelmill_server.app.control import Check, ControlPlane
+from reelmill_server.app.work import working
+from reelmill_server.settings import Settings
+from reelmill_server.tasks.migrate import upgrade
+from reelmill_server.telemetry import tracing
+from reelmill_server.telemetry.http import TelemetryServer
+from reelmill_server.telemetry.metrics import Metrics
+from reelmill_server.worker import child
+
+_log = structlog.get_logger(__name__)
+
+
+async def run(settings: Settings, *, control: bool, work: bool) -> None:
+    """Plays the api role, the worker role, or both with an embedded engine, until the process is told to stop."""
+    metrics = Metrics()
+    if control and not settings.temporal_address and not settings.scratch_uri:
+        settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})
+    if work:
+        child.preload()  # first of all, while nothing else reads the environment
+    async with AsyncExitStack() as stack:
+        tracing.start(settings.otel_endpoint, {(True, True): "serve", (True, False): "api"}.get((control, work), "worker"))
+        stack.push_async_callback(asyncio.to_thread, tracing.stop)
+        address = await stack.enter_async_context(engine_address(settings, metrics))
+        client = await connect_engine(settings, address)
+        checks: dict[str, Check] = {"engine": lambda: engine_answers(client)}
+        plane: ControlPlane | None = None
+        words = [f"engine {address}"]
+        if control:
+            if not settings.temporal_address:
+                await upgrade(settings.resolved_database_url())
+            plane = ControlPlane(settings, client, metrics)
+            checks |= plane.checks()
+        http = TelemetryServer(metrics, checks)
+        stack.push_async_callback(http.stop)
+        if plane is not None:
+            port = await stack.enter_async_context(plane.running())
+            words.insert(0, f"gRPC {settings.listen.rpartition(':')[0]}:{port}")
+        if work:
+            await stack.enter_async_context(working(settings, client, metrics))
+            words.append(f"{settings.worker_slots} slots")
+        if settings.http:
+            http_port = await http.start(settings.http)
+            words.insert(1, f"http {settings.http.rpartition(':')[0]}:{http_port}")
+        print(f"reelmill-server is ready: {', '.join(words)}", flush=True)
+        await _until_stopped()
+        _log.info("stopping", drain_seconds=settings.drain_seconds)
+        if plane is not None:
+            await plane.drain()
+
+
+async def _until_stopped() -> None:
+    """Waits for SIGTERM or SIGINT; a second one ends the process at once."""
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        if stopped.is_set():
+            os._exit(130)
+        stopped.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await stopped.wait()

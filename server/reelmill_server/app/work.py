@@ -1,0 +1,99 @@
+"""The worker role: what stands behind it, and how long."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from temporalio.client import Client
+
+from reelmill_server.app.background import background, polling
+from reelmill_server.engine.activities import WorkerActivities
+from reelmill_server.engine.client import Engine
+from reelmill_server.engine.notifying import FileActivities
+from reelmill_server.engine.workers import encode_worker, fast_worker, inspect_worker, presence_worker
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.units import SplitRule
+from reelmill_server.settings import Settings
+from reelmill_server.storage.build import build_scratch, build_storage
+from reelmill_server.telemetry.metrics import Metrics
+from reelmill_server.worker.abilities import Abilities
+from reelmill_server.worker.admission import Admission, Budget, Door, FastDoor
+from reelmill_server.worker.attempt import Attempts
+from reelmill_server.worker.gauges import show
+from reelmill_server.worker.watch import Bounds
+from reelmill_server.worker.workspace import Scratch
+
+_TRIAL_CHECK_SECONDS = 5.0
+
+
+def _media_limits(settings: Settings) -> Limits:
+    """The limits of one attempt."""
+    return Limits(
+        max_pixels=settings.max_pixels,
+        max_streams=settings.max_streams,
+        max_duration_seconds=settings.max_duration_seconds,
+        max_output_frames=settings.max_output_frames,
+        max_pictures=settings.max_pictures,
+        max_memory_bytes=int(settings.child_memory_bytes),
+    )
+
+
+def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> Attempts:
+    """What runs attempts on this machine."""
+    limits = _media_limits(settings)
+    bounds = Bounds(
+        limits,
+        settings.task_timeout_seconds,
+        settings.stall_seconds,
+        int(settings.max_source_bytes),
+        tuple(settings.encoder_order),
+        settings.fast_core_seconds,
+        settings.admission_wait_seconds,
+        SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
+    )
+    abilities = Abilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)
+    budget = Budget(
+        settings.worker_slots, settings.worker_cores, int(settings.worker_memory_bytes), int(settings.scratch_bytes)
+    )
+    admission = Admission(budget, abilities.has_sessions, scratch.free_bytes)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    storage, shared = build_storage(settings, metrics), build_scratch(settings, metrics)
+    return Attempts(name, storage, scratch, abilities, admission, bounds, metrics, shared)
+
+
+@asynccontextmanager
+async def working(settings: Settings, client: Client, metrics: Metrics) -> AsyncIterator[None]:
+    """Works as long as the block lasts; at its end running attempts are given the drain time, then handed back."""
+    async with AsyncExitStack() as stack:
+        scratch = Scratch(settings.data_dir / "scratch", int(settings.scratch_bytes), int(settings.source_cache_bytes))
+        stack.callback(scratch.close)
+        attempts = build_attempts(settings, scratch, metrics)
+        await attempts.abilities.discover()
+        show(metrics, attempts.admission, attempts.abilities)
+        activities = WorkerActivities(attempts, Engine(client), metrics)
+        await stack.enter_async_context(background("encoders", attempts.abilities.try_again, _TRIAL_CHECK_SECONDS))
+        files = FileActivities(build_storage(settings, metrics))
+        workers = [inspect_worker(client, activities, files, settings.inspect_slots)]
+        if "fast" in settings.lane:
+            fast = FastDoor(attempts.admission, settings.fast_slots)
+            workers.append(fast_worker(client, activities, fast, settings.drain_seconds))
+        families = [family for family in settings.encoder_order if family in settings.lane]
+        for family in families:
+            door = Door(attempts.admission, family)
+            workers.append(encode_worker(client, activities, family, door, settings.drain_seconds))
+        await stack.enter_async_context(polling(workers))
+        for family in families:  # entered last, left first: nothing is shown while the worker drains
+            show_presence = partial(_show_presence, client, family, attempts.abilities)
+            await stack.enter_async_context(background("presence", show_presence, _TRIAL_CHECK_SECONDS))
+        yield
+
+
+async def _show_presence(client: Client, family: str, abilities: Abilities) -> None:
+    """Shows that encoders of `family` work here as long as they do."""
+    if abilities.has_sessions(family, 0):
+        async with presence_worker(client, family):
+            while abilities.has_sessions(family, 0):
+                await asyncio.sleep(_TRIAL_CHECK_SECONDS)
