@@ -16,7 +16,8 @@ from reelmill_server.media.encoding import EncoderDown
 from reelmill_server.media.pipeline import Conversion
 from reelmill_server.model.capability import Capability, Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.worker import child, messages, run
+from reelmill_server.worker import child, converting, messages, run
+from reelmill_server.worker.assigned import Attempt
 from tests.clips import moving_picture
 
 ORDER = ("nvenc", "software")
@@ -48,7 +49,7 @@ def assignment(clip: Path, folder: Path, policy: Hardware = Hardware.PREFERRED, 
 def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Callable[[], messages.FromChild]]:
     """An attempt whose parent agrees to every plan: what it says, and the work itself."""
     ours, theirs = Pipe()
-    attempt = run._Attempt(theirs, task)
+    attempt = Attempt(theirs, task)
     said: list[messages.FromChild] = []
 
     def agree() -> None:
@@ -62,7 +63,7 @@ def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Call
                 attempt.answers.put(messages.Go())
 
     threading.Thread(target=agree, daemon=True).start()
-    return said, lambda: run._convert(attempt)
+    return said, lambda: converting.convert(attempt)
 
 
 class FailsMidway(Conversion):
@@ -84,7 +85,7 @@ class FailsMidway(Conversion):
 def failing(monkeypatch: pytest.MonkeyPatch) -> type[FailsMidway]:
     """The child uses that conversion."""
     FailsMidway.planned = []
-    monkeypatch.setattr(run, "Conversion", FailsMidway)
+    monkeypatch.setattr(converting, "Conversion", FailsMidway)
     return FailsMidway
 
 
