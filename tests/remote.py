@@ -2,11 +2,13 @@
 
 import asyncio
 import shutil
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reelmill_server.errors import ResourceNotFound, StorageUnavailable
+from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage import publishing
 from reelmill_server.storage.base import Check, Guard, ObjectReader, Staged, Upload, always
@@ -68,6 +70,12 @@ class RemoteStorage:
         """As `Storage.publish`."""
         await publishing.publish(self.stage, uploads, owner, guard)
 
+    async def withdraw(self, file: Announced) -> None:
+        """As `Backend.withdraw`."""
+        path = Path(file.uri.removeprefix("remote://"))
+        if path.exists() and any(staged.mark == file.mark and staged.placed for staged in self.staged):
+            path.unlink()
+
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
         """As `Backend.list_below`."""
         files = [path for path in Path(folder_uri.removeprefix("remote://")).rglob("*") if path.is_file()]
@@ -88,6 +96,8 @@ class _Staged:
     uri: str
     data: bytes
     undone: bool = False
+    placed: bool = False
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     async def place(self, check: Check = always) -> None:
         """As `Staged.place`."""
@@ -95,11 +105,13 @@ class _Staged:
         path = Path(self.uri.removeprefix("remote://"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.data)
+        self.placed = True
 
-    async def undo(self) -> None:
+    async def undo(self, placed: bool = True) -> None:
         """As `Staged.undo`."""
-        self.undone = True
-        Path(self.uri.removeprefix("remote://")).unlink(missing_ok=True)
+        self.undone = placed or not self.placed
+        if placed:
+            Path(self.uri.removeprefix("remote://")).unlink(missing_ok=True)
 
 
 class _Reader:

@@ -93,6 +93,9 @@ def whole_artifacts(after: Aftermath) -> Problems:
         errand, task = called.errand, after.tasks.get(called.errand.number)
         if task is None:
             continue
+        if task.status != TASK_STATUS_SUCCEEDED:  # what a killed worker has left goes while the end is recorded, or soon after
+            with suppress(AssertionError):
+                wait_for(lambda folder=errand.folder: not after.storage.keys(f"{folder}/"), "what was left", 30)
         keys = after.storage.keys(f"{errand.folder}/")
         if task.status != TASK_STATUS_SUCCEEDED:
             if keys:

@@ -30,6 +30,7 @@ from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
+    Credentials,
     DesensitizationRule,
     DesensitizationSpec,
     Hardware,
@@ -51,6 +52,7 @@ from reelmill_server.worker.attempt import Attempts
 from reelmill_server.worker.delivery import uploads_of
 from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
+from tests.claims import Told
 from tests.clips import moving_picture
 
 ORDER = ("nvenc", "vaapi", "qsv", "software")
@@ -106,13 +108,11 @@ class Bench:
 
     async def convert(self, request: ConvertRequest, standing: Standing = Standing.OURS, keeps: bool = False) -> Any:
         """Runs the attempt."""
-
-        async def answer() -> Standing:
-            return standing
-
-        return await self.attempts.convert(
-            request, self.reported.append, answer, lane=SOFTWARE, needs=Needs(Cost(), keeps=keeps)
-        )
+        claim = Told(lambda: standing)
+        needs = Needs(Cost(), keeps=keeps)
+        made = await self.attempts.convert(request, self.reported.append, claim, lane=SOFTWARE, needs=needs)
+        self.announced = claim.announced
+        return made
 
     def left(self) -> list[str]:
         """What lies in the folder beside the clip."""
@@ -204,6 +204,17 @@ async def test_an_attempt_that_was_taken_over_publishes_nothing(bench: Bench) ->
     with pytest.raises(InternalError):
         await bench.convert(bench.request(bench.target("out.mp4")), standing=Standing.TAKEN_OVER)
     assert bench.left() == []
+
+
+async def test_what_a_killed_attempt_has_placed_can_be_taken_away(bench: Bench) -> None:
+    """By another worker, that is told no more than what was announced; and only once: a file of the same name stays."""
+    await bench.convert(bench.request(bench.target("out.mp4"), bench.target("other.mp4", 1)))
+    assert bench.left() == ["other.mp4", "out.mp4"]
+    await bench.attempts.withdraw(Credentials(), bench.announced[:1])
+    assert bench.left() == ["other.mp4"]
+    (bench.folder / "out.mp4").write_bytes(b"another's")
+    await bench.attempts.withdraw(Credentials(), bench.announced)
+    assert bench.left() == ["out.mp4"]
 
 
 async def test_an_output_that_may_not_be_written_fails_before_work(bench: Bench) -> None:
@@ -390,11 +401,7 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     samples = bench.metrics.registry.get_sample_value
     request = bench.request(bench.target("counted.mp4"))
     needs = Needs(Cost(core_seconds=7.5))
-
-    async def ours() -> Standing:
-        return Standing.OURS
-
-    await bench.attempts.convert(request, bench.reported.append, ours, lane=SOFTWARE, needs=needs)
+    await bench.attempts.convert(request, bench.reported.append, Told(), lane=SOFTWARE, needs=needs)
     part = {"part": "whole"}
     assert samples("reelmill_estimated_core_seconds_total", part) == 7.5
     cpu_seconds = samples("reelmill_child_cpu_seconds_total", {"lane": SOFTWARE, **part})
@@ -402,5 +409,5 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     assert (samples("reelmill_child_memory_bytes_sum", part) or 0) > 10 << 20
     assert samples("reelmill_admission_seconds_count", {"lane": SOFTWARE}) == 1
     with pytest.raises(WorkerBusy):
-        await bench.attempts.convert(request, bench.reported.append, ours, lane="nvenc", needs=needs)
+        await bench.attempts.convert(request, bench.reported.append, Told(), lane="nvenc", needs=needs)
     assert samples("reelmill_admission_busy_total", {"lane": "nvenc"}) == 1

@@ -18,7 +18,6 @@ from reelmill_server.errors import (
     Stalled,
 )
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
@@ -40,6 +39,7 @@ from reelmill_server.worker.admission import Admission, Budget
 from reelmill_server.worker.attempt import Attempts
 from reelmill_server.worker.watch import Bounds
 from reelmill_server.worker.workspace import Scratch
+from tests.claims import Told
 from tests.remote import RemoteStorage
 
 ORDER = ("software",)
@@ -108,11 +108,7 @@ class Bench:
 
     async def convert(self, request: ConvertRequest) -> Any:
         """Runs the attempt."""
-
-        async def answer() -> Standing:
-            return Standing.OURS
-
-        return await self.attempts.convert(request, self.reported.append, answer)
+        return await self.attempts.convert(request, self.reported.append, Told())
 
 
 @pytest.fixture
@@ -264,11 +260,8 @@ async def test_segments_are_sent_while_others_are_made(bench: Bench, film: Path,
             sent_early.append(len(bench.storage.staged))
         assert progress.phase is TaskPhase.PUBLISHING or not (bench.folder / "film").exists()
 
-    async def answer() -> Standing:
-        return Standing.OURS
-
     request = bench.request(film, packaged(bench, form), duration_us=20_000_000)
-    (artifact,), _ = await bench.attempts.convert(request, report, answer)
+    (artifact,), _ = await bench.attempts.convert(request, report, Told())
     assert sent_early[-1] > 0 and artifact.segment_count == 20
     names = [staged.uri for staged in bench.storage.staged]
     assert len(names) == len(set(names)) and not any(staged.undone for staged in bench.storage.staged)

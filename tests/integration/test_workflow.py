@@ -1,7 +1,9 @@
 """The workflow against a real engine, with attempts that do what the test says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -15,17 +17,19 @@ from temporalio.worker import Worker
 
 from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, encode_queue
 from reelmill_server.engine.activities import ControlActivities, WorkerActivities
+from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.notifying import NotifyActivities
 from reelmill_server.engine.queues import Backlog, backlogs
 from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
-from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.errors import InternalError, ServiceUnavailable, StorageUnavailable
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import EngineState, Standing
 from reelmill_server.model.needs import FAST, Needs
-from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.placed import Announced
+from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Outcome, Progress, TaskPhase, TaskStatus
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -44,6 +48,9 @@ class World:
         self.numbers: list[int] = []
         self.lanes: list[str] = []
         self.attempt: Attempt = self.succeed
+        self.withdrawn: list[Announced] = []
+        self.withdraw_failures = 0
+        self.on_record: Callable[[str, Outcome], Awaitable[None]] = self.keep
 
     async def succeed(self, _: Work) -> AttemptResult:
         """An attempt without trouble."""
@@ -57,11 +64,29 @@ class World:
         activity.heartbeat(Progress(TaskPhase.CONVERTING, 7, work.attempt))
         return await self.attempt(work)
 
+    async def withdraw(self, _: Credentials, files: Sequence[Announced]) -> None:
+        """The storage, which may be away for some calls."""
+        if self.withdraw_failures:
+            self.withdraw_failures -= 1
+            raise StorageUnavailable("the storage is away")
+        self.withdrawn += files
+
+    async def announce(self, work: Work) -> list[Announced]:
+        """As an attempt does before it places two files."""
+        task_id, activity_id = work.request.task_id, activity.info().activity_id
+        files = [Announced(f"file:///{name}.mp4", f"{work.attempt}") for name in "ab"]
+        await TaskClaim(self.engine, task_id, activity_id).announce(files)
+        return files
+
     async def record(self, task_id: str, outcome: Outcome) -> None:
         """The database, which may be away for some calls."""
         if self.record_failures:
             self.record_failures -= 1
             raise ServiceUnavailable("the database is away")
+        await self.on_record(task_id, outcome)
+
+    async def keep(self, task_id: str, outcome: Outcome) -> None:
+        """What the database does."""
         self.recorded[task_id] = outcome
 
     async def start(self, task_id: str, project_name: str = "default", **settings: float) -> None:
@@ -458,6 +483,77 @@ async def test_what_a_lost_worker_was_to_erase_is_erased_by_another(world: World
             while len(asked) < 2:
                 await asyncio.sleep(0.05)
     assert asked == ["kept", "kept"]
+
+
+@asynccontextmanager
+async def withdrawing(world: World) -> AsyncIterator[None]:
+    """A worker that takes away what is left."""
+    activities = WorkerActivities(cast(Any, world), world.engine, Metrics())
+    async with Worker(world.client, task_queue=INSPECT_QUEUE, activities=[activities.withdraw]):
+        yield
+
+
+async def test_what_a_lost_worker_has_placed_is_gone_when_the_task_is_canceled(world: World) -> None:
+    """It was killed between placing and saying so: nothing of it is there when the end is told."""
+    gone: list[int] = []
+
+    async def look(task_id: str, outcome: Outcome) -> None:
+        gone.append(len(world.withdrawn))
+        await world.keep(task_id, outcome)
+
+    async def place_and_fall_silent(work: Work) -> AttemptResult:
+        placed.extend(await world.announce(work))
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        raise ApplicationError("too late")
+
+    placed: list[Announced] = []
+    world.attempt, world.on_record = place_and_fall_silent, look
+    async with withdrawing(world):
+        await world.start("left")
+        await world.begun()
+        await world.engine.cancel("left")
+        assert (await world.outcome("left")).status is TaskStatus.CANCELED
+    assert world.withdrawn == placed and gone == [2]
+
+
+async def test_what_succeeded_stays_and_what_was_lost_before_goes(world: World) -> None:
+    """The storage takes away what bears the mark of the first; of names that the second used again that is nothing."""
+
+    async def die_once(work: Work) -> AttemptResult:
+        placed.append(await world.announce(work))
+        if work.attempt == 1:
+            raise ApplicationError("died", [], 0, type="EncoderCrashed")
+        return replace(MADE, activity_id=activity.info().activity_id)
+
+    placed: list[list[Announced]] = []
+    world.attempt = die_once
+    async with withdrawing(world):
+        await world.start("second")
+        assert (await world.outcome("second")).status is TaskStatus.SUCCEEDED
+        async with asyncio.timeout(20):
+            while (await world.engine.view("second")).state is not EngineState.CLOSED:
+                await asyncio.sleep(0.05)
+    assert world.withdrawn == placed[0] != placed[1]
+    with pytest.raises(InternalError, match="canceled, or has failed"):
+        await world.engine.announce("second", "any", placed[0])
+
+
+async def test_a_storage_that_is_away_does_not_keep_an_end_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left goes when it is back."""
+    monkeypatch.setattr("reelmill_server.engine.workflow._WITHDRAWN_FIRST_SECONDS", 0.5)
+
+    async def place_and_fail(work: Work) -> AttemptResult:
+        await world.announce(work)
+        raise ApplicationError("broken", [], 0, type="InvalidMedia", non_retryable=True)
+
+    world.attempt, world.withdraw_failures = place_and_fail, 1
+    async with withdrawing(world):
+        await world.start("away")
+        assert (await world.outcome("away")).code == "InvalidMedia" and not world.withdrawn
+        async with asyncio.timeout(20):
+            while len(world.withdrawn) < 2:
+                await asyncio.sleep(0.05)
 
 
 async def test_a_worker_that_erases_says_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:

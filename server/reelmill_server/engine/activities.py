@@ -13,26 +13,26 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from reelmill_server.engine.beats import alive
+from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import JOINING_FROM, Engine
 from reelmill_server.engine.history import WORKER_DRAINING
-from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD
-from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, UnitResult, UnitWork, Work
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD, WITHDRAW
+from reelmill_server.engine.placing import unpack
+from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, UnitResult, UnitWork, Withdrawal, Work
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked import KeptFile
-from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.notification import END
+from reelmill_server.model.placed import Announced, Claim
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Outcome, Progress
 from reelmill_server.model.units import Split
 from reelmill_server.telemetry.metrics import Metrics
 
 _LOOK_PERCENT = 5  # of a unit, after which is looked how far the whole is
-_FENCE_TRIES = 5
-_FENCE_PAUSE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -70,7 +70,7 @@ class Attempts(Protocol):
         self,
         request: ConvertRequest,
         report: Callable[[Progress], None],
-        standing: Callable[[], Awaitable[Standing]],
+        claim: Claim,
         lane: str,
         needs: Needs | None,
         kept: Sequence[KeptFile],
@@ -83,13 +83,16 @@ class Attempts(Protocol):
         needs: Needs,
         number: int,
         report: Callable[[Progress], None],
-        standing: Callable[[], Awaitable[Standing]],
+        claim: Claim,
         lane: str,
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Makes one unit of a task that is cut in units; the files, and what a user should know."""
 
     async def erase(self, task_id: str) -> None:
         """Removes what units of a task kept."""
+
+    async def withdraw(self, credentials: Credentials, files: Sequence[Announced]) -> None:
+        """Takes away what an attempt that is no more has placed, as far as it is still there."""
 
     async def inspect(self, action: str, request: ConvertRequest) -> Seen:
         """What is in the sources, and the plan if `action` is `plan`."""
@@ -120,7 +123,7 @@ class WorkerActivities:
                 artifacts, warnings = await self._attempts.convert(
                     work.request,
                     report=report,
-                    standing=self._standing(work),
+                    claim=self._claim(work),
                     lane=work.lane,
                     needs=work.needs,
                     kept=work.kept,
@@ -128,7 +131,7 @@ class WorkerActivities:
             except Deferred as deferred:
                 begun.outcome = "Deferred"
                 return AttemptResult(started_us=begun.started_us, needs=deferred.needs)
-        return AttemptResult(artifacts, warnings, begun.started_us)
+        return AttemptResult(artifacts, warnings, begun.started_us, activity_id=activity.info().activity_id)
 
     @activity.defn(name=ENCODE_UNIT)
     async def encode_unit(self, unit: UnitWork) -> UnitResult:
@@ -148,7 +151,7 @@ class WorkerActivities:
                 work.needs,
                 unit.number,
                 report=report,
-                standing=self._standing(work),
+                claim=self._claim(work),
                 lane=work.lane,
             )
         return UnitResult(kept, warnings)
@@ -188,19 +191,9 @@ class WorkerActivities:
             self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - begun.started_us / 1e6)
             _log.info("attempt ended", outcome=begun.outcome)
 
-    def _standing(self, work: Work) -> Callable[[], Awaitable[Standing]]:
-        """Tells what this activity still is to its task."""
-        activity_id = activity.info().activity_id
-        return lambda: self._ask_standing(work.request.task_id, activity_id)
-
-    async def _ask_standing(self, task_id: str, activity_id: str) -> Standing:
-        """An engine that is away for a moment is asked again."""
-        for _ in range(_FENCE_TRIES):
-            try:
-                return await self._engine.standing(task_id, activity_id)
-            except ServiceUnavailable:
-                await asyncio.sleep(_FENCE_PAUSE_SECONDS)
-        return await self._engine.standing(task_id, activity_id)
+    def _claim(self, work: Work) -> Claim:
+        """What this activity is to its task."""
+        return TaskClaim(self._engine, work.request.task_id, activity.info().activity_id)
 
     @activity.defn(name=INSPECT)
     async def inspect(self, inspection: Inspection) -> Inspected:
@@ -220,6 +213,19 @@ class WorkerActivities:
             async with alive():
                 await self._attempts.erase(task_id)
         except ReelmillError as error:
+            raise _failure(error) from error
+
+    @activity.defn(name=WITHDRAW)
+    async def withdraw(self, withdrawal: Withdrawal) -> None:
+        """Takes away what an attempt that did not succeed has left where outputs go."""
+        files = unpack(withdrawal.packed)
+        structlog.contextvars.bind_contextvars(task_id=activity.info().workflow_id)
+        _log.info("outputs of a lost attempt are taken away", files=len(files))
+        try:
+            async with alive():
+                await self._attempts.withdraw(withdrawal.credentials, files)
+        except ReelmillError as error:
+            _log.warning("outputs that should not be there could not be taken away", code=error.code, reason=error.message)
             raise _failure(error) from error
 
 

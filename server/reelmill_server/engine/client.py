@@ -20,11 +20,13 @@ from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 from reelmill_server.engine import CONTROL_QUEUE, presence_queue
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
 from reelmill_server.engine.notifying import NotifyWorkflow, ProgressWorkflow
-from reelmill_server.engine.work import Inspected, Inspection, Work
+from reelmill_server.engine.placing import pack
+from reelmill_server.engine.work import Inspected, Inspection, Placing, Work
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
-from reelmill_server.errors import InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
+from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
 from reelmill_server.model.engine_view import EngineState, EngineView, Standing
 from reelmill_server.model.notification import END
+from reelmill_server.model.placed import Announced
 from reelmill_server.model.task import Progress, TaskPhase, TaskStatus
 from reelmill_server.telemetry import tracing
 
@@ -183,6 +185,18 @@ class Engine:
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
         return Standing.TAKEN_OVER if succeeded else Standing.ENDED
+
+    async def announce(self, task_id: str, activity_id: str, files: Sequence[Announced]) -> None:
+        """Has a task remember what an attempt is about to place. Raises InternalError if it is over, or ServiceUnavailable."""
+        handle = self._client.get_workflow_handle(task_id)
+        for packed in pack(files):
+            try:
+                placing = Placing(activity_id, packed)
+                await handle.signal(MediaConvertWorkflow.placing, placing, rpc_timeout=_RPC_SECONDS)
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    raise InternalError(Standing.ENDED) from error
+                raise ServiceUnavailable(f"the engine did not take what is placed: {error.message}") from error
 
     async def present(self, families: Sequence[str]) -> dict[str, int]:
         """On how many workers each of `families` (of encoders) works, or did a few minutes ago. Raises ServiceUnavailable."""

@@ -44,6 +44,8 @@ class History:
 
     def __init__(self) -> None:
         self.number = 1
+        self.winner = ""
+        """The activity of the attempt that succeeded."""
         self._failed: list[FailedAttempt] = []
         self._first_us = 0
 
@@ -70,7 +72,7 @@ class History:
 
     def succeeded(self, result: AttemptResult) -> Outcome:
         """The outcome of a success."""
-        self._first_us = self._first_us or result.started_us
+        self._first_us, self.winner = self._first_us or result.started_us, result.activity_id
         return self._outcome(TaskStatus.SUCCEEDED, artifacts=result.artifacts, warnings=result.warnings)
 
     def failed(self) -> Outcome:

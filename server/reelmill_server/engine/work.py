@@ -10,7 +10,7 @@ from reelmill_server.model.chunked import KeptFile
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact
 from reelmill_server.model.units import Split
 
@@ -59,13 +59,30 @@ class UnitResult:
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """What an attempt made that succeeded; `started_us` is when it began, microseconds since the epoch. With `needs`
-    nothing was made: the task is not small."""
+    """What an attempt made that succeeded; `started_us` is when it began, microseconds since the epoch; `activity_id` names
+    it in the engine. With `needs` nothing was made: the task is not small."""
 
     artifacts: tuple[Artifact, ...] = ()
     warnings: tuple[str, ...] = ()
     started_us: int = 0
     needs: Needs | None = None
+    activity_id: str = ""
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Files that an attempt, named by its activity, is about to place; `packed` as `engine.placing.pack` makes it."""
+
+    activity_id: str
+    packed: str
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """Files to take away, in the name of the task's roles."""
+
+    credentials: Credentials
+    packed: str
 
 
 @dataclass(frozen=True)

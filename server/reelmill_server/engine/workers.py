@@ -134,10 +134,10 @@ def presence_worker(client: Client, family: str) -> Worker:
 
 
 def inspect_worker(client: Client, activities: WorkerActivities, files: FileActivities, slots: int) -> Worker:
-    """Runs short looks at media, and writes small files, at most `slots` at once."""
+    """Runs short looks at media, writes small files and takes away what is left, at most `slots` at once."""
     return Worker(
         client,
         task_queue=INSPECT_QUEUE,
-        activities=[activities.inspect, activities.erase, files.write],
+        activities=[activities.inspect, activities.erase, activities.withdraw, files.write],
         max_concurrent_activities=slots,
     )

@@ -14,29 +14,45 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine.attempting import ONCE, UNTIL_DONE, attempt
     from reelmill_server.engine.beats import SILENCE_SECONDS
     from reelmill_server.engine.history import Failure, History
-    from reelmill_server.engine.names import ERASE, INSPECT, RECORD
+    from reelmill_server.engine.names import ERASE, INSPECT, PLACING, RECORD, WITHDRAW
     from reelmill_server.engine.units import Units
-    from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, Work
+    from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, Placing, Withdrawal, Work
     from reelmill_server.errors import SourceChanged, WorkerBusy
     from reelmill_server.model.task import Outcome
 
 _RECORD_SECONDS = 30
 _INSPECT_QUEUED_SECONDS = 15
 _INSPECT_SECONDS = 60
-_ERASE_SECONDS = 600
-_ERASING_HOURS = 24  # then a rule of the storage, which removes what is old, has to do
+_WITHDRAWN_FIRST_SECONDS = 30  # so long an end waits until its outputs are gone; a storage that is away must not keep it back
+_TIDY_SECONDS = 600
+_TIDYING_HOURS = 24  # then a rule of the storage, which removes what is old, has to do
 
 
 @workflow.defn(name="MediaConvert")
 class MediaConvertWorkflow:
-    """One task: attempts until one succeeds, fails for good or is canceled; then its outcome is recorded."""
+    """One task: attempts until one succeeds, fails for good or is canceled; then its outcome is recorded, and what an attempt
+    that was lost has left is taken away."""
+
+    def __init__(self) -> None:
+        self._placings: list[Placing] = []
+
+    @workflow.signal(name=PLACING)
+    def placing(self, placing: Placing) -> None:
+        """An attempt is about to place files."""
+        self._placings.append(placing)
 
     @workflow.run
     async def run(self, work: Work) -> str:
         """Returns the final status's word."""
-        units = Units()
-        outcome = await _attempts(work, units)
+        units, history = Units(), History()
+        outcome = await _attempts(work, units, history)
+        left = [placing.packed for placing in self._placings if placing.activity_id != history.winner]
+        withdrawing = [asyncio.ensure_future(_withdraw(work, packed)) for packed in left]
+        if withdrawing:
+            await _surely(workflow.wait(withdrawing, timeout=_WITHDRAWN_FIRST_SECONDS))
         await _surely(_record(work.request.task_id, outcome))
+        for withdrawal in withdrawing:
+            await _surely(withdrawal)
         if units.used:
             await _surely(_erase(work.request.task_id))
         return outcome.status
@@ -65,23 +81,32 @@ async def _record(task_id: str, outcome: Outcome) -> None:
 
 
 async def _erase(task_id: str) -> None:
-    """Removes what units left; what cannot be removed for long is no reason to fail."""
+    """Removes what units left in shared scratch."""
+    await _tidy(ERASE, task_id, task_id)
+
+
+async def _withdraw(work: Work, packed: str) -> None:
+    """Takes away what an attempt placed that did not succeed: one that fails does so itself, one that was killed cannot."""
+    await _tidy(WITHDRAW, Withdrawal(work.request.credentials, packed), work.request.task_id)
+
+
+async def _tidy(activity: str, argument: Any, task_id: str) -> None:
+    """Removes what is of no use; what cannot be removed for long is no reason to fail."""
     try:
         await workflow.execute_activity(
-            ERASE,
-            task_id,
+            activity,
+            argument,
             task_queue=INSPECT_QUEUE,
-            start_to_close_timeout=timedelta(seconds=_ERASE_SECONDS),
+            start_to_close_timeout=timedelta(seconds=_TIDY_SECONDS),
             heartbeat_timeout=timedelta(seconds=SILENCE_SECONDS),
-            schedule_to_close_timeout=timedelta(hours=_ERASING_HOURS),
+            schedule_to_close_timeout=timedelta(hours=_TIDYING_HOURS),
             retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=10)),
         )
     except ActivityError:
-        workflow.logger.warning("shared scratch of a task could not be removed", extra={"task_id": task_id})
+        workflow.logger.warning("what a task left could not be removed", extra={"task_id": task_id, "activity": activity})
 
 
-async def _attempts(work: Work, units: Units) -> Outcome:
-    history = History()
+async def _attempts(work: Work, units: Units, history: History) -> Outcome:
     try:
         while True:
             try:

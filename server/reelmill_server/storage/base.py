@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from reelmill_server.errors import InvalidArgument
+from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 
 
@@ -76,15 +77,22 @@ async def always() -> None:
 class Staged(Protocol):
     """A file that is about to appear."""
 
+    @property
+    def mark(self) -> str:
+        """Tells the file from all others that lie, or will lie, under its URI; the storage keeps it with the file."""
+
     async def place(self, check: Check = always) -> None:
         """Makes it appear under its URI, whole; `check` is asked before each try. Raises what it and `Backend.stage` raise."""
 
-    async def undo(self) -> None:
-        """Takes back what was placed or only sent. Raises nothing."""
+    async def undo(self, placed: bool = True) -> None:
+        """Takes back what was only sent and, if `placed`, what was placed. Raises nothing."""
 
 
 class Guard(Protocol):
     """Knows whether others have a say in the names that are published."""
+
+    async def announce(self, files: Sequence[Announced]) -> None:
+        """Told before the first file is placed, so that what a process that is killed has placed can be found."""
 
     def check(self) -> Awaitable[None]:
         """Asked before each file is placed: raises when it must not be any more."""
@@ -118,6 +126,12 @@ class Backend(Protocol):
         `owner` (`task.attempt`) marks what is not yet in place, where a storage has names for such things, so that attempts
         never mix and a later one of the same task removes what an earlier one left. Raises OutputError, BucketNotFound,
         AccessDenied or StorageUnavailable; then nothing is left.
+        """
+
+    async def withdraw(self, file: Announced) -> None:
+        """Takes away what lies there if it bears the file's mark; that there is nothing, or another file, is no error.
+
+        Raises InvalidArgument, AccessDenied, OutputError or StorageUnavailable.
         """
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:

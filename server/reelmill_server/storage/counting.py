@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Self, TypeVar
 
 from reelmill_server.errors import ReelmillError
+from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Backend, Check, ObjectReader, Staged, Upload, always
 from reelmill_server.telemetry.metrics import Metrics
@@ -39,6 +40,10 @@ class Counted:
         staged = await self.told("stage", self._backend.stage(upload, owner))
         self._count("written", upload.path.stat().st_size)
         return _CountedStaged(staged, self.told)
+
+    async def withdraw(self, file: Announced) -> None:
+        """As `Backend.withdraw`."""
+        await self.told("withdraw", self._backend.withdraw(file))
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
         """As `Backend.list_below`."""
@@ -90,11 +95,12 @@ class _CountedStaged:
 
     def __init__(self, staged: Staged, told: Callable[[str, Awaitable[None]], Awaitable[None]]) -> None:
         self._staged, self._told = staged, told
+        self.mark = staged.mark
 
     async def place(self, check: Check = always) -> None:
         """As `Staged.place`."""
         await self._told("place", self._staged.place(check))
 
-    async def undo(self) -> None:
+    async def undo(self, placed: bool = True) -> None:
         """As `Staged.undo`."""
-        await self._staged.undo()
+        await self._staged.undo(placed)

@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import quote, unquote, urlsplit
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
+from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
 from reelmill_server.storage.retrying import in_thread
@@ -76,11 +77,15 @@ class FileStorage:
         part = destination.parent / f".reelmill-{owner}-{uuid.uuid4().hex[:8]}.part"
         staged = _LaidFile(upload.uri, part, destination)
         try:
-            await in_thread(None, _lay, upload, part, owner)
+            staged.mark = await in_thread(None, _lay, upload, part, owner)
         except BaseException:
             await asyncio.shield(staged.undo())
             raise
         return staged
+
+    async def withdraw(self, file: Announced) -> None:
+        """As `Backend.withdraw`."""
+        await in_thread(None, _withdraw, file, self._destination(file.uri))
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
         """As `Backend.list_below`."""
@@ -185,12 +190,13 @@ class FolderStorage(FileStorage):
 
 @dataclass
 class _LaidFile:
-    """A file beside its place, or in it: then it is `placed`, and known by that."""
+    """A file beside its place, or in it: then it is `placed`."""
 
     uri: str
     part: Path
     destination: Path
-    placed: tuple[int, ...] = ()
+    mark: str = ""
+    placed: bool = False
 
     async def place(self, check: Check = always) -> None:
         """As `Staged.place`."""
@@ -199,28 +205,36 @@ class _LaidFile:
 
     def _place(self) -> None:
         try:
-            known = _identity(self.part)
             self.part.replace(self.destination)
         except OSError as error:
             raise OutputError(f"{self.uri} cannot be written: {error.strerror}") from error
-        self.placed = known
+        self.placed = True
 
-    async def undo(self) -> None:
+    async def undo(self, placed: bool = True) -> None:
         """As `Staged.undo`; a file that took its place since stays."""
-        with suppress(OSError):
-            await asyncio.to_thread(self._undo)
-
-    def _undo(self) -> None:
-        if not self.placed:
-            self.part.unlink()
-        elif _identity(self.destination) == self.placed:
-            self.destination.unlink()
+        with suppress(OSError, OutputError):
+            if not self.placed:
+                await asyncio.to_thread(self.part.unlink)
+            elif placed:
+                await asyncio.to_thread(_withdraw, Announced(self.uri, self.mark), self.destination)
 
 
-def _identity(path: Path) -> tuple[int, ...]:
-    """What tells a file from all others; a number that is free is given again, hence the time."""
+def _mark_of(path: Path) -> str:
+    """What tells a file from all others of its file system, on all machines; a number that is free is given again, hence the
+    time."""
     status = path.lstat()
-    return status.st_dev, status.st_ino, status.st_mtime_ns
+    return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
+
+
+def _withdraw(file: Announced, path: Path) -> None:
+    """Raises OutputError."""
+    try:
+        if _mark_of(path) == file.mark:
+            path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise OutputError(f"{file.uri} cannot be taken away: {error.strerror}") from error
 
 
 @lru_cache(maxsize=256)
@@ -243,8 +257,8 @@ def _erase(uri: str, folder: Path) -> None:
         raise OutputError(f"{uri} cannot be erased: {error.strerror}") from error
 
 
-def _lay(upload: Upload, part: Path, owner: str) -> None:
-    """Puts a file beside its place, durable but under another name. Raises OutputError."""
+def _lay(upload: Upload, part: Path, owner: str) -> str:
+    """Puts a file beside its place, durable but under another name; gives its mark. Raises OutputError."""
     try:
         _remove_leftovers(part.parent, owner)
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -254,5 +268,6 @@ def _lay(upload: Upload, part: Path, owner: str) -> None:
             shutil.copyfile(upload.path, part)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
+        return _mark_of(part)
     except OSError as error:
         raise OutputError(f"{upload.uri} cannot be written: {error.strerror}") from error

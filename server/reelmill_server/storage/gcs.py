@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from google.cloud.storage.exceptions import InvalidResponse
 from reelmill_server.errors import AccessDenied, BucketNotFound, OutputError, ReelmillError, StorageUnavailable
 from reelmill_server.model.buckets import Target
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.objects import Delivery, Place, Stat, read_part
+from reelmill_server.storage.objects import MARK, Delivery, Place, Stat, read_part
 from reelmill_server.storage.retrying import refusal
 from reelmill_server.storage.roles import Identity
 
@@ -83,6 +84,17 @@ class GcsService:
     def deliver(self, place: Place, path: Path, labels: Labels) -> Delivery:
         """As `Service.deliver`."""
         return _Delivery(self._client, self._session, place, path, labels)
+
+    def withdraw(self, place: Place, mark: str) -> None:
+        """As `Service.withdraw`."""
+        blob = self._client.bucket(place.bucket).blob(place.key)
+        try:
+            blob.reload(timeout=_TIMEOUT_SECONDS, retry=None)
+            if (blob.metadata or {}).get(MARK) == mark:
+                blob.delete(if_generation_match=int(blob.generation), timeout=_TIMEOUT_SECONDS, retry=None)
+        except ClientError as error:
+            if error.code not in (404, 412):
+                raise
 
     def list_below(self, folder: Place) -> list[tuple[str, int]]:
         """As `Service.list_below`."""
@@ -179,6 +191,7 @@ class _Delivery:
     def __init__(self, client: Any, session: Any, place: Place, path: Path, labels: Labels) -> None:
         self._client, self._session, self._place, self._path, self._labels = client, session, place, path, labels
         self._size = path.stat().st_size
+        self.mark = uuid.uuid4().hex
         self.parts = max(0, -(-self._size // _CHUNK_BYTES) - 1)
         self._url = self._checksum = ""
         self._generation = 0
@@ -188,7 +201,7 @@ class _Delivery:
         """As `Delivery.begin`. The checksum goes first, so that what arrives otherwise never appears."""
         blob = self._client.bucket(self._place.bucket).blob(self._place.key)
         blob.cache_control = self._labels.cache(self._place.key) or None
-        blob.metadata = {**self._labels.tags, **self._labels.metadata} or None
+        blob.metadata = {**self._labels.tags, **self._labels.metadata, MARK: self.mark}
         self._checksum = _crc32c(self._path, self._size)
         blob.crc32c = self._checksum
         try:

@@ -29,6 +29,7 @@ from reelmill_server.errors import (
     StorageUnavailable,
 )
 from reelmill_server.model.addresses import is_public
+from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import ObjectReader, Staged, Upload, shown
 from reelmill_server.storage.retrying import Patience, refusal
@@ -78,6 +79,10 @@ class HttpStorage:
     async def stage(self, upload: Upload, owner: str) -> Staged:
         """As `Backend.stage`: never."""
         raise InvalidArgument(f"{shown(upload.uri)} cannot be written: web servers are only read")
+
+    async def withdraw(self, file: Announced) -> None:
+        """As `Backend.withdraw`: never."""
+        raise InvalidArgument(f"{shown(file.uri)} cannot be withdrawn: web servers are only read")
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
         """As `Backend.list_below`: never."""

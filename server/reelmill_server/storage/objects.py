@@ -16,12 +16,15 @@ import structlog
 
 from reelmill_server.errors import InvalidArgument, OutputError, ReelmillError
 from reelmill_server.model.buckets import SAME, BucketRule, Target
+from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.retrying import Explain, Patience, in_thread, together
 
 T = TypeVar("T")
+MARK = "reelmill-upload"
+"""The metadata of an object that tell by which upload it came."""
 _THREADS = 16
 _LONGEST_KEY_BYTES = 1024
 _log = structlog.get_logger(__name__)
@@ -50,6 +53,8 @@ class Delivery(Protocol):
 
     parts: int
     """How many parts are sent, one after the other, before the file is placed."""
+    mark: str
+    """As of `Staged`."""
 
     def begin(self) -> None:
         """Opens the way; nothing is visible."""
@@ -78,6 +83,9 @@ class Service(Protocol):
 
     def deliver(self, place: Place, path: Path, labels: Labels) -> Delivery:
         """Prepares the way of a file; does no I/O on the service."""
+
+    def withdraw(self, place: Place, mark: str) -> None:
+        """Takes an object away if it bears `mark`; there need not be any."""
 
     def list_below(self, folder: Place) -> list[tuple[str, int]]:
         """The keys that begin with that of `folder`, and the bytes of each."""
@@ -142,6 +150,12 @@ class ObjectStorage:
             raise
         return staged
 
+    async def withdraw(self, file: Announced) -> None:
+        """As `Backend.withdraw`."""
+        place = self._place(file.uri)
+        service = await self._ask(place, lambda service: service)
+        await self._do(place, partial(service.withdraw, place, file.mark))
+
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
         """As `Backend.list_below`."""
         return [(place.uri, size) for place, size in await self._below(self._folder(folder_uri))]
@@ -205,14 +219,20 @@ class _Delivered:
     _do: Callable[..., Any]
     _placed: bool = False
 
+    @property
+    def mark(self) -> str:
+        """As `Staged.mark`."""
+        return self._delivery.mark
+
     async def place(self, check: Check = always) -> None:
         """As `Staged.place`."""
         self._placed = True  # even if the answer should be lost
         await self._do(self._place, self._delivery.place, check)
 
-    async def undo(self) -> None:
+    async def undo(self, placed: bool = True) -> None:
         """As `Staged.undo`."""
-        for step in (self._delivery.remove, self._delivery.abort) if self._placed else (self._delivery.abort,):
+        remove = self._placed and placed
+        for step in (self._delivery.remove, self._delivery.abort) if remove else (self._delivery.abort,):
             try:
                 await self._do(self._place, step)
             except Exception as error:

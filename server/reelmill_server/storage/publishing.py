@@ -6,7 +6,8 @@ from itertools import groupby
 
 import structlog
 
-from reelmill_server.storage.base import Guard, Staged, Upload
+from reelmill_server.model.placed import Announced
+from reelmill_server.storage.base import Backend, Guard, Staged, Upload
 from reelmill_server.storage.content import names_others
 from reelmill_server.storage.retrying import together
 
@@ -16,6 +17,9 @@ FILES_AT_ONCE = 8
 
 
 class _Alone:
+    async def announce(self, files: Sequence[Announced]) -> None:
+        return
+
     async def check(self) -> None:
         return
 
@@ -50,6 +54,7 @@ async def publish(
 
     try:
         await together(bring(index) for index in range(len(uploads)))
+        await guard.announce([Announced(upload.uri, file.mark) for upload, file in zip(uploads, staged, strict=True) if file])
         in_order = sorted(range(len(uploads)), key=lambda index: names_others(uploads[index].uri))
         for _, wave in groupby(in_order, lambda index: index if names_others(uploads[index].uri) else -1):
             await together(place(index) for index in wave)
@@ -59,8 +64,21 @@ async def publish(
 
 
 async def _take_back(staged: Sequence[Staged | None], placed: set[int], guard: Guard) -> None:
-    left = {index: file for index, file in enumerate(staged) if file is not None}
-    if placed and not await guard.may_remove():
+    remove = not placed or await guard.may_remove()
+    if not remove:
         _log.warning("what was placed stays: another attempt has the task", files=len(placed))
-        left = {index: file for index, file in left.items() if index not in placed}
-    await asyncio.gather(*(file.undo() for file in left.values()))
+    await asyncio.gather(*(file.undo(remove) for file in staged if file is not None))
+
+
+async def withdraw(storage: Backend, files: Sequence[Announced]) -> None:
+    """Takes away those of the files that are there. Raises what `Backend.withdraw` raises, when all others are done."""
+    limit = asyncio.Semaphore(FILES_AT_ONCE)
+
+    async def take(file: Announced) -> None:
+        async with limit:
+            await storage.withdraw(file)
+
+    taken = await asyncio.gather(*(take(file) for file in files), return_exceptions=True)
+    for problem in taken:
+        if problem is not None:
+            raise problem

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Self
 
 from reelmill_server.errors import AccessDenied, InvalidArgument
+from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage import publishing
 from reelmill_server.storage.base import Backend, Guard, ObjectReader, Staged, Upload, shown
@@ -41,6 +42,10 @@ class Registry:
     async def stage(self, upload: Upload, owner: str) -> Staged:
         """As `Backend.stage`."""
         return await self._of(upload.uri).stage(upload, owner)
+
+    async def withdraw(self, file: Announced) -> None:
+        """As `Backend.withdraw`."""
+        await self._of(file.uri).withdraw(file)
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
         """As `Backend.list_below`."""

@@ -26,12 +26,10 @@ from reelmill_server.errors import (
 from reelmill_server.model.buckets import Target
 from reelmill_server.storage.assumed_roles import session_of
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.objects import Delivery, Place, Stat, read_part
+from reelmill_server.storage.objects import MARK, Delivery, Place, Stat, read_part
 from reelmill_server.storage.retrying import refusal
 from reelmill_server.storage.roles import Identity
 
-_MARK = "reelmill-upload"
-"""Tells in the metadata of an object by which upload it came."""
 _PART_BYTES = 8 * 1024**2
 _MOST_PARTS = 10_000
 _CONNECT_SECONDS = 10
@@ -88,6 +86,12 @@ class S3Service:
     def deliver(self, place: Place, path: Path, labels: Labels) -> Delivery:
         """As `Service.deliver`."""
         return _Delivery(self._client, place, path, labels)
+
+    def withdraw(self, place: Place, mark: str) -> None:
+        """As `Service.withdraw`."""
+        head = _head(self._client, {"Bucket": place.bucket, "Key": place.key})
+        if head and _mark_of(head) == mark:
+            self.remove(place)
 
     def list_below(self, folder: Place) -> list[tuple[str, int]]:
         """As `Service.list_below`."""
@@ -163,8 +167,8 @@ class _Delivery:
         self._uri = place.uri
         self._size = path.stat().st_size
         self._part_bytes = max(_PART_BYTES, -(-self._size // _MOST_PARTS))
-        self._mark = uuid.uuid4().hex
-        self._attributes = _attributes(place.key, labels, self._mark)
+        self.mark = uuid.uuid4().hex
+        self._attributes = _attributes(place.key, labels, self.mark)
         self._upload_id = ""
         self._digests: dict[int, bytes] = {}
         self._etags: dict[int, str] = {}
@@ -223,18 +227,32 @@ class _Delivery:
     def _is_ours(self) -> bool:
         """Whether the object there is the one that was sent. Contents tell only where no mark comes back: another attempt may
         have made the same."""
-        try:
-            found = self._client.head_object(**self._at)
-            marks = {name.lower(): value for name, value in found.get("Metadata", {}).items()}  # some stores capitalise names
-            return bool(marks[_MARK] == self._mark if _MARK in marks else found["ETag"] == self._etag)
-        except botocore.exceptions.ClientError as error:
-            if _status(error) == 404:
-                return False
-            raise
+        head = _head(self._client, self._at)
+        if not head:
+            return False
+        mark = _mark_of(head)
+        return bool(mark == self.mark if mark else head["ETag"] == self._etag)
 
     def _read(self, offset: int, length: int) -> tuple[bytes, bytes]:
         body = read_part(self._path, offset, length)
         return body, _md5(body)
+
+
+def _head(client: Any, at: Mapping[str, str]) -> Mapping[str, Any]:
+    """What is told of an object; nothing if there is none."""
+    try:
+        head: Mapping[str, Any] = client.head_object(**at)
+        return head
+    except botocore.exceptions.ClientError as error:
+        if _status(error) == 404:
+            return {}
+        raise
+
+
+def _mark_of(head: Mapping[str, Any]) -> str:
+    """By which upload an object came, as its head tells; empty: by none of ours, or the store does not tell."""
+    marks = {name.lower(): value for name, value in head.get("Metadata", {}).items()}  # some stores capitalise names
+    return str(marks.get(MARK, ""))
 
 
 def _abort(client: Any, at: Mapping[str, str], upload_id: str) -> None:
@@ -250,7 +268,7 @@ def _attributes(key: str, labels: Labels, mark: str) -> dict[str, Any]:
     return {
         "ContentType": labels.content_type(key),
         **({"CacheControl": labels.cache(key)} if labels.cache(key) else {}),
-        "Metadata": {**labels.metadata, _MARK: mark},
+        "Metadata": {**labels.metadata, MARK: mark},
         **({"Tagging": urlencode(labels.tags)} if labels.tags else {}),
     }
 

@@ -1,10 +1,11 @@
 """Shared scratch: where workers hand files to each other, below one URI, task by task, in the service's own name."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reelmill_server.model.placed import Announced
 from reelmill_server.storage.base import Check, ObjectReader, Storage, Upload
 
 _BLOCK_BYTES = 8 << 20
@@ -15,6 +16,9 @@ class _Unused:
     """What nobody waits for any more can always be taken away."""
 
     check: Check
+
+    async def announce(self, files: Sequence[Announced]) -> None:
+        """As of a guard: all of it is erased when the task has ended."""
 
     async def may_remove(self) -> bool:
         """As of a guard."""

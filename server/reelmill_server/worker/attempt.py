@@ -3,24 +3,23 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
 from reelmill_server.errors import InternalError, ServiceUnavailable, WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked import Chunked, KeptFile
-from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.needs import FAST, Needs
+from reelmill_server.model.placed import Announced, Claim
 from reelmill_server.model.plan import COPY
-from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.model.units import SplitRule
 from reelmill_server.storage.base import Storage, Upload
+from reelmill_server.storage.publishing import withdraw
 from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
@@ -37,7 +36,6 @@ from reelmill_server.worker.workspace import Scratch
 
 T = TypeVar("T")
 _FAST_DISK_SECONDS = 2.0  # what is in the fast lane is soon done elsewhere
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class _Task:
 
     request: ConvertRequest
     beat: Beat
-    standing: Callable[[], Awaitable[Standing]]
+    claim: Claim
     lease: Lease
     lane: str
     keeps: bool = False
@@ -85,6 +83,10 @@ class Attempts:
             raise ServiceUnavailable("this worker has no scratch_uri")
         await self._shared.erase(task_id)
 
+    async def withdraw(self, credentials: Credentials, files: Sequence[Announced]) -> None:
+        """Takes away what an attempt that is no more has placed, as far as it is still there."""
+        await withdraw(self._storage.acting_as(credentials), files)
+
     def describe(self) -> Report:
         """What this worker says of itself."""
         abilities = self.abilities
@@ -110,14 +112,14 @@ class Attempts:
         self,
         request: ConvertRequest,
         report: Callable[[Progress], None],
-        standing: Callable[[], Awaitable[Standing]],
+        claim: Claim,
         lane: str = FAST,
         needs: Needs | None = None,
         kept: Sequence[KeptFile] = (),
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Converts and publishes; returns the artifacts and what a user should know.
 
-        `report` is called at least once a second; `standing` is asked when all is made and verified. In the fast lane raises
+        `report` is called at least once a second; `claim` is asked when all is made and verified. In the fast lane raises
         Deferred for what is not small; in the others the attempt waits until what it `needs` is free. With `kept` the encoded
         streams are joined of what units made. Raises ReelmillError with the reason; whatever happens, no process and no scratch
         is left.
@@ -127,9 +129,9 @@ class Attempts:
                 if needs is None:
                     with self._counting_busy(lane):
                         await self.admission.until_disk(_FAST_DISK_SECONDS)
-                    return await self._convert(_Task(request, beat, standing, lease, lane))
+                    return await self._convert(_Task(request, beat, claim, lease, lane))
                 async with self._admitted(needs, lane, beat, lease):
-                    task = _Task(request, beat, standing, lease, lane, keeps=needs.keeps)
+                    task = _Task(request, beat, claim, lease, lane, keeps=needs.keeps)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
                     made = await self._convert(task)
@@ -142,7 +144,7 @@ class Attempts:
         needs: Needs,
         number: int,
         report: Callable[[Progress], None],
-        standing: Callable[[], Awaitable[Standing]],
+        claim: Claim,
         lane: str,
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Makes unit `number` of a task that is cut in units, and keeps it in shared scratch; as `convert` otherwise."""
@@ -157,7 +159,7 @@ class Attempts:
                         made = await self._following.unit(assignment, broker, beat)
                         self._count_usage(lane, "unit", made.usage)
                         with tracing.span("keep"):
-                            return await self._keep(request, number, made, directory, Fence(standing)), made.warnings
+                            return await self._keep(request, number, made, directory, Fence(claim)), made.warnings
 
     async def _keep(
         self, request: ConvertRequest, number: int, made: messages.UnitMade, directory: Path, fence: Fence
@@ -217,7 +219,7 @@ class Attempts:
                     job = Job(assignment, storage, broker, delivery, task.look, made.fetched if made else None)
                     finished, plan = await self._following.convert(job, lease, beat)
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
-                    fence = Fence(task.standing)
+                    fence = Fence(task.claim)
                     await fence.check()
                     if made:
                         await made.keep(plan, finished, fence.check)

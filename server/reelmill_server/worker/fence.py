@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 
 from reelmill_server.errors import InternalError, ServiceUnavailable
 from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.placed import Announced, Claim
 
 _VALID_SECONDS = 1.0  # less than any silence after which a worker counts as lost
 
@@ -16,17 +17,20 @@ class Fence:
     An answer holds for a second, so that many files may ask. A process that was stopped asks again when it goes on.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[Standing]]) -> None:
-        """`ask` may raise ServiceUnavailable."""
-        self._ask, self._asked_at = ask, float("-inf")
+    def __init__(self, claim: Claim) -> None:
+        self._claim, self._asked_at = claim, float("-inf")
         self._asking = asyncio.Lock()
+
+    async def announce(self, files: Sequence[Announced]) -> None:
+        """As of publishing's guard. Raises as `Claim.announce`."""
+        await self._claim.announce(files)
 
     async def check(self) -> None:
         """Raises InternalError when the attempt must not place anything any more."""
         async with self._asking:
             now = time.monotonic()
             if now - self._asked_at > _VALID_SECONDS:
-                standing = await self._ask()
+                standing = await self._claim.standing()
                 if standing is not Standing.OURS:
                     raise InternalError(standing)
                 self._asked_at = now
@@ -34,6 +38,6 @@ class Fence:
     async def may_remove(self) -> bool:
         """Whether nobody else has anything under the names of the task: not while that is unknown."""
         try:
-            return await self._ask() is not Standing.TAKEN_OVER
+            return await self._claim.standing() is not Standing.TAKEN_OVER
         except ServiceUnavailable:
             return False

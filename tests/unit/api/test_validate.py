@@ -9,6 +9,7 @@ from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import validate
 from reelmill_server.api.requests import credentials
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
+from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials, Role
 from reelmill_server.storage.base import ObjectReader, Staged, Upload
 
@@ -38,6 +39,10 @@ class Anywhere:
         raise AssertionError
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
+        """Never called."""
+        raise AssertionError
+
+    async def withdraw(self, file: Announced) -> None:
         """Never called."""
         raise AssertionError
 

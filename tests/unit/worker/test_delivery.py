@@ -1,15 +1,18 @@
 """Files on their way while others are made."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from reelmill_server.errors import InternalError, ServiceUnavailable, StorageUnavailable
 from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.placed import Announced
 from reelmill_server.storage.base import Upload
 from reelmill_server.worker.delivery import delivering
 from reelmill_server.worker.fence import Fence
+from tests.claims import Told
 from tests.remote import RemoteStorage
 
 
@@ -31,6 +34,11 @@ class Guard:
 
     def __init__(self, times: int = 100, answer: bool = True) -> None:
         self.left, self.answer = times, answer
+        self.announced: list[Announced] = []
+
+    async def announce(self, files: Sequence[Announced]) -> None:
+        """As of publishing's guard."""
+        self.announced += files
 
     async def check(self) -> None:
         """As of publishing's guard."""
@@ -55,19 +63,40 @@ async def test_what_is_no_longer_ours_to_place_is_not(tmp_path: Path, alone: boo
     assert [path.name for path in (tmp_path / "out").iterdir()] == ([] if alone else ["1.ts"])
 
 
+async def test_what_is_placed_was_announced(tmp_path: Path) -> None:
+    """All of it, with its marks, before the first file appears; what cannot be announced is not placed."""
+    storage, guard = RemoteStorage(tmp_path), Guard()
+    seen: list[bool] = []
+    told = guard.announce
+
+    async def look(files: Sequence[Announced]) -> None:
+        seen.append((tmp_path / "out").exists())
+        await told(files)
+        if len(seen) == 2:
+            raise InternalError("the task is over")
+
+    guard.announce = look  # type: ignore[method-assign]
+    one, two = upload(storage, tmp_path, "1.ts"), upload(storage, tmp_path, "2.m3u8")
+    async with delivering(storage, "task.x") as delivery:
+        delivery.begin(one)
+        await delivery.publish([one, two], guard)
+    assert seen == [False]
+    assert guard.announced == [Announced(staged.uri, staged.mark) for staged in storage.staged]
+    three = upload(storage, tmp_path, "3.ts")
+    async with delivering(storage, "task.y") as delivery:
+        with pytest.raises(InternalError, match="over"):
+            await delivery.publish([three], guard)
+    assert not (tmp_path / "out/3.ts").exists() and storage.staged[-1].undone
+
+
 async def test_a_fence_asks_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for many files in a row; an attempt that stood still finds out before it places anything."""
-    now, standing, asked = 100.0, Standing.OURS, 0
+    now, standing = 100.0, Standing.OURS
     monkeypatch.setattr("reelmill_server.worker.fence.time.monotonic", lambda: now)
-
-    async def ask() -> Standing:
-        nonlocal asked
-        asked += 1
-        return standing
-
-    fence = Fence(ask)
+    told = Told(lambda: standing)
+    fence = Fence(told)
     await asyncio.gather(*(fence.check() for _ in range(8)))
-    assert asked == 1
+    assert told.asked == 1
     standing, now = Standing.TAKEN_OVER, now + 9.0
     with pytest.raises(InternalError, match="taken the task over"):
         await fence.check()
@@ -77,12 +106,12 @@ async def test_a_fence_asks_again_after_a_while(monkeypatch: pytest.MonkeyPatch)
 async def test_what_was_placed_is_removed_only_if_nobody_else_has_the_task(standing: Standing | None) -> None:
     """While the engine does not say, it stays."""
 
-    async def ask() -> Standing:
+    def ask() -> Standing:
         if standing is None:
             raise ServiceUnavailable("the engine is away")
         return standing
 
-    assert await Fence(ask).may_remove() == (standing in (Standing.OURS, Standing.ENDED))
+    assert await Fence(Told(ask)).may_remove() == (standing in (Standing.OURS, Standing.ENDED))
 
 
 async def test_what_was_brought_is_only_placed(tmp_path: Path) -> None:

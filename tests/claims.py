@@ -1,0 +1,23 @@
+"""Claims for tests: what an attempt is to its task, as the test says."""
+
+from collections.abc import Callable, Sequence
+
+from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.placed import Announced
+
+
+class Told:
+    """A claim whose standing is what `answer` gives; keeps what was announced, and counts the questions."""
+
+    def __init__(self, answer: Callable[[], Standing] = lambda: Standing.OURS) -> None:
+        self._answer, self.asked = answer, 0
+        self.announced: list[Announced] = []
+
+    async def standing(self) -> Standing:
+        """As of a claim."""
+        self.asked += 1
+        return self._answer()
+
+    async def announce(self, files: Sequence[Announced]) -> None:
+        """As of a claim."""
+        self.announced += files
