@@ -13,13 +13,13 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
 from temporalio.client import Client, Interceptor, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from reelmill_server.engine import CONTROL_QUEUE, presence_queue
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
 from reelmill_server.engine.notifying import NotifyWorkflow, ProgressWorkflow
+from reelmill_server.engine.payloads import DATA_CONVERTER
 from reelmill_server.engine.placing import pack
 from reelmill_server.engine.work import Inspected, Inspection, Placing, Work
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
@@ -56,7 +56,7 @@ async def connect(
             client = await Client.connect(
                 address,
                 namespace=namespace,
-                data_converter=pydantic_data_converter,
+                data_converter=DATA_CONVERTER,
                 api_key=api_key or None,
                 tls=tls or False,
                 interceptors=_interceptors(),
