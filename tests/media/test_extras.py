@@ -20,6 +20,7 @@ from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import Converter, capabilities, encoded, target
+from tests.media.extents import reaching
 from tests.sources import Audio, Clip, Data, Shelf, Subtitle, Video, cover
 
 pytestmark = pytest.mark.media
@@ -202,9 +203,11 @@ def test_a_picture_that_the_container_does_not_hold_is_refused(convert: Converte
 def test_verification_counts_data_and_compares_covers(convert: Converter, tmp_path: Path) -> None:
     """A packet or a byte that did not arrive is found."""
     produced = joined(tmp_path, [convert.shelf.get(FILM)], with_extras(target("mp4"), (0,), (0,)), 0)
-    for number, changes in ((2, {"packets": 9}), (3, {"size_bytes": 1}), (2, {"last_start": Fraction(5)})):
+    data, cover = produced.written[2:4]
+    later = reaching(data, Fraction(5), Fraction(6))
+    for number, changed in ((2, replace(data, packets=9)), (3, replace(cover, size_bytes=1)), (2, later)):
         written = list(produced.written)
-        written[number] = replace(written[number], **changes)  # type: ignore[arg-type]
+        written[number] = changed
         with pytest.raises(OutputInvalid):
             verify(replace(produced, written=tuple(written)))
     with pytest.raises(OutputInvalid, match="has the streams"):

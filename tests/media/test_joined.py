@@ -30,6 +30,7 @@ from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import capabilities, encoded, target
+from tests.media.extents import reaching
 from tests.sources import DARK, Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
@@ -311,7 +312,7 @@ def test_drift_is_no_success(shelf: Shelf, tmp_path: Path) -> None:
     (produced,), _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
     verify(produced)
     pictures, sound = produced.written
-    drifted = replace(produced, written=(pictures, replace(sound, last=sound.last - 1)))
+    drifted = replace(produced, written=(pictures, reaching(sound, sound.extent.last_start, sound.extent.last - 1)))
     with pytest.raises(OutputInvalid, match="s apart"):
         verify(drifted)
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +10,8 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.media.source import average_rate
-from reelmill_server.media.tracks import OVERRUN, TOLERANCE, Clock, Part, Span, Written, describe, nearest, template_of
+from reelmill_server.media.ticks import Line, exact, first_tick
+from reelmill_server.media.tracks import OVERRUN, TOLERANCE, Clock, Part, Span, Written, describe, template_of
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.plan.fit import plain_rate
@@ -21,6 +23,38 @@ _TICKS_PER_PICTURE = ("avi", "mxf")
 _PRIMING = Fraction(1, 10)
 # Only these can say that their first pictures are there to be decoded and not to be shown.
 _HIDING = ("mp4", "mov")
+
+
+@dataclass(frozen=True)
+class _Measures:
+    """A span, in ticks of the packets' time base: where it begins and ends (`stop` is the same end, not rounded), where sound
+    may begin that is there to be decoded only; and the output's ticks of a time and of a length."""
+
+    base: Any  # as packets have it
+    begin: int
+    end: int | None
+    stop: Fraction | None
+    primed: int
+    place: Line
+    length: Line
+
+    def over(self, tick: int) -> bool:
+        """Whether a time is at or after the end."""
+        return self.end is not None and tick >= self.end
+
+    @classmethod
+    def of(cls, base: Any, span: Span, clock: Clock, output_base: Fraction) -> "_Measures":
+        """`clock` is that of the output when the part begins."""
+        tick, scale = exact(base), 1 / clock.speed / output_base
+        return cls(
+            base,
+            first_tick(span.begin - TOLERANCE, tick),
+            None if span.end is None else first_tick(span.end - TOLERANCE, tick),
+            None if span.end is None else span.end / tick,
+            first_tick(span.begin - _PRIMING, tick),
+            Line(tick * scale, (clock.offset - span.begin) * scale),
+            Line(tick * scale),
+        )
 
 
 class CopyTrack:
@@ -37,17 +71,19 @@ class CopyTrack:
         origin: Any = template_of(plan, sources)
         self.plan, self.written = plan, Written()
         self.frames = self.unordered = self.revealed = 0
+        self._sound = plan.type == "audio"
         self._reveals = plan.type == "video" and output.format.name not in _HIDING
         self._clock = Clock(plan)
         self._span = Span(Fraction(0), None)
-        self._previous: Fraction | None = None
-        self._reached: Fraction | None = None  # the latest time of decoding in the part
+        self._measures: _Measures | None = None  # of the part, once its time base is known
+        self._previous: int | None = None
+        self._reached: int | None = None  # the latest time of decoding in the part
         self._last_decoded: int | None = None
         self._beyond: list[AnyPacket] = []
         self._late: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
         # opaque: only then a codec that can be decoded but not encoded here can be copied.
         self._stream: Any = output.add_stream_from_template(origin, opaque=True)
-        self._time_base: Fraction = origin.time_base
+        self._time_base = exact(origin.time_base)
         if plan.codec_tag:
             self._stream.codec_context.codec_tag = plan.codec_tag
         if plan.type == "video" and origin.sample_aspect_ratio and self._stream.codec_context:
@@ -64,11 +100,11 @@ class CopyTrack:
 
     def begin(self, part: Part, span: Span) -> None:
         """As `Track.begin`."""
-        self._span, self._previous, self._reached = span, None, None
+        self._span, self._measures, self._previous, self._reached = span, None, None, None
 
     def shorten(self, part: Part, span: Span) -> None:
         """As `Track.shorten`."""
-        self._span = span
+        self._span, self._measures = span, None
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
         """Gives the packet, unless it lies outside the span.
@@ -76,35 +112,48 @@ class CopyTrack:
         The end is judged by decoding time: a picture shown after the end may be needed by one shown before it, and is given
         only when such a one comes.
         """
-        time_base = item.time_base
-        pts = item.pts if item.pts is not None else item.dts
-        if pts is None or time_base is None:
+        pts, dts, base = item.pts, item.dts, item.time_base
+        if pts is None:
+            pts = dts
+        if pts is None or base is None:
             return
-        decoded = pts if item.dts is None else item.dts
-        if self._span.after(decoded * time_base):
+        measures = self._measures
+        if measures is None or measures.base != base:
+            measures = self._measure(base)
+        decoded = pts if dts is None else dts
+        if measures.over(decoded):
             part.close(self, stream)
             return
-        if self._span.before(pts * time_base) or self._long_before(item):
+        if self._before(pts, item.duration or 0, measures):
             return
-        self.revealed += self._reveals and pts * time_base < self._span.begin - TOLERANCE
-        if self._span.after(pts * time_base):
+        if measures.over(pts):
             self._beyond.append(item)
             return
         self.frames += 1
         # Containers that hold one time per packet do not tell when the first pictures are decoded.
-        known = item.dts is not None or self.plan.type == "audio"
-        if known and self._goes_back(pts * time_base, decoded * time_base):
+        if (dts is not None or self._sound) and self._goes_back(pts, decoded):
             self.unordered += 1
             return
         for packet in (*self._beyond, item):
             yield from self._in_time(packet)
         self._beyond.clear()
 
-    def _long_before(self, item: AnyPacket) -> bool:
-        """Whether an edit list hides the packet of sound, and the sound after it does not need it."""
-        return self.plan.type == "audio" and _begin(item) + _length(item) < self._span.begin - _PRIMING
+    def _before(self, begin: int, duration: int, measures: "_Measures") -> bool:
+        """Whether a packet is before the span, or an edit list hides it and the sound after it does not need it."""
+        if begin < measures.begin:
+            if not self._span.from_front:
+                return True
+            self.revealed += self._reveals
+        return self._sound and begin + duration < measures.primed
 
-    def _goes_back(self, shown: Fraction, decoded: Fraction) -> bool:
+    def _measure(self, base: Any) -> "_Measures":
+        """What is compared with each packet of the part, and how it moves, in its own ticks."""
+        if self._measures is not None:  # of another time base: what was remembered is in ticks of that
+            self._previous = self._reached = None
+        self._measures = _Measures.of(base, self._span, self._clock, self._time_base)
+        return self._measures
+
+    def _goes_back(self, shown: int, decoded: int) -> bool:
         """Whether the packet is of a time that is over, as at the seams of joined recordings.
 
         A picture that is decoded late but shown in time stays: only its decoding time is moved.
@@ -114,47 +163,47 @@ class CopyTrack:
         self._reached = decoded
         return False
 
-    def _in_time(self, item: AnyPacket) -> Iterator[AnyPacket]:
+    def _in_time(self, item: AnyPacket) -> Sequence[AnyPacket]:
         """Holds back sound that may turn out to be longer than the pictures beside it.
 
         What an encoder puts before the sound itself belongs to the front of a file, not to a seam.
         """
         if self._late is None:
-            yield from self._written(self._moved(item))
-            return
+            return self._written(self._moved(item))
         if self._clock.offset and _begin(item) + _length(item) / 2 <= self._span.begin:
-            return
+            return ()
         self._late.append(item)
+        ready: list[AnyPacket] = []
         while _begin(item) - _begin(self._late[0]) > 2 * OVERRUN:
-            yield from self._written(self._moved(self._late.popleft()))
+            ready += self._written(self._moved(self._late.popleft()))
+        return ready
 
     def _moved(self, item: AnyPacket) -> AnyPacket:
-        time_base: Any = item.time_base
-        pts: Any = item.pts if item.pts is not None else item.dts
-        decoded = (pts if item.dts is None else item.dts) * time_base
-        duration = (item.duration or 0) * time_base
+        base: Any = item.time_base
+        measures, dts = self._measures or self._measure(base), item.dts
+        pts: Any = item.pts if item.pts is not None else dts
+        decoded = pts if dts is None else dts
+        duration: int | Fraction = item.duration or 0
         if not duration and self._previous is not None:
             # Else the last packet would last no time, and readers of MP4 would leave it out.
-            duration = max(Fraction(0), decoded - self._previous)
+            duration = max(0, decoded - self._previous)
         self._previous = decoded
-        if self.plan.type == "data" and self._span.end is not None:  # else a player would show nothing until its end
-            duration = min(duration, self._span.end - pts * time_base)
-        item.pts = self._tick(pts * time_base)
-        if item.dts is not None:
-            item.dts = self._after_the_last(self._tick(decoded))
-            item.pts = max(item.pts, item.dts)
-        item.duration = nearest(duration / self._clock.speed / self._time_base)
+        if self.plan.type == "data" and measures.stop is not None:  # else a player would show nothing until its end
+            duration = min(duration, measures.stop - pts)
+        moved = measures.place.at(pts)
+        if dts is not None:
+            item.dts = self._after_the_last(measures.place.at(decoded))
+            moved = max(moved, item.dts)
+        item.pts, item.duration = moved, measures.length.at(duration)
         item.time_base = self._time_base
         return item
 
-    def _written(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        for ready in (packet,) if self._filter is None else self._filter.filter(packet):
+    def _written(self, packet: AnyPacket) -> Sequence[AnyPacket]:
+        packets = (packet,) if self._filter is None else self._filter.filter(packet)
+        for ready in packets:
             ready.stream = self._stream
             self.written.count(ready)
-            yield ready
-
-    def _tick(self, time: Fraction) -> int:
-        return nearest(self._clock.at(time - self._span.begin) / self._time_base)
+        return packets
 
     def _after_the_last(self, decoded: int) -> int:
         """At a seam, decoding times of two sources, or of one that was joined, may cross."""

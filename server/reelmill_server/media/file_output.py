@@ -121,10 +121,7 @@ class FileOutput(Output):
             return
         for number, source in enumerate(self._sources):
             self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, _MICROSECONDS)))
-        tracks = [track for track in self.tracks if isinstance(track, PremadeTrack)]
-        for packet in in_turn(tracks):
-            yield packet
-            self._moved(*tracks)
+        yield from in_turn([track for track in self.tracks if isinstance(track, PremadeTrack)])
 
     def produced(self) -> Produced:
         """What was made, once `join` has returned."""

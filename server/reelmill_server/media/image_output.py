@@ -91,7 +91,7 @@ class FrameTrack:
         elif not self._span.before(time):
             self.frames += 1
             place = self._clock.at(time - self._span.begin)
-            self.written.last = max(self.written.last, place)
+            self.written.extent.reach(place)
             self._take(self._picker.offer(Picked(place, item, part.number)))
             self.unordered = self._picker.unordered
         return iter(())
@@ -191,7 +191,7 @@ class ImageOutput(Output):
                     raise Stopped
                 packed = Picked(picture.time, picture.frame, blank=picture.blank)
                 self._write_packed(iter((packed,)) if pack.summary.final else self._picker.sift(packed))
-                self.position = max(self.position, picture.time)
+                self._frames.written.extent.reach(picture.time)
         if not any(pack.summary.final for pack in self._packs):
             self._write_packed(self._picker.finish())
         self._made = self._writer.finish()
@@ -234,7 +234,6 @@ class ImageOutput(Output):
                     continue  # of the group in which the picture before lies, too
                 last, step = time, (frame.duration or 0) * frame.time_base or time - last
                 self._frames.feed(part, stream, frame)
-                self.position = self._frames.written.last
                 following = self._frames.next_time(length)
                 if following is None or (not keys and following != wanted and following - time > near):
                     break

@@ -1,6 +1,5 @@
 """Reads the inputs of a plan: those that follow each other, and those that run beside them."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
@@ -10,6 +9,7 @@ from av.container import InputContainer
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.seek import packets_from
 from reelmill_server.media.source import average_rate
+from reelmill_server.media.ticks import Extent
 from reelmill_server.media.tracks import OVERRUN, Part, own_parts
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import InputPlan, StreamPlan
@@ -25,6 +25,15 @@ _USUAL_RATE = Fraction(25)
 _MICROSECONDS = 1_000_000
 
 
+class _Extent(Extent):
+    """How far the packets of one stream reach. `kind` is that of the stream; empty: how long the input lasts does not depend on
+    it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+
 class Reader:
     """One input while it is read once. `part` is what outputs know it by; times are the source's own seconds."""
 
@@ -34,16 +43,16 @@ class Reader:
         """`used`: the numbers of the streams that are wanted. `lead_in`: reading begins at the key frame before this many
         seconds of the span, None: before all of it."""
         self.plan = plan
-        self._source = source
+        self._source, self._size = source, source.size
         self._used = used
         self._begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
         self._stop = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
-        self._ends: defaultdict[str, Fraction] = defaultdict(Fraction)
-        self._previous: dict[int, Fraction] = {}
+        self._extents: dict[int, _Extent] = {}
+        self.latest = 0.0
+        """How far any packet reaches, about, seconds of the source."""
         self._bytes = 0
         self._first_place: int | None = None
         self._share = 0.0  # of the source's bytes from where reading began
-        self.reached = Fraction(0)
         streams = [stream for stream in source.streams if stream.index in used]
         for stream in streams:
             if stream.type == "video" and not stream.codec_context.is_open:  # it is, when the input is repeated
@@ -60,18 +69,29 @@ class Reader:
         ticks = packet.pts if packet.pts is not None else packet.dts
         if ticks is None or not packet.time_base:
             return
-        begin = ticks * packet.time_base
+        extent = self._extents.get(packet.stream_index)
+        if extent is None:
+            kind = self._source.streams[packet.stream_index].type
+            # Data is seldom, and lasts long.
+            counts = packet.stream_index in self._used and kind != "data"
+            extent = self._extents[packet.stream_index] = _Extent(kind if counts else "")
         # Not every container says how long a packet lasts: then as long as the one before.
-        last = self._previous.get(packet.stream.index, begin)
-        self._previous[packet.stream.index] = max(begin, last)
-        end = begin + (packet.duration * packet.time_base if packet.duration else max(begin - last, Fraction(0)))
-        self.reached = max(self.reached, end)
-        kind = self._source.streams[packet.stream.index].type
-        if packet.stream.index in self._used and kind != "data":  # which is seldom, and lasts long
-            self._ends[kind] = max(self._ends[kind], end)
+        extent.add(ticks, packet.duration or extent.since(ticks), packet.time_base)
+        self.latest = max(self.latest, extent.roughly)
+
+    def _ends(self) -> dict[str, Fraction]:
+        """How far each kind of stream reaches; another thread may ask while packets are noted."""
+        ends: dict[str, Fraction] = {}
+        for extent in [*self._extents.values()]:
+            if extent.kind:
+                ends[extent.kind] = max(ends.get(extent.kind, Fraction(0)), extent.last)
+        return ends
+
+    def _reached(self) -> Fraction:
+        return max((extent.last for extent in self._extents.values()), default=Fraction(0))
 
     def _count_bytes(self, packet: AnyPacket) -> None:
-        size, place = self._source.size, packet.pos
+        size, place = self._size, packet.pos
         self._bytes += packet.size
         if size <= 0 or not packet.size:
             return
@@ -107,15 +127,16 @@ class Reader:
     @property
     def position(self) -> Fraction:
         """Seconds of the span that were read."""
-        ends = self._ends.copy()  # at once: another thread asks while packets are noted
+        ends = self._ends()
         heard = max((ends[kind] for kind in _LASTING if kind in ends), default=max(ends.values(), default=self._begin))
         return max(Fraction(0), (heard if self._stop is None else min(heard, self._stop)) - self._begin)
 
     def end(self) -> Fraction:
         """Where the input ends: with its pictures, unless its sound goes on for long."""
-        video, audio = self._ends.get("video"), self._ends.get("audio")
+        ends = self._ends()
+        video, audio = ends.get("video"), ends.get("audio")
         # Where only subtitles are taken, they belong to what is beside them.
-        end = max((end for end in (video, audio) if end is not None), default=self.reached)
+        end = max((end for end in (video, audio) if end is not None), default=self._reached())
         if video is not None and (audio is None or audio - video <= OVERRUN):
             end = video
         return end if self._stop is None else min(end, self._stop)
@@ -123,8 +144,9 @@ class Reader:
     @property
     def over(self) -> bool:
         """Whether all of the span was read of every kind of stream that is wanted."""
+        ends = self._ends()
         kinds = {self._source.streams[index].type for index in self._used} & {*_LASTING}
-        return self._stop is not None and all(self._ends[kind] >= self._stop for kind in kinds)
+        return self._stop is not None and all(ends.get(kind, Fraction(0)) >= self._stop for kind in kinds)
 
     def length(self) -> Fraction:
         """How long the span is in the end, seconds."""
@@ -133,7 +155,7 @@ class Reader:
     def check_end(self) -> None:
         """Raises InvalidMedia when the source ended clearly before the end it promises."""
         claimed = Fraction(self.plan.duration_us, _MICROSECONDS)
-        got = max(self.reached - self._begin, Fraction(0))
+        got = max(self._reached() - self._begin, Fraction(0))
         if claimed and got + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
             raise InvalidMedia(
                 f"the source promises {float(claimed):.3f} s in the span, but only {float(got):.3f} s could be read: "

@@ -11,6 +11,8 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av import Packet
+from av.audio.frame import AudioFrame
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.subtitles import SubtitleTrack
@@ -20,6 +22,10 @@ from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, TargetP
 
 # Enough to keep the encoder busy while the decoder works on a hard picture, few enough to hold only tens of pictures.
 _QUEUE_ITEMS = 24
+# To wake another thread takes longer than to copy a packet: small ones go together.
+_BUNDLE_ITEMS = 16
+_BUNDLE_BYTES = 256 * 1024
+_SAMPLE_BYTES = 4
 _POLL_SECONDS = 0.2
 _MICROSECONDS = 1_000_000
 _DISK_ERRORS = frozenset(
@@ -85,6 +91,7 @@ class _End:
 
 
 _Event = _Begin | _Item | _Reach | _End
+_Bundle = list[_Event]
 
 
 class Output(ABC):
@@ -101,8 +108,6 @@ class Output(ABC):
         """`plan` is a part of the whole `task`; `path` is where what is made lies."""
         self.plan, self.path = plan, path
         self.error: BaseException | None = None
-        self.position = Fraction(0)
-        self.frames = 0
         self.notes: list[str] = []
         self._inputs, self._stop = task.inputs, stop
         # The files of one target begin together; pictures begin where they are asked to.
@@ -112,8 +117,21 @@ class Output(ABC):
         self._main_length = Fraction(0)
         self._limit: Fraction | None = None  # how long the inputs that follow each other are, once they have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
-        self._queue: queue.Queue[_Event | None] = queue.Queue(_QUEUE_ITEMS)
+        self._queue: queue.Queue[_Bundle | None] = queue.Queue(_QUEUE_ITEMS)
+        self._lines: list[SubtitleTrack] = []
+        self._bundle: _Bundle = []
+        self._bundle_bytes = 0
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
+
+    @property
+    def position(self) -> Fraction:
+        """How far the output reaches, seconds."""
+        return max((track.written.extent.last for track in self.tracks), default=Fraction(0))
+
+    @property
+    def frames(self) -> int:
+        """How many pictures went into it."""
+        return max((track.written.packets for track in self.tracks if track.plan.type == "video"), default=0)
 
     def _note(self, text: str) -> None:
         self.notes.append(f"{self.plan.field}: {text}")
@@ -125,23 +143,35 @@ class Output(ABC):
     def begin(self, part: Part) -> None:
         """An input is read from its beginning. This and the following wait while the queue is full, and raise what the writing
         thread failed with, or Stopped."""
-        self._put(_Begin(part))
+        self._bundle.append(_Begin(part))
+        self._flush()
 
     def give(self, part: Part, track: Track, stream: int, item: Any) -> None:
         """Hands a frame or a packet to a track."""
-        self._put(_Item(part, track, stream, item))
+        self._bundle.append(_Item(part, track, stream, item))
+        self._bundle_bytes += _size_of(item)
+        if len(self._bundle) >= _BUNDLE_ITEMS or self._bundle_bytes >= _BUNDLE_BYTES:
+            self._flush()
 
     def reach(self, part: Part, seconds: Fraction) -> None:
         """The part lasts at least `seconds`."""
-        self._put(_Reach(part, seconds))
+        self._bundle.append(_Reach(part, seconds))
+        self._flush()
 
     def end(self, part: Part, end: Fraction | None, last: bool) -> None:
         """The part ended at `end`, in the source's seconds; None: where the inputs that follow each other end."""
-        self._put(_End(part, end, last))
+        self._bundle.append(_End(part, end, last))
+        self._flush()
 
     def finish(self) -> None:
         """Says that nothing more comes."""
+        self._flush()
         self._put(None)
+
+    def _flush(self) -> None:
+        bundle, self._bundle, self._bundle_bytes = self._bundle, [], 0
+        if bundle:
+            self._put(bundle)
 
     def join(self) -> None:
         """Waits until all is made. Raises what the writing thread failed with, or Stopped."""
@@ -155,7 +185,7 @@ class Output(ABC):
         if self._stop.is_set():
             raise Stopped
 
-    def _put(self, entry: _Event | None) -> None:
+    def _put(self, entry: _Bundle | None) -> None:
         while True:
             self.check()
             try:
@@ -188,17 +218,18 @@ class Output(ABC):
         return UnsupportedFormat(f"{where} does not take this media: {error}")
 
     def _packets(self) -> Iterator[AnyPacket]:
-        while (event := self._next()) is not None:
-            yield from self._handle(event)
+        self._lines = [track for track in self.tracks if isinstance(track, SubtitleTrack)]
+        while (bundle := self._next()) is not None:
+            for event in bundle:
+                yield from self._handle(event)
         for track in self.tracks:
-            yield from self._noted(track, track.finish())
+            yield from track.finish()
 
     def _handle(self, event: _Event) -> Iterator[AnyPacket]:
         if isinstance(event, _Item):
-            yield from self._noted(event.track, event.track.feed(event.part, event.stream, event.item))
-            for track in self.tracks:
-                if isinstance(track, SubtitleTrack):
-                    yield from self._noted(track, track.advance(self.position))
+            yield from event.track.feed(event.part, event.stream, event.item)
+            for lines in self._lines:
+                yield from lines.advance(self.position)
             return
         concerned = [track for track in self.tracks if any(part.input == event.part.number for part in track.plan.parts)]
         if isinstance(event, _Begin):
@@ -208,11 +239,11 @@ class Output(ABC):
                 track.begin(event.part, span)
         elif isinstance(event, _Reach):
             for track in concerned:
-                yield from self._noted(track, track.reach(event.part, event.seconds))
+                yield from track.reach(event.part, event.seconds)
         else:
             length = self._length(event)
             for track in concerned:
-                yield from self._noted(track, track.end(event.part, length, event.last))
+                yield from track.end(event.part, length, event.last)
             if event.last and not self._inputs[event.part.number].attached:
                 self._limit = self._main_length
                 self._shorten_aligned()
@@ -255,7 +286,7 @@ class Output(ABC):
             self._main_length += length
         return length
 
-    def _next(self) -> _Event | None:
+    def _next(self) -> _Bundle | None:
         while True:
             if self._stop.is_set():
                 raise Stopped
@@ -264,21 +295,19 @@ class Output(ABC):
             except queue.Empty:
                 continue
 
-    def _noted(self, track: Track, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
-        """`packets`; moves the position that progress is told from."""
-        yield from packets
-        self._moved(track)
-
-    def _moved(self, *tracks: Track) -> None:
-        for track in tracks:
-            self.position = max(self.position, track.written.last)
-            if track.plan.type == "video":
-                self.frames = track.written.packets
-
     def close(self) -> None:
         """Ends the thread, whatever happened before."""
         if self._thread.is_alive():
             self._thread.join()
+
+
+def _size_of(item: Any) -> int:
+    """Bytes, about, as far as it matters for bundles: a picture goes at once."""
+    if isinstance(item, Packet):
+        return item.size
+    if isinstance(item, AudioFrame):
+        return item.samples * item.layout.nb_channels * _SAMPLE_BYTES
+    return _BUNDLE_BYTES
 
 
 def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:

@@ -89,7 +89,7 @@ class Conversion:
         self._fed: list[Output] = []
         self.images: list[Sequence[WrittenImage]] = []
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = {}
-        self._ticked = Fraction(0)
+        self._ticked: tuple[Reader | None, float] = (None, 0.0)
         self._main: Lane | None = None
         self._premade = premade
 
@@ -174,7 +174,8 @@ class Conversion:
         main, beside = self._lanes(sources)
         self._main = main
         while not main.exhausted:
-            self._step(min((main, *(lane for lane in beside if not lane.exhausted)), key=lambda lane: lane.position))
+            running = [lane for lane in beside if not lane.exhausted]
+            self._step(min((main, *running), key=lambda lane: lane.position) if running else main)
             self._tick(main, beside)
         for lane in beside:
             self._finish(lane, main.position)
@@ -241,9 +242,10 @@ class Conversion:
 
     def _tick(self, main: Lane, beside: Sequence[Lane]) -> None:
         """Tells what is made rather than read how far the others are, once a second of media."""
-        if main.position - self._ticked < _TICK_SECONDS:
+        reader = main.reader
+        if reader is not None and reader is self._ticked[0] and reader.latest - self._ticked[1] < _TICK_SECONDS:
             return
-        self._ticked = main.position
+        self._ticked = (reader, reader.latest if reader else 0.0)
         for output in self.outputs:
             output.check()  # those that read by themselves fail unasked
         waiting = [lane.reader for lane in beside if lane.exhausted and lane.aligned and lane.reader]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from av.container import InputContainer
 from av.stream import Disposition
 
+from reelmill_server.media.ticks import Extent
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import PartPlan, StreamPlan
@@ -46,14 +47,12 @@ class Span:
 
 @dataclass
 class Written:
-    """What went into one stream of an output: packets, their bytes, the seconds of the first and the end of the last, and the
-    mean VMAF where it was measured."""
+    """What went into one stream of an output: packets, their bytes, how far they reach, and the mean VMAF where it was
+    measured."""
 
     packets: int = 0
     size_bytes: int = 0
-    first: Fraction | None = None
-    last_start: Fraction = Fraction(0)
-    last: Fraction = Fraction(0)
+    extent: Extent = field(default_factory=Extent)
     vmaf: float | None = None
 
     def count(self, packet: AnyPacket) -> None:
@@ -61,10 +60,7 @@ class Written:
         self.packets += 1
         self.size_bytes += packet.size
         if packet.pts is not None and packet.time_base:
-            time = packet.pts * packet.time_base
-            self.first = time if self.first is None else min(self.first, time)
-            self.last_start = max(self.last_start, time)
-            self.last = max(self.last, time + (packet.duration or 0) * packet.time_base)
+            self.extent.add(packet.pts, packet.duration or 0, packet.time_base)
 
 
 @dataclass(eq=False)

@@ -140,7 +140,7 @@ def _checked(playlist: MediaPlaylist, cuts: Cuts, written: Written, where: str) 
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
     # libav's muxer of HLS takes the first picture of the last segment to be shown for as long as the very first one.
     *before, last = playlist.segments
-    rest = written.last - (written.first or Fraction(0)) - sum(segment.seconds for segment in before)
+    rest = written.extent.last - (written.extent.first or Fraction(0)) - sum(segment.seconds for segment in before)
     last = replace(last, seconds=min(last.seconds, rest) if rest > 0 else last.seconds)
     # libav counts what an edit list hides; a player that looks for a segment where the list says would wait for its end.
     first, *others = (*before, last)
@@ -212,7 +212,7 @@ def _compare_with_source(produced: Produced, where: str) -> None:
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
         if written.packets == 0 and planned.type != "subtitle":
             raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
-        got_us = written.last * _MICROSECONDS
+        got_us = written.extent.last * _MICROSECONDS
         # A copy begins at a key frame and may reach further: only less is wrong.
         if planned.expected_us and got_us + planned.slack_us + _ROUNDING * _MICROSECONDS < planned.expected_us:
             raise InvalidMedia(
@@ -227,7 +227,7 @@ def _compare_ends(produced: Produced, where: str) -> None:
     picture = Fraction(max(planned.slack_us for planned in produced.plan.streams), _MICROSECONDS)
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
         if planned.counted:
-            ends.setdefault(frozenset(part.input for part in planned.parts), []).append(written.last)
+            ends.setdefault(frozenset(part.input for part in planned.parts), []).append(written.extent.last)
     for together in ends.values():
         if max(together) - min(together) > _DRIFT_SECONDS + 2 * picture:
             apart = float(max(together) - min(together))
@@ -292,11 +292,11 @@ def _compare_counts(planned: StreamPlan, went_in: Written, came_out: Seen, where
     if planned.type == "subtitle":
         _compare_lines(planned, went_in, came_out, where)
         return
-    if came_out.first is None or went_in.first is None:
+    if came_out.first is None or went_in.extent.first is None:
         return
     # Lengths, not positions: muxers may move a file whose first timestamp is below 0. The start of the last picture is
     # compared, as its length is not kept by every container.
-    expected, got = went_in.last_start - went_in.first, came_out.last - came_out.first
+    expected, got = went_in.extent.last_start - went_in.extent.first, came_out.last - came_out.first
     frame = max(came_out.last_duration, Fraction(1, 1000))
     if abs(got - expected) > frame + _ROUNDING:
         raise OutputInvalid(f"{where}: {float(expected):.3f} s of {planned.type} went in, {float(got):.3f} s came out")
@@ -308,7 +308,7 @@ def _compare_lines(planned: StreamPlan, went_in: Written, came_out: Seen, where:
         return
     if came_out.packets != went_in.packets:
         raise OutputInvalid(f"{where}: {went_in.packets} lines of subtitles went in, {came_out.packets} came out")
-    off = abs((went_in.last_start - (went_in.first or 0)) - (came_out.last - (came_out.first or 0)))
+    off = abs((went_in.extent.last_start - (went_in.extent.first or 0)) - (came_out.last - (came_out.first or 0)))
     if off > _LINE_ROUNDING[planned.codec]:
         raise OutputInvalid(f"{where}: the last line of the subtitles lies {float(off):.3f} s off its place")
 
