@@ -3,6 +3,7 @@
 import errno
 import queue
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ _BUNDLE_ITEMS = 16
 _BUNDLE_BYTES = 256 * 1024
 _SAMPLE_BYTES = 4
 _POLL_SECONDS = 0.2
+_SETTLE_SECONDS = 0.0005
 _MICROSECONDS = 1_000_000
 _DISK_ERRORS = frozenset(
     getattr(errno, name) for name in "ENOSPC EDQUOT EIO EFBIG EROFS EMFILE ENFILE EACCES ENOENT ENOTDIR ENODEV".split()
@@ -94,6 +96,26 @@ _Event = _Begin | _Item | _Reach | _End
 _Bundle = list[_Event]
 
 
+class _Bundles(queue.Queue[_Bundle | None]):
+    """Bundles that wait, as many as hold some `maxsize` events: a bundle goes in while there are fewer."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._events = 0
+
+    def _qsize(self) -> int:
+        return self._events
+
+    def _put(self, item: _Bundle | None) -> None:
+        super()._put(item)
+        self._events += len(item or (None,))
+
+    def _get(self) -> _Bundle | None:
+        item: _Bundle | None = super()._get()
+        self._events -= len(item or (None,))
+        return item
+
+
 class Output(ABC):
     """What is made of one entry of a plan, and the thread that makes it. All methods but `_work` and what it calls belong to
     the feeding thread.
@@ -117,7 +139,7 @@ class Output(ABC):
         self._main_length = Fraction(0)
         self._limit: Fraction | None = None  # how long the inputs that follow each other are, once they have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
-        self._queue: queue.Queue[_Bundle | None] = queue.Queue(_QUEUE_ITEMS)
+        self._queue = _Bundles(_QUEUE_ITEMS)
         self._lines: list[SubtitleTrack] = []
         self._bundle: _Bundle = []
         self._bundle_bytes = 0
@@ -173,6 +195,13 @@ class Output(ABC):
         if bundle:
             self._put(bundle)
 
+    def settle(self) -> None:
+        """Waits until all that was given is made, so that parts know who wants no more of them."""
+        self._flush()
+        while self._queue.unfinished_tasks:
+            self.check()
+            time.sleep(_SETTLE_SECONDS)
+
     def join(self) -> None:
         """Waits until all is made. Raises what the writing thread failed with, or Stopped."""
         self._thread.join()
@@ -222,6 +251,7 @@ class Output(ABC):
         while (bundle := self._next()) is not None:
             for event in bundle:
                 yield from self._handle(event)
+            self._queue.task_done()
         for track in self.tracks:
             yield from track.finish()
 

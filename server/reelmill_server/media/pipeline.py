@@ -238,7 +238,13 @@ class Conversion:
 
     def _aligned(self, lane: Lane, until: Fraction) -> bool:
         """Whether a lane that is aligned has given all before `until`: the last pictures leave the decoder late."""
-        return lane.aligned and lane.position >= until and (lane.reader is None or self._satisfied(lane.reader.part))
+        if not lane.aligned or lane.position < until:
+            return False
+        if lane.reader is None:
+            return True
+        for output in self._fed:  # else what is short and repeated would be over again and again before anybody could say so
+            output.settle()
+        return self._satisfied(lane.reader.part)
 
     def _tick(self, main: Lane, beside: Sequence[Lane]) -> None:
         """Tells what is made rather than read how far the others are, once a second of media."""
