@@ -168,6 +168,14 @@ def test_attached_sound_is_aligned(join: Joiner, mode: AlignMode, length: float,
         assert loudness(path, loud_until + 0.1, length) < 0.001
 
 
+def test_what_is_very_short_is_repeated_no_longer_than_needed(join: Joiner) -> None:
+    """A few packets of sound: they are not read on and on because nobody has looked at them yet."""
+    short = Clip("mp4", (), (Audio(seconds=0.1, hz=220),))
+    _, (path,) = join([MUTE, (short, beside(AlignMode.LOOP))], target("mkv", encoded(), AudioSpec("flac")))
+    assert judge.numbers(path) == list(range(75))
+    assert seconds_of_sound(path) == pytest.approx(3, abs=0.03)
+
+
 def test_attached_video_that_is_longer_is_cut_when_aligned(join: Joiner) -> None:
     """The others decide how long the output is."""
     _, (path,) = join([PLAIN, (MUTE, beside(AlignMode.PAD))], target("mkv", encoded(), None))
