@@ -48,14 +48,19 @@ def free_port() -> int:
 
 def processes(parent: int) -> dict[int, str]:
     """All living descendants of a process, with their command lines."""
-    found: dict[int, str] = {}
+    parents, lines = dict[int, int](), dict[int, str]()
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             if entry.name.isdigit():
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if fields[0] != "Z" and int(fields[1]) in (parent, *found):
-                    found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
-    return found
+                if fields[0] != "Z":
+                    parents[int(entry.name)] = int(fields[1])
+                    lines[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
+    found, more = {parent}, {parent}
+    while more:  # a child may have a smaller number than its parent: numbers begin anew when they are used up
+        more = {number for number, of in parents.items() if of in more and number not in found}
+        found |= more
+    return {number: lines[number] for number in found - {parent} if number in lines}
 
 
 def not_real_time() -> None:
