@@ -187,9 +187,7 @@ def percents_by_bytes(
     def note(self: lanes.Reader, packet: AnyPacket) -> None:
         original(self, packet)
         for output in running.outputs:  # what was read before is to be written: a reader may be seconds ahead in what is small
-            output._flush()
-            while not output._queue.empty() and output.error is None:
-                time.sleep(0.0001)
+            output.settle()
         read[0] += packet.size
         told.append((read[0] / size, meter.measure(running).progress.targets[0].percent))
 

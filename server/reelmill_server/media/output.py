@@ -1,9 +1,7 @@
 """One output: its tracks, and the thread that filters, encodes and writes them."""
 
 import errno
-import queue
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,19 +14,13 @@ from av import Packet
 from av.audio.frame import AudioFrame
 
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
+from reelmill_server.media.handover import Handover
 from reelmill_server.media.subtitles import SubtitleTrack
 from reelmill_server.media.tracks import TOLERANCE, Part, Span, Track, Written
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, TargetPlan
 
-# Enough to keep the encoder busy while the decoder works on a hard picture, few enough to hold only tens of pictures.
-_QUEUE_ITEMS = 24
-# To wake another thread takes longer than to copy a packet: small ones go together.
-_BUNDLE_ITEMS = 16
-_BUNDLE_BYTES = 256 * 1024
 _SAMPLE_BYTES = 4
-_POLL_SECONDS = 0.2
-_SETTLE_SECONDS = 0.0005
 _MICROSECONDS = 1_000_000
 _DISK_ERRORS = frozenset(
     getattr(errno, name) for name in "ENOSPC EDQUOT EIO EFBIG EROFS EMFILE ENFILE EACCES ENOENT ENOTDIR ENODEV".split()
@@ -93,27 +85,6 @@ class _End:
 
 
 _Event = _Begin | _Item | _Reach | _End
-_Bundle = list[_Event]
-
-
-class _Bundles(queue.Queue[_Bundle | None]):
-    """Bundles that wait, as many as hold some `maxsize` events: a bundle goes in while there are fewer."""
-
-    def _init(self, maxsize: int) -> None:
-        super()._init(maxsize)
-        self._events = 0
-
-    def _qsize(self) -> int:
-        return self._events
-
-    def _put(self, item: _Bundle | None) -> None:
-        super()._put(item)
-        self._events += len(item or (None,))
-
-    def _get(self) -> _Bundle | None:
-        item: _Bundle | None = super()._get()
-        self._events -= len(item or (None,))
-        return item
 
 
 class Output(ABC):
@@ -139,10 +110,8 @@ class Output(ABC):
         self._main_length = Fraction(0)
         self._limit: Fraction | None = None  # how long the inputs that follow each other are, once they have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
-        self._queue = _Bundles(_QUEUE_ITEMS)
+        self._events = Handover[_Event](self.check)
         self._lines: list[SubtitleTrack] = []
-        self._bundle: _Bundle = []
-        self._bundle_bytes = 0
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
 
     @property
@@ -165,42 +134,33 @@ class Output(ABC):
     def begin(self, part: Part) -> None:
         """An input is read from its beginning. This and the following wait while the queue is full, and raise what the writing
         thread failed with, or Stopped."""
-        self._bundle.append(_Begin(part))
-        self._flush()
+        self._events.give(_Begin(part))
 
     def give(self, part: Part, track: Track, stream: int, item: Any) -> None:
         """Hands a frame or a packet to a track."""
-        self._bundle.append(_Item(part, track, stream, item))
-        self._bundle_bytes += _size_of(item)
-        if len(self._bundle) >= _BUNDLE_ITEMS or self._bundle_bytes >= _BUNDLE_BYTES:
-            self._flush()
+        event = _Item(part, track, stream, item)
+        if isinstance(item, Packet):
+            self._events.give(event, item.size)
+        elif isinstance(item, AudioFrame):
+            self._events.give(event, item.samples * item.layout.nb_channels * _SAMPLE_BYTES)
+        else:
+            self._events.give(event)
 
     def reach(self, part: Part, seconds: Fraction) -> None:
         """The part lasts at least `seconds`."""
-        self._bundle.append(_Reach(part, seconds))
-        self._flush()
+        self._events.give(_Reach(part, seconds))
 
     def end(self, part: Part, end: Fraction | None, last: bool) -> None:
         """The part ended at `end`, in the source's seconds; None: where the inputs that follow each other end."""
-        self._bundle.append(_End(part, end, last))
-        self._flush()
+        self._events.give(_End(part, end, last))
 
     def finish(self) -> None:
         """Says that nothing more comes."""
-        self._flush()
-        self._put(None)
-
-    def _flush(self) -> None:
-        bundle, self._bundle, self._bundle_bytes = self._bundle, [], 0
-        if bundle:
-            self._put(bundle)
+        self._events.finish()
 
     def settle(self) -> None:
         """Waits until all that was given is made, so that parts know who wants no more of them."""
-        self._flush()
-        while self._queue.unfinished_tasks:
-            self.check()
-            time.sleep(_SETTLE_SECONDS)
+        self._events.settle()
 
     def join(self) -> None:
         """Waits until all is made. Raises what the writing thread failed with, or Stopped."""
@@ -213,15 +173,6 @@ class Output(ABC):
             raise self.error
         if self._stop.is_set():
             raise Stopped
-
-    def _put(self, entry: _Bundle | None) -> None:
-        while True:
-            self.check()
-            try:
-                self._queue.put(entry, timeout=_POLL_SECONDS)
-            except queue.Full:
-                continue
-            return
 
     def _work(self) -> None:
         """The writing thread."""
@@ -248,10 +199,8 @@ class Output(ABC):
 
     def _packets(self) -> Iterator[AnyPacket]:
         self._lines = [track for track in self.tracks if isinstance(track, SubtitleTrack)]
-        while (bundle := self._next()) is not None:
-            for event in bundle:
-                yield from self._handle(event)
-            self._queue.task_done()
+        for event in self._events:
+            yield from self._handle(event)
         for track in self.tracks:
             yield from track.finish()
 
@@ -316,28 +265,10 @@ class Output(ABC):
             self._main_length += length
         return length
 
-    def _next(self) -> _Bundle | None:
-        while True:
-            if self._stop.is_set():
-                raise Stopped
-            try:
-                return self._queue.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                continue
-
     def close(self) -> None:
         """Ends the thread, whatever happened before."""
         if self._thread.is_alive():
             self._thread.join()
-
-
-def _size_of(item: Any) -> int:
-    """Bytes, about, as far as it matters for bundles: a picture goes at once."""
-    if isinstance(item, Packet):
-        return item.size
-    if isinstance(item, AudioFrame):
-        return item.samples * item.layout.nb_channels * _SAMPLE_BYTES
-    return _BUNDLE_BYTES
 
 
 def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
