@@ -51,4 +51,3 @@ def test_an_extent_knows_the_distance_to_the_packet_before() -> None:
     assert extent.since(5) == 0
     extent.add(10, 0, Fraction(1, 1000))
     assert (extent.since(35), extent.since(5)) == (25, 0)
-    assert extent.roughly == 0.01

@@ -138,7 +138,7 @@ class CopyTrack:
             yield from self._in_time(packet)
         self._beyond.clear()
 
-    def _before(self, begin: int, duration: int, measures: "_Measures") -> bool:
+    def _before(self, begin: int, duration: int, measures: _Measures) -> bool:
         """Whether a packet is before the span, or an edit list hides it and the sound after it does not need it."""
         if begin < measures.begin:
             if not self._span.from_front:
@@ -146,7 +146,7 @@ class CopyTrack:
             self.revealed += self._reveals
         return self._sound and begin + duration < measures.primed
 
-    def _measure(self, base: Any) -> "_Measures":
+    def _measure(self, base: Any) -> _Measures:
         """What is compared with each packet of the part, and how it moves, in its own ticks."""
         if self._measures is not None:  # of another time base: what was remembered is in ticks of that
             self._previous = self._reached = None

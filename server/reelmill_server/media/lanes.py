@@ -48,8 +48,8 @@ class Reader:
         self._begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
         self._stop = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
         self._extents: dict[int, _Extent] = {}
-        self.latest = 0.0
-        """How far any packet reaches, about, seconds of the source."""
+        self.latest = float("-inf")
+        """When the last packet begins, about, seconds of the source."""
         self._bytes = 0
         self._first_place: int | None = None
         self._share = 0.0  # of the source's bytes from where reading began
@@ -66,8 +66,8 @@ class Reader:
     def note(self, packet: AnyPacket) -> None:
         """Remembers how far the packet reaches."""
         self._count_bytes(packet)
-        ticks = packet.pts if packet.pts is not None else packet.dts
-        if ticks is None or not packet.time_base:
+        ticks, base = packet.pts if packet.pts is not None else packet.dts, packet.time_base
+        if ticks is None or not base:
             return
         extent = self._extents.get(packet.stream_index)
         if extent is None:
@@ -76,8 +76,8 @@ class Reader:
             counts = packet.stream_index in self._used and kind != "data"
             extent = self._extents[packet.stream_index] = _Extent(kind if counts else "")
         # Not every container says how long a packet lasts: then as long as the one before.
-        extent.add(ticks, packet.duration or extent.since(ticks), packet.time_base)
-        self.latest = max(self.latest, extent.roughly)
+        extent.add(ticks, packet.duration or extent.since(ticks), base)
+        self.latest = max(self.latest, ticks * float(base))
 
     def _ends(self) -> dict[str, Fraction]:
         """How far each kind of stream reaches; another thread may ask while packets are noted."""

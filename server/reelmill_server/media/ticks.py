@@ -39,58 +39,52 @@ class Extent:
     """
 
     def __init__(self) -> None:
-        self._given: Any = None  # compared as it is: that is quicker
-        self._base: Fraction | None = None
-        self._seconds = 0.0  # of a tick
-        self._ticks: tuple[int, int, int] | None = None  # first, last start, last end
-        self._before: tuple[Fraction | None, Fraction, Fraction] = (None, Fraction(0), Fraction(0))  # of other bases
+        self._base: Any = None  # as packets have it
+        self._ticks: tuple[Fraction, int, int, int] | None = None  # the time base; first, last start, last end
+        self._before: tuple[Fraction | None, Fraction, Fraction] = (None, Fraction(0), Fraction(0))  # of other time bases
 
     def add(self, begin: int, duration: int, base: Any) -> None:
         """Adds a packet, in ticks of `base`, its time base."""
-        if base is not self._given and base != self._given:
-            self._before, self._ticks, self._given, self._base = self._now(), None, base, exact(base)
-            self._seconds = float(base)
         end = begin + duration
-        if self._ticks is None:
-            self._ticks = (begin, begin, end)
+        if self._ticks is None or base != self._base:
+            self._before = (self.first, self.last_start, self.last)
+            self._base, self._ticks = base, (exact(base), begin, begin, end)
             return
-        first, last, reached = self._ticks
+        tick, first, last, reached = self._ticks
         if begin < first or begin > last or end > reached:
-            self._ticks = (min(first, begin), max(last, begin), max(reached, end))
+            self._ticks = (tick, min(first, begin), max(last, begin), max(reached, end))
 
     def since(self, begin: int) -> int:
         """How many ticks after the last packet one begins at `begin`; 0 for the first one and those that go back."""
-        return 0 if self._ticks is None else max(0, begin - self._ticks[1])
-
-    @property
-    def roughly(self) -> float:
-        """`last`, of the present time base only, as near as a float is."""
-        return self._ticks[2] * self._seconds if self._ticks else 0.0
+        return 0 if self._ticks is None else max(0, begin - self._ticks[2])
 
     def reach(self, time: Fraction) -> None:
         """Adds something that is over at `time`."""
         first, last, reached = self._before
         self._before = (first, last, max(reached, time))
 
+    # What is now is taken before what was before: the other way round, what becomes old meanwhile would be in neither.
+
     @property
     def first(self) -> Fraction | None:
         """When the first packet begins."""
-        return self._now()[0]
+        now = self._ticks
+        before = self._before[0]
+        if now is None:
+            return before
+        begin = now[1] * now[0]
+        return begin if before is None else min(before, begin)
 
     @property
     def last_start(self) -> Fraction:
         """When the last one begins; not less than 0."""
-        return self._now()[1]
+        now = self._ticks
+        before = self._before[1]
+        return before if now is None else max(before, now[2] * now[0])
 
     @property
     def last(self) -> Fraction:
         """When the last one ends; not less than 0."""
-        return self._now()[2]
-
-    def _now(self) -> tuple[Fraction | None, Fraction, Fraction]:
-        ticks, base, before = self._ticks, self._base, self._before
-        if ticks is None or base is None:
-            return before
-        begin = ticks[0] * base
-        first = begin if before[0] is None else min(before[0], begin)
-        return first, max(before[1], ticks[1] * base), max(before[2], ticks[2] * base)
+        now = self._ticks
+        before = self._before[2]
+        return before if now is None else max(before, now[3] * now[0])

@@ -59,8 +59,9 @@ class Written:
         """Adds one packet that is about to be written."""
         self.packets += 1
         self.size_bytes += packet.size
-        if packet.pts is not None and packet.time_base:
-            self.extent.add(packet.pts, packet.duration or 0, packet.time_base)
+        base = packet.time_base
+        if packet.pts is not None and base:
+            self.extent.add(packet.pts, packet.duration or 0, base)
 
 
 @dataclass(eq=False)

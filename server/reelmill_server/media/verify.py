@@ -21,6 +21,7 @@ from reelmill_server.media.codec_strings import codec_string
 from reelmill_server.media.output import Produced
 from reelmill_server.media.playlists import MediaPlaylist
 from reelmill_server.media.segments import Cuts, Joined, listed
+from reelmill_server.media.ticks import Extent
 from reelmill_server.media.tracks import Written
 from reelmill_server.media.types import AnyPacket
 from reelmill_server.model.plan import COPY, StreamPlan, TargetPlan
@@ -54,9 +55,7 @@ class Seen:
     """What one stream of the file read back holds; times in seconds."""
 
     packets: int = 0
-    first: Fraction | None = None
-    last: Fraction = Fraction(0)
-    last_duration: Fraction = Fraction(0)
+    extent: Extent = field(default_factory=Extent)
     head: list[AnyPacket] = field(default_factory=list)
     tail: deque[AnyPacket] = field(default_factory=lambda: deque(maxlen=_GROUP_PACKETS))
     keys: int = 0
@@ -65,11 +64,9 @@ class Seen:
         """Adds one packet that was read; `unordered`: its container has one time per picture, and libav guesses the other."""
         self.packets += 1
         ticks = packet.dts if unordered and packet.dts is not None else packet.pts
-        if ticks is not None and packet.time_base:
-            time = ticks * packet.time_base
-            self.first = time if self.first is None else min(self.first, time)
-            if time >= self.last:
-                self.last, self.last_duration = time, (packet.duration or 0) * packet.time_base
+        base = packet.time_base
+        if ticks is not None and base:
+            self.extent.add(ticks, packet.duration or 0, base)
         if video and packet.is_keyframe:
             self.keys += 1
             before = self.tail[-1] if self.tail and self.tail[-1].is_keyframe else None
@@ -292,14 +289,15 @@ def _compare_counts(planned: StreamPlan, went_in: Written, came_out: Seen, where
     if planned.type == "subtitle":
         _compare_lines(planned, went_in, came_out, where)
         return
-    if came_out.first is None or went_in.extent.first is None:
+    sent, got = went_in.extent, came_out.extent
+    if got.first is None or sent.first is None:
         return
     # Lengths, not positions: muxers may move a file whose first timestamp is below 0. The start of the last picture is
     # compared, as its length is not kept by every container.
-    expected, got = went_in.extent.last_start - went_in.extent.first, came_out.last - came_out.first
-    frame = max(came_out.last_duration, Fraction(1, 1000))
-    if abs(got - expected) > frame + _ROUNDING:
-        raise OutputInvalid(f"{where}: {float(expected):.3f} s of {planned.type} went in, {float(got):.3f} s came out")
+    expected, length = sent.last_start - sent.first, got.last_start - got.first
+    frame = max(got.last - got.last_start, Fraction(1, 1000))
+    if abs(length - expected) > frame + _ROUNDING:
+        raise OutputInvalid(f"{where}: {float(expected):.3f} s of {planned.type} went in, {float(length):.3f} s came out")
 
 
 def _compare_lines(planned: StreamPlan, went_in: Written, came_out: Seen, where: str) -> None:
@@ -308,7 +306,8 @@ def _compare_lines(planned: StreamPlan, went_in: Written, came_out: Seen, where:
         return
     if came_out.packets != went_in.packets:
         raise OutputInvalid(f"{where}: {went_in.packets} lines of subtitles went in, {came_out.packets} came out")
-    off = abs((went_in.extent.last_start - (went_in.extent.first or 0)) - (came_out.last - (came_out.first or 0)))
+    sent, got = went_in.extent, came_out.extent
+    off = abs((sent.last_start - (sent.first or 0)) - (got.last_start - (got.first or 0)))
     if off > _LINE_ROUNDING[planned.codec]:
         raise OutputInvalid(f"{where}: the last line of the subtitles lies {float(off):.3f} s off its place")
 
@@ -351,8 +350,8 @@ def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int]:
 
 def _duration(container: InputContainer, seen: Sequence[Seen]) -> float:
     """Seconds from the first to the end of the last: headers may count decoding time, and less."""
-    begin = max(min((sight.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
-    end = max((sight.last + sight.last_duration for sight in seen), default=Fraction(0))
+    begin = max(min((sight.extent.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
+    end = max((sight.extent.last for sight in seen), default=Fraction(0))
     claimed = Fraction(0 if container.format.name in _GUESSED_FORMATS else container.duration or 0, _MICROSECONDS)
     if container.format.name == "flv":  # which claims the time of its end, and begins late where there are B-frames
         claimed -= begin
@@ -362,8 +361,8 @@ def _duration(container: InputContainer, seen: Sequence[Seen]) -> float:
 def _describe(stream: Any, planned: StreamPlan, written: Written, sight: Seen) -> ArtifactStream:
     context = stream.codec_context
     video, audio = stream.type == "video", stream.type == "audio"
-    seconds = sight.last + sight.last_duration - (sight.first or 0)
-    between = sight.last - (sight.first or 0)
+    first = sight.extent.first or 0
+    seconds, between = sight.extent.last - first, sight.extent.last_start - first
     return ArtifactStream(
         type=planned.type,
         codec=planned.codec,
