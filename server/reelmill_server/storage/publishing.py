@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import structlog
 
 from reelmill_server.model.placed import Announced
-from reelmill_server.storage.base import Backend, Guard, Staged, Upload
+from reelmill_server.storage.base import Backend, Check, Guard, Staged, Upload, always
 from reelmill_server.storage.content import names_others
 from reelmill_server.storage.retrying import together
 
@@ -16,14 +17,17 @@ FILES_AT_ONCE = 8
 """How many files are under way at once: each holds one part in memory."""
 
 
-class _Alone:
-    async def announce(self, files: Sequence[Announced]) -> None:
-        return
+@dataclass(frozen=True)
+class Alone:
+    """A guard of names in which nobody else has a say, and which need not be remembered."""
 
-    async def check(self) -> None:
-        return
+    check: Check = always
+
+    async def announce(self, files: Sequence[Announced]) -> None:
+        """As of a guard."""
 
     async def may_remove(self) -> bool:
+        """As of a guard."""
         return True
 
 
@@ -34,7 +38,7 @@ async def publish(
 
     When `guard` says so, what was placed stays after a failure: it has replaced, or will be replaced by, what another has made.
     """
-    guard = guard or _Alone()
+    guard = guard or Alone()
     placed: set[int] = set()
     uploads = list({upload.uri: upload for upload in uploads}.values())  # of two for one place, the last
     limit = asyncio.Semaphore(FILES_AT_ONCE)

@@ -1,28 +1,13 @@
 """Shared scratch: where workers hand files to each other, below one URI, task by task, in the service's own name."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from reelmill_server.model.placed import Announced
 from reelmill_server.storage.base import Check, ObjectReader, Storage, Upload
+from reelmill_server.storage.publishing import Alone
 
 _BLOCK_BYTES = 8 << 20
-
-
-@dataclass(frozen=True)
-class _Unused:
-    """What nobody waits for any more can always be taken away."""
-
-    check: Check
-
-    async def announce(self, files: Sequence[Announced]) -> None:
-        """As of a guard: all of it is erased when the task has ended."""
-
-    async def may_remove(self) -> bool:
-        """As of a guard."""
-        return True
 
 
 class SharedScratch:
@@ -40,7 +25,7 @@ class SharedScratch:
         """
         uris = {name: self._uri(task_id, attempt, name) for name in files}
         uploads = [Upload(path, uris[name]) for name, path in files.items()]
-        await self._storage.publish(uploads, f"{task_id}.{attempt}", _Unused(check))
+        await self._storage.publish(uploads, f"{task_id}.{attempt}", Alone(check))
         return uris
 
     async def open(self, uri: str) -> ObjectReader:
