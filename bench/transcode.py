@@ -1,6 +1,6 @@
 """Compares Reelmill's pipeline with the ffmpeg command line, both run alternately from this process: medians and ratios.
 
-    python -m bench.transcode [--source FILE] [--repeat N]
+    python -m bench.transcode [--source FILE] [--repeat N] [CASE ...]
 
 Each side is a process of its own, started anew for every run. Reelmill's is forked from one that has imported libav, as the
 children of a worker are, and does what the child of an attempt does: it probes, plans, converts and verifies. The command line
@@ -32,7 +32,9 @@ from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.situation import Situation
 from tests.clips import moving_picture
 
-_CLIP_SECONDS = 20
+_FULL_HD = (20, "1920x1080", 30)
+_MANY_PACKETS = (900, "160x90", 25)
+"""Clips: seconds, size, pictures a second."""
 _X264 = VideoSpec("h264", width=1280, height=720, preset="medium")
 _CLI_X264 = "-c:v libx264 -preset medium -crf 23 -g 150 -bf 3 -refs 2 -s 1280x720 -c:a aac -b:a 128k"
 _QUICK = VideoSpec("h264", width=640, height=360, preset="ultrafast")
@@ -41,17 +43,19 @@ _CLI_QUICK = "-c:v libx264 -preset ultrafast -crf 23 -g 150 -bf 3 -refs 2 -s 640
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: our targets, and the command line's outputs."""
+    """One comparison: our targets, and the command line's outputs, of a clip."""
 
     name: str
     targets: tuple[TargetSpec, ...]
     cli: tuple[str, ...]
+    clip: tuple[float, str, int] = _FULL_HD
 
 
 CASES = (
     Case("x264 medium 720p + aac", (TargetSpec(0, "file:///x", "mp4", _X264, AudioSpec("aac")),), (f"{_CLI_X264} 0.mp4",)),
     Case("x264 ultrafast 360p + aac", (TargetSpec(0, "file:///x", "mp4", _QUICK, AudioSpec("aac")),), (f"{_CLI_QUICK} 0.mp4",)),
     Case("stream copy to mkv", (TargetSpec(0, "file:///x", "mkv"),), ("-c copy 0.mkv",)),
+    Case("copy of 65,000 packets", (TargetSpec(0, "file:///x", "mkv"),), ("-c copy 0.mkv",), _MANY_PACKETS),
     Case(
         "three targets from one decode",
         (
@@ -121,13 +125,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("case", nargs="*", help="words of the cases' names; without any all of them")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        source = options.source or Path(folder, "clip.mp4")
-        if options.source is None:
-            # In a child, so that no thread of libav is there when ours are forked.
-            in_child(moving_picture, source, _CLIP_SECONDS, "1920x1080", 30)
-        for case in CASES:
+        for case in (case for case in CASES if all(word in case.name for word in options.case)):
+            source = options.source or Path(folder, f"{case.clip[1]}.mp4")
+            if options.source is None and not source.exists():
+                # In a child, so that no thread of libav is there when ours are forked.
+                in_child(moving_picture, source, *case.clip)
             print(json.dumps(compare(case, source.resolve(), options.repeat)), flush=True)
 
 

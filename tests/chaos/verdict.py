@@ -93,18 +93,22 @@ def whole_artifacts(after: Aftermath) -> Problems:
         errand, task = called.errand, after.tasks.get(called.errand.number)
         if task is None:
             continue
-        if task.status != TASK_STATUS_SUCCEEDED:  # what a killed worker has left goes while the end is recorded, or soon after
-            with suppress(AssertionError):
-                wait_for(lambda folder=errand.folder: not after.storage.keys(f"{folder}/"), "what was left", 30)
-        keys = after.storage.keys(f"{errand.folder}/")
         if task.status != TASK_STATUS_SUCCEEDED:
-            if keys:
+            if keys := _left(after, f"{errand.folder}/"):
                 yield f"task {errand.number} ({errand.kind.name}) ended as {task.code} and left {sorted(keys)}; {task.task_id}"
             continue
+        keys = after.storage.keys(f"{errand.folder}/")
         if len(task.artifacts) != errand.kind.files:
             yield f"task {errand.number} ({errand.kind.name}) made {[artifact.uri for artifact in task.artifacts]}"
         with tempfile.TemporaryDirectory() as folder:
             yield from _judge(after, called, task, keys, Path(folder))
+
+
+def _left(after: Aftermath, folder: str) -> set[str]:
+    """What lies there: what a killed worker has left goes while the end is recorded, or soon after."""
+    with suppress(AssertionError):
+        wait_for(lambda: not after.storage.keys(folder), "what was left", 30)
+    return after.storage.keys(folder)
 
 
 def _judge(after: Aftermath, called: Called, task: Task, keys: set[str], folder: Path) -> Problems:
