@@ -26,11 +26,11 @@ from typing import Any
 import av
 import imageio_ffmpeg
 
-from reelmill_server.media.image_results import image_results
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
-from reelmill_server.media.results import make_results
-from reelmill_server.media.verify import verify
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.result.files import make_results
+from reelmill_server.media.result.images import image_results
+from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability, Limits
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
@@ -47,11 +47,11 @@ from reelmill_server.model.request import (
     TargetSpec,
     VideoSpec,
 )
-from reelmill_server.plan.cost import estimate
+from reelmill_server.plan.context import Situation
+from reelmill_server.plan.cost.cost import estimate
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
-from reelmill_server.plan.video import VMAF_FILTER
-from reelmill_server.worker.confinement import drop_capabilities
+from reelmill_server.plan.stream.video import VMAF_FILTER
+from reelmill_server.worker.child.confinement import drop_capabilities
 
 _RATE = 25
 _SECOND = 1_000_000

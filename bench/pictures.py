@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.transcode import in_child, timed
-from reelmill_server.media.image_results import image_results
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.result.images import image_results
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import (
     ConvertRequest,
@@ -36,8 +36,8 @@ from reelmill_server.model.request import (
     SourceSpec,
     TargetSpec,
 )
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
 from tests.clips import moving_picture
 
 _CLIP_SECONDS = 300

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from skimage import data
 
-from reelmill_server.media.privacy.boxes import Box
-from reelmill_server.media.privacy.detect import FaceDetector, PlateDetector
+from reelmill_server.media.overlay.privacy.boxes import Box
+from reelmill_server.media.overlay.privacy.detect import FaceDetector, PlateDetector
 
 _THRESHOLDS = (0.0, 0.3, 0.5)
 _LETTERS, _DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"

@@ -22,20 +22,20 @@ from statistics import fmean
 import imageio_ffmpeg
 
 from reelmill_server.media.capabilities import try_encoders
-from reelmill_server.media.keys import key_times
-from reelmill_server.media.output import Produced
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.premade import Premade
-from reelmill_server.media.probe import probe_file
-from reelmill_server.media.unit_conversion import UnitConversion
-from reelmill_server.media.verify import verify
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.input.keyframe_index import key_times
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.output.base import Produced
+from reelmill_server.media.result.verify import verify
+from reelmill_server.media.track.joined import Premade
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.units import Split, SplitRule, VideoUnit
 from reelmill_server.plan.chunks import encoded_video, split
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
 
 _LIMITS = Limits()
 _NEAR_SECONDS = 2

@@ -23,13 +23,13 @@ from threading import Event
 
 import imageio_ffmpeg
 
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
-from reelmill_server.media.verify import verify
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
 from tests.clips import moving_picture
 
 _FULL_HD = (20, "1920x1080", 30)

@@ -16,9 +16,9 @@ from google.protobuf.descriptor import Descriptor
 
 from reelmill.v1 import media_convert_service_pb2
 from reelmill_server.api import supported
-from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
-from reelmill_server.plan.containers import CONTAINERS
-from reelmill_server.plan.encoders import LIBAV_CODEC
+from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
+from reelmill_server.plan.codec.containers import CONTAINERS
+from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from tests.e2e.conformance.table import ELSEWHERE, ROWS
 from tests.media import matrix
 from tests.media.test_containers import AUDIO_CELLS, AUDIO_SOURCES, VIDEO_CELLS, VIDEO_SOURCES, WITH_VIDEO

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from reelmill_server.worker.confinement import NOT_REAL_TIME, drop_capabilities
+from reelmill_server.worker.child.confinement import NOT_REAL_TIME, drop_capabilities
 
 if sys.platform == "linux":
     # The media tests encode in this process. As root, SVT-AV1 would make it, and every server that it starts later, real-time.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from reelmill_server.worker.confinement import NOT_REAL_TIME, drop_capabilities
+from reelmill_server.worker.child.confinement import NOT_REAL_TIME, drop_capabilities
 
 T = TypeVar("T")
 HOST = "127.0.0.1"

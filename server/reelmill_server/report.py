@@ -20,13 +20,13 @@ from reelmill_server.model.capability import Capability
 from reelmill_server.settings import Settings
 from reelmill_server.storage.build import build_storage
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker import child
-from reelmill_server.worker.workspace import Scratch
+from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent.workspace import Scratch
 
 
 async def print_capabilities(settings: Settings, as_json: bool) -> None:
     """Tries all encoders of this machine and prints what came of it."""
-    child.preload()
+    child_process.preload()
     with tempfile.TemporaryDirectory() as folder:
         attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
         await attempts.abilities.discover()
@@ -54,7 +54,7 @@ async def print_plan(settings: Settings, file: Path | None) -> None:
     """
     request = _read_request(file or Path("-"))
     validate.check_create(request, build_storage(settings))
-    child.preload()
+    child_process.preload()
     with tempfile.TemporaryDirectory() as folder:
         attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
         await attempts.abilities.discover()

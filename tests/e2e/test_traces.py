@@ -145,7 +145,7 @@ def test_a_task_that_waits_for_its_quota_keeps_its_trace(server: servers.Server,
 def test_without_an_endpoint_nothing_of_it_is_imported() -> None:
     """Neither in a server nor in a client; and what is timed costs nothing."""
     code = (
-        "import sys, reelmill_server.app.run, reelmill_server.worker.run, reelmill_client\n"
+        "import sys, reelmill_server.app.run, reelmill_server.worker.child.main, reelmill_client\n"
         "from reelmill_server.telemetry import tracing\n"
         "tracing.start('', 'serve')\n"
         "assert not tracing.on() and tracing.current() == ''\n"

@@ -36,9 +36,9 @@ from reelmill_server.model.request import (
     VideoSpec,
     WatermarkSpec,
 )
-from reelmill_server.plan.encoders import PIXEL_FORMATS, VIDEO_ENCODERS
+from reelmill_server.plan.codec.video_encoders import PIXEL_FORMATS, VIDEO_ENCODERS
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
 
 pytestmark = pytest.mark.media
 

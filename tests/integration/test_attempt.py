@@ -45,13 +45,14 @@ from reelmill_server.storage.file import FileStorage
 from reelmill_server.storage.registry import Registry
 from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker import child, messages
-from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.admission import Admission, Budget
-from reelmill_server.worker.attempt import Attempts
-from reelmill_server.worker.delivery import uploads_of
-from reelmill_server.worker.watch import Bounds
-from reelmill_server.worker.workspace import Scratch
+from reelmill_server.worker import messages
+from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent.admission import Admission, Budget
+from reelmill_server.worker.parent.attempt import Attempts
+from reelmill_server.worker.parent.capabilities import Abilities
+from reelmill_server.worker.parent.early_upload import uploads_of
+from reelmill_server.worker.parent.stall_watch import Bounds
+from reelmill_server.worker.parent.workspace import Scratch
 from tests.claims import Told
 from tests.clips import moving_picture
 
@@ -126,7 +127,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
     """Software encoders that were really tried."""
-    child.preload()
+    child_process.preload()
     made = Bench(tmp_path, clip)
     await made.abilities.discover()
     yield made
@@ -260,9 +261,9 @@ async def test_canceling_ends_the_child(bench: Bench) -> None:
 
 async def test_a_child_that_talks_nonsense_is_as_good_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not one of our messages: the parent ends it and says that it crashed."""
-    monkeypatch.setattr(child, "_entry", _talk_nonsense)
+    monkeypatch.setattr(child_process, "_entry", _talk_nonsense)
     with pytest.raises(EncoderCrashed):
-        async with child.start(messages.Assignment("probe", Limits())):
+        async with child_process.start(messages.Assignment("probe", Limits())):
             pass
 
 
@@ -272,8 +273,8 @@ def _talk_nonsense(pipe: Any, *_: Any) -> None:
 
 async def test_a_child_in_an_endless_loop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that neither hears nor heeds SIGTERM is killed and reaped."""
-    monkeypatch.setattr(child, "_entry", _ignore_everything)
-    async with child.start(messages.Assignment("probe", Limits())) as process:
+    monkeypatch.setattr(child_process, "_entry", _ignore_everything)
+    async with child_process.start(messages.Assignment("probe", Limits())) as process:
         pid = process.pid
         assert await process.stop() == "killed"
     assert not Path(f"/proc/{pid}").exists()

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from reelmill_server.errors import EncoderFailed
-from reelmill_server.media.encoding import EncoderDown
-from reelmill_server.media.pipeline import Conversion
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.model.capability import Capability, Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.worker import child, converting, messages, run
-from reelmill_server.worker.assigned import Attempt
+from reelmill_server.worker import messages
+from reelmill_server.worker.child import convert, main
+from reelmill_server.worker.child.context import Attempt
+from reelmill_server.worker.parent import child_process
 from tests.clips import moving_picture
 
 ORDER = ("nvenc", "software")
@@ -63,7 +65,7 @@ def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Call
                 attempt.answers.put(messages.Go())
 
     threading.Thread(target=agree, daemon=True).start()
-    return said, lambda: converting.convert(attempt)
+    return said, lambda: convert.convert(attempt)
 
 
 class FailsMidway(Conversion):
@@ -85,7 +87,7 @@ class FailsMidway(Conversion):
 def failing(monkeypatch: pytest.MonkeyPatch) -> type[FailsMidway]:
     """The child uses that conversion."""
     FailsMidway.planned = []
-    monkeypatch.setattr(converting, "Conversion", FailsMidway)
+    monkeypatch.setattr(convert, "Conversion", FailsMidway)
     return FailsMidway
 
 
@@ -122,12 +124,12 @@ def test_required_hardware_that_fails_midway_fails_the_task(failing: type[FailsM
 
 async def test_a_child_that_wants_too_much_memory_fails_clearly(clip: Path, tmp_path: Path) -> None:
     """Its address space is bounded: it fails with a code or crashes, and its parent goes on."""
-    child.preload()
+    child_process.preload()
     task = assignment(clip, tmp_path, Hardware.NEVER, max_memory_bytes=256 << 20)
     from reelmill_server.errors import EncoderCrashed
 
     ended: Any = None
-    async with child.start(task) as process:
+    async with child_process.start(task) as process:
         try:
             while not isinstance(ended, messages.Failed | messages.Finished):
                 ended = await process.hear(5)
@@ -142,7 +144,7 @@ async def test_a_child_that_wants_too_much_memory_fails_clearly(clip: Path, tmp_
 
 def test_a_child_has_no_arrays_before_it_needs_them() -> None:
     """numpy takes its number of threads from the environment when it is loaded, and a tenth of a second."""
-    code = "import sys, reelmill_server.worker.run; sys.exit('numpy' in sys.modules)"
+    code = "import sys, reelmill_server.worker.child.main; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -160,5 +162,5 @@ def test_what_is_wrong_on_a_full_disk_is_the_disks_fault(
 ) -> None:
     """libav's packagers do not say that they could not write a list: it lacks its end. Another attempt may have room."""
     disk = SimpleNamespace(f_bavail=free_blocks, f_frsize=4096)
-    monkeypatch.setattr(run.os, "statvfs", lambda _: disk)
-    assert run._blamed(messages.Failed(code, "the playlist has no end"), str(tmp_path)).code == told
+    monkeypatch.setattr(main.os, "statvfs", lambda _: disk)
+    assert main._blamed(messages.Failed(code, "the playlist has no end"), str(tmp_path)).code == told

@@ -9,9 +9,10 @@ import pytest
 from reelmill_server.model.capability import Capability, Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.units import SplitRule
-from reelmill_server.worker import child, messages
-from reelmill_server.worker.broker import Broker
-from reelmill_server.worker.workspace import Scratch
+from reelmill_server.worker import messages
+from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent.range_server import Broker
+from reelmill_server.worker.parent.workspace import Scratch
 from tests.clips import moving_picture
 from tests.remote import RemoteStorage
 
@@ -19,7 +20,7 @@ from tests.remote import RemoteStorage
 @pytest.fixture(scope="module", autouse=True)
 def server() -> None:
     """Children start quickly."""
-    child.preload()
+    child_process.preload()
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def assignment(clip: Path) -> messages.Assignment:
 async def said(task: messages.Assignment, broker: Broker | None = None) -> AsyncIterator[messages.FromChild]:
     """What a child says whose parent agrees to every plan, to its end."""
     ends = messages.UnitMade | messages.Finished | messages.Failed
-    async with child.start(task, broker) as process:
+    async with child_process.start(task, broker) as process:
         while True:
             message = await process.hear(5)
             if message is None:

@@ -28,7 +28,7 @@ def test_an_encoder_does_not_become_real_time() -> None:
 
 def test_root_keeps_its_files_only() -> None:
     """Of all powers those over files stay; whoever had none has none."""
-    drop = "from reelmill_server.worker.confinement import drop_capabilities; drop_capabilities()"
+    drop = "from reelmill_server.worker.child.confinement import drop_capabilities; drop_capabilities()"
     code = f"{drop}; print(open('/proc/self/status').read())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     (effective,) = (int(line.split()[1], 16) for line in done.stdout.splitlines() if line.startswith("CapEff"))

@@ -33,12 +33,12 @@ from reelmill_server.model.request import (
 )
 from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker import child
-from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.admission import Admission, Budget
-from reelmill_server.worker.attempt import Attempts
-from reelmill_server.worker.watch import Bounds
-from reelmill_server.worker.workspace import Scratch
+from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent.admission import Admission, Budget
+from reelmill_server.worker.parent.attempt import Attempts
+from reelmill_server.worker.parent.capabilities import Abilities
+from reelmill_server.worker.parent.stall_watch import Bounds
+from reelmill_server.worker.parent.workspace import Scratch
 from tests.claims import Told
 from tests.remote import RemoteStorage
 
@@ -114,7 +114,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """With encoders that were tried."""
-    child.preload()
+    child_process.preload()
     made = Bench(tmp_path)
     await made.abilities.discover()
     yield made
@@ -235,7 +235,7 @@ async def test_a_cancel_is_heard_while_a_read_waits(bench: Bench, film: Path) ->
 
 async def test_a_storage_that_says_nothing_is_a_stall(tmp_path: Path, film: Path) -> None:
     """Nothing moves, neither media nor bytes."""
-    child.preload()
+    child_process.preload()
     bench = Bench(tmp_path, stall=1.0)
     await bench.abilities.discover()
     bench.storage.fails_at, bench.storage.fails_until = MIDDLE

@@ -7,11 +7,11 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from reelmill_server.media.capabilities import library_versions
-from reelmill_server.media.keys import key_times
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.premade import Premade
-from reelmill_server.media.probe import probe_file
-from reelmill_server.media.unit_conversion import UnitConversion
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.input.keyframe_index import key_times
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.track.joined import Premade
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import SourceSpec

@@ -7,19 +7,19 @@ from functools import cache
 from pathlib import Path
 
 from reelmill_server.media.capabilities import try_encoders, try_filters
-from reelmill_server.media.image_results import image_results
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_beside, probe_file, probe_subtitles
-from reelmill_server.media.results import Result, make_results
-from reelmill_server.media.verify import verify
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.input.probe import probe_beside, probe_file, probe_subtitles
+from reelmill_server.media.result.files import Result, make_results
+from reelmill_server.media.result.images import image_results
+from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import PicturePlan, Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.task import Artifact, ArtifactKind
-from reelmill_server.plan.adapt import needs_bitrates
-from reelmill_server.plan.packaging import part_uri
+from reelmill_server.plan.context import Situation
+from reelmill_server.plan.output.packaging import part_uri
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
+from reelmill_server.plan.stream.adaptive import needs_bitrates
 from tests import lists
 from tests.sources import Clip, Shelf
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from fractions import Fraction
 from math import lcm
 
-from reelmill_server.media.ticks import Extent
-from reelmill_server.media.tracks import Written
+from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.track.base import Written
 
 
 def reaching(written: Written, last_start: Fraction, last: Fraction) -> Written:

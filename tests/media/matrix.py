@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelmill_server.model.request import AudioSpec, ExtractSpec, ScaleType, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
-from reelmill_server.plan.containers import CONTAINERS
-from reelmill_server.plan.encoders import LIBAV_CODEC
+from reelmill_server.plan.codec.containers import CONTAINERS
+from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from tests import judge
 from tests.media.converter import Converted, encoded, target
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reelmill_server.media import animations
+from reelmill_server.media.image import animations
 from reelmill_server.model.request import FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.task import ArtifactKind
 from tests import judge

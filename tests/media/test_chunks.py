@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import ChunksDiffer, InvalidMedia, MediaLimitExceeded
-from reelmill_server.media.packs import Pack, PackWriter, Summary
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.unit_conversion import UnitConversion
+from reelmill_server.media.chunk_file import Pack, PackWriter, Summary
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.chunk import UnitConversion
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import (
     AudioSpec,

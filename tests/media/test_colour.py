@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE
-from reelmill_server.plan.encoders import VIDEO_ENCODERS
+from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
 from tests import judge
 from tests.media.converter import Converted, Converter, capabilities, encoded, target
 from tests.sources import Clip, Video

@@ -8,9 +8,9 @@ import pytest
 
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat
 from reelmill_server.model.request import AudioSpec
-from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
-from reelmill_server.plan.containers import CONTAINERS
-from reelmill_server.plan.encoders import LIBAV_CODEC
+from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
+from reelmill_server.plan.codec.containers import CONTAINERS
+from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Audio, Clip, Video

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import OutputInvalid, UnsupportedFormat
-from reelmill_server.media.output import Produced
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
-from reelmill_server.media.verify import verify
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.output.base import Produced
+from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import Converter, capabilities, encoded, target
 from tests.media.extents import reaching

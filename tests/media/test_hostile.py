@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec
 from tests.media.converter import Converter, encoded, target

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from reelmill_server.errors import InvalidArgument, OutputInvalid, UnsupportedFormat
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
-from reelmill_server.media.verify import verify
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import (
@@ -26,8 +26,8 @@ from reelmill_server.model.request import (
     VideoSpec,
     WatermarkSpec,
 )
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import capabilities, encoded, target
 from tests.media.extents import reaching

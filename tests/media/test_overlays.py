@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
-from reelmill_server.media.delogo import Delogo
-from reelmill_server.media.stamp import Stamp
-from reelmill_server.media.text import draw_text
+from reelmill_server.media.overlay.bitmap import Stamp
+from reelmill_server.media.overlay.delogo import Delogo
+from reelmill_server.media.overlay.text import draw_text
 from reelmill_server.model.plan import Box, DelogoPlan, PicturePlan, VideoOutput
 from reelmill_server.model.request import Corner, DelogoSpec, PlaceSpec, TextSpec, WatermarkSpec
 from tests import judge

@@ -11,16 +11,16 @@ import m3u8
 import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, OutputInvalid, UnsupportedFormat
-from reelmill_server.media import webvtt
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
-from reelmill_server.media.results import make_results
-from reelmill_server.media.verify import verify
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.package import webvtt
+from reelmill_server.media.result.files import make_results
+from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import ConvertRequest, ExtractSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import ArtifactKind
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import Converted, Converter, capabilities, target
 from tests.media.test_packaging import FILM, cut, ladder, lengths, names

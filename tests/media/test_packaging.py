@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import InvalidArgument, OutputInvalid
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.verify import verify
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.model.task import ArtifactKind

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.media.capabilities import try_privacy
-from reelmill_server.media.planes import planes
-from reelmill_server.media.privacy.blur import Region, blur
-from reelmill_server.media.privacy.boxes import Box
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.libav.planes import planes
+from reelmill_server.media.overlay.privacy.blur import Region, blur
+from reelmill_server.media.overlay.privacy.boxes import Box
 from reelmill_server.model.capability import PRIVACY, Limits
 from reelmill_server.model.plan import BlurPlan
 from reelmill_server.model.request import (
@@ -33,14 +33,14 @@ from reelmill_server.model.request import (
     TextSpec,
     WatermarkSpec,
 )
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
 from tests.media.converter import CLIP, Converter, capabilities, encoded, target
 
 pytest.importorskip("onnxruntime", reason="needs the extra `privacy`")
 
-from reelmill_server.media.privacy.detect import FaceDetector, PlateDetector
-from reelmill_server.media.privacy.stage import Pace, Privacy, Watch, watches
+from reelmill_server.media.overlay.privacy.detect import FaceDetector, PlateDetector
+from reelmill_server.media.overlay.privacy.overlay import Pace, Privacy, Watch, watches
 
 DATA = Path(__file__).parents[1] / "data"
 WIDTH, HEIGHT = 320, 192
@@ -332,8 +332,8 @@ def test_without_the_extra_the_field_is_refused_with_what_to_install(monkeypatch
     """The worker's own trial says why, and the plan repeats it under the field's name."""
     assert try_privacy().available
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.delitem(sys.modules, "reelmill_server.media.privacy.detect")
-    monkeypatch.delattr("reelmill_server.media.privacy.detect")
+    monkeypatch.delitem(sys.modules, "reelmill_server.media.overlay.privacy.detect")
+    monkeypatch.delattr("reelmill_server.media.overlay.privacy.detect")
     tried = try_privacy()
     assert not tried.available and "pip install 'reelmill[privacy]'" in tried.reason
     path = lossless(tmp_path, 1)

@@ -8,11 +8,11 @@ from itertools import islice
 import av
 import pytest
 
-from reelmill_server.media import probe
 from reelmill_server.media.capabilities import library_versions, list_decoders, try_encoders, try_video
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.input import probe
+from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
-from reelmill_server.plan.encoders import DEFAULT_ORDER, PIXEL_FORMATS
+from reelmill_server.plan.codec.video_encoders import DEFAULT_ORDER, PIXEL_FORMATS
 from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media

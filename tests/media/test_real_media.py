@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ScaleType
 from tests import judge

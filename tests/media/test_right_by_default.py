@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import ContentLight, MasteringDisplay
 from tests import judge

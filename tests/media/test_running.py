@@ -11,18 +11,19 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media import lanes, pictures
-from reelmill_server.media.encoding import EncoderDown
-from reelmill_server.media.output import Stopped
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
-from reelmill_server.media.types import AnyPacket
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.input import reader
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.libav.encoder import EncoderDown
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.output.base import Stopped
+from reelmill_server.media.track import video
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import TaskPhase
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.situation import Situation
-from reelmill_server.worker.progress import Meter
+from reelmill_server.worker.child.progress import Meter
 from tests import judge
 from tests.media.converter import Converter, capabilities, encoded, plan_of, target
 from tests.sources import Audio, Clip, Shelf, Subtitle, Video
@@ -82,14 +83,14 @@ def test_an_encoder_that_fails_midway_ends_the_conversion_and_not_the_attempt(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All threads end; the stop flag stays clear, so that another encoder can be tried."""
-    real = pictures.PictureEncoder.encode
+    real = video.PictureEncoder.encode
 
-    def fail(self: pictures.PictureEncoder, frame: object) -> object:
+    def fail(self: video.PictureEncoder, frame: object) -> object:
         if self.written.packets > 5:
             raise EncoderDown("h264_nvenc", "nvenc", "lost")
         return real(self, frame)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pictures.PictureEncoder, "encode", fail)
+    monkeypatch.setattr(video.PictureEncoder, "encode", fail)
     running, stop = conversion(shelf, LONG, tmp_path, target("mp4", encoded(b_frames=0), None), target("mkv"))
     with pytest.raises(EncoderDown):
         running.run()
@@ -182,16 +183,16 @@ def percents_by_bytes(
     meter.begin(plan)
     told: list[tuple[float, float]] = []
     read, size = [0], sum(path.stat().st_size for path in paths)
-    original = lanes.Reader.note
+    original = reader.Reader.note
 
-    def note(self: lanes.Reader, packet: AnyPacket) -> None:
+    def note(self: reader.Reader, packet: AnyPacket) -> None:
         original(self, packet)
         for output in running.outputs:  # what was read before is to be written: a reader may be seconds ahead in what is small
             output.settle()
         read[0] += packet.size
         told.append((read[0] / size, meter.measure(running).progress.targets[0].percent))
 
-    monkeypatch.setattr(lanes.Reader, "note", note)
+    monkeypatch.setattr(reader.Reader, "note", note)
     with suppress(InvalidMedia):  # what promises more than there is fails in the end
         running.run()
     return told
@@ -223,7 +224,7 @@ def test_what_is_left_is_told_where_no_length_is_promised(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rest at the speed so far."""
-    from reelmill_server.worker import progress
+    from reelmill_server.worker.child import progress
 
     path = SOURCES["mkv live"](shelf)
     running = Conversion(plan_of(path, (QUICK,), SOURCE, Limits()), (str(path),), tmp_path, Limits(), threading.Event())
@@ -231,14 +232,14 @@ def test_what_is_left_is_told_where_no_length_is_promised(
     meter = Meter(1)
     meter.begin(running._plan)
     etas: list[tuple[float, float]] = []
-    original = lanes.Reader.note
+    original = reader.Reader.note
 
-    def note(self: lanes.Reader, packet: AnyPacket) -> None:
+    def note(self: reader.Reader, packet: AnyPacket) -> None:
         original(self, packet)
         told = meter.measure(running).progress.targets[0]
         etas.append((told.media_seconds, told.eta_seconds * told.speed))
 
-    monkeypatch.setattr(lanes.Reader, "note", note)
+    monkeypatch.setattr(reader.Reader, "note", note)
     running.run()
     half = next(entry for entry in etas if entry[0] >= 8)
     assert sum(half) == pytest.approx(16, abs=2)

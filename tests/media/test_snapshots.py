@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded
-from reelmill_server.media import image_output, lanes, seek, stills
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.probe import probe_file
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.image import output as image_output
+from reelmill_server.media.image import stills
+from reelmill_server.media.input import reader, seek
+from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import (
     ConvertRequest,
@@ -27,10 +29,10 @@ from reelmill_server.model.request import (
     TargetSpec,
 )
 from reelmill_server.model.task import ArtifactKind
-from reelmill_server.plan import images
+from reelmill_server.plan.context import Situation
+from reelmill_server.plan.output import images
+from reelmill_server.plan.output.frame_access import Reading
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.reading import Reading
-from reelmill_server.plan.situation import Situation
 from tests import judge
 from tests.media.converter import Converted, Converter, capabilities, encoded, target
 from tests.media.test_right_by_default import INTERLACED, hdr_clip
@@ -162,7 +164,7 @@ def break_off(monkeypatch: pytest.MonkeyPatch, time: float) -> None:
         return replace(found, packets=breaking(found.packets))
 
     whole = seek.packets_from
-    monkeypatch.setattr(lanes, "packets_from", packets_from)
+    monkeypatch.setattr(reader, "packets_from", packets_from)
     monkeypatch.setattr(seek, "packets_from", packets_from)
 
 

@@ -13,11 +13,12 @@ import imageio_ffmpeg
 import pytest
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid, UnsupportedFormat
-from reelmill_server.media.output import Produced
-from reelmill_server.media.subtitle_lines import SubtitleInputs
-from reelmill_server.media.subtitles import SubtitleTrack
-from reelmill_server.media.tracks import Part, Span, Written
-from reelmill_server.media.verify import verify
+from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.output.base import Produced
+from reelmill_server.media.result.verify import verify
+from reelmill_server.media.track.base import Written
+from reelmill_server.media.track.subtitle import SubtitleTrack
+from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, PartPlan, StreamPlan, SubtitleFilePlan
 from reelmill_server.model.request import ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec

@@ -9,11 +9,11 @@ import av
 import pytest
 
 from reelmill_server.errors import InvalidMedia, OutputError, OutputInvalid, ReelmillError
-from reelmill_server.media.output import Produced
-from reelmill_server.media.pipeline import Conversion
-from reelmill_server.media.results import make_results
-from reelmill_server.media.tracks import Written
-from reelmill_server.media.verify import verify
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.output.base import Produced
+from reelmill_server.media.result.files import make_results
+from reelmill_server.media.result.verify import verify
+from reelmill_server.media.track.base import Written
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, SourceSpec, TargetSpec
@@ -239,7 +239,7 @@ def test_a_clock_that_starts_again_is_an_error(convert: Converter) -> None:
 
 def test_a_long_file_is_seen_to_be_read(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading back moves: an attempt must not look stalled meanwhile."""
-    from reelmill_server.media import verify as module
+    from reelmill_server.media.result import verify as module
 
     monkeypatch.setattr(module, "_PACKETS_TO_MOVE", 10)
     moves: list[int] = []

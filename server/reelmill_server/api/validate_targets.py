@@ -16,11 +16,11 @@ from reelmill_server.api.words import (
 )
 from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.request import SegmentFormat
-from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS
-from reelmill_server.plan.containers import CONTAINERS, fitting
-from reelmill_server.plan.encoders import LIBAV_CODEC
-from reelmill_server.plan.naming import package_problems, unknown_variables
-from reelmill_server.plan.packaging import CONTAINERS_OF, LIST_EXTENSION, relative
+from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
+from reelmill_server.plan.codec.containers import CONTAINERS, fitting
+from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
+from reelmill_server.plan.output.naming import package_problems, unknown_variables
+from reelmill_server.plan.output.packaging import CONTAINERS_OF, LIST_EXTENSION, relative
 from reelmill_server.storage.base import Storage
 
 _AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)

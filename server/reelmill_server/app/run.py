@@ -15,7 +15,7 @@ from reelmill_server.tasks.migrate import upgrade
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.http import TelemetryServer
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker import child
+from reelmill_server.worker.parent import child_process
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
     if control and not settings.temporal_address and not settings.scratch_uri:
         settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})
     if work:
-        child.preload()  # first of all, while nothing else reads the environment
+        child_process.preload()  # first of all, while nothing else reads the environment
     async with AsyncExitStack() as stack:
         tracing.start(settings.otel_endpoint, {(True, True): "serve", (True, False): "api"}.get((control, work), "worker"))
         stack.push_async_callback(asyncio.to_thread, tracing.stop)

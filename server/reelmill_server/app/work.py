@@ -19,12 +19,12 @@ from reelmill_server.model.units import SplitRule
 from reelmill_server.settings import Settings
 from reelmill_server.storage.build import build_scratch, build_storage
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker.abilities import Abilities
-from reelmill_server.worker.admission import Admission, Budget, Door, FastDoor
-from reelmill_server.worker.attempt import Attempts
-from reelmill_server.worker.gauges import show
-from reelmill_server.worker.watch import Bounds
-from reelmill_server.worker.workspace import Scratch
+from reelmill_server.worker.parent.admission import Admission, Budget, Door, FastDoor
+from reelmill_server.worker.parent.attempt import Attempts
+from reelmill_server.worker.parent.capabilities import Abilities
+from reelmill_server.worker.parent.gauges import show
+from reelmill_server.worker.parent.stall_watch import Bounds
+from reelmill_server.worker.parent.workspace import Scratch
 
 _TRIAL_CHECK_SECONDS = 5.0
 

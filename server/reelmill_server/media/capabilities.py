@@ -11,15 +11,15 @@ from typing import Any
 import av
 from av import VideoFrame
 
-from reelmill_server.media.encoding import configure_video, hardware_frames
-from reelmill_server.media.vmaf import Meter
-from reelmill_server.media.words import libav_words, said
+from reelmill_server.media.libav.encoder import configure_video, hardware_frames
+from reelmill_server.media.libav.log import libav_words, said
+from reelmill_server.media.libav.vmaf import Meter
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
-from reelmill_server.plan import encoders
-from reelmill_server.plan.audio_encoders import AUDIO_ENCODERS, BETTER_AUDIO_ENCODERS, AudioEncoder
-from reelmill_server.plan.video import VMAF_FILTER
+from reelmill_server.plan.codec import video_encoders
+from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, BETTER_AUDIO_ENCODERS, AudioEncoder
+from reelmill_server.plan.stream.video import VMAF_FILTER
 
 _SIZE = 256  # the least width that NVENC takes is 145, that of QSV 128
 _FRAMES = 8
@@ -56,8 +56,8 @@ _DECODERS = {
 
 def try_video(codec: str, device: str, encoder: str) -> Capability:
     """Encodes a few pictures with `encoder`, as a task would, and says whether packets came out."""
-    formats = encoders.PIXEL_FORMATS[encoder]
-    choice = encoders.Choice(encoder, device, formats["yuv420p"], "trial")
+    formats = video_encoders.PIXEL_FORMATS[encoder]
+    choice = video_encoders.Choice(encoder, device, formats["yuv420p"], "trial")
     spec = VideoSpec(codec, preset="ultrafast")
     output = VideoOutput(_SIZE, _SIZE, choice.pixel_format, time_base="1/25", frame_rate="25/1")
     try:
@@ -68,7 +68,7 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
         with libav_words():
             context: Any = av.CodecContext.create(encoder, "w", hwaccel=hardware_frames(device))
             configure_video(context, output, encoder)
-            context.options = encoders.options(choice, spec)
+            context.options = video_encoders.options(choice, spec)
             context.open(strict=False)
             packets = sum(len(context.encode(frame)) for frame in _pictures(choice.pixel_format))
             packets += len(context.encode(None))
@@ -136,7 +136,7 @@ def try_encoders(order: Sequence[str], only: frozenset[str] = frozenset()) -> tu
     """A real trial of every candidate encoder, in the order in which tasks try them; with `only`, of those named in it."""
     video = (
         (codec, device, candidates[device])
-        for codec, candidates in encoders.VIDEO_ENCODERS.items()
+        for codec, candidates in video_encoders.VIDEO_ENCODERS.items()
         for device in order
         if device in candidates
     )
@@ -176,7 +176,7 @@ def _try_vmaf() -> Capability:
 def try_privacy() -> Capability:
     """Lets the detectors of faces and licence plates look at a picture without any."""
     try:
-        from reelmill_server.media.privacy import detect
+        from reelmill_server.media.overlay.privacy import detect
 
         detect.try_detectors()
     except ImportError:

@@ -7,7 +7,7 @@ from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, StreamI
 from reelmill_server.model.plan import InputPlan
 from reelmill_server.model.request import AlignMode, ConvertRequest, SourceSpec
 from reelmill_server.plan.clock import Clock
-from reelmill_server.plan.situation import Situation
+from reelmill_server.plan.context import Situation
 
 
 @dataclass(frozen=True)

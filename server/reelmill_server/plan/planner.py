@@ -8,16 +8,16 @@ from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
-from reelmill_server.plan import packaging
-from reelmill_server.plan.containers import CONTAINERS
-from reelmill_server.plan.extras import cover_pictures, data_streams
-from reelmill_server.plan.images import ImageJob, plan_images, writable_image_uris
+from reelmill_server.plan.codec.containers import CONTAINERS
+from reelmill_server.plan.context import Situation
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.naming import Naming, OutputName, expand, fill, source_variables
-from reelmill_server.plan.reading import with_shared_reading
-from reelmill_server.plan.situation import Situation
-from reelmill_server.plan.streams import Job, audio_streams, stream_number, video_streams
-from reelmill_server.plan.subtitles import (
+from reelmill_server.plan.output import packaging
+from reelmill_server.plan.output.frame_access import with_shared_reading
+from reelmill_server.plan.output.images import ImageJob, plan_images, writable_image_uris
+from reelmill_server.plan.output.naming import Naming, OutputName, expand, fill, source_variables
+from reelmill_server.plan.stream.extras import cover_pictures, data_streams
+from reelmill_server.plan.stream.selection import Job, audio_streams, stream_number, video_streams
+from reelmill_server.plan.stream.subtitle import (
     SubtitleInput,
     extract_prefix,
     extract_target,

@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from reelmill_server.plan.containers import CONTAINERS
+from reelmill_server.plan.codec.containers import CONTAINERS
 from tests import judge
 from tests.e2e.conformance.kit import (
     BLIND,

@@ -1,0 +1,1 @@
+"""Run a plan: read and decode the sources once, feed every output."""

@@ -1,0 +1,1 @@
+"""Snapshots, sprite sheets and animations."""

@@ -1,0 +1,244 @@
+"""One entry of a target's pictures while it is made."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+from av import VideoFrame
+
+from reelmill_server.media.chunk_file import Pack
+from reelmill_server.media.image.animations import animation_writer
+from reelmill_server.media.image.frame_selection import Picked, Picker
+from reelmill_server.media.image.stills import ImageWriter, SheetWriter, StillWriter, WrittenImage
+from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.input.seek import frames_from
+from reelmill_server.media.input.source import Place, average_rate, open_source
+from reelmill_server.media.libav.filter_graph import Chain
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.output.base import Halt, Output, Stopped, planned_span
+from reelmill_server.media.track.base import Clock, Written
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.plan import ImagePlan, InputPlan, Plan
+
+_MICROSECONDS = 1_000_000
+_USUAL_RATE = Fraction(25)
+_CLAIM_SECONDS = Fraction(1)  # what a container promises is no more exact than this
+
+
+_WRITERS: Mapping[str, Callable[[ImagePlan, Path, int], ImageWriter]] = {
+    "snapshot": StillWriter,
+    "sprite": SheetWriter,
+    "animation": animation_writer,
+}
+
+
+class Picking(Protocol):
+    """What a `Picker` does, in the order in which frames come."""
+
+    last: Fraction | None
+    unordered: int
+
+    @property
+    def next_time(self) -> Fraction | None:
+        """As `Picker.next_time`."""
+
+    def offer(self, offered: Picked) -> Iterator[Picked]:
+        """As `Picker.offer`."""
+
+    def end(self, time: Fraction) -> Iterator[Picked]:
+        """As `Picker.end`."""
+
+    def finish(self) -> Iterator[Picked]:
+        """As `Picker.finish`."""
+
+
+class FrameTrack:
+    """Hands the frames that a plan asks for to what writes them. It makes no packets."""
+
+    wants_frames = True
+
+    def __init__(self, plan: ImagePlan, writer: ImageWriter, picker: Picking) -> None:
+        self.plan, self.unordered, self.frames = plan.stream, 0, 0
+        self.written = Written()
+        self._clock, self._span = Clock(plan.stream), Span(Fraction(0), None)
+        self._picker, self._writer = picker, writer
+        self._parts = {part.input: part for part in plan.stream.parts}
+        self._shapers: dict[int, _Shaper] = {}
+        self.files: Sequence[WrittenImage] = ()
+
+    def next_time(self, length: Fraction | None) -> Fraction | None:
+        """Seconds into the part, which is `length` long, from which on frames are needed; None: no more of it are."""
+        time = self._picker.next_time
+        if time is None or (length is not None and time - self._clock.offset >= length):
+            return None
+        return max(time - self._clock.offset, Fraction(0))
+
+    def begin(self, part: Part, span: Span) -> None:
+        """As `Track.begin`."""
+        self._span = span
+        plan = self._parts[part.number]
+        if plan.stream >= 0:
+            stream: Any = part.source.streams[plan.stream]
+            self._shapers[part.number] = _Shaper(plan.filters, stream)
+
+    def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
+        """As `Track.feed`; frames outside the span are dropped."""
+        if item.pts is None or item.time_base is None:
+            return iter(())
+        time = item.pts * item.time_base
+        if self._span.after(time) or self._picker.next_time is None:
+            part.close(self, stream)
+        elif not self._span.before(time):
+            self.frames += 1
+            place = self._clock.at(time - self._span.begin)
+            self.written.extent.reach(place)
+            self._take(self._picker.offer(Picked(place, item, part.number)))
+            self.unordered = self._picker.unordered
+        return iter(())
+
+    def shorten(self, part: Part, span: Span) -> None:
+        """As `Track.shorten`."""
+        self._span = span
+
+    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
+        """Nothing is made."""
+        return iter(())
+
+    def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
+        """As `Track.end`."""
+        self._take(self._picker.end(self._clock.at(length)))
+        self._clock.advance(length)
+        return iter(())
+
+    def skip(self, length: Fraction) -> None:
+        """A part without pictures goes by."""
+        self._clock.advance(length)
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """As `Track.finish`."""
+        self._take(self._picker.finish())
+        self.files = self._writer.finish()
+        self.written.packets = sum(len(file.times) for file in self.files)
+        return iter(())
+
+    def _take(self, pictures: Iterator[Picked]) -> None:
+        for picked in pictures:
+            self._writer.take(picked.time, self._shapers[picked.input].shaped(picked.frame))
+
+
+class _Shaper:
+    """Brings single frames to the size and the pixel format of pictures."""
+
+    def __init__(self, filters: Sequence[str], stream: Any) -> None:
+        self._chain = Chain(lambda: filters, stream.sample_aspect_ratio or Fraction(1), average_rate(stream) or _USUAL_RATE)
+
+    def shaped(self, frame: VideoFrame) -> VideoFrame:
+        """The picture of `frame`; a filter that waits for the next frame is not given any."""
+        frames = list(self._chain.push(frame)) or list(self._chain.flush())
+        shaped = frames[0]
+        assert isinstance(shaped, VideoFrame)
+        return shaped
+
+
+class ImageOutput(Output):
+    """Pictures instead of a file of media. With reading `shared` or `through` it is fed as the others are, else it reads the
+    inputs by itself, on its own thread."""
+
+    def __init__(
+        self,
+        plan: ImagePlan,
+        task: Plan,
+        folder: Path,
+        places: Sequence[Place],
+        limits: Limits,
+        stop: Halt,
+        packs: Sequence[Pack] = (),
+    ) -> None:
+        """`places` are those of the inputs of the whole `task`; `packs` have the pictures if units have made them."""
+        self._places, self._limits = places, limits
+        folder.mkdir(exist_ok=True)  # it is there when the task is planned again without an encoder that failed
+        most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
+        self._writer, self._picker, self._packs = _WRITERS[plan.kind](plan, folder, most), Picker(plan.frames), packs
+        self._frames = FrameTrack(plan, self._writer, self._picker)
+        self._image = plan
+        super().__init__(plan, task, str(folder), stop)
+        self.fed = plan.reading in ("shared", "through") and not packs
+        self.tracks = (self._frames,)
+
+    @property
+    def files(self) -> Sequence[WrittenImage]:
+        """What was written, once `join` has returned."""
+        return self._made if self._packs else self._frames.files
+
+    def _write(self) -> None:
+        if self.fed:
+            for _ in self._packets():
+                pass
+            return
+        if self._packs:
+            self._unpack()
+            return
+        for number, plan in enumerate(self._inputs):
+            if not plan.attached:
+                self._read(number, plan)
+        list(self._frames.finish())
+
+    def _unpack(self) -> None:
+        """Writes the pictures that units have packed."""
+        for pack in self._packs:
+            for picture in pack.pictures():
+                if self._stop.is_set():
+                    raise Stopped
+                packed = Picked(picture.time, picture.frame, blank=picture.blank)
+                self._write_packed(iter((packed,)) if pack.summary.final else self._picker.sift(packed))
+                self._frames.written.extent.reach(picture.time)
+        if not any(pack.summary.final for pack in self._packs):
+            self._write_packed(self._picker.finish())
+        self._made = self._writer.finish()
+
+    def _write_packed(self, pictures: Iterator[Picked]) -> None:
+        for picked in pictures:
+            self._writer.take(picked.time, picked.frame)
+
+    def _read(self, number: int, plan: InputPlan) -> None:
+        """Gives the track what it needs of one input, and no more."""
+        stream = next(part.stream for part in self._frames.plan.parts if part.input == number)
+        span = planned_span((), plan, Fraction(0))
+        length = Fraction(plan.duration_us, _MICROSECONDS) if plan.duration_us else None
+        if stream < 0:
+            self._frames.skip(length or Fraction(0))
+            return
+        with open_source(self._places[number], self._limits) as source:
+            part = Part(number, source, span.begin)
+            self._frames.begin(part, span)
+            end = self._read_frames(part, span, stream, length)
+            if end is not None and length is not None and end + _CLAIM_SECONDS < length:
+                text = f"the source promises {float(length):.3f} s, but has pictures for {float(end):.3f} s only"
+                self._note(text)
+            self._frames.end(part, end if end is not None else length or Fraction(0), False)
+
+    def _read_frames(self, part: Part, span: Span, stream: int, length: Fraction | None) -> Fraction | None:
+        """Jumps from picture to picture; where the next one is near, decodes on. Gives where the input ended if it came to
+        that."""
+        video: Any = part.source.streams[stream]
+        keys = self._image.reading == "keyframes"
+        near = Fraction(self._image.key_us, _MICROSECONDS)
+        last, step = Fraction(-1), Fraction(0)
+        while (wanted := self._frames.next_time(length)) is not None:
+            for frame in frames_from(part.source, video, span.begin + wanted, self._note, keys):
+                if self._stop.is_set():
+                    raise Stopped
+                assert frame.pts is not None and frame.time_base
+                time = frame.pts * frame.time_base - span.begin
+                if time <= last:
+                    continue  # of the group in which the picture before lies, too
+                last, step = time, (frame.duration or 0) * frame.time_base or time - last
+                self._frames.feed(part, stream, frame)
+                following = self._frames.next_time(length)
+                if following is None or (not keys and following != wanted and following - time > near):
+                    break
+                wanted = following
+            else:
+                return max(last + step, Fraction(0))
+        return None

@@ -1,0 +1,173 @@
+"""Writes pictures as files: one for each frame, or many on a sheet."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+from av import VideoFrame
+from PIL import Image
+
+from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.libav.log import said
+from reelmill_server.model.plan import ImagePlan, SheetPlan
+
+# Visually lossless for each format: mjpeg's quantiser 2 is about quality 95 of other programs.
+_ENCODER_OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}, "libwebp": {"quality": "85"}, "png": {}}
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "jpg": {"format": "JPEG", "quality": 90},
+    "png": {"format": "PNG", "compress_level": 6},
+    "webp": {"format": "WEBP", "quality": 85},
+    "avif": {"format": "AVIF", "quality": 80, "speed": 8},
+}
+
+
+@dataclass(frozen=True)
+class WrittenImage:
+    """One file: its number from 1, where it lies, its size in pixels, and the times of the frames in it, seconds."""
+
+    number: int
+    path: Path
+    width: int
+    height: int
+    times: tuple[Fraction, ...]
+
+
+class ImageWriter(Protocol):
+    """Makes files of the frames of one plan, which come in the size and the pixel format that the plan says."""
+
+    def take(self, time: Fraction, frame: VideoFrame) -> None:
+        """One more frame. Raises MediaLimitExceeded when there are too many."""
+
+    def finish(self) -> Sequence[WrittenImage]:
+        """Ends the last file; gives all."""
+
+
+@dataclass
+class StillWriter:
+    """Single pictures, at most `most`. Where they all go to one URI, each takes the place of the one before it."""
+
+    plan: ImagePlan
+    folder: Path
+    most: int
+    _made: list[WrittenImage] = field(default_factory=list)
+    _last: tuple[Fraction, VideoFrame] | None = None
+    _encoder: Any = None
+    _count: int = 0
+
+    def take(self, time: Fraction, frame: VideoFrame) -> None:
+        """As `ImageWriter.take`."""
+        self._count += 1
+        if self._count > self.most and self.plan.numbered:
+            raise MediaLimitExceeded(f"more than {self.most} pictures: ask for fewer by number or interval")
+        if self.plan.numbered:
+            self._write(self._count, time, frame)
+        else:
+            self._last = time, frame
+
+    def finish(self) -> Sequence[WrittenImage]:
+        """As `ImageWriter.finish`."""
+        if self._last is not None:
+            self._write(1, *self._last)
+        return self._made
+
+    def _write(self, number: int, time: Fraction, frame: VideoFrame) -> None:
+        path = self.folder / f"{number}.{self.plan.format}"
+        path.write_bytes(self._encoded(frame))
+        self._made.append(WrittenImage(number, path, frame.width, frame.height, (time,)))
+
+    def _encoded(self, frame: VideoFrame) -> bytes:
+        if self.plan.stream.encoder == "pillow":
+            return encoded_image(picture_of(frame), self.plan.format)
+        if self._encoder is None or self._encoder.pix_fmt != frame.format.name:
+            self._encoder = self._opened(frame)
+        frame.pts, frame.time_base = self._count, Fraction(1)
+        packets = self._encoder.encode(frame)
+        if not packets:  # the encoder holds pictures back: it is emptied for each, and opened again for the next
+            packets, self._encoder = self._encoder.encode(None), None
+        return b"".join(bytes(packet) for packet in packets)
+
+    def _opened(self, frame: VideoFrame) -> Any:
+        name = self.plan.stream.encoder
+        try:
+            encoder: Any = av.CodecContext.create(name, "w")
+            encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
+            encoder.time_base, encoder.options, encoder.thread_count = Fraction(1), dict(_ENCODER_OPTIONS[name]), 1
+            encoder.open(strict=False)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise UnsupportedFormat(f"{self.plan.format} pictures cannot be made here: {said(error)}") from error
+        return encoder
+
+
+class SheetWriter:
+    """Small pictures side by side, on as many sheets as it takes, at most `most`."""
+
+    def __init__(self, plan: ImagePlan, folder: Path, most: int) -> None:
+        assert plan.sheet
+        self._plan, self._folder, self._most, self._sheet = plan, folder, most, plan.sheet
+        self._canvas: Image.Image | None = None
+        self._times: list[Fraction] = []
+        self._made: list[WrittenImage] = []
+
+    def take(self, time: Fraction, frame: VideoFrame) -> None:
+        """As `ImageWriter.take`."""
+        if self._canvas is None:
+            if len(self._made) >= self._most and self._plan.numbered:
+                raise MediaLimitExceeded(f"more than {self._most} sheets: ask for fewer pictures by number or interval")
+            self._canvas = Image.new("RGB", self._sheet.size(frame.width, frame.height))
+        self._canvas.paste(picture_of(frame), tile_place(self._sheet, len(self._times), frame.width, frame.height))
+        self._times.append(time)
+        if len(self._times) == self._sheet.columns * self._sheet.rows:
+            self._write()
+
+    def finish(self) -> Sequence[WrittenImage]:
+        """As `ImageWriter.finish`. The last sheet is as large as the others, unless it is the only one: then it has no empty
+        rows at its end."""
+        if self._canvas is not None:
+            self._write()
+        return self._made
+
+    def _write(self) -> None:
+        assert self._canvas
+        if not self._made and len(self._times) < self._sheet.columns * self._sheet.rows:
+            self._canvas = self._canvas.crop((0, 0, *self._used()))
+        if not self._plan.numbered:
+            self._made.clear()
+        number = len(self._made) + 1
+        path = self._folder / f"{number}.{self._plan.format}"
+        path.write_bytes(encoded_image(self._canvas, self._plan.format))
+        self._made.append(WrittenImage(number, path, *self._canvas.size, tuple(self._times)))
+        self._canvas, self._times = None, []
+
+    def _used(self) -> tuple[int, int]:
+        """The size of a sheet that is not full: whole rows, and whole columns when there is one row only."""
+        count, sheet = len(self._times), self._sheet
+        columns = min(count, sheet.columns)
+        rows = -(-count // sheet.columns)
+        return SheetPlan(columns, rows, sheet.pad, sheet.margin).size(self._plan.width, self._plan.height)
+
+
+def tile_place(sheet: SheetPlan, position: int, width: int, height: int) -> tuple[int, int]:
+    """Where picture `position` (from 0) has its left upper corner: row by row, from the left."""
+    row, column = divmod(position, sheet.columns)
+    return sheet.margin + column * (width + sheet.pad), sheet.margin + row * (height + sheet.pad)
+
+
+def picture_of(frame: VideoFrame) -> Image.Image:
+    """A frame in rgb24 or rgba as Pillow knows it."""
+    plane: Any = frame.planes[0]
+    mode = "RGBA" if frame.format.name == "rgba" else "RGB"
+    return Image.frombuffer(mode, (frame.width, frame.height), bytes(plane), "raw", mode, plane.line_size, 1)
+
+
+def encoded_image(image: Image.Image, form: str) -> bytes:
+    """The file of a picture; `form` is its extension."""
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, **_SAVE_OPTIONS[form])
+    except (OSError, KeyError, ValueError) as error:
+        raise UnsupportedFormat(f"{form} pictures cannot be made here: {error}") from error
+    return buffer.getvalue()

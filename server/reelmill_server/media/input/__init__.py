@@ -1,0 +1,1 @@
+"""Open, probe, seek and read sources."""

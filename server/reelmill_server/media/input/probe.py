@@ -1,0 +1,294 @@
+"""Looks at what is in a media file."""
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+import av
+from av import VideoFrame
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input.hdr_metadata import light_of
+from reelmill_server.media.input.source import Place, average_rate, open_source
+from reelmill_server.media.input.subtitle_file import charset_of, open_subtitles
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.media_info import (
+    AudioStreamInfo,
+    DataStreamInfo,
+    MediaInfo,
+    SubtitleFileInfo,
+    SubtitleStreamInfo,
+    VideoStreamInfo,
+)
+
+_PACKETS_TO_FIRST_PICTURE = 2000
+# Enough to meet a picture in fields in a stream that mixes both kinds, few enough to cost nothing.
+_PICTURES = 8
+_TRIAL_BYTES = bytes(8)
+# AVFieldOrder
+_FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
+
+
+def probe_file(place: Place, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
+    """What is in the media file at `place`: its headers, and the first pictures of each video stream.
+
+    `measure_bitrates` reads the whole file, if need be, for the bit rates of streams that the headers do not tell.
+    Raises as `open_source` does.
+    """
+    with open_source(place, limits) as container:
+        info = _from_headers(container)
+        pictures = _first_pictures(container)
+        orders = {stream.index: _field_order(stream, pictures.get(stream.index, [])) for stream in container.streams.video}
+    info = replace(
+        info, video=tuple(_with_pictures(stream, pictures.get(stream.index), orders[stream.index]) for stream in info.video)
+    )
+    unknown = [stream.index for stream in (*info.pictures, *info.audio) if not stream.bitrate]
+    if not measure_bitrates or not unknown:
+        return info
+    with open_source(place, limits) as container:
+        measured = _measured_bitrates(container, unknown)
+    return replace(
+        info,
+        video=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.video),
+        audio=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.audio),
+    )
+
+
+def probe_beside(place: Place, uri: str, limits: Limits) -> MediaInfo:
+    """As `probe_file`, for a file beside the sources: errors name its `uri`."""
+    with _naming(uri):
+        return probe_file(place, limits)
+
+
+@contextmanager
+def _naming(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidMedia, UnsupportedFormat, MediaLimitExceeded) as error:
+        raise type(error)(f"{uri}: {error.message}") from error
+
+
+def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict[int, int]:
+    """bit/s of the streams `wanted`, from the sizes and times of their packets; 0 for one that lasts no time."""
+    bits = dict.fromkeys(wanted, 0)
+    begin: dict[int, Fraction] = {}
+    end: dict[int, Fraction] = {}
+    try:
+        for packet in container.demux([container.streams[index] for index in wanted]):
+            index, ticks = packet.stream.index, packet.pts if packet.pts is not None else packet.dts
+            bits[index] += packet.size * 8
+            if ticks is None or not packet.time_base:
+                continue
+            time = ticks * packet.time_base
+            begin[index] = min(begin.get(index, time), time)
+            end[index] = max(end.get(index, time), time + (packet.duration or 0) * packet.time_base)
+    except av.error.FFmpegError:
+        pass  # what could be read is what there is to measure
+    return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
+
+
+def probe_subtitles(place: Place, uri: str, limits: Limits) -> SubtitleFileInfo:
+    """What is in the subtitle file at `place`.
+
+    Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that gives no subtitles.
+    """
+    with _naming(uri):
+        charset = charset_of(place)
+        with open_subtitles(place, charset, limits) as container:
+            info = _from_headers(container)
+    if not info.subtitles:
+        raise InvalidMedia(f"{uri}: has no subtitles")
+    return SubtitleFileInfo(info, charset)
+
+
+def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:
+    """The first pictures that each video stream decodes to; streams that yield none soon are left out.
+
+    Rotation is told by decoded pictures only, and headers may lie about the format.
+    """
+    wanted = {stream.index for stream in container.streams.video if stream.codec_context}
+    covers = {stream.index for stream in container.streams.video if stream.disposition & Disposition.attached_pic}
+    found: dict[int, list[VideoFrame]] = {}
+    packets = container.demux(container.streams.video) if wanted else iter(())
+    try:
+        for packet in islice(packets, _PACKETS_TO_FIRST_PICTURE):
+            if packet.stream.index in wanted:
+                try:
+                    frames = [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+                except (av.error.FFmpegError, ValueError):
+                    continue  # a broken start: the pictures after it may be whole
+                if frames:
+                    found.setdefault(packet.stream.index, []).extend(frames)
+            if all(len(found.get(index, ())) >= _PICTURES for index in wanted - covers):  # a cover has one, and no more come
+                break
+    except av.error.FFmpegError:
+        pass  # what the headers say stays
+    return found
+
+
+def _field_order(stream: Any, frames: list[VideoFrame]) -> str:
+    """How pictures are scanned: as the decoded ones say, as headers are often wrong; but a header that announces fields stands,
+    as they may come later."""
+    if not stream.codec_context or not frames:
+        return ""
+    said = _FIELD_ORDERS.get(stream.codec_context.field_order, "")
+    if any(frame.interlaced_frame for frame in frames):
+        return said if said not in ("", "progressive") else "interlaced"
+    return said or "progressive"
+
+
+def _with_pictures(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field_order: str) -> VideoStreamInfo:
+    if not frames:
+        return stream
+    frame = frames[0]
+    mastering, light = light_of(frame)
+    return replace(
+        stream,
+        rotation=round(-frame.rotation / 90) * 90 % 360,
+        pixel_format=frame.format.name,
+        color_space=int(frame.colorspace),
+        color_range=int(frame.color_range),
+        color_transfer=_said(frame.color_trc, stream.color_transfer),
+        color_primaries=_said(frame.color_primaries, stream.color_primaries),
+        field_order=field_order,
+        mastering_display=mastering,
+        content_light=light,
+    )
+
+
+def _said(of_picture: int, of_header: int) -> int:
+    """What the picture says, else the header (2: unspecified)."""
+    return of_header if int(of_picture) == 2 else int(of_picture)
+
+
+def _from_headers(container: InputContainer) -> MediaInfo:
+    return MediaInfo(
+        format=container.format.name,
+        format_long=container.format.long_name,
+        size_bytes=max(container.size, 0),
+        bitrate=container.bit_rate or 0,
+        start_seconds=_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
+        duration_seconds=_seconds(container.duration, Fraction(1, av.time_base)) or 0.0,
+        stream_count=len(container.streams),
+        metadata=dict(container.metadata),
+        video=tuple(_video(stream) for stream in container.streams.video),
+        audio=tuple(_audio(stream) for stream in container.streams.audio),
+        subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
+        data=tuple(_data(stream) for stream in container.streams.data),
+    )
+
+
+def _seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
+    return float(ticks * time_base) if ticks is not None and time_base else None
+
+
+def _text(value: Fraction | None) -> str:
+    return f"{value.numerator}/{value.denominator}" if value else ""
+
+
+def _common(stream: Stream) -> Mapping[str, Any]:
+    context = stream.codec_context
+    return {
+        "index": stream.index,
+        "codec": context.codec.canonical_name if context else "",
+        "codec_long": context.codec.long_name if context else "",
+        "codec_tag": context.codec_tag if context else "",
+        "language": stream.language or "",
+        "time_base": _text(stream.time_base),
+        "start_seconds": _seconds(stream.start_time, stream.time_base),
+        "duration_seconds": _seconds(stream.duration, stream.time_base),
+        "bitrate": (context.bit_rate or 0) if context else 0,
+        "frame_count": stream.frames,
+        "metadata": dict(stream.metadata),
+        "decodable": context is not None,
+        "configuration": hashlib.sha256(context.extradata or b"").hexdigest()[:16] if context else "",
+    }
+
+
+def _video(stream: Any) -> VideoStreamInfo:
+    context = stream.codec_context
+    if context is None:
+        return VideoStreamInfo(**_common(stream))
+    return VideoStreamInfo(
+        **_common(stream),
+        width=context.width,
+        height=context.height,
+        pixel_format=context.pix_fmt or "",
+        bit_depth=context.format.components[0].bits if context.format else 0,
+        profile=context.profile or "",
+        level=context.level,
+        has_b_frames=int(context.has_b_frames),
+        sample_aspect_ratio=_text(stream.sample_aspect_ratio or context.sample_aspect_ratio),
+        frame_rate=_text(stream.base_rate or stream.guessed_rate),
+        average_rate=_text(average_rate(stream)),
+        color_space=int(context.colorspace),
+        color_range=int(context.color_range),
+        color_transfer=int(context.color_trc),
+        color_primaries=int(context.color_primaries),
+        attached_picture=bool(stream.disposition & Disposition.attached_pic),
+        key_seconds=_key_seconds(stream),
+    )
+
+
+def _key_seconds(stream: Any) -> float:
+    """The mean distance of key frames, as far as the container has an index of them."""
+    keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
+    if not keys or not stream.time_base:
+        return 0.0
+    if stream.duration:
+        return float(max(stream.duration, keys[-1] - keys[0]) * stream.time_base / len(keys))
+    return float((keys[-1] - keys[0]) * stream.time_base / (len(keys) - 1)) if len(keys) > 1 else 0.0
+
+
+def _audio(stream: Any) -> AudioStreamInfo:
+    context = stream.codec_context
+    if context is None:
+        return AudioStreamInfo(**_common(stream))
+    return AudioStreamInfo(
+        **_common(stream),
+        sample_format=context.format.name if context.format else "",
+        sample_rate=context.sample_rate or 0,
+        channels=context.channels or 0,
+        layout=context.layout.name if context.layout else "",
+    )
+
+
+def _subtitle(stream: Any) -> SubtitleStreamInfo:
+    context = stream.codec_context
+    size: dict[str, Any] = (
+        {"width": getattr(context, "width", 0) or 0, "height": getattr(context, "height", 0) or 0} if context else {}
+    )
+    return SubtitleStreamInfo(
+        **_common(stream),
+        **size,
+        default=bool(stream.disposition & Disposition.default),
+        forced=bool(stream.disposition & Disposition.forced),
+    )
+
+
+def _data(stream: Any) -> DataStreamInfo:
+    return DataStreamInfo(**{**_common(stream), "codec": stream.name or "", "fits_mp4": _fits_mp4(stream)})
+
+
+def _fits_mp4(stream: Any) -> bool:
+    """Whether a data stream can be written to MP4 and read back: PyAV tells too little of one to know without trying, and the
+    muxer takes some that it writes as nothing that is found again."""
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format="mp4") as trial:
+            packet = av.Packet(_TRIAL_BYTES)
+            packet.stream = trial.add_stream_from_template(stream)
+            packet.pts, packet.dts, packet.duration, packet.time_base = 0, 0, 1, Fraction(1, 1000)
+            trial.mux(packet)
+        file.seek(0)
+        with av.open(file, "r", format="mp4") as made:
+            return [found.name for found in made.streams.data] == [stream.name]
+    except (av.error.FFmpegError, ValueError):
+        return False

@@ -1,0 +1,141 @@
+"""Finds where to begin reading so that a span can be cut exactly."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av import VideoFrame
+from av.container import InputContainer
+from av.stream import Stream
+
+from reelmill_server.media.input.part import TOLERANCE
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.plan.clock import UNINDEXED_FORMATS
+
+# Decoders of sound need a little before the span: 80 ms is the preroll that Opus asks for, AAC one frame; rounded up.
+_PREROLL = Fraction(1, 2)
+# MPEG-TS seeks by time alone and may land in the middle of a long group of pictures: then go back this far, then to the front.
+_STEPS_BACK = (_PREROLL, Fraction(10), Fraction(60))
+_REORDERING = Fraction(10)
+
+
+@dataclass(frozen=True)
+class Found:
+    """`packets` from a place from which all at and after a time (seconds of the source) can be decoded.
+
+    `key`: the time of the last key frame at or before it; the time itself without video, or at the front of the source.
+    `needed`: packets of pictures before this time to which no other refers are not needed; None: not known.
+    """
+
+    packets: Iterator[AnyPacket]
+    key: Fraction
+    needed: Fraction | None = None
+
+
+def packets_from(container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction) -> Found:
+    """The packets of `streams` for what is shown at `begin` and after it, mixed with those of `others`."""
+    wanted = [*streams, *others]
+    front = Fraction(container.start_time or 0, av.time_base)
+    video = next((stream for stream in streams if stream.type == "video"), None)
+    if begin <= front or container.format.name in UNINDEXED_FORMATS:
+        return Found(container.demux(wanted), begin)
+    if video is None:
+        _seek(container, max(front, begin - _PREROLL))
+        return Found(container.demux(wanted), begin)
+    # A stream in which pictures are coded before they are shown begins before its first time: MPEG-TS looks at the former.
+    before = front - _REORDERING
+    for place in (*(max(before, begin - step) for step in _STEPS_BACK), before, front):
+        if _seek(container, place):
+            key, needed = _last_key(container, video, begin)
+            if key is not None:
+                _seek(container, place)
+                return Found(_without_video_before(container.demux(wanted), video, key), key, needed)
+    if not _seek(container, before):
+        _seek(container, front)
+    return Found(container.demux(wanted), begin)
+
+
+def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
+    """The next packet, None at the end; and why reading broke off, if it did."""
+    try:
+        return next(packets, None), ""
+    except av.error.FFmpegError as error:
+        return None, f"the source could not be read to its end: {error}"
+
+
+def frames_from(
+    container: InputContainer, stream: Any, begin: Fraction, note: Callable[[str], None], keys: bool = False
+) -> Iterator[VideoFrame]:
+    """The frames of `stream`, first the one shown at `begin` (seconds of the source) or one before it, then all that follow;
+    with `keys` key frames only. Frames without a time and packets that cannot be decoded are left out; `note` is told why
+    reading broke off."""
+    context = stream.codec_context
+    if not context.is_open:
+        stream.thread_type = "AUTO"
+    found = packets_from(container, [stream], [], begin)
+    while (packet := _noted(found.packets, note)) is not None:
+        # Of the frames before the wanted one, only those are decoded to which others refer: the result is the same.
+        early = found.needed is not None and packet.pts is not None and packet.pts * packet.time_base < found.needed
+        context.skip_frame = "NONKEY" if keys else "NONREF" if early else "DEFAULT"
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:
+            return
+        except (av.error.FFmpegError, ValueError):
+            continue
+        for frame in frames:
+            if isinstance(frame, VideoFrame) and frame.pts is not None and frame.time_base:
+                yield frame
+
+
+def _noted(packets: Iterator[AnyPacket], note: Callable[[str], None]) -> AnyPacket | None:
+    packet, broken = read(packets)
+    if broken:
+        note(broken)
+    return packet
+
+
+def _seek(container: InputContainer, time: Fraction) -> bool:
+    try:
+        container.seek(int(time * av.time_base), backward=True)
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
+def _time(packet: AnyPacket) -> Fraction | None:
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    return stamp * packet.time_base if stamp is not None and packet.time_base else None
+
+
+def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> tuple[Fraction | None, Fraction | None]:
+    """The time of the last key frame at or before `begin` among the packets that come next, or None; and as `Found.needed`."""
+    last: Fraction | None = None
+    shown: list[Fraction] = []
+    timed = True
+    packets = container.demux(video)
+    while (packet := read(packets)[0]) is not None:  # whoever reads what is found is told why it breaks off
+        time = _time(packet)
+        if time is None:
+            continue
+        if packet.is_keyframe and time <= begin + TOLERANCE:
+            last = time
+        if packet.dts is not None and packet.dts * packet.time_base > begin + TOLERANCE:
+            break
+        timed = timed and packet.pts is not None
+        if time <= begin:
+            shown = sorted((*shown, time))[-2:]  # the two last, as each field of a picture may be a packet
+    return last, shown[0] if timed and shown else None
+
+
+def _without_video_before(packets: Iterator[AnyPacket], video: Stream, key: Fraction) -> Iterator[AnyPacket]:
+    """Drops the video that comes before the key frame at `key`: it belongs to an earlier group of pictures."""
+    begun = False
+    for packet in packets:
+        if packet.stream.index == video.index and not begun:
+            begun = (packet.is_keyframe and _time(packet) == key) or (packet.size == 0 and packet.dts is None)
+            if not begun:
+                continue
+        yield packet

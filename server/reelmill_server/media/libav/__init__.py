@@ -1,0 +1,1 @@
+"""What libav needs said once: encoders, filter graphs, timestamps, colors, its log."""

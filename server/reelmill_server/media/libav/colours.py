@@ -1,0 +1,93 @@
+"""From the colours of pictures and texts on screens (sRGB) to those of an output."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reelmill_server.media.libav.planes import depth_of
+from reelmill_server.media.libav.tone_mapping import (
+    BT2020_LUMA,
+    HLG_A,
+    HLG_B,
+    HLG_C,
+    HLG_PEAK_NITS,
+    OOTF_GAMMA,
+    PQ_C1,
+    PQ_C2,
+    PQ_C3,
+    PQ_M1,
+    PQ_M2,
+    WHITE_NITS,
+)
+from reelmill_server.model.plan import VideoOutput
+
+Floats = NDArray[Any]
+"""Of single precision, mostly."""
+
+# libav's numbers (AVColorSpace, AVColorRange, AVColorTransferCharacteristic, AVColorPrimaries).
+_FULL, _PQ, _HLG, _BT2020 = 2, 16, 18, 9
+# The weights of red and blue in luma, by AVColorSpace: BT.709, FCC, BT.601 (twice), SMPTE 240M, BT.2020 (twice).
+_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
+}
+# What says nothing of its matrix is taken by players for BT.709 when it is wide or high, else for BT.601.
+_HIGH_DEFINITION = (1280, 577)
+# BT.2087: BT.709 to BT.2020, linear
+_TO_BT2020 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))
+
+
+def _weights(video: VideoOutput) -> tuple[float, float]:
+    high = video.width >= _HIGH_DEFINITION[0] or video.height >= _HIGH_DEFINITION[1]
+    return _WEIGHTS.get(video.color_space, _WEIGHTS[1 if high else 6])
+
+
+def to_planes(rgb: Sequence[Floats], video: VideoOutput) -> tuple[Floats, Floats, Floats]:
+    """The luma and both chromas, in the numbers of the output's pixel format, of red, green and blue of sRGB (0..1)."""
+    red_weight, blue_weight = _weights(video)
+    red, green, blue = _signal(rgb, video)
+    luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
+    blueness, redness = (blue - luma) / (2 - 2 * blue_weight), (red - luma) / (2 - 2 * red_weight)
+    depth = depth_of(video.pixel_format)
+    if video.color_range == _FULL:
+        top, middle = float((1 << depth) - 1), float(1 << (depth - 1))
+        return luma * top, middle + blueness * top, middle + redness * top
+    unit = float(1 << (depth - 8))
+    return (16 + 219 * luma) * unit, (128 + 224 * blueness) * unit, (128 + 224 * redness) * unit
+
+
+def _signal(rgb: Sequence[Floats], video: VideoOutput) -> Sequence[Floats]:
+    """The output's own R'G'B' of sRGB colours: SDR takes them as they are, HDR shows their white at 203 cd/m² (BT.2408)."""
+    if video.color_transfer not in (_PQ, _HLG):
+        return rgb
+    nits = [WHITE_NITS * np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) for part in rgb]
+    if video.color_primaries == _BT2020:
+        nits = [_weighted(row, nits) for row in _TO_BT2020]
+    return [_pq(part) for part in nits] if video.color_transfer == _PQ else _hlg(nits)
+
+
+def _weighted(weights: Sequence[float], parts: Sequence[Floats]) -> Floats:
+    return weights[0] * parts[0] + weights[1] * parts[1] + weights[2] * parts[2]
+
+
+def _pq(nits: Floats) -> Floats:
+    power = (nits / 10_000) ** PQ_M1
+    signal: Floats = ((PQ_C1 + PQ_C2 * power) / (1 + PQ_C3 * power)) ** PQ_M2
+    return signal
+
+
+def _hlg(nits: Sequence[Floats]) -> Sequence[Floats]:
+    """For a display of 1000 cd/m²."""
+    gain = np.maximum(_weighted(BT2020_LUMA, nits) / HLG_PEAK_NITS, 1e-9) ** (1 / OOTF_GAMMA - 1) / HLG_PEAK_NITS
+    scenes = [part * gain for part in nits]
+    return [
+        np.where(scene <= 1 / 12, np.sqrt(3 * scene), HLG_A * np.log(np.maximum(12 * scene - HLG_B, 1e-9)) + HLG_C)
+        for scene in scenes
+    ]

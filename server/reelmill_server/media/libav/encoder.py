@@ -1,0 +1,84 @@
+"""Opens encoders as a plan says, and tells which one failed."""
+
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.codec.context import Flags
+from av.codec.hwaccel import HWAccel
+from av.container import OutputContainer
+
+from reelmill_server.errors import EncoderFailed
+from reelmill_server.media.libav.log import libav_words, said
+from reelmill_server.model.media_info import rational
+from reelmill_server.model.plan import StreamPlan, VideoOutput
+
+
+class EncoderDown(EncoderFailed):
+    """An encoder failed; `encoder` and `device` name it, so that another can be tried."""
+
+    def __init__(self, encoder: str, device: str, message: str) -> None:
+        super().__init__(f"{encoder}: {message}")
+        self.encoder, self.device = encoder, device
+
+
+def open_encoder(plan: StreamPlan, output: OutputContainer, global_header: bool | None = None) -> Any:
+    """Adds a stream with an opened encoder. `global_header`: whether what decoders must know goes beside the packets and not
+    into them, None: as the container wants it. Raises EncoderDown when it does not open or does not know an option."""
+    with libav_words():
+        stream = _open(plan, output, global_header)
+    unknown = dict(stream.codec_context.options)
+    if unknown:
+        raise EncoderDown(plan.encoder, plan.device, f"does not know the options {sorted(unknown)}")
+    return stream
+
+
+def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None) -> Any:
+    try:
+        stream: Any
+        if plan.video:
+            stream = output.add_stream(
+                plan.encoder,
+                rate=rational(plan.video.frame_rate),
+                options=dict(plan.options),
+                hwaccel=hardware_frames(plan.device),
+            )
+            configure_video(stream.codec_context, plan.video, plan.encoder)
+        else:
+            assert plan.audio
+            stream = output.add_stream(
+                plan.encoder, rate=plan.audio.sample_rate, layout=plan.audio.layout, options=dict(plan.options)
+            )
+            stream.codec_context.format = plan.audio.sample_format
+            stream.codec_context.time_base = Fraction(1, plan.audio.sample_rate)
+        if plan.codec_tag:
+            stream.codec_context.codec_tag = plan.codec_tag
+        if global_header is not None:
+            flag = int(Flags.global_header)
+            stream.codec_context.flags = int(stream.codec_context.flags) & ~flag | (flag if global_header else 0)
+        stream.codec_context.open(strict=False)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise EncoderDown(plan.encoder, plan.device, f"does not open: {said(error)}") from error
+    return stream
+
+
+def hardware_frames(device: str) -> HWAccel | None:
+    """Where pictures go before an encoder of the family `device` takes them; None: it takes them from memory."""
+    return HWAccel("vaapi") if device == "vaapi" else None
+
+
+def configure_video(context: Any, video: VideoOutput, encoder: str) -> None:
+    """Sets what a video encoder must know before it is opened."""
+    context.time_base = rational(video.time_base)
+    describe_video(context, video)
+    if encoder == "libx264":
+        context.thread_type = "FRAME"  # the default, slices, is slower and larger
+
+
+def describe_video(context: Any, video: VideoOutput) -> None:
+    """Sets what a container is told of encoded video."""
+    context.width, context.height, context.pix_fmt = video.width, video.height, video.pixel_format
+    context.framerate = rational(video.frame_rate)
+    context.sample_aspect_ratio = rational(video.sample_aspect_ratio)
+    context.colorspace, context.color_range = video.color_space, video.color_range
+    context.color_trc, context.color_primaries = video.color_transfer, video.color_primaries

@@ -1,0 +1,117 @@
+"""Filter graphs: one chain from a stream's decoded frames to what its encoder takes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+from av import AudioFrame, VideoFrame
+from av.filter import Graph
+
+from reelmill_server.media.libav.tone_mapping import table_files
+
+# av.filter raises these while a graph wants more input, and when it has given everything.
+_DRY = (av.error.BlockingIOError, av.error.EOFError)
+
+
+class Chain:
+    """A chain of filters, which `filters` names when it is built: for the first frame that it sees.
+
+    A sound whose rate, layout or format changes midway gets a new chain (libav's audio source cannot change). A picture whose
+    size or format changes is first brought to those of the first one, with bars where its shape is another.
+    """
+
+    def __init__(self, filters: Callable[[], Sequence[str]], sample_aspect_ratio: Fraction, frame_rate: Fraction) -> None:
+        self._filters = filters
+        self._sample_aspect_ratio = sample_aspect_ratio
+        self._frame_rate = frame_rate
+        self._graph: Graph | None = None
+        self._shape: tuple[Any, ...] = ()
+        self._levelling: dict[tuple[Any, ...], Graph] = {}
+
+    def push(self, frame: VideoFrame | AudioFrame) -> Iterator[VideoFrame | AudioFrame]:
+        """Gives the frames that come out once `frame` went in."""
+        if isinstance(frame, AudioFrame):
+            shape = (frame.sample_rate, frame.layout.name, frame.format.name)
+            if self._graph is not None and shape != self._shape:
+                yield from self.flush()
+            self._shape = shape
+        else:
+            frame = self._levelled(frame)
+        if self._graph is None:
+            self._graph = self._build(frame)
+        try:
+            self._graph.push(frame)
+        except av.error.EOFError:
+            return  # a trim filter has all it wants
+        yield from self._pull()
+
+    def _levelled(self, frame: VideoFrame) -> VideoFrame:
+        shape = (frame.width, frame.height, frame.format.name)
+        self._shape = self._shape or shape
+        if shape == self._shape:
+            return frame
+        if shape not in self._levelling:
+            self._levelling[shape] = self._level(frame)
+        self._levelling[shape].push(frame)
+        level: Any = self._levelling[shape].pull()
+        return level  # type: ignore[no-any-return]
+
+    def _level(self, frame: VideoFrame) -> Graph:
+        graph = Graph()
+        width, height, pixel_format = self._shape
+        ratio = min(Fraction(width, frame.width), Fraction(height, frame.height))
+        inner = tuple(min(most, max(1, round(side * ratio))) for side, most in ((frame.width, width), (frame.height, height)))
+        fitted = (f"scale={inner[0]}:{inner[1]}:flags=bicubic", f"pad={width}:{height}:-1:-1:black", f"format={pixel_format}")
+        return _connected(graph, self._video_source(graph, frame), fitted, "buffersink")
+
+    def flush(self) -> Iterator[VideoFrame | AudioFrame]:
+        """Gives the frames that were held back; the next push begins anew."""
+        if self._graph is None:
+            return
+        try:
+            self._graph.push(None)
+        except av.error.EOFError:
+            pass
+        yield from self._pull()
+        self._graph = None
+
+    def _pull(self) -> Iterator[VideoFrame | AudioFrame]:
+        while self._graph is not None:
+            try:
+                frame = self._graph.pull()
+            except _DRY:
+                return
+            yield frame
+
+    def _build(self, frame: VideoFrame | AudioFrame) -> Graph:
+        graph = Graph()
+        node = self._video_source(graph, frame) if isinstance(frame, VideoFrame) else self._audio_source(graph, frame)
+        with table_files(tuple(self._filters())) as filters:
+            return _connected(graph, node, filters, "buffersink" if isinstance(frame, VideoFrame) else "abuffersink")
+
+    def _video_source(self, graph: Graph, frame: VideoFrame) -> Any:
+        # Graph.add_buffer would say square pixels, and neither rate nor colours.
+        ratio, rate = self._sample_aspect_ratio, self._frame_rate
+        return graph.add(
+            "buffer",
+            f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={frame.time_base}"
+            f":pixel_aspect={ratio.numerator}/{ratio.denominator}:frame_rate={rate.numerator}/{rate.denominator}"
+            f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
+        )
+
+    def _audio_source(self, graph: Graph, frame: AudioFrame) -> Any:
+        return graph.add_abuffer(
+            sample_rate=frame.sample_rate, format=frame.format, layout=frame.layout, time_base=frame.time_base
+        )
+
+
+def _connected(graph: Graph, node: Any, filters: Sequence[str], sink: str) -> Graph:
+    for text in filters:
+        name, _, arguments = text.partition("=")
+        following = graph.add(name, arguments or None)
+        node.link_to(following)
+        node = following
+    node.link_to(graph.add(sink))
+    graph.configure()
+    return graph

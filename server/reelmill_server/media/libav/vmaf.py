@@ -1,0 +1,135 @@
+"""VMAF: how near what a decoder shows is to what the encoder was given, measured while it is encoded.
+
+The reference is the very picture that went into the encoder, after all filters, so that cuts, joins, rates and speed need no
+thought; it is held until its packet has come out and is decoded.
+"""
+
+import csv
+import gc
+import os
+import time
+from fractions import Fraction
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import av
+from av import VideoFrame
+from av.filter import Graph
+
+from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.libav.log import option_text
+from reelmill_server.model.plan import StreamPlan
+
+_TICK = Fraction(1, 25)  # libvmaf pairs pictures by their times, and any will do
+_THREADS = 4  # each has buffers of its own
+# While another thread collects garbage, a second collection does nothing.
+_COLLECTIONS, _PAUSE_SECONDS = 200, 0.05
+# What libvmaf takes, for what some encoders take.
+_PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le", "yuva420p": "yuv420p"}
+_DECODERS = {"av1": "libdav1d"}  # libav's own needs hardware
+
+
+class Meter:
+    """Compares pictures of one size by libvmaf's usual model, vmaf_v0.6.1, for a screen of 1080 lines."""
+
+    def __init__(self, pixel_format: str, log: Path) -> None:
+        """`log` is where libvmaf writes the score of each picture; it is removed in the end."""
+        self._pixel_format = _PLANAR.get(pixel_format, pixel_format)
+        self._log = log
+        self._graph: Graph | None = None
+        self._inputs: list[Any] = []
+        self._pairs = 0
+
+    def compare(self, shown: VideoFrame, given: VideoFrame) -> None:
+        """Takes a picture that a decoder shows, and the one that was given to the encoder; changes their timestamps."""
+        if self._graph is None:
+            self._graph = self._build(shown, given)
+        for frame in (shown, given):
+            frame.pts, frame.time_base = self._pairs, _TICK
+        self._push(shown, given)
+        self._pairs += 1
+
+    def mean(self) -> float | None:
+        """The mean of all pictures, None when there were none; nothing can be compared after it."""
+        if self._graph is None:
+            return None
+        self._push(None, None)
+        # The log is written when the graph is freed, and a graph and its filters hold each other.
+        self._graph, self._inputs = None, []
+        for _ in range(_COLLECTIONS):
+            gc.collect()
+            if self._log.exists():
+                break
+            time.sleep(_PAUSE_SECONDS)
+        with self._log.open(newline="") as file:
+            mean = fmean(float(row["vmaf"]) for row in csv.DictReader(file))
+        self._log.unlink()
+        return round(mean, 3)
+
+    def _build(self, shown: VideoFrame, given: VideoFrame) -> Graph:
+        graph = Graph()
+        arguments = f"n_threads={min(os.cpu_count() or 1, _THREADS)}"
+        judge = graph.add("libvmaf", f"{arguments}:log_fmt=csv:log_path={option_text(self._log)}")
+        for number, frame in enumerate((shown, given)):
+            size = f"{frame.width}x{frame.height}"
+            node = graph.add("buffer", f"video_size={size}:pix_fmt={frame.format.name}:time_base={_TICK}")
+            self._inputs.append(node)
+            # One range for both, whatever each says of itself: values are compared as they are.
+            for name, words in (("scale", "in_range=pc:out_range=pc"), ("format", self._pixel_format)):
+                following = graph.add(name, words)
+                node.link_to(following)
+                node = following
+            node.link_to(judge, 0, number)
+        judge.link_to(graph.add("buffersink"))
+        graph.configure()
+        return graph
+
+    def _push(self, *frames: VideoFrame | None) -> None:
+        """Hands over a pair, or its end, and takes out what libvmaf passes on: it stops when nobody does."""
+        assert self._graph is not None
+        for node, frame in zip(self._inputs, frames, strict=True):
+            node.push(frame)
+        try:
+            while True:
+                self._graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+
+
+class Comparison:
+    """Decodes what an encoder gives, and compares it with what it was given."""
+
+    def __init__(self, plan: StreamPlan, encoder: Any, log: Path) -> None:
+        """`encoder` is the open codec context; `log` as for Meter."""
+        assert plan.video
+        self._encoder, self._name = encoder, plan.encoder
+        self._decoder: Any = av.CodecContext.create(_DECODERS.get(plan.codec, plan.codec), "r")
+        self._decoder.thread_type = "AUTO"
+        self._meter = Meter(plan.video.pixel_format, log)
+        self._given: dict[int, VideoFrame] = {}
+
+    def give(self, frame: VideoFrame) -> None:
+        """The encoder was given `frame`."""
+        assert frame.pts is not None and frame.time_base
+        self._given[round(frame.pts * frame.time_base / self._encoder.time_base)] = frame
+
+    def see(self, packet: Any) -> None:
+        """The encoder gave `packet`; None: all. Raises OutputInvalid when it does not decode."""
+        if not self._decoder.is_open:
+            self._decoder.extradata = self._encoder.extradata
+        try:
+            shown = self._decoder.decode(packet)
+        except av.error.FFmpegError as error:
+            raise OutputInvalid(f"{self._name}: what it made cannot be decoded: {error}") from error
+        for frame in shown:
+            given = self._given.pop(frame.pts, None)
+            if given is not None:
+                self._meter.compare(frame, given)
+
+    def finish(self) -> float | None:
+        """The mean VMAF of all pictures. Raises OutputInvalid when the decoder did not show all that the encoder was given."""
+        self.see(None)
+        if self._given:
+            raise OutputInvalid(f"{self._name}: {len(self._given)} of its pictures cannot be decoded")
+        return self._meter.mean()

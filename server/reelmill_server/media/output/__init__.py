@@ -1,0 +1,1 @@
+"""Write outputs: the thread of each, its queue and its file."""

@@ -1,0 +1,280 @@
+"""One output: its tracks, and the thread that filters, encodes and writes them."""
+
+import errno
+import threading
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import av
+from av import Packet
+from av.audio.frame import AudioFrame
+
+from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
+from reelmill_server.media.input.part import TOLERANCE, Part, Span
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.output.queue import Handover
+from reelmill_server.media.track.base import Track, Written
+from reelmill_server.media.track.subtitle import SubtitleTrack
+from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, TargetPlan
+
+_SAMPLE_BYTES = 4
+_MICROSECONDS = 1_000_000
+_DISK_ERRORS = frozenset(
+    getattr(errno, name) for name in "ENOSPC EDQUOT EIO EFBIG EROFS EMFILE ENFILE EACCES ENOENT ENOTDIR ENODEV".split()
+)
+
+
+class Stopped(Exception):
+    """The attempt was asked to stop."""
+
+
+class Halt:
+    """Says that the threads of one conversion must end: the attempt was asked to stop, or the conversion has failed.
+
+    A failed conversion leaves the attempt itself free to go on with another one.
+    """
+
+    def __init__(self, asked: threading.Event) -> None:
+        self._asked, self._failed = asked, threading.Event()
+
+    def set(self) -> None:
+        """Ends this conversion."""
+        self._failed.set()
+
+    def is_set(self) -> bool:
+        """Whether to end."""
+        return self._failed.is_set() or self._asked.is_set()
+
+
+@dataclass(frozen=True)
+class Produced:
+    """One written file: where it lies, its plan, and what went into each stream, in the plan's order."""
+
+    path: str
+    plan: TargetPlan
+    written: tuple[Written, ...]
+
+
+@dataclass(frozen=True)
+class _Begin:
+    part: Part
+
+
+@dataclass(frozen=True)
+class _Item:
+    part: Part
+    track: Track
+    stream: int
+    item: Any
+
+
+@dataclass(frozen=True)
+class _Reach:
+    part: Part
+    seconds: Fraction
+
+
+@dataclass(frozen=True)
+class _End:
+    part: Part
+    end: Fraction | None
+    last: bool
+
+
+_Event = _Begin | _Item | _Reach | _End
+
+
+class Output(ABC):
+    """What is made of one entry of a plan, and the thread that makes it. All methods but `_work` and what it calls belong to
+    the feeding thread.
+
+    `fed`: it takes from what is read for all; else it reads by itself.
+    """
+
+    fed = True
+    tracks: tuple[Track, ...] = ()
+
+    def __init__(self, plan: TargetPlan | ImagePlan, task: Plan, path: str, stop: Halt) -> None:
+        """`plan` is a part of the whole `task`; `path` is where what is made lies."""
+        self.plan, self.path = plan, path
+        self.error: BaseException | None = None
+        self.notes: list[str] = []
+        self._inputs, self._stop = task.inputs, stop
+        # The files of one target begin together; pictures begin where they are asked to.
+        self._files = [file for file in task.targets if file.index == plan.index] if isinstance(plan, TargetPlan) else []
+        self._spans: dict[int, Span] = {}
+        self._running: dict[int, Part] = {}
+        self._main_length = Fraction(0)
+        self._limit: Fraction | None = None  # how long the inputs that follow each other are, once they have ended
+        self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
+        self._events = Handover[_Event](self.check)
+        self._lines: list[SubtitleTrack] = []
+        self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
+
+    @property
+    def position(self) -> Fraction:
+        """How far the output reaches, seconds."""
+        return max((track.written.extent.last for track in self.tracks), default=Fraction(0))
+
+    @property
+    def frames(self) -> int:
+        """How many pictures went into it."""
+        return max((track.written.packets for track in self.tracks if track.plan.type == "video"), default=0)
+
+    def _note(self, text: str) -> None:
+        self.notes.append(f"{self.plan.field}: {text}")
+
+    def start(self) -> None:
+        """Starts the writing thread."""
+        self._thread.start()
+
+    def begin(self, part: Part) -> None:
+        """An input is read from its beginning. This and the following wait while the queue is full, and raise what the writing
+        thread failed with, or Stopped."""
+        self._events.give(_Begin(part))
+
+    def give(self, part: Part, track: Track, stream: int, item: Any) -> None:
+        """Hands a frame or a packet to a track."""
+        event = _Item(part, track, stream, item)
+        if isinstance(item, Packet):
+            self._events.give(event, item.size)
+        elif isinstance(item, AudioFrame):
+            self._events.give(event, item.samples * item.layout.nb_channels * _SAMPLE_BYTES)
+        else:
+            self._events.give(event)
+
+    def reach(self, part: Part, seconds: Fraction) -> None:
+        """The part lasts at least `seconds`."""
+        self._events.give(_Reach(part, seconds))
+
+    def end(self, part: Part, end: Fraction | None, last: bool) -> None:
+        """The part ended at `end`, in the source's seconds; None: where the inputs that follow each other end."""
+        self._events.give(_End(part, end, last))
+
+    def finish(self) -> None:
+        """Says that nothing more comes."""
+        self._events.finish()
+
+    def settle(self) -> None:
+        """Waits until all that was given is made, so that parts know who wants no more of them."""
+        self._events.settle()
+
+    def join(self) -> None:
+        """Waits until all is made. Raises what the writing thread failed with, or Stopped."""
+        self._thread.join()
+        self.check()
+
+    def check(self) -> None:
+        """Raises what the writing thread failed with, or Stopped."""
+        if self.error is not None:
+            raise self.error
+        if self._stop.is_set():
+            raise Stopped
+
+    def _work(self) -> None:
+        """The writing thread."""
+        try:
+            self._write()
+        except MemoryError as error:
+            self.error = error
+        except av.error.FFmpegError as error:
+            self.error = self._failure(error)
+        except BaseException as error:
+            self.error = error
+
+    @abstractmethod
+    def _write(self) -> None:
+        """Makes everything."""
+
+    def _failure(self, error: Exception) -> ReelmillError:
+        """What it means that libav failed: the disk's fault, which may pass, or that of what is written."""
+        form = self.plan.container if isinstance(self.plan, TargetPlan) else self.plan.format
+        where = f"{self.plan.field}: {form}"
+        if getattr(error, "errno", None) in _DISK_ERRORS:
+            return OutputError(f"{where} cannot be written: {error}")
+        return UnsupportedFormat(f"{where} does not take this media: {error}")
+
+    def _packets(self) -> Iterator[AnyPacket]:
+        self._lines = [track for track in self.tracks if isinstance(track, SubtitleTrack)]
+        for event in self._events:
+            yield from self._handle(event)
+        for track in self.tracks:
+            yield from track.finish()
+
+    def _handle(self, event: _Event) -> Iterator[AnyPacket]:
+        if isinstance(event, _Item):
+            yield from event.track.feed(event.part, event.stream, event.item)
+            for lines in self._lines:
+                yield from lines.advance(self.position)
+            return
+        concerned = [track for track in self.tracks if any(part.input == event.part.number for part in track.plan.parts)]
+        if isinstance(event, _Begin):
+            self._running[event.part.number] = event.part
+            span = self._span_of(event.part)
+            for track in concerned:
+                track.begin(event.part, span)
+        elif isinstance(event, _Reach):
+            for track in concerned:
+                yield from track.reach(event.part, event.seconds)
+        else:
+            length = self._length(event)
+            for track in concerned:
+                yield from track.end(event.part, length, event.last)
+            if event.last and not self._inputs[event.part.number].attached:
+                self._limit = self._main_length
+                self._shorten_aligned()
+
+    def _shorten_aligned(self) -> None:
+        """Now that the others have ended, what is aligned with them ends, too."""
+        for number, part in self._running.items():
+            if self._inputs[number].align != "false":
+                span = self._limited(number, self._spans[number])
+                for track in self.tracks:
+                    if any(planned.input == number for planned in track.plan.parts):
+                        track.shorten(part, span)
+
+    def _limited(self, number: int, span: Span) -> Span:
+        if self._limit is None or self._inputs[number].align == "false":
+            return span
+        end = span.begin + max(Fraction(0), self._limit - self._attached_lengths[number])
+        return replace(span, end=end if span.end is None else min(span.end, end))
+
+    def _span_of(self, part: Part) -> Span:
+        plan = self._inputs[part.number]
+        span = self._limited(part.number, planned_span(self._files, plan, part.key))
+        self._spans[part.number] = span
+        begins = span.begin - Fraction(plan.origin_us, _MICROSECONDS)
+        early = Fraction(plan.start_us, _MICROSECONDS) - begins
+        if early > TOLERANCE:
+            self._note(f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start")
+        return span
+
+    def _length(self, event: _End) -> Fraction:
+        number = event.part.number
+        if event.end is None:
+            return max(Fraction(0), self._main_length - self._attached_lengths[number])
+        length = max(Fraction(0), event.end - self._spans[number].begin)
+        if self._inputs[number].attached:
+            if self._limit is not None and self._inputs[number].align != "false":
+                length = min(length, max(Fraction(0), self._limit - self._attached_lengths[number]))
+            self._attached_lengths[number] += length
+        else:
+            self._main_length += length
+        return length
+
+    def close(self) -> None:
+        """Ends the thread, whatever happened before."""
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
+    """The span that the files of one target take. Copied video begins at its key frame, and everything beside it then, too."""
+    copies_video = any(stream.type == "video" and stream.encoder == COPY for file in files for stream in file.streams)
+    begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
+    end = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
+    return Span(min(key, begin) if copies_video and plan.start_us else begin, end, from_front=not plan.start_us)

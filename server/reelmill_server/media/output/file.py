@@ -1,0 +1,183 @@
+"""One file of media, or one set of segments: its container, and what is written beside its tracks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from reelmill_server.errors import ReelmillError
+from reelmill_server.media.chunk_file import Pack
+from reelmill_server.media.input.edit_lists import name_languages
+from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.input.source import Place
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.output.base import Halt, Output, Produced, Stopped
+from reelmill_server.media.overlay.pipeline import make_overlays
+from reelmill_server.media.package.segments import Reframing, join_tail, open_output
+from reelmill_server.media.track import timecode
+from reelmill_server.media.track.audio import AudioTrack
+from reelmill_server.media.track.base import Track, copy_metadata
+from reelmill_server.media.track.copy import CopyTrack
+from reelmill_server.media.track.cover_art import CoverInputs, CoverTrack
+from reelmill_server.media.track.joined import PremadeTrack, in_turn
+from reelmill_server.media.track.subtitle import SubtitleTrack
+from reelmill_server.media.track.subtitle_cues import SubtitleInputs
+from reelmill_server.media.track.video import CountedVideoTrack, FreeVideoTrack
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.media_info import rational
+from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, TargetPlan
+
+_MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What outputs read beside the packets of the sources: subtitles, cover pictures, and files of watermarks (by URI)."""
+
+    subtitles: SubtitleInputs
+    covers: CoverInputs
+    watermarks: Mapping[str, Place]
+
+
+class FileOutput(Output):
+    """One file of media, or one set of segments."""
+
+    plan: TargetPlan
+
+    def __init__(
+        self,
+        plan: TargetPlan,
+        task: Plan,
+        path: str,
+        sources: Sequence[InputContainer],
+        beside: Beside,
+        limits: Limits,
+        stop: Halt,
+        packs: Mapping[int, Sequence[Pack]] | None = None,
+    ) -> None:
+        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`. `packs` have, by its number, each
+        stream that units have made.
+
+        Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
+        stream cannot.
+        """
+        super().__init__(plan, task, path, stop)
+        try:
+            self._container = open_output(plan, path)
+            self.tracks = tuple(
+                self._track(stream, sources, beside, limits, (packs or {}).get(number, ()))
+                for number, stream in enumerate(plan.streams)
+            )
+        except ReelmillError:
+            raise
+        except (av.error.FFmpegError, ValueError, OSError) as error:
+            raise self._failure(error) from error
+        self._sources = sources
+        self.fed = not all(isinstance(track, PremadeTrack) for track in self.tracks)
+        if plan.keep_metadata:
+            self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
+            self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
+
+    def _track(
+        self,
+        stream: StreamPlan,
+        sources: Sequence[InputContainer],
+        beside: Beside,
+        limits: Limits,
+        packs: Sequence[Pack],
+    ) -> Track:
+        keep = self.plan.keep_metadata
+        if packs:
+            return PremadeTrack(stream, self._container, sources, keep, limits, packs)
+        if stream.type == "subtitle":
+            return SubtitleTrack(stream, self._container, sources, keep, beside.subtitles)
+        if stream.type == "picture":
+            return CoverTrack(stream, self._container, sources, keep, beside.covers)
+        if stream.encoder == COPY:
+            return CopyTrack(stream, self._container, sources, keep)
+        if stream.audio:
+            return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
+        kind = CountedVideoTrack if stream.counted else FreeVideoTrack
+        overlays = make_overlays(stream, beside.watermarks, limits, self._note)
+        return kind(stream, self._container, sources, keep, limits.max_output_frames, overlays)
+
+    def _span_of(self, part: Part) -> Span:
+        """As for every output; the time code of the first part's pictures moves with it, before anything is written."""
+        span, filmed = super()._span_of(part), part.source.streams.video
+        moved_by = span.begin - Fraction(self._inputs[part.number].origin_us, _MICROSECONDS)
+        if len(self._spans) == 1 and filmed and filmed[0].average_rate and moved_by > 0:
+            for described in (self._container, *self._container.streams):
+                if "timecode" in described.metadata:
+                    code = described.metadata["timecode"]
+                    described.metadata["timecode"] = timecode.moved(code, filmed[0].average_rate, moved_by)
+        return span
+
+    def _packets(self) -> Iterator[AnyPacket]:
+        """As for every output; where nothing is read of the sources, units have made all."""
+        if self.fed:
+            yield from super()._packets()
+            return
+        for number, source in enumerate(self._sources):
+            self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, _MICROSECONDS)))
+        yield from in_turn([track for track in self.tracks if isinstance(track, PremadeTrack)])
+
+    def produced(self) -> Produced:
+        """What was made, once `join` has returned."""
+        return Produced(self.path, self.plan, tuple(track.written for track in self.tracks))
+
+    def _write(self) -> None:
+        reframing = Reframing(self.plan, list(self._container.streams))
+        for packet in self._packets():
+            for reframed in reframing.of(packet):
+                self._container.mux(reframed)
+            if self._stop.is_set():
+                raise Stopped
+        self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
+        languages = [stream.metadata.get("language", "") for stream in self._container.streams]
+        self._container.close()
+        if self.plan.muxer == "mov":
+            name_languages(self.path, languages)
+        join_tail(self.plan, self.path)
+
+    def close(self) -> None:
+        """Ends the thread and the container, whatever happened before."""
+        super().close()
+        try:
+            self._container.close()
+        except (av.error.FFmpegError, ValueError, OSError):
+            pass  # a file that is thrown away need not be whole
+
+
+def chapters(inputs: Sequence[InputPlan], sources: Sequence[InputContainer], speed: Fraction) -> list[Any]:
+    """The chapters of the inputs that follow each other, as far as they lie in the spans, moved with them."""
+    kept: list[Any] = []
+    offset = Fraction(0)
+    for plan, source in zip(inputs, sources, strict=True):
+        if plan.attached:
+            break
+        begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
+        end = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
+        kept += _moved_chapters(source, begin, end, offset, speed)
+        if not plan.duration_us:
+            break  # nobody knows where the next one begins
+        offset += Fraction(plan.duration_us, _MICROSECONDS)
+    return [{**chapter, "id": number + 1} for number, chapter in enumerate(kept)]
+
+
+def _moved_chapters(
+    source: InputContainer, span_begin: Fraction, span_end: Fraction | None, offset: Fraction, speed: Fraction
+) -> Iterator[Any]:
+    for chapter in source.chapters():
+        time_base = chapter["time_base"]
+        if not time_base:
+            continue
+        begin = max(chapter["start"] * time_base, span_begin)
+        end = chapter["end"] * time_base if span_end is None else min(chapter["end"] * time_base, span_end)
+        if begin < end:
+            moved = {
+                name: round((offset + time - span_begin) / speed / time_base) for name, time in (("start", begin), ("end", end))
+            }
+            yield {**chapter, **moved}

@@ -1,0 +1,57 @@
+"""Overlays: what changes frames that already have the output's size, format and times, right before they are encoded."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Protocol
+
+from av import VideoFrame
+
+from reelmill_server.media.input.part import Span
+from reelmill_server.media.libav.filter_graph import Chain
+
+_MICROSECONDS = 1_000_000
+
+
+_USUAL_RATE = Fraction(25)
+
+
+class Overlay(Protocol):
+    """One step between the filters and the encoder. Pictures come in the order of their times, and must leave in it.
+
+    What `writable` gives may be changed in place; times, duration and side data are to stay.
+    """
+
+    def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
+        """Gives the pictures that are ready once `frame` went in: none while it looks ahead."""
+
+    def flush(self) -> Iterator[VideoFrame]:
+        """Gives the pictures that were held back; nothing follows."""
+
+
+class Windowed:
+    """Draws on the pictures within a span of the output, and lets the others pass untouched."""
+
+    def __init__(self, begin_us: int, end_us: int, draw: Callable[[VideoFrame], None]) -> None:
+        """`end_us` 0: until the end. `draw` gets pictures that it may change, with rows from top to bottom in memory."""
+        self._span = Span(Fraction(begin_us, _MICROSECONDS), Fraction(end_us, _MICROSECONDS) if end_us else None)
+        self._draw = draw
+
+    def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
+        """As `Overlay.push`."""
+        time = (frame.pts or 0) * (frame.time_base or Fraction(0))
+        if not self._span.before(time) and not self._span.after(time):
+            frame = writable(frame)
+            self._draw(frame)
+        yield frame
+
+    def flush(self) -> Iterator[VideoFrame]:
+        """Nothing is held back."""
+        return iter(())
+
+
+def writable(frame: VideoFrame) -> VideoFrame:
+    """The same picture, with memory of its own, and rows from top to bottom in it."""
+    if any(plane.line_size < 0 for plane in frame.planes):  # upside down, as flips and some decoders leave it
+        (frame,) = Chain(lambda: ("copy",), Fraction(1), _USUAL_RATE).push(frame)  # type: ignore[assignment]
+    frame.make_writable()  # the decoder, or another output, may hold the same picture
+    return frame

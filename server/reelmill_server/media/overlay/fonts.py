@@ -1,0 +1,152 @@
+"""Finds fonts: those that are installed, else those that come with the server, and tells which characters each has."""
+
+import os
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from PIL import ImageFont
+
+from reelmill_server.media.overlay.cmap import characters
+
+_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.local/share/fonts",
+    "~/.fonts",
+    "/Library/Fonts",
+    "/System/Library/Fonts",
+)
+_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
+_PACKAGES = ("manimgx_fonts_cjk", "manimgx_fonts")
+_PACKAGED_CJK = "NotoSansCJK-VF.otf.ttc"
+_ITALIC = ("Italic", "Oblique")
+_MONOSPACED = "Mono"
+_MOST_FACES = 100
+_REGULAR, _BOLD = 400, 700
+# Which face of a collection, and which file of those with one region each, has the forms of which language.
+_REGIONS = {"ja": "JP", "ko": "KR", "zh": "SC"}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A font of the contract: the names of files that are it, best first, and its weight."""
+
+    files: tuple[str, ...]
+    weight: int
+
+
+FAMILIES: Mapping[str, Family] = {
+    "SourceHanSans-Regular": Family(("SourceHanSans*-Regular.*", "NotoSansCJK*-Regular.*", "NotoSansCJK*VF*"), _REGULAR),
+    "SourceHanSans-Bold": Family(("SourceHanSans*-Bold.*", "NotoSansCJK*-Bold.*", "NotoSansCJK*VF*"), _BOLD),
+    "SourceHanSerif-Regular": Family(("SourceHanSerif*-Regular.*", "NotoSerifCJK*-Regular.*", "NotoSerifCJK*VF*"), _REGULAR),
+    "SourceHanSerif-Bold": Family(("SourceHanSerif*-Bold.*", "NotoSerifCJK*-Bold.*", "NotoSerifCJK*VF*"), _BOLD),
+}
+"""The contract's fonts. Noto CJK is the same design as Source Han under another name."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One font in a file; `weight` is that of a variable one."""
+
+    path: str
+    number: int = 0
+    weight: int = _REGULAR
+
+    def has(self, character: str) -> bool:
+        """Whether it draws the character."""
+        return ord(character) in _characters(self.path, self.number)
+
+    def at(self, size: int) -> ImageFont.FreeTypeFont:
+        """The font to draw with, `size` pixels to the em."""
+        return _loaded(self, size)
+
+
+@cache
+def _loaded(face: Face, size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.truetype(face.path, size, index=face.number, layout_engine=ImageFont.Layout.RAQM)
+    try:
+        axes = font.get_variation_axes()
+    except OSError:  # not a variable font
+        return font
+    font.set_variation_by_axes([face.weight if axis["name"] == b"Weight" else axis["default"] or 0 for axis in axes])
+    return font
+
+
+_characters = cache(characters)
+
+
+def language_of(text: str) -> str:
+    """Which of the languages that share characters, but not their forms, a text is in: ja by its kana, ko by its hangul, else
+    zh."""
+    names = [unicodedata.name(character, "") for character in text]
+    if any(name.startswith(("HIRAGANA", "KATAKANA")) for name in names):
+        return "ja"
+    return "ko" if any(name.startswith("HANGUL") for name in names) else "zh"
+
+
+def wanted_face(name: str, language: str) -> Face | None:
+    """The installed font of this name, None when there is none."""
+    family, region = FAMILIES[name], _REGIONS[language]
+    for pattern in family.files:
+        found = [path for path in _installed() if fnmatch(path.name, pattern)]
+        found.sort(key=lambda path: (region not in path.stem.split("-")[0], path.name))
+        if found:
+            return Face(str(found[0]), _region_number(str(found[0]), region), family.weight)
+    return None
+
+
+def packaged_faces(name: str, language: str) -> Sequence[Face]:
+    """The fonts that come with the server, in the weight of the font `name`: Chinese, Japanese and Korean first."""
+    weight = FAMILIES[name].weight
+    faces = []
+    for path in _packaged():
+        number = _region_number(str(path), _REGIONS[language]) if path.name == _PACKAGED_CJK else 0
+        faces.append(Face(str(path), number, weight))
+    return faces
+
+
+def other_faces() -> Iterator[Face]:
+    """All other installed fonts that stand upright."""
+    for path in _installed():
+        if not any(word in path.stem for word in _ITALIC):
+            yield Face(str(path))
+
+
+@cache
+def _packaged() -> tuple[Path, ...]:
+    found: list[Path] = []
+    for package in _PACKAGES:
+        spec = find_spec(package)
+        if spec and spec.origin:
+            paths = sorted(Path(spec.origin).parent.iterdir(), key=lambda path: path.name.partition("[")[0])
+            found += [path for path in paths if path.suffix in _SUFFIXES and not any(word in path.stem for word in _ITALIC)]
+    return tuple(found)
+
+
+@cache
+def _installed() -> tuple[Path, ...]:
+    folders = [Path(folder).expanduser() for folder in _FOLDERS]
+    if "XDG_DATA_HOME" in os.environ:
+        folders.append(Path(os.environ["XDG_DATA_HOME"], "fonts"))
+    found = [Path(root, name) for folder in folders for root, _, names in os.walk(folder) for name in names]
+    return tuple(sorted(path for path in found if path.suffix.lower() in _SUFFIXES))
+
+
+@cache
+def _region_number(path: str, region: str) -> int:
+    """The face of a collection that has the forms of a region; 0 when none says so."""
+    if not path.lower().endswith(("ttc", "otc")):
+        return 0
+    for number in range(_MOST_FACES):
+        try:
+            words = (ImageFont.truetype(path, index=number).getname()[0] or "").split()
+        except OSError:  # there are no more
+            break
+        if region in words and _MONOSPACED not in words:
+            return number
+    return 0

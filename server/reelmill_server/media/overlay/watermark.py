@@ -1,0 +1,118 @@
+"""Watermarks: texts, pictures and films that are laid over the pictures of an output."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av import CodecContext, VideoFrame
+from PIL import Image
+
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.part import TOLERANCE
+from reelmill_server.media.input.source import Place, open_source
+from reelmill_server.media.libav.filter_graph import Chain
+from reelmill_server.media.overlay.base import writable
+from reelmill_server.media.overlay.bitmap import Stamp
+from reelmill_server.media.overlay.text import draw_text
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.media_info import rational
+from reelmill_server.model.plan import PicturePlan, TextPlan, VideoOutput
+from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT
+
+_MICROSECONDS = 1_000_000
+_USUAL_RATE = Fraction(25)
+
+
+def text_stamp(plan: TextPlan, video: VideoOutput, note: Callable[[str], None]) -> Stamp:
+    """A text in its corner; `note` is told what a user should know."""
+    aspect = rational(video.sample_aspect_ratio) or Fraction(1)
+    rgba = draw_text(plan.text, plan.corner, (video.width, video.height), aspect, note)
+    high, wide = rgba.shape[:2]
+    x = video.width - wide - plan.dx if plan.corner in AT_RIGHT else plan.dx
+    y = video.height - high - plan.dy if plan.corner in AT_BOTTOM else plan.dy
+    return Stamp(rgba, x, y, video)
+
+
+class Film:
+    """The pictures of a file, the first of which is shown from the beginning of the plan's window on; after the last one it
+    stays. One is held at a time."""
+
+    def __init__(self, plan: PicturePlan, video: VideoOutput, place: Place, limits: Limits) -> None:
+        self._plan, self._video = plan, video
+        self._pictures = _pictures(plan, place, limits)
+        self._begin = Fraction(plan.begin_us, _MICROSECONDS)
+        self._stamp: Stamp | None = None
+        self._next: tuple[Fraction, VideoFrame] | None = None
+
+    def draw(self, frame: VideoFrame) -> None:
+        """Lays the picture of the frame's time over it. Raises InvalidMedia when the file gives none at all."""
+        assert frame.pts is not None and frame.time_base
+        picture = self._at(frame.pts * frame.time_base - self._begin + TOLERANCE)
+        if picture is not None:
+            self._stamp = self._stamped(picture)
+        if self._stamp is None:
+            raise InvalidMedia(f"{self._plan.uri} has no picture that can be decoded")
+        self._stamp.draw(frame)
+
+    def _at(self, time: Fraction) -> VideoFrame | None:
+        """The picture shown at `time` of the film; None when it is the one before."""
+        picture: VideoFrame | None = None
+        if self._next is None:
+            self._next = next(self._pictures, None)
+        while self._next is not None and (self._next[0] <= time or (self._stamp is None and picture is None)):
+            picture = self._next[1]
+            self._next = next(self._pictures, None)
+        return picture
+
+    def _stamped(self, picture: VideoFrame) -> Stamp:
+        box = self._plan.box
+        # Pillow weighs colours by their opacity while it scales: what is clear has no colour that could bleed.
+        image = Image.fromarray(writable(picture).to_ndarray())
+        if image.size != (box.width, box.height):
+            image = image.resize((box.width, box.height), Image.Resampling.LANCZOS)
+        return Stamp(np.asarray(image), box.x, box.y, self._video)
+
+
+def _pictures(plan: PicturePlan, place: Place, limits: Limits) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """The pictures of the file as RGBA, with their times from the first one on; those that are broken are left out.
+
+    Raises InvalidMedia when they cannot become RGBA.
+    """
+    with open_source(place, limits) as container:
+        stream: Any = container.streams[plan.stream]
+        aspect, rate = stream.sample_aspect_ratio or Fraction(1), stream.average_rate or _USUAL_RATE
+        chain = Chain(lambda: plan.filters, Fraction(aspect), Fraction(rate))
+        first: Fraction | None = None
+        for decoded in _decoded(container, stream, plan.decoder, limits):
+            for picture in _pushed(chain, decoded, plan.uri):
+                time = (picture.pts or 0) * (picture.time_base or Fraction(0))
+                first = time if first is None else first
+                yield time - first, picture
+
+
+def _pushed(chain: Chain, picture: VideoFrame, uri: str) -> Iterator[Any]:
+    try:
+        yield from chain.push(picture)
+    except av.error.FFmpegError as error:
+        raise InvalidMedia(f"{uri}: its pictures cannot be drawn: {error}") from error
+
+
+def _decoded(container: Any, stream: Any, decoder: str, limits: Limits) -> Iterator[VideoFrame]:
+    context = stream.codec_context
+    if decoder:
+        context = CodecContext.create(decoder, "r")
+        context.extradata = stream.codec_context.extradata
+        context.options = {"max_pixels": str(limits.max_pixels)}
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            yield from context.decode(packet if packet.size or not decoder else None)
+        except av.error.EOFError:
+            return
+        except (av.error.FFmpegError, ValueError):
+            continue

@@ -1,0 +1,190 @@
+"""Outputs in segments on this machine's disk: written by libav's own packagers, listed, and read back joined."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+
+from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.package.playlists import MediaPlaylist, read_manifest, read_playlist
+from reelmill_server.model.plan import COPY, Plan, TargetPlan
+from reelmill_server.model.request import SegmentFormat
+from reelmill_server.plan.output.packaging import output_path
+
+_SEGMENT = re.compile(r"(?P<stream>(?:\d+-)?)(?P<number>\d+)(?P<extension>\.ts|\.m4s)")
+# A list says where segments begin to a microsecond; a muxer counts sound that lies before the first picture to it.
+_LIST_SECONDS = Fraction(1, 10)
+_TAIL_SECONDS = Fraction(1, 10)  # the longest preroll is that of HE-AAC, 0.09 s at 22 kHz
+
+
+def open_output(plan: TargetPlan, path: str) -> OutputContainer:
+    """Opens what a target is written to: the file at `path`, or its list, whose segments lie beside it."""
+    options = dict(plan.muxer_options)
+    if plan.package:
+        folder = Path(path).parent
+        folder.mkdir()
+        if plan.package.rendition:
+            pass  # one file, which is cut when it is known how long the pictures are
+        elif plan.package.format == SegmentFormat.DASH:
+            options["init_seg_name"] = "$RepresentationID$-init.mp4"
+            options["media_seg_name"] = "$RepresentationID$-$Number$.m4s"
+        else:
+            extension = "ts" if plan.container == "ts" else "m4s"
+            options["hls_segment_filename"] = f"{str(folder).replace('%', '%%')}/%d.{extension}"
+            options["hls_fmp4_init_filename"] = "init.mp4"
+    return av.open(path, "w", format=plan.muxer, options=options)
+
+
+class Reframing:
+    """Brings copied packets into the form that fragmented MP4 holds: libav does so for every muxer but that of HLS."""
+
+    def __init__(self, plan: TargetPlan, streams: Sequence[Any]) -> None:
+        """`streams` are those of the output, as planned."""
+        self._filters: dict[int, BitStreamFilterContext] = {}
+        if plan.package is None or plan.package.format == SegmentFormat.DASH or plan.container == "ts":
+            return
+        for stream, planned in zip(streams, plan.streams, strict=True):
+            if planned.encoder == COPY and planned.codec == "aac":
+                self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream, stream)
+
+    def of(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """The packets to write for `packet`."""
+        reframing = self._filters.get(packet.stream.index)
+        if reframing is None:
+            yield packet
+            return
+        stream = packet.stream
+        for reframed in reframing.filter(packet):
+            reframed.stream = stream
+            yield reframed
+
+
+def join_tail(plan: TargetPlan, path: str) -> None:
+    """Makes a part of the segment before what little sound lies behind the last border: its preroll pushes it there, and a
+    player that knows edit lists, which hide as much, waits for that segment in vain."""
+    if plan.package is None or plan.muxer != SegmentFormat.HLS or any(stream.type != "audio" for stream in plan.streams):
+        return
+    playlist, folder = read_playlist(Path(path).read_text()), Path(path).parent
+    if len(playlist.segments) < 2 or playlist.segments[-1].seconds >= _TAIL_SECONDS:
+        return
+    *others, before, tail = playlist.segments
+    with (folder / before.name).open("ab") as file:
+        file.write((folder / tail.name).read_bytes())
+    (folder / tail.name).unlink()
+    joined = replace(playlist, segments=(*others, replace(before, seconds=before.seconds + tail.seconds)))
+    Path(path).write_text(joined.render(joined.longest_seconds))
+
+
+def closed_segments(plan: Plan, directory: Path) -> set[str]:
+    """Where, below `directory`, those segments lie that nothing more is written to while a plan is carried out.
+
+    They have two successors: muxers write one at a time, and the last one may yet be joined to the one before (`join_tail`).
+    """
+    closed: set[str] = set()
+    for slot, target in enumerate(plan.targets):
+        if target.package is None or target.package.rendition:
+            continue
+        numbers: dict[tuple[str, str], list[int]] = {}
+        for path in (directory / output_path(slot, target)).parent.glob("*[0-9].*"):
+            if match := _SEGMENT.fullmatch(path.name):
+                numbers.setdefault((match["stream"], match["extension"]), []).append(int(match["number"]))
+        for (stream, extension), found in numbers.items():
+            closed.update(f"{slot}/{stream}{number}{extension}" for number in sorted(found)[:-2])
+    return closed
+
+
+def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:
+    """The lists of a written package: one for HLS, one for each stream for DASH. Raises OutputInvalid when there is none."""
+    assert plan.package
+    dash = plan.package.format == SegmentFormat.DASH
+    try:
+        text = Path(path).read_text()
+        lists = read_manifest(text) if dash else (read_playlist(text),)
+    except (OSError, ValueError) as error:
+        raise OutputInvalid(f"{plan.field}: no list of segments was written: {error}") from error
+    if dash and len(lists) != len(plan.streams):
+        raise OutputInvalid(f"{plan.field}: {len(lists)} streams are listed, planned were {len(plan.streams)}")
+    return lists
+
+
+class Joined:
+    """Files read as if they were one, opened one at a time."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._ends = list(accumulate(path.stat().st_size for path in paths))
+        self._position, self._number = 0, -1
+        self._file: BinaryIO | None = None
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; nothing at the end."""
+        number = bisect_right(self._ends, self._position)
+        if number == len(self._paths):
+            return b""
+        if self._file is None or number != self._number:
+            self.close()
+            self._number, self._file = number, self._paths[number].open("rb")
+        self._file.seek(self._position - (self._ends[number - 1] if number else 0))
+        found = self._file.read(size)
+        self._position += len(found)
+        return found
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As a file's."""
+        self._position = offset + (0, self._position, self._ends[-1])[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """As a file's."""
+        return self._position
+
+    def close(self) -> None:
+        """Closes the file that is open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class Cuts:
+    """Watches the packets of one `stream` for key frames where a list says that segments begin."""
+
+    def __init__(self, playlist: MediaPlaylist, stream: int) -> None:
+        self._starts = [Fraction(0), *accumulate(segment.seconds for segment in playlist.segments)][:-1]
+        self.stream = stream
+        self._first: Fraction | None = None
+        self._border = Fraction(0)
+        self.found = 0
+        self.independent = True
+
+    def see(self, packet: AnyPacket) -> None:
+        """Packets come in the order of decoding."""
+        if packet.stream.index != self.stream or packet.pts is None or not packet.time_base:
+            return
+        time = packet.pts * packet.time_base
+        self._first = time if self._first is None else self._first
+        if packet.is_keyframe and self.found < len(self._starts):
+            off = time - self._first - self._starts[self.found]
+            if abs(off) <= max(_LIST_SECONDS, (packet.duration or 0) * packet.time_base):
+                self.found, self._border = self.found + 1, time
+                return
+        if time < self._border:
+            self.independent = False  # shown before the key frame that it follows: it needs the segment before
+
+    @property
+    def hidden(self) -> Fraction:
+        """How much lies before 0, where an edit list hides it: sound's preroll."""
+        return max(-(self._first or Fraction(0)), Fraction(0))
+
+    @property
+    def all_found(self) -> bool:
+        """Whether every segment begins with a key frame, at its time."""
+        return self.found == len(self._starts)

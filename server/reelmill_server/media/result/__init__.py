@@ -1,0 +1,1 @@
+"""Read outputs back, and describe what was written."""

@@ -1,0 +1,238 @@
+"""What a task's outputs are once they are verified: artifacts, with the lists that are published and checksums of all files."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
+from reelmill_server.media.package.webvtt import cut_subtitles
+from reelmill_server.media.result.verify import Verified
+from reelmill_server.model.plan import Plan, RenditionPlan
+from reelmill_server.model.task import Artifact, ArtifactKind, ArtifactStream
+from reelmill_server.plan.output.packaging import PlannedFile, part_uri, planned_files, relative
+
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """One artifact: where its file and the segments that it lists lie below the attempt's folder."""
+
+    path: str
+    artifact: Artifact
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A media playlist that is or could be published at `uri`, the files that it names, and what is in them."""
+
+    uri: str
+    playlist: MediaPlaylist
+    parts: tuple[str, ...]
+    sizes: tuple[int, ...]
+    streams: tuple[ArtifactStream, ...]
+    codecs: tuple[str, ...]
+
+    @property
+    def peak(self) -> int:
+        """The bit/s of the most expensive segment."""
+        pairs = zip(self.sizes[-len(self.playlist.segments) :], self.playlist.segments, strict=True)
+        return max((round(size * 8 / segment.seconds) for size, segment in pairs if segment.seconds), default=0)
+
+    @property
+    def average(self) -> int:
+        """The bit/s of all segments."""
+        return round(sum(self.sizes[-len(self.playlist.segments) :]) * 8 / (self.playlist.seconds or 1))
+
+    @property
+    def video(self) -> ArtifactStream | None:
+        """The pictures in it."""
+        return next((stream for stream in self.streams if stream.type == "video"), None)
+
+
+def make_results(plan: Plan, verified: Sequence[Verified], directory: Path) -> tuple[Result, ...]:
+    """Writes the lists of a plan whose outputs were `verified` (in the plan's order) below `directory`; all artifacts, those
+    that name others behind them."""
+    return _Results(plan, verified, directory).make()
+
+
+class _Results:
+    def __init__(self, plan: Plan, verified: Sequence[Verified], directory: Path) -> None:
+        self._plan, self._directory = plan, directory
+        self._verified = [self._cut(read, verified) for read in verified]
+        self._files = planned_files(plan)
+        self._lists = {
+            file.path: self._listed(file) for file in self._files if file.slot >= 0 and self._verified[file.slot].playlists
+        }
+
+    def make(self) -> tuple[Result, ...]:
+        return tuple(self._result(file) for file in self._files)
+
+    def _cut(self, read: Verified, verified: Sequence[Verified]) -> Verified:
+        """Subtitles in segments, as long as the longest variant that they belong to; everything else as it is."""
+        package = read.produced.plan.package
+        if package is None or package.rendition is None:
+            return read
+        (group,) = (group for group in self._plan.groups if any(verified[slot] is read for slot in group.subtitles))
+        seconds = max(playlist.seconds for slot in group.variants for playlist in verified[slot].playlists)
+        streams = tuple(replace(stream, language=package.rendition.language) for stream in read.streams)
+        return replace(read, playlists=(cut_subtitles(Path(read.produced.path), package, seconds),), streams=streams)
+
+    def _listed(self, file: PlannedFile) -> tuple[_Listed, ...]:
+        """What a playlist or manifest lists: with DASH one playlist for each stream."""
+        read = self._verified[file.slot]
+        if file.kind is ArtifactKind.MASTER_PLAYLIST:
+            return ()
+        apart = len(read.playlists) == len(read.streams)
+        found = []
+        for number, playlist in enumerate(read.playlists):
+            names = (*([playlist.head] if playlist.head else []), *(segment.name for segment in playlist.segments))
+            parts = tuple(f"{file.slot}/{name}" for name in names)
+            sizes = tuple((self._directory / part).stat().st_size for part in parts)
+            streams = (read.streams[number],) if apart else read.streams
+            codecs = (read.codecs[number],) if apart else read.codecs
+            found.append(_Listed(file.uri, playlist, parts, sizes, streams, codecs))
+        return tuple(found) if file.stream < 0 else (found[file.stream],)
+
+    def _result(self, file: PlannedFile) -> Result:
+        path = self._directory / file.path
+        lists = self._lists.get(file.path, ())
+        if file.kind is not ArtifactKind.MEDIA:
+            path.write_text(self._text(file, lists))
+        parts = tuple(part for one in lists for part in one.parts)
+        return Result(file.path, self._artifact(file, path, lists, parts), parts)
+
+    def _artifact(self, file: PlannedFile, path: Path, lists: Sequence[_Listed], parts: Sequence[str]) -> Artifact:
+        size, digest = checksum([path])
+        segments_size, segments_digest = checksum([self._directory / part for part in parts])
+        if file.kind is ArtifactKind.MASTER_PLAYLIST:
+            return Artifact(file.uri, file.target_index, size, self._seconds(file), "m3u8", kind=file.kind, sha256=digest)
+        read = self._verified[file.slot]
+        seconds = float(max((one.playlist.seconds for one in lists), default=0)) or read.duration_seconds
+        return Artifact(
+            uri=file.uri,
+            target_index=file.target_index,
+            size_bytes=size,
+            duration_seconds=seconds,
+            container=self._plan.targets[file.slot].container,
+            streams=tuple(stream for one in lists for stream in one.streams) or read.streams,
+            kind=file.kind,
+            segment_count=sum(len(one.playlist.segments) for one in lists),
+            segments_size_bytes=segments_size,
+            sha256=digest,
+            segments_sha256=segments_digest if parts else "",
+            bitrate=round((segments_size or size) * 8 / seconds) if seconds else 0,
+        )
+
+    def _seconds(self, file: PlannedFile) -> float:
+        variants, audio = self._members(file)
+        return float(max((one.playlist.seconds for one in (*variants, *audio)), default=0))
+
+    def _text(self, file: PlannedFile, lists: Sequence[_Listed]) -> str:
+        if file.kind is ArtifactKind.MASTER_PLAYLIST:
+            return self._master(file).render()
+        if file.kind is ArtifactKind.PLAYLIST:
+            return self._published(lists[0]).render(self._target_seconds(file.slot))
+        package = self._plan.targets[file.slot].package
+        assert package
+        prefix = relative(file.uri, package.prefix) or ""
+        muxed = Path(self._verified[file.slot].produced.path).read_text()
+        return rewrite_manifest(muxed, prefix, package.suffix, [one.playlist for one in lists])
+
+    def _published(self, one: _Listed) -> MediaPlaylist:
+        """A playlist with the names under which its segments are published."""
+        names = [relative(one.uri, part_uri(self._plan, part) or "") or "" for part in one.parts]
+        slot = int(one.parts[0].partition("/")[0])
+        package = self._plan.targets[slot].package
+        assert package and all(names)
+        head = names.pop(0) if one.playlist.head else ""
+        segments = tuple(replace(segment, name=name) for segment, name in zip(one.playlist.segments, names, strict=True))
+        start = package.start_number if package.format == "hls" else 0
+        return replace(one.playlist, segments=segments, head=head, start_number=start)
+
+    def _target_seconds(self, slot: int) -> int:
+        """The longest segment of all playlists that one player may switch between (RFC 8216, 6.2.4)."""
+        groups = [{*group.variants, group.audio, *group.subtitles} for group in self._plan.groups]
+        together = next((slots for slots in groups if slot in slots), {slot})
+        return max(one.longest_seconds for number in together if number >= 0 for one in self._verified[number].playlists)
+
+    def _members(self, file: PlannedFile) -> tuple[list[_Listed], list[_Listed]]:
+        """The variants of a master playlist, and the sound beside them."""
+        playlists = [other for other in self._files if other.kind is ArtifactKind.PLAYLIST]
+        if file.group >= 0:
+            group = self._plan.groups[file.group]
+            variants = [self._lists[other.path][0] for slot in group.variants for other in playlists if other.slot == slot]
+            return variants, [self._lists[other.path][0] for other in playlists if other.slot == group.audio]
+        lists = [self._lists[other.path][0] for other in playlists if other.slot == file.slot and other.stream >= 0]
+        filmed = [one for one in lists if one.video]
+        return (filmed, [one for one in lists if not one.video]) if filmed else (lists, [])
+
+    def _subtitles(self, file: PlannedFile) -> list[tuple[_Listed, RenditionPlan]]:
+        """The subtitles beside the variants of a master playlist."""
+        found = []
+        for slot in self._plan.groups[file.group].subtitles if file.group >= 0 else ():
+            package = self._plan.targets[slot].package
+            assert package and package.rendition
+            found += [(self._lists[other.path][0], package.rendition) for other in self._files if other.slot == slot]
+        return found
+
+    def _master(self, file: PlannedFile) -> MasterPlaylist:
+        variants, audio = self._members(file)
+        subtitles = self._subtitles(file)
+        return MasterPlaylist(
+            variants=tuple(_variant(file.uri, one, audio, [lines for lines, _ in subtitles]) for one in variants),
+            audio=tuple(_rendition(file.uri, one, number) for number, one in enumerate(audio)),
+            subtitles=tuple(_subtitle_rendition(file.uri, one, said) for one, said in subtitles),
+            independent=all(one.playlist.independent for one in (*variants, *audio)),
+        )
+
+
+def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Sequence[_Listed]) -> Variant:
+    """A variant with the sound and the subtitles that cost most: a player may choose any."""
+    codecs = (*one.codecs, *(codec for sound in audio for codec in sound.codecs))
+    video = one.video
+    return Variant(
+        uri=relative(master, one.uri) or one.uri,
+        peak=one.peak + sum(max((other.peak for other in beside), default=0) for beside in (audio, subtitles)),
+        average=one.average + sum(max((other.average for other in beside), default=0) for beside in (audio, subtitles)),
+        codecs=tuple(dict.fromkeys(codecs)) if all(codecs) else (),
+        width=video.width if video else 0,
+        height=video.height if video else 0,
+        frame_rate=video.frame_rate if video else 0.0,
+    )
+
+
+def _rendition(master: str, one: _Listed, number: int) -> Rendition:
+    stream = one.streams[0]
+    language = "" if stream.language == "und" else stream.language
+    return Rendition(
+        uri=relative(master, one.uri) or one.uri,
+        name=f"{number + 1} {language}".strip(),
+        language=language,
+        default=number == 0,
+        channels=stream.channels,
+    )
+
+
+def _subtitle_rendition(master: str, one: _Listed, said: RenditionPlan) -> Rendition:
+    return Rendition(
+        uri=relative(master, one.uri) or one.uri,
+        name=said.name,
+        language=said.language,
+        default=said.default,
+        autoselect=said.autoselect,
+        forced=said.forced,
+    )
+
+
+def checksum(paths: Sequence[Path]) -> tuple[int, str]:
+    """Bytes and SHA-256 of files behind each other."""
+    digest, size = hashlib.sha256(), 0
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_READ_BYTES):
+                digest.update(block)
+                size += len(block)
+    return size, digest.hexdigest()

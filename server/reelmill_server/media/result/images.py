@@ -1,0 +1,164 @@
+"""What the pictures of a task are once they are verified: artifacts, and the lists of sheets."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from reelmill_server.errors import InvalidMedia, OutputInvalid
+from reelmill_server.media.image.stills import WrittenImage, tile_place
+from reelmill_server.media.result.files import Result, checksum
+from reelmill_server.model.plan import ImagePlan
+from reelmill_server.model.task import Artifact, ArtifactKind
+from reelmill_server.plan.output.images import image_path, list_path
+from reelmill_server.plan.output.packaging import relative
+
+_MICROSECONDS = 1_000_000
+_KINDS = {
+    "snapshot": ArtifactKind.SNAPSHOT,
+    "sprite": ArtifactKind.SPRITE,
+    "animation": ArtifactKind.ANIMATION,
+}
+
+
+def image_results(
+    slot: int, plan: ImagePlan, files: Sequence[WrittenImage], directory: Path, moved: Callable[[], None] = lambda: None
+) -> list[Result]:
+    """The artifacts of entry `slot`, after every one of its `files` was opened anew and decoded; lists behind what they name.
+
+    `moved` is called for each. Raises InvalidMedia when there is no picture, OutputInvalid when one is not what was written.
+    """
+    if not files:
+        raise InvalidMedia(f"{plan.field}: the source has no frame that the {plan.kind} asks for")
+    results = []
+    for file in files:
+        _check(file, plan)
+        results.append(_result(slot, plan, file))
+        moved()
+    return [*results, *_lists(slot, plan, files, directory)]
+
+
+def _check(file: WrittenImage, plan: ImagePlan) -> None:
+    where = f"{plan.field}: {plan.kind} {file.number}"
+    try:
+        with Image.open(file.path) as image:
+            shown = getattr(image, "n_frames", 1)
+            size = image.size
+            image.seek(shown - 1)
+            image.load()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise OutputInvalid(f"{where} cannot be read back: {error}") from error
+    # Pictures that look like the one before need not be stored again.
+    most = len(file.times) if plan.kind == "animation" else 1
+    if size != (file.width, file.height) or not 1 <= shown <= most:
+        raise OutputInvalid(f"{where} is {size[0]}x{size[1]} with {shown} pictures, not what was written")
+
+
+def _result(slot: int, plan: ImagePlan, file: WrittenImage) -> Result:
+    shown = len(file.times) / Fraction(plan.frame_rate) if plan.frame_rate else 0
+    return Result(
+        image_path(slot, plan, file.number),
+        Artifact(
+            uri=plan.uri(file.number),
+            target_index=plan.index,
+            duration_seconds=float(shown),
+            container=plan.format,
+            kind=_KINDS[plan.kind],
+            width=file.width,
+            height=file.height,
+            frame_times=tuple(float(time) for time in file.times),
+            **_identity(file.path),
+        ),
+    )
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    size, digest = checksum([path])
+    return {"size_bytes": size, "sha256": digest}
+
+
+def _lists(slot: int, plan: ImagePlan, files: Sequence[WrittenImage], directory: Path) -> list[Result]:
+    """The lists of sheets that are asked for."""
+    if plan.sheet is None:
+        return []
+    kinds = (
+        ("vtt", plan.sheet.web_vtt_uri, ArtifactKind.SPRITE_WEB_VTT, web_vtt),
+        ("m3u8", plan.sheet.playlist_uri, ArtifactKind.IMAGE_PLAYLIST, image_playlist),
+    )
+    results = []
+    for extension, uri, kind, text in kinds:
+        if uri:
+            path = list_path(slot, extension)
+            (directory / path).write_text(text(plan, files), "utf-8")
+            artifact = Artifact(
+                uri=uri,
+                target_index=plan.index,
+                duration_seconds=0,
+                container=extension,
+                kind=kind,
+                segment_count=len(files),
+                **_identity(directory / path),
+            )
+            results.append(Result(path, artifact))
+    return results
+
+
+def _spans(plan: ImagePlan, files: Sequence[WrittenImage]) -> list[tuple[Fraction, Fraction]]:
+    """From when to when each small picture stands for what is played: until the next one, the last until the end."""
+    times = [time for file in files for time in file.times]
+    begin = Fraction(plan.frames.start_us, _MICROSECONDS)
+    # A single picture stands for all that is left.
+    step = times[-1] - times[-2] if len(times) > 1 else Fraction(plan.frames.interval_us or _MICROSECONDS, _MICROSECONDS)
+    end = Fraction(plan.duration_us, _MICROSECONDS)
+    if plan.frames.number or not end:
+        end = min(end, times[-1] + step) if end else times[-1] + step
+    edges = [min(begin, times[0]), *times[1:], max(end, times[-1] + Fraction(1, 1000))]
+    return list(pairwise(edges))
+
+
+def web_vtt(plan: ImagePlan, files: Sequence[WrittenImage]) -> str:
+    """A WebVTT file whose cues name the place of a small picture on its sheet, as players take it for previews (media fragments
+    `#xywh`)."""
+    assert plan.sheet
+    spans = iter(_spans(plan, files))
+    cues = []
+    for file in files:
+        uri = relative(plan.sheet.web_vtt_uri, plan.uri(file.number)) or plan.uri(file.number)
+        for position, _ in enumerate(file.times):
+            begin, end = next(spans)
+            x, y = tile_place(plan.sheet, position, plan.width, plan.height)
+            cues.append(f"{_clock(begin)} --> {_clock(end)}\n{uri}#xywh={x},{y},{plan.width},{plan.height}\n")
+    return "WEBVTT\n\n" + "\n".join(cues)
+
+
+def _clock(time: Fraction) -> str:
+    milliseconds = round(time * 1000)
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}"
+
+
+def image_playlist(plan: ImagePlan, files: Sequence[WrittenImage]) -> str:
+    """An HLS image media playlist (Roku's image-based trick mode specification): every sheet is a segment of even tiles."""
+    assert plan.sheet
+    spans = _spans(plan, files)
+    lines, longest = [], Fraction(0)
+    for file in files:
+        own, spans = spans[: len(file.times)], spans[len(file.times) :]
+        seconds = own[-1][1] - own[0][0]
+        longest = max(longest, seconds)
+        columns, rows = file.width // plan.width, file.height // plan.height
+        # The end of the film cuts the last tile short, not those before it on its sheet.
+        tile = max(seconds / len(own), Fraction(plan.frames.interval_us, 1_000_000))
+        uri = relative(plan.sheet.playlist_uri, plan.uri(file.number)) or plan.uri(file.number)
+        lines += [
+            f"#EXTINF:{float(seconds):.3f},",
+            f"#EXT-X-TILES:RESOLUTION={plan.width}x{plan.height},LAYOUT={columns}x{rows},DURATION={float(tile):.3f}",
+            uri,
+        ]
+    head = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{-(-longest // 1)}", "#EXT-X-MEDIA-SEQUENCE:1"]
+    return "\n".join([*head, "#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-IMAGES-ONLY", *lines, "#EXT-X-ENDLIST", ""])

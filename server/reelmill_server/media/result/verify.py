@@ -1,0 +1,381 @@
+"""Reads an output back and compares it with what was planned and what was written.
+
+The file (of an output in segments: its list, or head and segments joined) is opened anew, every packet is counted, and the
+first and the last group of pictures of each video, and the first and the last packets of each sound, are decoded.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from reelmill_server.errors import InvalidMedia, OutputInvalid
+from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.output.base import Produced
+from reelmill_server.media.package.codec_strings import codec_string
+from reelmill_server.media.package.playlists import MediaPlaylist
+from reelmill_server.media.package.segments import Cuts, Joined, listed
+from reelmill_server.media.track.base import Written
+from reelmill_server.model.plan import COPY, StreamPlan, TargetPlan
+from reelmill_server.model.request import SegmentFormat
+from reelmill_server.model.task import ArtifactStream
+from reelmill_server.plan.codec.containers import CONTAINERS
+
+_GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav divides their size by a bit rate
+_MICROSECONDS = 1_000_000
+# MP4 and MPEG-TS have one word for all layers of MPEG audio, and libav one decoder.
+_ALIASES = {"mp2": "mp3"}
+# Of pictures and sound that are counted, beside two pictures: what nobody sees or hears.
+_DRIFT_SECONDS = Fraction(1, 4)
+_SAMPLE_PACKETS = 50  # of sound, at each end
+_GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one picture, and recordings begin and end anywhere
+_PACKETS_TO_MOVE = 5000
+_GROUP_PACKETS = 600  # of a group of pictures, at each end
+# What the packets of a kind are called, where each one that went in must come out.
+_COUNTED = {"video": "pictures", "data": "packets of data", "picture": "cover pictures"}
+_SUBTITLE_FILES = frozenset({"srt", "webvtt", "ass"})
+_HEADER_BYTES = 4096  # of a file of subtitles without a line: ASS has its styles there
+_EMPTY_LINE_BYTES = 2  # of a sample of MP4 that shows nothing
+# By codec of text: ASS counts in hundredths of a second.
+_LINE_ROUNDING = {name: Fraction(2, 1000) for name in ("subrip", "webvtt", "mov_text", "text")} | {"ass": Fraction(1, 50)}
+# Some muxers count in milliseconds (Matroska, FLV): times read back may be off by one.
+_ROUNDING = Fraction(2, 1000)
+
+
+@dataclass
+class Seen:
+    """What one stream of the file read back holds; times in seconds."""
+
+    packets: int = 0
+    extent: Extent = field(default_factory=Extent)
+    head: list[AnyPacket] = field(default_factory=list)
+    tail: deque[AnyPacket] = field(default_factory=lambda: deque(maxlen=_GROUP_PACKETS))
+    keys: int = 0
+
+    def count(self, packet: AnyPacket, video: bool, unordered: bool) -> None:
+        """Adds one packet that was read; `unordered`: its container has one time per picture, and libav guesses the other."""
+        self.packets += 1
+        ticks = packet.dts if unordered and packet.dts is not None else packet.pts
+        base = packet.time_base
+        if ticks is not None and base:
+            self.extent.add(ticks, packet.duration or 0, base)
+        if video and packet.is_keyframe:
+            self.keys += 1
+            before = self.tail[-1] if self.tail and self.tail[-1].is_keyframe else None
+            self.tail.clear()
+            if before is not None:
+                self.tail.append(before)  # two fields, each a key frame, may make one picture
+        first = self.keys < 2 or len(self.head) < 2 if video else self.packets <= _SAMPLE_PACKETS
+        if first and len(self.head) < _GROUP_PACKETS:
+            self.head.append(packet)
+        self.tail.append(packet)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An output that was read back: its streams, their codecs as RFC 6381 writes them, and the lists of its segments."""
+
+    produced: Produced
+    streams: tuple[ArtifactStream, ...]
+    duration_seconds: float
+    codecs: tuple[str, ...]
+    playlists: tuple[MediaPlaylist, ...] = ()
+
+
+def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Verified:
+    """What is in an output; `moved` is called again and again while a long one is read.
+
+    Raises OutputInvalid when it is not what was planned and written, InvalidMedia when the source gave less than its container
+    promised.
+    """
+    where = f"{produced.plan.field}"
+    produced = _without_empty_data(produced)
+    _compare_with_source(produced, where)
+    _compare_ends(produced, where)
+    if produced.plan.muxer in _SUBTITLE_FILES:
+        if not produced.written[0].packets:
+            return _without_lines(produced)
+        return _read_back(produced, produced.path, moved, format=produced.plan.muxer)
+    if produced.plan.package is None:
+        return _read_back(produced, produced.path, moved)
+    playlists = listed(produced.plan, produced.path)
+    if produced.plan.package.format != SegmentFormat.DASH:
+        cuts = _cuts(produced.plan, playlists[0])
+        read = _read_back(produced, produced.path, moved, cuts, **_LISTED)
+        return replace(read, playlists=(_checked(playlists[0], cuts, produced.written[cuts.stream], where),))
+    return _read_streams(produced, playlists, moved, where)
+
+
+def _without_empty_data(produced: Produced) -> Produced:
+    """Without the data streams of which nothing lies in the span: MP4 has no track for them."""
+    pairs = zip(produced.plan.streams, produced.written, strict=True)
+    kept = [(planned, written) for planned, written in pairs if planned.type != "data" or written.packets]
+    plan = replace(produced.plan, streams=tuple(planned for planned, _ in kept))
+    return replace(produced, plan=plan, written=tuple(written for _, written in kept))
+
+
+# The list is one of ours, and names what lies beside it.
+_LISTED = {"format": "hls", "options": {"allowed_extensions": "ALL"}}
+
+
+def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
+    kinds = [stream.type for stream in plan.streams]
+    return Cuts(playlist, kinds.index("video") if "video" in kinds else 0)
+
+
+def _checked(playlist: MediaPlaylist, cuts: Cuts, written: Written, where: str) -> MediaPlaylist:
+    """`written`: what went into the stream that the segments are cut by."""
+    if not cuts.all_found:
+        raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
+    # libav's muxer of HLS takes the first picture of the last segment to be shown for as long as the very first one.
+    *before, last = playlist.segments
+    rest = written.extent.last - (written.extent.first or Fraction(0)) - sum(segment.seconds for segment in before)
+    last = replace(last, seconds=min(last.seconds, rest) if rest > 0 else last.seconds)
+    # libav counts what an edit list hides; a player that looks for a segment where the list says would wait for its end.
+    first, *others = (*before, last)
+    shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
+    return replace(playlist, segments=(shown, *others), independent=cuts.independent)
+
+
+def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved: Callable[[], None], where: str) -> Verified:
+    """Reads each stream of a manifest by itself, head and segments joined."""
+    parts, checked = [], []
+    folder = Path(produced.path).parent
+    for number, playlist in enumerate(playlists):
+        alone = replace(produced.plan, streams=(produced.plan.streams[number],))
+        cuts = _cuts(alone, playlist)
+        paths = [folder / name for name in (playlist.head, *(segment.name for segment in playlist.segments))]
+        try:
+            joined = Joined(paths)
+        except OSError as error:
+            raise OutputInvalid(f"{where}: {error}") from error
+        with closing(joined):
+            one = replace(produced, plan=alone, written=(produced.written[number],))
+            parts.append(_read_back(one, joined, moved, cuts, format="mp4"))
+        checked.append(_checked(playlist, cuts, produced.written[number], where))
+    return Verified(
+        produced,
+        tuple(stream for part in parts for stream in part.streams),
+        max(part.duration_seconds for part in parts),
+        tuple(codec for part in parts for codec in part.codecs),
+        tuple(checked),
+    )
+
+
+def _read_back(produced: Produced, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
+    plan, where = produced.plan, f"{produced.plan.field}"
+    try:
+        with av.open(file, "r", **opening) as container:
+            media = _media(container, plan)
+            seen = _read(
+                container, media, plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered), moved, cuts
+            )
+            _compare(media, plan, produced.written, seen, where)
+            for stream, planned, sight in zip(media, plan.streams, seen, strict=True):
+                _decode_ends(stream, planned, sight, where)
+            streams = tuple(
+                _describe(stream, planned, written, sight)
+                for stream, planned, written, sight in zip(media, plan.streams, produced.written, seen, strict=True)
+            )
+            codecs = tuple(
+                codec_string(planned.codec, stream.codec_context) for stream, planned in zip(media, plan.streams, strict=True)
+            )
+            duration = _duration(container, seen)
+    except av.error.FFmpegError as error:
+        raise OutputInvalid(f"{where}: the file cannot be read back: {error}") from error
+    return Verified(produced, streams, duration, codecs)
+
+
+def _without_lines(produced: Produced) -> Verified:
+    """A file of subtitles with none in the span: libav does not read one back."""
+    plan, size = produced.plan, Path(produced.path).stat().st_size
+    if size > _HEADER_BYTES:
+        raise OutputInvalid(f"{plan.field}: no subtitles went in, {size} bytes came out")
+    (planned,) = plan.streams
+    stream = ArtifactStream(planned.type, planned.codec, planned.encoder, planned.reason, 0, 0.0)
+    return Verified(produced, (stream,), 0.0, ("",))
+
+
+def _compare_with_source(produced: Produced, where: str) -> None:
+    """Compares what was written with what the source's own figures promise: a source that breaks off is not converted."""
+    for planned, written in zip(produced.plan.streams, produced.written, strict=True):
+        if written.packets == 0 and planned.type != "subtitle":
+            raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
+        got_us = written.extent.last * _MICROSECONDS
+        # A copy begins at a key frame and may reach further: only less is wrong.
+        if planned.expected_us and got_us + planned.slack_us + _ROUNDING * _MICROSECONDS < planned.expected_us:
+            raise InvalidMedia(
+                f"{where}: the source promises {planned.expected_us / _MICROSECONDS:.3f} s of {planned.type} in the span, "
+                f"but only {float(got_us) / _MICROSECONDS:.3f} s could be read: it is truncated or broken"
+            )
+
+
+def _compare_ends(produced: Produced, where: str) -> None:
+    """Pictures and sound that are counted on one clock end together: if not, they have drifted apart."""
+    ends: dict[frozenset[int], list[Fraction]] = {}
+    picture = Fraction(max(planned.slack_us for planned in produced.plan.streams), _MICROSECONDS)
+    for planned, written in zip(produced.plan.streams, produced.written, strict=True):
+        if planned.counted:
+            ends.setdefault(frozenset(part.input for part in planned.parts), []).append(written.extent.last)
+    for together in ends.values():
+        if max(together) - min(together) > _DRIFT_SECONDS + 2 * picture:
+            apart = float(max(together) - min(together))
+            raise OutputInvalid(f"{where}: pictures and sound of joined sources end {apart:.3f} s apart")
+
+
+def _media(container: InputContainer, plan: TargetPlan) -> list[Stream]:
+    """The streams that were planned; muxers add data streams of their own, behind them, for chapters and time codes."""
+    planned = sum(stream.type == "data" for stream in plan.streams)
+    kept = {stream.index for stream in container.streams.data[:planned]}
+    return [stream for stream in container.streams if stream.type != "data" or stream.index in kept]
+
+
+def _kind(stream: Any) -> str:
+    """The kind of a stream as plans call it."""
+    picture = stream.type == "video" and int(stream.disposition) & int(Disposition.attached_pic)
+    return "picture" if picture else str(stream.type)
+
+
+def _read(
+    container: InputContainer, media: Sequence[Stream], unordered: bool, moved: Callable[[], None], cuts: Cuts | None
+) -> list[Seen]:
+    seen = {stream.index: Seen() for stream in media}
+    gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
+    for number, packet in enumerate(container.demux(media)):
+        if number % _PACKETS_TO_MOVE == 0:
+            moved()
+        gap = packet.stream.index in gaps and packet.size <= _EMPTY_LINE_BYTES
+        if (packet.size or packet.dts is not None) and not gap:
+            video = container.streams[packet.stream.index].type == "video"
+            seen[packet.stream.index].count(packet, video, video and unordered)
+            if cuts is not None:
+                cuts.see(packet)
+    return list(seen.values())
+
+
+def _compare(media: Sequence[Any], plan: TargetPlan, written: Sequence[Written], seen: Sequence[Seen], where: str) -> None:
+    kinds = [_kind(stream) for stream in media]
+    if kinds != [stream.type for stream in plan.streams]:
+        raise OutputInvalid(f"{where}: has the streams {kinds}, planned were {[stream.type for stream in plan.streams]}")
+    for stream, planned, went_in, came_out in zip(media, plan.streams, written, seen, strict=True):
+        name = stream.codec_context.codec.canonical_name if stream.codec_context else stream.name
+        if _ALIASES.get(name, name) != _ALIASES.get(planned.codec, planned.codec):
+            raise OutputInvalid(f"{where}: the {planned.type} is {name}, planned was {planned.codec}")
+        _compare_counts(planned, went_in, came_out, where)
+        if planned.video and (stream.codec_context.width, stream.codec_context.height) != (
+            planned.video.width,
+            planned.video.height,
+        ):
+            size = f"{stream.codec_context.width}x{stream.codec_context.height}"
+            raise OutputInvalid(f"{where}: the video is {size}, planned was {planned.video.width}x{planned.video.height}")
+
+
+def _compare_counts(planned: StreamPlan, went_in: Written, came_out: Seen, where: str) -> None:
+    if planned.type in _COUNTED and came_out.packets != went_in.packets:
+        raise OutputInvalid(f"{where}: {went_in.packets} {_COUNTED[planned.type]} went in, {came_out.packets} came out")
+    if planned.type == "picture":
+        size = sum(packet.size for packet in came_out.head)
+        if size != went_in.size_bytes:
+            raise OutputInvalid(f"{where}: a cover picture of {went_in.size_bytes} bytes went in, {size} came out")
+        return
+    if planned.type == "subtitle":
+        _compare_lines(planned, went_in, came_out, where)
+        return
+    sent, got = went_in.extent, came_out.extent
+    if got.first is None or sent.first is None:
+        return
+    # Lengths, not positions: muxers may move a file whose first timestamp is below 0. The start of the last picture is
+    # compared, as its length is not kept by every container.
+    expected, length = sent.last_start - sent.first, got.last_start - got.first
+    frame = max(got.last - got.last_start, Fraction(1, 1000))
+    if abs(length - expected) > frame + _ROUNDING:
+        raise OutputInvalid(f"{where}: {float(expected):.3f} s of {planned.type} went in, {float(length):.3f} s came out")
+
+
+def _compare_lines(planned: StreamPlan, went_in: Written, came_out: Seen, where: str) -> None:
+    """Compares how many lines there are and where the first and the last begin; pictures may come in pieces joined anew."""
+    if planned.codec not in _LINE_ROUNDING:
+        return
+    if came_out.packets != went_in.packets:
+        raise OutputInvalid(f"{where}: {went_in.packets} lines of subtitles went in, {came_out.packets} came out")
+    sent, got = went_in.extent, came_out.extent
+    off = abs((sent.last_start - (sent.first or 0)) - (got.last_start - (got.first or 0)))
+    if off > _LINE_ROUNDING[planned.codec]:
+        raise OutputInvalid(f"{where}: the last line of the subtitles lies {float(off):.3f} s off its place")
+
+
+def _decode_ends(stream: Any, planned: StreamPlan, sight: Seen, where: str) -> None:
+    """Decodes the first and the last packets; an encoder's mistake or a damaged file shows here."""
+    if planned.type not in ("video", "audio") or not sight.packets:
+        return
+    # What was copied may be as imperfect as its source; what was encoded here must be whole.
+    copied = planned.encoder == COPY
+    stream.codec_context.options = {} if copied or stream.type == "audio" else {"err_detect": "explode"}
+    tail = list(sight.tail)
+    if stream.type == "audio":
+        tail = tail[-_SAMPLE_PACKETS:]
+    overlong = stream.type == "video" and len(tail) == _GROUP_PACKETS and not tail[0].is_keyframe
+    for packets in (sight.head, [] if overlong else tail):
+        if not packets:
+            continue
+        frames, refused = _decoded(stream.codec_context, packets)
+        # Pictures shown before the key frame that they follow need the group before it.
+        begin = packets[0].pts or 0
+        pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
+        if (frames < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures):
+            raise OutputInvalid(f"{where}: the {stream.type} cannot be decoded")
+
+
+def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int]:
+    """How many frames `packets` give, and how many packets the decoder refuses."""
+    frames = refused = 0
+    for packet in (*packets, None):
+        try:
+            frames += len(context.decode(packet))
+        except av.error.EOFError:
+            break
+        except (av.error.FFmpegError, ValueError):
+            refused += 1
+    context.flush_buffers()
+    return frames, refused
+
+
+def _duration(container: InputContainer, seen: Sequence[Seen]) -> float:
+    """Seconds from the first to the end of the last: headers may count decoding time, and less."""
+    begin = max(min((sight.extent.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
+    end = max((sight.extent.last for sight in seen), default=Fraction(0))
+    claimed = Fraction(0 if container.format.name in _GUESSED_FORMATS else container.duration or 0, _MICROSECONDS)
+    if container.format.name == "flv":  # which claims the time of its end, and begins late where there are B-frames
+        claimed -= begin
+    return float(max(claimed, end - begin))
+
+
+def _describe(stream: Any, planned: StreamPlan, written: Written, sight: Seen) -> ArtifactStream:
+    context = stream.codec_context
+    video, audio = stream.type == "video", stream.type == "audio"
+    first = sight.extent.first or 0
+    seconds, between = sight.extent.last - first, sight.extent.last_start - first
+    return ArtifactStream(
+        type=planned.type,
+        codec=planned.codec,
+        encoder=planned.encoder,
+        reason=planned.reason,
+        packet_count=sight.packets,
+        duration_seconds=float(seconds),
+        width=context.width if video else 0,
+        height=context.height if video else 0,
+        sample_rate=context.sample_rate if audio else 0,
+        channels=context.channels if audio else 0,
+        bitrate=round(written.size_bytes * 8 / seconds) if seconds > 0 else 0,
+        frame_rate=round(float((sight.packets - 1) / between), 3) if video and between > 0 else 0.0,
+        language=stream.language or "",
+        vmaf=written.vmaf,
+    )

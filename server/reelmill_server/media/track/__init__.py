@@ -1,0 +1,1 @@
+"""What one output does with one stream of its own."""

@@ -1,0 +1,241 @@
+"""Streams that are kept as they are."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+
+from reelmill_server.media.input.part import OVERRUN, TOLERANCE, Part, Span
+from reelmill_server.media.input.source import average_rate
+from reelmill_server.media.libav.timestamps import Line, exact, first_tick
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.track.base import Clock, Written, describe, template_of
+from reelmill_server.model.plan import StreamPlan
+from reelmill_server.plan.stream.container_fit import plain_rate
+
+# AVI wants start codes, and its clock to tick once a picture: it stores an empty packet for each tick without one.
+_BITSTREAM_FILTERS = {("avi", "h264"): "h264_mp4toannexb"}
+_TICKS_PER_PICTURE = ("avi", "mxf")
+# What encoders put in front of the sound is shorter (Opus, the longest, asks for 80 ms); what is hidden before it is of no use.
+_PRIMING = Fraction(1, 10)
+# Only these can say that their first pictures are there to be decoded and not to be shown.
+_HIDING = ("mp4", "mov")
+
+
+@dataclass(frozen=True)
+class _Measures:
+    """A span, in ticks of the packets' time base: where it begins and ends (`stop` is the same end, not rounded), where sound
+    may begin that is there to be decoded only; and the output's ticks of a time and of a length."""
+
+    base: Any  # as packets have it
+    begin: int
+    end: int | None
+    stop: Fraction | None
+    primed: int
+    place: Line
+    length: Line
+
+    def over(self, tick: int) -> bool:
+        """Whether a time is at or after the end."""
+        return self.end is not None and tick >= self.end
+
+    @classmethod
+    def of(cls, base: Any, span: Span, clock: Clock, output_base: Fraction) -> "_Measures":
+        """`clock` is that of the output when the part begins."""
+        tick, scale = exact(base), 1 / clock.speed / output_base
+        return cls(
+            base,
+            first_tick(span.begin - TOLERANCE, tick),
+            None if span.end is None else first_tick(span.end - TOLERANCE, tick),
+            None if span.end is None else span.end / tick,
+            first_tick(span.begin - _PRIMING, tick),
+            Line(tick * scale, (clock.offset - span.begin) * scale),
+            Line(tick * scale),
+        )
+
+
+class CopyTrack:
+    """Keeps the packets of a stream as they are, moved so that every part begins where the one before it ended.
+
+    `revealed`: pictures that the source's edit list hides, and the output's container cannot.
+    """
+
+    wants_frames = False
+
+    def __init__(
+        self, plan: StreamPlan, output: OutputContainer, sources: Sequence[InputContainer], keep_metadata: bool
+    ) -> None:
+        origin: Any = template_of(plan, sources)
+        self.plan, self.written = plan, Written()
+        self.frames = self.unordered = self.revealed = 0
+        self._sound = plan.type == "audio"
+        self._reveals = plan.type == "video" and output.format.name not in _HIDING
+        self._clock = Clock(plan)
+        self._span = Span(Fraction(0), None)
+        self._measures: _Measures | None = None  # of the part, once its time base is known
+        self._previous: int | None = None
+        self._reached: int | None = None  # the latest time of decoding in the part
+        self._last_decoded: int | None = None
+        self._beyond: list[AnyPacket] = []
+        self._late: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
+        # opaque: only then a codec that can be decoded but not encoded here can be copied.
+        self._stream: Any = output.add_stream_from_template(origin, opaque=True)
+        self._time_base = exact(origin.time_base)
+        if plan.codec_tag:
+            self._stream.codec_context.codec_tag = plan.codec_tag
+        if plan.type == "video" and origin.sample_aspect_ratio and self._stream.codec_context:
+            self._stream.codec_context.sample_aspect_ratio = origin.sample_aspect_ratio  # some containers alone tell it
+        if plan.type == "video" and self._stream.codec_context and (rate := average_rate(origin)):
+            rate *= self._clock.speed
+            if output.format.name in _TICKS_PER_PICTURE:
+                rate = plain_rate(rate)
+                self._stream.time_base = 1 / rate
+            self._stream.codec_context.framerate = rate
+        name = _BITSTREAM_FILTERS.get((output.format.name, plan.codec))
+        self._filter = av.BitStreamFilterContext(name, origin, self._stream) if name else None
+        describe(self._stream, plan, sources, keep_metadata)
+
+    def begin(self, part: Part, span: Span) -> None:
+        """As `Track.begin`."""
+        self._span, self._measures, self._previous, self._reached = span, None, None, None
+
+    def shorten(self, part: Part, span: Span) -> None:
+        """As `Track.shorten`."""
+        self._span, self._measures = span, None
+
+    def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
+        """Gives the packet, unless it lies outside the span.
+
+        The end is judged by decoding time: a picture shown after the end may be needed by one shown before it, and is given
+        only when such a one comes.
+        """
+        pts, dts, base = item.pts, item.dts, item.time_base
+        if pts is None:
+            pts = dts
+        if pts is None or base is None:
+            return
+        measures = self._measures
+        if measures is None or measures.base != base:
+            measures = self._measure(base)
+        decoded = pts if dts is None else dts
+        if measures.over(decoded):
+            part.close(self, stream)
+            return
+        if self._before(pts, item.duration or 0, measures):
+            return
+        if measures.over(pts):
+            self._beyond.append(item)
+            return
+        self.frames += 1
+        # Containers that hold one time per packet do not tell when the first pictures are decoded.
+        if (dts is not None or self._sound) and self._goes_back(pts, decoded):
+            self.unordered += 1
+            return
+        for packet in (*self._beyond, item):
+            yield from self._in_time(packet)
+        self._beyond.clear()
+
+    def _before(self, begin: int, duration: int, measures: _Measures) -> bool:
+        """Whether a packet is before the span, or an edit list hides it and the sound after it does not need it."""
+        if begin < measures.begin:
+            if not self._span.from_front:
+                return True
+            self.revealed += self._reveals
+        return self._sound and begin + duration < measures.primed
+
+    def _measure(self, base: Any) -> _Measures:
+        """What is compared with each packet of the part, and how it moves, in its own ticks."""
+        if self._measures is not None:  # of another time base: what was remembered is in ticks of that
+            self._previous = self._reached = None
+        self._measures = _Measures.of(base, self._span, self._clock, self._time_base)
+        return self._measures
+
+    def _goes_back(self, shown: int, decoded: int) -> bool:
+        """Whether the packet is of a time that is over, as at the seams of joined recordings.
+
+        A picture that is decoded late but shown in time stays: only its decoding time is moved.
+        """
+        if self._reached is not None and decoded < self._reached:
+            return self.plan.type != "video" or shown < self._reached
+        self._reached = decoded
+        return False
+
+    def _in_time(self, item: AnyPacket) -> Sequence[AnyPacket]:
+        """Holds back sound that may turn out to be longer than the pictures beside it.
+
+        What an encoder puts before the sound itself belongs to the front of a file, not to a seam.
+        """
+        if self._late is None:
+            return self._written(self._moved(item))
+        if self._clock.offset and _begin(item) + _length(item) / 2 <= self._span.begin:
+            return ()
+        self._late.append(item)
+        ready: list[AnyPacket] = []
+        while _begin(item) - _begin(self._late[0]) > 2 * OVERRUN:
+            ready += self._written(self._moved(self._late.popleft()))
+        return ready
+
+    def _moved(self, item: AnyPacket) -> AnyPacket:
+        base: Any = item.time_base
+        measures, dts = self._measures or self._measure(base), item.dts
+        pts: Any = item.pts if item.pts is not None else dts
+        decoded = pts if dts is None else dts
+        duration: int | Fraction = item.duration or 0
+        if not duration and self._previous is not None:
+            # Else the last packet would last no time, and readers of MP4 would leave it out.
+            duration = max(0, decoded - self._previous)
+        self._previous = decoded
+        if self.plan.type == "data" and measures.stop is not None:  # else a player would show nothing until its end
+            duration = min(duration, measures.stop - pts)
+        moved = measures.place.at(pts)
+        if dts is not None:
+            item.dts = self._after_the_last(measures.place.at(decoded))
+            moved = max(moved, item.dts)
+        item.pts, item.duration = moved, measures.length.at(duration)
+        item.time_base = self._time_base
+        return item
+
+    def _written(self, packet: AnyPacket) -> Sequence[AnyPacket]:
+        packets = (packet,) if self._filter is None else self._filter.filter(packet)
+        for ready in packets:
+            ready.stream = self._stream
+            self.written.count(ready)
+        return packets
+
+    def _after_the_last(self, decoded: int) -> int:
+        """At a seam, decoding times of two sources, or of one that was joined, may cross."""
+        if self._last_decoded is not None:
+            decoded = max(decoded, self._last_decoded + 1)
+        self._last_decoded = decoded
+        return decoded
+
+    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
+        """Nothing is made."""
+        return iter(())
+
+    def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
+        """As `Track.end`; sound that begins after the end, or lies more after than before it, is left out."""
+        for packet in self._late or ():
+            if last or _begin(packet) + _length(packet) / 2 <= self._span.begin + length:
+                yield from self._written(self._moved(packet))
+        if self._late is not None:
+            self._late.clear()
+        self._beyond.clear()
+        self._clock.advance(length)
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """Nothing is held back."""
+        return iter(())
+
+
+def _begin(packet: AnyPacket) -> Fraction:
+    stamp: Any = packet.pts if packet.pts is not None else packet.dts
+    return Fraction(stamp * packet.time_base)
+
+
+def _length(packet: AnyPacket) -> Fraction:
+    return (packet.duration or 0) * packet.time_base if packet.time_base else Fraction(0)

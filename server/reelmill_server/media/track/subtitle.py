@@ -1,0 +1,249 @@
+"""Subtitle tracks: lines are kept or converted, cut to the span, and moved with it.
+
+A line that begins before the span and reaches into it is kept, shortened. Text is written with times in whole milliseconds.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import Disposition
+from av.subtitles.subtitle import SubtitleSet
+
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.track.base import Clock, Written, describe
+from reelmill_server.media.track.subtitle_cues import Line, OneAtATime, SubtitleInputs, line_of, with_ends
+from reelmill_server.model.plan import COPY, PartPlan, StreamPlan
+
+_MICROSECONDS = 1_000_000
+_MILLISECOND = Fraction(1, 1000)
+_PICTURES_TICK = Fraction(1, 90_000)  # of DVD, Blu-ray and MPEG-TS
+_TEXT = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
+_ONE_AT_A_TIME = frozenset({"mov_text"})  # its lines are samples that follow each other
+_EMPTY_BYTES = 2  # of a sample of MP4 that shows nothing: only the length of its text
+_READ_ORDER = re.compile(rb"^-?\d+")
+_WEBVTT_SIGNS = re.compile(rb"\{[^}]*\}|[&<]|(?<=--)>")  # but not inside of ASS's codes, which become tags
+_WEBVTT_ESCAPES = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;"}
+_BLANK_LINES = re.compile(rb"\n\s*\n")
+_HEADER = (
+    b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\nScaledBorderAndShadow: yes\r\n\r\n"
+    b"[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, "
+    b"Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, "
+    b"MarginV, Encoding\r\nStyle: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1\r\n\r\n"
+    b"[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
+)
+
+
+class SubtitleTrack:
+    """Keeps or converts the lines of a subtitle stream, and those of subtitle files.
+
+    `lines` were to be converted; `broken` of them could not be read, and were left out.
+    """
+
+    wants_frames = False
+
+    def __init__(
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        sources: Sequence[InputContainer],
+        keep_metadata: bool,
+        inputs: SubtitleInputs,
+    ) -> None:
+        """Opens the decoders and the encoder; raises InvalidMedia for a file that cannot be read."""
+        self.plan, self.written = plan, Written()
+        self.frames = self.unordered = 0
+        self.lines = self.broken = 0
+        self._inputs, self._clock = inputs, Clock(plan)
+        self._numbers = {part.input: number for number, part in enumerate(plan.parts)}
+        self._tick = _MILLISECOND if plan.codec in _TEXT else _PICTURES_TICK
+        self._decoders: dict[int, Any] = {}
+        self._waiting: deque[Line] = deque()
+        self._part, self._span = 0, Span(Fraction(0), None)
+        self._from: Fraction | None = None
+        self._last_start = Fraction(0)
+        self._read_order = 0
+        self._joined = OneAtATime() if plan.codec in _ONE_AT_A_TIME and plan.encoder != COPY else None
+        self._files: dict[int, list[Line]] = {}
+        self._stream: Any = None
+        headers: list[bytes] = []
+        for number, part in enumerate(plan.parts):
+            if part.file is None:
+                headers.append(self._prepare(number, sources[part.input].streams[part.stream], output))
+            else:
+                with inputs.open_file(part) as container:
+                    origin = container.streams[part.stream]
+                    headers.append(self._prepare(number, origin, output))
+                    self._files[number] = with_ends([line for line in map(line_of, container.demux(origin)) if line])
+        if plan.encoder != COPY and self._stream is not None:
+            self._stream.codec_context.subtitle_header = next(filter(None, headers), _HEADER)
+        if plan.parts[0].file is None:
+            describe(self._stream, plan, sources, keep_metadata)
+
+    def _prepare(self, number: int, origin: Any, output: OutputContainer) -> bytes:
+        """Adds the stream, like its first part, and opens the part's decoder; gives the ASS header that it works with."""
+        part, copied = self.plan.parts[number], self.plan.encoder == COPY
+        if self._stream is None:
+            self._stream = (
+                output.add_stream_from_template(origin, opaque=True) if copied else output.add_stream(self.plan.encoder)
+            )
+            if not copied:
+                self._stream.time_base = self._stream.codec_context.time_base = self._tick
+            if part.file is not None:
+                self._stream.disposition = Disposition(0)
+                if part.file.language:
+                    self._stream.metadata["language"] = part.file.language
+        if copied:
+            return b""
+        # One of its own: outputs run on threads of their own.
+        decoder: Any = av.CodecContext.create(origin.codec_context.codec.name, "r")
+        if origin.codec_context.extradata:
+            decoder.extradata = origin.codec_context.extradata
+        decoder.open(strict=False)
+        self._decoders[number] = decoder
+        return bytes(decoder.subtitle_header or b"")
+
+    def begin(self, part: Part, span: Span) -> None:
+        """As `Track.begin`."""
+        number = self._numbers[part.number]
+        self._part, self._span = number, span
+        self._take(self.plan.parts[number], number, span)
+
+    def shorten(self, part: Part, span: Span) -> None:
+        """As `Track.shorten`."""
+        self._span = span
+
+    def _take(self, part: PartPlan, number: int, span: Span) -> None:
+        """Queues what is known of a part before its packets come."""
+        if part.file is None:
+            self._from = self._inputs.begin(part.input)
+            lines = self._inputs.begun_before(part.input, part.stream)
+        else:
+            self._from = None
+            self._span = replace(span, end=self._inputs.end(part.input, span))
+            moved = self._inputs.origin(part.input) + Fraction(part.file.offset_us, _MICROSECONDS)
+            lines = [
+                replace(line, start=line.start + moved, end=None if line.end is None else line.end + moved)
+                for line in self._files.pop(number)
+            ]
+        placed = (self._placed(line) for line in lines)
+        self._waiting.extend(line for line in placed if line is not None)
+
+    def _placed(self, line: Line) -> Line | None:
+        """The line on the output's clock, cut to the span; None when it lies outside."""
+        span = self._span
+        if span.after(line.start) or (line.end is not None and line.end <= span.begin):
+            return None
+        end = line.end if span.end is None or line.end is None else min(line.end, span.end)
+        start = self._clock.at(max(line.start, span.begin) - span.begin)
+        end = None if end is None else self._clock.at(end - span.begin)
+        return replace(line, start=start, end=end, part=self._part)
+
+    def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
+        """As `Track.feed`."""
+        line = line_of(item)
+        if line is None or (self._from is not None and line.start < self._from):
+            return
+        if self._span.after(line.start):
+            part.close(self, stream)
+            return
+        placed = self._placed(line)
+        if placed is not None:
+            self._waiting.append(placed)
+            yield from self._release(None)
+
+    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
+        """Nothing is made."""
+        return iter(())
+
+    def advance(self, position: Fraction) -> Iterator[AnyPacket]:
+        """Gives the lines of subtitle files up to where the output is, so that they lie beside what they belong to."""
+        yield from self._release(position)
+
+    def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
+        """As `Track.end`: what a subtitle file says later is dropped."""
+        limit = self._clock.at(length)
+        self._clock.advance(length)
+        self._waiting = deque(
+            replace(line, end=None if line.end is None else min(line.end, limit))
+            for line in self._waiting
+            if line.start < limit
+        )
+        yield from self._release(None)
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """Gives what was held back."""
+        yield from self._release(None)
+        if self._joined is not None:
+            yield from self._encoded(self._joined.flush())
+
+    def _release(self, until: Fraction | None) -> Iterator[AnyPacket]:
+        while self._waiting and (until is None or self._waiting[0].start <= until):
+            line = self._waiting.popleft()
+            if self.plan.encoder == COPY:
+                yield from self._kept(line)
+            elif self._joined is None:
+                yield from self._encoded(self._events(line))
+            else:
+                for event in self._events(line):
+                    yield from self._encoded(self._joined.push(event))
+
+    def _kept(self, line: Line) -> Iterator[AnyPacket]:
+        packet = line.content
+        if self.plan.codec == "mov_text" and packet.size <= _EMPTY_BYTES:
+            return  # writing makes its own
+        yield self._timed(packet, line)
+
+    def _events(self, line: Line) -> Iterator[Line]:
+        """The events of ASS that a packet holds."""
+        self.lines += 1
+        try:
+            shown = self._decoders[line.part].decode2(line.content)
+        except av.error.FFmpegError:
+            self.broken += 1
+            return
+        for event in shown or ():
+            content = getattr(event, "ass", b"")
+            if content:
+                yield replace(line, content=bytes(content))
+
+    def _encoded(self, events: Iterator[Line]) -> Iterator[AnyPacket]:
+        for event in events:
+            # Numbered anew: writers of ASS sort by it, and a cut or a second source would leave gaps or begin again.
+            content = _READ_ORDER.sub(str(self._read_order).encode(), event.content, count=1)
+            self._read_order += 1
+            try:
+                packet = self._encode(content, _milliseconds(event))
+            except av.error.FFmpegError as error:
+                raise InvalidMedia(f"a subtitle at {float(event.start):.3f} s cannot be written: {error}") from error
+            if packet.size:
+                yield self._timed(packet, event)
+
+    def _encode(self, content: bytes, milliseconds: int) -> AnyPacket:
+        """An event of ASS in the stream's codec. libav writes WebVTT with signs that mean something else there, and with empty
+        lines, which end a cue."""
+        webvtt = self.plan.codec == "webvtt"
+        if webvtt:
+            content = _WEBVTT_SIGNS.sub(lambda found: _WEBVTT_ESCAPES.get(found[0], found[0]), content)
+        packet: AnyPacket = self._stream.codec_context.encode_subtitle(SubtitleSet.create(content, 0, milliseconds, 0))
+        return AnyPacket(_BLANK_LINES.sub(b"\n", bytes(packet)).strip()) if webvtt else packet
+
+    def _timed(self, packet: AnyPacket, line: Line) -> AnyPacket:
+        # Files must not go back in time, and lines of text may.
+        start = self._last_start = max(line.start, self._last_start)
+        packet.stream, packet.time_base = self._stream, self._tick
+        packet.pts = packet.dts = round(start / self._tick)
+        packet.duration = max(1, round(line.end / self._tick) - packet.pts) if line.end is not None else 0
+        self.written.count(packet)
+        return packet
+
+
+def _milliseconds(line: Line) -> int:
+    return max(1, round((line.end - line.start) * 1000)) if line.end is not None else 0

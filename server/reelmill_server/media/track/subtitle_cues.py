@@ -1,0 +1,148 @@
+"""Lines of subtitles, and where they come from beside the packets of a source."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from reelmill_server.media.input.part import Span
+from reelmill_server.media.input.source import Place, open_source
+from reelmill_server.media.input.subtitle_file import open_subtitles
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.plan import InputPlan, PartPlan
+
+_MICROSECONDS = 1_000_000
+_TEXT_FIELD = 8  # of an ASS event, as libav passes it
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is shown from `start` to `end` (seconds; None: until the next): a packet of a part, or an event of ASS in bytes."""
+
+    start: Fraction
+    end: Fraction | None
+    content: Any
+    part: int = 0
+
+
+class SubtitleInputs:
+    """What subtitle tracks read beside the packets of their source: subtitle files, and lines begun before the span."""
+
+    def __init__(
+        self, inputs: Sequence[InputPlan], sources: Sequence[Place], files: Sequence[Sequence[Place]], limits: Limits
+    ) -> None:
+        """`sources` and `files` say where they lie, by the number of the source in the request."""
+        self._inputs, self._sources, self._files, self._limits = inputs, sources, files, limits
+        self._begun: dict[int, dict[int, list[Line]]] = {}
+        self._lock = threading.Lock()
+
+    def origin(self, number: int) -> Fraction:
+        """The timestamp, in seconds, at which the source of an input begins."""
+        return Fraction(self._inputs[number].origin_us, _MICROSECONDS)
+
+    def begin(self, number: int) -> Fraction | None:
+        """The time from which an input's lines come with its packets; None: from its first."""
+        plan = self._inputs[number]
+        return Fraction(plan.origin_us + plan.start_us, _MICROSECONDS) if plan.start_us else None
+
+    def end(self, number: int, span: Span) -> Fraction | None:
+        """Where an input ends as far as is known: nothing of a subtitle file is shown after it."""
+        plan = self._inputs[number]
+        promised = Fraction(plan.origin_us + plan.start_us + plan.duration_us, _MICROSECONDS) if plan.duration_us else None
+        return min((end for end in (span.end, promised) if end is not None), default=None)
+
+    def open_file(self, part: PartPlan) -> Any:
+        """The subtitle file of a part, opened."""
+        assert part.file is not None
+        place = self._files[self._inputs[part.input].source][part.file.number]
+        return open_subtitles(place, part.file.charset, self._limits)
+
+    def begun_before(self, number: int, stream: int) -> list[Line]:
+        """The lines of an input's stream that begin before what was asked for. The whole way there is read, once."""
+        begin = self.begin(number)
+        if begin is None:
+            return []
+        with self._lock:
+            if number not in self._begun:
+                with open_source(self._sources[self._inputs[number].source], self._limits) as container:
+                    self._begun[number] = _lines_before(container, begin)
+            return self._begun[number].get(stream, [])
+
+
+def _lines_before(container: InputContainer, begin: Fraction) -> dict[int, list[Line]]:
+    subtitles = [stream for stream in container.streams.subtitles if stream.codec_context]
+    # Beside the subtitles, that they may be rare is no reason to read to the end.
+    guide = [stream for stream in container.streams if stream.type in ("video", "audio") and stream.codec_context][:1]
+    found: dict[int, list[Line]] = {stream.index: [] for stream in subtitles}
+    wanted = {stream.index for stream in subtitles}
+    try:
+        for packet in container.demux([*subtitles, *guide]) if subtitles else ():
+            line = line_of(packet)
+            if line is None:
+                continue
+            if packet.stream_index in wanted and line.start < begin:
+                found[packet.stream_index].append(line)
+            elif packet.stream_index not in wanted and packet.dts is not None and packet.dts * packet.time_base > begin + 1:
+                break
+    except av.error.FFmpegError:
+        pass  # the conversion itself meets the same place, and judges
+    return {stream: with_ends(lines) for stream, lines in found.items()}
+
+
+def line_of(packet: AnyPacket) -> Line | None:
+    """The line that a packet holds; None for one that says only that a line, or the stream, is over."""
+    pts = packet.pts if packet.pts is not None else packet.dts
+    if pts is None or not packet.time_base or not packet.size:
+        return None
+    start = pts * packet.time_base
+    return Line(start, start + packet.duration * packet.time_base if packet.duration else None, packet)
+
+
+def with_ends(lines: Sequence[Line]) -> list[Line]:
+    """The lines in order, with the ends that only the next line tells."""
+    ordered = sorted(lines, key=lambda line: line.start)
+    ended: list[Line] = []
+    after: Fraction | None = None
+    for number in range(len(ordered) - 1, -1, -1):
+        line = ordered[number]
+        if number + 1 < len(ordered) and ordered[number + 1].start > line.start:
+            after = ordered[number + 1].start
+        ended.append(line if line.end is not None else replace(line, end=after))
+    return ended[::-1]
+
+
+class OneAtATime:
+    """Makes lines that overlap follow each other: while two are shown, one event shows both."""
+
+    def __init__(self) -> None:
+        self._shown: list[Line] = []
+        self._at = Fraction(0)
+
+    def push(self, line: Line) -> Iterator[Line]:
+        """Gives what is complete once `line` begins."""
+        yield from self._until(line.start)
+        self._shown.append(line)
+
+    def flush(self) -> Iterator[Line]:
+        """Gives the rest."""
+        yield from self._until(None)
+
+    def _until(self, time: Fraction | None) -> Iterator[Line]:
+        while self._shown and (time is None or self._at < time):
+            ends = [line.end for line in self._shown if line.end is not None]
+            stops = [*ends, *(() if time is None else (time,))]
+            stop = min(stops) if stops else None
+            first = self._shown[0]
+            texts = [line.content.split(b",", _TEXT_FIELD)[-1] for line in self._shown[1:]]
+            yield Line(self._at, stop, rb"\N".join([first.content, *texts]))
+            if stop is None:
+                self._shown.clear()
+                return
+            self._at = stop
+            self._shown = [line for line in self._shown if line.end is None or line.end > stop]
+        self._at = self._at if time is None else max(self._at, time)

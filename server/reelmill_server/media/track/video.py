@@ -1,0 +1,351 @@
+"""Video that is encoded."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av import VideoFrame
+from av.container import InputContainer, OutputContainer
+from av.video.frame import PictureType
+
+from reelmill_server.errors import MediaLimitExceeded
+from reelmill_server.media.input.part import TOLERANCE, Part, Span
+from reelmill_server.media.input.source import average_rate
+from reelmill_server.media.libav.encoder import EncoderDown, open_encoder
+from reelmill_server.media.libav.filter_graph import Chain
+from reelmill_server.media.libav.log import said
+from reelmill_server.media.libav.segment_clock import Borders
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.libav.vmaf import Comparison
+from reelmill_server.media.overlay.pipeline import Overlays
+from reelmill_server.media.track.base import Clock, Written, describe, nearest
+from reelmill_server.model.media_info import rational
+from reelmill_server.model.plan import StreamPlan, VideoOutput
+
+_USUAL_RATE = Fraction(25)
+
+
+class PictureEncoder:
+    """Encodes pictures whose timestamps are final, counts them, and measures their VMAF if the plan says so."""
+
+    def __init__(
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        max_frames: int,
+        overlays: Overlays,
+        global_header: bool | None = None,
+    ) -> None:
+        self.written, self.frames = Written(), 0
+        self.stream = open_encoder(plan, output, global_header)
+        self._plan, self._max_frames, self._overlays = plan, max_frames, overlays
+        self._durations: dict[int, int] = {}
+        self._borders = Borders(plan.segment_us)
+        log = Path(f"{output.name}.{self.stream.index}.vmaf")
+        self._comparison = Comparison(plan, self.stream.codec_context, log) if plan.measured else None
+
+    def count(self) -> None:
+        """One more picture is to be encoded. Raises MediaLimitExceeded when there are too many."""
+        self.frames += 1
+        if self.frames > self._max_frames:
+            raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
+
+    def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
+        """Gives the packets that are ready, once the picture has passed the overlays; None: the end. Raises EncoderDown."""
+        for passed in self._overlays.push(frame) if frame is not None else self._overlays.flush():
+            yield from self._encode(passed)
+        if frame is None:
+            yield from self._encode(None)
+
+    def _encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
+        if frame is not None:
+            border = self._borders.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
+            # NONE: else the encoder repeats the source's choice of I, P and B.
+            frame.pict_type = PictureType.I if border else PictureType.NONE
+            self._remember_duration(frame)
+        try:
+            packets = self.stream.encode(frame)
+        except av.error.FFmpegError as error:
+            raise EncoderDown(self._plan.encoder, self._plan.device, f"failed while encoding: {said(error)}") from error
+        if self._comparison and frame is not None:
+            self._comparison.give(frame)
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration
+            self.written.count(packet)
+            if self._comparison:
+                self._comparison.see(packet)
+            yield packet
+        if self._comparison and frame is None:
+            self.written.vmaf = self._comparison.finish()
+
+    def _remember_duration(self, frame: VideoFrame) -> None:
+        """Encoders of video forget how long a picture is shown, which only the last one of a file tells."""
+        if frame.pts is not None and frame.time_base and frame.duration:
+            scale = frame.time_base / self.stream.codec_context.time_base
+            self._durations[round(frame.pts * scale)] = round(frame.duration * scale)
+
+
+class _Pictures:
+    """What the two kinds of encoded video share."""
+
+    wants_frames = True
+
+    def __init__(
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        sources: Sequence[InputContainer],
+        keep_metadata: bool,
+        max_frames: int,
+        overlays: Overlays,
+        window: Span | None = None,
+        global_header: bool | None = None,
+    ) -> None:
+        """`window`: which pictures are encoded, in seconds of the output, None: all. `global_header` as for `open_encoder`."""
+        self.plan, self.unordered, self._window = plan, 0, window
+        self._encoder = PictureEncoder(plan, output, max_frames, overlays, global_header)
+        self._clock, self._span = Clock(plan), Span(Fraction(0), None)
+        self._parts = {part.input: part for part in plan.parts}
+        describe(self._encoder.stream, plan, sources, keep_metadata)
+
+    @property
+    def written(self) -> Written:
+        """What went into the stream."""
+        return self._encoder.written
+
+    @property
+    def frames(self) -> int:
+        """How many pictures were to be encoded."""
+        return self._encoder.frames
+
+    @property
+    def extradata(self) -> bytes:
+        """What decoders must know, as far as the encoder says it beside the packets."""
+        return bytes(self._encoder.stream.codec_context.extradata or b"")
+
+    def shorten(self, part: Part, span: Span) -> None:
+        """As `Track.shorten`."""
+        self._span = span
+
+    def _chain_of(self, part: Part, shift: Fraction) -> Chain:
+        """The filters of a part, after which the span begins at `shift` seconds of the source's speed."""
+        plan = self._parts[part.number]
+        origin: Any = part.source.streams[plan.stream]
+        ticks = round((self._span.begin - shift) / origin.time_base)
+        return Chain(
+            lambda: (f"setpts=PTS-({ticks})", *plan.filters),
+            origin.sample_aspect_ratio or Fraction(1),
+            average_rate(origin) or _USUAL_RATE,
+        )
+
+    def _in_span(self, part: Part, stream: int, item: VideoFrame) -> bool:
+        if item.pts is None or item.time_base is None:
+            return False
+        time = item.pts * item.time_base
+        if self._span.after(time):
+            part.close(self, stream)
+            return False
+        return not self._span.before(time)
+
+
+class FreeVideoTrack(_Pictures):
+    """Video of one source with its own timestamps, variable or not.
+
+    With a window, the pictures before and after it pass the filters, and tell how long those in it are shown, but are not
+    encoded.
+    """
+
+    _held: VideoFrame | None = None
+    _step = 0  # how long the picture before the held one was shown
+    _over = False  # whether the window was passed
+    shape = ""  # of the source's first picture: filters are made for it
+
+    def begin(self, part: Part, span: Span) -> None:
+        """As `Track.begin`."""
+        self._span = span
+        self._chain = self._chain_of(part, Fraction(0))
+
+    def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
+        """As `Track.feed`; pictures outside the span are dropped."""
+        if self._in_span(part, stream, item) and not self._broken(part, item):
+            self.shape = self.shape or _shape(item)
+            for frame in self._chain.push(item):
+                yield from self._take(frame)
+        if self._over:
+            part.close(self, stream)
+
+    def _broken(self, part: Part, item: Any) -> bool:
+        """Whether a picture is shown before the key frame from which reading began: it needs what was not read."""
+        midway = self._window is not None and not self._window.from_front
+        return midway and item.pts * item.time_base < part.key - TOLERANCE
+
+    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
+        """Nothing is made."""
+        return iter(())
+
+    def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
+        """As `Track.end`: gives what the filters still hold."""
+        for frame in self._chain.flush():
+            yield from self._take(frame)
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """As `Track.finish`."""
+        if self._held is not None and self._wanted(self._held):
+            if self._clock.speed != 1 and self._step:
+                self._held.duration = self._step  # filters slow timestamps down, but not how long the last picture is shown
+            self._end_with_span(self._held)
+            yield from self._encoder.encode(self._held)
+        yield from self._encoder.encode(None)
+
+    def _end_with_span(self, frame: VideoFrame) -> None:
+        """Segments end where they are asked to: a list of a whole number of them has no rest, in no rendition."""
+        if self.plan.segment_us and self._span.end is not None and frame.pts is not None and frame.time_base:
+            end = self._clock.at(self._span.end - self._span.begin)
+            frame.duration = min(frame.duration, max(round(end / frame.time_base) - frame.pts, 1))
+
+    def _take(self, frame: Any) -> Iterator[AnyPacket]:
+        """Encodes a picture when the next one tells how long it is shown: MP4 counts decoding time."""
+        if self._over:
+            return
+        if self._wanted(frame):
+            self._encoder.count()
+        held = self._held
+        if held is None and self.plan.segment_us and (self._window is None or self._window.from_front):
+            frame.pts = min(frame.pts or 0, 0)  # segments are counted from 0 in every rendition: nothing is dark before it
+        if held is not None and held.pts is not None and frame.pts is not None:
+            if frame.pts <= held.pts:
+                self.unordered += self._wanted(frame)
+                return  # no encoder takes two pictures of one time
+            held.duration = self._step = frame.pts - held.pts
+            if self._wanted(held):
+                yield from self._encoder.encode(held)
+        self._held = frame
+        self._over = self._window is not None and self._window.after(_time(frame))
+
+    def _wanted(self, frame: Any) -> bool:
+        return self._window is None or not (self._window.before(_time(frame)) or self._window.after(_time(frame)))
+
+
+def _time(frame: Any) -> Fraction:
+    return Fraction((frame.pts or 0) * (frame.time_base or 0))
+
+
+def _shape(frame: VideoFrame) -> str:
+    return f"{frame.width}x{frame.height} {frame.format.name} {int(frame.colorspace)}/{int(frame.color_range)}"
+
+
+class CountedVideoTrack(_Pictures):
+    """Video at one fixed rate on the output's clock: each part has exactly the pictures that its length asks for.
+
+    A picture that is missing is the one before it again; a part without video is black.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        assert self.plan.video
+        self._rate = rational(self.plan.video.frame_rate)
+        assert self._window is None, "only pictures with times of their own are cut into chunks"
+        self._next = 0  # number of the picture to be encoded next
+        self._first = 0  # number of the part's first picture
+        self._last: VideoFrame | None = None
+        self._pending: tuple[int, VideoFrame] | None = None
+        self._chain: Chain | None = None
+        self._twins = Chain(lambda: (), Fraction(1), self._rate)
+
+    def begin(self, part: Part, span: Span) -> None:
+        """As `Track.begin`."""
+        self._span = span
+        exact = self._clock.at(Fraction(0)) * self._rate
+        self._first = nearest(exact)
+        # The span lies a little off the grid of pictures: moved by as much, its pictures fall where they belong.
+        shift = (exact - self._first) / self._rate * self._clock.speed
+        made = self._parts[part.number].stream < 0
+        self._chain, self._last = None if made else self._chain_of(part, shift), None
+
+    def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
+        """As `Track.feed`; pictures outside the span are dropped."""
+        if self._chain is not None and self._in_span(part, stream, item):
+            for frame in self._chain.push(item):
+                yield from self._take(frame)
+
+    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
+        """As `Track.reach`."""
+        if self._chain is None or part.padded:  # else pictures may still be in the decoder
+            yield from self._close(part, self._number(seconds))
+
+    def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
+        """As `Track.end`."""
+        yield from self._close(part, self._number(length))
+        self._clock.advance(length)
+
+    def _close(self, part: Part, until: int) -> Iterator[AnyPacket]:
+        """Encodes what is left of the part, and fills it up to picture `until`."""
+        for frame in self._chain.flush() if self._chain else ():
+            yield from self._take(frame)
+        yield from self._settle(until)
+        self._pending = None
+        if part.padded:
+            self._last = None
+        yield from self._fill(until)
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """As `Track.finish`."""
+        yield from self._encoder.encode(None)
+
+    def _number(self, seconds: Fraction) -> int:
+        """The number of the picture that is shown first at or after `seconds` into the part."""
+        return nearest(self._clock.at(seconds) * self._rate)
+
+    def _take(self, frame: Any) -> Iterator[AnyPacket]:
+        """Holds a picture until the next one shows that it lies in the part."""
+        number = self._first + nearest(frame.pts * frame.time_base * self._rate)
+        yield from self._settle(number)
+        self._pending = number, frame
+
+    def _settle(self, until: int) -> Iterator[AnyPacket]:
+        """Encodes the pending picture if its number is below `until`."""
+        if self._pending is None or self._pending[0] >= until:
+            return
+        number, frame = self._pending
+        self._pending = None
+        if self._last is None:
+            self._last = frame  # a part that begins late shows its first picture from the beginning
+        yield from self._fill(number)
+        self._last = frame
+        if number >= self._next:
+            yield from self._show(frame)
+
+    def _fill(self, until: int) -> Iterator[AnyPacket]:
+        while self._next < until:
+            if self._last is None:
+                assert self.plan.video
+                self._last = black(self.plan.video)
+            yield from self._show(self._last)
+
+    def _show(self, frame: VideoFrame) -> Iterator[AnyPacket]:
+        self._encoder.count()
+        frame.pts, frame.time_base, frame.duration = self._next, 1 / self._rate, 1
+        self._next += 1
+        yield from self._encoder.encode(self._twin(frame) if self.plan.overlays else frame)
+
+    def _twin(self, frame: VideoFrame) -> VideoFrame:
+        """The same picture under a name of its own: overlays change it, and it may be shown again."""
+        (twin,) = self._twins.push(frame)
+        assert isinstance(twin, VideoFrame)
+        return twin
+
+
+def black(video: VideoOutput) -> VideoFrame:
+    """A black picture as the encoder takes it."""
+    span = "pc" if video.color_range == 2 else "tv"
+    filters = (f"scale={video.width}:{video.height}:out_range={span}", "setsar=1", f"format={video.pixel_format}")
+    small = VideoFrame(16, 16, "rgb24")
+    for plane in small.planes:
+        plane.update(bytes(plane.buffer_size))
+    small.pts, small.time_base = 0, 1 / _USUAL_RATE
+    chain = Chain(lambda: filters, Fraction(1), _USUAL_RATE)
+    frame = [*chain.push(small), *chain.flush()][0]
+    assert isinstance(frame, VideoFrame)
+    return frame

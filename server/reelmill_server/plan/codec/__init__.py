@@ -1,0 +1,1 @@
+"""Tables of encoders and containers."""

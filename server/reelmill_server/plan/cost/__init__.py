@@ -1,0 +1,1 @@
+"""Estimate what an attempt takes: cores, memory, scratch, core seconds."""

@@ -1,0 +1,241 @@
+"""What carrying out a plan takes: CPU, memory and disk, by tables (`plan.cost.tables`).
+
+An estimate never fails, however odd the plan, and never shrinks when pictures become larger or media longer.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from reelmill_server.model.cost import Cost
+from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, StreamInfo, VideoStreamInfo
+from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan, VideoOutput
+from reelmill_server.plan.cost import steps, tables
+from reelmill_server.plan.cost.steps import MICROSECONDS, Work, in_turn
+from reelmill_server.plan.cost.tables import MEGA
+
+
+def estimate(plan: Plan, infos: Sequence[MediaInfo], threads: int = tables.MEASURED_THREADS) -> Cost:
+    """What carrying out `plan` takes; `infos` is what is in the sources of the request, in its order. `threads`: how many cores
+    libav sees, as it starts threads, and holds pictures for each, by that.
+
+    Sources that do not say how long they are are taken for as long as their bytes last at 2 Mbit/s, or for ten minutes.
+    """
+    return _Estimate(plan, infos, max(threads - tables.MEASURED_THREADS, 0)).cost()
+
+
+class _Estimate:
+    """One estimate: a plan, its sources, how long each input is, and how many threads more there are than were measured."""
+
+    def __init__(self, plan: Plan, infos: Sequence[MediaInfo], more_threads: int) -> None:
+        self._plan, self._infos, self._more_threads = plan, infos, more_threads
+        self._lengths = [steps.length(item, self._info(item)) for item in plan.inputs]
+        self._total = sum(length for item, length in zip(plan.inputs, self._lengths, strict=True) if not item.attached)
+        for number, item in enumerate(plan.inputs):
+            if item.attached and item.align == "loop":
+                self._lengths[number] = max(self._lengths[number], self._total)
+
+    def cost(self) -> Cost:
+        """All steps together: outputs are made beside each other, each on a thread of its own."""
+        base = Work(tables.BASE_SECONDS, tables.BASE_SECONDS, tables.BASE_BYTES)
+        works = [base, self._decodings(), *map(self._target, self._plan.targets), *map(self._image, self._plan.images)]
+        total = in_turn(works)
+        longest = max(work.wall_seconds for work in works)
+        return Cost(
+            cores=round(max(1.0, total.core_seconds / longest), 2),
+            memory_bytes=round(total.memory),
+            scratch_bytes=round(total.scratch),
+            core_seconds=round(total.core_seconds, 3),
+        )
+
+    def _info(self, item: InputPlan) -> MediaInfo | None:
+        return self._infos[item.source] if 0 <= item.source < len(self._infos) else None
+
+    def _source(self, part: PartPlan) -> StreamInfo | None:
+        """The stream that a part takes; None: it is made, or not known."""
+        if part.file is not None or part.stream < 0 or not 0 <= part.input < len(self._plan.inputs):
+            return None
+        info = self._info(self._plan.inputs[part.input])
+        streams = (*info.video, *info.audio, *info.subtitles, *info.data) if info else ()
+        return next((stream for stream in streams if stream.index == part.stream), None)
+
+    def _seconds(self, part: PartPlan) -> float:
+        return self._lengths[part.input] if 0 <= part.input < len(self._lengths) else self._total
+
+    def _bitrate(self, part: PartPlan, stream: StreamInfo | None) -> float:
+        """bit/s of a source's stream: its own, else that of the file, else a guess."""
+        if stream is not None and stream.bitrate > 0:
+            return stream.bitrate
+        if isinstance(stream, AudioStreamInfo):
+            return tables.USUAL_SOUND_BITRATE * max(stream.channels, 1)
+        known = 0 <= part.input < len(self._plan.inputs)
+        info = self._info(self._plan.inputs[part.input]) if known else None
+        if info is None or max(info.bitrate, info.size_bytes) <= 0:
+            return tables.ASSUMED_BITRATE
+        return max(info.bitrate, 0) or info.size_bytes * 8 / max(info.duration_seconds, self._lengths[part.input], 1.0)
+
+    def _decodings(self) -> Work:
+        """What is decoded for all outputs, each stream once. Of inputs that follow each other one is decoded at a time."""
+        works = list(self._decoded_inputs())
+        held = max((work.memory for attached, work in works if not attached), default=0.0)
+        held += sum(work.memory for attached, work in works if attached)
+        return replace(in_turn(work for _, work in works), memory=held)
+
+    def _decoded_inputs(self) -> Iterator[tuple[bool, Work]]:
+        """Of each input whether it is attached, and what decoding it takes."""
+        wanted: defaultdict[tuple[int, int], float] = defaultdict(float)
+        found: dict[tuple[int, int], tuple[PartPlan, StreamInfo]] = {}
+        for part, seconds in self._decoded_parts():
+            stream = self._source(part)
+            if stream is not None:
+                place = (part.input, part.stream)
+                wanted[place] = max(wanted[place], min(seconds, self._seconds(part)))
+                found[place] = (part, stream)
+        for number, item in enumerate(self._plan.inputs):
+            works = [self._decoding(*found[place], wanted[place]) for place in found if place[0] == number]
+            yield item.attached, in_turn(works)
+
+    def _decoded_parts(self) -> Iterator[tuple[PartPlan, float]]:
+        """What is read in a row for encoders and pictures, and for how many seconds."""
+        for target in self._plan.targets:
+            for stream in target.streams:
+                if stream.encoder != COPY:
+                    yield from ((part, self._seconds(part)) for part in stream.parts)
+        for image in self._plan.images:
+            if image.reading in ("shared", "through"):
+                until = steps.last_asked(image)
+                yield from ((part, until or self._seconds(part)) for part in image.stream.parts)
+
+    def _decoding(self, part: PartPlan, stream: StreamInfo, seconds: float) -> Work:
+        if isinstance(stream, AudioStreamInfo):
+            return Work.of(tables.SOUND_DECODING * max(stream.channels, 1) * seconds)
+        if not isinstance(stream, VideoStreamInfo):
+            return Work()
+        megabits = self._bitrate(part, stream) * seconds / MEGA
+        work = steps.decoding_ms(stream, steps.pixels(stream) * steps.rate(stream) * seconds / MEGA, megabits)
+        frames = tables.HELD_FRAMES + tables.DECODER_THREAD_FRAMES * min(self._more_threads, tables.MOST_DECODER_THREADS)
+        return Work.of(work, tables.DECODER_THREADS, frames * steps.frame_bytes(stream))
+
+    def _target(self, target: TargetPlan) -> Work:
+        """The thread of one output."""
+        return in_turn(self._stream(target, stream) for stream in target.streams)
+
+    def _stream(self, target: TargetPlan, stream: StreamPlan) -> Work:
+        seconds = self._stream_seconds(target, stream)
+        if stream.encoder == COPY:
+            return in_turn([self._copied(stream, seconds), *map(self._read_back, stream.parts)])
+        if stream.video is not None:
+            return self._encoded_video(stream, stream.video, seconds)
+        if stream.audio is not None:
+            return self._encoded_audio(stream, seconds)
+        return Work.of(tables.COPY_MS_PER_SECOND * seconds, scratch=tables.TEXT_BYTES * seconds)
+
+    def _copied(self, stream: StreamPlan, seconds: float) -> Work:
+        bits = max((self._bitrate(part, self._source(part)) for part in stream.parts), default=0.0) * seconds
+        return Work.of(steps.copying_ms(bits, seconds), scratch=bits / 8)
+
+    def _read_back(self, part: PartPlan) -> Work:
+        """Decoding what a copy begins and ends with."""
+        stream = self._source(part)
+        if not isinstance(stream, VideoStreamInfo) or stream.attached_picture:
+            return Work()
+        group = stream.key_seconds or tables.USUAL_KEY_SECONDS
+        seconds = min(self._seconds(part), tables.GROUPS_READ_BACK * group)
+        megabits = self._bitrate(part, stream) * seconds / MEGA
+        work = steps.decoding_ms(stream, steps.pixels(stream) * steps.rate(stream) * seconds / MEGA, megabits)
+        return Work.of(work, 1, megabits * MEGA / 8 + tables.READ_BACK_FRAMES * steps.frame_bytes(stream))
+
+    def _stream_seconds(self, target: TargetPlan, stream: StreamPlan) -> float:
+        """How long a stream of an output is: as planned, else as what it is made of."""
+        read = self._seconds(stream.parts[0]) if len(stream.parts) == 1 else self._total
+        return target.duration_us / MICROSECONDS if target.duration_us > 0 else read
+
+    def _encoded_video(self, stream: StreamPlan, video: VideoOutput, seconds: float) -> Work:
+        pixels, frames = video.width * video.height, steps.number(video.frame_rate) * seconds
+        bits = self._video_bitrate(stream, video) * seconds
+        vmaf = Work.of(tables.VMAF_MS * pixels * frames / MEGA, 4, tables.VMAF_MEMORY * pixels)
+        return in_turn(
+            (
+                self._encoder(stream, video, frames),
+                Work.of(tables.FRAME_MS * frames),
+                *(self._filters(part, video) for part in stream.parts),
+                *(steps.overlay(overlay, video, seconds) for overlay in stream.overlays),
+                vmaf if stream.measured else Work(),
+                Work.of(steps.copying_ms(bits, seconds) + self._reading_back_ms(stream, pixels, frames), scratch=bits / 8),
+            )
+        )
+
+    def _encoder(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
+        """What the encoder itself takes."""
+        pixels = video.width * video.height
+        encoder, encoding = steps.encoder(stream), steps.encoding(stream)
+        depth = steps.pixel_bytes(video.pixel_format) / steps.USUAL_PIXEL_BYTES
+        megapixels = pixels * frames / MEGA
+        megabits = sum(self._bitrate(part, self._source(part)) * self._seconds(part) for part in stream.parts) / MEGA
+        work = encoding.work * depth * (megapixels + encoder.difficulty * min(megabits, tables.MOST_DIFFICULT * megapixels))
+        threads = encoder.threads * min(1.0, (pixels / tables.REFERENCE_PIXELS) ** 0.5)
+        held = encoding.memory + encoder.thread_memory * min(self._more_threads, encoder.most_cores)
+        return Work.of(work + encoder.frame * frames, threads, held * depth * pixels + encoder.fixed_bytes)
+
+    def _reading_back_ms(self, stream: StreamPlan, pixels: int, frames: float) -> float:
+        """Decoding what an encode begins and ends with."""
+        group = steps.number(stream.options.get("g", ""), tables.USUAL_GROUP, 10_000)
+        table = tables.DECODINGS.get(stream.codec, tables.UNKNOWN_DECODING)
+        return table.pixels * min(frames, tables.GROUPS_READ_BACK * group) * pixels / MEGA
+
+    def _filters(self, part: PartPlan, video: VideoOutput) -> Work:
+        stream = self._source(part)
+        into = steps.pixels(stream) * steps.rate(stream) if isinstance(stream, VideoStreamInfo) else 0.0
+        megapixels = max(into, video.width * video.height * steps.number(video.frame_rate)) * self._seconds(part) / MEGA
+        names = (text.partition("=")[0] for text in part.filters)
+        return Work.of(sum(tables.FILTERS.get(name, 0.0) for name in names) * megapixels)
+
+    def _video_bitrate(self, stream: StreamPlan, video: VideoOutput) -> float:
+        """bit/s of what is encoded: as asked, else what its quality takes at most."""
+        asked, bound = (steps.number(stream.options.get(name, ""), 0.0, 1e12) for name in ("b", "maxrate"))
+        if asked:
+            return asked
+        pixels = video.width * video.height * steps.number(video.frame_rate)
+        bits = tables.BITS_PER_PIXEL.get(stream.codec, tables.UNKNOWN_BITS_PER_PIXEL)
+        most = bits * 2 ** ((tables.USUAL_CRF - steps.crf(stream)) / tables.CRF_STEP) * pixels
+        sources = [(part, self._source(part)) for part in stream.parts]
+        told = [tables.SOURCE_TIMES * self._bitrate(part, source) for part, source in sources if source is not None]
+        bounds = [bound] if bound else []
+        bounds += [max(told)] if told and len(told) == len(sources) else []
+        return min([most, *bounds])
+
+    def _encoded_audio(self, stream: StreamPlan, seconds: float) -> Work:
+        assert stream.audio is not None
+        channels = steps.channels(stream.audio.layout)
+        work = tables.SOUND.get(stream.encoder, tables.UNKNOWN_SOUND) * channels * seconds * max(1, len(stream.parts) / 4)
+        sample_bits = tables.LOSSLESS_BITS.get(stream.encoder, 0)
+        rate = sample_bits * stream.audio.sample_rate * channels or steps.number(stream.options.get("b", ""), 0.0, 1e12)
+        bits = (rate or tables.USUAL_SOUND_BITRATE * channels) * seconds
+        return Work.of(work + steps.copying_ms(bits, seconds), scratch=bits / 8)
+
+    def _image(self, image: ImagePlan) -> Work:
+        """One entry of pictures, on a thread of its own."""
+        sources = [(part, stream) for part in image.stream.parts if isinstance(stream := self._source(part), VideoStreamInfo)]
+        rate = max((steps.rate(stream) for _, stream in sources), default=tables.ASSUMED_RATE)
+        count = steps.pictures(image, self._total, rate)
+        pixels = max(image.width * image.height, 1)
+        work, disk = tables.STILLS.get(image.format, tables.UNKNOWN_STILL)
+        largest = max((steps.pixels(stream) for _, stream in sources), default=tables.ASSUMED_PIXELS)
+        made = Work.of(
+            (work * pixels + tables.FILTERS["scale"] * max(pixels, largest)) * count / MEGA,
+            memory=steps.kept_bytes(image, count, largest),
+            scratch=disk * count * pixels + tables.FILE_BYTES * count,
+        )
+        reading = (self._sought(part, stream, image, count / len(sources), rate) for part, stream in sources)
+        return in_turn((made, *reading))
+
+    def _sought(self, part: PartPlan, stream: VideoStreamInfo, image: ImagePlan, count: float, rate: float) -> Work:
+        """What is decoded for pictures alone, where they do not take what is decoded anyway."""
+        jump = image.key_us / MICROSECONDS * rate / 2 + tables.SEEK_FRAMES
+        every = self._seconds(part) * rate
+        frames = {"seek": min(count * jump, max(every, count)), "keyframes": count}.get(image.reading)
+        if frames is None:
+            return Work()
+        megabits = self._bitrate(part, stream) * frames / rate / MEGA
+        work = steps.decoding_ms(stream, steps.pixels(stream) * frames / MEGA, megabits)
+        return Work.of(work, 2, tables.HELD_FRAMES / 2 * steps.frame_bytes(stream))

@@ -1,0 +1,56 @@
+"""Says what a task needs of a worker, and whether it is small."""
+
+from collections.abc import Sequence
+
+from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.model.cost import Cost
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.needs import Needs
+from reelmill_server.model.plan import COPY, Plan
+from reelmill_server.model.request import ConvertRequest, Hardware, VideoSpec
+from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
+from reelmill_server.plan.cost.cost import estimate
+from reelmill_server.plan.cost.tables import MEASURED_THREADS
+
+# Of a task that could not be planned where it was looked at: that of an encode of Full HD.
+_UNKNOWN = Cost(cores=2.0, memory_bytes=1 << 30)
+
+
+def needs_of(
+    request: ConvertRequest, plan: Plan, infos: Sequence[MediaInfo], order: Sequence[str], threads: int = MEASURED_THREADS
+) -> Needs:
+    """What carrying out `plan` needs; `order` are the encoder families, the preferred first, `threads` the cores that libav
+    sees."""
+    encoded = [
+        stream for target in plan.targets for stream in target.streams if stream.type == "video" and stream.encoder != COPY
+    ]
+    return Needs(estimate(plan, infos, threads), lanes_of(request, order) if encoded else (SOFTWARE,), len(encoded))
+
+
+def unplanned(request: ConvertRequest, order: Sequence[str], objection: str) -> Needs:
+    """What a task needs that must have an accelerator, of which the worker that looked has none: `objection` says so."""
+    videos = _videos(request)
+    return Needs(_UNKNOWN, lanes_of(request, order), len(videos), objection)
+
+
+def lanes_of(request: ConvertRequest, order: Sequence[str]) -> tuple[str, ...]:
+    """The encoder families that may make the request's video, in `order`; software last, unless a target REQUIRES hardware."""
+    videos = _videos(request)
+    willing = [video for video in videos if video.hardware is not Hardware.NEVER]
+    required = any(video.hardware is Hardware.REQUIRED for video in videos)
+    hardware = [
+        family
+        for family in order
+        if family != SOFTWARE and any(family in VIDEO_ENCODERS.get(video.codec, {}) for video in willing)
+    ]
+    return (*hardware, *((SOFTWARE,) if SOFTWARE in order and not required else ()))
+
+
+def is_small(plan: Plan, cost: Cost, most_core_seconds: float) -> bool:
+    """Whether a plan is done at once, in front of all that waits: it takes little work, or encodes nothing."""
+    encodes = any(stream.encoder != COPY and stream.type != "subtitle" for target in plan.targets for stream in target.streams)
+    return cost.core_seconds <= most_core_seconds or (not encodes and not plan.images)
+
+
+def _videos(request: ConvertRequest) -> list[VideoSpec]:
+    return [target.video for target in request.targets if target.video is not None and target.video.codec != COPY]

@@ -1,0 +1,1 @@
+"""Plan outputs: names, packaging, images, which frames are read."""

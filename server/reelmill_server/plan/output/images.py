@@ -1,0 +1,285 @@
+"""Plans pictures: which frames they are made of, their size, and their names."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded, UnsupportedFormat, Violation
+from reelmill_server.model.media_info import VideoStreamInfo, rational
+from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, Plan, SheetPlan, StreamPlan
+from reelmill_server.model.request import FrameMode, ImageKind, ImageSpec, ScaleType, SheetSpec, TargetSpec, VideoSpec
+from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
+from reelmill_server.plan.output.frame_access import SHARED, choose_reading, key_seconds
+from reelmill_server.plan.output.naming import MARK, Naming, OutputName, expand, has_extension, variables_in
+from reelmill_server.plan.stream import hdr
+from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
+from reelmill_server.plan.stream.video import usual_rate
+
+# Pixels of the longest side of a sheet: what the contract says, and what the format holds (RFC 6386, 9.1: 14 bits).
+_MAX_SHEET_SIDE, _MAX_WEBP_SIDE = 16_384, 16_383
+_MAX_SIDE = 4096
+_FALLBACK_RATE = Fraction(25)
+# From one field alone: a single frame has no neighbours that would tell what moves.
+_DEINTERLACE = "estdif=mode=frame:deint=interlaced"
+# Pictures that dhash keeps until it knows the strongest changes.
+_KEPT_BYTES = 512 << 20
+_NAMING = frozenset({"index", "streamindex", "autoext", "ext"})
+
+
+@dataclass(frozen=True)
+class ImageCodec:
+    """How a format is encoded: libav's codec and encoder (`pillow`: by that library), and the filters before it.
+
+    `alpha` are the filters for pictures that have an alpha channel, empty: the format, or this encoder of it, has none.
+    """
+
+    codec: str
+    encoder: str
+    filters: tuple[str, ...]
+    alpha: tuple[str, ...] = ()
+
+
+_EXACT = "scale=flags=accurate_rnd+full_chroma_int+full_chroma_inp"
+_RGB, _RGBA = (_EXACT, "format=rgb24"), (_EXACT, "format=rgba")
+# JPEG (JFIF) and WebP say that their matrix is that of BT.601, and cannot say anything else.
+_JPEG = ("scale=out_color_matrix=bt601:out_range=pc", "format=yuvj420p")
+_WEBP = ("scale=out_color_matrix=bt601:out_range=tv", "format=yuv420p")
+_WEBP_ALPHA = ("scale=out_color_matrix=bt601:out_range=tv", "format=yuva420p")
+STILLS: Mapping[str, ImageCodec] = {
+    "jpg": ImageCodec("mjpeg", "mjpeg", _JPEG),
+    "png": ImageCodec("png", "png", _RGB, _RGBA),
+    "webp": ImageCodec("webp", "libwebp", _WEBP, _WEBP_ALPHA),
+    "avif": ImageCodec("av1", "pillow", _RGB, _RGBA),
+}
+"""How single pictures are encoded, by extension."""
+_SHEETS = {name: ImageCodec(codec.codec, "pillow", _RGB) for name, codec in STILLS.items()}
+ANIMATIONS: Mapping[str, ImageCodec] = {
+    "gif": ImageCodec("gif", "gif", ("format=bgra",)),  # what palettes are made of
+    "webp": ImageCodec("webp", "libwebp_anim", _WEBP, _WEBP_ALPHA),
+    "apng": ImageCodec("apng", "apng", _RGB, _RGBA),
+    "avif": ImageCodec("av1", "pillow", _RGB, _RGBA),
+}
+"""How animations are encoded, by extension."""
+_CODECS = {ImageKind.SNAPSHOT: STILLS, ImageKind.SPRITE: _SHEETS, ImageKind.ANIMATION: ANIMATIONS}
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """What the pictures of one target are planned from. `decoded`: the numbers of video streams that are decoded anyway."""
+
+    target: TargetSpec
+    inputs: Inputs
+    naming: Naming
+    decoded: frozenset[int]
+    warnings: list[str]
+
+    def warn(self, spec: ImageSpec, text: str) -> None:
+        """Adds what a user should know of an entry."""
+        self.warnings.append(f"{self.target.field}.{spec.field}: {text}")
+
+
+def plan_images(job: ImageJob) -> Iterator[ImagePlan]:
+    """The pictures of a target: each entry for each video stream that the target takes.
+
+    Raises InvalidArgument, InvalidMedia, MediaLimitExceeded or UnsupportedFormat, naming the entry.
+    """
+    if not job.target.images:
+        return
+    like = next((item for item in (job.inputs.primary, *job.inputs.main) if item.video), None)
+    asked = job.target.video_streams if job.target.container else ()
+    numbers = selected(len(like.video), asked, (0,)) if like else []
+    if like is None or not numbers:
+        raise InvalidMedia(f"{job.target.field}.image: the source has no video")
+    for spec in job.target.images:
+        for number in numbers:
+            yield _plan_image(job, spec, like, number)
+
+
+def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> ImagePlan:
+    stream = like.video[number]
+    where = f"{job.target.field}.{spec.field}"
+    if not stream.decodable or not stream.width:
+        raise InvalidMedia(f"{where}: the source's {stream.codec} video cannot be decoded")
+    codec = _CODECS[spec.kind][spec.format]
+    geometry = _geometry(spec, stream, where)
+    sheet = _sheet(job, spec, geometry, number, where)
+    frames = _frames(job, spec, where)
+    rate = usual_rate(stream) or _FALLBACK_RATE
+    reading = choose_reading(frames, job.inputs, number, rate) if number not in job.decoded else SHARED
+    name = _name(job, spec, number)
+    plan = ImagePlan(
+        index=job.target.index,
+        kind=str(spec.kind),
+        format=spec.format,
+        prefix=name.prefix,
+        suffix=name.suffix,
+        numbered=name.numbered,
+        stream=StreamPlan(
+            type="video",
+            parts=tuple(_part(spec, item, number, geometry, codec) for item in job.inputs.main),
+            codec=codec.codec,
+            encoder=codec.encoder,
+            reason="pictures",
+        ),
+        frames=frames,
+        width=geometry.width,
+        height=geometry.height,
+        reading=reading.way,
+        reason=reading.reason,
+        key_us=round(key_seconds(job.inputs, number) * 1_000_000),
+        duration_us=job.inputs.duration_us,
+        frame_rate=_frame_rate(spec, rate) if spec.kind is ImageKind.ANIMATION else "",
+        sheet=sheet,
+        field=where,
+    )
+    most = _KEPT_BYTES // (stream.width * stream.height * 3)
+    if spec.frames.mode is FrameMode.DHASH and frames.number > most:
+        raise MediaLimitExceeded(f"{where}: the strongest changes are kept in memory: at most {most} of a source of this size")
+    if not name.numbered and spec.kind is not ImageKind.ANIMATION and spec.frames.number != 1:
+        job.warn(spec, f"all pictures go to {plan.prefix}: the last one stays (name them apart with {{index}})")
+    return plan
+
+
+def _resolved(text: str, shown: int) -> int:
+    """The pixels of a side that is asked for as pixels or as a ratio of `shown`."""
+    return max(1, round(rational(text) * shown)) if "/" in text else int(text)
+
+
+def _geometry(spec: ImageSpec, stream: VideoStreamInfo, where: str) -> Geometry:
+    """Pictures are shown as they are stored: in square pixels, upright."""
+    shown = displayed_size(stream)
+    asked = (_resolved(spec.width, shown[0]) if spec.width else 0, _resolved(spec.height, shown[1]) if spec.height else 0)
+    natural = (stream.height, stream.width) if stream.rotation % 180 else (stream.width, stream.height)
+    if not any(asked) and shown != natural:
+        asked = shown
+    geometry = plan_geometry(VideoSpec(width=asked[0], height=asked[1], scale_type=spec.scale_type), stream, "rgb24")
+    if max(geometry.width, geometry.height) > _MAX_SIDE and any(asked):
+        raise InvalidArgument(violations=[Violation(where, f"sides must have at most {_MAX_SIDE} pixels")])
+    return geometry
+
+
+def _part(spec: ImageSpec, item: Input, number: int, geometry: Geometry, codec: ImageCodec) -> PartPlan:
+    """The filters from a frame of `item` to a picture of the size of `geometry`."""
+    stream = stream_at(item.video, number)
+    if not isinstance(stream, VideoStreamInfo):
+        return PartPlan(-1, (), item.number)
+    scale_type = ScaleType.FILL if spec.scale_type is ScaleType.FIT or not (spec.width or spec.height) else spec.scale_type
+    sized = VideoSpec(width=geometry.width, height=geometry.height, scale_type=scale_type)
+    own = _geometry(spec, stream, "")
+    if (own.width, own.height) != (geometry.width, geometry.height):
+        own = plan_geometry(sized, stream, "rgb24")
+    whole = (_DEINTERLACE,) if stream.interlaced else ()
+    light = hdr.tone_mapping(stream) if hdr.is_hdr(stream) else ()
+    filters = codec.alpha if codec.alpha and _has_alpha(stream) else codec.filters
+    return PartPlan(stream.index, (*whole, *own.filters, *light, *filters), item.number)
+
+
+def _has_alpha(stream: VideoStreamInfo) -> bool:
+    return any(word in stream.pixel_format for word in ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8"))
+
+
+def _frame_rate(spec: ImageSpec, rate: Fraction) -> str:
+    """At which rate an animation plays: in time, unless another one is asked for."""
+    usual = Fraction(1_000_000, spec.frames.interval_us) if spec.frames.interval_us else rate
+    asked = rational(spec.frame_rate) or usual
+    return f"{asked.numerator}/{asked.denominator}"
+
+
+def _frames(job: ImageJob, spec: ImageSpec, where: str) -> FramesPlan:
+    asked, length_us = spec.frames, job.inputs.duration_us
+    if length_us and asked.start_us >= length_us:
+        expected = f"must be before the end of the sources at {length_us / 1_000_000:.3f} s"
+        raise InvalidArgument(violations=[Violation(f"{where}.start_time", expected)])
+    times: tuple[int, ...] = ()
+    if asked.mode is FrameMode.AVERAGE:
+        if not length_us:
+            raise UnsupportedFormat(f"{where}: mode AVERAGE needs a source that tells its length")
+        # In the middle of as many equal spans: neither the black before a film nor that after it.
+        step = Fraction(length_us - asked.start_us, asked.number)
+        times = tuple(asked.start_us + round(step * (2 * place + 1) / 2) for place in range(asked.number))
+    return FramesPlan(
+        mode=str(asked.mode),
+        start_us=asked.start_us,
+        interval_us=0 if asked.mode in (FrameMode.KEYFRAME, FrameMode.AVERAGE) else asked.interval_us,
+        number=asked.number,
+        threshold=asked.threshold,
+        skip_blank=asked.skip_blank,
+        times_us=times,
+        repeats=spec.kind is ImageKind.ANIMATION,
+    )
+
+
+def image_folder(slot: int) -> str:
+    """Where the files of entry `slot` of a plan's pictures lie below the attempt's folder."""
+    return f"image-{slot}"
+
+
+def image_path(slot: int, plan: ImagePlan, number: int) -> str:
+    """Where file `number` lies below the attempt's folder."""
+    return f"{image_folder(slot)}/{number}.{plan.format}"
+
+
+def list_path(slot: int, extension: str) -> str:
+    """Where the list of sheets with this extension lies below the attempt's folder."""
+    return f"{image_folder(slot)}/sheets.{extension}"
+
+
+_PATH = re.compile(r"image-(?P<slot>\d+)/(?:(?P<number>[1-9]\d*)|sheets)\.(?P<extension>\w+)")
+
+
+def image_uri(plan: Plan, path: str) -> str | None:
+    """The URI of what lies at `path` below the attempt's folder; None when the plan has no such picture or list."""
+    match = _PATH.fullmatch(path)
+    slot = int(match["slot"]) if match else -1
+    if match is None or slot >= len(plan.images):
+        return None
+    image = plan.images[slot]
+    if match["number"]:
+        number = int(match["number"])
+        return image.uri(number) if path == image_path(slot, image, number) and (image.numbered or number == 1) else None
+    lists = {"vtt": image.sheet.web_vtt_uri, "m3u8": image.sheet.playlist_uri} if image.sheet else {}
+    return (lists.get(match["extension"]) or None) if path == list_path(slot, match["extension"]) else None
+
+
+def writable_image_uris(images: Sequence[ImagePlan]) -> Iterator[str]:
+    """One URI of each kind that these pictures will write."""
+    for image in images:
+        yield image.uri(1)
+        if image.sheet:
+            yield from filter(None, (image.sheet.web_vtt_uri, image.sheet.playlist_uri))
+
+
+@dataclass(frozen=True)
+class _ImageName:
+    prefix: str
+    suffix: str = ""
+    numbered: bool = False
+
+
+def _name(job: ImageJob, spec: ImageSpec, number: int) -> _ImageName:
+    """Where the files go. A name with neither an extension nor a number gets those of stream and picture."""
+    template = spec.uri
+    output = OutputName(spec.format, index=MARK, stream_index=number)
+    if not variables_in(template) & _NAMING and not has_extension(template):
+        template += "_{streamindex}_{index}.{autoext}"
+    uri = expand(template, output, *job.naming)
+    prefix, mark, suffix = uri.rpartition(MARK)
+    return _ImageName(prefix, suffix, numbered=True) if mark else _ImageName(uri)
+
+
+def _sheet(job: ImageJob, spec: ImageSpec, tile: Geometry, number: int, where: str) -> SheetPlan | None:
+    if spec.sheet is None:
+        return None
+    asked: SheetSpec = spec.sheet
+    lists = [
+        expand(uri, OutputName(extension, stream_index=number), *job.naming) if uri else ""
+        for uri, extension in ((asked.web_vtt_uri, "vtt"), (asked.playlist_uri, "m3u8"))
+    ]
+    sheet = SheetPlan(asked.columns, asked.rows, asked.pad, asked.margin, *lists)
+    most = _MAX_WEBP_SIDE if spec.format == "webp" else _MAX_SHEET_SIDE
+    for name, pixels in zip(("width", "height"), sheet.size(tile.width, tile.height), strict=True):
+        if pixels > most:
+            expected = f"the sheet's {name} is {pixels} pixels, more than {most}: make the pictures smaller or fewer"
+            raise InvalidArgument(violations=[Violation(f"{where}.tile_{name}", expected)])
+    return sheet

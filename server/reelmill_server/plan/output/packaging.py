@@ -1,0 +1,316 @@
+"""Outputs in segments: how they are cut and named, which of them share files, and where every file goes.
+
+A file of an attempt lies under a plain name below the attempt's folder, and its URI follows from the plan and that name alone:
+whoever publishes needs to believe nobody.
+
+    <n>.mp4                        the only file of target n
+    <n>/list.m3u8, <n>/list.mpd    what target n publishes as its playlist or manifest
+    <n>/list-<s>.m3u8              the playlist of stream s, where HLS lists what DASH made
+    <n>/<k>.ts, <n>/<s>-<k>.m4s    segments, counted as the muxer counts
+    <n>/<k>.vtt                    segments of subtitles
+    <n>/init.mp4, <n>/<s>-init.mp4 heads of fragmented MP4
+    <n>/main.m3u8, group-<n>.m3u8  master playlists
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reelmill_server.errors import InvalidArgument, Violation
+from reelmill_server.model.plan import COPY, GroupPlan, PackagePlan, Plan, RenditionPlan, StreamPlan, TargetPlan
+from reelmill_server.model.request import ConvertRequest, SegmentFormat, SegmentSpec, TargetSpec
+from reelmill_server.model.task import ArtifactKind
+from reelmill_server.plan.output.naming import Naming, OutputName, expand, expand_package
+
+CONTAINERS_OF: Mapping[SegmentFormat, tuple[str, ...]] = {SegmentFormat.HLS: ("ts", "mp4"), SegmentFormat.DASH: ("mp4",)}
+"""The containers that each format of segments takes."""
+LIST_EXTENSION: Mapping[str, str] = {SegmentFormat.HLS: "m3u8", SegmentFormat.DASH: "mpd"}
+"""The extension of what lists the segments."""
+TS_CLOCK_US = 1_400_000
+"""Where 0 of an output lies on the clock of its segments of MPEG-TS, which have no times before 0; as FFmpeg's tools do."""
+
+_SEGMENT_EXTENSION = {"ts": "ts", "mp4": "m4s", "vtt": "vtt"}
+# How each family makes a picture that was asked to be a key frame one at which a decoder can begin; others always do.
+_FORCED_KEYS: Mapping[str, Mapping[str, str]] = {
+    "libx264": {"forced-idr": "1"},
+    "libx265": {"forced-idr": "1"},
+    "h264_nvenc": {"forced-idr": "1"},
+    "hevc_nvenc": {"forced-idr": "1"},
+    "av1_nvenc": {"forced-idr": "1"},
+    "h264_qsv": {"forced_idr": "1"},
+    "hevc_qsv": {"forced_idr": "1"},
+}
+_DASH_SLACK_US = 100_000  # a border lies on the first picture at or after it, so that a segment may be a picture shorter
+_PART = re.compile(r"(?P<slot>\d+)/(?:(?P<stream>\d+)-)?(?P<name>\d+|init)\.(?P<extension>ts|m4s|mp4|vtt)")
+
+
+def segment_of(target: TargetSpec) -> SegmentSpec | None:
+    """How `target` is cut; a member of a group always is."""
+    return target.segment or (SegmentSpec(SegmentFormat.HLS) if target.group >= 0 else None)
+
+
+def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: str) -> TargetPlan:
+    """`plan` with the output in segments, as `target` asks; as it is when it does not."""
+    segment = segment_of(target)
+    if segment is None:
+        return plan
+    dash = segment.format is SegmentFormat.DASH
+    listed = OutputName(LIST_EXTENSION[segment.format], resolution)
+    extension = _SEGMENT_EXTENSION[target.container]
+    name = expand_package(target.uri, listed, extension, *naming)
+    return replace(
+        plan,
+        uri=name.playlist,
+        muxer=str(segment.format),
+        muxer_options=_dash_options(segment) if dash else _hls_options(segment, target.container),
+        streams=tuple(_cut(stream, segment.duration_us) for stream in plan.streams),
+        package=PackagePlan(
+            format=str(segment.format),
+            segment_us=segment.duration_us,
+            prefix=name.prefix,
+            suffix=name.suffix,
+            start_number=1 if dash else segment.start_number,
+            clock_us=_clock_us(target.container),
+        ),
+    )
+
+
+def packaged_subtitles(plan: TargetPlan, target: TargetSpec, rendition: RenditionPlan) -> TargetPlan:
+    """`plan`, a file of subtitles of a member of a group, cut as the member is."""
+    segment = segment_of(target)
+    assert segment
+    base = plan.uri.removesuffix(f".{plan.container}")
+    package = PackagePlan(
+        format=str(segment.format),
+        segment_us=segment.duration_us,
+        prefix=f"{base}-",
+        suffix=f".{_SEGMENT_EXTENSION[plan.container]}",
+        start_number=segment.start_number,
+        clock_us=_clock_us(target.container),
+        rendition=rendition,
+    )
+    return replace(plan, uri=f"{base}.{LIST_EXTENSION[segment.format]}", package=package)
+
+
+def _clock_us(container: str) -> int:
+    return TS_CLOCK_US if container == "ts" else 0
+
+
+def subtitles_once(targets: Sequence[TargetSpec]) -> Iterator[TargetSpec]:
+    """The targets, those of a group without the subtitles that another one of it packages already."""
+    packaging: set[int] = set()
+    for target in targets:
+        if target.group >= 0 and target.extract:
+            yield target if target.group not in packaging else replace(target, extract=None)
+            packaging.add(target.group)
+        else:
+            yield target
+
+
+def _hls_options(segment: SegmentSpec, container: str) -> dict[str, str]:
+    return {
+        "hls_time": f"{segment.duration_us}us",
+        "hls_list_size": "0",
+        "hls_playlist_type": "vod",
+        "hls_segment_type": "mpegts" if container == "ts" else "fmp4",
+        # Else each rendition is moved by what lies before its own 0, B-frames' decoding or sound's preroll.
+        **({"output_ts_offset": f"{TS_CLOCK_US}us"} if container == "ts" else {"avoid_negative_ts": "disabled"}),
+    }
+
+
+def _dash_options(segment: SegmentSpec) -> dict[str, str]:
+    shortest_us = segment.duration_us - min(_DASH_SLACK_US, segment.duration_us // 10)
+    return {"seg_duration": f"{shortest_us}us", "use_template": "1", "use_timeline": "1"}
+
+
+def _cut(stream: StreamPlan, segment_us: int) -> StreamPlan:
+    """A stream with key frames on all borders; what is copied keeps its own."""
+    if stream.encoder == COPY or stream.video is None:
+        return stream
+    options = {**stream.options, **_FORCED_KEYS.get(stream.encoder, {})}
+    return replace(stream, options=options, segment_us=segment_us)
+
+
+def arrange(
+    request: ConvertRequest, plans: Sequence[TargetPlan], naming: Naming
+) -> tuple[tuple[TargetPlan, ...], tuple[GroupPlan, ...]]:
+    """The targets with what several of them share made once, and the master playlists. Raises InvalidArgument."""
+    specs = {target.index: target for target in request.targets}
+    targets = _share_files(plans, specs)
+    groups = []
+    for number, template in enumerate(request.group_uris):
+        listed = OutputName(LIST_EXTENSION[SegmentFormat.HLS])
+        uri = expand(template, listed, *naming)
+        members = [slot for slot, plan in enumerate(targets) if specs[plan.index].group == number]
+        subtitles = tuple(slot for slot in members if _is_subtitles(targets[slot]))
+        slots = [slot for slot in members if slot not in subtitles]
+        _check_places(uri, [(specs[targets[slot].index], targets[slot]) for slot in members])
+        shared = None if _begins_early(request, targets, slots) else _shared_audio([targets[slot] for slot in slots])
+        if shared is not None:
+            for slot in slots:
+                targets[slot] = replace(targets[slot], streams=_without_audio(targets[slot]))
+            targets.append(_audio_target(targets[slots[0]], shared, uri))
+        groups.append(GroupPlan(uri, tuple(slots), len(targets) - 1 if shared is not None else -1, subtitles))
+    return tuple(targets), tuple(groups)
+
+
+def _is_subtitles(plan: TargetPlan) -> bool:
+    return plan.package is not None and plan.package.rendition is not None
+
+
+def _share_files(plans: Sequence[TargetPlan], specs: Mapping[int, TargetSpec]) -> list[TargetPlan]:
+    """Where HLS and DASH are asked of the same target, DASH makes the files and HLS lists them, too."""
+    kept = list(plans)
+    for hls in plans:
+        for slot, dash in enumerate(kept):
+            if _alike(hls, dash, specs) and dash.package and hls in kept:
+                package = replace(dash.package, hls_uri=hls.uri, hls_index=hls.index)
+                kept[slot] = replace(dash, package=package)
+                kept.remove(hls)
+                break
+    return kept
+
+
+def _alike(hls: TargetPlan, dash: TargetPlan, specs: Mapping[int, TargetSpec]) -> bool:
+    """Whether two targets are one but for the format of their list."""
+    if not hls.package or not dash.package or dash.package.hls_uri:
+        return False
+    if (hls.package.format, dash.package.format) != ("hls", "dash") or specs[hls.index].group >= 0:
+        return False
+    if hls.package.start_number:
+        return False
+    same = replace(
+        hls, index=dash.index, field=dash.field, uri=dash.uri, muxer=dash.muxer, muxer_options=dash.muxer_options, package=None
+    )
+    names = ("prefix", "suffix", "segment_us")
+    return same == replace(dash, package=None) and all(
+        getattr(hls.package, name) == getattr(dash.package, name) for name in names
+    )
+
+
+def _begins_early(request: ConvertRequest, targets: Sequence[TargetPlan], slots: Sequence[int]) -> bool:
+    """Whether a variant may begin before the asked start, which sound beside it would not."""
+    copies = any(stream.type == "video" and stream.encoder == COPY for slot in slots for stream in targets[slot].streams)
+    return copies and any(source.start_us for source in request.sources)
+
+
+def _shared_audio(members: Sequence[TargetPlan]) -> tuple[StreamPlan, ...] | None:
+    """The sound that all variants with pictures have; None when they differ, or when there is one variant only."""
+    filmed = [member for member in members if any(stream.type == "video" for stream in member.streams)]
+    sounds = [tuple(stream for stream in member.streams if stream.type == "audio") for member in filmed]
+    ways = {(member.container, member.package.segment_us if member.package else 0, member.keep_metadata) for member in filmed}
+    if len(filmed) < 2 or len(filmed) != len(members) or len(ways) != 1 or any(sound != sounds[0] for sound in sounds):
+        return None
+    return sounds[0] or None
+
+
+def _without_audio(plan: TargetPlan) -> tuple[StreamPlan, ...]:
+    return tuple(stream for stream in plan.streams if stream.type != "audio")
+
+
+def _audio_target(member: TargetPlan, streams: tuple[StreamPlan, ...], master: str) -> TargetPlan:
+    """The sound that the variants share, beside the master playlist as `<base>-audio.m3u8`."""
+    assert member.package
+    base = f"{master.removesuffix('.m3u8')}-audio"
+    package = replace(member.package, prefix=f"{base}-", suffix=f".{_SEGMENT_EXTENSION[member.container]}")
+    return replace(member, uri=f"{base}.m3u8", streams=streams, package=package)
+
+
+def _check_places(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]]) -> None:
+    """Raises InvalidArgument when a variant, or what is beside it, does not lie in the master playlist's folder or below.
+
+    The same when it has the name of another list of the group: one of them would be lost.
+    """
+    taken = {master}
+    for spec, plan in members:
+        expected = ""
+        if relative(master, plan.uri) is None:
+            expected = f"must lie in the folder of the master playlist {master} or below"
+        elif plan.uri in taken:
+            expected = f"must have a name of its own in the group, not {plan.uri}"
+        if expected:
+            field = "subtitle.extract_subtitle.uri" if _is_subtitles(plan) else "uri"
+            raise InvalidArgument(violations=[Violation(f"{spec.field}.{field}", expected)])
+        taken.add(plan.uri)
+
+
+def relative(base: str, uri: str) -> str | None:
+    """How a list at `base` refers to `uri`; None when that lies neither beside it nor below."""
+    folder = base[: base.rfind("/") + 1]
+    rest = uri.removeprefix(folder)
+    return None if rest == uri or ".." in rest.split("/") else rest
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One result that has a name of its own: where it lies below the attempt's folder, its URI and kind.
+
+    `target_index` is the target's number in the request; `slot` its position in the plan, -1 for the master playlist of the
+    `group` with that number. `stream`: only that stream of the output is in it; -1: all.
+    """
+
+    path: str
+    uri: str
+    kind: ArtifactKind
+    target_index: int
+    slot: int = -1
+    group: int = -1
+    stream: int = -1
+
+
+def output_path(slot: int, target: TargetPlan) -> str:
+    """What the muxer of a target is told to write, below the attempt's folder."""
+    if target.package is None:
+        return f"{slot}.{target.container}"
+    return f"{slot}/muxed.{target.container if _is_subtitles(target) else LIST_EXTENSION[target.package.format]}"
+
+
+def planned_files(plan: Plan) -> tuple[PlannedFile, ...]:
+    """The results of a plan, those that name others behind them."""
+    files = [file for slot, target in enumerate(plan.targets) for file in _files(slot, target)]
+    for number, group in enumerate(plan.groups):
+        index = plan.targets[group.variants[0]].index
+        files.append(PlannedFile(f"group-{number}.m3u8", group.uri, ArtifactKind.MASTER_PLAYLIST, index, group=number))
+    return tuple(sorted(files, key=lambda file: file.kind in (ArtifactKind.MASTER_PLAYLIST, ArtifactKind.MANIFEST)))
+
+
+def _files(slot: int, target: TargetPlan) -> Iterator[PlannedFile]:
+    package = target.package
+    if package is None:
+        yield PlannedFile(output_path(slot, target), target.uri, ArtifactKind.MEDIA, target.index, slot)
+        return
+    path = f"{slot}/list.{LIST_EXTENSION[package.format]}"
+    kind = ArtifactKind.MANIFEST if package.format == SegmentFormat.DASH else ArtifactKind.PLAYLIST
+    yield PlannedFile(path, target.uri, kind, target.index, slot)
+    if package.hls_uri:
+        for number in range(len(target.streams)):
+            uri = f"{package.hls_uri.removesuffix('.m3u8')}-{number}.m3u8"
+            yield PlannedFile(f"{slot}/list-{number}.m3u8", uri, ArtifactKind.PLAYLIST, package.hls_index, slot, stream=number)
+        yield PlannedFile(f"{slot}/main.m3u8", package.hls_uri, ArtifactKind.MASTER_PLAYLIST, package.hls_index, slot)
+
+
+def part_uri(plan: Plan, path: str) -> str | None:
+    """The URI of the segment, or of the head of segments, that lies at `path`; None when the plan has no such thing."""
+    match = _PART.fullmatch(path)
+    slot = int(match["slot"]) if match else -1
+    package = plan.targets[slot].package if match and slot < len(plan.targets) else None
+    if match is None or package is None or str(slot) != match["slot"]:
+        return None
+    extension = "mp4" if match["name"] == "init" else _SEGMENT_EXTENSION[plan.targets[slot].container]
+    dash = package.format == SegmentFormat.DASH
+    if match["extension"] != extension or dash != bool(match["stream"]):
+        return None
+    if dash and int(match["stream"]) >= len(plan.targets[slot].streams):
+        return None
+    stream = f"{match['stream']}-" if dash else ""
+    if match["name"] == "init":
+        return f"{package.prefix}{stream}init.mp4"
+    first = 0 if dash else package.start_number  # DASH counts from 1 by itself
+    return f"{package.prefix}{stream}{int(match['name']) + first}{package.suffix}"
+
+
+def writable_uris(plan: Plan) -> list[str]:
+    """One URI of each kind that the plan will write, to be checked before work starts."""
+    examples = [f"{slot}/{name}" for slot in range(len(plan.targets)) for name in ("0.ts", "0.m4s", "0-1.m4s", "0.vtt")]
+    parts = [uri for uri in (part_uri(plan, path) for path in examples) if uri is not None]
+    return [*(file.uri for file in planned_files(plan)), *parts]

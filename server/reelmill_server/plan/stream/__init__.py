@@ -1,0 +1,1 @@
+"""Plan streams: which are taken, how they are encoded or copied."""

@@ -1,0 +1,58 @@
+"""The contract's `*Option` fields: what becomes of a setting when the source has less than was asked for."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+from reelmill_server.errors import ConditionNotMet
+from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo, rational
+from reelmill_server.model.request import Adapt, AudioSpec, ConvertRequest, VideoSpec
+from reelmill_server.plan.stream.geometry import asked_size, displayed_size
+
+
+def keeps_source(option: Adapt, asked: Fraction | int, source: Fraction | int, field: str) -> bool:
+    """Whether the source's value stays; a source that does not tell it (0) counts as having enough.
+
+    Raises ConditionNotMet when the option is FALL and the source has less.
+    """
+    if option is Adapt.FIXED or not source or source >= asked:
+        return False
+    if option is Adapt.FALL:
+        raise ConditionNotMet(f"{field} is {_number(asked)}, but the source has only {_number(source)}")
+    return True
+
+
+def _number(value: Fraction | int) -> str:
+    return f"{float(value):.3f}".rstrip("0").rstrip(".")
+
+
+def adapted_video(spec: VideoSpec, stream: VideoStreamInfo, source_rate: Fraction, field: str) -> VideoSpec:
+    """`spec` without the frame rate and the size for which the source's stays, and with its bit rate if that stays; sizes are
+    compared by area, as shown."""
+    if spec.frame_rate and keeps_source(spec.frame_rate_option, rational(spec.frame_rate), source_rate, f"{field}.frame_rate"):
+        spec = replace(spec, frame_rate="")
+    if spec.width or spec.height:
+        width, height = displayed_size(stream, spec.rotation)
+        asked_width, asked_height = asked_size(spec, width, height)
+        if keeps_source(spec.resolution_option, asked_width * asked_height, width * height, f"{field}.resolution (area)"):
+            spec = replace(spec, width=0, height=0)
+    kept = adapted_bitrate(spec, stream, f"{field}.bitrate")
+    return spec if kept is None else replace(spec, bitrate=kept)
+
+
+def adapted_rate(spec: AudioSpec, stream: AudioStreamInfo, field: str) -> AudioSpec:
+    """`spec` without the sample rate if the source's stays."""
+    if spec.sample_rate and keeps_source(spec.sample_rate_option, spec.sample_rate, stream.sample_rate, f"{field}.sample_rate"):
+        return replace(spec, sample_rate=None)
+    return spec
+
+
+def adapted_bitrate(spec: AudioSpec | VideoSpec, stream: StreamInfo, field: str) -> int | None:
+    """The source's bit/s if they stay, else None."""
+    kept = spec.bitrate and keeps_source(spec.bitrate_option, spec.bitrate, stream.bitrate, field)
+    return stream.bitrate if kept else None
+
+
+def needs_bitrates(request: ConvertRequest) -> bool:
+    """Whether the plan of `request` compares bit rates with those of the sources, which not every container tells."""
+    specs = [spec for target in request.targets for spec in (target.video, target.audio) if spec is not None]
+    return any(spec.bitrate and spec.bitrate_option is not Adapt.FIXED for spec in specs)

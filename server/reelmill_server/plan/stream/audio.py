@@ -1,0 +1,108 @@
+"""Plans one encoded audio stream."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from reelmill_server.errors import InvalidArgument, Violation
+from reelmill_server.model.capability import Capability
+from reelmill_server.model.media_info import AudioStreamInfo
+from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
+from reelmill_server.model.request import AudioSpec
+from reelmill_server.plan.clock import MICROSECONDS, Clock
+from reelmill_server.plan.codec.audio_encoders import AudioEncoder, audio_bitrate, audio_encoder, quality_options
+from reelmill_server.plan.stream.adaptive import adapted_bitrate, adapted_rate
+
+_LARGEST_FRAME_SAMPLES = 2048  # of the decoders and encoders in use: AAC 1024 (2048 with SBR), AC-3 1536, MP3 1152
+_USUAL_QUALITY = 50  # of an encoder that takes no bit rate
+_WIDE_BAND = {"amr": ": 16000 Hz is AMR-WB, for which libav has no encoder"}
+_DEEP_FORMATS = ("s32", "s32p", "flt", "fltp", "dbl", "dblp", "s64", "s64p")
+
+
+def plan_audio(
+    spec: AudioSpec,
+    stream: AudioStreamInfo,
+    clock: Clock,
+    field: str,
+    capabilities: Mapping[str, Capability],
+    rates: tuple[int, ...] = (),
+) -> StreamPlan:
+    """How `stream` is encoded as `spec` asks; `field` is the path of the TranscodeAudio message, `rates` the sample rates that
+    the container takes (empty: all).
+
+    Raises InvalidArgument for a rate, a number of channels or a bit rate that the codec cannot do, ConditionNotMet when the
+    source has less than it must.
+    """
+    encoder = audio_encoder(spec.codec, capabilities)
+    rate = _sample_rate(adapted_rate(spec, stream, field), stream, encoder, rates, field)
+    channels = _channels(spec, stream, encoder, field)
+    layout = encoder.layouts[channels - 1]
+    sample_format = _sample_format(spec, encoder, stream)
+    # Without the bound, sound in floating point would be mixed down to more than full scale, and clip.
+    mixed = f"aresample=out_chlayout={layout}:rematrix_maxval=1"
+    return StreamPlan(
+        type="audio",
+        parts=(PartPlan(stream.index, (mixed, f"aformat=sample_fmts={sample_format}:channel_layouts={layout}")),),
+        codec=encoder.codec,
+        encoder=encoder.encoder,
+        reason="software",
+        options={**encoder.options, **_bits(spec, stream, encoder, rate, channels, field)},
+        audio=AudioOutput(sample_rate=rate, layout=layout, sample_format=sample_format),
+        expected_us=clock.expected_us(stream),
+        slack_us=frame_us(min(rate, stream.sample_rate)),
+    )
+
+
+def _bits(
+    spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, rate: int, channels: int, field: str
+) -> dict[str, str]:
+    """The options that say how many bits the encoder may use."""
+    for name, value in (("bitrate", spec.bitrate), ("quality", spec.quality)):
+        if value is not None and encoder.lossless:
+            raise InvalidArgument(violations=[Violation(f"{field}.{name}", f"{spec.codec} is lossless: leave it out")])
+    if spec.bitrate is not None and not encoder.takes_bitrate:
+        expected = f"{encoder.encoder}, the encoder here, takes no bit rate: set quality instead"
+        raise InvalidArgument(violations=[Violation(f"{field}.bitrate", expected)])
+    if spec.quality is not None:
+        return quality_options(encoder, rate, channels, spec.quality)
+    if encoder.takes_bitrate:
+        kept = adapted_bitrate(spec, stream, f"{field}.bitrate")
+        # A source may have less than the codec can do.
+        asked = spec.bitrate if kept is None else max(kept, encoder.floor(channels))
+        return {"b": str(audio_bitrate(encoder, rate, channels, asked, f"{field}.bitrate"))}
+    return {} if encoder.lossless else quality_options(encoder, rate, channels, _USUAL_QUALITY)
+
+
+def frame_us(sample_rate: int) -> int:
+    """How long the longest frame of sound lasts, microseconds."""
+    return round(Fraction(_LARGEST_FRAME_SAMPLES * MICROSECONDS, sample_rate)) if sample_rate else 0
+
+
+def _sample_rate(
+    spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, container: tuple[int, ...], field: str
+) -> int:
+    """The rate that is asked for, else the source's or the next higher that codec and container have, else the highest."""
+    rates = tuple(rate for rate in encoder.sample_rates or container if rate in (container or (rate,)))
+    if spec.sample_rate:
+        if rates and spec.sample_rate not in rates:
+            expected = f"{spec.codec} takes {', '.join(map(str, rates))} Hz here{_WIDE_BAND.get(spec.codec, '')}"
+            raise InvalidArgument(violations=[Violation(f"{field}.sample_rate", expected)])
+        return spec.sample_rate
+    if not rates or stream.sample_rate in rates:
+        return stream.sample_rate
+    return next((rate for rate in rates if rate >= stream.sample_rate), rates[-1])
+
+
+def _channels(spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, field: str) -> int:
+    least, most = encoder.min_channels, encoder.max_channels
+    if spec.channels and not least <= spec.channels <= most:
+        count = f"at most {most} channels" if least == 1 else f"{least} channels only"
+        raise InvalidArgument(violations=[Violation(f"{field}.channel", f"{spec.codec} takes {count} ({encoder.encoder})")])
+    return spec.channels or min(max(stream.channels, least), most)
+
+
+def _sample_format(spec: AudioSpec, encoder: AudioEncoder, stream: AudioStreamInfo) -> str:
+    """Lossless has the bits that are asked for, else 16 where the source has no more; others have one format."""
+    if not encoder.lossless:
+        return encoder.sample_format
+    deep = spec.bits_per_sample == 24 if spec.bits_per_sample else stream.sample_format in _DEEP_FORMATS
+    return encoder.sample_format if deep else "s16"

@@ -1,0 +1,111 @@
+"""Brings video to what its container can hold, beyond the codec: B-frames and frame rates. Refuses what cannot be brought."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
+from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo, rational
+from reelmill_server.model.request import VideoSpec
+from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
+from reelmill_server.plan.codec.containers import Container
+from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
+from reelmill_server.plan.stream.video import usual_rate
+
+_SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round them
+# Codecs that do not say, or not so that players listen, how wide their pixels are, and containers where libav does not either.
+_SHAPELESS_CODECS = ("vp8", "vp9", "av1", "prores", "dnxhd")
+_SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv")
+_COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
+
+
+def fit_video(spec: VideoSpec, stream: VideoStreamInfo, container: Container, field: str) -> tuple[VideoSpec, tuple[str, ...]]:
+    """`spec` as the container can hold it, and what a user should know; `field` is the path of the TranscodeVideo message.
+
+    Raises InvalidArgument when it asks for what the container cannot hold, UnsupportedFormat when the source's rate is no
+    choice and none is asked for.
+    """
+    notes = []
+    if LIBAV_CODEC[spec.codec] in container.unordered:
+        if spec.b_frames:
+            expected = f"must be 0 or absent: {container.name} has one time per picture, which B-frames do not fit"
+            raise InvalidArgument(violations=[Violation(f"{field}.b_frames", expected)])
+        spec = replace(spec, b_frames=0)
+    if spec.codec == "vp9" and not spec.pixel_format and stream.pixel_format.startswith("yuva") and not container.alpha:
+        notes.append(f"{container.name} does not keep VP9's alpha channel: it is left out")
+        spec = replace(spec, pixel_format="yuv420p")
+    if not container.steady:
+        return spec, tuple(notes)
+    if not spec.frame_rate:
+        rate = _steady_rate(usual_rate(stream), container, field)
+        if not _is_steady(stream):
+            notes.append(
+                f"{container.name} has one frame rate: pictures are repeated or left out to have {float(rate):.6g} a second"
+            )
+        spec = replace(spec, frame_rate=f"{rate.numerator}/{rate.denominator}")
+    elif container.frame_rates and rational(spec.frame_rate) not in map(Fraction, container.frame_rates):
+        expected = f"container {container.name} takes {', '.join(container.frame_rates)} pictures a second"
+        raise InvalidArgument(violations=[Violation(f"{field}.frame_rate", expected)])
+    return spec, tuple(notes)
+
+
+def check_copied_video(stream: VideoStreamInfo, container: Container, field: str) -> None:
+    """Raises UnsupportedFormat when the container cannot hold the stream as it is."""
+    if stream.codec in container.unordered and stream.has_b_frames:
+        raise UnsupportedFormat(
+            f"{field}: the source's {stream.codec} has B-frames, and {container.name} one time per picture, which they do not "
+            "fit: choose a codec other than copy"
+        )
+    if container.steady:
+        if not _is_steady(stream):
+            raise UnsupportedFormat(
+                f"{field}: the source's frame rate varies, and {container.name} has only one: choose a codec other than copy"
+            )
+        _steady_rate(usual_rate(stream), container, field)
+
+
+def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: str) -> None:
+    """Raises UnsupportedFormat when a copy would need times that only decoding tells."""
+    if cut and source_format in UNINDEXED_FORMATS:
+        raise UnsupportedFormat(f"{field}: {stream.codec} without a container cannot be copied from a start on: choose a codec")
+    if stream.has_b_frames and source_format in UNTIMED_FORMATS:
+        raise UnsupportedFormat(
+            f"{field}: {stream.codec} without a container cannot be copied with its B-frames: choose a codec"
+        )
+
+
+def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
+    """Whether a copy of the stream would be shown with square pixels although the source's are not."""
+    shaped = rational(stream.sample_aspect_ratio) not in (0, 1)
+    return shaped and stream.codec in _SHAPELESS_CODECS and container.name in _SHAPELESS_CONTAINERS
+
+
+def check_copied_audio(stream: AudioStreamInfo, container: Container, field: str) -> None:
+    """Raises UnsupportedFormat when the container does not hold the stream's codec at its sample rate."""
+    rates = container.sample_rates.get(stream.codec)
+    if rates and stream.sample_rate not in rates:
+        raise UnsupportedFormat(
+            f"{field}: the source has {stream.sample_rate} Hz, and {container.name} holds {stream.codec} at "
+            f"{', '.join(map(str, rates))} Hz: choose a codec other than copy"
+        )
+
+
+def _is_steady(stream: VideoStreamInfo) -> bool:
+    average, base = rational(stream.average_rate), rational(stream.frame_rate)
+    return not average or not base or abs(average - base) <= base * _SAME
+
+
+def _steady_rate(rate: Fraction, container: Container, field: str) -> Fraction:
+    """The rate that `rate` stands for; raises UnsupportedFormat when the container has no such rate."""
+    plain = plain_rate(rate)
+    if container.frame_rates and plain not in map(Fraction, container.frame_rates):
+        raise UnsupportedFormat(
+            f"{field}: the source has {float(rate):.6g} pictures a second, and {container.name} takes only "
+            f"{', '.join(container.frame_rates)}: set frame_rate"
+        )
+    return plain or Fraction(25)
+
+
+def plain_rate(rate: Fraction) -> Fraction:
+    """The common frame rate that `rate`, read from rounded times, stands for; else `rate` itself."""
+    near = min(_COMMON_RATES, key=lambda known: abs(known - rate))
+    return near if abs(near - rate) <= near * _SAME else rate

@@ -1,0 +1,104 @@
+"""Where and when delogos, blurs and watermarks cover an output's pictures, in its own pixels."""
+
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo, rational
+from reelmill_server.model.plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan, VideoOutput
+from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec
+from reelmill_server.plan.stream.geometry import ROTATIONS, displayed_size
+
+# Players take what says nothing of its colours for BT.709 from this height on, libav takes it for BT.601.
+_HIGH_DEFINITION = 577
+_UNSPECIFIED = 2
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def plan_overlays(
+    spec: VideoSpec, output: VideoOutput, files: Mapping[str, MediaInfo], field: str, warn: Callable[[str], None]
+) -> tuple[OverlayPlan, ...]:
+    """What changes the pictures of `output`, in order; `files` is what is in the files of watermarks, by URI.
+
+    `field` is the path of the FilterVideo message; `warn` is told what a user should know. Raises InvalidMedia for a file
+    without pictures.
+    """
+    planned: list[OverlayPlan] = []
+    for number, delogo in enumerate(spec.delogos):
+        planned += _seen(_delogo(delogo, output), output, f"{field}.delogos[{number}]", warn)
+    if spec.desensitization is not None:
+        planned.append(BlurPlan(spec.desensitization))
+    for number, mark in enumerate(spec.watermarks):
+        here = f"{field}.watermarks[{number}]"
+        if mark.text is None:
+            planned += _seen(_picture(mark, output, files[mark.uri], here), output, here, warn)
+        elif mark.text.content.strip():
+            planned.append(_text(mark, output))
+        else:
+            warn(f"{here}: draws nothing, as its content is empty")
+    return tuple(planned)
+
+
+def _seen(
+    plan: DelogoPlan | PicturePlan, output: VideoOutput, field: str, warn: Callable[[str], None]
+) -> Iterator[DelogoPlan | PicturePlan]:
+    box = plan.box
+    if -box.width < box.x < output.width and -box.height < box.y < output.height:
+        yield plan
+    else:
+        warn(f"{field}: lies outside of the picture, which is {output.width}x{output.height}")
+
+
+def _pixels(length: str, side: int) -> int:
+    """Pixels of a length that may be a ratio of the output's side."""
+    return round(rational(length) * (side if "/" in length else 1))
+
+
+def _offsets(place: PlaceSpec, output: VideoOutput) -> tuple[int, int]:
+    return _pixels(place.dx, output.width), _pixels(place.dy, output.height)
+
+
+def _end_us(place: PlaceSpec) -> int:
+    return place.start_us + place.duration_us if place.duration_us else 0
+
+
+def _box(place: PlaceSpec, width: int, height: int, output: VideoOutput) -> Box:
+    """A rectangle of this size, moved inwards from the place's corner."""
+    x, y = _offsets(place, output)
+    x = output.width - width - x if place.corner in AT_RIGHT else x
+    y = output.height - height - y if place.corner in AT_BOTTOM else y
+    return Box(x, y, width, height)
+
+
+def _delogo(spec: DelogoSpec, output: VideoOutput) -> DelogoPlan:
+    width = max(1, _pixels(spec.width, output.width)) if spec.width else output.width
+    height = max(1, _pixels(spec.height, output.height)) if spec.height else output.height
+    box = _box(spec.place, width, height, output)
+    return DelogoPlan(box, spec.place.start_us, _end_us(spec.place))
+
+
+def _text(spec: WatermarkSpec, output: VideoOutput) -> TextPlan:
+    assert spec.text
+    return TextPlan(spec.text, spec.place.corner, *_offsets(spec.place, output), spec.place.start_us, _end_us(spec.place))
+
+
+def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: str) -> PicturePlan:
+    stream = next((stream for stream in info.pictures if stream.decodable and stream.width), None)
+    if stream is None:
+        raise InvalidMedia(f"{field}.uri: {spec.uri} has no pictures that can be decoded")
+    own = displayed_size(stream)
+    ratio = Fraction(own[0], own[1]) / (rational(output.sample_aspect_ratio) or 1)  # of its sides in the output's pixels
+    width, height = _pixels(spec.width, output.width), _pixels(spec.height, output.height)
+    if not spec.height:
+        height = round(width / ratio) if spec.width else own[1]
+    if not spec.width:
+        width = round(height * ratio)
+    matrix = ("scale=in_color_matrix=bt709",) if stream.color_space == _UNSPECIFIED and own[1] >= _HIGH_DEFINITION else ()
+    box = _box(spec.place, max(1, width), max(1, height), output)
+    filters = (*ROTATIONS[stream.rotation], *matrix, "format=rgba")
+    return PicturePlan(spec.uri, stream.index, box, filters, _decoder(stream), spec.place.start_us, _end_us(spec.place))
+
+
+def _decoder(stream: VideoStreamInfo) -> str:
+    """WebM keeps transparency beside the pictures, where only libvpx's own decoders look for it."""
+    return _WITH_ALPHA.get(stream.codec, "") if stream.metadata.get("alpha_mode") == "1" else ""

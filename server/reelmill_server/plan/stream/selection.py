@@ -1,0 +1,242 @@
+"""Which streams an output has, and what each input gives to them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
+from reelmill_server.model.capability import PRIVACY
+from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo, rational
+from reelmill_server.model.plan import COPY, OverlayPlan, PartPlan, StreamPlan
+from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
+from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
+from reelmill_server.plan.codec.containers import Container, fitting
+from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
+from reelmill_server.plan.context import Situation
+from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
+from reelmill_server.plan.stream import audio, container_fit, joining, video
+from reelmill_server.plan.stream.overlays import plan_overlays
+
+COPY_TAGS = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
+"""Codec tags that players want where libav would write another one: Apple's refuse `hev1`."""
+_FIRST = (0,)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One target and all that its streams depend on; `warnings` collects what a user should know."""
+
+    target: TargetSpec
+    inputs: Inputs
+    container: Container
+    situation: Situation
+    warnings: list[str]
+
+    def warn(self, text: str) -> None:
+        """Adds a warning, under the target's name."""
+        self.warnings.append(f"{self.target.field}{text}")
+
+    def speed(self, kind: str) -> str:
+        """The playback speed of a kind of stream as `n/d`, empty: 1."""
+        own = self.target.video.speed if kind == "video" and self.target.video else ""
+        return self.target.speed or own
+
+
+def video_streams(job: Job) -> Iterator[StreamPlan]:
+    """The video of the output."""
+    spec = job.target.video
+    if spec is None or (job.container.audio_only and not job.target.video_asked):
+        return
+    reference = _reference(job.inputs, lambda item: item.video)
+    attached = [item for item in job.inputs.attached if item.video]
+    if reference is None and not attached and job.target.video_asked:
+        job.warn(".video: the source has no video")
+    if reference is not None:
+        for number in selected(len(reference.video), job.target.video_streams, _FIRST):
+            yield _video(job, spec, number, reference, job.inputs.main)
+    for item in attached:
+        yield _video(job, spec, 0, item, (item,))
+
+
+def audio_streams(job: Job) -> Iterator[StreamPlan]:
+    """The sound of the output."""
+    spec = job.target.audio
+    if spec is None:
+        return
+    reference = _reference(job.inputs, lambda item: item.audio)
+    attached = [item for item in job.inputs.attached if item.audio]
+    if reference is None and not attached and job.target.audio_asked:
+        job.warn(".audio: the source has no audio")
+    numbers = [] if reference is None else selected(len(reference.audio), job.target.audio_streams, _FIRST)
+    slots: list[tuple[int, Input, Sequence[Input]]] = [(0, item, (item,)) for item in attached]
+    if reference is not None:
+        slots = [(number, reference, job.inputs.main) for number in numbers] + slots
+    if spec.mixing and len(slots) > 1:
+        yield _mixed(job, spec, slots)
+        return
+    for number, like, members in slots:
+        yield _audio(job, spec, number, like, members)
+
+
+def stream_number(inputs: Inputs, sound: StreamPlan) -> int:
+    """The number of a sound of the output: its own in the sources that follow each other; attached ones are counted on."""
+    part = next(part for part in sound.parts if part.stream >= 0)
+    main = max(len(item.audio) for item in inputs.main)
+    for item in inputs.main:
+        if item.number == part.input:
+            return next(number for number, stream in enumerate(item.audio) if stream.index == part.stream)
+    return main + [item.number for item in inputs.attached if item.audio].index(part.input)
+
+
+def _reference(inputs: Inputs, streams: Callable[[Input], Sequence[StreamInfo]]) -> Input | None:
+    """The input that gives what is not asked for: the primary one, or the first that has such streams."""
+    return next((item for item in (inputs.primary, *inputs.main) if streams(item)), None)
+
+
+def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
+    stream, field = like.video[number], f"{job.target.field}.video"
+    counted = len(members) > 1 or like.aligned
+    if spec.codec == COPY:
+        return _joined_copy(job, "video", [(item, stream_at(item.video, number)) for item in members], stream)
+    path = f"{field}.transcode_video"
+    spec, remarks = container_fit.fit_video(spec, stream, job.container, path)
+    if counted:
+        spec = joining.pinned(spec, stream, path)
+    planned, notes = video.plan_video(spec, stream, like.clock, job.situation, path)
+    for note in (*remarks, *notes):
+        job.warn(f": {note}")
+    planned = _fitting(job, planned, field)
+    if job.target.measure_vmaf:
+        planned = video.measured(planned, job.situation, f"{job.target.field}.measure_vmaf")
+    parts = [replace(planned.parts[0], input=like.number)]
+    if counted:
+        streams = [stream_at(item.video, number) for item in members]
+        parts = [_video_part(job, spec, planned, item, other, path) for item, other in zip(members, streams, strict=True)]
+    planned = joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("video"))
+    return replace(planned, overlays=_overlays(job, spec, planned))
+
+
+def _overlays(job: Job, spec: VideoSpec, planned: StreamPlan) -> tuple[OverlayPlan, ...]:
+    assert planned.video
+    field = f"{job.target.field}.video.filter_video"
+    detectors = job.situation.capabilities.get(PRIVACY)
+    if spec.desensitization is not None and detectors is not None and not detectors.available:
+        raise UnsupportedFormat(f"{field}.desensitization: {detectors.reason}")
+    return plan_overlays(spec, planned.video, job.situation.watermark_infos, field, job.warnings.append)
+
+
+def _video_part(job: Job, spec: VideoSpec, like: StreamPlan, item: Input, stream: StreamInfo | None, path: str) -> PartPlan:
+    if not isinstance(stream, VideoStreamInfo):
+        return PartPlan(-1, (), item.number)
+    planned, _ = video.plan_video(joining.alike(spec, like), stream, item.clock, job.situation, path)
+    return replace(planned.parts[0], filters=joining.matched(planned, like), input=item.number)
+
+
+def _audio(job: Job, spec: AudioSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
+    stream = like.audio[number]
+    counted = len(members) > 1 or like.aligned
+    if spec.codec == COPY:
+        return _joined_copy(job, "audio", [(item, stream_at(item.audio, number)) for item in members], stream)
+    planned = _encoded_audio(job, spec, stream, like)
+    parts = [_audio_part(planned, item, stream_at(item.audio, number)) for item in members]
+    return joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("audio"))
+
+
+def _mixed(job: Job, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence[Input]]]) -> StreamPlan:
+    """All sound in one stream; the first slot gives what is not asked for."""
+    number, like, _ = slots[0]
+    planned = _encoded_audio(job, spec, like.audio[number], like)
+    parts = tuple(
+        replace(_audio_part(planned, item, stream_at(item.audio, number)), line=line)
+        for line, (number, _, members) in enumerate(slots)
+        for item in members
+    )
+    return joining.with_speed(replace(planned, parts=parts, counted=True), job.speed("audio"))
+
+
+def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Input) -> StreamPlan:
+    field = f"{job.target.field}.audio"
+    if not stream.decodable or not stream.sample_rate:
+        raise InvalidMedia(f"{field}: the source's {stream.codec} audio cannot be decoded")
+    rates = job.container.sample_rates.get(spec.codec, ())
+    path = f"{field}.transcode_audio"
+    planned = audio.plan_audio(spec, stream, like.clock, path, job.situation.capabilities, rates)
+    tried = job.situation.capabilities.get(planned.encoder)
+    if tried is not None and not tried.available:
+        raise UnsupportedFormat(f"{path}: no encoder for {spec.codec} can run here: {planned.encoder}: {tried.reason}")
+    return _fitting(job, planned, field)
+
+
+def _audio_part(planned: StreamPlan, item: Input, stream: StreamInfo | None) -> PartPlan:
+    if stream is None:
+        return PartPlan(-1, (), item.number)
+    return PartPlan(stream.index, planned.parts[0].filters, item.number)
+
+
+def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo | None]], like: StreamInfo) -> StreamPlan:
+    """A stream copy of one input, or of several that are alike. Raises UnsupportedFormat when they are not."""
+    field = f"{job.target.field}.{kind}"
+    first, _ = members[0]
+    if first.aligned:
+        expected = f"align_mode {first.source.align_mode} needs the {kind} to be encoded: set a codec other than copy"
+        raise InvalidArgument(violations=[Violation(f"{field}.transcode_{kind}.codec", expected)])
+    for item, stream in members:
+        difference = joining.difference(like, stream)
+        if difference:
+            raise UnsupportedFormat(
+                f"{field}: sources[{item.source_number}] cannot be joined to the others without encoding: {difference}; "
+                "choose a codec other than copy"
+            )
+    planned = _copied(job, kind, like, f".{kind}")
+    if isinstance(like, VideoStreamInfo):
+        container_fit.check_copied_video(like, job.container, field)
+        container_fit.check_times(like, members[0][0].info.format, any(item.source.start_us for item, _ in members), field)
+        if container_fit.loses_shape(like, job.container):
+            ratio_text = like.sample_aspect_ratio.replace("/", ":")
+            job.warn(f".video: {job.container.name} does not keep the shape of the source's pixels, {ratio_text}")
+    elif isinstance(like, AudioStreamInfo):
+        container_fit.check_copied_audio(like, job.container, field)
+    parts = tuple(PartPlan(stream.index, (), item.number) for item, stream in members if stream)
+    expected_us = first.clock.expected_us(like) if len(members) == 1 else 0
+    slack_us = video.frame_us(video.usual_rate(like)) if isinstance(like, VideoStreamInfo) else 0
+    if isinstance(like, AudioStreamInfo):
+        slack_us = audio.frame_us(like.sample_rate)
+    speed = job.speed(kind)
+    ratio = rational(speed) or Fraction(1)
+    return replace(planned, parts=parts, expected_us=round(expected_us / ratio), slack_us=round(slack_us / ratio), speed=speed)
+
+
+def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
+    """A stream copy; raises UnsupportedFormat when the container does not hold the codec, or nobody knows it."""
+    container, field = job.container, f"{job.target.field}{where}"
+    if not stream.codec:
+        raise UnsupportedFormat(f"{field}: the source's {kind} is in a codec that is not known here")
+    if not container.holds(kind, stream.codec):
+        fits = ", ".join(fitting(kind, stream.codec)) or "no container here"
+        raise UnsupportedFormat(
+            f"{field}: the source's {kind} is {stream.codec}, which {container.name} does not hold ({fits} would): "
+            + ("choose a codec other than copy" if _encodable(kind, container) else f"no codec can be chosen, leave {kind} out")
+        )
+    return StreamPlan(
+        type=kind,
+        parts=(PartPlan(stream.index),),
+        codec=stream.codec,
+        encoder=COPY,
+        reason="stream copy",
+        codec_tag=COPY_TAGS.get((container.muxer, stream.codec), ""),
+    )
+
+
+def _encodable(kind: str, container: Container) -> bool:
+    """Whether any codec that can be encoded fits."""
+    codecs = LIBAV_CODEC.values() if kind == "video" else [encoder.codec for encoder in AUDIO_ENCODERS.values()]
+    return any(container.holds(kind, codec) for codec in codecs)
+
+
+def _fitting(job: Job, stream: StreamPlan, field: str) -> StreamPlan:
+    container = job.container
+    if not container.holds(stream.type, stream.codec):
+        where = ", ".join(fitting(stream.type, stream.codec))
+        expected = f"{container.name} does not hold {stream.codec} ({where} would)"
+        raise InvalidArgument(violations=[Violation(f"{field}.transcode_{stream.type}.codec", expected)])
+    return replace(stream, codec_tag=COPY_TAGS.get((container.muxer, stream.codec), ""))

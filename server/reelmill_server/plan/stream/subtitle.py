@@ -1,0 +1,210 @@
+"""Decides what becomes of subtitles: kept, converted, left out, or written as files of their own.
+
+The subtitle streams of a source are its own, in their order, and then those of its subtitle files. Sources that follow each
+other continue each other's streams, number by number.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reelmill_server.errors import InvalidMedia, UnsupportedFormat
+from reelmill_server.model.media_info import MediaInfo, StreamInfo, SubtitleStreamInfo
+from reelmill_server.model.plan import COPY, PartPlan, RenditionPlan, StreamPlan, SubtitleFilePlan, TargetPlan
+from reelmill_server.model.request import SourceSpec, TargetSpec
+from reelmill_server.plan.codec.containers import CONTAINERS, Container
+from reelmill_server.plan.context import Situation
+
+ALL_STREAMS_ABOVE = 100
+"""A member of a list of streams above this means all of them (the contract's convention)."""
+
+TEXT_CODECS = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
+"""The codecs, by libav's names, that are read as text; every other one holds pictures, or cannot be read."""
+
+TEXT_ENCODERS: Mapping[str, str] = {"subrip": "srt", "ass": "ass", "webvtt": "webvtt", "mov_text": "mov_text"}
+"""libav's encoder for each codec that text is converted to."""
+
+CONTAINER_TEXT: Mapping[str, str] = {"mp4": "mov_text", "mov": "mov_text", "mkv": "subrip", "webm": "webvtt"}
+"""What text becomes when a container does not hold its codec; containers that are not here hold no text at all."""
+
+EXTRACTS: Mapping[str, tuple[str, str]] = {"ass": ("ass", "ass"), "srt": ("srt", "subrip"), "vtt": ("webvtt", "webvtt")}
+"""For each format of extracted files, libav's muxer and the codec in it."""
+
+_KNOWN_EXTENSION = re.compile(r"\.(ass|ssa|srt|vtt|webvtt|m3u8)$", re.IGNORECASE)
+# What a stream in pictures may continue: each packet says all that is needed to show it, in every other codec a header does.
+_SELF_CONTAINED = frozenset({"hdmv_pgs_subtitle", "dvb_subtitle"})
+
+
+@dataclass(frozen=True)
+class SubtitleInput:
+    """What one input offers: its number in the plan, each subtitle stream, and the part that takes it."""
+
+    streams: tuple[tuple[SubtitleStreamInfo, PartPlan], ...]
+
+    @classmethod
+    def of(cls, number: int, source_number: int, source: SourceSpec, situation: Situation) -> "SubtitleInput":
+        """What the source offers as input `number` of the plan."""
+        info: MediaInfo = situation.infos[source_number]
+        offered = [(stream, PartPlan(stream.index, input=number)) for stream in info.subtitles]
+        files = situation.subtitle_infos[source_number] if source.subtitles else ()
+        for place, (spec, file) in enumerate(zip(source.subtitles, files, strict=True)):
+            plan = SubtitleFilePlan(place, spec.offset_us, spec.language, file.charset)
+            offered += [(stream, PartPlan(stream.index, input=number, file=plan)) for stream in file.media.subtitles]
+        return cls(tuple(offered))
+
+
+def plan_subtitles(
+    target: TargetSpec, container: Container, inputs: Sequence[SubtitleInput], warnings: list[str]
+) -> tuple[StreamPlan, ...]:
+    """The subtitle streams of the target's own file.
+
+    One that the container cannot hold raises UnsupportedFormat when the request names subtitles, else it is left out with a
+    warning.
+    """
+    if target.subtitle == "none":
+        return ()
+    field = f"{target.field}.subtitle"
+    named = target.subtitle == "all" and target.extract is None
+    if container.audio_only and not named:
+        return ()
+    planned = []
+    for number in _selected(target, inputs):
+        try:
+            planned.append(_stream(number, target, container, inputs, field))
+        except UnsupportedFormat as error:
+            if named:
+                raise
+            warnings.append(f"{error.message}: left out")
+    return tuple(planned)
+
+
+def plan_extracts(
+    target: TargetSpec, inputs: Sequence[SubtitleInput], warnings: list[str]
+) -> tuple[tuple[int, StreamPlan], ...]:
+    """The streams that become files of their own, with their numbers among the source's subtitles.
+
+    Raises UnsupportedFormat for a stream that is no text, InvalidMedia when there is none to extract. A group leaves out
+    what is no text, with a warning, unless the request names its number or nothing would remain.
+    """
+    if target.extract is None:
+        return ()
+    field = f"{target.field}.subtitle.extract_subtitle"
+    muxer, codec = EXTRACTS[target.extract.format]
+    taken = _selected(target, inputs)
+    if not taken:
+        raise InvalidMedia(f"{field}: the source has no such subtitle stream")
+    planned: list[tuple[int, StreamPlan]] = []
+    for number in taken:
+        streams = _parts(number, inputs)
+        if not all(_is_text(stream) for stream, _ in streams):
+            form = target.extract.format
+            said = f"{field}: subtitle stream {number} is {_codecs(streams)}, which holds no text to write as {form}"
+            if target.group < 0 or number in target.subtitle_streams or (number == taken[-1] and not planned):
+                raise UnsupportedFormat(f"{said}: name other streams")
+            warnings.append(f"{said}: left out")
+            continue
+        planned.append((number, _text(streams, codec, f"a {muxer} file", target, keeps=(codec,))))
+    return tuple(planned)
+
+
+def extract_prefix(uri: str) -> str:
+    """The beginning of the URIs of extracted files: `uri`, already expanded, without an extension of subtitles."""
+    return _KNOWN_EXTENSION.sub("", uri)
+
+
+def extract_target(target: TargetSpec, uri: str, stream: StreamPlan, duration_us: int) -> TargetPlan:
+    """The file that an extracted stream becomes."""
+    extract = target.extract
+    assert extract is not None
+    muxer, _ = EXTRACTS[extract.format]
+    return TargetPlan(
+        target.index,
+        uri,
+        extract.format,
+        muxer,
+        duration_us,
+        (stream,),
+        keep_metadata=not target.strip_metadata,
+        field=target.field,
+    )
+
+
+def renditions(target: TargetSpec, inputs: Sequence[SubtitleInput], numbers: Sequence[int]) -> tuple[RenditionPlan, ...]:
+    """What a master playlist says of the streams `numbers`, which it lists as one group.
+
+    Names differ, one stream at most is the default, and of those that a player could not tell apart it chooses only among the
+    first (RFC 8216, 4.3.4.1.1).
+    """
+    streams = [_parts(number, inputs)[0] for number in numbers]
+    default = next((place for place, (stream, _) in enumerate(streams) if stream.default), None)
+    made: dict[int, RenditionPlan] = {}
+    for place in sorted(range(len(streams)), key=lambda place: place != default):
+        stream, part = streams[place]
+        language = part.file.language if part.file else stream.language
+        language = "" if language == "und" else language
+        title = "" if target.strip_metadata else stream.metadata.get("title", "")
+        name = title or language or str(numbers[place])
+        while any(other.name == name for other in made.values()):
+            name = f"{name} ({numbers[place]})"
+        alike = any((other.language, other.forced) == (language, stream.forced) for other in made.values())
+        made[place] = RenditionPlan(name, language, place == default, not alike, stream.forced)
+    return tuple(made[place] for place in range(len(streams)))
+
+
+def _selected(target: TargetSpec, inputs: Sequence[SubtitleInput]) -> list[int]:
+    """The numbers of the streams that are taken, in the source's order."""
+    count = max((len(offer.streams) for offer in inputs), default=0)
+    asked = target.subtitle_streams
+    if target.subtitle == "first":
+        return list(range(min(count, 1)))
+    if not asked or any(number > ALL_STREAMS_ABOVE for number in asked):
+        return list(range(count))
+    return [number for number in range(count) if number in asked]
+
+
+def _parts(number: int, inputs: Sequence[SubtitleInput]) -> list[tuple[SubtitleStreamInfo, PartPlan]]:
+    return [offer.streams[number] for offer in inputs if number < len(offer.streams)]
+
+
+def _is_text(stream: StreamInfo) -> bool:
+    return stream.codec in TEXT_CODECS and stream.decodable
+
+
+def _codecs(streams: Sequence[tuple[StreamInfo, PartPlan]]) -> str:
+    return ", then ".join(dict.fromkeys(stream.codec or "in a codec that is not known here" for stream, _ in streams))
+
+
+def _stream(number: int, target: TargetSpec, container: Container, inputs: Sequence[SubtitleInput], field: str) -> StreamPlan:
+    streams = _parts(number, inputs)
+    if all(_is_text(stream) for stream, _ in streams) and container.name in CONTAINER_TEXT:
+        codec = CONTAINER_TEXT[container.name]
+        keeps = [word for word in TEXT_CODECS if container.holds("subtitle", word)]
+        return _text(streams, codec, container.name, target, keeps)
+    codecs = {stream.codec for stream, _ in streams}
+    (codec, *more) = codecs
+    if not codec or not container.holds("subtitle", codec):
+        where = [name for name, one in CONTAINERS.items() if one.holds("subtitle", codec) or _takes(name, codec)]
+        would = f" ({', '.join(where)} would)" if where else ""
+        raise UnsupportedFormat(f"{field}: {container.name} does not hold {_codecs(streams)}{would}")
+    if more or (len(streams) > 1 and codec not in _SELF_CONTAINED):
+        raise UnsupportedFormat(f"{field}: subtitles in {_codecs(streams)} cannot follow each other in one stream")
+    return StreamPlan(
+        "subtitle", tuple(part for _, part in streams), codec, COPY, "stream copy", slack_us=0, speed=target.speed
+    )
+
+
+def _takes(container: str, codec: str) -> bool:
+    return codec in TEXT_CODECS and container in CONTAINER_TEXT
+
+
+def _text(
+    streams: Sequence[tuple[StreamInfo, PartPlan]], codec: str, what: str, target: TargetSpec, keeps: Sequence[str]
+) -> StreamPlan:
+    """Text, as it is when it is one whole stream in a codec of `keeps`, else as `codec`, which is what `what` takes."""
+    parts = tuple(part for _, part in streams)
+    present = [stream.codec for stream, _ in streams]
+    if len(streams) == 1 and present[0] in keeps:
+        return StreamPlan("subtitle", parts, present[0], COPY, "stream copy", speed=target.speed)
+    aim = present[0] if len(set(present)) == 1 and present[0] in keeps else codec
+    reason = f"made from {_codecs(streams)}: {what} takes {aim}"
+    return StreamPlan("subtitle", parts, aim, TEXT_ENCODERS[aim], reason, speed=target.speed)

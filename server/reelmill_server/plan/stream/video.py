@@ -1,0 +1,172 @@
+"""Plans one encoded video stream."""
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from fractions import Fraction
+
+from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat
+from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.model.media_info import VideoStreamInfo, rational
+from reelmill_server.model.plan import PartPlan, StreamPlan, VideoOutput
+from reelmill_server.model.request import VideoSpec
+from reelmill_server.plan.clock import MICROSECONDS, Clock
+from reelmill_server.plan.codec import video_encoders
+from reelmill_server.plan.context import Situation
+from reelmill_server.plan.stream import hdr
+from reelmill_server.plan.stream.adaptive import adapted_video
+from reelmill_server.plan.stream.geometry import displayed_size, plan_geometry
+
+# libav's numbers (AVColorSpace, AVColorRange, AVColorTransferCharacteristic, AVColorPrimaries).
+_UNSPECIFIED, _RGB, _BT709, _LIMITED, _FULL = 2, 0, 1, 1, 2
+_YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10|12|14|16)?")
+_SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le", "p210le": "yuv422p10le"}
+_CHROMA = {"420": "420", "411": "420", "410": "420", "422": "422", "440": "444", "444": "444"}
+_POORER = {"444": "422", "422": "420"}
+# Of pictures that say that they are interlaced, every field pair becomes one picture, so that times stay.
+_DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
+_SQUARE_CODECS = ("vp9", "av1")
+_FALLBACK_RATE = Fraction(25)
+VMAF_FILTER = "libvmaf"
+"""The filter that measures VMAF."""
+_LEAST_MEASURED = 64  # pixels a side: of less than 40 libvmaf tells something else each time, below 18 it crashes
+_HIGHEST_RATE = 240  # more is no rate but the tick of a variable one; SVT-AV1 does not open with it
+
+
+def natural_format(source_format: str, takes: Collection[str]) -> str:
+    """Of the contract's pixel formats in `takes`, the one nearest to the source's.
+
+    Anything that is not YUV (RGB, grey, palette) becomes yuv420p, which every player shows.
+    """
+    match = _YUV.match(_SEMI_PLANAR.get(source_format, source_format))
+    if not match:
+        return "yuv420p"
+    if match["alpha"] and "yuva420p" in takes:
+        return "yuva420p"
+    chroma, depth = _CHROMA.get(match["chroma"], "420"), "10le" if match["depth"] else ""
+    if not any(name.endswith(depth) for name in takes):
+        depth = ""
+    while f"yuv{chroma}p{depth}" not in takes:
+        chroma = _POORER[chroma]
+    return f"yuv{chroma}p{depth}"
+
+
+def _is_rgb(stream: VideoStreamInfo) -> bool:
+    return stream.color_space == _RGB or not _YUV.match(_SEMI_PLANAR.get(stream.pixel_format, stream.pixel_format))
+
+
+def _colour_filter(stream: VideoStreamInfo, mapped: bool) -> tuple[str, ...]:
+    """HDR that is to be `mapped` becomes SDR. Pictures that are not YUV are brought to BT.709 in limited range; YUV keeps its
+    matrix, and its range is said out loud so that no conversion guesses it."""
+    if mapped:
+        return hdr.tone_mapping(stream)
+    if _is_rgb(stream):
+        return ("scale=out_color_matrix=bt709:out_range=tv",)
+    return ("scale=out_range=pc",) if _full_range(stream) else ()
+
+
+def _full_range(stream: VideoStreamInfo) -> bool:
+    return stream.color_range == _FULL or stream.pixel_format.startswith("yuvj")
+
+
+def _colours(stream: VideoStreamInfo, mapped: bool) -> dict[str, int]:
+    if mapped or _is_rgb(stream):
+        return {
+            "color_space": _BT709,
+            "color_range": _LIMITED,
+            "color_transfer": _BT709,
+            "color_primaries": _BT709,
+        }
+    return {
+        "color_space": stream.color_space,
+        "color_range": _FULL if _full_range(stream) else stream.color_range,
+        "color_transfer": stream.color_transfer,
+        "color_primaries": stream.color_primaries,
+    }
+
+
+def plan_video(
+    spec: VideoSpec, stream: VideoStreamInfo, clock: Clock, situation: Situation, field: str
+) -> tuple[StreamPlan, tuple[str, ...]]:
+    """How `stream` is encoded as `spec` asks, and what a user should know; `field` is the path of the TranscodeVideo message.
+
+    Raises InvalidArgument for settings that the codec does not have, InvalidMedia when the stream cannot be decoded,
+    ConditionNotMet when the source has less than it must, HardwareUnavailable or UnsupportedFormat when no encoder can run.
+    """
+    problems = video_encoders.check_references(spec, field)
+    if problems:
+        raise InvalidArgument(violations=problems)
+    if not stream.decodable or not stream.width:
+        raise InvalidMedia(f"{field}: the source's {stream.codec} video cannot be decoded")
+    source_rate = usual_rate(stream)
+    spec = adapted_video(spec, stream, source_rate, field)
+    software = video_encoders.takes(video_encoders.VIDEO_ENCODERS[spec.codec][SOFTWARE], situation.capabilities)
+    wanted = spec.pixel_format or natural_format(stream.pixel_format, software)
+    choice = video_encoders.choose(spec, wanted, situation.capabilities, situation.order, situation.excluded)
+    geometry = plan_geometry(_square(spec, stream), stream, wanted)
+    rate = rational(spec.frame_rate)
+    steady = (f"fps={rate}:start_time=0",) if rate else ()
+    mapped = hdr.is_hdr(stream) and not wanted.endswith("10le")
+    shape = (*geometry.filters, *_colour_filter(stream, mapped))
+    # Fewer pictures first, more pictures last: the scaling is the expensive part.
+    ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
+    whole = (_DEINTERLACE,) if stream.interlaced else ()
+    options = video_encoders.options(choice, spec)
+    planned = StreamPlan(
+        type="video",
+        parts=(PartPlan(stream.index, (*whole, *ordered, f"format={choice.pixel_format}")),),
+        codec=video_encoders.LIBAV_CODEC[spec.codec],
+        encoder=choice.encoder,
+        reason=choice.reason,
+        options=hdr.with_metadata(options, choice.encoder, stream) if hdr.is_hdr(stream) and not mapped else options,
+        video=VideoOutput(
+            width=geometry.width,
+            height=geometry.height,
+            pixel_format=choice.pixel_format,
+            time_base=_text(1 / rate) if rate else stream.time_base,
+            frame_rate=_text(rate or source_rate or _FALLBACK_RATE),
+            sample_aspect_ratio=geometry.sample_aspect_ratio,
+            **_colours(stream, mapped),
+        ),
+        device=choice.device,
+        expected_us=clock.expected_us(stream),
+        slack_us=frame_us(min(rate, source_rate or rate) or source_rate),
+    )
+    return planned, geometry.warnings
+
+
+def measured(planned: StreamPlan, situation: Situation, field: str) -> StreamPlan:
+    """`planned` with its VMAF measured, which `field` asks for. Raises UnsupportedFormat when it cannot be."""
+    tried = situation.capabilities.get(VMAF_FILTER)
+    if tried is None or not tried.available:
+        reason = tried.reason if tried else "was not tried on this worker"
+        raise UnsupportedFormat(f"{field}: VMAF cannot be measured here: {VMAF_FILTER} {reason}")
+    if planned.video and min(planned.video.width, planned.video.height) < _LEAST_MEASURED:
+        size = f"{planned.video.width}x{planned.video.height}"
+        raise UnsupportedFormat(f"{field}: VMAF cannot be measured of {size}: {_LEAST_MEASURED} pixels a side are the least")
+    return replace(planned, measured=True)
+
+
+def _square(spec: VideoSpec, stream: VideoStreamInfo) -> VideoSpec:
+    """`spec` with the displayed size where none is asked for and the codec has no word for pixels that are not square: some
+    containers and most players have none for it either."""
+    shaped = rational(stream.sample_aspect_ratio) not in (0, 1)
+    if not shaped or spec.codec not in _SQUARE_CODECS or spec.width or spec.height:
+        return spec
+    width, height = displayed_size(stream, spec.rotation)
+    return replace(spec, width=width, height=height)
+
+
+def usual_rate(stream: VideoStreamInfo) -> Fraction:
+    """Pictures a second of `stream`, 0 when nobody knows."""
+    rates = (rational(stream.average_rate), rational(stream.frame_rate))
+    return next((rate for rate in rates if 0 < rate <= _HIGHEST_RATE), Fraction(0))
+
+
+def frame_us(rate: Fraction) -> int:
+    """How long a picture lasts at `rate`, microseconds."""
+    return round(MICROSECONDS / (rate or _FALLBACK_RATE))
+
+
+def _text(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"

@@ -1,0 +1,122 @@
+"""An assignment as the child holds it: what it says to its parent, what it hears, where its sources lie."""
+
+import os
+import queue
+import resource
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+from reelmill_server.errors import InternalError
+from reelmill_server.media.input.source import Place
+from reelmill_server.media.output.base import Stopped
+from reelmill_server.model.request import ConvertRequest
+from reelmill_server.worker import messages
+from reelmill_server.worker.child.range_client import Ranges, RemoteObject
+
+REPORT_SECONDS = 0.3
+_EXIT_PARENT_GONE = 3
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+class Attempt:
+    """One assignment being carried out: the pipe, the stop flag, the answers of the parent, and where the sources lie."""
+
+    def __init__(self, pipe: Connection, assignment: messages.Assignment, channel: socket.socket | None = None) -> None:
+        """`channel`: where the parent answers for what does not lie on this machine."""
+        self.assignment = assignment
+        self.stop = threading.Event()
+        self._ranges = Ranges(channel, self.stop) if channel else None
+        self.places = tuple(self.place(ref) for ref in assignment.sources)
+        self.watermark_places = {uri: self.place(ref) for uri, ref in assignment.watermarks.items()}
+        self.subtitle_places = tuple(tuple(self.place(ref) for ref in files) for files in assignment.subtitles)
+        self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
+        self.stages: dict[str, float] = {}
+        self._pipe = pipe
+        self._sending = threading.Lock()
+
+    @property
+    def request(self) -> ConvertRequest:
+        """What is to be made. Raises InternalError when the assignment is not about a task."""
+        if self.assignment.request is None:
+            raise InternalError("an assignment without a request")
+        return self.assignment.request
+
+    def place(self, ref: messages.SourceRef) -> Place:
+        """Where an object lies."""
+        return RemoteObject(self._ranges, ref.key, ref.size_bytes) if self._ranges and ref.key >= 0 else ref.path
+
+    def answer(self) -> messages.Go | messages.Exclude:
+        """Waits for what the parent says to the plan. Raises Stopped."""
+        while True:
+            try:
+                return self.answers.get(timeout=REPORT_SECONDS)
+            except queue.Empty:
+                if self.stop.is_set():
+                    raise Stopped from None
+
+    def say(self, message: messages.FromChild) -> None:
+        """Tells the parent; a parent that is gone ends the process."""
+        with self._sending:
+            try:
+                self._pipe.send_bytes(messages.FROM_CHILD.dump_json(message))
+            except (BrokenPipeError, OSError):
+                _leave()
+
+    def listen(self) -> None:
+        """Hears the parent, on a thread of its own: a stop must be heard whatever else runs."""
+        while True:
+            try:
+                message = messages.TO_CHILD.validate_json(self._pipe.recv_bytes())
+            except (EOFError, OSError):
+                _leave()
+            if isinstance(message, messages.Stop):
+                self.stop.set()
+            else:
+                self.answers.put(message)
+
+    @contextmanager
+    def stage(self, name: messages.Stage) -> Iterator[None]:
+        """Adds the time spent inside to the stage's seconds."""
+        begun, begin_us = time.monotonic(), time.time_ns() // 1000
+        try:
+            yield
+        finally:
+            elapsed = time.monotonic() - begun
+            self.stages[name] = self.stages.get(name, 0.0) + elapsed
+            if self.assignment.traced:
+                self.say(messages.StageDone(name, begin_us, begin_us + int(elapsed * 1_000_000)))
+
+
+def _leave() -> NoReturn:
+    """Ends at once, without waiting for threads inside libav."""
+    os._exit(_EXIT_PARENT_GONE)
+
+
+@contextmanager
+def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Calls again and again, on a thread of its own, until the block is left."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(seconds):
+            call()
+
+    calling = threading.Thread(target=go_on, daemon=True)
+    calling.start()
+    try:
+        yield
+    finally:
+        over.set()
+        calling.join()
+
+
+def usage() -> messages.Usage:
+    """What this process has taken so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return messages.Usage(used.ru_utime + used.ru_stime, used.ru_maxrss * _MAXRSS_BYTES)

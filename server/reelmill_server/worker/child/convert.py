@@ -1,0 +1,153 @@
+"""What a child makes: all outputs of a task, those of one unit, or outputs from the units that others made."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from reelmill_server.errors import ChunksDiffer, InternalError, SourceChanged
+from reelmill_server.media import capabilities
+from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.input.source import Place
+from reelmill_server.media.libav.encoder import EncoderDown
+from reelmill_server.media.output.base import Stopped
+from reelmill_server.media.package.segments import closed_segments
+from reelmill_server.media.result.files import make_results
+from reelmill_server.media.result.images import image_results
+from reelmill_server.media.result.verify import verify
+from reelmill_server.media.track.joined import Premade
+from reelmill_server.model.plan import Plan
+from reelmill_server.model.request import Hardware
+from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
+from reelmill_server.model.units import Split
+from reelmill_server.worker import messages
+from reelmill_server.worker.child.context import REPORT_SECONDS, Attempt, every, usage
+from reelmill_server.worker.child.inspect import Found, identities, plan_for, split_for
+from reelmill_server.worker.child.progress import Meter
+
+
+def convert(attempt: Attempt) -> messages.FromChild:
+    """Plans and runs; an encoder that fails is left out and all is planned again, as long as the request allows."""
+    meter = Meter(len(attempt.request.targets))
+    if attempt.assignment.premade:
+        return _join(attempt, meter)
+    attempt.say(meter.report(TaskPhase.PROBING))
+    found = Found.by(attempt)
+    excluded: dict[str, str] = {}
+    lost: list[str] = []
+    while True:
+        attempt.say(meter.report(TaskPhase.PLANNING))
+        plan = _agree(attempt, found, excluded)
+        try:
+            finished = _carry_out(attempt, plan, meter)
+        except EncoderDown as error:
+            attempt.say(messages.EncoderLost(error.encoder, error.device, error.message))
+            if error.encoder in excluded or not _may_replace(attempt, error):
+                raise
+            excluded[error.encoder] = error.message
+            lost.append(f"{error.message}: another encoder was used")
+            continue
+        return replace(finished, warnings=(*plan.warnings, *lost, *finished.warnings))
+
+
+def encode_unit(attempt: Attempt) -> messages.FromChild:
+    """Makes the files of one unit. Raises ChunksDiffer when it would not fit to the others, and as a conversion does."""
+    assignment = attempt.assignment
+    plan, cut = _told_plan(assignment)
+    if cut.libraries != json.dumps(capabilities.library_versions(), sort_keys=True):
+        raise ChunksDiffer("this worker has other versions of the encoders than the one that planned")
+    unit = next(unit for unit in cut.units if unit.number == assignment.unit)
+    directory = Path(assignment.directory)
+    conversion = UnitConversion(
+        plan, cut, unit, attempt.places, directory, assignment.limits, attempt.stop, attempt.watermark_places
+    )
+
+    def report() -> None:
+        targets = tuple(TargetProgress(index, 100 * conversion.share) for index in range(len(attempt.request.targets)))
+        progress = Progress(phase=TaskPhase.CONVERTING, percent=int(100 * conversion.share), targets=targets)
+        attempt.say(messages.Advanced(progress, conversion.moved))
+
+    try:
+        with attempt.stage("convert"), every(REPORT_SECONDS, report):
+            files, warnings = conversion.make()
+    except EncoderDown as error:
+        attempt.say(messages.EncoderLost(error.encoder, error.device, error.message))
+        raise
+    return messages.UnitMade(tuple(files), tuple(warnings), attempt.stages, usage())
+
+
+def _join(attempt: Attempt, meter: Meter) -> messages.Finished:
+    """As convert, but encoded streams and pictures come from the files of units."""
+    plan, cut = _told_plan(attempt.assignment)
+    places: dict[tuple[int, int], list[Place]] = {}
+    for entry in sorted(attempt.assignment.premade, key=lambda entry: entry.file.unit):
+        places.setdefault((entry.file.slot, entry.file.stream), []).append(attempt.place(entry.ref))
+    attempt.say(messages.Planned(plan, (), cut))
+    if not isinstance(attempt.answer(), messages.Go):
+        raise InternalError("a join needs no encoder that could be excluded")
+    finished = _carry_out(attempt, plan, meter, Premade(cut, places))
+    return replace(finished, warnings=(*plan.warnings, *finished.warnings))
+
+
+def _told_plan(assignment: messages.Assignment) -> tuple[Plan, Split]:
+    """The plan and its cuts. Raises SourceChanged when a source is not the one that was planned for."""
+    if assignment.plan is None or assignment.split is None:
+        raise InternalError("an assignment without the plan that was cut")
+    if assignment.split.sources != identities(assignment):
+        raise SourceChanged("a source was replaced after the task was cut into chunks")
+    return assignment.plan, assignment.split
+
+
+def _agree(attempt: Attempt, found: Found, excluded: dict[str, str]) -> Plan:
+    """A plan that the parent agrees to: it knows how many sessions each device has left."""
+    refused = dict(excluded)
+    while True:
+        plan = plan_for(attempt, found, refused)
+        attempt.say(messages.Planned(plan, found.media, split_for(attempt, plan, found)))
+        answer = attempt.answer()
+        if isinstance(answer, messages.Go):
+            return plan
+        refused.update(answer.encoders)
+
+
+def _may_replace(attempt: Attempt, error: EncoderDown) -> bool:
+    """Whether another encoder may run: software that fails has no substitute."""
+    policies = {target.video.hardware for target in attempt.request.targets if target.video}
+    return error.device not in ("", "software") and policies != {Hardware.NEVER}
+
+
+def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, premade: Premade | None = None) -> messages.Finished:
+    directory = Path(attempt.assignment.directory)
+    places, beside = attempt.places, attempt.subtitle_places
+    limits, stop = attempt.assignment.limits, attempt.stop
+    conversion = Conversion(plan, places, directory, limits, stop, beside, attempt.watermark_places, premade)
+    closed: set[str] = set()
+
+    def report() -> None:
+        attempt.say(meter.measure(conversion))
+        for path in sorted(closed_segments(plan, directory) - closed):
+            attempt.say(messages.Closed(path))
+            closed.add(path)
+
+    meter.begin(plan)
+    with attempt.stage("convert"), every(REPORT_SECONDS, report):
+        produced, warnings = conversion.run()
+
+    def moved() -> None:
+        attempt.say(meter.report(TaskPhase.VERIFYING))
+
+    moved()
+    with attempt.stage("verify"):
+        verified = []
+        for file in produced:
+            verified.append(verify(file, moved))
+            attempt.say(meter.verified(len(verified)))
+            if file.plan.package is None:
+                attempt.say(messages.Closed(str(Path(file.path).relative_to(directory))))
+            if attempt.stop.is_set():
+                raise Stopped
+        results = [*make_results(plan, verified, directory)]
+        for slot, files in enumerate(conversion.images):
+            results += image_results(slot, plan.images[slot], files, directory, moved)
+    made = tuple(messages.Made(result.path, result.artifact, result.parts) for result in results)
+    return messages.Finished(made, tuple(warnings), attempt.stages, usage())

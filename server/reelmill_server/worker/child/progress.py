@@ -1,0 +1,115 @@
+"""How far an attempt is, told from the media time that its outputs have reached."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reelmill_server.model.media_info import rational
+from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
+from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
+from reelmill_server.worker.messages import Advanced
+
+if TYPE_CHECKING:
+    from reelmill_server.media.conversion.base import Conversion
+    from reelmill_server.media.output.base import Output
+
+_CONVERTED_PERCENT = 96.0  # what is left is for reading back and publishing
+_VERIFIED_PERCENT = 99.0
+_MICROSECONDS = 1_000_000
+
+
+class Meter:
+    """Turns positions into progress that never falls within an attempt."""
+
+    def __init__(self, targets: int) -> None:
+        self._targets = tuple(TargetProgress(index) for index in range(targets))
+        self._phase = TaskPhase.PROBING
+        self._position = 0.0
+        self._begun = 0.0
+        self._plan = Plan(())
+
+    def report(self, phase: TaskPhase) -> Advanced:
+        """The attempt entered `phase`."""
+        self._phase = phase
+        self._position += 1
+        return self._advanced()
+
+    def begin(self, plan: Plan) -> None:
+        """Work on `plan` begins now; after a change of encoder it begins again, and percentages wait until they are passed."""
+        self._plan, self._begun = plan, time.monotonic()
+
+    def measure(self, conversion: "Conversion") -> Advanced:
+        """Where the outputs of `conversion` are now."""
+        self._phase = TaskPhase.CONVERTING
+        elapsed = max(time.monotonic() - self._begun, 1e-3)
+        updated = list(self._targets)
+        # Of several outputs of one target the slowest tells how far it is.
+        for output in _slowest(conversion.outputs):
+            planned = output.plan
+            seconds = float(output.position)
+            length = _length(planned, conversion.expected_seconds)
+            share = seconds / length if length else 0.0
+            index = planned.index
+            before = updated[index]
+            speed = seconds / elapsed
+            updated[index] = TargetProgress(
+                target_index=index,
+                percent=max(before.percent, min(1.0, share) * _CONVERTED_PERCENT),
+                media_seconds=max(before.media_seconds, seconds),
+                speed=speed,
+                frames_per_second=output.frames / elapsed,
+                eta_seconds=max(0.0, length - seconds) / speed if speed else 0.0,
+                encoders=", ".join(track.plan.encoder for track in output.tracks),
+            )
+            for served in _served(planned):
+                updated[served] = replace(updated[index], target_index=served)
+        self._targets = tuple(updated)
+        self._position = sum(float(output.position) for output in conversion.outputs)
+        return self._advanced()
+
+    def verified(self, count: int) -> Advanced:
+        """The first `count` outputs were read back."""
+        left = {index for planned in self._plan.targets[count:] for index in _served(planned)}
+        done = {index for planned in self._plan.targets[:count] for index in _served(planned)} - left
+        self._targets = tuple(
+            replace(target, percent=_VERIFIED_PERCENT, eta_seconds=0.0) if target.target_index in done else target
+            for target in self._targets
+        )
+        return self.report(TaskPhase.VERIFYING)
+
+    def _advanced(self) -> Advanced:
+        mean = sum(target.percent for target in self._targets) / max(len(self._targets), 1)
+        return Advanced(Progress(phase=self._phase, percent=int(mean), targets=self._targets), self._position)
+
+
+def _length(planned: TargetPlan | ImagePlan, sources_seconds: float) -> float:
+    """How long an output will be, seconds; 0: nobody knows. `sources_seconds`: what is known of the sources by now."""
+    if isinstance(planned, TargetPlan) and sources_seconds:  # the stream that is played slowest lasts longest
+        return sources_seconds / float(min(rational(stream.speed) or 1 for stream in planned.streams))
+    return planned.duration_us / _MICROSECONDS
+
+
+def _served(planned: TargetPlan | ImagePlan) -> Iterator[int]:
+    """The targets of the request for which an output is made."""
+    yield planned.index
+    if isinstance(planned, TargetPlan) and planned.package and planned.package.hls_index >= 0:
+        yield planned.package.hls_index
+
+
+def _slowest(outputs: Iterable["Output"]) -> Iterable["Output"]:
+    slowest: dict[int, Output] = {}
+    known = list(outputs)
+    # Where subtitles lie beside pictures or sound they tell nothing: their last line may come early.
+    told = {output.plan.index for output in known if not _only_subtitles(output.plan)}
+    for output in known:
+        if output.plan.index in told and _only_subtitles(output.plan):
+            continue
+        slower = slowest.get(output.plan.index)
+        if slower is None or output.position < slower.position:
+            slowest[output.plan.index] = output
+    return slowest.values()
+
+
+def _only_subtitles(planned: TargetPlan | ImagePlan) -> bool:
+    return isinstance(planned, TargetPlan) and all(stream.type == "subtitle" for stream in planned.streams)

@@ -1,0 +1,1 @@
+"""The worker process: starts children, serves them, publishes what they made."""

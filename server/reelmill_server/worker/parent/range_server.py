@@ -1,0 +1,187 @@
+"""The parent's side of reading: it opens the objects of an assignment and gives its child ranges of them.
+
+A child has neither network nor credentials, and is not trusted: it reads the objects of its assignment and nothing else, and
+what it asks for is bounded.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from reelmill_server.errors import InternalError, MediaLimitExceeded, ReelmillError, ServiceUnavailable
+from reelmill_server.storage.base import ObjectReader, Storage
+from reelmill_server.worker.frames import BLOCK_BYTES, MAX_LENGTH, REQUEST_BYTES, AnswerHead, Request
+from reelmill_server.worker.messages import SourceRef
+from reelmill_server.worker.parent.block_cache import Block, BlockCache
+
+# With the longest ranges, each held twice for a moment, these are 32 MiB of memory for each child.
+_AT_ONCE = 16
+_log = structlog.get_logger(__name__)
+
+
+class Broker:
+    """The objects of one assignment. Each block of them is read from storage once, as long as the cache holds it."""
+
+    def __init__(self, storage: Storage, cache: BlockCache, max_bytes: int) -> None:
+        """`max_bytes`: the largest object that is opened; 0: any."""
+        self.fetched_bytes = 0
+        self.hits = self.misses = 0
+        """Blocks that were asked for: those that had been read already, or were on their way, and those that had not."""
+        self._storage, self._cache, self._max_bytes = storage, cache, max_bytes
+        self._readers: dict[str, ObjectReader] = {}
+        self._remote: list[ObjectReader] = []
+        self._coming: dict[Block, asyncio.Task[dict[Block, memoryview]]] = {}
+
+    async def open(self, uri: str) -> tuple[SourceRef, int]:
+        """Opens an object, once: what a child is told of it, and when it was stored, microseconds since the epoch.
+
+        Raises what the storage raises, and MediaLimitExceeded for an object that is too large.
+        """
+        if uri not in self._readers:
+            reader = await self._storage.open(uri)
+            self._readers[uri] = reader
+            if self._max_bytes and reader.size_bytes > self._max_bytes:
+                raise MediaLimitExceeded(f"{uri} has {reader.size_bytes} bytes, more than {self._max_bytes}")
+            if reader.local_path is None:
+                self._remote.append(reader)
+        reader = self._readers[uri]
+        if reader.local_path is not None:
+            return SourceRef(path=reader.local_path), reader.modified_us
+        return SourceRef(key=self._remote.index(reader), size_bytes=reader.size_bytes), reader.modified_us
+
+    async def adopt(self, reader: ObjectReader) -> SourceRef:
+        """Takes over an object that was opened elsewhere; what a child is told of it."""
+        self._readers.setdefault(reader.uri, reader)
+        if reader.local_path is not None:
+            return SourceRef(path=reader.local_path)
+        self._remote.append(reader)
+        return SourceRef(key=len(self._remote) - 1, size_bytes=reader.size_bytes)
+
+    @property
+    def serves(self) -> bool:
+        """Whether there is anything that a child cannot read by itself."""
+        return bool(self._remote)
+
+    async def close(self) -> None:
+        """Ends all reading and closes the objects."""
+        await _end([*self._coming.values()])
+        for reader in self._readers.values():
+            try:
+                await reader.close()
+            except Exception as error:
+                _log.warning("an object was not closed well", uri=reader.uri, reason=type(error).__name__)
+
+    async def serve(self, channel: socket.socket) -> None:
+        """Answers a child until it closes its end, or asks for what it may not."""
+        incoming, outgoing = await asyncio.open_unix_connection(sock=channel)
+        room, writing = asyncio.Semaphore(_AT_ONCE), asyncio.Lock()
+        answering: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                await room.acquire()
+                request = Request.unpacked(await incoming.readexactly(REQUEST_BYTES))
+                if not self._allows(request):
+                    _log.warning("a child asked for what it may not read", request=request)
+                    return
+                task = asyncio.create_task(self._answer(request, outgoing, writing))
+                answering.add(task)
+                task.add_done_callback(answering.discard)
+                task.add_done_callback(lambda _: room.release())
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            await _end([*answering])
+            outgoing.close()
+
+    def _allows(self, request: Request) -> bool:
+        return (
+            request.key < len(self._remote)
+            and 0 < request.length <= MAX_LENGTH
+            and request.offset + request.length <= self._remote[request.key].size_bytes
+        )
+
+    async def _answer(self, request: Request, outgoing: asyncio.StreamWriter, writing: asyncio.Lock) -> None:
+        failed, data = False, b""
+        try:
+            data = await self._range(request)
+        except ReelmillError as error:
+            failed, data = True, json.dumps([error.code, error.message]).encode()[:MAX_LENGTH]
+        with suppress(ConnectionError):
+            async with writing:
+                outgoing.write(AnswerHead(request.number, failed, len(data)).packed())
+                outgoing.write(data)
+                await outgoing.drain()
+
+    async def _range(self, request: Request) -> bytes:
+        """The bytes asked for, from the cache or from storage."""
+        first, last = request.offset // BLOCK_BYTES, (request.offset + request.length - 1) // BLOCK_BYTES
+        blocks = [(request.key, number) for number in range(first, last + 1)]
+        found: dict[Block, bytes | memoryview] = {}
+        self.hits += len(blocks)
+        while missing := [block for block in blocks if block not in found]:  # again, if some gave way while others were read
+            coming = {self._coming[block] for block in missing if block in self._coming}
+            absent = [block for block in missing if block not in self._coming and block not in self._cache]
+            coming |= {self._fetch(run) for run in _runs(absent)}
+            found.update(await self._cache.get(missing))
+            for blocks_read in await asyncio.gather(*coming):
+                found.update(blocks_read)
+        whole = b"".join(found[block] for block in blocks)
+        begin = request.offset - first * BLOCK_BYTES
+        return whole[begin : begin + request.length]
+
+    def _fetch(self, blocks: Sequence[Block]) -> "asyncio.Task[dict[Block, memoryview]]":
+        """Begins to read blocks that follow each other from storage."""
+        self.hits, self.misses = self.hits - len(blocks), self.misses + len(blocks)
+        task = asyncio.create_task(self._read(blocks))
+        self._coming.update(dict.fromkeys(blocks, task))
+        return task
+
+    async def _read(self, blocks: Sequence[Block]) -> dict[Block, memoryview]:
+        try:
+            (key, first), last = blocks[0], blocks[-1][1]
+            reader = self._remote[key]
+            offset = first * BLOCK_BYTES
+            length = min((last + 1) * BLOCK_BYTES, reader.size_bytes) - offset
+            data = memoryview(await _read_whole(reader, offset, length))
+            self.fetched_bytes += length
+            found = {block: data[at * BLOCK_BYTES : (at + 1) * BLOCK_BYTES] for at, block in enumerate(blocks)}
+            await self._cache.put(found)
+            return found
+        finally:
+            for block in blocks:
+                del self._coming[block]
+
+
+async def _read_whole(reader: ObjectReader, offset: int, length: int) -> bytes:
+    """All of the bytes; what is not foreseen becomes an error without words of the library, which could name secrets."""
+    try:
+        data = await reader.read(offset, length)
+    except ReelmillError:
+        raise
+    except Exception as error:
+        raise InternalError(f"{reader.uri} cannot be read: {type(error).__name__}") from error
+    if len(data) != length:
+        raise ServiceUnavailable(f"{reader.uri}: {len(data)} bytes came where {length} were asked for")
+    return data
+
+
+def _runs(blocks: Sequence[Block]) -> list[list[Block]]:
+    """`blocks`, ordered and of one object, in groups that follow each other."""
+    runs: list[list[Block]] = []
+    for block in blocks:
+        if runs and runs[-1][-1][1] + 1 == block[1]:
+            runs[-1].append(block)
+        else:
+            runs.append([block])
+    return runs
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

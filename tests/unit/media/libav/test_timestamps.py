@@ -1,0 +1,53 @@
+"""Times as whole numbers of a time base: exactly what rational numbers give."""
+
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reelmill_server.media.libav.timestamps import Extent, Line, first_tick
+from reelmill_server.media.track.base import nearest
+
+BASES = st.sampled_from([Fraction(1, 90000), Fraction(1, 44100), Fraction(1, 1000), Fraction(1001, 30000), Fraction(1, 12288)])
+RATIONALS = st.fractions(-(10**6), 10**6, max_denominator=10**6)
+TICKS = st.integers(-(10**9), 10**9)
+
+
+@given(RATIONALS, RATIONALS, st.lists(TICKS, min_size=1, max_size=5))
+def test_a_line_gives_the_nearest_number(factor: Fraction, shift: Fraction, numbers: list[int]) -> None:
+    """Halves up, for whole numbers and rational ones."""
+    line = Line(factor, shift)
+    for number in numbers:
+        assert line.at(number) == nearest(factor * number + shift)
+        assert line.at(Fraction(number, 7)) == nearest(factor * Fraction(number, 7) + shift)
+
+
+@given(RATIONALS, BASES, TICKS)
+def test_the_first_tick_parts_what_is_before(time: Fraction, base: Fraction, tick: int) -> None:
+    """A tick is before a time if it is smaller than the first that is not."""
+    assert (tick < first_tick(time, base)) == (tick * base < time)
+    edge = first_tick(time, base)
+    assert (edge - 1) * base < time <= edge * base
+
+
+@given(st.lists(st.tuples(TICKS, st.integers(0, 10**6), BASES), max_size=8))
+def test_an_extent_reaches_as_far_as_its_packets(packets: list[tuple[int, int, Fraction]]) -> None:
+    """Whatever their time bases are, and however often those change."""
+    extent = Extent()
+    for begin, duration, base in packets:
+        extent.add(begin, duration, base)
+    begins = [begin * base for begin, _, base in packets]
+    ends = [(begin + duration) * base for begin, duration, base in packets]
+    assert extent.first == min(begins, default=None)
+    assert extent.last_start == max([*begins, Fraction(0)])
+    assert extent.last == max([*ends, Fraction(0)])
+    extent.reach(extent.last + 1)
+    assert extent.last == max([*ends, Fraction(0)]) + 1
+
+
+def test_an_extent_knows_the_distance_to_the_packet_before() -> None:
+    """In ticks; none before the first, nor backwards, nor across time bases."""
+    extent = Extent()
+    assert extent.since(5) == 0
+    extent.add(10, 0, Fraction(1, 1000))
+    assert (extent.since(35), extent.since(5)) == (25, 0)

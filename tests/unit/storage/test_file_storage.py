@@ -1,0 +1,108 @@
+"""`file://`: what may be read and written, and how files appear."""
+
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ReelmillError, ResourceNotFound
+from reelmill_server.plan.codec.containers import CONTAINERS
+from reelmill_server.plan.output.images import ANIMATIONS, STILLS
+from reelmill_server.plan.output.packaging import LIST_EXTENSION
+from reelmill_server.storage.base import Upload
+from reelmill_server.storage.content import CONTENT_TYPES
+from reelmill_server.storage.file import FileStorage
+from reelmill_server.storage.registry import Registry
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root with a file in it, and another file beside the root."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a b%.mp4").write_bytes(b"data")
+    (tmp_path / "secret").write_bytes(b"secret")
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def storage(root: Path) -> Registry:
+    """The storage of that root."""
+    return Registry({"file": FileStorage([root])})
+
+
+def test_all_that_is_made_has_a_media_type() -> None:
+    """By its extension."""
+    made = {container.extension for container in CONTAINERS.values()} | {*STILLS, *ANIMATIONS} | {*LIST_EXTENSION.values()}
+    assert made - set(CONTENT_TYPES) == set()
+
+
+async def test_a_file_is_opened_by_its_encoded_uri(storage: Registry, root: Path) -> None:
+    """Percent-encoding is undone once."""
+    reader = await storage.open((root / "a b%.mp4").as_uri())
+    assert reader.local_path and Path(reader.local_path).read_bytes() == await reader.read(0, 99) == b"data"
+    assert (reader.size_bytes, reader.modified_us) == (4, (root / "a b%.mp4").stat().st_mtime_ns // 1000)
+
+
+@pytest.mark.parametrize(
+    ("uri", "error"),
+    [
+        ("file://{root}/nothing.mp4", ResourceNotFound),
+        ("file://{root}", ResourceNotFound),
+        ("file://{root}/a%20b%25.mp4/x", ResourceNotFound),
+        ("file://{root}/../secret", AccessDenied),
+        ("file://{root}/%2e%2e/secret", AccessDenied),
+        ("file://{root}x/secret", AccessDenied),
+        ("file://{root}/link", AccessDenied),
+        ("file:///etc/passwd", AccessDenied),
+        ("file://host{root}/a", InvalidArgument),
+        ("file:relative", InvalidArgument),
+        ("file://{root}/a%00b", InvalidArgument),
+        ("file://{root}/a?b", InvalidArgument),
+        ("{root}/a", InvalidArgument),
+        ("http://localhost/a", InvalidArgument),
+        ("", InvalidArgument),
+    ],
+)
+async def test_what_cannot_be_opened(storage: Registry, root: Path, uri: str, error: type[ReelmillError]) -> None:
+    """The error is of the right kind."""
+    (root / "link").symlink_to(root.parent / "secret")
+    with pytest.raises(error):
+        await storage.open(uri.format(root=root))
+
+
+async def test_files_appear_together_in_new_folders(storage: Registry, root: Path, tmp_path: Path) -> None:
+    """Folders are made, an earlier file is replaced, no trace of the making stays."""
+    (root / "old.bin").write_bytes(b"old")
+    for name in ("1", "2"):
+        (tmp_path / name).write_bytes(name.encode())
+    await storage.publish(
+        [Upload(tmp_path / "1", f"{root.as_uri()}/new/deep/x.bin"), Upload(tmp_path / "2", f"{root.as_uri()}/old.bin")], "task"
+    )
+    assert (root / "new/deep/x.bin").read_bytes() == b"1" and (root / "old.bin").read_bytes() == b"2"
+    assert not list(root.rglob(".reelmill*"))
+
+
+async def test_a_link_is_replaced_and_not_followed(storage: Registry, root: Path, tmp_path: Path) -> None:
+    """What it points to stays as it is."""
+    (root / "link").symlink_to(root.parent / "secret")
+    (tmp_path / "1").write_bytes(b"1")
+    await storage.publish([Upload(tmp_path / "1", f"{root.as_uri()}/link")], "task")
+    assert (root.parent / "secret").read_bytes() == b"secret" and (root / "link").read_bytes() == b"1"
+
+
+async def test_all_or_none(storage: Registry, root: Path, tmp_path: Path) -> None:
+    """The second place is a folder: nothing of either upload is visible."""
+    (root / "folder").mkdir()
+    for name in ("1", "2"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(OutputError):
+        await storage.publish(
+            [Upload(tmp_path / "1", f"{root.as_uri()}/first"), Upload(tmp_path / "2", f"{root.as_uri()}/folder")], "task"
+        )
+    assert sorted(path.name for path in root.iterdir()) == ["a b%.mp4", "folder"]
+
+
+@pytest.mark.parametrize("name", ["", "x/", "n" * 300])
+async def test_what_names_no_file_is_refused(storage: Registry, root: Path, name: str) -> None:
+    """Before work starts."""
+    with pytest.raises((InvalidArgument, AccessDenied)):
+        storage.check_writable(f"{root.as_uri()}/{name}")
