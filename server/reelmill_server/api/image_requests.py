@@ -6,17 +6,15 @@ from dataclasses import replace
 from reelmill.v1 import common_pb2, image_pb2, target_pb2
 from reelmill_server.api.words import AnyTarget, animation_format, frame_rate, image_format, side, word
 from reelmill_server.model.request import FrameMode, FramesSpec, ImageKind, ImageSpec, ScaleType, SheetSpec
-
-_MICROSECONDS = 1_000_000
-
+from reelmill_server.model.time import MICROSECONDS
 
 AnyImage = image_pb2.Snapshot | image_pb2.Sprite | image_pb2.Animation
 
 
 def _frames(entry: AnyImage) -> FramesSpec:
     frames = FramesSpec(
-        start_us=round(entry.start_time * _MICROSECONDS),
-        interval_us=round(entry.interval * _MICROSECONDS),
+        start_us=round(entry.start_time * MICROSECONDS),
+        interval_us=round(entry.interval * MICROSECONDS),
         number=entry.number,
     )
     if isinstance(entry, image_pb2.Animation):

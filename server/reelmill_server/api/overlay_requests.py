@@ -11,8 +11,7 @@ from reelmill_server.model.request import (
     TextSpec,
     WatermarkSpec,
 )
-
-_MICROSECONDS = 1_000_000
+from reelmill_server.model.time import MICROSECONDS
 
 
 def _place(message: video_pb2.Watermark | video_pb2.Delogo) -> PlaceSpec:
@@ -20,8 +19,8 @@ def _place(message: video_pb2.Watermark | video_pb2.Delogo) -> PlaceSpec:
         corner=Corner(word(video_pb2.ReferPos, message.refer_pos, "REFER_POS_") or "topleft"),
         dx=length(message.dx),
         dy=length(message.dy),
-        start_us=round(message.start_time * _MICROSECONDS),
-        duration_us=round(message.duration * _MICROSECONDS),
+        start_us=round(message.start_time * MICROSECONDS),
+        duration_us=round(message.duration * MICROSECONDS),
     )
 
 

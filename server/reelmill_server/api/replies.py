@@ -9,10 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from reelmill.v1 import task_pb2
 from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
 from reelmill_server.model.task import Artifact, ArtifactKind, FailedAttempt, Progress, TargetProgress, TaskPhase, TaskStatus
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
 from reelmill_server.tasks.feed import Snapshot
 
-_MICROSECONDS = 1_000_000
 _STATUS = {
     TaskStatus.RUNNING: task_pb2.TASK_STATUS_RUNNING,
     TaskStatus.SUCCEEDED: task_pb2.TASK_STATUS_SUCCEEDED,
@@ -158,8 +158,8 @@ def plan(value: Plan, split: Split | None = None) -> task_pb2.Plan:
             target_index=target.index,
             uri=target.uri,
             container=target.container,
-            start_time=value.inputs[0].start_us / _MICROSECONDS,
-            duration=target.duration_us / _MICROSECONDS,
+            start_time=value.inputs[0].start_us / MICROSECONDS,
+            duration=target.duration_us / MICROSECONDS,
             streams=[_planned(stream) for stream in target.streams],
         )
         for target in value.targets

@@ -46,8 +46,7 @@ from reelmill_server.model.request import (
     VideoSpec,
 )
 from reelmill_server.model.task import TagValue
-
-_MICROSECONDS = 1_000_000
+from reelmill_server.model.time import MICROSECONDS
 
 
 def _video(target: AnyTarget) -> VideoSpec | None:
@@ -126,7 +125,7 @@ def _segment(target: AnyTarget) -> SegmentSpec | None:
     asked = target.segment
     return SegmentSpec(
         format=SegmentFormat(segment_format(asked.format) or "hls"),
-        duration_us=round(asked.duration * _MICROSECONDS) if asked.HasField("duration") else SegmentSpec.duration_us,
+        duration_us=round(asked.duration * MICROSECONDS) if asked.HasField("duration") else SegmentSpec.duration_us,
         start_number=asked.start_number,
     )
 
@@ -181,12 +180,12 @@ def source_spec(source: source_pb2.Source) -> SourceSpec:
     """A source as plain data."""
     return SourceSpec(
         uri=source.uri,
-        start_us=round(source.start_time * _MICROSECONDS),
-        duration_us=round(source.duration * _MICROSECONDS),
+        start_us=round(source.start_time * MICROSECONDS),
+        duration_us=round(source.duration * MICROSECONDS),
         disable_video=source.disable_video,
         disable_audio=source.disable_audio,
         subtitles=tuple(
-            SubtitleFileSpec(file.uri, round(file.time_offset * _MICROSECONDS), file.language) for file in source.subtitles
+            SubtitleFileSpec(file.uri, round(file.time_offset * MICROSECONDS), file.language) for file in source.subtitles
         ),
         attached=source.attached,
         align_mode=AlignMode(word(source_pb2.AlignMode, source.align_mode, "ALIGN_MODE_") or "false"),
@@ -210,7 +209,7 @@ def conversion(
         targets=tuple(_targets(request)),
         alignment_index=request.alignment_index,
         tags=tags_of(request),
-        created_us=round(created.timestamp() * _MICROSECONDS),
+        created_us=round(created.timestamp() * MICROSECONDS),
         group_uris=tuple(group.uri for group in request.target_groups),
         credentials=credentials(request.credential_config, service_role),
         parallelism=request.parallelism,

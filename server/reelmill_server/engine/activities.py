@@ -29,6 +29,7 @@ from reelmill_server.model.placed import Announced, Claim
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Outcome, Progress
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -111,7 +112,7 @@ class WorkerActivities:
     async def convert(self, work: Work) -> AttemptResult:
         """Runs one attempt, heartbeating its progress; fails with the error's code."""
         if work.attempt == 1 and work.needs is None:
-            self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / 1e6))
+            self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / MICROSECONDS))
         milestones = _Milestones(partial(self._engine.tell_progress, work.request.task_id), work.progress_step)
 
         def report(progress: Progress) -> None:
@@ -188,7 +189,7 @@ class WorkerActivities:
             raise _failure(InternalError(f"{type(error).__name__}: {error}"), begun.started_us) from error
         finally:
             self._metrics.attempt_total.labels(work.lane, part, begun.outcome).inc()
-            self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - begun.started_us / 1e6)
+            self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - begun.started_us / MICROSECONDS)
             _log.info("attempt ended", outcome=begun.outcome)
 
     def _claim(self, work: Work) -> Claim:

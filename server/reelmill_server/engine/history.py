@@ -8,6 +8,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 
 from reelmill_server.engine.work import AttemptResult
 from reelmill_server.model.task import FailedAttempt, Outcome, TaskStatus
+from reelmill_server.model.time import MICROSECONDS
 
 WORKER_LOST, WORKER_DRAINING = "WorkerLost", "WorkerDraining"
 
@@ -85,7 +86,7 @@ class History:
         return self._outcome(TaskStatus.CANCELED, "Canceled", "canceled")
 
     def _outcome(self, status: TaskStatus, code: str = "", message: str = "", **made: Any) -> Outcome:
-        first = datetime.fromtimestamp(self._first_us / 1e6, UTC) if self._first_us else None
+        first = datetime.fromtimestamp(self._first_us / MICROSECONDS, UTC) if self._first_us else None
         return Outcome(
             status,
             code,

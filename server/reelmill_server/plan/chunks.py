@@ -11,8 +11,8 @@ from math import lcm
 
 from reelmill_server.model.media_info import MediaInfo, rational
 from reelmill_server.model.plan import COPY, BlurPlan, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, WholeUnit
-from reelmill_server.plan.clock import MICROSECONDS
 from reelmill_server.plan.cost.cost import estimate
 from reelmill_server.plan.stream.video import frame_us, usual_rate
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
 from reelmill_server.model.request import SourceSpec
+from reelmill_server.model.time import MICROSECONDS
 
-MICROSECONDS = 1_000_000
 # Whether their length counts from 0 or from the first timestamp depends on the writer: libav does the one, others the other.
 _FROM_ZERO_FORMATS = ("matroska,webm",)
 _EXACT_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)

@@ -21,6 +21,7 @@ from google.cloud.storage.exceptions import InvalidResponse
 
 from reelmill_server.errors import AccessDenied, BucketNotFound, OutputError, ReelmillError, StorageUnavailable
 from reelmill_server.model.buckets import Target
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.objects import MARK, Delivery, Place, Stat, read_part
 from reelmill_server.storage.retrying import refusal
@@ -60,7 +61,7 @@ class GcsService:
         except NotFound:
             self._check_bucket(place)
             raise
-        return Stat(int(blob.size), int(blob.updated.timestamp() * 1_000_000), str(blob.generation))
+        return Stat(int(blob.size), int(blob.updated.timestamp() * MICROSECONDS), str(blob.generation))
 
     def read(self, place: Place, version: str, offset: int, length: int) -> bytes:
         """As `Service.read`."""

@@ -31,6 +31,7 @@ from reelmill_server.errors import (
 from reelmill_server.model.addresses import is_public
 from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.storage.base import ObjectReader, Staged, Upload, shown
 from reelmill_server.storage.retrying import Patience, refusal
 
@@ -283,7 +284,7 @@ def _start(answer: aiohttp.ClientResponse) -> int | None:
 
 def _modified_us(answer: aiohttp.ClientResponse) -> int:
     try:
-        return int(parsedate_to_datetime(answer.headers["Last-Modified"]).timestamp()) * 1_000_000
+        return int(parsedate_to_datetime(answer.headers["Last-Modified"]).timestamp()) * MICROSECONDS
     except (KeyError, ValueError):
         return time.time_ns() // 1000
 

@@ -24,6 +24,7 @@ from reelmill_server.errors import (
     StorageUnavailable,
 )
 from reelmill_server.model.buckets import Target
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.storage.assumed_roles import session_of
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.objects import MARK, Delivery, Place, Stat, read_part
@@ -70,7 +71,7 @@ class S3Service:
                 self._client.head_bucket(Bucket=place.bucket)  # an answer without a body does not tell what is missing
             raise
         modified: datetime = head["LastModified"]
-        return Stat(head["ContentLength"], int(modified.timestamp()) * 1_000_000, head["ETag"])
+        return Stat(head["ContentLength"], int(modified.timestamp()) * MICROSECONDS, head["ETag"])
 
     def read(self, place: Place, version: str, offset: int, length: int) -> bytes:
         """As `Service.read`."""

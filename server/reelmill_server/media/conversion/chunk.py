@@ -19,10 +19,9 @@ from reelmill_server.media.output.base import Output
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, Unit, UnitFile, VideoUnit, WholeUnit
 from reelmill_server.plan.chunks import members, read_streams, unit_plan
-
-_MICROSECONDS = 1_000_000
 
 
 class UnitConversion(Conversion):
@@ -48,17 +47,17 @@ class UnitConversion(Conversion):
         self._window: Span | None = None
         self._lead_in: Fraction | None = None
         if isinstance(unit, VideoUnit):
-            begin, end = Fraction(unit.begin_us, _MICROSECONDS), Fraction(unit.end_us, _MICROSECONDS)
+            begin, end = Fraction(unit.begin_us, MICROSECONDS), Fraction(unit.end_us, MICROSECONDS)
             self._window = Span(begin, end if unit.end_us else None, from_front=not unit.begin_us)
             if unit.begin_us:
-                self._lead_in = max(Fraction(0), begin - Fraction(unit.lead_us, _MICROSECONDS))
+                self._lead_in = max(Fraction(0), begin - Fraction(unit.lead_us, MICROSECONDS))
 
     @property
     def share(self) -> float:
         """How much of the unit is done, 0 to 1, by the output that is least far."""
         begin = float(self._window.begin) if self._window else 0.0
         (entry,) = self._plan.inputs
-        end = float(self._window.end) if self._window and self._window.end else entry.duration_us / _MICROSECONDS
+        end = float(self._window.end) if self._window and self._window.end else entry.duration_us / MICROSECONDS
         reached = min((float(output.position) * _speed(output) for output in self.outputs), default=end)
         return min(max((reached - begin) / max(end - begin, 1e-3), 0.0), 1.0)
 
@@ -105,7 +104,7 @@ class UnitConversion(Conversion):
         if self._window is None or self._window.from_front or packet.pts is None or not packet.time_base:
             return True
         (entry,) = self._plan.inputs
-        begin = Fraction(entry.origin_us + entry.start_us, _MICROSECONDS) + self._window.begin
+        begin = Fraction(entry.origin_us + entry.start_us, MICROSECONDS) + self._window.begin
         return packet.pts * packet.time_base >= begin
 
 

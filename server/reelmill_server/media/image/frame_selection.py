@@ -14,8 +14,8 @@ from av import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from reelmill_server.model.plan import FramesPlan
+from reelmill_server.model.time import MICROSECONDS
 
-_MICROSECONDS = 1_000_000
 # Some containers count in milliseconds (Matroska, FLV): a frame that comes this much late was meant for the asked time.
 _LATE = Fraction(2, 1000)
 _HASH_WIDTH, _HASH_HEIGHT = 9, 8
@@ -214,11 +214,11 @@ class Picker:
 
 def times_of(plan: FramesPlan) -> _Times:
     """What tells by their times which frames come into question."""
-    start = Fraction(plan.start_us, _MICROSECONDS)
+    start = Fraction(plan.start_us, MICROSECONDS)
     if plan.times_us:
-        return _Shown((Fraction(time, _MICROSECONDS) for time in plan.times_us), plan.repeats)
+        return _Shown((Fraction(time, MICROSECONDS) for time in plan.times_us), plan.repeats)
     if plan.interval_us:
-        step = Fraction(plan.interval_us, _MICROSECONDS)
+        step = Fraction(plan.interval_us, MICROSECONDS)
         return _Shown((start + place * step for place in count()), plan.repeats)
     return _Keys(start) if plan.mode == "keyframe" else _Every(start)
 

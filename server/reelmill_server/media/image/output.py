@@ -20,9 +20,8 @@ from reelmill_server.media.output.base import Halt, Output, Stopped, planned_spa
 from reelmill_server.media.track.base import Clock, Written
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, InputPlan, Plan
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
-_MICROSECONDS = 1_000_000
-_USUAL_RATE = Fraction(25)
 _CLAIM_SECONDS = Fraction(1)  # what a container promises is no more exact than this
 
 
@@ -131,7 +130,7 @@ class _Shaper:
     """Brings single frames to the size and the pixel format of pictures."""
 
     def __init__(self, filters: Sequence[str], stream: Any) -> None:
-        self._chain = Chain(lambda: filters, stream.sample_aspect_ratio or Fraction(1), average_rate(stream) or _USUAL_RATE)
+        self._chain = Chain(lambda: filters, stream.sample_aspect_ratio or Fraction(1), average_rate(stream) or FALLBACK_RATE)
 
     def shaped(self, frame: VideoFrame) -> VideoFrame:
         """The picture of `frame`; a filter that waits for the next frame is not given any."""
@@ -205,7 +204,7 @@ class ImageOutput(Output):
         """Gives the track what it needs of one input, and no more."""
         stream = next(part.stream for part in self._frames.plan.parts if part.input == number)
         span = planned_span((), plan, Fraction(0))
-        length = Fraction(plan.duration_us, _MICROSECONDS) if plan.duration_us else None
+        length = Fraction(plan.duration_us, MICROSECONDS) if plan.duration_us else None
         if stream < 0:
             self._frames.skip(length or Fraction(0))
             return
@@ -223,7 +222,7 @@ class ImageOutput(Output):
         that."""
         video: Any = part.source.streams[stream]
         keys = self._image.reading == "keyframes"
-        near = Fraction(self._image.key_us, _MICROSECONDS)
+        near = Fraction(self._image.key_us, MICROSECONDS)
         last, step = Fraction(-1), Fraction(0)
         while (wanted := self._frames.next_time(length)) is not None:
             for frame in frames_from(part.source, video, span.begin + wanted, self._note, keys):

@@ -4,7 +4,7 @@ import av
 
 from reelmill_server.media.input.source import Place, open_source
 from reelmill_server.model.capability import Limits
-from reelmill_server.plan.clock import MICROSECONDS
+from reelmill_server.model.time import MICROSECONDS
 
 # These read their index with the header; others, if they have any, build it while they are read.
 _INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")

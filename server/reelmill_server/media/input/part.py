@@ -6,9 +6,10 @@ from fractions import Fraction
 from av.container import InputContainer
 
 from reelmill_server.model.plan import PartPlan, StreamPlan
+from reelmill_server.model.time import MICROSECONDS
 
 # A request's seconds are decimal and a source's timestamps are not: a frame within this of the edge is taken to be on it.
-TOLERANCE = Fraction(1, 1_000_000)
+TOLERANCE = Fraction(1, MICROSECONDS)
 
 
 # Where sound runs longer than its pictures by no more than this it is cut; longer, the last picture is held instead.

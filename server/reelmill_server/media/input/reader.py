@@ -13,6 +13,7 @@ from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import InputPlan, StreamPlan
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 
 # What a container promises for a whole file is no more exact than this.
@@ -21,8 +22,6 @@ _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
 _DOUBT = 2
 _LASTING = ("video", "audio")  # a line of subtitles may be shown long after the last picture
 _INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)  # packets lie in the file in any order
-_USUAL_RATE = Fraction(25)
-_MICROSECONDS = 1_000_000
 
 
 class _Extent(Extent):
@@ -45,8 +44,8 @@ class Reader:
         self.plan = plan
         self._source, self._size = source, source.size
         self._used = used
-        self._begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
-        self._stop = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
+        self._begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
+        self._stop = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
         self._extents: dict[int, _Extent] = {}
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
@@ -110,8 +109,8 @@ class Reader:
         would be if the rest had as many bytes a second.
         """
         promised, asked = self.plan.duration_us, max(self.plan.end_us - self.plan.start_us, 0)
-        claim, limit = Fraction(promised, _MICROSECONDS), Fraction(asked, _MICROSECONDS)
-        told = self.position / Fraction(self._share).limit_denominator(_MICROSECONDS) if self._share else Fraction(0)
+        claim, limit = Fraction(promised, MICROSECONDS), Fraction(asked, MICROSECONDS)
+        told = self.position / Fraction(self._share).limit_denominator(MICROSECONDS) if self._share else Fraction(0)
         if not told:
             return claim or limit
         shorter, longer = told * _DOUBT < claim, told > claim * _DOUBT and not limit
@@ -154,7 +153,7 @@ class Reader:
 
     def check_end(self) -> None:
         """Raises InvalidMedia when the source ended clearly before the end it promises."""
-        claimed = Fraction(self.plan.duration_us, _MICROSECONDS)
+        claimed = Fraction(self.plan.duration_us, MICROSECONDS)
         got = max(self._reached() - self._begin, Fraction(0))
         if claimed and got + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
             raise InvalidMedia(
@@ -198,7 +197,7 @@ class Lane:
         reader = self.reader
         parts = [reader.expected()] if reader else []
         for number in list(self._todo):
-            promised = Fraction(self._inputs[number].duration_us, _MICROSECONDS)
+            promised = Fraction(self._inputs[number].duration_us, MICROSECONDS)
             # Without a promise: as many bytes a second as what is read now.
             parts.append(promised or (reader.pace * max(self._sources[number].size, 0) if reader else Fraction(0)))
         return self._before + sum(parts) if all(parts) else Fraction(0)
@@ -248,7 +247,7 @@ def _timed(packets: Iterator[Any]) -> Iterator[Any]:
 
 def show_in_turn(frames: Sequence[Any], stream: Any, shown: int) -> None:
     """Gives pictures of a video that has no times theirs: `shown` were shown before them, at the stream's rate."""
-    rate = average_rate(stream) or _USUAL_RATE
+    rate = average_rate(stream) or FALLBACK_RATE
     for number, frame in enumerate(frames, shown):
         frame.time_base = stream.time_base
         frame.pts = round(number / rate / stream.time_base)

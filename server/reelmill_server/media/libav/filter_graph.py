@@ -9,6 +9,7 @@ from av import AudioFrame, VideoFrame
 from av.filter import Graph
 
 from reelmill_server.media.libav.tone_mapping import table_files
+from reelmill_server.model.time import FALLBACK_RATE
 
 # av.filter raises these while a graph wants more input, and when it has given everything.
 _DRY = (av.error.BlockingIOError, av.error.EOFError)
@@ -21,7 +22,12 @@ class Chain:
     size or format changes is first brought to those of the first one, with bars where its shape is another.
     """
 
-    def __init__(self, filters: Callable[[], Sequence[str]], sample_aspect_ratio: Fraction, frame_rate: Fraction) -> None:
+    def __init__(
+        self,
+        filters: Callable[[], Sequence[str]],
+        sample_aspect_ratio: Fraction = Fraction(1),
+        frame_rate: Fraction = FALLBACK_RATE,
+    ) -> None:
         self._filters = filters
         self._sample_aspect_ratio = sample_aspect_ratio
         self._frame_rate = frame_rate

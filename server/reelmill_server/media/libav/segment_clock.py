@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-_MICROSECONDS = 1_000_000
+from reelmill_server.model.time import MICROSECONDS
 
 
 class Borders:
@@ -12,7 +12,7 @@ class Borders:
     """
 
     def __init__(self, segment_us: int) -> None:
-        self._length = Fraction(segment_us, _MICROSECONDS)
+        self._length = Fraction(segment_us, MICROSECONDS)
         self._next = Fraction(0)
 
     def begins(self, time: Fraction) -> bool:

@@ -20,9 +20,9 @@ from reelmill_server.media.output.queue import Handover
 from reelmill_server.media.track.base import Track, Written
 from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, TargetPlan
+from reelmill_server.model.time import MICROSECONDS
 
 _SAMPLE_BYTES = 4
-_MICROSECONDS = 1_000_000
 _DISK_ERRORS = frozenset(
     getattr(errno, name) for name in "ENOSPC EDQUOT EIO EFBIG EROFS EMFILE ENFILE EACCES ENOENT ENOTDIR ENODEV".split()
 )
@@ -247,8 +247,8 @@ class Output(ABC):
         plan = self._inputs[part.number]
         span = self._limited(part.number, planned_span(self._files, plan, part.key))
         self._spans[part.number] = span
-        begins = span.begin - Fraction(plan.origin_us, _MICROSECONDS)
-        early = Fraction(plan.start_us, _MICROSECONDS) - begins
+        begins = span.begin - Fraction(plan.origin_us, MICROSECONDS)
+        early = Fraction(plan.start_us, MICROSECONDS) - begins
         if early > TOLERANCE:
             self._note(f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start")
         return span
@@ -275,6 +275,6 @@ class Output(ABC):
 def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
     """The span that the files of one target take. Copied video begins at its key frame, and everything beside it then, too."""
     copies_video = any(stream.type == "video" and stream.encoder == COPY for file in files for stream in file.streams)
-    begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
-    end = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
+    begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
+    end = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
     return Span(min(key, begin) if copies_video and plan.start_us else begin, end, from_front=not plan.start_us)

@@ -29,8 +29,7 @@ from reelmill_server.media.track.video import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, TargetPlan
-
-_MICROSECONDS = 1_000_000
+from reelmill_server.model.time import MICROSECONDS
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class FileOutput(Output):
     def _span_of(self, part: Part) -> Span:
         """As for every output; the time code of the first part's pictures moves with it, before anything is written."""
         span, filmed = super()._span_of(part), part.source.streams.video
-        moved_by = span.begin - Fraction(self._inputs[part.number].origin_us, _MICROSECONDS)
+        moved_by = span.begin - Fraction(self._inputs[part.number].origin_us, MICROSECONDS)
         if len(self._spans) == 1 and filmed and filmed[0].average_rate and moved_by > 0:
             for described in (self._container, *self._container.streams):
                 if "timecode" in described.metadata:
@@ -121,7 +120,7 @@ class FileOutput(Output):
             yield from super()._packets()
             return
         for number, source in enumerate(self._sources):
-            self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, _MICROSECONDS)))
+            self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, MICROSECONDS)))
         yield from in_turn([track for track in self.tracks if isinstance(track, PremadeTrack)])
 
     def produced(self) -> Produced:
@@ -158,12 +157,12 @@ def chapters(inputs: Sequence[InputPlan], sources: Sequence[InputContainer], spe
     for plan, source in zip(inputs, sources, strict=True):
         if plan.attached:
             break
-        begin = Fraction(plan.origin_us + plan.start_us, _MICROSECONDS)
-        end = Fraction(plan.origin_us + plan.end_us, _MICROSECONDS) if plan.end_us else None
+        begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
+        end = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
         kept += _moved_chapters(source, begin, end, offset, speed)
         if not plan.duration_us:
             break  # nobody knows where the next one begins
-        offset += Fraction(plan.duration_us, _MICROSECONDS)
+        offset += Fraction(plan.duration_us, MICROSECONDS)
     return [{**chapter, "id": number + 1} for number, chapter in enumerate(kept)]
 
 

@@ -8,11 +8,7 @@ from av import VideoFrame
 
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.libav.filter_graph import Chain
-
-_MICROSECONDS = 1_000_000
-
-
-_USUAL_RATE = Fraction(25)
+from reelmill_server.model.time import MICROSECONDS
 
 
 class Overlay(Protocol):
@@ -33,7 +29,7 @@ class Windowed:
 
     def __init__(self, begin_us: int, end_us: int, draw: Callable[[VideoFrame], None]) -> None:
         """`end_us` 0: until the end. `draw` gets pictures that it may change, with rows from top to bottom in memory."""
-        self._span = Span(Fraction(begin_us, _MICROSECONDS), Fraction(end_us, _MICROSECONDS) if end_us else None)
+        self._span = Span(Fraction(begin_us, MICROSECONDS), Fraction(end_us, MICROSECONDS) if end_us else None)
         self._draw = draw
 
     def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
@@ -52,6 +48,6 @@ class Windowed:
 def writable(frame: VideoFrame) -> VideoFrame:
     """The same picture, with memory of its own, and rows from top to bottom in it."""
     if any(plane.line_size < 0 for plane in frame.planes):  # upside down, as flips and some decoders leave it
-        (frame,) = Chain(lambda: ("copy",), Fraction(1), _USUAL_RATE).push(frame)  # type: ignore[assignment]
+        (frame,) = Chain(lambda: ("copy",)).push(frame)  # type: ignore[assignment]
     frame.make_writable()  # the decoder, or another output, may hold the same picture
     return frame

@@ -20,9 +20,7 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import PicturePlan, TextPlan, VideoOutput
 from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT
-
-_MICROSECONDS = 1_000_000
-_USUAL_RATE = Fraction(25)
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
 
 def text_stamp(plan: TextPlan, video: VideoOutput, note: Callable[[str], None]) -> Stamp:
@@ -42,7 +40,7 @@ class Film:
     def __init__(self, plan: PicturePlan, video: VideoOutput, place: Place, limits: Limits) -> None:
         self._plan, self._video = plan, video
         self._pictures = _pictures(plan, place, limits)
-        self._begin = Fraction(plan.begin_us, _MICROSECONDS)
+        self._begin = Fraction(plan.begin_us, MICROSECONDS)
         self._stamp: Stamp | None = None
         self._next: tuple[Fraction, VideoFrame] | None = None
 
@@ -82,7 +80,7 @@ def _pictures(plan: PicturePlan, place: Place, limits: Limits) -> Iterator[tuple
     """
     with open_source(place, limits) as container:
         stream: Any = container.streams[plan.stream]
-        aspect, rate = stream.sample_aspect_ratio or Fraction(1), stream.average_rate or _USUAL_RATE
+        aspect, rate = stream.sample_aspect_ratio or Fraction(1), stream.average_rate or FALLBACK_RATE
         chain = Chain(lambda: plan.filters, Fraction(aspect), Fraction(rate))
         first: Fraction | None = None
         for decoded in _decoded(container, stream, plan.decoder, limits):

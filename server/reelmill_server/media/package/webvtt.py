@@ -12,12 +12,13 @@ import av
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.package.playlists import MediaPlaylist, Segment
 from reelmill_server.model.plan import PackagePlan
+from reelmill_server.model.time import MICROSECONDS
 
 _TIME = r"(?:(\d+):)?(\d\d):(\d\d)\.(\d\d\d)"
 _TIMING = re.compile(rf"^{_TIME}[ \t]+-->[ \t]+{_TIME}(.*)$", re.MULTILINE)
 _BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _TICKS_PER_SECOND = 90_000  # of the clock of MPEG-TS
-_MICROSECONDS, _MILLISECONDS = 1_000_000, 1000
+_MILLISECONDS = 1000
 _SHORTEST_SECONDS = Fraction(1, 1000)  # lists say lengths to a microsecond: what is left over is not a segment
 
 
@@ -71,7 +72,7 @@ def _stamp(milliseconds: int) -> str:
 
 def render_segment(cues: Sequence[Cue], clock_us: int) -> str:
     """A file of `cues`, whose 0 is at `clock_us` on the clock of what they are shown over."""
-    ticks = clock_us * _TICKS_PER_SECOND // _MICROSECONDS
+    ticks = clock_us * _TICKS_PER_SECOND // MICROSECONDS
     header = f"WEBVTT\nX-TIMESTAMP-MAP=LOCAL:{_stamp(0)},MPEGTS:{ticks}"
     # With an empty line at the end, as some readers join segments.
     return "".join(f"{block}\n\n" for block in (header, *(cue.render() for cue in cues)))
@@ -83,7 +84,7 @@ def cut_subtitles(path: Path, package: PackagePlan, seconds: Fraction) -> MediaP
     What is shown over a border is in both segments. Raises OutputInvalid when a segment read back is not what was written.
     """
     cues = list(read_cues(path.read_text("utf-8")))
-    length = Fraction(package.segment_us, _MICROSECONDS)
+    length = Fraction(package.segment_us, MICROSECONDS)
     count = max(1, ceil((seconds - _SHORTEST_SECONDS) / length))
     segments = []
     for number in range(count):

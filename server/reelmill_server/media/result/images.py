@@ -13,10 +13,10 @@ from reelmill_server.media.image.stills import WrittenImage, tile_place
 from reelmill_server.media.result.files import Result, checksum
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.task import Artifact, ArtifactKind
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.output.images import image_path, list_path
 from reelmill_server.plan.output.packaging import relative
 
-_MICROSECONDS = 1_000_000
 _KINDS = {
     "snapshot": ArtifactKind.SNAPSHOT,
     "sprite": ArtifactKind.SPRITE,
@@ -109,10 +109,10 @@ def _lists(slot: int, plan: ImagePlan, files: Sequence[WrittenImage], directory:
 def _spans(plan: ImagePlan, files: Sequence[WrittenImage]) -> list[tuple[Fraction, Fraction]]:
     """From when to when each small picture stands for what is played: until the next one, the last until the end."""
     times = [time for file in files for time in file.times]
-    begin = Fraction(plan.frames.start_us, _MICROSECONDS)
+    begin = Fraction(plan.frames.start_us, MICROSECONDS)
     # A single picture stands for all that is left.
-    step = times[-1] - times[-2] if len(times) > 1 else Fraction(plan.frames.interval_us or _MICROSECONDS, _MICROSECONDS)
-    end = Fraction(plan.duration_us, _MICROSECONDS)
+    step = times[-1] - times[-2] if len(times) > 1 else Fraction(plan.frames.interval_us or MICROSECONDS, MICROSECONDS)
+    end = Fraction(plan.duration_us, MICROSECONDS)
     if plan.frames.number or not end:
         end = min(end, times[-1] + step) if end else times[-1] + step
     edges = [min(begin, times[0]), *times[1:], max(end, times[-1] + Fraction(1, 1000))]
@@ -153,7 +153,7 @@ def image_playlist(plan: ImagePlan, files: Sequence[WrittenImage]) -> str:
         longest = max(longest, seconds)
         columns, rows = file.width // plan.width, file.height // plan.height
         # The end of the film cuts the last tile short, not those before it on its sheet.
-        tile = max(seconds / len(own), Fraction(plan.frames.interval_us, 1_000_000))
+        tile = max(seconds / len(own), Fraction(plan.frames.interval_us, MICROSECONDS))
         uri = relative(plan.sheet.playlist_uri, plan.uri(file.number)) or plan.uri(file.number)
         lines += [
             f"#EXTINF:{float(seconds):.3f},",

@@ -27,10 +27,10 @@ from reelmill_server.media.track.base import Written
 from reelmill_server.model.plan import COPY, StreamPlan, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.codec.containers import CONTAINERS
 
 _GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav divides their size by a bit rate
-_MICROSECONDS = 1_000_000
 # MP4 and MPEG-TS have one word for all layers of MPEG audio, and libav one decoder.
 _ALIASES = {"mp2": "mp3"}
 # Of pictures and sound that are counted, beside two pictures: what nobody sees or hears.
@@ -209,19 +209,19 @@ def _compare_with_source(produced: Produced, where: str) -> None:
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
         if written.packets == 0 and planned.type != "subtitle":
             raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
-        got_us = written.extent.last * _MICROSECONDS
+        got_us = written.extent.last * MICROSECONDS
         # A copy begins at a key frame and may reach further: only less is wrong.
-        if planned.expected_us and got_us + planned.slack_us + _ROUNDING * _MICROSECONDS < planned.expected_us:
+        if planned.expected_us and got_us + planned.slack_us + _ROUNDING * MICROSECONDS < planned.expected_us:
             raise InvalidMedia(
-                f"{where}: the source promises {planned.expected_us / _MICROSECONDS:.3f} s of {planned.type} in the span, "
-                f"but only {float(got_us) / _MICROSECONDS:.3f} s could be read: it is truncated or broken"
+                f"{where}: the source promises {planned.expected_us / MICROSECONDS:.3f} s of {planned.type} in the span, "
+                f"but only {float(got_us) / MICROSECONDS:.3f} s could be read: it is truncated or broken"
             )
 
 
 def _compare_ends(produced: Produced, where: str) -> None:
     """Pictures and sound that are counted on one clock end together: if not, they have drifted apart."""
     ends: dict[frozenset[int], list[Fraction]] = {}
-    picture = Fraction(max(planned.slack_us for planned in produced.plan.streams), _MICROSECONDS)
+    picture = Fraction(max(planned.slack_us for planned in produced.plan.streams), MICROSECONDS)
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
         if planned.counted:
             ends.setdefault(frozenset(part.input for part in planned.parts), []).append(written.extent.last)
@@ -352,7 +352,7 @@ def _duration(container: InputContainer, seen: Sequence[Seen]) -> float:
     """Seconds from the first to the end of the last: headers may count decoding time, and less."""
     begin = max(min((sight.extent.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
     end = max((sight.extent.last for sight in seen), default=Fraction(0))
-    claimed = Fraction(0 if container.format.name in _GUESSED_FORMATS else container.duration or 0, _MICROSECONDS)
+    claimed = Fraction(0 if container.format.name in _GUESSED_FORMATS else container.duration or 0, MICROSECONDS)
     if container.format.name == "flv":  # which claims the time of its end, and begins late where there are B-frames
         claimed -= begin
     return float(max(claimed, end - begin))

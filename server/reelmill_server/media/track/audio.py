@@ -57,7 +57,7 @@ class Line:
         """As `Track.begin`."""
         self._span, self._heard, self._sound_end = span, None, None
         plan = self.parts[part.number]
-        self._chain = None if plan.stream < 0 else Chain(lambda: (*self._cut(), *plan.filters), Fraction(1), Fraction(25))
+        self._chain = None if plan.stream < 0 else Chain(lambda: (*self._cut(), *plan.filters))
 
     def shorten(self, part: Part, span: Span) -> None:
         """As `Track.shorten`."""

@@ -21,8 +21,8 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Written, describe
 from reelmill_server.media.track.subtitle_cues import Line, OneAtATime, SubtitleInputs, line_of, with_ends
 from reelmill_server.model.plan import COPY, PartPlan, StreamPlan
+from reelmill_server.model.time import MICROSECONDS
 
-_MICROSECONDS = 1_000_000
 _MILLISECOND = Fraction(1, 1000)
 _PICTURES_TICK = Fraction(1, 90_000)  # of DVD, Blu-ray and MPEG-TS
 _TEXT = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
@@ -128,7 +128,7 @@ class SubtitleTrack:
         else:
             self._from = None
             self._span = replace(span, end=self._inputs.end(part.input, span))
-            moved = self._inputs.origin(part.input) + Fraction(part.file.offset_us, _MICROSECONDS)
+            moved = self._inputs.origin(part.input) + Fraction(part.file.offset_us, MICROSECONDS)
             lines = [
                 replace(line, start=line.start + moved, end=None if line.end is None else line.end + moved)
                 for line in self._files.pop(number)

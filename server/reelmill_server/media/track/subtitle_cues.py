@@ -15,8 +15,8 @@ from reelmill_server.media.input.subtitle_file import open_subtitles
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, PartPlan
+from reelmill_server.model.time import MICROSECONDS
 
-_MICROSECONDS = 1_000_000
 _TEXT_FIELD = 8  # of an ASS event, as libav passes it
 
 
@@ -43,17 +43,17 @@ class SubtitleInputs:
 
     def origin(self, number: int) -> Fraction:
         """The timestamp, in seconds, at which the source of an input begins."""
-        return Fraction(self._inputs[number].origin_us, _MICROSECONDS)
+        return Fraction(self._inputs[number].origin_us, MICROSECONDS)
 
     def begin(self, number: int) -> Fraction | None:
         """The time from which an input's lines come with its packets; None: from its first."""
         plan = self._inputs[number]
-        return Fraction(plan.origin_us + plan.start_us, _MICROSECONDS) if plan.start_us else None
+        return Fraction(plan.origin_us + plan.start_us, MICROSECONDS) if plan.start_us else None
 
     def end(self, number: int, span: Span) -> Fraction | None:
         """Where an input ends as far as is known: nothing of a subtitle file is shown after it."""
         plan = self._inputs[number]
-        promised = Fraction(plan.origin_us + plan.start_us + plan.duration_us, _MICROSECONDS) if plan.duration_us else None
+        promised = Fraction(plan.origin_us + plan.start_us + plan.duration_us, MICROSECONDS) if plan.duration_us else None
         return min((end for end in (span.end, promised) if end is not None), default=None)
 
     def open_file(self, part: PartPlan) -> Any:

@@ -23,8 +23,7 @@ from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import Clock, Written, describe, nearest
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import StreamPlan, VideoOutput
-
-_USUAL_RATE = Fraction(25)
+from reelmill_server.model.time import FALLBACK_RATE
 
 
 class PictureEncoder:
@@ -137,7 +136,7 @@ class _Pictures:
         return Chain(
             lambda: (f"setpts=PTS-({ticks})", *plan.filters),
             origin.sample_aspect_ratio or Fraction(1),
-            average_rate(origin) or _USUAL_RATE,
+            average_rate(origin) or FALLBACK_RATE,
         )
 
     def _in_span(self, part: Part, stream: int, item: VideoFrame) -> bool:
@@ -252,7 +251,7 @@ class CountedVideoTrack(_Pictures):
         self._last: VideoFrame | None = None
         self._pending: tuple[int, VideoFrame] | None = None
         self._chain: Chain | None = None
-        self._twins = Chain(lambda: (), Fraction(1), self._rate)
+        self._twins = Chain(lambda: (), frame_rate=self._rate)
 
     def begin(self, part: Part, span: Span) -> None:
         """As `Track.begin`."""
@@ -344,8 +343,8 @@ def black(video: VideoOutput) -> VideoFrame:
     small = VideoFrame(16, 16, "rgb24")
     for plane in small.planes:
         plane.update(bytes(plane.buffer_size))
-    small.pts, small.time_base = 0, 1 / _USUAL_RATE
-    chain = Chain(lambda: filters, Fraction(1), _USUAL_RATE)
+    small.pts, small.time_base = 0, 1 / FALLBACK_RATE
+    chain = Chain(lambda: filters)
     frame = [*chain.push(small), *chain.flush()][0]
     assert isinstance(frame, VideoFrame)
     return frame

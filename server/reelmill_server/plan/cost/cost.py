@@ -10,8 +10,9 @@ from dataclasses import replace
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan, VideoOutput
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.cost import steps, tables
-from reelmill_server.plan.cost.steps import MICROSECONDS, Work, in_turn
+from reelmill_server.plan.cost.steps import Work, in_turn
 from reelmill_server.plan.cost.tables import MEGA
 
 

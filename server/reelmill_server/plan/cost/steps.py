@@ -15,10 +15,10 @@ from reelmill_server.model.plan import (
     StreamPlan,
     VideoOutput,
 )
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.cost import tables
 from reelmill_server.plan.cost.tables import MEGA, MS, Encoder, Encoding
 
-MICROSECONDS = 1e6
 USUAL_PIXEL_BYTES = 1.5
 """Of 8 bits in 4:2:0."""
 _CHROMA = {"420": 1.5, "411": 1.5, "410": 1.5, "422": 2.0, "440": 2.0, "444": 3.0}

@@ -7,6 +7,8 @@ pixel of 8 bits in 4:2:0, of which one takes 1.5 bytes: what is deeper or has mo
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reelmill_server.model.time import FALLBACK_RATE
+
 MS = 1e-3
 MEGA = 1e6
 _MB = 1_000_000
@@ -192,6 +194,6 @@ TEXT_BYTES, FILE_BYTES = 100.0, 4096.0
 
 ASSUMED_SECONDS, ASSUMED_BITRATE = 600.0, 2_000_000
 """For a source that does not say how long it is: as long as its bytes last at this bit rate, or so long if it has no size."""
-ASSUMED_RATE = 25.0
+ASSUMED_RATE = float(FALLBACK_RATE)
 MOST_RATE = 240.0
 ASSUMED_PIXELS = 1920 * 1080

@@ -6,7 +6,8 @@ from fractions import Fraction
 
 from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import FramesPlan, ImagePlan
-from reelmill_server.plan.clock import MICROSECONDS, UNINDEXED_FORMATS
+from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.plan.clock import UNINDEXED_FORMATS
 from reelmill_server.plan.inputs import Inputs, stream_at
 
 _USUAL_KEY_SECONDS = 5.0  # the distance of key frames where the container has no index: that of common encoder settings

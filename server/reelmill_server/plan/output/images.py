@@ -9,6 +9,7 @@ from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExce
 from reelmill_server.model.media_info import VideoStreamInfo, rational
 from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, Plan, SheetPlan, StreamPlan
 from reelmill_server.model.request import FrameMode, ImageKind, ImageSpec, ScaleType, SheetSpec, TargetSpec, VideoSpec
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.output.frame_access import SHARED, choose_reading, key_seconds
 from reelmill_server.plan.output.naming import MARK, Naming, OutputName, expand, has_extension, variables_in
@@ -19,7 +20,6 @@ from reelmill_server.plan.stream.video import usual_rate
 # Pixels of the longest side of a sheet: what the contract says, and what the format holds (RFC 6386, 9.1: 14 bits).
 _MAX_SHEET_SIDE, _MAX_WEBP_SIDE = 16_384, 16_383
 _MAX_SIDE = 4096
-_FALLBACK_RATE = Fraction(25)
 # From one field alone: a single frame has no neighbours that would tell what moves.
 _DEINTERLACE = "estdif=mode=frame:deint=interlaced"
 # Pictures that dhash keeps until it knows the strongest changes.
@@ -105,7 +105,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
     geometry = _geometry(spec, stream, where)
     sheet = _sheet(job, spec, geometry, number, where)
     frames = _frames(job, spec, where)
-    rate = usual_rate(stream) or _FALLBACK_RATE
+    rate = usual_rate(stream) or FALLBACK_RATE
     reading = choose_reading(frames, job.inputs, number, rate) if number not in job.decoded else SHARED
     name = _name(job, spec, number)
     plan = ImagePlan(
@@ -127,7 +127,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         height=geometry.height,
         reading=reading.way,
         reason=reading.reason,
-        key_us=round(key_seconds(job.inputs, number) * 1_000_000),
+        key_us=round(key_seconds(job.inputs, number) * MICROSECONDS),
         duration_us=job.inputs.duration_us,
         frame_rate=_frame_rate(spec, rate) if spec.kind is ImageKind.ANIMATION else "",
         sheet=sheet,
@@ -181,7 +181,7 @@ def _has_alpha(stream: VideoStreamInfo) -> bool:
 
 def _frame_rate(spec: ImageSpec, rate: Fraction) -> str:
     """At which rate an animation plays: in time, unless another one is asked for."""
-    usual = Fraction(1_000_000, spec.frames.interval_us) if spec.frames.interval_us else rate
+    usual = Fraction(MICROSECONDS, spec.frames.interval_us) if spec.frames.interval_us else rate
     asked = rational(spec.frame_rate) or usual
     return f"{asked.numerator}/{asked.denominator}"
 
@@ -189,7 +189,7 @@ def _frame_rate(spec: ImageSpec, rate: Fraction) -> str:
 def _frames(job: ImageJob, spec: ImageSpec, where: str) -> FramesPlan:
     asked, length_us = spec.frames, job.inputs.duration_us
     if length_us and asked.start_us >= length_us:
-        expected = f"must be before the end of the sources at {length_us / 1_000_000:.3f} s"
+        expected = f"must be before the end of the sources at {length_us / MICROSECONDS:.3f} s"
         raise InvalidArgument(violations=[Violation(f"{where}.start_time", expected)])
     times: tuple[int, ...] = ()
     if asked.mode is FrameMode.AVERAGE:

@@ -8,7 +8,8 @@ from reelmill_server.model.capability import Capability
 from reelmill_server.model.media_info import AudioStreamInfo
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
 from reelmill_server.model.request import AudioSpec
-from reelmill_server.plan.clock import MICROSECONDS, Clock
+from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.codec.audio_encoders import AudioEncoder, audio_bitrate, audio_encoder, quality_options
 from reelmill_server.plan.stream.adaptive import adapted_bitrate, adapted_rate
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
 from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo, rational
 from reelmill_server.model.request import VideoSpec
+from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
 from reelmill_server.plan.codec.containers import Container
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
@@ -102,7 +103,7 @@ def _steady_rate(rate: Fraction, container: Container, field: str) -> Fraction:
             f"{field}: the source has {float(rate):.6g} pictures a second, and {container.name} takes only "
             f"{', '.join(container.frame_rates)}: set frame_rate"
         )
-    return plain or Fraction(25)
+    return plain or FALLBACK_RATE
 
 
 def plain_rate(rate: Fraction) -> Fraction:

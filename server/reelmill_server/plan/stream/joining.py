@@ -6,6 +6,7 @@ from fractions import Fraction
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo, rational
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.request import Adapt, ScaleType, VideoSpec
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.codec.video_encoders import PIXEL_FORMATS
 from reelmill_server.plan.stream import video
 from reelmill_server.plan.stream.adaptive import adapted_video
@@ -15,7 +16,7 @@ from reelmill_server.plan.stream.geometry import asked_size, displayed_size
 _MATRICES = {1: "bt709", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
 _RANGES = {1: "tv", 2: "pc"}
 _USUAL_TICK = Fraction(1, 90_000)
-_FINEST_TICK = Fraction(1, 1_000_000)  # finer time bases overflow in some encoders and containers
+_FINEST_TICK = Fraction(1, MICROSECONDS)  # finer time bases overflow in some encoders and containers
 
 
 def pinned(spec: VideoSpec, stream: VideoStreamInfo, field: str) -> VideoSpec:
@@ -31,7 +32,7 @@ def pinned(spec: VideoSpec, stream: VideoStreamInfo, field: str) -> VideoSpec:
         width=width,
         height=height,
         adaptive_direction=False,
-        frame_rate=adapted.frame_rate or _text(rate or Fraction(25)),
+        frame_rate=adapted.frame_rate or _text(rate or FALLBACK_RATE),
         frame_rate_option=Adapt.FIXED,
         resolution_option=Adapt.FIXED,
         # Without an asked size the shape of each source is kept: stretching is only for whom it was asked of.

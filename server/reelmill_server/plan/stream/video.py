@@ -10,7 +10,8 @@ from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.media_info import VideoStreamInfo, rational
 from reelmill_server.model.plan import PartPlan, StreamPlan, VideoOutput
 from reelmill_server.model.request import VideoSpec
-from reelmill_server.plan.clock import MICROSECONDS, Clock
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
+from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.codec import video_encoders
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.stream import hdr
@@ -26,7 +27,6 @@ _POORER = {"444": "422", "422": "420"}
 # Of pictures that say that they are interlaced, every field pair becomes one picture, so that times stay.
 _DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 _SQUARE_CODECS = ("vp9", "av1")
-_FALLBACK_RATE = Fraction(25)
 VMAF_FILTER = "libvmaf"
 """The filter that measures VMAF."""
 _LEAST_MEASURED = 64  # pixels a side: of less than 40 libvmaf tells something else each time, below 18 it crashes
@@ -124,7 +124,7 @@ def plan_video(
             height=geometry.height,
             pixel_format=choice.pixel_format,
             time_base=_text(1 / rate) if rate else stream.time_base,
-            frame_rate=_text(rate or source_rate or _FALLBACK_RATE),
+            frame_rate=_text(rate or source_rate or FALLBACK_RATE),
             sample_aspect_ratio=geometry.sample_aspect_ratio,
             **_colours(stream, mapped),
         ),
@@ -165,7 +165,7 @@ def usual_rate(stream: VideoStreamInfo) -> Fraction:
 
 def frame_us(rate: Fraction) -> int:
     """How long a picture lasts at `rate`, microseconds."""
-    return round(MICROSECONDS / (rate or _FALLBACK_RATE))
+    return round(MICROSECONDS / (rate or FALLBACK_RATE))
 
 
 def _text(value: Fraction) -> str:

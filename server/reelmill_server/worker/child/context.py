@@ -16,6 +16,7 @@ from reelmill_server.errors import InternalError
 from reelmill_server.media.input.source import Place
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.range_client import Ranges, RemoteObject
 
@@ -90,7 +91,7 @@ class Attempt:
             elapsed = time.monotonic() - begun
             self.stages[name] = self.stages.get(name, 0.0) + elapsed
             if self.assignment.traced:
-                self.say(messages.StageDone(name, begin_us, begin_us + int(elapsed * 1_000_000)))
+                self.say(messages.StageDone(name, begin_us, begin_us + int(elapsed * MICROSECONDS)))
 
 
 def _leave() -> NoReturn:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.worker.messages import Advanced
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 _CONVERTED_PERCENT = 96.0  # what is left is for reading back and publishing
 _VERIFIED_PERCENT = 99.0
-_MICROSECONDS = 1_000_000
 
 
 class Meter:
@@ -87,7 +87,7 @@ def _length(planned: TargetPlan | ImagePlan, sources_seconds: float) -> float:
     """How long an output will be, seconds; 0: nobody knows. `sources_seconds`: what is known of the sources by now."""
     if isinstance(planned, TargetPlan) and sources_seconds:  # the stream that is played slowest lasts longest
         return sources_seconds / float(min(rational(stream.speed) or 1 for stream in planned.streams))
-    return planned.duration_us / _MICROSECONDS
+    return planned.duration_us / MICROSECONDS
 
 
 def _served(planned: TargetPlan | ImagePlan) -> Iterator[int]:

@@ -11,6 +11,7 @@ import structlog
 
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
 
@@ -36,7 +37,7 @@ class Abilities:
         self.versions: dict[str, str] = {}
         self._encoders: dict[str, Capability] = {}
         self._limits, self._order, self._sessions = limits, tuple(order), sessions
-        self._cooldown_us = round(cooldown_seconds * 1_000_000)
+        self._cooldown_us = round(cooldown_seconds * MICROSECONDS)
         self._in_use: Counter[str] = Counter()
 
     @property
