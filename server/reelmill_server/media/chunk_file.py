@@ -7,7 +7,7 @@ own: records, a summary in JSON behind them, and at the very end where that begi
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,7 @@ from av import VideoFrame
 from av.packet import PacketSideData, packet_sidedata_type_from_literal
 
 from reelmill_server.errors import ChunksDiffer
+from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.source import Place, open_bytes
 from reelmill_server.media.libav.types import AnyPacket
 
@@ -38,6 +39,8 @@ class Summary:
     and how long they are shown together, in ticks; their `size_bytes`; the encoder's `extradata` and `head`, a file of NUT that
     describes the stream, both in hexadecimal; the `shape` of the source's first picture; `vmaf` where it was measured, and
     `frames` that were to be encoded. Of pictures: whether they are `final`, or only all that come into question.
+
+    `decoding`: how it went in the whole unit, of which this is one file.
     """
 
     digest: str = ""
@@ -57,6 +60,7 @@ class Summary:
     shape: str = ""
     vmaf: float | None = None
     final: bool = False
+    decoding: list[StreamDecoding] = field(default_factory=list)
 
     def add(self, packet: AnyPacket) -> None:
         """Counts a packet."""
@@ -157,8 +161,9 @@ def _summary(file: BinaryIO) -> tuple[int, Summary]:
         if magic != _MAGIC or not 0 <= begin <= end:
             raise ValueError("no summary")
         file.seek(begin)
-        said: Mapping[str, Any] = json.loads(_exactly(file, end - begin))
-        return begin, Summary(**said)
+        said: dict[str, Any] = json.loads(_exactly(file, end - begin))
+        decoding = [StreamDecoding(**counts) for counts in said.pop("decoding", ())]
+        return begin, Summary(**said, decoding=decoding)
     except (OSError, ValueError, TypeError) as error:
         raise ChunksDiffer(f"the file of a unit is not whole: {error}") from error
 

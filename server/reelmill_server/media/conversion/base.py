@@ -4,18 +4,17 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.chunk_file import Pack
 from reelmill_server.media.image.output import ImageOutput
 from reelmill_server.media.image.stills import WrittenImage
+from reelmill_server.media.input.decoding import BROKEN_SHARE, Decoding, StreamDecoding
 from reelmill_server.media.input.part import OVERRUN, Part, own_parts
 from reelmill_server.media.input.reader import Lane, Reader, lanes_of, show_in_turn
 from reelmill_server.media.input.seek import read
@@ -26,39 +25,16 @@ from reelmill_server.media.output.file import Beside, FileOutput
 from reelmill_server.media.track.base import Track
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.media.track.cover_art import CoverInputs
-from reelmill_server.media.track.joined import Premade
+from reelmill_server.media.track.joined import IMAGES, Premade, decoding_of
 from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
-from reelmill_server.plan.chunks import encoded_sound, encoded_video, shared_images
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 from reelmill_server.plan.output.images import image_folder
 from reelmill_server.plan.output.packaging import output_path
 
-# More broken packets than this share and the source is not worth calling converted.
-_BROKEN_SHARE = Fraction(1, 10)
 _TICK_SECONDS = 1
-
-
-@dataclass
-class Decoding:
-    """How reading and decoding went: packets given to decoders, those that they refused, and those known to be damaged."""
-
-    packets: int = 0
-    broken: int = 0
-    damaged: int = 0
-    last_error: str = ""
-
-    def check(self) -> list[str]:
-        """What a user should know. Raises InvalidMedia when too much was broken."""
-        said = [f"{self.damaged} packets of the source are damaged: what they show may be wrong"] if self.damaged else []
-        if not self.broken:
-            return said
-        text = f"{self.broken} of {self.packets} packets of the source could not be decoded ({self.last_error})"
-        if self.broken > self.packets * _BROKEN_SHARE:
-            raise InvalidMedia(text)
-        return [*said, text]
 
 
 class Conversion:
@@ -93,6 +69,7 @@ class Conversion:
         self._ticked: tuple[Reader | None, float] = (None, 0.0)
         self._main: Lane | None = None
         self._premade = premade
+        self._packs: Mapping[tuple[int, int], Sequence[Pack]] = {}
 
     @property
     def expected_seconds(self) -> float:
@@ -119,6 +96,10 @@ class Conversion:
             places = [self._places[plan.source] for plan in self._plan.inputs]
             sources = [stack.enter_context(open_source(place, self._limits)) for place in places]
             stack.callback(self._close)
+            if self._premade:
+                self._packs = self._premade.all_packs(self._plan)
+                self._decoding.merge(decoding_of(self._packs.values()).streams)
+                self._decoding.check()  # before anything is joined in vain
             for slot, target in enumerate(self._plan.targets):
                 self.outputs.append(self._file_output(slot, target, sources))
             for slot, image in enumerate(self._plan.images):
@@ -135,27 +116,23 @@ class Conversion:
 
     def _told(self) -> list[str]:
         """What a user should know. Raises InvalidMedia when too much was broken."""
-        self._warnings += dict.fromkeys(note for output in self.outputs for note in output.notes)
         self._check_order()
         self._check_lines()
         self._check_hidden()
-        return [*self._warnings, *self._decoding.check()]
+        return [*self._notes(), *self._decoding.check()]
+
+    def _notes(self) -> list[str]:
+        """Return what is to be known of what was read and made, whatever the counts of packets and frames say."""
+        return [*self._warnings, *dict.fromkeys(note for output in self.outputs for note in output.notes)]
 
     def _file_output(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> Output:
         path = str(self._directory / output_path(slot, plan))
-        packs: dict[int, Sequence[Pack]] = {}
-        if self._premade:
-            for streams, whole in ((encoded_video(self._plan), False), (encoded_sound(self._plan), True)):
-                packs |= {number: self._premade.packs(slot, number, whole) for place, number, _ in streams if place == slot}
+        packs = {number: packs for (place, number), packs in self._packs.items() if place == slot and number >= 0}
         return FileOutput(plan, self._plan, path, sources, self._beside, self._limits, self._stop, packs)
 
     def _image_output(self, slot: int, plan: ImagePlan, places: Sequence[Place]) -> Output:
         folder = self._directory / image_folder(slot)
-        packs: Sequence[Pack] = ()
-        if self._premade:
-            for whole in (False, True):
-                if slot in shared_images(self._plan, whole):
-                    packs = self._premade.packs(slot, -1, whole)
+        packs = self._packs.get((slot, IMAGES), ())
         return ImageOutput(plan, self._plan, folder, places, self._limits, self._stop, packs)
 
     def _close(self) -> None:
@@ -199,7 +176,8 @@ class Conversion:
             self._end(lane, reader)
             return
         reader.note(packet)
-        self._decoding.damaged += packet.is_corrupt and self._counts(packet)
+        if packet.is_corrupt and (reader.part.number, packet.stream_index) in self._listening:
+            self._counted(reader.part, packet).damaged += 1
         self._give(reader.part, packet)
         if until is None and self._enough(reader):
             self._end(lane, reader)
@@ -281,7 +259,7 @@ class Conversion:
             if track.unordered:
                 kind = f"packets of {track.plan.type}" if isinstance(track, CopyTrack) else "pictures"
                 text = f"{track.unordered} of {track.frames} {kind} of the source go back in time"
-                if track.unordered > track.frames * _BROKEN_SHARE:
+                if track.unordered > track.frames * BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
 
@@ -290,7 +268,7 @@ class Conversion:
         for output in self.outputs:
             for track in (track for track in output.tracks if isinstance(track, SubtitleTrack) and track.broken):
                 text = f"{output.plan.field}: {track.broken} of {track.lines} subtitles are not text in UTF-8"
-                if track.broken > track.lines * _BROKEN_SHARE:
+                if track.broken > track.lines * BROKEN_SHARE:
                     raise InvalidMedia(text)
                 self._warnings.append(f"{text}: left out")
 
@@ -307,7 +285,7 @@ class Conversion:
             (output, track) for output, track in self._listening.get((part.number, stream), ()) if part.wanted(track, stream)
         ]
         if any(track.wants_frames for _, track in active):
-            frames = self._decode(packet)
+            frames = self._decode(part, packet)
             if part.source.format.name in UNTIMED_FORMATS:
                 show_in_turn(frames, packet.stream, part.shown)
                 part.shown += len(frames)
@@ -325,17 +303,13 @@ class Conversion:
         """Whether it is told when the packet cannot be decoded."""
         return True
 
-    def _decode(self, packet: AnyPacket) -> Sequence[Any]:
-        counts = self._counts(packet)
-        self._decoding.packets += counts
-        try:
-            return packet.decode()
-        except av.error.EOFError:
-            return ()
-        except (av.error.FFmpegError, ValueError) as error:  # ValueError: of a decoder that did not open before
-            self._decoding.broken += counts
-            self._decoding.last_error = str(error)
-            return ()
+    def _counted(self, part: Part, packet: AnyPacket) -> StreamDecoding:
+        """Return where a packet is counted."""
+        decoding = self._decoding if self._counts(packet) else Decoding()
+        return decoding.of(self._plan.inputs[part.number].source, packet.stream_index, packet.stream.type)
+
+    def _decode(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
+        return self._counted(part, packet).decode(packet)
 
 
 def _twin(packet: AnyPacket) -> AnyPacket:

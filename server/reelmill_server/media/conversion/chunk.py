@@ -11,7 +11,7 @@ from av.container import InputContainer
 from reelmill_server.media.chunk_file import Summary
 from reelmill_server.media.conversion.base import Conversion
 from reelmill_server.media.conversion.chunk_output import UnitImageOutput, UnitOutput
-from reelmill_server.media.input.part import Span
+from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.reader import Lane, Reader, lanes_of
 from reelmill_server.media.input.source import Place
 from reelmill_server.media.libav.types import AnyPacket
@@ -74,17 +74,17 @@ class UnitConversion(Conversion):
             assert isinstance(output, UnitOutput | UnitImageOutput)
             said, path = output.summary, Path(output.path)
             files.append(UnitFile(said.unit, said.slot, said.stream, path.name, path.stat().st_size, said.count))
-        return files, self._told()
+        return files, self._notes()  # the join counts what all units have decoded
 
     def _file_output(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> Output:
         place, number = self._streams[slot]
         path = self._directory / f"{place}-{number}.unit"
-        summary = Summary(self._split.digest, self._unit.number, place, number)
+        summary = Summary(self._split.digest, self._unit.number, place, number, decoding=self._decoding.streams)
         return UnitOutput(plan, self._plan, path, sources, self._beside, self._limits, self._stop, self._window, summary)
 
     def _image_output(self, slot: int, plan: ImagePlan, places: Sequence[Place]) -> Output:
         place = self._images[slot]
-        summary = Summary(self._split.digest, self._unit.number, place, -1)
+        summary = Summary(self._split.digest, self._unit.number, place, -1, decoding=self._decoding.streams)
         path = self._directory / f"images-{place}.unit"
         return UnitImageOutput(plan, self._plan, path, self._stop, self._window, summary)
 
@@ -95,17 +95,17 @@ class UnitConversion(Conversion):
         """What is made whole may depend on where the input ends, which all of its streams tell."""
         return super()._enough(reader) and (not isinstance(self._unit, WholeUnit) or reader.over)
 
-    def _decode(self, packet: AnyPacket) -> Sequence[Any]:
+    def _decode(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
         self.decoded += 1
-        return super()._decode(packet)
+        return super()._decode(part, packet)
 
     def _counts(self, packet: AnyPacket) -> bool:
-        """What lies before the window is counted by the unit before."""
-        if self._window is None or self._window.from_front or packet.pts is None or not packet.time_base:
+        """What lies outside the window is counted by the units beside this one."""
+        if self._window is None or packet.pts is None or not packet.time_base:
             return True
         (entry,) = self._plan.inputs
-        begin = Fraction(entry.origin_us + entry.start_us, MICROSECONDS) + self._window.begin
-        return packet.pts * packet.time_base >= begin
+        time = packet.pts * packet.time_base - Fraction(entry.origin_us + entry.start_us, MICROSECONDS)
+        return not self._window.before(time) and not self._window.after(time)
 
 
 def _speed(output: Output) -> float:

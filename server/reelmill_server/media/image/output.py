@@ -11,6 +11,7 @@ from reelmill_server.media.chunk_file import Pack
 from reelmill_server.media.image.animations import animation_writer
 from reelmill_server.media.image.frame_selection import Picked, Picker
 from reelmill_server.media.image.stills import ImageWriter, SheetWriter, StillWriter, WrittenImage
+from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.seek import frames_from
 from reelmill_server.media.input.source import Place, average_rate, open_source
@@ -159,7 +160,9 @@ class ImageOutput(Output):
         folder.mkdir(exist_ok=True)  # it is there when the task is planned again without an encoder that failed
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
         self._writer, self._picker, self._packs = _WRITERS[plan.kind](plan, folder, most), Picker(plan.frames), packs
-        self._frames = FrameTrack(plan, self._writer, self._picker)
+        self._frames, self._decoding = FrameTrack(plan, self._writer, self._picker), Decoding()
+        self._frames.frames = sum(pack.summary.frames for pack in packs)
+        self._frames.unordered = sum(pack.summary.unordered for pack in packs)
         self._image = plan
         super().__init__(plan, task, str(folder), stop)
         self.fed = plan.reading in ("shared", "through") and not packs
@@ -182,6 +185,8 @@ class ImageOutput(Output):
             if not plan.attached:
                 self._read(number, plan)
         list(self._frames.finish())
+        for text in self._decoding.check():
+            self._note(text)
 
     def _unpack(self) -> None:
         """Writes the pictures that units have packed."""
@@ -222,10 +227,12 @@ class ImageOutput(Output):
         that."""
         video: Any = part.source.streams[stream]
         keys = self._image.reading == "keyframes"
+        decoding = self._decoding.of(self._inputs[part.number].source, stream, video.type)
+        decoding.expected += int((length or 0) * (average_rate(video) or 0))
         near = Fraction(self._image.key_us, MICROSECONDS)
         last, step = Fraction(-1), Fraction(0)
         while (wanted := self._frames.next_time(length)) is not None:
-            for frame in frames_from(part.source, video, span.begin + wanted, self._note, keys):
+            for frame in frames_from(part.source, video, span.begin + wanted, decoding, self._note, keys):
                 if self._stop.is_set():
                     raise Stopped
                 assert frame.pts is not None and frame.time_base

@@ -10,6 +10,7 @@ from av import VideoFrame
 from av.container import InputContainer
 from av.stream import Stream
 
+from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.clock import UNINDEXED_FORMATS
@@ -66,11 +67,16 @@ def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
 
 
 def frames_from(
-    container: InputContainer, stream: Any, begin: Fraction, note: Callable[[str], None], keys: bool = False
+    container: InputContainer,
+    stream: Any,
+    begin: Fraction,
+    decoding: StreamDecoding,
+    note: Callable[[str], None],
+    keys: bool = False,
 ) -> Iterator[VideoFrame]:
     """The frames of `stream`, first the one shown at `begin` (seconds of the source) or one before it, then all that follow;
-    with `keys` key frames only. Frames without a time and packets that cannot be decoded are left out; `note` is told why
-    reading broke off."""
+    with `keys` key frames only. Frames without a time and packets that cannot be decoded are left out; `decoding` counts the
+    latter, `note` is told why reading broke off."""
     context = stream.codec_context
     if not context.is_open:
         stream.thread_type = "AUTO"
@@ -79,13 +85,8 @@ def frames_from(
         # Of the frames before the wanted one, only those are decoded to which others refer: the result is the same.
         early = found.needed is not None and packet.pts is not None and packet.pts * packet.time_base < found.needed
         context.skip_frame = "NONKEY" if keys else "NONREF" if early else "DEFAULT"
-        try:
-            frames = packet.decode()
-        except av.error.EOFError:
-            return
-        except (av.error.FFmpegError, ValueError):
-            continue
-        for frame in frames:
+        decoding.damaged += packet.is_corrupt
+        for frame in decoding.decode(packet):
             if isinstance(frame, VideoFrame) and frame.pts is not None and frame.time_base:
                 yield frame
 

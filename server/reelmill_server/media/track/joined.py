@@ -3,7 +3,7 @@
 import heapq
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -13,6 +13,7 @@ from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import ChunksDiffer, MediaLimitExceeded
 from reelmill_server.media.chunk_file import Pack, Summary
+from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import Place, open_stream
 from reelmill_server.media.libav.encoder import describe_video, open_encoder
@@ -20,8 +21,12 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Written, describe
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
-from reelmill_server.model.plan import StreamPlan
+from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
+from reelmill_server.plan.chunks import encoded_sound, encoded_video, shared_images
+
+IMAGES = -1
+"""In place of a stream's number: the file holds pictures."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,25 @@ class Premade:
             if (said.digest, said.slot, said.stream) != (self.split.digest, slot, stream):
                 raise ChunksDiffer(f"output {slot}, stream {stream}: a file of unit {said.unit} belongs to something else")
         return packs
+
+    def all_packs(self, plan: Plan) -> dict[tuple[int, int], list[Pack]]:
+        """Return all files, by position of the target (or of the entry of pictures) in `plan` and of the stream in it. Raises
+        as `packs`."""
+        units = {False: encoded_video(plan), True: encoded_sound(plan)}
+        packs = {(slot, stream): self.packs(slot, stream, whole) for whole in units for slot, stream, _ in units[whole]}
+        images = [(slot, whole) for whole in units for slot in shared_images(plan, whole)]
+        return packs | {(slot, IMAGES): self.packs(slot, IMAGES, whole) for slot, whole in images}
+
+
+def decoding_of(streams: Iterable[Sequence[Pack]]) -> Decoding:
+    """Return how decoding went in all units together, by the files for each of `streams`."""
+    decoding = Decoding()
+    for packs in streams:
+        added = Decoding()
+        for pack in packs:
+            added.add(pack.summary.decoding)
+        decoding.merge(added.streams)
+    return decoding
 
 
 class PremadeTrack:

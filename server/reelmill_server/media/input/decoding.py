@@ -1,0 +1,94 @@
+"""Decodes packets and counts, for each stream of the sources, those that its decoder refuses."""
+
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.libav.types import AnyPacket
+
+BROKEN_SHARE = Fraction(1, 10)
+"""More broken than this and the source is not worth calling converted."""
+
+
+@dataclass
+class StreamDecoding:
+    """How reading and decoding one stream went.
+
+    `source` is the position in the request's sources, `stream` the index in the container, `kind` "video" or the like.
+    `packets` were given to the decoder, which refused those that are `broken`, the last one for the reason `last_error`. Of
+    those that were read, some were marked as `damaged`. `expected`: how many packets there are, about, where not all are read.
+    """
+
+    source: int
+    stream: int
+    kind: str
+    packets: int = 0
+    broken: int = 0
+    damaged: int = 0
+    last_error: str = ""
+    expected: int = 0
+
+    def check(self) -> list[str]:
+        """Return what a user should know. Raises InvalidMedia when too much was broken."""
+        where = f"sources[{self.source}], stream {self.stream} ({self.kind})"
+        warnings = [f"{where}: {self.damaged} packets are damaged: what they show may be wrong"] if self.damaged else []
+        if not self.broken:
+            return warnings
+        text = f"{where}: {self.broken} of {self.packets} packets could not be decoded ({self.last_error})"
+        # Whoever looks for a frame reads on where packets are broken: of what was read, they may be many.
+        if self.broken > max(self.packets, self.expected) * BROKEN_SHARE:
+            raise InvalidMedia(text)
+        return [*warnings, text]
+
+    def decode(self, packet: AnyPacket) -> Sequence[Any]:
+        """Decode a packet of the stream and count it; what the decoder refuses gives no frames."""
+        self.packets += packet.size > 0  # an empty one says that the stream ended
+        try:
+            return packet.decode()
+        except av.error.EOFError:
+            return ()
+        except (av.error.FFmpegError, ValueError) as error:  # ValueError: of a decoder that did not open before
+            self.broken += 1
+            self.last_error = str(error)
+            return ()
+
+
+class Decoding:
+    """How reading and decoding went, stream by stream."""
+
+    def __init__(self) -> None:
+        self.streams: list[StreamDecoding] = []
+        self._by_key: dict[tuple[int, int], StreamDecoding] = {}
+
+    def of(self, source: int, stream: int, kind: str) -> StreamDecoding:
+        """Return the counts of a stream, described as in StreamDecoding."""
+        counts = self._by_key.get((source, stream))
+        if counts is None:
+            counts = self._by_key[source, stream] = StreamDecoding(source, stream, kind)
+            self.streams.append(counts)
+        return counts
+
+    def check(self) -> list[str]:
+        """Return what a user should know. Raises InvalidMedia when too much of a stream was broken."""
+        return [text for counts in self.streams for text in counts.check()]
+
+    def add(self, streams: Iterable[StreamDecoding]) -> None:
+        """Add what was counted in another span of the sources."""
+        self._join(streams, operator.add)
+
+    def merge(self, streams: Iterable[StreamDecoding]) -> None:
+        """Take over what was counted in the same span of the sources: a packet that both have seen counts once."""
+        self._join(streams, max)
+
+    def _join(self, streams: Iterable[StreamDecoding], join: Callable[[int, int], int]) -> None:
+        for other in streams:
+            counts = self.of(other.source, other.stream, other.kind)
+            counts.packets = join(counts.packets, other.packets)
+            counts.broken = join(counts.broken, other.broken)
+            counts.damaged = join(counts.damaged, other.damaged)
+            counts.last_error = counts.last_error or other.last_error

@@ -1,0 +1,105 @@
+"""Sources of which packets cannot be decoded: each stream is judged by itself."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.model.request import AudioSpec, FrameMode, FramesSpec, ImageKind, ImageSpec, TargetSpec
+from tests.media.chunked import Chunked
+from tests.media.converter import Converter, encoded, target
+from tests.sources import Audio, Clip, Shelf, Video
+
+pytestmark = pytest.mark.media
+
+# Ten packets of audio for one of video.
+CLIP = Clip("matroska", (Video("mjpeg", fps=Fraction(5), seconds=20.0, pixel_format="yuvj420p"),), (Audio(seconds=20.0),))
+WANTED = target("mp4", encoded(), AudioSpec("aac"))
+MOST = [number for number in range(100) if number % 13 > 2]
+
+
+@pytest.fixture(scope="module")
+def chunked(convert: Converter, tmp_path_factory: pytest.TempPathFactory) -> Chunked:
+    """Converts in chunks."""
+    return Chunked(convert, lambda: tmp_path_factory.mktemp("chunked"))
+
+
+def spoilt(shelf: Shelf, name: str, broken: Collection[int], kind: str = "video") -> Path:
+    """CLIP, but the packets `broken` (by number) of one stream hold zeros."""
+    path = shelf.folder / f"{name}.mkv"
+    with av.open(shelf.get(CLIP)) as source, av.open(path, "w") as output:
+        streams = {stream.index: output.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        counts = dict.fromkeys(streams, 0)
+        for packet in source.demux():
+            if not packet.size:
+                continue
+            number = counts[packet.stream_index]
+            counts[packet.stream_index] += 1
+            written: Any = packet
+            if packet.stream.type == kind and number in broken:
+                written = av.Packet(bytes(packet.size))
+                written.pts, written.dts, written.duration = packet.pts, packet.dts, packet.duration
+                written.time_base, written.is_keyframe = packet.time_base, packet.is_keyframe
+            written.stream = streams[packet.stream_index]
+            output.mux(written)
+    return path
+
+
+def test_video_that_mostly_cannot_be_decoded_is_refused_however_much_audio_there_is(
+    convert: Converter, chunked: Chunked, shelf: Shelf
+) -> None:
+    """They are 7 % of all packets, and three quarters of the video."""
+    path = spoilt(shelf, "mostly", MOST)
+    text = r"sources\[0\], stream 0 \(video\): 76 of 100 packets could not be decoded"
+    for way in (convert, chunked):
+        with pytest.raises(InvalidMedia, match=text):
+            way(path, WANTED)
+
+
+def test_audio_is_judged_by_itself(convert: Converter, shelf: Shelf) -> None:
+    """What is encoded of the video makes no difference, and what is not read of it neither."""
+    path = spoilt(shelf, "silence", range(300, 500), "audio")
+    for wanted in (WANTED, target("m4a", None, AudioSpec("aac"))):
+        with pytest.raises(InvalidMedia, match=r"stream 1 \(audio\): \d+ of \d+ packets could not be decoded"):
+            convert(path, wanted)
+    assert convert(path, target("mp4", encoded(), None)).warnings == ()
+
+
+def test_a_few_broken_packets_are_a_warning_that_names_the_stream(convert: Converter, chunked: Chunked, shelf: Shelf) -> None:
+    """Also where they all lie in one chunk, of which they are too many: all chunks together are judged."""
+    path = spoilt(shelf, "few", range(40, 48))
+    for way in (convert, chunked):
+        (warning,) = way(path, WANTED).warnings
+        assert warning.startswith("sources[0], stream 0 (video): 8 of 100 packets could not be decoded (")
+
+
+ENTRIES = {
+    "seek": FramesSpec(interval_us=5_000_000),
+    "through": FramesSpec(interval_us=1_000_000),
+    "keyframes": FramesSpec(mode=FrameMode.KEYFRAME),
+}
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside an encode"])
+@pytest.mark.parametrize("reading", ENTRIES)
+def test_images_of_a_stream_that_mostly_cannot_be_decoded_are_refused(
+    convert: Converter, shelf: Shelf, reading: str, beside: bool
+) -> None:
+    """They would show other moments than those that were asked for."""
+    images = (ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", ENTRIES[reading]),)
+    alone = TargetSpec(0, "", "", images=images, subtitle="none")
+    path = spoilt(shelf, "gone", range(20, 97))
+    with pytest.raises(InvalidMedia, match=r"sources\[0\], stream 0 \(video\): \d+ of \d+ packets could not be decoded"):
+        convert(path, replace(WANTED, images=images) if beside else alone)
+
+
+def test_images_name_the_stream_of_a_few_broken_packets(convert: Converter, shelf: Shelf) -> None:
+    images = (ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", ENTRIES["through"]),)
+    converted = convert(spoilt(shelf, "few", range(40, 48)), TargetSpec(0, "", "", images=images, subtitle="none"))
+    (warning,) = converted.warnings
+    assert "targets[0]" in warning and "sources[0], stream 0 (video): 8 of" in warning
