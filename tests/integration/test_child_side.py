@@ -1,9 +1,11 @@
 """The child's side, run in this process: what it does when an encoder fails in the middle, and within its limits."""
 
+import hashlib
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +14,25 @@ from typing import Any
 import pytest
 
 from reelmill_server.errors import EncoderFailed
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.libav import encoder
 from reelmill_server.media.libav.encoder import EncoderDown
+from reelmill_server.media.track import video
 from reelmill_server.model.capability import Capability, Limits
-from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.plan import StreamPlan
+from reelmill_server.model.request import (
+    AudioSpec,
+    ConvertRequest,
+    FramesSpec,
+    Hardware,
+    ImageKind,
+    ImageSpec,
+    SegmentFormat,
+    SegmentSpec,
+    SheetSpec,
+    SourceSpec,
+    TargetSpec,
+    VideoSpec,
+)
 from reelmill_server.worker import messages
 from reelmill_server.worker.child import convert, main
 from reelmill_server.worker.child.context import Attempt
@@ -31,14 +48,18 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return moving_picture(tmp_path_factory.mktemp("clips") / "clip.mp4", 2)
 
 
-def assignment(clip: Path, folder: Path, policy: Hardware = Hardware.PREFERRED, **limits: Any) -> messages.Assignment:
+HLS, DASH = SegmentFormat.HLS, SegmentFormat.DASH
+VIDEO = VideoSpec("h264", preset="ultrafast", hardware=Hardware.PREFERRED)
+FILE = TargetSpec(0, "file:///out/x.mp4", "mp4", VIDEO, AudioSpec("aac"), video_asked=True, audio_asked=True)
+
+
+def assignment(clip: Path, folder: Path, *targets: TargetSpec, **limits: Any) -> messages.Assignment:
     """A conversion on a machine that seems to have NVENC."""
-    video = VideoSpec("h264", preset="ultrafast", hardware=policy)
-    target = TargetSpec(0, f"{folder.as_uri()}/out.mp4", "mp4", video, AudioSpec("aac"), video_asked=True)
+    groups = ("file:///out/main.m3u8",) if any(target.group >= 0 for target in targets) else ()
     return messages.Assignment(
         "convert",
         Limits(**limits),
-        ConvertRequest("task", "default", (SourceSpec(clip.as_uri()),), (target,)),
+        ConvertRequest("task", "default", (SourceSpec(clip.as_uri()),), targets or (FILE,), group_uris=groups),
         (messages.SourceRef(str(clip)),),
         (0,),
         str(folder),
@@ -46,6 +67,11 @@ def assignment(clip: Path, folder: Path, policy: Hardware = Hardware.PREFERRED, 
         ORDER,
         subtitles=((),),
     )
+
+
+def without_hardware(target: TargetSpec) -> TargetSpec:
+    """The target as software makes it from the beginning."""
+    return replace(target, video=replace(target.video, hardware=Hardware.NEVER) if target.video else None)
 
 
 def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Callable[[], messages.FromChild]]:
@@ -68,45 +94,47 @@ def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Call
     return said, lambda: convert.convert(attempt)
 
 
-class FailsMidway(Conversion):
-    """The first encoder writes for a while and then fails, as a driver does; `planned` are the encoders of each run."""
-
-    planned: list[str] = []
-
-    def run(self) -> Any:
-        """Fails once."""
-        encoder = self._plan.targets[0].streams[0].encoder
-        type(self).planned.append(encoder)
-        if encoder == "h264_nvenc":
-            (self._directory / "0.mp4").write_bytes(b"half a file")
-            raise EncoderDown("h264_nvenc", "nvenc", "failed while encoding: device lost")
-        return super().run()
+FRAMES_BEFORE_FAILURE = 45
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> type[FailsMidway]:
-    """The child uses that conversion."""
-    FailsMidway.planned = []
-    monkeypatch.setattr(convert, "Conversion", FailsMidway)
-    return FailsMidway
+def failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An NVENC that encodes almost two seconds, of which the muxer has written the first, and then loses its device."""
+    open_real, encode_real = encoder._open, video.PictureEncoder._encode
+
+    def opened(plan: StreamPlan, *rest: Any) -> Any:
+        if plan.encoder == "h264_nvenc":
+            plan = replace(plan, encoder="libx264", options={"preset": "ultrafast", "bf": "0", "g": "5"})
+        return open_real(plan, *rest)
+
+    def encode(pictures: video.PictureEncoder, frame: Any) -> Any:
+        if pictures._plan.encoder == "h264_nvenc" and pictures.frames > FRAMES_BEFORE_FAILURE:
+            raise EncoderDown("h264_nvenc", "nvenc", "failed while encoding: device lost")
+        return encode_real(pictures, frame)
+
+    monkeypatch.setattr(encoder, "_open", opened)
+    monkeypatch.setattr(video.PictureEncoder, "_encode", encode)
 
 
-def test_an_encoder_that_fails_midway_is_replaced_and_all_is_made_again(
-    failing: type[FailsMidway], clip: Path, tmp_path: Path
-) -> None:
+def planned_encoders(said: list[messages.FromChild]) -> list[str]:
+    """The encoder of the first stream in each plan."""
+    return [message.plan.targets[0].streams[0].encoder for message in said if isinstance(message, messages.Planned)]
+
+
+def test_an_encoder_that_fails_midway_is_replaced_and_all_is_made_again(failing: None, clip: Path, tmp_path: Path) -> None:
     """The parent hears which one was lost; the output is whole and says what ran, and why."""
     said, work = carry_out(assignment(clip, tmp_path))
     finished = work()
     assert isinstance(finished, messages.Finished)
-    assert failing.planned == ["h264_nvenc", "libx264"]
+    assert planned_encoders(said) == ["h264_nvenc", "libx264"]
     lost = [message for message in said if isinstance(message, messages.EncoderLost)]
     assert [(message.encoder, message.device) for message in lost] == [("h264_nvenc", "nvenc")]
-    video = finished.made[0].artifact.streams[0]
-    assert video.encoder == "libx264" and video.packet_count == 50 and "device lost" in video.reason
+    stream = finished.made[0].artifact.streams[0]
+    assert stream.encoder == "libx264" and stream.packet_count == 50 and "device lost" in stream.reason
     assert any("device lost" in warning for warning in finished.warnings)
 
 
-def test_progress_does_not_fall_when_all_is_made_again(failing: type[FailsMidway], clip: Path, tmp_path: Path) -> None:
+def test_progress_does_not_fall_when_all_is_made_again(failing: None, clip: Path, tmp_path: Path) -> None:
     """Percentages wait until they are passed."""
     said, work = carry_out(assignment(clip, tmp_path))
     work()
@@ -114,18 +142,75 @@ def test_progress_does_not_fall_when_all_is_made_again(failing: type[FailsMidway
     assert percents == sorted(percents)
 
 
-def test_required_hardware_that_fails_midway_fails_the_task(failing: type[FailsMidway], clip: Path, tmp_path: Path) -> None:
+def test_required_hardware_that_fails_midway_fails_the_task(failing: None, clip: Path, tmp_path: Path) -> None:
     """There is nothing to fall back to; the plan that cannot be made says what happened."""
-    _, work = carry_out(assignment(clip, tmp_path, Hardware.REQUIRED))
+    required = replace(FILE, video=replace(VIDEO, hardware=Hardware.REQUIRED))
+    said, work = carry_out(assignment(clip, tmp_path, required))
     with pytest.raises(Exception, match="device lost") as failure:
         work()
-    assert failing.planned == ["h264_nvenc"] and not isinstance(failure.value, EncoderFailed)
+    assert planned_encoders(said) == ["h264_nvenc"] and not isinstance(failure.value, EncoderFailed)
+
+
+def segmented(form: SegmentFormat, container: str = "mp4", name: str = "x", **changes: Any) -> TargetSpec:
+    """A target in segments of a fifth of a second."""
+    uri = f"file:///out/{name}.{'mpd' if form is DASH else 'm3u8'}"
+    return replace(FILE, uri=uri, container=container, segment=SegmentSpec(form, 200_000), **changes)
+
+
+def images(kind: ImageKind, form: str, **changes: Any) -> ImageSpec:
+    """An entry of two frames a second."""
+    return ImageSpec(kind, 0, f"file:///out/{kind}", form, FramesSpec(interval_us=500_000, **changes))
+
+
+SHEETS = replace(images(ImageKind.SPRITE, "jpg"), sheet=SheetSpec(web_vtt_uri="file:///out/sheet.vtt"))
+SMALL = replace(VIDEO, width=160, height=90)
+PACKAGES: dict[str, tuple[TargetSpec, ...]] = {
+    "HLS in MPEG-TS": (segmented(HLS, "ts"),),
+    "HLS in fragmented MP4": (segmented(HLS),),
+    "DASH": (segmented(DASH),),
+    "HLS and DASH of the same files": (segmented(HLS), segmented(DASH, index=1)),
+    "a group": (
+        segmented(HLS, group=0, member=0),
+        segmented(HLS, name="small", index=1, video=SMALL, group=0, member=1),
+    ),
+    "images beside segments": (segmented(HLS, images=(images(ImageKind.SNAPSHOT, "png"), SHEETS)),),
+    "images beside a file": (replace(FILE, images=(images(ImageKind.SNAPSHOT, "jpg"), images(ImageKind.ANIMATION, "gif"))),),
+}
+
+
+def files_below(folder: Path) -> dict[str, str]:
+    """The digest of every file in a folder, by its path."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_of_a_failed_run_is_left_in_what_another_encoder_makes(
+    failing: None, clip: Path, tmp_path: Path, package: str
+) -> None:
+    """The folder holds, byte for byte, what software makes by itself, and no segment is called finished that is not in it."""
+    targets = PACKAGES[package]
+    folders = [tmp_path / name for name in ("again", "alone")]
+    for folder in folders:
+        folder.mkdir()
+    said, again = carry_out(assignment(clip, folders[0], *targets))
+    _, alone = carry_out(assignment(clip, folders[1], *map(without_hardware, targets)))
+    finished, expected = again(), alone()
+    assert isinstance(finished, messages.Finished) and isinstance(expected, messages.Finished)
+    assert set(planned_encoders(said)) == {"h264_nvenc", "libx264"}
+    assert files_below(folders[0]) == files_below(folders[1])
+    assert [(made.path, made.parts, made.artifact.sha256) for made in finished.made] == [
+        (made.path, made.parts, made.artifact.sha256) for made in expected.made
+    ]
+    place = next(place for place, message in enumerate(said) if isinstance(message, messages.EncoderLost))
+    closed = {message.path for message in said[place:] if isinstance(message, messages.Closed)}
+    assert closed <= {name for made in finished.made for name in (made.path, *made.parts)}
 
 
 async def test_a_child_that_wants_too_much_memory_fails_clearly(clip: Path, tmp_path: Path) -> None:
     """Its address space is bounded: it fails with a code or crashes, and its parent goes on."""
     child_process.preload()
-    task = assignment(clip, tmp_path, Hardware.NEVER, max_memory_bytes=256 << 20)
+    task = assignment(clip, tmp_path, without_hardware(FILE), max_memory_bytes=256 << 20)
     from reelmill_server.errors import EncoderCrashed
 
     ended: Any = None

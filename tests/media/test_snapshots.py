@@ -420,14 +420,6 @@ def converting(convert: Converter, folder: Path, asked: TargetSpec) -> Conversio
     return Conversion(plan, [path], folder, Limits(), threading.Event())
 
 
-def test_pictures_are_made_again_when_another_encoder_takes_over(convert: Converter, tmp_path: Path) -> None:
-    """A task that is planned again finds what was begun before it, and is not hindered by it."""
-    for _ in range(2):
-        running = converting(convert, tmp_path, alone(snapshots(interval_us=SECOND)))
-        running.run()
-        assert [len(files) for files in running.images] == [4]
-
-
 def test_pictures_that_fail_end_the_task_at_once(convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Though they are read beside a copy, which does not wait for them."""
 

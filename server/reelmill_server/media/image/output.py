@@ -157,7 +157,7 @@ class ImageOutput(Output):
     ) -> None:
         """`places` are those of the inputs of the whole `task`; `packs` have the pictures if units have made them."""
         self._places, self._limits = places, limits
-        folder.mkdir(exist_ok=True)  # it is there when the task is planned again without an encoder that failed
+        folder.mkdir()
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
         self._writer, self._picker, self._packs = _WRITERS[plan.kind](plan, folder, most), Picker(plan.frames), packs
         self._frames, self._decoding = FrameTrack(plan, self._writer, self._picker), Decoding()

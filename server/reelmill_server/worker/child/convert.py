@@ -1,6 +1,7 @@
 """What a child makes: all outputs of a task, those of one unit, or outputs from the units that others made."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,8 +117,21 @@ def _may_replace(attempt: Attempt, error: EncoderDown) -> bool:
     return error.device not in ("", "software") and policies != {Hardware.NEVER}
 
 
+def _empty(directory: Path) -> None:
+    """Remove what lies in the attempt's directory: outputs of a run whose encoder failed, or some that the parent fetched.
+
+    Not before the parent agreed to the next plan: until then it may be reading finished segments of the failed run.
+    """
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, premade: Premade | None = None) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
+    _empty(directory)
     places, beside = attempt.places, attempt.subtitle_places
     limits, stop = attempt.assignment.limits, attempt.stop
     conversion = Conversion(plan, places, directory, limits, stop, beside, attempt.watermark_places, premade)
