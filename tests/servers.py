@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from examples.local_cluster.processes import Server, free_port, processes, program, wait_for
+from examples.local_cluster.processes import Server, processes, program, wait_for
 from reelmill_client import Client
+from reelmill_server.engine.ports import ReservedPort
 
-__all__ = ["Server", "client", "free_port", "processes", "program", "serve", "wait_for"]
+__all__ = ["ReservedPort", "Server", "client", "processes", "program", "serve", "wait_for"]
 
 
 @contextlib.contextmanager

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from examples.local_cluster.postgres import PrivatePostgres
-from examples.local_cluster.processes import HOST, Server, events, free_port, program, wait_for
+from examples.local_cluster.processes import Server, events, program, wait_for
 from reelmill_client import Client
 from reelmill_server.engine.embedded import EmbeddedEngine
+from reelmill_server.engine.ports import HOST, ReservedPort
 
 _RETENTION_HOURS = 24.0
 _DATABASE = "reelmill"
@@ -26,7 +27,7 @@ class Temporal:
 
     @property
     def address(self) -> str:
-        """host:port, the same after a restart."""
+        """Return host:port, once it was started; the same after a restart."""
         return self._server.address
 
     @property
@@ -68,6 +69,7 @@ class Member:
     name: str
     role: str
     folder: Path
+    temporal: Temporal
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     logs: list[Path] = field(default_factory=list)
@@ -91,7 +93,8 @@ class Member:
 
     def start(self) -> None:
         """Starts it, and waits until it is ready."""
-        self._server = Server(self.role, self.folder, *self.arguments, environment=self.environment)
+        own = ("--temporal-address", self.temporal.address, "--data-dir", str(self.folder))
+        self._server = Server(self.role, self.folder, *own, *self.arguments, environment=self.environment)
         self.logs.append(self._server.log)
 
     def events(self, event: str) -> list[dict[str, object]]:
@@ -130,23 +133,25 @@ class Cluster:
         self.temporal = Temporal(folder / "temporal")
         self.postgres = postgres
         self._environment = {"REELMILL_DATABASE_URL": self.postgres.url(_DATABASE), **(environment or {})}
-        engine = ("--temporal-address", self.temporal.address, *storage)
+        self._ports = [ReservedPort() for _ in range(replicas)]
         self.replicas = [
             Member(
                 f"api-{number}",
                 "api",
                 folder / f"api-{number}",
-                (*engine, "--listen", f"{HOST}:{free_port()}", "--data-dir", str(folder / f"api-{number}"), *replica_settings),
+                self.temporal,
+                (*storage, "--listen", f"{HOST}:{port.number}", *replica_settings),
                 self._environment,
             )
-            for number in range(1, replicas + 1)
+            for number, port in enumerate(self._ports, 1)
         ]
         self.workers = [
             Member(
                 f"worker-{number}",
                 "worker",
                 folder / f"worker-{number}",
-                (*engine, "--data-dir", str(folder / f"worker-{number}"), "--worker-slots", "1", *worker_settings),
+                self.temporal,
+                (*storage, "--worker-slots", "1", *worker_settings),
                 environment or {},
             )
             for number in range(1, workers + 1)
@@ -178,5 +183,7 @@ class Cluster:
         """Ends everything, workers first."""
         for member in reversed(self.members):
             member.stop()
+        for port in self._ports:
+            port.release()
         self.temporal.stop()
         self.postgres.stop()

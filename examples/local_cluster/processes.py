@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -16,10 +15,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from reelmill_server.engine.ports import HOST
 from reelmill_server.worker.child.confinement import NOT_REAL_TIME, drop_capabilities
 
 T = TypeVar("T")
-HOST = "127.0.0.1"
 _STOP_SECONDS = 60
 
 
@@ -37,13 +36,6 @@ def wait_for(probe: Callable[[], T | None], what: str, seconds: float = 60) -> T
             return value
         time.sleep(0.05)
     raise AssertionError(f"{what} did not happen in {seconds} s")
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def processes(parent: int) -> dict[int, str]:

@@ -247,7 +247,8 @@ def test_outcomes_are_counted_and_secrets_are_not_logged(
 
 def test_notifications_survive_a_restart(tmp_path: Path) -> None:
     """The receiver is away and the whole service is killed: after both are back the message arrives, once and signed."""
-    port = servers.free_port()
+    reserved = servers.ReservedPort()
+    port = reserved.number
     moving_picture(tmp_path / "files" / "clip.mp4", 1)
     arguments = ("--worker-slots", "1", "--reconcile-seconds", "0.5")
     with servers.serve(tmp_path, *arguments, environment=ENVIRONMENT) as first:
@@ -264,4 +265,5 @@ def test_notifications_survive_a_restart(tmp_path: Path) -> None:
         client = servers.client(second)
         servers.wait_for(lambda: states(client, task_id) == {"Webhook.100": "DELIVERED"}, "the delivery")
         client.close()
+    reserved.release()
     assert [checked(received)["type"] for received in receiver.received] == ["imm:Task:MediaConvert"]

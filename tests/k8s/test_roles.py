@@ -165,7 +165,8 @@ class Cluster:
 @contextmanager
 def _temporal(address: str, folder: Path) -> Iterator[None]:
     """A server on the usual port of an address, with the namespace of the settings."""
-    program, port = servers.program("temporal"), servers.free_port()
+    program, reserved = servers.program("temporal"), servers.ReservedPort()
+    port = reserved.number
     # Its parts find each other on 127.0.0.1 only.
     command = [program, "server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"]
     with (folder / "temporal.txt").open("w") as log:
@@ -179,6 +180,7 @@ def _temporal(address: str, folder: Path) -> Iterator[None]:
     finally:
         server.kill()
         server.wait()
+        reserved.release()
 
 
 async def _forward(address: tuple[str, int], port: int) -> None:

@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -23,12 +22,15 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from reelmill_server.engine.client import connect
+from reelmill_server.engine.ports import HOST, ReservedPort
 from reelmill_server.errors import ServiceUnavailable
 
-_HOST = "127.0.0.1"
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _START_POLL_SECONDS = 0.1
+# Its inner services choose ports, too, which others may take before it listens; then it ends and says so.
+_START_ATTEMPTS = 5
+_PORT_TAKEN = b"address already in use"
 _SECONDS_PER_HOUR = 3600
 _LOG, _LOCK = "temporal.log", "lock"
 # A killed server must not leave its engine behind: the program is started by a small one that asks the kernel for SIGTERM at
@@ -63,28 +65,23 @@ def find_binary(configured: str) -> str:
     raise ServiceUnavailable(f"no Temporal server program: tried {', '.join(candidates)}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
-
-
 class EmbeddedEngine:
-    """The supervised server. Its port is chosen once, so that clients reconnect after a restart."""
+    """The supervised server. It keeps the port that it started on until it is stopped: clients reconnect after a restart."""
 
     def __init__(
         self, data_dir: Path, binary: str, namespace: str, retention_hours: float, on_restart: Callable[[], None]
     ) -> None:
         self._data_dir, self._binary, self._namespace = data_dir, find_binary(binary), namespace
         self._retention_hours, self._on_restart = retention_hours, on_restart
-        self._port = _free_port()
+        self._port: ReservedPort | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: TextIO | None = None
 
     @property
     def address(self) -> str:
-        """host:port of the frontend."""
-        return f"{_HOST}:{self._port}"
+        """Return host:port of the frontend, once it was started."""
+        assert self._port is not None
+        return f"{HOST}:{self._port.number}"
 
     @property
     def pid(self) -> int:
@@ -93,27 +90,66 @@ class EmbeddedEngine:
         return self._process.pid
 
     async def start(self) -> None:
-        """Starts the server and makes the namespace. Raises ServiceUnavailable when it does not come up."""
-        self._data_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = (self._data_dir / _LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ServiceUnavailable(f"another server runs on the data folder {self._data_dir}") from error
-        self._launch()
-        connecting = asyncio.ensure_future(connect(self.address, "default", wait_seconds=_READY_SECONDS))
-        while not connecting.done():
-            if self._process is not None and self._process.poll() is not None:
-                connecting.cancel()
-                words = f"exit status {self._process.returncode}, its log is {self._data_dir / _LOG}"
-                raise ServiceUnavailable(f"the engine did not start: {words}")
-            await asyncio.wait([connecting], timeout=_START_POLL_SECONDS)
-        await self._ensure_namespace(connecting.result())
+        """Start the server and make the namespace.
 
-    def _launch(self) -> None:
+        Raises ServiceUnavailable when it does not come up; then nothing of it runs, and the data folder is free for another.
+        """
+        self._lock_data_dir()
+        try:
+            await self._ensure_namespace(await self._start_server())
+        except BaseException:
+            await self.stop()
+            raise
+
+    def _lock_data_dir(self) -> None:
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (self._data_dir / _LOCK).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise ServiceUnavailable(f"another server runs on the data folder {self._data_dir}") from error
+        self._lock = lock
+
+    async def _start_server(self) -> Client:
+        """Start the server, on other ports while it finds one taken, and return a client of it."""
+        log = self._data_dir / _LOG
+        attempt = 1
+        while True:
+            self._reserve_port()
+            log_begin = log.stat().st_size if log.exists() else 0
+            process = self._launch()
+            client = await self._first_client(process)
+            if client is not None:
+                return client
+            if attempt == _START_ATTEMPTS or _PORT_TAKEN not in log.read_bytes()[log_begin:]:
+                problem = f"exit status {process.returncode}, its log is {log}"
+                raise ServiceUnavailable(f"the engine did not start on {self.address}: {problem}")
+            _log.warning("a port of the engine was taken, others are tried", address=self.address, attempt=attempt)
+            attempt += 1
+
+    def _reserve_port(self) -> None:
+        if self._port is not None:
+            self._port.release()
+        self._port = ReservedPort()
+
+    async def _first_client(self, process: "subprocess.Popen[bytes]") -> Client | None:
+        """Return a client as soon as the server answers, or None when it has ended."""
+        connecting = asyncio.ensure_future(connect(self.address, "default", wait_seconds=_READY_SECONDS))
+        try:
+            while not connecting.done() and process.poll() is None:
+                await asyncio.wait([connecting], timeout=_START_POLL_SECONDS)
+            # What answered when ours has ended was somebody else's on the same port.
+            return None if process.poll() is not None else connecting.result()
+        finally:
+            connecting.cancel()
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        assert self._port is not None
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
-        arguments = [*launcher, self._binary, "server", "start-dev", "--headless", "--ip", _HOST, "--port", str(self._port)]
-        arguments += ["--db-filename", str(self._data_dir / "temporal.db"), "--log-level", "error", "--log-format", "json"]
+        arguments = [*launcher, self._binary, "server", "start-dev", "--headless", "--ip", HOST]
+        arguments += ["--port", str(self._port.number), "--db-filename", str(self._data_dir / "temporal.db")]
+        arguments += ["--log-level", "error", "--log-format", "json"]
         for setting in _DYNAMIC_CONFIG:
             arguments += ["--dynamic-config-value", setting]
         for pragma in _PRAGMAS:
@@ -121,7 +157,9 @@ class EmbeddedEngine:
         log = (self._data_dir / _LOG).open("ab")
         with log:
             # A session of its own: Ctrl-C goes to the whole group, and the engine must outlive the drain.
-            self._process = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True, env=_environment())
+            process = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True, env=_environment())
+        self._process = process
+        return process
 
     async def _ensure_namespace(self, client: Client) -> None:
         service = client.workflow_service
@@ -153,19 +191,26 @@ class EmbeddedEngine:
             self._launch()
 
     async def stop(self) -> None:
-        """Ends the server: ask, then kill."""
+        """End the server: ask, then kill. Only then its port and the data folder are free for others."""
         process, self._process = self._process, None
-        if self._lock is not None:
-            self._lock.close()
-        if process is None or process.poll() is not None:
-            return
-        process.terminate()
         try:
+            if process is not None and process.poll() is None:
+                await _end(process)
+        finally:
+            if self._port is not None:
+                self._port.release()
+            if self._lock is not None:
+                self._lock.close()
+
+
+async def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        await asyncio.to_thread(process.wait, _STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
             await asyncio.to_thread(process.wait, _STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                await asyncio.to_thread(process.wait, _STOP_SECONDS)
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,140 @@
+"""The embedded engine starts on a port of its own, whatever else takes ports meanwhile, and leaves nothing when it cannot."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+
+from reelmill_server.engine import embedded
+from reelmill_server.engine.client import connect
+from reelmill_server.engine.embedded import EmbeddedEngine
+from reelmill_server.engine.ports import HOST, ReservedPort
+from reelmill_server.errors import ServiceUnavailable
+
+
+def engine(folder: Path, binary: str = "", restarts: list[None] | None = None) -> EmbeddedEngine:
+    """An engine on a data folder, not started."""
+    return EmbeddedEngine(folder, binary, "test", 24, lambda: (restarts if restarts is not None else []).append(None))
+
+
+def program(folder: Path, script: str) -> str:
+    """A program to start in the engine's place."""
+    path = folder / "temporal"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def taken_first(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ReservedPort]]:
+    """The ports that engines choose; somebody else listens on the first."""
+    chosen: list[ReservedPort] = []
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+    def choose() -> ReservedPort:
+        chosen.append(ReservedPort())
+        if len(chosen) == 1:
+            listener.bind((HOST, chosen[0].number))
+            listener.listen()
+        return chosen[-1]
+
+    monkeypatch.setattr(embedded, "ReservedPort", choose)
+    yield chosen
+    listener.close()
+
+
+async def test_another_port_is_tried_when_the_chosen_one_is_taken(tmp_path: Path, taken_first: list[ReservedPort]) -> None:
+    """The engine comes up on the second."""
+    started = engine(tmp_path)
+    try:
+        await started.start()
+        assert started.address == f"{HOST}:{taken_first[1].number}"
+        assert (await connect(started.address, "test")).namespace == "test"
+    finally:
+        await started.stop()
+
+
+async def test_a_start_that_finds_only_taken_ports_ends(tmp_path: Path) -> None:
+    """After a few attempts, with an error that names the last port."""
+    binary = program(tmp_path, f'echo started >> {tmp_path}/starts; echo "panic: bind: address already in use" >&2; exit 2')
+    failing = engine(tmp_path / "data", binary)
+    with pytest.raises(ServiceUnavailable, match=r"did not start on 127\.0\.0\.1:\d+: exit status 2, its log is"):
+        await failing.start()
+    assert (tmp_path / "starts").read_text().count("started") == 5
+
+
+async def test_a_failed_start_leaves_the_data_folder_to_others(tmp_path: Path) -> None:
+    """Other failures than taken ports are told at once, and the next engine on the folder is not refused."""
+    binary = program(tmp_path, f"echo started >> {tmp_path}/starts; exit 3")
+    failing = engine(tmp_path / "data", binary)
+    with pytest.raises(ServiceUnavailable, match="exit status 3"):
+        await failing.start()
+    assert (tmp_path / "starts").read_text().count("started") == 1
+    next_one = engine(tmp_path / "data")
+    try:
+        await next_one.start()
+    finally:
+        await next_one.stop()
+
+
+async def test_a_canceled_start_leaves_no_process(tmp_path: Path) -> None:
+    """The program that did not answer yet is ended, and the folder is free."""
+    hanging = engine(
+        tmp_path / "data",
+        program(tmp_path, f"echo $$ > {tmp_path}/pid.part; mv {tmp_path}/pid.part {tmp_path}/pid; exec sleep 60"),
+    )
+    starting = asyncio.create_task(hanging.start())
+    async with asyncio.timeout(20):
+        while not (tmp_path / "pid").exists():
+            await asyncio.sleep(0.02)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    with pytest.raises(ServiceUnavailable, match="exit status 3"):
+        await engine(tmp_path / "data", program(tmp_path, "exit 3")).start()
+
+
+async def test_clients_reconnect_to_a_restarted_engine(tmp_path: Path) -> None:
+    """It comes back on its port after it was killed, and the same client goes on."""
+    restarts: list[None] = []
+    started = engine(tmp_path, restarts=restarts)
+    try:
+        await started.start()
+        address = started.address
+        client = await connect(address, "test")
+        os.kill(started.pid, signal.SIGKILL)
+        async with asyncio.timeout(40):
+            while not restarts:
+                await started.check()
+                await asyncio.sleep(0.02)
+            await _answers(client)
+        assert started.address == address
+    finally:
+        await started.stop()
+
+
+async def _answers(client: Client) -> None:
+    request = DescribeNamespaceRequest(namespace="test")
+    await client.workflow_service.describe_namespace(request, retry=True)
+
+
+def test_a_reserved_port_is_for_servers_that_know_it() -> None:
+    """Who shares the address can listen on it, anyone else is refused."""
+    port = ReservedPort()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((HOST, port.number))
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((HOST, port.number))
+        server.listen()
+        with socket.create_connection((HOST, port.number), timeout=5):
+            pass
+    port.release()
