@@ -94,12 +94,9 @@ def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Call
     return said, lambda: convert.convert(attempt)
 
 
-FRAMES_BEFORE_FAILURE = 45
-
-
-@pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An NVENC that encodes almost two seconds, of which the muxer has written the first, and then loses its device."""
+@pytest.fixture(params=[45, 0], ids=["midway", "at once"])
+def failing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An NVENC that loses its device after almost two seconds, of which segments were written, or with the first frame."""
     open_real, encode_real = encoder._open, video.PictureEncoder._encode
 
     def opened(plan: StreamPlan, *rest: Any) -> Any:
@@ -108,7 +105,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
         return open_real(plan, *rest)
 
     def encode(pictures: video.PictureEncoder, frame: Any) -> Any:
-        if pictures._plan.encoder == "h264_nvenc" and pictures.frames > FRAMES_BEFORE_FAILURE:
+        if pictures._plan.encoder == "h264_nvenc" and pictures.frames > request.param:
             raise EncoderDown("h264_nvenc", "nvenc", "failed while encoding: device lost")
         return encode_real(pictures, frame)
 

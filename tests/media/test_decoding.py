@@ -20,7 +20,8 @@ pytestmark = pytest.mark.media
 # Ten packets of audio for one of video.
 CLIP = Clip("matroska", (Video("mjpeg", fps=Fraction(5), seconds=20.0, pixel_format="yuvj420p"),), (Audio(seconds=20.0),))
 WANTED = target("mp4", encoded(), AudioSpec("aac"))
-MOST = [number for number in range(100) if number % 13 > 2]
+FRAMES = 100
+MOST = [number for number in range(FRAMES) if number % 13 > 2]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.errors import InvalidArgument, OutputInvalid
+from reelmill_server.errors import InvalidArgument, InvalidMedia, OutputInvalid
 from reelmill_server.media.conversion.base import Conversion
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
@@ -16,7 +16,8 @@ from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec,
 from reelmill_server.model.task import ArtifactKind
 from tests import judge
 from tests.media.converter import Converter, encoded, target
-from tests.sources import Audio, Clip, Video
+from tests.media.test_decoding import FRAMES, spoilt
+from tests.sources import Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
 
@@ -318,3 +319,11 @@ def test_a_ladder_over_a_cut_source_whose_video_begins_late(convert: Converter) 
     assert lengths(folder / "64/v.m3u8") == lengths(folder / "32/v.m3u8")
     assert lengths(folder / "64/v.m3u8")[:3] == pytest.approx([1, 1, 1], abs=0.041)
     judge.check(folder / "main.m3u8")
+
+
+@pytest.mark.parametrize("form", [HLS, DASH])
+def test_a_source_of_which_no_video_can_be_decoded_is_refused(convert: Converter, shelf: Shelf, form: SegmentFormat) -> None:
+    """libav's DASH muxer would end the process when it is closed without a frame."""
+    path = spoilt(shelf, "nothing", range(FRAMES))
+    with pytest.raises(InvalidMedia, match=r"stream gave nothing|could not be decoded"):
+        convert(path, cut(target("mp4", encoded(), AAC), form))

@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 
-from reelmill_server.errors import ReelmillError
+from reelmill_server.errors import InvalidMedia, ReelmillError
 from reelmill_server.media.chunk_file import Pack
 from reelmill_server.media.input.edit_lists import name_languages
 from reelmill_server.media.input.part import Part, Span
@@ -29,7 +29,11 @@ from reelmill_server.media.track.video import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.time import MICROSECONDS
+
+# Containers that must not be closed are kept from being freed, which would close them: a child process ends soon.
+_LEFT_OPEN: list[OutputContainer] = []
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,8 @@ class FileOutput(Output):
                 self._container.mux(reframed)
             if self._stop.is_set():
                 raise Stopped
+        if self._unclosable:
+            raise InvalidMedia(f"{self.plan.field}: the source's {self.tracks[0].plan.type} stream gave nothing in the span")
         self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
         languages = [stream.metadata.get("language", "") for stream in self._container.streams]
         self._container.close()
@@ -141,9 +147,18 @@ class FileOutput(Output):
             name_languages(self.path, languages)
         join_tail(self.plan, self.path)
 
+    @property
+    def _unclosable(self) -> bool:
+        """Whether closing the container would end the process: libav's DASH muxer divides by the length of the first stream."""
+        dash = self.plan.package is not None and self.plan.package.format == SegmentFormat.DASH
+        return dash and not self.tracks[0].written.packets
+
     def close(self) -> None:
         """Ends the thread and the container, whatever happened before."""
         super().close()
+        if self._unclosable:
+            _LEFT_OPEN.append(self._container)
+            return
         try:
             self._container.close()
         except (av.error.FFmpegError, ValueError, OSError):
