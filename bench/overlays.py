@@ -32,10 +32,10 @@ def _cases(png: Path) -> tuple[Case, ...]:
     def case(name: str, spec: VideoSpec, cli: str) -> Case:
         return Case(name, (TargetSpec(0, "file:///x", "mp4", spec, None),), (cli,))
 
-    place = PlaceSpec(Corner.TOP_LEFT, "40", "30")
+    place = PlaceSpec(Corner.TOP_LEFT, 40, 30)
     mark = WatermarkSpec(place, None, str(png))
     text = WatermarkSpec(place, TextSpec("Reelmill", size=64, color="#ffffff"))
-    logo = DelogoSpec(place, "400", "160")
+    logo = DelogoSpec(place, 400, 160)
     return (
         case("nothing", _QUICK, _CLI),
         case("a picture of 400x160", replace(_QUICK, watermarks=(mark,)), f"-i {png} -filter_complex overlay=40:30 {_CLI}"),

@@ -80,18 +80,18 @@ CASES = (
     Case(
         "a sheet of 36 small pictures",
         _entry(
-            ImageKind.SPRITE, "jpg", FramesSpec(interval_us=8 * _SECOND, number=36), width="160", height="90", sheet=SheetSpec()
+            ImageKind.SPRITE, "jpg", FramesSpec(interval_us=8 * _SECOND, number=36), width=160, height=90, sheet=SheetSpec()
         ),
         ("-i SOURCE -vf fps=1/8,scale=160:90,tile=6x6:padding=2:margin=2 -frames:v 1 -q:v 2 0.jpg",),
     ),
     Case(
         "gif, 10 s at 5 a second, 480x270",
-        _entry(ImageKind.ANIMATION, "gif", _MOVING, width="480", height="270"),
+        _entry(ImageKind.ANIMATION, "gif", _MOVING, width=480, height=270),
         (f"-ss 20 -t 10 -i SOURCE -vf {_GIF} 0.gif",),
     ),
     Case(
         "webp, the same",
-        _entry(ImageKind.ANIMATION, "webp", _MOVING, width="480", height="270"),
+        _entry(ImageKind.ANIMATION, "webp", _MOVING, width=480, height=270),
         ("-ss 20 -t 10 -i SOURCE -vf fps=5,scale=480:270 -c:v libwebp_anim -quality 75 -loop 0 0.webp",),
     ),
 )

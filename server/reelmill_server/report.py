@@ -4,7 +4,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from reelmill_server.api import requests, validate
 from reelmill_server.app.work import build_attempts
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.capability import Capability
+from reelmill_server.model.plain import plain
 from reelmill_server.settings import Settings
 from reelmill_server.storage.build import build_storage
 from reelmill_server.telemetry.metrics import Metrics
@@ -32,7 +32,7 @@ async def print_capabilities(settings: Settings, as_json: bool) -> None:
         await attempts.abilities.discover()
     report = attempts.describe()
     if as_json:
-        _print_json(asdict(report))
+        _print_json(plain(report))
         return
     print("encoders, in the order in which they are tried:", *_rows(report.encoders), sep="\n")
     print("decoders:", *_rows(report.decoders), sep="\n")
@@ -60,8 +60,8 @@ async def print_plan(settings: Settings, file: Path | None) -> None:
         await attempts.abilities.discover()
         seen = await attempts.inspect("plan", requests.conversion(request, "plan", datetime.now(UTC)))
     shown = {"plan": seen.plan, "split": seen.split}
-    found = {name: asdict(value) if value else None for name, value in shown.items()}
-    _print_json({**found, "sources": [asdict(info) for info in seen.infos]})
+    found = {name: plain(value) if value else None for name, value in shown.items()}
+    _print_json({**found, "sources": [plain(info) for info in seen.infos]})
 
 
 def _read_request(file: Path) -> CreateMediaConvertTaskRequest:
@@ -75,5 +75,5 @@ def _read_request(file: Path) -> CreateMediaConvertTaskRequest:
 
 
 def _print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=2, default=str)
+    json.dump(value, sys.stdout, indent=2)
     print()

@@ -6,6 +6,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -72,19 +73,23 @@ def variant(member: int, name: str, video: VideoSpec, extract: ExtractSpec | Non
 LINES = ExtractSpec("vtt", "file:///out/{barename}/lines")
 SPAN = SourceSpec("", start_us=2_500_000, duration_us=4_000_000)
 PICTURES = (
-    ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/{barename}", "jpg", FramesSpec(FrameMode.AVERAGE, number=3), width="1/2"),
+    ImageSpec(
+        ImageKind.SNAPSHOT, 0, "file:///out/{barename}", "jpg", FramesSpec(FrameMode.AVERAGE, number=3), width=Fraction(1, 2)
+    ),
     ImageSpec(ImageKind.SNAPSHOT, 1, "file:///out/key-{index}.{autoext}", "png", FramesSpec(FrameMode.KEYFRAME)),
     ImageSpec(
-        *(ImageKind.SPRITE, 0, "file:///out/sheets/{barename}", "jpg", FramesSpec(interval_us=1_000_000), "160", "90"),
+        *(ImageKind.SPRITE, 0, "file:///out/sheets/{barename}", "jpg", FramesSpec(interval_us=1_000_000), 160, 90),
         scale_type=ScaleType.FIT,
         sheet=SheetSpec(web_vtt_uri="file:///out/sheets/{barename}"),
     ),
-    ImageSpec(ImageKind.ANIMATION, 0, "file:///out/moving.gif", "gif", FramesSpec(start_us=1_000_000, number=25), "320", "180"),
+    ImageSpec(ImageKind.ANIMATION, 0, "file:///out/moving.gif", "gif", FramesSpec(start_us=1_000_000, number=25), 320, 180),
 )
 FILM_4K = VideoSpec("h265", width=1280, height=720, scale_type=ScaleType.FIT, crf=20.5, preset="slow")
-LOGO = DelogoSpec(PlaceSpec(Corner.TOP_RIGHT, "1/20", "30", 0, 2_500_000), "1/5", "60")
-TEXT = WatermarkSpec(PlaceSpec(Corner.BOTTOM_LEFT, "10", "1/10"), TextSpec("中文", size=32, color="#ff0000", opacity=0.5))
-PICTURE = WatermarkSpec(PlaceSpec(Corner.BOTTOM_RIGHT, "8", "8", 1_000_000), uri="file:///in/logo.png", width="1/4")
+LOGO = DelogoSpec(PlaceSpec(Corner.TOP_RIGHT, Fraction(1, 20), 30, 0, 2_500_000), Fraction(1, 5), 60)
+TEXT = WatermarkSpec(
+    PlaceSpec(Corner.BOTTOM_LEFT, 10, Fraction(1, 10)), TextSpec("中文", size=32, color="#ff0000", opacity=0.5)
+)
+PICTURE = WatermarkSpec(PlaceSpec(Corner.BOTTOM_RIGHT, 8, 8, 1_000_000), uri="file:///in/logo.png", width=Fraction(1, 4))
 WATERMARKS = {PICTURE.uri: MediaInfo("png_pipe", video=(VideoStreamInfo(0, "png", width=200, height=80, pixel_format="rgba"),))}
 CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]] = {
     "phone-default-h264": (
@@ -121,7 +126,7 @@ CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]]
         SPAN,
         [
             target("mp4", VideoSpec("h264", rotation=180, delogos=(LOGO,), watermarks=(TEXT, PICTURE)), None),
-            target("mp4", VideoSpec("h264", width=640, height=360, speed="1/2", watermarks=(TEXT, PICTURE)), None),
+            target("mp4", VideoSpec("h264", width=640, height=360, speed=Fraction(1, 2), watermarks=(TEXT, PICTURE)), None),
         ],
         [SOFTWARE],
     ),
@@ -159,7 +164,7 @@ CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]]
         "screen-recording-vfr-webm",
         SourceSpec(""),
         [
-            target("mp4", VideoSpec("h264", frame_rate="30/1"), AudioSpec("aac")),
+            target("mp4", VideoSpec("h264", frame_rate=Fraction(30)), AudioSpec("aac")),
             target("mp4", VideoSpec("av1"), AudioSpec()),
             target("mkv", VideoSpec("h264", pixel_format="yuv444p", hardware=Hardware.PREFERRED), None),
         ],
@@ -169,7 +174,7 @@ CASES: Mapping[str, tuple[str, SourceSpec, Sequence[TargetSpec], Sequence[str]]]
         "animation-gif",
         SourceSpec(""),
         [
-            target("mp4", VideoSpec("h264", frame_rate="30000/1001", rotation=90), None),
+            target("mp4", VideoSpec("h264", frame_rate=Fraction(30000, 1001), rotation=90), None),
             target("webm", VideoSpec("vp9", width=248, scale_type=ScaleType.CROP), None),
         ],
         [SOFTWARE],

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def _cells() -> Sequence[Cell]:
             cells.append(Cell(name, (target(name, None, AudioSpec(SOUND_ALONE[name])),)))
             continue
         # MXF takes some frame rates only.
-        rate = {"frame_rate": "25/1"} if name == "mxf" else {}
+        rate = {"frame_rate": Fraction(25)} if name == "mxf" else {}
         cells += [
             Cell(f"{codec} in {name}", (target(name, _small(codec, **rate), _sound(name)),))
             for codec, coded in LIBAV_CODEC.items()

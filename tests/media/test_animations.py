@@ -41,7 +41,7 @@ def played(converted: Converted) -> list[tuple[int, float]]:
     "asked, numbers, seconds",
     [
         ({"interval_us": SECOND // 2}, [0, 12, 25, 37, 50, 62, 75, 87], 0.5),
-        ({"interval_us": SECOND // 2, "frame_rate": "10/1", "number": 4}, [0, 12, 25, 37], 0.1),
+        ({"interval_us": SECOND // 2, "frame_rate": Fraction(10), "number": 4}, [0, 12, 25, 37], 0.1),
         ({"start_us": 2 * SECOND, "number": 5}, [50, 51, 52, 53, 54], 0.04),
     ],
     ids=["in time", "faster", "every frame"],
@@ -79,7 +79,7 @@ def test_gif_hundredths_do_not_add_up_to_an_error(convert: Converter) -> None:
 @pytest.mark.parametrize("rate", [120, 240])
 def test_gif_leaves_out_pictures_that_are_shown_for_less_than_a_hundredth(convert: Converter, rate: int) -> None:
     """The others are shown in time."""
-    converted = convert(FILM, alone(animation("gif", frame_rate=f"{rate}/1")))
+    converted = convert(FILM, alone(animation("gif", frame_rate=Fraction(rate))))
     shown = played(converted)
     assert len(shown) == round(100 / rate * 100)
     assert [number for number, _ in shown] == sorted({number for number, _ in shown})
@@ -126,7 +126,7 @@ def test_gif_looks_like_its_source(convert: Converter, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("form", FORMATS)
 def test_size(convert: Converter, form: str) -> None:
     """By pixels and by ratio."""
-    converted = convert(FILM, alone(animation(form, number=2, width="31", height="1/2")))
+    converted = convert(FILM, alone(animation(form, number=2, width=31, height=Fraction(1, 2))))
     assert (converted.artifact.width, converted.artifact.height) == (31, 32)
     (path,) = made(converted, ArtifactKind.ANIMATION)
     with Image.open(path) as image:

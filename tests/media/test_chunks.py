@@ -121,9 +121,9 @@ def test_every_kind_of_source_can_be_cut(convert: Converter, chunked: Chunked, n
     check(convert(SOURCES[name], wanted), chunked(SOURCES[name], wanted))
 
 
-@pytest.mark.parametrize("rate", ["12/1", "24000/1001", "60/1", "50/1"])
+@pytest.mark.parametrize("rate", [Fraction(12), Fraction(24000, 1001), Fraction(60), Fraction(50)])
 @pytest.mark.parametrize("name", ["plain", "variable"])
-def test_rates_are_converted_as_in_one_go(convert: Converter, chunked: Chunked, rate: str, name: str) -> None:
+def test_rates_are_converted_as_in_one_go(convert: Converter, chunked: Chunked, rate: Fraction, name: str) -> None:
     clip = SOURCES.get(name, LONG)
     wanted = target("mp4", encoded(frame_rate=rate), AAC)
     check(convert(clip, wanted), chunked(clip, wanted))
@@ -136,9 +136,9 @@ def test_a_span_is_cut_further(convert: Converter, chunked: Chunked, name: str) 
     check(convert(clip, wanted, start=0.71, duration=4.33), chunked(clip, wanted, start=0.71, duration=4.33))
 
 
-@pytest.mark.parametrize("speed", ["2/1", "3/4", "11/10"])
-@pytest.mark.parametrize("rate", ["", "30/1"])
-def test_speed_is_kept(convert: Converter, chunked: Chunked, speed: str, rate: str) -> None:
+@pytest.mark.parametrize("speed", [Fraction(2), Fraction(3, 4), Fraction(11, 10)])
+@pytest.mark.parametrize("rate", [Fraction(0), Fraction(30)])
+def test_speed_is_kept(convert: Converter, chunked: Chunked, speed: Fraction, rate: Fraction) -> None:
     wanted = replace(target("mp4", encoded(frame_rate=rate), AAC), speed=speed)
     check(convert(LONG, wanted), chunked(LONG, wanted))
 
@@ -218,7 +218,7 @@ PICTURES = {
 def test_pictures_come_from_the_chunks(convert: Converter, chunked: Chunked, name: str, kind: ImageKind) -> None:
     form = "gif" if kind == ImageKind.ANIMATION else "png"
     sheet = SheetSpec(4, 4, web_vtt_uri="file:///out/sheet.vtt") if kind == ImageKind.SPRITE else None
-    image = ImageSpec(kind, 0, "file:///out/picture", form, PICTURES[name], "48", "32", sheet=sheet)
+    image = ImageSpec(kind, 0, "file:///out/picture", form, PICTURES[name], 48, 32, sheet=sheet)
     clip = replace(LONG, video=(replace(FILM, pattern="dawn" if name == "few" else "code"),))
     wanted = replace(target("mp4", encoded(), AAC), images=(image,))
     serial, joined = convert(clip, wanted), chunked(clip, wanted)
@@ -332,7 +332,7 @@ def test_overlays_keep_the_clock_of_the_whole(convert: Converter, chunked: Chunk
     text = WatermarkSpec(replace(place, corner=Corner.BOTTOM_RIGHT), TextSpec("hello", size=20, color="#ffffff"))
     mark = Clip("gif", (Video("gif", (32, 32), Fraction(10), 4.0, pixel_format="rgb8", pattern="ramp"),), ())
     film = WatermarkSpec(place, uri=str(chunked.shelf.get(mark)))
-    spec = encoded(crf=1.0, watermarks=(text, film), delogos=(DelogoSpec(place, "20", "20"),))
+    spec = encoded(crf=1.0, watermarks=(text, film), delogos=(DelogoSpec(place, 20, 20),))
     serial, joined = convert(LONG, target("mp4", spec, None)), chunked(LONG, target("mp4", spec, None))
     check(serial, joined, numbered=False)
     off = np.abs(judge.pictures(joined.path).astype(int) - judge.pictures(serial.path).astype(int))

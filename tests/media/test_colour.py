@@ -1,6 +1,7 @@
 """Pixel formats and colours: what a viewer sees is what the source showed, and the tags say so."""
 
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_ten_bits_go_down_to_eight_where_the_codec_has_no_more(convert: Converte
     assert f"{expected}(" in judge.describe(made.path).of("Video")[0].rest
 
 
-@pytest.mark.parametrize("settings", [{}, {"width": 48, "height": 32}, {"frame_rate": "50/1"}])
+@pytest.mark.parametrize("settings", [{}, {"width": 48, "height": 32}, {"frame_rate": Fraction(50)}])
 @pytest.mark.parametrize(
     "source",
     [

@@ -165,7 +165,7 @@ def test_one_frame_rate_is_given_or_a_copy_refused(convert: Converter, container
     clip = Clip("mp4", (Video(times=times, b_frames=0, last=Fraction(1, 30)),), ())
     with pytest.raises(UnsupportedFormat, match="varies"):
         convert(clip, target(container))
-    made = convert(clip, target(container, encoded(frame_rate="30/1"), None))
+    made = convert(clip, target(container, encoded(frame_rate=Fraction(30)), None))
     judge.check(made.path)
     assert len(judge.times(made.path)) == pytest.approx(30, abs=1)
 
@@ -183,7 +183,7 @@ def test_mxf_takes_its_rates(convert: Converter, rate: Fraction) -> None:
 def test_mxf_refuses_other_rates(convert: Converter) -> None:
     """Asked for or the source's, with those that it takes."""
     with pytest.raises(InvalidArgument, match="24000/1001"):
-        convert(SECOND, target("mxf", encoded(frame_rate="15/1"), None))
+        convert(SECOND, target("mxf", encoded(frame_rate=Fraction(15)), None))
     slow = Clip("matroska", (Video(fps=Fraction(10), b_frames=0),), ())
     for asked in (target("mxf", encoded(), None), target("mxf")):
         with pytest.raises(UnsupportedFormat, match="set frame_rate"):

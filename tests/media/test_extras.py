@@ -131,7 +131,7 @@ def test_a_cut_without_data_in_the_span_is_no_error(convert: Converter) -> None:
 
 def test_slow_video_slows_its_data_down(convert: Converter) -> None:
     """At half the speed, twice the time."""
-    asked = replace(with_extras(target("mp4", VideoSpec(), None), data=(1,), pictures=(0,)), speed="1/2")
+    asked = replace(with_extras(target("mp4", VideoSpec(), None), data=(1,), pictures=(0,)), speed=Fraction(1, 2))
     made = convert(FILM, asked).path
     assert telemetry(made) == [(0, 0), (1, 1), (2, 2), (3, 3)]
     assert len(covers(made)) == 1

@@ -166,7 +166,7 @@ def test_a_longer_file_than_the_limit_is_refused(convert: Converter) -> None:
 def test_sparse_timestamps_do_not_make_endless_pictures(convert: Converter) -> None:
     """Two pictures an hour apart, at a constant rate, are many pictures: the limit holds."""
     clip = Clip("matroska", (Video(times=(Fraction(0), Fraction(3600)), gop=1, b_frames=0),), ())
-    asked = target("mkv", encoded(frame_rate="25/1", preset="ultrafast"), None)
+    asked = target("mkv", encoded(frame_rate=Fraction(25), preset="ultrafast"), None)
     with pytest.raises(MediaLimitExceeded, match="frames"):
         convert(clip, asked, limits=SMALL)
 

@@ -221,10 +221,10 @@ def test_streams_are_selected_by_number(join: Joiner) -> None:
     assert found == [([(96, 64)], [300]), ([(64, 48)], [300, 900]), ([(96, 64), (64, 48)], [300, 600, 900])]
 
 
-@pytest.mark.parametrize("speed", ["1/2", "3/4"])
-def test_speed_stretches_pictures_and_sound_alike(join: Joiner, speed: str) -> None:
+@pytest.mark.parametrize("speed", [Fraction(1, 2), Fraction(3, 4)])
+def test_speed_stretches_pictures_and_sound_alike(join: Joiner, speed: Fraction) -> None:
     """Every picture is shown longer; the sound is as long and keeps its pitch; a copy keeps its packets."""
-    ratio = float(Fraction(speed))
+    ratio = float(speed)
     asked = replace(target("mp4", encoded(), AudioSpec("aac")), speed=speed)
     _, (made, copied) = join([PLAIN], asked, replace(target("mp4", VideoSpec(), None), speed=speed))
     for path in (made, copied):
@@ -239,7 +239,7 @@ def test_speed_stretches_pictures_and_sound_alike(join: Joiner, speed: str) -> N
 
 def test_joined_sources_can_be_slowed_down(join: Joiner) -> None:
     """The result of joining is what the speed is about."""
-    _, (path,) = join([PLAIN, PLAIN], replace(BOTH, speed="1/2"))
+    _, (path,) = join([PLAIN, PLAIN], replace(BOTH, speed=Fraction(1, 2)))
     assert len(judge.times(path)) == 100
     assert seconds_of_sound(path) == pytest.approx(4, abs=0.04)
 
@@ -247,7 +247,7 @@ def test_joined_sources_can_be_slowed_down(join: Joiner) -> None:
 def test_rare_pictures_are_not_overtaken(join: Joiner) -> None:
     """One picture a second: decoders hold several of them while reading goes on."""
     rare = Clip("mp4", (Video(fps=Fraction(1), seconds=12, gop=12),), (Audio(seconds=12),))
-    _, (path,) = join([rare, rare], target("mkv", encoded(frame_rate="2/1"), AudioSpec("flac")))
+    _, (path,) = join([rare, rare], target("mkv", encoded(frame_rate=Fraction(2)), AudioSpec("flac")))
     assert judge.numbers(path) == [number // 2 for number in range(24)] * 2
 
 
@@ -301,7 +301,7 @@ def test_overlays_are_on_the_joined_clock_and_drawn_once_on_pictures_shown_twice
     mark = WatermarkSpec(PlaceSpec(start_us=500_000, duration_us=5_000_000), None, str(tmp_path / "mark.png"))
     dark = Clip("mp4", (Video(pattern="black", seconds=1),), ())
     slow = Clip("mp4", (Video(pattern="black", seconds=1, fps=Fraction(5)),), ())
-    video = encoded(crf=0, speed="1/2", watermarks=(mark,))
+    video = encoded(crf=0, speed=Fraction(1, 2), watermarks=(mark,))
     _, (path,) = join([dark, slow, SOUND], target("mp4", video, None))
     shown = judge.planes(path, "yuv420p")[0]
     assert len(shown) == 150
@@ -327,5 +327,5 @@ def test_drift_is_no_success(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_slow_pictures_do_not_count_as_drift(join: Joiner) -> None:
     """At a picture in two seconds, the last one ends up to a second beside the sound."""
-    _, (made,) = join([PLAIN, UPRIGHT], target("mp4", encoded(frame_rate="1/2"), AudioSpec("aac")))
+    _, (made,) = join([PLAIN, UPRIGHT], target("mp4", encoded(frame_rate=Fraction(1, 2)), AudioSpec("aac")))
     assert len(judge.times(made)) >= 1

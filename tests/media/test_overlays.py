@@ -82,7 +82,7 @@ def test_a_picture_lies_inwards_from_its_corner(
     convert: Converter, mark: Marker, corner: Corner, place: tuple[int, int]
 ) -> None:
     """To the pixel, at odd places, too; everything else is bit for bit what it is without a watermark."""
-    spec = WatermarkSpec(PlaceSpec(corner, "5", "7"), None, mark())
+    spec = WatermarkSpec(PlaceSpec(corner, 5, 7), None, mark())
     result, plain = run(convert, DARKNESS, watermarks=(spec,)), run(convert, DARKNESS)
     assert changed(result, plain) == (*place, 20, 10)
     for marked, clear in zip(judge.planes(result.path, "yuv420p")[1:], judge.planes(plain.path, "yuv420p")[1:], strict=True):
@@ -94,12 +94,12 @@ def test_a_picture_lies_inwards_from_its_corner(
 @pytest.mark.parametrize(
     ("spec", "box"),
     [
-        (WatermarkSpec(PlaceSpec(dx="1/4", dy="1/4")), Box(24, 16, 20, 10)),
-        (WatermarkSpec(width="1/2"), Box(0, 0, 48, 24)),
-        (WatermarkSpec(height="1/2"), Box(0, 0, 64, 32)),
-        (WatermarkSpec(width="1/2", height="1/8"), Box(0, 0, 48, 8)),
-        (WatermarkSpec(width="1", height="4"), Box(0, 0, 1, 4)),
-        (WatermarkSpec(PlaceSpec(Corner.BOTTOM_RIGHT, "1/10", "0"), width="30"), Box(96 - 30 - 10, 64 - 15, 30, 15)),
+        (WatermarkSpec(PlaceSpec(dx=Fraction(1, 4), dy=Fraction(1, 4))), Box(24, 16, 20, 10)),
+        (WatermarkSpec(width=Fraction(1, 2)), Box(0, 0, 48, 24)),
+        (WatermarkSpec(height=Fraction(1, 2)), Box(0, 0, 64, 32)),
+        (WatermarkSpec(width=Fraction(1, 2), height=Fraction(1, 8)), Box(0, 0, 48, 8)),
+        (WatermarkSpec(width=1, height=4), Box(0, 0, 1, 4)),
+        (WatermarkSpec(PlaceSpec(Corner.BOTTOM_RIGHT, Fraction(1, 10), 0), width=30), Box(96 - 30 - 10, 64 - 15, 30, 15)),
     ],
 )
 def test_sizes_and_places_are_pixels_or_ratios_of_the_output(
@@ -114,11 +114,11 @@ def test_sizes_and_places_are_pixels_or_ratios_of_the_output(
 def test_one_that_reaches_beyond_the_picture_is_cut_and_one_outside_is_told(convert: Converter, mark: Marker) -> None:
     """Neither fails."""
     plain = run(convert, DARKNESS)
-    over = run(convert, DARKNESS, watermarks=(WatermarkSpec(PlaceSpec(dx="90", dy="60"), None, mark()),))
+    over = run(convert, DARKNESS, watermarks=(WatermarkSpec(PlaceSpec(dx=90, dy=60), None, mark()),))
     assert changed(over, plain) == (90, 60, 6, 4)
     wide = run(convert, DARKNESS, watermarks=(WatermarkSpec(PlaceSpec(Corner.TOP_RIGHT), None, mark((120, 10))),))
     assert changed(wide, plain) == (0, 0, 96, 10)
-    outside = run(convert, DARKNESS, watermarks=(WatermarkSpec(PlaceSpec(dx="100"), None, mark()),))
+    outside = run(convert, DARKNESS, watermarks=(WatermarkSpec(PlaceSpec(dx=100), None, mark()),))
     assert changed(outside, plain) is None
     assert outside.warnings == ("targets[0].video.filter_video.watermarks[0]: lies outside of the picture, which is 96x64",)
 
@@ -134,7 +134,7 @@ def test_windows_are_exact_to_the_picture(
     place = PlaceSpec(start_us=begin_us, duration_us=duration_us)
     specs = {
         "watermarks": (WatermarkSpec(place, None, mark()),),
-        "delogos": (DelogoSpec(replace(place, dx="40", dy="30"), "30", "20"),),
+        "delogos": (DelogoSpec(replace(place, dx=40, dy=30), 30, 20),),
     }
     plain = run(convert, NOISE)
     for kind, spec in specs.items():
@@ -145,7 +145,7 @@ def test_windows_are_exact_to_the_picture(
 def test_windows_are_of_the_output_when_it_is_slowed_down(convert: Converter, mark: Marker) -> None:
     """At half speed the second of the source lasts two of the output."""
     spec = WatermarkSpec(PlaceSpec(start_us=1_000_000, duration_us=400_000), None, mark())
-    result, plain = run(convert, NOISE, speed="1/2", watermarks=(spec,)), run(convert, NOISE, speed="1/2")
+    result, plain = run(convert, NOISE, speed=Fraction(1, 2), watermarks=(spec,)), run(convert, NOISE, speed=Fraction(1, 2))
     times = [float(time) for number, time in enumerate(judge.times(result.path)) if changed(result, plain, number)]
     assert times == pytest.approx([1.04, 1.12, 1.2, 1.28, 1.36])
 
@@ -187,7 +187,7 @@ def test_colours_are_right_in_every_kind_of_output(
     clip = Clip("mp4", (Video(deep, SIZE, pattern="black", seconds=0.12, pixel_format=pixel_format, **colours),), ())  # type: ignore[arg-type]
     marks = (
         WatermarkSpec(TOP_LEFT, None, mark((20, 16), (255, 255, 255, 255))),
-        WatermarkSpec(PlaceSpec(dx="40"), None, mark((20, 16))),
+        WatermarkSpec(PlaceSpec(dx=40), None, mark((20, 16))),
     )
     result = convert(clip, target("mp4", encoded(codec, crf=4, watermarks=marks), None))
     assert result.plan.targets[0].streams[0].video.pixel_format == pixel_format  # type: ignore[union-attr]
@@ -207,7 +207,7 @@ def test_colours_are_right_in_every_kind_of_output(
 def test_a_half_transparent_picture_mixes(convert: Converter, mark: Marker) -> None:
     """In the proportion of its alpha, and the later watermark lies over the earlier one."""
     white = WatermarkSpec(TOP_LEFT, None, mark((20, 10), (255, 255, 255, 128)))
-    black = WatermarkSpec(PlaceSpec(dx="10"), None, mark((20, 10), (0, 0, 0, 255)))
+    black = WatermarkSpec(PlaceSpec(dx=10), None, mark((20, 10), (0, 0, 0, 255)))
     shown = luma(run(convert, DARKNESS, watermarks=(white, black)))[0]
     assert shown[5, 5] == pytest.approx(DARK + (235 - DARK) * 128 / 255, abs=2)
     assert shown[5, 15] == pytest.approx(16, abs=1)
@@ -291,7 +291,7 @@ def test_a_turned_film_is_upright(
 def test_overlays_are_not_turned_with_the_video(convert: Converter, mark: Marker, rotation: int, size: dict[str, int]) -> None:
     """They come after rotation and scaling, in the output's own pixels."""
     settings = {"rotation": rotation, **size}
-    spec = WatermarkSpec(PlaceSpec(dx="4", dy="2"), None, mark())
+    spec = WatermarkSpec(PlaceSpec(dx=4, dy=2), None, mark())
     result, plain = run(convert, NOISE, watermarks=(spec,), **settings), run(convert, NOISE, **settings)
     assert changed(result, plain) == (4, 2, 20, 10)
 
@@ -311,7 +311,7 @@ def test_wide_pixels_do_not_make_a_mark_wide(convert: Converter, mark: Marker) -
 
 def text_of(convert: Converter, **settings: Any) -> tuple[NDArray[np.integer], Converted]:
     """The luma of a picture with a text."""
-    place = settings.pop("place", PlaceSpec(dx="3", dy="3"))
+    place = settings.pop("place", PlaceSpec(dx=3, dy=3))
     text = TextSpec(**{"content": "MII", "size": 24, "color": "#ffffff", **settings})
     result = run(convert, DARKNESS, watermarks=(WatermarkSpec(place, text),))
     return luma(result)[0], result
@@ -320,7 +320,7 @@ def text_of(convert: Converter, **settings: Any) -> tuple[NDArray[np.integer], C
 @pytest.mark.parametrize("corner", Corner)
 def test_the_ink_of_a_text_begins_at_its_place(convert: Converter, corner: Corner) -> None:
     """Its outermost pixels are as far from the edges as asked."""
-    _, result = text_of(convert, place=PlaceSpec(corner, "3", "5"))
+    _, result = text_of(convert, place=PlaceSpec(corner, 3, 5))
     box = changed(result, run(convert, DARKNESS))
     assert box
     x, y, width, height = box
@@ -447,7 +447,7 @@ def sloped(convert: Converter, tmp_path_factory: pytest.TempPathFactory) -> Path
 )
 def test_a_delogo_leaves_what_the_surroundings_promise(convert: Converter, sloped: Path, box: Box, largest: float) -> None:
     """The bar is gone, no edge is seen, nothing outside of the rectangle has changed, and its colour stays."""
-    spec = DelogoSpec(PlaceSpec(dx=str(box.x), dy=str(box.y)), str(box.width), str(box.height))
+    spec = DelogoSpec(PlaceSpec(dx=box.x, dy=box.y), box.width, box.height)
     result, plain = (convert(sloped, target("mp4", lossless(delogos=specs), None)) for specs in ((spec,), ()))
     assert result.plan.targets[0].streams[0].overlays == (DelogoPlan(box),)
     after, before = (judge.planes(made.path, "yuv420p") for made in (result, plain))
@@ -468,7 +468,7 @@ def test_a_delogo_of_the_whole_picture_blurs_it(convert: Converter) -> None:
 
 def test_delogos_come_before_watermarks(convert: Converter, mark: Marker) -> None:
     """Whatever their order, a watermark over a filled rectangle is whole."""
-    specs = {"delogos": (DelogoSpec(width="40", height="30"),), "watermarks": (WatermarkSpec(TOP_LEFT, None, mark()),)}
+    specs = {"delogos": (DelogoSpec(width=40, height=30),), "watermarks": (WatermarkSpec(TOP_LEFT, None, mark()),)}
     assert (luma(run(convert, NOISE, **specs))[3][:10, :20] == 81).all()
 
 
@@ -518,7 +518,7 @@ def test_what_hardware_encoders_take_is_drawn_on_as_everything_else(pixel_format
     rgba[..., 0], rgba[..., 3] = 255, np.linspace(0, 255, 30)
     drawn = []
     for name in (pixel_format, planar):
-        video = VideoOutput(64, 48, name, "1/25", "25", color_space=1)
+        video = VideoOutput(64, 48, name, Fraction(1, 25), Fraction(25), color_space=1)
         frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), (60, 120, 180), np.uint8), "rgb24").reformat(format=name)
         Stamp(rgba, 7, 5, video).draw(frame)
         Delogo(Box(40, 30, 11, 9), video).draw(frame)

@@ -152,7 +152,7 @@ def lines_of(made: Converted) -> list[tuple[float, float, str]]:
 
 def test_a_cut_and_speed_move_lines_as_pictures(convert: Converter) -> None:
     """From 0.6 s, at half the speed."""
-    members = variants("mp4", speed="1/2")
+    members = variants("mp4", speed=Fraction(1, 2))
     made = convert(film(Subtitle("srt", tuple(LINES))), *members, start=0.6, duration=2.0, group_uris=(MASTER,))
     assert lines_of(made) == near([(0.0, 0.378, "one"), (0.6, 3.712, "two,\nand more")])
     assert sum(lengths(made.published / "film/s/lines_0.m3u8")) == pytest.approx(4.0, abs=0.03)

@@ -47,7 +47,7 @@ def test_everything_in_a_phones_file_is_found(shelf: Shelf) -> None:
     assert info.metadata["title"] == "Übung"
     assert (video.codec, video.width, video.height, video.rotation) == ("hevc", 96, 64, 90)
     assert (video.pixel_format, video.bit_depth, video.profile) == ("yuv420p10le", 10, "Main 10")
-    assert (video.sample_aspect_ratio, video.average_rate, video.frame_count) == ("4/3", "25/1", 50)
+    assert (video.sample_aspect_ratio, video.average_rate, video.frame_count) == (Fraction(4, 3), 25, 50)
     assert (video.color_space, video.color_range, video.color_primaries, video.color_transfer) == (9, 1, 9, 18)
     assert (audio.codec, audio.sample_rate, audio.channels, audio.layout) == ("aac", 44100, 2, "stereo")
     assert (subtitle.codec, subtitle.language, audio.language) == ("mov_text", "ita", "eng")

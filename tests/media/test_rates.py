@@ -25,7 +25,7 @@ def spacing(path: Path) -> set[float]:
 
 def test_a_higher_rate_repeats_pictures(convert: Converter) -> None:
     """25 to 50: each picture twice."""
-    made = convert(CODE, target("mp4", encoded(frame_rate="50/1"), None)).path
+    made = convert(CODE, target("mp4", encoded(frame_rate=Fraction(50)), None)).path
     assert judge.numbers(made) == [number for number in range(50) for _ in range(2)]
     assert spacing(made) == {20.0}
     assert judge.describe(made).duration == pytest.approx(2, abs=0.02)
@@ -33,7 +33,7 @@ def test_a_higher_rate_repeats_pictures(convert: Converter) -> None:
 
 def test_a_lower_rate_leaves_pictures_out(convert: Converter) -> None:
     """25 to 12.5: every other picture, as long as before."""
-    made = convert(CODE, target("mp4", encoded(frame_rate="25/2"), None)).path
+    made = convert(CODE, target("mp4", encoded(frame_rate=Fraction(25, 2)), None)).path
     numbers = judge.numbers(made)
     assert len(numbers) == 25
     assert {after - before for before, after in itertools.pairwise(numbers)} == {2}
@@ -44,7 +44,7 @@ def test_a_lower_rate_leaves_pictures_out(convert: Converter) -> None:
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_ntsc_rates_are_exact(convert: Converter, container: str) -> None:
     """30000/1001: 60 pictures for two seconds, each at n * 1001/30000."""
-    made = convert(CODE, target(container, encoded(frame_rate="30000/1001"), None)).path
+    made = convert(CODE, target(container, encoded(frame_rate=Fraction(30000, 1001)), None)).path
     times = judge.times(made)
     assert len(times) == 60
     tolerance = 0.001 if container == "mkv" else 1e-4
@@ -71,7 +71,7 @@ def test_a_variable_rate_is_kept(convert: Converter, form: str, codec: str) -> N
 
 def test_a_frame_rate_makes_a_variable_one_constant(convert: Converter) -> None:
     """At 20 pictures/s each moment shows the picture that was on screen then."""
-    made = convert(Clip("mp4", (VARIABLE,), ()), target("mp4", encoded(frame_rate="20/1"), None)).path
+    made = convert(Clip("mp4", (VARIABLE,), ()), target("mp4", encoded(frame_rate=Fraction(20)), None)).path
     assert spacing(made) == {50.0}
     numbers = judge.numbers(made)
     assert len(numbers) == 34

@@ -1,6 +1,7 @@
 """What nobody asks for and everybody expects: fields become pictures; HDR is kept, or looks right where it cannot be."""
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_the_first_field_gives_the_picture(convert: Converter) -> None:
 def test_fields_are_joined_before_the_rate_changes(convert: Converter) -> None:
     """A lower rate and another size work on whole pictures."""
     clip = INTERLACED["h264-tt"]
-    made = convert(clip, target("mp4", encoded(crf=10, frame_rate="5/1", width=96, height=32), None))
+    made = convert(clip, target("mp4", encoded(crf=10, frame_rate=Fraction(5), width=96, height=32), None))
     row = judge.pictures(made.path)[4, 16].astype(int)
     assert np.count_nonzero((row > 70) & (row < 180)) <= 3, row  # scaled fields would leave half a bar on either side
     assert len(judge.times(made.path)) == 10

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_sheets_beside_an_encode_and_of_other_modes(convert: Converter) -> None:
 
 def test_the_only_sheet_has_no_empty_rows(convert: Converter) -> None:
     """Small pictures by ratio: 1 is the whole side."""
-    entry = sprites(sheet=SheetSpec(6, 6), interval_us=SECOND, width="1/2", height="1/2")
+    entry = sprites(sheet=SheetSpec(6, 6), interval_us=SECOND, width=Fraction(1, 2), height=Fraction(1, 2))
     converted = convert(FILM, alone(entry))
     assert (converted.artifact.width, converted.artifact.height) == (4 * 48 + 3 * 2 + 4, 32 + 4)
     assert tiles(converted, SheetSpec(6, 6), (48, 32)) == [0, 25, 50, 75]
@@ -86,7 +87,7 @@ def test_a_sheet_may_not_be_larger_than_the_contract_allows(convert: Converter) 
 def test_a_sheet_may_not_be_larger_than_its_format_allows(convert: Converter) -> None:
     """WebP holds one pixel less than the contract allows."""
     sheet, path = SheetSpec(256, 1, pad=0, margin=0), convert.shelf.get(FILM)
-    entries = {form: alone(sprites(form, sheet=sheet, interval_us=SECOND, width="64")) for form in ("png", "webp")}
+    entries = {form: alone(sprites(form, sheet=sheet, interval_us=SECOND, width=64)) for form in ("png", "webp")}
     assert plan_of(path, [entries["png"]], CLIP, Limits()).images[0].sheet
     with pytest.raises(InvalidArgument) as refused:
         plan_of(path, [entries["webp"]], CLIP, Limits())

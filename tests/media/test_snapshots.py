@@ -212,13 +212,13 @@ def test_cut_and_joined_sources(convert: Converter, beside: bool) -> None:
 
 SIZES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
     "as it is": ({}, (96, 64)),
-    "one side": ({"width": "48"}, (48, 64)),
-    "ratio": ({"width": "1/2", "height": "1/4"}, (48, 16)),
-    "odd": ({"width": "33", "height": "17"}, (33, 17)),
-    "fit": ({"width": "48", "height": "48", "scale_type": ScaleType.FIT}, (48, 32)),
-    "fill": ({"width": "48", "height": "48", "scale_type": ScaleType.FILL}, (48, 48)),
-    "crop": ({"width": "48", "height": "48", "scale_type": ScaleType.CROP}, (48, 48)),
-    "one pixel": ({"width": "1", "height": "1"}, (1, 1)),
+    "one side": ({"width": 48}, (48, 64)),
+    "ratio": ({"width": Fraction(1, 2), "height": Fraction(1, 4)}, (48, 16)),
+    "odd": ({"width": 33, "height": 17}, (33, 17)),
+    "fit": ({"width": 48, "height": 48, "scale_type": ScaleType.FIT}, (48, 32)),
+    "fill": ({"width": 48, "height": 48, "scale_type": ScaleType.FILL}, (48, 48)),
+    "crop": ({"width": 48, "height": 48, "scale_type": ScaleType.CROP}, (48, 48)),
+    "one pixel": ({"width": 1, "height": 1}, (1, 1)),
 }
 
 

@@ -89,7 +89,13 @@ def test_nothing_is_lost_between_equal_pictures(convert: Converter) -> None:
 @measures
 @pytest.mark.parametrize(
     "settings",
-    [{"frame_rate": "50/1"}, {"frame_rate": "10/1"}, {"speed": "1/2"}, {"width": 80, "height": 64}, {"rotation": 90}],
+    [
+        {"frame_rate": Fraction(50)},
+        {"frame_rate": Fraction(10)},
+        {"speed": Fraction(1, 2)},
+        {"width": 80, "height": 64},
+        {"rotation": 90},
+    ],
     ids=["faster", "slower", "speed", "size", "turned"],
 )
 def test_the_pictures_after_all_filters_are_the_reference(convert: Converter, settings: dict[str, object]) -> None:

@@ -37,7 +37,7 @@ def image(kind: ImageKind, number: int, entry: AnyImage) -> ImageSpec:
         width=side(entry, sides[0], sides[2]),
         height=side(entry, sides[1], sides[2]),
         scale_type=ScaleType(word(common_pb2.ScaleType, entry.scale_type, "SCALE_TYPE_") or "stretch"),
-        frame_rate=frame_rate(animation.frame_rate) if animation and animation.HasField("frame_rate") else "",
+        frame_rate=frame_rate(animation.frame_rate) if animation and animation.HasField("frame_rate") else ImageSpec.frame_rate,
         sheet=_sheet(sprite) if sprite else None,
     )
 

@@ -13,8 +13,8 @@ from reelmill_server.model.media_info import (
     StreamInfo,
     SubtitleStreamInfo,
     VideoStreamInfo,
-    rational,
 )
+from reelmill_server.model.time import rational_text
 
 # libav's numbers of ITU-T H.273 in libav's words; what is not here stays empty (unspecified).
 _SPACES = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
@@ -96,7 +96,7 @@ def _common(stream: StreamInfo) -> dict[str, Any]:
 def _display_aspect(stream: VideoStreamInfo) -> str:
     if not stream.height:
         return ""
-    aspect = Fraction(stream.width, stream.height) * (rational(stream.sample_aspect_ratio) or 1)
+    aspect = Fraction(stream.width, stream.height) * (stream.sample_aspect_ratio or 1)
     return f"{aspect.numerator}:{aspect.denominator}"
 
 
@@ -104,18 +104,18 @@ def _video(stream: VideoStreamInfo) -> media_info_pb2.VideoStream:
     light = stream.content_light
     return media_info_pb2.VideoStream(
         **_common(stream),
-        time_base=stream.time_base,
+        time_base=rational_text(stream.time_base),
         frame_count=stream.frame_count,
         profile=stream.profile,
         width=stream.width,
         height=stream.height,
         has_b_frames=stream.has_b_frames,
-        sample_aspect_ratio=stream.sample_aspect_ratio.replace("/", ":"),
+        sample_aspect_ratio=rational_text(stream.sample_aspect_ratio).replace("/", ":"),
         display_aspect_ratio=_display_aspect(stream),
         pixel_format=stream.pixel_format,
         level=stream.level,
-        frame_rate=stream.frame_rate,
-        average_frame_rate=stream.average_rate,
+        frame_rate=rational_text(stream.frame_rate),
+        average_frame_rate=rational_text(stream.average_rate),
         rotate=str(stream.rotation),
         bit_depth=stream.bit_depth,
         color_space=_SPACES.get(stream.color_space, ""),
@@ -140,7 +140,7 @@ def _mastering_display(display: MasteringDisplay | None) -> str:
 def _audio(stream: AudioStreamInfo) -> media_info_pb2.AudioStream:
     return media_info_pb2.AudioStream(
         **_common(stream),
-        time_base=stream.time_base,
+        time_base=rational_text(stream.time_base),
         frame_count=stream.frame_count,
         lyric=next((text for key, text in stream.metadata.items() if key.lower().startswith("lyrics")), ""),
         sample_format=stream.sample_format,

@@ -62,7 +62,7 @@ def _video(target: AnyTarget) -> VideoSpec | None:
     return VideoSpec(
         codec=codec,
         pixel_format=word(video_pb2.PixelFormat, asked.pixel_format, "PIXEL_FORMAT_"),
-        frame_rate=frame_rate(asked.frame_rate) if asked.HasField("frame_rate") else "",
+        frame_rate=frame_rate(asked.frame_rate) if asked.HasField("frame_rate") else VideoSpec.frame_rate,
         width=width,
         height=height,
         adaptive_direction=asked.adaptive_resolution_direction,

@@ -232,7 +232,7 @@ def _copies(
         if present and len(main) > 1 and getattr(getattr(target, kind), f"transcode_{kind}").codec == 0:
             expected = "several sources cannot follow each other in a stream copy: set a codec, or COPY if they are alike"
             yield Violation(f"{field}.{kind}.transcode_{kind}.codec", expected)
-    if speed(target) and kept["audio"] and audio_codec(target.audio.transcode_audio.codec) == "copy":
+    if speed(target) != 1 and kept["audio"] and audio_codec(target.audio.transcode_audio.codec) == "copy":
         yield Violation(
             f"{field}.speed", "copied audio cannot be slowed down: set an audio codec other than copy, or disable_audio"
         )

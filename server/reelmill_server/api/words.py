@@ -60,21 +60,19 @@ _NTSC = tuple(Fraction(base * 1000, 1001) for base in (24, 30, 48, 60, 120, 240)
 _NTSC_TOLERANCE = Fraction(6, 1000)
 
 
-def frame_rate(value: float) -> str:
-    """A rate as `n/d`: the NTSC rate that a decimal number stands for, else the number itself to a thousandth."""
+def frame_rate(value: float) -> Fraction:
+    """The NTSC rate that a decimal number stands for, else the number itself to a thousandth."""
     decimal = Fraction(str(round(value, 6)))
     near = min(_NTSC, key=lambda rate: abs(rate - decimal))
     whole = Fraction(round(decimal))
     if decimal != whole and abs(near - decimal) < _NTSC_TOLERANCE:
         decimal = near
-    rate = decimal if decimal in _NTSC else decimal.limit_denominator(1001)
-    return f"{rate.numerator}/{rate.denominator}"
+    return decimal if decimal in _NTSC else decimal.limit_denominator(1001)
 
 
-def speed(message: Any) -> str:
-    """A message's playback speed as `n/d`, "" when it is 1: float has seven digits, of which four are meant."""
-    ratio = Fraction(str(round(message.speed, 4))) if message.HasField("speed") else Fraction(1)
-    return "" if ratio == 1 else f"{ratio.numerator}/{ratio.denominator}"
+def speed(message: Any) -> Fraction:
+    """A message's playback speed, 1 when it is not set: float has seven digits, of which four are meant."""
+    return Fraction(str(round(message.speed, 4))) if message.HasField("speed") else Fraction(1)
 
 
 _HEX_COLOR = re.compile("#[0-9a-f]{6}")
@@ -86,17 +84,14 @@ def color(text: str) -> str:
     return word if _HEX_COLOR.fullmatch(word) else str(colormap.get(word, ""))
 
 
-def side(entry: Any, field: str, ratio_below: float = 1.0) -> str:
-    """A number-or-ratio field, "" when it is not set."""
-    return length(getattr(entry, field), ratio_below) if entry.HasField(field) else ""
+def side(entry: Any, field: str, ratio_below: float = 1.0) -> int | Fraction | None:
+    """A number-or-ratio field, None when it is not set."""
+    return length(getattr(entry, field), ratio_below) if entry.HasField(field) else None
 
 
-def length(value: float, ratio_below: float = 1.0) -> str:
-    """A number or ratio: a ratio of a side as `n/d` below `ratio_below`, else whole pixels."""
-    if value >= ratio_below:
-        return str(round(value))
-    ratio = Fraction(str(round(value, 6)))
-    return f"{ratio.numerator}/{ratio.denominator}"
+def length(value: float, ratio_below: float = 1.0) -> int | Fraction:
+    """A number or ratio: a ratio of a side below `ratio_below`, else whole pixels."""
+    return round(value) if value >= ratio_below else Fraction(str(round(value, 6)))
 
 
 def given(message: Any, field: str) -> Any:

@@ -1,5 +1,9 @@
 """How data crosses the engine: as JSON, by pydantic."""
 
+from dataclasses import is_dataclass
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
 from temporalio.converter import (
     CompositePayloadConverter,
@@ -8,7 +12,20 @@ from temporalio.converter import (
     JSONPlainPayloadConverter,
 )
 
-_JSON = PydanticJSONPlainPayloadConverter()
+from reelmill_server.model.plain import to_json
+
+
+class _Json(PydanticJSONPlainPayloadConverter):
+    """The library's own, but a dataclass is written as its annotations say: the library's writes whatever it finds in it."""
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """Write `value` as JSON."""
+        if not is_dataclass(value):
+            return super().to_payload(value)
+        return Payload(metadata={"encoding": self.encoding.encode()}, data=to_json(value))
+
+
+_JSON = _Json()
 
 
 class _Payloads(CompositePayloadConverter):

@@ -17,6 +17,7 @@ from reelmill_server.media.libav.vmaf import Meter
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
+from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.codec import video_encoders
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, BETTER_AUDIO_ENCODERS, AudioEncoder
 from reelmill_server.plan.stream.video import VMAF_FILTER
@@ -59,7 +60,7 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
     formats = video_encoders.PIXEL_FORMATS[encoder]
     choice = video_encoders.Choice(encoder, device, formats["yuv420p"], "trial")
     spec = VideoSpec(codec, preset="ultrafast")
-    output = VideoOutput(_SIZE, _SIZE, choice.pixel_format, time_base="1/25", frame_rate="25/1")
+    output = VideoOutput(_SIZE, _SIZE, choice.pixel_format, time_base=1 / FALLBACK_RATE, frame_rate=FALLBACK_RATE)
     try:
         av.Codec(encoder, "w")
     except ValueError:
@@ -90,7 +91,7 @@ def _pictures(pixel_format: str) -> Iterable[VideoFrame]:
         frame = VideoFrame(_SIZE, _SIZE, pixel_format)
         for plane in frame.planes:
             plane.update(bytes([(number * 8 + 64) % 256]) * plane.buffer_size)
-        frame.pts, frame.time_base = number, Fraction(1, 25)
+        frame.pts, frame.time_base = number, 1 / FALLBACK_RATE
         yield frame
 
 

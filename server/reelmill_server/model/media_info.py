@@ -1,16 +1,10 @@
-"""What is in a media file, as plain data. Times are seconds (floats) at this edge; rates and time bases are `n/d` text."""
+"""What is in a media file, as plain data. Times are seconds (floats) at this edge; a rate or time base of 0 is not known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-
-def rational(text: str) -> Fraction:
-    """The number that `n/d` or `n` stands for; 0 for an empty text or a zero denominator."""
-    numerator, _, denominator = text.partition("/")
-    if not numerator or denominator == "0":
-        return Fraction(0)
-    return Fraction(int(numerator), int(denominator or 1))
+from reelmill_server.model.time import Rational
 
 
 @dataclass(frozen=True)
@@ -25,7 +19,7 @@ class StreamInfo:
     codec_long: str = ""
     codec_tag: str = ""
     language: str = ""
-    time_base: str = ""
+    time_base: Rational = Fraction(0)
     start_seconds: float | None = None
     duration_seconds: float | None = None
     bitrate: int = 0
@@ -72,9 +66,9 @@ class VideoStreamInfo(StreamInfo):
     profile: str = ""
     level: int = 0
     has_b_frames: int = 0
-    sample_aspect_ratio: str = ""
-    frame_rate: str = ""
-    average_rate: str = ""
+    sample_aspect_ratio: Rational = Fraction(0)
+    frame_rate: Rational = Fraction(0)
+    average_rate: Rational = Fraction(0)
     rotation: int = 0
     color_space: int = 2
     color_range: int = 0

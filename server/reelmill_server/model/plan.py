@@ -3,23 +3,25 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from reelmill_server.model.request import Corner, DesensitizationSpec, TextSpec
+from reelmill_server.model.time import Rational, Speed
 
 COPY = "copy"
 
 
 @dataclass(frozen=True)
 class VideoOutput:
-    """What a video encoder is opened with. Sizes in pixels, rates and time bases as `n/d`, colour fields as libav's numbers."""
+    """What a video encoder is opened with. Sizes in pixels, colour fields as libav's numbers."""
 
     width: int
     height: int
     pixel_format: str
-    time_base: str
-    frame_rate: str
-    sample_aspect_ratio: str = "1/1"
+    time_base: Rational
+    frame_rate: Rational
+    sample_aspect_ratio: Rational = Fraction(1)
     color_space: int = 2
     color_range: int = 0
     color_transfer: int = 2
@@ -149,7 +151,7 @@ class StreamPlan:
     `counted`: pictures and samples are counted on one clock, gaps are filled, and every part is exactly as long as its
     input; else the timestamps of the only part are kept. `encoder` is `copy` for a stream copy; then neither `video` nor
     `audio` is set. `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say;
-    `slack_us` how far the result may be off it. `speed` is the playback speed as `n/d`, empty: 1. `segment_us`: a key frame
+    `slack_us` how far the result may be off it. `speed` is the playback speed. `segment_us`: a key frame
     is forced on every multiple of it, 0: none. `overlays` change the encoded pictures, in this order. `measured`: the VMAF of
     what the encoder makes is measured.
     """
@@ -166,7 +168,7 @@ class StreamPlan:
     device: str = ""
     expected_us: int = 0
     slack_us: int = 0
-    speed: str = ""
+    speed: Speed = Fraction(1)
     counted: bool = False
     segment_us: int = 0
     overlays: tuple[OverlayPlan, ...] = ()
@@ -282,7 +284,7 @@ class ImagePlan:
     File number n (from 1) goes to the URI `<prefix><n><suffix>` if they are `numbered`, else all go to `<prefix>`. `stream`
     says of what they are made: its filters bring a frame to `width` x `height` as the encoder takes it. `reading` says how the
     frames are found: `shared` with what is decoded anyway, `through` all of the inputs, `seek` each by itself, or `keyframes`
-    only. `key_us`: the mean distance of key frames. `frame_rate` of an animation as `n/d`. `field`: the entry's path in
+    only. `key_us`: the mean distance of key frames. `frame_rate` is of animations. `field`: the entry's path in
     the request.
     """
 
@@ -300,7 +302,7 @@ class ImagePlan:
     reason: str
     key_us: int = 0
     duration_us: int = 0
-    frame_rate: str = ""
+    frame_rate: Rational = Fraction(0)
     sheet: SheetPlan | None = None
     field: str = ""
 

@@ -6,9 +6,13 @@ Times are whole microseconds, so that they survive JSON unchanged and compare ex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import PlainSerializer, PlainValidator
 
 from reelmill_server.model.task import TagValue
+from reelmill_server.model.time import Rational, Speed, rational
 
 COPY = "copy"
 
@@ -78,6 +82,32 @@ class Corner(StrEnum):
     BOTTOM_LEFT = "bottomleft"
 
 
+def _length(value: int | Fraction | str | None) -> int | Fraction | None:
+    if not isinstance(value, str):
+        return value
+    if not value:
+        return None
+    return rational(value) if "/" in value else int(value)
+
+
+def _length_text(value: int | Fraction | None) -> str:
+    if value is None:
+        return ""
+    return f"{value.numerator}/{value.denominator}" if isinstance(value, Fraction) else str(value)
+
+
+_LENGTH = (PlainValidator(_length), PlainSerializer(_length_text, return_type=str))
+Length = Annotated[int | Fraction, *_LENGTH]
+"""Whole pixels, or a ratio of the output's width or height; `n` or `n/d` in JSON."""
+OptionalLength = Annotated[int | Fraction | None, *_LENGTH]
+"""The same, or not said."""
+
+
+def in_pixels(length: int | Fraction, side: int) -> int:
+    """Return a length in pixels, where it may be a ratio of `side`."""
+    return round(length * side) if isinstance(length, Fraction) else length
+
+
 AT_RIGHT = (Corner.TOP_RIGHT, Corner.BOTTOM_RIGHT)
 AT_BOTTOM = (Corner.BOTTOM_RIGHT, Corner.BOTTOM_LEFT)
 
@@ -86,14 +116,11 @@ AT_BOTTOM = (Corner.BOTTOM_RIGHT, Corner.BOTTOM_LEFT)
 class PlaceSpec:
     """Where and when something covers the picture: `dx`/`dy` inwards from a corner, from `start_us` of the output on, for
     `duration_us` (0: until the end).
-
-    `dx` and `dy`, as `width` and `height` of what is placed, are whole pixels, or a ratio of the output's width or height as
-    `n/d`.
     """
 
     corner: Corner = Corner.TOP_LEFT
-    dx: str = "0"
-    dy: str = "0"
+    dx: Length = 0
+    dy: Length = 0
     start_us: int = 0
     duration_us: int = 0
 
@@ -113,22 +140,23 @@ class TextSpec:
 
 @dataclass(frozen=True)
 class WatermarkSpec:
-    """A text over the video, or the picture or film in the file at `uri`; `width`/`height` empty: the file's own."""
+    """A text over the video, or the picture or film in the file at `uri`; without `width` and `height` in its own
+    size."""
 
     place: PlaceSpec = PlaceSpec()
     text: TextSpec | None = None
     uri: str = ""
-    width: str = ""
-    height: str = ""
+    width: OptionalLength = None
+    height: OptionalLength = None
 
 
 @dataclass(frozen=True)
 class DelogoSpec:
-    """A rectangle that is filled from what surrounds it; `width`/`height` empty: the whole side."""
+    """A rectangle that is filled from what surrounds it; without `width` or `height` it has the whole side."""
 
     place: PlaceSpec = PlaceSpec()
-    width: str = ""
-    height: str = ""
+    width: OptionalLength = None
+    height: OptionalLength = None
 
 
 @dataclass(frozen=True)
@@ -160,14 +188,14 @@ class VideoSpec:
     """How video is made. With codec `copy` every other field is ignored.
 
     `width`/`height` in pixels, 0: the source's. With `adaptive_direction` they are the long and the short side.
-    `frame_rate` is `n/d`, empty: the source's.
+    `frame_rate` 0: the source's.
     `rotation` in degrees clockwise. Bit rates in bit/s, `buffer_size` in bits. None: the contract's default.
-    `speed`: playback speed of the pictures as `n/d`, empty: 1.
+    `speed`: playback speed of the pictures.
     """
 
     codec: str = COPY
     pixel_format: str = ""
-    frame_rate: str = ""
+    frame_rate: Rational = Fraction(0)
     width: int = 0
     height: int = 0
     adaptive_direction: bool = False
@@ -184,7 +212,7 @@ class VideoSpec:
     resolution_option: Adapt = Adapt.FIXED
     bitrate_option: Adapt = Adapt.FIXED
     video_slim: bool = False
-    speed: str = ""
+    speed: Speed = Fraction(1)
     delogos: tuple[DelogoSpec, ...] = ()
     watermarks: tuple[WatermarkSpec, ...] = ()
     desensitization: DesensitizationSpec | None = None
@@ -284,8 +312,8 @@ class ImageKind(StrEnum):
 class ImageSpec:
     """One entry of a target's pictures, the `number`th of its kind. `format` is its extension.
 
-    `width`/`height`: whole pixels, or a ratio of the source's side as `n/d`; empty: the source's. `frame_rate` of an animation
-    as `n/d`, empty: that at which it plays in time. `sheet` is of sprites.
+    `width`/`height`: None is the source's, and a ratio is of the source's. `frame_rate` of an animation, 0: that at which it
+    plays in time. `sheet` is of sprites.
     """
 
     kind: ImageKind
@@ -293,10 +321,10 @@ class ImageSpec:
     uri: str
     format: str
     frames: FramesSpec = FramesSpec()
-    width: str = ""
-    height: str = ""
+    width: OptionalLength = None
+    height: OptionalLength = None
     scale_type: ScaleType = ScaleType.STRETCH
-    frame_rate: str = ""
+    frame_rate: Rational = Fraction(0)
     sheet: SheetSpec | None = None
 
     @property
@@ -311,7 +339,7 @@ class TargetSpec:
     `subtitle` says which subtitle streams are taken.
 
     `*_streams` select streams of a kind, counted from 0 within it; empty: the kind's default. A member above 100 means all for
-    video, audio and subtitles, -1 for data and cover pictures. `speed`: playback speed as `n/d`, empty: 1.
+    video, audio and subtitles, -1 for data and cover pictures. `speed`: playback speed.
     `measure_vmaf`: that of each encoded video is measured.
     `group`/`member`: which target of which group it is, -1 for a target of its own; `index` counts through both kinds.
     """
@@ -333,7 +361,7 @@ class TargetSpec:
     extract: ExtractSpec | None = None
     segment: SegmentSpec | None = None
     images: tuple[ImageSpec, ...] = ()
-    speed: str = ""
+    speed: Speed = Fraction(1)
     measure_vmaf: bool = False
     group: int = -1
     member: int = -1

@@ -4,12 +4,13 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import lcm
 
-from reelmill_server.model.media_info import MediaInfo, rational
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.plain import plain
 from reelmill_server.model.plan import COPY, BlurPlan, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, WholeUnit
@@ -96,7 +97,7 @@ def split(
 
 
 def _digest(plan: Plan, made: Split) -> str:
-    text = json.dumps([asdict(plan), asdict(made)], sort_keys=True)
+    text = json.dumps([plain(plan), plain(made)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -172,9 +173,7 @@ def _cuts(plan: Plan, info: MediaInfo, keys_us: Sequence[int], count: int) -> li
 
 def _border_us(plan: Plan) -> int:
     """The distance of the places, in the span, at which segments of all outputs begin; 0: there are no segments."""
-    steps = [
-        Fraction(stream.segment_us) * (rational(stream.speed) or 1) for _, _, stream in encoded_video(plan) if stream.segment_us
-    ]
+    steps = [stream.segment_us * stream.speed for _, _, stream in encoded_video(plan) if stream.segment_us]
     # The least number that is a multiple of each, and whole.
     return lcm(*(step.numerator for step in steps)) if steps else 0
 

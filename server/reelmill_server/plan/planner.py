@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
 from reelmill_server.plan.codec.containers import CONTAINERS
@@ -92,7 +92,7 @@ def _plan_target(
     if target.container:
         yield from _plan_files(target, inputs, situation, naming, offers, warnings)
     else:
-        target = replace(target, speed="")  # said to be ignored where no container is made
+        target = replace(target, speed=Fraction(1))  # said to be ignored where no container is made
     extracts = plan_extracts(target, offers, warnings)
     said = renditions(target, offers, [number for number, _ in extracts])
     for (number, stream), rendition in zip(extracts, said, strict=True):
@@ -163,8 +163,7 @@ def _subtitles(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, .
 
 def _duration_us(inputs: Inputs, streams: Sequence[StreamPlan]) -> int:
     """How long the output is: the slowest stream lasts longest."""
-    speeds = [rational(stream.speed) or 1 for stream in streams]
-    return round(inputs.duration_us / min(speeds))
+    return round(inputs.duration_us / min(stream.speed for stream in streams))
 
 
 def _resolution(streams: Sequence[StreamPlan]) -> str:

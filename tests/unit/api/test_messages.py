@@ -1,6 +1,7 @@
 """Requests as plain data, and back."""
 
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_every_honoured_video_setting_arrives() -> None:
     assert converted(Video={"TranscodeVideo": settings}).targets[0].video == VideoSpec(
         codec="h264",
         pixel_format="yuv420p10le",
-        frame_rate="30000/1001",
+        frame_rate=Fraction(30000, 1001),
         height=480,
         adaptive_direction=True,
         scale_type=ScaleType.FILL,
@@ -109,19 +110,19 @@ def test_every_honoured_video_setting_arrives() -> None:
 @pytest.mark.parametrize(
     ("value", "rate"),
     [
-        (23.976, "24000/1001"),
-        (29.97, "30000/1001"),
-        (29.970029830932617, "30000/1001"),
-        (59.94, "60000/1001"),
-        (119.88, "120000/1001"),
-        (24, "24/1"),
-        (25, "25/1"),
-        (30, "30/1"),
-        (12.5, "25/2"),
-        (0.1, "1/10"),
-        (14.985, "2997/200"),
+        (23.976, Fraction(24000, 1001)),
+        (29.97, Fraction(30000, 1001)),
+        (29.970029830932617, Fraction(30000, 1001)),
+        (59.94, Fraction(60000, 1001)),
+        (119.88, Fraction(120000, 1001)),
+        (24, Fraction(24)),
+        (25, Fraction(25)),
+        (30, Fraction(30)),
+        (12.5, Fraction(25, 2)),
+        (0.1, Fraction(1, 10)),
+        (14.985, Fraction(2997, 200)),
     ],
 )
-def test_decimal_rates_stand_for_exact_ones(value: float, rate: str) -> None:
+def test_decimal_rates_stand_for_exact_ones(value: float, rate: Fraction) -> None:
     """NTSC rates are recognised, all others are what they say."""
     assert words.frame_rate(value) == rate

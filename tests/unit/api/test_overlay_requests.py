@@ -1,5 +1,6 @@
 """Watermarks, delogos and blurs of requests: what is refused, and what becomes of the rest."""
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -98,13 +99,13 @@ def test_overlays_become_plain_data() -> None:
     assert video
     assert video.watermarks == (
         WatermarkSpec(
-            PlaceSpec(Corner.BOTTOM_RIGHT, "1/10", "12", 1_500_000, 250_000),
+            PlaceSpec(Corner.BOTTOM_RIGHT, Fraction(1, 10), 12, 1_500_000, 250_000),
             TextSpec("hi", "SourceHanSerif-Bold", 20, "#ff0000", 0.3, 2, "#00ff7f"),
         ),
-        WatermarkSpec(PlaceSpec(dx="0/1", dy="0/1"), TextSpec("")),
-        WatermarkSpec(PlaceSpec(dx="0/1", dy="0/1"), None, "file:///logo.png", "1/2", "1"),
+        WatermarkSpec(PlaceSpec(), TextSpec("")),
+        WatermarkSpec(PlaceSpec(), None, "file:///logo.png", Fraction(1, 2), 1),
     )
-    assert video.delogos == (DelogoSpec(PlaceSpec(Corner.TOP_RIGHT, "0/1", "0/1"), "1/4"),)
+    assert video.delogos == (DelogoSpec(PlaceSpec(Corner.TOP_RIGHT), Fraction(1, 4)),)
 
 
 def test_a_copied_video_has_no_overlays_and_fetches_no_files() -> None:

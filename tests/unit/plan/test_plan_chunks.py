@@ -1,6 +1,7 @@
 """Where a plan is cut, and why not."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
@@ -24,10 +25,10 @@ SECOND = 1_000_000
 INFO = MediaInfo(
     "mov,mp4,m4a,3gp,3g2,mj2",
     duration_seconds=600.0,
-    video=(VideoStreamInfo(0, "h264", width=1920, height=1080, frame_rate="25/1", average_rate="25/1"),),
+    video=(VideoStreamInfo(0, "h264", width=1920, height=1080, frame_rate=Fraction(25), average_rate=Fraction(25)),),
     audio=(AudioStreamInfo(1, "aac", sample_rate=48000, channels=2),),
 )
-OUTPUT = VideoOutput(1280, 720, "yuv420p", "1/25", "25/1")
+OUTPUT = VideoOutput(1280, 720, "yuv420p", Fraction(1, 25), Fraction(25))
 FILTERS = ("fps=25:start_time=0", "scale=1280:720", "format=yuv420p")
 VIDEO = StreamPlan("video", (PartPlan(0, FILTERS),), "h264", "libx264", "software", {"crf": "23"}, OUTPUT)
 SOUND = StreamPlan("audio", (PartPlan(1),), "aac", "aac", "")
@@ -61,7 +62,7 @@ def test_segments_begin_where_chunks_do() -> None:
     """Renditions of several segment lengths are cut where all begin one; played faster, that is elsewhere in the source."""
     six, four = replace(VIDEO, segment_us=6 * SECOND), replace(VIDEO, segment_us=4 * SECOND)
     assert all(begin % 12 == 0 for begin in begins(plan(six, four)))
-    assert all(begin % 9 == 0 for begin in begins(plan(replace(six, speed="3/2"))))
+    assert all(begin % 9 == 0 for begin in begins(plan(replace(six, speed=Fraction(3, 2)))))
     assert len(begins(plan(six, four))) == 10
 
 

@@ -17,7 +17,6 @@ from reelmill_server.media.input.source import Place
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Output
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, Unit, UnitFile, VideoUnit, WholeUnit
@@ -110,4 +109,4 @@ class UnitConversion(Conversion):
 
 def _speed(output: Output) -> float:
     planned = output.plan
-    return float(rational(planned.streams[0].speed) or 1) if isinstance(planned, TargetPlan) else 1.0
+    return float(planned.streams[0].speed) if isinstance(planned, TargetPlan) else 1.0

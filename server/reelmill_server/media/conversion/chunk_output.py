@@ -1,7 +1,6 @@
 """What a unit makes of one stream, or of one entry of pictures: a file for the unit that joins all."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -18,7 +17,6 @@ from reelmill_server.media.overlay.pipeline import make_overlays
 from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.video import FreeVideoTrack
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
 
 _BESIDE_PACKETS = 0x40  # AVFMT_GLOBALHEADER
@@ -132,5 +130,4 @@ def _played(window: Span | None, stream: StreamPlan) -> Span | None:
     """A window on the clock of the output."""
     if window is None:
         return None
-    speed = rational(stream.speed) or Fraction(1)
-    return Span(window.begin / speed, None if window.end is None else window.end / speed, window.from_front)
+    return Span(window.begin / stream.speed, None if window.end is None else window.end / stream.speed, window.from_front)

@@ -13,7 +13,6 @@ from av.filter import Graph
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.image.stills import ImageWriter, WrittenImage, picture_of
 from reelmill_server.media.libav.log import said
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import ImagePlan
 
 # One palette for all pictures needs all of them at hand; beyond this, each picture gets its own.
@@ -39,7 +38,7 @@ class _Animation:
     def __init__(self, plan: ImagePlan, folder: Path, most: int) -> None:
         self._plan, self._most = plan, most
         self._path = folder / f"1.{plan.format}"
-        self._rate = rational(plan.frame_rate)
+        self._rate = plan.frame_rate
         self._times: list[Fraction] = []
 
     def _count(self, time: Fraction) -> int:

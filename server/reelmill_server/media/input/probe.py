@@ -18,6 +18,7 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, Unsupported
 from reelmill_server.media.input.hdr_metadata import light_of
 from reelmill_server.media.input.source import Place, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import charset_of, open_subtitles
+from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import (
     AudioStreamInfo,
@@ -189,10 +190,6 @@ def _seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
     return float(ticks * time_base) if ticks is not None and time_base else None
 
 
-def _text(value: Fraction | None) -> str:
-    return f"{value.numerator}/{value.denominator}" if value else ""
-
-
 def _common(stream: Stream) -> Mapping[str, Any]:
     context = stream.codec_context
     return {
@@ -201,7 +198,7 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "codec_long": context.codec.long_name if context else "",
         "codec_tag": context.codec_tag if context else "",
         "language": stream.language or "",
-        "time_base": _text(stream.time_base),
+        "time_base": exact(stream.time_base or 0),
         "start_seconds": _seconds(stream.start_time, stream.time_base),
         "duration_seconds": _seconds(stream.duration, stream.time_base),
         "bitrate": (context.bit_rate or 0) if context else 0,
@@ -225,9 +222,9 @@ def _video(stream: Any) -> VideoStreamInfo:
         profile=context.profile or "",
         level=context.level,
         has_b_frames=int(context.has_b_frames),
-        sample_aspect_ratio=_text(stream.sample_aspect_ratio or context.sample_aspect_ratio),
-        frame_rate=_text(stream.base_rate or stream.guessed_rate),
-        average_rate=_text(average_rate(stream)),
+        sample_aspect_ratio=exact(stream.sample_aspect_ratio or context.sample_aspect_ratio or 0),
+        frame_rate=exact(stream.base_rate or stream.guessed_rate or 0),
+        average_rate=exact(average_rate(stream) or 0),
         color_space=int(context.colorspace),
         color_range=int(context.color_range),
         color_transfer=int(context.color_trc),

@@ -10,7 +10,6 @@ from av.container import OutputContainer
 
 from reelmill_server.errors import EncoderFailed
 from reelmill_server.media.libav.log import libav_words, said
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 
 
@@ -39,7 +38,7 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
         if plan.video:
             stream = output.add_stream(
                 plan.encoder,
-                rate=rational(plan.video.frame_rate),
+                rate=plan.video.frame_rate,
                 options=dict(plan.options),
                 hwaccel=hardware_frames(plan.device),
             )
@@ -69,7 +68,7 @@ def hardware_frames(device: str) -> HWAccel | None:
 
 def configure_video(context: Any, video: VideoOutput, encoder: str) -> None:
     """Sets what a video encoder must know before it is opened."""
-    context.time_base = rational(video.time_base)
+    context.time_base = video.time_base
     describe_video(context, video)
     if encoder == "libx264":
         context.thread_type = "FRAME"  # the default, slices, is slower and larger
@@ -78,7 +77,7 @@ def configure_video(context: Any, video: VideoOutput, encoder: str) -> None:
 def describe_video(context: Any, video: VideoOutput) -> None:
     """Sets what a container is told of encoded video."""
     context.width, context.height, context.pix_fmt = video.width, video.height, video.pixel_format
-    context.framerate = rational(video.frame_rate)
-    context.sample_aspect_ratio = rational(video.sample_aspect_ratio)
+    context.framerate = video.frame_rate
+    context.sample_aspect_ratio = video.sample_aspect_ratio
     context.colorspace, context.color_range = video.color_space, video.color_range
     context.color_trc, context.color_primaries = video.color_transfer, video.color_primaries

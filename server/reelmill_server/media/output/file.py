@@ -27,7 +27,6 @@ from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.media.track.video import CountedVideoTrack, FreeVideoTrack
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.time import MICROSECONDS
@@ -82,7 +81,7 @@ class FileOutput(Output):
         self.fed = not all(isinstance(track, PremadeTrack) for track in self.tracks)
         if plan.keep_metadata:
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
-            self._container.set_chapters(chapters(task.inputs, sources, rational(plan.streams[0].speed) or Fraction(1)))
+            self._container.set_chapters(chapters(task.inputs, sources, plan.streams[0].speed))
 
     def _track(
         self,

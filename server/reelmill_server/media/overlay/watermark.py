@@ -17,7 +17,6 @@ from reelmill_server.media.overlay.base import writable
 from reelmill_server.media.overlay.bitmap import Stamp
 from reelmill_server.media.overlay.text import draw_text
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import PicturePlan, TextPlan, VideoOutput
 from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
@@ -25,7 +24,7 @@ from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
 def text_stamp(plan: TextPlan, video: VideoOutput, note: Callable[[str], None]) -> Stamp:
     """A text in its corner; `note` is told what a user should know."""
-    aspect = rational(video.sample_aspect_ratio) or Fraction(1)
+    aspect = video.sample_aspect_ratio or Fraction(1)
     rgba = draw_text(plan.text, plan.corner, (video.width, video.height), aspect, note)
     high, wide = rgba.shape[:2]
     x = video.width - wide - plan.dx if plan.corner in AT_RIGHT else plan.dx

@@ -58,7 +58,7 @@ def _check(file: WrittenImage, plan: ImagePlan) -> None:
 
 
 def _result(slot: int, plan: ImagePlan, file: WrittenImage) -> Result:
-    shown = len(file.times) / Fraction(plan.frame_rate) if plan.frame_rate else 0
+    shown = len(file.times) / plan.frame_rate if plan.frame_rate else 0
     return Result(
         image_path(slot, plan, file.number),
         Artifact(

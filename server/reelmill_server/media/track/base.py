@@ -15,7 +15,6 @@ from av.stream import Disposition
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import StreamPlan
 
 _DROPPED_METADATA = ("encoder", "duration", "major_brand", "minor_version", "compatible_brands", "language")
@@ -84,7 +83,7 @@ class Clock:
     """Where a track stands on the output's clock: parts follow each other, and all is slowed down by `speed`."""
 
     def __init__(self, plan: StreamPlan) -> None:
-        self.speed = rational(plan.speed) or Fraction(1)
+        self.speed = plan.speed
         self.offset = Fraction(0)
 
     def at(self, seconds: Fraction) -> Fraction:

@@ -20,7 +20,6 @@ from reelmill_server.media.libav.encoder import describe_video, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Written, describe
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
 from reelmill_server.plan.chunks import encoded_sound, encoded_video, shared_images
@@ -165,7 +164,7 @@ def _video_stream(plan: StreamPlan, output: OutputContainer, packs: Sequence[Pac
     assert plan.video
     with open_stream(io.BytesIO(bytes.fromhex(first.head)), limits, ("nut",)) as described:
         stream: Any = output.add_stream_from_template(described.streams.video[0], opaque=True)
-    stream.time_base = rational(plan.video.time_base)
+    stream.time_base = plan.video.time_base
     describe_video(stream.codec_context, plan.video)
     if plan.codec_tag:
         stream.codec_context.codec_tag = plan.codec_tag

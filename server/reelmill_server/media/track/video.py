@@ -21,7 +21,6 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import Clock, Written, describe, nearest
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
 
@@ -244,7 +243,7 @@ class CountedVideoTrack(_Pictures):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         assert self.plan.video
-        self._rate = rational(self.plan.video.frame_rate)
+        self._rate = self.plan.video.frame_rate
         assert self._window is None, "only pictures with times of their own are cut into chunks"
         self._next = 0  # number of the picture to be encoded next
         self._first = 0  # number of the part's first picture

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 ANY = frozenset({"*"})
 _MATROSKA_LACKS = frozenset({"amr_nb", "amr_wb"})
 _FASTSTART = {"movflags": "+faststart"}  # the index in front, so that players start before the whole file is there
 # What libav's muxer takes of SMPTE ST 377-1's edit rates.
-_MXF_RATES = "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()
+_MXF_RATES = tuple(map(Fraction, "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()))
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Container:
     `picture`: codecs of cover pictures, `data`: of data streams.
     `single`: it holds one stream only.
     `unordered`: video codecs that it holds only without B-frames, as it has one time per picture. `steady`: it has one frame
-    rate for all pictures, one of `frame_rates` (`n/d`; empty: any). `sample_rates`: those of codecs that it does not hold at
+    rate for all pictures, one of `frame_rates` (empty: any). `sample_rates`: those of codecs that it does not hold at
     every rate. `alpha`: VP9 keeps its alpha in it, which lies beside the packets.
     """
 
@@ -34,7 +35,7 @@ class Container:
     single: bool = False
     unordered: frozenset[str] = frozenset()
     steady: bool = False
-    frame_rates: tuple[str, ...] = ()
+    frame_rates: tuple[Fraction, ...] = ()
     sample_rates: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     alpha: bool = False
 
@@ -122,7 +123,7 @@ CONTAINERS: Mapping[str, Container] = {
             audio="pcm_s16le pcm_s24le",
             unordered="h264",
             steady=True,
-            frame_rates=tuple(_MXF_RATES),
+            frame_rates=_MXF_RATES,
             sample_rates={"pcm_s16le": (48000,), "pcm_s24le": (48000,)},
         ),
         _container(

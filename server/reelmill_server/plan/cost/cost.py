@@ -152,7 +152,7 @@ class _Estimate:
         return target.duration_us / MICROSECONDS if target.duration_us > 0 else read
 
     def _encoded_video(self, stream: StreamPlan, video: VideoOutput, seconds: float) -> Work:
-        pixels, frames = video.width * video.height, steps.number(video.frame_rate) * seconds
+        pixels, frames = video.width * video.height, steps.output_rate(video) * seconds
         bits = self._video_bitrate(stream, video) * seconds
         vmaf = Work.of(tables.VMAF_MS * pixels * frames / MEGA, 4, tables.VMAF_MEMORY * pixels)
         return in_turn(
@@ -187,7 +187,7 @@ class _Estimate:
     def _filters(self, part: PartPlan, video: VideoOutput) -> Work:
         stream = self._source(part)
         into = steps.pixels(stream) * steps.rate(stream) if isinstance(stream, VideoStreamInfo) else 0.0
-        megapixels = max(into, video.width * video.height * steps.number(video.frame_rate)) * self._seconds(part) / MEGA
+        megapixels = max(into, video.width * video.height * steps.output_rate(video)) * self._seconds(part) / MEGA
         names = (text.partition("=")[0] for text in part.filters)
         return Work.of(sum(tables.FILTERS.get(name, 0.0) for name in names) * megapixels)
 
@@ -196,7 +196,7 @@ class _Estimate:
         asked, bound = (steps.number(stream.options.get(name, ""), 0.0, 1e12) for name in ("b", "maxrate"))
         if asked:
             return asked
-        pixels = video.width * video.height * steps.number(video.frame_rate)
+        pixels = video.width * video.height * steps.output_rate(video)
         bits = tables.BITS_PER_PIXEL.get(stream.codec, tables.UNKNOWN_BITS_PER_PIXEL)
         most = bits * 2 ** ((tables.USUAL_CRF - steps.crf(stream)) / tables.CRF_STEP) * pixels
         sources = [(part, self._source(part)) for part in stream.parts]

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
-from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo, rational
+from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import (
     BlurPlan,
     DelogoPlan,
@@ -72,19 +73,24 @@ def length(plan: InputPlan, info: MediaInfo | None) -> float:
     return min(told, asked) if asked else told
 
 
-def number(text: str, fallback: float = tables.ASSUMED_RATE, most: float = tables.MOST_RATE) -> float:
+def number(text: str, fallback: float, most: float) -> float:
     """The number that a plan's text stands for, at most `most`; `fallback` for what is none, or not above 0."""
     try:
-        value = float(rational(text)) if "/" in text else float(text or 0)
-    except (ValueError, OverflowError):
+        value = float(text or 0)
+    except ValueError:
         return fallback
     return min(value, most) if value > 0 else fallback
 
 
+def output_rate(video: VideoOutput) -> float:
+    """Pictures a second of an output."""
+    return float(min(video.frame_rate, Fraction(tables.MOST_RATE))) if video.frame_rate > 0 else tables.ASSUMED_RATE
+
+
 def rate(stream: VideoStreamInfo) -> float:
     """Pictures a second of a source."""
-    told = (number(text, 0.0, tables.MOST_RATE + 1) for text in (stream.average_rate, stream.frame_rate))
-    return next((value for value in told if 0 < value <= tables.MOST_RATE), tables.ASSUMED_RATE)
+    told = (stream.average_rate, stream.frame_rate)
+    return next((float(value) for value in told if 0 < value <= tables.MOST_RATE), tables.ASSUMED_RATE)
 
 
 def pixels(stream: VideoStreamInfo) -> int:
@@ -147,7 +153,7 @@ def crf(stream: StreamPlan) -> float:
 def overlay(plan: OverlayPlan, video: VideoOutput, seconds: float) -> Work:
     """What changing the pictures of an output takes."""
     area = video.width * video.height
-    frames = number(video.frame_rate) * seconds
+    frames = output_rate(video) * seconds
     if isinstance(plan, BlurPlan):
         looks = tables.LOOKS_PER_SECOND * seconds * ((plan.spec.face is not None) + (plan.spec.license_plate is not None))
         held = min(tables.HELD_BYTES, _MOST_HELD_PICTURES * area * pixel_bytes(video.pixel_format))

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded, UnsupportedFormat, Violation
-from reelmill_server.model.media_info import VideoStreamInfo, rational
+from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, Plan, SheetPlan, StreamPlan
-from reelmill_server.model.request import FrameMode, ImageKind, ImageSpec, ScaleType, SheetSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import (
+    FrameMode,
+    ImageKind,
+    ImageSpec,
+    ScaleType,
+    SheetSpec,
+    TargetSpec,
+    VideoSpec,
+    in_pixels,
+)
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.output.frame_access import SHARED, choose_reading, key_seconds
@@ -129,7 +138,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         reason=reading.reason,
         key_us=round(key_seconds(job.inputs, number) * MICROSECONDS),
         duration_us=job.inputs.duration_us,
-        frame_rate=_frame_rate(spec, rate) if spec.kind is ImageKind.ANIMATION else "",
+        frame_rate=_frame_rate(spec, rate) if spec.kind is ImageKind.ANIMATION else Fraction(0),
         sheet=sheet,
         field=where,
     )
@@ -141,15 +150,15 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
     return plan
 
 
-def _resolved(text: str, shown: int) -> int:
-    """The pixels of a side that is asked for as pixels or as a ratio of `shown`."""
-    return max(1, round(rational(text) * shown)) if "/" in text else int(text)
+def _resolved(length: int | Fraction | None, shown: int) -> int:
+    """The pixels of a side that is asked for as pixels or as a ratio of `shown`; 0: none is."""
+    return 0 if length is None else max(1, in_pixels(length, shown))
 
 
 def _geometry(spec: ImageSpec, stream: VideoStreamInfo, where: str) -> Geometry:
     """Pictures are shown as they are stored: in square pixels, upright."""
     shown = displayed_size(stream)
-    asked = (_resolved(spec.width, shown[0]) if spec.width else 0, _resolved(spec.height, shown[1]) if spec.height else 0)
+    asked = (_resolved(spec.width, shown[0]), _resolved(spec.height, shown[1]))
     natural = (stream.height, stream.width) if stream.rotation % 180 else (stream.width, stream.height)
     if not any(asked) and shown != natural:
         asked = shown
@@ -164,7 +173,7 @@ def _part(spec: ImageSpec, item: Input, number: int, geometry: Geometry, codec: 
     stream = stream_at(item.video, number)
     if not isinstance(stream, VideoStreamInfo):
         return PartPlan(-1, (), item.number)
-    scale_type = ScaleType.FILL if spec.scale_type is ScaleType.FIT or not (spec.width or spec.height) else spec.scale_type
+    scale_type = ScaleType.FILL if spec.scale_type is ScaleType.FIT or spec.width is spec.height is None else spec.scale_type
     sized = VideoSpec(width=geometry.width, height=geometry.height, scale_type=scale_type)
     own = _geometry(spec, stream, "")
     if (own.width, own.height) != (geometry.width, geometry.height):
@@ -179,11 +188,10 @@ def _has_alpha(stream: VideoStreamInfo) -> bool:
     return any(word in stream.pixel_format for word in ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8"))
 
 
-def _frame_rate(spec: ImageSpec, rate: Fraction) -> str:
+def _frame_rate(spec: ImageSpec, rate: Fraction) -> Fraction:
     """At which rate an animation plays: in time, unless another one is asked for."""
     usual = Fraction(MICROSECONDS, spec.frames.interval_us) if spec.frames.interval_us else rate
-    asked = rational(spec.frame_rate) or usual
-    return f"{asked.numerator}/{asked.denominator}"
+    return spec.frame_rate or usual
 
 
 def _frames(job: ImageJob, spec: ImageSpec, where: str) -> FramesPlan:

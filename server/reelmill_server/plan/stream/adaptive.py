@@ -4,7 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from reelmill_server.errors import ConditionNotMet
-from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo, rational
+from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.request import Adapt, AudioSpec, ConvertRequest, VideoSpec
 from reelmill_server.plan.stream.geometry import asked_size, displayed_size
 
@@ -28,8 +28,8 @@ def _number(value: Fraction | int) -> str:
 def adapted_video(spec: VideoSpec, stream: VideoStreamInfo, source_rate: Fraction, field: str) -> VideoSpec:
     """`spec` without the frame rate and the size for which the source's stays, and with its bit rate if that stays; sizes are
     compared by area, as shown."""
-    if spec.frame_rate and keeps_source(spec.frame_rate_option, rational(spec.frame_rate), source_rate, f"{field}.frame_rate"):
-        spec = replace(spec, frame_rate="")
+    if spec.frame_rate and keeps_source(spec.frame_rate_option, spec.frame_rate, source_rate, f"{field}.frame_rate"):
+        spec = replace(spec, frame_rate=Fraction(0))
     if spec.width or spec.height:
         width, height = displayed_size(stream, spec.rotation)
         asked_width, asked_height = asked_size(spec, width, height)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
-from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo, rational
+from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
@@ -42,9 +42,9 @@ def fit_video(spec: VideoSpec, stream: VideoStreamInfo, container: Container, fi
             notes.append(
                 f"{container.name} has one frame rate: pictures are repeated or left out to have {float(rate):.6g} a second"
             )
-        spec = replace(spec, frame_rate=f"{rate.numerator}/{rate.denominator}")
-    elif container.frame_rates and rational(spec.frame_rate) not in map(Fraction, container.frame_rates):
-        expected = f"container {container.name} takes {', '.join(container.frame_rates)} pictures a second"
+        spec = replace(spec, frame_rate=rate)
+    elif container.frame_rates and spec.frame_rate not in container.frame_rates:
+        expected = f"container {container.name} takes {', '.join(map(str, container.frame_rates))} pictures a second"
         raise InvalidArgument(violations=[Violation(f"{field}.frame_rate", expected)])
     return spec, tuple(notes)
 
@@ -76,7 +76,7 @@ def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: s
 
 def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
     """Whether a copy of the stream would be shown with square pixels although the source's are not."""
-    shaped = rational(stream.sample_aspect_ratio) not in (0, 1)
+    shaped = stream.sample_aspect_ratio not in (0, 1)
     return shaped and stream.codec in _SHAPELESS_CODECS and container.name in _SHAPELESS_CONTAINERS
 
 
@@ -91,17 +91,17 @@ def check_copied_audio(stream: AudioStreamInfo, container: Container, field: str
 
 
 def _is_steady(stream: VideoStreamInfo) -> bool:
-    average, base = rational(stream.average_rate), rational(stream.frame_rate)
+    average, base = stream.average_rate, stream.frame_rate
     return not average or not base or abs(average - base) <= base * _SAME
 
 
 def _steady_rate(rate: Fraction, container: Container, field: str) -> Fraction:
     """The rate that `rate` stands for; raises UnsupportedFormat when the container has no such rate."""
     plain = plain_rate(rate)
-    if container.frame_rates and plain not in map(Fraction, container.frame_rates):
+    if container.frame_rates and plain not in container.frame_rates:
         raise UnsupportedFormat(
             f"{field}: the source has {float(rate):.6g} pictures a second, and {container.name} takes only "
-            f"{', '.join(container.frame_rates)}: set frame_rate"
+            f"{', '.join(map(str, container.frame_rates))}: set frame_rate"
         )
     return plain or FALLBACK_RATE
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from reelmill_server.model.media_info import VideoStreamInfo, rational
+from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.request import ScaleType, VideoSpec
 
 _CHROMA_STEPS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
@@ -13,18 +13,18 @@ ROTATIONS = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("tr
 
 @dataclass(frozen=True)
 class Geometry:
-    """The output's size in pixels, its sample aspect ratio as `n/d`, the filters that make it, and what a user should know."""
+    """The output's size in pixels, its sample aspect ratio, the filters that make it, and what a user should know."""
 
     width: int
     height: int
-    sample_aspect_ratio: str
+    sample_aspect_ratio: Fraction
     filters: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
 
 def displayed_size(stream: VideoStreamInfo, turned: int = 0) -> tuple[int, int]:
     """Width and height as shown, in square pixels, after the stream's own rotation and `turned` degrees more."""
-    sar = rational(stream.sample_aspect_ratio) or Fraction(1)
+    sar = stream.sample_aspect_ratio or Fraction(1)
     width, height = max(1, round(stream.width * sar)), stream.height
     return (height, width) if (stream.rotation + turned) % 180 else (width, height)
 
@@ -64,7 +64,7 @@ def plan_geometry(spec: VideoSpec, stream: VideoStreamInfo, pixel_format: str) -
 
 
 def _kept(stream: VideoStreamInfo, turn: int, steps: tuple[int, int], rotate: tuple[str, ...]) -> Geometry:
-    sar = rational(stream.sample_aspect_ratio) or Fraction(1)
+    sar = stream.sample_aspect_ratio or Fraction(1)
     width, height = stream.width, stream.height
     if turn % 180:
         width, height, sar = height, width, 1 / sar
@@ -72,7 +72,7 @@ def _kept(stream: VideoStreamInfo, turn: int, steps: tuple[int, int], rotate: tu
     even = (max(steps[0], width // steps[0] * steps[0]), max(steps[1], height // steps[1] * steps[1]))
     crop = () if even == (width, height) else (f"crop={even[0]}:{even[1]}:0:0",)
     warnings = (f"the picture is {even[0]}x{even[1]}, as {width}x{height} cannot be subsampled",) if crop else ()
-    return Geometry(*even, f"{sar.numerator}/{sar.denominator}", (*rotate, *crop), warnings)
+    return Geometry(*even, sar, (*rotate, *crop), warnings)
 
 
 def _scaled(spec: VideoSpec, shown: tuple[int, int], steps: tuple[int, int], rotate: tuple[str, ...]) -> Geometry:
@@ -97,4 +97,4 @@ def _scaled(spec: VideoSpec, shown: tuple[int, int], steps: tuple[int, int], rot
         fit = (f"pad={box[0]}:{box[1]}:-1:-1:black",)
     else:
         inner = outer = size(min(ratios))
-    return Geometry(*outer, "1/1", (*rotate, f"scale={inner[0]}:{inner[1]}:flags=bicubic", *fit, "setsar=1"), warnings)
+    return Geometry(*outer, Fraction(1), (*rotate, f"scale={inner[0]}:{inner[1]}:flags=bicubic", *fit, "setsar=1"), warnings)

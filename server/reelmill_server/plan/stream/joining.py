@@ -3,10 +3,10 @@
 from dataclasses import replace
 from fractions import Fraction
 
-from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo, rational
+from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.request import Adapt, ScaleType, VideoSpec
-from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS, rational_text
 from reelmill_server.plan.codec.video_encoders import PIXEL_FORMATS
 from reelmill_server.plan.stream import video
 from reelmill_server.plan.stream.adaptive import adapted_video
@@ -32,7 +32,7 @@ def pinned(spec: VideoSpec, stream: VideoStreamInfo, field: str) -> VideoSpec:
         width=width,
         height=height,
         adaptive_direction=False,
-        frame_rate=adapted.frame_rate or _text(rate or FALLBACK_RATE),
+        frame_rate=adapted.frame_rate or rate or FALLBACK_RATE,
         frame_rate_option=Adapt.FIXED,
         resolution_option=Adapt.FIXED,
         # Without an asked size the shape of each source is kept: stretching is only for whom it was asked of.
@@ -87,28 +87,27 @@ def difference(first: StreamInfo, other: StreamInfo | None) -> str:
     return ""
 
 
-def with_speed(planned: StreamPlan, speed: str) -> StreamPlan:
+def with_speed(planned: StreamPlan, speed: Fraction) -> StreamPlan:
     """`planned` at a playback speed: pictures are shown longer, sound is stretched at the same pitch."""
-    ratio = rational(speed)
-    if planned.counted or (ratio and planned.audio):
+    if planned.counted or (speed != 1 and planned.audio):
         planned = replace(planned, expected_us=0)  # its parts are measured while they are read
-    if not ratio:
+    if speed == 1:
         return planned
     output, tick = planned.video, _USUAL_TICK
     if output and not _steady(planned):
-        tick = _slower_tick(rational(output.time_base), ratio)
-        output = replace(output, time_base=_text(tick), frame_rate=_text(rational(output.frame_rate) * ratio))
-    slower: tuple[str, ...] = (f"atempo={float(ratio):.6f}",)
+        tick = _slower_tick(output.time_base, speed)
+        output = replace(output, time_base=tick, frame_rate=output.frame_rate * speed)
+    slower: tuple[str, ...] = (f"atempo={float(speed):.6f}",)
     if output:
-        slower = (f"settb={_text(tick)}", f"setpts=PTS*{ratio.denominator}/{ratio.numerator}")
+        slower = (f"settb={rational_text(tick)}", f"setpts=PTS*{speed.denominator}/{speed.numerator}")
     return replace(
         planned,
         parts=tuple(replace(part, filters=(*slower, *part.filters)) if part.stream >= 0 else part for part in planned.parts),
         video=output,
         # The tempo filter loses a little at the end: counting fills it up.
         counted=planned.counted or planned.audio is not None,
-        expected_us=round(planned.expected_us / ratio),
-        slack_us=round(planned.slack_us / ratio),
+        expected_us=round(planned.expected_us / speed),
+        slack_us=round(planned.slack_us / speed),
         speed=speed,
     )
 
@@ -118,10 +117,6 @@ def _steady(planned: StreamPlan) -> bool:
     return any(text.startswith("fps=") for part in planned.parts for text in part.filters)
 
 
-def _slower_tick(tick: Fraction, ratio: Fraction) -> Fraction:
+def _slower_tick(tick: Fraction, speed: Fraction) -> Fraction:
     """A tick in which the slowed timestamps are whole numbers, unless it would be too fine."""
-    return max(tick / ratio.numerator, _FINEST_TICK) if tick > _FINEST_TICK else tick
-
-
-def _text(value: Fraction) -> str:
-    return f"{value.numerator}/{value.denominator}"
+    return max(tick / speed.numerator, _FINEST_TICK) if tick > _FINEST_TICK else tick

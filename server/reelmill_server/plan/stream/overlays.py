@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo, rational
+from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan, VideoOutput
-from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec
+from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec, in_pixels
 from reelmill_server.plan.stream.geometry import ROTATIONS, displayed_size
 
 # Players take what says nothing of its colours for BT.709 from this height on, libav takes it for BT.601.
@@ -49,13 +49,8 @@ def _seen(
         warn(f"{field}: lies outside of the picture, which is {output.width}x{output.height}")
 
 
-def _pixels(length: str, side: int) -> int:
-    """Pixels of a length that may be a ratio of the output's side."""
-    return round(rational(length) * (side if "/" in length else 1))
-
-
 def _offsets(place: PlaceSpec, output: VideoOutput) -> tuple[int, int]:
-    return _pixels(place.dx, output.width), _pixels(place.dy, output.height)
+    return in_pixels(place.dx, output.width), in_pixels(place.dy, output.height)
 
 
 def _end_us(place: PlaceSpec) -> int:
@@ -71,8 +66,8 @@ def _box(place: PlaceSpec, width: int, height: int, output: VideoOutput) -> Box:
 
 
 def _delogo(spec: DelogoSpec, output: VideoOutput) -> DelogoPlan:
-    width = max(1, _pixels(spec.width, output.width)) if spec.width else output.width
-    height = max(1, _pixels(spec.height, output.height)) if spec.height else output.height
+    width = output.width if spec.width is None else max(1, in_pixels(spec.width, output.width))
+    height = output.height if spec.height is None else max(1, in_pixels(spec.height, output.height))
     box = _box(spec.place, width, height, output)
     return DelogoPlan(box, spec.place.start_us, _end_us(spec.place))
 
@@ -87,11 +82,12 @@ def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: s
     if stream is None:
         raise InvalidMedia(f"{field}.uri: {spec.uri} has no pictures that can be decoded")
     own = displayed_size(stream)
-    ratio = Fraction(own[0], own[1]) / (rational(output.sample_aspect_ratio) or 1)  # of its sides in the output's pixels
-    width, height = _pixels(spec.width, output.width), _pixels(spec.height, output.height)
-    if not spec.height:
-        height = round(width / ratio) if spec.width else own[1]
-    if not spec.width:
+    ratio = Fraction(own[0], own[1]) / (output.sample_aspect_ratio or 1)  # of its sides in the output's pixels
+    width = None if spec.width is None else in_pixels(spec.width, output.width)
+    height = None if spec.height is None else in_pixels(spec.height, output.height)
+    if height is None:
+        height = own[1] if width is None else round(width / ratio)
+    if width is None:
         width = round(height * ratio)
     matrix = ("scale=in_color_matrix=bt709",) if stream.color_space == _UNSPECIFIED and own[1] >= _HIGH_DEFINITION else ()
     box = _box(spec.place, max(1, width), max(1, height), output)

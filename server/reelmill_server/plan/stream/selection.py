@@ -6,9 +6,10 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
 from reelmill_server.model.capability import PRIVACY
-from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo, rational
+from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.plan import COPY, OverlayPlan, PartPlan, StreamPlan
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
+from reelmill_server.model.time import rational_text
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
@@ -36,10 +37,10 @@ class Job:
         """Adds a warning, under the target's name."""
         self.warnings.append(f"{self.target.field}{text}")
 
-    def speed(self, kind: str) -> str:
-        """The playback speed of a kind of stream as `n/d`, empty: 1."""
-        own = self.target.video.speed if kind == "video" and self.target.video else ""
-        return self.target.speed or own
+    def speed(self, kind: str) -> Fraction:
+        """The playback speed of a kind of stream."""
+        own = self.target.video.speed if kind == "video" and self.target.video else Fraction(1)
+        return own if self.target.speed == 1 else self.target.speed
 
 
 def video_streams(job: Job) -> Iterator[StreamPlan]:
@@ -192,7 +193,7 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
         container_fit.check_copied_video(like, job.container, field)
         container_fit.check_times(like, members[0][0].info.format, any(item.source.start_us for item, _ in members), field)
         if container_fit.loses_shape(like, job.container):
-            ratio_text = like.sample_aspect_ratio.replace("/", ":")
+            ratio_text = rational_text(like.sample_aspect_ratio).replace("/", ":")
             job.warn(f".video: {job.container.name} does not keep the shape of the source's pixels, {ratio_text}")
     elif isinstance(like, AudioStreamInfo):
         container_fit.check_copied_audio(like, job.container, field)
@@ -202,8 +203,7 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
     if isinstance(like, AudioStreamInfo):
         slack_us = audio.frame_us(like.sample_rate)
     speed = job.speed(kind)
-    ratio = rational(speed) or Fraction(1)
-    return replace(planned, parts=parts, expected_us=round(expected_us / ratio), slack_us=round(slack_us / ratio), speed=speed)
+    return replace(planned, parts=parts, expected_us=round(expected_us / speed), slack_us=round(slack_us / speed), speed=speed)
 
 
 def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE
-from reelmill_server.model.media_info import VideoStreamInfo, rational
+from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import PartPlan, StreamPlan, VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
@@ -104,7 +104,7 @@ def plan_video(
     wanted = spec.pixel_format or natural_format(stream.pixel_format, software)
     choice = video_encoders.choose(spec, wanted, situation.capabilities, situation.order, situation.excluded)
     geometry = plan_geometry(_square(spec, stream), stream, wanted)
-    rate = rational(spec.frame_rate)
+    rate = spec.frame_rate
     steady = (f"fps={rate}:start_time=0",) if rate else ()
     mapped = hdr.is_hdr(stream) and not wanted.endswith("10le")
     shape = (*geometry.filters, *_colour_filter(stream, mapped))
@@ -123,8 +123,8 @@ def plan_video(
             width=geometry.width,
             height=geometry.height,
             pixel_format=choice.pixel_format,
-            time_base=_text(1 / rate) if rate else stream.time_base,
-            frame_rate=_text(rate or source_rate or FALLBACK_RATE),
+            time_base=1 / rate if rate else stream.time_base,
+            frame_rate=rate or source_rate or FALLBACK_RATE,
             sample_aspect_ratio=geometry.sample_aspect_ratio,
             **_colours(stream, mapped),
         ),
@@ -150,7 +150,7 @@ def measured(planned: StreamPlan, situation: Situation, field: str) -> StreamPla
 def _square(spec: VideoSpec, stream: VideoStreamInfo) -> VideoSpec:
     """`spec` with the displayed size where none is asked for and the codec has no word for pixels that are not square: some
     containers and most players have none for it either."""
-    shaped = rational(stream.sample_aspect_ratio) not in (0, 1)
+    shaped = stream.sample_aspect_ratio not in (0, 1)
     if not shaped or spec.codec not in _SQUARE_CODECS or spec.width or spec.height:
         return spec
     width, height = displayed_size(stream, spec.rotation)
@@ -159,14 +159,10 @@ def _square(spec: VideoSpec, stream: VideoStreamInfo) -> VideoSpec:
 
 def usual_rate(stream: VideoStreamInfo) -> Fraction:
     """Pictures a second of `stream`, 0 when nobody knows."""
-    rates = (rational(stream.average_rate), rational(stream.frame_rate))
+    rates = (stream.average_rate, stream.frame_rate)
     return next((rate for rate in rates if 0 < rate <= _HIGHEST_RATE), Fraction(0))
 
 
 def frame_us(rate: Fraction) -> int:
     """How long a picture lasts at `rate`, microseconds."""
     return round(MICROSECONDS / (rate or FALLBACK_RATE))
-
-
-def _text(value: Fraction) -> str:
-    return f"{value.numerator}/{value.denominator}"

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
 from reelmill_server.model.time import MICROSECONDS
@@ -86,7 +85,7 @@ class Meter:
 def _length(planned: TargetPlan | ImagePlan, sources_seconds: float) -> float:
     """How long an output will be, seconds; 0: nobody knows. `sources_seconds`: what is known of the sources by now."""
     if isinstance(planned, TargetPlan) and sources_seconds:  # the stream that is played slowest lasts longest
-        return sources_seconds / float(min(rational(stream.speed) or 1 for stream in planned.streams))
+        return sources_seconds / float(min(stream.speed for stream in planned.streams))
     return planned.duration_us / MICROSECONDS
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 from pydantic import TypeAdapter
 
 from reelmill_server.errors import ReelmillError, ResourceNotFound
+from reelmill_server.model.plain import plain
 from reelmill_server.model.plan import Plan
 from reelmill_server.storage.base import Check
 from reelmill_server.storage.shared import SharedScratch
@@ -67,5 +68,5 @@ class Made:
         return path
 
     def _name(self, plan: Plan) -> str:
-        text = json.dumps([asdict(plan), self._sources], sort_keys=True)
+        text = json.dumps([plain(plan), self._sources], sort_keys=True)
         return f"made-{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -42,14 +43,14 @@ _SECOND = 1_000_000
 
 
 def _source(width: int = 1920, height: int = 1080, seconds: float = 60.0, size_bytes: int = 60_000_000) -> MediaInfo:
-    video = VideoStreamInfo(0, "h264", width=width, height=height, pixel_format="yuv420p", average_rate="25/1")
+    video = VideoStreamInfo(0, "h264", width=width, height=height, pixel_format="yuv420p", average_rate=Fraction(25))
     audio = AudioStreamInfo(1, "aac", bitrate=128_000, sample_rate=48_000, channels=2, layout="stereo")
     return MediaInfo("mov,mp4", size_bytes=size_bytes, duration_seconds=seconds, video=(video,), audio=(audio,))
 
 
 def _video(encoder: str = "libx264", width: int = 1920, height: int = 1080, **more: object) -> StreamPlan:
     codec = {"libx265": "hevc", "libsvtav1": "av1", "libvpx-vp9": "vp9"}.get(encoder, "h264")
-    output = VideoOutput(width, height, "yuv420p", "1/25", "25/1")
+    output = VideoOutput(width, height, "yuv420p", Fraction(1, 25), Fraction(25))
     settings = {"preset": "medium", "crf": "23"}
     plan = StreamPlan("video", (PartPlan(0, ("format=yuv420p",)),), codec, encoder, "", settings, output)
     return replace(plan, **more)  # type: ignore[arg-type]
@@ -207,11 +208,12 @@ def test_real_plans_have_sane_costs_whatever_is_known_of_their_sources(name: str
 
 
 _TEXTS = st.sampled_from(("", "25/1", "30000/1001", "1/0", "odd", "nan", "90000/1"))
+_RATES = st.sampled_from((0, 25, Fraction(30000, 1001), -1, 90_000, 10**400, Fraction(1, 10**400))).map(Fraction)
 _SIDES = st.integers(0, 8192)
 _TIMES = st.integers(0, 10**10)
 _PARTS = st.lists(st.builds(PartPlan, st.integers(-1, 3), st.just(("scale=1:1", "lut3d=x")), st.integers(0, 4)), max_size=3)
 _PARTS = _PARTS.map(tuple)  # type: ignore[assignment]
-_OUTPUTS = st.builds(VideoOutput, _SIDES, _SIDES, st.sampled_from(("yuv420p", "yuv444p10le", "nv12", "")), _TEXTS, _TEXTS)
+_OUTPUTS = st.builds(VideoOutput, _SIDES, _SIDES, st.sampled_from(("yuv420p", "yuv444p10le", "nv12", "")), _RATES, _RATES)
 _OVERLAYS = st.sampled_from(
     (
         (),
@@ -265,7 +267,7 @@ _VIDEOS = st.builds(
     st.sampled_from(("h264", "odd")),
     width=_SIDES,
     height=_SIDES,
-    average_rate=_TEXTS,
+    average_rate=_RATES,
     pixel_format=st.sampled_from(("yuv420p", "rgb24", "")),
     bitrate=st.integers(0, 10**8),
 )

@@ -1,5 +1,7 @@
 """What tasks need of a worker."""
 
+from fractions import Fraction
+
 import pytest
 
 from reelmill_server.model.cost import Cost
@@ -18,7 +20,7 @@ def request(*videos: VideoSpec) -> ConvertRequest:
 
 def plan(encoder: str) -> Plan:
     """A plan with one stream of video."""
-    video = None if encoder == COPY else VideoOutput(1920, 1080, "yuv420p", "1/25", "25/1")
+    video = None if encoder == COPY else VideoOutput(1920, 1080, "yuv420p", Fraction(1, 25), Fraction(25))
     stream = StreamPlan("video", (PartPlan(0),), "h264", encoder, "", video=video)
     return Plan((TargetPlan(0, "file:///0.mp4", "mp4", "mp4", 60_000_000, (stream,)),))
 

@@ -1,5 +1,7 @@
 """Sizes and shapes, as numbers."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from reelmill_server.model.request import ScaleType, VideoSpec
 from reelmill_server.plan.stream.geometry import chroma_steps, displayed_size, plan_geometry
 
 
-def stream(width: int, height: int, rotation: int = 0, sar: str = "") -> VideoStreamInfo:
+def stream(width: int, height: int, rotation: int = 0, sar: Fraction = Fraction(0)) -> VideoStreamInfo:
     """A video of this size."""
     return VideoStreamInfo(0, "h264", width=width, height=height, rotation=rotation, sample_aspect_ratio=sar)
 
@@ -20,8 +22,8 @@ def stream(width: int, height: int, rotation: int = 0, sar: str = "") -> VideoSt
         (stream(1920, 1080), 0, (1920, 1080)),
         (stream(1920, 1080, 90), 0, (1080, 1920)),
         (stream(1920, 1080, 90), 90, (1920, 1080)),
-        (stream(720, 576, sar="64/45"), 0, (1024, 576)),
-        (stream(720, 576, sar="64/45"), 270, (576, 1024)),
+        (stream(720, 576, sar=Fraction(64, 45)), 0, (1024, 576)),
+        (stream(720, 576, sar=Fraction(64, 45)), 270, (576, 1024)),
     ],
 )
 def test_the_size_shown_has_square_pixels_and_counts_rotations(
@@ -91,10 +93,15 @@ def test_sides_fit_the_chroma(pixel_format: str, size: tuple[int, int]) -> None:
     assert bool(geometry.warnings) == (size != (99, 65))
 
 
-@pytest.mark.parametrize(("rotation", "expected"), [(0, "16/11"), (90, "11/16"), (180, "16/11"), (270, "11/16")])
-def test_pixels_turn_with_the_picture(rotation: int, expected: str) -> None:
+@pytest.mark.parametrize(
+    ("rotation", "expected"), [(0, Fraction(16, 11)), (90, Fraction(11, 16)), (180, Fraction(16, 11)), (270, Fraction(11, 16))]
+)
+def test_pixels_turn_with_the_picture(rotation: int, expected: Fraction) -> None:
     """Without a size pixels keep their shape."""
-    assert plan_geometry(VideoSpec(rotation=rotation), stream(720, 576, sar="16/11"), "yuv420p").sample_aspect_ratio == expected
+    assert (
+        plan_geometry(VideoSpec(rotation=rotation), stream(720, 576, sar=Fraction(16, 11)), "yuv420p").sample_aspect_ratio
+        == expected
+    )
 
 
 SIDES = st.integers(1, 4096)
@@ -105,7 +112,7 @@ SIDES = st.integers(1, 4096)
     asked=st.tuples(SIDES, SIDES),
     scale_type=st.sampled_from(ScaleType),
     rotation=st.sampled_from([0, 90, 180, 270]),
-    sar=st.sampled_from(["", "16/11", "64/45", "1/2"]),
+    sar=st.sampled_from([Fraction(0), Fraction(16, 11), Fraction(64, 45), Fraction(1, 2)]),
     pixel_format=st.sampled_from(["yuv420p", "yuv422p", "yuv444p"]),
 )
 def test_every_size_is_one_that_an_encoder_takes(
@@ -113,7 +120,7 @@ def test_every_size_is_one_that_an_encoder_takes(
     asked: tuple[int, int],
     scale_type: ScaleType,
     rotation: int,
-    sar: str,
+    sar: Fraction,
     pixel_format: str,
 ) -> None:
     """Whatever is asked of whatever source: sides are positive multiples of what chroma needs, within the box but for FIT."""

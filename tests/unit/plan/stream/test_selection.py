@@ -1,6 +1,7 @@
 """Spans, sound, pixel formats and what goes into which container."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
@@ -18,7 +19,7 @@ from reelmill_server.plan.stream.video import natural_format, usual_rate
 
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 VIDEO = VideoStreamInfo(
-    0, "h264", width=640, height=480, pixel_format="yuv420p", average_rate="25/1", time_base="1/12800",
+    0, "h264", width=640, height=480, pixel_format="yuv420p", average_rate=Fraction(25), time_base=Fraction(1, 12800),
     start_seconds=0.0, duration_seconds=10.0,
 )  # fmt: skip
 AUDIO = AudioStreamInfo(
@@ -137,12 +138,10 @@ def test_the_nearest_pixel_format_is_taken(source: str, takes: tuple[str, ...], 
     assert natural_format(source, takes) == expected
 
 
-@pytest.mark.parametrize(
-    ("average", "base", "expected"), [("25/1", "50/1", 25), ("", "30/1", 30), ("", "1000/1", 0), ("90000/1", "50/1", 50)]
-)
-def test_a_tick_is_not_taken_for_a_rate(average: str, base: str, expected: int) -> None:
+@pytest.mark.parametrize(("average", "base", "expected"), [(25, 50, 25), (0, 30, 30), (0, 1000, 0), (90000, 50, 50)])
+def test_a_tick_is_not_taken_for_a_rate(average: int, base: int, expected: int) -> None:
     """A variable rate's ticks per second are no pictures per second."""
-    assert usual_rate(replace(VIDEO, average_rate=average, frame_rate=base)) == expected
+    assert usual_rate(replace(VIDEO, average_rate=Fraction(average), frame_rate=Fraction(base))) == expected
 
 
 def test_a_copy_that_does_not_fit_says_where_it_would() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
@@ -55,13 +56,15 @@ def test_default_and_named_subtitles_that_do_not_fit() -> None:
 def test_extracted_files_have_templates_and_numbers() -> None:
     """One plan per file, all with the number of their target."""
     extract = ExtractSpec("vtt", "file:///out/{barename}-{tags.who}-{index}-{streamindex}.SRT")
-    made = plan(replace(ASKED, extract=extract, speed="1/2"), "subrip", "webvtt")
+    made = plan(replace(ASKED, extract=extract, speed=Fraction(1, 2)), "subrip", "webvtt")
     assert [target.uri for target in made.targets[1:]] == ["file:///out/film-me-1-0_0.vtt", "file:///out/film-me-2-1_1.vtt"]
     assert [target.index for target in made.targets] == [0, 0, 0]
     assert [target.streams[0].encoder for target in made.targets[1:]] == ["webvtt", "copy"]
-    assert {stream.speed for target in made.targets for stream in target.streams if stream.type == "subtitle"} == {"1/2"}
-    alone = plan(replace(ASKED, uri="", container="", extract=extract, speed="1/2"), "subrip")
-    assert [target.streams[0].speed for target in alone.targets] == [""]
+    assert {stream.speed for target in made.targets for stream in target.streams if stream.type == "subtitle"} == {
+        Fraction(1, 2)
+    }
+    alone = plan(replace(ASKED, uri="", container="", extract=extract, speed=Fraction(1, 2)), "subrip")
+    assert [target.streams[0].speed for target in alone.targets] == [1]
 
 
 def test_only_extensions_of_subtitles_are_taken_off() -> None:

@@ -14,7 +14,6 @@ from reelmill_server.media.overlay.base import writable
 from reelmill_server.media.overlay.privacy.blur import Region, blur
 from reelmill_server.media.overlay.privacy.detect import Detector, FaceDetector, PlateDetector
 from reelmill_server.media.overlay.privacy.tracking import Tracker
-from reelmill_server.model.media_info import rational
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import DesensitizationRule, DesensitizationSpec
 
@@ -100,7 +99,7 @@ class Privacy:
         """Blurs what `spec` names in the pictures of `video`."""
         components = VideoFormat(video.pixel_format, video.width, video.height).components
         frame_bytes = sum(part.width * part.height * (2 if part.bits > 8 else 1) for part in components)
-        pace = Pace.of(rational(video.frame_rate), frame_bytes)
+        pace = Pace.of(video.frame_rate, frame_bytes)
         return cls(watches(spec, pace), pace)
 
     def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
