@@ -6,6 +6,7 @@ from typing import Any
 
 from reelmill.v1 import media_info_pb2
 from reelmill_server.api.replies import timestamp
+from reelmill_server.model.colour import MATRIX_NAMES, PRIMARIES_NAMES, RANGE_NAMES, TRANSFER_NAMES
 from reelmill_server.model.media_info import (
     AudioStreamInfo,
     MasteringDisplay,
@@ -15,24 +16,6 @@ from reelmill_server.model.media_info import (
     VideoStreamInfo,
 )
 from reelmill_server.model.time import rational_text
-
-# libav's numbers of ITU-T H.273 in libav's words; what is not here stays empty (unspecified).
-_SPACES = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
-_RANGES = {1: "tv", 2: "pc"}
-_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 12: "smpte432"}
-_TRANSFERS = {
-    1: "bt709",
-    4: "gamma22",
-    5: "gamma28",
-    6: "smpte170m",
-    7: "smpte240m",
-    8: "linear",
-    13: "iec61966-2-1",
-    14: "bt2020-10",
-    15: "bt2020-12",
-    16: "smpte2084",
-    18: "arib-std-b67",
-}
 
 
 def media_info(info: MediaInfo) -> media_info_pb2.MediaInfo:
@@ -118,10 +101,10 @@ def _video(stream: VideoStreamInfo) -> media_info_pb2.VideoStream:
         average_frame_rate=rational_text(stream.average_rate),
         rotate=str(stream.rotation),
         bit_depth=stream.bit_depth,
-        color_space=_SPACES.get(stream.color_space, ""),
-        color_range=_RANGES.get(stream.color_range, ""),
-        color_transfer=_TRANSFERS.get(stream.color_transfer, ""),
-        color_primaries=_PRIMARIES.get(stream.color_primaries, ""),
+        color_space=MATRIX_NAMES.get(stream.color_space, ""),
+        color_range=RANGE_NAMES.get(stream.color_range, ""),
+        color_transfer=TRANSFER_NAMES.get(stream.color_transfer, ""),
+        color_primaries=PRIMARIES_NAMES.get(stream.color_primaries, ""),
         attached_picture=stream.attached_picture,
         field_order=stream.field_order,
         mastering_display=_mastering_display(stream.mastering_display),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.time import Rational
 
 
@@ -70,10 +71,10 @@ class VideoStreamInfo(StreamInfo):
     frame_rate: Rational = Fraction(0)
     average_rate: Rational = Fraction(0)
     rotation: int = 0
-    color_space: int = 2
-    color_range: int = 0
-    color_transfer: int = 2
-    color_primaries: int = 2
+    color_space: int = Matrix.UNSPECIFIED
+    color_range: int = Range.UNSPECIFIED
+    color_transfer: int = Transfer.UNSPECIFIED
+    color_primaries: int = Primaries.UNSPECIFIED
     attached_picture: bool = False
     field_order: str = ""
     mastering_display: MasteringDisplay | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.request import Corner, DesensitizationSpec, TextSpec
 from reelmill_server.model.time import Rational, Speed
 
@@ -22,10 +23,10 @@ class VideoOutput:
     time_base: Rational
     frame_rate: Rational
     sample_aspect_ratio: Rational = Fraction(1)
-    color_space: int = 2
-    color_range: int = 0
-    color_transfer: int = 2
-    color_primaries: int = 2
+    color_space: int = Matrix.UNSPECIFIED
+    color_range: int = Range.UNSPECIFIED
+    color_transfer: int = Transfer.UNSPECIFIED
+    color_primaries: int = Primaries.UNSPECIFIED
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from reelmill_server.media.input.source import Place, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import charset_of, open_subtitles
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.colour import Matrix
 from reelmill_server.model.media_info import (
     AudioStreamInfo,
     DataStreamInfo,
@@ -165,8 +166,8 @@ def _with_pictures(stream: VideoStreamInfo, frames: list[VideoFrame] | None, fie
 
 
 def _said(of_picture: int, of_header: int) -> int:
-    """What the picture says, else the header (2: unspecified)."""
-    return of_header if int(of_picture) == 2 else int(of_picture)
+    """What the picture says, else the header."""
+    return of_header if int(of_picture) == Matrix.UNSPECIFIED else int(of_picture)
 
 
 def _from_headers(container: InputContainer) -> MediaInfo:

@@ -21,23 +21,12 @@ from reelmill_server.media.libav.tone_mapping import (
     PQ_M2,
     WHITE_NITS,
 )
+from reelmill_server.model.colour import LUMA_WEIGHTS, Matrix, Primaries, Range, Transfer
 from reelmill_server.model.plan import VideoOutput
 
 Floats = NDArray[Any]
 """Of single precision, mostly."""
 
-# libav's numbers (AVColorSpace, AVColorRange, AVColorTransferCharacteristic, AVColorPrimaries).
-_FULL, _PQ, _HLG, _BT2020 = 2, 16, 18, 9
-# The weights of red and blue in luma, by AVColorSpace: BT.709, FCC, BT.601 (twice), SMPTE 240M, BT.2020 (twice).
-_WEIGHTS = {
-    1: (0.2126, 0.0722),
-    4: (0.30, 0.11),
-    5: (0.299, 0.114),
-    6: (0.299, 0.114),
-    7: (0.212, 0.087),
-    9: (0.2627, 0.0593),
-    10: (0.2627, 0.0593),
-}
 # What says nothing of its matrix is taken by players for BT.709 when it is wide or high, else for BT.601.
 _HIGH_DEFINITION = (1280, 577)
 # BT.2087: BT.709 to BT.2020, linear
@@ -46,7 +35,7 @@ _TO_BT2020 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.088
 
 def _weights(video: VideoOutput) -> tuple[float, float]:
     high = video.width >= _HIGH_DEFINITION[0] or video.height >= _HIGH_DEFINITION[1]
-    return _WEIGHTS.get(video.color_space, _WEIGHTS[1 if high else 6])
+    return LUMA_WEIGHTS.get(video.color_space, LUMA_WEIGHTS[Matrix.BT709 if high else Matrix.SMPTE170M])
 
 
 def to_planes(rgb: Sequence[Floats], video: VideoOutput) -> tuple[Floats, Floats, Floats]:
@@ -56,7 +45,7 @@ def to_planes(rgb: Sequence[Floats], video: VideoOutput) -> tuple[Floats, Floats
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
     blueness, redness = (blue - luma) / (2 - 2 * blue_weight), (red - luma) / (2 - 2 * red_weight)
     depth = depth_of(video.pixel_format)
-    if video.color_range == _FULL:
+    if video.color_range == Range.FULL:
         top, middle = float((1 << depth) - 1), float(1 << (depth - 1))
         return luma * top, middle + blueness * top, middle + redness * top
     unit = float(1 << (depth - 8))
@@ -65,12 +54,12 @@ def to_planes(rgb: Sequence[Floats], video: VideoOutput) -> tuple[Floats, Floats
 
 def _signal(rgb: Sequence[Floats], video: VideoOutput) -> Sequence[Floats]:
     """The output's own R'G'B' of sRGB colours: SDR takes them as they are, HDR shows their white at 203 cd/m² (BT.2408)."""
-    if video.color_transfer not in (_PQ, _HLG):
+    if video.color_transfer not in (Transfer.PQ, Transfer.HLG):
         return rgb
     nits = [WHITE_NITS * np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) for part in rgb]
-    if video.color_primaries == _BT2020:
+    if video.color_primaries == Primaries.BT2020:
         nits = [_weighted(row, nits) for row in _TO_BT2020]
-    return [_pq(part) for part in nits] if video.color_transfer == _PQ else _hlg(nits)
+    return [_pq(part) for part in nits] if video.color_transfer == Transfer.PQ else _hlg(nits)
 
 
 def _weighted(weights: Sequence[float], parts: Sequence[Floats]) -> Floats:

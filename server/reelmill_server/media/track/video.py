@@ -21,6 +21,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import Clock, Written, describe, nearest
+from reelmill_server.model.colour import RANGE_NAMES
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
 
@@ -337,7 +338,7 @@ class CountedVideoTrack(_Pictures):
 
 def black(video: VideoOutput) -> VideoFrame:
     """A black picture as the encoder takes it."""
-    span = "pc" if video.color_range == 2 else "tv"
+    span = RANGE_NAMES.get(video.color_range, "tv")
     filters = (f"scale={video.width}:{video.height}:out_range={span}", "setsar=1", f"format={video.pixel_format}")
     small = VideoFrame(16, 16, "rgb24")
     for plane in small.planes:

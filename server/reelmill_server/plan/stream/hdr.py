@@ -2,25 +2,24 @@
 
 from collections.abc import Callable, Mapping
 
+from reelmill_server.model.colour import Matrix, Transfer
 from reelmill_server.model.media_info import ContentLight, MasteringDisplay, VideoStreamInfo
 
-# libav's AVColorTransferCharacteristic, AVColorSpace.
-_PQ, _HLG = 16, 18
-_UNSPECIFIED, _RGB, _BT2020 = 2, 0, (9, 10)
+_BT2020_MATRICES = (Matrix.UNSPECIFIED, Matrix.BT2020_NCL, Matrix.BT2020_CL)  # that which HDR does not say is BT.2020's
 _PEAKS = (1000, 4000, 10_000)
 _LUMINANCE_UNITS = 10_000
 
 
 def is_hdr(stream: VideoStreamInfo) -> bool:
     """Whether the stream is HDR10 or HLG by its transfer characteristic."""
-    return stream.color_transfer in (_PQ, _HLG)
+    return stream.color_transfer in (Transfer.PQ, Transfer.HLG)
 
 
 def tone_mapping(stream: VideoStreamInfo) -> tuple[str, ...]:
     """Filters that bring the stream to BT.709 in limited range; the file of `lut3d` is made where the filters run
     (`media.tone`)."""
-    matrix = ":in_color_matrix=bt2020" if stream.color_space in (_UNSPECIFIED, *_BT2020) else ""
-    table = "hlg" if stream.color_transfer == _HLG else f"pq-{_peak(stream)}"
+    matrix = ":in_color_matrix=bt2020" if stream.color_space in _BT2020_MATRICES else ""
+    table = "hlg" if stream.color_transfer == Transfer.HLG else f"pq-{_peak(stream)}"
     return (
         f"scale=flags=accurate_rnd+full_chroma_int+full_chroma_inp{matrix}",
         "format=gbrp12le",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 
+from reelmill_server.model.colour import RANGE_NAMES, SCALE_NAMES
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.request import Adapt, ScaleType, VideoSpec
@@ -12,9 +13,6 @@ from reelmill_server.plan.stream import video
 from reelmill_server.plan.stream.adaptive import adapted_video
 from reelmill_server.plan.stream.geometry import asked_size, displayed_size
 
-# libav's numbers of colour matrices (AVColorSpace) that its scale filter knows by name.
-_MATRICES = {1: "bt709", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
-_RANGES = {1: "tv", 2: "pc"}
 _USUAL_TICK = Fraction(1, 90_000)
 _FINEST_TICK = Fraction(1, MICROSECONDS)  # finer time bases overflow in some encoders and containers
 
@@ -61,10 +59,10 @@ def matched(planned: StreamPlan, like: StreamPlan) -> tuple[str, ...]:
 
 
 def _colours(own: VideoOutput, wanted: VideoOutput) -> tuple[str, ...]:
-    matrix, span = _MATRICES.get(wanted.color_space), _RANGES.get(wanted.color_range, "tv")
-    if matrix is None or own.color_space not in _MATRICES or own.color_space == wanted.color_space:
+    matrix, span = SCALE_NAMES.get(wanted.color_space), RANGE_NAMES.get(wanted.color_range, "tv")
+    if matrix is None or own.color_space not in SCALE_NAMES or own.color_space == wanted.color_space:
         matrix = ""
-    if not matrix and span == _RANGES.get(own.color_range, "tv"):
+    if not matrix and span == RANGE_NAMES.get(own.color_range, "tv"):
         return ()
     return (f"scale=out_range={span}" + (f":out_color_matrix={matrix}" if matrix else ""),)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.model.colour import Matrix
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan, VideoOutput
 from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec, in_pixels
@@ -11,7 +12,6 @@ from reelmill_server.plan.stream.geometry import ROTATIONS, displayed_size
 
 # Players take what says nothing of its colours for BT.709 from this height on, libav takes it for BT.601.
 _HIGH_DEFINITION = 577
-_UNSPECIFIED = 2
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -89,7 +89,7 @@ def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: s
         height = own[1] if width is None else round(width / ratio)
     if width is None:
         width = round(height * ratio)
-    matrix = ("scale=in_color_matrix=bt709",) if stream.color_space == _UNSPECIFIED and own[1] >= _HIGH_DEFINITION else ()
+    matrix = ("scale=in_color_matrix=bt709",) if stream.color_space == Matrix.UNSPECIFIED and own[1] >= _HIGH_DEFINITION else ()
     box = _box(spec.place, max(1, width), max(1, height), output)
     filters = (*ROTATIONS[stream.rotation], *matrix, "format=rgba")
     return PicturePlan(spec.uri, stream.index, box, filters, _decoder(stream), spec.place.start_us, _end_us(spec.place))

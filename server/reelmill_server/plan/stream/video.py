@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import PartPlan, StreamPlan, VideoOutput
 from reelmill_server.model.request import VideoSpec
@@ -18,8 +19,6 @@ from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.adaptive import adapted_video
 from reelmill_server.plan.stream.geometry import displayed_size, plan_geometry
 
-# libav's numbers (AVColorSpace, AVColorRange, AVColorTransferCharacteristic, AVColorPrimaries).
-_UNSPECIFIED, _RGB, _BT709, _LIMITED, _FULL = 2, 0, 1, 1, 2
 _YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10|12|14|16)?")
 _SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le", "p210le": "yuv422p10le"}
 _CHROMA = {"420": "420", "411": "420", "410": "420", "422": "422", "440": "444", "444": "444"}
@@ -52,7 +51,7 @@ def natural_format(source_format: str, takes: Collection[str]) -> str:
 
 
 def _is_rgb(stream: VideoStreamInfo) -> bool:
-    return stream.color_space == _RGB or not _YUV.match(_SEMI_PLANAR.get(stream.pixel_format, stream.pixel_format))
+    return stream.color_space == Matrix.GBR or not _YUV.match(_SEMI_PLANAR.get(stream.pixel_format, stream.pixel_format))
 
 
 def _colour_filter(stream: VideoStreamInfo, mapped: bool) -> tuple[str, ...]:
@@ -66,20 +65,20 @@ def _colour_filter(stream: VideoStreamInfo, mapped: bool) -> tuple[str, ...]:
 
 
 def _full_range(stream: VideoStreamInfo) -> bool:
-    return stream.color_range == _FULL or stream.pixel_format.startswith("yuvj")
+    return stream.color_range == Range.FULL or stream.pixel_format.startswith("yuvj")
 
 
 def _colours(stream: VideoStreamInfo, mapped: bool) -> dict[str, int]:
     if mapped or _is_rgb(stream):
         return {
-            "color_space": _BT709,
-            "color_range": _LIMITED,
-            "color_transfer": _BT709,
-            "color_primaries": _BT709,
+            "color_space": Matrix.BT709,
+            "color_range": Range.LIMITED,
+            "color_transfer": Transfer.BT709,
+            "color_primaries": Primaries.BT709,
         }
     return {
         "color_space": stream.color_space,
-        "color_range": _FULL if _full_range(stream) else stream.color_range,
+        "color_range": Range.FULL if _full_range(stream) else stream.color_range,
         "color_transfer": stream.color_transfer,
         "color_primaries": stream.color_primaries,
     }
