@@ -9,7 +9,6 @@ import pytest
 from aiohttp import web
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, MediaLimitExceeded, ReelmillError, ResourceNotFound
-from reelmill_server.model.addresses import is_public
 from reelmill_server.storage.http import HttpRules, HttpStorage
 from reelmill_server.storage.retrying import Patience
 from tests.stores import Fault, Front, web_files
@@ -75,21 +74,6 @@ def test_what_may_not_be_read(url: str, error: type[ReelmillError]) -> None:
     with pytest.raises(error) as caught:
         storage.check_readable(url)
     assert "password" not in caught.value.message.replace("a password", "")
-
-
-@pytest.mark.parametrize(
-    "address",
-    "127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 ::1 :: fe80::1 fe80::1%eth0 "
-    "fd00::1 ::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1:: 2001:0:7f00:1::".split(),
-)
-def test_private_addresses(address: str) -> None:
-    """Also where an IPv4 address is wrapped into an IPv6 one."""
-    assert is_public(address) is False
-
-
-def test_public_addresses_and_names() -> None:
-    """A name tells nothing."""
-    assert is_public("8.8.8.8") and is_public("2a00:1450:4001:81b::200e") and is_public("example.com") is None
 
 
 async def test_a_name_that_leads_to_a_private_address(serving: Front, monkeypatch: pytest.MonkeyPatch) -> None:

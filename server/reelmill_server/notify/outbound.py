@@ -4,20 +4,15 @@ An answer that a caller could see would make this service a window into its netw
 of services that the operator named (`peek`) a little of the answer.
 """
 
-import asyncio
-import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
-from reelmill_server.model.addresses import is_public
 from reelmill_server.model.notification import Failure
+from reelmill_server.net_guard import NetGuard, PrivateAddress
 from reelmill_server.notify.base import DeliveryFailed
 
 _PEEK_BYTES = 4096
@@ -25,46 +20,6 @@ _MOST_PER_HOST = 8  # deliveries at once: a dead host must leave room for the ot
 _BUSY_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 3600.0
 _GONE = 410
-_RESOLVER_THREADS = 8
-
-
-class PrivateAddress(OSError):
-    """An address that is not public."""
-
-
-class _Resolver(AbstractResolver):
-    """Asks name servers in threads of its own: those that hang must not take the threads of others."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, "resolve")
-
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        """The addresses of a name."""
-        ask = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address[0]),
-                port=port,
-                family=kind,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for kind, _, protocol, _, address in found
-        ]
-
-    async def close(self) -> None:
-        """Lets the threads end when they can."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _public_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket for an address that was looked up, or written as one. Raises PrivateAddress: nothing else is connected to."""
-    family, kind, protocol, _, where = address
-    if not is_public(str(where[0])):
-        raise PrivateAddress("its address is not public")
-    return socket.socket(family, kind, protocol)
 
 
 # The first that fits.
@@ -84,9 +39,8 @@ class Outbound:
 
     def __init__(self, timeout_seconds: float, *, allow_private: bool) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._allow_private = allow_private
+        self._guard = NetGuard(allow_private=allow_private)
         self._session: aiohttp.ClientSession | None = None
-        self._resolver: _Resolver | None = None
         self._in_flight: Counter[str] = Counter()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, peek: bool = False) -> None:
@@ -118,24 +72,14 @@ class Outbound:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            guard = None if self._allow_private else _public_socket
-            self._resolver = _Resolver()
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=self._resolver, socket_factory=guard, limit=0, use_dns_cache=False),
-                timeout=self._timeout,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,  # a proxy would resolve names itself
-                auto_decompress=False,
-                headers={"User-Agent": "reelmill"},
-            )
+            self._session = self._guard.session(self._timeout)
         return self._session
 
     async def close(self) -> None:
         """Closes all connections."""
         if self._session is not None:
             await self._session.close()
-        if self._resolver is not None:
-            await self._resolver.close()
+        await self._guard.close()
 
 
 def _refusal(answer: aiohttp.ClientResponse, text: str) -> Failure:

@@ -5,11 +5,10 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from reelmill_server.errors import Violation
-from reelmill_server.model.addresses import is_literal, is_public
 from reelmill_server.model.notification import Failure, Recipient
+from reelmill_server.net_guard import Refusal, UrlRules
 from reelmill_server.notify.base import DeliveryFailed
 from reelmill_server.notify.message import Message
 from reelmill_server.notify.outbound import Outbound
@@ -37,8 +36,14 @@ class WebhookSender:
         allow_private: bool = False,
     ) -> None:
         self._outbound, self._secrets = outbound, secrets
-        self._hosts = tuple(host.lower() for host in hosts)
-        self._allow_http, self._allow_private = allow_http, allow_private
+        schemes = ("https", "http") if allow_http else ("https",)
+        self._rules = UrlRules(hosts or ("*",), schemes, allow_private)
+        self._refusals = {
+            Refusal.MALFORMED: f"must be an absolute {' or '.join(schemes)} URL, other characters percent-encoded",
+            Refusal.CREDENTIALS: "must have neither user nor fragment",
+            Refusal.HOST: "is not at a host that this server may call",
+            Refusal.PRIVATE: "is not at a public address",
+        }
 
     def problems(self, recipient: Recipient) -> Iterator[Violation]:
         """As `Sender.problems`."""
@@ -68,26 +73,9 @@ class WebhookSender:
 
     def _url_problem(self, url: str) -> str:
         """What is wrong with a URL; "" for nothing."""
-        schemes = ("https", "http") if self._allow_http else ("https",)
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname or "", parts.port
-        except ValueError as error:
-            return f"is not a URL: {error}"
-        if parts.scheme not in schemes or not host or not url.isascii() or not url.isprintable() or " " in url:
-            return f"must be an absolute {' or '.join(schemes)} URL, other characters percent-encoded"
-        if parts.username is not None or parts.password is not None or parts.fragment:
-            return "must have neither user nor fragment"
-        if self._hosts and not any(_matches(host, allowed) for allowed in self._hosts):
-            return f"the host {host} is not one that this server may call"
-        return "" if self._allow_private else _private_problem(host)
-
-
-def _matches(host: str, allowed: str) -> bool:
-    return host.endswith(allowed[1:]) if allowed.startswith("*.") else host == allowed
-
-
-def _private_problem(host: str) -> str:
-    """What is wrong with a host that is certainly private; a name is looked up when it is called."""
-    private = not is_public(host) if is_literal(host) else host == "localhost" or host.endswith(".localhost")
-    return f"{host} is not a public address" if private else ""
+        if not url.isascii() or not url.isprintable():
+            return self._refusals[Refusal.MALFORMED]
+        if "#" in url:
+            return self._refusals[Refusal.CREDENTIALS]
+        refusal = self._rules.refusal(url)
+        return "" if refusal is None else self._refusals[refusal]

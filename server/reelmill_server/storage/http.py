@@ -1,24 +1,18 @@
-"""`http://` and `https://`: sources on hosts that are allowed, never written.
-
-Addresses are checked where the connection is made, so that no second answer of a name server can lead elsewhere.
-"""
+"""`http://` and `https://`: sources on hosts that are allowed, never written."""
 
 import asyncio
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
 from reelmill_server.errors import (
     AccessDenied,
@@ -28,22 +22,19 @@ from reelmill_server.errors import (
     SourceChanged,
     StorageUnavailable,
 )
-from reelmill_server.model.addresses import is_public
 from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.net_guard import NetGuard, Refusal, UrlRules, private_address
 from reelmill_server.storage.base import ObjectReader, Staged, Upload, shown
 from reelmill_server.storage.retrying import Patience, refusal
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECTIONS = 8
-_CONNECT_SECONDS = 10.0
-_READ_SECONDS = 30.0
-"""Until the next bytes come."""
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
 _BLOCK_BYTES = 1024**2
-_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
-_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "reelmill"}
+_HEADERS = {"Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +55,7 @@ class HttpStorage:
 
     def __init__(self, rules: HttpRules, patience: Patience) -> None:
         self._rules, self._patience = rules, patience
+        self._guard = NetGuard(allow_private=rules.private)
 
     def acting_as(self, credentials: Credentials) -> Self:
         """The same: roles are of other storages."""
@@ -96,7 +88,8 @@ class HttpStorage:
     async def open(self, uri: str) -> ObjectReader:
         """As `Backend.open`: the first byte is asked for, as links that are signed often allow nothing but GET."""
         self.check_readable(uri)
-        reader = _Reader(uri, self._rules, self._patience, _session(self._rules))
+        session = self._guard.session(_TIMEOUT, limit=_CONNECTIONS, headers=_HEADERS)
+        reader = _Reader(uri, self._rules, self._patience, session)
         try:
             await reader.begin()
         except BaseException:
@@ -105,56 +98,21 @@ class HttpStorage:
         return reader
 
 
+_REFUSALS: Mapping[Refusal, Callable[[str], ReelmillError]] = {
+    Refusal.MALFORMED: lambda url: InvalidArgument(f"{url!r} is not an http or https URL"),
+    Refusal.CREDENTIALS: lambda url: InvalidArgument(
+        f"{url}: a URL with a user or a password would be kept in the task's record"
+    ),
+    Refusal.HOST: lambda url: AccessDenied(f"{url} is on none of the hosts that this server may read from"),
+    Refusal.PRIVATE: lambda url: AccessDenied(f"{url} is at a private address"),
+}
+
+
 def check_url(url: str, rules: HttpRules) -> None:
     """Raises InvalidArgument or AccessDenied for a URL that is not to be read."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-        # What the client connects to: to it, digits and dots of all scripts are digits and dots.
-        called = URL(url).raw_host or ""
-    except ValueError:
-        host = called = ""
-    # 127.1 and 0x7f000001 are addresses to some.
-    odd = is_public(called) is None and _NUMBER.fullmatch(called.rpartition(".")[2])
-    if not host or odd or parts.scheme not in ("http", "https") or any(ord(character) <= 0x20 for character in url):
-        raise InvalidArgument(f"{shown(url)!r} is not an http or https URL")
-    if parts.username is not None or parts.password is not None:
-        raise InvalidArgument(f"{shown(url)}: a URL with a user or a password would be kept in the task's record")
-    if not any(_fits(host, pattern) for pattern in rules.hosts):
-        raise AccessDenied(f"{shown(url)} is on none of the hosts that this server may read from")
-    if not rules.private and is_public(called) is False:
-        raise AccessDenied(f"{shown(url)} is at a private address")
-
-
-def _fits(host: str, pattern: str) -> bool:
-    return fnmatchcase(host.rstrip("."), pattern.lower())
-
-
-class _CheckedResolver(AbstractResolver):
-    """Gives addresses that may be connected to, or none; the connection goes to what was checked."""
-
-    def __init__(self, private: bool) -> None:
-        self._resolver, self._private = aiohttp.ThreadedResolver(), private
-
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        """The addresses of a host. Raises AccessDenied when one of them is private."""
-        found = await self._resolver.resolve(host, port, family)  # type: ignore[arg-type]
-        if not self._private and not all(is_public(entry["host"]) for entry in found):
-            raise AccessDenied(f"the host {host} is at a private address")
-        return found
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
-def _session(rules: HttpRules) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=_CheckedResolver(rules.private), limit=_CONNECTIONS),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS),
-        headers=_HEADERS,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-    )
+    refusal = UrlRules(rules.hosts, allow_private=rules.private).refusal(url)
+    if refusal is not None:
+        raise _REFUSALS[refusal](shown(url))
 
 
 @dataclass
@@ -265,6 +223,8 @@ class _Reader:
     def _explain(self, error: Exception) -> ReelmillError | None:
         if isinstance(error, ReelmillError):
             return error
+        if private := private_address(error):
+            return AccessDenied(str(private))
         if isinstance(error, aiohttp.InvalidURL | UnicodeError):
             return InvalidArgument(f"{shown(self.uri)!r} is not an http or https URL")
         if isinstance(error, aiohttp.ClientError | TimeoutError | OSError):

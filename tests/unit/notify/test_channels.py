@@ -19,7 +19,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reelmill_server.model.addresses import is_public
 from reelmill_server.model.notification import Channel, Failure, Recipient
 from reelmill_server.notify import rocket_mq
 from reelmill_server.notify.base import DeliveryFailed
@@ -87,7 +86,7 @@ async def test_a_webhook_is_signed_with_every_secret_of_its_name(receiver: Recei
         ("https://example.com/\r\nX: y", "percent-encoded"),
         ("https://me:secret@example.com/", "neither user"),
         ("https://example.com/#part", "neither user"),
-        ("https://example.com:99999/", "not a URL"),
+        ("https://example.com:99999/", "https URL"),
         ("https://evil.com/", "may call"),
         ("https://notexample.org/", "may call"),
         ("https://localhost/", "may call"),
@@ -108,30 +107,7 @@ def test_private_hosts_are_refused_with_the_request(host: str) -> None:
     """As far as the name alone tells."""
     sender = WebhookSender(outbound(), {"a": [OLD]})
     (problem,) = sender.problems(Recipient(Channel.WEBHOOK, f"https://{host}/", "a"))
-    assert problem.field == "url" and "not a public address" in problem.description
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True),
-        ("2606:4700::1111", True),
-        ("192.168.1.1", False),
-        ("100.64.0.1", False),
-        ("224.0.0.1", False),
-        ("fe80::1%eth0", False),
-        ("fd00::1", False),
-        ("::ffff:127.0.0.1", False),
-        ("64:ff9b::7f00:1", False),
-        ("64:ff9b::808:808", False),
-        ("127.1", False),
-        ("2002:7f00:1::", False),
-        ("::", False),
-    ],
-)
-def test_which_addresses_are_public(address: str, public: bool) -> None:
-    """An IPv4 address inside an IPv6 one does not hide there."""
-    assert bool(is_public(address)) == public
+    assert problem.field == "url" and "not at a public address" in problem.description
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "localhost", "[::ffff:127.0.0.1]"])
