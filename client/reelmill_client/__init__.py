@@ -10,7 +10,7 @@
             print(artifact.uri)
 
 `AsyncClient` has the same methods for asyncio. Tasks, plans and media infos are the messages of `reelmill.v1`. Every error is
-a `ReelmillError`; `reelmill_client.errors` draws the tree. The command line of the same package is `reelmill`.
+a `ReelmillError`; the tree is in `reelmill_client.errors`. The same package brings the command line client, `reelmill`.
 """
 
 from reelmill_client.aio import AsyncClient

@@ -1,4 +1,4 @@
-"""How the client connects: TLS or not, retries, keepalive, message size."""
+"""The client's connection: TLS, retries, keepalive, message size."""
 
 import json
 import sys
@@ -15,11 +15,11 @@ DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_PROJECT = "default"
 DEFAULT_TIMEOUT_SECONDS = 30.0
 
-# A server that was not told otherwise closes connections that ping more often than every 5 minutes.
+# A server with gRPC's defaults closes connections that ping more often than every 5 minutes.
 DEFAULT_KEEPALIVE_SECONDS = 320.0
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
-# gRPC's own bound is two minutes: too long to notice that a server is back.
+# gRPC waits up to two minutes by default: too long to notice that a server is back.
 _FIRST_RECONNECT_MS = 200
 _LONGEST_RECONNECT_MS = 10_000
 
@@ -28,18 +28,18 @@ _RETRY_POLICY = {
     "initialBackoff": "0.2s",
     "maxBackoff": "2s",
     "backoffMultiplier": 2,
-    # gRPC's server, when it ends, cancels what it has taken and not yet begun. A caller's own cancel is never retried.
+    # A gRPC server shutting down cancels calls accepted but not begun. A caller's own cancellation is never retried.
     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 
 
 class ConnectionOptions(TypedDict, total=False):
-    """Keywords of both clients.
+    """Connection keywords of both clients.
 
-    The connection is plain text unless `tls` is true or one of `root_certificates` (PEM bytes) and `credentials` is given.
-    `metadata` goes with every call. `timeout_seconds` bounds each call that is not a stream (default 30, None: no bound).
-    `keepalive_seconds` is the time between pings while a call is open (default 320; servers refuse less than 300 unless told
-    otherwise). `max_message_bytes` bounds a message in either direction (default 64 MiB).
+    The connection is plaintext unless `tls` is true or one of `root_certificates` (PEM bytes) and `credentials` is given.
+    `metadata` is sent with every call. `timeout_seconds` limits each call that is not a stream (default 30, None: no limit).
+    `keepalive_seconds` is the time between pings while a call is open (default 320; most servers refuse less than 300).
+    `max_message_bytes` limits messages in both directions (default 64 MiB).
     """
 
     tls: bool
@@ -53,7 +53,7 @@ class ConnectionOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """Where the server is (`host:port` or any gRPC name) and how to talk to it, as ConnectionOptions says."""
+    """A server's address (`host:port` or any gRPC name) and the settings of ConnectionOptions."""
 
     target: str = DEFAULT_TARGET
     tls: bool = False
@@ -65,21 +65,21 @@ class Connection:
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
 
     def open(self) -> grpc.Channel:
-        """Opens a channel for the calling thread and others; it connects at the first call."""
+        """Open a channel for any thread; it connects at the first call."""
         credentials = self.channel_credentials()
         if credentials is None:
             return grpc.insecure_channel(self.target, options=self.options())
         return grpc.secure_channel(self.target, credentials, options=self.options())
 
     def open_async(self) -> grpc.aio.Channel:
-        """Opens a channel for the running event loop; it connects at the first call."""
+        """Open a channel for the running event loop; it connects at the first call."""
         credentials = self.channel_credentials()
         if credentials is None:
             return grpc.aio.insecure_channel(self.target, options=self.options())
         return grpc.aio.secure_channel(self.target, credentials, options=self.options())
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
-        """The credentials to use; None for plain text."""
+        """Return the credentials to use, or None for plaintext."""
         if self.credentials is not None:
             return self.credentials
         if self.tls or self.root_certificates is not None:
@@ -87,7 +87,7 @@ class Connection:
         return None
 
     def options(self) -> list[tuple[str, str | int]]:
-        """gRPC channel arguments."""
+        """Return the gRPC channel arguments."""
         return [
             ("grpc.primary_user_agent", "reelmill-client"),
             ("grpc.service_config", service_config()),
@@ -100,14 +100,14 @@ class Connection:
 
 
 def service_config() -> str:
-    """The gRPC service config: calls go to all addresses of a name in turn; those that may be repeated are, a few times."""
+    """Return the gRPC service config: round robin over all addresses of a name, retries for idempotent calls."""
     names = [{"service": method.service, "method": method.name} for method in RETRIED]
     methods = [{"name": names, "retryPolicy": _RETRY_POLICY}]
     return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})
 
 
 def traced(metadata: tuple[tuple[str, str | bytes], ...]) -> tuple[tuple[str, str | bytes], ...]:
-    """What goes with a call, and the caller's OpenTelemetry trace if there is one."""
+    """Return call metadata with the caller's OpenTelemetry trace, if there is one."""
     if "opentelemetry.trace" not in sys.modules:  # then nobody traces
         return metadata
     from opentelemetry import propagate

@@ -1,4 +1,4 @@
-"""The client for ordinary code: one method per call, generators for streams. Safe to share between threads."""
+"""Blocking client: one method per call, generators for streams. Safe to share between threads."""
 
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -18,15 +18,15 @@ from reelmill_client.errors import ReelmillError, from_rpc_error, raise_unless_s
 from reelmill_client.methods import Method, RequestT, ResponseT
 from reelmill_client.notifications import Notifications
 from reelmill_client.projects import Projects
-from reelmill_client.watch import DEFAULT_MAX_OUTAGE_SECONDS, News, Reconnects, is_final
+from reelmill_client.watch import DEFAULT_MAX_OUTAGE_SECONDS, ReconnectPolicy, StateFilter, is_final
 
 Tasks = Generator[Task, None, None]
 
 
 class Client:
-    """Converts media with a Reelmill server.
+    """Client of a Reelmill server.
 
-    `target` is `host:port`; `project` is used wherever a call names none; the other keywords are those of ConnectionOptions.
+    `target` is `host:port`; `project` applies to every call that names none; the other keywords are those of ConnectionOptions.
     Every call may raise a ReelmillError.
     """
 
@@ -44,10 +44,10 @@ class Client:
     def submit(
         self, request: requests.CreateRequest | None = None, *, project: str | None = None, **conversion: Unpack[Conversion]
     ) -> media_convert.CreateMediaConvertTaskResponse:
-        """Creates a task; the response holds its `task_id`.
+        """Create a task and return the response, which holds its `task_id`.
 
-        Takes a request message, a dictionary (in the vendor's form or snake_case), or the keywords of `Conversion`. A random
-        `request_id` is filled in when there is none, so that a repeated send makes one task.
+        Takes a request message, a dictionary (in the vendor's form or snake_case), or the keywords of `Conversion`. A request
+        without a `request_id` gets a random one, so that sending it twice creates one task.
         """
         built = requests.with_request_id(requests.build_request(request, project or self.project, conversion))
         return self._call(methods.CREATE_TASK, built)
@@ -55,19 +55,19 @@ class Client:
     def plan(
         self, request: requests.CreateRequest | None = None, *, project: str | None = None, **conversion: Unpack[Conversion]
     ) -> media_convert.PlanMediaConvertTaskResponse:
-        """Says what `submit` would do with the same arguments, and creates nothing."""
+        """Return what `submit` would do with the same arguments, without creating a task."""
         built = requests.build_request(request, project or self.project, conversion)
         return self._call(methods.PLAN_TASK, media_convert.PlanMediaConvertTaskRequest(request=built))
 
     def get(self, task_id: str, *, project: str | None = None, with_definition: bool = False) -> Task:
-        """Reads one task; `with_definition` fills `task_request_definition`."""
+        """Return one task; `with_definition` fills `task_request_definition`."""
         request = media_convert.GetTaskRequest(
             project_name=project or self.project, task_id=task_id, request_definition=with_definition
         )
         return self._call(methods.GET_TASK, request).task
 
     def list(self, *, project: str | None = None, **task_filter: Unpack[requests.TaskFilter]) -> Iterator[Task]:
-        """Yields all tasks that match, fetching page after page."""
+        """Yield all matching tasks, fetching page after page."""
         token = ""
         while True:
             page = self.list_page(project=project, page_token=token, **task_filter)
@@ -84,12 +84,15 @@ class Client:
         page_token: str = "",
         **task_filter: Unpack[requests.TaskFilter],
     ) -> media_convert.ListTasksResponse:
-        """Reads one page of tasks; `page_size` 1 to 100, 0 for the most; `page_token` is the page before's `next_token`."""
+        """Return one page of tasks.
+
+        `page_size`: 1 to 100, 0 for the maximum. `page_token`: the previous page's `next_token`.
+        """
         request = requests.list_request(project or self.project, task_filter, page_size, page_token)
         return self._call(methods.LIST_TASKS, request)
 
     def cancel(self, task_id: str, *, project: str | None = None) -> Task:
-        """Asks for a task to be canceled and returns it as it is now; raises FailedPrecondition once it ended otherwise."""
+        """Request a task's cancellation and return its current state; raises FailedPrecondition if it has ended otherwise."""
         request = media_convert.CancelTaskRequest(project_name=project or self.project, task_id=task_id)
         return self._call(methods.CANCEL_TASK, request).task
 
@@ -101,13 +104,13 @@ class Client:
         timeout_seconds: float | None = None,
         max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS,
     ) -> Tasks:
-        """Yields a task as it is now, then every change, and ends after its final state.
+        """Yield a task's current state, then every change, and end after its final state.
 
-        A broken connection is made anew; progress never goes back. Raises Unavailable after `max_outage_seconds` without an
-        answer and DeadlineExceeded after `timeout_seconds` (None: no bound).
+        Reconnects when the connection breaks; progress never goes back. Raises Unavailable after `max_outage_seconds` without
+        a response and DeadlineExceeded after `timeout_seconds` (None: no limit).
         """
         request = media_convert.WatchTaskRequest(project_name=project or self.project, task_id=task_id)
-        with closing(self._follow(methods.WATCH_TASK, request, Reconnects(timeout_seconds, max_outage_seconds))) as states:
+        with closing(self._follow(methods.WATCH_TASK, request, ReconnectPolicy(timeout_seconds, max_outage_seconds))) as states:
             for task in states:
                 yield task
                 if is_final(task):
@@ -121,14 +124,14 @@ class Client:
         status: str | int | None = None,
         max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS,
     ) -> Tasks:
-        """Yields all tasks of a project that match, then every change, without end; broken connections are made anew."""
+        """Yield all matching tasks of a project, then every change, without end, reconnecting when the connection breaks."""
         request = requests.watch_all_request(project or self.project, tags, status)
-        return self._follow(methods.WATCH_TASKS, request, Reconnects(None, max_outage_seconds))
+        return self._follow(methods.WATCH_TASKS, request, ReconnectPolicy(None, max_outage_seconds))
 
     def wait(
         self, task_id: str, *, project: str | None = None, timeout_seconds: float | None = None, check: bool = True
     ) -> Task:
-        """Waits for a task's end and returns its final state; raises TaskFailed or TaskCanceled unless `check` is false."""
+        """Wait until a task ends and return its final state; raises TaskFailed or TaskCanceled unless `check` is false."""
         with closing(self.watch(task_id, project=project, timeout_seconds=timeout_seconds)) as states:
             final = next(task for task in states if is_final(task))
         if check:
@@ -136,16 +139,16 @@ class Client:
         return final
 
     def probe(self, source_uri: str, *, project: str | None = None) -> MediaInfo:
-        """Looks at one media file; a path is taken as one on the server's machine."""
+        """Return what one media file contains; a path refers to the server's machine."""
         request = requests.probe_request(project or self.project, source_uri)
         return self._call(methods.PROBE_MEDIA, request).media_info
 
     def capabilities(self) -> media_convert.GetCapabilitiesResponse:
-        """Says which encoders and decoders work on the server, and its limits."""
+        """Return which encoders and decoders work on the server, and its limits."""
         return self._call(methods.GET_CAPABILITIES, media_convert.GetCapabilitiesRequest())
 
     def close(self) -> None:
-        """Closes the connection; calls under way end."""
+        """Close the connection and end calls in progress."""
         self._closed = True
         self._channel.close()
 
@@ -162,24 +165,24 @@ class Client:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 
-    def _follow(self, method: Method[RequestT, ResponseT], request: RequestT, reconnects: Reconnects) -> Tasks:
-        """Yields the news of a stream of tasks, over as many connections as it takes."""
-        news = News()
+    def _follow(self, method: Method[RequestT, ResponseT], request: RequestT, reconnect: ReconnectPolicy) -> Tasks:
+        """Yield the changes of a stream of tasks, reconnecting as often as the policy allows."""
+        changes = StateFilter()
         open_stream = self._channel.unary_stream(method.path, method.serializer, method.deserializer)
         while not self._closed:
-            stream = open_stream(request, timeout=reconnects.remaining_seconds(), metadata=self._metadata)
+            stream = open_stream(request, timeout=reconnect.remaining_seconds(), metadata=self._metadata)
             try:
                 for response in stream:
-                    task = news.accept(cast(Any, response).task)
-                    reconnects.heard(news=task is not None)
+                    task = changes.accept(cast(Any, response).task)
+                    reconnect.received(changed=task is not None)
                     if task is not None:
                         yield task
-                delay = reconnects.after_end()
+                delay = reconnect.after_end()
             except grpc.RpcError as error:
                 if self._closed:
                     raise from_rpc_error(error) from error
-                delay = reconnects.after_error(error)
+                delay = reconnect.after_error(error)
             finally:
                 stream.cancel()
             time.sleep(delay)
-        raise ReelmillError("the client was closed while it watched")
+        raise ReelmillError("the client was closed while watching")

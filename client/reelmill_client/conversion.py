@@ -1,4 +1,4 @@
-"""The short form of a request: one source, one target, and the settings that people change most."""
+"""Short form of a request: one source, one target, and the settings people change most."""
 
 import os
 import re
@@ -10,21 +10,21 @@ from reelmill_client.errors import InvalidArgument, Violation
 
 
 class Conversion(TypedDict, total=False):
-    """Keyword arguments of `submit` and `plan`; `source` and `destination` are required, None counts as not given.
+    """Keyword arguments of `submit` and `plan`; `source` and `destination` are required, None means not given.
 
     `source`, `destination`: URIs, or paths on the server's machine. `container`: default by the destination's extension.
-    `start_seconds`, `duration_seconds`: which part of the source; default all.
+    `start_seconds`, `duration_seconds`: the range of the source to convert; default all.
 
-    `video`: h264, h265, vp9, av1, copy (the default) or none. With a codec: `crf` [0, 51] or `bitrate` (bit/s, or a text such
+    `video`: h264, h265, vp9, av1, copy (the default) or none. With a codec: `crf` [0, 51] or `bitrate` (bit/s, or a string such
     as 2M), `size` (1280x720, 1280x or x720), `scale_type` (stretch, crop, fill, fit), `fps`, `gop` (frames), `b_frames`,
     `refs`, `pixel_format`, `rotate` (0, 90, 180, 270), `preset` (ultrafast … veryslow), `hardware` (preferred, required,
     never).
 
     `audio`: aac, mp3, opus, flac, vorbis, ac3, amr, copy (the default) or none. With a codec: `audio_bitrate` (bit/s, or a
-    text such as 128k), `sample_rate` (Hz), `channels`. `subtitles`: copy (the default) or none.
+    string such as 128k), `sample_rate` (Hz), `channels`. `subtitles`: copy (the default) or none.
 
-    `strip_metadata`, `tags`, `user_data`, `priority` (1 first to 5 last), `parallelism` (chunks of a long encode, 1: not cut)
-    and `request_id` are as in the request.
+    `strip_metadata`, `tags`, `user_data`, `priority` (1 first to 5 last), `parallelism` (chunks of a long encode, 1: not split)
+    and `request_id` are those of the request.
     """
 
     source: str | os.PathLike[str]
@@ -77,9 +77,9 @@ _VIDEO_FIELDS = {
 # Option -> field of TranscodeAudio.
 _AUDIO_FIELDS = {"audio_bitrate": "bitrate", "sample_rate": "sample_rate", "channels": "channel"}
 
-# Extension -> container, and the format of its segments when the extension names a playlist.
+# Extension -> container, and the segment format when the extension names a playlist or manifest.
 _EXTENSIONS: dict[str, tuple[str, str | None]] = {
-    **{word: (word, None) for word in "mp4 mkv mov asf avi mxf ts flv mp3 aac flac oga ac3 opus webm wav m4a amr".split()},
+    **{name: (name, None) for name in "mp4 mkv mov asf avi mxf ts flv mp3 aac flac oga ac3 opus webm wav m4a amr".split()},
     "m4v": ("mp4", None),
     "wmv": ("asf", None),
     "wma": ("asf", None),
@@ -95,12 +95,12 @@ _BITS_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
 def conversion_request(conversion: Conversion) -> dict[str, object]:
-    """The request for a conversion, as snake_case JSON data; raises InvalidArgument naming the options at fault."""
+    """Return the request for a conversion as snake_case JSON data; raises InvalidArgument naming the options at fault."""
     options = {name: value for name, value in conversion.items() if value is not None}
     unknown = options.keys() - Conversion.__annotations__.keys()
     if unknown:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
-    _demand(options, "source", "destination")
+    _require(options, "source", "destination")
     return {
         "sources": [
             {
@@ -119,7 +119,7 @@ def conversion_request(conversion: Conversion) -> dict[str, object]:
 
 
 def to_uri(location: str | os.PathLike[str], *, templates: bool = False) -> str:
-    """A URI as it is; a path as an absolute, percent-encoded file:// URI. `templates` keeps `{` and `}` for the service."""
+    """Return a URI unchanged, or a path as an absolute, percent-encoded file:// URI; `templates` keeps `{` and `}`."""
     text = os.fspath(location)
     if _URI.match(text):
         return text
@@ -130,7 +130,7 @@ def to_uri(location: str | os.PathLike[str], *, templates: bool = False) -> str:
 
 
 def bits_per_second(text: int | str) -> int:
-    """A bit rate from a number or a text such as `800k`, `2M` or `2.5M` (decimal units); raises InvalidArgument."""
+    """Parse a bit rate: a number or a string such as `800k`, `2M` or `2.5M` (decimal units); raises InvalidArgument."""
     match = _BITS.fullmatch(str(text).strip())
     if match is None:
         raise InvalidArgument(violations=[Violation("bitrate", f"must be bit/s such as 800k or 2M, not {text!r}")])
@@ -152,18 +152,18 @@ def _target(conversion: Conversion, options: Mapping[str, object]) -> dict[str, 
 
 
 def _container(uri: str, container: str | None) -> tuple[str, str | None]:
-    """The container of an output, and the format of its segments."""
+    """Return the container of an output and its segment format."""
     extension = PurePosixPath(uri).suffix.removeprefix(".").lower()
     by_extension, segments = _EXTENSIONS.get(extension, (None, None))
     chosen = container or by_extension
     if chosen is None:
-        text = f"must be given: the extension of {uri} does not tell it"
+        text = f"must be given: the extension of {uri} does not imply one"
         raise InvalidArgument(violations=[Violation("container", text)])
     return chosen, segments
 
 
 def _stream(kind: str, options: Mapping[str, object], fields: Mapping[str, str]) -> dict[str, object] | None:
-    """What a target says of video or audio; None (copy the first stream) when nothing was asked."""
+    """Return a target's video or audio settings, or None (copy the first stream) if nothing was asked for."""
     settings = {field: options[name] for name, field in fields.items() if name in options}
     if "bitrate" in settings:
         settings["bitrate"] = bits_per_second(str(settings["bitrate"]))
@@ -184,7 +184,7 @@ def _subtitles(choice: str | None) -> dict[str, object] | None:
     return {"disable_subtitle": True}
 
 
-def _demand(options: Mapping[str, object], *names: str) -> None:
+def _require(options: Mapping[str, object], *names: str) -> None:
     missing = [Violation(name, "must be given") for name in names if name not in options]
     if missing:
         raise InvalidArgument(violations=missing)

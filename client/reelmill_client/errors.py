@@ -1,18 +1,18 @@
-"""Every error that the client raises, in one tree.
+"""Every error that the client raises, as one tree.
 
 ReelmillError
-├── InvalidArgument     the request breaks the contract; `violations` lists every field
-├── FieldNotSupported   the request uses a part of the contract that this server does not honour yet
-├── NotFound            a project, a task or a source does not exist
-├── AlreadyExists       a resource of that name exists
-├── FailedPrecondition  the resource is not in a state that allows this, or the media does not
-├── ResourceExhausted   a quota or a limit is used up
+├── InvalidArgument     the request is invalid; `violations` lists every field at fault
+├── FieldNotSupported   the request uses a part of the contract that this server does not support yet
+├── NotFound            a project, task or source does not exist
+├── AlreadyExists       a resource with that name already exists
+├── FailedPrecondition  the state of the resource, or the media, does not allow this
+├── ResourceExhausted   a quota or limit is used up
 ├── PermissionDenied    the caller, or the service, may not do this
-├── Unauthenticated     the caller did not say who it is
-├── Unavailable         the server cannot be reached, or a part of it is down
-├── DeadlineExceeded    no answer came in time
-├── ServerError         a defect of the server
-└── TaskEnded           the call went well, the task did not
+├── Unauthenticated     the caller is not authenticated
+├── Unavailable         the server, or a part of it, cannot be reached
+├── DeadlineExceeded    no response arrived in time
+├── ServerError         the server has a defect
+└── TaskEnded           the call succeeded, the task did not
     ├── TaskFailed
     └── TaskCanceled
 """
@@ -31,7 +31,7 @@ from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, TASK_STATUS_SUCCEEDED, Ta
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing wrong with a request: the path of the field ("" when no single one is at fault) and what was expected."""
+    """One fault of a request: the path of the field ("" if no single field is at fault) and what was expected."""
 
     field: str
     description: str
@@ -41,10 +41,10 @@ class Violation:
 
 
 class ReelmillError(Exception):
-    """What went wrong, in one sentence.
+    """Base of all errors of the client; its text is one sentence.
 
-    `code` is the service's word (`InvalidArgument`, `ResourceNotFound`…; "" when the error did not come from the service),
-    `status` the gRPC status name, `request_id` what to quote to whoever runs the server ("" when not known), `violations` the
+    `code` is the service's error code (`InvalidArgument`, `ResourceNotFound`…; "" if the error did not come from the service),
+    `status` the gRPC status name, `request_id` the id to quote to the operator of the server ("" if unknown), `violations` the
     fields at fault.
     """
 
@@ -68,37 +68,37 @@ class ReelmillError(Exception):
 
 
 class InvalidArgument(ReelmillError):
-    """The request breaks the contract; every violation found is listed."""
+    """The request is invalid; `violations` lists every field at fault."""
 
     status = "INVALID_ARGUMENT"
 
 
 class FieldNotSupported(ReelmillError):
-    """The request uses a part of the contract that this server does not honour yet."""
+    """The request uses a part of the contract that this server does not support yet."""
 
     status = "UNIMPLEMENTED"
 
 
 class NotFound(ReelmillError):
-    """A project, a task or a source does not exist."""
+    """A project, task or source does not exist."""
 
     status = "NOT_FOUND"
 
 
 class AlreadyExists(ReelmillError):
-    """A resource of that name exists."""
+    """A resource with that name already exists."""
 
     status = "ALREADY_EXISTS"
 
 
 class FailedPrecondition(ReelmillError):
-    """The resource is not in a state that allows this, or the media does not."""
+    """The state of the resource, or the media, does not allow this."""
 
     status = "FAILED_PRECONDITION"
 
 
 class ResourceExhausted(ReelmillError):
-    """A quota or a limit is used up."""
+    """A quota or limit is used up."""
 
     status = "RESOURCE_EXHAUSTED"
 
@@ -110,31 +110,31 @@ class PermissionDenied(ReelmillError):
 
 
 class Unauthenticated(ReelmillError):
-    """The caller did not say who it is, or was not believed."""
+    """The caller did not say who it is, or its credentials were refused."""
 
     status = "UNAUTHENTICATED"
 
 
 class Unavailable(ReelmillError):
-    """The server cannot be reached, or a part of it is down; trying again later may help."""
+    """The server, or a part of it, cannot be reached; trying again later may help."""
 
     status = "UNAVAILABLE"
 
 
 class DeadlineExceeded(ReelmillError):
-    """No answer came in time; what was asked for may have happened nevertheless."""
+    """No response arrived in time; the request may have been carried out nevertheless."""
 
     status = "DEADLINE_EXCEEDED"
 
 
 class ServerError(ReelmillError):
-    """A defect of the server."""
+    """The server has a defect."""
 
     status = "INTERNAL"
 
 
 class TaskEnded(ReelmillError):
-    """A task ended, but not well; `task` is its final state."""
+    """A task ended without success; `task` is its final state."""
 
     def __init__(self, task: Task, message: str) -> None:
         self.task = task
@@ -153,7 +153,7 @@ class TaskCanceled(TaskEnded):
     status = "CANCELLED"
 
 
-_OF_THE_SERVICE: tuple[type[ReelmillError], ...] = (
+_SERVICE_ERRORS: tuple[type[ReelmillError], ...] = (
     InvalidArgument,
     FieldNotSupported,
     NotFound,
@@ -166,11 +166,11 @@ _OF_THE_SERVICE: tuple[type[ReelmillError], ...] = (
     DeadlineExceeded,
     ServerError,
 )
-_BY_STATUS = {kind.status: kind for kind in _OF_THE_SERVICE} | {"OUT_OF_RANGE": InvalidArgument, "DATA_LOSS": ServerError}
+_BY_STATUS = {kind.status: kind for kind in _SERVICE_ERRORS} | {"OUT_OF_RANGE": InvalidArgument, "DATA_LOSS": ServerError}
 
 
 def from_rpc_error(error: grpc.RpcError) -> ReelmillError:
-    """The typed error for what a call raised, with what google.rpc.ErrorInfo and BadRequest say."""
+    """Return the typed error for a failed call, with the details of google.rpc.ErrorInfo and BadRequest."""
     call = cast(grpc.Call, error)
     status = call.code().name
     details = _details(call)
@@ -178,7 +178,8 @@ def from_rpc_error(error: grpc.RpcError) -> ReelmillError:
     metadata = infos[0].metadata if infos else {}
     reason = infos[0].reason if infos else ""
     code = metadata.get("code") or reason
-    known = status != FieldNotSupported.status or code  # without a code, no such method: a server that is not ours, or older
+    # UNIMPLEMENTED without a code means that the method does not exist: an older server, or another service.
+    known = status != FieldNotSupported.status or code
     return (_BY_STATUS.get(status, ReelmillError) if known else ReelmillError)(
         call.details() or status,
         code=code,
@@ -189,7 +190,7 @@ def from_rpc_error(error: grpc.RpcError) -> ReelmillError:
 
 
 def raise_unless_succeeded(task: Task) -> None:
-    """Raises TaskFailed or TaskCanceled for a final task that did not succeed."""
+    """Raise TaskFailed or TaskCanceled if a final task did not succeed."""
     if task.status == TASK_STATUS_SUCCEEDED:
         return
     if task.status == TASK_STATUS_CANCELED:
@@ -198,20 +199,20 @@ def raise_unless_succeeded(task: Task) -> None:
 
 
 def _details(call: grpc.Call) -> Sequence[Message]:
-    """The google.rpc details of a failed call that we know; none when the status did not come from the service."""
+    """Return the ErrorInfo and BadRequest details of a failed call; none if the status did not come from the service."""
     try:
         status = rpc_status.from_call(call)
     except (ValueError, DecodeError):  # the details contradict the status, or are not readable
         return []
-    found: list[Message] = []
+    details: list[Message] = []
     for packed in status.details if status is not None else ():
         for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest):
             detail = kind()
             if packed.Unpack(detail):
-                found.append(detail)
-    return found
+                details.append(detail)
+    return details
 
 
 def _violations(details: Sequence[Message]) -> list[Violation]:
     requests = [detail for detail in details if isinstance(detail, error_details_pb2.BadRequest)]
-    return [Violation(found.field, found.description) for request in requests for found in request.field_violations]
+    return [Violation(field.field, field.description) for request in requests for field in request.field_violations]

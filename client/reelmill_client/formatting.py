@@ -1,4 +1,4 @@
-"""Numbers and words of a task as people read them."""
+"""Numbers and states of a task as text for people."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -8,19 +8,19 @@ from reelmill_client.watch import is_final
 
 
 def status_word(task: Task) -> str:
-    """The status as the vendor writes it, for example `Running`."""
+    """Return the status in the vendor's spelling, for example `Running`."""
     return str(vendor_json.dump(Task(status=task.status)).get("Status", "-"))
 
 
 def phase_word(task: Task) -> str:
-    """What a task is doing, in one word: its phase, or its status when it has no phase or has ended."""
+    """Return what a task is doing in one word: its phase, or its status if it has no phase or has ended."""
     if is_final(task) or not task.phase:
         return status_word(task).lower()
     return "canceling" if task.cancel_requested else str(vendor_json.dump(Task(phase=task.phase))["Phase"]).lower()
 
 
 def size_text(size_bytes: int) -> str:
-    """`1.5 MB`, in decimal units."""
+    """Format a size in decimal units, as `1.5 MB`."""
     amount = float(size_bytes)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:
@@ -30,7 +30,7 @@ def size_text(size_bytes: int) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """`0:01:05.2`; `-` when not known (0)."""
+    """Format a duration as `0:01:05.2`; `-` if unknown (0)."""
     if seconds <= 0:
         return "-"
     tenths = round(seconds * 10)
@@ -39,7 +39,7 @@ def duration_text(seconds: float) -> str:
 
 
 def eta_text(seconds: float) -> str:
-    """`0:01:05` left; `-:--:--` when not known (0)."""
+    """Format the time left as `0:01:05`; `-:--:--` if unknown (0)."""
     if seconds <= 0:
         return "-:--:--"
     whole = round(seconds)
@@ -47,19 +47,19 @@ def eta_text(seconds: float) -> str:
 
 
 def time_text(moment: Timestamp) -> str:
-    """A point in time in UTC, to the second; `-` when absent."""
+    """Format a point in time in UTC, to the second; `-` if absent."""
     if not moment.seconds:
         return "-"
     return moment.ToDatetime().strftime("%Y-%m-%d %H:%M:%S") + "Z"
 
 
 def short_id(task_id: str) -> str:
-    """The last characters of a task's id: enough to tell the tasks on one screen apart."""
+    """Return the last characters of a task's id, enough to tell the tasks on one screen apart."""
     return task_id[-8:]
 
 
 def stream_text(stream: ArtifactStream) -> str:
-    """`h264 1280x720 (libx264)`."""
+    """Describe a stream, as `h264 1280x720 (libx264)`."""
     shape = ""
     if stream.width:
         shape = f" {stream.width}x{stream.height}"
@@ -69,5 +69,5 @@ def stream_text(stream: ArtifactStream) -> str:
 
 
 def artifact_reasons(artifact: Artifact) -> str:
-    """Why these encoders ran, one line a stream."""
+    """Return why these encoders were chosen, one line per stream."""
     return "\n".join(stream.reason for stream in artifact.streams if stream.reason)

@@ -1,4 +1,4 @@
-"""The service's methods with their message types: what a client needs of the generated stubs, but typed."""
+"""The service's methods with their message types: a typed replacement for the generated stubs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _NOTIFICATIONS = "reelmill.v1.NotificationService"
 
 @dataclass(frozen=True)
 class Method(Generic[RequestT, ResponseT]):
-    """One method; `retry` says that doing it twice is the same as doing it once."""
+    """One method; `retry` marks it as idempotent."""
 
     service: str
     name: str
@@ -30,17 +30,15 @@ class Method(Generic[RequestT, ResponseT]):
 
     @property
     def path(self) -> str:
-        """As it stands in the HTTP/2 request."""
+        """The method's HTTP/2 path."""
         return f"/{self.service}/{self.name}"
 
     @property
     def serializer(self) -> Callable[[RequestT], bytes]:
-        """Makes bytes of a request."""
         return self.request.SerializeToString
 
     @property
     def deserializer(self) -> Callable[[bytes], ResponseT]:
-        """Makes a response of bytes."""
         return self.response.FromString
 
 

@@ -1,4 +1,4 @@
-"""Calls about notifications: `client.notifications.list(...)` and so on, for both clients."""
+"""Notification calls of both clients: `client.notifications.list(...)` and so on."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -8,7 +8,7 @@ from reelmill_client.projects import AsyncCall, Call
 
 
 class Notifications:
-    """Calls about notifications in `project`; every one may raise a ReelmillError."""
+    """Calls about the notifications of a project; every one may raise a ReelmillError."""
 
     def __init__(self, call: Call, project: str) -> None:
         self._call, self._project = call, project
@@ -16,7 +16,7 @@ class Notifications:
     def list(
         self, task_id: str = "", *, state: str | int | None = None, project: str | None = None
     ) -> Iterator[pb.NotificationStatus]:
-        """Yields the notifications of a task, or of all, fetching page after page; `state` as Waiting, Pending, Failed."""
+        """Yield the notifications of a task, or of all tasks, fetching page after page; `state` is Waiting, Pending, Failed…"""
         token = ""
         while True:
             request = requests.list_notifications_request(project or self._project, task_id, state, token)
@@ -27,13 +27,13 @@ class Notifications:
                 return
 
     def redeliver(self, notification_id: str, *, project: str | None = None) -> pb.NotificationStatus:
-        """Has a notification sent again; raises FailedPrecondition before its task's end."""
+        """Send a notification again; raises FailedPrecondition before its task has ended."""
         request = pb.RedeliverNotificationRequest(project_name=project or self._project, notification_id=notification_id)
         return self._call(methods.REDELIVER_NOTIFICATION, request).notification
 
 
 class AsyncNotifications:
-    """The same for asyncio."""
+    """Asyncio form of Notifications."""
 
     def __init__(self, call: AsyncCall, project: str) -> None:
         self._call, self._project = call, project
@@ -41,7 +41,6 @@ class AsyncNotifications:
     async def list(
         self, task_id: str = "", *, state: str | int | None = None, project: str | None = None
     ) -> AsyncIterator[pb.NotificationStatus]:
-        """As `Notifications.list`."""
         token = ""
         while True:
             request = requests.list_notifications_request(project or self._project, task_id, state, token)
@@ -53,6 +52,5 @@ class AsyncNotifications:
                 return
 
     async def redeliver(self, notification_id: str, *, project: str | None = None) -> pb.NotificationStatus:
-        """As `Notifications.redeliver`."""
         request = pb.RedeliverNotificationRequest(project_name=project or self._project, notification_id=notification_id)
         return (await self._call(methods.REDELIVER_NOTIFICATION, request)).notification

@@ -1,4 +1,4 @@
-"""Showing tasks while they run: bars on a terminal, plain lines elsewhere, JSON lines for programs."""
+"""Progress of running tasks: bars on a terminal, plain lines elsewhere, JSON lines for programs."""
 
 import json
 import time
@@ -19,24 +19,24 @@ _LINE_STEP_SECONDS = 10.0
 
 
 class Reporter(Protocol):
-    """Shows the states of tasks as they come; use it as a context manager."""
+    """Display of the states of tasks as they arrive; a context manager."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
     def show(self, task: Task) -> None:
-        """Shows one state."""
+        """Show one state."""
 
     def pause(self) -> None:
-        """Leaves the terminal alone, for a question."""
+        """Leave the terminal alone while a question is open."""
 
     def resume(self) -> None:
-        """Goes on after a pause."""
+        """Continue after a pause."""
 
 
 class _PlainReporter:
-    """A reporter with nothing to tidy up."""
+    """A reporter without resources or animation."""
 
     def __enter__(self) -> Self:
         return self
@@ -45,22 +45,24 @@ class _PlainReporter:
         pass
 
     def pause(self) -> None:
-        """Nothing moves on its own."""
+        pass
 
     def resume(self) -> None:
-        """Nothing was stopped."""
+        pass
 
 
 class JsonReporter(_PlainReporter):
-    """One JSON object per state and line, in the vendor's form, on the standard output."""
+    """Reporter that prints each state as one line of JSON, in the vendor's form, on standard output."""
 
     def show(self, task: Task) -> None:
-        """Prints one state."""
         print(json.dumps(vendor_json.dump(task), ensure_ascii=False), flush=True)
 
 
 class LineReporter(_PlainReporter):
-    """One line whenever a task's phase changes, it advances, or some time passed; `named` lines begin with its id."""
+    """Reporter that prints a line when a task's phase changes, it advances, or some time has passed.
+
+    `named` lines begin with the task's id.
+    """
 
     def __init__(self, console: Console, *, named: bool) -> None:
         self._console = console
@@ -69,9 +71,9 @@ class LineReporter(_PlainReporter):
         self._shown: dict[str, tuple[str, int, float]] = {}
 
     def show(self, task: Task) -> None:
-        """Prints one state if it is worth a line."""
+        """Print a state if it differs enough from the last line."""
         name = f"{task.task_id}: " if self._named else ""
-        for line in self._attempts.news(task):
+        for line in self._attempts.unseen(task):
             self._console.print(f"{name}{line}")
         phase, progress, moment = phase_word(task), task.progress, time.monotonic()
         last_phase, last_progress, last_moment = self._shown.get(task.task_id, ("", 0, moment))
@@ -82,7 +84,7 @@ class LineReporter(_PlainReporter):
 
 
 class BarReporter:
-    """One moving bar for each target; `keep` leaves the bars of ended tasks standing, else a line takes their place."""
+    """Reporter with a progress bar per target; `keep` leaves the bars of ended tasks, else a line replaces them."""
 
     def __init__(self, console: Console, *, named: bool, keep: bool) -> None:
         self._console = console
@@ -107,9 +109,8 @@ class BarReporter:
         self._progress.stop()
 
     def show(self, task: Task) -> None:
-        """Moves the bars of a task."""
         name = f"{short_id(task.task_id)} " if self._named else ""
-        for line in self._attempts.news(task):
+        for line in self._attempts.unseen(task):
             self._progress.print(f"{name}{line}")
         if is_final(task) and not self._keep:
             self._remove(task.task_id)
@@ -119,21 +120,19 @@ class BarReporter:
             self._move(task, target, name)
 
     def pause(self) -> None:
-        """Stops the bars."""
         self._progress.stop()
 
     def resume(self) -> None:
-        """Starts the bars again."""
         self._progress.start()
 
     def _last_targets(self, task: Task) -> list[TargetProgress]:
-        """What to show of a task that says nothing about its targets: those that have bars, else one."""
+        """Return targets for a state that names none: those with bars, else a single one."""
         indexes = [index for task_id, index in self._bars if task_id == task.task_id] or [0]
         return [TargetProgress(target_index=index, percent=task.progress) for index in indexes]
 
     def _move(self, task: Task, target: TargetProgress, name: str) -> None:
         percent = 100 if task.status == TASK_STATUS_SUCCEEDED else target.percent
-        look: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "completed": percent,
             "label": f"{name}target {target.target_index}",
             "phase": phase_word(task),
@@ -141,9 +140,9 @@ class BarReporter:
         }
         key = (task.task_id, target.target_index)
         if key in self._bars:
-            self._progress.update(self._bars[key], **look)
+            self._progress.update(self._bars[key], **fields)
         else:
-            self._bars[key] = self._progress.add_task("", total=100, **look)
+            self._bars[key] = self._progress.add_task("", total=100, **fields)
 
     def _remove(self, task_id: str) -> None:
         for key in [key for key in self._bars if key[0] == task_id]:
@@ -151,20 +150,20 @@ class BarReporter:
 
 
 class FailedAttempts:
-    """Notices attempts that ended badly since a task was last seen."""
+    """Memory of the failed attempts that were shown, by task."""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
 
-    def news(self, task: Task) -> list[str]:
-        """One sentence for each attempt that failed since the last call for this task."""
+    def unseen(self, task: Task) -> list[str]:
+        """Return one sentence for each attempt that failed since the last call for this task."""
         new = task.failed_attempts[self._seen.get(task.task_id, 0) :]
         self._seen[task.task_id] = len(task.failed_attempts)
         return [f"attempt {failed.attempt} failed: {failed.code}: {failed.message}" for failed in new]
 
 
 def choose_reporter(console: Console, *, as_json: bool, named: bool, keep: bool = True) -> Reporter:
-    """The reporter that fits: JSON lines when asked for, bars on a terminal, plain lines elsewhere."""
+    """Return JSON lines if asked for, bars on a terminal, plain lines elsewhere."""
     if as_json:
         return JsonReporter()
     if console.is_terminal:
@@ -173,7 +172,7 @@ def choose_reporter(console: Console, *, as_json: bool, named: bool, keep: bool 
 
 
 def _pace(task: Task) -> str:
-    """How fast the slowest target goes."""
+    """Return the speed of the slowest target."""
     if is_final(task) or not task.targets:
         return ""
     slowest = min(task.targets, key=lambda target: target.percent)

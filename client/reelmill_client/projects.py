@@ -1,4 +1,4 @@
-"""Calls about projects: `client.projects.create(...)` and so on, for both clients."""
+"""Project calls of both clients: `client.projects.create(...)` and so on."""
 
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from typing import Protocol, Unpack
@@ -10,13 +10,13 @@ from reelmill_client.requests import ProjectSettings
 
 
 class Call(Protocol):
-    """Sends a request and returns its response."""
+    """Function that sends a request and returns its response."""
 
     def __call__(self, method: Method[RequestT, ResponseT], request: RequestT, /) -> ResponseT: ...
 
 
 class AsyncCall(Protocol):
-    """Sends a request and gives its response later."""
+    """Function that sends a request and returns its response asynchronously."""
 
     def __call__(self, method: Method[RequestT, ResponseT], request: RequestT, /) -> Awaitable[ResponseT]: ...
 
@@ -28,19 +28,19 @@ class Projects:
         self._call = call
 
     def create(self, name: str, **settings: Unpack[ProjectSettings]) -> pb.Project:
-        """Creates a project; the name is 1 to 128 letters, digits, `_` and `-`, not beginning with a digit or `-`."""
+        """Create a project; the name has 1 to 128 letters, digits, `_` and `-`, and does not begin with a digit or `-`."""
         return self._call(methods.CREATE_PROJECT, requests.create_project_request(name, settings)).project
 
     def get(self, name: str) -> pb.Project:
-        """Reads one project, with how many tasks it has at work and waiting."""
+        """Return one project, with the numbers of its running and waiting tasks."""
         return self._call(methods.GET_PROJECT, pb.GetProjectRequest(project_name=name, with_statistics=True)).project
 
     def update(self, name: str, **settings: Unpack[ProjectSettings]) -> pb.Project:
-        """Changes the settings that are given; the others stay."""
+        """Change the given settings and leave the others."""
         return self._call(methods.UPDATE_PROJECT, requests.update_project_request(name, settings)).project
 
     def list(self, *, prefix: str = "", tags: Mapping[str, str] | None = None) -> Iterator[pb.Project]:
-        """Yields all projects that match, by name, fetching page after page."""
+        """Yield all matching projects by name, fetching page after page."""
         token = ""
         while True:
             page = self._call(methods.LIST_PROJECTS, requests.list_projects_request(prefix, tags, page_token=token))
@@ -50,30 +50,27 @@ class Projects:
                 return
 
     def delete(self, name: str) -> None:
-        """Deletes a project with its finished tasks; raises FailedPrecondition while tasks run."""
+        """Delete a project with its finished tasks; raises FailedPrecondition while tasks are running."""
         self._call(methods.DELETE_PROJECT, pb.DeleteProjectRequest(project_name=name))
 
 
 class AsyncProjects:
-    """Calls about projects for asyncio; every one may raise a ReelmillError."""
+    """Asyncio form of Projects."""
 
     def __init__(self, call: AsyncCall) -> None:
         self._call = call
 
     async def create(self, name: str, **settings: Unpack[ProjectSettings]) -> pb.Project:
-        """Creates a project; the name is 1 to 128 letters, digits, `_` and `-`, not beginning with a digit or `-`."""
         return (await self._call(methods.CREATE_PROJECT, requests.create_project_request(name, settings))).project
 
     async def get(self, name: str) -> pb.Project:
-        """Reads one project, with how many tasks it has at work and waiting."""
+        """Return one project, with the numbers of its running and waiting tasks."""
         return (await self._call(methods.GET_PROJECT, pb.GetProjectRequest(project_name=name, with_statistics=True))).project
 
     async def update(self, name: str, **settings: Unpack[ProjectSettings]) -> pb.Project:
-        """Changes the settings that are given; the others stay."""
         return (await self._call(methods.UPDATE_PROJECT, requests.update_project_request(name, settings))).project
 
     async def list(self, *, prefix: str = "", tags: Mapping[str, str] | None = None) -> AsyncIterator[pb.Project]:
-        """Yields all projects that match, by name, fetching page after page."""
         token = ""
         while True:
             page = await self._call(methods.LIST_PROJECTS, requests.list_projects_request(prefix, tags, page_token=token))
@@ -84,5 +81,4 @@ class AsyncProjects:
                 return
 
     async def delete(self, name: str) -> None:
-        """Deletes a project with its finished tasks; raises FailedPrecondition while tasks run."""
         await self._call(methods.DELETE_PROJECT, pb.DeleteProjectRequest(project_name=name))

@@ -1,4 +1,4 @@
-"""Requests from what callers have at hand: a message, a dictionary in the vendor's form, or a few keyword arguments."""
+"""Requests built from a message, a dictionary in the vendor's form, or keyword arguments."""
 
 import re
 import uuid
@@ -20,11 +20,11 @@ CreateRequest = media_convert.CreateMediaConvertTaskRequest | Mapping[str, objec
 
 
 class TaskFilter(TypedDict, total=False):
-    """Which tasks `list` gives, and in which order.
+    """Filter and order of `list`.
 
-    Enum words are the vendor's: `status` Running, Succeeded, Failed or Canceled; `sort` TaskId (default), StartTime or EndTime;
-    `order` asc (default) or desc. Times are datetimes with a time zone or RFC 3339 texts, both ends inclusive. `tags` must all
-    match. `with_definition` fills `task_request_definition`.
+    Enum values are the vendor's: `status` Running, Succeeded, Failed or Canceled; `sort` TaskId (default), StartTime or
+    EndTime; `order` asc (default) or desc. Times are datetimes with a time zone or RFC 3339 strings, both ends inclusive. All
+    `tags` must match. `with_definition` fills `task_request_definition`.
     """
 
     status: str | int
@@ -39,7 +39,7 @@ class TaskFilter(TypedDict, total=False):
 
 
 class ProjectSettings(TypedDict, total=False):
-    """What a project is made of; ranges are in project_service.proto."""
+    """Settings of a project; project_service.proto states their ranges."""
 
     description: str
     service_role: str
@@ -59,9 +59,9 @@ class ProjectSettings(TypedDict, total=False):
 def build_request(
     request: CreateRequest | None, project: str, conversion: Conversion
 ) -> media_convert.CreateMediaConvertTaskRequest:
-    """The request to create a task with: from `request`, or else from the keyword arguments of a conversion.
+    """Return the request to create a task, from `request` or else from the keyword arguments of a conversion.
 
-    The project is filled in when the request names none; a given message is not changed. Raises InvalidArgument.
+    A request that names no project gets `project`; a given message is not changed. Raises InvalidArgument.
     """
     if (request is None) == (not conversion):
         raise TypeError("give either a request or the keyword arguments of a conversion")
@@ -75,7 +75,7 @@ def build_request(
 
 
 def with_request_id(request: media_convert.CreateMediaConvertTaskRequest) -> media_convert.CreateMediaConvertTaskRequest:
-    """Gives a request a random `request_id` unless it has one, so that sending it twice makes one task."""
+    """Set a random `request_id` unless the request has one, so that sending it twice creates one task."""
     request.request_id = request.request_id or str(uuid.uuid4())
     return request
 
@@ -83,7 +83,7 @@ def with_request_id(request: media_convert.CreateMediaConvertTaskRequest) -> med
 def list_request(
     project: str, task_filter: TaskFilter, page_size: int = 0, page_token: str = ""
 ) -> media_convert.ListTasksRequest:
-    """A request for one page of tasks; `page_size` 1 to 100, 0 for the most."""
+    """Return a request for one page of tasks; `page_size` is 1 to 100, 0 for the maximum."""
     data = {
         "project_name": project,
         "status": task_filter.get("status"),
@@ -102,61 +102,58 @@ def list_request(
 def watch_all_request(
     project: str, tags: Mapping[str, str] | None, status: str | int | None
 ) -> media_convert.WatchTasksRequest:
-    """A request to watch a project's tasks."""
     data = {"project_name": project, "tag_selector": tag_selector(tags or {}), "status": status}
     return read(data, media_convert.WatchTasksRequest)
 
 
 def probe_request(project: str, source: str) -> media_convert.ProbeMediaRequest:
-    """A request to look at a file, by URI or by its path on the server's machine."""
+    """Return a request to probe a file, given by URI or by its path on the server's machine."""
     return media_convert.ProbeMediaRequest(project_name=project, source_uri=to_uri(source))
 
 
 def list_notifications_request(
     project: str, task_id: str = "", state: str | int | None = None, page_token: str = ""
 ) -> notifications.ListNotificationsRequest:
-    """A request for one page of notifications; no task: those of all."""
+    """Return a request for one page of notifications, of all tasks if `task_id` is empty."""
     data = {"project_name": project, "task_id": task_id, "state": state, "next_token": page_token}
     return read(data, notifications.ListNotificationsRequest)
 
 
 def create_project_request(name: str, settings: ProjectSettings) -> projects.CreateProjectRequest:
-    """A request for a new project."""
     return read(_project(name, settings), projects.CreateProjectRequest)
 
 
 def update_project_request(name: str, settings: ProjectSettings) -> projects.UpdateProjectRequest:
-    """A request to change what `settings` names."""
     return read(_project(name, settings), projects.UpdateProjectRequest)
 
 
 def list_projects_request(
     prefix: str, tags: Mapping[str, str] | None, page_size: int = 0, page_token: str = ""
 ) -> projects.ListProjectsRequest:
-    """A request for one page of projects; `page_size` 1 to 200, 0 for 100."""
+    """Return a request for one page of projects; `page_size` is 1 to 200, 0 for 100."""
     data = {"prefix": prefix, "tag": _tags(tags or {}), "max_results": page_size, "next_token": page_token}
     return read(data, projects.ListProjectsRequest)
 
 
 def tag_selector(tags: Mapping[str, str]) -> str:
-    """`key=value,…` as the service selects by; raises InvalidArgument for what that grammar cannot say."""
-    wrong = [key for key, value in tags.items() if "," in f"{key}{value}" or "=" in key or not key]
-    if wrong:
-        raise InvalidArgument(violations=[Violation(f"tags[{key!r}]", "a selector cannot contain a comma") for key in wrong])
+    """Return a tag selector, `key=value,…`; raises InvalidArgument for tags that its grammar cannot express."""
+    invalid = [key for key, value in tags.items() if "," in f"{key}{value}" or "=" in key or not key]
+    if invalid:
+        raise InvalidArgument(violations=[Violation(f"tags[{key!r}]", "a selector cannot contain a comma") for key in invalid])
     return ",".join(f"{key}={value}" for key, value in tags.items())
 
 
 def pairs(texts: Iterable[str]) -> dict[str, str]:
-    """A dictionary from texts of the form `key=value`; raises InvalidArgument for others."""
+    """Parse `key=value` strings; raises InvalidArgument for others."""
     texts = list(texts)
-    wrong = [text for text in texts if not re.match(r"[^=]+=", text)]
-    if wrong:
-        raise InvalidArgument(violations=[Violation("tag", f"must be key=value, not {text!r}") for text in wrong])
+    invalid = [text for text in texts if not re.match(r"[^=]+=", text)]
+    if invalid:
+        raise InvalidArgument(violations=[Violation("tag", f"must be key=value, not {text!r}") for text in invalid])
     return {key: value for key, _, value in (text.partition("=") for text in texts)}
 
 
 def read(data: Mapping[str, object], message_type: type[MessageT]) -> MessageT:
-    """A message from vendor JSON; raises InvalidArgument with every problem."""
+    """Parse vendor JSON into a message; raises InvalidArgument listing every problem."""
     try:
         return vendor_json.parse(data, message_type)
     except vendor_json.VendorJsonError as error:
@@ -181,5 +178,5 @@ def _range(first: datetime | str | None, last: datetime | str | None) -> dict[st
 
 
 def _timestamp(time: datetime | str | None) -> str | None:
-    """RFC 3339; a datetime without a zone is local time, as everywhere in Python."""
+    """Return RFC 3339 text; a datetime without a zone is local time, as everywhere in Python."""
     return time.astimezone().isoformat() if isinstance(time, datetime) else time

@@ -1,6 +1,6 @@
-"""What watching decides, without any input or output: which states to pass on, and when to connect again.
+"""Decisions of a watch, without any I/O: which states to pass on, and when to reconnect.
 
-Both clients drive these two classes, one with threads, one with asyncio.
+Both clients use these two classes, one with threads, one with asyncio.
 """
 
 import random
@@ -19,19 +19,19 @@ DEFAULT_MAX_OUTAGE_SECONDS = 60.0
 _FIRST_DELAY_SECONDS = 0.2
 _LONGEST_DELAY_SECONDS = 10.0
 
-# What a stream that was reset looks like when the server had no time to say anything; UNAVAILABLE always means try again.
+# Statuses of a stream that was reset before the server could send one; UNAVAILABLE always means try again.
 _RESET_STREAM = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED})
 
 
 def is_final(task: Task) -> bool:
-    """Whether a task reached the status that it keeps."""
+    """Return whether a task has reached a status that no longer changes."""
     return task.status in FINAL_STATUSES
 
 
-class News:
-    """Lets only news through: no state twice, none from before, nothing after a final one.
+class StateFilter:
+    """Filter of a watch: drops repeated and outdated states of tasks, and everything after a final one.
 
-    After a reconnect another replica of the server may answer, whose view of a task is older than what was already seen.
+    After a reconnect another replica of the server may answer, with an older view of a task than was already seen.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class News:
         self._ended: set[str] = set()
 
     def accept(self, task: Task) -> Task | None:
-        """The task as it is to be passed on; None when it is no news."""
+        """Return the task to pass on, or None if the state is repeated or outdated."""
         if task.task_id in self._ended:
             return None
         last = self._last.get(task.task_id)
@@ -55,10 +55,10 @@ class News:
         return task
 
 
-class Reconnects:
-    """Decides after every end of a stream whether to go on, and how long to wait first.
+class ReconnectPolicy:
+    """Policy of a watch: whether to reconnect after each end of a stream, and how long to wait first.
 
-    `timeout_seconds` bounds the whole watch (None: no bound), `max_outage_seconds` the time without an answer from the server.
+    `timeout_seconds` limits the whole watch (None: no limit), `max_outage_seconds` the time without a response from the server.
     """
 
     def __init__(
@@ -71,20 +71,20 @@ class Reconnects:
         self._deadline = None if timeout_seconds is None else now() + timeout_seconds
         self._timeout_seconds = timeout_seconds
         self._max_outage_seconds = max_outage_seconds
-        self._last_heard = now()
+        self._last_response = now()
         self._delay = _FIRST_DELAY_SECONDS
 
-    def heard(self, *, news: bool) -> None:
-        """The server sent something, which ends an outage; only with news is the next delay short again.
+    def received(self, *, changed: bool) -> None:
+        """Note that the server sent something, which ends an outage; only a changed state resets the delay.
 
-        A stream that says the same and then breaks, again and again, must not be hurried.
+        A stream that repeats itself and then breaks, again and again, must not be reopened in haste.
         """
-        self._last_heard = self._now()
-        if news:
+        self._last_response = self._now()
+        if changed:
             self._delay = _FIRST_DELAY_SECONDS
 
     def remaining_seconds(self) -> float | None:
-        """How long the next stream may last; raises DeadlineExceeded when no time is left."""
+        """Return how long the next stream may last; raises DeadlineExceeded if no time is left."""
         if self._deadline is None:
             return None
         remaining = self._deadline - self._now()
@@ -93,27 +93,27 @@ class Reconnects:
         return remaining
 
     def after_error(self, error: grpc.RpcError) -> float:
-        """Seconds to wait before connecting again; raises the typed error when that would not help."""
+        """Return the seconds to wait before reconnecting; raises the typed error if that would not help."""
         typed = from_rpc_error(error)
         status = cast(grpc.Call, error).code()
         broken = status is grpc.StatusCode.UNAVAILABLE or (status in _RESET_STREAM and not typed.code)
-        if not broken or self._now() - self._last_heard >= self._max_outage_seconds:
+        if not broken or self._now() - self._last_response >= self._max_outage_seconds:
             raise typed from error
         return self._next_delay()
 
     def after_end(self) -> float:
-        """Seconds to wait before connecting again after a stream that ended without a final state."""
-        if self._now() - self._last_heard >= self._max_outage_seconds:
+        """Return the seconds to wait before reconnecting after a stream that ended without a final state."""
+        if self._now() - self._last_response >= self._max_outage_seconds:
             raise Unavailable("the server keeps ending the stream before the task ends")
         return self._next_delay()
 
     def _next_delay(self) -> float:
-        """Exponential backoff with jitter: many watchers of a restarted server come back spread out."""
+        """Return the next delay: exponential, with jitter so that the watchers of a restarted server return spread out."""
         delay, self._delay = self._delay, min(self._delay * 2, _LONGEST_DELAY_SECONDS)
         jittered = delay * random.uniform(0.5, 1.0)
         return jittered if self._deadline is None else min(jittered, max(0.0, self._deadline - self._now()))
 
 
 def _age(task: Task) -> tuple[int, int, float]:
-    """Grows while a task goes on; a smaller one is an older state."""
+    """Return a key that grows while a task advances; a smaller one is an older state."""
     return (task.attempt, task.progress, sum(target.percent for target in task.targets))

@@ -1,4 +1,4 @@
-"""The command line client, `reelmill`. Needs `typer` and `rich`; the library beside it does not."""
+"""Command line client, `reelmill`; needs `typer` and `rich`, which the library beside it does not."""
 
 from reelmill_client.cli.app import app, main
 

@@ -1,4 +1,4 @@
-"""The program `reelmill`: its global options and commands."""
+"""Program `reelmill`: its global options and commands."""
 
 import os
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ _GLOBAL_VALUES = frozenset({"--server", "--project", "--timeout", "--ca-file"})
 
 
 class _Program(TyperGroup):
-    """Lets global options stand anywhere, and turns errors into sentences and exit codes."""
+    """Command group that accepts global options anywhere and turns errors into messages and exit codes."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Reads the command line with the global options moved to its front."""
+        """Parse the command line with the global options moved to its front."""
         return super().parse_args(ctx, global_options_first(args))
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command."""
+        """Run the command and exit with the code of its error, if any."""
         try:
             return super().invoke(ctx)
         except ReelmillError as error:
@@ -52,19 +52,20 @@ def root(
     context: typer.Context,
     *,
     server: Annotated[
-        str, typer.Option(envvar="REELMILL_SERVER", metavar="HOST:PORT", help="Where the server is.")
+        str, typer.Option(envvar="REELMILL_SERVER", metavar="HOST:PORT", help="Address of the server.")
     ] = DEFAULT_TARGET,
     project: Annotated[str, typer.Option(envvar="REELMILL_PROJECT", help="The project to work in.")] = DEFAULT_PROJECT,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs, one object a line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs, one object per line.")] = False,
     timeout: Annotated[
-        float, typer.Option(min=0.001, metavar="SECONDS", help="How long one call may take; waiting for a task is not bounded.")
+        float, typer.Option(min=0.001, metavar="SECONDS", help="Longest time for one call; waiting for a task has no limit.")
     ] = DEFAULT_TIMEOUT_SECONDS,
     tls: Annotated[bool, typer.Option("--tls", help="Connect with TLS and the system's certificates.")] = False,
     ca_file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Connect with TLS and these PEM roots.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Connect with TLS and these PEM root certificates."),
     ] = None,
 ) -> None:
-    """Convert media with a Reelmill server. The options below may stand before or after the command."""
+    """Convert media with a Reelmill server. These options may stand before or after the command."""
     context.obj = Session(server=server, project=project, json=json, timeout_seconds=timeout, tls=tls, ca_file=ca_file)
 
 
@@ -82,24 +83,24 @@ app.add_typer(notifications.app, name="notifications")
 
 
 def global_options_first(arguments: Sequence[str]) -> list[str]:
-    """The same arguments with global options moved before the command; nothing moves from behind `--`."""
-    moved: list[str] = []
-    stay: list[str] = []
-    waiting = iter(arguments)
-    for argument in waiting:
+    """Return the arguments with global options moved before the command; nothing moves from behind `--`."""
+    front: list[str] = []
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
         name, equals, _ = argument.partition("=")
         if argument == "--":
-            stay += [argument, *waiting]
+            rest += [argument, *remaining]
         elif argument in _GLOBAL_FLAGS or (equals and name in _GLOBAL_VALUES):
-            moved.append(argument)
+            front.append(argument)
         elif argument in _GLOBAL_VALUES:
-            moved += [argument, *([value] if (value := next(waiting, None)) is not None else [])]
+            front += [argument, *([value] if (value := next(remaining, None)) is not None else [])]
         else:
-            stay.append(argument)
-    return moved + stay
+            rest.append(argument)
+    return front + rest
 
 
 def main() -> None:
-    """Runs the program; the environment's logs of the gRPC core stay out of the terminal unless asked for."""
+    """Run the program, without the gRPC core's own logs on the terminal unless the environment asks for them."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     app()

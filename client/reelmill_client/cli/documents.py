@@ -11,19 +11,19 @@ from reelmill_client.errors import InvalidArgument
 
 
 def read_document(name: str) -> Mapping[str, object]:
-    """The object in a file, or in the standard input for `-`; raises InvalidArgument when there is none."""
+    """Read the request in a file, or in standard input for `-`; raises InvalidArgument if it holds no object."""
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidArgument(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
     data = _parse(name, text)
     if not isinstance(data, Mapping):
-        raise InvalidArgument(f"{name} must hold one object: the request")
+        raise InvalidArgument(f"{name} must contain one object: the request")
     return data
 
 
 def _parse(name: str, text: str) -> object:
-    """YAML includes nearly all of JSON, but its complaints are about YAML: files named .json are read as JSON."""
+    """Parse JSON or YAML. YAML includes nearly all of JSON, but its error messages mislead: .json files are read as JSON."""
     try:
         if Path(name).suffix.lower() == ".json" or text.lstrip().startswith("{"):
             return json.loads(text)

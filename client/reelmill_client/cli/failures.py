@@ -1,4 +1,4 @@
-"""How errors end the program: a short sentence, one line for each field at fault, and an exit code."""
+"""Errors at the end of a command: a short sentence, one line for each field at fault, and an exit code."""
 
 import json
 
@@ -16,13 +16,13 @@ EXIT_INTERRUPTED = 130
 EXIT_CODES_HELP = "\n".join(
     (
         "Exit codes:",
-        "0  done;",
-        "1  the task failed, or the server refused;",
-        "2  wrong usage or an invalid request;",
+        "0  success;",
+        "1  the task failed, or the server refused the request;",
+        "2  incorrect usage or an invalid request;",
         "3  not found;",
-        "4  the server is unreachable or too slow to answer;",
+        "4  the server cannot be reached or did not answer in time;",
         "5  the task was canceled;",
-        "130  interrupted, with the task left running.",
+        "130  interrupted; the task keeps running.",
     )
 )
 
@@ -37,12 +37,11 @@ _EXIT_CODES: dict[type[errors.ReelmillError], int] = {
 
 
 def exit_code(error: errors.ReelmillError) -> int:
-    """The exit code for an error."""
     return _EXIT_CODES.get(type(error), EXIT_FAILED)
 
 
 def report(session: Session, error: errors.ReelmillError) -> None:
-    """Prints an error on the standard error: text, or one JSON object with --json."""
+    """Print an error on standard error: text, or one JSON object with --json."""
     if session.json:
         session.err.print(json.dumps({"Error": _as_json(error)}, ensure_ascii=False), soft_wrap=True)
         return
@@ -55,7 +54,7 @@ def report(session: Session, error: errors.ReelmillError) -> None:
 
 def _sentence(session: Session, error: errors.ReelmillError) -> str:
     if error.violations and error.message == "; ".join(map(str, error.violations)):
-        return "the request is not valid"
+        return "the request is invalid"
     if isinstance(error, errors.Unavailable) and not error.code:
         return f"cannot reach the server at {session.server}: {error.message}"
     if isinstance(error, errors.DeadlineExceeded) and not error.code:
@@ -69,5 +68,5 @@ def _as_json(error: errors.ReelmillError) -> dict[str, object]:
         "Status": error.status,
         "Message": error.message,
         "RequestId": error.request_id,
-        "Violations": [{"Field": found.field, "Description": found.description} for found in error.violations],
+        "Violations": [{"Field": fault.field, "Description": fault.description} for fault in error.violations],
     }

@@ -1,4 +1,4 @@
-"""The commands about notifications: reelmill notifications list and redeliver."""
+"""Commands about notifications: reelmill notifications list and redeliver."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from reelmill_client.cli import tables
 from reelmill_client.cli.session import session_of
 
-app = typer.Typer(no_args_is_help=True, help="Notifications: who was told of tasks, and what became of it.")
+app = typer.Typer(no_args_is_help=True, help="Notifications about tasks and their delivery.")
 
 
 @app.command(name="list")
@@ -18,24 +18,24 @@ def list_(
         str | None, typer.Option(help="Waiting, Pending, Delivered, Failed or Superseded.", show_default=False)
     ] = None,
 ) -> None:
-    """List the notifications of a task, or of all tasks of the project."""
+    """List the notifications of one task, or of all tasks in the project."""
     session = session_of(context)
     with session.client() as client:
-        found = client.notifications.list(task_id, state=state)
+        notifications = client.notifications.list(task_id, state=state)
         if session.json:
-            for notification in found:
+            for notification in notifications:
                 session.print_json(notification)
         else:
-            tables.print_notifications(session, list(found))
+            tables.print_notifications(session, list(notifications))
 
 
 @app.command()
 def redeliver(context: typer.Context, notification_id: Annotated[str, typer.Argument(metavar="NOTIFICATION_ID")]) -> None:
-    """Send a notification again, now; `list` tells what becomes of it."""
+    """Send a notification again, now; `list` shows the outcome."""
     session = session_of(context)
     with session.client() as client:
         notification = client.notifications.redeliver(notification_id)
     if session.json:
         session.print_json(notification)
     else:
-        session.out.print(f"{notification.notification_id}: is sent again", soft_wrap=True)
+        session.out.print(f"{notification.notification_id}: being sent again", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The commands about projects: reelmill projects list, create, get, update and delete."""
+"""Commands about projects: reelmill projects list, create, get, update and delete."""
 
 from typing import Annotated, cast
 
@@ -9,22 +9,22 @@ from reelmill_client.cli import tables
 from reelmill_client.cli.session import Session, session_of
 from reelmill_client.requests import ProjectSettings, pairs
 
-app = typer.Typer(no_args_is_help=True, help="Projects: the spaces in which tasks live.")
+app = typer.Typer(no_args_is_help=True, help="Projects, which group tasks.")
 
 _Name = Annotated[str, typer.Argument(metavar="NAME")]
 _Description = Annotated[str | None, typer.Option(help="1 to 256 characters.")]
-_ServiceRole = Annotated[str | None, typer.Option(help="The role in whose name storage is reached.")]
+_ServiceRole = Annotated[str | None, typer.Option(help="The role with which storage is accessed.")]
 _TemplateId = Annotated[str | None, typer.Option(help="Workflow template.")]
-_Concurrency = Annotated[int | None, typer.Option(help="Most tasks at work at once; more wait. 0: the server's default.")]
-_Queue = Annotated[int | None, typer.Option(help="Most tasks that wait for those; more are refused. 0: the server's default.")]
-_Weight = Annotated[float | None, typer.Option(help="Share of the workers while other projects wait, too. 0: 1.")]
+_Concurrency = Annotated[int | None, typer.Option(help="Most tasks running at once; others wait. 0: the server's default.")]
+_Queue = Annotated[int | None, typer.Option(help="Most tasks waiting; others are refused. 0: the server's default.")]
+_Weight = Annotated[float | None, typer.Option(help="Share of the workers while other projects wait too. 0: 1.")]
 _Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A label; may be repeated.")]
 
 
 @app.command(name="list")
 def list_(
     context: typer.Context,
-    prefix: Annotated[str, typer.Option(help="Beginning of the name.")] = "",
+    prefix: Annotated[str, typer.Option(help="What the name begins with.")] = "",
     tag: _Tags = None,
 ) -> None:
     """List projects."""
@@ -87,7 +87,7 @@ def update(
     fairness_weight: _Weight = None,
     tag: _Tags = None,
 ) -> None:
-    """Change what is given; the rest stays. Given tags replace all tags."""
+    """Change the given settings and leave the others. Given tags replace all tags."""
     session = session_of(context)
     settings = _settings(
         tag,
@@ -106,7 +106,7 @@ def update(
 def delete(
     context: typer.Context,
     name: _Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Delete a project with its finished tasks."""
     session = session_of(context)
@@ -120,10 +120,10 @@ def delete(
         session.out.print(f"{name}: deleted", soft_wrap=True)
 
 
-def _settings(tag: list[str] | None, **given: object) -> ProjectSettings:
-    """What is said on the command line, and nothing else."""
-    said = {name: value for name, value in given.items() if value is not None}
-    return cast(ProjectSettings, {**said, "tags": pairs(tag or [])})
+def _settings(tag: list[str] | None, **options: object) -> ProjectSettings:
+    """Return the settings that the command line names, and no others."""
+    settings = {name: value for name, value in options.items() if value is not None}
+    return cast(ProjectSettings, {**settings, "tags": pairs(tag or [])})
 
 
 def _print(session: Session, project: Project) -> None:

@@ -1,4 +1,4 @@
-"""The commands that ask the service about media and about itself: probe and capabilities."""
+"""Commands about media and the service itself: probe and capabilities."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ def probe(
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="SRC", help="A URI, or a path on the server's machine.")],
 ) -> None:
-    """Print what is in a media file."""
+    """Print what a media file contains."""
     session = session_of(context)
     with session.client() as client:
         info = client.probe(source)
@@ -26,8 +26,8 @@ def capabilities(context: typer.Context) -> None:
     """Print which encoders and decoders work on the server, and its limits."""
     session = session_of(context)
     with session.client() as client:
-        answer = client.capabilities()
+        response = client.capabilities()
     if session.json:
-        session.print_json(answer)
+        session.print_json(response)
     else:
-        tables.print_capabilities(session, answer)
+        tables.print_capabilities(session, response)

@@ -1,4 +1,4 @@
-"""What every command has: the global options, the two consoles, and a client."""
+"""State shared by all commands: the global options, two consoles, and a client."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ _UNBOUNDED_COLUMNS = 10_000
 
 
 def _console(*, stderr: bool) -> Console:
-    """A console that prints texts as they are: URIs and messages may contain brackets and colons."""
+    """Return a console that prints text verbatim: URIs and messages may contain brackets and colons."""
     console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _UNBOUNDED_COLUMNS
@@ -27,7 +27,7 @@ def _console(*, stderr: bool) -> Console:
 
 @dataclass
 class Session:
-    """The global options; results go to `out`, progress and messages to `err`."""
+    """Global options of one run; results go to `out`, progress and messages to `err`."""
 
     server: str
     project: str
@@ -39,7 +39,7 @@ class Session:
     err: Console = field(default_factory=lambda: _console(stderr=True))
 
     def client(self) -> Client:
-        """A client for the server that was asked for; close it."""
+        """Return a new client for the chosen server; the caller closes it."""
         return Client(
             self.server,
             project=self.project,
@@ -50,20 +50,20 @@ class Session:
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody is there to answer a question."""
+        """Whether someone is there to answer a question."""
         return not self.json and self.err.is_terminal and sys.stdin is not None and sys.stdin.isatty()
 
     def print_json(self, message: Message) -> None:
-        """Prints a message as one line of JSON in the vendor's form."""
+        """Print a message as one line of JSON in the vendor's form."""
         self.print_json_data(vendor_json.dump(message))
 
     def print_json_data(self, data: dict[str, Any]) -> None:
-        """Prints one line of JSON."""
+        """Print one line of JSON."""
         print(json.dumps(data, ensure_ascii=False), flush=True)
 
 
 def session_of(context: typer.Context) -> Session:
-    """The session that the global options made."""
+    """Return the session that the root command created."""
     session = context.find_root().obj
     assert isinstance(session, Session)  # the root callback runs before every command
     return session

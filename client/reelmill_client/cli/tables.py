@@ -1,4 +1,4 @@
-"""Results as people read them."""
+"""Tables of results for people."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,7 +22,7 @@ from reelmill_client.formatting import (
 
 
 def print_result(session: Session, task: Task) -> None:
-    """Prints the artifacts and warnings of a task that succeeded."""
+    """Print the artifacts and warnings of a task that succeeded."""
     rows = [
         (
             artifact.uri,
@@ -33,18 +33,18 @@ def print_result(session: Session, task: Task) -> None:
         )
         for artifact in task.artifacts
     ]
-    session.out.print(_table(("Artifact", "Size", "Duration", "Streams", "Why"), rows))
+    session.out.print(_table(("Artifact", "Size", "Duration", "Streams", "Reason"), rows))
     print_warnings(session, task.warnings)
 
 
 def print_warnings(session: Session, warnings: Iterable[str]) -> None:
-    """Prints warnings on the standard error."""
+    """Print warnings on standard error."""
     for warning in warnings:
         session.err.print(f"warning: {warning}", soft_wrap=True)
 
 
 def print_task(session: Session, task: Task) -> None:
-    """Prints everything about one task."""
+    """Print everything about one task."""
     rows = [
         ("Task", task.task_id),
         ("Status", status_word(task)),
@@ -66,7 +66,7 @@ def print_task(session: Session, task: Task) -> None:
 
 
 def print_tasks(session: Session, tasks: Sequence[Task]) -> None:
-    """Prints a list of tasks, one a row."""
+    """Print a list of tasks, one per row."""
     rows = [
         (
             task.task_id,
@@ -81,24 +81,24 @@ def print_tasks(session: Session, tasks: Sequence[Task]) -> None:
     session.out.print(_table(("Task", "Status", "Progress", "Created", "Ended", "Error"), rows))
 
 
-def print_plan(session: Session, answer: PlanMediaConvertTaskResponse) -> None:
-    """Prints what would run."""
-    for target in answer.plan.targets:
-        length = "" if target.duration <= 0 else f", {duration_text(target.duration)}"
-        where = target.uri or "(no media file)"
-        session.out.print(f"target {target.target_index}: {where} ({target.container or 'pictures, subtitles'}{length})")
+def print_plan(session: Session, response: PlanMediaConvertTaskResponse) -> None:
+    """Print the plan of a request."""
+    for target in response.plan.targets:
+        duration = "" if target.duration <= 0 else f", {duration_text(target.duration)}"
+        destination = target.uri or "(no media file)"
+        session.out.print(f"target {target.target_index}: {destination} ({target.container or 'images, subtitles'}{duration})")
         if target.streams:
             session.out.print(_planned_streams(target.streams))
-    for image in answer.plan.images:
+    for image in response.plan.images:
         kind = ArtifactKind.Name(image.kind).removeprefix("ARTIFACT_KIND_").lower()
         size = f"{image.width}x{image.height}"
         session.out.print(f"target {image.target_index}: {image.uri} ({kind} {size}; {image.reading}: {image.reason})")
         session.out.print(_planned_streams([image.stream]))
-    print_warnings(session, answer.plan.warnings)
+    print_warnings(session, response.plan.warnings)
 
 
 def print_media_info(session: Session, info: MediaInfo) -> None:
-    """Prints what is in a media file."""
+    """Print what a media file contains."""
     rows = [
         ("Format", info.format_long_name or info.format_name),
         ("Duration", duration_text(info.duration)),
@@ -110,7 +110,7 @@ def print_media_info(session: Session, info: MediaInfo) -> None:
     streams: list[VideoStream | AudioStream | SubtitleStream] = [*info.video_streams, *info.audio_streams, *info.subtitles]
     cells = [_stream_row(stream) for stream in streams]
     cells.sort(key=lambda row: int(row[0]))
-    session.out.print(_table(("#", "Type", "Codec", "Shape", "Bit rate", "Duration", "Language"), cells))
+    session.out.print(_table(("#", "Type", "Codec", "Format", "Bit rate", "Duration", "Language"), cells))
 
 
 def _stream_row(stream: VideoStream | AudioStream | SubtitleStream) -> tuple[str, ...]:
@@ -124,17 +124,17 @@ def _stream_row(stream: VideoStream | AudioStream | SubtitleStream) -> tuple[str
     return str(stream.index), kind, stream.codec_name, shape, rate, duration, stream.language
 
 
-def print_capabilities(session: Session, answer: GetCapabilitiesResponse) -> None:
-    """Prints which encoders and decoders work, and the limits."""
-    session.out.print(f"worker {answer.worker}" if answer.worker else "worker")
-    for title, codecs in (("Encoder", answer.encoders), ("Decoder", answer.decoders)):
-        session.out.print(_table((title, "Codec", "Device", "Works", "Why not"), [_capability(codec) for codec in codecs]))
-    session.out.print(_table(("Limit", "Value"), [(name, _limit(value)) for name, value in sorted(answer.limits.items())]))
-    session.out.print(_table(("Part", "Version"), sorted(answer.versions.items())))
+def print_capabilities(session: Session, response: GetCapabilitiesResponse) -> None:
+    """Print which encoders and decoders work, and the limits."""
+    session.out.print(f"worker {response.worker}" if response.worker else "worker")
+    for title, codecs in (("Encoder", response.encoders), ("Decoder", response.decoders)):
+        session.out.print(_table((title, "Codec", "Device", "Available", "Reason"), [_capability(codec) for codec in codecs]))
+    session.out.print(_table(("Limit", "Value"), [(name, _limit(value)) for name, value in sorted(response.limits.items())]))
+    session.out.print(_table(("Component", "Version"), sorted(response.versions.items())))
 
 
 def print_notifications(session: Session, notifications: Sequence[NotificationStatus]) -> None:
-    """Prints a list of notifications, one a row."""
+    """Print a list of notifications, one per row."""
     rows = [
         (
             notification.notification_id,
@@ -151,17 +151,17 @@ def print_notifications(session: Session, notifications: Sequence[NotificationSt
 
 
 def print_projects(session: Session, projects: Sequence[Project]) -> None:
-    """Prints a list of projects, one a row."""
+    """Print a list of projects, one per row."""
     rows = [(project.project_name, project.description, time_text(project.create_time), _tags(project)) for project in projects]
     session.out.print(_table(("Project", "Description", "Created", "Tags"), rows))
 
 
-def _of(count: int, most: int) -> str:
-    return f"{count} of at most {most}" if most else str(count)
+def _of(count: int, limit: int) -> str:
+    return f"{count} of at most {limit}" if limit else str(count)
 
 
 def print_project(session: Session, project: Project) -> None:
-    """Prints everything that people look for in one project."""
+    """Print one project."""
     rows = [
         ("Project", project.project_name),
         ("Description", project.description),
@@ -170,7 +170,7 @@ def print_project(session: Session, project: Project) -> None:
         ("Created", time_text(project.create_time)),
         ("Updated", time_text(project.update_time)),
         ("Tags", _tags(project)),
-        ("At work", _of(project.running_tasks, project.engine_concurrency)),
+        ("Running", _of(project.running_tasks, project.engine_concurrency)),
         ("Waiting", _of(project.queued_tasks, project.max_queued_tasks)),
         ("Weight", f"{project.fairness_weight:g}"),
     ]
@@ -189,7 +189,7 @@ def _planned_streams(streams: Iterable[PlannedStream]) -> Table:
         )
         for stream in streams
     ]
-    return _table(("Stream", "From", "Codec", "Filters", "Options", "Why"), rows)
+    return _table(("Stream", "Source", "Codec", "Filters", "Options", "Reason"), rows)
 
 
 def _stream_type(stream: PlannedStream) -> str:
@@ -214,7 +214,7 @@ def _tags(project: Project) -> str:
 
 
 def _tag_value(value: object) -> str:
-    """As a selector compares it: 3.0 is 3, True is true."""
+    """Format a tag's value as selectors compare it: 3.0 is 3, True is true."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -146,7 +146,7 @@ def test_a_wrong_request_ends_with_2(fake: Any, cli: Cli, failure: Any) -> None:
     result = cli(*CONVERT, "--crf", "20")
     assert (result.exit_code, result.stderr.splitlines()) == (
         2,
-        ["error: the request is not valid", "  crf: needs video to be a codec"],
+        ["error: the request is invalid", "  crf: needs video to be a codec"],
     )
     assert not fake.calls
     wrong = (("targets[0].uri", "must be set"), ("sources[0].uri", "must be set"))
@@ -155,7 +155,7 @@ def test_a_wrong_request_ends_with_2(fake: Any, cli: Cli, failure: Any) -> None:
     result = cli(*CONVERT)
     assert (result.exit_code, result.stderr.splitlines()) == (
         2,
-        ["error: the request is not valid", "  targets[0].uri: must be set", "  sources[0].uri: must be set"],
+        ["error: the request is invalid", "  targets[0].uri: must be set", "  sources[0].uri: must be set"],
     )
     fake.failures["Create"].append(failure(grpc.StatusCode.UNIMPLEMENTED, "no dash yet", "FieldNotSupported"))
     result = cli(*CONVERT)
@@ -244,7 +244,7 @@ def test_submit_reads_files(fake: Any, cli: Cli, tmp_path: Path, name: str, text
     [
         ("r.json", '{"a": }', "is not JSON: Expecting value at line 1, column 7"),
         ("r.yaml", "a: [", "is not YAML"),
-        ("r.yaml", "- a", "must hold one object"),
+        ("r.yaml", "- a", "must contain one object"),
         ("r.json", '{"Sorces": []}', "Sorces: is not a field of CreateMediaConvertTaskRequest; did you mean Sources?"),
         ("gone.json", None, "cannot read"),
     ],
@@ -356,7 +356,7 @@ def test_notifications(fake: Any, cli: Cli) -> None:
     assert fake.requests("ListNotifications")[0].task_id == "t"
     lines = json_lines(cli("notifications", "list", "--json").stdout)
     assert [line["NotificationId"] for line in lines] == ["t.Webhook.0", "t.Webhook.1"] and lines[0]["State"] == "Failed"
-    assert cli("notifications", "redeliver", "t.Webhook.0").stdout == "t.Webhook.0: is sent again\n"
+    assert cli("notifications", "redeliver", "t.Webhook.0").stdout == "t.Webhook.0: being sent again\n"
     assert json_lines(cli("notifications", "redeliver", "t.Webhook.0", "--json").stdout)[0]["State"] == "Pending"
 
 

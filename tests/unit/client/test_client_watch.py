@@ -28,7 +28,7 @@ from reelmill_client import (
     TaskFailed,
     Unavailable,
 )
-from reelmill_client.watch import News, Reconnects
+from reelmill_client.watch import ReconnectPolicy, StateFilter
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
@@ -82,7 +82,7 @@ class FakeError(grpc.RpcError):
 
 def test_news_passes_each_state_once() -> None:
     """A repeated state is no news; a changed phase at the same progress is."""
-    news = News()
+    news = StateFilter()
     assert news.accept(running(5)) == running(5)
     assert news.accept(running(5)) is None
     assert news.accept(running(5, phase=TASK_PHASE_CONVERTING)) is not None
@@ -90,7 +90,7 @@ def test_news_passes_each_state_once() -> None:
 
 def test_news_drops_states_from_before() -> None:
     """Older by progress, by attempt, or by how far a target is."""
-    news = News()
+    news = StateFilter()
     news.accept(running(50, attempt=2, targets=[{"percent": 50.5}]))
     assert news.accept(running(49, attempt=2)) is None
     assert news.accept(running(60, attempt=1)) is None
@@ -100,7 +100,7 @@ def test_news_drops_states_from_before() -> None:
 
 def test_news_keeps_progress_over_attempts_and_the_end() -> None:
     """A new attempt and a failure are news, but the number does not fall."""
-    news = News()
+    news = StateFilter()
     news.accept(running(50))
     again = news.accept(running(0, attempt=2, phase=TASK_PHASE_QUEUED))
     assert again is not None and (again.progress, again.attempt) == (50, 2)
@@ -110,7 +110,7 @@ def test_news_keeps_progress_over_attempts_and_the_end() -> None:
 
 def test_news_says_nothing_after_the_end() -> None:
     """A final state is final, and tasks do not disturb each other."""
-    news = News()
+    news = StateFilter()
     assert news.accept(SUCCEEDED) is not None
     assert news.accept(SUCCEEDED) is None
     assert news.accept(running(99)) is None
@@ -120,24 +120,24 @@ def test_news_says_nothing_after_the_end() -> None:
 def test_delays_grow_with_jitter_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """0.2 s doubling to 10 s, each halved at most; short again after news only."""
     monkeypatch.setattr("reelmill_client.watch._FIRST_DELAY_SECONDS", 0.2)
-    reconnects = Reconnects(now=lambda: 0.0)
+    reconnects = ReconnectPolicy(now=lambda: 0.0)
     expected = [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
     delays = [reconnects.after_error(FakeError(UNAVAILABLE)) for _ in expected]
     assert all(full / 2 <= delay <= full for delay, full in zip(delays, expected, strict=True))
     assert delays != expected
-    reconnects.heard(news=False)
+    reconnects.received(changed=False)
     assert reconnects.after_end() >= 5
-    reconnects.heard(news=True)
+    reconnects.received(changed=True)
     assert reconnects.after_end() <= 0.2
 
 
 def test_an_outage_has_a_bound() -> None:
     """Counted from the last message, not from the beginning."""
     clock = [0.0]
-    reconnects = Reconnects(max_outage_seconds=60, now=lambda: clock[0])
+    reconnects = ReconnectPolicy(max_outage_seconds=60, now=lambda: clock[0])
     clock[0] = 59
     reconnects.after_error(FakeError(UNAVAILABLE))
-    reconnects.heard(news=False)
+    reconnects.received(changed=False)
     clock[0] = 118
     reconnects.after_error(FakeError(UNAVAILABLE))
     clock[0] = 119
@@ -150,7 +150,7 @@ def test_an_outage_has_a_bound() -> None:
 def test_a_watch_has_a_bound() -> None:
     """Delays are cut to what is left; then it is over."""
     clock = [0.0]
-    reconnects = Reconnects(5, now=lambda: clock[0])
+    reconnects = ReconnectPolicy(5, now=lambda: clock[0])
     assert reconnects.remaining_seconds() == 5
     clock[0] = 4.999
     assert reconnects.after_error(FakeError(UNAVAILABLE)) <= 0.001001

@@ -1,4 +1,4 @@
-"""Waiting for tasks with their progress on the screen, and what Ctrl-C means meanwhile."""
+"""Wait for tasks with their progress on the screen, and the handling of Ctrl-C meanwhile."""
 
 import queue
 import signal
@@ -21,26 +21,26 @@ from reelmill_client.watch import is_final
 
 _QUESTION = "\nPress Enter to leave it running, or c and Enter to cancel it: "
 
-# A blocking read that never returns would keep Ctrl-C from being noticed on some systems.
+# On some systems Ctrl-C is noticed only between blocking reads.
 _POLL_SECONDS = 0.5
 
 
 def wait_for(session: Session, client: Client, task_ids: Sequence[str], *, project: str, offer_cancel: bool) -> None:
-    """Shows tasks until they end, then their results; exits with the highest exit code among them unless all succeeded.
+    """Show tasks until they end, then their results; exits with the highest exit code unless all succeeded.
 
-    Ctrl-C leaves the tasks running and exits with 130; with `offer_cancel` and somebody at the terminal it asks first whether
-    to cancel them.
+    Ctrl-C leaves the tasks running and exits with 130; with `offer_cancel` and a user at the terminal it first asks whether to
+    cancel them.
     """
-    waiting = _Waiting(session, client, project, task_ids, offer_cancel)
-    waiting.run()
-    codes = [waiting.finish(task_id) for task_id in waiting.task_ids]
+    wait = _TaskWait(session, client, project, task_ids, offer_cancel)
+    wait.run()
+    codes = [wait.finish(task_id) for task_id in wait.task_ids]
     if any(codes):
         raise typer.Exit(max(codes))
 
 
 @dataclass(frozen=True)
-class _Ended:
-    """A watch is over: with the task's final state already shown, or with an error."""
+class _WatchEnd:
+    """End of a watch: the final state was already shown, or there is an error."""
 
     task_id: str
     error: ReelmillError | None = None
@@ -51,11 +51,11 @@ class _Interrupt:
     """Ctrl-C was pressed."""
 
 
-class _Waiting:
-    """One wait for a few tasks.
+class _TaskWait:
+    """Wait for some tasks.
 
-    Ctrl-C is an event like any other, so that it never strikes in the middle of drawing; only while a question is open, or
-    its answer is being carried out, does it raise KeyboardInterrupt.
+    Ctrl-C is queued as an event so that it never interrupts drawing; it raises KeyboardInterrupt only while a question is open
+    or its answer is being carried out.
     """
 
     def __init__(self, session: Session, client: Client, project: str, task_ids: Sequence[str], offer_cancel: bool) -> None:
@@ -64,31 +64,31 @@ class _Waiting:
         self._project = project
         self.task_ids = list(dict.fromkeys(task_ids))
         self._may_ask = offer_cancel and session.interactive
-        self._events: queue.SimpleQueue[Task | _Ended | _Interrupt] = queue.SimpleQueue()
-        self._interrupt_at_once = False
-        self._open = set(self.task_ids)
+        self._events: queue.SimpleQueue[Task | _WatchEnd | _Interrupt] = queue.SimpleQueue()
+        self._raise_on_interrupt = False
+        self._unfinished = set(self.task_ids)
         self._finals: dict[str, Task] = {}
         self._errors: dict[str, ReelmillError] = {}
 
     def run(self) -> None:
-        """Watches all tasks to their ends."""
+        """Watch all tasks until they end."""
         named = len(self.task_ids) > 1
         reporter = choose_reporter(self._session.err, as_json=self._session.json, named=named)
         with _on_ctrl_c(self._ctrl_c), reporter:
             for task_id in self.task_ids:
                 threading.Thread(target=self._watch, args=(task_id,), daemon=True, name=f"watch {task_id}").start()
-            while self._open:
+            while self._unfinished:
                 self._handle(self._next(), reporter)
 
     def finish(self, task_id: str) -> int:
-        """Prints how one task ended and returns its exit code."""
+        """Print how one task ended and return its exit code."""
         if task_id in self._errors:
             report(self._session, self._errors[task_id])
             return exit_code(self._errors[task_id])
         return finish_task(self._session, self._finals[task_id])
 
     def _watch(self, task_id: str) -> None:
-        """Runs in a thread of its own."""
+        """Queue the states of one task; runs in a thread of its own."""
         error: ReelmillError | None = None
         try:
             for task in self._client.watch(task_id, project=self._project):
@@ -96,26 +96,26 @@ class _Waiting:
         except ReelmillError as raised:
             error = raised
         finally:
-            self._events.put(_Ended(task_id, error))
+            self._events.put(_WatchEnd(task_id, error))
 
     def _ctrl_c(self) -> None:
-        """Runs in the main thread, between any two of its instructions."""
-        if self._interrupt_at_once:
+        """Handle SIGINT; runs in the main thread, between any two of its instructions."""
+        if self._raise_on_interrupt:
             raise KeyboardInterrupt
         self._events.put(_Interrupt())
 
-    def _next(self) -> Task | _Ended | _Interrupt:
+    def _next(self) -> Task | _WatchEnd | _Interrupt:
         while True:
             try:
                 return self._events.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
 
-    def _handle(self, event: Task | _Ended | _Interrupt, reporter: Reporter) -> None:
+    def _handle(self, event: Task | _WatchEnd | _Interrupt, reporter: Reporter) -> None:
         if isinstance(event, _Interrupt):
             self._interrupted(reporter)
-        elif isinstance(event, _Ended):
-            self._open.discard(event.task_id)
+        elif isinstance(event, _WatchEnd):
+            self._unfinished.discard(event.task_id)
             if event.error is not None:
                 self._errors[event.task_id] = event.error
         else:
@@ -124,15 +124,15 @@ class _Waiting:
             reporter.show(event)
 
     def _interrupted(self, reporter: Reporter) -> None:
-        """Asks what to do, once; exits unless the tasks are to be canceled."""
+        """Ask what to do, once; exits unless the tasks are to be canceled."""
         reporter.pause()
         try:
-            self._interrupt_at_once = True
+            self._raise_on_interrupt = True
             canceled = self._may_ask and self._cancel_if_wanted()
         except (KeyboardInterrupt, EOFError):
             canceled = False
         finally:
-            self._interrupt_at_once = False
+            self._raise_on_interrupt = False
         if not canceled:
             raise self._leave()
         self._may_ask = False
@@ -142,7 +142,7 @@ class _Waiting:
         answer = self._session.err.input(_QUESTION, markup=False)
         if answer.strip().lower() not in ("c", "cancel"):
             return False
-        for task_id in self._open:
+        for task_id in self._unfinished:
             try:
                 self._client.cancel(task_id, project=self._project)
             except ReelmillError as error:
@@ -152,14 +152,16 @@ class _Waiting:
     def _leave(self) -> typer.Exit:
         server = "" if self._session.server == DEFAULT_TARGET else f" --server {self._session.server}"
         project = "" if self._project == DEFAULT_PROJECT else f" --project {self._project}"
-        left = " ".join(task_id for task_id in self.task_ids if task_id in self._open)
-        self._session.err.print(f"left running; watch again with: reelmill{server}{project} watch {left}", soft_wrap=True)
+        unfinished = " ".join(task_id for task_id in self.task_ids if task_id in self._unfinished)
+        self._session.err.print(
+            f"still running; watch again with: reelmill{server}{project} watch {unfinished}", soft_wrap=True
+        )
         return typer.Exit(EXIT_INTERRUPTED)
 
 
 @contextmanager
 def _on_ctrl_c(act: Callable[[], None]) -> Iterator[None]:
-    """Calls `act` at Ctrl-C instead of raising KeyboardInterrupt."""
+    """Call `act` on Ctrl-C instead of raising KeyboardInterrupt."""
     previous = signal.signal(signal.SIGINT, lambda *_: act())
     try:
         yield
@@ -168,11 +170,11 @@ def _on_ctrl_c(act: Callable[[], None]) -> Iterator[None]:
 
 
 def finish_task(session: Session, task: Task) -> int:
-    """Prints what a final task produced, or why it did not, and returns its exit code."""
+    """Print the results of a final task, or why it has none, and return its exit code."""
     try:
         raise_unless_succeeded(task)
     except TaskEnded as error:
-        if not session.json:  # the final state was printed, with everything in it
+        if not session.json:  # with --json the final state has been printed, error included
             report(session, error)
         return exit_code(error)
     if not session.json:
@@ -181,7 +183,7 @@ def finish_task(session: Session, task: Task) -> int:
 
 
 def show_all(session: Session, tasks: Iterator[Task]) -> None:
-    """Shows tasks as they come and go, until Ctrl-C."""
+    """Show tasks as they start and end, until Ctrl-C."""
     with choose_reporter(session.err, as_json=session.json, named=True, keep=False) as reporter:
         for task in tasks:
             reporter.show(task)
