@@ -9,9 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import ImageFont
-
-from reelmill_server.media.overlay.cmap import characters
+from reelmill_server.media.overlay.glyphs import Font, characters, family_names
 
 _FOLDERS = (
     "/usr/share/fonts",
@@ -26,7 +24,6 @@ _PACKAGES = ("manimgx_fonts_cjk", "manimgx_fonts")
 _PACKAGED_CJK = "NotoSansCJK-VF.otf.ttc"
 _ITALIC = ("Italic", "Oblique")
 _MONOSPACED = "Mono"
-_MOST_FACES = 100
 _REGULAR, _BOLD = 400, 700
 # Which face of a collection, and which file of those with one region each, has the forms of which language.
 _REGIONS = {"ja": "JP", "ko": "KR", "zh": "SC"}
@@ -59,25 +56,16 @@ class Face:
 
     def has(self, character: str) -> bool:
         """Whether it draws the character."""
-        return ord(character) in _characters(self.path, self.number)
+        return ord(character) in characters(self.path, self.number)
 
-    def at(self, size: int) -> ImageFont.FreeTypeFont:
+    def at(self, size: int) -> Font:
         """The font to draw with, `size` pixels to the em."""
-        return _loaded(self, size)
+        return _font(self, size)
 
 
 @cache
-def _loaded(face: Face, size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.truetype(face.path, size, index=face.number, layout_engine=ImageFont.Layout.RAQM)
-    try:
-        axes = font.get_variation_axes()
-    except OSError:  # not a variable font
-        return font
-    font.set_variation_by_axes([face.weight if axis["name"] == b"Weight" else axis["default"] or 0 for axis in axes])
-    return font
-
-
-_characters = cache(characters)
+def _font(face: Face, size: int) -> Font:
+    return Font(face.path, face.number, face.weight, size)
 
 
 def language_of(text: str) -> str:
@@ -140,13 +128,8 @@ def _installed() -> tuple[Path, ...]:
 @cache
 def _region_number(path: str, region: str) -> int:
     """The face of a collection that has the forms of a region; 0 when none says so."""
-    if not path.lower().endswith(("ttc", "otc")):
-        return 0
-    for number in range(_MOST_FACES):
-        try:
-            words = (ImageFont.truetype(path, index=number).getname()[0] or "").split()
-        except OSError:  # there are no more
-            break
+    for number, name in enumerate(family_names(path)):
+        words = name.split()
         if region in words and _MONOSPACED not in words:
             return number
     return 0

@@ -5,49 +5,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageDraw
+from PIL import Image, ImageColor
 
 from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.overlay import bidi, fonts
 from reelmill_server.media.overlay.fonts import Face
+from reelmill_server.media.overlay.glyphs import Font, Glyphs, script_runs
 from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, Corner, TextSpec
 
 _TAB = "    "
 _SHOWN_CHARACTERS = 5
 _MOST_PIXELS = 100_000_000
-
-
-@dataclass(frozen=True)
-class _Run:
-    """Characters of one font and one direction."""
-
-    text: str
-    face: Face
-    level: int
-
-    @property
-    def direction(self) -> str:
-        """As Pillow calls it."""
-        return "rtl" if self.level % 2 else "ltr"
-
-    def length(self, size: int) -> float:
-        """Pixels from its beginning to its end."""
-        return self.face.at(size).getlength(self.text, direction=self.direction)
+_UNIT = 64  # in which lengths count, to the pixel
+# Outputs have threads of their own, and a font of FreeType serves one at a time.
+_DRAWING = Lock()
 
 
 @dataclass(frozen=True)
 class _Line:
-    """Runs from left to right; `at_right`: the line is of a script from right to left and begins at the right edge."""
+    """Runs of glyphs from left to right; `from_right`: the line begins at the right edge."""
 
-    runs: Sequence[_Run]
-    at_right: bool
+    runs: Sequence[tuple[Font, Glyphs]]
+    from_right: bool
 
-    def length(self, size: int) -> float:
-        """Pixels from its beginning to its end."""
-        return sum(run.length(size) for run in self.runs)
+    @property
+    def length(self) -> int:
+        """From its beginning to its end, in 1/64 pixel."""
+        return sum(glyphs.advance for _, glyphs in self.runs)
 
 
 def draw_text(
@@ -59,11 +47,11 @@ def draw_text(
     are left out, and so is what does not fit. Raises MediaLimitExceeded for a text that is too large to be drawn.
     """
     content = "\n".join(unicodedata.normalize("NFC", spec.content).replace("\t", _TAB).splitlines())
-    content = bidi.without_marks(content)
     chosen = _Chooser(spec.font, content, note)
-    lines = [_Line(_runs(line, chosen), bidi.direction(line) == 1) for line in content.splitlines()]
-    chosen.tell()
-    whole, room = _masks(spec, lines, max(at_most)), (round(at_most[0] * aspect), at_most[1])
+    with _DRAWING:
+        lines = [_shaped(line, spec.size, chosen) for line in content.splitlines()]
+        chosen.tell()
+        whole, room = _masks(spec, lines, max(at_most)), (round(at_most[0] * aspect), at_most[1])
     size = whole[0].size
     if size[0] > room[0] or size[1] > room[1]:
         note(f"a text of {size[0]}x{size[1]} pixels does not fit into the picture: cut")
@@ -120,20 +108,21 @@ def _script(character: str) -> str:
     return "symbol" if unicodedata.category(character).startswith("S") else "sign"
 
 
-def _runs(line: str, choose: _Chooser) -> Sequence[_Run]:
-    """The line in runs from left to right."""
-    placed: list[tuple[str, Face, int]] = []
+def _shaped(line: str, size: int, choose: _Chooser) -> _Line:
+    faces: list[Face | None] = []
     current: Face | None = None
-    for character, level in zip(line, bidi.levels(line), strict=True):
-        face = choose(character, current)
-        if face is not None:
-            placed.append((character, face, level))
-            current = face
-    runs = [
-        _Run("".join(character for character, _, _ in group), *key)
-        for key, group in ((key, list(group)) for key, group in groupby(placed, lambda item: item[1:]))
-    ]
-    return [runs[number] for number in bidi.visual_order([run.level for run in runs])]
+    for character in line:
+        faces.append(choose(character, current))
+        current = faces[-1] or current
+    layout = bidi.layout(line)
+    runs: list[tuple[Font, Glyphs]] = []
+    for span in layout.spans:
+        parts = []
+        for face, group in groupby(range(span.start, span.end), faces.__getitem__):
+            text = "".join(line[number] for number in group)
+            parts += [(face.at(size), part) for part in script_runs(text)] if face else []
+        runs += [(font, font.shape(part, span.from_right)) for font, part in parts[:: -1 if span.from_right else 1]]
+    return _Line(runs, layout.from_right)
 
 
 def _part(size: tuple[int, int], room: tuple[int, int], corner: Corner) -> tuple[int, int, int, int]:
@@ -146,26 +135,25 @@ def _part(size: tuple[int, int], room: tuple[int, int], corner: Corner) -> tuple
 def _masks(spec: TextSpec, lines: Sequence[_Line], widest_border: int) -> tuple[Image.Image, Image.Image]:
     """Where the border and where the letters are, both cut to the ink."""
     border = min(spec.border_width, widest_border)
-    faces = {run.face for line in lines for run in line.runs}
-    heights = [face.at(spec.size).getmetrics() for face in faces] or [(0, 0)]
-    ascent, descent = (max(height[part] for height in heights) for part in (0, 1))
-    width = max((line.length(spec.size) for line in lines), default=0)
+    used = {font for line in lines for font, _ in line.runs}
+    ascent = max((font.ascent for font in used), default=0)
+    height = ascent + max((font.descent for font in used), default=0)
+    width = max((line.length for line in lines), default=0)
     margin = border + spec.size  # letters lean out of their measures
-    size = (round(width) + 2 * margin, len(lines) * (ascent + descent) + 2 * margin)
+    size = (width // _UNIT + 2 * margin, len(lines) * height + 2 * margin)
     if size[0] * size[1] > _MOST_PIXELS:
         raise MediaLimitExceeded(f"a watermark's text of {size[0]}x{size[1]} pixels is too large: shorten it, or its border")
-    border_mask, letters = Image.new("L", size), Image.new("L", size)
+    around, letters = (np.zeros(size[::-1], np.uint8) for _ in range(2))
     for number, line in enumerate(lines):
-        x, y = float(margin), margin + ascent + number * (ascent + descent)
-        x += width - line.length(spec.size) if line.at_right else 0
-        for run in line.runs:
-            font = run.face.at(spec.size)
-            for mask, stroke in ((letters, 0), (border_mask, border)):
-                draw = ImageDraw.Draw(mask)
-                draw.text((x, y), run.text, 255, font, "ls", direction=run.direction, stroke_width=stroke)
-            x += run.length(spec.size)
-    ink = border_mask.getbbox() or (0, 0, 0, 0)
-    return border_mask.crop(ink), letters.crop(ink)
+        x, baseline = margin * _UNIT, margin + ascent + number * height
+        x += width - line.length if line.from_right else 0
+        for font, glyphs in line.runs:
+            font.draw(glyphs, letters, x, baseline)
+            if border:
+                font.draw(glyphs, around, x, baseline, border)
+            x += glyphs.advance
+    ink = Image.fromarray(np.maximum(around, letters)).getbbox() or (0, 0, 0, 0)
+    return Image.fromarray(around).crop(ink), Image.fromarray(letters).crop(ink)
 
 
 def _coloured(spec: TextSpec, border: Image.Image, letters: Image.Image) -> Image.Image:
