@@ -48,7 +48,7 @@ from reelmill_server.model.request import (
     VideoSpec,
 )
 from reelmill_server.plan.context import Situation
-from reelmill_server.plan.cost.cost import estimate
+from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.video import VMAF_FILTER
 from reelmill_server.worker.child.confinement import drop_capabilities

@@ -12,7 +12,7 @@ _ENCODE = """
 import os
 os.environ["SVT_LOG"] = "0"
 from reelmill_server.media.capabilities import try_video
-from reelmill_server.worker.confinement import drop_capabilities
+from reelmill_server.worker.child.confinement import drop_capabilities
 drop_capabilities()
 assert try_video("av1", "software", "libsvtav1").available
 tasks = [int(name) for name in os.listdir("/proc/self/task")]

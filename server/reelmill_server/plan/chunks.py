@@ -14,7 +14,7 @@ from reelmill_server.model.plain import plain
 from reelmill_server.model.plan import COPY, BlurPlan, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, WholeUnit
-from reelmill_server.plan.cost.cost import estimate
+from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.stream.video import frame_us, usual_rate
 
 # Pictures before a chunk that are decoded, too: as far as deinterlacing looks back, and one more.

@@ -9,7 +9,7 @@ from reelmill_server.model.needs import Needs
 from reelmill_server.model.plan import COPY, Plan
 from reelmill_server.model.request import ConvertRequest, Hardware, VideoSpec
 from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
-from reelmill_server.plan.cost.cost import estimate
+from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.cost.tables import MEASURED_THREADS
 
 # Of a task that could not be planned where it was looked at: that of an encode of Full HD.

@@ -31,7 +31,7 @@ from reelmill_server.model.plan import (
 from reelmill_server.model.request import DesensitizationRule, DesensitizationSpec, VideoSpec
 from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, Choice, options
 from reelmill_server.plan.cost import steps
-from reelmill_server.plan.cost.cost import estimate
+from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.cost.tables import ENCODERS, STILLS
 from reelmill_server.plan.output.images import ANIMATIONS
 from reelmill_server.plan.output.images import STILLS as STILL_FORMATS
