@@ -26,7 +26,7 @@ from typing import Any
 import av
 import imageio_ffmpeg
 
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.images import image_results
@@ -115,7 +115,7 @@ def attempt(pipe: Connection, source: Path, targets: tuple[TargetSpec, ...]) -> 
     request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), targets)
     plan = make_plan(request, Situation([info], {**_SOFTWARE, **_FILTERS}))
     with tempfile.TemporaryDirectory() as folder:
-        conversion = Conversion(plan, (str(source),), Path(folder), Limits(), Event())
+        conversion = Conversion(plan, (str(source),), Path(folder), limits=Limits(), stop=Event())
         produced, _ = conversion.run()
         make_results(plan, [verify(file) for file in produced], Path(folder))
         for slot, files in enumerate(conversion.images):

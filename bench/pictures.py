@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.transcode import in_child, timed
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.images import image_results
 from reelmill_server.model.capability import Limits
@@ -102,7 +102,7 @@ def make(source: Path, folder: Path, entry: ImageSpec) -> None:
     target = TargetSpec(0, "", "", images=(entry,), subtitle="none")
     request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), (target,))
     plan = make_plan(request, Situation([probe_file(str(source), Limits())], {}))
-    conversion = Conversion(plan, (str(source),), folder, Limits(), Event())
+    conversion = Conversion(plan, (str(source),), folder, limits=Limits(), stop=Event())
     conversion.run()
     for slot, files in enumerate(conversion.images):
         image_results(slot, plan.images[slot], files, folder)

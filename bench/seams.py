@@ -22,8 +22,8 @@ from statistics import fmean
 import imageio_ffmpeg
 
 from reelmill_server.media.capabilities import try_encoders
-from reelmill_server.media.conversion.base import Conversion
 from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.keyframe_index import key_times
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.output.base import Produced
@@ -73,10 +73,14 @@ def encode(plan: Plan, clip: Path, folder: Path, made: Split | None = None) -> P
     for unit in made.units if made else ():
         own = folder / f"unit-{unit.number}"
         own.mkdir()
-        for file in UnitConversion(plan, made or Split(), unit, (str(clip),), own, _LIMITS, threading.Event()).make()[0]:
+        for file in UnitConversion(
+            plan, made or Split(), unit, (str(clip),), own, limits=_LIMITS, stop=threading.Event()
+        ).make()[0]:
             files.setdefault((file.slot, file.stream), []).append(str(own / file.path))
     premade = Premade(made, files) if made else None
-    produced, _ = Conversion(plan, (str(clip),), folder, _LIMITS, threading.Event(), ((),), premade=premade).run()
+    produced, _ = Conversion(
+        plan, (str(clip),), folder, limits=_LIMITS, stop=threading.Event(), subtitle_places=((),), premade=premade
+    ).run()
     verify(produced[0])
     return produced[0]
 

@@ -23,7 +23,7 @@ from threading import Event
 
 import imageio_ffmpeg
 
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
@@ -75,7 +75,7 @@ def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
     marks = {uri: uri for uri in request.watermark_uris}
     infos = {uri: probe_file(path, Limits()) for uri, path in marks.items()}
     plan = make_plan(request, Situation([info], software, watermark_infos=infos))
-    produced, _ = Conversion(plan, (str(source),), folder, Limits(), Event(), watermark_places=marks).run()
+    produced, _ = Conversion(plan, (str(source),), folder, limits=Limits(), stop=Event(), watermark_places=marks).run()
     for file in produced:
         verify(file)
 

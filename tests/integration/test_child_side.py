@@ -97,20 +97,20 @@ def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Call
 @pytest.fixture(params=[45, 0], ids=["midway", "at once"])
 def failing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """An NVENC that loses its device after almost two seconds, of which segments were written, or with the first frame."""
-    open_real, encode_real = encoder._open, video.PictureEncoder._encode
+    open_real, encode_real = encoder._open, video.FrameEncoder._encode
 
     def opened(plan: StreamPlan, *rest: Any) -> Any:
         if plan.encoder == "h264_nvenc":
             plan = replace(plan, encoder="libx264", options={"preset": "ultrafast", "bf": "0", "g": "5"})
         return open_real(plan, *rest)
 
-    def encode(pictures: video.PictureEncoder, frame: Any) -> Any:
+    def encode(pictures: video.FrameEncoder, frame: Any) -> Any:
         if pictures._plan.encoder == "h264_nvenc" and pictures.frames > request.param:
             raise EncoderDown("h264_nvenc", "nvenc", "failed while encoding: device lost")
         return encode_real(pictures, frame)
 
     monkeypatch.setattr(encoder, "_open", opened)
-    monkeypatch.setattr(video.PictureEncoder, "_encode", encode)
+    monkeypatch.setattr(video.FrameEncoder, "_encode", encode)
 
 
 def planned_encoders(said: list[messages.FromChild]) -> list[str]:

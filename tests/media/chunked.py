@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from reelmill_server.media.capabilities import library_versions
-from reelmill_server.media.conversion.base import Conversion
 from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.keyframe_index import key_times
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.track.joined import Premade
@@ -55,7 +55,9 @@ class Chunked(Converter):
             own = folder / f"unit-{unit.number}"
             own.mkdir()
             marks = watermark_paths(plan)
-            running = UnitConversion(plan, self.split, unit, (str(path),), own, limits, threading.Event(), marks)
+            running = UnitConversion(
+                plan, self.split, unit, (str(path),), own, limits=limits, stop=threading.Event(), watermark_places=marks
+            )
             files, warnings = running.make()
             assert running.share == 1.0 or running.share > 0.5
             self.files += [(file, own / file.path) for file in files]
@@ -77,4 +79,13 @@ class Chunked(Converter):
             named.setdefault((file.slot, file.stream), []).append(str(place))
         beside = (tuple(entry.uri for entry in source.subtitles),)
         premade = Premade(self.split, named)
-        return Conversion(plan, (str(path),), folder, limits, threading.Event(), beside, watermark_paths(plan), premade)
+        return Conversion(
+            plan,
+            (str(path),),
+            folder,
+            limits=limits,
+            stop=threading.Event(),
+            subtitle_places=beside,
+            watermark_places=watermark_paths(plan),
+            premade=premade,
+        )

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from reelmill_server.media.capabilities import try_encoders, try_filters
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.result.files import Result, make_results
 from reelmill_server.media.result.images import image_results
@@ -139,7 +139,15 @@ class Converter:
     ) -> tuple[Conversion, list[str]]:
         """The conversion that makes the outputs, and what was told before it."""
         files = tuple(file.uri for file in source.subtitles)
-        return Conversion(plan, (str(path),), folder, limits, threading.Event(), (files,), watermark_paths(plan)), []
+        return Conversion(
+            plan,
+            (str(path),),
+            folder,
+            limits=limits,
+            stop=threading.Event(),
+            subtitle_places=(files,),
+            watermark_places=watermark_paths(plan),
+        ), []
 
 
 def _published(results: Sequence[Result], plan: Plan, folder: Path) -> Path:

@@ -13,8 +13,8 @@ import pytest
 
 from reelmill_server.errors import ChunksDiffer, InvalidMedia, MediaLimitExceeded
 from reelmill_server.media.chunk_file import Pack, PackWriter, Summary
-from reelmill_server.media.conversion.base import Conversion
 from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import (
     AudioSpec,
@@ -417,6 +417,6 @@ def test_a_unit_decodes_little_more_than_its_window(chunked: Chunked, tmp_path: 
     for unit in cut.units:
         own = tmp_path / str(unit.number)
         own.mkdir()
-        running = UnitConversion(plan, cut, unit, (str(path),), own, NO_LIMITS, threading.Event())
+        running = UnitConversion(plan, cut, unit, (str(path),), own, limits=NO_LIMITS, stop=threading.Event())
         (file,), _ = running.make()
         assert file.count <= running.decoded <= file.count + 60

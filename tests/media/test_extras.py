@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import OutputInvalid, UnsupportedFormat
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.output.base import Produced
 from reelmill_server.media.result.verify import verify
@@ -143,7 +143,7 @@ def joined(folder: Path, clips: Sequence[Path], asked: TargetSpec, primary: int)
     sources = tuple(SourceSpec(f"file:///in/{number}") for number in range(len(clips)))
     request = ConvertRequest("t", "p", sources, (asked,), alignment_index=primary)
     plan = make_plan(request, Situation(infos, capabilities()))
-    (produced,), _ = Conversion(plan, [str(path) for path in clips], folder, Limits(), threading.Event()).run()
+    (produced,), _ = Conversion(plan, [str(path) for path in clips], folder, limits=Limits(), stop=threading.Event()).run()
     verify(produced)
     return produced
 

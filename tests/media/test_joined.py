@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from reelmill_server.errors import InvalidArgument, OutputInvalid, UnsupportedFormat
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
@@ -63,7 +63,7 @@ def join(shelf: Shelf, tmp_path: Path) -> Joiner:
         marks = {uri: probe_file(uri, Limits()) for uri in request.watermark_uris}
         plan = make_plan(request, Situation(infos, capabilities(), watermark_infos=marks))
         files = {uri: uri for uri in marks}
-        produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event(), watermark_places=files).run()
+        produced, _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event(), watermark_places=files).run()
         for file in produced:
             verify(file)
             judge.check(Path(file.path))
@@ -317,7 +317,7 @@ def test_drift_is_no_success(shelf: Shelf, tmp_path: Path) -> None:
     paths = [str(shelf.get(clip)) for clip in (PLAIN, UPRIGHT)]
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"), SourceSpec("file:///b")), (BOTH,))
     plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
-    (produced,), _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
+    (produced,), _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event()).run()
     verify(produced)
     pictures, sound = produced.written
     drifted = replace(produced, written=(pictures, reaching(sound, sound.extent.last_start, sound.extent.last - 1)))

@@ -11,7 +11,7 @@ import m3u8
 import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, OutputInvalid, UnsupportedFormat
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.package import webvtt
 from reelmill_server.media.result.files import make_results
@@ -180,7 +180,7 @@ def test_sources_that_follow_each_other_give_one_stream(convert: Converter, tmp_
     members = tuple(replace(member, index=index) for index, member in enumerate(variants()))
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 2, members, group_uris=(MASTER,))
     plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
-    produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
+    produced, _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event()).run()
     results = make_results(plan, [verify(file) for file in produced], tmp_path)
     (made,) = (result for result in results if result.artifact.container == "vtt")
     texts = [judge.lines_of((tmp_path / part).read_text()) for part in made.parts]

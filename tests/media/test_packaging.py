@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, OutputInvalid
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec, TargetSpec
@@ -256,7 +256,7 @@ def damage(kind: str, folder: Path) -> None:
 def test_a_damaged_package_is_rejected(convert: Converter, tmp_path: Path, kind: str) -> None:
     """What the list promises must be there."""
     plan = convert(FILM, cut(target("ts", encoded(), AAC))).plan
-    (produced,) = Conversion(plan, (str(convert.shelf.get(FILM)),), tmp_path, Limits(), threading.Event()).run()[0]
+    (produced,) = Conversion(plan, (str(convert.shelf.get(FILM)),), tmp_path, limits=Limits(), stop=threading.Event()).run()[0]
     verify(produced)
     damage(kind, tmp_path / "0")
     with pytest.raises(OutputInvalid):

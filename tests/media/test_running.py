@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.feed import Feed
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input import reader
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.libav.encoder import EncoderDown
@@ -38,7 +39,7 @@ SLOW = target("mp4", encoded("h264", preset="veryslow", width=1280, height=720),
 def conversion(shelf: Shelf, clip: Clip, folder: Path, *targets: TargetSpec) -> tuple[Conversion, threading.Event]:
     """A conversion that has not begun, and what stops it."""
     path, stop = shelf.get(clip), threading.Event()
-    return Conversion(plan_of(path, targets, SOURCE, Limits()), (str(path),), folder, Limits(), stop), stop
+    return Conversion(plan_of(path, targets, SOURCE, Limits()), (str(path),), folder, limits=Limits(), stop=stop), stop
 
 
 def targets_threads() -> list[threading.Thread]:
@@ -83,14 +84,14 @@ def test_an_encoder_that_fails_midway_ends_the_conversion_and_not_the_attempt(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All threads end; the stop flag stays clear, so that another encoder can be tried."""
-    real = video.PictureEncoder.encode
+    real = video.FrameEncoder.encode
 
-    def fail(self: video.PictureEncoder, frame: object) -> object:
-        if self.written.packets > 5:
+    def fail(self: video.FrameEncoder, frame: object) -> object:
+        if self._written.packets > 5:
             raise EncoderDown("h264_nvenc", "nvenc", "lost")
         return real(self, frame)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(video.PictureEncoder, "encode", fail)
+    monkeypatch.setattr(video.FrameEncoder, "encode", fail)
     running, stop = conversion(shelf, LONG, tmp_path, target("mp4", encoded(b_frames=0), None), target("mkv"))
     with pytest.raises(EncoderDown):
         running.run()
@@ -103,10 +104,10 @@ def test_an_unforeseen_error_while_reading_ends_all_threads(
 ) -> None:
     """A defect surfaces as an error, never as a hang."""
 
-    def fail(self: Conversion, packet: object) -> object:
+    def fail(self: Feed, *_: object) -> object:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(Conversion, "_decode", fail)
+    monkeypatch.setattr(Feed, "_decode", fail)
     running, stop = conversion(shelf, LONG, tmp_path, target("mp4", encoded(), None))
     with pytest.raises(RuntimeError):
         running.run()
@@ -178,7 +179,7 @@ def percents_by_bytes(
     infos = [probe_file(str(path), Limits()) for path in paths]
     request = ConvertRequest("t", "p", (SOURCE,) * len(paths), (asked,))
     plan = make_plan(request, Situation(infos, capabilities()))
-    running = Conversion(plan, [str(path) for path in paths], folder, Limits(), threading.Event())
+    running = Conversion(plan, [str(path) for path in paths], folder, limits=Limits(), stop=threading.Event())
     meter = Meter(1)
     meter.begin(plan)
     told: list[tuple[float, float]] = []
@@ -227,7 +228,9 @@ def test_what_is_left_is_told_where_no_length_is_promised(
     from reelmill_server.worker.child import progress
 
     path = SOURCES["mkv live"](shelf)
-    running = Conversion(plan_of(path, (QUICK,), SOURCE, Limits()), (str(path),), tmp_path, Limits(), threading.Event())
+    running = Conversion(
+        plan_of(path, (QUICK,), SOURCE, Limits()), (str(path),), tmp_path, limits=Limits(), stop=threading.Event()
+    )
     monkeypatch.setattr(progress.time, "monotonic", lambda: 0.0)
     meter = Meter(1)
     meter.begin(running._plan)

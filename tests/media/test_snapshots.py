@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.feed import Feed
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.image import output as image_output
 from reelmill_server.media.image import stills
 from reelmill_server.media.input import reader, seek
@@ -193,7 +194,7 @@ def test_a_source_without_a_frame_takes_no_time(
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 2, (alone(snapshots(interval_us=SECOND)),))
     plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
     break_off(monkeypatch, 5)
-    running = Conversion(plan, paths, tmp_path, Limits(), threading.Event())
+    running = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event())
     running.run()
     (files,) = running.images
     assert [float(file.times[0]) for file in files] == [0, 1]
@@ -349,7 +350,7 @@ def test_pictures_of_joined_sources(convert: Converter, monkeypatch: pytest.Monk
         (alone(snapshots(interval_us=SECOND // 2)),),
     )
     plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], {}))
-    conversion = Conversion(plan, paths, tmp_path, Limits(), threading.Event())
+    conversion = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event())
     conversion.run()
     (files,) = conversion.images
     pictures = [judge.pictures(file.path)[0] for file in files]
@@ -417,7 +418,7 @@ def converting(convert: Converter, folder: Path, asked: TargetSpec) -> Conversio
     path = str(convert.shelf.get(FILM))
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),), (asked,))
     plan = make_plan(request, Situation([probe_file(path, Limits())], capabilities()))
-    return Conversion(plan, [path], folder, Limits(), threading.Event())
+    return Conversion(plan, [path], folder, limits=Limits(), stop=threading.Event())
 
 
 def test_pictures_that_fail_end_the_task_at_once(convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -428,15 +429,15 @@ def test_pictures_that_fail_end_the_task_at_once(convert: Converter, monkeypatch
 
     monkeypatch.setattr(image_output, "frames_from", fail)
     running = converting(convert, tmp_path, replace(target("mp4"), images=(snapshots(interval_us=SECOND),)))
-    step, steps = running._step, []
+    step, steps = Feed._step, []
 
-    def counted(*arguments: Any) -> None:
+    def counted(feed: Feed, *arguments: Any) -> None:
         pictures = running.outputs[-1]
         pictures._thread.join()
         steps.append(arguments)
-        step(*arguments)
+        step(feed, *arguments)
 
-    monkeypatch.setattr(running, "_step", counted)
+    monkeypatch.setattr(Feed, "_step", counted)
     with pytest.raises(InvalidMedia, match="no frame"):
         running.run()
     assert len(steps) < 100  # of 288 packets, a second of media

@@ -93,7 +93,7 @@ def test_what_an_edit_list_cuts_is_neither_shown_nor_heard(convert: Converter) -
 def test_pictures_that_cannot_be_hidden_are_told(convert: Converter, container: str) -> None:
     """They are needed by those after them; the sound before the first one stays away."""
     made = convert(TRIMMED, target(container))
-    assert f"targets[0]: the source hides its first 3 pictures, which {container} cannot: they are shown" in made.warnings
+    assert f"targets[0]: the source hides its first 3 frames, which {container} cannot: they are shown" in made.warnings
     assert judge.numbers(made.path) == [*range(12, 50)]
     shown = float(judge.times(made.path)[0])
     assert judge.clicks(made.path)[-1] - shown == pytest.approx(1.5 - 12 * FRAME, abs=0.002)

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from reelmill_server.errors import InvalidMedia, OutputError, OutputInvalid, ReelmillError
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.output.base import Produced
 from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.verify import verify
@@ -31,7 +31,7 @@ def run(shelf: Shelf, clip: Clip | Path, folder: Path, *targets: TargetSpec) -> 
     """Runs a conversion without looking at what it wrote."""
     path = clip if isinstance(clip, Path) else shelf.get(clip)
     plan = plan_of(path, targets, SourceSpec("file:///in/clip.mp4"), Limits())
-    produced, _ = Conversion(plan, (str(path),), folder, Limits(), threading.Event()).run()
+    produced, _ = Conversion(plan, (str(path),), folder, limits=Limits(), stop=threading.Event()).run()
     return produced
 
 

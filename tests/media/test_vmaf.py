@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import OutputInvalid, UnsupportedFormat
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.verify import verify
 from reelmill_server.media.track import video
@@ -141,7 +141,7 @@ def test_joined_sources_are_measured(shelf: Shelf, tmp_path: Path) -> None:
     targets = (spec, replace(lossless(), audio=AudioSpec("aac"), index=1))
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 3, targets)
     plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
-    produced, _ = Conversion(plan, paths, tmp_path, Limits(), threading.Event()).run()
+    produced, _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event()).run()
     found = [verify(file).streams[0].vmaf for file in produced]
     assert found[0] == pytest.approx(judge.vmaf(*(Path(file.path) for file in produced)), abs=AGREED)
     assert produced[0].written[0].packets == 25 + 20 + 30

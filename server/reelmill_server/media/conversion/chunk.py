@@ -1,32 +1,28 @@
 """Runs one unit of a plan that was cut: the same reading, decoding and filtering, into files for the unit that joins all."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from av.container import InputContainer
 
 from reelmill_server.media.chunk_file import Summary
-from reelmill_server.media.conversion.base import Conversion
+from reelmill_server.media.conversion.base import Run
 from reelmill_server.media.conversion.chunk_output import UnitImageOutput, UnitOutput
-from reelmill_server.media.input.part import Part, Span
-from reelmill_server.media.input.reader import Lane, Reader, lanes_of
+from reelmill_server.media.conversion.feed import Scope
+from reelmill_server.media.input.part import Span
 from reelmill_server.media.input.source import Place
-from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Output
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
+from reelmill_server.model.plan import Plan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, Unit, UnitFile, VideoUnit, WholeUnit
 from reelmill_server.plan.chunks import members, read_streams, unit_plan
 
 
-class UnitConversion(Conversion):
-    """One unit of `whole`, as `split` cut it. `decoded`: how many packets were given to decoders."""
-
-    decoded = 0
+class UnitConversion:
+    """The conversion of one unit of `whole`, as `split` cut it."""
 
     def __init__(
         self,
@@ -35,76 +31,81 @@ class UnitConversion(Conversion):
         unit: Unit,
         places: Sequence[Place],
         directory: Path,
+        *,
         limits: Limits,
         stop: threading.Event,
         watermark_places: Mapping[str, Place] | None = None,
     ) -> None:
-        """As for Conversion."""
-        super().__init__(unit_plan(whole, unit), places, directory, limits, stop, (), watermark_places)
-        self._whole, self._split, self._unit = whole, split, unit
+        """Places as for Conversion."""
+        self._plan, self._split, self._unit = unit_plan(whole, unit), split, unit
+        self._directory, self._limits, self._watermarks = directory, limits, watermark_places or {}
         self._streams, self._images = members(whole, unit)
-        self._window: Span | None = None
-        self._lead_in: Fraction | None = None
-        if isinstance(unit, VideoUnit):
-            begin, end = Fraction(unit.begin_us, MICROSECONDS), Fraction(unit.end_us, MICROSECONDS)
-            self._window = Span(begin, end if unit.end_us else None, from_front=not unit.begin_us)
-            if unit.begin_us:
-                self._lead_in = max(Fraction(0), begin - Fraction(unit.lead_us, MICROSECONDS))
+        (entry,) = self._plan.inputs
+        self._entry, self._window = entry, _window(unit)
+        self._made: list[tuple[Summary, Path]] = []
+        self._run = Run(self._plan, [places[entry.source]], limits, stop, self._scope(whole))
+
+    def _scope(self, whole: Plan) -> Scope:
+        streams, unit, window = read_streams(whole), self._unit, self._window
+        if window is None or not isinstance(unit, VideoUnit):
+            return Scope(streams, whole=isinstance(unit, WholeUnit))
+        origin = Fraction(self._entry.origin_us + self._entry.start_us, MICROSECONDS)
+        end = None if window.end is None else origin + window.end
+        lead_in = max(Fraction(0), window.begin - Fraction(unit.lead_us, MICROSECONDS)) if unit.begin_us else None
+        return Scope(streams, lead_in, Span(origin + window.begin, end, window.from_front))
 
     @property
     def share(self) -> float:
         """How much of the unit is done, 0 to 1, by the output that is least far."""
         begin = float(self._window.begin) if self._window else 0.0
-        (entry,) = self._plan.inputs
-        end = float(self._window.end) if self._window and self._window.end else entry.duration_us / MICROSECONDS
-        reached = min((float(output.position) * _speed(output) for output in self.outputs), default=end)
+        end = float(self._window.end) if self._window and self._window.end else self._entry.duration_us / MICROSECONDS
+        reached = min((float(output.position) * _speed(output) for output in self._run.outputs), default=end)
         return min(max((reached - begin) / max(end - begin, 1e-3), 0.0), 1.0)
 
     @property
     def moved(self) -> float:
         """A number that grows as long as media moves, also before the window."""
-        return float(self.decoded) + sum(float(output.position) for output in self.outputs)
+        return float(self._run.decoded) + sum(float(output.position) for output in self._run.outputs)
+
+    @property
+    def decoded(self) -> int:
+        """How many packets were given to decoders."""
+        return self._run.decoded
+
+    @property
+    def outputs(self) -> Sequence[Output]:
+        """What is written now, for progress."""
+        return self._run.outputs
 
     def make(self) -> tuple[list[UnitFile], list[str]]:
-        """Writes the unit's files below the directory; gives them, and what a user should know. Raises as `run` does."""
-        self._make_all()
-        files = []
-        for output in self.outputs:
-            assert isinstance(output, UnitOutput | UnitImageOutput)
-            said, path = output.summary, Path(output.path)
-            files.append(UnitFile(said.unit, said.slot, said.stream, path.name, path.stat().st_size, said.count))
-        return files, self._notes()  # the join counts what all units have decoded
+        """Write the unit's files below the directory; return them, and what the user should know. Raises as `Run.write`."""
+        warnings = self._run.write(self._open_outputs)  # what was left out is judged when all chunks are joined
+        files = [
+            UnitFile(said.unit, said.slot, said.stream, path.name, path.stat().st_size, said.count) for said, path in self._made
+        ]
+        return files, warnings
 
-    def _file_output(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> Output:
-        place, number = self._streams[slot]
-        path = self._directory / f"{place}-{number}.unit"
-        summary = Summary(self._split.digest, self._unit.number, place, number, decoding=self._decoding.streams)
-        return UnitOutput(plan, self._plan, path, sources, self._beside, self._limits, self._stop, self._window, summary)
+    def _open_outputs(self, sources: Sequence[InputContainer]) -> Iterator[Output]:
+        stop = self._run.stop
+        for (place, number), plan in zip(self._streams, self._plan.targets, strict=True):
+            said, path = self._member(place, number, f"{place}-{number}.unit")
+            yield UnitOutput(plan, self._plan, path, sources, self._watermarks, self._limits, stop, self._window, said)
+        for place, image in zip(self._images, self._plan.images, strict=True):
+            said, path = self._member(place, -1, f"images-{place}.unit")
+            yield UnitImageOutput(image, self._plan, path, stop, self._window, said)
 
-    def _image_output(self, slot: int, plan: ImagePlan, places: Sequence[Place]) -> Output:
-        place = self._images[slot]
-        summary = Summary(self._split.digest, self._unit.number, place, -1, decoding=self._decoding.streams)
-        path = self._directory / f"images-{place}.unit"
-        return UnitImageOutput(plan, self._plan, path, self._stop, self._window, summary)
+    def _member(self, slot: int, stream: int, name: str) -> tuple[Summary, Path]:
+        said = Summary(self._split.digest, self._unit.number, slot, stream, decoding=self._run.decoding.streams)
+        self._made.append((said, self._directory / name))
+        return self._made[-1]
 
-    def _lanes(self, sources: Sequence[InputContainer]) -> tuple[Lane, list[Lane]]:
-        return lanes_of(self._plan.inputs, sources, read_streams(self._whole), self._lead_in)
 
-    def _enough(self, reader: Reader) -> bool:
-        """What is made whole may depend on where the input ends, which all of its streams tell."""
-        return super()._enough(reader) and (not isinstance(self._unit, WholeUnit) or reader.over)
-
-    def _decode(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
-        self.decoded += 1
-        return super()._decode(part, packet)
-
-    def _counts(self, packet: AnyPacket) -> bool:
-        """What lies outside the window is counted by the units beside this one."""
-        if self._window is None or packet.pts is None or not packet.time_base:
-            return True
-        (entry,) = self._plan.inputs
-        time = packet.pts * packet.time_base - Fraction(entry.origin_us + entry.start_us, MICROSECONDS)
-        return not self._window.before(time) and not self._window.after(time)
+def _window(unit: Unit) -> Span | None:
+    """The span of the source whose frames a unit encodes; None: all."""
+    if not isinstance(unit, VideoUnit):
+        return None
+    end = Fraction(unit.end_us, MICROSECONDS) if unit.end_us else None
+    return Span(Fraction(unit.begin_us, MICROSECONDS), end, from_front=not unit.begin_us)
 
 
 def _speed(output: Output) -> float:

@@ -1,6 +1,6 @@
 """What a unit makes of one stream, or of one entry of pictures: a file for the unit that joins all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import av
@@ -11,8 +11,8 @@ from reelmill_server.errors import ReelmillError
 from reelmill_server.media.chunk_file import PackWriter, Summary
 from reelmill_server.media.image.chunk_frames import CandidateTrack
 from reelmill_server.media.input.part import Span
+from reelmill_server.media.input.source import Place
 from reelmill_server.media.output.base import Halt, Output, Stopped
-from reelmill_server.media.output.file import Beside
 from reelmill_server.media.overlay.pipeline import make_overlays
 from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.video import FreeVideoTrack
@@ -33,7 +33,7 @@ class UnitOutput(Output):
         task: Plan,
         path: Path,
         sources: Sequence[InputContainer],
-        beside: Beside,
+        watermarks: Mapping[str, Place],
         limits: Limits,
         stop: Halt,
         window: Span | None,
@@ -47,7 +47,7 @@ class UnitOutput(Output):
         self._head = Path(f"{path}.head")
         self._container = av.open(str(self._head), "w", format="nut")
         try:
-            self._track = self._made_track(stream, sources, beside, limits, window)
+            self._track = self._made_track(stream, sources, watermarks, limits, window)
         except ReelmillError:
             raise
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -56,12 +56,17 @@ class UnitOutput(Output):
         self._pack = PackWriter(path)
 
     def _made_track(
-        self, stream: StreamPlan, sources: Sequence[InputContainer], beside: Beside, limits: Limits, window: Span | None
+        self,
+        stream: StreamPlan,
+        sources: Sequence[InputContainer],
+        watermarks: Mapping[str, Place],
+        limits: Limits,
+        window: Span | None,
     ) -> FreeVideoTrack | AudioTrack:
         most = limits.max_output_frames
         if stream.audio:
             return AudioTrack(stream, self._container, sources, False, most)
-        overlays = make_overlays(stream, beside.watermarks, limits, self._note)
+        overlays = make_overlays(stream, watermarks, limits, self._note)
         # As if it were opened for the file in which its packets will lie.
         beside_packets = bool(ContainerFormat(self.plan.muxer, "w").flags & _BESIDE_PACKETS)
         return FreeVideoTrack(stream, self._container, sources, False, most, overlays, _played(window, stream), beside_packets)

@@ -18,7 +18,7 @@ from reelmill_server.media.input.source import Place, average_rate, open_source
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Halt, Output, Stopped, planned_span
-from reelmill_server.media.track.base import Clock, Written
+from reelmill_server.media.track.base import Track
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, InputPlan, Plan
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
@@ -53,15 +53,13 @@ class Picking(Protocol):
         """As `Picker.finish`."""
 
 
-class FrameTrack:
+class FrameTrack(Track):
     """Hands the frames that a plan asks for to what writes them. It makes no packets."""
 
     wants_frames = True
 
     def __init__(self, plan: ImagePlan, writer: ImageWriter, picker: Picking) -> None:
-        self.plan, self.unordered, self.frames = plan.stream, 0, 0
-        self.written = Written()
-        self._clock, self._span = Clock(plan.stream), Span(Fraction(0), None)
+        super().__init__(plan.stream)
         self._picker, self._writer = picker, writer
         self._parts = {part.input: part for part in plan.stream.parts}
         self._shapers: dict[int, _Shaper] = {}
@@ -75,7 +73,6 @@ class FrameTrack:
         return max(time - self._clock.offset, Fraction(0))
 
     def begin(self, part: Part, span: Span) -> None:
-        """As `Track.begin`."""
         self._span = span
         plan = self._parts[part.number]
         if plan.stream >= 0:
@@ -83,7 +80,6 @@ class FrameTrack:
             self._shapers[part.number] = _Shaper(plan.filters, stream)
 
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
-        """As `Track.feed`; frames outside the span are dropped."""
         if item.pts is None or item.time_base is None:
             return iter(())
         time = item.pts * item.time_base
@@ -97,16 +93,7 @@ class FrameTrack:
             self.unordered = self._picker.unordered
         return iter(())
 
-    def shorten(self, part: Part, span: Span) -> None:
-        """As `Track.shorten`."""
-        self._span = span
-
-    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """Nothing is made."""
-        return iter(())
-
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        """As `Track.end`."""
         self._take(self._picker.end(self._clock.at(length)))
         self._clock.advance(length)
         return iter(())
@@ -116,7 +103,6 @@ class FrameTrack:
         self._clock.advance(length)
 
     def finish(self) -> Iterator[AnyPacket]:
-        """As `Track.finish`."""
         self._take(self._picker.finish())
         self.files = self._writer.finish()
         self.written.packets = sum(len(file.times) for file in self.files)

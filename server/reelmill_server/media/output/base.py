@@ -4,9 +4,10 @@ import errno
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import av
@@ -18,7 +19,6 @@ from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.queue import Handover
 from reelmill_server.media.track.base import Track, Written
-from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
@@ -59,33 +59,8 @@ class Produced:
     written: tuple[Written, ...]
 
 
-@dataclass(frozen=True)
-class _Begin:
-    part: Part
-
-
-@dataclass(frozen=True)
-class _Item:
-    part: Part
-    track: Track
-    stream: int
-    item: Any
-
-
-@dataclass(frozen=True)
-class _Reach:
-    part: Part
-    seconds: Fraction
-
-
-@dataclass(frozen=True)
-class _End:
-    part: Part
-    end: Fraction | None
-    last: bool
-
-
-_Event = _Begin | _Item | _Reach | _End
+# What the writing thread does next: it gives the packets that become ready.
+_Event = Callable[[], Iterator[AnyPacket]]
 
 
 class Output(ABC):
@@ -112,7 +87,6 @@ class Output(ABC):
         self._limit: Fraction | None = None  # how long the inputs that follow each other are, once they have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
         self._events = Handover[_Event](self.check)
-        self._lines: list[SubtitleTrack] = []
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
 
     @property
@@ -135,11 +109,11 @@ class Output(ABC):
     def begin(self, part: Part) -> None:
         """An input is read from its beginning. This and the following wait while the queue is full, and raise what the writing
         thread failed with, or Stopped."""
-        self._events.give(_Begin(part))
+        self._events.give(partial(self._begin, part))
 
     def give(self, part: Part, track: Track, stream: int, item: Any) -> None:
         """Hands a frame or a packet to a track."""
-        event = _Item(part, track, stream, item)
+        event = partial(self._feed, part, track, stream, item)
         if isinstance(item, Packet):
             self._events.give(event, item.size)
         elif isinstance(item, AudioFrame):
@@ -149,11 +123,11 @@ class Output(ABC):
 
     def reach(self, part: Part, seconds: Fraction) -> None:
         """The part lasts at least `seconds`."""
-        self._events.give(_Reach(part, seconds))
+        self._events.give(partial(self._reach, part, seconds))
 
     def end(self, part: Part, end: Fraction | None, last: bool) -> None:
         """The part ended at `end`, in the source's seconds; None: where the inputs that follow each other end."""
-        self._events.give(_End(part, end, last))
+        self._events.give(partial(self._end, part, end, last))
 
     def finish(self) -> None:
         """Says that nothing more comes."""
@@ -199,43 +173,46 @@ class Output(ABC):
         return UnsupportedFormat(f"{where} does not take this media: {error}")
 
     def _packets(self) -> Iterator[AnyPacket]:
-        self._lines = [track for track in self.tracks if isinstance(track, SubtitleTrack)]
         for event in self._events:
-            yield from self._handle(event)
+            yield from event()
         for track in self.tracks:
             yield from track.finish()
 
-    def _handle(self, event: _Event) -> Iterator[AnyPacket]:
-        if isinstance(event, _Item):
-            yield from event.track.feed(event.part, event.stream, event.item)
-            for lines in self._lines:
-                yield from lines.advance(self.position)
-            return
-        concerned = [track for track in self.tracks if any(part.input == event.part.number for part in track.plan.parts)]
-        if isinstance(event, _Begin):
-            self._running[event.part.number] = event.part
-            span = self._span_of(event.part)
-            for track in concerned:
-                track.begin(event.part, span)
-        elif isinstance(event, _Reach):
-            for track in concerned:
-                yield from track.reach(event.part, event.seconds)
-        else:
-            length = self._length(event)
-            for track in concerned:
-                yield from track.end(event.part, length, event.last)
-            if event.last and not self._inputs[event.part.number].attached:
-                self._limit = self._main_length
-                self._shorten_aligned()
+    def _tracks_of(self, part: Part) -> list[Track]:
+        return [track for track in self.tracks if any(planned.input == part.number for planned in track.plan.parts)]
+
+    def _begin(self, part: Part) -> Iterator[AnyPacket]:
+        self._running[part.number] = part
+        span = self._span_of(part)
+        for track in self._tracks_of(part):
+            track.begin(part, span)
+        return iter(())
+
+    def _feed(self, part: Part, track: Track, stream: int, item: Any) -> Iterator[AnyPacket]:
+        yield from track.feed(part, stream, item)
+        for follower in self.tracks:
+            if follower.follows_position:
+                yield from follower.advance(self.position)
+
+    def _reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
+        for track in self._tracks_of(part):
+            yield from track.reach(part, seconds)
+
+    def _end(self, part: Part, end: Fraction | None, last: bool) -> Iterator[AnyPacket]:
+        length = self._length(part.number, end)
+        for track in self._tracks_of(part):
+            yield from track.end(part, length, last)
+        if last and not self._inputs[part.number].attached:
+            self._limit = self._main_length
+            self._shorten_aligned()
 
     def _shorten_aligned(self) -> None:
         """Now that the others have ended, what is aligned with them ends, too."""
         for number, part in self._running.items():
             if self._inputs[number].align != "false":
                 span = self._limited(number, self._spans[number])
-                for track in self.tracks:
-                    if any(planned.input == number for planned in track.plan.parts):
-                        track.shorten(part, span)
+                for track in self._tracks_of(part):
+                    track.shorten(part, span)
 
     def _limited(self, number: int, span: Span) -> Span:
         if self._limit is None or self._inputs[number].align == "false":
@@ -253,11 +230,10 @@ class Output(ABC):
             self._note(f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start")
         return span
 
-    def _length(self, event: _End) -> Fraction:
-        number = event.part.number
-        if event.end is None:
+    def _length(self, number: int, end: Fraction | None) -> Fraction:
+        if end is None:
             return max(Fraction(0), self._main_length - self._attached_lengths[number])
-        length = max(Fraction(0), event.end - self._spans[number].begin)
+        length = max(Fraction(0), end - self._spans[number].begin)
         if self._inputs[number].attached:
             if self._limit is not None and self._inputs[number].align != "false":
                 length = min(length, max(Fraction(0), self._limit - self._attached_lengths[number]))

@@ -67,6 +67,7 @@ class FileOutput(Output):
         stream cannot.
         """
         super().__init__(plan, task, path, stop)
+        self._joined: list[PremadeTrack] = []
         try:
             self._container = open_output(plan, path)
             self.tracks = tuple(
@@ -78,7 +79,7 @@ class FileOutput(Output):
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise self._failure(error) from error
         self._sources = sources
-        self.fed = not all(isinstance(track, PremadeTrack) for track in self.tracks)
+        self.fed = len(self._joined) < len(self.tracks)
         if plan.keep_metadata:
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
             self._container.set_chapters(chapters(task.inputs, sources, plan.streams[0].speed))
@@ -93,7 +94,9 @@ class FileOutput(Output):
     ) -> Track:
         keep = self.plan.keep_metadata
         if packs:
-            return PremadeTrack(stream, self._container, sources, keep, limits, packs)
+            joined = PremadeTrack(stream, self._container, sources, keep, limits, packs)
+            self._joined.append(joined)
+            return joined
         if stream.type == "subtitle":
             return SubtitleTrack(stream, self._container, sources, keep, beside.subtitles)
         if stream.type == "picture":
@@ -124,7 +127,7 @@ class FileOutput(Output):
             return
         for number, source in enumerate(self._sources):
             self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, MICROSECONDS)))
-        yield from in_turn([track for track in self.tracks if isinstance(track, PremadeTrack)])
+        yield from in_turn(self._joined)
 
     def produced(self) -> Produced:
         """What was made, once `join` has returned."""

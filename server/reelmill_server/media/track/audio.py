@@ -15,7 +15,7 @@ from reelmill_server.media.libav.encoder import EncoderDown, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.log import said
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.base import Clock, Written, describe, nearest
+from reelmill_server.media.track.base import Clock, Track, describe, nearest
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
 
 _LONGEST_GAP_SECONDS = 1
@@ -245,7 +245,7 @@ class Mixer:
             yield frame
 
 
-class AudioTrack:
+class AudioTrack(Track):
     """Sound of one line, or of several that are mixed, into an encoder."""
 
     wants_frames = True
@@ -258,8 +258,8 @@ class AudioTrack:
         keep_metadata: bool,
         max_frames: int,
     ) -> None:
+        super().__init__(plan)
         assert plan.audio
-        self.plan, self.written, self.frames, self.unordered = plan, Written(), 0, 0
         numbers = sorted({part.line for part in plan.parts})
         kind = CountedLine if plan.counted else Line
         self._lines = [kind(plan, [part for part in plan.parts if part.line == number]) for number in numbers]
@@ -273,17 +273,14 @@ class AudioTrack:
         return ((number, line) for number, line in enumerate(self._lines) if part.number in line.parts)
 
     def begin(self, part: Part, span: Span) -> None:
-        """As `Track.begin`."""
         for _, line in self._of(part):
             line.begin(part, span)
 
     def shorten(self, part: Part, span: Span) -> None:
-        """As `Track.shorten`."""
         for _, line in self._of(part):
             line.shorten(part, span)
 
     def feed(self, part: Part, stream: int, item: AudioFrame) -> Iterator[AnyPacket]:
-        """As `Track.feed`."""
         for number, line in self._of(part):
             if line.parts[part.number].stream == stream:
                 yield from self._take(number, line.feed(part, item))
@@ -291,19 +288,16 @@ class AudioTrack:
                     part.close(self, stream)
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """As `Track.reach`."""
         for number, line in self._of(part):
             yield from self._take(number, line.reach(part, seconds))
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        """As `Track.end`."""
         for number, line in self._of(part):
             yield from self._take(number, line.end(length))
             if self._mixer and last:
                 yield from self._encode_all(self._mixer.close(number))
 
     def finish(self) -> Iterator[AnyPacket]:
-        """As `Track.finish`."""
         for number in range(len(self._lines)):
             if self._mixer:
                 yield from self._encode_all(self._mixer.close(number))

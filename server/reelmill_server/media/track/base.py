@@ -7,15 +7,17 @@ compared and moved as rational numbers, seconds counted from the source's own ze
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 from av.container import InputContainer
 from av.stream import Disposition
 
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.model.plan import StreamPlan
+from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 
 _DROPPED_METADATA = ("encoder", "duration", "major_brand", "minor_version", "compatible_brands", "language")
 
@@ -39,44 +41,70 @@ class Written:
             self.extent.add(packet.pts, packet.duration or 0, base)
 
 
-class Track(Protocol):
-    """What an output does with one of its streams.
+class Track:
+    """Make one stream of an output from the parts of its sources.
 
-    `frames` were to be encoded; `unordered` of them had a timestamp that is not after the one before, and were left out.
+    An output calls `begin` for each part, then `feed` for its frames or packets (as `wants_frames` says) with `reach` in
+    between, and `end`; after the last part, `finish`. What these yield are the packets to write. By default nothing is made: a
+    track overrides what concerns it.
+
+    `frames` counts what was to be written, `unordered` what of it was left out as its time is not after the one before.
     """
 
-    plan: StreamPlan
-    wants_frames: bool
-    unordered: int
+    wants_frames = False
+    follows_position = False
+    """Whether the track makes packets as the output grows: `advance` is called with how far it reaches."""
+    items = "frames"
+    """What warnings call that which is counted."""
 
-    @property
-    def written(self) -> Written:
-        """What went into the stream."""
-
-    @property
-    def frames(self) -> int:
-        """How many frames were to be encoded."""
+    def __init__(self, plan: StreamPlan) -> None:
+        self.plan, self.written = plan, Written()
+        self.frames = self.unordered = 0
+        self._clock, self._span = Clock(plan), Span(Fraction(0), None)
 
     def begin(self, part: Part, span: Span) -> None:
-        """A part begins, where the one before it ended; all methods after it speak of it until it ends."""
+        """Begin a part where the one before it ended; all calls until its end speak of it."""
+        self._span = span
 
     def feed(self, part: Part, stream: int, item: Any) -> Iterator[AnyPacket]:
-        """Gives the packets to write once `item` (a frame or a packet, as `wants_frames` says) of `stream` went in."""
+        """Take a frame or a packet of source stream `stream`."""
+        return iter(())
 
     def shorten(self, part: Part, span: Span) -> None:
-        """The part, which has begun, turns out to end earlier."""
+        """Let the part that has begun end earlier, with `span`."""
+        self._span = span
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """The part lasts at least `seconds`; what is made rather than read goes on until there.
+        """Fill up what is generated rather than read: the part lasts at least `seconds`.
 
-        A padded part hears this only when all of it was read.
+        For a padded part this is called only after all of it was read.
         """
+        return iter(())
+
+    def advance(self, position: Fraction) -> Iterator[AnyPacket]:
+        """Release what belongs beside the other streams, which reach `position`, seconds of the output."""
+        return iter(())
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        """The part is over after `length` seconds; nothing follows the `last` one."""
+        """End the part after `length` seconds; `last`: nothing follows it."""
+        return iter(())
 
     def finish(self) -> Iterator[AnyPacket]:
-        """Gives the packets that were held back."""
+        """Release what was held back."""
+        return iter(())
+
+    def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
+        """Yield what the user of `target` should know, once all is written. Raises InvalidMedia when too much was left out."""
+        if self.unordered:
+            yield left_out(self.unordered, self.frames, f"{self.items} of the source go back in time")
+
+
+def left_out(count: int, total: int, what: str) -> str:
+    """Word a warning that `count` of `total` items, `what`, were left out. Raises InvalidMedia when they are too many."""
+    text = f"{count} of {total} {what}"
+    if count > total * BROKEN_SHARE:
+        raise InvalidMedia(text)
+    return f"{text}: left out"
 
 
 class Clock:

@@ -13,8 +13,8 @@ from reelmill_server.media.input.part import OVERRUN, TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import Line, exact, first_tick
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.base import Clock, Written, describe, template_of
-from reelmill_server.model.plan import StreamPlan
+from reelmill_server.media.track.base import Clock, Track, describe, template_of
+from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.plan.stream.container_fit import plain_rate
 
 # AVI wants start codes, and its clock to tick once a picture: it stores an empty packet for each tick without one.
@@ -58,24 +58,20 @@ class _Measures:
         )
 
 
-class CopyTrack:
+class CopyTrack(Track):
     """Keeps the packets of a stream as they are, moved so that every part begins where the one before it ended.
 
     `revealed`: pictures that the source's edit list hides, and the output's container cannot.
     """
 
-    wants_frames = False
-
     def __init__(
         self, plan: StreamPlan, output: OutputContainer, sources: Sequence[InputContainer], keep_metadata: bool
     ) -> None:
+        super().__init__(plan)
         origin: Any = template_of(plan, sources)
-        self.plan, self.written = plan, Written()
-        self.frames = self.unordered = self.revealed = 0
+        self.items, self.revealed = f"packets of {plan.type}", 0
         self._sound = plan.type == "audio"
         self._reveals = plan.type == "video" and output.format.name not in _HIDING
-        self._clock = Clock(plan)
-        self._span = Span(Fraction(0), None)
         self._measures: _Measures | None = None  # of the part, once its time base is known
         self._previous: int | None = None
         self._reached: int | None = None  # the latest time of decoding in the part
@@ -100,11 +96,9 @@ class CopyTrack:
         describe(self._stream, plan, sources, keep_metadata)
 
     def begin(self, part: Part, span: Span) -> None:
-        """As `Track.begin`."""
         self._span, self._measures, self._previous, self._reached = span, None, None, None
 
     def shorten(self, part: Part, span: Span) -> None:
-        """As `Track.shorten`."""
         self._span, self._measures = span, None
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
@@ -213,12 +207,8 @@ class CopyTrack:
         self._last_decoded = decoded
         return decoded
 
-    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """Nothing is made."""
-        return iter(())
-
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        """As `Track.end`; sound that begins after the end, or lies more after than before it, is left out."""
+        # Audio that begins after the end, or lies more after than before it, is left out.
         for packet in self._late or ():
             if last or _begin(packet) + _length(packet) / 2 <= self._span.begin + length:
                 yield from self._written(self._moved(packet))
@@ -227,9 +217,11 @@ class CopyTrack:
         self._beyond.clear()
         self._clock.advance(length)
 
-    def finish(self) -> Iterator[AnyPacket]:
-        """Nothing is held back."""
-        return iter(())
+    def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
+        yield from super().warnings(target)
+        if self.revealed and isinstance(target, TargetPlan):
+            hidden = f"the source hides its first {self.revealed} frames, which {target.container} cannot"
+            yield f"{target.field}: {hidden}: they are shown"
 
 
 def _begin(packet: AnyPacket) -> Fraction:

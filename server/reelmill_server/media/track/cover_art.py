@@ -8,10 +8,9 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import Place, open_source
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.base import Written
+from reelmill_server.media.track.base import Track
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, StreamPlan
 
@@ -38,10 +37,8 @@ class CoverInputs:
             return bytes(packet)
 
 
-class CoverTrack:
+class CoverTrack(Track):
     """Keeps a cover picture as it is, whatever becomes of the rest."""
-
-    wants_frames = False
 
     def __init__(
         self,
@@ -51,8 +48,7 @@ class CoverTrack:
         keep_metadata: bool,
         covers: CoverInputs,
     ) -> None:
-        self.plan, self.written = plan, Written()
-        self.frames = self.unordered = 0
+        super().__init__(plan)
         (part,) = plan.parts
         origin: Any = sources[part.input].streams[part.stream]
         packet: AnyPacket = AnyPacket(covers.read(plan))
@@ -72,24 +68,6 @@ class CoverTrack:
             packet.stream, self._packet = stream, packet
         if keep_metadata:
             stream.metadata.update({"title": title} if (title := origin.metadata.get("title")) else {})
-
-    def begin(self, part: Part, span: Span) -> None:
-        """A picture has no time."""
-
-    def shorten(self, part: Part, span: Span) -> None:
-        """A picture has no time."""
-
-    def feed(self, part: Part, stream: int, item: Any) -> Iterator[AnyPacket]:
-        """Nothing is fed."""
-        return iter(())
-
-    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """Nothing is made."""
-        return iter(())
-
-    def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        """Nothing ends."""
-        return iter(())
 
     def finish(self) -> Iterator[AnyPacket]:
         """Gives the picture, unless it is in the header."""

@@ -14,11 +14,11 @@ from av.container import InputContainer, OutputContainer
 from reelmill_server.errors import ChunksDiffer, MediaLimitExceeded
 from reelmill_server.media.chunk_file import Pack, Summary
 from reelmill_server.media.input.decoding import Decoding
-from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.source import Place, open_stream
 from reelmill_server.media.libav.encoder import describe_video, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.base import Clock, Written, describe
+from reelmill_server.media.track.base import Track, describe
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
@@ -72,11 +72,9 @@ def decoding_of(streams: Iterable[Sequence[Pack]]) -> Decoding:
     return decoding
 
 
-class PremadeTrack:
+class PremadeTrack(Track):
     """A stream whose packets come from the files of units. Those of the source's stream, which it is given, only tell how far
     the others are."""
-
-    wants_frames = False
 
     def __init__(
         self,
@@ -88,12 +86,11 @@ class PremadeTrack:
         packs: Sequence[Pack],
     ) -> None:
         """Raises ChunksDiffer when the files do not follow each other."""
-        self.plan, self.written = plan, Written()
+        super().__init__(plan)
         self.frames = sum(pack.summary.frames for pack in packs)
         self.unordered = sum(pack.summary.unordered for pack in packs)
         if self.frames > limits.max_output_frames:
             raise MediaLimitExceeded(f"the output has more than {limits.max_output_frames} frames")
-        self._clock, self._span = Clock(plan), Span(Fraction(0), None)
         self.stream: Any = _video_stream(plan, output, packs, limits) if plan.video else open_encoder(plan, output)
         describe(self.stream, plan, sources, keep_metadata)
         if plan.video:
@@ -101,14 +98,6 @@ class PremadeTrack:
         self.written.vmaf = _mean_vmaf([pack.summary for pack in packs])
         self._packets = _all_packets(packs, bool(plan.video))
         self._next: AnyPacket | None = None
-
-    def begin(self, part: Part, span: Span) -> None:
-        """As `Track.begin`."""
-        self._span = span
-
-    def shorten(self, part: Part, span: Span) -> None:
-        """As `Track.shorten`."""
-        self._span = span
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
         """Gives what is decoded before the source's packet would be."""
@@ -131,16 +120,7 @@ class PremadeTrack:
             self.written.count(packet)
             yield packet
 
-    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """Nothing is made."""
-        return iter(())
-
-    def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        """The files know where they end."""
-        return iter(())
-
     def finish(self) -> Iterator[AnyPacket]:
-        """As `Track.finish`."""
         return self.before(None)
 
 

@@ -18,9 +18,9 @@ from av.subtitles.subtitle import SubtitleSet
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.base import Clock, Written, describe
+from reelmill_server.media.track.base import Track, describe, left_out
 from reelmill_server.media.track.subtitle_cues import Line, OneAtATime, SubtitleInputs, line_of, with_ends
-from reelmill_server.model.plan import COPY, PartPlan, StreamPlan
+from reelmill_server.model.plan import COPY, ImagePlan, PartPlan, StreamPlan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
 _MILLISECOND = Fraction(1, 1000)
@@ -41,13 +41,13 @@ _HEADER = (
 )
 
 
-class SubtitleTrack:
+class SubtitleTrack(Track):
     """Keeps or converts the lines of a subtitle stream, and those of subtitle files.
 
     `lines` were to be converted; `broken` of them could not be read, and were left out.
     """
 
-    wants_frames = False
+    follows_position = True
 
     def __init__(
         self,
@@ -58,15 +58,14 @@ class SubtitleTrack:
         inputs: SubtitleInputs,
     ) -> None:
         """Opens the decoders and the encoder; raises InvalidMedia for a file that cannot be read."""
-        self.plan, self.written = plan, Written()
-        self.frames = self.unordered = 0
+        super().__init__(plan)
         self.lines = self.broken = 0
-        self._inputs, self._clock = inputs, Clock(plan)
+        self._inputs = inputs
         self._numbers = {part.input: number for number, part in enumerate(plan.parts)}
         self._tick = _MILLISECOND if plan.codec in _TEXT else _PICTURES_TICK
         self._decoders: dict[int, Any] = {}
         self._waiting: deque[Line] = deque()
-        self._part, self._span = 0, Span(Fraction(0), None)
+        self._part = 0
         self._from: Fraction | None = None
         self._last_start = Fraction(0)
         self._read_order = 0
@@ -111,14 +110,9 @@ class SubtitleTrack:
         return bytes(decoder.subtitle_header or b"")
 
     def begin(self, part: Part, span: Span) -> None:
-        """As `Track.begin`."""
         number = self._numbers[part.number]
         self._part, self._span = number, span
         self._take(self.plan.parts[number], number, span)
-
-    def shorten(self, part: Part, span: Span) -> None:
-        """As `Track.shorten`."""
-        self._span = span
 
     def _take(self, part: PartPlan, number: int, span: Span) -> None:
         """Queues what is known of a part before its packets come."""
@@ -147,7 +141,6 @@ class SubtitleTrack:
         return replace(line, start=start, end=end, part=self._part)
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
-        """As `Track.feed`."""
         line = line_of(item)
         if line is None or (self._from is not None and line.start < self._from):
             return
@@ -159,16 +152,11 @@ class SubtitleTrack:
             self._waiting.append(placed)
             yield from self._release(None)
 
-    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """Nothing is made."""
-        return iter(())
-
     def advance(self, position: Fraction) -> Iterator[AnyPacket]:
-        """Gives the lines of subtitle files up to where the output is, so that they lie beside what they belong to."""
         yield from self._release(position)
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        """As `Track.end`: what a subtitle file says later is dropped."""
+        # What a subtitle file says later is dropped.
         limit = self._clock.at(length)
         self._clock.advance(length)
         self._waiting = deque(
@@ -179,10 +167,14 @@ class SubtitleTrack:
         yield from self._release(None)
 
     def finish(self) -> Iterator[AnyPacket]:
-        """Gives what was held back."""
         yield from self._release(None)
         if self._joined is not None:
             yield from self._encoded(self._joined.flush())
+
+    def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
+        yield from super().warnings(target)
+        if self.broken:
+            yield f"{target.field}: {left_out(self.broken, self.lines, 'subtitles are not text in UTF-8')}"
 
     def _release(self, until: Fraction | None) -> Iterator[AnyPacket]:
         while self._waiting and (until is None or self._waiting[0].start <= until):

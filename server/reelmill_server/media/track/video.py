@@ -20,36 +20,31 @@ from reelmill_server.media.libav.segment_clock import Borders
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.overlay.pipeline import Overlays
-from reelmill_server.media.track.base import Clock, Written, describe, nearest
+from reelmill_server.media.track.base import Track, Written, describe, nearest
 from reelmill_server.model.colour import RANGE_NAMES
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
 
 
-class PictureEncoder:
-    """Encodes pictures whose timestamps are final, counts them, and measures their VMAF if the plan says so."""
+class FrameEncoder:
+    """Encode frames whose timestamps are final, and measure their VMAF if the plan says so."""
 
     def __init__(
         self,
         plan: StreamPlan,
         output: OutputContainer,
-        max_frames: int,
+        written: Written,
         overlays: Overlays,
         global_header: bool | None = None,
     ) -> None:
-        self.written, self.frames = Written(), 0
+        """`written` counts the packets; `global_header` as for `open_encoder`."""
+        self._written = written
         self.stream = open_encoder(plan, output, global_header)
-        self._plan, self._max_frames, self._overlays = plan, max_frames, overlays
+        self._plan, self._overlays = plan, overlays
         self._durations: dict[int, int] = {}
         self._borders = Borders(plan.segment_us)
         log = Path(f"{output.name}.{self.stream.index}.vmaf")
         self._comparison = Comparison(plan, self.stream.codec_context, log) if plan.measured else None
-
-    def count(self) -> None:
-        """One more picture is to be encoded. Raises MediaLimitExceeded when there are too many."""
-        self.frames += 1
-        if self.frames > self._max_frames:
-            raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
 
     def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         """Gives the packets that are ready, once the picture has passed the overlays; None: the end. Raises EncoderDown."""
@@ -72,12 +67,12 @@ class PictureEncoder:
             self._comparison.give(frame)
         for packet in packets:
             packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration
-            self.written.count(packet)
+            self._written.count(packet)
             if self._comparison:
                 self._comparison.see(packet)
             yield packet
         if self._comparison and frame is None:
-            self.written.vmaf = self._comparison.finish()
+            self._written.vmaf = self._comparison.finish()
 
     def _remember_duration(self, frame: VideoFrame) -> None:
         """Encoders of video forget how long a picture is shown, which only the last one of a file tells."""
@@ -86,8 +81,8 @@ class PictureEncoder:
             self._durations[round(frame.pts * scale)] = round(frame.duration * scale)
 
 
-class _Pictures:
-    """What the two kinds of encoded video share."""
+class _VideoTrack(Track):
+    """Share what both kinds of encoded video do."""
 
     wants_frames = True
 
@@ -103,30 +98,22 @@ class _Pictures:
         global_header: bool | None = None,
     ) -> None:
         """`window`: which pictures are encoded, in seconds of the output, None: all. `global_header` as for `open_encoder`."""
-        self.plan, self.unordered, self._window = plan, 0, window
-        self._encoder = PictureEncoder(plan, output, max_frames, overlays, global_header)
-        self._clock, self._span = Clock(plan), Span(Fraction(0), None)
+        super().__init__(plan)
+        self._window, self._max_frames = window, max_frames
+        self._encoder = FrameEncoder(plan, output, self.written, overlays, global_header)
         self._parts = {part.input: part for part in plan.parts}
         describe(self._encoder.stream, plan, sources, keep_metadata)
-
-    @property
-    def written(self) -> Written:
-        """What went into the stream."""
-        return self._encoder.written
-
-    @property
-    def frames(self) -> int:
-        """How many pictures were to be encoded."""
-        return self._encoder.frames
 
     @property
     def extradata(self) -> bytes:
         """What decoders must know, as far as the encoder says it beside the packets."""
         return bytes(self._encoder.stream.codec_context.extradata or b"")
 
-    def shorten(self, part: Part, span: Span) -> None:
-        """As `Track.shorten`."""
-        self._span = span
+    def _count(self) -> None:
+        """Count a frame that is to be encoded. Raises MediaLimitExceeded when there are too many."""
+        self.frames += 1
+        if self.frames > self._max_frames:
+            raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
 
     def _chain_of(self, part: Part, shift: Fraction) -> Chain:
         """The filters of a part, after which the span begins at `shift` seconds of the source's speed."""
@@ -149,7 +136,7 @@ class _Pictures:
         return not self._span.before(time)
 
 
-class FreeVideoTrack(_Pictures):
+class FreeVideoTrack(_VideoTrack):
     """Video of one source with its own timestamps, variable or not.
 
     With a window, the pictures before and after it pass the filters, and tell how long those in it are shown, but are not
@@ -162,12 +149,10 @@ class FreeVideoTrack(_Pictures):
     shape = ""  # of the source's first picture: filters are made for it
 
     def begin(self, part: Part, span: Span) -> None:
-        """As `Track.begin`."""
         self._span = span
         self._chain = self._chain_of(part, Fraction(0))
 
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
-        """As `Track.feed`; pictures outside the span are dropped."""
         if self._in_span(part, stream, item) and not self._broken(part, item):
             self.shape = self.shape or _shape(item)
             for frame in self._chain.push(item):
@@ -180,17 +165,11 @@ class FreeVideoTrack(_Pictures):
         midway = self._window is not None and not self._window.from_front
         return midway and item.pts * item.time_base < part.key - TOLERANCE
 
-    def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """Nothing is made."""
-        return iter(())
-
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        """As `Track.end`: gives what the filters still hold."""
         for frame in self._chain.flush():
             yield from self._take(frame)
 
     def finish(self) -> Iterator[AnyPacket]:
-        """As `Track.finish`."""
         if self._held is not None and self._wanted(self._held):
             if self._clock.speed != 1 and self._step:
                 self._held.duration = self._step  # filters slow timestamps down, but not how long the last picture is shown
@@ -209,7 +188,7 @@ class FreeVideoTrack(_Pictures):
         if self._over:
             return
         if self._wanted(frame):
-            self._encoder.count()
+            self._count()
         held = self._held
         if held is None and self.plan.segment_us and (self._window is None or self._window.from_front):
             frame.pts = min(frame.pts or 0, 0)  # segments are counted from 0 in every rendition: nothing is dark before it
@@ -235,7 +214,7 @@ def _shape(frame: VideoFrame) -> str:
     return f"{frame.width}x{frame.height} {frame.format.name} {int(frame.colorspace)}/{int(frame.color_range)}"
 
 
-class CountedVideoTrack(_Pictures):
+class CountedVideoTrack(_VideoTrack):
     """Video at one fixed rate on the output's clock: each part has exactly the pictures that its length asks for.
 
     A picture that is missing is the one before it again; a part without video is black.
@@ -254,7 +233,6 @@ class CountedVideoTrack(_Pictures):
         self._twins = Chain(lambda: (), frame_rate=self._rate)
 
     def begin(self, part: Part, span: Span) -> None:
-        """As `Track.begin`."""
         self._span = span
         exact = self._clock.at(Fraction(0)) * self._rate
         self._first = nearest(exact)
@@ -264,18 +242,15 @@ class CountedVideoTrack(_Pictures):
         self._chain, self._last = None if made else self._chain_of(part, shift), None
 
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
-        """As `Track.feed`; pictures outside the span are dropped."""
         if self._chain is not None and self._in_span(part, stream, item):
             for frame in self._chain.push(item):
                 yield from self._take(frame)
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        """As `Track.reach`."""
         if self._chain is None or part.padded:  # else pictures may still be in the decoder
             yield from self._close(part, self._number(seconds))
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        """As `Track.end`."""
         yield from self._close(part, self._number(length))
         self._clock.advance(length)
 
@@ -290,7 +265,6 @@ class CountedVideoTrack(_Pictures):
         yield from self._fill(until)
 
     def finish(self) -> Iterator[AnyPacket]:
-        """As `Track.finish`."""
         yield from self._encoder.encode(None)
 
     def _number(self, seconds: Fraction) -> int:
@@ -324,7 +298,7 @@ class CountedVideoTrack(_Pictures):
             yield from self._show(self._last)
 
     def _show(self, frame: VideoFrame) -> Iterator[AnyPacket]:
-        self._encoder.count()
+        self._count()
         frame.pts, frame.time_base, frame.duration = self._next, 1 / self._rate, 1
         self._next += 1
         yield from self._encoder.encode(self._twin(frame) if self.plan.overlays else frame)

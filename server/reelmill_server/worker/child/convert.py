@@ -7,8 +7,8 @@ from pathlib import Path
 
 from reelmill_server.errors import ChunksDiffer, InternalError, SourceChanged
 from reelmill_server.media import capabilities
-from reelmill_server.media.conversion.base import Conversion
 from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.source import Place
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.output.base import Stopped
@@ -60,7 +60,14 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
     unit = next(unit for unit in cut.units if unit.number == assignment.unit)
     directory = Path(assignment.directory)
     conversion = UnitConversion(
-        plan, cut, unit, attempt.places, directory, assignment.limits, attempt.stop, attempt.watermark_places
+        plan,
+        cut,
+        unit,
+        attempt.places,
+        directory,
+        limits=assignment.limits,
+        stop=attempt.stop,
+        watermark_places=attempt.watermark_places,
     )
 
     def report() -> None:
@@ -134,7 +141,16 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, premade: Premade | No
     _empty(directory)
     places, beside = attempt.places, attempt.subtitle_places
     limits, stop = attempt.assignment.limits, attempt.stop
-    conversion = Conversion(plan, places, directory, limits, stop, beside, attempt.watermark_places, premade)
+    conversion = Conversion(
+        plan,
+        places,
+        directory,
+        limits=limits,
+        stop=stop,
+        subtitle_places=beside,
+        watermark_places=attempt.watermark_places,
+        premade=premade,
+    )
     closed: set[str] = set()
 
     def report() -> None:

@@ -11,7 +11,7 @@ from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.worker.messages import Advanced
 
 if TYPE_CHECKING:
-    from reelmill_server.media.conversion.base import Conversion
+    from reelmill_server.media.conversion.whole import Conversion
     from reelmill_server.media.output.base import Output
 
 _CONVERTED_PERCENT = 96.0  # what is left is for reading back and publishing

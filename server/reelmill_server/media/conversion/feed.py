@@ -1,0 +1,225 @@
+"""Read the sources once, decode what must be decoded, and give it to every output."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from av.container import InputContainer
+
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.decoding import Decoding, StreamDecoding
+from reelmill_server.media.input.part import OVERRUN, Part, Span, own_parts
+from reelmill_server.media.input.reader import Lane, Reader, lanes_of, show_in_turn
+from reelmill_server.media.input.seek import read
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.output.base import Halt, Output, Stopped
+from reelmill_server.media.track.base import Track
+from reelmill_server.model.plan import Plan, StreamPlan
+from reelmill_server.plan.clock import UNTIMED_FORMATS
+
+_TICK_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Say which part of the sources is read.
+
+    `streams`: the streams that are read, None: those that the outputs take. `lead_in`: reading begins at the key frame before
+    this many seconds of the span, None: before all of it. `counted`: broken packets shown outside of this span do not count,
+    as the chunks beside this one count them; None: all count. `whole`: every input is read to the end of its span even when no
+    output wants more, as what is made may depend on where it ends.
+    """
+
+    streams: Sequence[StreamPlan] | None = None
+    lead_in: Fraction | None = None
+    counted: Span | None = None
+    whole: bool = False
+
+
+class Feed:
+    """One reading of the inputs of a plan, for all outputs that are fed.
+
+    `decoded`: how many packets were given to decoders; `warnings`: what the user should know of the reading.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        outputs: Sequence[Output],
+        sources: Sequence[InputContainer],
+        decoding: Decoding,
+        scope: Scope,
+        stop: Halt,
+    ) -> None:
+        """`outputs` are all of the conversion, `sources` follow the inputs of the plan; `decoding` counts broken packets."""
+        self.warnings: list[str] = []
+        self.decoded = 0
+        self._plan, self._scope, self._stop = plan, scope, stop
+        self._outputs, self._fed = outputs, [output for output in outputs if output.fed]
+        self._decoding = decoding
+        self._ticked: tuple[Reader | None, float] = (None, 0.0)
+        listening = defaultdict(list)
+        for output in self._fed:
+            for track in output.tracks:
+                for part in own_parts(track.plan):
+                    listening[part.input, part.stream].append((output, track))
+        self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = dict(listening)
+        taken = [track.plan for output in self._fed for track in output.tracks]
+        streams = taken if scope.streams is None else scope.streams
+        self._main, self._beside = lanes_of(plan.inputs, sources, streams, scope.lead_in)
+
+    @property
+    def expected_seconds(self) -> float:
+        """How long the inputs that follow each other will be together, as far as it can be told now; 0: not at all."""
+        return float(self._main.expected()) if self._fed else 0.0
+
+    def run(self) -> None:
+        """Read all inputs to their ends. Raises InvalidMedia when a source breaks off, Stopped, and what outputs fail with."""
+        if not self._fed:
+            return
+        main = self._main
+        while not main.exhausted:
+            running = [lane for lane in self._beside if not lane.exhausted]
+            self._step(min((main, *running), key=lambda lane: lane.position) if running else main)
+            self._tick()
+        for lane in self._beside:
+            self._finish(lane, main.position)
+        for output in self._fed:
+            output.finish()
+
+    def _step(self, lane: Lane, until: Fraction | None = None) -> None:
+        """Reads one packet of a lane; at the end of an input the next one begins, unless the lane ends at `until`."""
+        reader = lane.reader or self._begin(lane)
+        if reader is None:
+            return
+        packet, broken = read(reader.packets)
+        if self._stop.is_set():
+            raise Stopped
+        if broken:
+            self.warnings.append(broken)
+        if packet is None:
+            self._check_end(reader)
+            self._end(lane, reader)
+            return
+        reader.note(packet)
+        if packet.is_corrupt and (reader.part.number, packet.stream_index) in self._listening:
+            self._counted(reader.part, packet).damaged += 1
+        self._give(reader.part, packet)
+        if until is None and self._enough(reader):
+            self._end(lane, reader)
+
+    def _check_end(self, reader: Reader) -> None:
+        """Raises InvalidMedia when a source breaks off; pictures are made of what there is."""
+        try:
+            reader.check_end()
+        except InvalidMedia as error:
+            if self._plan.targets:
+                raise
+            self.warnings.append(error.message)
+
+    def _begin(self, lane: Lane) -> Reader | None:
+        reader = lane.next()
+        if reader is not None:
+            for output in self._fed:
+                output.begin(reader.part)
+        return reader
+
+    def _end(self, lane: Lane, reader: Reader) -> None:
+        """The input has given all; one that is filled up stays open until the others have ended."""
+        if lane.plan.align == "pad":
+            lane.exhausted = True
+            return
+        for output in self._fed:
+            output.end(reader.part, reader.end(), lane.last and not lane.loops)
+        self._begin(lane)
+
+    def _finish(self, lane: Lane, until: Fraction) -> None:
+        """Reads on in a lane beside when the others have ended: to its end, or as far as they were if it is aligned."""
+        while not lane.exhausted and not self._aligned(lane, until):
+            self._step(lane, until if lane.aligned else None)
+        if lane.aligned and lane.reader is not None:
+            for output in self._fed:
+                output.end(lane.reader.part, None, True)
+
+    def _aligned(self, lane: Lane, until: Fraction) -> bool:
+        """Whether a lane that is aligned has given all before `until`: the last pictures leave the decoder late."""
+        if not lane.aligned or lane.position < until:
+            return False
+        if lane.reader is None:
+            return True
+        for output in self._fed:  # else what is short and repeated would be over again and again before anybody could say so
+            output.settle()
+        return self._satisfied(lane.reader.part)
+
+    def _tick(self) -> None:
+        """Let outputs know once a second of media how far reading is: they generate what no source has."""
+        main, reader = self._main, self._main.reader
+        if reader is not None and reader is self._ticked[0] and reader.latest - self._ticked[1] < _TICK_SECONDS:
+            return
+        self._ticked = (reader, reader.latest if reader else 0.0)
+        for output in self._outputs:
+            output.check()  # those that read by themselves fail unasked
+        waiting = [lane.reader for lane in self._beside if lane.exhausted and lane.aligned and lane.reader]
+        for output in self._fed:
+            if main.reader:
+                output.reach(main.reader.part, max(Fraction(0), main.reader.position - 2 * OVERRUN))
+            for reader in waiting:
+                output.reach(reader.part, max(Fraction(0), main.position - 2 * OVERRUN))
+
+    def _enough(self, reader: Reader) -> bool:
+        return self._satisfied(reader.part) and (reader.over or not self._scope.whole)
+
+    def _satisfied(self, part: Part) -> bool:
+        """Whether nobody wants more of the input."""
+        listeners = [
+            (track, stream)
+            for (number, stream), entries in self._listening.items()
+            if number == part.number
+            for _, track in entries
+        ]
+        return bool(listeners) and not any(part.wanted(track, stream) for track, stream in listeners)
+
+    def _give(self, part: Part, packet: AnyPacket) -> None:
+        stream = packet.stream.index
+        active = [
+            (output, track) for output, track in self._listening.get((part.number, stream), ()) if part.wanted(track, stream)
+        ]
+        if any(track.wants_frames for _, track in active):
+            frames = self._decode(part, packet)
+            if part.source.format.name in UNTIMED_FORMATS:
+                show_in_turn(frames, packet.stream, part.shown)
+                part.shown += len(frames)
+            for frame in frames:
+                for output, track in active:
+                    if track.wants_frames:
+                        output.give(part, track, stream, frame)
+        if packet.size == 0 and packet.dts is None:
+            return  # says that the stream ended: only decoders want to know
+        for output, track in active:
+            if not track.wants_frames:
+                output.give(part, track, stream, _twin(packet))
+
+    def _counted(self, part: Part, packet: AnyPacket) -> StreamDecoding:
+        """Return where a packet is counted."""
+        counted, decoding = self._scope.counted, self._decoding
+        if counted and packet.pts is not None and packet.time_base:
+            time = packet.pts * packet.time_base
+            if counted.before(time) or counted.after(time):
+                decoding = Decoding()
+        return decoding.of(self._plan.inputs[part.number].source, packet.stream_index, packet.stream.type)
+
+    def _decode(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
+        self.decoded += 1
+        return self._counted(part, packet).decode(packet)
+
+
+def _twin(packet: AnyPacket) -> AnyPacket:
+    """A packet with the same bytes (shared) and its own timestamps: writing changes those."""
+    twin = AnyPacket(packet)  # type: ignore[arg-type]
+    twin.pts, twin.dts, twin.duration = packet.pts, packet.dts, packet.duration
+    twin.time_base, twin.is_keyframe = packet.time_base, packet.is_keyframe
+    for data in packet.iter_sidedata():
+        twin.set_sidedata(data)
+    return twin
