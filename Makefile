@@ -95,7 +95,7 @@ gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
 .PHONY: bench
 bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
 	$(BIN)/python -m bench.transcode $(ARGS)
-	$(BIN)/python -m bench.pictures $(ARGS)
+	$(BIN)/python -m bench.images $(ARGS)
 
 .PHONY: capacity
 capacity: $(STAMP) ## measure what attempts take here, and how near the estimates come (ARGS='--media film.mp4')

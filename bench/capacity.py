@@ -1,11 +1,11 @@
-"""Measures what attempts cost on this machine, and how near `plan.cost.estimate` comes: CPU, memory, and disk.
+"""Measure what attempts cost on this machine in CPU, memory and disk, and compare with `plan.cost.estimate`.
 
     python -m bench.capacity [--media FILE] [--only WORD]... [--json FILE]
 
-Every case runs in a child of its own, forked from a process that has imported libav, as a worker's children are, and does what
-the child of an attempt does: probe, plan, convert, verify. CPU time and the peak of resident memory are the child's own, by
-getrusage; wall time only serves to tell how many cores were kept busy, and is worth nothing when the machine is shared. The
-clips are libav's test picture with noise, or a film's own pictures, scaled (`--media`).
+Each case runs in its own child process, forked from a process that has imported libav like a worker's children, and does what
+the child of an attempt does: probe, plan, convert, verify. CPU time and peak resident memory are the child's own, from
+getrusage; wall time only shows how many cores were busy, and means nothing on a shared machine. The clips are libav's test
+pattern with noise, or the frames of a video, scaled (`--media`).
 """
 
 import argparse
@@ -56,7 +56,7 @@ from reelmill_server.worker.child.confinement import drop_capabilities
 _RATE = 25
 _SECOND = 1_000_000
 _FRAMES = {"640x360": 200, "1280x720": 120, "1920x1080": 75, "3840x2160": 60}
-"""Frames per size: as many as look-ahead keeps in memory at least, few enough for minutes in all."""
+"""Frames per size: at least as many as lookahead keeps in memory, few enough for a run of minutes."""
 _CODECS = {"libx264": "h264", "libx265": "h265", "libsvtav1": "av1", "libvpx-vp9": "vp9"}
 _PRESETS = ("ultrafast", "veryfast", "medium", "slow")
 _AT_2160 = ("ultrafast", "medium")
@@ -68,7 +68,7 @@ _AUDIO_SECONDS = 120
 
 @dataclass(frozen=True)
 class Case:
-    """One attempt: the clip that it reads and what is made of it; no targets: it is decoded and nothing else."""
+    """One attempt: the clip to read and the targets; without targets the clip is only decoded."""
 
     name: str
     clip: "Clip"
@@ -78,7 +78,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Clip:
-    """What is read: pictures of `size`, as many as `frames`, coded by `encoder` (libav's words for it), and a tone."""
+    """A source clip: `frames` frames of `size`, encoded by `encoder` (in ffmpeg's notation), and a tone."""
 
     size: str
     frames: int
@@ -87,19 +87,19 @@ class Clip:
 
     @property
     def megapixels(self) -> float:
-        """Of all pictures together."""
+        """Megapixels of all frames together."""
         width, height = map(int, self.size.split("x"))
         return width * height * self.frames / 1e6
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Duration in seconds."""
         return self.frames / _RATE
 
 
 @dataclass(frozen=True)
-class Used:
-    """What a child used: seconds of CPU and of wall time, bytes of resident memory and of what it left on disk."""
+class Usage:
+    """Resources that a child used: seconds of CPU and wall time, bytes of resident memory and of files left on disk."""
 
     cpu_seconds: float
     wall_seconds: float
@@ -108,9 +108,9 @@ class Used:
 
 
 def attempt(pipe: Connection, source: Path, targets: tuple[TargetSpec, ...]) -> None:
-    """What the child of an attempt does; tells what it used, its plan, and what it read."""
+    """Do what the child of an attempt does, and send its usage, plan and media info."""
     drop_capabilities()
-    begun = time.monotonic()
+    start = time.monotonic()
     info = probe_file(str(source), Limits())
     request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), targets)
     plan = make_plan(request, Situation([info], {**_SOFTWARE, **_FILTERS}))
@@ -121,17 +121,17 @@ def attempt(pipe: Connection, source: Path, targets: tuple[TargetSpec, ...]) -> 
         for slot, files in enumerate(conversion.images):
             image_results(slot, plan.images[slot], files, Path(folder))
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-    pipe.send((Used(_cpu(), time.monotonic() - begun, _peak(), size), plan, info))
+    pipe.send((Usage(_cpu(), time.monotonic() - start, _peak(), size), plan, info))
 
 
 def decode(pipe: Connection, source: Path, _: object) -> None:
-    """Decodes the first stream of pictures on as many threads as a worker does, and nothing else."""
-    begun = time.monotonic()
+    """Decode the first video stream with as many threads as a worker uses, and nothing else."""
+    start = time.monotonic()
     with av.open(str(source)) as container:
         container.streams.video[0].thread_type = "AUTO"
         for _frame in container.decode(video=0):
             pass
-    pipe.send((Used(_cpu(), time.monotonic() - begun, _peak(), 0), None, None))
+    pipe.send((Usage(_cpu(), time.monotonic() - start, _peak(), 0), None, None))
 
 
 def _cpu() -> float:
@@ -144,13 +144,13 @@ def _peak() -> int:
 
 
 def in_child(work: Callable[..., None], *arguments: object) -> Any:
-    """What `work` says in a forked process; None when it ended without a word."""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=work, args=(theirs, *arguments))
+    """Run `work` in a forked process and return what it sends, or None if it ends without sending."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=work, args=(sender, *arguments))
     process.start()
-    theirs.close()
+    sender.close()
     try:
-        return ours.recv()
+        return receiver.recv()
     except EOFError:
         return None
     finally:
@@ -158,25 +158,25 @@ def in_child(work: Callable[..., None], *arguments: object) -> Any:
 
 
 def make_clip(clip: Clip, media: Path | None, folder: Path) -> Path:
-    """Writes a clip by the command line of `imageio-ffmpeg`: the pictures of `media`, else a test picture, with some noise."""
+    """Write a clip with the ffmpeg of `imageio-ffmpeg`: the frames of `media` or a test pattern, with some noise."""
     path = folder / f"{clip.size}-{clip.frames}-{clip.encoder.split()[0]}.{clip.suffix}"
     if path.exists():
         return path
-    picture = (
+    video = (
         ("-stream_loop", "-1", "-i", str(media)) if media else ("-f", "lavfi", "-i", f"testsrc2=size={clip.size}:rate={_RATE}")
     )
-    shape = (
+    filters = (
         f"fps={_RATE},scale={clip.size.replace('x', ':')}:flags=bicubic,noise=alls={2 if media else 5}:allf=t,format=yuv420p"
     )
     tone = ("-f", "lavfi", "-i", "anoisesrc=amplitude=0.1:sample_rate=48000")
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", *picture, *tone, "-map", "0:v:0", "-map", "1:a"]
-    command += ["-vf", shape, "-t", str(clip.seconds), "-c:v", *clip.encoder.split(), "-c:a", "aac", "-ac", "2", str(path)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", *video, *tone, "-map", "0:v:0", "-map", "1:a"]
+    command += ["-vf", filters, "-t", str(clip.seconds), "-c:v", *clip.encoder.split(), "-c:a", "aac", "-ac", "2", str(path)]
     subprocess.run(command, check=True)
     return path
 
 
 def cases(presets: Sequence[str]) -> Iterator[Case]:
-    """All that is measured."""
+    """Yield all cases."""
     for size, frames in _FRAMES.items():
         clip = Clip(size, frames)
         yield Case("decode h264", clip)
@@ -186,8 +186,8 @@ def cases(presets: Sequence[str]) -> Iterator[Case]:
     yield from _other_cases()
 
 
-def _target(container: str, video: VideoSpec | None, audio: AudioSpec | None = None, **more: Any) -> TargetSpec:
-    return TargetSpec(0, "file:///x", container, video, audio, video_asked=True, audio_asked=True, **more)
+def _target(container: str, video: VideoSpec | None, audio: AudioSpec | None = None, **options: Any) -> TargetSpec:
+    return TargetSpec(0, "file:///x", container, video, audio, video_asked=True, audio_asked=True, **options)
 
 
 _DECODED = (
@@ -201,14 +201,14 @@ _DECODED = (
 
 
 def _other_cases() -> Iterator[Case]:
-    for codec, words, suffix in _DECODED:
-        yield Case(f"decode {codec}", Clip("1920x1080", 75, words, suffix))
+    for codec, options, suffix in _DECODED:
+        yield Case(f"decode {codec}", Clip("1920x1080", 75, options, suffix))
     large = Clip("1920x1080", 250, "libx264 -preset ultrafast -crf 1 -g 50")
     yield Case("copy to mkv", large, (_target("mkv", VideoSpec(), AudioSpec()),))
     yield Case("copy to mp4", large, (_target("mp4", VideoSpec(), AudioSpec()),))
-    sound = Clip("64x64", _AUDIO_SECONDS * _RATE)
+    audio = Clip("64x64", _AUDIO_SECONDS * _RATE)
     for codec, encoder, container in _AUDIO:
-        yield Case(f"sound {encoder}", sound, (_target(container, None, AudioSpec(codec)),))
+        yield Case(f"audio {encoder}", audio, (_target(container, None, AudioSpec(codec)),))
     blurred = VideoSpec("h264", preset="ultrafast", desensitization=DesensitizationSpec(face=DesensitizationRule()))
     yield Case("faces, ultrafast", Clip("1280x720", 120), (_target("mp4", blurred),), "needs the extra `privacy`")
     measured = _target("mp4", VideoSpec("h264", preset="ultrafast"), measure_vmaf=True)
@@ -222,50 +222,50 @@ def _other_cases() -> Iterator[Case]:
         tuple(replace(_target("mp4", video), index=at) for at, video in enumerate(ladder)),
     )
     long = Clip("1280x720", 1500)
-    for name, kind, form, frames in _PICTURES:
+    for name, kind, form, frames in _IMAGES:
         entry = ImageSpec(kind, 0, "file:///x-{index}", form, frames)
         yield Case(name, long, (TargetSpec(0, "", "", images=(entry,), subtitle="none"),))
 
 
-_PICTURES = (
-    ("20 snapshots, sought", ImageKind.SNAPSHOT, "jpg", FramesSpec(interval_us=3 * _SECOND, number=20)),
-    ("30 key frames", ImageKind.SNAPSHOT, "jpg", FramesSpec(FrameMode.KEYFRAME)),
-    ("240 snapshots, through", ImageKind.SNAPSHOT, "jpg", FramesSpec(interval_us=_SECOND // 4)),
+_IMAGES = (
+    ("20 snapshots by seeking", ImageKind.SNAPSHOT, "jpg", FramesSpec(interval_us=3 * _SECOND, number=20)),
+    ("30 keyframes", ImageKind.SNAPSHOT, "jpg", FramesSpec(FrameMode.KEYFRAME)),
+    ("240 snapshots, all decoded", ImageKind.SNAPSHOT, "jpg", FramesSpec(interval_us=_SECOND // 4)),
     ("60 snapshots png", ImageKind.SNAPSHOT, "png", FramesSpec(interval_us=_SECOND)),
     ("gif of 50", ImageKind.ANIMATION, "gif", FramesSpec(interval_us=_SECOND // 10, number=50)),
 )
 
 
 def row(
-    case: Case, used: Used, size_bytes: int, decoding: float, plan: Plan | None, info: MediaInfo | None
+    case: Case, usage: Usage, size_bytes: int, decoding: float, plan: Plan | None, info: MediaInfo | None
 ) -> dict[str, object]:
-    """What is printed of a case; `decoding`: the core seconds that reading the same clip takes by itself."""
+    """Return the printed figures of a case; `decoding` is the core seconds needed to decode its clip alone."""
     megapixels = case.clip.megapixels
-    found: dict[str, object] = {
+    figures: dict[str, object] = {
         "case": case.name,
         "size": case.clip.size,
-        "cpu_s": round(used.cpu_seconds, 2),
-        "ms_per_mp": round((used.cpu_seconds - decoding) / megapixels * 1000, 2),
-        "cores": round(used.cpu_seconds / used.wall_seconds, 2),
-        "rss_mb": round(used.memory_bytes / 1e6),
-        "disk_mb": round(used.scratch_bytes / 1e6, 2),
+        "cpu_s": round(usage.cpu_seconds, 2),
+        "ms_per_mp": round((usage.cpu_seconds - decoding) / megapixels * 1000, 2),
+        "cores": round(usage.cpu_seconds / usage.wall_seconds, 2),
+        "rss_mb": round(usage.memory_bytes / 1e6),
+        "disk_mb": round(usage.scratch_bytes / 1e6, 2),
         "source_mb": round(size_bytes / 1e6, 2),
     }
     if plan and info:
         cost = estimate(plan, [info], os.cpu_count() or 1)
-        found["cpu_ratio"] = round(cost.core_seconds / used.cpu_seconds, 2)
-        found["rss_ratio"] = round(cost.memory_bytes / used.memory_bytes, 2)
-        found["disk_ratio"] = round(cost.scratch_bytes / max(used.scratch_bytes, 1), 2)
-    return found
+        figures["cpu_ratio"] = round(cost.core_seconds / usage.cpu_seconds, 2)
+        figures["rss_ratio"] = round(cost.memory_bytes / usage.memory_bytes, 2)
+        figures["disk_ratio"] = round(cost.scratch_bytes / max(usage.scratch_bytes, 1), 2)
+    return figures
 
 
 def main() -> None:
-    """Prints a line per case, and writes them as JSON if asked to."""
+    """Print a line per case, and write them as JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--media", type=Path)
-    parser.add_argument("--only", action="append", default=[], help="a word of the names of cases; repeated: any of them")
-    parser.add_argument("--preset", action="append", help=f"instead of {', '.join(_PRESETS)}; repeated: each of them")
-    parser.add_argument("--size", action="append", help="of encodes, instead of all; repeated: each of them")
+    parser.add_argument("--only", action="append", default=[], help="run cases whose name contains this; may be repeated")
+    parser.add_argument("--preset", action="append", help=f"instead of {', '.join(_PRESETS)}; may be repeated")
+    parser.add_argument("--size", action="append", help="of encodes, instead of all sizes; may be repeated")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     decodings: dict[Clip, float] = {}
@@ -277,14 +277,14 @@ def main() -> None:
             if options.size and case.clip.size not in options.size:
                 continue
             source = make_clip(case.clip, options.media, Path(folder))
-            said = in_child(attempt if case.targets else decode, source, case.targets)
-            if said is None:
-                print(f"{case.name}: not measured, as the child ended: {case.needs}", flush=True)
+            result = in_child(attempt if case.targets else decode, source, case.targets)
+            if result is None:
+                print(f"{case.name}: not measured, the child failed: {case.needs}", flush=True)
                 continue
-            used, plan, info = said
+            usage, plan, info = result
             if not case.targets:
-                decodings[case.clip] = used.cpu_seconds
-            rows.append(row(case, used, source.stat().st_size, decodings.get(case.clip, 0.0), plan, info))
+                decodings[case.clip] = usage.cpu_seconds
+            rows.append(row(case, usage, source.stat().st_size, decodings.get(case.clip, 0.0), plan, info))
             if options.json:
                 with options.json.open("a") as file:
                     file.write(json.dumps(rows[-1]) + "\n")

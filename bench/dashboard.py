@@ -1,6 +1,6 @@
-"""Asks a Prometheus every query of the dashboard, says which have no data, and draws all panels in one picture.
+"""Run every query of the dashboard against a Prometheus, report those without data, and draw all panels in one image.
 
-Not Grafana: its layout and the queries are the dashboard's, the drawing is matplotlib's (which is not among the project's
+This is not Grafana: layout and queries are the dashboard's, the drawing is matplotlib's (which is not among the project's
 dependencies: pip install matplotlib).
 
     python bench/dashboard.py http://127.0.0.1:9090 --minutes 15 --picture docs/dashboard.png
@@ -17,41 +17,41 @@ from pathlib import Path
 from typing import Any
 
 DASHBOARD = Path(__file__).resolve().parents[1] / "k8s" / "components" / "monitoring" / "dashboard.json"
-RATE_INTERVAL = "1m"  # Grafana takes four scrape intervals, a minute at least
+RATE_INTERVAL = "1m"  # Grafana uses four scrape intervals, at least a minute
 _POINTS = 180
 _FACTORS = {"bytes": (2**30, "GiB"), "Bps": (2**20, "MiB/s"), "percentunit": (0.01, "%"), "short": (1, ""), "cpm": (1, "/min")}
 
 
-def ask(prometheus: str, query: str, begin: float, end: float) -> list[dict[str, Any]]:
-    """The series of a query, between two times in seconds since the epoch."""
+def run_query(prometheus: str, query: str, begin: float, end: float) -> list[dict[str, Any]]:
+    """Return the series of a query between two times in seconds since the epoch."""
     fields = {"query": query.replace("$__rate_interval", RATE_INTERVAL), "start": begin, "end": end}
     fields["step"] = (end - begin) / _POINTS
-    with urllib.request.urlopen(f"{prometheus}/api/v1/query_range?{urllib.parse.urlencode(fields)}") as answer:
-        series: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    with urllib.request.urlopen(f"{prometheus}/api/v1/query_range?{urllib.parse.urlencode(fields)}") as response:
+        series: list[dict[str, Any]] = json.load(response)["data"]["result"]
     return series
 
 
 def legend(template: str, labels: dict[str, str]) -> str:
-    """What a series is called."""
+    """Return the legend of a series."""
     for name, value in labels.items():
         template = template.replace("{{" + name + "}}", value)
     return re.sub(r"\{\{\w+\}\}", "", template)
 
 
 def on_grid(series: dict[str, Any], times: list[float], step: float, factor: float) -> list[float]:
-    """The values of a series at these times; none where it has none."""
+    """Return the values of a series at the given times, NaN where it has none."""
     known = {round((float(when) - times[0]) / step): float(value) / factor for when, value in series["values"]}
     return [known.get(number, nan) for number in range(len(times))]
 
 
-def draw(axes: Any, panel: dict[str, Any], found: list[tuple[str, dict[str, Any]]], end: float, minutes: float) -> None:
-    """One panel, of the minutes before `end`."""
+def draw(axes: Any, panel: dict[str, Any], series: list[tuple[str, dict[str, Any]]], end: float, minutes: float) -> None:
+    """Draw one panel, of the minutes before `end`."""
     defaults = panel["fieldConfig"]["defaults"]
     factor, unit = _FACTORS.get(defaults["unit"], (1, defaults["unit"]))
     step = minutes * 60 / _POINTS
     times = [end - minutes * 60 + number * step for number in range(_POINTS + 1)]
     since = [(when - end) / 60 for when in times]
-    lines = [(name, on_grid(series, times, step, factor)) for name, series in found]
+    lines = [(name, on_grid(one, times, step, factor)) for name, one in series]
     if "stacking" in defaults["custom"] and lines:
         heights = [[0.0 if isnan(value) else value for value in line] for _, line in lines]
         axes.stackplot(since, heights, labels=[name for name, _ in lines], alpha=0.7)
@@ -63,14 +63,14 @@ def draw(axes: Any, panel: dict[str, Any], found: list[tuple[str, dict[str, Any]
     axes.tick_params(labelsize=6)
     axes.grid(alpha=0.3)
     axes.set_ylim(bottom=0)
-    if found:
+    if series:
         axes.legend(fontsize=5, loc="upper left", ncols=2, framealpha=0.5)
     else:
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", fontsize=7, color="grey")
 
 
 def main() -> None:
-    """Asks, tells and draws."""
+    """Query, report and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prometheus")
     parser.add_argument("--minutes", type=float, default=15)
@@ -78,33 +78,33 @@ def main() -> None:
     options = parser.parse_args()
     end = time.time()
     panels = [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
-    answers: list[tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]] = []
+    panel_data: list[tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]] = []
     for panel in panels:
-        found = []
+        panel_series = []
         for target in panel["targets"]:
-            series = ask(options.prometheus, target["expr"], end - options.minutes * 60, end)
+            series = run_query(options.prometheus, target["expr"], end - options.minutes * 60, end)
             print(f"{len(series):3} series  {panel['title']}: {target['expr']}")
-            found += [(legend(target["legendFormat"], one["metric"]), one) for one in series]
-        answers.append((panel, found))
-    empty = [panel["title"] for panel, found in answers if not found]
+            panel_series += [(legend(target["legendFormat"], one["metric"]), one) for one in series]
+        panel_data.append((panel, panel_series))
+    empty = [panel["title"] for panel, series in panel_data if not series]
     print(f"{len(panels)} panels, {len(empty)} without data: {', '.join(empty) or 'none'}")
     if options.picture:
-        picture(answers, options.picture, end, options.minutes)
+        draw_all(panel_data, options.picture, end, options.minutes)
 
 
-def picture(
-    answers: list[tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]], file: Path, end: float, minutes: float
+def draw_all(
+    panel_data: list[tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]], file: Path, end: float, minutes: float
 ) -> None:
-    """Draws all panels where the dashboard has them."""
+    """Draw all panels where the dashboard has them."""
     from matplotlib import pyplot
 
-    rows = sorted({panel["gridPos"]["y"] for panel, _ in answers})
+    rows = sorted({panel["gridPos"]["y"] for panel, _ in panel_data})
     figure = pyplot.figure(figsize=(16, 1.9 * len(rows)), layout="constrained")
     grid = figure.add_gridspec(len(rows), 24)
-    for panel, found in answers:
-        place = panel["gridPos"]
-        draw(figure.add_subplot(grid[rows.index(place["y"]), place["x"] : place["x"] + place["w"]]), panel, found, end, minutes)
-    figure.suptitle("The dashboard's queries, asked of a Prometheus and drawn with matplotlib; minutes before now", fontsize=9)
+    for panel, series in panel_data:
+        area = panel["gridPos"]
+        draw(figure.add_subplot(grid[rows.index(area["y"]), area["x"] : area["x"] + area["w"]]), panel, series, end, minutes)
+    figure.suptitle("The dashboard's queries, run on a Prometheus and drawn with matplotlib; minutes before now", fontsize=9)
     figure.savefig(file, dpi=90)
 
 

@@ -1,8 +1,8 @@
-"""Compares watermarks and delogos with the ffmpeg command line's overlay and delogo filters, and with an encode without any.
+"""Compare watermarks and delogos with ffmpeg's overlay and delogo filters, and with an encode without any.
 
     python -m bench.overlays [--repeat N]
 
-See `bench.transcode` for how both sides run.
+`bench.transcode` says how both sides run.
 """
 
 import argparse
@@ -32,20 +32,20 @@ def _cases(png: Path) -> tuple[Case, ...]:
     def case(name: str, spec: VideoSpec, cli: str) -> Case:
         return Case(name, (TargetSpec(0, "file:///x", "mp4", spec, None),), (cli,))
 
-    place = PlaceSpec(Corner.TOP_LEFT, 40, 30)
-    mark = WatermarkSpec(place, None, str(png))
-    text = WatermarkSpec(place, TextSpec("Reelmill", size=64, color="#ffffff"))
-    logo = DelogoSpec(place, 400, 160)
+    position = PlaceSpec(Corner.TOP_LEFT, 40, 30)
+    image = WatermarkSpec(position, None, str(png))
+    text = WatermarkSpec(position, TextSpec("Reelmill", size=64, color="#ffffff"))
+    logo = DelogoSpec(position, 400, 160)
     return (
         case("nothing", _QUICK, _CLI),
-        case("a picture of 400x160", replace(_QUICK, watermarks=(mark,)), f"-i {png} -filter_complex overlay=40:30 {_CLI}"),
+        case("an image of 400x160", replace(_QUICK, watermarks=(image,)), f"-i {png} -filter_complex overlay=40:30 {_CLI}"),
         case("a text, against nothing", replace(_QUICK, watermarks=(text,)), _CLI),
         case("a delogo of 400x160", replace(_QUICK, delogos=(logo,)), f"-vf delogo=x=40:y=30:w=400:h=160 {_CLI}"),
     )
 
 
 def main() -> None:
-    """Prints one JSON line per case."""
+    """Print one JSON line per case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()

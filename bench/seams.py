@@ -1,10 +1,10 @@
-"""How near the seams of a chunked encode come to the encode in one go, by VMAF per second.
+"""Compare the quality of a chunked encode near its seams with that of a single pass, by VMAF per second.
 
     python bench/seams.py FOLDER [--codecs h264 h265 vp9 av1] [--chunks 3] [--modes crf capped mean]
 
-Each clip in the folder is encoded in one go and in chunks. Prints one JSON line per clip, codec and mode: the worst second
-within 2 s of a seam (VMAF in chunks less that in one go), the worst second anywhere, the means of both, and the size in chunks
-as a share of the other.
+Each clip in the folder is encoded in a single pass and in chunks. Prints one JSON line per clip, codec and mode: the worst
+second within 2 s of a seam (VMAF in chunks minus that in a single pass), the worst second anywhere, both means, and the size in
+chunks relative to a single pass.
 """
 
 import argparse
@@ -44,40 +44,40 @@ MODES: Mapping[str, Mapping[str, int]] = {
     "capped": {"max_bitrate": 400_000, "buffer_size": 400_000},
     "mean": {"bitrate": 250_000},
 }
-"""By name: how the rate is controlled, beside the default quality."""
+"""Rate control by name; without settings, the default quality."""
 
 
 def planned(clip: Path, codec: str, mode: str, preset: str, capabilities: Mapping[str, Capability]) -> Plan:
-    """The plan of an encode."""
+    """Return the plan of an encode."""
     video = VideoSpec(codec, preset=preset, **MODES[mode])  # type: ignore[arg-type]
-    wanted = TargetSpec(0, "file:///out/x", "mkv", video, None, "none", True)
-    request = ConvertRequest("task", "project", (SourceSpec(clip.as_uri()),), (wanted,))
+    target = TargetSpec(0, "file:///out/x", "mkv", video, None, "none", True)
+    request = ConvertRequest("task", "project", (SourceSpec(clip.as_uri()),), (target,))
     return make_plan(request, Situation((probe_file(str(clip), _LIMITS),), capabilities, subtitle_infos=((),)))
 
 
-def cut(plan: Plan, clip: Path, chunks: int) -> Split:
-    """How the plan is cut, whatever it says against it."""
+def split_plan(plan: Plan, clip: Path, chunks: int) -> Split:
+    """Return the chunks of a plan, even if splitting it would not pay off."""
     ((_, _, stream),) = encoded_video(plan)
     keys = key_times(str(clip), stream.parts[0].stream, _LIMITS)
     info = probe_file(str(clip), _LIMITS)
-    rid = replace(plan.targets[0], streams=(replace(stream, options={**stream.options, "crf": ""}),))
-    made = split(replace(plan, targets=(rid,)), (info,), keys, SplitRule(parallelism=chunks))
-    assert made.units, made.reason
-    return made
+    target = replace(plan.targets[0], streams=(replace(stream, options={**stream.options, "crf": ""}),))
+    plan_split = split(replace(plan, targets=(target,)), (info,), keys, SplitRule(parallelism=chunks))
+    assert plan_split.units, plan_split.reason
+    return plan_split
 
 
-def encode(plan: Plan, clip: Path, folder: Path, made: Split | None = None) -> Produced:
-    """Encodes, in chunks if the plan was cut."""
+def encode(plan: Plan, clip: Path, folder: Path, plan_split: Split | None = None) -> Produced:
+    """Encode, in chunks if a split is given."""
     folder.mkdir()
     files: dict[tuple[int, int], list[str]] = {}
-    for unit in made.units if made else ():
-        own = folder / f"unit-{unit.number}"
-        own.mkdir()
+    for unit in plan_split.units if plan_split else ():
+        unit_folder = folder / f"unit-{unit.number}"
+        unit_folder.mkdir()
         for file in UnitConversion(
-            plan, made or Split(), unit, (str(clip),), own, limits=_LIMITS, stop=threading.Event()
+            plan, plan_split or Split(), unit, (str(clip),), unit_folder, limits=_LIMITS, stop=threading.Event()
         ).make()[0]:
-            files.setdefault((file.slot, file.stream), []).append(str(own / file.path))
-    premade = Premade(made, files) if made else None
+            files.setdefault((file.slot, file.stream), []).append(str(unit_folder / file.path))
+    premade = Premade(plan_split, files) if plan_split else None
     produced, _ = Conversion(
         plan, (str(clip),), folder, limits=_LIMITS, stop=threading.Event(), subtitle_places=((),), premade=premade
     ).run()
@@ -85,16 +85,16 @@ def encode(plan: Plan, clip: Path, folder: Path, made: Split | None = None) -> P
     return produced[0]
 
 
-def scores(made: Path, clip: Path, rate: Fraction, pixel_format: str) -> list[float]:
-    """The VMAF of each second."""
-    log = made.with_suffix(".csv")
+def scores(output: Path, clip: Path, rate: Fraction, pixel_format: str) -> list[float]:
+    """Return the VMAF of each second."""
+    log = output.with_suffix(".csv")
     like = f"settb=1/25,setpts=N,format={pixel_format}"
     graph = f"[0:v]{like}[a];[1:v]{like}[b];[a][b]libvmaf=n_threads=2:log_fmt=csv:log_path={log}"
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(),
         "-nostdin",
         "-i",
-        str(made),
+        str(output),
         "-i",
         str(clip),
         "-lavfi",
@@ -112,31 +112,33 @@ def scores(made: Path, clip: Path, rate: Fraction, pixel_format: str) -> list[fl
 
 
 def compare(clip: Path, plan: Plan, chunks: int, folder: Path) -> dict[str, object]:
-    """Encodes both ways and compares."""
-    made = cut(plan, clip, chunks)
+    """Encode both ways and compare."""
+    plan_split = split_plan(plan, clip, chunks)
     ((_, _, stream),) = encoded_video(plan)
     assert stream.video
     rate = Fraction(stream.video.frame_rate)
-    whole, joined = encode(plan, clip, folder / "whole"), encode(plan, clip, folder / "joined", made)
-    one, other = (scores(Path(file.path), clip, rate, stream.video.pixel_format) for file in (whole, joined))
-    off = [after - before for before, after in zip(one, other, strict=True)]
-    seams = [unit.begin_us / 1e6 for unit in made.units if isinstance(unit, VideoUnit) and unit.begin_us]
+    whole, joined = encode(plan, clip, folder / "whole"), encode(plan, clip, folder / "joined", plan_split)
+    single_scores, chunked_scores = (scores(Path(file.path), clip, rate, stream.video.pixel_format) for file in (whole, joined))
+    differences = [after - before for before, after in zip(single_scores, chunked_scores, strict=True)]
+    seams = [unit.begin_us / 1e6 for unit in plan_split.units if isinstance(unit, VideoUnit) and unit.begin_us]
     near = [
-        value for second, value in enumerate(off) if any(-_NEAR_SECONDS - 1 < second - seam < _NEAR_SECONDS for seam in seams)
+        value
+        for second, value in enumerate(differences)
+        if any(-_NEAR_SECONDS - 1 < second - seam < _NEAR_SECONDS for seam in seams)
     ]
     size = joined.written[0].size_bytes / whole.written[0].size_bytes
     return {
         "seams": [round(seam, 2) for seam in seams],
         "worst_near": round(min(near), 2),
         "best_near": round(max(near), 2),
-        "worst": round(min(off), 2),
-        "vmaf": [round(fmean(one), 2), round(fmean(other), 2)],
+        "worst": round(min(differences), 2),
+        "vmaf": [round(fmean(single_scores), 2), round(fmean(chunked_scores), 2)],
         "size": round(size, 3),
     }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints one JSON line per clip, codec and mode."""
+    """Print one JSON line per clip, codec and mode."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--codecs", nargs="+", default=["h264", "h265", "vp9", "av1"])
@@ -150,8 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for mode in options.modes:
                 plan = planned(clip, codec, mode, options.preset, capabilities)
                 with tempfile.TemporaryDirectory() as folder:
-                    found = compare(clip, plan, options.chunks, Path(folder))
-                print(json.dumps({"clip": clip.stem, "codec": codec, "mode": mode, **found}), flush=True)
+                    comparison = compare(clip, plan, options.chunks, Path(folder))
+                print(json.dumps({"clip": clip.stem, "codec": codec, "mode": mode, **comparison}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Simulates one long task in chunks on 1 to 100 workers, and names what bounds it.
+"""Simulate one long task in chunks on 1 to 100 workers, and name the bottleneck.
 
     python -m bench.simulate [--minutes M] [--NAME VALUE]... [--png FILE]
 
-Every cost is an option; the defaults are those that `bench.capacity` and `bench.records` measured (docs/capacity.md): an hour
-of 1080p25 to H.264, medium, on workers of one core. Steps: the task is probed and planned; chunks and the sound, each an
-activity of the engine, are made by whoever is free; each worker fetches its part of the source and sends its chunk to a storage
-whose bandwidth all share; then one worker fetches all, joins it by stream copy, verifies and publishes it.
+Every cost is an option; the defaults were measured with `bench.capacity` and `bench.records` (docs/capacity.md): an hour of
+1080p25 to H.264, medium, on workers of one core. Steps: the task is probed and planned; free workers convert the chunks and the
+audio, each an activity of the engine; each worker fetches its part of the source and sends its chunk to a storage whose
+bandwidth all share; then one worker fetches everything, joins it by stream copy, verifies and publishes it.
 """
 
 import argparse
@@ -19,11 +19,11 @@ _WORKERS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 100)
 
 @dataclass(frozen=True)
 class Costs:
-    """What steps take, in seconds of a worker unless said otherwise.
+    """Costs of the steps, in seconds of a worker unless stated otherwise.
 
-    Media is `minutes` long and cut in chunks of `chunk_seconds`, whose work differs by `variation`; `encode`, `decode`, `sound`
-    and `join` are per second of media. `lead_seconds` of media are decoded before a chunk begins, on average. Rates in megabits
-    a second: of the source and the output, of one worker's network, of the storage for all together.
+    Media is `minutes` long and split into chunks of `chunk_seconds`, whose work differs by `variation`; `encode`, `decode`,
+    `audio` and `join` are per second of media. `lead_seconds` of media are decoded before a chunk begins, on average. Rates
+    are in Mbit/s: of the source and the output, of one worker's network, of the storage for all workers together.
     """
 
     minutes: float = 60.0
@@ -35,7 +35,7 @@ class Costs:
     lead_seconds: float = 2.0
     encode: float = 0.92
     decode: float = 0.08
-    sound: float = 0.04
+    audio: float = 0.04
     join: float = 0.006
     verify: float = 0.5
     publish: float = 1.0
@@ -46,25 +46,25 @@ class Costs:
 
     @property
     def seconds(self) -> float:
-        """The length of the media."""
+        """Duration of the media in seconds."""
         return self.minutes * 60
 
 
 def simulate(costs: Costs, workers: int) -> float:
-    """Seconds that the task takes: units run, longest first, on whoever is free; the storage's bandwidth is shared by all."""
-    units = sorted([*_chunks(costs), _sound(costs)], reverse=True)
+    """Return the seconds that the task takes: free workers run the chunks, longest first, and share the storage's bandwidth."""
+    chunks = sorted([*_chunks(costs), _audio(costs)], reverse=True)
     free = [0.0] * workers
     heapq.heapify(free)
     ends = []
-    for work, _ in units:
+    for work, _ in chunks:
         ends.append(heapq.heappop(free) + work)
         heapq.heappush(free, ends[-1])
-    storage = sum(megabits for _, megabits in units) / costs.storage_network
-    return costs.probe + 2 * costs.latency + max(*ends, storage) + _joining(costs)
+    storage = sum(megabits for _, megabits in chunks) / costs.storage_network
+    return costs.probe + 2 * costs.latency + max(*ends, storage) + _join(costs)
 
 
 def _chunks(costs: Costs) -> list[tuple[float, float]]:
-    """Seconds and megabits of each chunk."""
+    """Return the work in seconds and the megabits of each chunk."""
     count = max(1, round(costs.seconds / costs.chunk_seconds))
     length = costs.seconds / count
     megabits = length * (costs.source_rate + costs.output_rate)
@@ -74,24 +74,24 @@ def _chunks(costs: Costs) -> list[tuple[float, float]]:
     return [(work * max(0.2, random.gauss(1.0, costs.variation)), megabits) for _ in range(count)]
 
 
-def _sound(costs: Costs) -> tuple[float, float]:
-    """The sound is one unit, so that no seam can be heard; it reads all of the source."""
+def _audio(costs: Costs) -> tuple[float, float]:
+    """Return the work and megabits of the audio: a single chunk, so that it has no seams; it reads all of the source."""
     megabits = costs.seconds * costs.source_rate
-    return costs.latency + costs.start + costs.seconds * costs.sound + megabits / costs.worker_network, megabits
+    return costs.latency + costs.start + costs.seconds * costs.audio + megabits / costs.worker_network, megabits
 
 
-def _joining(costs: Costs) -> float:
-    """One worker fetches, joins, verifies and sends all."""
+def _join(costs: Costs) -> float:
+    """Return the seconds in which one worker fetches, joins, verifies and sends everything."""
     megabits = 2 * costs.seconds * costs.output_rate
     network = min(costs.worker_network, costs.storage_network)
     return costs.start + costs.seconds * costs.join + costs.verify + costs.publish + megabits / network
 
 
-def bound(costs: Costs, workers: int) -> str:
-    """What would have to be twice as fast to save most."""
+def bottleneck(costs: Costs, workers: int) -> str:
+    """Return the step that saves the most time if it becomes twice as fast."""
     faster = {
         "encoding": replace(costs, encode=costs.encode / 2, decode=costs.decode / 2),
-        "the sound, which is one unit": replace(costs, sound=costs.sound / 2),
+        "the audio, a single chunk": replace(costs, audio=costs.audio / 2),
         "the join": replace(costs, join=costs.join / 2, worker_network=costs.worker_network * 2),
         "the storage's bandwidth": replace(costs, storage_network=costs.storage_network * 2),
         "the length of a chunk": replace(costs, chunk_seconds=costs.chunk_seconds / 2),
@@ -103,24 +103,24 @@ def bound(costs: Costs, workers: int) -> str:
 
 
 def main() -> None:
-    """Prints a line per number of workers."""
+    """Print a line per number of workers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for field in fields(Costs):
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=float, default=field.default)
-    parser.add_argument("--png", type=Path, help="also draws the curve; needs matplotlib")
+    parser.add_argument("--png", type=Path, help="also draw the curve; needs matplotlib")
     options = parser.parse_args()
     costs = Costs(**{field.name: getattr(options, field.name) for field in fields(Costs)})
     totals = [simulate(costs, workers) for workers in _WORKERS]
-    print(f"{'workers':>7} {'minutes':>8} {'speed-up':>8} {'efficiency':>10}  what bounds it")
+    print(f"{'workers':>7} {'minutes':>8} {'speed-up':>8} {'efficiency':>10}  bottleneck")
     for workers, total in zip(_WORKERS, totals, strict=True):
-        gain = totals[0] / total
-        print(f"{workers:7} {total / 60:8.2f} {gain:8.1f} {gain / workers:10.2f}  {bound(costs, workers)}")
+        speedup = totals[0] / total
+        print(f"{workers:7} {total / 60:8.2f} {speedup:8.1f} {speedup / workers:10.2f}  {bottleneck(costs, workers)}")
     if options.png:
         draw(totals, options.png)
 
 
 def draw(totals: list[float], path: Path) -> None:
-    """The curve beside the ideal one."""
+    """Draw the curve beside the ideal one."""
     import matplotlib.pyplot as plot
 
     plot.plot(_WORKERS, [totals[0] / total for total in totals], "o-", label="simulated")

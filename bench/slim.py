@@ -1,11 +1,11 @@
-"""Looks for encoder settings that need fewer bits than the default at equal VMAF: what `video_slim` would have to do.
+"""Search encoder settings that need fewer bits than the default at equal VMAF, as `video_slim` would have to use.
 
     python -m bench.slim FOLDER [--start S] [--seconds S] [--crf N]
 
-The first video of each clip in the folder is cut to an excerpt, encoded by the default at one CRF and by each recipe at
-several, and judged against the excerpt by libvmaf, all by the command line of `imageio-ffmpeg`. What a recipe would need at the
-default's VMAF is interpolated between its CRFs. Prints one JSON line per clip and codec: VMAF and kbit/s of the default, and
-what each recipe needs as a share of them.
+An excerpt of the first video stream of each clip in the folder is encoded by the default at one CRF and by each recipe at
+several, and compared with the excerpt by libvmaf, all with the ffmpeg of `imageio-ffmpeg`. The bits that a recipe needs at the
+default's VMAF are interpolated between its CRFs. Prints one JSON line per clip and codec: VMAF and kbit/s of the default, and
+the bits of each recipe relative to it.
 """
 
 import argparse
@@ -37,38 +37,38 @@ RECIPES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "the same, psy 0 aq 0": {"preset": "slow", **_DEEP, "x265-params": "log-level=none:psy-rd=0:psy-rdoq=0:aq-mode=0"},
     },
 }
-"""By codec and name: what is other than in the default."""
+"""Options that differ from the default, by codec and name."""
 
 
 def ffmpeg(*arguments: str | Path) -> str:
-    """Runs the command line; gives what it says."""
+    """Run ffmpeg and return its log."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-y", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, check=True, text=True).stderr
 
 
 def measure(excerpt: Path, codec: str, crf: float, recipe: Mapping[str, str]) -> tuple[float, int]:
-    """VMAF and bytes of `excerpt`, encoded."""
+    """Encode `excerpt` and return VMAF and bytes."""
     encoder = video_encoders.VIDEO_ENCODERS[codec][SOFTWARE]
     choice = video_encoders.Choice(encoder, SOFTWARE, "", "")
     options = {**video_encoders.options(choice, VideoSpec(codec, crf=crf)), **recipe}
-    made = excerpt.with_suffix(f".{codec}")
-    words = [word for name, value in options.items() for word in (f"-{name}", value)]
-    ffmpeg("-i", excerpt, "-c:v", encoder, *words, "-f", "matroska", made)
-    said = ffmpeg("-i", made, "-i", excerpt, "-lavfi", "libvmaf=n_threads=2", "-f", "null", "-")
-    match = re.search(r"VMAF score: ([\d.]+)", said)
-    assert match, said
-    return float(match[1]), made.stat().st_size
+    output = excerpt.with_suffix(f".{codec}")
+    arguments = [argument for name, value in options.items() for argument in (f"-{name}", value)]
+    ffmpeg("-i", excerpt, "-c:v", encoder, *arguments, "-f", "matroska", output)
+    log = ffmpeg("-i", output, "-i", excerpt, "-lavfi", "libvmaf=n_threads=2", "-f", "null", "-")
+    match = re.search(r"VMAF score: ([\d.]+)", log)
+    assert match, log
+    return float(match[1]), output.stat().st_size
 
 
 def size_at(score: float, points: Sequence[tuple[float, int]]) -> float:
-    """Bytes at a VMAF score: log-linear between (and beyond) the nearest of `points`."""
+    """Return the bytes at a VMAF score: log-linear between (and beyond) the nearest of `points`."""
     below, above = sorted(sorted(points, key=lambda point: abs(point[0] - score))[:2])
     share = (score - below[0]) / (above[0] - below[0])
     return exp(log(below[1]) + share * (log(above[1]) - log(below[1])))
 
 
 def compare(clip: Path, codec: str, start: float, seconds: float, crf: float) -> dict[str, object]:
-    """What the recipes of a codec need for an excerpt of `clip`, as a share of what the default does."""
+    """Return the bits that the recipes of a codec need for an excerpt of `clip`, relative to the default."""
     with tempfile.TemporaryDirectory() as folder:
         excerpt = Path(folder, "excerpt.mkv")
         ffmpeg("-ss", str(start), "-t", str(seconds), "-i", clip, "-map", "0:v:0", "-c:v", "ffv1", excerpt)
@@ -81,7 +81,7 @@ def compare(clip: Path, codec: str, start: float, seconds: float, crf: float) ->
 
 
 def main() -> None:
-    """Prints one JSON line per clip and codec."""
+    """Print one JSON line per clip and codec."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--start", type=float, default=2)

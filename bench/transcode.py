@@ -1,10 +1,10 @@
-"""Compares Reelmill's pipeline with the ffmpeg command line, both run alternately from this process: medians and ratios.
+"""Compare Reelmill's pipeline with ffmpeg, run alternately from this process: medians and ratios.
 
     python -m bench.transcode [--source FILE] [--repeat N] [CASE ...]
 
-Each side is a process of its own, started anew for every run. Reelmill's is forked from one that has imported libav, as the
-children of a worker are, and does what the child of an attempt does: it probes, plans, converts and verifies. The command line
-verifies nothing.
+Each side is a process of its own, started for every run. Reelmill's is forked from one that has imported libav, like the
+children of a worker, and does what the child of an attempt does: it probes, plans, converts and verifies. ffmpeg verifies
+nothing.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from tests.clips import moving_picture
 
 _FULL_HD = (20, "1920x1080", 30)
 _MANY_PACKETS = (900, "160x90", 25)
-"""Clips: seconds, size, pictures a second."""
+"""Clips: seconds, size, frames per second."""
 _X264 = VideoSpec("h264", width=1280, height=720, preset="medium")
 _CLI_X264 = "-c:v libx264 -preset medium -crf 23 -g 150 -bf 3 -refs 2 -s 1280x720 -c:a aac -b:a 128k"
 _QUICK = VideoSpec("h264", width=640, height=360, preset="ultrafast")
@@ -43,7 +43,7 @@ _CLI_QUICK = "-c:v libx264 -preset ultrafast -crf 23 -g 150 -bf 3 -refs 2 -s 640
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: our targets, and the command line's outputs, of a clip."""
+    """One comparison: Reelmill's targets and ffmpeg's outputs of a clip."""
 
     name: str
     targets: tuple[TargetSpec, ...]
@@ -69,48 +69,48 @@ CASES = (
 
 
 def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
-    """What the child of an attempt does; files of watermarks are named by their paths."""
+    """Do what the child of an attempt does; files of watermarks are given by their paths."""
     info = probe_file(str(source), Limits())
     software = {"libx264": Capability("libx264", "h264", SOFTWARE, True)}
-    marks = {uri: uri for uri in request.watermark_uris}
-    infos = {uri: probe_file(path, Limits()) for uri, path in marks.items()}
+    watermarks = {uri: uri for uri in request.watermark_uris}
+    infos = {uri: probe_file(path, Limits()) for uri, path in watermarks.items()}
     plan = make_plan(request, Situation([info], software, watermark_infos=infos))
-    produced, _ = Conversion(plan, (str(source),), folder, limits=Limits(), stop=Event(), watermark_places=marks).run()
+    produced, _ = Conversion(plan, (str(source),), folder, limits=Limits(), stop=Event(), watermark_places=watermarks).run()
     for file in produced:
         verify(file)
 
 
 def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Wall and CPU seconds of what `run` does in child processes."""
+    """Return the wall and CPU seconds that `run` spends in child processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begun = time.monotonic()
+    start = time.monotonic()
     run()
-    wall = time.monotonic() - begun
+    wall = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def in_child(work: Callable[..., object], *arguments: object) -> None:
-    """Runs `work` in a forked process; fails when it does."""
+    """Run `work` in a forked process; exits if it fails."""
     process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
     process.start()
     process.join()
     if process.exitcode:
-        sys.exit(f"a child ended with {process.exitcode}")
+        sys.exit(f"a child exited with status {process.exitcode}")
 
 
 def compare(case: Case, source: Path, repeat: int) -> dict[str, object]:
-    """Runs both sides alternately; gives medians and ratios (ours / theirs: below 1 is better)."""
+    """Run both sides alternately and return medians and ratios (Reelmill / ffmpeg: below 1 is better)."""
     request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), case.targets)
-    ours, theirs = [], []
+    reelmill, ffmpeg = [], []
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         outputs = [word for output in case.cli for word in output.split()]
         cli = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-i", str(source), *outputs]
         for _ in range(repeat):
-            ours.append(timed(lambda: in_child(convert, source, Path(first), request)))
-            theirs.append(timed(lambda: subprocess.run(cli, cwd=second, check=True)))
+            reelmill.append(timed(lambda: in_child(convert, source, Path(first), request)))
+            ffmpeg.append(timed(lambda: subprocess.run(cli, cwd=second, check=True)))
         sizes = [sum(path.stat().st_size for path in Path(folder).iterdir()) for folder in (first, second)]
-    wall, cpu = ([median(run[which] for run in side) for side in (ours, theirs)] for which in (0, 1))
+    wall, cpu = ([median(run[which] for run in side) for side in (reelmill, ffmpeg)] for which in (0, 1))
     return {
         "case": case.name,
         "wall_s": [round(value, 2) for value in wall],
@@ -121,17 +121,17 @@ def compare(case: Case, source: Path, repeat: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Prints one JSON line per case."""
+    """Print one JSON line per case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("case", nargs="*", help="words of the cases' names; without any all of them")
+    parser.add_argument("case", nargs="*", help="parts of the cases' names; default: all cases")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for case in (case for case in CASES if all(word in case.name for word in options.case)):
             source = options.source or Path(folder, f"{case.clip[1]}.mp4")
             if options.source is None and not source.exists():
-                # In a child, so that no thread of libav is there when ours are forked.
+                # In a child, so that this process has no threads of libav when it forks.
                 in_child(moving_picture, source, *case.clip)
             print(json.dumps(compare(case, source.resolve(), options.repeat)), flush=True)
 

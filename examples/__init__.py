@@ -1,1 +1,1 @@
-"""Examples, and what runs a whole service on one machine."""
+"""Examples, and helpers that run a whole service on one machine."""

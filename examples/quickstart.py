@@ -1,6 +1,6 @@
-"""The first look at Reelmill: `make run` and `make serve`.
+"""Quick start: `make run` and `make serve`.
 
-python examples/quickstart.py run [--source FILE]    start the service, convert a clip, show it live, stop
+python examples/quickstart.py run [--source FILE]    start the service, convert a clip with live progress, stop
 python examples/quickstart.py serve [--root FOLDER]  start the service and leave it running
 """
 
@@ -25,12 +25,12 @@ _CLIP_SECONDS = 15
 
 
 def program(name: str) -> str:
-    """One of the two programs that this environment has installed."""
+    """Return the path of a program installed in this environment."""
     return str(Path(sysconfig.get_path("scripts"), name))
 
 
 def make_clip(path: Path) -> None:
-    """Writes a moving test picture with a tone, as a camera would: H.264 1080p and AAC in mp4."""
+    """Write a moving test pattern with a tone: H.264 1080p and AAC in mp4."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         av.open(f"testsrc2=size=1920x1080:rate=30:duration={_CLIP_SECONDS}", format="lavfi") as picture,
@@ -43,14 +43,14 @@ def make_clip(path: Path) -> None:
         for source, stream in ((picture, video), (tone, audio)):
             for frame in source.decode(source.streams[0]):
                 if stream is video:
-                    frame.pict_type = 0  # type: ignore[union-attr]  # raw pictures all say that they are I
+                    frame.pict_type = 0  # type: ignore[union-attr]  # decoded raw frames are all marked as I-frames
                 clip.mux(stream.encode(frame))  # type: ignore[arg-type]
             clip.mux(stream.encode(None))
 
 
 @contextmanager
 def service(listen: str, http: str, *roots: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The running service; gives its gRPC address. Its log goes to a file beside its data."""
+    """Run the service and yield its process and gRPC address. Its log is a file beside its data."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     log = FOLDER / "server.log"
     arguments = [program("reelmill-server"), "serve", "--listen", listen, "--http", http, "--data-dir", str(FOLDER)]
@@ -62,7 +62,7 @@ def service(listen: str, http: str, *roots: Path) -> Iterator[tuple[subprocess.P
             line = process.stdout.readline() if process.stdout else ""
             address = re.search(r"gRPC (\S+:\d+)", line)
             if not address:
-                sys.exit(f"the service did not start; its log is {log}:\n{log.read_text()[-2000:]}")
+                sys.exit(f"the service did not start; see its log, {log}:\n{log.read_text()[-2000:]}")
             print(line.strip())
             yield process, address[1]
         finally:
@@ -74,7 +74,7 @@ def service(listen: str, http: str, *roots: Path) -> Iterator[tuple[subprocess.P
 
 
 def request_for(source: Path, outputs: Path) -> dict[str, Any]:
-    """An H.264 720p mp4, a stream-copied mkv and an audio-only m4a, in the vendor's JSON form."""
+    """Return a request for an H.264 720p mp4, a stream-copied mkv and an audio-only m4a, in the vendor's JSON."""
     base = f"{outputs.as_uri()}/{{barename}}"
     h264 = {"TranscodeVideo": {"Codec": "h264", "Resolution": "1280x720", "ScaleType": "fit"}}
     aac = {"TranscodeAudio": {"Codec": "aac"}}
@@ -84,38 +84,38 @@ def request_for(source: Path, outputs: Path) -> dict[str, Any]:
         "Targets": [
             {"URI": f"{base}-720p", "Container": "mp4", "Video": h264, "Audio": aac},
             {"URI": f"{base}-copy", "Container": "mkv"},
-            {"URI": f"{base}-sound", "Container": "m4a", "Video": {"DisableVideo": True}, "Audio": aac},
+            {"URI": f"{base}-audio", "Container": "m4a", "Video": {"DisableVideo": True}, "Audio": aac},
         ],
     }
 
 
 def run(source: Path | None) -> int:
-    """Starts the service, converts one clip with live progress, and stops it. Exits as the client does."""
+    """Start the service, convert one clip with live progress, stop, and return the client's exit status."""
     if source is None:
         source = FOLDER / "clip" / "clip.mp4"
-        print(f"making a clip of {_CLIP_SECONDS} s: {source}")
+        print(f"generating a clip of {_CLIP_SECONDS} s: {source}")
         make_clip(source)
     source = source.resolve()
     outputs = FOLDER / "outputs"
     request = FOLDER / "request.json"
     FOLDER.mkdir(exist_ok=True)
     request.write_text(json.dumps(request_for(source, outputs), indent=2))
-    # One file root for the source, one for the outputs: nothing else can be read or written.
+    # The source and the outputs each have a file root; nothing else can be read or written.
     with service("127.0.0.1:0", "127.0.0.1:0", source.parent, FOLDER) as (_, address):
         status = subprocess.call([program("reelmill"), "--server", address, "submit", str(request)])
-    print(f"the request is {request}, the outputs are in {outputs}")
+    print(f"request: {request}; outputs: {outputs}")
     return status
 
 
 def serve(*roots: Path) -> int:
-    """Starts the service on its usual address and leaves it running until Ctrl-C; it may use this folder and `roots`."""
+    """Start the service on its usual address and leave it running until Ctrl-C, with access to this folder and `roots`."""
     clip = FOLDER / "clip" / "clip.mp4"
     if not clip.exists():
         make_clip(clip)
     with service("127.0.0.1:50051", "127.0.0.1:9090", ROOT, *roots) as (process, address):
         client = Path(program("reelmill"))
-        shown = client.relative_to(Path.cwd()) if client.is_relative_to(Path.cwd()) else client
-        print(f"try:  {shown} --server {address} convert {clip} {FOLDER}/small.mp4 --video h264 --size 640x360 --audio aac")
+        command = client.relative_to(Path.cwd()) if client.is_relative_to(Path.cwd()) else client
+        print(f"try:  {command} --server {address} convert {clip} {FOLDER}/small.mp4 --video h264 --size 640x360 --audio aac")
         print("stop: Ctrl-C")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
@@ -125,11 +125,11 @@ def serve(*roots: Path) -> int:
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Run one of the two commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run").add_argument("--source", type=Path, help="a clip of yours")
-    commands.add_parser("serve").add_argument("--root", type=Path, help="a folder that the service may use, too")
+    commands.add_parser("run").add_argument("--source", type=Path, help="a clip to convert instead")
+    commands.add_parser("serve").add_argument("--root", type=Path, help="another folder that the service may use")
     options = parser.parse_args()
     if options.command == "serve":
         if options.root and not options.root.is_dir():

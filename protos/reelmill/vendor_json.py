@@ -1,10 +1,10 @@
-"""Messages of Reelmill to and from JSON in the vendor's form.
+"""Conversion of Reelmill's messages to and from JSON in the vendor's form.
 
-`parse` is generous about spelling (`TranscodeVideo` or `transcode_video`, `h264` or `VIDEO_CODEC_H264`) and strict about
-everything else: it reads the whole document and reports every problem at once, each with the path of its field.
-`dump` writes the vendor's own spelling, and `parse(dump(message), type(message))` gives the same message back.
+`parse` is lenient about spelling (`TranscodeVideo` or `transcode_video`, `h264` or `VIDEO_CODEC_H264`) and strict about
+everything else: it reads the whole document and reports all problems at once, each with the path of its field.
+`dump` writes the vendor's spelling, and `parse(dump(message), type(message))` returns an equal message.
 
-Both serve any message of `reelmill.v1`; fields of type `bytes`, which it does not use, are not handled.
+Both work for any message of `reelmill.v1`; fields of type `bytes`, which it does not use, are not supported.
 """
 
 import difflib
@@ -16,13 +16,13 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from reelmill._vendor_values import UnfitValue, json_number, kind, plain, read_scalar, write_scalar
+from reelmill._vendor_values import InvalidValue, describe, json_number, normalized, read_scalar, write_scalar
 
 MessageT = TypeVar("MessageT", bound=Message)
 
 _STRUCT = "google.protobuf.Struct"
 
-# Messages whose JSON form is a text, and how to say which.
+# Messages whose JSON form is a string, and a description of that form.
 _TEXT_FORMS = {
     "google.protobuf.Timestamp": "an RFC 3339 time such as 2026-01-31T12:00:00Z",
     "google.protobuf.Duration": "a duration such as 1.5s",
@@ -32,7 +32,7 @@ _TEXT_FORMS = {
 class VendorJsonError(ValueError):
     """A document does not fit its message.
 
-    `problems` lists everything found as (path, text): the path in snake_case, for example
+    `problems` lists all of them as (path, text): the path in snake_case, for example
     `targets[0].video.transcode_video.codec` ("" for the document itself), and what was expected there.
     """
 
@@ -42,9 +42,9 @@ class VendorJsonError(ValueError):
 
 
 def parse(data: Mapping[str, object], message_type: type[MessageT], *, ignore_unknown: bool = False) -> MessageT:
-    """Makes a message from JSON-like data.
+    """Convert JSON-like data to a message.
 
-    Keys may be the vendor's names or snake_case; enum words match without regard to case, `_` and `-`, with or without their
+    Keys may be the vendor's names or snake_case; enum names match without regard to case, `_` and `-`, with or without their
     type's prefix. `null` and empty arrays count as absent, an empty object as a present message. Raises VendorJsonError with
     all problems; unknown fields are among them unless `ignore_unknown`.
     """
@@ -57,10 +57,10 @@ def parse(data: Mapping[str, object], message_type: type[MessageT], *, ignore_un
 
 
 def dump(message: Message) -> dict[str, Any]:
-    """Makes JSON-like data in the vendor's form from a message; absent fields are left out.
+    """Convert a message to JSON-like data in the vendor's form; absent fields are left out.
 
-    64-bit integers are numbers. Two things do not make the whole way back through `parse`: an enum number that this version
-    does not know, which stays a number, and NaN or an infinity inside a Struct, which becomes its word.
+    64-bit integers are numbers. Two values do not survive the way back through `parse`: an enum number unknown to this version,
+    which stays a number, and NaN or an infinity inside a Struct, which becomes a string.
     """
     if message.DESCRIPTOR.full_name == _STRUCT:
         return _dump_struct(message)
@@ -68,19 +68,19 @@ def dump(message: Message) -> dict[str, Any]:
 
 
 class _Reader:
-    """Reads one document into one message and collects what is wrong with it."""
+    """Reader of one document into one message; collects its problems."""
 
     def __init__(self, ignore_unknown: bool) -> None:
         self.ignore_unknown = ignore_unknown
         self.problems: list[tuple[str, str]] = []
 
     def read_message(self, data: object, message: Message, path: str) -> None:
-        """Fills `message` from an object."""
+        """Fill `message` from an object."""
         if message.DESCRIPTOR.full_name in (_STRUCT, *_TEXT_FORMS):
             self.read_well_known(data, message, path)
             return
         if not isinstance(data, Mapping):
-            self.problems.append((path, f"must be an object, not {kind(data)}"))
+            self.problems.append((path, f"must be an object, not {describe(data)}"))
             return
         fields = _fields_by_key(message.DESCRIPTOR)
         seen: set[str] = set()
@@ -95,15 +95,17 @@ class _Reader:
                 self.read_field(value, message, field, _join(path, field.name))
 
     def report_unknown_field(self, key: str, message: Message, path: str) -> None:
-        """Notes a key that is no field, with the likely one."""
+        """Record an unknown field, and suggest the likely one."""
         if self.ignore_unknown:
             return
         snake_case = key == key.lower()
-        names = {plain(field.json_name): field.name if snake_case else field.json_name for field in message.DESCRIPTOR.fields}
+        names = {
+            normalized(field.json_name): field.name if snake_case else field.json_name for field in message.DESCRIPTOR.fields
+        }
         self.problems.append((_join(path, key), f"is not a field of {message.DESCRIPTOR.name}{_suggestion(key, names)}"))
 
     def read_field(self, value: object, message: Message, field: FieldDescriptor, path: str) -> None:
-        """Sets one field from its JSON value."""
+        """Set one field from its JSON value."""
         if value is None:
             return
         if _is_map(field):
@@ -111,51 +113,51 @@ class _Reader:
         elif field.is_repeated:
             self.read_list(value, message, field, path)
         elif field.message_type is not None:
-            part = getattr(message, field.name)
-            part.SetInParent()
-            self.read_message(value, part, path)
+            submessage = getattr(message, field.name)
+            submessage.SetInParent()
+            self.read_message(value, submessage, path)
         else:
             self.read_scalar(value, field, path, partial(setattr, message, field.name))
 
     def read_list(self, value: object, message: Message, field: FieldDescriptor, path: str) -> None:
-        """Appends the elements of an array."""
+        """Append the elements of an array."""
         if not isinstance(value, list | tuple):
-            self.problems.append((path, f"must be an array, not {kind(value)}"))
+            self.problems.append((path, f"must be an array, not {describe(value)}"))
             return
         items = getattr(message, field.name)
         for index, element in enumerate(value):
-            where = f"{path}[{index}]"
+            element_path = f"{path}[{index}]"
             if field.message_type is not None:
-                self.read_message(element, items.add(), where)
+                self.read_message(element, items.add(), element_path)
             else:
-                self.read_scalar(element, field, where, items.append)
+                self.read_scalar(element, field, element_path, items.append)
 
     def read_map(self, value: object, message: Message, field: FieldDescriptor, path: str) -> None:
-        """Fills a map from an object."""
+        """Fill a map from an object."""
         if not isinstance(value, Mapping):
-            self.problems.append((path, f"must be an object, not {kind(value)}"))
+            self.problems.append((path, f"must be an object, not {describe(value)}"))
             return
         entries = getattr(message, field.name)
         key_field, value_field = _map_entry(field)
         for raw_key, element in value.items():
-            where = f"{path}[{raw_key!r}]"
+            element_path = f"{path}[{raw_key!r}]"
             keys: list[Any] = []
-            self.read_scalar(raw_key, key_field, where, keys.append)
+            self.read_scalar(raw_key, key_field, element_path, keys.append)
             for key in keys:
                 if value_field.message_type is not None:
-                    self.read_message(element, entries[key], where)
+                    self.read_message(element, entries[key], element_path)
                 else:
-                    self.read_scalar(element, value_field, where, partial(entries.__setitem__, key))
+                    self.read_scalar(element, value_field, element_path, partial(entries.__setitem__, key))
 
     def read_scalar(self, value: object, field: FieldDescriptor, path: str, store: Callable[[Any], object]) -> None:
-        """Converts one value and hands it to `store`."""
+        """Convert one value and pass it to `store`."""
         try:
             store(read_scalar(value, field))
-        except UnfitValue as unfit:
-            self.problems.append((path, str(unfit)))
+        except InvalidValue as error:
+            self.problems.append((path, str(error)))
 
     def read_well_known(self, data: object, message: Message, path: str) -> None:
-        """Fills a message that has a JSON form of its own."""
+        """Fill a message that has its own JSON form."""
         struct = message.DESCRIPTOR.full_name == _STRUCT
         try:
             if not isinstance(data, Mapping if struct else str):
@@ -177,7 +179,7 @@ def _is_map(field: FieldDescriptor) -> bool:
 
 
 def _map_entry(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor]:
-    assert field.message_type is not None  # what makes it a map
+    assert field.message_type is not None  # true for every map
     entry = field.message_type.fields_by_name
     return entry["key"], entry["value"]
 
@@ -204,7 +206,7 @@ def _dump_struct(message: Any) -> dict[str, Any]:
 
 
 def _dump_struct_value(value: Any) -> Any:
-    """json_format would refuse NaN here and write 1 as 1.0."""
+    """Convert a value of a Struct. json_format would refuse NaN and write 1 as 1.0."""
     case = value.WhichOneof("kind")
     if case == "struct_value":
         return _dump_struct(value.struct_value)
@@ -215,8 +217,8 @@ def _dump_struct_value(value: Any) -> Any:
     return None if case in (None, "null_value") else getattr(value, case)
 
 
-def _suggestion(word: str, names: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(plain(word), names, n=1, cutoff=0.6)
+def _suggestion(key: str, names: Mapping[str, str]) -> str:
+    close = difflib.get_close_matches(normalized(key), names, n=1, cutoff=0.6)
     return f"; did you mean {names[close[0]]}?" if close else ""
 
 

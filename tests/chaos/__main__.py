@@ -14,7 +14,7 @@ from pathlib import Path
 
 from examples.local_cluster.cluster import Cluster
 from examples.local_cluster.postgres import PrivatePostgres
-from examples.local_cluster.processes import not_real_time
+from examples.local_cluster.processes import forbid_real_time
 from reelmill.v1.task_pb2 import TaskStatus
 from tests.chaos.callers import Callers
 from tests.chaos.faults import FAULTS, Scratch, Storm
@@ -170,7 +170,7 @@ def run(options: argparse.Namespace, folder: Path, receiver: Receiver) -> int:
 def main() -> int:
     """The exit status."""
     options = parse()
-    not_real_time()
+    forbid_real_time()
     for number in (signal.SIGTERM, signal.SIGINT):  # whoever ends this must not leave a cluster behind
         signal.signal(number, lambda *_: sys.exit(130))
     again = f"{'--short ' if options.short else ''}--tasks {options.tasks} --seconds {options.seconds:g} --seed {options.seed}"

@@ -89,7 +89,7 @@ class Storm:
             return False
         victim = self.chance.choice(candidates)
         now = time.time()
-        strike = Strike(kind, victim, now, at_work=any(m.name == victim and m.at_work() for m in self.cluster.members))
+        strike = Strike(kind, victim, now, at_work=any(m.name == victim and m.busy() for m in self.cluster.members))
         mend = fault.begin(self, victim)
         self._busy.add(victim)
         self.strikes.append(strike)
@@ -147,7 +147,7 @@ class Storm:
     def at_work(self) -> list[str]:
         """Workers in the middle of something if there are any, else all that live."""
         living = [worker for worker in self.cluster.workers if worker.alive]
-        return [worker.name for worker in living if worker.at_work()] or [worker.name for worker in living]
+        return [worker.name for worker in living if worker.busy()] or [worker.name for worker in living]
 
     def member(self, name: str) -> Member:
         """By name."""
@@ -223,7 +223,7 @@ FAULTS: Mapping[str, Fault] = {
     "stop and resume worker": Fault(Storm.at_work, _pause, (1, 14)),
     "SIGTERM worker": Fault(Storm.at_work, _terminate, (0, 0.1)),
     "SIGTERM api": Fault(_replicas, _terminate, (0, 0.1)),
-    "full scratch": Fault(lambda storm: storm.at_work() if storm.scratch.real else [], _fill, (2, 8)),
+    "full scratch": Fault(lambda storm: storm.busy() if storm.scratch.real else [], _fill, (2, 8)),
     "storage away": Fault(_one("storage"), _leave, (1, 8)),
     "storage shaky": Fault(_one("storage"), _shake, (3, 10)),
 }

@@ -225,7 +225,7 @@ def test_what_cannot_be_told_is_refused_by_field(client: Client, folder: Path) -
     assert "REELMILL_PUBSUB_PROJECT" in problems["notification.pub_sub"]
     with pytest.raises(InvalidArgument, match="NoSuchChannel"):
         client.submit(request(folder, {"NoSuchChannel": {}}))
-    with pytest.raises(InvalidArgument, match="goes with a channel"):
+    with pytest.raises(InvalidArgument, match="needs a channel"):
         client.submit(request(folder, {"NotifyProgressPercentStep": 10}))
 
 

@@ -93,63 +93,63 @@ class MediaConvertServiceServicer:
     """
 
     def CreateMediaConvertTask(self, request, context):
-        """Creates a task and returns at once; follow it with WatchTask.
+        """Creates a task and returns immediately; WatchTask streams its progress.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTask(self, request, context):
-        """Reads one task.
+        """Returns one task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTasks(self, request, context):
-        """Lists tasks, filtered and sorted, a page at a time.
+        """Lists tasks, filtered and sorted, one page at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTask(self, request, context):
-        """Streams a task: its present state first, then every change (the latest wins), and ends after the final state.
+        """Streams a task: its current state first, then its changes (a slow reader gets only the latest), until the final state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTasks(self, request, context):
-        """Streams the tasks of a project: all that match first, then every change, until the caller ends it.
+        """Streams the tasks of a project: all matching tasks first, then their changes, until the caller cancels the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelTask(self, request, context):
-        """Asks for a task to be canceled. Idempotent; FAILED_PRECONDITION once the task succeeded or failed.
+        """Requests cancellation of a task. Idempotent; FAILED_PRECONDITION if the task has succeeded or failed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PlanMediaConvertTask(self, request, context):
-        """Says what CreateMediaConvertTask would do with the same request, and creates nothing.
+        """Returns what CreateMediaConvertTask would do with the same request, without creating a task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ProbeMedia(self, request, context):
-        """Looks at one media file.
+        """Returns what one media file contains.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCapabilities(self, request, context):
-        """Says which encoders and decoders were proved on a worker, why others are not there, and the limits.
+        """Returns which encoders and decoders passed their trial on a worker, why others are unavailable, and the limits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

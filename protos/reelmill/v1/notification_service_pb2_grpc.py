@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class NotificationServiceStub:
-    """Who was told of tasks, and what became of it. Ours.
+    """Notifications about tasks and their delivery. An extension.
     """
 
     def __init__(self, channel):
@@ -48,19 +48,19 @@ class NotificationServiceStub:
 
 
 class NotificationServiceServicer:
-    """Who was told of tasks, and what became of it. Ours.
+    """Notifications about tasks and their delivery. An extension.
     """
 
     def ListNotifications(self, request, context):
-        """Lists the notifications of a project or of one task, a page at a time.
+        """Lists the notifications of a project or of one task, one page at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RedeliverNotification(self, request, context):
-        """Sends a notification again, under the same message id. FAILED_PRECONDITION (StatusConflict) before the task's end and
-        for one that was superseded.
+        """Sends a notification again, under the same message id. FAILED_PRECONDITION (StatusConflict) before the task has
+        ended, and for a superseded notification.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +88,7 @@ def add_NotificationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NotificationService:
-    """Who was told of tasks, and what became of it. Ours.
+    """Notifications about tasks and their delivery. An extension.
     """
 
     @staticmethod

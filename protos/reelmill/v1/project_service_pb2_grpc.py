@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ProjectServiceStub:
-    """Projects: the spaces in which tasks live.
+    """Projects, which group tasks.
     """
 
     def __init__(self, channel):
@@ -63,7 +63,7 @@ class ProjectServiceStub:
 
 
 class ProjectServiceServicer:
-    """Projects: the spaces in which tasks live.
+    """Projects, which group tasks.
     """
 
     def CreateProject(self, request, context):
@@ -74,28 +74,28 @@ class ProjectServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetProject(self, request, context):
-        """Reads one project.
+        """Returns one project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProject(self, request, context):
-        """Changes the fields that are present; the others stay.
+        """Changes the fields that are present and leaves the others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListProjects(self, request, context):
-        """Lists projects by name, a page at a time.
+        """Lists projects by name, one page at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteProject(self, request, context):
-        """Deletes a project with its finished tasks. FAILED_PRECONDITION (StatusConflict) while tasks run.
+        """Deletes a project with its finished tasks. FAILED_PRECONDITION (StatusConflict) while tasks are running.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +138,7 @@ def add_ProjectServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProjectService:
-    """Projects: the spaces in which tasks live.
+    """Projects, which group tasks.
     """
 
     @staticmethod

@@ -1,8 +1,8 @@
-"""Compares pictures of Reelmill with those of the ffmpeg command line, made alternately from this process: medians and ratios.
+"""Compare images made by Reelmill with those of ffmpeg, run alternately from this process: medians and ratios.
 
-    python -m bench.pictures [--source FILE] [--repeat N]
+    python -m bench.images [--source FILE] [--repeat N]
 
-As in `bench.transcode`, ours is what the child of an attempt does: probe, plan, make, and read every file back.
+As in `bench.transcode`, Reelmill's side does what the child of an attempt does: probe, plan, convert, and read every file back.
 """
 
 import argparse
@@ -50,15 +50,15 @@ _MOVING = FramesSpec(start_us=20 * _SECOND, interval_us=_SECOND // 5, number=50)
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: our entry, and the command lines that do the same, one after the other."""
+    """One comparison: Reelmill's image entry, and the ffmpeg command lines that do the same."""
 
     name: str
     entry: ImageSpec
     cli: tuple[str, ...]
 
 
-def _entry(kind: ImageKind, form: str, frames: FramesSpec, **more: Any) -> ImageSpec:
-    return ImageSpec(kind, 0, "file:///out/x", form, frames, **more)
+def _entry(kind: ImageKind, form: str, frames: FramesSpec, **options: Any) -> ImageSpec:
+    return ImageSpec(kind, 0, "file:///out/x", form, frames, **options)
 
 
 CASES = (
@@ -73,19 +73,19 @@ CASES = (
         ("-i SOURCE -vf fps=1/15 -q:v 2 %d.jpg",),
     ),
     Case(
-        "key frames",
+        "keyframes",
         _entry(ImageKind.SNAPSHOT, "jpg", FramesSpec(FrameMode.KEYFRAME)),
         ("-skip_frame nokey -i SOURCE -fps_mode passthrough -q:v 2 %d.jpg",),
     ),
     Case(
-        "a sheet of 36 small pictures",
+        "a sprite sheet of 36 thumbnails",
         _entry(
             ImageKind.SPRITE, "jpg", FramesSpec(interval_us=8 * _SECOND, number=36), width=160, height=90, sheet=SheetSpec()
         ),
         ("-i SOURCE -vf fps=1/8,scale=160:90,tile=6x6:padding=2:margin=2 -frames:v 1 -q:v 2 0.jpg",),
     ),
     Case(
-        "gif, 10 s at 5 a second, 480x270",
+        "gif, 10 s at 5 fps, 480x270",
         _entry(ImageKind.ANIMATION, "gif", _MOVING, width=480, height=270),
         (f"-ss 20 -t 10 -i SOURCE -vf {_GIF} 0.gif",),
     ),
@@ -97,8 +97,8 @@ CASES = (
 )
 
 
-def make(source: Path, folder: Path, entry: ImageSpec) -> None:
-    """What the child of an attempt does."""
+def convert(source: Path, folder: Path, entry: ImageSpec) -> None:
+    """Do what the child of an attempt does."""
     target = TargetSpec(0, "", "", images=(entry,), subtitle="none")
     request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), (target,))
     plan = make_plan(request, Situation([probe_file(str(source), Limits())], {}))
@@ -109,23 +109,23 @@ def make(source: Path, folder: Path, entry: ImageSpec) -> None:
 
 
 def command_lines(case: Case, source: Path, folder: Path) -> None:
-    """Runs all of a case."""
+    """Run the command lines of a case."""
     for line in case.cli:
-        words = [str(source) if word == "SOURCE" else word for word in line.split()]
-        subprocess.run([_FFMPEG, "-nostdin", "-v", "error", "-y", *words], cwd=folder, check=True)
+        arguments = [str(source) if argument == "SOURCE" else argument for argument in line.split()]
+        subprocess.run([_FFMPEG, "-nostdin", "-v", "error", "-y", *arguments], cwd=folder, check=True)
 
 
 def compare(case: Case, source: Path, repeat: int) -> dict[str, object]:
-    """Runs both sides alternately; gives medians and ratios (ours / theirs: below 1 is better)."""
-    ours, theirs = [], []
+    """Run both sides alternately and return medians and ratios (Reelmill / ffmpeg: below 1 is better)."""
+    reelmill, ffmpeg = [], []
     for _ in range(repeat):
         with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-            ours.append(timed(lambda into=first: in_child(make, source, Path(into), case.entry)))  # type: ignore[misc]
-            theirs.append(timed(lambda into=second: command_lines(case, source, Path(into))))  # type: ignore[misc]
+            reelmill.append(timed(lambda into=first: in_child(convert, source, Path(into), case.entry)))  # type: ignore[misc]
+            ffmpeg.append(timed(lambda into=second: command_lines(case, source, Path(into))))  # type: ignore[misc]
             files = [sorted(path for path in Path(folder).rglob("*") if path.is_file()) for folder in (first, second)]
             sizes = [sum(path.stat().st_size for path in side) for side in files]
-            looks = _looks(source, [side[0] for side in files]) if case.entry.kind is ImageKind.ANIMATION else {}
-    wall, cpu = ([median(run[which] for run in side) for side in (ours, theirs)] for which in (0, 1))
+            quality = _psnr(source, [side[0] for side in files]) if case.entry.kind is ImageKind.ANIMATION else {}
+    wall, cpu = ([median(run[which] for run in side) for side in (reelmill, ffmpeg)] for which in (0, 1))
     return {
         "case": case.name,
         "wall_s": [round(value, 2) for value in wall],
@@ -133,11 +133,11 @@ def compare(case: Case, source: Path, repeat: int) -> dict[str, object]:
         "cpu_ratio": round(cpu[0] / cpu[1], 2),
         "files": [len(side) for side in files],
         "size_ratio": round(sizes[0] / sizes[1], 3),
-        **looks,
+        **quality,
     }
 
 
-def _frames(source: Path, choice: str) -> NDArray[np.float64]:
+def _source_frames(source: Path, choice: str) -> NDArray[np.float64]:
     scale = f"{choice},scale=480:270:flags=bicubic+accurate_rnd"
     command = [_FFMPEG, "-nostdin", "-v", "error", "-ss", "20", "-t", "10", "-i", source, "-vf", scale]
     command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
@@ -145,23 +145,23 @@ def _frames(source: Path, choice: str) -> NDArray[np.float64]:
     return np.frombuffer(raw, np.uint8).reshape(-1, 270, 480, 3).astype(np.float64)
 
 
-def _looks(source: Path, files: Sequence[Path]) -> dict[str, list[float]]:
-    """How near the pictures of each side are to the source's frames, PSNR in dB. Ours are those shown at the asked times (one
-    in five), the command line's those that its fps filter chooses."""
-    found = []
+def _psnr(source: Path, files: Sequence[Path]) -> dict[str, list[float]]:
+    """Return the PSNR in dB of each side's frames against the source's: every fifth for Reelmill, for ffmpeg those that its fps
+    filter selects."""
+    values = []
     for path, choice in zip(files, ("select=not(mod(n\\,5))", "fps=5"), strict=True):
-        wanted = _frames(source, choice)
+        expected = _source_frames(source, choice)
         with Image.open(path) as image:
             errors = []
-            for place in range(min(image.n_frames, len(wanted))):  # type: ignore[attr-defined]
-                image.seek(place)
-                errors.append(((np.asarray(image.convert("RGB")) - wanted[place]) ** 2).mean())
-        found.append(round(10 * float(np.log10(255**2 / np.mean(errors))), 2))
-    return {"psnr_db": found}
+            for number in range(min(image.n_frames, len(expected))):  # type: ignore[attr-defined]
+                image.seek(number)
+                errors.append(((np.asarray(image.convert("RGB")) - expected[number]) ** 2).mean())
+        values.append(round(10 * float(np.log10(255**2 / np.mean(errors))), 2))
+    return {"psnr_db": values}
 
 
 def main() -> None:
-    """Prints one JSON line per case."""
+    """Print one JSON line per case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
