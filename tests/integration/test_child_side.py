@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import Pipe
@@ -98,16 +99,18 @@ def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Call
 def failing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """An NVENC that loses its device after almost two seconds, of which segments were written, or with the first frame."""
     open_real, encode_real = encoder._open, video.FrameEncoder._encode
+    frames = Counter[video.FrameEncoder]()
 
     def opened(plan: StreamPlan, *rest: Any) -> Any:
         if plan.encoder == "h264_nvenc":
             plan = replace(plan, encoder="libx264", options={"preset": "ultrafast", "bf": "0", "g": "5"})
         return open_real(plan, *rest)
 
-    def encode(pictures: video.FrameEncoder, frame: Any) -> Any:
-        if pictures._plan.encoder == "h264_nvenc" and pictures.frames > request.param:
+    def encode(encoding: video.FrameEncoder, frame: Any) -> Any:
+        frames[encoding] += 1
+        if encoding._plan.encoder == "h264_nvenc" and frames[encoding] > request.param:
             raise EncoderDown("h264_nvenc", "nvenc", "failed while encoding: device lost")
-        return encode_real(pictures, frame)
+        return encode_real(encoding, frame)
 
     monkeypatch.setattr(encoder, "_open", opened)
     monkeypatch.setattr(video.FrameEncoder, "_encode", encode)
