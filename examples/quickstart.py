@@ -20,6 +20,7 @@ import av
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".reelmill"
+DATA = FOLDER / "service"  # closed to tasks, so beside clips and outputs
 _STOP_SECONDS = 60
 _CLIP_SECONDS = 15
 
@@ -53,7 +54,7 @@ def service(listen: str, http: str, *roots: Path) -> Iterator[tuple[subprocess.P
     """Run the service and yield its process and gRPC address. Its log is a file beside its data."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     log = FOLDER / "server.log"
-    arguments = [program("reelmill-server"), "serve", "--listen", listen, "--http", http, "--data-dir", str(FOLDER)]
+    arguments = [program("reelmill-server"), "serve", "--listen", listen, "--http", http, "--data-dir", str(DATA)]
     for root in roots:
         arguments += ["--file-root", str(root)]
     with log.open("w") as errors:
@@ -101,7 +102,7 @@ def run(source: Path | None) -> int:
     FOLDER.mkdir(exist_ok=True)
     request.write_text(json.dumps(request_for(source, outputs), indent=2))
     # The source and the outputs each have a file root; nothing else can be read or written.
-    with service("127.0.0.1:0", "127.0.0.1:0", source.parent, FOLDER) as (_, address):
+    with service("127.0.0.1:0", "127.0.0.1:0", source.parent, outputs) as (_, address):
         status = subprocess.call([program("reelmill"), "--server", address, "submit", str(request)])
     print(f"request: {request}; outputs: {outputs}")
     return status

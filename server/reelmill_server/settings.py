@@ -202,7 +202,9 @@ class Settings(BaseSettings):
     )
     tls_key: Path | None = Field(default=None, description="PEM file with the private key of the certificate.")
 
-    data_dir: AbsolutePath = Field(default=Path(".reelmill"), description="Folder for database files and work in progress.")
+    data_dir: AbsolutePath = Field(
+        default=Path(".reelmill"), description="Folder for database files and work in progress; no task reads or writes there."
+    )
     database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] = Field(
         default=SecretStr(""),
         description="Where task records live: postgresql+psycopg://user:password@host/name, or sqlite+aiosqlite:///file."
@@ -497,6 +499,8 @@ class Settings(BaseSettings):
             raise ValueError("temporal_tls_roots and temporal_tls_certificate: need temporal_tls")
         if self.temporal_api_key.get_secret_value() and not self.temporal_tls:
             raise ValueError("temporal_api_key: needs temporal_tls, or the key would travel in the clear")
+        if any(root.is_relative_to(self.data_dir) for root in self.file_root):
+            raise ValueError("file_root: expected a folder outside data_dir, which is the service's own")
         return self
 
     @model_validator(mode="after")
@@ -516,6 +520,17 @@ class Settings(BaseSettings):
             return f"sqlite+aiosqlite:///{self.data_dir / 'reelmill.db'}"
         scheme, _, rest = url.partition("://")
         return f"{_DRIVERS[scheme]}://{rest}"
+
+    def database_file(self) -> Path | None:
+        """Return the file of an SQLite database; None if records live elsewhere."""
+        return _sqlite_file(self.resolved_database_url())
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """Return the file of a database URL; None for a server or for memory."""
+    scheme, _, rest = url.partition(":///")
+    name = rest.partition("?")[0].removeprefix("file:")
+    return Path(name).absolute() if scheme.startswith("sqlite") and name not in ("", ":memory:") else None
 
 
 def environment_name(field: str) -> str:

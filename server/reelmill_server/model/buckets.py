@@ -46,6 +46,10 @@ class Target:
         """An option's value, "" if it is not set."""
         return dict(self.options).get(name, "")
 
+    def locate(self, bucket: str, key: str) -> tuple[str, str]:
+        """Return the bucket and the key under which an object really is that is called `key` of `bucket`."""
+        return bucket if self.bucket == SAME else self.bucket, self.prefix + key
+
 
 @dataclass(frozen=True)
 class BucketRule:

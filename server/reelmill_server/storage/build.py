@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from reelmill_server.errors import ReelmillError
 from reelmill_server.model.buckets import BucketRule, Target
@@ -14,21 +13,23 @@ from reelmill_server.settings import Settings
 from reelmill_server.storage.base import Backend, Storage
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.counting import Counted
-from reelmill_server.storage.file import FileStorage, FolderStorage
+from reelmill_server.storage.file import FileStorage, FolderStorage, file_path
 from reelmill_server.storage.http import HttpRules, HttpStorage
 from reelmill_server.storage.objects import Family, ObjectStorage, Service
 from reelmill_server.storage.registry import Registry
+from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
 from reelmill_server.storage.retrying import Patience
 from reelmill_server.storage.roles import CLOUDS, Identity, RoleTable
 from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
 
 _MOST_SERVICES = 64
+_SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that make up one database
 
 
 def build_storage(settings: Settings, metrics: Metrics | None = None) -> Storage:
     """All storages that the settings allow tasks to use; what they do is counted in `metrics`."""
-    return _registry(settings, settings.file_root, metrics or Metrics(), settings.scratch_uri)
+    return _registry(settings, settings.file_root, metrics or Metrics(), reserved_by(settings))
 
 
 def build_scratch(settings: Settings, metrics: Metrics) -> SharedScratch | None:
@@ -38,31 +39,57 @@ def build_scratch(settings: Settings, metrics: Metrics) -> SharedScratch | None:
         return None
     roots: tuple[Path, ...] = ()
     if uri.startswith("file:"):
-        roots = (Path(unquote(urlsplit(uri).path)),)
+        roots = (file_path(uri),)
         roots[0].mkdir(parents=True, exist_ok=True)
-    return SharedScratch(_registry(settings, roots, metrics), uri)
+    return SharedScratch(_registry(settings, roots, metrics, NOTHING_RESERVED), uri)
 
 
-def _registry(settings: Settings, file_roots: Sequence[Path], metrics: Metrics, closed: str = "") -> Registry:
+def reserved_by(settings: Settings) -> Reserved:
+    """Return what a process with these settings keeps for itself: data folder, database, shared scratch and PEM files."""
+    pem_files = (
+        settings.tls_certificate,
+        settings.tls_key,
+        settings.temporal_tls_roots,
+        settings.temporal_tls_certificate,
+        settings.temporal_tls_key,
+    )
+    paths = [settings.data_dir, *filter(None, pem_files)]
+    database = settings.database_file()
+    if database:
+        paths += [database.with_name(database.name + suffix) for suffix in _SQLITE_SUFFIXES]
+    scratch, objects = settings.scratch_uri, []
+    if scratch.startswith("file:"):
+        paths.append(file_path(scratch))
+    elif scratch:
+        bucket, _, key = scratch.partition("://")[2].partition("/")
+        target = next((rule.target for rule in settings.bucket_rules() if rule.matches(scratch)), Target(""))
+        if target.scheme == "file":
+            paths.append(Path(target.prefix, key))
+        else:
+            objects.append(target.locate(bucket, key))
+    return Reserved(paths, objects)
+
+
+def _registry(settings: Settings, file_roots: Sequence[Path], metrics: Metrics, reserved: Reserved) -> Registry:
     patience = Patience(settings.storage_tries)
-    backends: dict[str, Backend] = {"file": FileStorage(file_roots)}
+    backends: dict[str, Backend] = {"file": FileStorage(file_roots, reserved)}
     labels = Labels(dict(text.split("=", 1) for text in settings.cache_control), settings.object_tags, settings.object_metadata)
     families = _families(RoleTable(settings.service_role))
     for rule in settings.bucket_rules():
-        backends.setdefault(rule.pattern, _bucket(rule, families, labels, patience))
+        backends.setdefault(rule.pattern, _bucket(rule, families, labels, patience, reserved))
     if settings.web_host:
         rules = HttpRules(
             settings.web_host, settings.web_private, int(settings.web_max_bytes), settings.data_dir / "scratch" / "http"
         )
         backends["http"] = backends["https"] = HttpStorage(rules, patience)
     counted = {key: Counted(backend, key.partition("://")[0], metrics) for key, backend in backends.items()}
-    return Registry(counted, closed)
+    return Registry(counted)
 
 
-def _bucket(rule: BucketRule, families: dict[str, Family], labels: Labels, patience: Patience) -> Backend:
+def _bucket(rule: BucketRule, families: dict[str, Family], labels: Labels, patience: Patience, reserved: Reserved) -> Backend:
     if rule.target.scheme == "file":
-        return FolderStorage(Path(rule.target.prefix))
-    return ObjectStorage(rule, families[rule.target.scheme], labels, patience)
+        return FolderStorage(Path(rule.target.prefix), reserved)
+    return ObjectStorage(rule, families[rule.target.scheme], labels, patience, reserved)
 
 
 def _families(roles: RoleTable) -> dict[str, Family]:

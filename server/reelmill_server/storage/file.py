@@ -17,6 +17,7 @@ from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, R
 from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
+from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
 from reelmill_server.storage.retrying import in_thread
 
 _LONGEST_NAME_BYTES = 255
@@ -50,10 +51,10 @@ class _LocalFile:
 
 
 class FileStorage:
-    """Files below `roots`. Symbolic links are followed before the roots are checked, so none leads outside."""
+    """Files below `roots`, except `reserved` ones. Symbolic links are followed before either is checked."""
 
-    def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = tuple(root.resolve() for root in roots)
+    def __init__(self, roots: Sequence[Path], reserved: Reserved = NOTHING_RESERVED) -> None:
+        self._roots, self._reserved = tuple(root.resolve() for root in roots), reserved
 
     def acting_as(self, credentials: Credentials) -> Self:
         """The same: roles are of other storages, the server's roots hold for everybody."""
@@ -133,7 +134,7 @@ class FileStorage:
     def _destination(self, uri: str) -> Path:
         """The path to write: its folder resolved, its own name as it is, so that a link there is replaced and not followed."""
         path = self._parse(uri)
-        if uri.endswith("/") or not path.name or len(path.name.encode()) > _LONGEST_NAME_BYTES:
+        if uri.endswith("/") or path.name in ("", "..") or len(path.name.encode()) > _LONGEST_NAME_BYTES:
             raise InvalidArgument(f"{uri} does not name a file")
         return self._inside(self._real(path.parent, uri) / path.name, uri)
 
@@ -150,31 +151,18 @@ class FileStorage:
     def _inside(self, path: Path, uri: str) -> Path:
         if not any(path.is_relative_to(root) for root in self._roots):
             raise AccessDenied(f"{uri} lies outside the folders that this server may use")
+        self._reserved.check_path(path, uri)
         return path
 
     def _parse(self, uri: str) -> Path:
-        try:
-            parts = urlsplit(uri)
-        except ValueError as error:
-            raise InvalidArgument(f"{uri!r} is not a URI: {error}") from error
-        path = unquote(parts.path)
-        if (
-            any(ord(character) < 0x20 for character in uri)
-            or parts.netloc not in ("", "localhost")
-            or not path.startswith("/")
-            or "\0" in path
-            or parts.query
-            or parts.fragment
-        ):
-            raise InvalidArgument(f"{uri} is not a file URI: expected file:///absolute/path, other characters percent-encoded")
-        return Path(path)
+        return file_path(uri)
 
 
 class FolderStorage(FileStorage):
     """A folder that stands in for a bucket: `scheme://bucket/object` is the file `object` in it."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__([folder])
+    def __init__(self, folder: Path, reserved: Reserved = NOTHING_RESERVED) -> None:
+        super().__init__([folder], reserved)
         self._folder = folder
 
     def _parse(self, uri: str) -> Path:
@@ -186,6 +174,25 @@ class FolderStorage(FileStorage):
     @staticmethod
     def _written(name: str) -> str:
         return name
+
+
+def file_path(uri: str) -> Path:
+    """Return the path that a file URI names, as it is written but decoded. Raises InvalidArgument."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise InvalidArgument(f"{uri!r} is not a URI: {error}") from error
+    path = unquote(parts.path)
+    if (
+        any(ord(character) < 0x20 for character in uri)
+        or parts.netloc not in ("", "localhost")
+        or not path.startswith("/")
+        or "\0" in path
+        or parts.query
+        or parts.fragment
+    ):
+        raise InvalidArgument(f"{uri} is not a file URI: expected file:///absolute/path, other characters percent-encoded")
+    return Path(path)
 
 
 @dataclass

@@ -15,11 +15,12 @@ from typing import Any, Protocol, Self, TypeVar
 import structlog
 
 from reelmill_server.errors import InvalidArgument, OutputError, ReelmillError
-from reelmill_server.model.buckets import SAME, BucketRule, Target
+from reelmill_server.model.buckets import BucketRule, Target
 from reelmill_server.model.placed import Announced
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
 from reelmill_server.storage.content import Labels
+from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
 from reelmill_server.storage.retrying import Explain, Patience, in_thread, together
 
 T = TypeVar("T")
@@ -110,8 +111,11 @@ class Family:
 class ObjectStorage:
     """The buckets of one rule."""
 
-    def __init__(self, rule: BucketRule, family: Family, labels: Labels, patience: Patience) -> None:
+    def __init__(
+        self, rule: BucketRule, family: Family, labels: Labels, patience: Patience, reserved: Reserved = NOTHING_RESERVED
+    ) -> None:
         self._rule, self._family, self._labels, self._patience = rule, family, labels, patience
+        self._reserved = reserved
         self._credentials = Credentials()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"storage-{rule.scheme}")
 
@@ -203,11 +207,11 @@ class ObjectStorage:
         bucket, _, key = uri.partition("://")[2].partition("/")
         if not bucket or not key or any(ord(character) < 0x20 for character in uri):
             raise InvalidArgument(f"{uri} does not name an object: expected {self._rule.scheme}://bucket/object")
-        target = self._rule.target
-        key = target.prefix + key
+        real_bucket, key = self._rule.target.locate(bucket, key)
         if len(key.encode()) > _LONGEST_KEY_BYTES or not {".", ".."}.isdisjoint(key.split("/")):
             raise InvalidArgument(f"{uri}: an object's name has at most {_LONGEST_KEY_BYTES} bytes, and no part . or ..")
-        return Place(uri, bucket if target.bucket == SAME else target.bucket, key)
+        self._reserved.check_object(real_bucket, key, uri)
+        return Place(uri, real_bucket, key)
 
 
 @dataclass

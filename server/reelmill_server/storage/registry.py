@@ -17,15 +17,12 @@ class Registry:
     Keys are schemes, or patterns `scheme://bucket` in which * stands for any characters; the first that fits counts.
     """
 
-    def __init__(self, backends: Mapping[str, Backend], closed: str = "") -> None:
-        """`closed`: nothing at or below this URI is found, whoever asks; empty: all is open."""
+    def __init__(self, backends: Mapping[str, Backend]) -> None:
         self._backends = {key if "://" in key else f"{key}://*": backend for key, backend in backends.items()}
-        self._closed = closed
 
     def acting_as(self, credentials: Credentials) -> Self:
         """As `Backend.acting_as`."""
-        backends = {key: backend.acting_as(credentials) for key, backend in self._backends.items()}
-        return type(self)(backends, self._closed)
+        return type(self)({key: backend.acting_as(credentials) for key, backend in self._backends.items()})
 
     def check_readable(self, uri: str) -> None:
         """As `Backend.check_readable`."""
@@ -61,8 +58,6 @@ class Registry:
 
     def _of(self, uri: str) -> Backend:
         scheme, separator, rest = uri.partition("://")
-        if self._closed and f"{uri}/".startswith(f"{self._closed}/"):
-            raise AccessDenied(f"{uri} is where the service keeps parts of tasks")
         head = f"{scheme}://{rest.partition('/')[0]}"
         for pattern, backend in self._backends.items():
             if separator and fnmatchcase(head, pattern):
