@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import aiohttp
 import moto.s3.models
 import pytest
 from google.cloud.exceptions import NotFound
@@ -95,7 +96,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Patience, "_pause", lambda self, number: 0.0)
     monkeypatch.setattr(s3, "_READ_SECONDS", 1)
     monkeypatch.setattr(gcs, "_TIMEOUT_SECONDS", (1, 1))
-    monkeypatch.setattr(http, "_READ_SECONDS", 1)
+    monkeypatch.setattr(http, "_TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=1))
     monkeypatch.setattr(s3, "_PART_BYTES", _PART)
     monkeypatch.setattr(gcs, "_CHUNK_BYTES", _PART)
     monkeypatch.setattr(moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", _PART)
