@@ -12,6 +12,8 @@ STAMP := $(VENV)/.installed
 # Tests run beside each other on as many cores as there are, two at least: much of their time is waiting.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n > 2 ? n : 2 )))
 
+# A descriptor image of the protos as last released.
+PROTO_BASELINE := protos/baseline.binpb
 PLAYER := $(CURDIR)/.reelmill/player
 
 .PHONY: help
@@ -76,7 +78,8 @@ check: $(STAMP) ## formatting, lint, types, import directions, protos, links
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
 	@image=$$(mktemp --suffix .binpb); trap 'rm -f '$$image EXIT; \
-		$(BIN)/python protos/generate.py --image $$image && $(BIN)/buf lint $$image && echo "buf lint: ok"
+		$(BIN)/python protos/generate.py --image $$image && $(BIN)/buf lint $$image && echo "buf lint: ok" && \
+		$(BIN)/buf breaking $$image --against $(PROTO_BASELINE) && echo "buf breaking: ok"
 	$(BIN)/python docs/check_links.py
 
 .PHONY: format
@@ -87,6 +90,12 @@ format: $(STAMP) ## put code into shape
 .PHONY: protos
 protos: $(STAMP) ## generate the Python modules of the protos
 	$(BIN)/python protos/generate.py
+
+.PHONY: protos-baseline
+protos-baseline: $(STAMP) ## hold later protos to what these promise, at a release (fails if these break a promise)
+	@image=$$(mktemp --suffix .binpb); trap 'rm -f '$$image EXIT; \
+		$(BIN)/python protos/generate.py --image $$image && $(BIN)/buf breaking $$image --against $(PROTO_BASELINE) && \
+		$(BIN)/buf build $$image --exclude-source-info -o $(PROTO_BASELINE)
 
 .PHONY: gallery
 gallery: $(STAMP) ## make the pictures of docs/gallery.md anew

@@ -1,10 +1,14 @@
-"""The generated modules run with what the project asks for."""
+"""The generated modules run with what the project asks for, and the protos keep what they promised."""
 
 import re
+import subprocess
+import sysconfig
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -25,3 +29,55 @@ def test_the_oldest_runtime_that_is_asked_for_is_new_enough(name: str, made_for:
     texts = [path.read_text() for path in (ROOT / "protos").rglob("*_pb2*.py")]
     versions = {Version(".".join(found.groups())) for text in texts if (found := made_for.search(text))}
     assert versions and max(versions) <= _least(name)
+
+
+def _delete_field(file: FileDescriptorProto) -> None:
+    del file.message_type[0].field[0]
+
+
+def _renumber_field(file: FileDescriptorProto) -> None:
+    file.message_type[0].field[0].number = 999
+
+
+def _rename_field(file: FileDescriptorProto) -> None:
+    file.message_type[0].field[0].json_name = "another"
+
+
+def _delete_message(file: FileDescriptorProto) -> None:
+    del file.message_type[0]
+
+
+def _delete_call(file: FileDescriptorProto) -> None:
+    del file.service[0].method[0]
+
+
+def _add_field(file: FileDescriptorProto) -> None:
+    file.message_type[0].field.add(name="another", json_name="another", number=999, type=5, label=1)
+
+
+_BUF = Path(sysconfig.get_path("scripts"), "buf")
+
+
+@pytest.mark.parametrize(
+    ("change", "breaks"),
+    [
+        (_delete_field, True),
+        (_renumber_field, True),
+        (_rename_field, True),
+        (_delete_message, True),
+        (_delete_call, True),
+        (_add_field, False),
+    ],
+)
+def test_a_change_that_breaks_clients_is_refused(
+    tmp_path: Path, change: Callable[[FileDescriptorProto], None], breaks: bool
+) -> None:
+    """By `make check`, against the committed image of the protos."""
+    baseline = ROOT / "protos" / "baseline.binpb"
+    image = FileDescriptorSet.FromString(baseline.read_bytes())
+    change(next(file for file in image.file if file.name == "reelmill/v1/media_convert_service.proto"))
+    changed = tmp_path / "changed.binpb"
+    changed.write_bytes(image.SerializeToString())
+    command = [str(_BUF), "breaking", str(changed), "--against", str(baseline)]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (checked.returncode != 0) is breaks, checked.stdout + checked.stderr
