@@ -7,16 +7,19 @@ killed worker left behind. What all attempts hold together can be bounded; what 
 import asyncio
 import fcntl
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from reelmill_server.errors import MediaLimitExceeded, OutputError
 from reelmill_server.worker.parent.block_cache import BlockCache
 
 _LOCK = "lock"
+_FOLDER = re.compile(r"\d+-[0-9a-f]{8}")  # of a worker; there may be other folders beside them
 _STAT_BLOCK_BYTES = 512  # of POSIX, whatever the file system's
 
 
@@ -25,11 +28,8 @@ class Scratch:
 
     def __init__(self, root: Path, quota_bytes: int = 0, cache_bytes: int = 1 << 30) -> None:
         """`quota_bytes`: most of the disk that attempts hold together, 0: any; `cache_bytes`: most that one keeps of sources"""
-        self._folder = root / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._folder.mkdir(parents=True)
-        self._lock = (self._folder / _LOCK).open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        sweep(root, keep=self._folder)
+        self._folder, self._lock = _own_folder(root)
+        _sweep(root)
         self._quota, self._cache_bytes = quota_bytes, cache_bytes
         self._caches: list[BlockCache] = []
         self._written = 0  # by all attempts, when it was last looked at
@@ -101,19 +101,37 @@ def _size(folder: Path) -> int:
     return total
 
 
-def sweep(root: Path, keep: Path) -> None:
-    """Removes the folders of workers that are gone."""
-    for folder in root.iterdir():
-        if folder != keep and folder.is_dir() and _abandoned(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+def _own_folder(root: Path) -> tuple[Path, TextIO]:
+    """Make a worker's folder and lock it."""
+    while True:  # until no other worker that starts has taken it for abandoned: each looks once
+        folder = root / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        folder.mkdir(parents=True)
+        lock = _locked(folder)
+        if lock:
+            return folder, lock
 
 
-def _abandoned(folder: Path) -> bool:
+def _locked(folder: Path) -> TextIO | None:
+    """Lock a worker's folder until the returned file is closed; None if another process holds it, or it is gone."""
+    path = folder / _LOCK
     try:
-        with (folder / _LOCK).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False  # its worker is just starting
+        lock = path.open("a")
     except OSError:
-        return False  # held
-    return True
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock.fileno()), path.stat()):  # else it was removed before it was locked
+            return lock
+    except OSError:
+        pass
+    lock.close()
+    return None
+
+
+def _sweep(root: Path) -> None:
+    """Remove the folders of workers that are gone, each under its lock: a worker that is starting must see that."""
+    for folder in root.iterdir():
+        lock = _locked(folder) if _FOLDER.fullmatch(folder.name) else None
+        if lock:
+            with lock:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -1,12 +1,15 @@
 """What attempts hold of the disk together."""
 
+import fcntl
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reelmill_server.errors import MediaLimitExceeded, OutputError
 from reelmill_server.worker.frames import BLOCK_BYTES
+from reelmill_server.worker.parent import workspace
 from reelmill_server.worker.parent.workspace import Scratch
 
 QUOTA = 32 * BLOCK_BYTES
@@ -54,3 +57,42 @@ async def test_what_is_kept_of_sources_gives_way(tmp_path: Path) -> None:
         assert cache.size_bytes == 0 and await cache.get(list(blocks)) == {}
         await cache.put(blocks)
         assert 0 < cache.size_bytes <= QUOTA // 2
+
+
+@pytest.mark.parametrize(("module", "step"), [(Path, "mkdir"), (Path, "open"), (fcntl, "flock")])
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_workers_that_start_at_once_have_a_folder_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, late: bool
+) -> None:
+    """Whenever the second one starts while the first does, just before or after any of its steps."""
+    plain = getattr(module, step)
+    second: list[Scratch] = []
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(module, step, plain)
+        if not late:
+            second.append(Scratch(tmp_path))
+        result = plain(*arguments, **named)
+        if late:
+            second.append(Scratch(tmp_path))
+        return result
+
+    monkeypatch.setattr(module, step, interrupted)
+    for scratch in (Scratch(tmp_path), *second):
+        with scratch.attempt("one") as folder:
+            assert folder.is_dir()
+    assert len(second) == 1 and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_killed_worker_s_folder_is_removed_and_no_other(tmp_path: Path) -> None:
+    """Also one that was killed before it had a lock, or of which half was removed; what is in use, or no worker's, stays."""
+    running = Scratch(tmp_path)
+    running_folder = next(tmp_path.iterdir())
+    for name in ("1-00000001", "2-00000002", "3-00000003", "http"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "1-00000001" / workspace._LOCK).touch()
+    (tmp_path / "2-00000002" / "attempt").mkdir()
+    Scratch(tmp_path).close()
+    assert {path.name for path in tmp_path.iterdir()} == {running_folder.name, "http"}
+    with running.attempt("one") as folder:
+        assert folder.is_dir()
