@@ -22,13 +22,13 @@ from statistics import fmean
 import imageio_ffmpeg
 
 from reelmill_server.media.capabilities import try_encoders
-from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.whole import Conversion
-from reelmill_server.media.input.keyframe_index import key_times
+from reelmill_server.media.input.keyframe_index import keyframe_times
 from reelmill_server.media.input.probe import probe_file
-from reelmill_server.media.output.base import Produced
+from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.result.verify import verify
-from reelmill_server.media.track.joined import Premade
+from reelmill_server.media.track.joined import JoinedChunks
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec, VideoSpec
@@ -58,7 +58,7 @@ def planned(clip: Path, codec: str, mode: str, preset: str, capabilities: Mappin
 def split_plan(plan: Plan, clip: Path, chunks: int) -> Split:
     """Return the chunks of a plan, even if splitting it would not pay off."""
     ((_, _, stream),) = encoded_video(plan)
-    keys = key_times(str(clip), stream.parts[0].stream, _LIMITS)
+    keys = keyframe_times(str(clip), stream.parts[0].stream, _LIMITS)
     info = probe_file(str(clip), _LIMITS)
     target = replace(plan.targets[0], streams=(replace(stream, options={**stream.options, "crf": ""}),))
     plan_split = split(replace(plan, targets=(target,)), (info,), keys, SplitRule(parallelism=chunks))
@@ -66,20 +66,20 @@ def split_plan(plan: Plan, clip: Path, chunks: int) -> Split:
     return plan_split
 
 
-def encode(plan: Plan, clip: Path, folder: Path, plan_split: Split | None = None) -> Produced:
+def encode(plan: Plan, clip: Path, folder: Path, plan_split: Split | None = None) -> MediaFile:
     """Encode, in chunks if a split is given."""
     folder.mkdir()
     files: dict[tuple[int, int], list[str]] = {}
     for unit in plan_split.units if plan_split else ():
         unit_folder = folder / f"unit-{unit.number}"
         unit_folder.mkdir()
-        for file in UnitConversion(
+        for file in ChunkConversion(
             plan, plan_split or Split(), unit, (str(clip),), unit_folder, limits=_LIMITS, stop=threading.Event()
         ).make()[0]:
             files.setdefault((file.slot, file.stream), []).append(str(unit_folder / file.path))
-    premade = Premade(plan_split, files) if plan_split else None
+    premade = JoinedChunks(plan_split, files) if plan_split else None
     produced, _ = Conversion(
-        plan, (str(clip),), folder, limits=_LIMITS, stop=threading.Event(), subtitle_places=((),), premade=premade
+        plan, (str(clip),), folder, limits=_LIMITS, stop=threading.Event(), subtitle_locations=((),), premade=premade
     ).run()
     verify(produced[0])
     return produced[0]

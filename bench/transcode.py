@@ -75,7 +75,7 @@ def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
     watermarks = {uri: uri for uri in request.watermark_uris}
     infos = {uri: probe_file(path, Limits()) for uri, path in watermarks.items()}
     plan = make_plan(request, Situation([info], software, watermark_infos=infos))
-    produced, _ = Conversion(plan, (str(source),), folder, limits=Limits(), stop=Event(), watermark_places=watermarks).run()
+    produced, _ = Conversion(plan, (str(source),), folder, limits=Limits(), stop=Event(), watermark_locations=watermarks).run()
     for file in produced:
         verify(file)
 

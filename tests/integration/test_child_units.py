@@ -74,10 +74,10 @@ async def cut(clip: Path) -> messages.Assignment:
     return replace(assignment(clip), plan=planned.plan, split=planned.split)
 
 
-async def made_by_units(task: messages.Assignment, folder: Path) -> tuple[messages.PremadeFile, ...]:
+async def made_by_units(task: messages.Assignment, folder: Path) -> tuple[messages.JoinedFile, ...]:
     """What the units make, each in a folder of its own."""
     assert task.split is not None
-    files: list[messages.PremadeFile] = []
+    files: list[messages.JoinedFile] = []
     for unit in task.split.units:
         directory = folder / f"unit-{unit.number}"
         directory.mkdir()
@@ -90,7 +90,7 @@ async def made_by_units(task: messages.Assignment, folder: Path) -> tuple[messag
         for file in made.files:
             place = directory / file.path
             assert place.stat().st_size == file.size_bytes
-            files.append(messages.PremadeFile(file, messages.SourceRef(str(place))))
+            files.append(messages.JoinedFile(file, messages.SourceRef(str(place))))
     return tuple(files)
 
 

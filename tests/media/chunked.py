@@ -7,11 +7,11 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from reelmill_server.media.capabilities import library_versions
-from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.whole import Conversion
-from reelmill_server.media.input.keyframe_index import key_times
+from reelmill_server.media.input.keyframe_index import keyframe_times
 from reelmill_server.media.input.probe import probe_file
-from reelmill_server.media.track.joined import Premade
+from reelmill_server.media.track.joined import JoinedChunks
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import SourceSpec
@@ -25,7 +25,7 @@ _PLAN, _SPLIT = TypeAdapter(Plan), TypeAdapter(Split)
 def split_of(plan: Plan, path: Path, parallelism: int) -> Split:
     """How a plan for the file at `path` is cut."""
     parts = [part for _, _, stream in encoded_video(plan) for part in stream.parts]
-    keys = key_times(str(path), parts[0].stream, NO_LIMITS) if parts else ()
+    keys = keyframe_times(str(path), parts[0].stream, NO_LIMITS) if parts else ()
     return split(plan, (probe_file(str(path), NO_LIMITS),), keys, SplitRule(parallelism=parallelism), str(library_versions()))
 
 
@@ -55,8 +55,8 @@ class Chunked(Converter):
             own = folder / f"unit-{unit.number}"
             own.mkdir()
             marks = watermark_paths(plan)
-            running = UnitConversion(
-                plan, self.split, unit, (str(path),), own, limits=limits, stop=threading.Event(), watermark_places=marks
+            running = ChunkConversion(
+                plan, self.split, unit, (str(path),), own, limits=limits, stop=threading.Event(), watermark_locations=marks
             )
             files, warnings = running.make()
             assert running.share == 1.0 or running.share > 0.5
@@ -78,14 +78,14 @@ class Chunked(Converter):
         for file, place in files:
             named.setdefault((file.slot, file.stream), []).append(str(place))
         beside = (tuple(entry.uri for entry in source.subtitles),)
-        premade = Premade(self.split, named)
+        premade = JoinedChunks(self.split, named)
         return Conversion(
             plan,
             (str(path),),
             folder,
             limits=limits,
             stop=threading.Event(),
-            subtitle_places=beside,
-            watermark_places=watermark_paths(plan),
+            subtitle_locations=beside,
+            watermark_locations=watermark_paths(plan),
             premade=premade,
         )

@@ -145,8 +145,8 @@ class Converter:
             folder,
             limits=limits,
             stop=threading.Event(),
-            subtitle_places=(files,),
-            watermark_places=watermark_paths(plan),
+            subtitle_locations=(files,),
+            watermark_locations=watermark_paths(plan),
         ), []
 
 

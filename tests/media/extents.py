@@ -5,10 +5,10 @@ from fractions import Fraction
 from math import lcm
 
 from reelmill_server.media.libav.timestamps import Extent
-from reelmill_server.media.track.base import Written
+from reelmill_server.media.track.base import StreamStats
 
 
-def reaching(written: Written, last_start: Fraction, last: Fraction) -> Written:
+def reaching(written: StreamStats, last_start: Fraction, last: Fraction) -> StreamStats:
     """The same packets, but the last one begins and ends then."""
     first = written.extent.first
     assert first is not None

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import ChunksDiffer, InvalidMedia, MediaLimitExceeded
-from reelmill_server.media.chunk_file import Pack, PackWriter, Summary
-from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.chunk_file import ChunkFile, ChunkFileWriter, Summary
+from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import (
@@ -260,8 +260,8 @@ def _silent(files: Files, folder: Path) -> Files:
 
 def _edited(files: Files, folder: Path) -> Files:
     """Without its first packet."""
-    pack, path = Pack(str(files[1][1])), folder / "edited"
-    writer = PackWriter(path)
+    pack, path = ChunkFile(str(files[1][1])), folder / "edited"
+    writer = ChunkFileWriter(path)
     for packet in list(pack.packets())[1:]:
         writer.packet(packet)
     writer.finish(pack.summary)
@@ -270,8 +270,8 @@ def _edited(files: Files, folder: Path) -> Files:
 
 def _resummed(change: Callable[[Summary], None]) -> Callable[[Files, Path], Files]:
     def changed(files: Files, folder: Path) -> Files:
-        pack, path = Pack(str(files[1][1])), folder / "resummed"
-        writer = PackWriter(path)
+        pack, path = ChunkFile(str(files[1][1])), folder / "resummed"
+        writer = ChunkFileWriter(path)
         for packet in pack.packets():
             writer.packet(packet)
         change(pack.summary)
@@ -417,6 +417,6 @@ def test_a_unit_decodes_little_more_than_its_window(chunked: Chunked, tmp_path: 
     for unit in cut.units:
         own = tmp_path / str(unit.number)
         own.mkdir()
-        running = UnitConversion(plan, cut, unit, (str(path),), own, limits=NO_LIMITS, stop=threading.Event())
+        running = ChunkConversion(plan, cut, unit, (str(path),), own, limits=NO_LIMITS, stop=threading.Event())
         (file,), _ = running.make()
         assert file.count <= running.decoded <= file.count + 60

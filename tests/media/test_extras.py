@@ -12,7 +12,7 @@ import pytest
 from reelmill_server.errors import OutputInvalid, UnsupportedFormat
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
-from reelmill_server.media.output.base import Produced
+from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
@@ -137,7 +137,7 @@ def test_slow_video_slows_its_data_down(convert: Converter) -> None:
     assert len(covers(made)) == 1
 
 
-def joined(folder: Path, clips: Sequence[Path], asked: TargetSpec, primary: int) -> Produced:
+def joined(folder: Path, clips: Sequence[Path], asked: TargetSpec, primary: int) -> MediaFile:
     """Several clips behind each other."""
     infos = tuple(probe_file(str(path), Limits()) for path in clips)
     sources = tuple(SourceSpec(f"file:///in/{number}") for number in range(len(clips)))

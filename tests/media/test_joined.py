@@ -63,7 +63,9 @@ def join(shelf: Shelf, tmp_path: Path) -> Joiner:
         marks = {uri: probe_file(uri, Limits()) for uri in request.watermark_uris}
         plan = make_plan(request, Situation(infos, capabilities(), watermark_infos=marks))
         files = {uri: uri for uri in marks}
-        produced, _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event(), watermark_places=files).run()
+        produced, _ = Conversion(
+            plan, paths, tmp_path, limits=Limits(), stop=threading.Event(), watermark_locations=files
+        ).run()
         for file in produced:
             verify(file)
             judge.check(Path(file.path))

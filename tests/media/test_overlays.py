@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
-from reelmill_server.media.overlay.bitmap import Stamp
+from reelmill_server.media.overlay.bitmap import Bitmap
 from reelmill_server.media.overlay.delogo import Delogo
 from reelmill_server.media.overlay.text import draw_text
 from reelmill_server.model.plan import Box, DelogoPlan, PicturePlan, VideoOutput
@@ -494,7 +494,7 @@ def test_what_hardware_encoders_take_is_drawn_on_as_everything_else(pixel_format
     for name in (pixel_format, planar):
         video = VideoOutput(64, 48, name, Fraction(1, 25), Fraction(25), color_space=1)
         frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), (60, 120, 180), np.uint8), "rgb24").reformat(format=name)
-        Stamp(rgba, 7, 5, video).draw(frame)
+        Bitmap(rgba, 7, 5, video).draw(frame)
         Delogo(Box(40, 30, 11, 9), video).draw(frame)
         drawn.append(frame.reformat(format=planar).to_ndarray().astype(int))
     assert np.abs(drawn[0] - drawn[1]).max() <= 1

@@ -311,7 +311,7 @@ def test_a_ladder_of_a_span_that_begins_between_two_pictures_is_as_long_as_the_s
 
 
 def test_a_ladder_over_a_cut_source_whose_video_begins_late(convert: Converter) -> None:
-    """Borders lie on the output's clock, not on that of the source or of the first picture."""
+    """Segment boundaries lie on the output's clock, not on that of the source or of the first picture."""
     times = tuple(Fraction(number + 6, 25) for number in range(100))
     clip = Clip("mpegts", (Video(times=times, gop=12),), (Audio(seconds=4.2),), offset=5.0)
     made = convert(clip, *ladder("ts", (96, 64), (48, 32)), start=0.1, group_uris=("file:///out/film/main.m3u8",))

@@ -14,9 +14,9 @@ import pytest
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid, UnsupportedFormat
 from reelmill_server.media.input.part import Part, Span
-from reelmill_server.media.output.base import Produced
+from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.result.verify import verify
-from reelmill_server.media.track.base import Written
+from reelmill_server.media.track.base import StreamStats
 from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.model.capability import Limits
@@ -426,6 +426,6 @@ def test_nothing_to_extract_is_an_error(convert: Converter) -> None:
 def test_verification_counts_lines(convert: Converter) -> None:
     """A file that lost a line is not published."""
     made = convert(clip("srt"), replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/a")))
-    written = Written(packets=4)
+    written = StreamStats(packets=4)
     with pytest.raises(OutputInvalid, match="4 lines of subtitles went in, 3 came out"):
-        verify(Produced(str(made.path), made.plan.targets[0], (written,)))
+        verify(MediaFile(str(made.path), made.plan.targets[0], (written,)))

@@ -10,10 +10,10 @@ import pytest
 
 from reelmill_server.errors import InvalidMedia, OutputError, OutputInvalid, ReelmillError
 from reelmill_server.media.conversion.whole import Conversion
-from reelmill_server.media.output.base import Produced
+from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.verify import verify
-from reelmill_server.media.track.base import Written
+from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, SourceSpec, TargetSpec
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.media
 CLIP = Clip("mp4", (Video(pattern="ramp", seconds=3, gop=25),), (Audio(seconds=3),))
 
 
-def run(shelf: Shelf, clip: Clip | Path, folder: Path, *targets: TargetSpec) -> list[Produced]:
+def run(shelf: Shelf, clip: Clip | Path, folder: Path, *targets: TargetSpec) -> list[MediaFile]:
     """Runs a conversion without looking at what it wrote."""
     path = clip if isinstance(clip, Path) else shelf.get(clip)
     plan = plan_of(path, targets, SourceSpec("file:///in/clip.mp4"), Limits())
@@ -41,13 +41,13 @@ def cut_off(path: Path) -> None:
 
 
 @pytest.fixture
-def produced(shelf: Shelf, tmp_path: Path) -> Produced:
+def produced(shelf: Shelf, tmp_path: Path) -> MediaFile:
     """An MPEG-TS with encoded video and sound."""
     (made,) = run(shelf, CLIP, tmp_path, target("ts", encoded("h264", gop_size=25), AudioSpec("aac")))
     return made
 
 
-def test_a_good_file_passes(produced: Produced) -> None:
+def test_a_good_file_passes(produced: MediaFile) -> None:
     """The artifact says what is in the file."""
     plan = Plan((produced.plan,))
     (result,) = make_results(plan, [verify(produced)], Path(produced.path).parent)
@@ -117,7 +117,7 @@ def test_a_full_disk_is_worth_another_attempt(shelf: Shelf, tmp_path: Path) -> N
     assert caught.value.retryable
 
 
-def test_a_missing_stream_is_rejected(produced: Produced) -> None:
+def test_a_missing_stream_is_rejected(produced: MediaFile) -> None:
     """Video and sound were planned, one of them is there."""
     audio = produced.plan.streams[1]
     plan = replace(produced.plan, streams=(*produced.plan.streams, audio))
@@ -125,7 +125,7 @@ def test_a_missing_stream_is_rejected(produced: Produced) -> None:
         verify(replace(produced, plan=plan, written=(*produced.written, produced.written[1])))
 
 
-def longer(written: Written) -> Written:
+def longer(written: StreamStats) -> StreamStats:
     """The same, but the last packet begins a second after the end."""
     return reaching(written, written.extent.last + 1, written.extent.last + 1)
 
@@ -147,14 +147,14 @@ def longer(written: Written) -> Written:
     ],
 )
 def test_a_difference_between_plan_and_file_is_rejected(
-    produced: Produced, change: Callable[[Produced], Produced], words: str
+    produced: MediaFile, change: Callable[[MediaFile], MediaFile], words: str
 ) -> None:
     """Counts, lengths, codecs and sizes are compared."""
     with pytest.raises(OutputInvalid, match=words):
         verify(change(produced))
 
 
-def test_another_size_is_rejected(produced: Produced) -> None:
+def test_another_size_is_rejected(produced: MediaFile) -> None:
     """The picture has the planned size."""
     video = produced.plan.streams[0]
     assert video.video is not None
@@ -163,7 +163,7 @@ def test_another_size_is_rejected(produced: Produced) -> None:
         verify(replace(produced, plan=replace(produced.plan, streams=(other, produced.plan.streams[1]))))
 
 
-def test_an_empty_file_is_rejected(produced: Produced) -> None:
+def test_an_empty_file_is_rejected(produced: MediaFile) -> None:
     """Nothing was written at all."""
     Path(produced.path).write_bytes(b"")
     with pytest.raises(OutputInvalid):

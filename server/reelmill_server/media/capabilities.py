@@ -12,7 +12,7 @@ import av
 from av import VideoFrame
 
 from reelmill_server.media.libav.encoder import configure_video, hardware_frames
-from reelmill_server.media.libav.log import libav_words, said
+from reelmill_server.media.libav.log import captured_log, error_text
 from reelmill_server.media.libav.vmaf import Meter
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput
@@ -66,7 +66,7 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
     except ValueError:
         return _told(encoder, codec, device, _NOT_BUILT_IN)
     try:
-        with libav_words():
+        with captured_log():
             context: Any = av.CodecContext.create(encoder, "w", hwaccel=hardware_frames(device))
             configure_video(context, output, encoder)
             context.options = video_encoders.options(choice, spec)
@@ -74,7 +74,7 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
             packets = sum(len(context.encode(frame)) for frame in _pictures(choice.pixel_format))
             packets += len(context.encode(None))
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        return _told(encoder, codec, device, _explained(said(error), device))
+        return _told(encoder, codec, device, _explained(error_text(error), device))
     told = _told(encoder, codec, device, "" if packets == _FRAMES else f"gave {packets} packets for {_FRAMES} pictures")
     # libvpx, for one, is built with or without more than 8 bits.
     built = {known.name for known in context.codec.video_formats or ()}
@@ -117,7 +117,7 @@ def _try_audio(name: str, known: AudioEncoder) -> Capability:
             packets += len(context.encode(frame))
         packets += len(context.encode(None))
     except (av.error.FFmpegError, ValueError) as error:
-        return _told(known.encoder, name, SOFTWARE, said(error))
+        return _told(known.encoder, name, SOFTWARE, error_text(error))
     return _told(known.encoder, name, SOFTWARE, "" if packets else "gave no packets")
 
 
@@ -164,13 +164,13 @@ def _try_vmaf() -> Capability:
         )
         return _told(VMAF_FILTER, "vmaf", SOFTWARE, lacks)
     try:
-        with tempfile.TemporaryDirectory() as folder, libav_words():
+        with tempfile.TemporaryDirectory() as folder, captured_log():
             meter = Meter("yuv420p", Path(folder, "trial"))
             for frame in _pictures("yuv420p"):
                 meter.compare(frame, frame)
             score = meter.mean()
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        return _told(VMAF_FILTER, "vmaf", SOFTWARE, said(error))
+        return _told(VMAF_FILTER, "vmaf", SOFTWARE, error_text(error))
     return _told(VMAF_FILTER, "vmaf", SOFTWARE, "" if score and score > _ALIKE_VMAF else f"finds {score} for equal pictures")
 
 

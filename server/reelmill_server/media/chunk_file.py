@@ -18,7 +18,7 @@ from av.packet import PacketSideData, packet_sidedata_type_from_literal
 
 from reelmill_server.errors import ChunksDiffer
 from reelmill_server.media.input.decoding import StreamDecoding
-from reelmill_server.media.input.source import Place, open_bytes
+from reelmill_server.media.input.source import Location, open_bytes
 from reelmill_server.media.libav.types import AnyPacket
 
 _MAGIC = b"reelmill unit 1\n"
@@ -74,7 +74,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class PackedPicture:
+class PackedFrame:
     """A picture as it is written in the end, and its time, seconds. `blank`: whether the source's picture shows nothing, None:
     nobody looked."""
 
@@ -83,7 +83,7 @@ class PackedPicture:
     blank: bool | None = None
 
 
-class PackWriter:
+class ChunkFileWriter:
     """Writes one file of a unit."""
 
     def __init__(self, path: Path) -> None:
@@ -100,7 +100,7 @@ class PackWriter:
             self._file.write(bytes(data))
         self._file.write(bytes(packet))
 
-    def picture(self, picture: PackedPicture) -> None:
+    def picture(self, picture: PackedFrame) -> None:
         """Adds a picture."""
         frame = picture.frame
         said = {
@@ -129,10 +129,10 @@ class PackWriter:
 
 
 @dataclass
-class Pack:
+class ChunkFile:
     """One file of a unit that lies at `place`."""
 
-    place: Place
+    place: Location
     summary: Summary = field(init=False)
 
     def __post_init__(self) -> None:
@@ -147,7 +147,7 @@ class Pack:
             while file.tell() < self._end:
                 yield _packet(file, time_base)
 
-    def pictures(self) -> Iterator[PackedPicture]:
+    def pictures(self) -> Iterator[PackedFrame]:
         """The pictures, in the order of their times. Raises ChunksDiffer when one is broken."""
         with open_bytes(self.place) as file:
             while file.tell() < self._end:
@@ -189,7 +189,7 @@ def _side_data(file: BinaryIO) -> PacketSideData:
     return data  # type: ignore[no-any-return]
 
 
-def _picture(file: BinaryIO) -> PackedPicture:
+def _picture(file: BinaryIO) -> PackedFrame:
     letter, said_bytes, size = _PICTURE.unpack(_exactly(file, _PICTURE.size))
     if letter != b"F":
         raise ChunksDiffer("the file of a unit is broken: no picture where one is to be")
@@ -206,7 +206,7 @@ def _picture(file: BinaryIO) -> PackedPicture:
         plane.update(b"".join(lines))
         place += row * rows
     frame.color_range, frame.colorspace = said["range"], said["space"]
-    return PackedPicture(Fraction(said["time"]), frame, said["blank"])
+    return PackedFrame(Fraction(said["time"]), frame, said["blank"])
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:

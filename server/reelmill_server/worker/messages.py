@@ -26,7 +26,7 @@ class SourceRef:
 
 
 @dataclass(frozen=True)
-class PremadeFile:
+class JoinedFile:
     """A file of a unit, and where it lies now."""
 
     file: UnitFile
@@ -60,7 +60,7 @@ class Assignment:
     plan: Plan | None = None
     split: Split | None = None
     unit: int = -1
-    premade: tuple[PremadeFile, ...] = ()
+    premade: tuple[JoinedFile, ...] = ()
     traced: bool = False
 
 

@@ -8,8 +8,8 @@ from av.container import InputContainer
 
 from reelmill_server.media.conversion.feed import Feed, Scope
 from reelmill_server.media.input.decoding import Decoding
-from reelmill_server.media.input.source import Place, open_source
-from reelmill_server.media.output.base import Halt, Output
+from reelmill_server.media.input.source import Location, open_source
+from reelmill_server.media.output.base import Output, StopSignal
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
 
@@ -22,10 +22,10 @@ class Run:
     `outputs` can be read at any time for progress, `decoding` counts broken packets, `stop` ends all threads.
     """
 
-    def __init__(self, plan: Plan, places: Sequence[Place], limits: Limits, stop: threading.Event, scope: Scope) -> None:
+    def __init__(self, plan: Plan, places: Sequence[Location], limits: Limits, stop: threading.Event, scope: Scope) -> None:
         """`places` follow the inputs of the plan."""
         self.outputs: list[Output] = []
-        self.stop, self.decoding = Halt(stop), Decoding()
+        self.stop, self.decoding = StopSignal(stop), Decoding()
         self._plan, self._places, self._limits, self._scope = plan, places, limits, scope
         self._feed: Feed | None = None
 

@@ -9,10 +9,10 @@ from av.container import InputContainer
 
 from reelmill_server.media.chunk_file import Summary
 from reelmill_server.media.conversion.base import Run
-from reelmill_server.media.conversion.chunk_output import UnitImageOutput, UnitOutput
+from reelmill_server.media.conversion.chunk_output import ChunkImageOutput, ChunkStreamOutput
 from reelmill_server.media.conversion.feed import Scope
 from reelmill_server.media.input.part import Span
-from reelmill_server.media.input.source import Place
+from reelmill_server.media.input.source import Location
 from reelmill_server.media.output.base import Output
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan, TargetPlan
@@ -21,7 +21,7 @@ from reelmill_server.model.units import Split, Unit, UnitFile, VideoUnit, WholeU
 from reelmill_server.plan.chunks import members, read_streams, unit_plan
 
 
-class UnitConversion:
+class ChunkConversion:
     """The conversion of one unit of `whole`, as `split` cut it."""
 
     def __init__(
@@ -29,16 +29,16 @@ class UnitConversion:
         whole: Plan,
         split: Split,
         unit: Unit,
-        places: Sequence[Place],
+        places: Sequence[Location],
         directory: Path,
         *,
         limits: Limits,
         stop: threading.Event,
-        watermark_places: Mapping[str, Place] | None = None,
+        watermark_locations: Mapping[str, Location] | None = None,
     ) -> None:
         """Places as for Conversion."""
         self._plan, self._split, self._unit = unit_plan(whole, unit), split, unit
-        self._directory, self._limits, self._watermarks = directory, limits, watermark_places or {}
+        self._directory, self._limits, self._watermarks = directory, limits, watermark_locations or {}
         self._streams, self._images = members(whole, unit)
         (entry,) = self._plan.inputs
         self._entry, self._window = entry, _window(unit)
@@ -89,10 +89,10 @@ class UnitConversion:
         stop = self._run.stop
         for (place, number), plan in zip(self._streams, self._plan.targets, strict=True):
             said, path = self._member(place, number, f"{place}-{number}.unit")
-            yield UnitOutput(plan, self._plan, path, sources, self._watermarks, self._limits, stop, self._window, said)
+            yield ChunkStreamOutput(plan, self._plan, path, sources, self._watermarks, self._limits, stop, self._window, said)
         for place, image in zip(self._images, self._plan.images, strict=True):
             said, path = self._member(place, -1, f"images-{place}.unit")
-            yield UnitImageOutput(image, self._plan, path, stop, self._window, said)
+            yield ChunkImageOutput(image, self._plan, path, stop, self._window, said)
 
     def _member(self, slot: int, stream: int, name: str) -> tuple[Summary, Path]:
         said = Summary(self._split.digest, self._unit.number, slot, stream, decoding=self._run.decoding.streams)

@@ -8,21 +8,21 @@ from av.container import InputContainer
 from av.format import ContainerFormat
 
 from reelmill_server.errors import ReelmillError
-from reelmill_server.media.chunk_file import PackWriter, Summary
-from reelmill_server.media.image.chunk_frames import CandidateTrack
+from reelmill_server.media.chunk_file import ChunkFileWriter, Summary
+from reelmill_server.media.image.chunk_frames import ChunkFrameTrack
 from reelmill_server.media.input.part import Span
-from reelmill_server.media.input.source import Place
-from reelmill_server.media.output.base import Halt, Output, Stopped
+from reelmill_server.media.input.source import Location
+from reelmill_server.media.output.base import Output, Stopped, StopSignal
 from reelmill_server.media.overlay.pipeline import make_overlays
 from reelmill_server.media.track.audio import AudioTrack
-from reelmill_server.media.track.video import FreeVideoTrack
+from reelmill_server.media.track.video import VfrVideoTrack
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
 
 _BESIDE_PACKETS = 0x40  # AVFMT_GLOBALHEADER
 
 
-class UnitOutput(Output):
+class ChunkStreamOutput(Output):
     """One encoded stream."""
 
     plan: TargetPlan
@@ -33,9 +33,9 @@ class UnitOutput(Output):
         task: Plan,
         path: Path,
         sources: Sequence[InputContainer],
-        watermarks: Mapping[str, Place],
+        watermarks: Mapping[str, Location],
         limits: Limits,
-        stop: Halt,
+        stop: StopSignal,
         window: Span | None,
         summary: Summary,
     ) -> None:
@@ -53,23 +53,23 @@ class UnitOutput(Output):
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise self._failure(error) from error
         self.tracks = (self._track,)
-        self._pack = PackWriter(path)
+        self._pack = ChunkFileWriter(path)
 
     def _made_track(
         self,
         stream: StreamPlan,
         sources: Sequence[InputContainer],
-        watermarks: Mapping[str, Place],
+        watermarks: Mapping[str, Location],
         limits: Limits,
         window: Span | None,
-    ) -> FreeVideoTrack | AudioTrack:
+    ) -> VfrVideoTrack | AudioTrack:
         most = limits.max_output_frames
         if stream.audio:
             return AudioTrack(stream, self._container, sources, False, most)
         overlays = make_overlays(stream, watermarks, limits, self._note)
         # As if it were opened for the file in which its packets will lie.
         beside_packets = bool(ContainerFormat(self.plan.muxer, "w").flags & _BESIDE_PACKETS)
-        return FreeVideoTrack(stream, self._container, sources, False, most, overlays, _played(window, stream), beside_packets)
+        return VfrVideoTrack(stream, self._container, sources, False, most, overlays, _played(window, stream), beside_packets)
 
     def _write(self) -> None:
         described = False
@@ -87,7 +87,7 @@ class UnitOutput(Output):
     def _summed_up(self) -> Summary:
         said, track = self.summary, self._track
         said.frames, said.unordered, said.vmaf = track.frames, track.unordered, track.written.vmaf
-        if isinstance(track, FreeVideoTrack):
+        if isinstance(track, VfrVideoTrack):
             said.shape, said.extradata = track.shape, track.extradata.hex()
             self._container.start_encoding()  # a chunk without a picture describes its stream all the same
             self._container.close()
@@ -105,17 +105,19 @@ class UnitOutput(Output):
         self._head.unlink(missing_ok=True)
 
 
-class UnitImageOutput(Output):
+class ChunkImageOutput(Output):
     """The pictures of one entry, as they are written in the end."""
 
     plan: ImagePlan
 
-    def __init__(self, plan: ImagePlan, task: Plan, path: Path, stop: Halt, window: Span | None, summary: Summary) -> None:
+    def __init__(
+        self, plan: ImagePlan, task: Plan, path: Path, stop: StopSignal, window: Span | None, summary: Summary
+    ) -> None:
         """`window` in seconds of the source's span, None: all."""
         super().__init__(plan, task, str(path), stop)
         self.summary = summary
-        self._pack = PackWriter(path)
-        self._frames = CandidateTrack(plan, self._pack, window)
+        self._pack = ChunkFileWriter(path)
+        self._frames = ChunkFrameTrack(plan, self._pack, window)
         self.tracks = (self._frames,)
 
     def _write(self) -> None:

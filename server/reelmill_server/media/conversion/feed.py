@@ -11,10 +11,10 @@ from av.container import InputContainer
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.decoding import Decoding, StreamDecoding
 from reelmill_server.media.input.part import OVERRUN, Part, Span, own_parts
-from reelmill_server.media.input.reader import Lane, Reader, lanes_of, show_in_turn
+from reelmill_server.media.input.reader import ConcatReader, Reader, assign_timestamps, concat_readers
 from reelmill_server.media.input.seek import read
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.output.base import Halt, Output, Stopped
+from reelmill_server.media.output.base import Output, Stopped, StopSignal
 from reelmill_server.media.track.base import Track
 from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.plan.clock import UNTIMED_FORMATS
@@ -51,7 +51,7 @@ class Feed:
         sources: Sequence[InputContainer],
         decoding: Decoding,
         scope: Scope,
-        stop: Halt,
+        stop: StopSignal,
     ) -> None:
         """`outputs` are all of the conversion, `sources` follow the inputs of the plan; `decoding` counts broken packets."""
         self.warnings: list[str] = []
@@ -68,7 +68,7 @@ class Feed:
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = dict(listening)
         taken = [track.plan for output in self._fed for track in output.tracks]
         streams = taken if scope.streams is None else scope.streams
-        self._main, self._beside = lanes_of(plan.inputs, sources, streams, scope.lead_in)
+        self._main, self._beside = concat_readers(plan.inputs, sources, streams, scope.lead_in)
 
     @property
     def expected_seconds(self) -> float:
@@ -89,7 +89,7 @@ class Feed:
         for output in self._fed:
             output.finish()
 
-    def _step(self, lane: Lane, until: Fraction | None = None) -> None:
+    def _step(self, lane: ConcatReader, until: Fraction | None = None) -> None:
         """Reads one packet of a lane; at the end of an input the next one begins, unless the lane ends at `until`."""
         reader = lane.reader or self._begin(lane)
         if reader is None:
@@ -119,14 +119,14 @@ class Feed:
                 raise
             self.warnings.append(error.message)
 
-    def _begin(self, lane: Lane) -> Reader | None:
+    def _begin(self, lane: ConcatReader) -> Reader | None:
         reader = lane.next()
         if reader is not None:
             for output in self._fed:
                 output.begin(reader.part)
         return reader
 
-    def _end(self, lane: Lane, reader: Reader) -> None:
+    def _end(self, lane: ConcatReader, reader: Reader) -> None:
         """The input has given all; one that is filled up stays open until the others have ended."""
         if lane.plan.align == "pad":
             lane.exhausted = True
@@ -135,7 +135,7 @@ class Feed:
             output.end(reader.part, reader.end(), lane.last and not lane.loops)
         self._begin(lane)
 
-    def _finish(self, lane: Lane, until: Fraction) -> None:
+    def _finish(self, lane: ConcatReader, until: Fraction) -> None:
         """Reads on in a lane beside when the others have ended: to its end, or as far as they were if it is aligned."""
         while not lane.exhausted and not self._aligned(lane, until):
             self._step(lane, until if lane.aligned else None)
@@ -143,7 +143,7 @@ class Feed:
             for output in self._fed:
                 output.end(lane.reader.part, None, True)
 
-    def _aligned(self, lane: Lane, until: Fraction) -> bool:
+    def _aligned(self, lane: ConcatReader, until: Fraction) -> bool:
         """Whether a lane that is aligned has given all before `until`: the last pictures leave the decoder late."""
         if not lane.aligned or lane.position < until:
             return False
@@ -189,7 +189,7 @@ class Feed:
         if any(track.wants_frames for _, track in active):
             frames = self._decode(part, packet)
             if part.source.format.name in UNTIMED_FORMATS:
-                show_in_turn(frames, packet.stream, part.shown)
+                assign_timestamps(frames, packet.stream, part.shown)
                 part.shown += len(frames)
             for frame in frames:
                 for output, track in active:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from reelmill_server.media.chunk_file import Pack
+from reelmill_server.media.chunk_file import ChunkFile
 from reelmill_server.media.conversion.base import Run
 from reelmill_server.media.conversion.feed import Scope
 from reelmill_server.media.image.output import ImageOutput
 from reelmill_server.media.image.stills import WrittenImage
-from reelmill_server.media.input.source import Place
-from reelmill_server.media.output.base import Output, Produced
-from reelmill_server.media.output.file import Beside, FileOutput
+from reelmill_server.media.input.source import Location
+from reelmill_server.media.output.base import MediaFile, Output
+from reelmill_server.media.output.file import FileOutput, SideInputs
 from reelmill_server.media.track.cover_art import CoverInputs
-from reelmill_server.media.track.joined import IMAGES, Premade, decoding_of
+from reelmill_server.media.track.joined import IMAGES, JoinedChunks, decoding_of
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
@@ -29,25 +29,25 @@ class Conversion:
     def __init__(
         self,
         plan: Plan,
-        places: Sequence[Place],
+        places: Sequence[Location],
         directory: Path,
         *,
         limits: Limits,
         stop: threading.Event,
-        subtitle_places: Sequence[Sequence[Place]] = (),
-        watermark_places: Mapping[str, Place] | None = None,
-        premade: Premade | None = None,
+        subtitle_locations: Sequence[Sequence[Location]] = (),
+        watermark_locations: Mapping[str, Location] | None = None,
+        premade: JoinedChunks | None = None,
     ) -> None:
-        """`places` follow the sources of the request, `subtitle_places` say where the subtitle files of each lie, and
-        `watermark_places` where the files of watermarks do, by URI. `premade`: what chunks have made of the plan."""
-        self._beside = Beside(
-            SubtitleInputs(plan.inputs, places, subtitle_places, limits),
+        """`places` follow the sources of the request, `subtitle_locations` say where the subtitle files of each lie, and
+        `watermark_locations` where the files of watermarks do, by URI. `premade`: what chunks have made of the plan."""
+        self._beside = SideInputs(
+            SubtitleInputs(plan.inputs, places, subtitle_locations, limits),
             CoverInputs(plan.inputs, places, limits),
-            watermark_places or {},
+            watermark_locations or {},
         )
         self._plan, self._directory, self._limits, self._premade = plan, directory, limits, premade
         self._places = [places[entry.source] for entry in plan.inputs]
-        self._packs: Mapping[tuple[int, int], Sequence[Pack]] = {}
+        self._packs: Mapping[tuple[int, int], Sequence[ChunkFile]] = {}
         self._files: list[FileOutput] = []
         self._images: list[ImageOutput] = []
         self._run = Run(plan, self._places, limits, stop, Scope())
@@ -67,7 +67,7 @@ class Conversion:
         """The files of each image entry, once `run` has returned."""
         return [output.files for output in self._images]
 
-    def run(self) -> tuple[list[Produced], list[str]]:
+    def run(self) -> tuple[list[MediaFile], list[str]]:
         """Write every target below the directory; return the media files, unverified, and what the user should know.
 
         Raises EncoderDown when an encoder fails, Stopped when asked to stop, and InvalidMedia, MediaLimitExceeded or

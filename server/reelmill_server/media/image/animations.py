@@ -11,8 +11,8 @@ from av import VideoFrame
 from av.filter import Graph
 
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.image.stills import ImageWriter, WrittenImage, picture_of
-from reelmill_server.media.libav.log import said
+from reelmill_server.media.image.stills import ImageWriter, WrittenImage, to_pillow
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.model.plan import ImagePlan
 
 # One palette for all pictures needs all of them at hand; beyond this, each picture gets its own.
@@ -92,7 +92,7 @@ class _LibavWriter(_Animation):
             frame.pts, frame.time_base, frame.duration = place, 1 / self._rate, 1
             self._file.write(frame)
         except (av.error.FFmpegError, ValueError) as error:
-            raise UnsupportedFormat(f"{self._plan.format} animations cannot be made here: {said(error)}") from error
+            raise UnsupportedFormat(f"{self._plan.format} animations cannot be made here: {error_text(error)}") from error
 
     def finish(self) -> Sequence[WrittenImage]:
         """As `ImageWriter.finish`."""
@@ -192,7 +192,7 @@ class _AvifWriter(_Animation):
     def take(self, time: Fraction, frame: VideoFrame) -> None:
         """As `ImageWriter.take`."""
         self._count(time)
-        self._kept.append(picture_of(frame))
+        self._kept.append(to_pillow(frame))
         if len(self._kept) * frame.width * frame.height * 4 > _KEPT_BYTES:
             raise MediaLimitExceeded(f"an AVIF animation is made in memory: more than {len(self._kept)} pictures do not fit")
 

@@ -7,16 +7,16 @@ from fractions import Fraction
 from av import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from reelmill_server.media.chunk_file import PackedPicture, PackWriter
-from reelmill_server.media.image.frame_selection import Picked, Picker, is_blank, times_of
+from reelmill_server.media.chunk_file import ChunkFileWriter, PackedFrame
+from reelmill_server.media.image.frame_selection import FrameSelector, SelectedFrame, is_blank, times_of
 from reelmill_server.media.image.output import FrameTrack
 from reelmill_server.media.image.stills import WrittenImage
 from reelmill_server.media.input.part import Span
 from reelmill_server.model.plan import FramesPlan, ImagePlan
 
 
-class Candidates:
-    """Offers what a `Picker` of all frames would look at among those of a window, which is told apart by times alone.
+class ChunkSelector:
+    """Offers what a `FrameSelector` of all frames would look at among those of a window, which is told apart by times alone.
 
     Whether one is taken may depend on those before the window: that is seen when all are together.
     """
@@ -32,13 +32,13 @@ class Candidates:
 
     @property
     def next_time(self) -> Fraction | None:
-        """As `Picker.next_time`."""
+        """As `FrameSelector.next_time`."""
         over = self.last is not None and self._window.after(self.last)
         enough = self._plan.number and self._shown >= self._plan.number
         return None if over or enough else self._times.next_time
 
-    def offer(self, offered: Picked) -> Iterator[Picked]:
-        """As `Picker.offer`."""
+    def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
+        """As `FrameSelector.offer`."""
         if self.last is not None and offered.time <= self.last:
             self.unordered += self._within(offered)
             return
@@ -48,19 +48,19 @@ class Candidates:
             self.last = offered.time
             yield from self._judged(self._times.offer(offered))
 
-    def end(self, time: Fraction) -> Iterator[Picked]:
-        """As `Picker.end`."""
+    def end(self, time: Fraction) -> Iterator[SelectedFrame]:
+        """As `FrameSelector.end`."""
         if self.next_time is not None:
             yield from self._judged(self._times.end(time))
 
-    def finish(self) -> Iterator[Picked]:
+    def finish(self) -> Iterator[SelectedFrame]:
         """Nothing is held back."""
         return iter(())
 
-    def _within(self, picked: Picked) -> bool:
+    def _within(self, picked: SelectedFrame) -> bool:
         return not self._window.before(picked.time) and not self._window.after(picked.time)
 
-    def _judged(self, candidates: Iterator[Picked]) -> Iterator[Picked]:
+    def _judged(self, candidates: Iterator[SelectedFrame]) -> Iterator[SelectedFrame]:
         for picked in candidates:
             if self._within(picked):
                 blank = self._plan.skip_blank and is_blank(picked.frame, self._reformatter)
@@ -71,13 +71,13 @@ class Candidates:
 class _Packer:
     """Takes pictures as `ImageWriter` does."""
 
-    def __init__(self, pack: PackWriter) -> None:
+    def __init__(self, pack: ChunkFileWriter) -> None:
         self._pack, self.count = pack, 0
         self.blank: bool | None = None
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
         """One more picture."""
-        self._pack.picture(PackedPicture(time, frame, self.blank))
+        self._pack.picture(PackedFrame(time, frame, self.blank))
         self.count += 1
 
     def finish(self) -> list[WrittenImage]:
@@ -85,13 +85,15 @@ class _Packer:
         return []
 
 
-class CandidateTrack(FrameTrack):
+class ChunkFrameTrack(FrameTrack):
     """Packs what is picked, in the form in which it will be written."""
 
-    def __init__(self, plan: ImagePlan, pack: PackWriter, window: Span | None) -> None:
+    def __init__(self, plan: ImagePlan, pack: ChunkFileWriter, window: Span | None) -> None:
         """`window` None: all is seen, and what is picked is `final`."""
         self._packer = _Packer(pack)
-        super().__init__(plan, self._packer, Picker(plan.frames) if window is None else Candidates(plan.frames, window))
+        super().__init__(
+            plan, self._packer, FrameSelector(plan.frames) if window is None else ChunkSelector(plan.frames, window)
+        )
         self.final = window is None
 
     @property
@@ -99,7 +101,7 @@ class CandidateTrack(FrameTrack):
         """How many pictures were packed."""
         return self._packer.count
 
-    def _take(self, pictures: Iterator[Picked]) -> None:
+    def _take(self, pictures: Iterator[SelectedFrame]) -> None:
         for picked in pictures:
             self._packer.blank = picked.blank
             super()._take(iter((picked,)))

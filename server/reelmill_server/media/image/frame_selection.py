@@ -26,7 +26,7 @@ _BLANK_SPREAD, _BLANK_OUTLIERS = 24, 10
 
 
 @dataclass(frozen=True)
-class Picked:
+class SelectedFrame:
     """A frame that becomes a picture, its own time, and the number of the input that it is of. `blank`: whether it shows
     nothing, None: nobody looked."""
 
@@ -39,10 +39,10 @@ class Picked:
 class _Times(Protocol):
     """Which frames come into question: all from some time on, or those shown at asked times."""
 
-    def offer(self, offered: Picked) -> Iterator[Picked]:
+    def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
         """Gives what is known to be wanted once `offered` came."""
 
-    def end(self, time: Fraction) -> Iterator[Picked]:
+    def end(self, time: Fraction) -> Iterator[SelectedFrame]:
         """Gives what is wanted of a source that ends at `time`; frames of the next one follow."""
 
     def skip(self, time: Fraction) -> None:
@@ -59,12 +59,12 @@ class _Keys:
     def __init__(self, start: Fraction) -> None:
         self.next_time: Fraction | None = start
 
-    def offer(self, offered: Picked) -> Iterator[Picked]:
+    def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
         assert self.next_time is not None
         if offered.frame.key_frame and offered.time >= self.next_time - _LATE:
             yield offered
 
-    def end(self, time: Fraction) -> Iterator[Picked]:
+    def end(self, time: Fraction) -> Iterator[SelectedFrame]:
         return iter(())
 
     def skip(self, time: Fraction) -> None:
@@ -77,10 +77,10 @@ class _Every:
     def __init__(self, start: Fraction) -> None:
         self.next_time: Fraction | None = start
         self._start = start
-        self._held: Picked | None = None
+        self._held: SelectedFrame | None = None
         self._begun = False
 
-    def offer(self, offered: Picked) -> Iterator[Picked]:
+    def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
         if not self._begun:
             held, self._held = self._held, offered
             if _before(held, offered) <= self._start:
@@ -90,7 +90,7 @@ class _Every:
                 yield held
         yield offered
 
-    def end(self, time: Fraction) -> Iterator[Picked]:
+    def end(self, time: Fraction) -> Iterator[SelectedFrame]:
         held, self._held = self._held, None
         if held is not None and max(time, held.time + _LATE) > self._start:
             self._begun = True
@@ -100,7 +100,7 @@ class _Every:
         """What was shown at the start is known by then."""
 
 
-def _before(held: Picked | None, offered: Picked) -> Fraction:
+def _before(held: SelectedFrame | None, offered: SelectedFrame) -> Fraction:
     """The time until which `held`, or what came before, is shown: `offered` may be a little late."""
     return offered.time - (_LATE if held is None else min(_LATE, (offered.time - held.time) / 2))
 
@@ -111,14 +111,14 @@ class _Shown:
     def __init__(self, times: Iterator[Fraction], repeats: bool) -> None:
         self._times, self._repeats = times, repeats
         self.next_time: Fraction | None = next(times, None)
-        self._held: Picked | None = None
+        self._held: SelectedFrame | None = None
 
-    def offer(self, offered: Picked) -> Iterator[Picked]:
+    def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
         held, self._held = self._held, offered
         if held is not None:
             yield from self._until(held, _before(held, offered))
 
-    def end(self, time: Fraction) -> Iterator[Picked]:
+    def end(self, time: Fraction) -> Iterator[SelectedFrame]:
         held, self._held = self._held, None
         if held is not None:
             yield from self._until(held, max(time, held.time + _LATE))
@@ -127,7 +127,7 @@ class _Shown:
         while self.next_time is not None and self.next_time < time - _LATE:
             self.next_time = next(self._times, None)
 
-    def _until(self, held: Picked, time: Fraction) -> Iterator[Picked]:
+    def _until(self, held: SelectedFrame, time: Fraction) -> Iterator[SelectedFrame]:
         given = False
         while self.next_time is not None and self.next_time < time:
             self.next_time = next(self._times, None)
@@ -136,15 +136,15 @@ class _Shown:
                 yield held
 
 
-class Picker:
+class FrameSelector:
     """Picks frames by a plan. `last`: the time of the last frame that was offered."""
 
     def __init__(self, plan: FramesPlan) -> None:
         self._plan = plan
         self._times = times_of(plan)
         self._before: int | None = None
-        self._strongest: list[tuple[int, Picked]] = []
-        self._blank: Picked | None = None
+        self._strongest: list[tuple[int, SelectedFrame]] = []
+        self._blank: SelectedFrame | None = None
         self._shown = not plan.skip_blank
         self._left = plan.number or None
         self._keep_all = not (plan.mode == "dhash" and plan.number)
@@ -157,7 +157,7 @@ class Picker:
         """The time from which on frames are needed; None: no more are."""
         return None if self._left == 0 else self._times.next_time
 
-    def offer(self, offered: Picked) -> Iterator[Picked]:
+    def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
         """Gives what is picked once `offered` came; what goes back in time is left out and counted as `unordered`."""
         if self.last is not None and offered.time <= self.last:
             self.unordered += 1
@@ -166,22 +166,22 @@ class Picker:
         if self.next_time is not None:
             yield from self._sifted(self._times.offer(offered))
 
-    def sift(self, candidate: Picked) -> Iterator[Picked]:
+    def sift(self, candidate: SelectedFrame) -> Iterator[SelectedFrame]:
         """Gives what is picked once a frame came that is asked for by its time."""
         yield from self._sifted(iter((candidate,)))
 
-    def end(self, time: Fraction) -> Iterator[Picked]:
+    def end(self, time: Fraction) -> Iterator[SelectedFrame]:
         """Gives what is picked of a source that ends at `time`."""
         if self.next_time is not None:
             yield from self._sifted(self._times.end(time))
 
-    def finish(self) -> Iterator[Picked]:
+    def finish(self) -> Iterator[SelectedFrame]:
         """Gives what could not be known before: the strongest changes, and a blank picture when there is no other."""
         if self._blank is not None and not self._shown:
             yield self._blank
         yield from (picked for _, picked in sorted(self._strongest, key=lambda pair: pair[1].time))
 
-    def _sifted(self, candidates: Iterator[Picked]) -> Iterator[Picked]:
+    def _sifted(self, candidates: Iterator[SelectedFrame]) -> Iterator[SelectedFrame]:
         for picked in candidates:
             if self._left == 0:
                 return
@@ -195,7 +195,7 @@ class Picker:
                 self._left -= 1
             yield picked
 
-    def _changed(self, picked: Picked) -> bool:
+    def _changed(self, picked: SelectedFrame) -> bool:
         """Whether the picture is taken at once. It is compared with the last one taken; when a number of the strongest changes
         is asked for, with the one before it, and those are known at the end only."""
         bits = difference_hash(picked.frame, self._reformatter)

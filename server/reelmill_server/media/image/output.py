@@ -7,17 +7,17 @@ from typing import Any, Protocol
 
 from av import VideoFrame
 
-from reelmill_server.media.chunk_file import Pack
+from reelmill_server.media.chunk_file import ChunkFile
 from reelmill_server.media.image.animations import animation_writer
-from reelmill_server.media.image.frame_selection import Picked, Picker
+from reelmill_server.media.image.frame_selection import FrameSelector, SelectedFrame
 from reelmill_server.media.image.stills import ImageWriter, SheetWriter, StillWriter, WrittenImage
 from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.seek import frames_from
-from reelmill_server.media.input.source import Place, average_rate, open_source
+from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.output.base import Halt, Output, Stopped, planned_span
+from reelmill_server.media.output.base import Output, Stopped, StopSignal, planned_span
 from reelmill_server.media.track.base import Track
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, InputPlan, Plan
@@ -33,24 +33,24 @@ _WRITERS: Mapping[str, Callable[[ImagePlan, Path, int], ImageWriter]] = {
 }
 
 
-class Picking(Protocol):
-    """What a `Picker` does, in the order in which frames come."""
+class Selector(Protocol):
+    """What a `FrameSelector` does, in the order in which frames come."""
 
     last: Fraction | None
     unordered: int
 
     @property
     def next_time(self) -> Fraction | None:
-        """As `Picker.next_time`."""
+        """As `FrameSelector.next_time`."""
 
-    def offer(self, offered: Picked) -> Iterator[Picked]:
-        """As `Picker.offer`."""
+    def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
+        """As `FrameSelector.offer`."""
 
-    def end(self, time: Fraction) -> Iterator[Picked]:
-        """As `Picker.end`."""
+    def end(self, time: Fraction) -> Iterator[SelectedFrame]:
+        """As `FrameSelector.end`."""
 
-    def finish(self) -> Iterator[Picked]:
-        """As `Picker.finish`."""
+    def finish(self) -> Iterator[SelectedFrame]:
+        """As `FrameSelector.finish`."""
 
 
 class FrameTrack(Track):
@@ -58,7 +58,7 @@ class FrameTrack(Track):
 
     wants_frames = True
 
-    def __init__(self, plan: ImagePlan, writer: ImageWriter, picker: Picking) -> None:
+    def __init__(self, plan: ImagePlan, writer: ImageWriter, picker: Selector) -> None:
         super().__init__(plan.stream)
         self._picker, self._writer = picker, writer
         self._parts = {part.input: part for part in plan.stream.parts}
@@ -89,7 +89,7 @@ class FrameTrack(Track):
             self.frames += 1
             place = self._clock.at(time - self._span.begin)
             self.written.extent.reach(place)
-            self._take(self._picker.offer(Picked(place, item, part.number)))
+            self._take(self._picker.offer(SelectedFrame(place, item, part.number)))
             self.unordered = self._picker.unordered
         return iter(())
 
@@ -108,7 +108,7 @@ class FrameTrack(Track):
         self.written.packets = sum(len(file.times) for file in self.files)
         return iter(())
 
-    def _take(self, pictures: Iterator[Picked]) -> None:
+    def _take(self, pictures: Iterator[SelectedFrame]) -> None:
         for picked in pictures:
             self._writer.take(picked.time, self._shapers[picked.input].shaped(picked.frame))
 
@@ -136,16 +136,16 @@ class ImageOutput(Output):
         plan: ImagePlan,
         task: Plan,
         folder: Path,
-        places: Sequence[Place],
+        places: Sequence[Location],
         limits: Limits,
-        stop: Halt,
-        packs: Sequence[Pack] = (),
+        stop: StopSignal,
+        packs: Sequence[ChunkFile] = (),
     ) -> None:
         """`places` are those of the inputs of the whole `task`; `packs` have the pictures if units have made them."""
         self._places, self._limits = places, limits
         folder.mkdir()
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
-        self._writer, self._picker, self._packs = _WRITERS[plan.kind](plan, folder, most), Picker(plan.frames), packs
+        self._writer, self._picker, self._packs = _WRITERS[plan.kind](plan, folder, most), FrameSelector(plan.frames), packs
         self._frames, self._decoding = FrameTrack(plan, self._writer, self._picker), Decoding()
         self._frames.frames = sum(pack.summary.frames for pack in packs)
         self._frames.unordered = sum(pack.summary.unordered for pack in packs)
@@ -180,14 +180,14 @@ class ImageOutput(Output):
             for picture in pack.pictures():
                 if self._stop.is_set():
                     raise Stopped
-                packed = Picked(picture.time, picture.frame, blank=picture.blank)
+                packed = SelectedFrame(picture.time, picture.frame, blank=picture.blank)
                 self._write_packed(iter((packed,)) if pack.summary.final else self._picker.sift(packed))
                 self._frames.written.extent.reach(picture.time)
         if not any(pack.summary.final for pack in self._packs):
             self._write_packed(self._picker.finish())
         self._made = self._writer.finish()
 
-    def _write_packed(self, pictures: Iterator[Picked]) -> None:
+    def _write_packed(self, pictures: Iterator[SelectedFrame]) -> None:
         for picked in pictures:
             self._writer.take(picked.time, picked.frame)
 

@@ -12,7 +12,7 @@ from av import VideoFrame
 from PIL import Image
 
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.libav.log import said
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.model.plan import ImagePlan, SheetPlan
 
 # Visually lossless for each format: mjpeg's quantiser 2 is about quality 95 of other programs.
@@ -81,7 +81,7 @@ class StillWriter:
 
     def _encoded(self, frame: VideoFrame) -> bytes:
         if self.plan.stream.encoder == "pillow":
-            return encoded_image(picture_of(frame), self.plan.format)
+            return encoded_image(to_pillow(frame), self.plan.format)
         if self._encoder is None or self._encoder.pix_fmt != frame.format.name:
             self._encoder = self._opened(frame)
         frame.pts, frame.time_base = self._count, Fraction(1)
@@ -98,7 +98,7 @@ class StillWriter:
             encoder.time_base, encoder.options, encoder.thread_count = Fraction(1), dict(_ENCODER_OPTIONS[name]), 1
             encoder.open(strict=False)
         except (av.error.FFmpegError, ValueError) as error:
-            raise UnsupportedFormat(f"{self.plan.format} pictures cannot be made here: {said(error)}") from error
+            raise UnsupportedFormat(f"{self.plan.format} pictures cannot be made here: {error_text(error)}") from error
         return encoder
 
 
@@ -118,7 +118,7 @@ class SheetWriter:
             if len(self._made) >= self._most and self._plan.numbered:
                 raise MediaLimitExceeded(f"more than {self._most} sheets: ask for fewer pictures by number or interval")
             self._canvas = Image.new("RGB", self._sheet.size(frame.width, frame.height))
-        self._canvas.paste(picture_of(frame), tile_place(self._sheet, len(self._times), frame.width, frame.height))
+        self._canvas.paste(to_pillow(frame), tile_place(self._sheet, len(self._times), frame.width, frame.height))
         self._times.append(time)
         if len(self._times) == self._sheet.columns * self._sheet.rows:
             self._write()
@@ -156,7 +156,7 @@ def tile_place(sheet: SheetPlan, position: int, width: int, height: int) -> tupl
     return sheet.margin + column * (width + sheet.pad), sheet.margin + row * (height + sheet.pad)
 
 
-def picture_of(frame: VideoFrame) -> Image.Image:
+def to_pillow(frame: VideoFrame) -> Image.Image:
     """A frame in rgb24 or rgba as Pillow knows it."""
     plane: Any = frame.planes[0]
     mode = "RGBA" if frame.format.name == "rgba" else "RGB"

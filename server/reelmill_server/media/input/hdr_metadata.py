@@ -17,7 +17,7 @@ _MASTERING = struct.Struct("=20i2i")
 _LIGHT = struct.Struct("=2I")
 
 
-def light_of(frame: VideoFrame) -> tuple[MasteringDisplay | None, ContentLight | None]:
+def hdr_metadata_of(frame: VideoFrame) -> tuple[MasteringDisplay | None, ContentLight | None]:
     """The mastering display and the content light level that come with a picture; None for what does not."""
     mastering: MasteringDisplay | None = None
     light: ContentLight | None = None

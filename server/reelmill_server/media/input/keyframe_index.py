@@ -2,7 +2,7 @@
 
 import av
 
-from reelmill_server.media.input.source import Place, open_source
+from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.time import MICROSECONDS
 
@@ -10,7 +10,7 @@ from reelmill_server.model.time import MICROSECONDS
 _INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 
-def key_times(place: Place, stream: int, limits: Limits) -> tuple[int, ...]:
+def keyframe_times(place: Location, stream: int, limits: Limits) -> tuple[int, ...]:
     """When the key frames of a stream come, microseconds of the source's clock, in ascending order; empty: there is no index.
 
     MP4 tells when a picture is decoded, which is a few pictures before it is shown. Raises as `open_source` does.

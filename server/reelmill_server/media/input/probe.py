@@ -15,8 +15,8 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.input.hdr_metadata import light_of
-from reelmill_server.media.input.source import Place, average_rate, open_source
+from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
+from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import charset_of, open_subtitles
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
@@ -38,7 +38,7 @@ _TRIAL_BYTES = bytes(8)
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 
-def probe_file(place: Place, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
+def probe_file(place: Location, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
     """What is in the media file at `place`: its headers, and the first pictures of each video stream.
 
     `measure_bitrates` reads the whole file, if need be, for the bit rates of streams that the headers do not tell.
@@ -63,7 +63,7 @@ def probe_file(place: Place, limits: Limits, measure_bitrates: bool = False) -> 
     )
 
 
-def probe_beside(place: Place, uri: str, limits: Limits) -> MediaInfo:
+def probe_beside(place: Location, uri: str, limits: Limits) -> MediaInfo:
     """As `probe_file`, for a file beside the sources: errors name its `uri`."""
     with _naming(uri):
         return probe_file(place, limits)
@@ -96,7 +96,7 @@ def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict
     return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
 
 
-def probe_subtitles(place: Place, uri: str, limits: Limits) -> SubtitleFileInfo:
+def probe_subtitles(place: Location, uri: str, limits: Limits) -> SubtitleFileInfo:
     """What is in the subtitle file at `place`.
 
     Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that gives no subtitles.
@@ -150,7 +150,7 @@ def _with_pictures(stream: VideoStreamInfo, frames: list[VideoFrame] | None, fie
     if not frames:
         return stream
     frame = frames[0]
-    mastering, light = light_of(frame)
+    mastering, light = hdr_metadata_of(frame)
     return replace(
         stream,
         rotation=round(-frame.rotation / 90) * 90 % 360,

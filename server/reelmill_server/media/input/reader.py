@@ -162,7 +162,7 @@ class Reader:
             )
 
 
-class Lane:
+class ConcatReader:
     """Inputs that are read one after the other; `loops`: again and again. `lead_in` as for Reader."""
 
     def __init__(
@@ -221,18 +221,20 @@ class Lane:
         return self.reader
 
 
-def lanes_of(
+def concat_readers(
     inputs: Sequence[InputPlan],
     sources: Sequence[InputContainer],
     streams: Sequence[StreamPlan],
     lead_in: Fraction | None = None,
-) -> tuple[Lane, list[Lane]]:
+) -> tuple[ConcatReader, list[ConcatReader]]:
     """The lane of the inputs that follow each other, and one for each that runs beside them and is wanted by one of
     `streams`."""
     main = [number for number, plan in enumerate(inputs) if not plan.attached]
     wanted = {part.input for stream in streams for part in stream.parts}
     beside = [number for number, plan in enumerate(inputs) if plan.attached and number in wanted]
-    return Lane(main, inputs, sources, streams, lead_in), [Lane([number], inputs, sources, streams) for number in beside]
+    return ConcatReader(main, inputs, sources, streams, lead_in), [
+        ConcatReader([number], inputs, sources, streams) for number in beside
+    ]
 
 
 def _timed(packets: Iterator[Any]) -> Iterator[Any]:
@@ -245,7 +247,7 @@ def _timed(packets: Iterator[Any]) -> Iterator[Any]:
         yield packet
 
 
-def show_in_turn(frames: Sequence[Any], stream: Any, shown: int) -> None:
+def assign_timestamps(frames: Sequence[Any], stream: Any, shown: int) -> None:
     """Gives pictures of a video that has no times theirs: `shown` were shown before them, at the stream's rate."""
     rate = average_rate(stream) or FALLBACK_RATE
     for number, frame in enumerate(frames, shown):

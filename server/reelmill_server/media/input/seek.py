@@ -23,7 +23,7 @@ _REORDERING = Fraction(10)
 
 
 @dataclass(frozen=True)
-class Found:
+class SeekResult:
     """`packets` from a place from which all at and after a time (seconds of the source) can be decoded.
 
     `key`: the time of the last key frame at or before it; the time itself without video, or at the front of the source.
@@ -35,16 +35,16 @@ class Found:
     needed: Fraction | None = None
 
 
-def packets_from(container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction) -> Found:
+def packets_from(container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction) -> SeekResult:
     """The packets of `streams` for what is shown at `begin` and after it, mixed with those of `others`."""
     wanted = [*streams, *others]
     front = Fraction(container.start_time or 0, av.time_base)
     video = next((stream for stream in streams if stream.type == "video"), None)
     if begin <= front or container.format.name in UNINDEXED_FORMATS:
-        return Found(container.demux(wanted), begin)
+        return SeekResult(container.demux(wanted), begin)
     if video is None:
         _seek(container, max(front, begin - _PREROLL))
-        return Found(container.demux(wanted), begin)
+        return SeekResult(container.demux(wanted), begin)
     # A stream in which pictures are coded before they are shown begins before its first time: MPEG-TS looks at the former.
     before = front - _REORDERING
     for place in (*(max(before, begin - step) for step in _STEPS_BACK), before, front):
@@ -52,10 +52,10 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
             key, needed = _last_key(container, video, begin)
             if key is not None:
                 _seek(container, place)
-                return Found(_without_video_before(container.demux(wanted), video, key), key, needed)
+                return SeekResult(_without_video_before(container.demux(wanted), video, key), key, needed)
     if not _seek(container, before):
         _seek(container, front)
-    return Found(container.demux(wanted), begin)
+    return SeekResult(container.demux(wanted), begin)
 
 
 def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
@@ -112,7 +112,7 @@ def _time(packet: AnyPacket) -> Fraction | None:
 
 
 def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> tuple[Fraction | None, Fraction | None]:
-    """The time of the last key frame at or before `begin` among the packets that come next, or None; and as `Found.needed`."""
+    """Return the time of the last key frame at or before `begin` among the next packets, or None; and `SeekResult.needed`."""
     last: Fraction | None = None
     shown: list[Fraction] = []
     timed = True

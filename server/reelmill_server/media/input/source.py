@@ -28,7 +28,7 @@ _READ_SIZE = 256 * 1024
 _OPENED_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
-class Elsewhere(Protocol):
+class RemoteFile(Protocol):
     """An object that does not lie on this machine."""
 
     def open(self) -> AbstractContextManager[BinaryIO]:
@@ -36,11 +36,11 @@ class Elsewhere(Protocol):
         block is left."""
 
 
-Place = str | Elsewhere
+Location = str | RemoteFile
 """Where a source lies: at a local path, or elsewhere."""
 
 
-def open_bytes(place: Place) -> AbstractContextManager[BinaryIO]:
+def open_bytes(place: Location) -> AbstractContextManager[BinaryIO]:
     """Opens what lies at `place` as a file."""
     return Path(place).open("rb") if isinstance(place, str) else place.open()
 
@@ -59,7 +59,7 @@ def _options(limits: Limits, formats: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def open_source(place: Place, limits: Limits) -> Iterator[InputContainer]:
+def open_source(place: Location, limits: Limits) -> Iterator[InputContainer]:
     """Opens the media file at `place` for reading, within `limits`; closes it afterwards.
 
     Raises UnsupportedFormat for a format that is not opened, InvalidMedia for a file that is no media or is broken,

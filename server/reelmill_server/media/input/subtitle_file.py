@@ -10,7 +10,7 @@ from io import SEEK_END, BytesIO
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.input.source import Place, open_bytes, open_stream
+from reelmill_server.media.input.source import Location, open_bytes, open_stream
 from reelmill_server.model.capability import Limits
 
 _TEXT_FORMATS = ("srt", "webvtt", "ass")
@@ -31,7 +31,7 @@ _LIKE_WESTERN = frozenset({"cp1250", "cp1254", "cp1257", "iso8859_10", "latin_1"
 _WESTERN = "cp1252"
 
 
-def charset_of(place: Place) -> str:
+def charset_of(place: Location) -> str:
     """Python's name of the encoding of the text in the file, empty when it is no text.
 
     Raises MediaLimitExceeded for a file that is too long, InvalidMedia for an empty file, UnsupportedFormat for half of a pair.
@@ -50,7 +50,7 @@ def charset_of(place: Place) -> str:
     return marked or (_guess(_whole(place)) if text else "")
 
 
-def _whole(place: Place) -> bytes:
+def _whole(place: Location) -> bytes:
     with open_bytes(place) as file:
         return file.read()
 
@@ -75,7 +75,7 @@ def _guess(data: bytes) -> str:
 
 
 @contextmanager
-def open_subtitles(place: Place, charset: str, limits: Limits) -> Iterator[InputContainer]:
+def open_subtitles(place: Location, charset: str, limits: Limits) -> Iterator[InputContainer]:
     """Opens a subtitle file whose charset is known (`charset_of`). Raises as `open_source` does."""
     if not charset:
         with open_bytes(place) as file, open_stream(file, limits, _OTHER_FORMATS) as container:

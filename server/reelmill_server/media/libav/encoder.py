@@ -9,7 +9,7 @@ from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 
 from reelmill_server.errors import EncoderFailed
-from reelmill_server.media.libav.log import libav_words, said
+from reelmill_server.media.libav.log import captured_log, error_text
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 
 
@@ -24,7 +24,7 @@ class EncoderDown(EncoderFailed):
 def open_encoder(plan: StreamPlan, output: OutputContainer, global_header: bool | None = None) -> Any:
     """Adds a stream with an opened encoder. `global_header`: whether what decoders must know goes beside the packets and not
     into them, None: as the container wants it. Raises EncoderDown when it does not open or does not know an option."""
-    with libav_words():
+    with captured_log():
         stream = _open(plan, output, global_header)
     unknown = dict(stream.codec_context.options)
     if unknown:
@@ -57,7 +57,7 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
             stream.codec_context.flags = int(stream.codec_context.flags) & ~flag | (flag if global_header else 0)
         stream.codec_context.open(strict=False)
     except (av.error.FFmpegError, ValueError) as error:
-        raise EncoderDown(plan.encoder, plan.device, f"does not open: {said(error)}") from error
+        raise EncoderDown(plan.encoder, plan.device, f"does not open: {error_text(error)}") from error
     return stream
 
 

@@ -9,7 +9,7 @@ import av.logging
 
 
 @contextmanager
-def libav_words() -> Iterator[None]:
+def captured_log() -> Iterator[None]:
     """Inside, libav's errors carry its own explanation; used around the opening of encoders only, as logging costs time."""
     logging.getLogger("libav").addHandler(logging.NullHandler())
     logging.getLogger("libav").propagate = False
@@ -21,7 +21,7 @@ def libav_words() -> Iterator[None]:
         av.logging.set_level(before)
 
 
-def said(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """The explanation that libav logged, else the name of the error; never the options, which its own text repeats."""
     log = getattr(error, "log", None)
     if log and log[2].strip():

@@ -5,7 +5,7 @@ from fractions import Fraction
 from reelmill_server.model.time import MICROSECONDS
 
 
-class Borders:
+class SegmentClock:
     """Finds the first picture at or after each multiple of `segment_us` on the output's clock; 0: there are no borders.
 
     All renditions of one source with one picture rate therefore get their key frames at the same times.

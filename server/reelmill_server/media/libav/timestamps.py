@@ -8,7 +8,7 @@ from math import lcm
 from typing import Any
 
 
-class Line:
+class AffineMap:
     """The whole number nearest to `factor` * x + `shift`, halves up, for whole x: what `tracks.nearest` gives for it."""
 
     def __init__(self, factor: Fraction, shift: Fraction = Fraction(0)) -> None:

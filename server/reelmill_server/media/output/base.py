@@ -17,8 +17,8 @@ from av.audio.frame import AudioFrame
 from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.output.queue import Handover
-from reelmill_server.media.track.base import Track, Written
+from reelmill_server.media.output.queue import EventQueue
+from reelmill_server.media.track.base import StreamStats, Track
 from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
@@ -32,7 +32,7 @@ class Stopped(Exception):
     """The attempt was asked to stop."""
 
 
-class Halt:
+class StopSignal:
     """Says that the threads of one conversion must end: the attempt was asked to stop, or the conversion has failed.
 
     A failed conversion leaves the attempt itself free to go on with another one.
@@ -51,12 +51,12 @@ class Halt:
 
 
 @dataclass(frozen=True)
-class Produced:
+class MediaFile:
     """One written file: where it lies, its plan, and what went into each stream, in the plan's order."""
 
     path: str
     plan: TargetPlan
-    written: tuple[Written, ...]
+    written: tuple[StreamStats, ...]
 
 
 # What the writing thread does next: it gives the packets that become ready.
@@ -73,7 +73,7 @@ class Output(ABC):
     fed = True
     tracks: tuple[Track, ...] = ()
 
-    def __init__(self, plan: TargetPlan | ImagePlan, task: Plan, path: str, stop: Halt) -> None:
+    def __init__(self, plan: TargetPlan | ImagePlan, task: Plan, path: str, stop: StopSignal) -> None:
         """`plan` is a part of the whole `task`; `path` is where what is made lies."""
         self.plan, self.path = plan, path
         self.error: BaseException | None = None
@@ -86,7 +86,7 @@ class Output(ABC):
         self._main_length = Fraction(0)
         self._limit: Fraction | None = None  # how long the inputs that follow each other are, once they have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
-        self._events = Handover[_Event](self.check)
+        self._events = EventQueue[_Event](self.check)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
 
     @property

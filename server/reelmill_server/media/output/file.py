@@ -9,12 +9,12 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import InvalidMedia, ReelmillError
-from reelmill_server.media.chunk_file import Pack
+from reelmill_server.media.chunk_file import ChunkFile
 from reelmill_server.media.input.edit_lists import name_languages
 from reelmill_server.media.input.part import Part, Span
-from reelmill_server.media.input.source import Place
+from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.output.base import Halt, Output, Produced, Stopped
+from reelmill_server.media.output.base import MediaFile, Output, Stopped, StopSignal
 from reelmill_server.media.overlay.pipeline import make_overlays
 from reelmill_server.media.package.segments import Reframing, join_tail, open_output
 from reelmill_server.media.track import timecode
@@ -22,10 +22,10 @@ from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.base import Track, copy_metadata
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.media.track.cover_art import CoverInputs, CoverTrack
-from reelmill_server.media.track.joined import PremadeTrack, in_turn
+from reelmill_server.media.track.joined import JoinedTrack, in_turn
 from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
-from reelmill_server.media.track.video import CountedVideoTrack, FreeVideoTrack
+from reelmill_server.media.track.video import CfrVideoTrack, VfrVideoTrack
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import SegmentFormat
@@ -36,12 +36,12 @@ _LEFT_OPEN: list[OutputContainer] = []
 
 
 @dataclass(frozen=True)
-class Beside:
+class SideInputs:
     """What outputs read beside the packets of the sources: subtitles, cover pictures, and files of watermarks (by URI)."""
 
     subtitles: SubtitleInputs
     covers: CoverInputs
-    watermarks: Mapping[str, Place]
+    watermarks: Mapping[str, Location]
 
 
 class FileOutput(Output):
@@ -55,10 +55,10 @@ class FileOutput(Output):
         task: Plan,
         path: str,
         sources: Sequence[InputContainer],
-        beside: Beside,
+        beside: SideInputs,
         limits: Limits,
-        stop: Halt,
-        packs: Mapping[int, Sequence[Pack]] | None = None,
+        stop: StopSignal,
+        packs: Mapping[int, Sequence[ChunkFile]] | None = None,
     ) -> None:
         """Opens the file and all encoders; `sources` follow the inputs of the whole `task`. `packs` have, by its number, each
         stream that units have made.
@@ -67,7 +67,7 @@ class FileOutput(Output):
         stream cannot.
         """
         super().__init__(plan, task, path, stop)
-        self._joined: list[PremadeTrack] = []
+        self._joined: list[JoinedTrack] = []
         try:
             self._container = open_output(plan, path)
             self.tracks = tuple(
@@ -88,13 +88,13 @@ class FileOutput(Output):
         self,
         stream: StreamPlan,
         sources: Sequence[InputContainer],
-        beside: Beside,
+        beside: SideInputs,
         limits: Limits,
-        packs: Sequence[Pack],
+        packs: Sequence[ChunkFile],
     ) -> Track:
         keep = self.plan.keep_metadata
         if packs:
-            joined = PremadeTrack(stream, self._container, sources, keep, limits, packs)
+            joined = JoinedTrack(stream, self._container, sources, keep, limits, packs)
             self._joined.append(joined)
             return joined
         if stream.type == "subtitle":
@@ -105,7 +105,7 @@ class FileOutput(Output):
             return CopyTrack(stream, self._container, sources, keep)
         if stream.audio:
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
-        kind = CountedVideoTrack if stream.counted else FreeVideoTrack
+        kind = CfrVideoTrack if stream.counted else VfrVideoTrack
         overlays = make_overlays(stream, beside.watermarks, limits, self._note)
         return kind(stream, self._container, sources, keep, limits.max_output_frames, overlays)
 
@@ -129,9 +129,9 @@ class FileOutput(Output):
             self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, MICROSECONDS)))
         yield from in_turn(self._joined)
 
-    def produced(self) -> Produced:
+    def produced(self) -> MediaFile:
         """What was made, once `join` has returned."""
-        return Produced(self.path, self.plan, tuple(track.written for track in self.tracks))
+        return MediaFile(self.path, self.plan, tuple(track.written for track in self.tracks))
 
     def _write(self) -> None:
         reframing = Reframing(self.plan, list(self._container.streams))

@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.2
 _SETTLE_SECONDS = 0.0005
 
 
-class Handover(Generic[T]):
+class EventQueue(Generic[T]):
     """A line of things from one thread to another, which goes over them until there are no more.
 
     Both threads call `check` while they wait: it raises when they are to end.

@@ -24,7 +24,7 @@ class Overlay(Protocol):
         """Gives the pictures that were held back; nothing follows."""
 
 
-class Windowed:
+class TimedOverlay:
     """Draws on the pictures within a span of the output, and lets the others pass untouched."""
 
     def __init__(self, begin_us: int, end_us: int, draw: Callable[[VideoFrame], None]) -> None:

@@ -23,7 +23,7 @@ class _Layer:
     opacity: Floats
 
 
-class Stamp:
+class Bitmap:
     """Lies over a rectangle of pictures of one kind; what is clear or outside of the picture costs nothing."""
 
     def __init__(self, rgba: NDArray[np.uint8], x: int, y: int, video: VideoOutput) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from av import VideoFrame
 
-from reelmill_server.media.input.source import Place
-from reelmill_server.media.overlay.base import Overlay, Windowed
+from reelmill_server.media.input.source import Location
+from reelmill_server.media.overlay.base import Overlay, TimedOverlay
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import BlurPlan, DelogoPlan, PicturePlan, StreamPlan, TextPlan, VideoOutput
 
@@ -37,7 +37,7 @@ class Overlays:
             yield from self._through(number + 1, passed)
 
 
-def make_overlays(plan: StreamPlan, files: Mapping[str, Place], limits: Limits, note: Callable[[str], None]) -> Overlays:
+def make_overlays(plan: StreamPlan, files: Mapping[str, Location], limits: Limits, note: Callable[[str], None]) -> Overlays:
     """The overlays of a stream of encoded pictures. `files`: where they lie by URI; `note` is told what a user should know."""
     assert plan.video
     steps: list[Overlay] = []
@@ -46,7 +46,7 @@ def make_overlays(plan: StreamPlan, files: Mapping[str, Place], limits: Limits, 
             steps.append(_privacy(overlay, plan.video))
             continue
         draw = _drawing(overlay, plan.video, files, limits, note)
-        steps.append(Windowed(overlay.begin_us, overlay.end_us, draw))
+        steps.append(TimedOverlay(overlay.begin_us, overlay.end_us, draw))
     return Overlays(steps)
 
 
@@ -59,7 +59,7 @@ def _privacy(plan: BlurPlan, video: VideoOutput) -> Overlay:
 def _drawing(
     plan: DelogoPlan | TextPlan | PicturePlan,
     video: VideoOutput,
-    files: Mapping[str, Place],
+    files: Mapping[str, Location],
     limits: Limits,
     note: Callable[[str], None],
 ) -> Callable[[VideoFrame], None]:
@@ -68,8 +68,8 @@ def _drawing(
         from reelmill_server.media.overlay.delogo import Delogo
 
         return Delogo(plan.box, video).draw
-    from reelmill_server.media.overlay.watermark import Film, text_stamp
+    from reelmill_server.media.overlay.watermark import PictureWatermark, text_bitmap
 
     if isinstance(plan, TextPlan):
-        return text_stamp(plan, video, note).draw
-    return Film(plan, video, files[plan.uri], limits).draw
+        return text_bitmap(plan, video, note).draw
+    return PictureWatermark(plan, video, files[plan.uri], limits).draw

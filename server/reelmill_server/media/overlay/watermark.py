@@ -11,10 +11,10 @@ from PIL import Image
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.part import TOLERANCE
-from reelmill_server.media.input.source import Place, open_source
+from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.overlay.base import writable
-from reelmill_server.media.overlay.bitmap import Stamp
+from reelmill_server.media.overlay.bitmap import Bitmap
 from reelmill_server.media.overlay.text import draw_text
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import PicturePlan, TextPlan, VideoOutput
@@ -22,25 +22,25 @@ from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
 
-def text_stamp(plan: TextPlan, video: VideoOutput, note: Callable[[str], None]) -> Stamp:
+def text_bitmap(plan: TextPlan, video: VideoOutput, note: Callable[[str], None]) -> Bitmap:
     """A text in its corner; `note` is told what a user should know."""
     aspect = video.sample_aspect_ratio or Fraction(1)
     rgba = draw_text(plan.text, plan.corner, (video.width, video.height), aspect, note)
     high, wide = rgba.shape[:2]
     x = video.width - wide - plan.dx if plan.corner in AT_RIGHT else plan.dx
     y = video.height - high - plan.dy if plan.corner in AT_BOTTOM else plan.dy
-    return Stamp(rgba, x, y, video)
+    return Bitmap(rgba, x, y, video)
 
 
-class Film:
+class PictureWatermark:
     """The pictures of a file, the first of which is shown from the beginning of the plan's window on; after the last one it
     stays. One is held at a time."""
 
-    def __init__(self, plan: PicturePlan, video: VideoOutput, place: Place, limits: Limits) -> None:
+    def __init__(self, plan: PicturePlan, video: VideoOutput, place: Location, limits: Limits) -> None:
         self._plan, self._video = plan, video
         self._pictures = _pictures(plan, place, limits)
         self._begin = Fraction(plan.begin_us, MICROSECONDS)
-        self._stamp: Stamp | None = None
+        self._stamp: Bitmap | None = None
         self._next: tuple[Fraction, VideoFrame] | None = None
 
     def draw(self, frame: VideoFrame) -> None:
@@ -63,16 +63,16 @@ class Film:
             self._next = next(self._pictures, None)
         return picture
 
-    def _stamped(self, picture: VideoFrame) -> Stamp:
+    def _stamped(self, picture: VideoFrame) -> Bitmap:
         box = self._plan.box
         # Pillow weighs colours by their opacity while it scales: what is clear has no colour that could bleed.
         image = Image.fromarray(writable(picture).to_ndarray())
         if image.size != (box.width, box.height):
             image = image.resize((box.width, box.height), Image.Resampling.LANCZOS)
-        return Stamp(np.asarray(image), box.x, box.y, self._video)
+        return Bitmap(np.asarray(image), box.x, box.y, self._video)
 
 
-def _pictures(plan: PicturePlan, place: Place, limits: Limits) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _pictures(plan: PicturePlan, place: Location, limits: Limits) -> Iterator[tuple[Fraction, VideoFrame]]:
     """The pictures of the file as RGBA, with their times from the first one on; those that are broken are left out.
 
     Raises InvalidMedia when they cannot become RGBA.

@@ -19,11 +19,11 @@ from av.stream import Disposition, Stream
 from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.output.base import Produced
+from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import codec_string
 from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.package.segments import Cuts, Joined, listed
-from reelmill_server.media.track.base import Written
+from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import COPY, StreamPlan, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
@@ -51,7 +51,7 @@ _ROUNDING = Fraction(2, 1000)
 
 
 @dataclass
-class Seen:
+class StreamReading:
     """What one stream of the file read back holds; times in seconds."""
 
     packets: int = 0
@@ -83,14 +83,14 @@ class Seen:
 class Verified:
     """An output that was read back: its streams, their codecs as RFC 6381 writes them, and the lists of its segments."""
 
-    produced: Produced
+    produced: MediaFile
     streams: tuple[ArtifactStream, ...]
     duration_seconds: float
     codecs: tuple[str, ...]
     playlists: tuple[MediaPlaylist, ...] = ()
 
 
-def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Verified:
+def verify(produced: MediaFile, moved: Callable[[], None] = lambda: None) -> Verified:
     """What is in an output; `moved` is called again and again while a long one is read.
 
     Raises OutputInvalid when it is not what was planned and written, InvalidMedia when the source gave less than its container
@@ -114,7 +114,7 @@ def verify(produced: Produced, moved: Callable[[], None] = lambda: None) -> Veri
     return _read_streams(produced, playlists, moved, where)
 
 
-def _without_empty_data(produced: Produced) -> Produced:
+def _without_empty_data(produced: MediaFile) -> MediaFile:
     """Without the data streams of which nothing lies in the span: MP4 has no track for them."""
     pairs = zip(produced.plan.streams, produced.written, strict=True)
     kept = [(planned, written) for planned, written in pairs if planned.type != "data" or written.packets]
@@ -131,7 +131,7 @@ def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
     return Cuts(playlist, kinds.index("video") if "video" in kinds else 0)
 
 
-def _checked(playlist: MediaPlaylist, cuts: Cuts, written: Written, where: str) -> MediaPlaylist:
+def _checked(playlist: MediaPlaylist, cuts: Cuts, written: StreamStats, where: str) -> MediaPlaylist:
     """`written`: what went into the stream that the segments are cut by."""
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
@@ -145,7 +145,7 @@ def _checked(playlist: MediaPlaylist, cuts: Cuts, written: Written, where: str) 
     return replace(playlist, segments=(shown, *others), independent=cuts.independent)
 
 
-def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved: Callable[[], None], where: str) -> Verified:
+def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved: Callable[[], None], where: str) -> Verified:
     """Reads each stream of a manifest by itself, head and segments joined."""
     parts, checked = [], []
     folder = Path(produced.path).parent
@@ -170,7 +170,7 @@ def _read_streams(produced: Produced, playlists: Sequence[MediaPlaylist], moved:
     )
 
 
-def _read_back(produced: Produced, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
+def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
     plan, where = produced.plan, f"{produced.plan.field}"
     try:
         with av.open(file, "r", **opening) as container:
@@ -194,7 +194,7 @@ def _read_back(produced: Produced, file: Any, moved: Callable[[], None], cuts: C
     return Verified(produced, streams, duration, codecs)
 
 
-def _without_lines(produced: Produced) -> Verified:
+def _without_lines(produced: MediaFile) -> Verified:
     """A file of subtitles with none in the span: libav does not read one back."""
     plan, size = produced.plan, Path(produced.path).stat().st_size
     if size > _HEADER_BYTES:
@@ -204,7 +204,7 @@ def _without_lines(produced: Produced) -> Verified:
     return Verified(produced, (stream,), 0.0, ("",))
 
 
-def _compare_with_source(produced: Produced, where: str) -> None:
+def _compare_with_source(produced: MediaFile, where: str) -> None:
     """Compares what was written with what the source's own figures promise: a source that breaks off is not converted."""
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
         if written.packets == 0 and planned.type != "subtitle":
@@ -218,7 +218,7 @@ def _compare_with_source(produced: Produced, where: str) -> None:
             )
 
 
-def _compare_ends(produced: Produced, where: str) -> None:
+def _compare_ends(produced: MediaFile, where: str) -> None:
     """Pictures and sound that are counted on one clock end together: if not, they have drifted apart."""
     ends: dict[frozenset[int], list[Fraction]] = {}
     picture = Fraction(max(planned.slack_us for planned in produced.plan.streams), MICROSECONDS)
@@ -246,8 +246,8 @@ def _kind(stream: Any) -> str:
 
 def _read(
     container: InputContainer, media: Sequence[Stream], unordered: bool, moved: Callable[[], None], cuts: Cuts | None
-) -> list[Seen]:
-    seen = {stream.index: Seen() for stream in media}
+) -> list[StreamReading]:
+    seen = {stream.index: StreamReading() for stream in media}
     gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
     for number, packet in enumerate(container.demux(media)):
         if number % _PACKETS_TO_MOVE == 0:
@@ -261,7 +261,9 @@ def _read(
     return list(seen.values())
 
 
-def _compare(media: Sequence[Any], plan: TargetPlan, written: Sequence[Written], seen: Sequence[Seen], where: str) -> None:
+def _compare(
+    media: Sequence[Any], plan: TargetPlan, written: Sequence[StreamStats], seen: Sequence[StreamReading], where: str
+) -> None:
     kinds = [_kind(stream) for stream in media]
     if kinds != [stream.type for stream in plan.streams]:
         raise OutputInvalid(f"{where}: has the streams {kinds}, planned were {[stream.type for stream in plan.streams]}")
@@ -278,7 +280,7 @@ def _compare(media: Sequence[Any], plan: TargetPlan, written: Sequence[Written],
             raise OutputInvalid(f"{where}: the video is {size}, planned was {planned.video.width}x{planned.video.height}")
 
 
-def _compare_counts(planned: StreamPlan, went_in: Written, came_out: Seen, where: str) -> None:
+def _compare_counts(planned: StreamPlan, went_in: StreamStats, came_out: StreamReading, where: str) -> None:
     if planned.type in _COUNTED and came_out.packets != went_in.packets:
         raise OutputInvalid(f"{where}: {went_in.packets} {_COUNTED[planned.type]} went in, {came_out.packets} came out")
     if planned.type == "picture":
@@ -300,7 +302,7 @@ def _compare_counts(planned: StreamPlan, went_in: Written, came_out: Seen, where
         raise OutputInvalid(f"{where}: {float(expected):.3f} s of {planned.type} went in, {float(length):.3f} s came out")
 
 
-def _compare_lines(planned: StreamPlan, went_in: Written, came_out: Seen, where: str) -> None:
+def _compare_lines(planned: StreamPlan, went_in: StreamStats, came_out: StreamReading, where: str) -> None:
     """Compares how many lines there are and where the first and the last begin; pictures may come in pieces joined anew."""
     if planned.codec not in _LINE_ROUNDING:
         return
@@ -312,7 +314,7 @@ def _compare_lines(planned: StreamPlan, went_in: Written, came_out: Seen, where:
         raise OutputInvalid(f"{where}: the last line of the subtitles lies {float(off):.3f} s off its place")
 
 
-def _decode_ends(stream: Any, planned: StreamPlan, sight: Seen, where: str) -> None:
+def _decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: str) -> None:
     """Decodes the first and the last packets; an encoder's mistake or a damaged file shows here."""
     if planned.type not in ("video", "audio") or not sight.packets:
         return
@@ -348,7 +350,7 @@ def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int]:
     return frames, refused
 
 
-def _duration(container: InputContainer, seen: Sequence[Seen]) -> float:
+def _duration(container: InputContainer, seen: Sequence[StreamReading]) -> float:
     """Seconds from the first to the end of the last: headers may count decoding time, and less."""
     begin = max(min((sight.extent.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
     end = max((sight.extent.last for sight in seen), default=Fraction(0))
@@ -358,7 +360,7 @@ def _duration(container: InputContainer, seen: Sequence[Seen]) -> float:
     return float(max(claimed, end - begin))
 
 
-def _describe(stream: Any, planned: StreamPlan, written: Written, sight: Seen) -> ArtifactStream:
+def _describe(stream: Any, planned: StreamPlan, written: StreamStats, sight: StreamReading) -> ArtifactStream:
     context = stream.codec_context
     video, audio = stream.type == "video", stream.type == "audio"
     first = sight.extent.first or 0

@@ -13,7 +13,7 @@ from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.input.part import OVERRUN, Part, Span
 from reelmill_server.media.libav.encoder import EncoderDown, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain
-from reelmill_server.media.libav.log import said
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Track, describe, nearest
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
@@ -29,18 +29,18 @@ _LIMITER = "limit=0.95:level=0:latency=1"
 def silence(output: AudioOutput, samples: int) -> AudioFrame:
     """So many samples of silence as an encoder takes them."""
     frame = AudioFrame(output.sample_format, output.layout, samples)
-    _hush(frame)
+    _fill_with_silence(frame)
     frame.sample_rate, frame.time_base = output.sample_rate, Fraction(1, output.sample_rate)
     return frame
 
 
-def _hush(frame: AudioFrame) -> None:
+def _fill_with_silence(frame: AudioFrame) -> None:
     quiet = b"\x80" if frame.format.name in ("u8", "u8p") else b"\0"
     for plane in frame.planes:
         plane.update(quiet * plane.buffer_size)
 
 
-class Line:
+class AudioInput:
     """The parts of one sound behind each other, filtered: frames as the encoder takes them, `pts` in samples of the output."""
 
     def __init__(self, plan: StreamPlan, parts: Sequence[PartPlan]) -> None:
@@ -90,7 +90,7 @@ class Line:
         self._source_rate = item.sample_rate
         # Sound is cut to the sample by a filter: a frame may begin before the span and end in it.
         for whole in self._without_gap(item, time):
-            yield from self._heard_of(self._chain.push(whole))
+            yield from self._counted(self._chain.push(whole))
 
     def _without_gap(self, item: AudioFrame, time: Fraction) -> Iterator[AudioFrame]:
         """`item`, after silence if there is a long gap before it: the resampler would hold all of the gap in memory."""
@@ -101,7 +101,7 @@ class Line:
         self._sound_end = time + Fraction(item.samples, item.sample_rate)
         yield item
 
-    def _heard_of(self, frames: Iterator[Any]) -> Iterator[AudioFrame]:
+    def _counted(self, frames: Iterator[Any]) -> Iterator[AudioFrame]:
         for frame in frames:
             self._heard = None if frame.pts is None else frame.pts + frame.samples
             yield frame
@@ -113,12 +113,12 @@ class Line:
     def end(self, length: Fraction) -> Iterator[AudioFrame]:
         """Gives what the filters still hold; the part is over."""
         if self._chain is not None:
-            yield from self._heard_of(self._chain.flush())
+            yield from self._counted(self._chain.flush())
             self._chain = None
         self._clock.advance(length)
 
 
-class CountedLine(Line):
+class ExactAudioInput(AudioInput):
     """A line without gaps in which every part has exactly the samples that its length asks for."""
 
     def __init__(self, plan: StreamPlan, parts: Sequence[PartPlan]) -> None:
@@ -133,7 +133,7 @@ class CountedLine(Line):
         self._first = self._sample(Fraction(0))
 
     def feed(self, part: Part, item: AudioFrame) -> Iterator[AudioFrame]:
-        """As `Line.feed`; the last second is held back, as the part may end before its sound."""
+        """As `AudioInput.feed`; the last second is held back, as the part may end before its sound."""
         for frame in super().feed(part, item):
             yield from self._queue(frame)
         hold = round(2 * OVERRUN * self._rate)
@@ -149,7 +149,7 @@ class CountedLine(Line):
             yield from self._quiet(until)
 
     def end(self, length: Fraction) -> Iterator[AudioFrame]:
-        """As `Line.end`."""
+        """As `AudioInput.end`."""
         until = self._sample(length)
         for frame in super().end(length):
             yield from self._queue(frame)
@@ -261,14 +261,14 @@ class AudioTrack(Track):
         super().__init__(plan)
         assert plan.audio
         numbers = sorted({part.line for part in plan.parts})
-        kind = CountedLine if plan.counted else Line
+        kind = ExactAudioInput if plan.counted else AudioInput
         self._lines = [kind(plan, [part for part in plan.parts if part.line == number]) for number in numbers]
         self._mixer = Mixer(plan.audio, len(numbers)) if len(numbers) > 1 else None
         self._max_frames = max_frames
         self._stream = open_encoder(plan, output)
         describe(self._stream, plan, sources, keep_metadata)
 
-    def _of(self, part: Part) -> Iterator[tuple[int, Line]]:
+    def _of(self, part: Part) -> Iterator[tuple[int, AudioInput]]:
         """The lines to which the part belongs."""
         return ((number, line) for number, line in enumerate(self._lines) if part.number in line.parts)
 
@@ -318,7 +318,7 @@ class AudioTrack(Track):
         try:
             packets = self._stream.encode(frame)
         except av.error.FFmpegError as error:
-            raise EncoderDown(self.plan.encoder, self.plan.device, f"failed while encoding: {said(error)}") from error
+            raise EncoderDown(self.plan.encoder, self.plan.device, f"failed while encoding: {error_text(error)}") from error
         for packet in packets:
             self.written.count(packet)
             yield packet
@@ -327,7 +327,7 @@ class AudioTrack(Track):
 def _second_of_silence(like: AudioFrame, time: Fraction) -> AudioFrame:
     """A second of silence, in the format of `like`, at `time`."""
     frame = AudioFrame(like.format.name, like.layout.name, like.sample_rate)
-    _hush(frame)
+    _fill_with_silence(frame)
     frame.sample_rate, frame.time_base = like.sample_rate, like.time_base
     frame.pts = round(time / like.time_base) if like.time_base else None
     return frame

@@ -23,7 +23,7 @@ _DROPPED_METADATA = ("encoder", "duration", "major_brand", "minor_version", "com
 
 
 @dataclass
-class Written:
+class StreamStats:
     """What went into one stream of an output: packets, their bytes, how far they reach, and the mean VMAF where it was
     measured."""
 
@@ -58,7 +58,7 @@ class Track:
     """What warnings call that which is counted."""
 
     def __init__(self, plan: StreamPlan) -> None:
-        self.plan, self.written = plan, Written()
+        self.plan, self.written = plan, StreamStats()
         self.frames = self.unordered = 0
         self._clock, self._span = Clock(plan), Span(Fraction(0), None)
 

@@ -11,7 +11,7 @@ from av.container import InputContainer, OutputContainer
 
 from reelmill_server.media.input.part import OVERRUN, TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
-from reelmill_server.media.libav.timestamps import Line, exact, first_tick
+from reelmill_server.media.libav.timestamps import AffineMap, exact, first_tick
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Track, describe, template_of
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
@@ -36,8 +36,8 @@ class _Measures:
     end: int | None
     stop: Fraction | None
     primed: int
-    place: Line
-    length: Line
+    place: AffineMap
+    length: AffineMap
 
     def over(self, tick: int) -> bool:
         """Whether a time is at or after the end."""
@@ -53,8 +53,8 @@ class _Measures:
             None if span.end is None else first_tick(span.end - TOLERANCE, tick),
             None if span.end is None else span.end / tick,
             first_tick(span.begin - _PRIMING, tick),
-            Line(tick * scale, (clock.offset - span.begin) * scale),
-            Line(tick * scale),
+            AffineMap(tick * scale, (clock.offset - span.begin) * scale),
+            AffineMap(tick * scale),
         )
 
 

@@ -8,7 +8,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.input.source import Place, open_source
+from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track
 from reelmill_server.model.capability import Limits
@@ -22,7 +22,7 @@ _FILE_TYPES = {"mjpeg": ("jpg", "image/jpeg")}
 class CoverInputs:
     """Reads cover pictures, each from its own opening of the source: the reading of the rest is not disturbed."""
 
-    def __init__(self, inputs: Sequence[InputPlan], sources: Sequence[Place], limits: Limits) -> None:
+    def __init__(self, inputs: Sequence[InputPlan], sources: Sequence[Location], limits: Limits) -> None:
         """`sources` say where they lie, by the number of the source in the request."""
         self._inputs, self._sources, self._limits = inputs, sources, limits
 

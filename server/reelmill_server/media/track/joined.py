@@ -12,10 +12,10 @@ from typing import Any
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import ChunksDiffer, MediaLimitExceeded
-from reelmill_server.media.chunk_file import Pack, Summary
+from reelmill_server.media.chunk_file import ChunkFile, Summary
 from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.part import Part
-from reelmill_server.media.input.source import Place, open_stream
+from reelmill_server.media.input.source import Location, open_stream
 from reelmill_server.media.libav.encoder import describe_video, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe
@@ -29,21 +29,21 @@ IMAGES = -1
 
 
 @dataclass(frozen=True)
-class Premade:
+class JoinedChunks:
     """What units have made of a plan that was cut as `split` says: `files` by position of the target (or of the entry of
     pictures) and of the stream in it (-1: pictures), in the order of the units."""
 
     split: Split
-    files: Mapping[tuple[int, int], Sequence[Place]] = field(default_factory=dict)
+    files: Mapping[tuple[int, int], Sequence[Location]] = field(default_factory=dict)
 
-    def packs(self, slot: int, stream: int, whole: bool) -> list[Pack]:
+    def packs(self, slot: int, stream: int, whole: bool) -> list[ChunkFile]:
         """The files for one stream, or for one entry of pictures; `whole`: one unit makes all of it.
 
         Raises ChunksDiffer when one is missing, there twice, or not of this plan.
         """
         kind = WholeUnit if whole else VideoUnit
         wanted = [unit.number for unit in self.split.units if isinstance(unit, kind)]
-        packs = [Pack(place) for place in self.files.get((slot, stream), ())]
+        packs = [ChunkFile(place) for place in self.files.get((slot, stream), ())]
         found = [pack.summary.unit for pack in packs]
         if found != wanted:
             raise ChunksDiffer(f"output {slot}, stream {stream}: there are files of the units {found}, wanted are {wanted}")
@@ -52,7 +52,7 @@ class Premade:
                 raise ChunksDiffer(f"output {slot}, stream {stream}: a file of unit {said.unit} belongs to something else")
         return packs
 
-    def all_packs(self, plan: Plan) -> dict[tuple[int, int], list[Pack]]:
+    def all_packs(self, plan: Plan) -> dict[tuple[int, int], list[ChunkFile]]:
         """Return all files, by position of the target (or of the entry of pictures) in `plan` and of the stream in it. Raises
         as `packs`."""
         units = {False: encoded_video(plan), True: encoded_sound(plan)}
@@ -61,7 +61,7 @@ class Premade:
         return packs | {(slot, IMAGES): self.packs(slot, IMAGES, whole) for slot, whole in images}
 
 
-def decoding_of(streams: Iterable[Sequence[Pack]]) -> Decoding:
+def decoding_of(streams: Iterable[Sequence[ChunkFile]]) -> Decoding:
     """Return how decoding went in all units together, by the files for each of `streams`."""
     decoding = Decoding()
     for packs in streams:
@@ -72,7 +72,7 @@ def decoding_of(streams: Iterable[Sequence[Pack]]) -> Decoding:
     return decoding
 
 
-class PremadeTrack(Track):
+class JoinedTrack(Track):
     """A stream whose packets come from the files of units. Those of the source's stream, which it is given, only tell how far
     the others are."""
 
@@ -83,7 +83,7 @@ class PremadeTrack(Track):
         sources: Sequence[InputContainer],
         keep_metadata: bool,
         limits: Limits,
-        packs: Sequence[Pack],
+        packs: Sequence[ChunkFile],
     ) -> None:
         """Raises ChunksDiffer when the files do not follow each other."""
         super().__init__(plan)
@@ -124,7 +124,7 @@ class PremadeTrack(Track):
         return self.before(None)
 
 
-def in_turn(tracks: Sequence[PremadeTrack]) -> Iterator[AnyPacket]:
+def in_turn(tracks: Sequence[JoinedTrack]) -> Iterator[AnyPacket]:
     """The packets of several tracks in the order in which they are decoded."""
     return heapq.merge(*(track.before(None) for track in tracks), key=_decoded)
 
@@ -134,7 +134,7 @@ def _decoded(packet: AnyPacket) -> Fraction:
     return Fraction(stamp * packet.time_base)
 
 
-def _video_stream(plan: StreamPlan, output: OutputContainer, packs: Sequence[Pack], limits: Limits) -> Any:
+def _video_stream(plan: StreamPlan, output: OutputContainer, packs: Sequence[ChunkFile], limits: Limits) -> Any:
     """A stream like the one that the encoder would have had: it may not run on this machine."""
     first = packs[0].summary
     for said in (pack.summary for pack in packs[1:]):
@@ -185,7 +185,7 @@ def _mean_vmaf(said: Sequence[Summary]) -> float | None:
     return round(sum(vmaf * count for vmaf, count in measured) / total, 3) if total else None
 
 
-def _all_packets(packs: Sequence[Pack], video: bool) -> Iterator[AnyPacket]:
+def _all_packets(packs: Sequence[ChunkFile], video: bool) -> Iterator[AnyPacket]:
     dates = _Dates()
     for pack in packs:
         seen = Summary()

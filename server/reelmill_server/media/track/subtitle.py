@@ -19,7 +19,7 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe, left_out
-from reelmill_server.media.track.subtitle_cues import Line, OneAtATime, SubtitleInputs, line_of, with_ends
+from reelmill_server.media.track.subtitle_cues import Cue, OverlapMerger, SubtitleInputs, cue_of, with_end_times
 from reelmill_server.model.plan import COPY, ImagePlan, PartPlan, StreamPlan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
@@ -64,13 +64,13 @@ class SubtitleTrack(Track):
         self._numbers = {part.input: number for number, part in enumerate(plan.parts)}
         self._tick = _MILLISECOND if plan.codec in _TEXT else _PICTURES_TICK
         self._decoders: dict[int, Any] = {}
-        self._waiting: deque[Line] = deque()
+        self._waiting: deque[Cue] = deque()
         self._part = 0
         self._from: Fraction | None = None
         self._last_start = Fraction(0)
         self._read_order = 0
-        self._joined = OneAtATime() if plan.codec in _ONE_AT_A_TIME and plan.encoder != COPY else None
-        self._files: dict[int, list[Line]] = {}
+        self._joined = OverlapMerger() if plan.codec in _ONE_AT_A_TIME and plan.encoder != COPY else None
+        self._files: dict[int, list[Cue]] = {}
         self._stream: Any = None
         headers: list[bytes] = []
         for number, part in enumerate(plan.parts):
@@ -80,7 +80,7 @@ class SubtitleTrack(Track):
                 with inputs.open_file(part) as container:
                     origin = container.streams[part.stream]
                     headers.append(self._prepare(number, origin, output))
-                    self._files[number] = with_ends([line for line in map(line_of, container.demux(origin)) if line])
+                    self._files[number] = with_end_times([line for line in map(cue_of, container.demux(origin)) if line])
         if plan.encoder != COPY and self._stream is not None:
             self._stream.codec_context.subtitle_header = next(filter(None, headers), _HEADER)
         if plan.parts[0].file is None:
@@ -130,7 +130,7 @@ class SubtitleTrack(Track):
         placed = (self._placed(line) for line in lines)
         self._waiting.extend(line for line in placed if line is not None)
 
-    def _placed(self, line: Line) -> Line | None:
+    def _placed(self, line: Cue) -> Cue | None:
         """The line on the output's clock, cut to the span; None when it lies outside."""
         span = self._span
         if span.after(line.start) or (line.end is not None and line.end <= span.begin):
@@ -141,7 +141,7 @@ class SubtitleTrack(Track):
         return replace(line, start=start, end=end, part=self._part)
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
-        line = line_of(item)
+        line = cue_of(item)
         if line is None or (self._from is not None and line.start < self._from):
             return
         if self._span.after(line.start):
@@ -187,13 +187,13 @@ class SubtitleTrack(Track):
                 for event in self._events(line):
                     yield from self._encoded(self._joined.push(event))
 
-    def _kept(self, line: Line) -> Iterator[AnyPacket]:
+    def _kept(self, line: Cue) -> Iterator[AnyPacket]:
         packet = line.content
         if self.plan.codec == "mov_text" and packet.size <= _EMPTY_BYTES:
             return  # writing makes its own
         yield self._timed(packet, line)
 
-    def _events(self, line: Line) -> Iterator[Line]:
+    def _events(self, line: Cue) -> Iterator[Cue]:
         """The events of ASS that a packet holds."""
         self.lines += 1
         try:
@@ -206,7 +206,7 @@ class SubtitleTrack(Track):
             if content:
                 yield replace(line, content=bytes(content))
 
-    def _encoded(self, events: Iterator[Line]) -> Iterator[AnyPacket]:
+    def _encoded(self, events: Iterator[Cue]) -> Iterator[AnyPacket]:
         for event in events:
             # Numbered anew: writers of ASS sort by it, and a cut or a second source would leave gaps or begin again.
             content = _READ_ORDER.sub(str(self._read_order).encode(), event.content, count=1)
@@ -227,7 +227,7 @@ class SubtitleTrack(Track):
         packet: AnyPacket = self._stream.codec_context.encode_subtitle(SubtitleSet.create(content, 0, milliseconds, 0))
         return AnyPacket(_BLANK_LINES.sub(b"\n", bytes(packet)).strip()) if webvtt else packet
 
-    def _timed(self, packet: AnyPacket, line: Line) -> AnyPacket:
+    def _timed(self, packet: AnyPacket, line: Cue) -> AnyPacket:
         # Files must not go back in time, and lines of text may.
         start = self._last_start = max(line.start, self._last_start)
         packet.stream, packet.time_base = self._stream, self._tick
@@ -237,5 +237,5 @@ class SubtitleTrack(Track):
         return packet
 
 
-def _milliseconds(line: Line) -> int:
+def _milliseconds(line: Cue) -> int:
     return max(1, round((line.end - line.start) * 1000)) if line.end is not None else 0

@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.media.input.part import Span
-from reelmill_server.media.input.source import Place, open_source
+from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.capability import Limits
@@ -21,7 +21,7 @@ _TEXT_FIELD = 8  # of an ASS event, as libav passes it
 
 
 @dataclass(frozen=True)
-class Line:
+class Cue:
     """What is shown from `start` to `end` (seconds; None: until the next): a packet of a part, or an event of ASS in bytes."""
 
     start: Fraction
@@ -34,11 +34,11 @@ class SubtitleInputs:
     """What subtitle tracks read beside the packets of their source: subtitle files, and lines begun before the span."""
 
     def __init__(
-        self, inputs: Sequence[InputPlan], sources: Sequence[Place], files: Sequence[Sequence[Place]], limits: Limits
+        self, inputs: Sequence[InputPlan], sources: Sequence[Location], files: Sequence[Sequence[Location]], limits: Limits
     ) -> None:
         """`sources` and `files` say where they lie, by the number of the source in the request."""
         self._inputs, self._sources, self._files, self._limits = inputs, sources, files, limits
-        self._begun: dict[int, dict[int, list[Line]]] = {}
+        self._begun: dict[int, dict[int, list[Cue]]] = {}
         self._lock = threading.Lock()
 
     def origin(self, number: int) -> Fraction:
@@ -62,7 +62,7 @@ class SubtitleInputs:
         place = self._files[self._inputs[part.input].source][part.file.number]
         return open_subtitles(place, part.file.charset, self._limits)
 
-    def begun_before(self, number: int, stream: int) -> list[Line]:
+    def begun_before(self, number: int, stream: int) -> list[Cue]:
         """The lines of an input's stream that begin before what was asked for. The whole way there is read, once."""
         begin = self.begin(number)
         if begin is None:
@@ -70,19 +70,19 @@ class SubtitleInputs:
         with self._lock:
             if number not in self._begun:
                 with open_source(self._sources[self._inputs[number].source], self._limits) as container:
-                    self._begun[number] = _lines_before(container, begin)
+                    self._begun[number] = _cues_before(container, begin)
             return self._begun[number].get(stream, [])
 
 
-def _lines_before(container: InputContainer, begin: Fraction) -> dict[int, list[Line]]:
+def _cues_before(container: InputContainer, begin: Fraction) -> dict[int, list[Cue]]:
     subtitles = [stream for stream in container.streams.subtitles if stream.codec_context]
     # Beside the subtitles, that they may be rare is no reason to read to the end.
     guide = [stream for stream in container.streams if stream.type in ("video", "audio") and stream.codec_context][:1]
-    found: dict[int, list[Line]] = {stream.index: [] for stream in subtitles}
+    found: dict[int, list[Cue]] = {stream.index: [] for stream in subtitles}
     wanted = {stream.index for stream in subtitles}
     try:
         for packet in container.demux([*subtitles, *guide]) if subtitles else ():
-            line = line_of(packet)
+            line = cue_of(packet)
             if line is None:
                 continue
             if packet.stream_index in wanted and line.start < begin:
@@ -91,22 +91,22 @@ def _lines_before(container: InputContainer, begin: Fraction) -> dict[int, list[
                 break
     except av.error.FFmpegError:
         pass  # the conversion itself meets the same place, and judges
-    return {stream: with_ends(lines) for stream, lines in found.items()}
+    return {stream: with_end_times(lines) for stream, lines in found.items()}
 
 
-def line_of(packet: AnyPacket) -> Line | None:
+def cue_of(packet: AnyPacket) -> Cue | None:
     """The line that a packet holds; None for one that says only that a line, or the stream, is over."""
     pts = packet.pts if packet.pts is not None else packet.dts
     if pts is None or not packet.time_base or not packet.size:
         return None
     start = pts * packet.time_base
-    return Line(start, start + packet.duration * packet.time_base if packet.duration else None, packet)
+    return Cue(start, start + packet.duration * packet.time_base if packet.duration else None, packet)
 
 
-def with_ends(lines: Sequence[Line]) -> list[Line]:
+def with_end_times(lines: Sequence[Cue]) -> list[Cue]:
     """The lines in order, with the ends that only the next line tells."""
     ordered = sorted(lines, key=lambda line: line.start)
-    ended: list[Line] = []
+    ended: list[Cue] = []
     after: Fraction | None = None
     for number in range(len(ordered) - 1, -1, -1):
         line = ordered[number]
@@ -116,30 +116,30 @@ def with_ends(lines: Sequence[Line]) -> list[Line]:
     return ended[::-1]
 
 
-class OneAtATime:
+class OverlapMerger:
     """Makes lines that overlap follow each other: while two are shown, one event shows both."""
 
     def __init__(self) -> None:
-        self._shown: list[Line] = []
+        self._shown: list[Cue] = []
         self._at = Fraction(0)
 
-    def push(self, line: Line) -> Iterator[Line]:
+    def push(self, line: Cue) -> Iterator[Cue]:
         """Gives what is complete once `line` begins."""
         yield from self._until(line.start)
         self._shown.append(line)
 
-    def flush(self) -> Iterator[Line]:
+    def flush(self) -> Iterator[Cue]:
         """Gives the rest."""
         yield from self._until(None)
 
-    def _until(self, time: Fraction | None) -> Iterator[Line]:
+    def _until(self, time: Fraction | None) -> Iterator[Cue]:
         while self._shown and (time is None or self._at < time):
             ends = [line.end for line in self._shown if line.end is not None]
             stops = [*ends, *(() if time is None else (time,))]
             stop = min(stops) if stops else None
             first = self._shown[0]
             texts = [line.content.split(b",", _TEXT_FIELD)[-1] for line in self._shown[1:]]
-            yield Line(self._at, stop, rb"\N".join([first.content, *texts]))
+            yield Cue(self._at, stop, rb"\N".join([first.content, *texts]))
             if stop is None:
                 self._shown.clear()
                 return

@@ -15,12 +15,12 @@ from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.encoder import EncoderDown, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain
-from reelmill_server.media.libav.log import said
-from reelmill_server.media.libav.segment_clock import Borders
+from reelmill_server.media.libav.log import error_text
+from reelmill_server.media.libav.segment_clock import SegmentClock
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.overlay.pipeline import Overlays
-from reelmill_server.media.track.base import Track, Written, describe, nearest
+from reelmill_server.media.track.base import StreamStats, Track, describe, nearest
 from reelmill_server.model.colour import RANGE_NAMES
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
@@ -33,7 +33,7 @@ class FrameEncoder:
         self,
         plan: StreamPlan,
         output: OutputContainer,
-        written: Written,
+        written: StreamStats,
         overlays: Overlays,
         global_header: bool | None = None,
     ) -> None:
@@ -42,7 +42,7 @@ class FrameEncoder:
         self.stream = open_encoder(plan, output, global_header)
         self._plan, self._overlays = plan, overlays
         self._durations: dict[int, int] = {}
-        self._borders = Borders(plan.segment_us)
+        self._borders = SegmentClock(plan.segment_us)
         log = Path(f"{output.name}.{self.stream.index}.vmaf")
         self._comparison = Comparison(plan, self.stream.codec_context, log) if plan.measured else None
 
@@ -62,7 +62,7 @@ class FrameEncoder:
         try:
             packets = self.stream.encode(frame)
         except av.error.FFmpegError as error:
-            raise EncoderDown(self._plan.encoder, self._plan.device, f"failed while encoding: {said(error)}") from error
+            raise EncoderDown(self._plan.encoder, self._plan.device, f"failed while encoding: {error_text(error)}") from error
         if self._comparison and frame is not None:
             self._comparison.give(frame)
         for packet in packets:
@@ -136,7 +136,7 @@ class _VideoTrack(Track):
         return not self._span.before(time)
 
 
-class FreeVideoTrack(_VideoTrack):
+class VfrVideoTrack(_VideoTrack):
     """Video of one source with its own timestamps, variable or not.
 
     With a window, the pictures before and after it pass the filters, and tell how long those in it are shown, but are not
@@ -214,7 +214,7 @@ def _shape(frame: VideoFrame) -> str:
     return f"{frame.width}x{frame.height} {frame.format.name} {int(frame.colorspace)}/{int(frame.color_range)}"
 
 
-class CountedVideoTrack(_VideoTrack):
+class CfrVideoTrack(_VideoTrack):
     """Video at one fixed rate on the output's clock: each part has exactly the pictures that its length asks for.
 
     A picture that is missing is the one before it again; a part without video is black.

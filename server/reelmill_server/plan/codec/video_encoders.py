@@ -25,7 +25,7 @@ VIDEO_ENCODERS: Mapping[str, Mapping[str, str]] = {
     "vp9": {"vaapi": "vp9_vaapi", "qsv": "vp9_qsv", SOFTWARE: "libvpx-vp9"},
     "av1": {"nvenc": "av1_nvenc", "vaapi": "av1_vaapi", "qsv": "av1_qsv", SOFTWARE: "libsvtav1"},
 }
-"""Candidates of each codec, by device family."""
+"""ChunkSelector of each codec, by device family."""
 
 _PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
 _AS_IS: Mapping[str, str] = {name: name for name in _PLANAR}

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from reelmill_server.errors import InternalError
-from reelmill_server.media.input.source import Place
+from reelmill_server.media.input.source import Location
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.time import MICROSECONDS
@@ -34,8 +34,8 @@ class Attempt:
         self.stop = threading.Event()
         self._ranges = Ranges(channel, self.stop) if channel else None
         self.places = tuple(self.place(ref) for ref in assignment.sources)
-        self.watermark_places = {uri: self.place(ref) for uri, ref in assignment.watermarks.items()}
-        self.subtitle_places = tuple(tuple(self.place(ref) for ref in files) for files in assignment.subtitles)
+        self.watermark_locations = {uri: self.place(ref) for uri, ref in assignment.watermarks.items()}
+        self.subtitle_locations = tuple(tuple(self.place(ref) for ref in files) for files in assignment.subtitles)
         self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
         self.stages: dict[str, float] = {}
         self._pipe = pipe
@@ -48,7 +48,7 @@ class Attempt:
             raise InternalError("an assignment without a request")
         return self.assignment.request
 
-    def place(self, ref: messages.SourceRef) -> Place:
+    def place(self, ref: messages.SourceRef) -> Location:
         """Where an object lies."""
         return RemoteObject(self._ranges, ref.key, ref.size_bytes) if self._ranges and ref.key >= 0 else ref.path
 

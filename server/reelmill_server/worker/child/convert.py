@@ -7,16 +7,16 @@ from pathlib import Path
 
 from reelmill_server.errors import ChunksDiffer, InternalError, SourceChanged
 from reelmill_server.media import capabilities
-from reelmill_server.media.conversion.chunk import UnitConversion
+from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.whole import Conversion
-from reelmill_server.media.input.source import Place
+from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.media.package.segments import closed_segments
 from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import verify
-from reelmill_server.media.track.joined import Premade
+from reelmill_server.media.track.joined import JoinedChunks
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import Hardware
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
@@ -59,7 +59,7 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
         raise ChunksDiffer("this worker has other versions of the encoders than the one that planned")
     unit = next(unit for unit in cut.units if unit.number == assignment.unit)
     directory = Path(assignment.directory)
-    conversion = UnitConversion(
+    conversion = ChunkConversion(
         plan,
         cut,
         unit,
@@ -67,7 +67,7 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
         directory,
         limits=assignment.limits,
         stop=attempt.stop,
-        watermark_places=attempt.watermark_places,
+        watermark_locations=attempt.watermark_locations,
     )
 
     def report() -> None:
@@ -87,13 +87,13 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
 def _join(attempt: Attempt, meter: Meter) -> messages.Finished:
     """As convert, but encoded streams and pictures come from the files of units."""
     plan, cut = _told_plan(attempt.assignment)
-    places: dict[tuple[int, int], list[Place]] = {}
+    places: dict[tuple[int, int], list[Location]] = {}
     for entry in sorted(attempt.assignment.premade, key=lambda entry: entry.file.unit):
         places.setdefault((entry.file.slot, entry.file.stream), []).append(attempt.place(entry.ref))
     attempt.say(messages.Planned(plan, (), cut))
     if not isinstance(attempt.answer(), messages.Go):
         raise InternalError("a join needs no encoder that could be excluded")
-    finished = _carry_out(attempt, plan, meter, Premade(cut, places))
+    finished = _carry_out(attempt, plan, meter, JoinedChunks(cut, places))
     return replace(finished, warnings=(*plan.warnings, *finished.warnings))
 
 
@@ -136,10 +136,10 @@ def _empty(directory: Path) -> None:
             path.unlink()
 
 
-def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, premade: Premade | None = None) -> messages.Finished:
+def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, premade: JoinedChunks | None = None) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
     _empty(directory)
-    places, beside = attempt.places, attempt.subtitle_places
+    places, beside = attempt.places, attempt.subtitle_locations
     limits, stop = attempt.assignment.limits, attempt.stop
     conversion = Conversion(
         plan,
@@ -147,8 +147,8 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, premade: Premade | No
         directory,
         limits=limits,
         stop=stop,
-        subtitle_places=beside,
-        watermark_places=attempt.watermark_places,
+        subtitle_locations=beside,
+        watermark_locations=attempt.watermark_locations,
         premade=premade,
     )
     closed: set[str] = set()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reelmill_server.media import capabilities
-from reelmill_server.media.input.keyframe_index import key_times
+from reelmill_server.media.input.keyframe_index import keyframe_times
 from reelmill_server.media.input.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.model.plan import Plan
@@ -53,7 +53,7 @@ class Found:
     @classmethod
     def by(cls, attempt: Attempt) -> "Found":
         """Probes everything that the assignment names."""
-        places, limits = attempt.watermark_places, attempt.assignment.limits
+        places, limits = attempt.watermark_locations, attempt.assignment.limits
         with attempt.stage("probe"):
             watermarks = {uri: probe_beside(place, uri, limits) for uri, place in places.items()}
         return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
@@ -75,7 +75,7 @@ def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ..
                 probe_subtitles(place, spec.uri, assignment.limits)
                 for place, spec in zip(places, source.subtitles, strict=True)
             )
-            for places, source in zip(attempt.subtitle_places, attempt.request.sources, strict=True)
+            for places, source in zip(attempt.subtitle_locations, attempt.request.sources, strict=True)
         )
 
 
@@ -104,7 +104,7 @@ def split_for(attempt: Attempt, plan: Plan, found: Found) -> Split | None:
     keys: tuple[int, ...] = ()
     if len(plan.inputs) == 1 and parts and parts[0].stream >= 0:
         with attempt.stage("plan"):
-            keys = key_times(attempt.places[plan.inputs[0].source], parts[0].stream, assignment.limits)
+            keys = keyframe_times(attempt.places[plan.inputs[0].source], parts[0].stream, assignment.limits)
     libraries = json.dumps(capabilities.library_versions(), sort_keys=True)
     return split(plan, found.media, keys, assignment.rule, libraries, identities(assignment))
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelmill_server.media.libav.timestamps import Extent, Line, first_tick
+from reelmill_server.media.libav.timestamps import AffineMap, Extent, first_tick
 from reelmill_server.media.track.base import nearest
 
 BASES = st.sampled_from([Fraction(1, 90000), Fraction(1, 44100), Fraction(1, 1000), Fraction(1001, 30000), Fraction(1, 12288)])
@@ -16,7 +16,7 @@ TICKS = st.integers(-(10**9), 10**9)
 @given(RATIONALS, RATIONALS, st.lists(TICKS, min_size=1, max_size=5))
 def test_a_line_gives_the_nearest_number(factor: Fraction, shift: Fraction, numbers: list[int]) -> None:
     """Halves up, for whole numbers and rational ones."""
-    line = Line(factor, shift)
+    line = AffineMap(factor, shift)
     for number in numbers:
         assert line.at(number) == nearest(factor * number + shift)
         assert line.at(Fraction(number, 7)) == nearest(factor * Fraction(number, 7) + shift)

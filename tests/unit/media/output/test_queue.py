@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from reelmill_server.media.output.queue import Handover
+from reelmill_server.media.output.queue import EventQueue
 
 
 class Reader:
@@ -13,7 +13,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
-        self.line = Handover[int](self.check)
+        self.line = EventQueue[int](self.check)
         self.gate = threading.Event()
         self.seen: list[int] = []
         self.thread = threading.Thread(target=self.read, daemon=True)
