@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from google.auth import downscoped
 from google.oauth2.credentials import Credentials as GoogleCredentials
+from tenacity import wait_none
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, StorageUnavailable
 from reelmill_server.model.request import Credentials, Role
@@ -22,7 +23,7 @@ from reelmill_server.settings import Settings
 from reelmill_server.storage import assumed_roles
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.storage.build import build_storage
-from reelmill_server.storage.retrying import Patience
+from reelmill_server.storage.retrying import RetryPolicy
 from reelmill_server.storage.roles import RoleTable
 from tests.stores import KEYS, Front, GcsEmulator, Moto, as_gcs, as_s3, forward
 
@@ -51,7 +52,7 @@ def front(moto: Moto) -> Front:
 @pytest.fixture(autouse=True)
 def own(monkeypatch: pytest.MonkeyPatch, front: Front) -> None:
     """The worker's own identity."""
-    monkeypatch.setattr(Patience, "_pause", lambda self, number: 0.0)
+    monkeypatch.setattr(RetryPolicy, "_wait", lambda self: wait_none())
     for name, value in KEYS.items():
         monkeypatch.setenv(name.upper(), value)
     front.reset()

@@ -12,6 +12,7 @@ import aiohttp
 import moto.s3.models
 import pytest
 from google.cloud.exceptions import NotFound
+from tenacity import wait_none
 
 from reelmill_server.errors import (
     AccessDenied,
@@ -32,7 +33,7 @@ from reelmill_server.storage.build import build_storage
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.objects import Place
 from reelmill_server.storage.publishing import withdraw
-from reelmill_server.storage.retrying import Patience
+from reelmill_server.storage.retrying import RetryPolicy
 from tests.stores import KEYS, Fault, Front, GcsEmulator, Moto, as_gcs, as_oss, as_s3, forward, web_files
 
 DATA = bytes(range(256)) * 400
@@ -93,7 +94,7 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses, short patience with silence, names of hosts that lead here, and keys in the environment."""
-    monkeypatch.setattr(Patience, "_pause", lambda self, number: 0.0)
+    monkeypatch.setattr(RetryPolicy, "_wait", lambda self: wait_none())
     monkeypatch.setattr(s3, "_READ_SECONDS", 1)
     monkeypatch.setattr(gcs, "_TIMEOUT_SECONDS", (1, 1))
     monkeypatch.setattr(http, "_TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=1))

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tenacity import wait_none
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, MediaLimitExceeded, ReelmillError, ResourceNotFound
 from reelmill_server.storage.http import HttpRules, HttpStorage
-from reelmill_server.storage.retrying import Patience
+from reelmill_server.storage.retrying import RetryPolicy
 from tests.stores import Fault, Front, web_files
 
 DATA = bytes(range(256)) * 400
@@ -39,12 +40,12 @@ def serving() -> Iterator[Front]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, serving: Front) -> None:
     """No pauses, no faults."""
-    monkeypatch.setattr(Patience, "_pause", lambda self, number: 0.0)
+    monkeypatch.setattr(RetryPolicy, "_wait", lambda self: wait_none())
     serving.reset()
 
 
 async def _read(url: str, rules: HttpRules = ANY) -> bytes:
-    reader = await HttpStorage(rules, Patience()).open(url)
+    reader = await HttpStorage(rules, RetryPolicy()).open(url)
     try:
         assert reader.local_path is None
         return await reader.read(100, 50) + await reader.read(0, reader.size_bytes)
@@ -68,7 +69,7 @@ async def _read(url: str, rules: HttpRules = ANY) -> bytes:
 )
 def test_what_may_not_be_read(url: str, error: type[ReelmillError]) -> None:
     """Is known from the URL."""
-    storage = HttpStorage(HttpRules(("example.com", "*.example.com", "10.*")), Patience())
+    storage = HttpStorage(HttpRules(("example.com", "*.example.com", "10.*")), RetryPolicy())
     storage.check_readable("https://EXAMPLE.com/a")
     storage.check_readable("https://a.example.com./a?b")
     with pytest.raises(error) as caught:
@@ -84,7 +85,7 @@ async def test_a_name_that_leads_to_a_private_address(serving: Front, monkeypatc
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers, "127.0.0.1"), port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-    storage = HttpStorage(HttpRules(("*",)), Patience(tries=1))
+    storage = HttpStorage(HttpRules(("*",)), RetryPolicy(tries=1))
     storage.check_readable(f"http://rebind.example:{serving.port}/clip.mp4")
     next(answers)  # somebody looked the name up, and it was public
     with pytest.raises(AccessDenied, match="private address"):
@@ -133,7 +134,7 @@ async def test_redirects_are_checked(serving: Front, location: str) -> None:
 
 async def test_a_server_that_gives_other_ranges(serving: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its bytes are not taken for those that were asked for."""
-    reader = await HttpStorage(ANY, Patience()).open(f"{serving.url}/clip.mp4")
+    reader = await HttpStorage(ANY, RetryPolicy()).open(f"{serving.url}/clip.mp4")
     handler = serving.handler
 
     async def from_the_front(request: web.Request) -> web.StreamResponse:

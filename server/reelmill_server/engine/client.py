@@ -15,6 +15,7 @@ from temporalio.client import Client, Interceptor, WorkflowExecutionStatus, Work
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reelmill_server.engine import CONTROL_QUEUE, presence_queue
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
@@ -50,28 +51,33 @@ async def connect(
 
     Raises ServiceUnavailable when it cannot be reached, or lacks the namespace, for `wait_seconds`.
     """
-    deadline = asyncio.get_running_loop().time() + wait_seconds
-    while True:
-        try:
-            client = await Client.connect(
-                address,
-                namespace=namespace,
-                data_converter=DATA_CONVERTER,
-                api_key=api_key or None,
-                tls=tls or False,
-                interceptors=_interceptors(),
-            )
-            if await _has_namespace(client):
-                return client
-            problem = (
-                f"the engine at {address} has no namespace {namespace}: make it, "
-                f"for example with `temporal operator namespace create --namespace {namespace} --retention 168h`"
-            )
-        except RuntimeError as error:
-            problem = f"the engine at {address} cannot be reached: {error}"
-        if asyncio.get_running_loop().time() > deadline:
-            raise ServiceUnavailable(problem)
-        await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
+    retrying = AsyncRetrying(
+        stop=stop_after_delay(wait_seconds),
+        wait=wait_fixed(_CONNECT_PAUSE_SECONDS),
+        retry=retry_if_exception_type(ServiceUnavailable),
+        reraise=True,
+    )
+    return await retrying(_connect_once, address, namespace, api_key, tls)
+
+
+async def _connect_once(address: str, namespace: str, api_key: str, tls: TLSConfig | None) -> Client:
+    try:
+        client = await Client.connect(
+            address,
+            namespace=namespace,
+            data_converter=DATA_CONVERTER,
+            api_key=api_key or None,
+            tls=tls or False,
+            interceptors=_interceptors(),
+        )
+    except RuntimeError as error:
+        raise ServiceUnavailable(f"the engine at {address} cannot be reached: {error}") from error
+    if await _has_namespace(client):
+        return client
+    raise ServiceUnavailable(
+        f"the engine at {address} has no namespace {namespace}: make it, "
+        f"for example with `temporal operator namespace create --namespace {namespace} --retention 168h`"
+    )
 
 
 def _interceptors() -> Sequence[Interceptor]:

@@ -20,6 +20,7 @@ from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reelmill_server.engine.client import connect
 from reelmill_server.engine.ports import HOST, ReservedPort
@@ -173,15 +174,18 @@ class EmbeddedEngine:
         except RPCError as error:
             if error.status is not RPCStatusCode.ALREADY_EXISTS:
                 raise ServiceUnavailable(f"the engine's namespace cannot be made: {error.message}") from error
-        deadline = asyncio.get_running_loop().time() + _READY_SECONDS
-        while True:  # a new namespace is known everywhere only after a moment
-            try:
-                await service.describe_namespace(DescribeNamespaceRequest(namespace=self._namespace))
-                return
-            except RPCError as error:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise ServiceUnavailable(f"the engine's namespace is not there: {error.message}") from error
-                await asyncio.sleep(0.1)
+
+        # A new namespace is known everywhere only after a moment.
+        @retry(
+            stop=stop_after_delay(_READY_SECONDS), wait=wait_fixed(0.1), retry=retry_if_exception_type(RPCError), reraise=True
+        )
+        async def wait_until_known() -> None:
+            await service.describe_namespace(DescribeNamespaceRequest(namespace=self._namespace))
+
+        try:
+            await wait_until_known()
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine's namespace is not there: {error.message}") from error
 
     async def check(self) -> None:
         """Starts the server again if it died."""

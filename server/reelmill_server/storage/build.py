@@ -18,7 +18,7 @@ from reelmill_server.storage.http import HttpRules, HttpStorage
 from reelmill_server.storage.objects import Family, ObjectStorage, Service
 from reelmill_server.storage.registry import Registry
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
-from reelmill_server.storage.retrying import Patience
+from reelmill_server.storage.retrying import RetryPolicy
 from reelmill_server.storage.roles import CLOUDS, Identity, RoleTable
 from reelmill_server.storage.shared import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
@@ -71,25 +71,27 @@ def reserved_by(settings: Settings) -> Reserved:
 
 
 def _registry(settings: Settings, file_roots: Sequence[Path], metrics: Metrics, reserved: Reserved) -> Registry:
-    patience = Patience(settings.storage_tries)
+    retry_policy = RetryPolicy(settings.storage_tries)
     backends: dict[str, Backend] = {"file": FileStorage(file_roots, reserved)}
     labels = Labels(dict(text.split("=", 1) for text in settings.cache_control), settings.object_tags, settings.object_metadata)
     families = _families(RoleTable(settings.service_role))
     for rule in settings.bucket_rules():
-        backends.setdefault(rule.pattern, _bucket(rule, families, labels, patience, reserved))
+        backends.setdefault(rule.pattern, _bucket(rule, families, labels, retry_policy, reserved))
     if settings.web_host:
         rules = HttpRules(
             settings.web_host, settings.web_private, int(settings.web_max_bytes), settings.data_dir / "scratch" / "http"
         )
-        backends["http"] = backends["https"] = HttpStorage(rules, patience)
+        backends["http"] = backends["https"] = HttpStorage(rules, retry_policy)
     counted = {key: Counted(backend, key.partition("://")[0], metrics) for key, backend in backends.items()}
     return Registry(counted)
 
 
-def _bucket(rule: BucketRule, families: dict[str, Family], labels: Labels, patience: Patience, reserved: Reserved) -> Backend:
+def _bucket(
+    rule: BucketRule, families: dict[str, Family], labels: Labels, retry_policy: RetryPolicy, reserved: Reserved
+) -> Backend:
     if rule.target.scheme == "file":
         return FolderStorage(Path(rule.target.prefix), reserved)
-    return ObjectStorage(rule, families[rule.target.scheme], labels, patience, reserved)
+    return ObjectStorage(rule, families[rule.target.scheme], labels, retry_policy, reserved)
 
 
 def _families(roles: RoleTable) -> dict[str, Family]:

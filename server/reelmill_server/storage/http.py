@@ -27,7 +27,7 @@ from reelmill_server.model.request import Credentials
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.net_guard import NetGuard, Refusal, UrlRules, private_address
 from reelmill_server.storage.base import ObjectReader, Staged, Upload, shown
-from reelmill_server.storage.retrying import Patience, refusal
+from reelmill_server.storage.retrying import RetryPolicy, refusal
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -53,8 +53,8 @@ class HttpRules:
 class HttpStorage:
     """Sources on web servers."""
 
-    def __init__(self, rules: HttpRules, patience: Patience) -> None:
-        self._rules, self._patience = rules, patience
+    def __init__(self, rules: HttpRules, retry_policy: RetryPolicy) -> None:
+        self._rules, self._retry_policy = rules, retry_policy
         self._guard = NetGuard(allow_private=rules.private)
 
     def acting_as(self, credentials: Credentials) -> Self:
@@ -89,7 +89,7 @@ class HttpStorage:
         """As `Backend.open`: the first byte is asked for, as links that are signed often allow nothing but GET."""
         self.check_readable(uri)
         session = self._guard.session(_TIMEOUT, limit=_CONNECTIONS, headers=_HEADERS)
-        reader = _Reader(uri, self._rules, self._patience, session)
+        reader = _Reader(uri, self._rules, self._retry_policy, session)
         try:
             await reader.begin()
         except BaseException:
@@ -121,7 +121,7 @@ class _Reader:
 
     uri: str
     _rules: HttpRules
-    _patience: Patience
+    _retry_policy: RetryPolicy
     _session: aiohttp.ClientSession
     size_bytes: int = 0
     modified_us: int = 0
@@ -131,7 +131,7 @@ class _Reader:
 
     async def begin(self) -> None:
         """Looks at the source."""
-        await self._patience.attempt(self._begin, self._explain)
+        await self._retry_policy.call(self._begin, self._explain)
 
     async def read(self, offset: int, length: int) -> bytes:
         """As `ObjectReader.read`."""
@@ -141,7 +141,7 @@ class _Reader:
         if self._spooled:
             self._spooled.seek(offset)
             return self._spooled.read(length)
-        return await self._patience.attempt(lambda: self._read(offset, length), self._explain)
+        return await self._retry_policy.call(lambda: self._read(offset, length), self._explain)
 
     async def close(self) -> None:
         """As `ObjectReader.close`."""

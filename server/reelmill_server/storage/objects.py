@@ -21,7 +21,7 @@ from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
-from reelmill_server.storage.retrying import Explain, Patience, in_thread, together
+from reelmill_server.storage.retrying import Explain, RetryPolicy, in_thread, together
 
 T = TypeVar("T")
 MARK = "reelmill-upload"
@@ -112,9 +112,9 @@ class ObjectStorage:
     """The buckets of one rule."""
 
     def __init__(
-        self, rule: BucketRule, family: Family, labels: Labels, patience: Patience, reserved: Reserved = NOTHING_RESERVED
+        self, rule: BucketRule, family: Family, labels: Labels, retry_policy: RetryPolicy, reserved: Reserved = NOTHING_RESERVED
     ) -> None:
-        self._rule, self._family, self._labels, self._patience = rule, family, labels, patience
+        self._rule, self._family, self._labels, self._retry_policy = rule, family, labels, retry_policy
         self._reserved = reserved
         self._credentials = Credentials()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"storage-{rule.scheme}")
@@ -186,7 +186,7 @@ class ObjectStorage:
         def ask() -> T:
             return call(self._family.connect(self._rule.target, self._credentials))
 
-        return await self._patience.attempt(
+        return await self._retry_policy.call(
             partial(asyncio.get_running_loop().run_in_executor, self._pool, ask), self._explain(place)
         )
 
@@ -197,7 +197,7 @@ class ObjectStorage:
             await check()
             return await in_thread(self._pool, call)
 
-        return await self._patience.attempt(do, self._explain(place))
+        return await self._retry_policy.call(do, self._explain(place))
 
     def _explain(self, place: Place) -> Explain:
         return lambda error: error if isinstance(error, ReelmillError) else self._family.explain(error, place.uri)

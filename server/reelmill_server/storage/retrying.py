@@ -1,7 +1,6 @@
 """Calls to storages: tried again when they fail in a way that may pass, and in threads where their library blocks."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -9,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_base, wait_exponential, wait_random_exponential
 
 from reelmill_server.errors import AccessDenied, ReelmillError, ResourceNotFound, SourceChanged, StorageUnavailable
 
@@ -20,34 +21,47 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often a call is tried, and the pauses between: each is twice as long as the one before, up to the longest."""
 
     tries: int = 6
     first_seconds: float = 0.5
     longest_seconds: float = 8.0
 
-    async def attempt(self, call: Callable[[], Awaitable[T]], explain: Explain) -> T:
-        """What `call` gives. Raises what `explain` makes of its error; StorageUnavailable only when the tries are used up."""
-        for number in range(1, self.tries + 1):
+    async def call(self, operation: Callable[[], Awaitable[T]], explain: Explain) -> T:
+        """Return what `operation` does; a StorageUnavailable is retried until the tries are used up.
+
+        Raise what `explain` makes of an error.
+        """
+
+        async def explained() -> T:
             problem = None
             try:
-                return await call()
+                return await operation()
             except Exception as error:
                 problem = explain(error)
                 if problem is None:
                     raise
             # Raised out here, so that the library's error, which may tell what is secret, does not travel along.
-            if number == self.tries or not isinstance(problem, StorageUnavailable):
-                raise problem
-            _log.debug("storage is asked again", reason=problem.message, tries=number)
-            await asyncio.sleep(self._pause(number))
-        raise AssertionError("there is at least one try")
+            raise problem
 
-    def _pause(self, number: int) -> float:
-        """Seconds after the try `number`: between half and all of what it may be, so that many do not come back at once."""
-        longest: float = min(self.longest_seconds, self.first_seconds * 2 ** (number - 1))
-        return random.uniform(longest / 2, longest)
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self.tries),
+            wait=self._wait(),
+            retry=retry_if_exception_type(StorageUnavailable),
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        return await retrying(explained)
+
+    def _wait(self) -> wait_base:
+        """Between half and all of each pause, so that many do not come back at once."""
+        first, longest = self.first_seconds / 2, self.longest_seconds / 2
+        return wait_exponential(first, longest) + wait_random_exponential(first, longest)
+
+
+def _log_retry(state: RetryCallState) -> None:
+    _log.debug("storage is asked again", reason=str(state.outcome and state.outcome.exception()), tries=state.attempt_number)
 
 
 def refusal(status: int, uri: str, word: str = "") -> ReelmillError:

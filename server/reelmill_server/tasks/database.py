@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, Statemen
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
 
@@ -152,14 +153,16 @@ def _prepare_sqlite_connection(connection: Any, _: Any) -> None:
     cursor.close()
 
 
+@retry(
+    # Another connection is switching at this moment. SQLite does not heed busy_timeout here, so wait ourselves.
+    retry=retry_if_exception_type(sqlite3.OperationalError),
+    stop=stop_after_delay(_BUSY_MILLISECONDS / 1000),
+    wait=wait_fixed(_WAL_RETRY_MILLISECONDS / 1000),
+    sleep=lambda seconds: await_only(asyncio.sleep(seconds)),
+    reraise=True,
+)
 def _switch_to_wal(cursor: Any) -> None:
-    """Let readers and the writer not wait for one another. SQLite does not heed busy_timeout here, so wait ourselves."""
-    for _ in range(_BUSY_MILLISECONDS // _WAL_RETRY_MILLISECONDS):
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError:  # another connection is switching at this moment
-            await_only(asyncio.sleep(_WAL_RETRY_MILLISECONDS / 1000))
+    """Let readers and the writer not wait for one another."""
     cursor.execute("PRAGMA journal_mode=WAL")
 
 
