@@ -68,6 +68,14 @@ def test_hls_is_cut_on_the_borders_and_plays(convert: Converter, container: str,
     assert made.artifact.bitrate == pytest.approx(made.artifact.segments_size_bytes * 8 / 4.4, rel=0.02)
 
 
+def test_a_percent_sign_in_the_path_of_the_scratch_stays(shelf: Shelf, tmp_path: Path) -> None:
+    """The muxer of HLS replaces `%d` alone, and has no sign for a percent sign."""
+    folder = tmp_path / "50% full"
+    folder.mkdir()
+    made = Converter(shelf, lambda: folder)(Clip(), cut(target("ts", encoded(), AAC)))
+    assert judge.numbers(made.published / "x.m3u8") == list(range(50))
+
+
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_each_segment_decodes_alone(convert: Converter, codec: str) -> None:
     """A forced key frame is one at which any decoder can begin, for every encoder."""

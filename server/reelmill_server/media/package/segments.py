@@ -39,7 +39,7 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
             options["media_seg_name"] = "$RepresentationID$-$Number$.m4s"
         else:
             extension = "ts" if plan.container == "ts" else "m4s"
-            options["hls_segment_filename"] = f"{str(folder).replace('%', '%%')}/%d.{extension}"
+            options["hls_segment_filename"] = f"{folder}/%d.{extension}"
             options["hls_fmp4_init_filename"] = "init.mp4"
     return av.open(path, "w", format=plan.muxer, options=options)
 
