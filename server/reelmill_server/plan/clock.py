@@ -1,6 +1,7 @@
 """The span of a source that is taken, in its own time."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
@@ -15,6 +16,12 @@ UNTIMED_FORMATS = ("h264", "hevc")
 UNINDEXED_FORMATS = (*UNTIMED_FORMATS, "m4v", "mpegvideo")
 """Video without a container, in which no time can be looked up."""
 _ESTIMATED_FORMATS = ("mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v", "flv", "mpegvideo")
+
+OVERRUN = Fraction(1, 2)
+"""Seconds by which audio may run longer than its video and be cut; where it is longer, the last frame is held instead."""
+
+LATE = Fraction(2, 1000)
+"""Some containers count in milliseconds (Matroska, FLV): a frame that is so many seconds late was meant for the asked time."""
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.decoding import Decoding, StreamDecoding
-from reelmill_server.media.input.part import OVERRUN, Part, Span, own_parts
+from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.reader import ConcatReader, Reader, assign_timestamps, concat_readers
 from reelmill_server.media.input.seek import read
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Output, Stopped, StopSignal
 from reelmill_server.media.track.base import Track
 from reelmill_server.model.plan import Plan, StreamPlan
-from reelmill_server.plan.clock import UNTIMED_FORMATS
+from reelmill_server.plan.clock import OVERRUN, UNTIMED_FORMATS
 
 _TICK_SECONDS = 1
 

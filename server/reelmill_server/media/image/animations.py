@@ -14,15 +14,19 @@ from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.image.stills import ImageWriter, WrittenImage, to_pillow
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.model.plan import ImagePlan
+from reelmill_server.plan.codec.image_encoders import (
+    ANIMATION_MUXER_OPTIONS,
+    ANIMATION_MUXERS,
+    ANIMATION_OPTIONS,
+    GIF_TICK,
+    OWN_PALETTES,
+    OWN_PALETTES_USE,
+    PALETTE,
+    PALETTE_USE,
+)
 
 # One palette for all pictures needs all of them at hand; beyond this, each picture gets its own.
 _KEPT_BYTES = 256 << 20
-_GIF_TICK = Fraction(1, 100)
-# Of the dithers of paletteuse, this one has neither the noise of a pattern nor worms that crawl between pictures.
-_DITHER = "dither=sierra2_4a"
-_MUXERS = {"libwebp_anim": "webp", "apng": "apng", "gif": "gif"}
-_MUXER_OPTIONS = {"libwebp_anim": {"loop": "0"}, "apng": {"plays": "0"}, "gif": {"loop": "0"}}
-_ENCODER_OPTIONS = {"libwebp_anim": {"quality": "75", "compression_level": "4"}}
 _DRY = (av.error.BlockingIOError, av.error.EOFError)
 
 
@@ -58,16 +62,16 @@ class _Muxed:
     """An animated file that libav writes."""
 
     def __init__(self, path: Path, encoder: str, frame: VideoFrame, tick: Fraction, rate: Fraction) -> None:
-        options = dict(_MUXER_OPTIONS[encoder])
+        options = dict(ANIMATION_MUXER_OPTIONS[encoder])
         if encoder == "gif":
             options["final_delay"] = str(
                 max(round(1 / rate / tick), 1)
             )  # nothing follows that tells how long the last one is shown
-        self._container: Any = av.open(str(path), "w", format=_MUXERS[encoder], options=options)
+        self._container: Any = av.open(str(path), "w", format=ANIMATION_MUXERS[encoder], options=options)
         self._stream: Any = self._container.add_stream(encoder, rate=1 / tick)
         context: Any = self._stream.codec_context
         context.width, context.height, context.pix_fmt = frame.width, frame.height, frame.format.name
-        context.time_base, context.options = tick, dict(_ENCODER_OPTIONS.get(encoder, {}))
+        context.time_base, context.options = tick, dict(ANIMATION_OPTIONS.get(encoder, {}))
 
     def write(self, frame: VideoFrame | None) -> None:
         for packet in self._stream.encode(frame):
@@ -115,11 +119,11 @@ class _GifWriter(_Animation):
     def take(self, time: Fraction, frame: VideoFrame) -> None:
         """As `ImageWriter.take`."""
         # GIF counts in hundredths: rounded from the exact time, no error adds up.
-        tick = round(self._count(time) / self._rate / _GIF_TICK)
+        tick = round(self._count(time) / self._rate / GIF_TICK)
         if tick == self._tick:
             return  # as it would not be shown for as long as a hundredth
         self._tick = frame.pts = tick
-        frame.time_base = _GIF_TICK
+        frame.time_base = GIF_TICK
         self._kept.append(frame)
         if self._apart is None and len(self._kept) * frame.width * frame.height * 4 > _KEPT_BYTES:
             self._apart = _graph(frame, own_palettes=True)
@@ -148,7 +152,7 @@ class _GifWriter(_Animation):
     def _write(self, frames: Iterator[VideoFrame]) -> None:
         for frame in frames:
             if self._file is None:
-                self._file = _Muxed(self._path, "gif", frame, _GIF_TICK, self._rate)
+                self._file = _Muxed(self._path, "gif", frame, GIF_TICK, self._rate)
             self._file.write(frame)
 
 
@@ -160,8 +164,8 @@ def _graph(frame: VideoFrame, own_palettes: bool) -> Graph:
         f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={frame.time_base}:pixel_aspect=1/1",
     )
     split = graph.add("split")
-    palette = graph.add("palettegen", "stats_mode=single" if own_palettes else "stats_mode=full")
-    use = graph.add("paletteuse", f"{_DITHER}:new=1" if own_palettes else f"{_DITHER}:diff_mode=rectangle")
+    palette = graph.add("palettegen", OWN_PALETTES if own_palettes else PALETTE)
+    use = graph.add("paletteuse", OWN_PALETTES_USE if own_palettes else PALETTE_USE)
     sink = graph.add("buffersink")
     source.link_to(split)
     split.link_to(use, 0, 0)

@@ -15,9 +15,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from reelmill_server.model.plan import FramesPlan
 from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.plan.clock import LATE
 
-# Some containers count in milliseconds (Matroska, FLV): a frame that comes this much late was meant for the asked time.
-_LATE = Fraction(2, 1000)
 _HASH_WIDTH, _HASH_HEIGHT = 9, 8
 _HASH_BITS = (_HASH_WIDTH - 1) * _HASH_HEIGHT
 _BLANK_SIDE = 32
@@ -61,7 +60,7 @@ class _Keys:
 
     def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
         assert self.next_time is not None
-        if offered.frame.key_frame and offered.time >= self.next_time - _LATE:
+        if offered.frame.key_frame and offered.time >= self.next_time - LATE:
             yield offered
 
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
@@ -92,7 +91,7 @@ class _Every:
 
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
         held, self._held = self._held, None
-        if held is not None and max(time, held.time + _LATE) > self._start:
+        if held is not None and max(time, held.time + LATE) > self._start:
             self._begun = True
             yield held
 
@@ -102,7 +101,7 @@ class _Every:
 
 def _before(held: SelectedFrame | None, offered: SelectedFrame) -> Fraction:
     """The time until which `held`, or what came before, is shown: `offered` may be a little late."""
-    return offered.time - (_LATE if held is None else min(_LATE, (offered.time - held.time) / 2))
+    return offered.time - (LATE if held is None else min(LATE, (offered.time - held.time) / 2))
 
 
 class _Shown:
@@ -121,10 +120,10 @@ class _Shown:
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
         held, self._held = self._held, None
         if held is not None:
-            yield from self._until(held, max(time, held.time + _LATE))
+            yield from self._until(held, max(time, held.time + LATE))
 
     def skip(self, time: Fraction) -> None:
-        while self.next_time is not None and self.next_time < time - _LATE:
+        while self.next_time is not None and self.next_time < time - LATE:
             self.next_time = next(self._times, None)
 
     def _until(self, held: SelectedFrame, time: Fraction) -> Iterator[SelectedFrame]:

@@ -14,9 +14,8 @@ from PIL import Image
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.model.plan import ImagePlan, SheetPlan
+from reelmill_server.plan.codec.image_encoders import STILL_OPTIONS
 
-# Visually lossless for each format: mjpeg's quantiser 2 is about quality 95 of other programs.
-_ENCODER_OPTIONS = {"mjpeg": {"qmin": "2", "qmax": "2"}, "libwebp": {"quality": "85"}, "png": {}}
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "jpg": {"format": "JPEG", "quality": 90},
     "png": {"format": "PNG", "compress_level": 6},
@@ -95,7 +94,7 @@ class StillWriter:
         try:
             encoder: Any = av.CodecContext.create(name, "w")
             encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
-            encoder.time_base, encoder.options, encoder.thread_count = Fraction(1), dict(_ENCODER_OPTIONS[name]), 1
+            encoder.time_base, encoder.options, encoder.thread_count = Fraction(1), dict(STILL_OPTIONS[name]), 1
             encoder.open(strict=False)
         except (av.error.FFmpegError, ValueError) as error:
             raise UnsupportedFormat(f"{self.plan.format} pictures cannot be made here: {error_text(error)}") from error

@@ -12,10 +12,6 @@ from reelmill_server.model.time import MICROSECONDS
 TOLERANCE = Fraction(1, MICROSECONDS)
 
 
-# Where sound runs longer than its pictures by no more than this it is cut; longer, the last picture is held instead.
-OVERRUN = Fraction(1, 2)
-
-
 @dataclass(frozen=True)
 class Span:
     """The span of the source that a target takes, in the source's own seconds; `end` None: until the end.

@@ -7,14 +7,14 @@ from typing import Any
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.input.part import OVERRUN, Part, own_parts
+from reelmill_server.media.input.part import Part, own_parts
 from reelmill_server.media.input.seek import packets_from
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import InputPlan, StreamPlan
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
-from reelmill_server.plan.clock import UNTIMED_FORMATS
+from reelmill_server.plan.clock import OVERRUN, UNTIMED_FORMATS
 
 # What a container promises for a whole file is no more exact than this.
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)

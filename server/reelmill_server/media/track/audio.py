@@ -10,20 +10,18 @@ from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 
 from reelmill_server.errors import MediaLimitExceeded
-from reelmill_server.media.input.part import OVERRUN, Part, Span
+from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.encoder import EncoderDown, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Track, describe, nearest
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
+from reelmill_server.plan.clock import OVERRUN
+from reelmill_server.plan.stream.audio import mixing, mixing_gain, resampling
 
 _LONGEST_GAP_SECONDS = 1
-# Gaps and overlaps from here on are corrected: half a picture; less may be rounding of timestamps.
-_LARGEST_ERROR_SECONDS = 0.02
 _FRAME_SAMPLES = 1024  # of sound, as limits count
-# Sums of several sounds may exceed full scale: a limiter that looks ahead 5 ms rounds the peaks off. Its own level stays.
-_LIMITER = "limit=0.95:level=0:latency=1"
 
 
 def silence(output: AudioOutput, samples: int) -> AudioFrame:
@@ -76,8 +74,7 @@ class AudioInput:
         if self._heard is not None:  # libav counts the first sample at the source's rate
             begin = span.begin + self._heard * self._clock.speed / rate
             resumed = f":first_pts={round(begin * self._source_rate)}"
-        exact = f"async=1:min_hard_comp={_LARGEST_ERROR_SECONDS}"
-        return (f"aresample={rate}:{exact}{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
+        return (f"{resampling(rate)}{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
 
     def feed(self, part: Part, item: AudioFrame) -> Iterator[AudioFrame]:
         """Gives the frames that come out once `item` went in."""
@@ -201,8 +198,7 @@ class Mixer:
     def __init__(self, output: AudioOutput, lines: int) -> None:
         self._graph = Graph()
         self._sources: list[Any] = []
-        # Each at 1/sqrt(n): sounds that have nothing to do with each other add up to the loudness of one.
-        mix = self._graph.add("amix", f"inputs={lines}:duration=longest:dropout_transition=0:normalize=0")
+        mix, *rest = (self._graph.add(*_named(text)) for text in mixing(output, lines))
         for number in range(lines):
             source = self._graph.add_abuffer(
                 sample_rate=output.sample_rate,
@@ -210,14 +206,12 @@ class Mixer:
                 layout=output.layout,
                 time_base=Fraction(1, output.sample_rate),
             )
-            volume = self._graph.add("volume", f"{lines**-0.5:.6f}")
+            volume = self._graph.add("volume", mixing_gain(lines))
             source.link_to(volume)
             volume.link_to(mix, 0, number)
             self._sources.append(source)
         node = mix
-        texts = (f"alimiter={_LIMITER}", f"aformat=sample_fmts={output.sample_format}:channel_layouts={output.layout}")
-        for name, _, arguments in (text.partition("=") for text in texts):
-            following = self._graph.add(name, arguments)
+        for following in rest:
             node.link_to(following)
             node = following
         node.link_to(self._graph.add("abuffersink"))
@@ -322,6 +316,12 @@ class AudioTrack(Track):
         for packet in packets:
             self.written.count(packet)
             yield packet
+
+
+def _named(text: str) -> tuple[str, str]:
+    """The name of a filter and its arguments."""
+    name, _, arguments = text.partition("=")
+    return name, arguments
 
 
 def _second_of_silence(like: AudioFrame, time: Fraction) -> AudioFrame:

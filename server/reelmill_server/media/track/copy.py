@@ -9,12 +9,13 @@ from typing import Any
 import av
 from av.container import InputContainer, OutputContainer
 
-from reelmill_server.media.input.part import OVERRUN, TOLERANCE, Part, Span
+from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import AffineMap, exact, first_tick
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Track, describe, template_of
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
+from reelmill_server.plan.clock import OVERRUN
 from reelmill_server.plan.stream.container_fit import plain_rate
 
 # AVI wants start codes, and its clock to tick once a picture: it stores an empty packet for each tick without one.

@@ -16,6 +16,10 @@ from reelmill_server.plan.stream.adaptive import adapted_bitrate, adapted_rate
 _LARGEST_FRAME_SAMPLES = 2048  # of the decoders and encoders in use: AAC 1024 (2048 with SBR), AC-3 1536, MP3 1152
 _USUAL_QUALITY = 50  # of an encoder that takes no bit rate
 _WIDE_BAND = {"amr": ": 16000 Hz is AMR-WB, for which libav has no encoder"}
+# Gaps and overlaps from here on are corrected: half a frame of video; less may be rounding of timestamps.
+_LARGEST_ERROR_SECONDS = 0.02
+# Sums of several sounds may exceed full scale: a limiter that looks ahead 5 ms rounds the peaks off. Its own level stays.
+_LIMITER = "limit=0.95:level=0:latency=1"
 _DEEP_FORMATS = ("s32", "s32p", "flt", "fltp", "dbl", "dblp", "s64", "s64p")
 
 
@@ -71,6 +75,25 @@ def _bits(
         asked = spec.bitrate if kept is None else max(kept, encoder.floor(channels))
         return {"b": str(audio_bitrate(encoder, rate, channels, asked, f"{field}.bitrate"))}
     return {} if encoder.lossless else quality_options(encoder, rate, channels, _USUAL_QUALITY)
+
+
+def resampling(sample_rate: int) -> str:
+    """Return the filter that makes samples and clock agree: gaps are filled with silence, overlaps dropped."""
+    return f"aresample={sample_rate}:async=1:min_hard_comp={_LARGEST_ERROR_SECONDS}"
+
+
+def mixing_gain(lines: int) -> str:
+    """Return the volume of each of so many streams that are mixed: unrelated ones add up to the loudness of one."""
+    return f"{lines**-0.5:.6f}"
+
+
+def mixing(output: AudioOutput, lines: int) -> tuple[str, ...]:
+    """Return the filters that make one stream of so many; one that ends early is silent from then on."""
+    return (
+        f"amix=inputs={lines}:duration=longest:dropout_transition=0:normalize=0",
+        f"alimiter={_LIMITER}",
+        f"aformat=sample_fmts={output.sample_format}:channel_layouts={output.layout}",
+    )
 
 
 def frame_us(sample_rate: int) -> int:
