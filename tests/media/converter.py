@@ -17,6 +17,7 @@ from reelmill_server.model.plan import PicturePlan, Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.plan.context import Situation
+from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.plan.output.packaging import part_uri
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.adaptive import needs_bitrates
@@ -77,7 +78,9 @@ def plan_of(
     files = tuple(probe_subtitles(file.uri, file.uri, limits) for file in source.subtitles)
     info = probe_file(str(path), limits, needs_bitrates(request))
     marks = {uri: probe_beside(uri, uri, limits) for uri in request.watermark_uris}
-    return make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks))
+    plan = make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks))
+    assert ffmpeg_command(request, plan, (info,)).groups and ffmpeg_command(request, plan).groups  # of every plan there is one
+    return plan
 
 
 def watermark_paths(plan: Plan) -> Mapping[str, str]:

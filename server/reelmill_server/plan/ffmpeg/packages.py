@@ -1,0 +1,88 @@
+"""Write where an output goes as options of ffmpeg: its container, and the names of its segments."""
+
+from collections.abc import Iterator
+
+from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
+from reelmill_server.model.request import SegmentFormat
+from reelmill_server.plan.ffmpeg.draft import Draft
+from reelmill_server.plan.ffmpeg.streams import options
+from reelmill_server.plan.output.packaging import relative
+
+# ffmpeg has MPEG-TS begin at 1.4 s unless it is told; where a plan wants that, it says so itself.
+_DELAYED = ("mpegts", "hls")
+
+
+def container_options(draft: Draft, target: TargetPlan, early: bool) -> tuple[str, ...]:
+    """Return the options of an output's container, and its name at the end. `early`: it begins before the asked start."""
+    muxing = dict(target.muxer_options)
+    if early:
+        muxing.setdefault("avoid_negative_ts", "make_zero")
+    package = target.package
+    name = draft.names.output(target.uri)
+    if package is not None and package.rendition is not None:
+        draft.notes.add(f"{target.uri}: ffmpeg writes one file of subtitles, the service cuts it into segments")
+        name = draft.names.output(f"{target.uri.rpartition('.')[0]}.{target.container}")
+    elif package is not None:
+        muxing |= _dash(draft, target, package) if package.format == SegmentFormat.DASH else _hls(draft, target, package)
+    return (
+        *("-f", target.muxer),
+        *(("-muxdelay", "0") if target.muxer in _DELAYED else ()),
+        *options(muxing, ""),
+        name,
+    )
+
+
+def _hls(draft: Draft, target: TargetPlan, package: PackagePlan) -> dict[str, str]:
+    base = relative(target.uri, package.prefix)
+    names = {"hls_segment_filename": draft.names.segments(package.prefix, package.suffix)}
+    if target.container == "mp4":
+        names["hls_fmp4_init_filename"] = f"{base or 'init-'}init.mp4"
+    if package.start_number:
+        names["start_number"] = str(package.start_number)
+    if base is not None and "/" in base:
+        names["hls_base_url"] = f"{base.rpartition('/')[0]}/"
+    _note_place(draft, target, base)
+    if all(stream.type == "audio" for stream in target.streams):
+        draft.notes.add(
+            f"{target.uri}: audio behind the last segment boundary, a tenth of a second at most, is a segment of its own"
+        )
+    return names
+
+
+def _dash(draft: Draft, target: TargetPlan, package: PackagePlan) -> dict[str, str]:
+    base = relative(target.uri, package.prefix)
+    _note_place(draft, target, base)
+    if package.hls_uri:
+        draft.notes.add(f"{package.hls_uri}: the playlists that list the same segments for HLS are not written")
+    prefix, suffix = ((text or "").replace("$", "$$") for text in (base, package.suffix))
+    return {
+        "init_seg_name": f"{prefix}$RepresentationID$-init.mp4",
+        "media_seg_name": f"{prefix}$RepresentationID$-$Number${suffix}",
+    }
+
+
+def _note_place(draft: Draft, target: TargetPlan, base: str | None) -> None:
+    if base is None:
+        draft.notes.add(f"{target.uri}: its segments lie in a folder that is not below it, which ffmpeg does not list")
+
+
+def note_groups(draft: Draft, plan: Plan) -> None:
+    """Note the master playlists, which ffmpeg does not write for outputs of their own."""
+    for group in plan.groups:
+        draft.notes.add(f"{group.uri}: the master playlist is not written")
+
+
+def described_by(draft: Draft, target: TargetPlan) -> Iterator[str]:
+    """Yield the options that carry title and chapters over, or leave them out; all inputs are listed."""
+    if not target.keep_metadata:
+        yield from ("-map_metadata", "-1", "-map_chapters", "-1")
+        return
+    source = str(draft.inputs.any_of(target.described_by))
+    several = len(draft.inputs.groups) > 1
+    if several:
+        yield from ("-map_metadata", source)
+    if any(stream.speed != 1 for stream in target.streams):
+        draft.notes.add(f"{target.field}: chapters are left out, as ffmpeg does not slow them down")
+        yield from ("-map_chapters", "-1")
+    elif several:
+        yield from ("-map_chapters", source)

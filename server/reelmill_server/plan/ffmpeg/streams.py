@@ -1,0 +1,158 @@
+"""Write each stream of a file of media as options of ffmpeg: where it comes from, and what becomes of it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from reelmill_server.model.media_info import StreamInfo
+from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, TargetPlan
+from reelmill_server.plan.ffmpeg.audio import audio_chain
+from reelmill_server.plan.ffmpeg.draft import Draft
+from reelmill_server.plan.ffmpeg.filters import Chain, decimal, described, seconds
+from reelmill_server.plan.ffmpeg.video import video_chain
+
+_LETTERS = {"video": "v", "picture": "v", "audio": "a", "subtitle": "s", "data": "d"}
+_KINDS = {"v": "video", "a": "audio"}
+
+
+def stream_groups(draft: Draft, target: TargetPlan) -> Iterator[tuple[str, ...]]:
+    """Yield the options of each stream of a file, in order; a stream that ffmpeg cannot make is left out with a note."""
+    specifiers = _specifiers(target.streams)
+    early = begins_early(draft, target)
+    if early:
+        draft.notes.add(f"{target.field}: audio beside copied video begins up to a tenth of a second before its key frame")
+    for stream, specifier in zip(target.streams, specifiers, strict=True):
+        if stream.encoder == COPY or stream.type == "subtitle":
+            yield from _kept(draft, target, stream, specifier)
+        else:
+            yield _encoded(draft, target, stream, specifier, early)
+
+
+def _specifiers(streams: Sequence[StreamPlan]) -> list[str]:
+    """What comes behind an option's name so that it is of one stream: `:v` where there is one of the kind, else `:v:1`."""
+    totals, seen = Counter(_LETTERS[stream.type] for stream in streams), Counter[str]()
+    found = []
+    for stream in streams:
+        letter = _LETTERS[stream.type]
+        found.append(f":{letter}:{seen[letter]}" if totals[letter] > 1 else f":{letter}")
+        seen[letter] += 1
+    return found
+
+
+def begins_early(draft: Draft, target: TargetPlan) -> bool:
+    """Return whether the file begins before the asked start: at the key frame of video that is copied."""
+    copies = any(stream.type == "video" and stream.encoder == COPY for stream in target.streams)
+    return copies and any(plan.start_us for plan in draft.plan.inputs)
+
+
+def _encoded(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: str, early: bool) -> tuple[str, ...]:
+    chain = video_chain(draft, stream) if stream.video else audio_chain(draft, stream, early)
+    return (
+        *mapped(draft, chain, specifier),
+        *(f"-c{specifier}", stream.encoder),
+        *options(stream.options, specifier),
+        *((f"-tag{specifier}", stream.codec_tag) if stream.codec_tag else ()),
+        *_timing(stream, specifier),
+        *(_description(draft, target, stream, specifier) if not _simple(chain) else ()),
+    )
+
+
+def mapped(draft: Draft, chain: Chain, specifier: str) -> tuple[str, ...]:
+    """Return the options that take what comes out of `chain`: a stream with filters of its own, or an end of the graph."""
+    if _simple(chain):
+        (pad,) = chain.pads
+        filters = (f"-filter{specifier}", described(chain.filters)) if chain.filters else ()
+        return ("-map", pad, *filters)
+    kind = _KINDS[specifier[1]]
+    return ("-map", f"[{draft.graph.close(chain, 'null' if kind == 'video' else 'anull')}]")
+
+
+def _simple(chain: Chain) -> bool:
+    """Whether a chain begins with one stream of an input, and needs no graph."""
+    return len(chain.pads) == 1 and ":" in chain.pads[0]
+
+
+def options(values: Mapping[str, str], specifier: str) -> Iterator[str]:
+    """Yield options of an encoder, or, without a specifier, of a muxer."""
+    for name, value in values.items():
+        yield from (f"-{name}{specifier}", value)
+
+
+def _timing(stream: StreamPlan, specifier: str) -> Iterator[str]:
+    """When frames are shown: as the filters say, in the ticks of the plan, with key frames where segments begin."""
+    if stream.video:
+        yield from (f"-fps_mode{specifier}", "vfr", f"-enc_time_base{specifier}", str(stream.video.time_base))
+    if stream.segment_us:
+        yield from (f"-force_key_frames{specifier}", f"expr:gte(t,n_forced*{seconds(stream.segment_us)})")
+
+
+def _kept(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: str) -> Iterator[tuple[str, ...]]:
+    """A stream that is not decoded, or text that needs no filters."""
+    where = _source(draft, target, stream)
+    if where is None:
+        return
+    yield (
+        *("-map", where, f"-c{specifier}", stream.encoder),
+        *((f"-tag{specifier}", stream.codec_tag) if stream.codec_tag else ()),
+        *_reframing(target, stream, specifier),
+        *(("-disposition" + specifier, "attached_pic") if stream.type == "picture" else ()),
+        *_file_description(stream, specifier),
+        *(_description(draft, target, stream, specifier) if not target.keep_metadata else ()),
+    )
+
+
+def _source(draft: Draft, target: TargetPlan, stream: StreamPlan) -> str | None:
+    """Where a stream comes from as ffmpeg's -map takes it; None when it cannot be told."""
+    read = [part for part in stream.parts if part.stream >= 0]
+    first = read[0]
+    scaled = ("-itsscale", decimal(1 / stream.speed)) if stream.speed != 1 else ()
+    if stream.type == "picture":
+        return draft.inputs.pad(first, whole=True)
+    if len(read) == 1:
+        return _single(draft, stream, first, scaled)
+    items = [part.input for part in read]
+    if any(part.file for part in read) or len({part.stream for part in read}) > 1 or not draft.inputs.joinable(items):
+        draft.notes.add(f"{target.field}: {stream.type} of several sources that ffmpeg cannot join is left out")
+        return None
+    draft.notes.add(
+        f"{target.field}: where sources are joined without encoding, ffmpeg keeps what audio encoders put around each: "
+        "times may be off by some hundredths of a second"
+    )
+    return f"{draft.inputs.joined(items, *scaled)}:{first.stream}"
+
+
+def _single(draft: Draft, stream: StreamPlan, part: PartPlan, read: tuple[str, ...]) -> str | None:
+    if part.file is not None:
+        return f"{draft.inputs.subtitles(part)}:{part.stream}"
+    before = draft.lengths.before(part.input) if len(stream.parts) > 1 else None
+    moved = ("-itsoffset", decimal(before)) if before else ()
+    return draft.inputs.pad(part, *moved, *read)
+
+
+def _reframing(target: TargetPlan, stream: StreamPlan, specifier: str) -> tuple[str, ...]:
+    """AAC in fragmented MP4: ffmpeg brings it into the form for every muxer but that of HLS."""
+    hls = target.package is not None and target.package.format == "hls" and target.container == "mp4"
+    return (f"-bsf{specifier}", "aac_adtstoasc") if hls and stream.codec == "aac" else ()
+
+
+def _file_description(stream: StreamPlan, specifier: str) -> Iterator[str]:
+    """What a request says of a subtitle file."""
+    file = stream.parts[0].file
+    if file is not None:
+        yield from ("-disposition" + specifier, "0")
+        if file.language:
+            yield from _tag(specifier, "language", file.language)
+
+
+def _description(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: str) -> Iterator[str]:
+    """The language, which always stays, and the title of a stream, where ffmpeg does not carry them over by itself."""
+    source: StreamInfo | None = next(filter(None, map(draft.inputs.stream, stream.parts)), None)
+    if source is None:
+        return
+    if source.language and source.language != "und":
+        yield from _tag(specifier, "language", source.language)
+    if target.keep_metadata and "title" in source.metadata:
+        yield from _tag(specifier, "title", source.metadata["title"])
+
+
+def _tag(specifier: str, key: str, value: str) -> Iterator[str]:
+    yield from (f"-metadata:s{specifier}", f"{key}={value}")
