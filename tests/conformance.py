@@ -15,7 +15,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 
 from reelmill.v1 import media_convert_service_pb2
-from reelmill_server.api import supported
+from reelmill_server.api import supported_fields
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
@@ -94,7 +94,7 @@ def fields(outcomes: Outcomes) -> Iterator[str]:
     tests, total = proofs(), [0, 0, 0]
     rows = []
     for message, names in contract().items():
-        honoured = [name for name in names if name in supported.FIELDS.get(message, ())]
+        honoured = [name for name in names if name in supported_fields.FIELDS.get(message, ())]
         proved = [name for name in honoured if outcomes.passed(*tests.get(f"{message}.{name}", ["none"]))]
         left = ", ".join(f"`{name}`" for name in names if name not in honoured) if honoured else "all"
         total = [sum(pair) for pair in zip(total, map(len, (names, honoured, proved)), strict=True)]

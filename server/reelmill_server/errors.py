@@ -1,4 +1,4 @@
-"""Every error that Reelmill reports, in one tree.
+"""Every error that Reelmill reports, as one tree.
 
 ReelmillError
 ├── of a request:  InvalidArgument, FieldNotSupported, ResourceNotFound, ResourceAlreadyExists, StatusConflict,
@@ -8,8 +8,8 @@ ReelmillError
 └── of an attempt: WorkerBusy, EncoderCrashed, EncoderFailed, HardwareUnavailable, OutputInvalid, ChunksDiffer, Stalled,
                    Timeout, Canceled, InternalError
 
-Each class has a `code` (the contract's word, seen in Task.code and ErrorInfo), a gRPC `status` name, and says whether
-another attempt may succeed (`retryable`). docs/errors.md lists them all; a test compares the two.
+Each class has a `code` (the contract's name, seen in Task.code and ErrorInfo), a gRPC `status` name, and whether another
+attempt may succeed (`retryable`). docs/errors.md lists them all; a test compares the two.
 """
 
 import re
@@ -19,14 +19,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing wrong with a request: the path of the field ("" when no single one is at fault) and what was expected."""
+    """One fault of a request: the path of the field ("" if no single field is at fault) and what was expected."""
 
     field: str
     description: str
 
 
 class ReelmillError(Exception):
-    """What went wrong, in one sentence a caller can act on."""
+    """Base of all errors; the message is one sentence that a caller can act on."""
 
     code = "InternalError"
     status = "INTERNAL"
@@ -42,40 +42,40 @@ class ReelmillError(Exception):
 
     @classmethod
     def reason(cls) -> str:
-        """`code` in the form that google.rpc.ErrorInfo.reason takes: UPPER_SNAKE_CASE."""
+        """Return `code` in UPPER_SNAKE_CASE, as google.rpc.ErrorInfo.reason requires."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.code).upper()
 
 
 class InvalidArgument(ReelmillError):
-    """The request breaks the contract; every violation found is listed."""
+    """The request is invalid; `violations` lists every fault."""
 
     code = "InvalidArgument"
     status = "INVALID_ARGUMENT"
 
 
 class FieldNotSupported(ReelmillError):
-    """The request uses a part of the contract that this version does not honour yet."""
+    """The request uses a part of the contract that this version does not support yet."""
 
     code = "FieldNotSupported"
     status = "UNIMPLEMENTED"
 
 
 class ResourceNotFound(ReelmillError):
-    """A project, a task or a source object does not exist."""
+    """A project, task or source object does not exist."""
 
     code = "ResourceNotFound"
     status = "NOT_FOUND"
 
 
 class ResourceAlreadyExists(ReelmillError):
-    """A resource of that name exists."""
+    """A resource with that name already exists."""
 
     code = "ResourceAlreadyExists"
     status = "ALREADY_EXISTS"
 
 
 class StatusConflict(ReelmillError):
-    """The resource is not in a state that allows this."""
+    """The state of the resource does not allow this."""
 
     code = "StatusConflict"
     status = "FAILED_PRECONDITION"
@@ -89,14 +89,14 @@ class LimitExceeded(ReelmillError):
 
 
 class QuotaExceeded(ReelmillError):
-    """A project has as many unfinished tasks as it may have; the violation's field names the quota."""
+    """A project has as many unfinished tasks as its quota allows; the violation's field names the quota."""
 
     code = "QuotaExceeded"
     status = "RESOURCE_EXHAUSTED"
 
 
 class ServiceUnavailable(ReelmillError):
-    """A part of the service cannot be reached now."""
+    """A part of the service is temporarily unavailable."""
 
     code = "ServiceUnavailable"
     status = "UNAVAILABLE"
@@ -104,35 +104,35 @@ class ServiceUnavailable(ReelmillError):
 
 
 class InvalidMedia(ReelmillError):
-    """A source cannot be read or decoded, or has no stream of the kind that is needed."""
+    """A source cannot be read or decoded, or lacks a stream of the required type."""
 
     code = "InvalidMedia"
     status = "FAILED_PRECONDITION"
 
 
 class UnsupportedFormat(ReelmillError):
-    """A codec does not fit its container, a source is in a format that is not opened, or the worker lacks an extra."""
+    """A codec does not fit its container, a source's format is not supported, or the worker lacks an optional dependency."""
 
     code = "UnsupportedFormat"
     status = "FAILED_PRECONDITION"
 
 
 class ConditionNotMet(ReelmillError):
-    """A `fall` option was triggered."""
+    """A value of the source is lower than requested, and its option is FALL."""
 
     code = "ConditionNotMet"
     status = "FAILED_PRECONDITION"
 
 
 class MediaLimitExceeded(ReelmillError):
-    """A source or an output goes beyond a limit of the worker: pixels, streams, duration, frames, memory."""
+    """A source or output exceeds a limit of the worker: pixels, streams, duration, frames, memory."""
 
     code = "MediaLimitExceeded"
     status = "RESOURCE_EXHAUSTED"
 
 
 class AccessDenied(ReelmillError):
-    """Storage refuses the object or the role, or it lies outside what this server may use."""
+    """Storage refuses the object or the role, or the object lies outside what this server may access."""
 
     code = "AccessDenied"
     status = "PERMISSION_DENIED"
@@ -145,13 +145,13 @@ class BucketNotFound(ResourceNotFound):
 
 
 class StorageUnavailable(ServiceUnavailable):
-    """A storage did not answer as it should, several times in a row."""
+    """A storage repeatedly failed to respond correctly."""
 
     code = "StorageUnavailable"
 
 
 class SourceChanged(ReelmillError):
-    """A source was replaced while it was read."""
+    """A source was replaced while being read."""
 
     code = "SourceChanged"
     status = "ABORTED"
@@ -159,7 +159,7 @@ class SourceChanged(ReelmillError):
 
 
 class OutputError(ReelmillError):
-    """An output could not be written or put in place."""
+    """An output could not be written or published."""
 
     code = "OutputError"
     status = "UNAVAILABLE"
@@ -167,7 +167,7 @@ class OutputError(ReelmillError):
 
 
 class WorkerBusy(ReelmillError):
-    """The worker that took the task has no room for it: the task goes back to its queue, and that counts for nothing."""
+    """The worker that took the task lacks capacity for it: the task returns to its queue, and the attempt does not count."""
 
     code = "WorkerBusy"
     status = "UNAVAILABLE"
@@ -188,34 +188,34 @@ class EncoderFailed(ReelmillError):
 
 
 class HardwareUnavailable(ReelmillError):
-    """Hardware was REQUIRED and no hardware encoder of the codec works here."""
+    """Hardware encoding is REQUIRED, and no hardware encoder of the codec works on this worker."""
 
     code = "HardwareUnavailable"
     status = "FAILED_PRECONDITION"
 
 
 class OutputInvalid(ReelmillError):
-    """An output was written but, read back, is not what was planned."""
+    """An output, read back, differs from its plan."""
 
     code = "OutputInvalid"
 
 
 class ChunksDiffer(ReelmillError):
-    """What several workers made of one task does not fit together: it is made again by one."""
+    """The chunks that several workers encoded do not fit together; one worker encodes the task again."""
 
     code = "ChunksDiffer"
     retryable = True
 
 
 class Stalled(ReelmillError):
-    """Media time stood still for too long."""
+    """No media was written for too long."""
 
     code = "Stalled"
     retryable = True
 
 
 class Timeout(ReelmillError):
-    """The task took longer than a task may."""
+    """The task exceeded its time limit."""
 
     code = "Timeout"
     status = "DEADLINE_EXCEEDED"
@@ -229,17 +229,17 @@ class Canceled(ReelmillError):
 
 
 class InternalError(ReelmillError):
-    """A defect of the service itself."""
+    """A defect of the service."""
 
 
 def all_errors(root: type[ReelmillError] = ReelmillError) -> Iterator[type[ReelmillError]]:
-    """Every concrete class of the tree."""
+    """Yield every class of the tree below `root`."""
     for child in root.__subclasses__():
         yield child
         yield from all_errors(child)
 
 
 def from_code(code: str, message: str) -> ReelmillError:
-    """The error with this code, as it was before it crossed a process; InternalError for an unknown code."""
+    """Return the error with this code, to restore one sent by another process; InternalError for an unknown code."""
     by_code = {child.code: child for child in all_errors()}
     return by_code.get(code, InternalError)(message)

@@ -1,4 +1,4 @@
-"""The roles that print and end: `plan` and `capabilities`. They need no server, no engine and no database."""
+"""Roles that print and exit: `plan` and `capabilities`. They need no server, engine or database."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ from reelmill_server.worker.parent.workspace import Scratch
 
 
 async def print_capabilities(settings: Settings, as_json: bool) -> None:
-    """Tries all encoders of this machine and prints what came of it."""
+    """Try all encoders of this machine and print the results."""
     child_process.preload()
     with tempfile.TemporaryDirectory() as folder:
         attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
@@ -34,7 +34,7 @@ async def print_capabilities(settings: Settings, as_json: bool) -> None:
     if as_json:
         _print_json(plain(report))
         return
-    print("encoders, in the order in which they are tried:", *_rows(report.encoders), sep="\n")
+    print("encoders, in order of preference:", *_rows(report.encoders), sep="\n")
     print("decoders:", *_rows(report.decoders), sep="\n")
     print("filters:", *_rows(report.filters), sep="\n")
     print("detectors:", *_rows(report.detectors), sep="\n")
@@ -43,14 +43,14 @@ async def print_capabilities(settings: Settings, as_json: bool) -> None:
 
 def _rows(capabilities: Iterable[Capability]) -> Iterable[str]:
     for capability in capabilities:
-        state = "works" if capability.available else f"no: {capability.reason}"
+        state = "available" if capability.available else f"unavailable: {capability.reason}"
         yield f"  {capability.codec:<12} {capability.name:<14} {capability.device:<9} {state}"
 
 
 async def print_plan(settings: Settings, file: Path | None) -> None:
-    """Prints as JSON what the request in `file` (JSON or YAML; "-" is standard input) would do, and does nothing.
+    """Print as JSON the plan of the request in `file` (JSON or YAML; "-" is standard input), without converting anything.
 
-    Raises InvalidArgument and whatever a task would fail with.
+    Raises InvalidArgument, and the errors with which a task would fail before it starts converting.
     """
     request = _read_request(file or Path("-"))
     validate.check_create(request, build_storage(settings))
@@ -58,10 +58,10 @@ async def print_plan(settings: Settings, file: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
         await attempts.abilities.discover()
-        seen = await attempts.inspect("plan", requests.conversion(request, "plan", datetime.now(UTC)))
-    shown = {"plan": seen.plan, "split": seen.split}
-    found = {name: plain(value) if value else None for name, value in shown.items()}
-    _print_json({**found, "sources": [plain(info) for info in seen.infos]})
+        inspected = await attempts.inspect("plan", requests.conversion(request, "plan", datetime.now(UTC)))
+    sections = {"plan": inspected.plan, "split": inspected.split}
+    data = {name: plain(value) if value else None for name, value in sections.items()}
+    _print_json({**data, "sources": [plain(info) for info in inspected.infos]})
 
 
 def _read_request(file: Path) -> CreateMediaConvertTaskRequest:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reelmill.v1 import media_convert_service_pb2, notification_service_pb2, project_service_pb2
-from reelmill_server.api import supported
+from reelmill_server.api import supported_fields
 from reelmill_server.command_line import GROUPS
 from reelmill_server.errors import all_errors
 from reelmill_server.settings import Settings, environment_name
@@ -51,17 +51,17 @@ def test_every_field_of_the_protos_is_in_the_compatibility_page() -> None:
     }
 
 
-@pytest.mark.parametrize("message", sorted(supported.FIELDS))
+@pytest.mark.parametrize("message", sorted(supported_fields.FIELDS))
 def test_the_states_of_request_fields_are_what_the_server_does(message: str) -> None:
     """Rejected there is refused here, and the other way round."""
     said = _documented()[message]
-    assert {field for field, state in said.items() if state != "rejected"} == supported.FIELDS[message]
+    assert {field for field, state in said.items() if state != "rejected"} == supported_fields.FIELDS[message]
 
 
 def test_the_honoured_fields_exist() -> None:
     """A renamed field cannot stay behind in the table."""
     messages = _messages()
-    for name, fields in supported.FIELDS.items():
+    for name, fields in supported_fields.FIELDS.items():
         assert fields <= set(messages[name])
 
 
@@ -95,7 +95,7 @@ def test_every_honoured_field_of_a_request_leads_to_its_row(message: str) -> Non
     tables = [import_module(f"tests.e2e.conformance.{text}") for text in proofs if not text.startswith("test_")]
     rows = {row.field for table in tables for row in table.ROWS}
     rows |= {field for field, test in ELSEWHERE.items() if test.rpartition("::")[2] in proofs}
-    assert {f"{message}.{field}" for field in supported.FIELDS[message]} <= rows
+    assert {f"{message}.{field}" for field in supported_fields.FIELDS[message]} <= rows
 
 
 def test_every_error_is_in_the_errors_page() -> None:

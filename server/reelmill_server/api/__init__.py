@@ -1,1 +1,1 @@
-"""The gRPC surface: requests in, messages out. The only part of the server that knows the protos."""
+"""The gRPC API: messages to plain data and back. The only package of the server that imports the protos."""

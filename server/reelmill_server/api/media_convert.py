@@ -1,4 +1,4 @@
-"""MediaConvertService."""
+"""Implementation of MediaConvertService."""
 
 import json
 import secrets
@@ -14,8 +14,8 @@ from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
 from reelmill_server import __version__
-from reelmill_server.api import notifying, replies, requests, validate
-from reelmill_server.api.calls import request_id
+from reelmill_server.api import notification_requests, requests, responses, validate
+from reelmill_server.api.interceptor import request_id
 from reelmill_server.api.media_info import media_info
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.work import Inspection, Work, dump_work, load_work
@@ -63,8 +63,11 @@ _STATUSES = {
 
 @dataclass(frozen=True)
 class TaskDefaults:
-    """What every task is given: attempts, seconds of one attempt, seconds of silence before another worker takes it over, and
-    seconds that it waits for each accelerator."""
+    """Settings of every new task.
+
+    Attempts, seconds per attempt, seconds without a heartbeat before another worker takes over, and seconds to wait for each
+    accelerator.
+    """
 
     max_attempts: int
     timeout_seconds: float
@@ -73,7 +76,7 @@ class TaskDefaults:
 
 
 class MediaConvertService:
-    """Serves the RPCs; errors are raised as ReelmillError and become statuses in the interceptor."""
+    """The RPCs of MediaConvertService; errors are raised as ReelmillError, and the interceptor converts them to statuses."""
 
     def __init__(
         self,
@@ -87,18 +90,18 @@ class MediaConvertService:
         settle: Callable[[str, Outcome], Awaitable[None]],
         metrics: Metrics,
     ) -> None:
-        """`settle` writes the outcome of a task that the engine does not have."""
+        """Create the service; `settle` records the outcome of a task that the engine does not have."""
         self._tasks, self._projects, self._engine, self._feeds, self._settle = tasks, projects, engine, feeds, settle
         self._storage, self._channels, self._defaults, self._metrics = storage, channels, defaults, metrics
 
     async def CreateMediaConvertTask(
         self, request: pb.CreateMediaConvertTaskRequest, _: Any
     ) -> pb.CreateMediaConvertTaskResponse:
-        """Records a task, hands it to the engine, and returns. A repeated `request_id` gives the task that it made before."""
+        """Record a task and start its workflow. A repeated `request_id` returns the task that the first call created."""
         record = self._record(request, await self._check(request))
-        told = [recipient for _, recipient in notifying.recipients(request.notification)]
+        recipients = [recipient for _, recipient in notification_requests.recipients(request.notification)]
         try:
-            stored, created = await self._tasks.insert(record, told)
+            stored, created = await self._tasks.insert(record, recipients)
         except QuotaExceeded:
             self._metrics.quota_refusal_total.inc()
             raise
@@ -107,18 +110,16 @@ class MediaConvertService:
         return pb.CreateMediaConvertTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)
 
     async def GetTask(self, request: pb.GetTaskRequest, _: Any) -> pb.GetTaskResponse:
-        """Reads one task."""
         validate.check_rules(request)
         record = await self._tasks.get(request.project_name, request.task_id)
-        task = replies.task(await self._feeds.snapshot(record), request.request_definition)
+        task = responses.task(await self._feeds.snapshot(record), request.request_definition)
         return pb.GetTaskResponse(request_id=request_id(), task=task)
 
     async def ListTasks(self, request: pb.ListTasksRequest, _: Any) -> pb.ListTasksResponse:
-        """Reads one page of tasks."""
         validate.check_rules(request)
         page = await self._tasks.list(_query(request))
         snapshots = await self._feeds.snapshots(page.tasks)
-        tasks = [replies.task(snapshot, request.request_definition) for snapshot in snapshots]
+        tasks = [responses.task(snapshot, request.request_definition) for snapshot in snapshots]
         return pb.ListTasksResponse(
             request_id=request_id(),
             project_name=request.project_name,
@@ -128,72 +129,69 @@ class MediaConvertService:
         )
 
     async def WatchTask(self, request: pb.WatchTaskRequest, _: Any) -> AsyncIterator[pb.WatchTaskResponse]:
-        """Streams one task until its final state."""
         validate.check_rules(request)
         with self._metrics.watchers.track_inprogress():
             async for snapshot in self._feeds.watch(request.project_name, request.task_id):
-                yield pb.WatchTaskResponse(task=replies.task(snapshot))
+                yield pb.WatchTaskResponse(task=responses.task(snapshot))
 
     async def WatchTasks(self, request: pb.WatchTasksRequest, _: Any) -> AsyncIterator[pb.WatchTasksResponse]:
-        """Streams the tasks of a project."""
         validate.check_rules(request)
         query = TaskQuery(
             request.project_name, statuses=_status_filter(request.status), tags=parse_selector(request.tag_selector)
         )
         with self._metrics.watchers.track_inprogress():
             async for snapshot in self._feeds.watch_all(query):
-                yield pb.WatchTasksResponse(task=replies.task(snapshot))
+                yield pb.WatchTasksResponse(task=responses.task(snapshot))
 
     async def CancelTask(self, request: pb.CancelTaskRequest, _: Any) -> pb.CancelTaskResponse:
-        """Asks for a task to be canceled; the caller sees the end by watching."""
+        """Request cancellation; watchers see when the task has ended."""
         validate.check_rules(request)
         await self._tasks.get(request.project_name, request.task_id)
         record = await self._tasks.request_cancel(request.task_id)
         if record.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
-            raise StatusConflict(f"the task {record.task_id} has ended: {record.status}")
+            raise StatusConflict(f"task {record.task_id} has already ended: {record.status}")
         if not record.status.final and not record.admitted:
-            await self._settle(record.task_id, Outcome(TaskStatus.CANCELED, "Canceled", "canceled before it began"))
+            await self._settle(record.task_id, Outcome(TaskStatus.CANCELED, "Canceled", "canceled before it started"))
             record = await self._tasks.get(request.project_name, request.task_id)
         elif not record.status.final:
-            with suppress(ServiceUnavailable):  # the reconciler tells the engine when it is back
+            with suppress(ServiceUnavailable):  # the reconciler cancels the workflow when the engine is back
                 await self._engine.cancel(record.task_id)
             self._feeds.nudge(record.task_id)
-        return pb.CancelTaskResponse(request_id=request_id(), task=replies.task(await self._feeds.snapshot(record)))
+        return pb.CancelTaskResponse(request_id=request_id(), task=responses.task(await self._feeds.snapshot(record)))
 
     async def PlanMediaConvertTask(self, request: pb.PlanMediaConvertTaskRequest, _: Any) -> pb.PlanMediaConvertTaskResponse:
-        """Validates and plans a request, and creates nothing. What is wrong with it is told in the response."""
+        """Validate and plan a request without creating a task; the response lists the problems of an invalid request."""
         validate.check_required(request, "request")
         response = pb.PlanMediaConvertTaskResponse(request_id=request_id())
         try:
             project = await self._check(request.request)
             work = requests.conversion(request.request, "plan", datetime.now(UTC), project.service_role)
-            seen = await self._engine.inspect(Inspection("plan", work))
+            inspected = await self._engine.inspect(Inspection("plan", work))
         except (ServiceUnavailable, InternalError):
             raise
         except ReelmillError as error:
             response.problems.extend(_problems(error))
             return response
         response.valid = True
-        response.media_infos.extend(media_info(info) for info in seen.infos)
-        if seen.plan is not None:
-            response.plan.CopyFrom(replies.plan(seen.plan, seen.split))
+        response.media_infos.extend(media_info(info) for info in inspected.infos)
+        if inspected.plan is not None:
+            response.plan.CopyFrom(responses.plan(inspected.plan, inspected.split))
         return response
 
     async def ProbeMedia(self, request: pb.ProbeMediaRequest, _: Any) -> pb.ProbeMediaResponse:
-        """Looks at one media file."""
         validate.check_rules(request)
         service_role = (await self._projects.get(request.project_name)).service_role
         validate.check_probe(request, self._storage, service_role)
         credentials = requests.credentials(request.credential_config, service_role)
-        look = ConvertRequest("probe", request.project_name, (SourceSpec(request.source_uri),), (), credentials=credentials)
-        seen = await self._engine.inspect(Inspection("probe", look))
-        return pb.ProbeMediaResponse(request_id=request_id(), media_info=media_info(seen.infos[0]))
+        probe = ConvertRequest("probe", request.project_name, (SourceSpec(request.source_uri),), (), credentials=credentials)
+        inspected = await self._engine.inspect(Inspection("probe", probe))
+        return pb.ProbeMediaResponse(request_id=request_id(), media_info=media_info(inspected.infos[0]))
 
     async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, _: Any) -> pb.GetCapabilitiesResponse:
-        """Asks a worker what it can do."""
+        """Return the capabilities of a worker."""
         report = (await self._engine.inspect(Inspection("capabilities"))).report
         if report is None:
-            raise InternalError("a worker did not tell what it can do")
+            raise InternalError("the worker did not report its capabilities")
         return pb.GetCapabilitiesResponse(
             request_id=request_id(),
             encoders=[_capability(capability) for capability in report.encoders],
@@ -205,28 +203,28 @@ class MediaConvertService:
         )
 
     async def start(self, record: TaskRecord) -> None:
-        """Hands a recorded task to the engine. Raises ServiceUnavailable."""
+        """Start the workflow of a recorded task. Raises ServiceUnavailable."""
         await self._engine.start(load_work(record.work_json))
 
     async def _start(self, record: TaskRecord) -> None:
-        """Hands a new task over; an engine that is away gets it from the reconciler, as the record is what counts."""
+        """Start the workflow of a new task; if the engine is unavailable, the reconciler does so later from the record."""
         try:
             await self.start(record)
         except ServiceUnavailable:
             return
         await self._tasks.mark_started(record.task_id)
-        now = await self._tasks.find(record.task_id)
-        if now is not None and now.cancel_requested:  # it came while the engine did not have the task yet
+        current = await self._tasks.find(record.task_id)
+        if current is not None and current.cancel_requested:  # requested before the workflow started
             with suppress(ServiceUnavailable):
                 await self._engine.cancel(record.task_id)
 
     async def admit(self, project_name: str) -> None:
-        """Hands waiting tasks of a project over, as far as its quotas let them."""
+        """Start waiting tasks of a project, as far as its quotas allow."""
         for record in await self._tasks.admit(project_name):
             await self._start(record)
 
     async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> Project:
-        """Raises everything that is wrong with a conversion request; its project."""
+        """Validate a conversion request and return its project; raises the errors of `validate.check_create`."""
         missing: ResourceNotFound | None = None
         project = _NO_PROJECT
         try:
@@ -268,7 +266,7 @@ class MediaConvertService:
 
 
 def _event_id() -> str:
-    """Three hexadecimal digits, a dash, 27 of base 62: the shape of the contract's samples."""
+    """Return a random event id in the form of the contract's samples: three hex digits, a dash, 27 base-62 characters."""
     return f"{secrets.token_hex(2)[:3].upper()}-{''.join(secrets.choice(_BASE62) for _ in range(27))}"
 
 
@@ -277,20 +275,20 @@ def _status_filter(status: int) -> frozenset[TaskStatus]:
 
 
 def _query(request: pb.ListTasksRequest) -> TaskQuery:
-    def moment(span: pb.TimeRange, end: str) -> datetime | None:
+    def bound(time_range: pb.TimeRange, end: str) -> datetime | None:
         try:
-            return getattr(span, end).ToDatetime(UTC) if span.HasField(end) else None
+            return getattr(time_range, end).ToDatetime(UTC) if time_range.HasField(end) else None
         except (ValueError, OverflowError) as error:
-            raise InvalidArgument(f"a time range's {end} is not a time: {error}") from error
+            raise InvalidArgument(f"the {end} of a time range is not a valid time: {error}") from error
 
     return TaskQuery(
         project_name=request.project_name,
         statuses=_status_filter(request.status),
         tags=parse_selector(request.tag_selector),
-        start_from=moment(request.start_time_range, "start"),
-        start_to=moment(request.start_time_range, "end"),
-        end_from=moment(request.end_time_range, "start"),
-        end_to=moment(request.end_time_range, "end"),
+        start_from=bound(request.start_time_range, "start"),
+        start_to=bound(request.start_time_range, "end"),
+        end_from=bound(request.end_time_range, "start"),
+        end_to=bound(request.end_time_range, "end"),
         sort=_SORTS[request.sort],
         descending=request.order == pb.SORT_ORDER_DESC,
         limit=request.max_results or _DEFAULT_PAGE,

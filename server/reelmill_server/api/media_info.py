@@ -1,11 +1,11 @@
-"""What is in a media file, as a message that mirrors ffprobe."""
+"""Media infos as messages, which mirror ffprobe."""
 
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 from reelmill.v1 import media_info_pb2
-from reelmill_server.api.replies import timestamp
+from reelmill_server.api.responses import timestamp
 from reelmill_server.model.colour import MATRIX_NAMES, PRIMARIES_NAMES, RANGE_NAMES, TRANSFER_NAMES
 from reelmill_server.model.media_info import (
     AudioStreamInfo,
@@ -19,7 +19,7 @@ from reelmill_server.model.time import rational_text
 
 
 def media_info(info: MediaInfo) -> media_info_pb2.MediaInfo:
-    """`info` as a message."""
+    """Return a media info as a message."""
     tags = {key.lower(): value for key, value in info.metadata.items()}
     first = next(iter(info.pictures), None)
     return media_info_pb2.MediaInfo(
@@ -37,7 +37,7 @@ def media_info(info: MediaInfo) -> media_info_pb2.MediaInfo:
         composer=tags.get("composer", ""),
         performer=tags.get("performer", ""),
         language=next((stream.language for stream in (*info.audio, *info.video) if stream.language), ""),
-        produce_time=timestamp(_moment(tags.get("creation_time", ""))),
+        produce_time=timestamp(_time(tags.get("creation_time", ""))),
         lat_long=_lat_long(tags.get("location", "")),
         video_width=first.width if first else 0,
         video_height=first.height if first else 0,
@@ -47,7 +47,7 @@ def media_info(info: MediaInfo) -> media_info_pb2.MediaInfo:
     )
 
 
-def _moment(text: str) -> datetime | None:
+def _time(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -56,7 +56,7 @@ def _moment(text: str) -> datetime | None:
 
 
 def _lat_long(location: str) -> str:
-    """ISO 6709 `+27.5916+086.5640+8850/` as `27.5916,86.5640`."""
+    """Convert ISO 6709 such as `+27.5916+086.5640+8850/` to `27.5916,86.5640`."""
     import re
 
     match = re.match(r"([+-]\d+(?:\.\d+)?)([+-]\d+(?:\.\d+)?)", location)
@@ -84,7 +84,7 @@ def _display_aspect(stream: VideoStreamInfo) -> str:
 
 
 def _video(stream: VideoStreamInfo) -> media_info_pb2.VideoStream:
-    light = stream.content_light
+    content_light = stream.content_light
     return media_info_pb2.VideoStream(
         **_common(stream),
         time_base=rational_text(stream.time_base),
@@ -108,7 +108,7 @@ def _video(stream: VideoStreamInfo) -> media_info_pb2.VideoStream:
         attached_picture=stream.attached_picture,
         field_order=stream.field_order,
         mastering_display=_mastering_display(stream.mastering_display),
-        content_light=f"{light.max_content},{light.max_average}" if light else "",
+        content_light=f"{content_light.max_content},{content_light.max_average}" if content_light else "",
     )
 
 
@@ -116,8 +116,8 @@ def _mastering_display(display: MasteringDisplay | None) -> str:
     if display is None:
         return ""
     points = {"R": display.red, "G": display.green, "B": display.blue, "WP": display.white}
-    places = "".join(f"{name}({x / 50_000:g},{y / 50_000:g})" for name, (x, y) in points.items())
-    return f"{places}L({display.max_luminance / 10_000:g},{display.min_luminance / 10_000:g})"
+    coordinates = "".join(f"{name}({x / 50_000:g},{y / 50_000:g})" for name, (x, y) in points.items())
+    return f"{coordinates}L({display.max_luminance / 10_000:g},{display.min_luminance / 10_000:g})"
 
 
 def _audio(stream: AudioStreamInfo) -> media_info_pb2.AudioStream:

@@ -1,4 +1,4 @@
-"""NotificationService."""
+"""Implementation of NotificationService."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -6,8 +6,8 @@ from typing import Any
 
 from reelmill.v1 import notification_service_pb2 as pb
 from reelmill_server.api import validate
-from reelmill_server.api.calls import request_id
-from reelmill_server.api.replies import timestamp
+from reelmill_server.api.interceptor import request_id
+from reelmill_server.api.responses import timestamp
 from reelmill_server.model.notification import DeliveryState, Notification, NotificationQuery
 from reelmill_server.tasks.notifications import NotificationStore
 from reelmill_server.tasks.projects import ProjectStore
@@ -16,37 +16,36 @@ _DEFAULT_PAGE = 100
 _STATE: Mapping[DeliveryState, Any] = {
     state: pb.NotificationState.Value(f"NOTIFICATION_STATE_{state.name}") for state in DeliveryState
 }
-_BY_NUMBER = {number: state for state, number in _STATE.items()}
+_STATE_BY_NUMBER = {number: state for state, number in _STATE.items()}
 
 
 class NotificationService:
-    """Serves the RPCs; `told` has what is due of a task delivered."""
+    """The RPCs of NotificationService; `deliver` starts the delivery of a task's due notifications."""
 
     def __init__(
-        self, notifications: NotificationStore, projects: ProjectStore, told: Callable[[str], Awaitable[None]]
+        self, notifications: NotificationStore, projects: ProjectStore, deliver: Callable[[str], Awaitable[None]]
     ) -> None:
-        self._notifications, self._projects, self._told = notifications, projects, told
+        self._notifications, self._projects, self._deliver = notifications, projects, deliver
 
     async def ListNotifications(self, request: pb.ListNotificationsRequest, _: Any) -> pb.ListNotificationsResponse:
-        """Reads one page of notifications."""
         validate.check_rules(request)
         await self._projects.get(request.project_name)
         query = NotificationQuery(
             project_name=request.project_name,
             task_id=request.task_id,
-            state=_BY_NUMBER.get(request.state),
+            state=_STATE_BY_NUMBER.get(request.state),
             limit=request.max_results or _DEFAULT_PAGE,
             next_token=request.next_token,
         )
         page = await self._notifications.list(query)
-        found = [_status(notification) for notification in page.notifications]
-        return pb.ListNotificationsResponse(request_id=request_id(), notifications=found, next_token=page.next_token)
+        notifications = [_status(notification) for notification in page.notifications]
+        return pb.ListNotificationsResponse(request_id=request_id(), notifications=notifications, next_token=page.next_token)
 
     async def RedeliverNotification(self, request: pb.RedeliverNotificationRequest, _: Any) -> pb.RedeliverNotificationResponse:
-        """Makes a notification due once more, at once."""
+        """Make a notification due again, immediately."""
         validate.check_rules(request)
         due = await self._notifications.redeliver(request.project_name, request.notification_id, datetime.now(UTC))
-        await self._told(due.task_id)
+        await self._deliver(due.task_id)
         return pb.RedeliverNotificationResponse(request_id=request_id(), notification=_status(due))
 
 

@@ -1,7 +1,7 @@
-"""From what is drawn over or hidden in video to plain data."""
+"""Overlays and desensitization of targets as plain data."""
 
 from reelmill.v1 import video_pb2
-from reelmill_server.api.words import color, given, length, side, word
+from reelmill_server.api.field_values import color, enum_name, length, optional, optional_length
 from reelmill_server.model.request import (
     Corner,
     DelogoSpec,
@@ -14,9 +14,9 @@ from reelmill_server.model.request import (
 from reelmill_server.model.time import MICROSECONDS
 
 
-def _place(message: video_pb2.Watermark | video_pb2.Delogo) -> PlaceSpec:
+def _position(message: video_pb2.Watermark | video_pb2.Delogo) -> PlaceSpec:
     return PlaceSpec(
-        corner=Corner(word(video_pb2.ReferPos, message.refer_pos, "REFER_POS_") or "topleft"),
+        corner=Corner(enum_name(video_pb2.ReferPos, message.refer_pos, "REFER_POS_") or "topleft"),
         dx=length(message.dx),
         dy=length(message.dy),
         start_us=round(message.start_time * MICROSECONDS),
@@ -25,16 +25,16 @@ def _place(message: video_pb2.Watermark | video_pb2.Delogo) -> PlaceSpec:
 
 
 def delogo(message: video_pb2.Delogo) -> DelogoSpec:
-    return DelogoSpec(_place(message), side(message, "width"), side(message, "height"))
+    return DelogoSpec(_position(message), optional_length(message, "width"), optional_length(message, "height"))
 
 
 def desensitization(message: video_pb2.FilterVideo) -> DesensitizationSpec | None:
     if not message.HasField("desensitization"):
         return None
-    asked = message.desensitization
+    rules = message.desensitization
     return DesensitizationSpec(
-        face=_rule(asked.face) if asked.HasField("face") else None,
-        license_plate=_rule(asked.license_plate) if asked.HasField("license_plate") else None,
+        face=_rule(rules.face) if rules.HasField("face") else None,
+        license_plate=_rule(rules.license_plate) if rules.HasField("license_plate") else None,
     )
 
 
@@ -42,7 +42,7 @@ def _rule(message: video_pb2.DesensitizationRule) -> DesensitizationRule:
     return DesensitizationRule(
         confidence=round(message.confidence, 6),
         min_size=message.min_size,
-        blur_radius=given(message, "blur_radius"),
+        blur_radius=optional(message, "blur_radius"),
         scale_ratio=round(message.scale_ratio, 6) if message.HasField("scale_ratio") else DesensitizationRule.scale_ratio,
         transparency=round(message.transparency, 6),
     )
@@ -50,7 +50,9 @@ def _rule(message: video_pb2.DesensitizationRule) -> DesensitizationRule:
 
 def watermark(message: video_pb2.Watermark) -> WatermarkSpec:
     if message.type == video_pb2.WATERMARK_TYPE_FILE:
-        return WatermarkSpec(_place(message), None, message.uri, side(message, "width"), side(message, "height"))
+        return WatermarkSpec(
+            _position(message), None, message.uri, optional_length(message, "width"), optional_length(message, "height")
+        )
     text = TextSpec(
         content=message.content,
         font=message.font_name or TextSpec.font,
@@ -60,4 +62,4 @@ def watermark(message: video_pb2.Watermark) -> WatermarkSpec:
         border_width=message.border_width,
         border_color=color(message.border_color) or TextSpec.border_color,
     )
-    return WatermarkSpec(_place(message), text)
+    return WatermarkSpec(_position(message), text)

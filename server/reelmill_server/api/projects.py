@@ -1,4 +1,4 @@
-"""ProjectService."""
+"""Implementation of ProjectService."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import fields
@@ -6,8 +6,8 @@ from typing import Any
 
 from reelmill.v1 import project_service_pb2 as pb
 from reelmill_server.api import validate
-from reelmill_server.api.calls import request_id
-from reelmill_server.api.replies import timestamp
+from reelmill_server.api.interceptor import request_id
+from reelmill_server.api.responses import timestamp
 from reelmill_server.model.project import DATASET_LIMITS, Project, Quotas
 from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
 from reelmill_server.tasks.store import TaskStore
@@ -16,22 +16,20 @@ _DEFAULT_PAGE = 100
 
 
 class ProjectService:
-    """Serves the RPCs; errors are raised as ReelmillError and become statuses in the interceptor."""
+    """The RPCs of ProjectService; errors are raised as ReelmillError, and the interceptor converts them to statuses."""
 
     def __init__(
         self, projects: ProjectStore, tasks: TaskStore, quotas: Quotas, admit: Callable[[str], Awaitable[None]]
     ) -> None:
-        """`quotas` hold where a project says nothing; `admit` lets tasks follow when they were widened."""
+        """Create the service; `quotas` are the defaults of projects, `admit` starts waiting tasks after quotas have changed."""
         self._projects, self._tasks, self._quotas, self._admit = projects, tasks, quotas, admit
 
     async def CreateProject(self, request: pb.CreateProjectRequest, _: Any) -> pb.CreateProjectResponse:
-        """Creates a project."""
         validate.check(request)
         project = await self._projects.create(request.project_name, _patch(request))
         return pb.CreateProjectResponse(request_id=request_id(), project=self._project(project))
 
     async def GetProject(self, request: pb.GetProjectRequest, _: Any) -> pb.GetProjectResponse:
-        """Reads a project."""
         validate.check_rules(request)
         project = await self._projects.get(request.project_name)
         message = self._project(project)
@@ -40,14 +38,13 @@ class ProjectService:
         return pb.GetProjectResponse(request_id=request_id(), project=message)
 
     async def UpdateProject(self, request: pb.UpdateProjectRequest, _: Any) -> pb.UpdateProjectResponse:
-        """Changes what is given."""
+        """Change the given settings."""
         validate.check(request)
         project = await self._projects.update(request.project_name, _patch(request))
         await self._admit(project.project_name)
         return pb.UpdateProjectResponse(request_id=request_id(), project=self._project(project))
 
     async def ListProjects(self, request: pb.ListProjectsRequest, _: Any) -> pb.ListProjectsResponse:
-        """Reads one page of projects."""
         validate.check_rules(request)
         tags = tuple((tag.key, tag.value) for tag in request.tag)
         page = await self._projects.list(request.prefix, tags, request.max_results or _DEFAULT_PAGE, request.next_token)
@@ -55,7 +52,6 @@ class ProjectService:
         return pb.ListProjectsResponse(request_id=request_id(), next_token=page.next_token, projects=projects)
 
     async def DeleteProject(self, request: pb.DeleteProjectRequest, _: Any) -> pb.DeleteProjectResponse:
-        """Deletes a project with its finished tasks."""
         validate.check_rules(request)
         await self._projects.delete(request.project_name)
         return pb.DeleteProjectResponse(request_id=request_id())

@@ -1,4 +1,4 @@
-"""From requests to plain data."""
+"""Requests as plain data."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -13,20 +13,20 @@ from reelmill.v1 import (
     target_pb2,
     video_pb2,
 )
-from reelmill_server.api.image_requests import image, images
-from reelmill_server.api.overlay_requests import delogo, desensitization, watermark
-from reelmill_server.api.words import (
+from reelmill_server.api.field_values import (
     AnyTarget,
     audio_codec,
     container_name,
+    enum_name,
     frame_rate,
-    given,
+    optional,
     segment_format,
     speed,
     subtitle_format,
     video_codec,
-    word,
 )
+from reelmill_server.api.image_requests import image, images
+from reelmill_server.api.overlay_requests import delogo, desensitization, watermark
 from reelmill_server.model.request import (
     COPY,
     Adapt,
@@ -54,42 +54,42 @@ def _video(target: AnyTarget) -> VideoSpec | None:
         return VideoSpec()
     if target.video.disable_video or not target.video.HasField("transcode_video"):
         return None
-    asked = target.video.transcode_video
-    codec = video_codec(asked.codec)
+    settings = target.video.transcode_video
+    codec = video_codec(settings.codec)
     if codec == COPY:
         return VideoSpec()
-    width, height = _resolution(asked.resolution)
+    width, height = _resolution(settings.resolution)
     return VideoSpec(
         codec=codec,
-        pixel_format=word(video_pb2.PixelFormat, asked.pixel_format, "PIXEL_FORMAT_"),
-        frame_rate=frame_rate(asked.frame_rate) if asked.HasField("frame_rate") else VideoSpec.frame_rate,
+        pixel_format=enum_name(video_pb2.PixelFormat, settings.pixel_format, "PIXEL_FORMAT_"),
+        frame_rate=frame_rate(settings.frame_rate) if settings.HasField("frame_rate") else VideoSpec.frame_rate,
         width=width,
         height=height,
-        adaptive_direction=asked.adaptive_resolution_direction,
-        scale_type=ScaleType(word(common_pb2.ScaleType, asked.scale_type, "SCALE_TYPE_") or "stretch"),
-        rotation=asked.rotation,
-        bitrate=given(asked, "bitrate"),
-        crf=round(asked.crf, 4) if asked.HasField("crf") else None,
-        max_bitrate=given(asked, "max_bitrate"),
-        buffer_size=given(asked, "buffer_size"),
-        gop_size=asked.gop_size if asked.HasField("gop_size") else VideoSpec.gop_size,
-        b_frames=given(asked, "b_frames"),
-        refs=given(asked, "refs"),
-        frame_rate_option=_adapt(asked.frame_rate_option),
-        resolution_option=_adapt(asked.resolution_option),
-        bitrate_option=_adapt(asked.bitrate_option),
-        video_slim=bool(asked.video_slim),
+        adaptive_direction=settings.adaptive_resolution_direction,
+        scale_type=ScaleType(enum_name(common_pb2.ScaleType, settings.scale_type, "SCALE_TYPE_") or "stretch"),
+        rotation=settings.rotation,
+        bitrate=optional(settings, "bitrate"),
+        crf=round(settings.crf, 4) if settings.HasField("crf") else None,
+        max_bitrate=optional(settings, "max_bitrate"),
+        buffer_size=optional(settings, "buffer_size"),
+        gop_size=settings.gop_size if settings.HasField("gop_size") else VideoSpec.gop_size,
+        b_frames=optional(settings, "b_frames"),
+        refs=optional(settings, "refs"),
+        frame_rate_option=_adapt(settings.frame_rate_option),
+        resolution_option=_adapt(settings.resolution_option),
+        bitrate_option=_adapt(settings.bitrate_option),
+        video_slim=bool(settings.video_slim),
         speed=speed(target.video.filter_video),
         delogos=tuple(delogo(mark) for mark in target.video.filter_video.delogos),
         watermarks=tuple(watermark(mark) for mark in target.video.filter_video.watermarks),
         desensitization=desensitization(target.video.filter_video),
-        hardware=Hardware(word(video_pb2.HardwarePolicy, asked.hardware, "HARDWARE_POLICY_") or "preferred"),
-        preset=word(video_pb2.EncoderPreset, asked.preset, "ENCODER_PRESET_") or VideoSpec.preset,
+        hardware=Hardware(enum_name(video_pb2.HardwarePolicy, settings.hardware, "HARDWARE_POLICY_") or "preferred"),
+        preset=enum_name(video_pb2.EncoderPreset, settings.preset, "ENCODER_PRESET_") or VideoSpec.preset,
     )
 
 
 def _adapt(number: int) -> Adapt:
-    return Adapt(word(common_pb2.AdaptOption, number, "ADAPT_OPTION_") or "fixed")
+    return Adapt(enum_name(common_pb2.AdaptOption, number, "ADAPT_OPTION_") or "fixed")
 
 
 def _resolution(text: str) -> tuple[int, int]:
@@ -102,19 +102,19 @@ def _audio(target: AnyTarget) -> AudioSpec | None:
         return AudioSpec()
     if target.audio.disable_audio or not target.audio.HasField("transcode_audio"):
         return None
-    asked = target.audio.transcode_audio
-    codec = audio_codec(asked.codec)
+    settings = target.audio.transcode_audio
+    codec = audio_codec(settings.codec)
     if codec == COPY:
         return AudioSpec()
     return AudioSpec(
         codec=codec,
-        bitrate=given(asked, "bitrate"),
-        sample_rate=given(asked, "sample_rate"),
-        channels=given(asked, "channel"),
-        sample_rate_option=_adapt(asked.sample_rate_option),
-        bitrate_option=_adapt(asked.bitrate_option),
-        quality=given(asked, "quality"),
-        bits_per_sample=given(asked, "bits_per_sample"),
+        bitrate=optional(settings, "bitrate"),
+        sample_rate=optional(settings, "sample_rate"),
+        channels=optional(settings, "channel"),
+        sample_rate_option=_adapt(settings.sample_rate_option),
+        bitrate_option=_adapt(settings.bitrate_option),
+        quality=optional(settings, "quality"),
+        bits_per_sample=optional(settings, "bits_per_sample"),
         mixing=target.audio.filter_audio.mixing,
     )
 
@@ -122,19 +122,19 @@ def _audio(target: AnyTarget) -> AudioSpec | None:
 def _segment(target: AnyTarget) -> SegmentSpec | None:
     if not target.HasField("segment"):
         return None
-    asked = target.segment
+    settings = target.segment
     return SegmentSpec(
-        format=SegmentFormat(segment_format(asked.format) or "hls"),
-        duration_us=round(asked.duration * MICROSECONDS) if asked.HasField("duration") else SegmentSpec.duration_us,
-        start_number=asked.start_number,
+        format=SegmentFormat(segment_format(settings.format) or "hls"),
+        duration_us=round(settings.duration * MICROSECONDS) if settings.HasField("duration") else SegmentSpec.duration_us,
+        start_number=settings.start_number,
     )
 
 
 def _extract(target: AnyTarget) -> ExtractSpec | None:
     if not target.subtitle.HasField("extract_subtitle"):
         return None
-    asked = target.subtitle.extract_subtitle
-    return ExtractSpec(subtitle_format(asked.format), asked.uri)
+    settings = target.subtitle.extract_subtitle
+    return ExtractSpec(subtitle_format(settings.format), settings.uri)
 
 
 def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1) -> TargetSpec:
@@ -167,7 +167,7 @@ def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1) ->
 
 
 def _targets(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Iterable[TargetSpec]:
-    """The targets of their own, then those of the groups; all are counted through."""
+    """Yield the targets, then the members of the groups, numbered consecutively."""
     yield from (_target(index, target) for index, target in enumerate(request.targets))
     index = len(request.targets)
     for number, group in enumerate(request.target_groups):
@@ -177,7 +177,6 @@ def _targets(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -
 
 
 def source_spec(source: source_pb2.Source) -> SourceSpec:
-    """A source as plain data."""
     return SourceSpec(
         uri=source.uri,
         start_us=round(source.start_time * MICROSECONDS),
@@ -188,12 +187,12 @@ def source_spec(source: source_pb2.Source) -> SourceSpec:
             SubtitleFileSpec(file.uri, round(file.time_offset * MICROSECONDS), file.language) for file in source.subtitles
         ),
         attached=source.attached,
-        align_mode=AlignMode(word(source_pb2.AlignMode, source.align_mode, "ALIGN_MODE_") or "false"),
+        align_mode=AlignMode(enum_name(source_pb2.AlignMode, source.align_mode, "ALIGN_MODE_") or "false"),
     )
 
 
 def tags_of(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Mapping[str, TagValue]:
-    """The request's tags; whole numbers as int, so that they read as they were written."""
+    """Return the request's tags, whole numbers as int so that they keep their spelling."""
     tags = MessageToDict(request.tags) if request.HasField("tags") else {}
     return {key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in tags.items()}
 
@@ -201,7 +200,7 @@ def tags_of(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) ->
 def conversion(
     request: media_convert_service_pb2.CreateMediaConvertTaskRequest, task_id: str, created: datetime, service_role: str = ""
 ) -> ConvertRequest:
-    """A valid request as plain data; `service_role` is the project's."""
+    """Return a valid request as plain data; `service_role` is that of the project."""
     return ConvertRequest(
         task_id=task_id,
         project_name=request.project_name,
@@ -217,7 +216,7 @@ def conversion(
 
 
 def credentials(config: notification_pb2.CredentialConfig, service_role: str) -> Credentials:
-    """In whose name storage is used; the project's role counts where the request names none."""
+    """Return the credentials for storage; the project's role applies if the request names none."""
     first = config.service_role or service_role
     chain = tuple(Role(link.role, link.assume_role_for) for link in config.chain)
     return Credentials((Role(first), *chain) if first else chain, config.policy)

@@ -1,4 +1,4 @@
-"""The gRPC server: services, health, reflection, TLS, and a graceful end."""
+"""The gRPC server: services, health, reflection, TLS, and graceful shutdown."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from reelmill.v1 import (
     project_service_pb2,
     project_service_pb2_grpc,
 )
-from reelmill_server.api.calls import CallInterceptor
+from reelmill_server.api.interceptor import CallInterceptor
 from reelmill_server.api.media_convert import MediaConvertService
 from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
@@ -28,16 +28,16 @@ SERVICES = (
     notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"].full_name,
 )
 _OPTIONS = (
-    # Watchers may ping as often as every 10 s, also between messages, to notice a dead connection.
+    # Watchers may ping every 10 s, even between messages, to detect a dead connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # Two servers on one port would share its calls without anyone noticing.
+    # With SO_REUSEPORT, two servers on one port would silently share its calls.
     ("grpc.so_reuseport", 0),
 )
 
 
 class GrpcServer:
-    """Serves all services on one address."""
+    """Server of all services on one address."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class GrpcServer:
         )
 
     async def start(self, address: str, certificate: Path | None = None, key: Path | None = None) -> int:
-        """Serves on `address` and returns the port. Raises ServiceUnavailable when the address cannot be had."""
+        """Serve on `address` and return the port. Raises ServiceUnavailable if the address cannot be bound."""
         try:
             if certificate and key:
                 credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
@@ -65,17 +65,17 @@ class GrpcServer:
             else:
                 port = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise ServiceUnavailable(f"gRPC cannot be served on {address}: {error}") from error
+            raise ServiceUnavailable(f"cannot serve gRPC on {address}: {error}") from error
         await self._server.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         return port
 
     async def drain(self) -> None:
-        """Tells load balancers to send new calls elsewhere; calls are still served."""
+        """Report NOT_SERVING, so that load balancers send new calls elsewhere; calls are still served."""
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Takes no new calls, gives running ones `grace_seconds`, and ends."""
+        """Stop accepting calls, give running ones `grace_seconds`, and stop."""
         await self._server.stop(grace_seconds)
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:

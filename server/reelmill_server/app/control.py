@@ -10,7 +10,7 @@ import structlog
 from temporalio.client import Client
 
 from reelmill import vendor_json
-from reelmill_server.api import replies
+from reelmill_server.api import responses
 from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
 from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
@@ -171,4 +171,4 @@ class ControlPlane:
 
 def _detail(record: TaskRecord) -> Mapping[str, Any]:
     """A task as JSON, as the API gives it."""
-    return vendor_json.dump(replies.task(Snapshot(record)))
+    return vendor_json.dump(responses.task(Snapshot(record)))

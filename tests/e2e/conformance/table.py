@@ -1,6 +1,6 @@
 """All rows."""
 
-from reelmill_server.api import supported
+from reelmill_server.api import supported_fields
 from tests.e2e.conformance import (
     audio_rows,
     group_rows,
@@ -30,7 +30,7 @@ OTHER_REQUESTS = frozenset(
 )
 """Requests that make no files: docs/compatibility.md names their tests."""
 
-MESSAGES = sorted(set(supported.FIELDS) - OTHER_REQUESTS)
+MESSAGES = sorted(set(supported_fields.FIELDS) - OTHER_REQUESTS)
 """The messages that a request to convert is made of."""
 
 ELSEWHERE = {

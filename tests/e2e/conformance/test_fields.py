@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reelmill_client import ReelmillError
-from reelmill_server.api import supported
+from reelmill_server.api import supported_fields
 from tests import servers, sources
 from tests.e2e.conformance import material
 from tests.e2e.conformance.kit import Outcome, Row, Task
@@ -58,10 +58,10 @@ def test_a_field_does_what_the_contract_says(outcomes: Outcomes, row: Row) -> No
 def test_every_honoured_field_has_a_row(message: str) -> None:
     """A field that is admitted needs a proof."""
     proved = {row.field for row in ROWS} | set(ELSEWHERE)
-    assert {f"{message}.{field}" for field in supported.FIELDS[message]} <= proved
+    assert {f"{message}.{field}" for field in supported_fields.FIELDS[message]} <= proved
 
 
 def test_no_row_is_of_a_field_that_is_not_honoured() -> None:
     """A table that outlives its fields says too much."""
-    honoured = {f"{message}.{field}" for message in MESSAGES for field in supported.FIELDS[message]}
+    honoured = {f"{message}.{field}" for message in MESSAGES for field in supported_fields.FIELDS[message]}
     assert {row.field for row in ROWS} | set(ELSEWHERE) <= honoured

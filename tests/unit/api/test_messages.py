@@ -7,7 +7,7 @@ import pytest
 
 from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
-from reelmill_server.api import requests, words
+from reelmill_server.api import field_values, requests
 from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, ScaleType, VideoSpec
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -125,4 +125,4 @@ def test_every_honoured_video_setting_arrives() -> None:
 )
 def test_decimal_rates_stand_for_exact_ones(value: float, rate: Fraction) -> None:
     """NTSC rates are recognised, all others are what they say."""
-    assert words.frame_rate(value) == rate
+    assert field_values.frame_rate(value) == rate

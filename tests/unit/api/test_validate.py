@@ -347,9 +347,13 @@ def test_segments_that_cannot_be(target: dict[str, Any], field: str) -> None:
 @pytest.mark.parametrize(
     ("target", "field", "would"),
     [
-        ({"Container": "mkv", "Data": {"Stream": [-1]}}, "targets[0].data.stream", "(mp4 would)"),
-        ({"Container": "mov", "AttachedPicture": {"Stream": [0]}}, "targets[0].attached_picture.stream", "(mp4, mkv would)"),
-        ({"Segment": {"Format": "hls"}, "URI": "file:///x", "Data": {"Stream": [0]}}, "targets[0].data.stream", "segments"),
+        ({"Container": "mkv", "Data": {"Stream": [-1]}}, "targets[0].data.stream", "(supported by mp4)"),
+        (
+            {"Container": "mov", "AttachedPicture": {"Stream": [0]}},
+            "targets[0].attached_picture.stream",
+            "(supported by mp4, mkv)",
+        ),
+        ({"Segment": {"Format": "hls"}, "URI": "file:///x", "Data": {"Stream": [0]}}, "targets[0].data.stream", "segmented"),
         ({"AttachedPicture": {"Stream": [-2]}}, "targets[0].attached_picture.stream[0]", "-1"),
     ],
 )

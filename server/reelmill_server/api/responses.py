@@ -1,4 +1,4 @@
-"""From plain data to replies."""
+"""Tasks and plans as messages of responses."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -32,17 +32,17 @@ _STREAM_TYPE = {
 }
 
 
-def timestamp(moment: datetime | None) -> Timestamp | None:
-    """A moment as a message."""
-    if moment is None:
+def timestamp(time: datetime | None) -> Timestamp | None:
+    """Return a point in time as a message."""
+    if time is None:
         return None
     message = Timestamp()
-    message.FromDatetime(moment.astimezone(UTC))
+    message.FromDatetime(time.astimezone(UTC))
     return message
 
 
 def task(snapshot: Snapshot, with_definition: bool = False) -> task_pb2.Task:
-    """A task as a message; its request only `with_definition`."""
+    """Return a task as a message; `with_definition` includes its request."""
     record, outcome = snapshot.record, snapshot.record.outcome
     message = task_pb2.Task(
         status=_STATUS[record.status],
@@ -94,12 +94,12 @@ def _target_progress(target: TargetProgress) -> task_pb2.TargetProgress:
 
 
 def _done_targets(artifacts: Iterable[Artifact]) -> Iterable[task_pb2.TargetProgress]:
-    """One for each target, which may have made several files."""
-    made: dict[int, list[Artifact]] = {}
+    """Yield the final progress of each target, which may have several files."""
+    files_by_target: dict[int, list[Artifact]] = {}
     for artifact in artifacts:
         if artifact.streams or artifact.frame_times:
-            made.setdefault(artifact.target_index, []).append(artifact)
-    for index, files in sorted(made.items()):
+            files_by_target.setdefault(artifact.target_index, []).append(artifact)
+    for index, files in sorted(files_by_target.items()):
         yield task_pb2.TargetProgress(
             target_index=index,
             percent=100,
@@ -152,7 +152,7 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
 
 
 def plan(value: Plan, split: Split | None = None) -> task_pb2.Plan:
-    """A plan as a message, and how it would be cut."""
+    """Return a plan as a message, with its split into chunks if given."""
     targets = [
         task_pb2.PlannedTarget(
             target_index=target.index,
@@ -185,7 +185,7 @@ def plan(value: Plan, split: Split | None = None) -> task_pb2.Plan:
 
 
 def _source_stream(part: PartPlan) -> int:
-    """The number of the first stream in the source's file; -1 for what comes from elsewhere."""
+    """Return the index of the first stream in the source file; -1 for a stream from another file."""
     return -1 if part.file else part.stream
 
 

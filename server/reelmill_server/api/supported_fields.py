@@ -1,4 +1,4 @@
-"""What of the contract this version honours. Everything else that a request sets is refused, never ignored."""
+"""Fields of the contract that this version supports. A request that sets another one is refused; none is ignored."""
 
 from collections.abc import Iterator, Mapping
 
@@ -61,21 +61,23 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "TagInput": "key value",
     }.items()
 }
-"""The honoured fields of each request message; a message that is not here is not honoured at all."""
+"""Supported fields of each request message; a message that is not listed is not supported."""
 
 
 def unsupported(message: Message, path: str = "") -> Iterator[Violation]:
-    """Everything set in `message` that is not honoured, with the paths of the fields."""
+    """Yield a violation for every unsupported field that `message` sets."""
     name = message.DESCRIPTOR.full_name.removeprefix(_PACKAGE)
     for field, value in message.ListFields():
-        here = f"{path}.{field.name}" if path else field.name
+        field_path = f"{path}.{field.name}" if path else field.name
         if field.name not in FIELDS.get(name, ()):
-            yield Violation(here, "is not supported by this version")
+            yield Violation(field_path, "is not supported by this version")
             continue
         if field.message_type is None or field.message_type.full_name.startswith(_OPAQUE):
             continue
         elements = (
-            [(here, value)] if not field.is_repeated else [(f"{here}[{index}]", item) for index, item in enumerate(value)]
+            [(field_path, value)]
+            if not field.is_repeated
+            else [(f"{field_path}[{index}]", item) for index, item in enumerate(value)]
         )
-        for path_of, element in elements:
-            yield from unsupported(element, path_of)
+        for element_path, element in elements:
+            yield from unsupported(element, element_path)

@@ -1,4 +1,4 @@
-"""What surrounds every call: its id, its log line, its metrics, and the one place where errors become gRPC statuses."""
+"""Handling of every call: its id, log line and metrics, and the conversion of errors to gRPC statuses."""
 
 from __future__ import annotations  # grpc's classes are generic in its stubs only
 
@@ -21,7 +21,7 @@ from reelmill_server.telemetry.metrics import Metrics
 ERROR_DOMAIN = "reelmill"
 _STATUS_DETAILS = "grpc-status-details-bin"
 _RETRY_SECONDS = 1
-_QUOTA_RETRY_SECONDS = 10  # tasks take longer to end than a service to come back
+_QUOTA_RETRY_SECONDS = 10  # tasks take longer to end than a service to restart
 _MESSAGE_CHARACTERS = 300
 _VIOLATION_CHARACTERS = 200
 _DETAILS_BYTES = 3500
@@ -31,19 +31,18 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def request_id() -> str:
-    """The id of the call that is being served: an upper-case UUID."""
+    """Return the id of the current call: an upper-case UUID."""
     return _request_id.get()
 
 
 def status_of(error: ReelmillError, call_id: str) -> status_pb2.Status:
-    """The google.rpc.Status of an error: ErrorInfo always, BadRequest or QuotaFailure with violations, RetryInfo
-    when it may pass.
+    """Return the google.rpc.Status of an error.
 
-    It travels in the call's trailers, for which gRPC's default limit is 8 KiB: texts are clipped, and violations that have no
-    room are counted in a last one.
+    It holds ErrorInfo, BadRequest or QuotaFailure if there are violations, and RetryInfo if a retry may help. It travels in the
+    call's trailers, which gRPC limits to 8 KiB by default: texts are truncated, and the last violation counts those left out.
     """
     code = grpc.StatusCode[error.status]
-    status = status_pb2.Status(code=code.value[0], message=_clip(error.message, _MESSAGE_CHARACTERS))
+    status = status_pb2.Status(code=code.value[0], message=_truncate(error.message, _MESSAGE_CHARACTERS))
     info = error_details_pb2.ErrorInfo(
         reason=type(error).reason(), domain=ERROR_DOMAIN, metadata={"code": error.code, "request_id": call_id}
     )
@@ -69,12 +68,12 @@ def _add_detail(status: status_pb2.Status, detail: Message) -> None:
 
 
 def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
-    """As many violations as have room; the last one says how many more there are."""
+    """Return as many violations as fit; the last one says how many were left out."""
     request = error_details_pb2.BadRequest()
     for number, violation in enumerate(violations):
         request.field_violations.add(
-            field=_clip(violation.field, _VIOLATION_CHARACTERS),
-            description=_clip(violation.description, _VIOLATION_CHARACTERS),
+            field=_truncate(violation.field, _VIOLATION_CHARACTERS),
+            description=_truncate(violation.description, _VIOLATION_CHARACTERS),
         )
         if request.ByteSize() > _DETAILS_BYTES:
             del request.field_violations[-1]
@@ -83,21 +82,21 @@ def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadReques
     return request
 
 
-def _clip(text: str, characters: int) -> str:
+def _truncate(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ReelmillError, call_id: str) -> None:
     status = status_of(error, call_id)
-    # The message travels percent-encoded: a character may take nine bytes.
-    message = _clip(error.message, _MESSAGE_CHARACTERS)
+    # The message is percent-encoded in transit: a character may take nine bytes.
+    message = _truncate(error.message, _MESSAGE_CHARACTERS)
     await context.abort(
         grpc.StatusCode[error.status], message, trailing_metadata=((_STATUS_DETAILS, status.SerializeToString()),)
     )
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every handler."""
+    """Interceptor of all calls except health checks and reflection."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -107,7 +106,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Wraps the handler of one call."""
+        """Return the handler of one call, wrapped."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or method.startswith(_QUIET):
@@ -120,25 +119,25 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._unary(method, handler.unary_unary), handler.request_deserializer, handler.response_serializer
         )
 
-    def _unary(self, method: str, behaviour: Any) -> Any:
+    def _unary(self, method: str, handler: Any) -> Any:
         async def call(message: Any, context: Any) -> Any:
             with tracing.served(method, context.invocation_metadata()):
-                return await answer(message, context)
+                return await respond(message, context)
 
-        async def answer(message: Any, context: Any) -> Any:
-            async with _Call(self._metrics, method, context) as served:
-                return await served.guard(behaviour(message, context))
+        async def respond(message: Any, context: Any) -> Any:
+            async with _CallScope(self._metrics, method, context) as call_scope:
+                return await call_scope.run(handler(message, context))
 
         return call
 
-    def _stream(self, method: str, behaviour: Any) -> Any:
+    def _stream(self, method: str, handler: Any) -> Any:
         async def call(message: Any, context: Any) -> AsyncIterator[Any]:
-            async with _Call(self._metrics, method, context) as served:
-                responses = behaviour(message, context)
+            async with _CallScope(self._metrics, method, context) as call_scope:
+                responses = handler(message, context)
                 try:
                     while True:
                         try:
-                            response = await served.guard(anext(responses))
+                            response = await call_scope.run(anext(responses))
                         except StopAsyncIteration:
                             return
                         yield response
@@ -148,23 +147,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return call
 
 
-class _Call:
-    """One call that is being served."""
+class _CallScope:
+    """Scope of one call: binds its id to the log, and counts it when it ends."""
 
     def __init__(self, metrics: Metrics, method: str, context: Any) -> None:
         self._metrics, self._context = metrics, context
         self._method = method.rpartition("/")[2]
         self._id = str(uuid.uuid4()).upper()
         self._code = "CANCELLED"
-        self._begun = time.monotonic()
+        self._start = time.monotonic()
 
-    async def __aenter__(self) -> _Call:
+    async def __aenter__(self) -> _CallScope:
         _request_id.set(self._id)
         structlog.contextvars.bind_contextvars(request_id=self._id, method=self._method)
         return self
 
-    async def guard(self, work: Awaitable[Any]) -> Any:
-        """Does a piece of work; what it raises ends the call with the right status."""
+    async def run(self, work: Awaitable[Any]) -> Any:
+        """Await `work`; an error that it raises aborts the call with the matching status."""
         try:
             result = await work
         except ReelmillError as error:
@@ -174,7 +173,7 @@ class _Call:
             raise
         except Exception as error:
             _log.exception("call failed")
-            await self._fail(InternalError(f"the service failed: {type(error).__name__}"))
+            await self._fail(InternalError(f"internal error: {type(error).__name__}"))
         self._code = "OK"
         return result
 
@@ -186,4 +185,4 @@ class _Call:
 
     async def __aexit__(self, *_: object) -> None:
         self._metrics.rpc_total.labels(self._method, self._code).inc()
-        self._metrics.rpc_seconds.labels(self._method).observe(time.monotonic() - self._begun)
+        self._metrics.rpc_seconds.labels(self._method).observe(time.monotonic() - self._start)
