@@ -80,6 +80,8 @@ class LineReporter(_PlainReporter):
         if phase == last_phase and progress - last_progress < _LINE_STEP_PERCENT and moment - last_moment < _LINE_STEP_SECONDS:
             return
         self._shown[task.task_id] = (phase, progress, moment)
+        if is_final(task):  # a watch may last for months
+            del self._shown[task.task_id]
         self._console.print(f"{name}{phase} {progress}%{_pace(task)}", soft_wrap=True)
 
 
@@ -159,6 +161,8 @@ class FailedAttempts:
         """Return one sentence for each attempt that failed since the last call for this task."""
         new = task.failed_attempts[self._seen.get(task.task_id, 0) :]
         self._seen[task.task_id] = len(task.failed_attempts)
+        if is_final(task):
+            del self._seen[task.task_id]
         return [f"attempt {failed.attempt} failed: {failed.code}: {failed.message}" for failed in new]
 
 

@@ -16,6 +16,7 @@ from reelmill_client.errors import DeadlineExceeded, Unavailable, from_rpc_error
 FINAL_STATUSES = frozenset({TASK_STATUS_SUCCEEDED, TASK_STATUS_FAILED, TASK_STATUS_CANCELED})
 
 DEFAULT_MAX_OUTAGE_SECONDS = 60.0
+_MOST_ENDED = 100_000  # of which a watch remembers the ids, about 15 MB
 _FIRST_DELAY_SECONDS = 0.2
 _LONGEST_DELAY_SECONDS = 10.0
 
@@ -31,20 +32,22 @@ def is_final(task: Task) -> bool:
 class StateFilter:
     """Filter of a watch: drops repeated and outdated states of tasks, and everything after a final one.
 
-    After a reconnect another replica of the server may answer, with an older view of a task than was already seen.
+    After a reconnect another replica of the server may answer, with an older view of a task than was already seen. As a watch
+    may last for months, only the latest of the ended tasks are remembered: after a reconnect older ones may be passed on again.
     """
 
     def __init__(self) -> None:
         self._last: dict[str, Task] = {}
-        self._ended: set[str] = set()
+        self._ended: dict[str, None] = {}  # the latest come last
 
     def accept(self, task: Task) -> Task | None:
         """Return the task to pass on, or None if the state is repeated or outdated."""
         if task.task_id in self._ended:
+            self._remember(task.task_id)
             return None
         last = self._last.get(task.task_id)
         if is_final(task):
-            self._ended.add(task.task_id)
+            self._remember(task.task_id)
             self._last.pop(task.task_id, None)
         elif last is not None and (task == last or _age(task) < _age(last)):
             return None
@@ -53,6 +56,12 @@ class StateFilter:
         if last is not None and task.progress < last.progress:
             task.progress = last.progress
         return task
+
+    def _remember(self, task_id: str) -> None:
+        self._ended.pop(task_id, None)
+        self._ended[task_id] = None
+        if len(self._ended) > _MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
 
 
 class ReconnectPolicy:

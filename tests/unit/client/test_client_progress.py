@@ -154,3 +154,15 @@ def test_other_texts() -> None:
     assert formatting.phase_word(Task(phase=TASK_PHASE_QUEUED, cancel_requested=True)) == "canceling"
     audio = ArtifactStream(type=STREAM_TYPE_AUDIO, codec="aac", encoder="aac", sample_rate=48000, channels=2)
     assert formatting.stream_text(audio) == "aac 48000 Hz 2 ch (aac)"
+
+
+@pytest.mark.parametrize(
+    "reporter", [LineReporter(console(terminal=False), named=True), BarReporter(console(terminal=True), named=True, keep=False)]
+)
+def test_nothing_of_an_ended_task_is_kept(reporter: LineReporter | BarReporter) -> None:
+    """A watch of a project may last for months."""
+    for number in range(100):
+        for status in (TASK_STATUS_RUNNING, TASK_STATUS_SUCCEEDED):
+            reporter.show(Task(task_id=str(number), status=status, failed_attempts=[FailedAttempt(attempt=1, code="Stalled")]))
+    kept = [value for value in (*vars(reporter).values(), *vars(reporter._attempts).values()) if isinstance(value, dict)]
+    assert kept and not any(kept)

@@ -117,6 +117,21 @@ def test_news_says_nothing_after_the_end() -> None:
     assert news.accept(running(1, task_id="other")) is not None
 
 
+def test_news_remembers_the_latest_ended_tasks_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch may last for months; what the server repeats after a reconnect counts as late."""
+    monkeypatch.setattr("reelmill_client.watch._MOST_ENDED", 3)
+    news = StateFilter()
+
+    def end(number: int) -> bool:
+        news.accept(running(1, task_id=str(number)))
+        return news.accept(Task(task_id=str(number), status=TASK_STATUS_FAILED)) is not None
+
+    assert [end(number) for number in range(1000)] == [True] * 1000
+    assert [end(number) for number in (997, 998, 999, 998)] == [False] * 4
+    assert end(1000) and not end(998)
+    assert (len(news._ended), len(news._last)) == (3, 0)
+
+
 def test_delays_grow_with_jitter_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """0.2 s doubling to 10 s, each halved at most; short again after news only."""
     monkeypatch.setattr("reelmill_client.watch._FIRST_DELAY_SECONDS", 0.2)
