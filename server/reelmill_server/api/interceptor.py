@@ -126,7 +126,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def respond(message: Any, context: Any) -> Any:
             async with _CallScope(self._metrics, method, context) as call_scope:
-                return await call_scope.run(handler(message, context))
+                response = await call_scope.run(handler(message, context))
+                call_scope.succeeded()
+                return response
 
         return call
 
@@ -139,6 +141,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                         try:
                             response = await call_scope.run(anext(responses))
                         except StopAsyncIteration:
+                            call_scope.succeeded()
                             return
                         yield response
                 finally:
@@ -154,7 +157,7 @@ class _CallScope:
         self._metrics, self._context = metrics, context
         self._method = method.rpartition("/")[2]
         self._id = str(uuid.uuid4()).upper()
-        self._code = "CANCELLED"
+        self._code = "CANCELLED"  # unless it comes to another end: a caller may leave at any moment
         self._start = time.monotonic()
 
     async def __aenter__(self) -> _CallScope:
@@ -165,17 +168,18 @@ class _CallScope:
     async def run(self, work: Awaitable[Any]) -> Any:
         """Await `work`; an error that it raises aborts the call with the matching status."""
         try:
-            result = await work
+            return await work
         except ReelmillError as error:
             await self._fail(error)
-        except (grpc.aio.AbortError, StopAsyncIteration):
-            self._code = "OK"
+        except StopAsyncIteration:
             raise
         except Exception as error:
             _log.exception("call failed")
             await self._fail(InternalError(f"internal error: {type(error).__name__}"))
+
+    def succeeded(self) -> None:
+        """Count the call as answered in full."""
         self._code = "OK"
-        return result
 
     async def _fail(self, error: ReelmillError) -> None:
         self._code = error.status

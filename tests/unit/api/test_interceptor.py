@@ -1,0 +1,97 @@
+"""What surrounds every call, against a real server: how calls are counted."""
+
+from __future__ import annotations  # grpc's classes are generic in its stubs only
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from reelmill_server.api.interceptor import CallInterceptor
+from reelmill_server.errors import ResourceNotFound
+from reelmill_server.telemetry.metrics import Metrics
+
+
+class Service:
+    """A service whose answers are bytes, as many as the request says before it fails, ends or waits for ever."""
+
+    async def watch(self, request: bytes, _: Any) -> AsyncIterator[bytes]:
+        """Stream answers."""
+        yield b"first"
+        if request == b"fail":
+            raise ResourceNotFound("gone")
+        if request == b"wait":
+            await asyncio.Event().wait()
+
+    async def get(self, request: bytes, _: Any) -> bytes:
+        """Answer once."""
+        if request == b"fail":
+            raise ResourceNotFound("gone")
+        if request == b"wait":
+            await asyncio.Event().wait()
+        return b"first"
+
+
+@asynccontextmanager
+async def serving(metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
+    """Serve it, and connect to it."""
+    service, server = Service(), grpc.aio.server(interceptors=(CallInterceptor(metrics),))
+    handlers = {
+        "Watch": grpc.unary_stream_rpc_method_handler(service.watch),
+        "Get": grpc.unary_unary_rpc_method_handler(service.get),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    await server.stop(None)
+
+
+async def watch(channel: grpc.aio.Channel, request: bytes) -> None:
+    """Read a stream; one that would wait is left after its first answer."""
+    async for _ in (call := channel.unary_stream("/test.Service/Watch")(request)):
+        if request == b"wait":
+            call.cancel()
+
+
+async def get(channel: grpc.aio.Channel, request: bytes) -> None:
+    """Make a call with one answer; one that would wait has a deadline."""
+    await channel.unary_unary("/test.Service/Get")(request, timeout=0.3 if request == b"wait" else None)
+
+
+@pytest.mark.parametrize(
+    ("make", "method", "request_bytes", "code"),
+    [
+        (watch, "Watch", b"end", "OK"),
+        (watch, "Watch", b"fail", "NOT_FOUND"),
+        (watch, "Watch", b"wait", "CANCELLED"),
+        (get, "Get", b"end", "OK"),
+        (get, "Get", b"fail", "NOT_FOUND"),
+        (get, "Get", b"wait", "CANCELLED"),
+    ],
+)
+async def test_a_call_counts_by_its_end(
+    make: Callable[[grpc.aio.Channel, bytes], Any], method: str, request_bytes: bytes, code: str
+) -> None:
+    """A caller that leaves a stream has canceled it, whatever it was told before."""
+    metrics = Metrics()
+    async with serving(metrics) as channel:
+        try:
+            await make(channel, request_bytes)
+        except (grpc.aio.AioRpcError, asyncio.CancelledError):
+            assert code != "OK"
+        async with asyncio.timeout(20):
+            while not (counted := _counted(metrics)):
+                await asyncio.sleep(0.01)
+    assert counted == {(method, code): 1.0}
+
+
+def _counted(metrics: Metrics) -> dict[tuple[str, str], float]:
+    samples = [sample for family in metrics.rpc_total.collect() for sample in family.samples]
+    return {
+        (sample.labels["method"], sample.labels["code"]): sample.value for sample in samples if sample.name.endswith("_total")
+    }
