@@ -63,15 +63,27 @@ async def publish(
         for _, wave in groupby(in_order, lambda index: index if names_others(uploads[index].uri) else -1):
             await together(place(index) for index in wave)
     except BaseException:
-        await asyncio.shield(_take_back(staged, placed, guard))
+        await asyncio.shield(_undo_publication(staged, placed, guard))
         raise
 
 
-async def _take_back(staged: Sequence[Staged | None], placed: set[int], guard: Guard) -> None:
-    remove = not placed or await guard.may_remove()
+async def _undo_publication(staged: Sequence[Staged | None], placed: set[int], guard: Guard) -> None:
+    """Undo what was staged and, if `guard` lets it, what was placed. Raise nothing: the caller has an error to raise."""
+    try:
+        remove = not placed or await guard.may_remove()
+    except Exception as error:
+        _log.warning("whether published files may be removed is not known", reason=f"{type(error).__name__}: {error}")
+        remove = False
     if not remove:
-        _log.warning("what was placed stays: another attempt has the task", files=len(placed))
-    await asyncio.gather(*(file.undo(remove) for file in staged if file is not None))
+        _log.warning("published files stay: another attempt may have the task", files=len(placed))
+    await roll_back([file for file in staged if file is not None], remove)
+
+
+async def roll_back(files: Sequence[Staged], placed: bool = True) -> None:
+    """Undo all of `files`, those in their place only if `placed`; one that cannot be undone is logged."""
+    for result in await asyncio.gather(*(file.undo(placed) for file in files), return_exceptions=True):
+        if isinstance(result, Exception):
+            _log.warning("a file could not be rolled back", reason=f"{type(result).__name__}: {result}")
 
 
 async def withdraw(storage: Backend, files: Sequence[Announced]) -> None:

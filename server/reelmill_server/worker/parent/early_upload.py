@@ -11,7 +11,7 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.plan.output.images import image_uri
 from reelmill_server.plan.output.packaging import part_uri, planned_files
 from reelmill_server.storage.base import Guard, Staged, Storage, Upload
-from reelmill_server.storage.publishing import publish
+from reelmill_server.storage.publishing import publish, roll_back
 from reelmill_server.worker import messages
 
 # Few: while others are encoded, the network is to be used and not to be fought for.
@@ -59,7 +59,7 @@ class Delivery:
         for staging in left:
             staging.cancel()
         brought = await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.gather(*(staged.undo() for staged in brought if not isinstance(staged, BaseException)))
+        await roll_back([staged for staged in brought if not isinstance(staged, BaseException)])
 
     async def _bring(self, upload: Upload) -> Staged:
         async with self._limit:

@@ -1,0 +1,87 @@
+"""Files that appear together: what is told, and what is undone, when something fails."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.errors import OutputError
+from reelmill_server.model.placed import Announced
+from reelmill_server.storage.base import Check, Staged, Upload, always
+from reelmill_server.storage.publishing import publish
+from reelmill_server.worker.parent.early_upload import delivering
+
+UPLOADS = [Upload(Path(name), f"file:///{name}") for name in ("1.ts", "2.ts", "list.m3u8")]
+
+
+@dataclass
+class File:
+    """A staged file; the list cannot be placed, and the first file cannot be undone."""
+
+    uri: str
+    undone: list[str]
+    mark: str = "mark"
+
+    async def place(self, check: Check = always) -> None:
+        """Fail for the list."""
+        if self.uri.endswith("list.m3u8"):
+            raise OutputError("the disk is full")
+
+    async def undo(self, placed: bool = True) -> None:
+        """Fail for the first file."""
+        if self.uri.endswith("1.ts"):
+            raise ValueError("a defect of a library")
+        self.undone.append(f"{self.uri} {placed}")
+
+
+@dataclass
+class Doubt:
+    """A guard that may not know whether files may be removed."""
+
+    error: Exception | None = None
+    announced: list[Announced] = field(default_factory=list)
+
+    async def announce(self, files: list[Announced]) -> None:
+        """Remember them."""
+        self.announced += files
+
+    async def check(self) -> None:
+        """Never object."""
+
+    async def may_remove(self) -> bool:
+        """Fail as the test says."""
+        if self.error:
+            raise self.error
+        return True
+
+
+@pytest.mark.parametrize(("error", "removed"), [(None, True), (RuntimeError("the engine answered nonsense"), False)])
+async def test_the_first_error_is_told_whatever_the_roll_back_meets(error: Exception | None, removed: bool) -> None:
+    """All other files are undone; what was placed stays where it is not known whether it may go."""
+    undone: list[str] = []
+
+    async def stage(upload: Upload, owner: str) -> Staged:
+        return File(upload.uri, undone)
+
+    with pytest.raises(OutputError, match="disk is full"):
+        await publish(stage, UPLOADS, "task.one", Doubt(error))  # type: ignore[arg-type]
+    assert sorted(undone) == [f"file:///2.ts {removed}", f"file:///list.m3u8 {removed}"]
+
+
+async def test_the_first_error_of_an_attempt_is_told_whatever_its_uploads_meet(tmp_path: Path) -> None:
+    """What was sent early is undone as well."""
+    undone: list[str] = []
+    files = [Upload(tmp_path / name, f"file:///{name}") for name in ("1.ts", "2.ts")]
+
+    class Store:
+        async def stage(self, upload: Upload, owner: str) -> Staged:
+            return File(upload.uri, undone)
+
+    with pytest.raises(OutputError, match="broken"):
+        async with delivering(Store(), "task.one") as delivery:  # type: ignore[arg-type]
+            for upload in files:
+                upload.path.touch()
+                delivery.begin(upload)
+                await delivery._begun[upload.path].staging
+            raise OutputError("broken")
+    assert undone == ["file:///2.ts True"]
