@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
+from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable
 from reelmill_server.model.engine_view import EngineState, EngineView
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.tasks.store import TaskStore
@@ -29,7 +29,11 @@ class Reconciler:
         admit: Callable[[str], Awaitable[None]],
         retention: timedelta,
     ) -> None:
-        """`start`, `view` and `cancel` are the engine's; `settled` writes an outcome, `admit` lets waiting tasks follow."""
+        """Compare `store` with the engine, by its `start`, `view` and `cancel`.
+
+        `start` raises InvalidArgument or ValueError for a task that the engine will never take. `settled` writes an outcome,
+        `admit` lets waiting tasks follow.
+        """
         self._store, self._retention, self._admit = store, retention, admit
         self._start, self._view, self._cancel, self._settled = start, view, cancel, settled
 
@@ -50,20 +54,28 @@ class Reconciler:
     async def _mend(self, record: TaskRecord, mend: Callable[[TaskRecord], Awaitable[None]]) -> None:
         try:
             await mend(record)
-        except ServiceUnavailable as error:
-            _log.warning("a task could not be mended", task_id=record.task_id, reason=error.message)
-        except (ReelmillError, ValueError) as error:  # ValueError: work that this version cannot read
-            _log.error("a task can never be mended", task_id=record.task_id, reason=str(error))
+        except Exception as error:  # a defect, too: it says nothing of the task, which may be at work
+            log = _log.warning if isinstance(error, ServiceUnavailable) else _log.error
+            log("a task could not be mended", task_id=record.task_id, reason=f"{type(error).__name__}: {error}")
+
+    async def _hand_over(self, record: TaskRecord) -> bool:
+        """Start a task. One that the engine will never take is settled, and False returned."""
+        try:
+            await self._start(record)
+        except (InvalidArgument, ValueError) as error:  # ValueError: work that this version cannot read
+            _log.error("a task can never be started", task_id=record.task_id, reason=str(error))
             code = error.code if isinstance(error, ReelmillError) else InternalError.code
             await self._settled(record.task_id, Outcome(TaskStatus.FAILED, code, str(error)[:_MESSAGE_CHARACTERS]))
+            return False
+        return True
 
     async def _mend_unstarted(self, record: TaskRecord) -> None:
         if record.cancel_requested:
             await self._settled(record.task_id, Outcome(TaskStatus.CANCELED, "Canceled", "canceled before it began"))
             return
         _log.info("a task that was not started is started", task_id=record.task_id)
-        await self._start(record)
-        await self._store.mark_started(record.task_id)
+        if await self._hand_over(record):
+            await self._store.mark_started(record.task_id)
 
     async def _mend_started(self, record: TaskRecord) -> None:
         view = await self._view(record.task_id)
@@ -82,4 +94,4 @@ class Reconciler:
             await self._settled(record.task_id, Outcome(TaskStatus.CANCELED, "Canceled", "canceled"))
         else:
             _log.warning("the engine lost a task, which is started again", task_id=record.task_id)
-            await self._start(record)
+            await self._hand_over(record)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.errors import InvalidArgument, ServiceUnavailable
+from reelmill_server.errors import InternalError, InvalidArgument, ServiceUnavailable
 from reelmill_server.model.engine_view import EngineState, EngineView
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
@@ -144,6 +144,44 @@ async def test_a_task_that_the_engine_never_takes_ends_and_keeps_no_other_from_b
     world.refused = {"a-poisoned"}
     await world.reconciler.once()
     assert world.started == ["good"] and await world.status("a-poisoned") == (TaskStatus.FAILED, "InvalidArgument")
+
+
+async def test_work_that_cannot_be_read_ends_its_task(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was written by another version, and will not change."""
+
+    async def unreadable(record: TaskRecord) -> None:
+        raise ValueError("no such field")
+
+    monkeypatch.setattr(world.reconciler, "_start", unreadable)
+    await world.add("task")
+    await world.reconciler.once()
+    assert await world.status("task") == (TaskStatus.FAILED, "InternalError")
+
+
+@pytest.mark.parametrize("error", [InternalError("the database refused a statement"), RuntimeError("a defect")])
+@pytest.mark.parametrize(
+    ("started", "part", "call"),
+    [(False, "_store", "mark_started"), (True, "_store", "find"), (True, "", "_view"), (True, "", "_cancel")],
+)
+async def test_an_error_that_says_nothing_of_a_task_does_not_end_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, started: bool, part: str, call: str
+) -> None:
+    """It may be at work; the pass goes on with the others, and the next one mends it."""
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    await world.add("a-task", started=started)
+    world.states["a-task"] = EngineState.RUNNING if call == "_cancel" else EngineState.UNKNOWN
+    if call == "_cancel":
+        await world.store.request_cancel("a-task")
+    with monkeypatch.context() as patched:
+        patched.setattr(getattr(world.reconciler, part) if part else world.reconciler, call, fail)
+        await world.reconciler.once()
+    assert await world.status("a-task") == (TaskStatus.RUNNING, "")
+    await world.add("good")
+    await world.reconciler.once()
+    assert "good" in world.started and "a-task" in [*world.started, *world.canceled]
 
 
 async def test_a_cancel_reaches_the_engine_though_the_first_call_did_not(world: World) -> None:
