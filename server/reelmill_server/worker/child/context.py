@@ -33,7 +33,7 @@ class Attempt:
         self.assignment = assignment
         self.stop = threading.Event()
         self._ranges = Ranges(channel, self.stop) if channel else None
-        self.places = tuple(self.place(ref) for ref in assignment.sources)
+        self.locations = tuple(self.place(ref) for ref in assignment.sources)
         self.watermark_locations = {uri: self.place(ref) for uri, ref in assignment.watermarks.items()}
         self.subtitle_locations = tuple(tuple(self.place(ref) for ref in files) for files in assignment.subtitles)
         self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()

@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.2
 _FIRST_BYTES = 4 * BLOCK_BYTES  # what libav reads at once: a jump costs no more
 _MOST_AHEAD_BYTES = 4 << 20
 _SMALL_JUMP_BYTES = 4 * BLOCK_BYTES
-# Badly interleaved files are read in two or three places in turn.
+# Badly interleaved files are read in two or three locations in turn.
 _PLACES = 4
 
 
@@ -129,7 +129,7 @@ class _Piece:
 
 
 class _Place:
-    """One of the places at which a file is read, and what is read ahead there: the further it is followed, the more."""
+    """One of the locations at which a file is read, and what is read ahead there: the further it is followed, the more."""
 
     def __init__(self, remote: RemoteObject, position: int) -> None:
         self._remote = remote
@@ -175,7 +175,7 @@ class RangeFile:
         self.failure: ReelmillError | None = None
         self._remote = remote
         self._position = 0
-        self._places: list[_Place] = []
+        self._locations: list[_Place] = []
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, fewer only where it is cheaper; all that are left if it is negative. Raises what the storage
@@ -206,10 +206,10 @@ class RangeFile:
 
     def _place(self) -> _Place:
         """Where reading goes on, the one used last at the end."""
-        known = next((place for place in self._places if place.leads_to(self._position)), None)
+        known = next((place for place in self._locations if place.leads_to(self._position)), None)
         if known is None:
             known = _Place(self._remote, self._position)
         else:
-            self._places.remove(known)
-        self._places = [*self._places, known][-_PLACES:]
+            self._locations.remove(known)
+        self._locations = [*self._locations, known][-_PLACES:]
         return known
