@@ -12,6 +12,7 @@ from reelmill_server.media.chunk_file import ChunkFileWriter, Summary
 from reelmill_server.media.image.chunk_frames import ChunkFrameTrack
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.input.source import Location
+from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.output.base import Output, Stopped, StopSignal
 from reelmill_server.media.overlay.pipeline import make_overlays
 from reelmill_server.media.track.audio import AudioTrack
@@ -51,7 +52,7 @@ class ChunkStreamOutput(Output):
             self._track = self._open_track(stream, sources, watermarks, limits, window)
         except ReelmillError:
             raise
-        except (av.error.FFmpegError, ValueError, OSError) as error:
+        except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
         self.tracks = (self._track,)
         self._chunk_file = ChunkFileWriter(path)
@@ -101,7 +102,7 @@ class ChunkStreamOutput(Output):
         self._chunk_file.close()
         try:
             self._container.close()
-        except (av.error.FFmpegError, ValueError, OSError):
+        except (*LIBAV_ERRORS, OSError):
             pass
         self._head.unlink(missing_ok=True)
 

@@ -1,6 +1,5 @@
 """Base of all outputs: the tracks, and the thread that filters, encodes and writes them."""
 
-import errno
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -14,8 +13,9 @@ import av
 from av import Packet
 from av.audio.frame import AudioFrame
 
-from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
+from reelmill_server.errors import ReelmillError, UnsupportedFormat
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
+from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.queue import EventQueue
 from reelmill_server.media.track.base import StreamStats, Track
@@ -23,9 +23,6 @@ from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, TargetP
 from reelmill_server.model.time import MICROSECONDS
 
 _SAMPLE_BYTES = 4
-_DISK_ERRORS = frozenset(
-    getattr(errno, name) for name in "ENOSPC EDQUOT EIO EFBIG EROFS EMFILE ENFILE EACCES ENOENT ENOTDIR ENODEV".split()
-)
 
 
 class Stopped(Exception):
@@ -144,6 +141,8 @@ class Output(ABC):
 
     def check(self) -> None:
         """Raise what the writing thread failed with, or Stopped."""
+        if isinstance(self.error, av.error.FFmpegError):
+            raise self._failure(self.error) from self.error
         if self.error is not None:
             raise self.error
         if self._stop.is_set():
@@ -153,24 +152,18 @@ class Output(ABC):
         """Run the writing thread."""
         try:
             self._write()
-        except MemoryError as error:
-            self.error = error
-        except av.error.FFmpegError as error:
-            self.error = self._failure(error)
         except BaseException as error:
-            self.error = error
+            self.error = error  # what it means is asked later: now there may be no memory to find out
 
     @abstractmethod
     def _write(self) -> None:
         """Write everything."""
 
     def _failure(self, error: Exception) -> ReelmillError:
-        """Classify a failure of libav: the disk's fault, which may pass, or the fault of what is written."""
+        """Classify a failure of libav: a lack of memory or disk, which may pass, or the fault of what is written."""
         form = self.plan.container if isinstance(self.plan, TargetPlan) else self.plan.format
         where = f"{self.plan.field}: {form}"
-        if getattr(error, "errno", None) in _DISK_ERRORS:
-            return OutputError(f"{where} cannot be written: {error}")
-        return UnsupportedFormat(f"{where} does not take this media: {error}")
+        return meaning_of_writing(error, where, UnsupportedFormat(f"{where} does not take this media: {error}"))
 
     def _packets(self) -> Iterator[AnyPacket]:
         for event in self._events:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import av
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import InvalidMedia, ReelmillError
@@ -13,6 +12,7 @@ from reelmill_server.media.chunk_file import ChunkFile
 from reelmill_server.media.input.edit_lists import name_languages
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import Location
+from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile, Output, Stopped, StopSignal
 from reelmill_server.media.overlay.pipeline import make_overlays
@@ -76,7 +76,7 @@ class FileOutput(Output):
             )
         except ReelmillError:
             raise
-        except (av.error.FFmpegError, ValueError, OSError) as error:
+        except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
         self._sources = sources
         self.fed = len(self._joined) < len(self.tracks)
@@ -163,7 +163,7 @@ class FileOutput(Output):
             return
         try:
             self._container.close()
-        except (av.error.FFmpegError, ValueError, OSError):
+        except (*LIBAV_ERRORS, OSError):
             pass  # a discarded file need not be complete
 
 

@@ -11,9 +11,8 @@ from av.filter import Graph
 
 from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.input.part import Part, Span
-from reelmill_server.media.libav.encoder import EncoderDown, open_encoder
+from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain
-from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Track, describe, nearest
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
@@ -311,7 +310,7 @@ class AudioTrack(Track):
         try:
             packets = self._stream.encode(frame)
         except av.error.FFmpegError as error:
-            raise EncoderDown(self.plan.encoder, self.plan.device, f"failed while encoding: {error_text(error)}") from error
+            raise failure_of_encoder(error, self.plan, "failed while encoding") from error
         for packet in packets:
             self.written.count(packet)
             yield packet

@@ -17,6 +17,7 @@ from av.subtitles.subtitle import SubtitleSet
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.libav.errors import check_memory, meaning
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe, left_out
 from reelmill_server.media.track.subtitle_cues import Cue, OverlapMerger, SubtitleInputs, cue_of, with_end_times
@@ -198,7 +199,8 @@ class SubtitleTrack(Track):
         self.cues += 1
         try:
             shown = self._decoders[cue.part].decode2(cue.content)
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            check_memory(error)
             self.broken += 1
             return
         for event in shown or ():
@@ -214,7 +216,8 @@ class SubtitleTrack(Track):
             try:
                 packet = self._encode(content, _milliseconds(event))
             except av.error.FFmpegError as error:
-                raise InvalidMedia(f"a subtitle at {float(event.start):.3f} s cannot be written: {error}") from error
+                text = f"a subtitle at {float(event.start):.3f} s cannot be written: {error}"
+                raise meaning(error, InvalidMedia(text)) from error
             if packet.size:
                 yield self._timed(packet, event)
 

@@ -12,6 +12,7 @@ from av.container import InputContainer
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles
+from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, PartPlan
@@ -89,8 +90,8 @@ def _cues_before(container: InputContainer, begin: Fraction) -> dict[int, list[C
                 found[packet.stream_index].append(cue)
             elif packet.stream_index not in wanted and packet.dts is not None and packet.dts * packet.time_base > begin + 1:
                 break
-    except av.error.FFmpegError:
-        pass  # the conversion meets the same packets, and judges them
+    except av.error.FFmpegError as error:
+        check_memory(error)  # otherwise the conversion meets the same packets, and judges them
     return {stream: with_end_times(cues) for stream, cues in found.items()}
 
 

@@ -13,9 +13,8 @@ from av.video.frame import PictureType
 from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
-from reelmill_server.media.libav.encoder import EncoderDown, open_encoder
+from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain
-from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.segment_clock import SegmentClock
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.vmaf import Comparison
@@ -62,7 +61,7 @@ class FrameEncoder:
         try:
             packets = self.stream.encode(frame)
         except av.error.FFmpegError as error:
-            raise EncoderDown(self._plan.encoder, self._plan.device, f"failed while encoding: {error_text(error)}") from error
+            raise failure_of_encoder(error, self._plan, "failed while encoding") from error
         if self._comparison and frame is not None:
             self._comparison.give(frame)
         for packet in packets:

@@ -11,6 +11,7 @@ from io import SEEK_CUR, SEEK_END, SEEK_SET
 from typing import Any
 
 from reelmill_server.errors import InternalError, ReelmillError, from_code
+from reelmill_server.media.libav.errors import too_little_memory
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.worker.frames import ANSWER_BYTES, BLOCK_BYTES, MAX_LENGTH, AnswerHead, Request
 
@@ -32,6 +33,9 @@ class Ranges:
         self._asked: dict[int, tuple[int, Future[bytes]]] = {}
         self._broken: ReelmillError | None = None
         self._count = 0
+
+    def listen(self) -> None:
+        """Begin to receive answers, on a thread of its own."""
         threading.Thread(target=self._listen, name="ranges", daemon=True).start()
 
     def ask(self, key: int, offset: int, length: int) -> "Future[bytes]":
@@ -69,6 +73,8 @@ class Ranges:
                     answer.set_exception(from_code(*json.loads(data)))
                 else:
                     answer.set_result(data)
+        except MemoryError:
+            self._break(too_little_memory("what the parent gives of the sources"))
         except (OSError, EOFError, ValueError, KeyError) as error:
             self._break(InternalError(f"the parent gives no more of the sources: {error}"))
 
