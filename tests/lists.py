@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import floor
 from pathlib import Path
+from urllib.parse import unquote, urljoin
 
 import m3u8
 from mpegdash.parser import MPEGDASHParser
@@ -12,11 +13,22 @@ HALF = 0.5  # a target duration is compared with lengths rounded to the nearest 
 
 def check(path: Path) -> None:
     """Reads the list at `path`, strictly; what it names must lie where it says."""
-    named = list(_manifest(path.read_text()) if path.suffix == ".mpd" else _playlist(path.read_text()))
-    assert named, path
-    missing = [name for name in named if not (path.parent / name).is_file()]
+    references = list(named(path.suffix, path.read_text()))
+    assert references, path
+    missing = [name for name in references if not resolved(path, name).is_file()]
     assert not missing, f"{path.name} names {missing}"
-    assert len(set(named)) == len(named), path
+    assert len(set(references)) == len(references), path
+
+
+def named(suffix: str, text: str) -> Iterator[str]:
+    """The references in a list with this extension."""
+    return _manifest(text) if suffix == ".mpd" else _playlist(text)
+
+
+def resolved(path: Path, reference: str) -> Path:
+    """The file that a list at `path` refers to, as a client of a plain web server would find it."""
+    assert reference.isascii() and reference.isprintable() and not set(reference) & set(' "<>\\^`{|}'), reference
+    return Path(unquote(urljoin(path.as_uri(), reference).removeprefix("file://")))
 
 
 def _playlist(text: str) -> Iterator[str]:

@@ -1,30 +1,31 @@
 """A running service between object stores."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import grpc
 import imageio_ffmpeg
 import pytest
 
 from reelmill.v1 import media_convert_service_pb2 as pb
-from reelmill.v1 import task_pb2
 from reelmill.v1.media_convert_service_pb2_grpc import MediaConvertServiceStub
 from reelmill.v1.task_pb2 import Task
 from reelmill_client import Client, InvalidArgument, PermissionDenied, TaskFailed
 from tests import servers
 from tests.e2e.conftest import Stores
-from tests.stores import KEYS
+from tests.stores import KEYS, Front, web_files
 
 pytestmark = pytest.mark.xdist_group("service")
 ROLE = "arn:aws:iam::123456789012:role/films"
+NAME = "Ep #1 50%25"  # not encoded
 SMALL = {"TranscodeVideo": {"Codec": "h264", "Resolution": "160x90"}}
 
 
 @pytest.fixture
 def stored(stores: Stores, clip: Path) -> str:
     """The clip in S3, by the name that a request written for OSS would use."""
-    stores.moto.client.put_object(Bucket="films", Key="old/a clip.mp4", Body=clip.read_bytes())
-    return "oss://library/a clip.mp4"
+    stores.moto.client.put_object(Bucket="films", Key=f"old/{NAME}.mp4", Body=clip.read_bytes())
+    return f"oss://library/{NAME}.mp4"
 
 
 def _request(source: str, target: str, **more: object) -> dict[str, object]:
@@ -36,21 +37,29 @@ def _run(client: Client, request: dict[str, object]) -> Task:
     return client.wait(client.submit(request).task_id)
 
 
-def test_from_one_store_to_another(client: Client, stores: Stores, stored: str, tmp_path: Path) -> None:
-    """An alias of S3 is read in the name of a role, HLS appears in Google Cloud Storage, whole and labelled."""
+def _played(files: dict[str, bytes], name: str) -> int:
+    """The frames that a player gets from a web server that has these files under their names."""
+    served = Front(web_files(files, {})).start()
+    frames, _ = imageio_ffmpeg.count_frames_and_secs(f"{served.url}/{quote(name)}")
+    return int(frames)
+
+
+def test_from_one_store_to_another(client: Client, stores: Stores, stored: str) -> None:
+    """An alias of S3 is read in the name of a role, HLS appears in S3 and in Google Cloud Storage, whole and labelled."""
     credentials = {"ServiceRole": ROLE}
     request = _request(stored, "s3://films/hls/{barename}.m3u8", CredentialConfig=credentials)
     assert client.plan(request).media_infos[0].duration == pytest.approx(2, abs=0.1)
-    assert _run(client, request).status == task_pb2.TASK_STATUS_SUCCEEDED
-    task = _run(client, _request("s3://films/hls/a clip-0.ts", "gs://streams/hls/{barename}.m3u8"))
-    assert [artifact.uri for artifact in task.artifacts] == ["gs://streams/hls/a clip-0.m3u8"]
+    assert [artifact.uri for artifact in _run(client, request).artifacts] == [f"s3://films/hls/{NAME}.m3u8"]
+    films = stores.moto.client
+    keys = [entry["Key"] for entry in films.list_objects_v2(Bucket="films", Prefix="hls/")["Contents"]]
+    files = {key: films.get_object(Bucket="films", Key=key)["Body"].read() for key in keys}
+    assert _played(files, f"hls/{NAME}.m3u8") == 50
+    task = _run(client, _request(f"s3://films/hls/{NAME}-0.ts", "gs://streams/hls/a clip.m3u8"))
+    assert [artifact.uri for artifact in task.artifacts] == ["gs://streams/hls/a clip.m3u8"]
     bucket = stores.emulator.client.bucket("streams")
-    for blob in bucket.list_blobs():
-        (tmp_path / Path(blob.name).name).write_bytes(blob.download_as_bytes())
-    listed = bucket.get_blob("hls/a clip-0.m3u8")
+    listed = bucket.get_blob("hls/a clip.m3u8")
     assert (listed.content_type, listed.cache_control) == ("application/vnd.apple.mpegurl", "no-cache")
-    frames, _ = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "a clip-0.m3u8"))
-    assert frames == 25
+    assert _played({blob.name: blob.download_as_bytes() for blob in bucket.list_blobs()}, listed.name) == 25
 
 
 def test_a_file_is_looked_at_in_the_name_of_a_role(server: servers.Server, stored: str) -> None:

@@ -72,7 +72,7 @@ class World:
         self.withdrawn += files
 
     async def announce(self, work: Work) -> list[Announced]:
-        """As an attempt does before it locations two files."""
+        """As an attempt does before it places two files."""
         task_id, activity_id = work.request.task_id, activity.info().activity_id
         files = [Announced(f"file:///{name}.mp4", f"{work.attempt}") for name in "ab"]
         await TaskClaim(self.engine, task_id, activity_id).announce(files)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from reelmill_server.media.capabilities import try_encoders, try_filters
 from reelmill_server.media.conversion.whole import Conversion
@@ -128,7 +129,7 @@ class Converter:
             results += image_results(slot, plan.images[slot], pictures, folder)
         published = _published(results, plan, folder)
         for artifact in (result.artifact for result in results if result.artifact.kind in LISTS):
-            lists.check(published / artifact.uri.removeprefix("file:///out/"))
+            lists.check(published / unquote(artifact.uri.removeprefix("file:///out/")))
         return Converted(
             plan,
             tuple(Path(file.path) for file in produced),
@@ -159,7 +160,7 @@ def _published(results: Sequence[Result], plan: Plan, folder: Path) -> Path:
     named = [(result.path, result.artifact.uri) for result in results]
     named += [(part, part_uri(plan, part) or "") for result in results for part in result.parts]
     for name, uri in named:
-        place = published / uri.removeprefix("file:///out/")
+        place = published / unquote(uri.removeprefix("file:///out/"))
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
             place.hardlink_to(folder / name)

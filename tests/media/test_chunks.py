@@ -260,22 +260,22 @@ def _silent(files: Files, folder: Path) -> Files:
 
 def _edited(files: Files, folder: Path) -> Files:
     """Without its first packet."""
-    chunk_file, path = ChunkFile(str(files[1][1])), folder / "edited"
+    pack, path = ChunkFile(str(files[1][1])), folder / "edited"
     writer = ChunkFileWriter(path)
-    for packet in list(chunk_file.packets())[1:]:
+    for packet in list(pack.packets())[1:]:
         writer.packet(packet)
-    writer.finish(chunk_file.summary)
+    writer.finish(pack.summary)
     return [files[0], (files[1][0], path), *files[2:]]
 
 
 def _resummed(change: Callable[[Summary], None]) -> Callable[[Files, Path], Files]:
     def changed(files: Files, folder: Path) -> Files:
-        chunk_file, path = ChunkFile(str(files[1][1])), folder / "resummed"
+        pack, path = ChunkFile(str(files[1][1])), folder / "resummed"
         writer = ChunkFileWriter(path)
-        for packet in chunk_file.packets():
+        for packet in pack.packets():
             writer.packet(packet)
-        change(chunk_file.summary)
-        writer.finish(chunk_file.summary)
+        change(pack.summary)
+        writer.finish(pack.summary)
         return [files[0], (files[1][0], path), *files[2:]]
 
     return changed

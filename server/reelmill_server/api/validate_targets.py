@@ -20,8 +20,9 @@ from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.codec.containers import CONTAINERS, fitting
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.output.naming import package_problems, unknown_variables
-from reelmill_server.plan.output.packaging import CONTAINERS_OF, LIST_EXTENSION, relative
+from reelmill_server.plan.output.packaging import CONTAINERS_OF, LIST_EXTENSION
 from reelmill_server.storage.base import Storage
+from reelmill_server.uris import Resource
 
 _AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)
 
@@ -114,7 +115,7 @@ def group_problems(
             yield Violation(f"{path}.segment.format", "must be HLS: a group is an HLS master playlist")
         else:
             yield from _list_name(member.uri, SegmentFormat.HLS, f"{path}.uri", tags)
-        if "{" not in group.uri + member.uri and relative(group.uri, member.uri) is None:
+        if "{" not in group.uri + member.uri and not Resource.of(group.uri).holds(Resource.of(member.uri)):
             yield Violation(f"{path}.uri", f"must be in the folder of the master playlist {group.uri} or below it")
         yield from _group_subtitles(group, index, field, tags, storage)
         yield from _streams(member, path)
@@ -135,7 +136,7 @@ def _group_subtitles(
     yield from _extract(member, extract_path, tags, storage)
     if extract.format and subtitle_format(extract.format) != "vtt":
         yield Violation(f"{extract_path}.format", "must be VTT: players support no other subtitle format")
-    if extract.uri and "{" not in group.uri + extract.uri and relative(group.uri, extract.uri) is None:
+    if extract.uri and "{" not in group.uri + extract.uri and not Resource.of(group.uri).holds(Resource.of(extract.uri)):
         yield Violation(f"{extract_path}.uri", f"must be in the folder of the master playlist {group.uri} or below it")
     first = next(other for other in group.targets if other.subtitle.HasField("extract_subtitle"))
     if first.subtitle != member.subtitle:

@@ -25,6 +25,7 @@ from reelmill_server.plan.stream.subtitle import (
     plan_subtitles,
     renditions,
 )
+from reelmill_server.uris import Resource
 
 
 def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
@@ -47,7 +48,8 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     made = [(file.target_index, file.uri) for file in packaging.planned_files(plan)]
     made += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
     _spare_sources(request, made)
-    shared = [uri for uri, count in Counter(uri for _, uri in made).items() if count > 1]
+    counts = Counter(Resource.of(uri) for _, uri in made)
+    shared = [uri for _, uri in made if counts[Resource.of(uri)] > 1]
     warnings += [f"several outputs go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
 
@@ -58,10 +60,12 @@ def _spare_sources(request: ConvertRequest, made: Sequence[tuple[int, str]]) -> 
     The source would be lost, and an attempt that is repeated after its outputs were published would convert those.
     """
     files = (file.uri for source in request.sources for file in source.subtitles)
-    given = {*(source.uri for source in request.sources), *files, *request.watermark_uris}
+    given = set(map(Resource.of, (*(source.uri for source in request.sources), *files, *request.watermark_uris)))
     fields = {target.index: target.field for target in request.targets}
     found = [
-        Violation(fields[index], f"would replace the source {uri}: name it otherwise") for index, uri in made if uri in given
+        Violation(fields[index], f"would replace the source {uri}: name it otherwise")
+        for index, uri in made
+        if Resource.of(uri) in given
     ]
     if found:
         raise InvalidArgument(violations=found)

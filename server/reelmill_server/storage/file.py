@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote, unquote, urlsplit
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
 from reelmill_server.model.placed import Announced
@@ -19,6 +18,7 @@ from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
 from reelmill_server.storage.retrying import in_thread
+from reelmill_server.uris import Resource, scheme_of, written
 
 _LONGEST_NAME_BYTES = 255
 _TEMPORARY = re.compile(r"\.reelmill-.*\.part")  # what was staged and not placed
@@ -100,14 +100,9 @@ class FileStorage:
         folder = self._folder_of(uri)
         try:
             files = [path for path in folder.rglob("*") if path.is_file() and not _TEMPORARY.fullmatch(path.name)]
-            return [(uri + self._written(str(path.relative_to(folder))), path.stat().st_size) for path in files]
+            return [(uri + written(str(path.relative_to(folder)), scheme_of(uri)), path.stat().st_size) for path in files]
         except OSError as error:
             raise AccessDenied(f"{uri} cannot be read: {error.strerror}") from error
-
-    @staticmethod
-    def _written(name: str) -> str:
-        """A part of a path as URIs have it."""
-        return quote(name)
 
     def _folder_of(self, uri: str) -> Path:
         """The folder below a root."""
@@ -171,28 +166,14 @@ class FolderStorage(FileStorage):
             raise InvalidArgument(f"{uri} does not name an object: expected {uri.partition('://')[0]}://bucket/object")
         return self._folder / key
 
-    @staticmethod
-    def _written(name: str) -> str:
-        return name
-
 
 def file_path(uri: str) -> Path:
     """Return the path that a file URI names, as it is written but decoded. Raises InvalidArgument."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError as error:
-        raise InvalidArgument(f"{uri!r} is not a URI: {error}") from error
-    path = unquote(parts.path)
-    if (
-        any(ord(character) < 0x20 for character in uri)
-        or parts.netloc not in ("", "localhost")
-        or not path.startswith("/")
-        or "\0" in path
-        or parts.query
-        or parts.fragment
-    ):
+    resource = Resource.of(uri)
+    odd = any(character < " " or character in "?#" for character in uri)
+    if odd or resource.scheme != "file" or resource.authority or not resource.path or "\0" in resource.path:
         raise InvalidArgument(f"{uri} is not a file URI: expected file:///absolute/path, other characters percent-encoded")
-    return Path(path)
+    return Path(resource.path)
 
 
 @dataclass

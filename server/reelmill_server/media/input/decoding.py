@@ -9,7 +9,6 @@ from typing import Any
 import av
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
 from reelmill_server.media.libav.types import AnyPacket
 
 BROKEN_SHARE = Fraction(1, 10)
@@ -53,10 +52,7 @@ class StreamDecoding:
             return packet.decode()
         except av.error.EOFError:
             return ()
-        except LIBAV_ERRORS as error:
-            refused = meaning(error, InvalidMedia(str(error)))
-            if not isinstance(refused, InvalidMedia):
-                raise refused from error
+        except (av.error.FFmpegError, ValueError) as error:  # ValueError: of a decoder that did not open before
             self.broken += 1
             self.last_error = str(error)
             return ()

@@ -18,7 +18,6 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, Unsupported
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
 from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import charset_of, open_subtitles
-from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.colour import Matrix
@@ -92,8 +91,8 @@ def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict
             time = ticks * packet.time_base
             begin[index] = min(begin.get(index, time), time)
             end[index] = max(end.get(index, time), time + (packet.duration or 0) * packet.time_base)
-    except av.error.FFmpegError as error:
-        check_memory(error)  # else what could be read is what there is to measure
+    except av.error.FFmpegError:
+        pass  # what could be read is what there is to measure
     return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
 
 
@@ -125,15 +124,14 @@ def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:
             if packet.stream.index in wanted:
                 try:
                     frames = [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
-                except LIBAV_ERRORS as error:
-                    check_memory(error)
+                except (av.error.FFmpegError, ValueError):
                     continue  # a broken start: the pictures after it may be whole
                 if frames:
                     found.setdefault(packet.stream.index, []).extend(frames)
             if all(len(found.get(index, ())) >= _PICTURES for index in wanted - covers):  # a cover has one, and no more come
                 break
-    except av.error.FFmpegError as error:
-        check_memory(error)  # else what the headers say stays
+    except av.error.FFmpegError:
+        pass  # what the headers say stays
     return found
 
 
@@ -290,6 +288,5 @@ def _fits_mp4(stream: Any) -> bool:
         file.seek(0)
         with av.open(file, "r", format="mp4") as made:
             return [found.name for found in made.streams.data] == [stream.name]
-    except LIBAV_ERRORS as error:
-        check_memory(error)
+    except (av.error.FFmpegError, ValueError):
         return False

@@ -12,7 +12,6 @@ from av.stream import Stream
 
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.part import TOLERANCE
-from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.clock import UNINDEXED_FORMATS
 
@@ -64,7 +63,6 @@ def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
     try:
         return next(packets, None), ""
     except av.error.FFmpegError as error:
-        check_memory(error)
         return None, f"the source could not be read to its end: {error}"
 
 
@@ -103,8 +101,7 @@ def _noted(packets: Iterator[AnyPacket], note: Callable[[str], None]) -> AnyPack
 def _seek(container: InputContainer, time: Fraction) -> bool:
     try:
         container.seek(int(time * av.time_base), backward=True)
-    except av.error.FFmpegError as error:
-        check_memory(error)
+    except av.error.FFmpegError:
         return False
     return True
 

@@ -98,13 +98,12 @@ def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
 
 
 def rewrite_manifest(text: str, prefix: str, suffix: str, playlists: Sequence[MediaPlaylist]) -> str:
-    """libav's manifest with the segments' published names, and what it says true: the longest segment, and `startWithSAP` (ISO
-    14496-12: a segment begins with a picture after which all decode) only for streams of which it is."""
+    """libav's manifest with references to segments as published, and what it says true: the longest segment, and
+    `startWithSAP` (ISO 14496-12: a segment begins with a picture after which all decode) only for streams of which it is."""
     ElementTree.register_namespace("", DASH_NAMESPACE)
     root = ElementTree.fromstring(text)
     longest = max((segment.seconds for playlist in playlists for segment in playlist.segments), default=Fraction(0))
     root.set("maxSegmentDuration", f"PT{float(longest):.3f}S")
-    prefix, suffix = prefix.replace("$", "$$"), suffix.replace("$", "$$")
     for adaptation in root.iter(_dash("AdaptationSet")):
         for representation in adaptation.iter(_dash("Representation")):
             if not playlists[int(representation.get("id", "0"))].independent:

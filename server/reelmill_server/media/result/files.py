@@ -10,7 +10,8 @@ from reelmill_server.media.package.webvtt import cut_subtitles
 from reelmill_server.media.result.verify import Verified
 from reelmill_server.model.plan import Plan, RenditionPlan
 from reelmill_server.model.task import Artifact, ArtifactKind, ArtifactStream
-from reelmill_server.plan.output.packaging import PlannedFile, part_uri, planned_files, relative
+from reelmill_server.plan.output.packaging import PlannedFile, part_uri, planned_files
+from reelmill_server.uris import reference, reference_around
 
 _READ_BYTES = 1 << 20
 
@@ -137,16 +138,17 @@ class _Results:
             return self._published(lists[0]).render(self._target_seconds(file.slot))
         package = self._plan.targets[file.slot].package
         assert package
-        prefix = relative(file.uri, package.prefix) or ""
+        prefix, suffix = reference_around(file.uri, package.prefix, package.suffix)
         muxed = Path(self._verified[file.slot].produced.path).read_text()
-        return rewrite_manifest(muxed, prefix, package.suffix, [one.playlist for one in lists])
+        return rewrite_manifest(muxed, prefix, suffix, [one.playlist for one in lists])
 
     def _published(self, one: _Listed) -> MediaPlaylist:
         """A playlist with the names under which its segments are published."""
-        names = [relative(one.uri, part_uri(self._plan, part) or "") or "" for part in one.parts]
+        uris = [part_uri(self._plan, part) for part in one.parts]
         slot = int(one.parts[0].partition("/")[0])
         package = self._plan.targets[slot].package
-        assert package and all(names)
+        assert package and all(uris)
+        names = [reference(one.uri, uri) for uri in uris if uri]
         head = names.pop(0) if one.playlist.head else ""
         segments = tuple(replace(segment, name=name) for segment, name in zip(one.playlist.segments, names, strict=True))
         start = package.start_number if package.format == "hls" else 0
@@ -194,7 +196,7 @@ def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Seq
     codecs = (*one.codecs, *(codec for sound in audio for codec in sound.codecs))
     video = one.video
     return Variant(
-        uri=relative(master, one.uri) or one.uri,
+        uri=reference(master, one.uri),
         peak=one.peak + sum(max((other.peak for other in beside), default=0) for beside in (audio, subtitles)),
         average=one.average + sum(max((other.average for other in beside), default=0) for beside in (audio, subtitles)),
         codecs=tuple(dict.fromkeys(codecs)) if all(codecs) else (),
@@ -208,7 +210,7 @@ def _rendition(master: str, one: _Listed, number: int) -> Rendition:
     stream = one.streams[0]
     language = "" if stream.language == "und" else stream.language
     return Rendition(
-        uri=relative(master, one.uri) or one.uri,
+        uri=reference(master, one.uri),
         name=f"{number + 1} {language}".strip(),
         language=language,
         default=number == 0,
@@ -218,7 +220,7 @@ def _rendition(master: str, one: _Listed, number: int) -> Rendition:
 
 def _subtitle_rendition(master: str, one: _Listed, said: RenditionPlan) -> Rendition:
     return Rendition(
-        uri=relative(master, one.uri) or one.uri,
+        uri=reference(master, one.uri),
         name=said.name,
         language=said.language,
         default=said.default,

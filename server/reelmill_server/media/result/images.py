@@ -15,7 +15,7 @@ from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.output.images import image_path, list_path
-from reelmill_server.plan.output.packaging import relative
+from reelmill_server.uris import reference
 
 _KINDS = {
     "snapshot": ArtifactKind.SNAPSHOT,
@@ -126,7 +126,7 @@ def web_vtt(plan: ImagePlan, files: Sequence[WrittenImage]) -> str:
     spans = iter(_spans(plan, files))
     cues = []
     for file in files:
-        uri = relative(plan.sheet.web_vtt_uri, plan.uri(file.number)) or plan.uri(file.number)
+        uri = reference(plan.sheet.web_vtt_uri, plan.uri(file.number))
         for position, _ in enumerate(file.times):
             begin, end = next(spans)
             x, y = tile_place(plan.sheet, position, plan.width, plan.height)
@@ -154,7 +154,7 @@ def image_playlist(plan: ImagePlan, files: Sequence[WrittenImage]) -> str:
         columns, rows = file.width // plan.width, file.height // plan.height
         # The end of the film cuts the last tile short, not those before it on its sheet.
         tile = max(seconds / len(own), Fraction(plan.frames.interval_us, MICROSECONDS))
-        uri = relative(plan.sheet.playlist_uri, plan.uri(file.number)) or plan.uri(file.number)
+        uri = reference(plan.sheet.playlist_uri, plan.uri(file.number))
         lines += [
             f"#EXTINF:{float(seconds):.3f},",
             f"#EXT-X-TILES:RESOLUTION={plan.width}x{plan.height},LAYOUT={columns}x{rows},DURATION={float(tile):.3f}",

@@ -1,9 +1,9 @@
 """Name sources and outputs as ffmpeg takes them, without anything that is secret in their URIs."""
 
 import re
-from urllib.parse import unquote, urlsplit
 
 from reelmill_server.plan.ffmpeg.notes import Notes
+from reelmill_server.uris import Resource
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 _MARK = "\0"  # no URI has it
@@ -56,7 +56,7 @@ def _parts(uri: str) -> tuple[str, str]:
         return "", f"./{uri}" if uri.startswith("-") else uri
     scheme, rest = match["scheme"].lower(), match["rest"]
     if scheme == "file":
-        return "", unquote(urlsplit(uri).path)
+        return "", Resource.of(f"file://{rest}").path
     host, slash, path = rest.partition("/")
     if scheme in _WEB:
         host, path = re.split(r"[?#]", host, maxsplit=1)[0], re.split(r"[?#]", path, maxsplit=1)[0]

@@ -6,10 +6,11 @@ from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.streams import options
-from reelmill_server.plan.output.packaging import relative
+from reelmill_server.uris import Resource
 
 # ffmpeg has MPEG-TS begin at 1.4 s unless it is told; where a plan wants that, it says so itself.
 _DELAYED = ("mpegts", "hls")
+_NUMBER = "\0"  # stands for one; no URI has it
 
 
 def container_options(draft: Draft, target: TargetPlan, early: bool) -> tuple[str, ...]:
@@ -33,7 +34,7 @@ def container_options(draft: Draft, target: TargetPlan, early: bool) -> tuple[st
 
 
 def _hls(draft: Draft, target: TargetPlan, package: PackagePlan) -> dict[str, str]:
-    base = relative(target.uri, package.prefix)
+    base, _ = _around(target, package)
     names = {"hls_segment_filename": draft.names.segments(package.prefix, package.suffix)}
     if target.container == "mp4":
         names["hls_fmp4_init_filename"] = f"{base or 'init-'}init.mp4"
@@ -50,15 +51,22 @@ def _hls(draft: Draft, target: TargetPlan, package: PackagePlan) -> dict[str, st
 
 
 def _dash(draft: Draft, target: TargetPlan, package: PackagePlan) -> dict[str, str]:
-    base = relative(target.uri, package.prefix)
+    base, suffix = _around(target, package)
     _note_place(draft, target, base)
     if package.hls_uri:
         draft.notes.add(f"{package.hls_uri}: the playlists that list the same segments for HLS are not written")
-    prefix, suffix = ((text or "").replace("$", "$$") for text in (base, package.suffix))
+    prefix, suffix = ((text or "").replace("$", "$$") for text in (base, suffix))
     return {
         "init_seg_name": f"{prefix}$RepresentationID$-init.mp4",
         "media_seg_name": f"{prefix}$RepresentationID$-$Number${suffix}",
     }
+
+
+def _around(target: TargetPlan, package: PackagePlan) -> tuple[str | None, str]:
+    """What stands around the numbers in the names of segments, from the folder of the list on; None when they lie elsewhere."""
+    way = Resource.of(target.uri).beside(Resource.of(f"{package.prefix}{_NUMBER}{package.suffix}"))
+    prefix, _, suffix = (way or "").partition(_NUMBER)
+    return (None if way is None else prefix), suffix
 
 
 def _note_place(draft: Draft, target: TargetPlan, base: str | None) -> None:

@@ -1,7 +1,8 @@
 """Names of outputs: URI templates, and the extension that an output gets.
 
 A template is written like Python's `str.format`: `{name}`, with `{{` and `}}` for braces. The request's tags are
-`{tags.<key>}`; the source's variables come from the source at the alignment index.
+`{tags.<key>}`; the source's variables come from the source at the alignment index. Variables stand for names, which are encoded
+where the scheme of the template wants it; the rest of a template is a URI as it is.
 """
 
 import re
@@ -9,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from string import Formatter
-from urllib.parse import urlsplit
 
 from reelmill_server.model.task import TagValue, tag_text
+from reelmill_server.uris import Resource, scheme_of, written
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]+$")
 _SEPARATOR = re.compile(r"[-_.]$")
@@ -55,8 +56,8 @@ def variables_in(template: str) -> frozenset[str]:
 
 
 def has_extension(uri: str) -> bool:
-    """Whether the last part of `uri` ends in a dot followed by letters and digits."""
-    return bool(_EXTENSION.search(_last(uri)))
+    """Whether the name at the end of `uri` ends in a dot followed by letters and digits."""
+    return bool(_EXTENSION.search(Resource.of(uri).name))
 
 
 def _times(prefix: str, moment_us: int) -> dict[str, str]:
@@ -65,13 +66,13 @@ def _times(prefix: str, moment_us: int) -> dict[str, str]:
 
 
 def source_variables(source_uri: str, modified_us: int) -> dict[str, str]:
-    """The variables that the source gives; `modified_us` is when it was stored, microseconds since the epoch."""
-    parts = urlsplit(source_uri)
-    key = source_uri.split("://", 1)[-1].removeprefix(parts.netloc).lstrip("/")
+    """The variables that the source gives, not encoded; `modified_us` is when it was stored, microseconds since the epoch."""
+    resource = Resource.of(source_uri)
+    key = resource.path.lstrip("/")
     dirname, _, basename = key.rpartition("/")
     barename, dot, extension = basename.rpartition(".")
     return {
-        "bucket": parts.netloc,
+        "bucket": resource.authority,
         "key": key,
         "dirname": dirname,
         "basename": basename,
@@ -161,11 +162,11 @@ def fill(
     tags: Mapping[str, TagValue],
     created_us: int,
 ) -> str:
-    """The text that `template` stands for; it must have passed `unknown_variables`."""
+    """The URI that `template` stands for; it must have passed `unknown_variables`."""
+    names = {**source, **{f"tags.{key}": tag_text(value) for key, value in tags.items()}}
     values = {
-        **source,
+        **{key: written(name, scheme_of(template)) for key, name in names.items()},
         **_times("t_", created_us),
-        **{f"tags.{key}": tag_text(value) for key, value in tags.items()},
         "index": str(output.index),
         "streamindex": str(output.stream_index),
         "resolution": output.resolution,

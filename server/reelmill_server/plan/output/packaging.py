@@ -21,6 +21,7 @@ from reelmill_server.model.plan import COPY, GroupPlan, PackagePlan, Plan, Rendi
 from reelmill_server.model.request import ConvertRequest, SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, expand_package
+from reelmill_server.uris import Resource
 
 CONTAINERS_OF: Mapping[SegmentFormat, tuple[str, ...]] = {SegmentFormat.HLS: ("ts", "mp4"), SegmentFormat.DASH: ("mp4",)}
 """The containers that each format of segments takes."""
@@ -221,24 +222,18 @@ def _check_places(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]])
 
     The same when it has the name of another list of the group: one of them would be lost.
     """
-    taken = {master}
+    here = Resource.of(master)
+    taken = {here}
     for spec, plan in members:
-        expected = ""
-        if relative(master, plan.uri) is None:
+        expected, there = "", Resource.of(plan.uri)
+        if not here.holds(there):
             expected = f"must lie in the folder of the master playlist {master} or below"
-        elif plan.uri in taken:
+        elif there in taken:
             expected = f"must have a name of its own in the group, not {plan.uri}"
         if expected:
             field = "subtitle.extract_subtitle.uri" if _is_subtitles(plan) else "uri"
             raise InvalidArgument(violations=[Violation(f"{spec.field}.{field}", expected)])
-        taken.add(plan.uri)
-
-
-def relative(base: str, uri: str) -> str | None:
-    """How a list at `base` refers to `uri`; None when that lies neither beside it nor below."""
-    folder = base[: base.rfind("/") + 1]
-    rest = uri.removeprefix(folder)
-    return None if rest == uri or ".." in rest.split("/") else rest
+        taken.add(there)
 
 
 @dataclass(frozen=True)

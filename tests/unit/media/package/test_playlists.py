@@ -16,6 +16,7 @@ from reelmill_server.media.package.playlists import (
     read_playlist,
     rewrite_manifest,
 )
+from reelmill_server.uris import reference_around
 
 SEGMENTS = tuple(Segment(f"x-{number}.m4s", length) for number, length in enumerate((Fraction(4), Fraction(301, 100)), 7))
 MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
@@ -100,12 +101,14 @@ def test_a_manifest_is_listed_and_renamed() -> None:
         ("0-3.m4s", 2),
         ("0-4.m4s", 1),
     ]
-    read = MPEGDASHParser.parse(rewrite_manifest(MANIFEST, "cash$-", ".m4s", (listed,)))
+    read = MPEGDASHParser.parse(
+        rewrite_manifest(MANIFEST, *reference_around("s3://b/x.mpd", "s3://b/cash$ & co-", ".m4s"), (listed,))
+    )
     (adaptation,) = read.periods[0].adaptation_sets
     (template,) = adaptation.representations[0].segment_templates
     assert (template.initialization, template.media) == (
-        "cash$$-$RepresentationID$-init.mp4",
-        "cash$$-$RepresentationID$-$Number$.m4s",
+        "cash%24%20%26%20co-$RepresentationID$-init.mp4",
+        "cash%24%20%26%20co-$RepresentationID$-$Number$.m4s",
     )
     assert read.max_segment_duration == "PT2.000S" and adaptation.start_with_sap is None
 

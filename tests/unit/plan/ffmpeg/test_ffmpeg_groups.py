@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reelmill_server.model.plan import BlurPlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan, VideoOutput
+from reelmill_server.model.plan import BlurPlan, InputPlan, PackagePlan, PartPlan, Plan, StreamPlan, TargetPlan, VideoOutput
 from reelmill_server.model.request import ConvertRequest, DesensitizationRule, DesensitizationSpec, SourceSpec
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 
@@ -49,3 +49,16 @@ def test_what_ffmpeg_cannot_do_is_said() -> None:
     command = ffmpeg_command(REQUEST, replace(PLAN, targets=(replace(TARGET, streams=(stream,)),)), chunks=3)
     said = " ".join(command.notes)
     assert all(word in said for word in ("faces", "VMAF", "3 chunks"))
+
+
+def test_names_of_segments_are_those_of_files() -> None:
+    """Decoded, as ffmpeg writes files and no references; a dollar sign is no variable."""
+    package = PackagePlan("dash", 1_000_000, "file:///out/a%20%24b-", ".m4s", 1)
+    dash = replace(TARGET, uri="file:///out/a%20%24b.mpd", muxer="dash", package=package)
+    arguments = ffmpeg_command(REQUEST, replace(PLAN, targets=(dash,))).arguments
+    assert arguments[arguments.index("-media_seg_name") + 1] == "a $$b-$RepresentationID$-$Number$.m4s"
+    package = replace(package, format="hls", prefix="file:///out/v%20w/")
+    hls = replace(TARGET, uri="file:///out/a.m3u8", muxer="hls", package=package)
+    arguments = ffmpeg_command(REQUEST, replace(PLAN, targets=(hls,))).arguments
+    assert arguments[arguments.index("-hls_fmp4_init_filename") + 1] == "v w/init.mp4"
+    assert arguments[arguments.index("-hls_segment_filename") + 1] == "/out/v w/%d.m4s"

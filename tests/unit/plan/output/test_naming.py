@@ -2,7 +2,7 @@
 
 import pytest
 
-from reelmill_server.plan.output.naming import OutputName, expand, source_variables, unknown_variables
+from reelmill_server.plan.output.naming import OutputName, expand, has_extension, source_variables, unknown_variables
 
 # 2023-11-14 22:13:20 and 2001-02-03 04:05:06, UTC.
 CREATED_US = 1_700_000_000_000_000
@@ -76,6 +76,44 @@ def test_a_source_without_folder_or_extension_gives_empty_variables() -> None:
     assert (variables["dirname"], variables["barename"], variables["ext"], variables["bucket"]) == ("", "clip", "", "")
 
 
-def test_characters_that_mean_something_in_uris_stay() -> None:
-    """Keys may hold question marks and hashes."""
-    assert source_variables("s3://b/what?#1.mp4", 0)["basename"] == "what?#1.mp4"
+HOSTILE = "Ep #1 50%25 é?+&{x}"  # a name, not encoded
+ENCODED = "Ep%20%231%2050%2525%20%C3%A9%3F%2B%26%7Bx%7D"
+
+
+@pytest.mark.parametrize("source", [f"s3://b/d/{HOSTILE}.mp4", f"file:///d/{ENCODED}.mp4", f"file://localhost/d/{ENCODED}.mp4"])
+def test_variables_of_a_source_are_names_whatever_its_uri_encodes(source: str) -> None:
+    """Keys may hold question marks, hashes and percent signs; a file's name is encoded."""
+    variables = source_variables(source, 0)
+    assert {name: variables[name] for name in ("key", "dirname", "basename", "barename", "ext")} == {
+        "key": f"d/{HOSTILE}.mp4",
+        "dirname": "d",
+        "basename": f"{HOSTILE}.mp4",
+        "barename": HOSTILE,
+        "ext": "mp4",
+    }
+
+
+def test_the_query_of_a_web_source_is_no_part_of_its_name() -> None:
+    """It may be a signature, which no output is to be called after."""
+    variables = source_variables("https://user.example.com/a/b%20c.mp4?X-Signature=secret#t", 0)
+    assert (variables["bucket"], variables["key"]) == ("user.example.com", "a/b c.mp4")
+
+
+@pytest.mark.parametrize(
+    ("template", "uri"),
+    [
+        ("s3://o/{barename}", f"s3://o/{HOSTILE}.mp4"),
+        ("gs://o/100%/{tags.show}/{basename}", f"gs://o/100%/a/b %41/{HOSTILE}.mp4"),
+        ("file:///o/{barename}", f"file:///o/{ENCODED}.mp4"),
+        ("file:///o%20o/{tags.show}/{barename}.{autoext}", f"file:///o%20o/a/b%20%2541/{ENCODED}.mp4"),
+    ],
+)
+def test_a_template_encodes_names_where_its_scheme_does(template: str, uri: str) -> None:
+    """Once, whatever the source's scheme does; what the template says itself stays."""
+    source = source_variables(f"file:///d/{ENCODED}.mp4", 0)
+    assert expand(template, OUTPUT, source, {"show": "a/b %41"}, 0) == uri
+
+
+def test_an_extension_is_looked_for_in_the_name() -> None:
+    """An encoded dot is one; what only the encoding has is none."""
+    assert has_extension("file:///o/a%2Emp4") and not has_extension("file:///o/a.b%20c") and not has_extension("s3://o/a.%20")

@@ -7,7 +7,7 @@ import pytest
 from reelmill_server.model.plan import PackagePlan, Plan, RenditionPlan, TargetPlan
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.naming import OutputName, expand_package, package_problems
-from reelmill_server.plan.output.packaging import part_uri, planned_files, relative
+from reelmill_server.plan.output.packaging import part_uri, planned_files
 
 HLS = TargetPlan(0, "s3://b/x.m3u8", "mp4", "hls", 0, (), package=PackagePlan("hls", 1, "s3://b/x-", ".m4s", 7))
 DASH = TargetPlan(1, "s3://b/y.mpd", "mp4", "dash", 0, ({}, {}), package=PackagePlan("dash", 1, "s3://b/y-", ".m4s", 1))  # type: ignore[arg-type]
@@ -89,10 +89,3 @@ def test_lists_of_lists_come_last() -> None:
         ("0/main.m3u8", "s3://b/y.m3u8", 3),
     ]
     assert files[-1].kind is ArtifactKind.MASTER_PLAYLIST
-
-
-def test_what_lies_below_is_named_from_there() -> None:
-    """Nothing beside or above."""
-    assert relative("s3://b/d/m.m3u8", "s3://b/d/v/x.m3u8") == "v/x.m3u8"
-    assert relative("s3://b/d/m.m3u8", "s3://b/e/x.m3u8") is None
-    assert relative("s3://b/d/m.m3u8", "s3://b/d/../x.m3u8") is None

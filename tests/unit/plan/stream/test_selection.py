@@ -192,6 +192,24 @@ def test_an_output_does_not_replace_a_source() -> None:
     assert plan(INFO, replace(asked, container="mkv")).targets[0].uri == "file:///in/a.mkv"
 
 
+@pytest.mark.parametrize("uri", ["file:///in/%61.mp4", "file://localhost/in/a.mp4", "file:///in//./a.mp4"])
+def test_an_output_does_not_replace_a_source_by_another_spelling(uri: str) -> None:
+    """What URIs name is compared."""
+    with pytest.raises(InvalidArgument, match="would replace the source"):
+        plan(INFO, replace(target("mp4", VideoSpec("copy"), AudioSpec("copy")), uri=uri))
+
+
+def test_two_outputs_in_one_place_are_told_however_they_are_spelled() -> None:
+    """By both spellings."""
+    copied = target("mp4", VideoSpec("copy"), AudioSpec("copy"))
+    specs = tuple(
+        replace(copied, index=index, uri=uri) for index, uri in enumerate(("file:///out/b c.mp4", "file:///out/b%20c.mp4"))
+    )
+    request = ConvertRequest("t", "p", (SourceSpec("file:///in/a.mp4"),), specs)
+    warnings = make_plan(request, Situation((INFO,), WORKER)).warnings
+    assert warnings == tuple(f"several outputs go to {spec.uri}: the last one stays" for spec in specs)
+
+
 def test_every_container_is_said_to_hold_what_it_holds() -> None:
     """Error messages come from the table."""
     assert fitting("video", "vp8") == ["mkv", "webm", "asf", "avi"]
