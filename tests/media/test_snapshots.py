@@ -145,7 +145,7 @@ def test_a_source_that_breaks_off_gives_what_there_is(convert: Converter) -> Non
     whole = convert.shelf.get(Clip("matroska", (Video(seconds=4, gop=25),), ())).read_bytes()
     half = convert.shelf.put("half.mkv", whole[: len(whole) // 2])
     converted = convert(half, alone(snapshots(interval_us=SECOND // 2)))
-    assert any("promises 4.000 s" in warning for warning in converted.warnings)
+    assert any("claims 4.000 s" in warning for warning in converted.warnings)
     got = numbers(converted)
     assert 2 <= len(got) < 8
     assert got == [0, 12, 25, 37, 50, 62, 75, 87][: len(got)]

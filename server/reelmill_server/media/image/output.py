@@ -204,7 +204,7 @@ class ImageOutput(Output):
             self._frames.begin(part, span)
             end = self._read_frames(part, span, stream, length)
             if end is not None and length is not None and end + _CLAIM_SECONDS < length:
-                text = f"the source promises {float(length):.3f} s, but has pictures for {float(end):.3f} s only"
+                text = f"the source claims {float(length):.3f} s, but has frames for {float(end):.3f} s only"
                 self._note(text)
             self._frames.end(part, end if end is not None else length or Fraction(0), False)
 

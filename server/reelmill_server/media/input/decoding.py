@@ -1,4 +1,4 @@
-"""Decodes packets and counts, for each stream of the sources, those that its decoder refuses."""
+"""Decode packets, and count for each stream of the sources those that its decoder refuses."""
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -17,11 +17,11 @@ BROKEN_SHARE = Fraction(1, 10)
 
 @dataclass
 class StreamDecoding:
-    """How reading and decoding one stream went.
+    """Counters of reading and decoding one stream.
 
     `source` is the position in the request's sources, `stream` the index in the container, `kind` "video" or the like.
-    `packets` were given to the decoder, which refused those that are `broken`, the last one for the reason `last_error`. Of
-    those that were read, some were marked as `damaged`. `expected`: how many packets there are, about, where not all are read.
+    `packets` were given to the decoder, which refused `broken` of them, the last one for the reason `last_error`. `damaged`
+    packets were marked as such by the demuxer. `expected`: about how many packets there are, where not all are read.
     """
 
     source: int
@@ -34,39 +34,39 @@ class StreamDecoding:
     expected: int = 0
 
     def check(self) -> list[str]:
-        """Return what a user should know. Raises InvalidMedia when too much was broken."""
+        """Return warnings for the user. Raises InvalidMedia when too much was broken."""
         where = f"sources[{self.source}], stream {self.stream} ({self.kind})"
         warnings = [f"{where}: {self.damaged} packets are damaged: what they show may be wrong"] if self.damaged else []
         if not self.broken:
             return warnings
         text = f"{where}: {self.broken} of {self.packets} packets could not be decoded ({self.last_error})"
-        # Whoever looks for a frame reads on where packets are broken: of what was read, they may be many.
+        # A search for one frame reads on past broken packets: among the few that it reads, they may be many.
         if self.broken > max(self.packets, self.expected) * BROKEN_SHARE:
             raise InvalidMedia(text)
         return [*warnings, text]
 
     def decode(self, packet: AnyPacket) -> Sequence[Any]:
-        """Decode a packet of the stream and count it; what the decoder refuses gives no frames."""
-        self.packets += packet.size > 0  # an empty one says that the stream ended
+        """Decode a packet of the stream and count it; a packet that the decoder refuses gives no frames."""
+        self.packets += packet.size > 0  # an empty packet marks the end of the stream
         try:
             return packet.decode()
         except av.error.EOFError:
             return ()
-        except (av.error.FFmpegError, ValueError) as error:  # ValueError: of a decoder that did not open before
+        except (av.error.FFmpegError, ValueError) as error:  # ValueError: the decoder failed to open before
             self.broken += 1
             self.last_error = str(error)
             return ()
 
 
 class Decoding:
-    """How reading and decoding went, stream by stream."""
+    """Counters of reading and decoding, stream by stream."""
 
     def __init__(self) -> None:
         self.streams: list[StreamDecoding] = []
         self._by_key: dict[tuple[int, int], StreamDecoding] = {}
 
     def of(self, source: int, stream: int, kind: str) -> StreamDecoding:
-        """Return the counts of a stream, described as in StreamDecoding."""
+        """Return the counters of a stream, described as in StreamDecoding."""
         counts = self._by_key.get((source, stream))
         if counts is None:
             counts = self._by_key[source, stream] = StreamDecoding(source, stream, kind)
@@ -74,7 +74,7 @@ class Decoding:
         return counts
 
     def check(self) -> list[str]:
-        """Return what a user should know. Raises InvalidMedia when too much of a stream was broken."""
+        """Return warnings for the user. Raises InvalidMedia when too much of a stream was broken."""
         return [text for counts in self.streams for text in counts.check()]
 
     def add(self, streams: Iterable[StreamDecoding]) -> None:

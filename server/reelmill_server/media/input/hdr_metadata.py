@@ -1,4 +1,4 @@
-"""Reads what pictures say about their light: the side data of HDR10."""
+"""Read HDR10 metadata: mastering display and content content_light level."""
 
 import struct
 from fractions import Fraction
@@ -11,35 +11,35 @@ from reelmill_server.model.media_info import ContentLight, MasteringDisplay
 
 _CHROMATICITY_UNITS = 50_000
 _LUMINANCE_UNITS = 10_000
-# AVMasteringDisplayMetadata: ten AVRational (red, green, blue, white as x and y; least and greatest luminance), two flags.
+# AVMasteringDisplayMetadata: ten AVRational (red, green, blue, white as x and y; minimum and maximum luminance), two flags.
 _MASTERING = struct.Struct("=20i2i")
 # AVContentLightMetadata
 _LIGHT = struct.Struct("=2I")
 
 
 def hdr_metadata_of(frame: VideoFrame) -> tuple[MasteringDisplay | None, ContentLight | None]:
-    """The mastering display and the content light level that come with a picture; None for what does not."""
+    """Return the mastering display and the content content_light level that come with a frame; None for each that does not."""
     mastering: MasteringDisplay | None = None
-    light: ContentLight | None = None
-    found = _of_type(frame, Type.MASTERING_DISPLAY_METADATA)
-    if found is not None:
-        mastering = _mastering(found)
-    found = _of_type(frame, Type.CONTENT_LIGHT_LEVEL)
-    if found is not None and len(found) >= _LIGHT.size:
-        light = ContentLight(*_LIGHT.unpack_from(found))
-    return mastering, light
+    content_light: ContentLight | None = None
+    data = _of_type(frame, Type.MASTERING_DISPLAY_METADATA)
+    if data is not None:
+        mastering = _mastering(data)
+    data = _of_type(frame, Type.CONTENT_LIGHT_LEVEL)
+    if data is not None and len(data) >= _LIGHT.size:
+        content_light = ContentLight(*_LIGHT.unpack_from(data))
+    return mastering, content_light
 
 
 def _of_type(frame: VideoFrame, kind: Type) -> bytes | None:
     try:
         side_data: Any = frame.side_data  # looked up by type: iterating gives items in PyAV 18 and types in 19
         return bytes(side_data[kind])
-    except (KeyError, ValueError):  # ValueError: beside a type that PyAV does not know, such as the Exif of photographs
+    except (KeyError, ValueError):  # ValueError: PyAV does not know another type on the frame, such as Exif
         return None
 
 
 def _mastering(data: bytes) -> MasteringDisplay | None:
-    """None when it is not whole: encoders take primaries and luminance together only."""
+    """Return the mastering display; None when it is incomplete, since encoders take primaries and luminance together only."""
     if len(data) < _MASTERING.size:
         return None
     *numbers, has_primaries, has_luminance = _MASTERING.unpack_from(data)

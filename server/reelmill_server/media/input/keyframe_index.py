@@ -1,4 +1,4 @@
-"""Where the key frames of a source are, by its index and without reading it."""
+"""Find the keyframes of a source in its index, without reading the source."""
 
 import av
 
@@ -6,16 +6,16 @@ from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.time import MICROSECONDS
 
-# These read their index with the header; others, if they have any, build it while they are read.
+# These demuxers read the index with the header; others build one while they read, if at all.
 _INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 
-def keyframe_times(place: Location, stream: int, limits: Limits) -> tuple[int, ...]:
-    """When the key frames of a stream come, microseconds of the source's clock, in ascending order; empty: there is no index.
+def keyframe_times(location: Location, stream: int, limits: Limits) -> tuple[int, ...]:
+    """Return when the keyframes of a stream are, microseconds of the source's clock, ascending; empty: there is no index.
 
-    MP4 tells when a picture is decoded, which is a few pictures before it is shown. Raises as `open_source` does.
+    MP4's index has decode timestamps, a few frames before the frame is shown. Raises as `open_source` does.
     """
-    with open_source(place, limits) as container:
+    with open_source(location, limits) as container:
         if container.format.name not in _INDEXED_FORMATS:
             return ()
         video = container.streams[stream]
@@ -30,8 +30,8 @@ def keyframe_times(place: Location, stream: int, limits: Limits) -> tuple[int, .
 
 
 def _read_cues(container: av.container.InputContainer) -> None:
-    """Matroska's index lies behind the media, and is read when something is looked up."""
+    """Make libav read Matroska's index: it lies behind the media, and is read by the first seek."""
     try:
         container.seek(max(container.start_time or 0, 0) + 1, backward=True)
     except av.error.FFmpegError:
-        pass  # then there is none
+        pass  # no index

@@ -1,4 +1,4 @@
-"""Parts: the span of an input that a target takes, while it is read once."""
+"""Parts: the span of an input that a target takes, during one reading of it."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -8,16 +8,16 @@ from av.container import InputContainer
 from reelmill_server.model.plan import PartPlan, StreamPlan
 from reelmill_server.model.time import MICROSECONDS
 
-# A request's seconds are decimal and a source's timestamps are not: a frame within this of the edge is taken to be on it.
+# A request's seconds are decimal, a source's timestamps are not: a frame this close to an edge counts as on it.
 TOLERANCE = Fraction(1, MICROSECONDS)
 
 
 @dataclass(frozen=True)
 class Span:
-    """The span of the source that a target takes, in the source's own seconds; `end` None: until the end.
+    """A span of the source, in the source's own seconds; `end` None: until the end.
 
-    `from_front`: it begins with the source. Then nothing is before it, as the preroll of sound and what an edit list hides have
-    timestamps before the source's first.
+    `from_front`: it begins with the source. Then nothing lies before it, although audio priming and what an edit list hides
+    have timestamps before the source's first.
     """
 
     begin: Fraction
@@ -25,21 +25,21 @@ class Span:
     from_front: bool = False
 
     def before(self, time: Fraction) -> bool:
-        """Whether `time` is before the span."""
+        """Return whether `time` is before the span."""
         return not self.from_front and time < self.begin - TOLERANCE
 
     def after(self, time: Fraction) -> bool:
-        """Whether `time` is at or after the span's end."""
+        """Return whether `time` is at or after the span's end."""
         return self.end is not None and time >= self.end - TOLERANCE
 
 
 @dataclass(eq=False)
 class Part:
-    """One input while it is read once. `key`: the time of the key frame from which it is read; `padded`: what is missing at its
-    end is black and silent.
+    """One reading of one input. `key`: the time of the keyframe from which it is read; `padded`: what is missing at its end
+    becomes black and silent.
 
-    `over` holds the tracks and streams that have all of their span: writing threads add, the reading one looks. `shown` counts
-    the pictures of a source whose pictures have no times.
+    `over` holds the tracks and streams that have all of their span: writing threads add, the reading thread looks. `shown`
+    counts the frames of a source without timestamps.
     """
 
     number: int
@@ -50,14 +50,14 @@ class Part:
     over: set[tuple[int, int]] = field(default_factory=set)
 
     def close(self, track: object, stream: int) -> None:
-        """`track` wants no more of `stream`."""
+        """Note that `track` wants no more of `stream`."""
         self.over.add((id(track), stream))
 
     def wanted(self, track: object, stream: int) -> bool:
-        """Whether `track` still wants `stream`."""
+        """Return whether `track` still wants `stream`."""
         return (id(track), stream) not in self.over
 
 
 def own_parts(plan: StreamPlan) -> list[PartPlan]:
-    """The parts that are read with the inputs, and neither made, nor read from files beside them, nor before all else."""
+    """Return the parts that are read together with the inputs: not generated, not from subtitle files, not cover pictures."""
     return [] if plan.type == "picture" else [part for part in plan.parts if part.stream >= 0 and part.file is None]

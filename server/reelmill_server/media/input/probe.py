@@ -1,4 +1,4 @@
-"""Looks at what is in a media file."""
+"""Probe media and subtitle files."""
 
 import hashlib
 import io
@@ -31,30 +31,30 @@ from reelmill_server.model.media_info import (
 )
 
 _PACKETS_TO_FIRST_PICTURE = 2000
-# Enough to meet a picture in fields in a stream that mixes both kinds, few enough to cost nothing.
-_PICTURES = 8
+# Enough frames to see an interlaced one in a stream that mixes both kinds, few enough to be cheap.
+_FRAMES = 8
 _TRIAL_BYTES = bytes(8)
 # AVFieldOrder
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 
-def probe_file(place: Location, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
-    """What is in the media file at `place`: its headers, and the first pictures of each video stream.
+def probe_file(location: Location, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
+    """Probe the media file at `location`: its headers, and the first frames of each video stream.
 
-    `measure_bitrates` reads the whole file, if need be, for the bit rates of streams that the headers do not tell.
-    Raises as `open_source` does.
+    `measure_bitrates` reads the whole file if need be, for bit rates that the headers do not state. Raises as `open_source`
+    does.
     """
-    with open_source(place, limits) as container:
+    with open_source(location, limits) as container:
         info = _from_headers(container)
-        pictures = _first_pictures(container)
-        orders = {stream.index: _field_order(stream, pictures.get(stream.index, [])) for stream in container.streams.video}
+        frames = _first_frames(container)
+        orders = {stream.index: _field_order(stream, frames.get(stream.index, [])) for stream in container.streams.video}
     info = replace(
-        info, video=tuple(_with_pictures(stream, pictures.get(stream.index), orders[stream.index]) for stream in info.video)
+        info, video=tuple(_with_frames(stream, frames.get(stream.index), orders[stream.index]) for stream in info.video)
     )
     unknown = [stream.index for stream in (*info.pictures, *info.audio) if not stream.bitrate]
     if not measure_bitrates or not unknown:
         return info
-    with open_source(place, limits) as container:
+    with open_source(location, limits) as container:
         measured = _measured_bitrates(container, unknown)
     return replace(
         info,
@@ -63,10 +63,10 @@ def probe_file(place: Location, limits: Limits, measure_bitrates: bool = False) 
     )
 
 
-def probe_beside(place: Location, uri: str, limits: Limits) -> MediaInfo:
-    """As `probe_file`, for a file beside the sources: errors name its `uri`."""
+def probe_beside(location: Location, uri: str, limits: Limits) -> MediaInfo:
+    """Probe a file that belongs to the sources, such as a watermark; errors name its `uri`."""
     with _naming(uri):
-        return probe_file(place, limits)
+        return probe_file(location, limits)
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _naming(uri: str) -> Iterator[None]:
 
 
 def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict[int, int]:
-    """bit/s of the streams `wanted`, from the sizes and times of their packets; 0 for one that lasts no time."""
+    """Return bit/s of the streams `wanted`, from the sizes and times of their packets; 0 for a stream of no duration."""
     bits = dict.fromkeys(wanted, 0)
     begin: dict[int, Fraction] = {}
     end: dict[int, Fraction] = {}
@@ -92,28 +92,28 @@ def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict
             begin[index] = min(begin.get(index, time), time)
             end[index] = max(end.get(index, time), time + (packet.duration or 0) * packet.time_base)
     except av.error.FFmpegError:
-        pass  # what could be read is what there is to measure
+        pass  # measure what could be read
     return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
 
 
-def probe_subtitles(place: Location, uri: str, limits: Limits) -> SubtitleFileInfo:
-    """What is in the subtitle file at `place`.
+def probe_subtitles(location: Location, uri: str, limits: Limits) -> SubtitleFileInfo:
+    """Probe the subtitle file at `location`.
 
-    Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that gives no subtitles.
+    Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that has no subtitles.
     """
     with _naming(uri):
-        charset = charset_of(place)
-        with open_subtitles(place, charset, limits) as container:
+        charset = charset_of(location)
+        with open_subtitles(location, charset, limits) as container:
             info = _from_headers(container)
     if not info.subtitles:
         raise InvalidMedia(f"{uri}: has no subtitles")
     return SubtitleFileInfo(info, charset)
 
 
-def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:
-    """The first pictures that each video stream decodes to; streams that yield none soon are left out.
+def _first_frames(container: InputContainer) -> dict[int, list[VideoFrame]]:
+    """Return the first frames that each video stream decodes to; streams that yield none soon are left out.
 
-    Rotation is told by decoded pictures only, and headers may lie about the format.
+    Only decoded frames tell the rotation, and headers may be wrong about the pixel format.
     """
     wanted = {stream.index for stream in container.streams.video if stream.codec_context}
     covers = {stream.index for stream in container.streams.video if stream.disposition & Disposition.attached_pic}
@@ -125,28 +125,29 @@ def _first_pictures(container: InputContainer) -> dict[int, list[VideoFrame]]:
                 try:
                     frames = [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
                 except (av.error.FFmpegError, ValueError):
-                    continue  # a broken start: the pictures after it may be whole
+                    continue  # a broken start: later frames may be whole
                 if frames:
                     found.setdefault(packet.stream.index, []).extend(frames)
-            if all(len(found.get(index, ())) >= _PICTURES for index in wanted - covers):  # a cover has one, and no more come
+            if all(len(found.get(index, ())) >= _FRAMES for index in wanted - covers):  # a cover picture has one frame only
                 break
     except av.error.FFmpegError:
-        pass  # what the headers say stays
+        pass  # keep what the headers say
     return found
 
 
 def _field_order(stream: Any, frames: list[VideoFrame]) -> str:
-    """How pictures are scanned: as the decoded ones say, as headers are often wrong; but a header that announces fields stands,
-    as they may come later."""
+    """Return how frames are scanned, as the decoded ones say, since headers are often wrong. A header that announces fields is
+    believed, since they may come later.
+    """
     if not stream.codec_context or not frames:
         return ""
-    said = _FIELD_ORDERS.get(stream.codec_context.field_order, "")
+    announced = _FIELD_ORDERS.get(stream.codec_context.field_order, "")
     if any(frame.interlaced_frame for frame in frames):
-        return said if said not in ("", "progressive") else "interlaced"
-    return said or "progressive"
+        return announced if announced not in ("", "progressive") else "interlaced"
+    return announced or "progressive"
 
 
-def _with_pictures(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field_order: str) -> VideoStreamInfo:
+def _with_frames(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field_order: str) -> VideoStreamInfo:
     if not frames:
         return stream
     frame = frames[0]
@@ -157,16 +158,16 @@ def _with_pictures(stream: VideoStreamInfo, frames: list[VideoFrame] | None, fie
         pixel_format=frame.format.name,
         color_space=int(frame.colorspace),
         color_range=int(frame.color_range),
-        color_transfer=_said(frame.color_trc, stream.color_transfer),
-        color_primaries=_said(frame.color_primaries, stream.color_primaries),
+        color_transfer=_from_frame(frame.color_trc, stream.color_transfer),
+        color_primaries=_from_frame(frame.color_primaries, stream.color_primaries),
         field_order=field_order,
         mastering_display=mastering,
         content_light=light,
     )
 
 
-def _said(of_picture: int, of_header: int) -> int:
-    """What the picture says, else the header."""
+def _from_frame(of_picture: int, of_header: int) -> int:
+    """Return what the frame says, or else the header."""
     return of_header if int(of_picture) == Matrix.UNSPECIFIED else int(of_picture)
 
 
@@ -236,7 +237,7 @@ def _video(stream: Any) -> VideoStreamInfo:
 
 
 def _key_seconds(stream: Any) -> float:
-    """The mean distance of key frames, as far as the container has an index of them."""
+    """Return the mean distance of keyframes, as far as the container has an index of them."""
     keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
     if not keys or not stream.time_base:
         return 0.0
@@ -276,8 +277,9 @@ def _data(stream: Any) -> DataStreamInfo:
 
 
 def _fits_mp4(stream: Any) -> bool:
-    """Whether a data stream can be written to MP4 and read back: PyAV tells too little of one to know without trying, and the
-    muxer takes some that it writes as nothing that is found again."""
+    """Return whether a data stream can be written to MP4 and read back. Only a trial tells: the muxer accepts some streams that
+    no demuxer finds again.
+    """
     file = io.BytesIO()
     try:
         with av.open(file, "w", format="mp4") as trial:
@@ -286,7 +288,7 @@ def _fits_mp4(stream: Any) -> bool:
             packet.pts, packet.dts, packet.duration, packet.time_base = 0, 0, 1, Fraction(1, 1000)
             trial.mux(packet)
         file.seek(0)
-        with av.open(file, "r", format="mp4") as made:
-            return [found.name for found in made.streams.data] == [stream.name]
+        with av.open(file, "r", format="mp4") as written:
+            return [found.name for found in written.streams.data] == [stream.name]
     except (av.error.FFmpegError, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""Reads the inputs of a plan: those that follow each other, and those that run beside them."""
+"""Read the inputs of a plan: the concatenated ones, and those attached beside them."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -16,17 +16,18 @@ from reelmill_server.model.plan import InputPlan, StreamPlan
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import OVERRUN, UNTIMED_FORMATS
 
-# What a container promises for a whole file is no more exact than this.
+# The duration that a container claims for a whole file is no more exact than this.
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
-# A promise that is further off what the bytes read so far tell than this factor is not believed while the source is read.
+# While reading, a claimed duration is not believed when the bytes read so far contradict it by more than this factor.
 _DOUBT = 2
-_LASTING = ("video", "audio")  # a line of subtitles may be shown long after the last picture
-_INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)  # packets lie in the file in any order
+_LASTING = ("video", "audio")  # a subtitle cue may be shown long after the last frame
+_INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)  # packets may lie in the file in any order
 
 
 class _Extent(Extent):
-    """How far the packets of one stream reach. `kind` is that of the stream; empty: how long the input lasts does not depend on
-    it."""
+    """The extent in time of one stream's packets. `kind` is that of the stream; empty: it does not count for the input's
+    length.
+    """
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -34,13 +35,14 @@ class _Extent(Extent):
 
 
 class Reader:
-    """One input while it is read once. `part` is what outputs know it by; times are the source's own seconds."""
+    """Read one input once. Outputs know it by `part`; times are the source's own seconds."""
 
     def __init__(
         self, number: int, plan: InputPlan, source: InputContainer, used: frozenset[int], lead_in: Fraction | None = None
     ) -> None:
-        """`used`: the numbers of the streams that are wanted. `lead_in`: reading begins at the key frame before this many
-        seconds of the span, None: before all of it."""
+        """`used`: the indexes of the streams that are used. `lead_in`: reading begins at the keyframe before this many
+        seconds of the span; None: before all of it.
+        """
         self.plan = plan
         self._source, self._size = source, source.size
         self._used = used
@@ -50,20 +52,20 @@ class Reader:
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
         self._bytes = 0
-        self._first_place: int | None = None
-        self._share = 0.0  # of the source's bytes from where reading began
+        self._first_position: int | None = None
+        self._share = 0.0  # of the source's bytes, from where reading began
         streams = [stream for stream in source.streams if stream.index in used]
         for stream in streams:
-            if stream.type == "video" and not stream.codec_context.is_open:  # it is, when the input is repeated
+            if stream.type == "video" and not stream.codec_context.is_open:  # it is already open when the input loops
                 stream.thread_type = "AUTO"  # type: ignore[attr-defined]
-        # Read, not decoded: their timestamps tell how far the source reaches.
+        # Read but not decoded: their timestamps tell how far the source reaches.
         others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
-        found = packets_from(source, streams, others, self._begin + (lead_in or 0))
-        self.packets = _timed(found.packets) if source.format.name in UNTIMED_FORMATS else found.packets
-        self.part = Part(number, source, found.key, plan.align == "pad")
+        result = packets_from(source, streams, others, self._begin + (lead_in or 0))
+        self.packets = _timed(result.packets) if source.format.name in UNTIMED_FORMATS else result.packets
+        self.part = Part(number, source, result.key, plan.align == "pad")
 
     def note(self, packet: AnyPacket) -> None:
-        """Remembers how far the packet reaches."""
+        """Remember how far the packet reaches."""
         self._count_bytes(packet)
         ticks, base = packet.pts if packet.pts is not None else packet.dts, packet.time_base
         if ticks is None or not base:
@@ -71,15 +73,15 @@ class Reader:
         extent = self._extents.get(packet.stream_index)
         if extent is None:
             kind = self._source.streams[packet.stream_index].type
-            # Data is seldom, and lasts long.
+            # Data packets are rare and may last long.
             counts = packet.stream_index in self._used and kind != "data"
             extent = self._extents[packet.stream_index] = _Extent(kind if counts else "")
-        # Not every container says how long a packet lasts: then as long as the one before.
+        # Not every container has packet durations; without one, assume that of the packet before.
         extent.add(ticks, packet.duration or extent.since(ticks), base)
         self.latest = max(self.latest, ticks * float(base))
 
     def _ends(self) -> dict[str, Fraction]:
-        """How far each kind of stream reaches; another thread may ask while packets are noted."""
+        """Return how far each kind of stream reaches. Another thread may ask while packets are noted."""
         ends: dict[str, Fraction] = {}
         for extent in [*self._extents.values()]:
             if extent.kind:
@@ -90,51 +92,51 @@ class Reader:
         return max((extent.last for extent in self._extents.values()), default=Fraction(0))
 
     def _count_bytes(self, packet: AnyPacket) -> None:
-        size, place = self._size, packet.pos
+        size, position = self._size, packet.pos
         self._bytes += packet.size
         if size <= 0 or not packet.size:
             return
-        if self._source.format.name in _INDEXED_FORMATS or place is None or place < 0:
+        if self._source.format.name in _INDEXED_FORMATS or position is None or position < 0:
             self._share = self._bytes / size
             return
-        if self._first_place is None:
-            self._first_place = place
-        read = place + packet.size - self._first_place
-        self._share = max(self._share, read / max(size - self._first_place, 1))
+        if self._first_position is None:
+            self._first_position = position
+        read = position + packet.size - self._first_position
+        self._share = max(self._share, read / max(size - self._first_position, 1))
 
     def expected(self) -> Fraction:
-        """How long the span will be, seconds, as far as it can be told now; 0: not at all.
+        """Return how long the span will be, seconds, as far as is known so far; 0: unknown.
 
-        What the container promises, unless there is no promise or the bytes read so far belie it: then as long as the whole
-        would be if the rest had as many bytes a second.
+        This is what the container claims, unless there is no claim or the bytes read so far contradict it: then the length
+        that the whole would have if the rest had as many bytes per second.
         """
-        promised, asked = self.plan.duration_us, max(self.plan.end_us - self.plan.start_us, 0)
-        claim, limit = Fraction(promised, MICROSECONDS), Fraction(asked, MICROSECONDS)
-        told = self.position / Fraction(self._share).limit_denominator(MICROSECONDS) if self._share else Fraction(0)
-        if not told:
+        claimed, requested = self.plan.duration_us, max(self.plan.end_us - self.plan.start_us, 0)
+        claim, limit = Fraction(claimed, MICROSECONDS), Fraction(requested, MICROSECONDS)
+        extrapolated = self.position / Fraction(self._share).limit_denominator(MICROSECONDS) if self._share else Fraction(0)
+        if not extrapolated:
             return claim or limit
-        shorter, longer = told * _DOUBT < claim, told > claim * _DOUBT and not limit
+        shorter, longer = extrapolated * _DOUBT < claim, extrapolated > claim * _DOUBT and not limit
         if claim and not shorter and not longer and (limit or self.position <= claim):
             return claim
-        return min(told, limit) if limit else told
+        return min(extrapolated, limit) if limit else extrapolated
 
     @property
     def pace(self) -> Fraction:
-        """Seconds for each byte that was read."""
+        """Return the seconds per byte read so far."""
         return self.position / self._bytes if self._bytes else Fraction(0)
 
     @property
     def position(self) -> Fraction:
-        """Seconds of the span that were read."""
+        """Return how many seconds of the span were read."""
         ends = self._ends()
-        heard = max((ends[kind] for kind in _LASTING if kind in ends), default=max(ends.values(), default=self._begin))
-        return max(Fraction(0), (heard if self._stop is None else min(heard, self._stop)) - self._begin)
+        reached = max((ends[kind] for kind in _LASTING if kind in ends), default=max(ends.values(), default=self._begin))
+        return max(Fraction(0), (reached if self._stop is None else min(reached, self._stop)) - self._begin)
 
     def end(self) -> Fraction:
-        """Where the input ends: with its pictures, unless its sound goes on for long."""
+        """Return where the input ends: with its video, unless its audio goes on for long."""
         ends = self._ends()
         video, audio = ends.get("video"), ends.get("audio")
-        # Where only subtitles are taken, they belong to what is beside them.
+        # Where only subtitles are taken, the streams beside them say where the input ends.
         end = max((end for end in (video, audio) if end is not None), default=self._reached())
         if video is not None and (audio is None or audio - video <= OVERRUN):
             end = video
@@ -142,28 +144,28 @@ class Reader:
 
     @property
     def over(self) -> bool:
-        """Whether all of the span was read of every kind of stream that is wanted."""
+        """Return whether all of the span was read of every kind of stream that is used."""
         ends = self._ends()
         kinds = {self._source.streams[index].type for index in self._used} & {*_LASTING}
         return self._stop is not None and all(ends.get(kind, Fraction(0)) >= self._stop for kind in kinds)
 
     def length(self) -> Fraction:
-        """How long the span is in the end, seconds."""
+        """Return the final length of the span, seconds."""
         return max(self.end() - self._begin, Fraction(0))
 
     def check_end(self) -> None:
-        """Raises InvalidMedia when the source ended clearly before the end it promises."""
+        """Raise InvalidMedia when the source ended clearly before the end that it claims."""
         claimed = Fraction(self.plan.duration_us, MICROSECONDS)
         got = max(self._reached() - self._begin, Fraction(0))
         if claimed and got + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
             raise InvalidMedia(
-                f"the source promises {float(claimed):.3f} s in the span, but only {float(got):.3f} s could be read: "
+                f"the source claims {float(claimed):.3f} s in the span, but only {float(got):.3f} s could be read: "
                 "it is truncated or broken"
             )
 
 
 class ConcatReader:
-    """Inputs that are read one after the other; `loops`: again and again. `lead_in` as for Reader."""
+    """Read inputs one after the other; `loops`: again and again. `lead_in` as for Reader."""
 
     def __init__(
         self,
@@ -184,26 +186,26 @@ class ConcatReader:
 
     @property
     def position(self) -> Fraction:
-        """Seconds from the beginning of the first input that were read."""
+        """Return how many seconds were read, from the beginning of the first input."""
         return self._before + (self.reader.position if self.reader else 0)
 
     @property
     def last(self) -> bool:
-        """Whether nothing follows the input that is read now."""
+        """Return whether no input follows the current one."""
         return not self._todo
 
     def expected(self) -> Fraction:
-        """How long all inputs together will be, seconds, as far as it can be told now; 0: not at all."""
+        """Return how long all inputs together will be, seconds, as far as is known so far; 0: unknown."""
         reader = self.reader
         parts = [reader.expected()] if reader else []
         for number in list(self._todo):
-            promised = Fraction(self._inputs[number].duration_us, MICROSECONDS)
-            # Without a promise: as many bytes a second as what is read now.
-            parts.append(promised or (reader.pace * max(self._sources[number].size, 0) if reader else Fraction(0)))
+            claimed = Fraction(self._inputs[number].duration_us, MICROSECONDS)
+            # Without a claimed duration, assume the byte rate of the current input.
+            parts.append(claimed or (reader.pace * max(self._sources[number].size, 0) if reader else Fraction(0)))
         return self._before + sum(parts) if all(parts) else Fraction(0)
 
     def next(self) -> Reader | None:
-        """Begins the next input; None when there is none."""
+        """Begin the next input; None when there is none."""
         if self.reader is not None:
             self._before += self.reader.length()
         if self.loops and not self._todo and self.reader is not None:
@@ -227,18 +229,17 @@ def concat_readers(
     streams: Sequence[StreamPlan],
     lead_in: Fraction | None = None,
 ) -> tuple[ConcatReader, list[ConcatReader]]:
-    """The lane of the inputs that follow each other, and one for each that runs beside them and is wanted by one of
-    `streams`."""
+    """Return the reader of the concatenated inputs, and one for each attached input that one of `streams` uses."""
     main = [number for number, plan in enumerate(inputs) if not plan.attached]
-    wanted = {part.input for stream in streams for part in stream.parts}
-    beside = [number for number, plan in enumerate(inputs) if plan.attached and number in wanted]
+    used = {part.input for stream in streams for part in stream.parts}
+    attached = [number for number, plan in enumerate(inputs) if plan.attached and number in used]
     return ConcatReader(main, inputs, sources, streams, lead_in), [
-        ConcatReader([number], inputs, sources, streams) for number in beside
+        ConcatReader([number], inputs, sources, streams) for number in attached
     ]
 
 
 def _timed(packets: Iterator[Any]) -> Iterator[Any]:
-    """The packets of a video that has no times, each decoded when the one before it is over."""
+    """Give the packets of an elementary stream decode timestamps, one after the other."""
     ticks = 0
     for packet in packets:
         if packet.size:
@@ -248,7 +249,7 @@ def _timed(packets: Iterator[Any]) -> Iterator[Any]:
 
 
 def assign_timestamps(frames: Sequence[Any], stream: Any, shown: int) -> None:
-    """Gives pictures of a video that has no times theirs: `shown` were shown before them, at the stream's rate."""
+    """Set the timestamps of an elementary stream's frames: `shown` were shown before them, at the stream's frame rate."""
     rate = average_rate(stream) or FALLBACK_RATE
     for number, frame in enumerate(frames, shown):
         frame.time_base = stream.time_base

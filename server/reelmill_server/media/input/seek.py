@@ -1,4 +1,4 @@
-"""Finds where to begin reading so that a span can be cut exactly."""
+"""Find where to begin reading so that a span can be cut exactly."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.clock import UNINDEXED_FORMATS
 
-# Decoders of sound need a little before the span: 80 ms is the preroll that Opus asks for, AAC one frame; rounded up.
+# Audio decoders need some packets before the span: Opus has 80 ms of pre-roll, AAC one frame; rounded up.
 _PREROLL = Fraction(1, 2)
-# MPEG-TS seeks by time alone and may land in the middle of a long group of pictures: then go back this far, then to the front.
+# MPEG-TS seeks by time alone and may land in the middle of a long GOP: step back this far, then to the front.
 _STEPS_BACK = (_PREROLL, Fraction(10), Fraction(60))
 _REORDERING = Fraction(10)
 
 
 @dataclass(frozen=True)
 class SeekResult:
-    """`packets` from a place from which all at and after a time (seconds of the source) can be decoded.
+    """`packets` from a position from which everything at and after a time (seconds of the source) can be decoded.
 
-    `key`: the time of the last key frame at or before it; the time itself without video, or at the front of the source.
-    `needed`: packets of pictures before this time to which no other refers are not needed; None: not known.
+    `key`: the time of the last keyframe at or before it; the time itself without video, or at the front of the source.
+    `needed`: packets of frames shown before this time to which no other frame refers are not needed; None: unknown.
     """
 
     packets: Iterator[AnyPacket]
@@ -36,7 +36,7 @@ class SeekResult:
 
 
 def packets_from(container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction) -> SeekResult:
-    """The packets of `streams` for what is shown at `begin` and after it, mixed with those of `others`."""
+    """Return the packets of `streams` for everything shown from `begin` on, interleaved with those of `others`."""
     wanted = [*streams, *others]
     front = Fraction(container.start_time or 0, av.time_base)
     video = next((stream for stream in streams if stream.type == "video"), None)
@@ -45,13 +45,13 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     if video is None:
         _seek(container, max(front, begin - _PREROLL))
         return SeekResult(container.demux(wanted), begin)
-    # A stream in which pictures are coded before they are shown begins before its first time: MPEG-TS looks at the former.
+    # With B-frames, decoding begins before the first PTS, and MPEG-TS seeks by DTS.
     before = front - _REORDERING
-    for place in (*(max(before, begin - step) for step in _STEPS_BACK), before, front):
-        if _seek(container, place):
+    for target in (*(max(before, begin - step) for step in _STEPS_BACK), before, front):
+        if _seek(container, target):
             key, needed = _last_key(container, video, begin)
             if key is not None:
-                _seek(container, place)
+                _seek(container, target)
                 return SeekResult(_without_video_before(container.demux(wanted), video, key), key, needed)
     if not _seek(container, before):
         _seek(container, front)
@@ -59,7 +59,7 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
 
 
 def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
-    """The next packet, None at the end; and why reading broke off, if it did."""
+    """Return the next packet, None at the end; and why reading broke off, if it did."""
     try:
         return next(packets, None), ""
     except av.error.FFmpegError as error:
@@ -74,15 +74,18 @@ def frames_from(
     note: Callable[[str], None],
     keys: bool = False,
 ) -> Iterator[VideoFrame]:
-    """The frames of `stream`, first the one shown at `begin` (seconds of the source) or one before it, then all that follow;
-    with `keys` key frames only. Frames without a time and packets that cannot be decoded are left out; `decoding` counts the
-    latter, `note` is told why reading broke off."""
+    """Yield the frames of `stream` from the one shown at `begin` (seconds of the source), or an earlier one, on; keyframes only
+    with `keys`.
+
+    Frames without a timestamp and packets that cannot be decoded are left out; `decoding` counts the latter, `note` is told
+    why reading broke off.
+    """
     context = stream.codec_context
     if not context.is_open:
         stream.thread_type = "AUTO"
     found = packets_from(container, [stream], [], begin)
     while (packet := _noted(found.packets, note)) is not None:
-        # Of the frames before the wanted one, only those are decoded to which others refer: the result is the same.
+        # Before the wanted frame, decode reference frames only: the result is the same.
         early = found.needed is not None and packet.pts is not None and packet.pts * packet.time_base < found.needed
         context.skip_frame = "NONKEY" if keys else "NONREF" if early else "DEFAULT"
         decoding.damaged += packet.is_corrupt
@@ -117,7 +120,7 @@ def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> tupl
     shown: list[Fraction] = []
     timed = True
     packets = container.demux(video)
-    while (packet := read(packets)[0]) is not None:  # whoever reads what is found is told why it breaks off
+    while (packet := read(packets)[0]) is not None:  # whoever reads from there is told why it breaks off
         time = _time(packet)
         if time is None:
             continue
@@ -127,12 +130,12 @@ def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> tupl
             break
         timed = timed and packet.pts is not None
         if time <= begin:
-            shown = sorted((*shown, time))[-2:]  # the two last, as each field of a picture may be a packet
+            shown = sorted((*shown, time))[-2:]  # the last two, as each field of a frame may be a packet
     return last, shown[0] if timed and shown else None
 
 
 def _without_video_before(packets: Iterator[AnyPacket], video: Stream, key: Fraction) -> Iterator[AnyPacket]:
-    """Drops the video that comes before the key frame at `key`: it belongs to an earlier group of pictures."""
+    """Drop the video before the keyframe at `key`: it belongs to an earlier group of pictures."""
     begun = False
     for packet in packets:
         if packet.stream.index == video.index and not begun:

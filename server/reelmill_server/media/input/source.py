@@ -1,7 +1,7 @@
-"""Opens files that strangers wrote.
+"""Open files that strangers wrote.
 
-A media file can name other files and hosts (playlists, SDP, image sequences, concat scripts). None of that is wanted: only
-self-contained formats are opened, only the file itself is read, and every further open is refused.
+A media file can name other files and hosts (playlists, SDP, image sequences, concat scripts). Only self-contained formats
+are opened, only the file itself is read, and every further open is refused.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,20 +29,21 @@ _OPENED_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__vers
 
 
 class RemoteFile(Protocol):
-    """An object that does not lie on this machine."""
+    """A file that does not lie on this machine."""
 
     def open(self) -> AbstractContextManager[BinaryIO]:
-        """Opens it as a file, for one thread. What its storage fails with is raised by reading, or at the latest when the
-        block is left."""
+        """Open it as a file, for one thread. What its storage fails with is raised by reading, or at the latest when the block
+        is left.
+        """
 
 
 Location = str | RemoteFile
 """Where a source lies: at a local path, or elsewhere."""
 
 
-def open_bytes(place: Location) -> AbstractContextManager[BinaryIO]:
-    """Opens what lies at `place` as a file."""
-    return Path(place).open("rb") if isinstance(place, str) else place.open()
+def open_bytes(location: Location) -> AbstractContextManager[BinaryIO]:
+    """Open the file at `location`."""
+    return Path(location).open("rb") if isinstance(location, str) else location.open()
 
 
 def _refuse(url: str, flags: int, options: object) -> NoReturn:
@@ -53,25 +54,25 @@ def _options(limits: Limits, formats: Sequence[str]) -> dict[str, str]:
     return {
         "format_whitelist": ",".join(formats),
         "protocol_whitelist": "none",
-        "max_streams": str(limits.max_streams + 1),  # one more than allowed shows that there are too many
+        "max_streams": str(limits.max_streams + 1),  # one more, to see that there are too many
         "max_pixels": str(limits.max_pixels),
     }
 
 
 @contextmanager
-def open_source(place: Location, limits: Limits) -> Iterator[InputContainer]:
-    """Opens the media file at `place` for reading, within `limits`; closes it afterwards.
+def open_source(location: Location, limits: Limits) -> Iterator[InputContainer]:
+    """Open the media file at `location` for reading, within `limits`; close it afterwards.
 
-    Raises UnsupportedFormat for a format that is not opened, InvalidMedia for a file that is no media or is broken,
-    MediaLimitExceeded when it goes beyond a limit, and what its storage fails with.
+    Raises UnsupportedFormat for a format that is not allowed, InvalidMedia for a file that is not readable media,
+    MediaLimitExceeded when it exceeds a limit, and what its storage fails with.
     """
-    with open_bytes(place) as file, open_stream(file, limits) as container:
+    with open_bytes(location) as file, open_stream(file, limits) as container:
         yield container
 
 
 @contextmanager
 def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS) -> Iterator[InputContainer]:
-    """As `open_source`, for what was opened already; only `formats` (libav's names of demuxers) are taken."""
+    """Open media in an open file; only `formats` (libav's names of demuxers) are allowed. Raises as `open_source` does."""
     container = _open(_Nameless(file), limits, formats)
     try:
         _check(container, limits)
@@ -81,14 +82,14 @@ def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS
 
 
 def average_rate(stream: Any) -> Fraction | None:
-    """Pictures a second of a video stream; where nothing has times, what the stream itself says."""
+    """Return the frames per second of a video stream; without timestamps, what the stream's headers say."""
     timed = stream.container.format.name not in UNTIMED_FORMATS
     rate: Fraction | None = stream.average_rate if timed else stream.guessed_rate
     return rate or None
 
 
 class _Nameless:
-    """A file without its name: libav guesses formats and finds neighbours from names, and both are unwanted."""
+    """A file without a name: libav guesses formats and finds neighbors by name, and both are unwanted."""
 
     def __init__(self, file: Any) -> None:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
@@ -116,11 +117,11 @@ def _check(container: InputContainer, limits: Limits) -> None:
         raise MediaLimitExceeded(f"the file has {len(container.streams)} streams, more than {limits.max_streams}")
     for stream in container.streams.video:
         if not stream.codec_context:
-            continue  # no decoder knows it
+            continue  # no decoder for it
         pixels = stream.codec_context.width * stream.codec_context.height
         if pixels > limits.max_pixels:
-            raise MediaLimitExceeded(f"pictures of {pixels} pixels are larger than the limit of {limits.max_pixels}")
-        # Options of the container do not reach decoders: a stream may still grow in the middle.
+            raise MediaLimitExceeded(f"frames of {pixels} pixels are larger than the limit of {limits.max_pixels}")
+        # Options of the container do not reach decoders, and a stream may change its size midway.
         stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
     seconds = (container.duration or 0) / av.time_base
     if seconds > limits.max_duration_seconds:

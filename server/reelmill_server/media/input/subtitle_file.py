@@ -1,6 +1,6 @@
-"""Opens subtitle files that lie beside a source: text in any charset, or pictures in a container.
+"""Open subtitle files that lie beside a source: text in any charset, or bitmaps in a container.
 
-Text is turned into UTF-8 here, before libav sees it.
+Text is converted to UTF-8 here, before libav sees it.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from reelmill_server.model.capability import Limits
 
 _TEXT_FORMATS = ("srt", "webvtt", "ass")
 _OTHER_FORMATS = ("sup", "mov", "mp4", "matroska", "webm", "mpeg", "mpegts")
-_MAX_TEXT_BYTES = 32 << 20  # the longest films have some hundred kilobytes
+_MAX_TEXT_BYTES = 32 << 20  # those of the longest movies have some hundred kilobytes
 _MAX_OTHER_BYTES = 512 << 20
 _HEAD_BYTES = 4096
 _GUESS_BYTES = 1 << 16
@@ -26,17 +26,18 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-# Western Europe's charset fits nearly all that these do, and is far more common in subtitles.
+# Windows-1252 fits nearly all text that these fit, and is far more common in subtitles.
 _LIKE_WESTERN = frozenset({"cp1250", "cp1254", "cp1257", "iso8859_10", "latin_1", "mac_roman", "mac_latin2", "cp1258"})
 _WESTERN = "cp1252"
 
 
-def charset_of(place: Location) -> str:
-    """Python's name of the encoding of the text in the file, empty when it is no text.
+def charset_of(location: Location) -> str:
+    """Return Python's name of the text's encoding; empty when the file is not text.
 
-    Raises MediaLimitExceeded for a file that is too long, InvalidMedia for an empty file, UnsupportedFormat for half of a pair.
+    Raises MediaLimitExceeded for a file that is too long, InvalidMedia for an empty file, UnsupportedFormat for half of a
+    pair.
     """
-    with open_bytes(place) as file:
+    with open_bytes(location) as file:
         head, size = file.read(_HEAD_BYTES), file.seek(0, SEEK_END)
     if not head:
         raise InvalidMedia("the file is empty")
@@ -47,42 +48,42 @@ def charset_of(place: Location) -> str:
     limit = _MAX_TEXT_BYTES if text else _MAX_OTHER_BYTES
     if size > limit:
         raise MediaLimitExceeded(f"subtitles of {size} bytes are more than {limit}")
-    return marked or (_guess(_whole(place)) if text else "")
+    return marked or (_guess(_whole(location)) if text else "")
 
 
-def _whole(place: Location) -> bytes:
-    with open_bytes(place) as file:
+def _whole(location: Location) -> bytes:
+    with open_bytes(location) as file:
         return file.read()
 
 
 def _guess(data: bytes) -> str:
-    """The charset of text without a mark. Raises InvalidMedia when none fits."""
+    """Guess the charset of text without a byte order mark. Raises InvalidMedia when none fits."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
         pass
     else:
         return "utf-8"
-    # Here, as most children never need it and its tables are large.
+    # Imported here: most children never need it, and its tables are large.
     from charset_normalizer import from_bytes
 
-    # Numbers and times say nothing of the charset and drown what does.
-    telling = b"\n".join(line for line in data.split(b"\n") if not line.isascii())[:_GUESS_BYTES]
-    fitting = [match.encoding for match in from_bytes(telling)]
+    # ASCII lines (numbers, times) say nothing about the charset, and outweigh those that do.
+    sample = b"\n".join(line for line in data.split(b"\n") if not line.isascii())[:_GUESS_BYTES]
+    fitting = [match.encoding for match in from_bytes(sample)]
     if not fitting:
         raise InvalidMedia("the charset of the text is not recognized: store it as UTF-8")
     return _WESTERN if fitting[0] in _LIKE_WESTERN and _WESTERN in fitting else fitting[0]
 
 
 @contextmanager
-def open_subtitles(place: Location, charset: str, limits: Limits) -> Iterator[InputContainer]:
-    """Opens a subtitle file whose charset is known (`charset_of`). Raises as `open_source` does."""
+def open_subtitles(location: Location, charset: str, limits: Limits) -> Iterator[InputContainer]:
+    """Open a subtitle file whose charset is known (`charset_of`). Raises as `open_source` does."""
     if not charset:
-        with open_bytes(place) as file, open_stream(file, limits, _OTHER_FORMATS) as container:
+        with open_bytes(location) as file, open_stream(file, limits, _OTHER_FORMATS) as container:
             yield container
         return
     try:
-        text = _whole(place).decode(charset)
+        text = _whole(location).decode(charset)
     except UnicodeDecodeError as error:
         raise InvalidMedia(f"the text is not whole in {charset}: {error.reason} at byte {error.start}") from error
     with open_stream(BytesIO(text.encode()), limits, _TEXT_FORMATS) as container:

@@ -1,1 +1,1 @@
-"""What libav needs said once: encoders, filter graphs, timestamps, colors, its log."""
+"""Shared use of libav: encoders, filter graphs, timestamps, colors, errors, its log."""

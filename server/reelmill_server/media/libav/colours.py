@@ -1,4 +1,4 @@
-"""From the colours of pictures and texts on screens (sRGB) to those of an output."""
+"""Convert sRGB colors of pictures and texts to those of an output."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ from reelmill_server.model.plan import VideoOutput
 Floats = NDArray[Any]
 """Of single precision, mostly."""
 
-# What says nothing of its matrix is taken by players for BT.709 when it is wide or high, else for BT.601.
+# Without a signaled matrix, players assume BT.709 for large frames, BT.601 for small ones.
 _HIGH_DEFINITION = (1280, 577)
 # BT.2087: BT.709 to BT.2020, linear
 _TO_BT2020 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))
@@ -39,7 +39,7 @@ def _weights(video: VideoOutput) -> tuple[float, float]:
 
 
 def to_planes(rgb: Sequence[Floats], video: VideoOutput) -> tuple[Floats, Floats, Floats]:
-    """The luma and both chromas, in the numbers of the output's pixel format, of red, green and blue of sRGB (0..1)."""
+    """Convert red, green and blue of sRGB (0..1) to luma and both chromas, in the numbers of the output's pixel format."""
     red_weight, blue_weight = _weights(video)
     red, green, blue = _signal(rgb, video)
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
@@ -53,7 +53,7 @@ def to_planes(rgb: Sequence[Floats], video: VideoOutput) -> tuple[Floats, Floats
 
 
 def _signal(rgb: Sequence[Floats], video: VideoOutput) -> Sequence[Floats]:
-    """The output's own R'G'B' of sRGB colours: SDR takes them as they are, HDR shows their white at 203 cd/m² (BT.2408)."""
+    """Convert sRGB to the output's own R'G'B': SDR takes it as it is, HDR shows its white at 203 cd/m² (ITU-R BT.2408)."""
     if video.color_transfer not in (Transfer.PQ, Transfer.HLG):
         return rgb
     nits = [WHITE_NITS * np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) for part in rgb]
@@ -73,7 +73,7 @@ def _pq(nits: Floats) -> Floats:
 
 
 def _hlg(nits: Sequence[Floats]) -> Sequence[Floats]:
-    """For a display of 1000 cd/m²."""
+    """Return the HLG signal for a display of 1000 cd/m²."""
     gain = np.maximum(_weighted(BT2020_LUMA, nits) / HLG_PEAK_NITS, 1e-9) ** (1 / OOTF_GAMMA - 1) / HLG_PEAK_NITS
     scenes = [part * gain for part in nits]
     return [

@@ -1,4 +1,4 @@
-"""Opens encoders as a plan says, and tells which one failed."""
+"""Open encoders as a plan says, and tell which one failed."""
 
 from fractions import Fraction
 from typing import Any
@@ -14,7 +14,7 @@ from reelmill_server.model.plan import StreamPlan, VideoOutput
 
 
 class EncoderDown(EncoderFailed):
-    """An encoder failed; `encoder` and `device` name it, so that another can be tried."""
+    """Raised when an encoder failed; `encoder` and `device` name it, so that another can be tried."""
 
     def __init__(self, encoder: str, device: str, message: str) -> None:
         super().__init__(f"{encoder}: {message}")
@@ -22,8 +22,11 @@ class EncoderDown(EncoderFailed):
 
 
 def open_encoder(plan: StreamPlan, output: OutputContainer, global_header: bool | None = None) -> Any:
-    """Adds a stream with an opened encoder. `global_header`: whether what decoders must know goes beside the packets and not
-    into them, None: as the container wants it. Raises EncoderDown when it does not open or does not know an option."""
+    """Add a stream with an opened encoder.
+
+    `global_header`: whether what decoders must know goes beside the packets and not into them; None: as the container wants
+    it. Raises EncoderDown when the encoder does not open or does not know an option.
+    """
     with captured_log():
         stream = _open(plan, output, global_header)
     unknown = dict(stream.codec_context.options)
@@ -62,20 +65,20 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
 
 
 def hardware_frames(device: str) -> HWAccel | None:
-    """Where pictures go before an encoder of the family `device` takes them; None: it takes them from memory."""
+    """Return the frames context of an encoder of the family `device`; None: it takes frames from memory."""
     return HWAccel("vaapi") if device == "vaapi" else None
 
 
 def configure_video(context: Any, video: VideoOutput, encoder: str) -> None:
-    """Sets what a video encoder must know before it is opened."""
+    """Set what a video encoder must know before it is opened."""
     context.time_base = video.time_base
     describe_video(context, video)
     if encoder == "libx264":
-        context.thread_type = "FRAME"  # the default, slices, is slower and larger
+        context.thread_type = "FRAME"  # slice threads, the default, are slower and compress worse
 
 
 def describe_video(context: Any, video: VideoOutput) -> None:
-    """Sets what a container is told of encoded video."""
+    """Set what a container must know of encoded video."""
     context.width, context.height, context.pix_fmt = video.width, video.height, video.pixel_format
     context.framerate = video.frame_rate
     context.sample_aspect_ratio = video.sample_aspect_ratio

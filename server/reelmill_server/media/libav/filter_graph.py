@@ -11,15 +11,15 @@ from av.filter import Graph
 from reelmill_server.media.libav.tone_mapping import table_files
 from reelmill_server.model.time import FALLBACK_RATE
 
-# av.filter raises these while a graph wants more input, and when it has given everything.
+# A graph raises these while it needs more input, and when it is drained.
 _DRY = (av.error.BlockingIOError, av.error.EOFError)
 
 
 class Chain:
-    """A chain of filters, which `filters` names when it is built: for the first frame that it sees.
+    """A chain of filters, built for the first frame it sees; `filters` names them then.
 
-    A sound whose rate, layout or format changes midway gets a new chain (libav's audio source cannot change). A picture whose
-    size or format changes is first brought to those of the first one, with bars where its shape is another.
+    Audio whose rate, layout or format changes midway gets a new chain, since libav's audio source cannot change. Video whose
+    size or format changes is first scaled to that of the first frame, with bars where its aspect ratio differs.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Chain:
         self._levelling: dict[tuple[Any, ...], Graph] = {}
 
     def push(self, frame: VideoFrame | AudioFrame) -> Iterator[VideoFrame | AudioFrame]:
-        """Gives the frames that come out once `frame` went in."""
+        """Yield the frames that are ready once `frame` went in."""
         if isinstance(frame, AudioFrame):
             shape = (frame.sample_rate, frame.layout.name, frame.format.name)
             if self._graph is not None and shape != self._shape:
@@ -49,7 +49,7 @@ class Chain:
         try:
             self._graph.push(frame)
         except av.error.EOFError:
-            return  # a trim filter has all it wants
+            return  # a trim filter has all of its span
         yield from self._pull()
 
     def _levelled(self, frame: VideoFrame) -> VideoFrame:
@@ -72,7 +72,7 @@ class Chain:
         return _connected(graph, self._video_source(graph, frame), fitted, "buffersink")
 
     def flush(self) -> Iterator[VideoFrame | AudioFrame]:
-        """Gives the frames that were held back; the next push begins anew."""
+        """Yield the frames that were held back; the next push begins anew."""
         if self._graph is None:
             return
         try:
@@ -97,7 +97,7 @@ class Chain:
             return _connected(graph, node, filters, "buffersink" if isinstance(frame, VideoFrame) else "abuffersink")
 
     def _video_source(self, graph: Graph, frame: VideoFrame) -> Any:
-        # Graph.add_buffer would say square pixels, and neither rate nor colours.
+        # Graph.add_buffer would set square pixels, and neither frame rate nor colors.
         ratio, rate = self._sample_aspect_ratio, self._frame_rate
         return graph.add(
             "buffer",

@@ -1,4 +1,4 @@
-"""What libav says when something fails, in words for a person, and what is said to it."""
+"""Error texts from libav's log, and escaping of filter options."""
 
 import logging
 from collections.abc import Iterator
@@ -10,7 +10,9 @@ import av.logging
 
 @contextmanager
 def captured_log() -> Iterator[None]:
-    """Inside, libav's errors carry its own explanation; used around the opening of encoders only, as logging costs time."""
+    """Add libav's own log message to its errors inside the block. Used only where encoders are opened, since logging costs
+    time.
+    """
     logging.getLogger("libav").addHandler(logging.NullHandler())
     logging.getLogger("libav").propagate = False
     before = av.logging.get_level()
@@ -22,7 +24,9 @@ def captured_log() -> Iterator[None]:
 
 
 def error_text(error: Exception) -> str:
-    """The explanation that libav logged, else the name of the error; never the options, which its own text repeats."""
+    """Return the explanation that libav logged, or else the name of the error; never the options, which its own text
+    repeats.
+    """
     log = getattr(error, "log", None)
     if log and log[2].strip():
         return str(log[2].strip())
@@ -30,5 +34,5 @@ def error_text(error: Exception) -> str:
 
 
 def option_text(path: Path) -> str:
-    """`path` as the value of a filter's option."""
+    """Escape `path` as the value of a filter's option."""
     return str(path).replace("\\", "\\\\").replace(":", "\\:").replace("'", "\\'")

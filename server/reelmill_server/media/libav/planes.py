@@ -1,4 +1,4 @@
-"""The samples of a picture as arrays, whatever the contract's pixel format."""
+"""Samples of a frame as arrays, whatever its pixel format."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ _SEMI_PLANAR = ("nv12", "p010le")
 
 
 def planes(frame: VideoFrame) -> list[Samples]:
-    """Luma, both chromas and, if there is one, alpha: views of the picture's own memory, which is to be writable.
+    """Return luma, both chromas and, if there is one, alpha: views of the frame's own memory, which must be writable.
 
-    Rows must lie in memory from top to bottom (see `overlays.writable`). Samples of 10 bits are numbers of 10 bits, but
-    those of p010 of 16 (`depth_of`).
+    Rows must lie in memory from top to bottom (see `overlay.base.writable`). 10-bit samples are 10-bit numbers, except those
+    of p010, which have 16 bits (`depth_of`).
     """
     name = frame.format.name
     kind = np.dtype("<u2" if depth_of(name) > 8 else "u1")
@@ -32,13 +32,13 @@ def planes(frame: VideoFrame) -> list[Samples]:
 
 
 def depth_of(pixel_format: str) -> int:
-    """The bits of a sample: what is white has this scale. p010 keeps its 10 bits in the upper ones of 16."""
+    """Return the bits of a sample, the scale of white. p010 keeps its 10 bits in the upper ones of 16."""
     if pixel_format == "p010le":
         return 16
     return 10 if pixel_format.endswith("10le") else 8
 
 
 def chroma_steps(pixel_format: str) -> tuple[int, int]:
-    """How many pixels of a row, and how many rows, share one sample of chroma."""
+    """Return how many pixels of a row, and how many rows, share one chroma sample."""
     form = VideoFormat(pixel_format)
     return 2 // form.chroma_width(2), 2 // form.chroma_height(2)

@@ -1,4 +1,4 @@
-"""Where segments begin: the pictures on which a key frame is forced."""
+"""Segment boundaries: the frames at which a keyframe is forced."""
 
 from fractions import Fraction
 
@@ -6,9 +6,9 @@ from reelmill_server.model.time import MICROSECONDS
 
 
 class SegmentClock:
-    """Finds the first picture at or after each multiple of `segment_us` on the output's clock; 0: there are no borders.
+    """Find the first frame at or after each multiple of `segment_us` on the output's clock; 0: there are no segments.
 
-    All renditions of one source with one picture rate therefore get their key frames at the same times.
+    All renditions of one source with the same frame rate thus get their keyframes at the same times.
     """
 
     def __init__(self, segment_us: int) -> None:
@@ -16,7 +16,7 @@ class SegmentClock:
         self._next = Fraction(0)
 
     def begins(self, time: Fraction) -> bool:
-        """Whether a segment begins with the picture at `time`, seconds; pictures are asked for in their order."""
+        """Return whether a segment begins with the frame at `time`, seconds. Frames must be asked for in order."""
         if not self._length or time < self._next:
             return False
         self._next = (time // self._length + 1) * self._length

@@ -1,7 +1,4 @@
-"""Times of packets as whole numbers of their time base.
-
-They are as exact as rational numbers, and cost a tenth of the time where every packet of a film is asked.
-"""
+"""Packet timestamps as integers of their time base: as exact as rational numbers, at a tenth of the cost per packet."""
 
 from fractions import Fraction
 from math import lcm
@@ -9,7 +6,9 @@ from typing import Any
 
 
 class AffineMap:
-    """The whole number nearest to `factor` * x + `shift`, halves up, for whole x: what `tracks.nearest` gives for it."""
+    """The integer nearest to `factor` * x + `shift`, halves up, for integer x: the result of `track.base.nearest`, computed
+    faster.
+    """
 
     def __init__(self, factor: Fraction, shift: Fraction = Fraction(0)) -> None:
         common = lcm(factor.denominator, shift.denominator)
@@ -18,33 +17,33 @@ class AffineMap:
         self._divisor = 2 * common
 
     def at(self, number: int | Fraction) -> int:
-        """The value for `number`, which may be a rational one, too."""
+        """Return the value for `number`, which may also be rational."""
         return (self._factor * number + self._shift) // self._divisor
 
 
 def exact(base: Any) -> Fraction:
-    """A time base as libav's bindings have it: since PyAV 19 that is a type of their own, with less arithmetic."""
+    """Return a time base as a Fraction: since PyAV 19 it is a type with less arithmetic."""
     return Fraction(base.numerator, base.denominator)
 
 
 def first_tick(time: Fraction, base: Fraction) -> int:
-    """The first tick of `base` (seconds) that is not before `time`: a tick is before `time` if it is smaller."""
+    """Return the first tick of `base` (seconds) that is not before `time`: a tick is before `time` if it is smaller."""
     return -(-time // base)
 
 
 class Extent:
-    """How far many packets reach, seconds: when the first begins, when the last begins, and when the last ends.
+    """The extent of packets in time, seconds: when the first begins, when the last begins, and when the last ends.
 
-    One thread adds, any may look. Their time base seldom changes.
+    One thread adds, any thread may look. Built for a time base that seldom changes.
     """
 
     def __init__(self) -> None:
-        self._base: Any = None  # as packets have it
+        self._base: Any = None  # the type is PyAV's own
         self._ticks: tuple[Fraction, int, int, int] | None = None  # the time base; first, last start, last end
         self._before: tuple[Fraction | None, Fraction, Fraction] = (None, Fraction(0), Fraction(0))  # of other time bases
 
     def add(self, begin: int, duration: int, base: Any) -> None:
-        """Adds a packet, in ticks of `base`, its time base."""
+        """Add a packet, in ticks of `base`, its time base."""
         end = begin + duration
         if self._ticks is None or base != self._base:
             self._before = (self.first, self.last_start, self.last)
@@ -55,19 +54,19 @@ class Extent:
             self._ticks = (tick, min(first, begin), max(last, begin), max(reached, end))
 
     def since(self, begin: int) -> int:
-        """How many ticks after the last packet one begins at `begin`; 0 for the first one and those that go back."""
+        """Return how many ticks after the last packet one begins at `begin`; 0 for the first one and those that go back."""
         return 0 if self._ticks is None else max(0, begin - self._ticks[2])
 
     def reach(self, time: Fraction) -> None:
-        """Adds something that is over at `time`."""
+        """Add something that ends at `time`."""
         first, last, reached = self._before
         self._before = (first, last, max(reached, time))
 
-    # What is now is taken before what was before: the other way round, what becomes old meanwhile would be in neither.
+    # Take the current values before the older ones: in the other order, what moves between them meanwhile would be missed.
 
     @property
     def first(self) -> Fraction | None:
-        """When the first packet begins."""
+        """Return when the first packet begins."""
         now = self._ticks
         before = self._before[0]
         if now is None:
@@ -77,14 +76,14 @@ class Extent:
 
     @property
     def last_start(self) -> Fraction:
-        """When the last one begins; not less than 0."""
+        """Return when the last packet begins; not less than 0."""
         now = self._ticks
         before = self._before[1]
         return before if now is None else max(before, now[2] * now[0])
 
     @property
     def last(self) -> Fraction:
-        """When the last one ends; not less than 0."""
+        """Return when the last packet ends; not less than 0."""
         now = self._ticks
         before = self._before[2]
         return before if now is None else max(before, now[3] * now[0])

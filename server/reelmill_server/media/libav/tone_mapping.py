@@ -1,7 +1,7 @@
-"""Tone mapping of HDR to BT.709 as a table of colours, as the filters that would compute it are in few builds of libav.
+"""Tone-map HDR to BT.709 by a 3D lookup table, since few builds of libav have filters that compute it.
 
 The light of the source (SMPTE ST 2084, or ARIB STD-B67 with the OOTF of BT.2100 for 1000 cd/m²) is compressed by the EETF of
-BT.2390 to 203 cd/m², the reference white of BT.2408, by the brightest of its components so that hues stay; turned from the
+BT.2390 to 203 cd/m², the reference white of BT.2408, by its brightest component so that hues stay; converted from the
 primaries of BT.2020 to those of BT.709, clipped, and coded for a display of gamma 2.4 (BT.1886).
 """
 
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from reelmill_server.media.libav.log import option_text
 
-SIZE = 33  # points a side: between them no colour is further off than the rounding to 8 bits by much
+SIZE = 33  # points per side: the interpolation error stays near that of rounding to 8 bits
 WHITE_NITS = 203.0
 HLG_PEAK_NITS = 1000.0
 # SMPTE ST 2084
@@ -28,19 +28,19 @@ Colour = tuple[float, float, float]
 
 
 def pq_nits(signal: float) -> float:
-    """The light of a PQ signal (0..1), cd/m²."""
+    """Return the light of a PQ signal (0..1), cd/m²."""
     power = max(signal, 0.0) ** (1 / PQ_M2)
     return float(10_000 * (max(power - PQ_C1, 0.0) / (PQ_C2 - PQ_C3 * power)) ** (1 / PQ_M1))
 
 
 def pq_signal(nits: float) -> float:
-    """The PQ signal (0..1) of a light in cd/m²."""
+    """Return the PQ signal (0..1) of a light in cd/m²."""
     power = (max(nits, 0.0) / 10_000) ** PQ_M1
     return float(((PQ_C1 + PQ_C2 * power) / (1 + PQ_C3 * power)) ** PQ_M2)
 
 
 def hlg_nits(colour: Colour) -> Colour:
-    """The light of an HLG colour on a display of 1000 cd/m²."""
+    """Return the light of an HLG color on a display of 1000 cd/m²."""
     red, green, blue = (s * s / 3 if s <= 0.5 else (2.718281828459045 ** ((s - HLG_C) / HLG_A) + HLG_B) / 12 for s in colour)
     luma = BT2020_LUMA[0] * red + BT2020_LUMA[1] * green + BT2020_LUMA[2] * blue
     gain = HLG_PEAK_NITS * luma ** (OOTF_GAMMA - 1) if luma > 0 else 0.0
@@ -48,7 +48,7 @@ def hlg_nits(colour: Colour) -> Colour:
 
 
 def compressed(nits: float, peak: float) -> float:
-    """BT.2390's EETF from black..`peak` to black..203 cd/m²."""
+    """Compress light by BT.2390's EETF from black..`peak` to black..203 cd/m²."""
     top = pq_signal(peak)
     signal, limit = min(pq_signal(nits) / top, 1.0), pq_signal(WHITE_NITS) / top
     knee = 1.5 * limit - 0.5
@@ -59,7 +59,7 @@ def compressed(nits: float, peak: float) -> float:
 
 
 def sdr(light: Colour, peak: float) -> Colour:
-    """The BT.709 signal (0..1) of a light in cd/m², in the primaries of BT.2020, for sources as bright as `peak`."""
+    """Return the BT.709 signal (0..1) of a light in cd/m², in the primaries of BT.2020, for sources as bright as `peak`."""
     brightest = max(light)
     if brightest <= 0:
         return 0.0, 0.0, 0.0
@@ -71,7 +71,7 @@ def sdr(light: Colour, peak: float) -> Colour:
 
 @cache
 def cube(name: str) -> str:
-    """The table `hlg` or `pq-<peak in cd/m²>` as an Adobe/Iridas .cube file, red counting fastest."""
+    """Write the table `hlg` or `pq-<peak in cd/m²>` as an Adobe/Iridas .cube file, red counting fastest."""
     kind, _, peak = name.partition("-")
     steps = [number / (SIZE - 1) for number in range(SIZE)]
     nits = [pq_nits(step) for step in steps]
@@ -89,8 +89,9 @@ def cube(name: str) -> str:
 
 @contextmanager
 def table_files(filters: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """`filters` with the name of a table in `lut3d=file=` replaced by a file, which is there inside only: libav reads it when
-    the filter is made."""
+    """Replace the name of a table in `lut3d=file=` by a file that exists inside the block: libav reads it when it builds the
+    filter.
+    """
     if not any(text.startswith("lut3d=") for text in filters):
         yield filters
         return

@@ -1,7 +1,7 @@
-"""VMAF: how near what a decoder shows is to what the encoder was given, measured while it is encoded.
+"""Measure VMAF while encoding: how near what a decoder shows is to what the encoder was given.
 
-The reference is the very picture that went into the encoder, after all filters, so that cuts, joins, rates and speed need no
-thought; it is held until its packet has come out and is decoded.
+The reference is the very frame that went into the encoder, after all filters, so that cuts, joins, rates and speed need no
+alignment; it is held until its packet has come out and is decoded.
 """
 
 import csv
@@ -21,20 +21,20 @@ from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.log import option_text
 from reelmill_server.model.plan import StreamPlan
 
-_TICK = Fraction(1, 25)  # libvmaf pairs pictures by their times, and any will do
+_TICK = Fraction(1, 25)  # libvmaf pairs frames by timestamp; any tick will do
 _THREADS = 4  # each has buffers of its own
-# While another thread collects garbage, a second collection does nothing.
+# gc.collect() does nothing while another thread collects.
 _COLLECTIONS, _PAUSE_SECONDS = 200, 0.05
-# What libvmaf takes, for what some encoders take.
+# Pixel formats that libvmaf takes, in place of those that some encoders take.
 _PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le", "yuva420p": "yuv420p"}
-_DECODERS = {"av1": "libdav1d"}  # libav's own needs hardware
+_DECODERS = {"av1": "libdav1d"}  # libav's own av1 decoder needs hardware
 
 
 class Meter:
-    """Compares pictures of one size by libvmaf's usual model, vmaf_v0.6.1, for a screen of 1080 lines."""
+    """Compare frames of one size by libvmaf's default model, vmaf_v0.6.1, for a screen of 1080 lines."""
 
     def __init__(self, pixel_format: str, log: Path) -> None:
-        """`log` is where libvmaf writes the score of each picture; it is removed in the end."""
+        """`log` is where libvmaf writes the score of each frame; it is removed in the end."""
         self._pixel_format = _PLANAR.get(pixel_format, pixel_format)
         self._log = log
         self._graph: Graph | None = None
@@ -42,7 +42,7 @@ class Meter:
         self._pairs = 0
 
     def compare(self, shown: VideoFrame, given: VideoFrame) -> None:
-        """Takes a picture that a decoder shows, and the one that was given to the encoder; changes their timestamps."""
+        """Take a frame that a decoder shows, and the one that was given to the encoder; changes their timestamps."""
         if self._graph is None:
             self._graph = self._build(shown, given)
         for frame in (shown, given):
@@ -51,11 +51,11 @@ class Meter:
         self._pairs += 1
 
     def mean(self) -> float | None:
-        """The mean of all pictures, None when there were none; nothing can be compared after it."""
+        """Return the mean of all frames, None when there were none; nothing can be compared after it."""
         if self._graph is None:
             return None
         self._push(None, None)
-        # The log is written when the graph is freed, and a graph and its filters hold each other.
+        # libvmaf writes the log when the graph is freed, and a graph and its filters form a reference cycle.
         self._graph, self._inputs = None, []
         for _ in range(_COLLECTIONS):
             gc.collect()
@@ -75,7 +75,7 @@ class Meter:
             size = f"{frame.width}x{frame.height}"
             node = graph.add("buffer", f"video_size={size}:pix_fmt={frame.format.name}:time_base={_TICK}")
             self._inputs.append(node)
-            # One range for both, whatever each says of itself: values are compared as they are.
+            # One range for both, whatever their tags say: values are compared as they are.
             for name, words in (("scale", "in_range=pc:out_range=pc"), ("format", self._pixel_format)):
                 following = graph.add(name, words)
                 node.link_to(following)
@@ -86,7 +86,7 @@ class Meter:
         return graph
 
     def _push(self, *frames: VideoFrame | None) -> None:
-        """Hands over a pair, or its end, and takes out what libvmaf passes on: it stops when nobody does."""
+        """Push a pair, or its end, and drain what libvmaf passes on: it stalls when nobody reads."""
         assert self._graph is not None
         for node, frame in zip(self._inputs, frames, strict=True):
             node.push(frame)
@@ -98,7 +98,7 @@ class Meter:
 
 
 class Comparison:
-    """Decodes what an encoder gives, and compares it with what it was given."""
+    """Decode an encoder's packets, and compare them with the frames it was given."""
 
     def __init__(self, plan: StreamPlan, encoder: Any, log: Path) -> None:
         """`encoder` is the open codec context; `log` as for Meter."""
@@ -110,26 +110,28 @@ class Comparison:
         self._given: dict[int, VideoFrame] = {}
 
     def give(self, frame: VideoFrame) -> None:
-        """The encoder was given `frame`."""
+        """Note that the encoder was given `frame`."""
         assert frame.pts is not None and frame.time_base
         self._given[round(frame.pts * frame.time_base / self._encoder.time_base)] = frame
 
     def see(self, packet: Any) -> None:
-        """The encoder gave `packet`; None: all. Raises OutputInvalid when it does not decode."""
+        """Note that the encoder gave `packet`; None: the end. Raises OutputInvalid when it does not decode."""
         if not self._decoder.is_open:
             self._decoder.extradata = self._encoder.extradata
         try:
             shown = self._decoder.decode(packet)
         except av.error.FFmpegError as error:
-            raise OutputInvalid(f"{self._name}: what it made cannot be decoded: {error}") from error
+            raise OutputInvalid(f"{self._name}: its output cannot be decoded: {error}") from error
         for frame in shown:
             given = self._given.pop(frame.pts, None)
             if given is not None:
                 self._meter.compare(frame, given)
 
     def finish(self) -> float | None:
-        """The mean VMAF of all pictures. Raises OutputInvalid when the decoder did not show all that the encoder was given."""
+        """Return the mean VMAF of all frames. Raises OutputInvalid when the decoder did not show all that the encoder was
+        given.
+        """
         self.see(None)
         if self._given:
-            raise OutputInvalid(f"{self._name}: {len(self._given)} of its pictures cannot be decoded")
+            raise OutputInvalid(f"{self._name}: {len(self._given)} of its frames cannot be decoded")
         return self._meter.mean()

@@ -213,7 +213,7 @@ def _compare_with_source(produced: MediaFile, where: str) -> None:
         # A copy begins at a key frame and may reach further: only less is wrong.
         if planned.expected_us and got_us + planned.slack_us + _ROUNDING * MICROSECONDS < planned.expected_us:
             raise InvalidMedia(
-                f"{where}: the source promises {planned.expected_us / MICROSECONDS:.3f} s of {planned.type} in the span, "
+                f"{where}: the source claims {planned.expected_us / MICROSECONDS:.3f} s of {planned.type} in the span, "
                 f"but only {float(got_us) / MICROSECONDS:.3f} s could be read: it is truncated or broken"
             )
 
