@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from reelmill_server.model.engine_view import Standing
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 
 
 class Told:
@@ -11,13 +11,13 @@ class Told:
 
     def __init__(self, answer: Callable[[], Standing] = lambda: Standing.OURS) -> None:
         self._answer, self.asked = answer, 0
-        self.announced: list[Announced] = []
+        self.announced: list[PendingFile] = []
 
     async def standing(self) -> Standing:
         """As of a claim."""
         self.asked += 1
         return self._answer()
 
-    async def announce(self, files: Sequence[Announced]) -> None:
+    async def announce(self, files: Sequence[PendingFile]) -> None:
         """As of a claim."""
         self.announced += files

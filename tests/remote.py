@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reelmill_server.errors import ResourceNotFound, StorageUnavailable
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage import publishing
 from reelmill_server.storage.base import Check, Guard, ObjectReader, Staged, Upload, always
@@ -70,7 +70,7 @@ class RemoteStorage:
         """As `Storage.publish`."""
         await publishing.publish(self.stage, uploads, owner, guard)
 
-    async def withdraw(self, file: Announced) -> None:
+    async def withdraw(self, file: PendingFile) -> None:
         """As `Backend.withdraw`."""
         path = Path(file.uri.removeprefix("remote://"))
         if path.exists() and any(staged.mark == file.mark and staged.placed for staged in self.staged):

@@ -154,8 +154,8 @@ async def test_pauses_grow_with_the_time_that_was_tried(world: World) -> None:
     await world.end(ago=100)
     for failure, least, most, attempts in (
         (Failure("busy", pause_seconds=2, counts=False), 99, 130, 0),
-        (Failure("answered 500"), 99, 130, 1),
-        (Failure("answered 503", pause_seconds=900), 890, 910, 2),
+        (Failure("responded with 500"), 99, 130, 1),
+        (Failure("responded with 503", pause_seconds=900), 890, 910, 2),
     ):
         await world.courier.note(f"{TASK}.Webhook.100", failure)
         found = await world.get("Webhook.100")
@@ -165,7 +165,7 @@ async def test_pauses_grow_with_the_time_that_was_tried(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago", "failure"), [(0.0, Failure("answered 410", retryable=False)), (3000.0, Failure("answered 500"))]
+    ("ago", "failure"), [(0.0, Failure("responded with 410", retryable=False)), (3000.0, Failure("responded with 500"))]
 )
 async def test_giving_up_and_sending_again(world: World, ago: float, failure: Failure) -> None:
     """At once when there is no hope, or when the next attempt would be after the time for it."""
@@ -191,7 +191,7 @@ async def test_progress_is_given_up_soon(world: World) -> None:
     await world.insert()
     await world.courier.progress(TASK, 10)
     for _ in range(3):
-        await world.courier.note(f"{TASK}.Webhook.010", Failure("answered 500"))
+        await world.courier.note(f"{TASK}.Webhook.010", Failure("responded with 500"))
     assert (await world.get("Webhook.010")).state is DeliveryState.FAILED
 
 

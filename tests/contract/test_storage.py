@@ -25,7 +25,7 @@ from reelmill_server.errors import (
     SourceChanged,
     StorageUnavailable,
 )
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.settings import Settings
 from reelmill_server.storage import gcs, http, s3
 from reelmill_server.storage.base import Check, Storage, Upload
@@ -375,8 +375,8 @@ async def test_what_was_announced_can_be_taken_away_by_anybody(shop: Shop, tmp_p
     first = await shop.storage.stage(Upload(tmp_path / "1", uri), "task.1")
     await first.place()
     second = await shop.storage.stage(Upload(tmp_path / "2", uri), "task.2")
-    marks = [Announced(uri, first.mark), Announced(uri, second.mark)]
-    await withdraw(shop.storage, [*marks[1:], Announced(shop.uri("out/none/y.mp4"), marks[0].mark)])
+    marks = [PendingFile(uri, first.mark), PendingFile(uri, second.mark)]
+    await withdraw(shop.storage, [*marks[1:], PendingFile(shop.uri("out/none/y.mp4"), marks[0].mark)])
     assert shop.get("out/x.mp4") == DATA * times
     await second.place()
     await withdraw(shop.storage, marks[:1])
@@ -393,10 +393,10 @@ async def test_what_cannot_be_taken_away_does_not_keep_the_rest(shop: Shop, tmp_
     files = []
     for upload in uploads:
         staged = await shop.storage.stage(upload, "task.1")
-        files.append(Announced(upload.uri, staged.mark))
+        files.append(PendingFile(upload.uri, staged.mark))
         await staged.place()
     with pytest.raises(InvalidArgument):
-        await withdraw(shop.storage, [files[0], Announced("ftp://elsewhere/x", "x"), *files[1:]])
+        await withdraw(shop.storage, [files[0], PendingFile("ftp://elsewhere/x", "x"), *files[1:]])
     assert [shop.get(f"out/{name}.ts") for name in "abc"] == [None] * 3
 
 

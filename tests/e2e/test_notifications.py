@@ -153,7 +153,7 @@ def test_redelivery_sends_the_same_message_again(client: Client, folder: Path, w
     task_id = client.submit(request(folder, {"Webhook": {"URL": webhook.url}})).task_id
     servers.wait_for(lambda: states(client, task_id) == {"Webhook.100": "FAILED"}, "the refusal")
     (failed,) = client.notifications.list(task_id)
-    assert (failed.attempts, failed.last_error) == (1, "answered 410") and failed.destination == webhook.url
+    assert (failed.attempts, failed.last_error) == (1, "responded with 410") and failed.destination == webhook.url
     for number in (2, 3):
         client.notifications.redeliver(failed.notification_id)
         servers.wait_for(lambda number=number: len(webhook.received) == number, "the redelivery")
@@ -257,7 +257,7 @@ def test_notifications_survive_a_restart(tmp_path: Path) -> None:
         client.wait(task_id)
         servers.wait_for(lambda: next(iter(client.notifications.list(task_id))).attempts > 0, "the first attempt")
         (pending,) = client.notifications.list(task_id, state="Pending")
-        assert pending.last_error == "does not take connections" and pending.HasField("next_attempt_time")
+        assert pending.last_error == "connection refused" and pending.HasField("next_attempt_time")
         client.close()
         first.signal(signal.SIGKILL)
         first.process.wait()

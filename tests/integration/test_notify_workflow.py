@@ -85,7 +85,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def test_what_is_due_is_delivered_in_order_and_again(world: World) -> None:
     """A failure, a lost attempt, a wake that cuts a pause short, and one that comes when all seemed done; then a replay."""
     world.due = ["first", "second"]
-    world.failures = [Failure("answered 500", pause_seconds=0.2), RuntimeError("lost"), Failure("later", pause_seconds=3600)]
+    world.failures = [
+        Failure("responded with 500", pause_seconds=0.2),
+        RuntimeError("lost"),
+        Failure("later", pause_seconds=3600),
+    ]
 
     async def more() -> None:
         world.due.append("third")
@@ -98,7 +102,7 @@ async def test_what_is_due_is_delivered_in_order_and_again(world: World) -> None
     handle = world.client.get_workflow_handle("notify-task-Webhook")
     await handle.result()
     lost = "the attempt did not end: no one knows whether it was delivered"
-    assert world.log == ["first", "answered 500", "first", lost, "first", "later", "first", "second", "third"]
+    assert world.log == ["first", "responded with 500", "first", lost, "first", "later", "first", "second", "third"]
     replayer = Replayer(workflows=[NotifyWorkflow, ProgressWorkflow], data_converter=world.client.data_converter)
     await replayer.replay_workflow(await handle.fetch_history())
 

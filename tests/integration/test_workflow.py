@@ -28,7 +28,7 @@ from reelmill_server.errors import InternalError, ServiceUnavailable, StorageUna
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import EngineState, Standing
 from reelmill_server.model.needs import FAST, Needs
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Outcome, Progress, TaskPhase, TaskStatus
 from reelmill_server.telemetry.metrics import Metrics
@@ -48,7 +48,7 @@ class World:
         self.numbers: list[int] = []
         self.lanes: list[str] = []
         self.attempt: Attempt = self.succeed
-        self.withdrawn: list[Announced] = []
+        self.withdrawn: list[PendingFile] = []
         self.withdraw_failures = 0
         self.on_record: Callable[[str, Outcome], Awaitable[None]] = self.keep
 
@@ -64,17 +64,17 @@ class World:
         activity.heartbeat(Progress(TaskPhase.CONVERTING, 7, work.attempt))
         return await self.attempt(work)
 
-    async def withdraw(self, _: Credentials, files: Sequence[Announced]) -> None:
+    async def withdraw(self, _: Credentials, files: Sequence[PendingFile]) -> None:
         """The storage, which may be away for some calls."""
         if self.withdraw_failures:
             self.withdraw_failures -= 1
             raise StorageUnavailable("the storage is away")
         self.withdrawn += files
 
-    async def announce(self, work: Work) -> list[Announced]:
-        """As an attempt does before it places two files."""
+    async def announce(self, work: Work) -> list[PendingFile]:
+        """As an attempt does before it publishes two files."""
         task_id, activity_id = work.request.task_id, activity.info().activity_id
-        files = [Announced(f"file:///{name}.mp4", f"{work.attempt}") for name in "ab"]
+        files = [PendingFile(f"file:///{name}.mp4", f"{work.attempt}") for name in "ab"]
         await TaskClaim(self.engine, task_id, activity_id).announce(files)
         return files
 
@@ -507,7 +507,7 @@ async def test_what_a_lost_worker_has_placed_is_gone_when_the_task_is_canceled(w
             await asyncio.sleep(30)
         raise ApplicationError("too late")
 
-    placed: list[Announced] = []
+    placed: list[PendingFile] = []
     world.attempt, world.on_record = place_and_fall_silent, look
     async with withdrawing(world):
         await world.start("left")
@@ -526,7 +526,7 @@ async def test_what_succeeded_stays_and_what_was_lost_before_goes(world: World) 
             raise ApplicationError("died", [], 0, type="EncoderCrashed")
         return replace(MADE, activity_id=activity.info().activity_id)
 
-    placed: list[list[Announced]] = []
+    placed: list[list[PendingFile]] = []
     world.attempt = die_once
     async with withdrawing(world):
         await world.start("second")

@@ -21,12 +21,12 @@ from reelmill_server.engine.placing import unpack
 from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, UnitResult, UnitWork, Withdrawal, Work
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
 from reelmill_server.model.capability import Report
-from reelmill_server.model.chunked import KeptFile
+from reelmill_server.model.chunked_plan import KeptFile
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.notification import END
-from reelmill_server.model.placed import Announced, Claim
 from reelmill_server.model.plan import Plan
+from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Outcome, Progress
 from reelmill_server.model.time import MICROSECONDS
@@ -92,7 +92,7 @@ class Attempts(Protocol):
     async def erase(self, task_id: str) -> None:
         """Removes what units of a task kept."""
 
-    async def withdraw(self, credentials: Credentials, files: Sequence[Announced]) -> None:
+    async def withdraw(self, credentials: Credentials, files: Sequence[PendingFile]) -> None:
         """Takes away what an attempt that is no more has placed, as far as it is still there."""
 
     async def inspect(self, action: str, request: ConvertRequest) -> Seen:

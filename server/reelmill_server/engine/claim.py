@@ -7,7 +7,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fi
 from reelmill_server.engine.client import Engine
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.model.engine_view import Standing
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 
 _retried = retry(
     retry=retry_if_exception_type(ServiceUnavailable), stop=stop_after_attempt(6), wait=wait_fixed(1), reraise=True
@@ -26,6 +26,6 @@ class TaskClaim:
         return await self._engine.standing(self._task_id, self._activity_id)
 
     @_retried
-    async def announce(self, files: Sequence[Announced]) -> None:
+    async def announce(self, files: Sequence[PendingFile]) -> None:
         """As `Claim.announce`."""
         await self._engine.announce(self._task_id, self._activity_id, files)

@@ -27,7 +27,7 @@ from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflo
 from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
 from reelmill_server.model.engine_view import EngineState, EngineView, Standing
 from reelmill_server.model.notification import END
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.task import Progress, TaskPhase, TaskStatus
 from reelmill_server.telemetry import tracing
 
@@ -192,7 +192,7 @@ class Engine:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
         return Standing.TAKEN_OVER if succeeded else Standing.ENDED
 
-    async def announce(self, task_id: str, activity_id: str, files: Sequence[Announced]) -> None:
+    async def announce(self, task_id: str, activity_id: str, files: Sequence[PendingFile]) -> None:
         """Has a task remember what an attempt is about to place. Raises InternalError if it is over, or ServiceUnavailable."""
         handle = self._client.get_workflow_handle(task_id)
         for packed in pack(files):

@@ -5,19 +5,19 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 
 _FILES = 5000
 """Of one message. With names of a hundred characters they take 130 kB; the engine warns of 256 and refuses 2048."""
 
 
-def pack(files: Sequence[Announced]) -> Iterator[str]:
+def pack(files: Sequence[PendingFile]) -> Iterator[str]:
     """The files in as few messages as may be: their names are much alike, so that marks are most of what is left."""
     for begin in range(0, len(files), _FILES):
         listed = [(file.uri, file.mark) for file in files[begin : begin + _FILES]]
         yield base64.b85encode(zlib.compress(json.dumps(listed).encode(), 9)).decode()
 
 
-def unpack(packed: str) -> list[Announced]:
+def unpack(packed: str) -> list[PendingFile]:
     """The files of one message that `pack` made."""
-    return [Announced(uri, mark) for uri, mark in json.loads(zlib.decompress(base64.b85decode(packed)))]
+    return [PendingFile(uri, mark) for uri, mark in json.loads(zlib.decompress(base64.b85decode(packed)))]

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from reelmill_server.model.capability import Report
-from reelmill_server.model.chunked import KeptFile
+from reelmill_server.model.chunked_plan import KeptFile
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import Plan

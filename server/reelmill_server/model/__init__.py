@@ -1,1 +1,1 @@
-"""Plain data that all parts share: frozen dataclasses, standard library only."""
+"""Plain data that all packages share: frozen dataclasses that need nothing but the standard library and pydantic."""

@@ -1,4 +1,4 @@
-"""The table of buckets: which ones URIs may name, and where each really is.
+"""The bucket table: which buckets URIs may name, and where each is really stored.
 
 An entry is `PATTERN` or `PATTERN=TARGET`, for example
 
@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 OBJECT_SCHEMES = ("gs", "oss", "s3")
 SAME = "*"
-"""As the bucket of a target: the one that the URI names."""
+"""Bucket of a target that stands for the one in the URI."""
 
 _PATTERN = re.compile(rf"({'|'.join(OBJECT_SCHEMES)})://[^/?#\s]+")
 _OPTIONS: Mapping[str, re.Pattern[str]] = MappingProxyType(
@@ -35,7 +35,7 @@ _OPTIONS: Mapping[str, re.Pattern[str]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Target:
-    """Where a bucket really is. For a `file` target `prefix` is the folder; else it goes before each object's name."""
+    """The real location of a bucket. `prefix` is the folder of a `file` target, else it precedes each object's key."""
 
     scheme: str
     bucket: str = SAME
@@ -43,41 +43,41 @@ class Target:
     options: tuple[tuple[str, str], ...] = ()
 
     def option(self, name: str) -> str:
-        """An option's value, "" if it is not set."""
+        """Return an option's value, or "" if it is not set."""
         return dict(self.options).get(name, "")
 
     def locate(self, bucket: str, key: str) -> tuple[str, str]:
-        """Return the bucket and the key under which an object really is that is called `key` of `bucket`."""
+        """Return the real bucket and key of the object that URIs call `key` in `bucket`."""
         return bucket if self.bucket == SAME else self.bucket, self.prefix + key
 
 
 @dataclass(frozen=True)
 class BucketRule:
-    """One entry: `pattern` is `scheme://bucket`, where * and ? stand for any characters and one."""
+    """One entry; `pattern` is `scheme://bucket`, where * stands for any characters and ? for one."""
 
     pattern: str
     target: Target = field(default_factory=lambda: Target(""))
 
     @property
     def scheme(self) -> str:
-        """The scheme of the URIs it is about."""
+        """Scheme of the URIs that the rule applies to."""
         return self.pattern.partition("://")[0]
 
     def matches(self, uri: str) -> bool:
-        """Whether a URI is in one of these buckets."""
+        """Return whether a URI is in a bucket of this rule."""
         scheme, _, rest = uri.partition("://")
         return fnmatchcase(f"{scheme}://{rest.partition('/')[0]}", self.pattern)
 
 
 def parse_rule(text: str) -> BucketRule:
-    """Reads one entry; ValueError says what is wrong with it."""
+    """Parse one entry; raises ValueError with a message that says what is wrong."""
     pattern, separator, target = text.partition("=")
     if not _PATTERN.fullmatch(pattern):
-        raise ValueError(f"{pattern!r}: expected gs://, s3:// or oss:// and a bucket's name, in which * may stand")
+        raise ValueError(f"{pattern!r}: expected gs://, s3:// or oss:// and a bucket name, which may contain *")
     scheme = pattern.partition("://")[0]
     rule = BucketRule(pattern, _parse_target(target) if separator else Target(scheme))
     if rule.target.scheme == "oss" and not rule.target.option("endpoint"):
-        raise ValueError(f"{text!r}: oss:// has no endpoint of its own: add =oss://*?endpoint=https://oss-REGION.aliyuncs.com")
+        raise ValueError(f"{text!r}: oss:// has no default endpoint: add =oss://*?endpoint=https://oss-REGION.aliyuncs.com")
     return rule
 
 
@@ -86,7 +86,7 @@ def _parse_target(text: str) -> Target:
     options = parse_qsl(parts.query, keep_blank_values=True)
     for name, value in options:
         if name not in _OPTIONS or not _OPTIONS[name].fullmatch(value):
-            raise ValueError(f"{text!r}: {name} is not an option, or not with this value; there are {', '.join(_OPTIONS)}")
+            raise ValueError(f"{text!r}: {name} is unknown or has an invalid value; the options are {', '.join(_OPTIONS)}")
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/") and not options:
         return Target("file", prefix=parts.path)
     if parts.scheme not in OBJECT_SCHEMES or not parts.netloc or parts.fragment:

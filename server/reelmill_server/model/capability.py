@@ -1,18 +1,18 @@
-"""What a worker can do, as plain data."""
+"""Capabilities and limits of a worker."""
 
 from dataclasses import dataclass
 
 SOFTWARE = "software"
 PRIVACY = "privacy"
-"""The capability to find faces and licence plates."""
+"""The capability to detect faces and license plates."""
 
 
 @dataclass(frozen=True)
 class Capability:
-    """One encoder, decoder, detector or filter; `codec` of a filter is what it makes or measures.
+    """One encoder, decoder, detector or filter; the `codec` of a filter is what it produces or measures.
 
-    `device` is its family or `software`; `reason` says why it is not available; `tried_us` is when it was last tried,
-    microseconds since the epoch. `pixel_formats` are those of the contract that this build of it takes; empty: not known.
+    `device` is a hardware family or `software`; `reason` says why it is not available; `tried_us` is the time of its last trial
+    in microseconds since the epoch. `pixel_formats` are those of the contract that this build supports; empty: unknown.
     """
 
     name: str
@@ -26,8 +26,8 @@ class Capability:
 
 @dataclass(frozen=True)
 class Limits:
-    """What bounds one attempt: pixels per frame, streams per file, seconds, frames per output, pictures or sheets per entry
-    of a target, bytes of address space."""
+    """Limits of one attempt: pixels per frame, streams per file, seconds, frames per output, images or sheets per image entry,
+    and bytes of address space."""
 
     max_pixels: int = 8192 * 8192
     max_streams: int = 100
@@ -39,7 +39,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says of itself."""
+    """Capabilities, limits and versions of a worker."""
 
     worker: str
     encoders: tuple[Capability, ...]

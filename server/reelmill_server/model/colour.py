@@ -1,6 +1,6 @@
-"""Colors as ITU-T H.273 numbers them, which libav does too: the numbers that code asks for, and libav's names of all.
+"""Colors as ITU-T H.273 and libav number them: the numbers that the code names, and libav's names of all.
 
-A medium may have a number that is not here: fields of the model hold whole numbers.
+Media may use numbers that are not listed here, so fields of the model are plain integers.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class Matrix(IntEnum):
-    """MatrixCoefficients (AVColorSpace): how luma and chroma are made of red, green and blue."""
+    """MatrixCoefficients (AVColorSpace): how luma and chroma are derived from red, green and blue."""
 
     GBR = 0
     BT709 = 1
@@ -22,7 +22,7 @@ class Matrix(IntEnum):
 
 
 class Range(IntEnum):
-    """AVColorRange: whether values leave head- and footroom. H.273 has a flag for it."""
+    """AVColorRange: whether values leave headroom and footroom (a flag in H.273)."""
 
     UNSPECIFIED = 0
     LIMITED = 1
@@ -30,7 +30,7 @@ class Range(IntEnum):
 
 
 class Transfer(IntEnum):
-    """TransferCharacteristics (AVColorTransferCharacteristic): from light to values."""
+    """TransferCharacteristics (AVColorTransferCharacteristic): how light is converted to values."""
 
     BT709 = 1
     UNSPECIFIED = 2
@@ -39,7 +39,7 @@ class Transfer(IntEnum):
 
 
 class Primaries(IntEnum):
-    """ColourPrimaries (AVColorPrimaries): which red, green and blue."""
+    """ColourPrimaries (AVColorPrimaries): the red, green and blue of the color space."""
 
     BT709 = 1
     UNSPECIFIED = 2
@@ -63,7 +63,7 @@ SCALE_NAMES: Mapping[int, str] = {
     Matrix.SMPTE240M: "smpte240m",
     Matrix.BT2020_NCL: "bt2020",
 }
-"""The matrices that libav's scale filter knows, by its own names."""
+"""Matrices supported by libav's scale filter, by its own names."""
 RANGE_NAMES: Mapping[int, str] = {Range.LIMITED: "tv", Range.FULL: "pc"}
 TRANSFER_NAMES: Mapping[int, str] = {
     Transfer.BT709: "bt709",
@@ -97,4 +97,4 @@ LUMA_WEIGHTS: Mapping[int, tuple[float, float]] = {
     Matrix.BT2020_NCL: (0.2627, 0.0593),
     Matrix.BT2020_CL: (0.2627, 0.0593),
 }
-"""The weights of red and blue in luma; green has the rest."""
+"""Weights of red and blue in luma; green has the rest."""

@@ -1,14 +1,14 @@
-"""What an attempt is expected to need of its worker."""
+"""Estimated cost of an attempt."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What carrying out a plan takes, by estimate.
+    """Estimated resources to carry out a plan.
 
-    `cores`: how many it keeps busy while it runs, if the machine has them. `memory_bytes`: the child's resident memory at its
-    peak. `scratch_bytes`: what its outputs take on the worker's disk. `core_seconds`: CPU work in all.
+    `cores`: how many it keeps busy, if the machine has them. `memory_bytes`: peak resident memory of the child.
+    `scratch_bytes`: size of its outputs on the worker's disk. `core_seconds`: total CPU time.
     """
 
     cores: float = 1.0

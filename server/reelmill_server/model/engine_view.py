@@ -1,4 +1,4 @@
-"""What the engine knows of a task, as plain data."""
+"""The state of a task in the engine."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ QUEUED = Progress()
 
 
 class EngineState(StrEnum):
-    """Where the engine stands with a task: at work on it, done with it, or without any knowledge of it."""
+    """Whether the engine runs a task's workflow, has closed it, or does not know it."""
 
     RUNNING = "running"
     CLOSED = "closed"
@@ -17,7 +17,7 @@ class EngineState(StrEnum):
 
 
 class Standing(StrEnum):
-    """What an attempt is to its task. `ENDED`: nothing of the task is to be published."""
+    """Relation of an attempt to its task. `ENDED`: nothing of the task may be published."""
 
     OURS = "the attempt is the task's"
     TAKEN_OVER = "another attempt has taken the task over"
@@ -26,7 +26,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class EngineView:
-    """What the engine knows of a task now. `busy`: an attempt is queued or at work, so the record cannot be final yet."""
+    """State of a task in the engine. `busy`: an attempt is queued or running, so the record cannot be final yet."""
 
     state: EngineState
     progress: Progress = QUEUED

@@ -1,4 +1,4 @@
-"""What is in a media file, as plain data. Times are seconds (floats) at this edge; a rate or time base of 0 is not known."""
+"""Contents of media files. Times are in seconds (floats); a rate or time base of 0 is unknown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from reelmill_server.model.time import Rational
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What all kinds of streams have. `index` counts from 0 over the whole file; times in seconds, None: not said.
+    """Properties of all kinds of streams. `index` counts from 0 over the whole file; times in seconds, None: unknown.
 
-    `configuration` is a digest of what a decoder must be told before the first packet.
+    `configuration` is a digest of the data that a decoder needs before the first packet.
     """
 
     index: int
@@ -32,8 +32,8 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class MasteringDisplay:
-    """The display a film was graded on (SMPTE ST 2086), in the units of HEVC's SEI message: chromaticities in 1/50000,
-    luminances in 1/10000 cd/m²."""
+    """Mastering display (SMPTE ST 2086) in the units of HEVC's SEI message: chromaticities in 1/50000, luminances in
+    1/10000 cd/m²."""
 
     red: tuple[int, int]
     green: tuple[int, int]
@@ -45,7 +45,7 @@ class MasteringDisplay:
 
 @dataclass(frozen=True)
 class ContentLight:
-    """The brightest pixel and the brightest mean of a picture (CTA-861.3), cd/m²."""
+    """Brightest pixel and brightest frame average (CTA-861.3) in cd/m²."""
 
     max_content: int
     max_average: int
@@ -53,11 +53,11 @@ class ContentLight:
 
 @dataclass(frozen=True)
 class VideoStreamInfo(StreamInfo):
-    """One video stream. `rotation`: degrees clockwise that turn the picture for display. Colour fields are libav's numbers.
+    """A video stream. `rotation`: degrees by which to rotate frames clockwise for display. Color fields are H.273 numbers.
 
-    `field_order`: progressive, or for interlaced pictures tt, bb, tb, bt (the field coded first, then the one shown first: top
-    or bottom) or interlaced (order not said); empty: not known. `key_seconds`: the mean distance of key frames by the
-    container's index, 0 when it has none.
+    `field_order`: progressive, or for interlaced video tt, bb, tb, bt (the field coded first, then the one displayed first: top
+    or bottom) or interlaced (order unknown); empty: unknown. `key_seconds`: average distance of keyframes according to the
+    container's index, 0 if there is none.
     """
 
     width: int = 0
@@ -83,13 +83,13 @@ class VideoStreamInfo(StreamInfo):
 
     @property
     def interlaced(self) -> bool:
-        """Whether pictures may consist of two fields of different moments."""
+        """Whether frames may consist of two fields of different times."""
         return self.field_order not in ("", "progressive")
 
 
 @dataclass(frozen=True)
 class AudioStreamInfo(StreamInfo):
-    """One audio stream; `sample_rate` in Hz."""
+    """An audio stream; `sample_rate` in Hz."""
 
     sample_format: str = ""
     sample_rate: int = 0
@@ -99,7 +99,7 @@ class AudioStreamInfo(StreamInfo):
 
 @dataclass(frozen=True)
 class SubtitleStreamInfo(StreamInfo):
-    """One subtitle stream; `default` and `forced` are the source's marks."""
+    """A subtitle stream; `default` and `forced` are the source's dispositions."""
 
     width: int = 0
     height: int = 0
@@ -109,14 +109,14 @@ class SubtitleStreamInfo(StreamInfo):
 
 @dataclass(frozen=True)
 class DataStreamInfo(StreamInfo):
-    """One stream that is neither seen nor heard, such as telemetry. `fits_mp4`: MP4 takes it as it is."""
+    """A data stream, such as telemetry. `fits_mp4`: MP4 can contain it unchanged."""
 
     fits_mp4: bool = False
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """One media file. `format` is libav's name of the demuxer, `start_seconds` the earliest timestamp."""
+    """A media file. `format` is the name of libav's demuxer, `start_seconds` the earliest timestamp."""
 
     format: str
     format_long: str = ""
@@ -133,18 +133,18 @@ class MediaInfo:
 
     @property
     def pictures(self) -> tuple[VideoStreamInfo, ...]:
-        """The video streams that are no cover pictures."""
+        """Video streams other than cover art."""
         return tuple(stream for stream in self.video if not stream.attached_picture)
 
     @property
     def covers(self) -> tuple[VideoStreamInfo, ...]:
-        """The cover pictures."""
+        """Cover art."""
         return tuple(stream for stream in self.video if stream.attached_picture)
 
 
 @dataclass(frozen=True)
 class SubtitleFileInfo:
-    """A subtitle file: what is in it, and Python's name of its text's encoding (empty for what is no text)."""
+    """A subtitle file: its contents, and Python's name of its text encoding (empty if it is not text)."""
 
     media: MediaInfo
     charset: str = ""

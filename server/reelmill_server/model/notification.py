@@ -1,4 +1,4 @@
-"""Notifications as the service knows them: who is told of a task, what, and what became of it."""
+"""Notifications: recipients, messages, and the state of their delivery."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,11 +7,11 @@ from enum import StrEnum
 from reelmill_server.model.request import Credentials
 
 END = 100
-"""`percent` of the message that tells a task's end."""
+"""`percent` of the message that reports the end of a task."""
 
 
 class Channel(StrEnum):
-    """A way to tell. EXTENDED_MESSAGE is a file, which is written before the others are told."""
+    """A channel of notifications. EXTENDED_MESSAGE is a file, written before the others are sent."""
 
     EXTENDED_MESSAGE = "ExtendedMessage"
     MNS = "MNS"
@@ -21,7 +21,7 @@ class Channel(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """What became of a notification."""
+    """State of a notification's delivery."""
 
     WAITING = "Waiting"
     PENDING = "Pending"
@@ -32,7 +32,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True)
 class Recipient:
-    """Who is told: a topic, URL or URI, and what goes with it: the instance of RocketMQ, the name of a webhook's secret."""
+    """A recipient: a topic, URL or URI, qualified by RocketMQ's instance or the name of a webhook's secret."""
 
     channel: Channel
     destination: str
@@ -41,9 +41,9 @@ class Recipient:
 
 @dataclass(frozen=True)
 class Notification:
-    """One message to one recipient. `percent` below END tells progress. Times are UTC; None: not yet.
+    """One message to one recipient. A `percent` below END reports progress. Times are UTC; None: not yet.
 
-    `since_time` is when the service began to try, which bounds for how long it does.
+    `since_time` is the time of the first attempt, from which the retry period counts.
     """
 
     notification_id: str
@@ -61,7 +61,7 @@ class Notification:
 
 @dataclass(frozen=True)
 class NotificationQuery:
-    """What ListNotifications asks for; empty: any; `limit` 1..100."""
+    """Filter and page of ListNotifications; empty fields match everything; `limit` is 1 to 100."""
 
     project_name: str
     task_id: str = ""
@@ -72,7 +72,7 @@ class NotificationQuery:
 
 @dataclass(frozen=True)
 class NotificationPage:
-    """One page of notifications; `next_token` is empty on the last."""
+    """One page of notifications; `next_token` is empty on the last page."""
 
     notifications: tuple[Notification, ...]
     next_token: str = ""
@@ -80,9 +80,10 @@ class NotificationPage:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt to tell failed, in words without secrets.
+    """Why a delivery failed, in a message without secrets.
 
-    `retryable`: another attempt may succeed, not before `pause_seconds` if the recipient said so. `counts`: it was an attempt.
+    `retryable`: another attempt may succeed, not before `pause_seconds` if the recipient asked for a pause. `counts`: whether
+    this counts as an attempt.
     """
 
     message: str
@@ -93,7 +94,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Step:
-    """What to do next for a recipient: wait so long, or tell this. With a `uri` a worker writes `text` there, in the name of
+    """Next step of a delivery: a pause, or sending this notification. With a `uri`, a worker writes `text` there with
     `credentials`."""
 
     notification_id: str

@@ -1,4 +1,4 @@
-"""The model as JSON: every dataclass as its own annotations say, whatever writes it."""
+"""The model as JSON: every dataclass according to its annotations."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return `value`, an instance of a dataclass, as what `json.dumps` takes."""
+    """Return a dataclass instance as data that `json.dumps` accepts."""
     return _adapter(type(value)).dump_python(value, mode="json")
 
 
 def to_json(value: Any) -> bytes:
-    """Return `value`, an instance of a dataclass, as JSON."""
+    """Return a dataclass instance as JSON."""
     return _adapter(type(value)).dump_json(value)

@@ -1,4 +1,4 @@
-"""What will run for a task, as plain data that can be printed, compared and stored."""
+"""Plans: what to do for a task, as plain data that can be printed, compared and stored."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ COPY = "copy"
 
 @dataclass(frozen=True)
 class VideoOutput:
-    """What a video encoder is opened with. Sizes in pixels, colour fields as libav's numbers."""
+    """Parameters with which a video encoder is opened. Sizes in pixels, color fields as H.273 numbers."""
 
     width: int
     height: int
@@ -31,7 +31,7 @@ class VideoOutput:
 
 @dataclass(frozen=True)
 class AudioOutput:
-    """What an audio encoder is opened with; `sample_rate` in Hz."""
+    """Parameters with which an audio encoder is opened; `sample_rate` in Hz."""
 
     sample_rate: int
     layout: str
@@ -40,11 +40,11 @@ class AudioOutput:
 
 @dataclass(frozen=True)
 class InputPlan:
-    """The span that is read of one source. `source` is its number in the request.
+    """The range to read of one source. `source` is its index in the request.
 
-    `start_us`/`end_us` are positions counted from the source's beginning at timestamp `origin_us` (`end_us` 0: until the end),
-    `duration_us` the length that the container promises for the span (0: nothing). Inputs that are not `attached` follow each
-    other; an attached one runs beside them, and `align` says what happens when it is shorter: `false`, `loop` or `pad`.
+    `start_us`/`end_us` are positions relative to the source's beginning at timestamp `origin_us` (`end_us` 0: to the end),
+    `duration_us` the duration of the range according to the container (0: unknown). Inputs that are not `attached` are
+    concatenated; an attached one runs in parallel, and `align` says what to do if it is shorter: `false`, `loop` or `pad`.
     """
 
     source: int
@@ -58,9 +58,9 @@ class InputPlan:
 
 @dataclass(frozen=True)
 class SubtitleFilePlan:
-    """A subtitle file beside a source: its `number` in the source's list, and what is added to its times.
+    """A subtitle file of a source: its index `number` in the source's list, and the offset of its timestamps.
 
-    `language` in ISO 639-2, empty: not said. `charset` is Python's name of the text's encoding, empty for what is no text.
+    `language` in ISO 639-2, empty: unknown. `charset` is Python's name of the text encoding, empty if it is not text.
     """
 
     number: int
@@ -71,7 +71,7 @@ class SubtitleFilePlan:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels of the output, `x` and `y` from its top left corner; it may reach beyond the picture."""
+    """A rectangle in pixels of the output, `x` and `y` from its top left corner; it may extend beyond the frame."""
 
     x: int
     y: int
@@ -81,7 +81,7 @@ class Box:
 
 @dataclass(frozen=True)
 class DelogoPlan:
-    """A rectangle is filled from what surrounds it, from `begin_us` of the output to before `end_us` (0: until the end)."""
+    """Fills a rectangle from its surroundings, from `begin_us` of the output to before `end_us` (0: to the end)."""
 
     box: Box
     begin_us: int = 0
@@ -91,7 +91,7 @@ class DelogoPlan:
 
 @dataclass(frozen=True)
 class BlurPlan:
-    """Faces and licence plates are looked for and blurred."""
+    """Detects faces and license plates and blurs them."""
 
     spec: DesensitizationSpec
     kind: Literal["blur"] = "blur"
@@ -99,7 +99,7 @@ class BlurPlan:
 
 @dataclass(frozen=True)
 class TextPlan:
-    """A text is drawn `dx`, `dy` pixels inwards from a `corner`; its size is known when it is. Times as in DelogoPlan."""
+    """Draws a text `dx`, `dy` pixels inward from a `corner`; its size is known when it is drawn. Times as in DelogoPlan."""
 
     text: TextSpec
     corner: Corner
@@ -112,8 +112,8 @@ class TextPlan:
 
 @dataclass(frozen=True)
 class PicturePlan:
-    """The picture or film of stream `stream` in the file at `uri` is drawn into a rectangle, once `filters` have made it
-    upright and RGBA. `decoder`: libav's name of it, empty: the usual one. Times as in DelogoPlan."""
+    """Draws the image or video of stream `stream` in the file at `uri` into a rectangle, after `filters` have made it upright
+    and RGBA. `decoder`: libav's name of it, empty: the default. Times as in DelogoPlan."""
 
     uri: str
     stream: int
@@ -126,16 +126,16 @@ class PicturePlan:
 
 
 OverlayPlan = DelogoPlan | BlurPlan | TextPlan | PicturePlan
-"""What changes the pictures of an output once they have its size and times."""
+"""Changes to the frames of an output that have its size and timestamps."""
 
 
 @dataclass(frozen=True)
 class PartPlan:
-    """What one input gives to a stream of an output.
+    """The contribution of one input to a stream of an output.
 
-    `stream` is the number of a stream in the input's file, -1: black or silence is made. `filters` are libav's, in order, each
-    `name=arguments`; they see the span with timestamps that begin at 0. Parts of one `line` follow each other; several lines
-    are mixed. `file`: the stream is that of a subtitle file that belongs to the input, and not the input's own.
+    `stream` is the index of a stream in the input's file, -1: black or silence is generated. `filters` are libav's, in order,
+    each `name=arguments`; their input is the range with timestamps that begin at 0. Parts of one `line` are concatenated;
+    several lines are mixed. `file`: the stream is that of a subtitle file of the input instead of the input's own.
     """
 
     stream: int
@@ -147,14 +147,14 @@ class PartPlan:
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What is done for one stream of an output.
+    """Plan of one stream of an output.
 
-    `counted`: pictures and samples are counted on one clock, gaps are filled, and every part is exactly as long as its
-    input; else the timestamps of the only part are kept. `encoder` is `copy` for a stream copy; then neither `video` nor
-    `audio` is set. `expected_us` is where in the output the stream ends at the earliest, 0 when the sources do not say;
-    `slack_us` how far the result may be off it. `speed` is the playback speed. `segment_us`: a key frame
-    is forced on every multiple of it, 0: none. `overlays` change the encoded pictures, in this order. `measured`: the VMAF of
-    what the encoder makes is measured.
+    `counted`: frames and samples are counted on one clock, gaps are filled, and every part is exactly as long as its input;
+    else the timestamps of the only part are kept. `encoder` is `copy` for a stream copy; then neither `video` nor `audio` is
+    set. `expected_us` is the earliest position in the output at which the stream ends, 0 if the sources do not tell;
+    `slack_us` the tolerance of the result. `speed` is the playback speed. `segment_us`: a keyframe is forced on every multiple
+    of it, 0: none. `overlays` change the frames before the encoder, in this order. `measured`: the VMAF of the encoder's output
+    is measured.
     """
 
     type: str
@@ -178,7 +178,7 @@ class StreamPlan:
 
 @dataclass(frozen=True)
 class RenditionPlan:
-    """What a master playlist says of subtitles beside its variants; `language` in ISO 639-2, empty: not said."""
+    """Subtitles in a master playlist; `language` in ISO 639-2, empty: unknown."""
 
     name: str
     language: str = ""
@@ -189,12 +189,13 @@ class RenditionPlan:
 
 @dataclass(frozen=True)
 class PackagePlan:
-    """How an output is cut in segments of `segment_us`, and how they are listed: `format` is `hls` or `dash`.
+    """Packaging of an output in segments of `segment_us`; `format` is `hls` or `dash`.
 
-    Segment number n goes to the URI `<prefix><n><suffix>`, n from `start_number`, and the head of fragmented MP4 to
-    `<prefix>init.mp4`; with DASH, whose streams are files of their own, the stream's number and a dash follow the prefix.
-    `hls_uri`: the master playlist of HLS that lists the same files, for the target `hls_index`; empty: none. `clock_us`: where
-    the output's 0 lies on the clock of its segments. `rendition`: the output is subtitles, made as one file and cut in the end.
+    Segment n has the URI `<prefix><n><suffix>`, n from `start_number`, and the init segment of fragmented MP4
+    `<prefix>init.mp4`; with DASH, whose streams are separate files, the stream's index and a dash follow the prefix.
+    `hls_uri`: the HLS master playlist that lists the same files, for the target `hls_index`; empty: none. `clock_us`: position
+    of the output's 0 on the clock of its segments. `rendition`: the output is subtitles, written as one file and split at the
+    end.
     """
 
     format: str
@@ -210,8 +211,8 @@ class PackagePlan:
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """One master playlist of HLS. `variants`, `audio` and `subtitles` are positions in the plan's targets; `audio` -1: each
-    variant has its own sound."""
+    """An HLS master playlist. `variants`, `audio` and `subtitles` are indexes of the plan's targets; `audio` -1: each variant
+    has its own audio."""
 
     uri: str
     variants: tuple[int, ...]
@@ -221,11 +222,11 @@ class GroupPlan:
 
 @dataclass(frozen=True)
 class TargetPlan:
-    """What is done for one output file; `duration_us` is the expected length (0: not known), `muxer` libav's name.
+    """Plan of one output file; `duration_us` is the expected duration (0: unknown), `muxer` libav's name.
 
-    Files of one target share its `index`: the target's own file, if it has one, and subtitles written as files of their own.
+    Files of one target share its `index`: the target's media file, if it has one, and subtitles written to separate files.
     With a `package` the output is many files, and `uri` that of the playlist or manifest. `described_by`: the input whose title
-    and the like it gets. `field`: the path of the target in the request.
+    and other metadata it gets. `field`: the path of the target in the request.
     """
 
     index: int
@@ -243,10 +244,10 @@ class TargetPlan:
 
 @dataclass(frozen=True)
 class FramesPlan:
-    """Which frames become pictures; times in microseconds of the inputs that follow each other.
+    """Frames that become images; times in microseconds of the concatenated inputs.
 
-    `mode` is interval, keyframe, average or dhash. `times_us`: the asked times of average; `interval_us` 0: every frame.
-    `number` 0: until the end. `repeats`: a frame is taken again for each asked time at which it is shown.
+    `mode` is interval, keyframe, average or dhash. `times_us`: the requested times of average; `interval_us` 0: every frame.
+    `number` 0: to the end. `repeats`: a frame is used again for each requested time at which it is displayed.
     """
 
     mode: str
@@ -261,7 +262,8 @@ class FramesPlan:
 
 @dataclass(frozen=True)
 class SheetPlan:
-    """A sheet of small pictures: how many in a row and a column, pixels between and around them, and the URIs of its lists."""
+    """A sprite sheet: thumbnails per row and column, pixels between and around them, and the URIs of its WebVTT and
+    playlist."""
 
     columns: int
     rows: int
@@ -271,7 +273,7 @@ class SheetPlan:
     playlist_uri: str = ""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """The pixels of a full sheet of pictures of `width` x `height`."""
+        """Return the pixels of a full sheet with thumbnails of `width` x `height`."""
         return (
             self.columns * (width + self.pad) - self.pad + 2 * self.margin,
             self.rows * (height + self.pad) - self.pad + 2 * self.margin,
@@ -280,13 +282,13 @@ class SheetPlan:
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """What is done for one entry of a target's pictures; `kind` is snapshot, sprite or animation, `format` the extension.
+    """Plan of one image entry; `kind` is snapshot, sprite or animation, `format` the extension.
 
-    File number n (from 1) goes to the URI `<prefix><n><suffix>` if they are `numbered`, else all go to `<prefix>`. `stream`
-    says of what they are made: its filters bring a frame to `width` x `height` as the encoder takes it. `reading` says how the
-    frames are found: `shared` with what is decoded anyway, `through` all of the inputs, `seek` each by itself, or `keyframes`
-    only. `key_us`: the mean distance of key frames. `frame_rate` is of animations. `field`: the entry's path in
-    the request.
+    File n (from 1) has the URI `<prefix><n><suffix>` if they are `numbered`, else all have `<prefix>`. `stream` is the stream
+    that encodes them: its filters resize a frame to `width` x `height` in the encoder's format. `reading` says how frames are
+    read: `shared` with an output that decodes them anyway, `through` all of the inputs, `seek` to each one, or `keyframes`
+    only. `key_us`: average distance of keyframes. `frame_rate` is that of animations. `field`: the path of the entry in the
+    request.
     """
 
     index: int
@@ -308,16 +310,16 @@ class ImagePlan:
     field: str = ""
 
     def uri(self, number: int) -> str:
-        """Where file `number` goes."""
+        """Return the URI of file `number`."""
         return f"{self.prefix}{number}{self.suffix}" if self.numbered else self.prefix
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done for a task. `inputs`: first those that follow each other, in order, then the attached ones.
+    """Plan of a task. `inputs`: first the concatenated ones in order, then the attached ones.
 
-    A target that only lists what another one makes has no plan of its own, and sound that variants of a group share has one
-    beside theirs: `targets` need not be as many as the request's.
+    A target that only lists the segments of another has no plan, and audio that variants of a group share has its own:
+    `targets` may differ in number from those of the request.
     """
 
     targets: tuple[TargetPlan, ...]

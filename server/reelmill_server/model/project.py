@@ -1,4 +1,4 @@
-"""Projects: the spaces in which tasks live."""
+"""Projects, which group tasks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,20 +12,22 @@ DATASET_LIMITS: Mapping[str, int] = {
     "dataset_max_relation_count": 100_000_000_000,
     "dataset_max_total_file_size": 90_000_000_000_000_000,
 }
-"""The contract's defaults. They are kept and given back; there are no datasets here to limit."""
+"""The contract's defaults. They are stored and returned, without effect: Reelmill has no datasets."""
 
 
 @dataclass(frozen=True)
 class Quotas:
-    """How many tasks of a project may be at work at once, how many more may wait for those, and what share of the workers the
-    project gets while others wait, too. 0: not limited, or in a project: what the server is set to."""
+    """Quotas of a project: tasks running at once, tasks waiting for those, and the share of the workers while others wait too.
+
+    0: unlimited, or in a project: the server's default.
+    """
 
     engine_concurrency: int = 0
     max_queued_tasks: int = 0
     fairness_weight: float = 0.0
 
     def over(self, defaults: "Quotas") -> "Quotas":
-        """These, with the defaults where nothing is said."""
+        """Return these quotas, with the defaults where they are 0."""
         return Quotas(
             self.engine_concurrency or defaults.engine_concurrency,
             self.max_queued_tasks or defaults.max_queued_tasks,
@@ -34,14 +36,14 @@ class Quotas:
 
 
 NO_QUOTAS = Quotas()
-"""Nothing is limited, or said."""
+"""No limits, or nothing set."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """One project. Times are UTC. `dataset_limits` holds a value for each key of DATASET_LIMITS.
+    """A project. Times are UTC. `dataset_limits` holds a value for each key of DATASET_LIMITS.
 
-    `service_role` reaches the storage of tasks that name no role; empty: the worker's own identity does.
+    `service_role` accesses the storage of tasks that name no role; empty: the worker's own identity does.
     """
 
     project_name: str
@@ -56,7 +58,7 @@ class Project:
 
 @dataclass(frozen=True)
 class ProjectPage:
-    """One page of projects; `next_token` is empty on the last."""
+    """One page of projects; `next_token` is empty on the last page."""
 
     projects: tuple[Project, ...]
     next_token: str = ""

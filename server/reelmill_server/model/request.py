@@ -1,4 +1,4 @@
-"""A conversion as plain data: what the API makes of a request and a worker is handed.
+"""Conversion requests as plain data: the API's form of a request, which workers receive.
 
 Times are whole microseconds, so that they survive JSON unchanged and compare exactly.
 """
@@ -26,7 +26,7 @@ class Hardware(StrEnum):
 
 
 class ScaleType(StrEnum):
-    """How a picture is brought to a size."""
+    """How frames are resized."""
 
     STRETCH = "stretch"
     CROP = "crop"
@@ -35,7 +35,7 @@ class ScaleType(StrEnum):
 
 
 class Adapt(StrEnum):
-    """What to do when the source has less than was asked for: ask all the same, keep the source's value, or fail."""
+    """What to do if the source's value is lower than requested: use the requested one, keep the source's, or fail."""
 
     FIXED = "fixed"
     ADAPTIVE = "adaptive"
@@ -43,7 +43,7 @@ class Adapt(StrEnum):
 
 
 class AlignMode(StrEnum):
-    """How an attached source is brought to the length of the others: not at all, repeated, or filled."""
+    """What to do if an attached source is shorter than the others: nothing, repeat it, or pad it."""
 
     NONE = "false"
     LOOP = "loop"
@@ -52,7 +52,7 @@ class AlignMode(StrEnum):
 
 @dataclass(frozen=True)
 class SubtitleFileSpec:
-    """One external subtitle file; `offset_us` is added to its times; `language` in ISO 639-2, empty: not said."""
+    """An external subtitle file; `offset_us` is added to its timestamps; `language` in ISO 639-2, empty: unknown."""
 
     uri: str
     offset_us: int = 0
@@ -61,7 +61,7 @@ class SubtitleFileSpec:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One file to read; `duration_us` 0 means until the end. `attached`: not concatenated but parallel to the others."""
+    """A file to read; `duration_us` 0 means to the end. `attached`: parallel to the others instead of concatenated."""
 
     uri: str
     start_us: int = 0
@@ -74,7 +74,7 @@ class SourceSpec:
 
 
 class Corner(StrEnum):
-    """A corner of the picture."""
+    """A corner of the frame."""
 
     TOP_LEFT = "topleft"
     TOP_RIGHT = "topright"
@@ -100,11 +100,11 @@ _LENGTH = (PlainValidator(_length), PlainSerializer(_length_text, return_type=st
 Length = Annotated[int | Fraction, *_LENGTH]
 """Whole pixels, or a ratio of the output's width or height; `n` or `n/d` in JSON."""
 OptionalLength = Annotated[int | Fraction | None, *_LENGTH]
-"""The same, or not said."""
+"""A length, or None if not set."""
 
 
 def in_pixels(length: int | Fraction, side: int) -> int:
-    """Return a length in pixels, where it may be a ratio of `side`."""
+    """Convert a length, which may be a ratio of `side`, to pixels."""
     return round(length * side) if isinstance(length, Fraction) else length
 
 
@@ -114,8 +114,8 @@ AT_BOTTOM = (Corner.BOTTOM_RIGHT, Corner.BOTTOM_LEFT)
 
 @dataclass(frozen=True)
 class PlaceSpec:
-    """Where and when something covers the picture: `dx`/`dy` inwards from a corner, from `start_us` of the output on, for
-    `duration_us` (0: until the end).
+    """Position and time of an overlay: `dx`/`dy` inward from a corner, from `start_us` of the output for `duration_us` (0: to
+    the end).
     """
 
     corner: Corner = Corner.TOP_LEFT
@@ -127,7 +127,7 @@ class PlaceSpec:
 
 @dataclass(frozen=True)
 class TextSpec:
-    """A text to draw: `size` and `border_width` in pixels, colours as `#rrggbb`, `opacity` in (0, 1]."""
+    """A text to draw: `size` and `border_width` in pixels, colors as `#rrggbb`, `opacity` in (0, 1]."""
 
     content: str
     font: str = "SourceHanSans-Regular"
@@ -140,8 +140,7 @@ class TextSpec:
 
 @dataclass(frozen=True)
 class WatermarkSpec:
-    """A text over the video, or the picture or film in the file at `uri`; without `width` and `height` in its own
-    size."""
+    """A text over the video, or the image or video in the file at `uri`; without `width` and `height` in its own size."""
 
     place: PlaceSpec = PlaceSpec()
     text: TextSpec | None = None
@@ -152,7 +151,7 @@ class WatermarkSpec:
 
 @dataclass(frozen=True)
 class DelogoSpec:
-    """A rectangle that is filled from what surrounds it; without `width` or `height` it has the whole side."""
+    """A rectangle to fill from its surroundings; without `width` or `height` it spans the whole side."""
 
     place: PlaceSpec = PlaceSpec()
     width: OptionalLength = None
@@ -161,11 +160,11 @@ class DelogoSpec:
 
 @dataclass(frozen=True)
 class DesensitizationRule:
-    """How one kind of thing is found and blurred.
+    """How one kind of object is detected and blurred.
 
-    `confidence` 0..1: of the detection that is surest at least; `min_size`: least width and height in pixels; `blur_radius` in
-    pixels, None: as the size of the thing needs it; `scale_ratio`: of the blurred box to the thing's; `transparency` 0 (full
-    blur) to 1 (none).
+    `confidence` in [0, 1]: the lowest confidence of a detection; `min_size`: smallest width and height in pixels; `blur_radius`
+    in pixels, None: derived from the size of the object; `scale_ratio`: size of the blurred box relative to the object;
+    `transparency` from 0 (full blur) to 1 (none).
     """
 
     confidence: float = 0.0
@@ -177,7 +176,7 @@ class DesensitizationRule:
 
 @dataclass(frozen=True)
 class DesensitizationSpec:
-    """Which kinds of things are found and blurred; None: that kind is not."""
+    """Kinds of objects to detect and blur; None: not this kind."""
 
     face: DesensitizationRule | None = None
     license_plate: DesensitizationRule | None = None
@@ -185,12 +184,11 @@ class DesensitizationSpec:
 
 @dataclass(frozen=True)
 class VideoSpec:
-    """How video is made. With codec `copy` every other field is ignored.
+    """Settings of video. With codec `copy` every other field is ignored.
 
     `width`/`height` in pixels, 0: the source's. With `adaptive_direction` they are the long and the short side.
-    `frame_rate` 0: the source's.
-    `rotation` in degrees clockwise. Bit rates in bit/s, `buffer_size` in bits. None: the contract's default.
-    `speed`: playback speed of the pictures.
+    `frame_rate` 0: the source's. `rotation` in degrees clockwise. Bit rates in bit/s, `buffer_size` in bits. None: the
+    contract's default. `speed`: playback speed.
     """
 
     codec: str = COPY
@@ -222,9 +220,9 @@ class VideoSpec:
 
 @dataclass(frozen=True)
 class AudioSpec:
-    """How audio is made; with codec `copy` every other field is ignored. bit/s, Hz; None: the source's or the codec's usual.
+    """Settings of audio; with codec `copy` every other field is ignored. bit/s, Hz; None: the source's or the codec's default.
 
-    `quality` 0..100, larger is better. `mixing`: all taken streams become one.
+    `quality` 0..100, larger is better. `mixing`: all selected streams are mixed into one.
     """
 
     codec: str = COPY
@@ -239,7 +237,7 @@ class AudioSpec:
 
 
 class SegmentFormat(StrEnum):
-    """How a segmented output is listed."""
+    """Format of a segmented output."""
 
     HLS = "hls"
     DASH = "dash"
@@ -247,7 +245,7 @@ class SegmentFormat(StrEnum):
 
 @dataclass(frozen=True)
 class SegmentSpec:
-    """Packaging in segments of `duration_us`; `start_number` counts the first one of HLS."""
+    """Segmented output with segments of `duration_us`; `start_number` is the number of HLS's first segment."""
 
     format: SegmentFormat
     duration_us: int = 10_000_000
@@ -256,14 +254,14 @@ class SegmentSpec:
 
 @dataclass(frozen=True)
 class ExtractSpec:
-    """Subtitles as files of their own: `format` is ass, srt or vtt, which is also their extension; `uri` is a prefix."""
+    """Subtitles in separate files: `format` is ass, srt or vtt, which is also their extension; `uri` is a prefix."""
 
     format: str
     uri: str
 
 
 class FrameMode(StrEnum):
-    """Which frames become pictures: one in a while, the key frames, a number spread evenly, or those that bring a change."""
+    """How frames are selected: at an interval, keyframes, a number evenly spaced, or those that differ from the last one."""
 
     INTERVAL = "interval"
     KEYFRAME = "keyframe"
@@ -273,10 +271,10 @@ class FrameMode(StrEnum):
 
 @dataclass(frozen=True)
 class FramesSpec:
-    """Which frames are taken of the sources that follow each other.
+    """Frames to select from the concatenated sources.
 
-    `interval_us` 0: every frame. `number` 0: until the end. `threshold` 0..100 is of dhash. `skip_blank`: pictures that show
-    nothing are left out before the first that shows something.
+    `interval_us` 0: every frame. `number` 0: to the end. `threshold` 0..100 applies to dhash. `skip_blank`: blank frames at the
+    beginning are skipped.
     """
 
     mode: FrameMode = FrameMode.INTERVAL
@@ -289,8 +287,8 @@ class FramesSpec:
 
 @dataclass(frozen=True)
 class SheetSpec:
-    """How small pictures are laid out: pictures in a row and in a column, pixels between and around them; where the lists of
-    the sheets go, empty: nowhere."""
+    """Layout of sprite sheets: thumbnails per row and column, pixels between and around them; URIs of the WebVTT file and the
+    playlist, empty: none."""
 
     columns: int = 6
     rows: int = 6
@@ -301,7 +299,7 @@ class SheetSpec:
 
 
 class ImageKind(StrEnum):
-    """What is made of frames."""
+    """Kind of an image entry."""
 
     SNAPSHOT = "snapshot"
     SPRITE = "sprite"
@@ -310,10 +308,10 @@ class ImageKind(StrEnum):
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """One entry of a target's pictures, the `number`th of its kind. `format` is its extension.
+    """An image entry of a target, at index `number` of its kind. `format` is its extension.
 
-    `width`/`height`: None is the source's, and a ratio is of the source's. `frame_rate` of an animation, 0: that at which it
-    plays in time. `sheet` is of sprites.
+    `width`/`height`: None or a ratio refers to the source's. `frame_rate` is that of an animation, 0: real-time playback.
+    `sheet` is set for sprites.
     """
 
     kind: ImageKind
@@ -329,19 +327,18 @@ class ImageSpec:
 
     @property
     def field(self) -> str:
-        """The path of this entry in its target."""
+        """Path of the entry within its target."""
         return f"image.{self.kind}s[{self.number}]"
 
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """One output. `video`/`audio` None: none in the output. `*_asked`: the request names it, rather than leaving the default.
-    `subtitle` says which subtitle streams are taken.
+    """One output. `video`/`audio` None: none in the output. `*_asked`: the request sets it, so it is not the default.
+    `subtitle` says which subtitle streams are used.
 
-    `*_streams` select streams of a kind, counted from 0 within it; empty: the kind's default. A member above 100 means all for
-    video, audio and subtitles, -1 for data and cover pictures. `speed`: playback speed.
-    `measure_vmaf`: that of each encoded video is measured.
-    `group`/`member`: which target of which group it is, -1 for a target of its own; `index` counts through both kinds.
+    `*_streams` select streams of a kind, counted from 0 within it; empty: the kind's default. A value above 100 means all for
+    video, audio and subtitles, -1 for data and cover art. `speed`: playback speed. `measure_vmaf`: measure the VMAF of each
+    encoded video stream. `group`/`member`: index of its group and within it, -1 outside groups; `index` counts both kinds.
     """
 
     index: int
@@ -368,13 +365,13 @@ class TargetSpec:
 
     @property
     def field(self) -> str:
-        """The path of this target in the request."""
+        """Path of the target in the request."""
         return f"targets[{self.index}]" if self.group < 0 else f"target_groups[{self.group}].targets[{self.member}]"
 
 
 @dataclass(frozen=True)
 class Role:
-    """A role by its name; `account` is the account it belongs to, where the name does not say it."""
+    """A role; `account` is the account it belongs to, if the name does not contain it."""
 
     name: str
     account: str = ""
@@ -382,9 +379,9 @@ class Role:
 
 @dataclass(frozen=True)
 class Credentials:
-    """In whose name storage is used: roles that are assumed one after the other; none: the worker's own identity.
+    """Credentials for storage: roles to assume in this order; none: the worker's own identity.
 
-    The last role is the one that reaches the data; `policy`, JSON, narrows it. Nothing here is a secret.
+    The last role accesses the data; `policy`, JSON, narrows it. Nothing here is a secret.
     """
 
     roles: tuple[Role, ...] = ()
@@ -393,10 +390,10 @@ class Credentials:
 
 @dataclass(frozen=True)
 class ConvertRequest:
-    """One task's work. `created_us` is the creation time in microseconds since the epoch, for URI templates.
+    """The work of one task. `created_us` is the creation time in microseconds since the epoch, for URI templates.
 
-    `targets` holds the members of groups behind the targets of their own; `group_uris` the master playlists of the groups.
-    `parallelism`: into how many chunks the encode is cut; 0: as it pays.
+    `targets` holds the members of groups after the other targets; `group_uris` the master playlists of the groups.
+    `parallelism`: number of chunks of the encode; 0: split when it pays off.
     """
 
     task_id: str
@@ -412,6 +409,6 @@ class ConvertRequest:
 
     @property
     def watermark_uris(self) -> tuple[str, ...]:
-        """The files of all watermarks, each once."""
+        """URIs of the files of all watermarks, without duplicates."""
         specs = (target.video for target in self.targets if target.video)
         return tuple(dict.fromkeys(mark.uri for spec in specs for mark in spec.watermarks if mark.uri))

@@ -1,4 +1,4 @@
-"""Tasks as the service knows them: the record, its progress, its outcome."""
+"""Tasks: the record, its progress, its outcome."""
 
 import json
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ TagValue = str | int | float | bool | None
 
 
 def tag_text(value: TagValue) -> str:
-    """Write a tag's value as a selector names it: texts as they are, true, false, null, and numbers as JSON, 1.0 as 1."""
+    """Return a tag's value as selectors write it: strings unchanged, true, false, null, and numbers as JSON, 1.0 as 1."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):
-        value += 0.0  # there is no -0
+        value += 0.0  # turn -0.0 into 0.0
     return json.dumps(value).removesuffix(".0")
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands. A queued task is RUNNING."""
+    """Status of a task. A queued task is RUNNING."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
@@ -46,7 +46,7 @@ class TaskPhase(StrEnum):
 
 @dataclass(frozen=True)
 class TargetProgress:
-    """How far one target is: percent 0..100, seconds of media, media seconds per second, pictures per second, seconds left."""
+    """Progress of one target: percent 0..100, seconds of media, media seconds per second, frames per second, seconds left."""
 
     target_index: int
     percent: float = 0.0
@@ -59,7 +59,7 @@ class TargetProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an attempt is; `percent` 0..100 over all targets."""
+    """Progress of an attempt; `percent` 0..100 over all targets."""
 
     phase: TaskPhase = TaskPhase.QUEUED
     percent: int = 0
@@ -69,7 +69,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class ArtifactStream:
-    """One stream of a published file and how it was made; `type` is video, audio or subtitle. `vmaf` 0..100, None: not
+    """A stream of a published file and how it was produced; `type` is video, audio or subtitle. `vmaf` 0..100, None: not
     measured."""
 
     type: str
@@ -89,7 +89,7 @@ class ArtifactStream:
 
 
 class ArtifactKind(StrEnum):
-    """What a published file is: media in one file, a list of segments, a list of lists, or pictures and what lists them."""
+    """Kind of a published file: a media file, playlists and manifests, or images and the files that list them."""
 
     MEDIA = "media"
     PLAYLIST = "playlist"
@@ -104,12 +104,12 @@ class ArtifactKind(StrEnum):
 
 @dataclass(frozen=True)
 class Artifact:
-    """One published file; with a list of segments also what those are together.
+    """A published file; for a playlist or manifest also the totals of its segments.
 
-    `segment_count` and `segments_size_bytes` (heads of fragmented MP4 included) are 0 for media in one file. `sha256` is the
-    file's own, `segments_sha256` that of head and segments joined in their order, stream by stream; both in hexadecimal.
-    `bitrate` in bit/s, measured over all of the media. Of pictures: `width` and `height` in pixels, and the times of the frames
-    in them, seconds of the sources that follow each other.
+    `segment_count` and `segments_size_bytes` (init segments included) are 0 for a single media file. `sha256` is that of the
+    file, `segments_sha256` that of init segment and segments concatenated in order, stream by stream; both in hexadecimal.
+    `bitrate` in bit/s, measured over all of the media. For images: `width` and `height` in pixels, and the times of their
+    frames in seconds of the concatenated sources.
     """
 
     uri: str
@@ -131,7 +131,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class FailedAttempt:
-    """How one attempt ended that did not finish; attempts count from 1."""
+    """Error of an attempt that did not finish; attempts count from 1."""
 
     attempt: int
     code: str
@@ -140,7 +140,7 @@ class FailedAttempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: its final status, the error unless it succeeded, and what it left."""
+    """Outcome of a task: its final status, the error unless it succeeded, and its artifacts."""
 
     status: TaskStatus
     code: str = ""
@@ -154,8 +154,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """One row of the task table. Times are UTC. `request_json` is the request in the vendor's JSON form, `work_json` the
-    plain data that the engine hands to a worker. A task that is not `admitted` waits for others of its project."""
+    """A row of the task table. Times are UTC. `request_json` is the request in the vendor's JSON form, `work_json` the plain
+    data that the engine passes to workers. A task that is not `admitted` waits for others of its project."""
 
     task_id: str
     project_name: str
@@ -177,7 +177,7 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class TaskQuery:
-    """What ListTasks asks for; `sort` is task_id, start_time or end_time; times are inclusive; `limit` 1..100."""
+    """Filter, order and page of ListTasks; `sort` is task_id, start_time or end_time; times are inclusive; `limit` 1..100."""
 
     project_name: str
     statuses: frozenset[TaskStatus] = frozenset()
@@ -194,7 +194,7 @@ class TaskQuery:
 
 @dataclass(frozen=True)
 class TaskPage:
-    """One page of tasks; `next_token` is empty on the last."""
+    """One page of tasks; `next_token` is empty on the last page."""
 
     tasks: tuple[TaskRecord, ...]
     next_token: str = ""

@@ -1,4 +1,4 @@
-"""Times, rates and speeds: their units, the frame rate of video that does not say its own, and how they are written as JSON."""
+"""Units of time, frame rates and playback speeds, and their form in JSON."""
 
 from fractions import Fraction
 from typing import Annotated
@@ -6,18 +6,18 @@ from typing import Annotated
 from pydantic import PlainSerializer, PlainValidator
 
 MICROSECONDS = 1_000_000
-"""In a second."""
+"""Microseconds per second."""
 FALLBACK_RATE = Fraction(25)
-"""Frames a second, where neither a request nor a source says how many."""
+"""Frame rate if neither the request nor the source has one."""
 
 
 def rational_text(value: Fraction) -> str:
-    """Return `value` as `n/d`, which filters, probes and plans write; empty for 0, which stands for what is not known."""
+    """Return `n/d`, as filters, probes and plans write it; empty for 0, which means unknown."""
     return f"{value.numerator}/{value.denominator}" if value else ""
 
 
 def rational(value: Fraction | str) -> Fraction:
-    """Return the number that `n/d` or `n` stands for; 0 for an empty text and for a zero denominator. Raises ValueError."""
+    """Parse `n/d` or `n`; an empty string and a zero denominator give 0. Raises ValueError."""
     if isinstance(value, Fraction):
         return value
     numerator, _, denominator = value.partition("/")
@@ -35,6 +35,6 @@ def _speed_text(value: Fraction) -> str:
 
 
 Rational = Annotated[Fraction, PlainValidator(rational), PlainSerializer(rational_text, return_type=str)]
-"""A number that is `n/d` in JSON; 0, which is not known, is an empty text there."""
+"""A number written as `n/d` in JSON; 0, which means unknown, is an empty string there."""
 Speed = Annotated[Fraction, PlainValidator(_speed), PlainSerializer(_speed_text, return_type=str)]
-"""A playback speed, `n/d` in JSON; 1 is an empty text there."""
+"""A playback speed written as `n/d` in JSON; 1 is an empty string there."""

@@ -1,4 +1,4 @@
-"""A task cut into units that run on different machines, and what they hand to the one that joins them."""
+"""Chunks of a task for different machines, and the files that they pass to the join."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,11 +6,11 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class VideoUnit:
-    """All encoded video, and the pictures that are taken from it, from `begin_us` to before `end_us` (0: until the end).
+    """A chunk of all encoded video and of the images taken from it, from `begin_us` to before `end_us` (0: to the end).
 
-    Both are positions in the span of the source, at the source's own speed: all renditions are cut at the same pictures.
-    Decoding begins with the key frame at or before `lead_us` earlier, so that filters that look back see what they would have
-    seen.
+    Both are positions in the range of the source, at the source's own speed: all renditions are split at the same frames.
+    Decoding starts `lead_us` earlier, at the keyframe at or before, so that filters with memory see the same frames as in a
+    single pass.
     """
 
     number: int
@@ -22,8 +22,7 @@ class VideoUnit:
 
 @dataclass(frozen=True)
 class WholeUnit:
-    """What is made of the source in one go, beside the video: all encoded sound, and pictures each of which depends on those
-    before it."""
+    """The part of a task that is not split: all encoded audio, and images that depend on their predecessors."""
 
     number: int
     kind: Literal["whole"] = "whole"
@@ -34,9 +33,9 @@ Unit = VideoUnit | WholeUnit
 
 @dataclass(frozen=True)
 class SplitRule:
-    """When a task is cut. `chunk_seconds`: how long a chunk of the source is to be; `most`: how many at most; `least_seconds`:
-    how long encoding takes one core at least, by estimate, for it to pay. `parallelism`: so many chunks, whatever the others
-    say; 1: none."""
+    """When to split a task. `chunk_seconds`: duration of a chunk of the source; `most`: maximum number of chunks;
+    `least_seconds`: estimated core seconds from which splitting pays off. `parallelism`: this many chunks regardless of the
+    other rules; 1: not split."""
 
     chunk_seconds: float = 60.0
     most: int = 64
@@ -46,10 +45,10 @@ class SplitRule:
 
 @dataclass(frozen=True)
 class Split:
-    """How a plan is cut. No `units`: it is not, and `reason` says why; else why it is.
+    """Split of a plan into chunks. Without `units` it is not split; `reason` says why it is or is not.
 
-    `digest` names the plan, the cuts and the `libraries` that encode: files of units that bear another one are not joined.
-    `sources` has size in bytes and time of change of each source of the request: units must see the same ones.
+    `digest` identifies the plan, the split and the encoding `libraries`: files with another digest are not joined. `sources`
+    holds size in bytes and modification time of each source of the request: all chunks must see the same ones.
     """
 
     units: tuple[Unit, ...] = ()
@@ -61,10 +60,10 @@ class Split:
 
 @dataclass(frozen=True)
 class UnitFile:
-    """What a unit made for one stream of one output, or for one entry of pictures, at `path` below its directory.
+    """A file that a chunk produced for one stream of an output, or for one image entry, at `path` below its directory.
 
-    `slot` is the position in the plan's targets and `stream` that in the target's streams; -1: `slot` is one of the plan's
-    images. `count`: packets or pictures in it.
+    `slot` is the index of the plan's target and `stream` that of the target's stream; -1: `slot` is an index of the plan's
+    images. `count`: packets or images in the file.
     """
 
     unit: int

@@ -1,1 +1,1 @@
-"""Telling others of tasks: what is said (message), and one file for each channel."""
+"""Notifications about tasks: their messages, and one module for each channel."""

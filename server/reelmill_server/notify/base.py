@@ -1,4 +1,4 @@
-"""What every channel does."""
+"""The interface of channels."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -9,7 +9,7 @@ from reelmill_server.notify.message import Message
 
 
 class DeliveryFailed(Exception):
-    """A message was not taken; `failure` says why."""
+    """A message was not delivered; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
@@ -17,31 +17,30 @@ class DeliveryFailed(Exception):
 
 
 class Sender(Protocol):
-    """One channel, set up. Its `problems` are paths below the channel's message in the request."""
+    """A configured channel. Its `problems` have paths below the channel's message in the request."""
 
     def problems(self, recipient: Recipient) -> Iterator[Violation]:
-        """What is wrong with a recipient, as far as that is known without asking anyone."""
+        """Yield what is wrong with a recipient, without contacting it."""
 
     async def send(self, recipient: Recipient, message: Message) -> None:
-        """Sends a message once. Raises DeliveryFailed."""
+        """Send a message once. Raises DeliveryFailed."""
 
     async def close(self) -> None:
-        """Releases what is held."""
+        """Release its connections and threads."""
 
 
 class Unavailable:
-    """A channel that this server cannot use; `reason` says what it lacks."""
+    """A channel that this server cannot use; `reason` says what is missing."""
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
     def problems(self, _: Recipient) -> Iterator[Violation]:
-        """As `Sender.problems`."""
         yield Violation("", self._reason)
 
     async def send(self, _: Recipient, __: Message) -> None:
-        """As `Sender.send`: the settings have changed since the request."""
+        # Only if the settings have changed since the request was accepted.
         raise DeliveryFailed(Failure(self._reason))
 
     async def close(self) -> None:
-        """As `Sender.close`."""
+        pass

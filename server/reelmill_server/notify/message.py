@@ -1,4 +1,4 @@
-"""What is said of a task: the contract's body and envelope, and the same as a CloudEvent."""
+"""Messages about tasks: the contract's body and envelope, and the same as a CloudEvent."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ _MILLISECONDS = 1000
 
 @dataclass(frozen=True)
 class Origin:
-    """Who speaks, in the words of the contract's resource names."""
+    """Sender of messages, in the terms of the contract's resource names."""
 
     region: str
     account: str
@@ -24,7 +24,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Message:
-    """One message about a task; `message_id` is the same however often it is sent."""
+    """A message about a task; `message_id` is the same in every attempt to send it."""
 
     message_id: str
     task_id: str
@@ -33,7 +33,7 @@ class Message:
     body: Mapping[str, Any]
 
     def envelope(self) -> str:
-        """The message as the vendor's channels carry it: JSON with the body as a JSON text inside."""
+        """Return the vendor's form of the message: JSON that contains the body as a JSON string."""
         return compact(
             {
                 "id": self.message_id,
@@ -46,7 +46,7 @@ class Message:
         )
 
     def cloud_event(self) -> str:
-        """The message as a CloudEvent 1.0 in structured JSON."""
+        """Return the message as a CloudEvent 1.0 in structured JSON."""
         return compact(
             {
                 "specversion": "1.0",
@@ -62,7 +62,7 @@ class Message:
 
 
 def message(record: TaskRecord, percent: int, time: datetime, origin: Origin) -> Message:
-    """What is said of a task: its end, or with `percent` below END its progress."""
+    """Return the message that reports a task's end, or its progress if `percent` is below END."""
     return Message(
         message_id=record.event_id if percent == END else f"{record.event_id}-{percent}",
         task_id=record.task_id,
@@ -73,10 +73,10 @@ def message(record: TaskRecord, percent: int, time: datetime, origin: Origin) ->
 
 
 def body(record: TaskRecord, percent: int | None = None) -> dict[str, Any]:
-    """The contract's body; with `percent` that of a task that runs, with ours: Progress."""
+    """Return the contract's body; with `percent` that of a running task, extended by Progress."""
     running, outcome = percent is not None, record.outcome
     request = json.loads(record.request_json)
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "ProjectName": record.project_name,
         "DatasetName": "",
         "RequestId": record.request_id,
@@ -93,26 +93,26 @@ def body(record: TaskRecord, percent: int | None = None) -> dict[str, Any]:
         "Targets": [_target(target) for target in request.get("Targets", ())],
     }
     if request.get("TargetGroups"):
-        said["TargetGroups"] = [
+        fields["TargetGroups"] = [
             {"URI": group.get("URI", ""), "Targets": _uris(group.get("Targets", ()))} for group in request["TargetGroups"]
         ]
     if running:
-        said["Progress"] = percent
-    return said
+        fields["Progress"] = percent
+    return fields
 
 
 def extended(record: TaskRecord, detail: Mapping[str, Any]) -> str:
-    """The detailed result as a file: the body, and `detail`, the task as the API gives it."""
+    """Return the content of the extended message: the body, and `detail`, the task as the API returns it."""
     return compact({**body(record), "Task": dict(detail)})
 
 
 def compact(value: Any) -> str:
-    """JSON without spaces, UTF-8 as it is."""
+    """Return JSON without spaces and without escapes for Unicode."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def rfc3339(time: datetime) -> str:
-    """A time in UTC, to the microsecond."""
+    """Return a time as RFC 3339 text in UTC, to the microsecond."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

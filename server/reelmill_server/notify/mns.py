@@ -1,4 +1,4 @@
-"""Simple Message Queue (MNS): publishing to a topic over its HTTP API, version 2015-06-06."""
+"""Channel of Simple Message Queue (MNS): publishes to a topic over its HTTP API, version 2015-06-06."""
 
 import base64
 import hashlib
@@ -17,38 +17,39 @@ from reelmill_server.notify.outbound import Outbound
 
 _VERSION = "2015-06-06"
 _CONTENT_TYPE = "text/xml;charset=UTF-8"
-_MOST_BYTES = 64 * 1024  # of a topic's message
-# XML has no way to write these (XML 1.0, 2.2); JSON, in whose texts they are, has.
+_MAX_BYTES = 64 * 1024  # of a message in a topic
+# XML cannot contain these characters (XML 1.0, 2.2), so they are escaped as in JSON, whose strings they are part of.
 _NOT_XML = {"\ufffe": r"\ufffe", "\uffff": r"\uffff"}
 _CODE = re.compile(r"<Code>([A-Za-z.]{1,64})</Code>")
 
 
 def authorization(key_id: str, secret: str, headers: Mapping[str, str], resource: str) -> str:
-    """The header Authorization of a POST: HMAC-SHA1 over the verb, Content-MD5 (which may be left out), Content-Type, Date, the
-    headers x-mns-*, and the resource."""
-    own = [f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith("x-mns-")]
-    text = "\n".join(["POST", "", headers["Content-Type"], headers["Date"], *own, resource])
+    """Return the Authorization header of a POST.
+
+    It is an HMAC-SHA1 of the verb, Content-MD5 (optional), Content-Type, Date, the x-mns-* headers, and the resource.
+    """
+    mns_headers = [f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith("x-mns-")]
+    text = "\n".join(["POST", "", headers["Content-Type"], headers["Date"], *mns_headers, resource])
     digest = hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
     return f"MNS {key_id}:{base64.b64encode(digest).decode()}"
 
 
 class MnsSender:
-    """Publishes to the topics of one account, `https://ACCOUNT.mns.REGION.aliyuncs.com`."""
+    """Sender to the topics of one account, `https://ACCOUNT.mns.REGION.aliyuncs.com`."""
 
     def __init__(self, outbound: Outbound, endpoint: str, key_id: str, secret: str) -> None:
         self._outbound, self._endpoint, self._key_id, self._secret = outbound, endpoint.rstrip("/"), key_id, secret
 
     def problems(self, _: Recipient) -> Iterator[Violation]:
-        """As `Sender.problems`: the protos' rules say all that there is."""
+        # The protos' rules cover topic names.
         yield from ()
 
     async def send(self, recipient: Recipient, message: Message) -> None:
-        """As `Sender.send`."""
         text = message.envelope()
         size = len(text.encode())
-        if size > _MOST_BYTES:
+        if size > _MAX_BYTES:
             expected = (
-                f"the message has {size} bytes, a topic takes {_MOST_BYTES}: set extended_message_uri, name fewer outputs"
+                f"the message has {size} bytes, but a topic allows {_MAX_BYTES}: set extended_message_uri or use fewer outputs"
             )
             raise DeliveryFailed(Failure(expected, retryable=False))
         resource = f"/topics/{recipient.destination}/messages"
@@ -65,15 +66,14 @@ class MnsSender:
         try:
             await self._outbound.post(f"{self._endpoint}{resource}", body, headers, peek=True)
         except DeliveryFailed as error:
-            raise DeliveryFailed(_told(error.failure)) from None
+            raise DeliveryFailed(_redacted(error.failure)) from None
 
     async def close(self) -> None:
-        """As `Sender.close`."""
         await self._outbound.close()
 
 
-def _told(failure: Failure) -> Failure:
-    """The failure with the service's code instead of its XML, which repeats what was signed."""
+def _redacted(failure: Failure) -> Failure:
+    """Return the failure with the service's error code instead of its XML, which repeats what was signed."""
     code = _CODE.search(failure.message)
     text = failure.message.partition(":")[0] + (f": {code[1]}" if code else "")
     return Failure(text, failure.retryable, failure.pause_seconds, failure.counts)

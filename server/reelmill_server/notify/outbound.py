@@ -1,7 +1,7 @@
-"""HTTP to endpoints that callers name: nothing private is reached, redirects are not followed, answers are not read.
+"""HTTP requests to endpoints that callers choose: none to private addresses, redirects are not followed.
 
-An answer that a caller could see would make this service a window into its network: only the status leaves this module, and
-of services that the operator named (`peek`) a little of the answer.
+A response visible to callers would give them a view into this server's network: only its status leaves this module, and for
+endpoints of the operator (`peek`) the beginning of the body.
 """
 
 from collections import Counter
@@ -16,26 +16,26 @@ from reelmill_server.net_guard import NetGuard, PrivateAddress
 from reelmill_server.notify.base import DeliveryFailed
 
 _PEEK_BYTES = 4096
-_MOST_PER_HOST = 8  # deliveries at once: a dead host must leave room for the others
+_MAX_PER_HOST = 8  # concurrent deliveries: a dead host must leave capacity for the others
 _BUSY_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 3600.0
 _GONE = 410
 
 
-# The first that fits.
+# The first match applies.
 _FAILURES: Mapping[type[BaseException], Failure] = {
-    PrivateAddress: Failure("its address is not public", retryable=False),
-    aiohttp.InvalidURL: Failure("its URL cannot be called", retryable=False),
-    TimeoutError: Failure("did not answer in time"),
-    aiohttp.ClientConnectorCertificateError: Failure("TLS failed: its certificate is not trusted"),
+    PrivateAddress: Failure("address is not public", retryable=False),
+    aiohttp.InvalidURL: Failure("URL is invalid", retryable=False),
+    TimeoutError: Failure("no response in time"),
+    aiohttp.ClientConnectorCertificateError: Failure("TLS failed: certificate is not trusted"),
     aiohttp.ClientSSLError: Failure("TLS failed"),
-    aiohttp.ClientConnectorDNSError: Failure("its name is not found"),
-    aiohttp.ClientConnectorError: Failure("does not take connections"),
+    aiohttp.ClientConnectorDNSError: Failure("host name not found"),
+    aiohttp.ClientConnectorError: Failure("connection refused"),
 }
 
 
 class Outbound:
-    """Posts to endpoints. `allow_private` is for endpoints that the operator named, and for tests."""
+    """Client that posts to endpoints. `allow_private` is for endpoints of the operator, and for tests."""
 
     def __init__(self, timeout_seconds: float, *, allow_private: bool) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
@@ -44,24 +44,26 @@ class Outbound:
         self._in_flight: Counter[str] = Counter()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, peek: bool = False) -> None:
-        """Posts once. Raises DeliveryFailed unless the answer is 2xx, with `peek` in the words of its beginning."""
-        with self._place(urlsplit(url).netloc):
+        """Post once. Raises DeliveryFailed unless the status is 2xx; `peek` adds the beginning of the body to its message."""
+        with self._slot(urlsplit(url).netloc):
             try:
                 await self._post(url, body, headers, peek)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise DeliveryFailed(_failure_of(error)) from None
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str], peek: bool) -> None:
-        async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as answer:
-            if not 200 <= answer.status < 300:
-                text = (await answer.content.read(_PEEK_BYTES)).decode(errors="replace") if peek else ""
-                raise DeliveryFailed(_refusal(answer, text))
+        async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as response:
+            if not 200 <= response.status < 300:
+                text = (await response.content.read(_PEEK_BYTES)).decode(errors="replace") if peek else ""
+                raise DeliveryFailed(_refusal(response, text))
 
     @contextmanager
-    def _place(self, host: str) -> Iterator[None]:
-        """One of the places that a host has; without one the attempt is put off and does not count."""
-        if self._in_flight[host] >= _MOST_PER_HOST:
-            raise DeliveryFailed(Failure(f"{host} is busy with others", pause_seconds=_BUSY_SECONDS, counts=False))
+    def _slot(self, host: str) -> Iterator[None]:
+        """Hold one of a host's slots; if none is free, raise DeliveryFailed for an attempt that does not count."""
+        if self._in_flight[host] >= _MAX_PER_HOST:
+            raise DeliveryFailed(
+                Failure(f"too many deliveries to {host} are in progress", pause_seconds=_BUSY_SECONDS, counts=False)
+            )
         self._in_flight[host] += 1
         try:
             yield
@@ -76,25 +78,29 @@ class Outbound:
         return self._session
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
         await self._guard.close()
 
 
-def _refusal(answer: aiohttp.ClientResponse, text: str) -> Failure:
-    if 300 <= answer.status < 400:
-        return Failure(f"answered {answer.status}: redirects are not followed")
+def _refusal(response: aiohttp.ClientResponse, text: str) -> Failure:
+    if 300 <= response.status < 400:
+        return Failure(f"responded with {response.status}: redirects are not followed")
     pause = 0.0
-    if answer.status in (429, 503) and answer.headers.get("Retry-After", "").isdigit():
-        pause = min(float(answer.headers["Retry-After"]), _LONGEST_PAUSE_SECONDS)
-    return Failure(f"answered {answer.status}{text and f': {text}'}", retryable=answer.status != _GONE, pause_seconds=pause)
+    if response.status in (429, 503) and response.headers.get("Retry-After", "").isdigit():
+        pause = min(float(response.headers["Retry-After"]), _LONGEST_PAUSE_SECONDS)
+    return Failure(
+        f"responded with {response.status}{text and f': {text}'}",
+        retryable=response.status != _GONE,
+        pause_seconds=pause,
+    )
 
 
 def _failure_of(error: BaseException) -> Failure:
-    """Why nothing was answered, in words of our own: those of libraries hold addresses and parts of requests."""
+    """Return why there was no response, in our own words: those of libraries contain addresses and parts of requests."""
     cause = getattr(error, "os_error", error)
     for kind, failure in _FAILURES.items():
         if isinstance(cause, kind) or isinstance(error, kind):
             return failure
-    return Failure(f"broke the connection off ({type(error).__name__})")
+    return Failure(f"connection failed ({type(error).__name__})")

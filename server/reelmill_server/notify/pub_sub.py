@@ -1,4 +1,4 @@
-"""Google Cloud Pub/Sub, over its REST API in the name of the server's own identity."""
+"""Channel of Google Cloud Pub/Sub: publishes over its REST API with the server's own identity."""
 
 import asyncio
 import base64
@@ -16,20 +16,20 @@ Token = Callable[[], Awaitable[str]]
 
 
 async def no_token() -> str:
-    """What an emulator wants."""
+    """Return no token, as for an emulator."""
     return ""
 
 
 class GoogleToken:
-    """Access tokens of the application default credentials, looked for when the first is needed."""
+    """Access tokens of the application default credentials, which are located when the first token is needed."""
 
     def __init__(self) -> None:
         self._credentials: Any = None
-        self._one = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def __call__(self) -> str:
-        """A token that is valid now. Raises DeliveryFailed."""
-        async with self._one:
+        """Return a currently valid token. Raises DeliveryFailed."""
+        async with self._lock:
             return await asyncio.to_thread(self._token)
 
     def _token(self) -> str:
@@ -48,18 +48,18 @@ class GoogleToken:
 
 
 class PubSubSender:
-    """Publishes to the topics of one project, ordered by task where the subscription keeps order."""
+    """Sender to the topics of one project, with the task as ordering key."""
 
     def __init__(self, outbound: Outbound, endpoint: str, project: str, token: Token) -> None:
         self._outbound, self._project, self._token = outbound, project, token
         self._endpoint = endpoint.rstrip("/")
 
     def problems(self, _: Recipient) -> Iterator[Violation]:
-        """As `Sender.problems`: the protos' rules say all that there is."""
+        # The protos' rules cover topic names.
         yield from ()
 
     async def send(self, recipient: Recipient, message: Message) -> None:
-        """As `Sender.send`: the envelope as data; id, source, type and task as attributes, to filter by."""
+        # Id, source, type and task are attributes too, so that subscriptions can filter by them.
         entry = {
             "data": base64.b64encode(message.envelope().encode()).decode(),
             "attributes": {"id": message.message_id, "source": SOURCE, "type": TYPE, "task_id": message.task_id},
@@ -73,5 +73,4 @@ class PubSubSender:
         await self._outbound.post(url, compact({"messages": [entry]}).encode(), headers)
 
     async def close(self) -> None:
-        """As `Sender.close`."""
         await self._outbound.close()

@@ -1,4 +1,4 @@
-"""The channels that the settings open."""
+"""The channels of this server, according to its settings."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -16,17 +16,17 @@ from reelmill_server.settings import Settings, environment_name, webhook_keys
 
 
 class Channels:
-    """All channels; one that is not set up refuses, and says what it lacks."""
+    """All channels; one that is not configured refuses recipients and says what is missing."""
 
     def __init__(self, settings: Settings) -> None:
         self._senders: Mapping[Channel, Sender] = {channel: open_(settings) for channel, open_ in _OPENERS.items()}
 
     def problems(self, recipient: Recipient) -> Iterator[Violation]:
-        """What is wrong with a recipient; paths below the channel's message in the request."""
+        """Yield what is wrong with a recipient, with paths below the channel's message in the request."""
         yield from self._senders[recipient.channel].problems(recipient)
 
     async def send(self, recipient: Recipient, message: Message) -> None:
-        """Sends a message once. Raises DeliveryFailed, whatever goes wrong."""
+        """Send a message once. Raises DeliveryFailed for every error."""
         try:
             await self._senders[recipient.channel].send(recipient, message)
         except DeliveryFailed:
@@ -35,13 +35,13 @@ class Channels:
             raise DeliveryFailed(Failure(f"{recipient.channel} failed ({type(error).__name__})")) from error
 
     async def close(self) -> None:
-        """Releases what is held."""
+        """Close all channels."""
         for sender in self._senders.values():
             await sender.close()
 
 
 def _off(setting: str) -> Unavailable:
-    return Unavailable(f"is off on this server: {environment_name(setting)} is not set")
+    return Unavailable(f"is not available on this server: {environment_name(setting)} is not set")
 
 
 def _webhook(settings: Settings) -> Sender:
@@ -69,7 +69,7 @@ def _rocket_mq(settings: Settings) -> Sender:
     if not settings.rocketmq_endpoint:
         return _off("rocketmq_endpoint")
     if not rocket_mq.is_installed():
-        return Unavailable(f"is off on this server: its client is missing; install it with {rocket_mq.INSTALL}")
+        return Unavailable(f"is not available on this server: its client is not installed; run {rocket_mq.INSTALL}")
     secret = settings.rocketmq_secret_key.get_secret_value()
     return RocketMqSender(
         settings.rocketmq_endpoint,

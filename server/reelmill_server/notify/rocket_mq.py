@@ -1,4 +1,4 @@
-"""RocketMQ, by Apache's own Python client, which is an optional extra."""
+"""Channel of RocketMQ: sends through Apache's Python client, an optional dependency."""
 
 import asyncio
 import importlib
@@ -15,37 +15,36 @@ from reelmill_server.notify.base import DeliveryFailed
 from reelmill_server.notify.message import TYPE, Message
 
 INSTALL = "pip install 'reelmill[rocketmq]'"
-_MOST_AT_ONCE = 4  # each has threads of its own
+_MAX_CONCURRENT = 4  # every producer starts threads
 _log = structlog.get_logger(__name__)
 
 
 def is_installed() -> bool:
-    """Whether the client is here; it is imported when it is first used, as that takes a second."""
+    """Return whether the client is installed; it is imported at its first use, as that takes a second."""
     return importlib.util.find_spec("rocketmq") is not None
 
 
 class RocketMqSender:
-    """Sends to the topics of the instances at one endpoint (host:port of a RocketMQ 5 proxy, which serves 4.x topics, too)."""
+    """Sender to the topics of all instances at one endpoint (host:port of a RocketMQ 5 proxy, which also serves 4.x topics)."""
 
     def __init__(self, endpoint: str, access_key: str, secret_key: str, timeout_seconds: float, *, tls: bool = False) -> None:
         self._endpoint, self._access_key, self._secret_key = endpoint, access_key, secret_key
         self._timeout_seconds, self._tls = timeout_seconds, tls
-        self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, "rocketmq")
+        self._threads = ThreadPoolExecutor(_MAX_CONCURRENT, "rocketmq")
 
     def problems(self, _: Recipient) -> Iterator[Violation]:
-        """As `Sender.problems`: the protos' rules say all that there is."""
+        # The protos' rules cover topic names.
         yield from ()
 
     async def send(self, recipient: Recipient, message: Message) -> None:
-        """As `Sender.send`."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._send, recipient, message)
-        except Exception as error:  # the client raises whatever comes; its words are for the operator alone
+        except Exception as error:  # the client raises many types; its messages are for the operator only
             _log.warning("RocketMQ failed", topic=recipient.destination, reason=str(error))
-            raise DeliveryFailed(Failure(f"RocketMQ did not take it ({type(error).__name__})")) from None
+            raise DeliveryFailed(Failure(f"RocketMQ refused the message ({type(error).__name__})")) from None
 
     def _send(self, recipient: Recipient, message: Message) -> None:
-        """One producer for one message: a kept one would hold threads for every instance that was ever named."""
+        """Send with a new producer: a pool would keep threads for every instance that a request ever named."""
         client: Any = importlib.import_module("rocketmq")
         credentials = client.Credentials(self._access_key, self._secret_key)
         seconds = max(1, round(self._timeout_seconds))
@@ -58,7 +57,6 @@ class RocketMqSender:
             producer.shutdown()
 
     async def close(self) -> None:
-        """As `Sender.close`."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

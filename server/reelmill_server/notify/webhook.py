@@ -1,4 +1,4 @@
-"""Webhooks: CloudEvents 1.0 over HTTPS, signed as https://www.standardwebhooks.com says."""
+"""Channel of webhooks: CloudEvents 1.0 over HTTPS, signed according to https://www.standardwebhooks.com."""
 
 import base64
 import hashlib
@@ -17,14 +17,14 @@ _CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
 def signature(secrets: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> str:
-    """The header webhook-signature: one signature for each secret, so that receivers can change theirs in their own time."""
+    """Return the webhook-signature header: one signature per secret, so that receivers can rotate secrets at their own pace."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     digests = (hmac.new(secret, signed, hashlib.sha256).digest() for secret in secrets)
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
 class WebhookSender:
-    """Posts to URLs that callers name. `hosts` are those allowed (`*.example.com`: all below); empty: any."""
+    """Sender to URLs that callers name. `hosts` are the allowed ones (`*.example.com`: all subdomains); empty: any."""
 
     def __init__(
         self,
@@ -39,22 +39,21 @@ class WebhookSender:
         schemes = ("https", "http") if allow_http else ("https",)
         self._rules = UrlRules(hosts or ("*",), schemes, allow_private)
         self._refusals = {
-            Refusal.MALFORMED: f"must be an absolute {' or '.join(schemes)} URL, other characters percent-encoded",
-            Refusal.CREDENTIALS: "must have neither user nor fragment",
-            Refusal.HOST: "is not at a host that this server may call",
-            Refusal.PRIVATE: "is not at a public address",
+            Refusal.MALFORMED: f"must be an absolute {' or '.join(schemes)} URL with other characters percent-encoded",
+            Refusal.CREDENTIALS: "must not contain a user or a fragment",
+            Refusal.HOST: "must be on a host that this server may call",
+            Refusal.PRIVATE: "must be at a public address",
         }
 
     def problems(self, recipient: Recipient) -> Iterator[Violation]:
-        """As `Sender.problems`."""
         if recipient.qualifier not in self._secrets:
             yield Violation("secret_name", f"this server has no webhook secret named {recipient.qualifier!r}")
-        wrong = self._url_problem(recipient.destination)
-        if wrong:
-            yield Violation("url", wrong)
+        url_problem = self._url_problem(recipient.destination)
+        if url_problem:
+            yield Violation("url", url_problem)
 
     async def send(self, recipient: Recipient, message: Message) -> None:
-        """As `Sender.send`. The settings may have changed since the request: all is checked again."""
+        # The settings may have changed since the request was accepted.
         for problem in self.problems(recipient):
             raise DeliveryFailed(Failure(f"{problem.field}: {problem.description}", retryable=False))
         body = message.cloud_event().encode()
@@ -68,11 +67,10 @@ class WebhookSender:
         await self._outbound.post(recipient.destination, body, headers)
 
     async def close(self) -> None:
-        """As `Sender.close`."""
         await self._outbound.close()
 
     def _url_problem(self, url: str) -> str:
-        """What is wrong with a URL; "" for nothing."""
+        """Return what is wrong with a URL, or ""."""
         if not url.isascii() or not url.isprintable():
             return self._refusals[Refusal.MALFORMED]
         if "#" in url:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from reelmill_server.errors import InvalidArgument
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 
 
@@ -91,7 +91,7 @@ class Staged(Protocol):
 class Guard(Protocol):
     """Knows whether others have a say in the names that are published."""
 
-    async def announce(self, files: Sequence[Announced]) -> None:
+    async def announce(self, files: Sequence[PendingFile]) -> None:
         """Told before the first file is placed, so that what a process that is killed has placed can be found."""
 
     def check(self) -> Awaitable[None]:
@@ -128,7 +128,7 @@ class Backend(Protocol):
         AccessDenied or StorageUnavailable; then nothing is left.
         """
 
-    async def withdraw(self, file: Announced) -> None:
+    async def withdraw(self, file: PendingFile) -> None:
         """Takes away what lies there if it bears the file's mark; that there is nothing, or another file, is no error.
 
         Raises InvalidArgument, AccessDenied, OutputError or StorageUnavailable.

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Self, TypeVar
 
 from reelmill_server.errors import ReelmillError
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Backend, Check, ObjectReader, Staged, Upload, always
 from reelmill_server.telemetry.metrics import Metrics
@@ -41,7 +41,7 @@ class Counted:
         self._count("written", upload.path.stat().st_size)
         return _CountedStaged(staged, self.told)
 
-    async def withdraw(self, file: Announced) -> None:
+    async def withdraw(self, file: PendingFile) -> None:
         """As `Backend.withdraw`."""
         await self.told("withdraw", self._backend.withdraw(file))
 

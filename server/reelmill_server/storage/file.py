@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
@@ -84,7 +84,7 @@ class FileStorage:
             raise
         return staged
 
-    async def withdraw(self, file: Announced) -> None:
+    async def withdraw(self, file: PendingFile) -> None:
         """As `Backend.withdraw`."""
         await in_thread(None, _withdraw, file, self._destination(file.uri))
 
@@ -204,7 +204,7 @@ class _LaidFile:
             if not self.placed:
                 await asyncio.to_thread(self.part.unlink)
             elif placed:
-                await asyncio.to_thread(_withdraw, Announced(self.uri, self.mark), self.destination)
+                await asyncio.to_thread(_withdraw, PendingFile(self.uri, self.mark), self.destination)
 
 
 def _mark_of(path: Path) -> str:
@@ -214,7 +214,7 @@ def _mark_of(path: Path) -> str:
     return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
 
-def _withdraw(file: Announced, path: Path) -> None:
+def _withdraw(file: PendingFile, path: Path) -> None:
     """Raises OutputError."""
     try:
         if _mark_of(path) == file.mark:

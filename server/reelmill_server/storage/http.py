@@ -22,7 +22,7 @@ from reelmill_server.errors import (
     SourceChanged,
     StorageUnavailable,
 )
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.net_guard import NetGuard, Refusal, UrlRules, private_address
@@ -73,7 +73,7 @@ class HttpStorage:
         """As `Backend.stage`: never."""
         raise InvalidArgument(f"{shown(upload.uri)} cannot be written: web servers are only read")
 
-    async def withdraw(self, file: Announced) -> None:
+    async def withdraw(self, file: PendingFile) -> None:
         """As `Backend.withdraw`: never."""
         raise InvalidArgument(f"{shown(file.uri)} cannot be withdrawn: web servers are only read")
 

@@ -16,7 +16,7 @@ import structlog
 
 from reelmill_server.errors import InvalidArgument, OutputError, ReelmillError
 from reelmill_server.model.buckets import BucketRule, Target
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
 from reelmill_server.storage.content import Labels
@@ -154,7 +154,7 @@ class ObjectStorage:
             raise
         return staged
 
-    async def withdraw(self, file: Announced) -> None:
+    async def withdraw(self, file: PendingFile) -> None:
         """As `Backend.withdraw`."""
         place = self._place(file.uri)
         service = await self._ask(place, lambda service: service)

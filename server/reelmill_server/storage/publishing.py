@@ -7,7 +7,7 @@ from itertools import groupby
 
 import structlog
 
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.storage.base import Backend, Check, Guard, Staged, Upload, always
 from reelmill_server.storage.content import names_others
 from reelmill_server.storage.retrying import together
@@ -23,7 +23,7 @@ class Alone:
 
     check: Check = always
 
-    async def announce(self, files: Sequence[Announced]) -> None:
+    async def announce(self, files: Sequence[PendingFile]) -> None:
         """As of a guard."""
 
     async def may_remove(self) -> bool:
@@ -58,7 +58,7 @@ async def publish(
 
     try:
         await together(bring(index) for index in range(len(uploads)))
-        await guard.announce([Announced(upload.uri, file.mark) for upload, file in zip(uploads, staged, strict=True) if file])
+        await guard.announce([PendingFile(upload.uri, file.mark) for upload, file in zip(uploads, staged, strict=True) if file])
         in_order = sorted(range(len(uploads)), key=lambda index: names_others(uploads[index].uri))
         for _, wave in groupby(in_order, lambda index: index if names_others(uploads[index].uri) else -1):
             await together(place(index) for index in wave)
@@ -86,11 +86,11 @@ async def roll_back(files: Sequence[Staged], placed: bool = True) -> None:
             _log.warning("a file could not be rolled back", reason=f"{type(result).__name__}: {result}")
 
 
-async def withdraw(storage: Backend, files: Sequence[Announced]) -> None:
+async def withdraw(storage: Backend, files: Sequence[PendingFile]) -> None:
     """Takes away those of the files that are there. Raises what `Backend.withdraw` raises, when all others are done."""
     limit = asyncio.Semaphore(FILES_AT_ONCE)
 
-    async def take(file: Announced) -> None:
+    async def take(file: PendingFile) -> None:
         async with limit:
             await storage.withdraw(file)
 

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Self
 
 from reelmill_server.errors import AccessDenied, InvalidArgument
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage import publishing
 from reelmill_server.storage.base import Backend, Guard, ObjectReader, Staged, Upload, shown
@@ -40,7 +40,7 @@ class Registry:
         """As `Backend.stage`."""
         return await self._of(upload.uri).stage(upload, owner)
 
-    async def withdraw(self, file: Announced) -> None:
+    async def withdraw(self, file: PendingFile) -> None:
         """As `Backend.withdraw`."""
         await self._of(file.uri).withdraw(file)
 

@@ -1,1 +1,1 @@
-"""What the server says of itself: logs, metrics, and the HTTP pages that show whether it lives and is ready."""
+"""Logs, metrics, traces, and the HTTP pages for health and readiness."""

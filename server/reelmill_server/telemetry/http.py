@@ -1,4 +1,4 @@
-"""The small HTTP server for machines that look after this one: /metrics, /healthz, /readyz."""
+"""HTTP server for monitoring: /metrics, /healthz, /readyz."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,24 +11,24 @@ from reelmill_server.telemetry.logging import redact_text
 from reelmill_server.telemetry.metrics import Metrics
 
 Check = Callable[[], Awaitable[object]]
-"""Returns when a part is ready, raises an error that says why when it is not."""
+"""Returns if a part is ready, else raises an error that says why not."""
 
 
 class TelemetryServer:
-    """Serves /metrics (Prometheus), /healthz (200 while the process lives) and /readyz (200 only while every check passes).
+    """Server of /metrics (Prometheus), /healthz (200 while the process lives) and /readyz (200 only while every check passes).
 
-    /readyz answers 503 otherwise, with JSON that names what fails: {"ready": false, "failing": {"database": "…"}}.
+    /readyz otherwise responds with 503 and JSON that names the failing checks: {"ready": false, "failing": {"database": "…"}}.
     """
 
     def __init__(self, metrics: Metrics, checks: Mapping[str, Check], check_seconds: float = 2.0) -> None:
-        """Take the metrics, and a check for each part by name; one that takes longer than `check_seconds` fails."""
+        """Create a server of `metrics` and named checks; a check that takes longer than `check_seconds` fails."""
         self._metrics = metrics
         self._checks = checks
         self._check_seconds = check_seconds
         self._runner: web.AppRunner | None = None
 
     async def start(self, address: str) -> int:
-        """Serve on `host:port` and give the port, which matters for port 0; OSError when it is taken."""
+        """Serve on `host:port` and return the port, which matters for port 0; raises OSError if it is in use."""
         host, port = split_address(address)
         app = web.Application()
         app.add_routes(
@@ -49,13 +49,13 @@ class TelemetryServer:
         return int(runner.addresses[0][1])
 
     async def stop(self) -> None:
-        """Stop serving; nothing when it never began."""
+        """Stop serving, if started."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
 
     async def failing(self) -> dict[str, str]:
-        """Run all checks at once; give those that fail, by name, with the reason."""
+        """Run all checks concurrently and return the failing ones with their reasons."""
         results = await asyncio.gather(*(self._reason(check) for check in self._checks.values()))
         return {name: reason for name, reason in zip(self._checks, results, strict=True) if reason}
 
@@ -64,8 +64,8 @@ class TelemetryServer:
             async with asyncio.timeout(self._check_seconds):
                 await check()
         except TimeoutError:
-            return f"no answer within {self._check_seconds:g} s"
-        except Exception as error:  # whatever a check raises, the part is not ready
+            return f"no response within {self._check_seconds:g} s"
+        except Exception as error:  # any error means not ready
             return redact_text(str(error)) or type(error).__name__
         return ""
 

@@ -1,6 +1,6 @@
-"""Logs: one line of JSON each, or coloured text on a terminal. structlog and the standard library go the same way.
+"""Logs: one line of JSON each, or colored text on a terminal, for structlog and the standard library alike.
 
-Secrets are taken out at the end of that way, whoever logged them: see redact.
+Secrets are masked in the last step, whoever logged them: see redact.
 """
 
 import logging
@@ -16,7 +16,7 @@ LogFormat = Literal["auto", "json", "console"]
 
 MASK = "***"
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SECRET_WORDS = frozenset(
     ("password", "passwd", "secret", "secrets", "credential", "credentials", "authorization", "cookie", "signature", "apikey")
 )
@@ -30,12 +30,12 @@ _QUERY_SECRET = re.compile(
 _AUTHORIZATION = re.compile(r"\b((?:proxy-)?authorization\"?'?\s*[:=]\s*\"?'?)(?:(bearer|basic)\s+)?[^\s,\"']+", re.IGNORECASE)
 
 _MAX_DEPTH = 6
-# They tell every statement and every request, which drowns our own debugging.
-_TALKATIVE = ("aiosqlite", "alembic", "google", "urllib3", "asyncio", "botocore", "s3transfer")
+# These log every statement and request, which would drown the server's own debug messages.
+_VERBOSE_LOGGERS = ("aiosqlite", "alembic", "google", "urllib3", "asyncio", "botocore", "s3transfer")
 
 
 def configure_logging(log_format: LogFormat = "auto", log_level: str = "info", stream: TextIO | None = None) -> None:
-    """Send all logs from `log_level` on to `stream` (default: standard error) in this format; a second call replaces the first.
+    """Send logs at `log_level` and above to `stream` (default: standard error); a second call replaces the first.
 
     `auto` is console on a terminal and json elsewhere.
     """
@@ -54,7 +54,7 @@ def configure_logging(log_format: LogFormat = "auto", log_level: str = "info", s
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,  # loggers are made at import, before this runs
+        cache_logger_on_first_use=False,  # loggers are created at import, before this runs
     )
     handler = logging.StreamHandler(output)
     handler.setFormatter(
@@ -70,7 +70,7 @@ def configure_logging(log_format: LogFormat = "auto", log_level: str = "info", s
     )
     level = logging.getLevelNamesMapping()[log_level.upper()]
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in _TALKATIVE:
+    for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
@@ -81,17 +81,17 @@ def _renderer(console: bool, output: TextIO) -> structlog.typing.Processor:
 
 
 @contextmanager
-def task_context(task_id: str, **more: Any) -> Iterator[None]:
-    """Add `task_id` and other values to every line logged inside the block, by any code that it calls or awaits."""
-    with structlog.contextvars.bound_contextvars(task_id=task_id, **more):
+def task_context(task_id: str, **values: Any) -> Iterator[None]:
+    """Add `task_id` and other values to every line logged inside the block, by all code that it calls or awaits."""
+    with structlog.contextvars.bound_contextvars(task_id=task_id, **values):
         yield
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask secrets in a log event: a structlog processor.
 
-    Masked are values whose key names a secret, at any depth, and in any text the user part of URLs, secret parameters of
-    signed URLs, and authorization headers.
+    It masks values whose key names a secret, at any depth, and in any string the user part of URLs, secret parameters of signed
+    URLs, and authorization headers.
     """
     for key in event:
         event[key] = MASK if _is_secret(key) else _clean(event[key], _MAX_DEPTH)
@@ -106,8 +106,8 @@ def redact_text(text: str) -> str:
 
 
 def _is_secret(key: Any) -> bool:
-    """Whether a key names a secret: db_password, X-Api-Key, clientSecret, session_token; but not token_count."""
-    words = tuple(word.lower() for word in _WORDS.findall(key)) if isinstance(key, str) else ()
+    """Return whether a key names a secret: db_password, X-Api-Key, clientSecret, session_token; but not token_count."""
+    words = tuple(word.lower() for word in _WORD.findall(key)) if isinstance(key, str) else ()
     return not _SECRET_WORDS.isdisjoint(words) or any(words[-len(ending) :] == ending for ending in _SECRET_ENDINGS)
 
 

@@ -1,4 +1,4 @@
-"""Traces: where the time of a task goes, for an OpenTelemetry collector. Off, nothing of OpenTelemetry is imported."""
+"""Traces for an OpenTelemetry collector: where a task spends its time. If off, OpenTelemetry is not imported."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ _STANDARD_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP
 
 
 class _State:
-    """What this process traces with; None: it does not."""
+    """Tracing objects of this process; None: off."""
 
     provider: Any = None
     tracer: Any = None
@@ -22,20 +22,22 @@ _state = _State()
 
 
 def start(endpoint: str, role: str) -> None:
-    """Sends spans of this process to the collector at `endpoint`, or where the standard OTEL_ variables say; nothing when
-    neither names one. Raises InvalidArgument when OpenTelemetry is not installed."""
+    """Export spans to the collector at `endpoint`, or at that of the standard OTEL_ variables; do nothing without either.
+
+    Raises InvalidArgument if OpenTelemetry is not installed.
+    """
     if not endpoint and not any(os.environ.get(name) for name in _STANDARD_ENDPOINTS):
         return
     try:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise InvalidArgument(f"otel_endpoint: needs the extra `tracing`: pip install 'reelmill[tracing]' ({error})") from error
+        raise InvalidArgument(f"otel_endpoint needs the extra `tracing`: pip install 'reelmill[tracing]' ({error})") from error
     use(BatchSpanProcessor(OTLPSpanExporter(endpoint or None)), role)
 
 
 def use(processor: Any, role: str) -> None:
-    """Hands spans of this process to a processor of OpenTelemetry's SDK. `OTEL_SERVICE_NAME` gives the service another name."""
+    """Pass spans to a processor of OpenTelemetry's SDK. `OTEL_SERVICE_NAME` overrides the name of the service."""
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -46,29 +48,29 @@ def use(processor: Any, role: str) -> None:
 
 
 def stop() -> None:
-    """Sends what was not sent yet, and ends."""
+    """Export the remaining spans and turn tracing off."""
     if _state.provider is not None:
         _state.provider.shutdown()
     _state.provider = _state.tracer = None
 
 
 def on() -> bool:
-    """Whether there are traces."""
+    """Return whether tracing is on."""
     return _state.tracer is not None
 
 
 def tracer() -> Any:
-    """What makes spans, for libraries that make their own; None: off."""
+    """Return the tracer, for libraries that create their own spans, or None if tracing is off."""
     return _state.tracer
 
 
 def span(name: str, **attributes: str) -> AbstractContextManager[Any]:
-    """A span of what is done in the block, below the one that is current."""
-    return _state.tracer.start_as_current_span(name, attributes=_named(attributes)) if _state.tracer else nullcontext()
+    """Return a span around a block, a child of the current span."""
+    return _state.tracer.start_as_current_span(name, attributes=_prefixed(attributes)) if _state.tracer else nullcontext()
 
 
 def served(method: str, metadata: Iterable[tuple[str, str | bytes]]) -> AbstractContextManager[Any]:
-    """A span of a call that is served in the block; it belongs to the caller's trace when `metadata` names one."""
+    """Return a span around the handling of a call; it belongs to the caller's trace if `metadata` names one."""
     if not _state.tracer:
         return nullcontext()
     from opentelemetry.trace import SpanKind
@@ -81,7 +83,7 @@ def served(method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Abstract
 
 @contextmanager
 def resumed(traceparent: str) -> Iterator[None]:
-    """What is done in the block belongs to a trace that began elsewhere: what `current` gave there."""
+    """Attach a block to a trace that began elsewhere, whose `current` was `traceparent`."""
     if not _state.tracer or not traceparent:
         yield
         return
@@ -95,7 +97,7 @@ def resumed(traceparent: str) -> Iterator[None]:
 
 
 def current() -> str:
-    """The trace and the span that are current, as W3C's traceparent; empty: none."""
+    """Return the current trace and span as W3C traceparent, or "" if there is none."""
     if not _state.tracer:
         return ""
     headers: dict[str, str] = {}
@@ -104,12 +106,12 @@ def current() -> str:
 
 
 def past(name: str, begin_us: int, end_us: int) -> None:
-    """A span of what was done elsewhere, between two times in microseconds since the epoch, below the current one."""
+    """Record a past span below the current one, between two times in microseconds since the epoch."""
     if _state.tracer:
         _state.tracer.start_span(name, start_time=begin_us * 1000).end(end_us * 1000)
 
 
-def _named(attributes: dict[str, str]) -> dict[str, str]:
+def _prefixed(attributes: dict[str, str]) -> dict[str, str]:
     return {f"reelmill.{name}": value for name, value in attributes.items()}
 
 
@@ -120,7 +122,7 @@ def _propagator() -> Any:
 
 
 def _context(headers: dict[str, str]) -> Any:
-    """The context that these headers name, and nothing of what is current."""
+    """Return the context that these headers name, without anything of the current one."""
     from opentelemetry.context import Context
 
     return _propagator().extract(headers, context=Context())

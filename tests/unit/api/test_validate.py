@@ -9,7 +9,7 @@ from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import validate
 from reelmill_server.api.requests import credentials
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials, Role
 from reelmill_server.storage.base import ObjectReader, Staged, Upload
 
@@ -42,7 +42,7 @@ class Anywhere:
         """Never called."""
         raise AssertionError
 
-    async def withdraw(self, file: Announced) -> None:
+    async def withdraw(self, file: PendingFile) -> None:
         """Never called."""
         raise AssertionError
 

@@ -233,7 +233,11 @@ class _Notifications(notification_service_pb2_grpc.NotificationServiceServicer):
         self.fake.answer("ListNotifications", request, context)
         number = int(request.next_token or 0)
         found = notifications.NotificationStatus(
-            notification_id=f"t.Webhook.{number}", state=4, attempts=3, last_error="answered 500", destination="https://x/"
+            notification_id=f"t.Webhook.{number}",
+            state=4,
+            attempts=3,
+            last_error="responded with 500",
+            destination="https://x/",
         )
         return notifications.ListNotificationsResponse(notifications=[found], next_token="" if number else "1")
 

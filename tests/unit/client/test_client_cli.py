@@ -352,7 +352,7 @@ def test_cancel_probe_and_capabilities(fake: Any, cli: Cli) -> None:
 def test_notifications(fake: Any, cli: Cli) -> None:
     """A table for people, lines for programs; sending again."""
     table = cli("notifications", "list", "t", "--state", "failed").stdout
-    assert all(word in table for word in ("t.Webhook.0", "t.Webhook.1", "https://x/", "Failed", "3", "answered 500"))
+    assert all(word in table for word in ("t.Webhook.0", "t.Webhook.1", "https://x/", "Failed", "3", "responded with 500"))
     assert fake.requests("ListNotifications")[0].task_id == "t"
     lines = json_lines(cli("notifications", "list", "--json").stdout)
     assert [line["NotificationId"] for line in lines] == ["t.Webhook.0", "t.Webhook.1"] and lines[0]["State"] == "Failed"

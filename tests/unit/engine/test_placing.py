@@ -3,14 +3,14 @@
 import uuid
 
 from reelmill_server.engine.placing import pack, unpack
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 
 
 def test_many_files_come_through_in_messages_that_the_engine_takes() -> None:
     """A ladder of days: the engine warns of messages of 256 KiB."""
     folder = "s3://a-bucket-of-somebody/films/2026/a%20film%20with%20a%20long%20name/renditions"
     files = [
-        Announced(f"{folder}/{height}p/segment-{number:06}.m4s", uuid.uuid4().hex)
+        PendingFile(f"{folder}/{height}p/segment-{number:06}.m4s", uuid.uuid4().hex)
         for height in (360, 1080)
         for number in range(6000)
     ]

@@ -46,7 +46,7 @@ def test_entries(text: str, rule: BucketRule) -> None:
 )
 def test_wrong_entries(text: str) -> None:
     """Are found when the server starts."""
-    with pytest.raises(ValueError, match=r"expected|no endpoint|not an option"):
+    with pytest.raises(ValueError, match=r"expected|no default endpoint|the options are"):
         parse_rule(text)
     with pytest.raises(ValueError):
         Settings(bucket=[text])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import OutputError
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.storage.base import Check, Staged, Upload, always
 from reelmill_server.storage.publishing import publish
 from reelmill_server.worker.parent.early_upload import delivering
@@ -39,9 +39,9 @@ class Doubt:
     """A guard that may not know whether files may be removed."""
 
     error: Exception | None = None
-    announced: list[Announced] = field(default_factory=list)
+    announced: list[PendingFile] = field(default_factory=list)
 
-    async def announce(self, files: list[Announced]) -> None:
+    async def announce(self, files: list[PendingFile]) -> None:
         """Remember them."""
         self.announced += files
 

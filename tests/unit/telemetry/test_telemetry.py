@@ -186,7 +186,7 @@ def test_metrics_are_isolated_and_named_once() -> None:
 def test_only_so_many_projects_are_named() -> None:
     """Those with most unfinished tasks; the others are one, and who is no longer among them is gone."""
     metrics = Metrics()
-    metrics.show_projects({"a": (1, 0), "b": (2, 5), "c": (3, 0), "d": (0, 1)}, most=2)
+    metrics.show_projects({"a": (1, 0), "b": (2, 5), "c": (3, 0), "d": (0, 1)}, limit=2)
     shown = [line for line in metrics.render().decode().splitlines() if line.startswith("reelmill_project_tasks{")]
     assert sorted(shown) == [
         'reelmill_project_tasks{project="(others)",state="Admitted"} 1.0',
@@ -196,7 +196,7 @@ def test_only_so_many_projects_are_named() -> None:
         'reelmill_project_tasks{project="c",state="Admitted"} 3.0',
         'reelmill_project_tasks{project="c",state="Waiting"} 0.0',
     ]
-    metrics.show_projects({"a": (1, 0)}, most=2)
+    metrics.show_projects({"a": (1, 0)}, limit=2)
     assert 'project="b"' not in metrics.render().decode()
 
 
@@ -253,7 +253,7 @@ async def test_ready_only_while_every_check_passes(base: str, part: Part) -> Non
     for error, seconds, reason in (
         (RuntimeError("no route to postgres://u:hunter2@h/x"), 0.0, "no route to postgres://***@h/x"),
         (RuntimeError(), 0.0, "RuntimeError"),
-        (None, 5.0, "no answer within 0.1 s"),
+        (None, 5.0, "no response within 0.1 s"),
     ):
         part.error, part.seconds = error, seconds
         status, kind, text = await fetch(base + "/readyz")

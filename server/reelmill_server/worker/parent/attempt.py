@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from reelmill_server.errors import InternalError, ServiceUnavailable, WorkerBusy
 from reelmill_server.model.capability import Report
-from reelmill_server.model.chunked import Chunked, KeptFile
+from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
 from reelmill_server.model.needs import FAST, Needs
-from reelmill_server.model.placed import Announced, Claim
 from reelmill_server.model.plan import COPY
+from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.model.units import SplitRule
@@ -49,7 +49,7 @@ class _Task:
     lease: Lease
     lane: str
     keeps: bool = False
-    chunked: Chunked | None = None
+    chunked: ChunkedPlan | None = None
     kept: Sequence[KeptFile] = ()
 
     @property
@@ -83,7 +83,7 @@ class Attempts:
             raise ServiceUnavailable("this worker has no scratch_uri")
         await self._shared.erase(task_id)
 
-    async def withdraw(self, credentials: Credentials, files: Sequence[Announced]) -> None:
+    async def withdraw(self, credentials: Credentials, files: Sequence[PendingFile]) -> None:
         """Takes away what an attempt that is no more has placed, as far as it is still there."""
         await withdraw(self._storage.acting_as(credentials), files)
 
@@ -234,7 +234,7 @@ class Attempts:
         return Made(self._shared, assignment) if self._shared else None
 
     async def _joining(
-        self, opened: messages.Assignment, chunked: Chunked, kept: Sequence[KeptFile], broker: Broker
+        self, opened: messages.Assignment, chunked: ChunkedPlan, kept: Sequence[KeptFile], broker: Broker
     ) -> messages.Assignment:
         """The assignment of whoever joins what units made."""
         if self._shared is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reelmill_server.errors import InternalError, ServiceUnavailable
 from reelmill_server.model.engine_view import Standing
-from reelmill_server.model.placed import Announced, Claim
+from reelmill_server.model.publication import Claim, PendingFile
 
 _VALID_SECONDS = 1.0  # less than any silence after which a worker counts as lost
 
@@ -21,7 +21,7 @@ class Fence:
         self._claim, self._asked_at = claim, float("-inf")
         self._asking = asyncio.Lock()
 
-    async def announce(self, files: Sequence[Announced]) -> None:
+    async def announce(self, files: Sequence[PendingFile]) -> None:
         """As of publishing's guard. Raises as `Claim.announce`."""
         await self._claim.announce(files)
 

@@ -18,7 +18,7 @@ from reelmill_server.errors import (
     from_code,
 )
 from reelmill_server.model.capability import SOFTWARE
-from reelmill_server.model.chunked import Chunked
+from reelmill_server.model.chunked_plan import ChunkedPlan
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import Deferred
 from reelmill_server.model.plan import Plan
@@ -177,7 +177,7 @@ class Following:
         assert assignment.request
         needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order, visible_cpus())
         if planned.split and planned.split.units and all(device in ("", SOFTWARE) for device in _devices(planned.plan)):
-            needs = replace(needs, chunked=Chunked(planned.plan, planned.split))
+            needs = replace(needs, chunked=ChunkedPlan(planned.plan, planned.split))
         if assignment.rule:
             needs = replace(needs, keeps=needs.cost.core_seconds >= self._bounds.chunks.least_seconds)
         small = is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds)

@@ -8,7 +8,7 @@ import pytest
 
 from reelmill_server.errors import InternalError, ServiceUnavailable, StorageUnavailable
 from reelmill_server.model.engine_view import Standing
-from reelmill_server.model.placed import Announced
+from reelmill_server.model.publication import PendingFile
 from reelmill_server.storage.base import Upload
 from reelmill_server.worker.parent.early_upload import delivering
 from reelmill_server.worker.parent.publish_guard import Fence
@@ -34,9 +34,9 @@ class Guard:
 
     def __init__(self, times: int = 100, answer: bool = True) -> None:
         self.left, self.answer = times, answer
-        self.announced: list[Announced] = []
+        self.announced: list[PendingFile] = []
 
-    async def announce(self, files: Sequence[Announced]) -> None:
+    async def announce(self, files: Sequence[PendingFile]) -> None:
         """As of publishing's guard."""
         self.announced += files
 
@@ -69,7 +69,7 @@ async def test_what_is_placed_was_announced(tmp_path: Path) -> None:
     seen: list[bool] = []
     told = guard.announce
 
-    async def look(files: Sequence[Announced]) -> None:
+    async def look(files: Sequence[PendingFile]) -> None:
         seen.append((tmp_path / "out").exists())
         await told(files)
         if len(seen) == 2:
@@ -82,7 +82,7 @@ async def test_what_is_placed_was_announced(tmp_path: Path) -> None:
         await delivery.publish([one, two], guard)
     assert seen == [False]
     assert [file.uri for file in guard.announced] == [one.uri, two.uri]
-    assert set(guard.announced) == {Announced(staged.uri, staged.mark) for staged in storage.staged}
+    assert set(guard.announced) == {PendingFile(staged.uri, staged.mark) for staged in storage.staged}
     three = upload(storage, tmp_path, "3.ts")
     async with delivering(storage, "task.y") as delivery:
         with pytest.raises(InternalError, match="over"):

@@ -1,4 +1,4 @@
-"""A task that is carried out in units on several workers, as plain data."""
+"""Tasks that several workers carry out in chunks."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from reelmill_server.model.units import Split, UnitFile
 
 
 @dataclass(frozen=True)
-class Chunked:
-    """A plan and how it is cut: made once, and given to all units and to the one that joins them."""
+class ChunkedPlan:
+    """A plan and its split into chunks: created once, and given to all chunks and to the final join."""
 
     plan: Plan
     split: Split
@@ -16,7 +16,7 @@ class Chunked:
 
 @dataclass(frozen=True)
 class KeptFile:
-    """A file that a unit made, and where it lies in shared scratch."""
+    """A file produced by a chunk, and its URI in shared scratch."""
 
     file: UnitFile
     uri: str
