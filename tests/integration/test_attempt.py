@@ -17,6 +17,7 @@ from reelmill_server.errors import (
     InternalError,
     OutputError,
     OutputInvalid,
+    ServiceUnavailable,
     Stalled,
     Timeout,
     UnsupportedFormat,
@@ -365,6 +366,23 @@ async def test_what_was_verified_is_not_made_again(bench: Bench, monkeypatch: py
     assert len(list(bench.folder.glob("*.ts"))) == artifacts[1].segment_count == 2
     await bench.attempts.erase("task-1")
     assert kept(bench) == []
+
+
+async def test_what_was_made_is_kept_though_the_engine_is_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From before it could be published until long after: the next attempt publishes it, and encodes nothing."""
+
+    def away() -> Standing:
+        raise ServiceUnavailable("the engine is away")
+
+    monkeypatch.setattr("reelmill_server.worker.parent.publish_guard._PATIENCE_SECONDS", 0.0)
+    (bench.folder / "shared").mkdir()
+    request, needs = bench.request(bench.target("out.mp4")), Needs(Cost(), keeps=True)
+    with pytest.raises(ServiceUnavailable):
+        await bench.attempts.convert(request, bench.reported.append, Told(away), lane=SOFTWARE, needs=needs)
+    assert "manifest.json" in kept(bench) and bench.left() == []
+    bench.reported.clear()
+    await bench.convert(request, keeps=True)
+    assert TaskPhase.VERIFYING not in {progress.phase for progress in bench.reported} and bench.left() == ["out.mp4"]
 
 
 async def test_what_was_made_of_another_plan_or_source_is_made_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -220,9 +220,9 @@ class Attempts:
                     finished, plan = await self._following.convert(job, lease, beat)
                     beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
                     fence = Fence(task.claim)
+                    if made:  # before anything is waited for: hours of work must not depend on the engine being there now
+                        await made.keep(plan, finished, fence.check_known)
                     await fence.check()
-                    if made:
-                        await made.keep(plan, finished, fence.check)
                     with tracing.span("publish"):
                         await self._publish(delivery, uploads_of(finished, plan, directory), fence)
         self._count(finished)
@@ -276,8 +276,10 @@ class Attempts:
         begun = time.monotonic()
         publishing = asyncio.ensure_future(delivery.publish(uploads, fence))
         while not publishing.done():
-            with suppress(asyncio.CancelledError):
+            try:
                 await asyncio.wait({publishing})
+            except asyncio.CancelledError:
+                fence.stop_waiting()
         publishing.result()
         self._metrics.stage_seconds.labels("publish").observe(time.monotonic() - begun)
 

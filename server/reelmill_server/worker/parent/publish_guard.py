@@ -2,42 +2,90 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ParamSpec, TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reelmill_server.errors import InternalError, ServiceUnavailable
 from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.publication import Claim, PendingFile
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _VALID_SECONDS = 1.0  # less than any silence after which a worker counts as lost
+_SILENCE_SECONDS = 30.0  # so long an engine that did not answer is not asked again where the answer may be missing
+_PATIENCE_SECONDS = 600.0  # an upgrade of the engine or of its database takes minutes, what was made may have taken hours
+_PAUSE_SECONDS = 5.0
+_log = structlog.get_logger(__name__)
 
 
 class Fence:
     """The guard of what an attempt publishes: asks whether it is still its task's.
 
-    An answer holds for a second, so that many files may ask. A process that was stopped asks again when it goes on.
+    An answer holds for a second, so that many files may ask. A process that was stopped asks again when it goes on. An engine
+    that is away is waited for, up to ten minutes each time: with the attempt all its work would be lost.
     """
 
     def __init__(self, claim: Claim) -> None:
-        self._claim, self._asked_at = claim, float("-inf")
+        self._claim, self._asked_at, self._unanswered_at = claim, float("-inf"), float("-inf")
         self._asking = asyncio.Lock()
+        self._waits = True
 
     async def announce(self, files: Sequence[PendingFile]) -> None:
-        """As of publishing's guard. Raises as `Claim.announce`."""
-        await self._claim.announce(files)
+        """Have the task remember what is about to be published. Raise as `Claim.announce`."""
+        await self._until_answered(self._claim.announce, files)
 
     async def check(self) -> None:
-        """Raises InternalError when the attempt must not place anything any more."""
+        """Raise InternalError when the attempt must not publish anything any more, ServiceUnavailable when nobody knows."""
+        async with self._asking:
+            if time.monotonic() - self._asked_at > _VALID_SECONDS:
+                self._check(await self._until_answered(self._claim.standing))
+
+    async def check_known(self) -> None:
+        """Raise InternalError when the attempt is known to have no part in its task; the engine may be away."""
         async with self._asking:
             now = time.monotonic()
-            if now - self._asked_at > _VALID_SECONDS:
+            if now - self._asked_at <= _VALID_SECONDS or now - self._unanswered_at <= _SILENCE_SECONDS:
+                return
+            try:
                 standing = await self._claim.standing()
-                if standing is not Standing.OURS:
-                    raise InternalError(standing)
-                self._asked_at = now
+            except ServiceUnavailable:
+                self._unanswered_at = time.monotonic()
+            else:
+                self._check(standing)
 
     async def may_remove(self) -> bool:
-        """Whether nobody else has anything under the names of the task: not while that is unknown."""
+        """Return whether nobody else has anything under the names of the task: not while that is unknown."""
         try:
             return await self._claim.standing() is not Standing.TAKEN_OVER
         except ServiceUnavailable:
             return False
+
+    def stop_waiting(self) -> None:
+        """Wait for the engine no longer: the process is to end, or the task was canceled."""
+        self._waits = False
+
+    def _check(self, standing: Standing) -> None:
+        if standing is not Standing.OURS:
+            raise InternalError(standing)
+        self._asked_at = time.monotonic()
+
+    async def _until_answered(self, question: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(ServiceUnavailable),
+            stop=self._is_over,
+            wait=wait_fixed(_PAUSE_SECONDS),
+            before_sleep=_log_absence,
+            reraise=True,
+        )
+        return await retrying(question, *arguments, **named)
+
+    def _is_over(self, state: RetryCallState) -> bool:
+        return not self._waits or stop_after_delay(_PATIENCE_SECONDS)(state)
+
+
+def _log_absence(state: RetryCallState) -> None:
+    if state.attempt_number == 1:
+        _log.warning("publishing waits for the engine", patience_seconds=_PATIENCE_SECONDS)
