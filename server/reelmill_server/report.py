@@ -17,6 +17,7 @@ from reelmill_server.app.work import build_attempts
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.capability import Capability
 from reelmill_server.model.plain import plain
+from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.settings import Settings
 from reelmill_server.storage.build import build_storage
 from reelmill_server.telemetry.metrics import Metrics
@@ -58,9 +59,13 @@ async def print_plan(settings: Settings, file: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
         await attempts.abilities.discover()
-        inspected = await attempts.inspect("plan", requests.conversion(request, "plan", datetime.now(UTC)))
+        conversion = requests.conversion(request, "plan", datetime.now(UTC))
+        inspected = await attempts.inspect("plan", conversion)
+    assert inspected.plan
     sections = {"plan": inspected.plan, "split": inspected.split}
     data = {name: plain(value) if value else None for name, value in sections.items()}
+    command = ffmpeg_command(conversion, inspected.plan, inspected.infos, inspected.split)
+    data["ffmpeg"] = {"lines": command.lines, "notes": command.notes}
     _print_json({**data, "sources": [plain(info) for info in inspected.infos]})
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import threading
 import uuid
 from pathlib import Path
@@ -332,6 +333,9 @@ def test_plan_says_what_would_run_and_creates_nothing(client: Client, clip: Path
     assert answer.valid and answer.media_infos[0].video_width == 320
     video, audio = answer.plan.targets[0].streams
     assert (video.encoder, audio.encoder) == ("libvpx-vp9", "libopus")
+    command = answer.plan.ffmpeg_command.lines
+    assert command[0] == "ffmpeg" and command[1].endswith(f"-i {shlex.quote(str(clip))}")
+    assert command[-1].endswith(str(files / "planned.webm")) and any("-c:v libvpx-vp9" in line for line in command)
     assert "vp9_vaapi" in video.reason and "scale=100:180:flags=bicubic" in video.filters
     assert len(list(client.list())) == count and not (files / "planned.webm").exists()
     wrong = client.plan(source=clip, destination=files / "planned.webm", video="h264")

@@ -151,6 +151,7 @@ def test_the_roles_that_print(clip: Path, files: Path, tmp_path: Path) -> None:
         [program, "plan", "--file-root", str(files), str(request)], capture_output=True, text=True, check=True
     )
     assert json.loads(plan.stdout)["plan"]["targets"][0]["streams"][0]["encoder"] == "libsvtav1"
+    assert json.loads(plan.stdout)["ffmpeg"]["lines"][0] == "ffmpeg"
     tried = subprocess.run([program, "capabilities", "--json"], capture_output=True, text=True, check=True)
     assert {"libx264", "h264_nvenc"} <= {encoder["name"] for encoder in json.loads(tried.stdout)["encoders"]}
     request.write_text("{}")

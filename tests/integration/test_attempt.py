@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from reelmill_server.errors import (
     AccessDenied,
@@ -145,6 +146,16 @@ async def test_a_hardware_encoder_that_fails_gives_way_and_the_result_says_why(b
     assert not known["h264_nvenc"].available and "does not open" in known["h264_nvenc"].reason
     assert b'reelmill_encoder_fallback_total{from="h264_nvenc",reason="failed",to="libx264"} 1.0' in bench.metrics.render()
     assert bench.left() == ["out.mp4"]
+
+
+async def test_the_log_has_the_ffmpeg_command_of_the_plan(bench: Bench) -> None:
+    """Once, with the names that the request has and none of the worker's own."""
+    with capture_logs() as logged:
+        await bench.convert(bench.request(bench.target("out.mp4")))
+    (event,) = (event for event in logged if event["event"] == "attempt planned")
+    assert event["log_level"] == "info"
+    assert event["ffmpeg"].startswith("ffmpeg ") and f"-i {bench.folder}/clip.mp4 " in event["ffmpeg"]
+    assert event["ffmpeg"].endswith(f"{bench.folder}/out.mp4") and "scratch" not in event["ffmpeg"]
 
 
 async def test_required_hardware_that_fails_is_a_clear_error(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from reelmill.v1.media_convert_service_pb2 import CodecCapability, GetCapabiliti
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from reelmill.v1.notification_service_pb2 import NotificationState, NotificationStatus
 from reelmill.v1.project_service_pb2 import Project
-from reelmill.v1.task_pb2 import ArtifactKind, PlannedStream, StreamType, Task
+from reelmill.v1.task_pb2 import ArtifactKind, FfmpegCommand, PlannedStream, StreamType, Task
 from reelmill_client.cli.session import Session
 from reelmill_client.formatting import (
     artifact_reasons,
@@ -94,6 +94,7 @@ def print_plan(session: Session, response: PlanMediaConvertTaskResponse) -> None
         size = f"{image.width}x{image.height}"
         session.out.print(f"target {image.target_index}: {image.uri} ({kind} {size}; {image.reading}: {image.reason})")
         session.out.print(_planned_streams([image.stream]))
+    _print_command(session, response.plan.ffmpeg_command)
     print_warnings(session, response.plan.warnings)
 
 
@@ -175,6 +176,14 @@ def print_project(session: Session, project: Project) -> None:
         ("Weight", f"{project.fairness_weight:g}"),
     ]
     _print_pairs(session, rows)
+
+
+def _print_command(session: Session, command: FfmpegCommand) -> None:
+    """Print a command to paste into a shell: one line per part on a terminal, else a single line."""
+    if command.lines:
+        session.out.print((" \\\n  " if session.out.is_terminal else " ").join(command.lines), soft_wrap=True)
+    for note in command.notes:
+        session.out.print(f"# {note}", soft_wrap=True)
 
 
 def _planned_streams(streams: Iterable[PlannedStream]) -> Table:

@@ -229,18 +229,28 @@ class FailedAttempt(_message.Message):
     def __init__(self, attempt: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("targets", "warnings", "images", "chunks", "chunks_reason")
+    __slots__ = ("targets", "warnings", "images", "chunks", "chunks_reason", "ffmpeg_command")
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_REASON_FIELD_NUMBER: _ClassVar[int]
+    FFMPEG_COMMAND_FIELD_NUMBER: _ClassVar[int]
     targets: _containers.RepeatedCompositeFieldContainer[PlannedTarget]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     images: _containers.RepeatedCompositeFieldContainer[PlannedImages]
     chunks: int
     chunks_reason: str
-    def __init__(self, targets: _Optional[_Iterable[_Union[PlannedTarget, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., images: _Optional[_Iterable[_Union[PlannedImages, _Mapping]]] = ..., chunks: _Optional[int] = ..., chunks_reason: _Optional[str] = ...) -> None: ...
+    ffmpeg_command: FfmpegCommand
+    def __init__(self, targets: _Optional[_Iterable[_Union[PlannedTarget, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., images: _Optional[_Iterable[_Union[PlannedImages, _Mapping]]] = ..., chunks: _Optional[int] = ..., chunks_reason: _Optional[str] = ..., ffmpeg_command: _Optional[_Union[FfmpegCommand, _Mapping]] = ...) -> None: ...
+
+class FfmpegCommand(_message.Message):
+    __slots__ = ("lines", "notes")
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, lines: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PlannedImages(_message.Message):
     __slots__ = ("target_index", "kind", "uri", "width", "height", "reading", "reason", "stream")

@@ -34,6 +34,7 @@ from reelmill_server.model.project import Project, Quotas
 from reelmill_server.model.request import ConvertRequest, SourceSpec
 from reelmill_server.model.task import Outcome, TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.notify.registry import Channels
+from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.storage.base import Storage
 from reelmill_server.tasks.feed import Feeds
 from reelmill_server.tasks.projects import ProjectStore
@@ -175,7 +176,8 @@ class MediaConvertService:
         response.valid = True
         response.media_infos.extend(media_info(info) for info in inspected.infos)
         if inspected.plan is not None:
-            response.plan.CopyFrom(responses.plan(inspected.plan, inspected.split))
+            command = ffmpeg_command(work, inspected.plan, inspected.infos, inspected.split)
+            response.plan.CopyFrom(responses.plan(inspected.plan, inspected.split, command))
         return response
 
     async def ProbeMedia(self, request: pb.ProbeMediaRequest, _: Any) -> pb.ProbeMediaResponse:

@@ -11,6 +11,7 @@ from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
 from reelmill_server.model.task import Artifact, ArtifactKind, FailedAttempt, Progress, TargetProgress, TaskPhase, TaskStatus
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
+from reelmill_server.plan.ffmpeg.command import FfmpegCommand
 from reelmill_server.tasks.feed import Snapshot
 
 _STATUS = {
@@ -151,8 +152,8 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
     )
 
 
-def plan(value: Plan, split: Split | None = None) -> task_pb2.Plan:
-    """Return a plan as a message, with its split into chunks if given."""
+def plan(value: Plan, split: Split | None = None, command: FfmpegCommand | None = None) -> task_pb2.Plan:
+    """Return a plan as a message, with its split into chunks and its ffmpeg command line if given."""
     targets = [
         task_pb2.PlannedTarget(
             target_index=target.index,
@@ -179,8 +180,10 @@ def plan(value: Plan, split: Split | None = None) -> task_pb2.Plan:
     ]
     message = task_pb2.Plan(targets=targets, warnings=value.warnings, images=images)
     if split is not None:
-        message.chunks = sum(unit.kind == "video" for unit in split.units)
+        message.chunks = split.chunks
         message.chunks_reason = split.reason
+    if command is not None:
+        message.ffmpeg_command.CopyFrom(task_pb2.FfmpegCommand(lines=command.lines, notes=command.notes))
     return message
 
 

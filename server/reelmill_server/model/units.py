@@ -57,6 +57,11 @@ class Split:
     libraries: str = ""
     sources: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def chunks(self) -> int:
+        """Return into how many chunks the video is cut, 0: it is not."""
+        return sum(unit.kind == "video" for unit in self.units)
+
 
 @dataclass(frozen=True)
 class UnitFile:

@@ -29,6 +29,7 @@ from reelmill.v1.task_pb2 import (
     Artifact,
     ArtifactStream,
     FailedAttempt,
+    FfmpegCommand,
     Plan,
     PlannedStream,
     PlannedTarget,
@@ -280,6 +281,26 @@ def test_plans_are_printed(fake: Any, cli: Cli, tmp_path: Path) -> None:
         assert result.stderr == "warning: odd\n"
         assert vendor_json.parse(json_lines(cli("--json", *arguments).stdout)[0], type(fake.plan)) == fake.plan
     assert not fake.requests("Create")
+
+
+COMMAND = FfmpegCommand(lines=["ffmpeg", "-i '/in/a [1].mp4'", f"-map 0:0 {'x' * 200}", "/out/b.mp4"], notes=["it's: [odd]"])
+
+
+def test_the_ffmpeg_command_of_a_plan_is_one_line(fake: Any, cli: Cli) -> None:
+    """As it is, however long; notes are comments of the shell. In JSON it is there, too."""
+    fake.plan = media_convert.PlanMediaConvertTaskResponse(valid=True, plan=Plan(ffmpeg_command=COMMAND))
+    assert cli(*CONVERT, "--dry-run").stdout == f"{' '.join(COMMAND.lines)}\n# it's: [odd]\n"
+    printed = json_lines(cli(*CONVERT, "--dry-run", "--json").stdout)[0]
+    assert printed["Plan"]["FfmpegCommand"] == {"Lines": list(COMMAND.lines), "Notes": list(COMMAND.notes)}
+
+
+def test_on_a_terminal_the_ffmpeg_command_has_a_line_for_each_part(fake: Any) -> None:
+    """With backslashes, so that it can be pasted."""
+    fake.plan = media_convert.PlanMediaConvertTaskResponse(valid=True, plan=Plan(ffmpeg_command=COMMAND))
+    terminal = Terminal(fake, *CONVERT, "--dry-run")
+    terminal.expect("# it's: [odd]")
+    assert terminal.close() == 0
+    assert " \\\n  ".join(COMMAND.lines) in terminal.output.replace("\r\n", "\n")
 
 
 def test_an_invalid_plan_ends_with_2(fake: Any, cli: Cli) -> None:

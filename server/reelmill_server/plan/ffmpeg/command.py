@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.units import Split
 from reelmill_server.plan.ffmpeg import shell
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.images import image_groups
@@ -32,11 +33,13 @@ class FfmpegCommand:
         return tuple(map(shell.line, self.groups))
 
 
-def ffmpeg_command(request: ConvertRequest, plan: Plan, infos: Sequence[MediaInfo] = (), chunks: int = 0) -> FfmpegCommand:
+def ffmpeg_command(
+    request: ConvertRequest, plan: Plan, infos: Sequence[MediaInfo] = (), split: Split | None = None
+) -> FfmpegCommand:
     """Return the command that makes all outputs of `plan`.
 
     `infos` are of the sources of `request`, in their order; without them, what only the sources tell is left to ffmpeg.
-    `chunks`: into how many the encode is cut.
+    `split`: how the encode is cut into chunks.
     """
     draft = Draft(request, plan, infos)
     outputs = [
@@ -53,7 +56,7 @@ def ffmpeg_command(request: ConvertRequest, plan: Plan, infos: Sequence[MediaInf
             described = described_by(draft, target)
             groups += [*streams, (*described, *container)]
     note_groups(draft, plan)
-    _note_differences(draft, plan, chunks)
+    _note_differences(draft, plan, split.chunks if split else 0)
     graph = (("-filter_complex", draft.graph.text),) if draft.graph.text else ()
     return FfmpegCommand((("ffmpeg", *_device(plan)), *draft.inputs.groups, *graph, *groups, *pictures), draft.notes.texts)
 

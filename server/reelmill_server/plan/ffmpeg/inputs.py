@@ -110,8 +110,8 @@ class InputList:
         text = "\n".join(lines)
         return self.add(*options, *_CONCAT, "-i", f"data:text/plain,{text}\n")
 
-    def subtitles(self, part: PartPlan) -> int:
-        """Return the number of the subtitle file of a part, its times counted from where the span begins."""
+    def subtitles(self, part: PartPlan, *read: str) -> int:
+        """Return the number of the subtitle file of a part, `read` so; its times are counted from where the span begins."""
         assert part.file is not None
         plan, file = self._inputs[part.input], part.file
         # Its times and the span's are both counted from where the source begins.
@@ -121,9 +121,9 @@ class InputList:
         span = ("-ss", seconds(skipped)) if skipped else ()
         length = plan.duration_us or max(0, plan.end_us - plan.start_us)
         ends = ("-t", seconds(length)) if length else ()
-        charset = () if file.charset in _KNOWN_CHARSETS else ("-sub_charenc", file.charset.upper().replace("_", "-"))
+        charset = () if read_unasked(file.charset) else ("-sub_charenc", file.charset.upper().replace("_", "-"))
         spec = self._request.sources[plan.source].subtitles[file.number]
-        return self.add(*options, *span, *ends, *charset, "-i", self._names.source(spec.uri))
+        return self.add(*read, *options, *span, *ends, *charset, "-i", self._names.source(spec.uri))
 
     def watermark(self, plan: PicturePlan) -> int:
         """Return the number of the file of a watermark."""
@@ -141,6 +141,11 @@ class InputList:
         options = ("-noautorotate",) if any(stream.rotation for stream in info.pictures) else ()
         rate = _untimed_rate(info)
         return (*options, "-r", decimal(rate)) if rate else options
+
+
+def read_unasked(charset: str) -> bool:
+    """Return whether ffmpeg reads text in `charset`, Python's name of it, without being told."""
+    return charset in _KNOWN_CHARSETS
 
 
 def _streams(info: MediaInfo) -> tuple[StreamInfo, ...]:

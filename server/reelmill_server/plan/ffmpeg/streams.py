@@ -8,7 +8,9 @@ from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, TargetPlan
 from reelmill_server.plan.ffmpeg.audio import audio_chain
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.filters import Chain, decimal, described, seconds
+from reelmill_server.plan.ffmpeg.inputs import read_unasked
 from reelmill_server.plan.ffmpeg.video import video_chain
+from reelmill_server.plan.stream.subtitle import TEXT_ENCODERS
 
 _LETTERS = {"video": "v", "picture": "v", "audio": "a", "subtitle": "s", "data": "d"}
 _KINDS = {"v": "video", "a": "audio"}
@@ -16,13 +18,16 @@ _KINDS = {"v": "video", "a": "audio"}
 
 def stream_groups(draft: Draft, target: TargetPlan) -> Iterator[tuple[str, ...]]:
     """Yield the options of each stream of a file, in order; a stream that ffmpeg cannot make is left out with a note."""
-    specifiers = _specifiers(target.streams)
     early = begins_early(draft, target)
     if early:
         draft.notes.add(f"{target.field}: audio beside copied video begins up to a tenth of a second before its key frame")
-    for stream, specifier in zip(target.streams, specifiers, strict=True):
-        if stream.encoder == COPY or stream.type == "subtitle":
-            yield from _kept(draft, target, stream, specifier)
+    undecoded = {number for number, stream in enumerate(target.streams) if stream.encoder == COPY or stream.type == "subtitle"}
+    sources = {number: _source(draft, target, target.streams[number]) for number in undecoded}
+    written = [number for number in range(len(target.streams)) if sources.get(number, "") is not None]
+    streams = [target.streams[number] for number in written]
+    for number, stream, specifier in zip(written, streams, _specifiers(streams), strict=True):
+        if source := sources.get(number):
+            yield _kept(draft, target, stream, specifier, source)
         else:
             yield _encoded(draft, target, stream, specifier, early)
 
@@ -85,13 +90,13 @@ def _timing(stream: StreamPlan, specifier: str) -> Iterator[str]:
         yield from (f"-force_key_frames{specifier}", f"expr:gte(t,n_forced*{seconds(stream.segment_us)})")
 
 
-def _kept(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: str) -> Iterator[tuple[str, ...]]:
+def _kept(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: str, source: str) -> tuple[str, ...]:
     """A stream that is not decoded, or text that needs no filters."""
-    where = _source(draft, target, stream)
-    if where is None:
-        return
-    yield (
-        *("-map", where, f"-c{specifier}", stream.encoder),
+    file = stream.parts[0].file
+    # Read anew, text comes out in UTF-8.
+    recoded = stream.encoder == COPY and file is not None and not read_unasked(file.charset)
+    return (
+        *("-map", source, f"-c{specifier}", TEXT_ENCODERS[stream.codec] if recoded else stream.encoder),
         *((f"-tag{specifier}", stream.codec_tag) if stream.codec_tag else ()),
         *_reframing(target, stream, specifier),
         *(("-disposition" + specifier, "attached_pic") if stream.type == "picture" else ()),
@@ -106,7 +111,9 @@ def _source(draft: Draft, target: TargetPlan, stream: StreamPlan) -> str | None:
     first = read[0]
     scaled = ("-itsscale", decimal(1 / stream.speed)) if stream.speed != 1 else ()
     if stream.type == "picture":
-        return draft.inputs.pad(first, whole=True)
+        return _cover(draft, target, first)
+    if scaled and stream.type == "subtitle":
+        draft.notes.add(f"{target.field}: subtitle cues begin at the new speed, but are shown as long as before")
     if len(read) == 1:
         return _single(draft, stream, first, scaled)
     items = [part.input for part in read]
@@ -120,9 +127,16 @@ def _source(draft: Draft, target: TargetPlan, stream: StreamPlan) -> str | None:
     return f"{draft.inputs.joined(items, *scaled)}:{first.stream}"
 
 
+def _cover(draft: Draft, target: TargetPlan, part: PartPlan) -> str | None:
+    if target.muxer == "matroska":
+        draft.notes.add(f"{target.field}: cover art is left out: ffmpeg writes it into Matroska as video")
+        return None
+    return draft.inputs.pad(part, whole=True)
+
+
 def _single(draft: Draft, stream: StreamPlan, part: PartPlan, read: tuple[str, ...]) -> str | None:
     if part.file is not None:
-        return f"{draft.inputs.subtitles(part)}:{part.stream}"
+        return f"{draft.inputs.subtitles(part, *read)}:{part.stream}"
     before = draft.lengths.before(part.input) if len(stream.parts) > 1 else None
     moved = ("-itsoffset", decimal(before)) if before else ()
     return draft.inputs.pad(part, *moved, *read)

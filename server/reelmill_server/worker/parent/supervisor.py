@@ -35,6 +35,7 @@ from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.capabilities import Abilities, Lease
 from reelmill_server.worker.parent.early_upload import Delivery, upload_of
+from reelmill_server.worker.parent.plan_log import log_plan
 from reelmill_server.worker.parent.range_server import Broker
 from reelmill_server.worker.parent.stall_watch import HEAR_SECONDS, Beat, Bounds, Watch
 from reelmill_server.worker.parent.workspace import Scratch
@@ -97,6 +98,8 @@ class Following:
 
     async def unit(self, assignment: messages.Assignment, broker: Broker, beat: Beat) -> messages.UnitMade:
         """What a child made, which encodes a unit. Raises as `convert` does."""
+        if assignment.plan:
+            log_plan(assignment, assignment.plan)
         return await self._run(assignment, broker, lambda process: self._unit(process, beat, broker))
 
     async def _run(
@@ -207,6 +210,7 @@ class Following:
             await process.tell(messages.Exclude(refused))
         else:
             lease.hold(plan)
+            log_plan(job.assignment, plan, planned.infos)
             await process.tell(messages.Go())
         return refused
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from reelmill_server.model.plan import BlurPlan, InputPlan, PackagePlan, PartPlan, Plan, StreamPlan, TargetPlan, VideoOutput
 from reelmill_server.model.request import ConvertRequest, DesensitizationRule, DesensitizationSpec, SourceSpec
+from reelmill_server.model.units import Split, VideoUnit, WholeUnit
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 
 VIDEO = StreamPlan(
@@ -46,7 +47,11 @@ def test_what_ffmpeg_cannot_do_is_said() -> None:
     """Blur, VMAF and chunks."""
     blur = BlurPlan(DesensitizationSpec(face=DesensitizationRule()))
     stream = replace(VIDEO, overlays=(blur,), measured=True)
-    command = ffmpeg_command(REQUEST, replace(PLAN, targets=(replace(TARGET, streams=(stream,)),)), chunks=3)
+    command = ffmpeg_command(
+        REQUEST,
+        replace(PLAN, targets=(replace(TARGET, streams=(stream,)),)),
+        split=Split((VideoUnit(0, 0, 1), VideoUnit(1, 1, 2), VideoUnit(2, 2, 0), WholeUnit(3))),
+    )
     said = " ".join(command.notes)
     assert all(word in said for word in ("faces", "VMAF", "3 chunks"))
 

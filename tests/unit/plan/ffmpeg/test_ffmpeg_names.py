@@ -45,6 +45,13 @@ def test_secrets_are_left_out(notes: Notes, uri: str, name: str) -> None:
     assert notes.texts and not any("secret" in text for text in notes.texts)
 
 
+def test_a_note_is_one_line(notes: Notes) -> None:
+    """Whatever is in the name that it is about: notes are printed as comments of a shell."""
+    Names(notes).source("s3://bucket/a\n$(rm x)\x1b[2J")
+    (note,) = notes.texts
+    assert note.isprintable() and note.startswith(r"s3://bucket/a\n$(rm x)\x1b[2J: ")
+
+
 def test_a_plain_link_needs_no_note(notes: Notes) -> None:
     """Ffmpeg reads it as it is."""
     assert Names(notes).source("https://host/a.mp4") == "https://host/a.mp4"
