@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,16 +84,28 @@ async def test_a_failed_start_leaves_the_data_folder_to_others(tmp_path: Path) -
         await next_one.stop()
 
 
-async def test_a_canceled_start_leaves_no_process(tmp_path: Path) -> None:
-    """The program that did not answer yet is ended, and the folder is free."""
-    hanging = engine(
-        tmp_path / "data",
-        program(tmp_path, f"echo $$ > {tmp_path}/pid.part; mv {tmp_path}/pid.part {tmp_path}/pid; exec sleep 60"),
-    )
-    starting = asyncio.create_task(hanging.start())
+@pytest.fixture
+async def starting(tmp_path: Path) -> AsyncIterator[asyncio.Task[None]]:
+    """A start on the folder `data` whose program never answers; the file `pid` names its process."""
+    script = f"echo $$ > {tmp_path}/pid.part; mv {tmp_path}/pid.part {tmp_path}/pid; exec sleep 60"
+    task = asyncio.create_task(engine(tmp_path / "data", program(tmp_path, script)).start())
     async with asyncio.timeout(20):
         while not (tmp_path / "pid").exists():
             await asyncio.sleep(0.02)
+    yield task
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_data_folder_has_one_engine(tmp_path: Path, starting: asyncio.Task[None]) -> None:
+    """A second one on it is refused with a sentence."""
+    with pytest.raises(ServiceUnavailable, match="another server runs on the data folder"):
+        await engine(tmp_path / "data", program(tmp_path, "exit 3")).start()
+    assert not starting.done()
+
+
+async def test_a_canceled_start_leaves_no_process(tmp_path: Path, starting: asyncio.Task[None]) -> None:
+    """The program that did not answer yet is ended, and the folder is free."""
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting

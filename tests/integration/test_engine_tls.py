@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.app.connection import connect_engine
-from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.settings import Settings
 from tests.certificates import Authority
@@ -45,16 +44,13 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @pytest.fixture
-async def address(tmp_path: Path) -> AsyncIterator[str]:
+async def address(tmp_path: Path, engine_address: str) -> AsyncIterator[str]:
     """Where the engine is reached."""
-    engine = EmbeddedEngine(tmp_path / "engine", "", "reelmill", 24, lambda: None)
-    await engine.start()
-    server = await Front(tmp_path, engine.address).serve()
+    server = await Front(tmp_path, engine_address).serve()
     try:
         yield f"localhost:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        await engine.stop()
 
 
 def settings(folder: Path, root: bytes, shown: Authority | None) -> Settings:
@@ -64,13 +60,13 @@ def settings(folder: Path, root: bytes, shown: Authority | None) -> Settings:
         files["temporal_tls_key"], files["temporal_tls_certificate"] = shown.issue("a worker")
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return Settings(temporal_tls=True, **{name: folder / name for name in files})  # type: ignore[arg-type]
+    return Settings(temporal_tls=True, temporal_namespace="default", **{name: folder / name for name in files})  # type: ignore[arg-type]
 
 
 async def test_tls_with_certificates_on_both_sides(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours is let in; without one, with another authority's, or where the engine's own is not trusted, nobody gets in."""
     client = await connect_engine(settings(tmp_path, OURS.root, OURS), address)
-    assert client.namespace == "reelmill"
+    assert client.namespace == "default"
     monkeypatch.setattr("reelmill_server.app.connection._CONNECT_SECONDS", 0.0)
     for root, shown in ((OURS.root, None), (OURS.root, OTHERS), (OTHERS.root, OURS)):
         with pytest.raises(ServiceUnavailable, match="cannot be reached"):

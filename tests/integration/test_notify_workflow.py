@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,8 +9,7 @@ from temporalio.client import Client
 from temporalio.worker import Replayer
 
 from reelmill_server.engine.activities import ControlActivities
-from reelmill_server.engine.client import Engine, connect
-from reelmill_server.engine.embedded import EmbeddedEngine
+from reelmill_server.engine.client import Engine
 from reelmill_server.engine.notifying import NotifyActivities, NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.workers import control_worker, notify_worker
 from reelmill_server.model.notification import Failure, Step
@@ -68,18 +66,13 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(engine_client: Client) -> AsyncIterator[World]:
     """A running world."""
-    embedded = EmbeddedEngine(tmp_path, "", "test", 24, lambda: None)
-    await embedded.start()
-    try:
-        made = World(await connect(embedded.address, "test"))
-        activities = NotifyActivities(made)
-        control = ControlActivities(cast(Any, None), cast(Any, None))
-        async with control_worker(made.client, control, activities), notify_worker(made.client, activities):
-            yield made
-    finally:
-        await embedded.stop()
+    made = World(engine_client)
+    activities = NotifyActivities(made)
+    control = ControlActivities(cast(Any, None), cast(Any, None))
+    async with control_worker(made.client, control, activities), notify_worker(made.client, activities):
+        yield made
 
 
 async def test_what_is_due_is_delivered_in_order_and_again(world: World) -> None:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -19,7 +18,6 @@ from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, encode_queue
 from reelmill_server.engine.activities import ControlActivities, WorkerActivities
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine, connect
-from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.notifying import NotifyActivities
 from reelmill_server.engine.queues import Backlog, backlogs
 from reelmill_server.engine.work import AttemptResult, Work
@@ -117,25 +115,13 @@ class World:
                 await asyncio.sleep(0.02)
 
 
-@pytest.fixture(scope="module")
-def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the engine keeps its file."""
-    return tmp_path_factory.mktemp("engine")
-
-
 @pytest.fixture
-async def world(engine_folder: Path) -> AsyncIterator[World]:
-    """A running world; the engine's file is shared by the tests of this module."""
-    embedded = EmbeddedEngine(engine_folder, "", "test", 24, lambda: None)
-    await embedded.start()
-    try:
-        made = World(await connect(embedded.address, "test"))
-        notify = NotifyActivities(cast(Any, None))
-        control = ControlActivities(made.record, made.engine.present)
-        async with control_worker(made.client, control, notify), made.polls(FAST_QUEUE):
-            yield made
-    finally:
-        await embedded.stop()
+async def world(engine_client: Client) -> AsyncIterator[World]:
+    """A running world."""
+    made = World(engine_client)
+    control = ControlActivities(made.record, made.engine.present)
+    async with control_worker(made.client, control, NotifyActivities(cast(Any, None))), made.polls(FAST_QUEUE):
+        yield made
 
 
 async def _until_canceled() -> None:
@@ -455,12 +441,6 @@ async def test_a_namespace_that_is_not_there_is_told(world: World) -> None:
     """With the command that makes it: an engine of one's own has none for the service."""
     with pytest.raises(ServiceUnavailable, match="namespace create --namespace nowhere"):
         await connect(world.client.service_client.config.target_host, "nowhere", wait_seconds=0)
-
-
-async def test_a_data_folder_has_one_engine(world: World, engine_folder: Path) -> None:
-    """A second server on it is refused with a sentence."""
-    with pytest.raises(ServiceUnavailable, match="another server"):
-        await EmbeddedEngine(engine_folder, "", "test", 24, lambda: None).start()
 
 
 async def test_what_a_lost_worker_was_to_erase_is_erased_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
