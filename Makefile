@@ -18,7 +18,7 @@ PLAYER := $(CURDIR)/.reelmill/player
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Reelmill needs Python 3.11 or later" >&2; exit 1; }
@@ -44,7 +44,11 @@ cluster-demo: $(STAMP) ## start a cluster on this machine, convert a batch, kill
 	@$(BIN)/python -m examples.cluster
 
 .PHONY: test
-test: $(STAMP) ## run the tests
+test: $(STAMP) ## run the tests, but for clusters and the further cells of tables (four minutes on two cores)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not cluster and not matrix" $(ARGS)
+
+.PHONY: test-all
+test-all: $(STAMP) ## run all tests, as CI does
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: test-media

@@ -1,9 +1,11 @@
 """Options of the tests, and what all of them share."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from reelmill_server.worker.child.confinement import NOT_REAL_TIME, drop_capabilities
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from tests.stores import GcsEmulator, Moto
 
 _CLUSTER_TIMEOUT_SECONDS = 600
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 if sys.platform == "linux":
     # The media tests encode in this process. As root, SVT-AV1 would make it, and every server that it starts later, real-time.
@@ -23,16 +28,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give cases that start clusters more time than others."""
+    """Give cases that start clusters more time than others; mark as `matrix` what samples leave out."""
+    positions = Counter[str]()
     for item in items:
         if item.get_closest_marker("cluster") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_CLUSTER_TIMEOUT_SECONDS))
+        sample = item.get_closest_marker("sample")
+        if sample:
+            function = item.nodeid.partition("[")[0]
+            if positions[function] % sample.kwargs["every"]:
+                item.add_marker(pytest.mark.matrix)
+            positions[function] += 1
 
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator["Moto"]:
-    """S3 and its token service. Buckets are shared by all tests of a process: name yours after your module."""
+    """S3 and its token service. All tests of a process share it: begin with a `bucket` of your own."""
     from tests.stores import Moto
 
     running = Moto()
@@ -42,7 +55,7 @@ def moto() -> Iterator["Moto"]:
 
 @pytest.fixture(scope="session")
 def gcs_emulator() -> Iterator["GcsEmulator"]:
-    """Google Cloud Storage. Buckets are shared as those of `moto`."""
+    """Google Cloud Storage, shared like `moto`."""
     from tests.stores import GcsEmulator
 
     running = GcsEmulator()

@@ -239,6 +239,13 @@ class Moto:
         config = Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required")
         self.client: Any = session.create_client("s3", region_name="us-east-1", endpoint_url=self.url, config=config)
 
+    def bucket(self, name: str) -> None:
+        """Make a bucket, or empty the one that there is."""
+        if name in (bucket["Name"] for bucket in self.client.list_buckets()["Buckets"]):
+            self.empty(name)
+        else:
+            self.client.create_bucket(Bucket=name)
+
     def empty(self, bucket: str) -> None:
         """Removes all objects of a bucket, and uploads to it."""
         for entry in self.client.list_objects_v2(Bucket=bucket).get("Contents", []):
@@ -262,6 +269,14 @@ class GcsEmulator:
         self.client = storage.Client(
             project="test", credentials=AnonymousCredentials(), client_options={"api_endpoint": self.url}
         )
+
+    def bucket(self, name: str) -> storage.Bucket:
+        """Make a bucket, or empty the one that there is."""
+        found = self.client.lookup_bucket(name)
+        if found is None:
+            return self.client.create_bucket(name)
+        self.empty(name)
+        return found
 
     def empty(self, bucket: str) -> None:
         """Removes all objects of a bucket."""

@@ -16,7 +16,7 @@ from reelmill_client import Client, TaskCanceled, TaskFailed
 from tests import servers
 from tests.clips import moving_picture
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("chaos")]
 # Slow enough to be killed in the middle, quick enough to be done twice.
 SLOW = {"video": "h264", "preset": "veryslow", "size": "960x540"}
 QUICK_ENGINE = ("--heartbeat-timeout-seconds", "3", "--reconcile-seconds", "1")

@@ -50,6 +50,7 @@ async def test_sorted_texts_do_not_depend_on_the_locale(database: Database) -> N
         assert await connection.run_sync(collations) == {None if database.is_sqlite else "C"}
 
 
+@pytest.mark.cluster
 async def test_upgrades_at_once_in_many_processes_are_safe(empty_url: str) -> None:
     """All give the same revision: one works, the others wait."""
     with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,18 +33,10 @@ SECRET = "aliyun-secret-key"
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[Moto]:
-    """S3 with an object, and STS."""
-    server = Moto()
-    server.client.create_bucket(Bucket="media")
-    server.client.put_object(Bucket="media", Key="in.mp4", Body=DATA)
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def front(moto: Moto) -> Front:
-    """The way to it, where requests are seen."""
+    """The way to S3 with an object, and to STS, where requests are seen."""
+    moto.bucket("media")
+    moto.client.put_object(Bucket="media", Key="in.mp4", Body=DATA)
     return Front(forward(moto.url, as_s3)).start()
 
 
@@ -182,7 +173,7 @@ async def test_roles_of_alibaba_cloud(front: Front, tmp_path: Path, monkeypatch:
         assert SECRET not in caught.value.message
 
 
-async def test_roles_of_google_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_roles_of_google_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gcs_emulator: GcsEmulator) -> None:
     """The last account is impersonated, the ones before are delegates; the boundary goes with the token."""
     asked: list[Any] = []
 
@@ -194,28 +185,25 @@ async def test_roles_of_google_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyP
         expires = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         return web.json_response({"accessToken": "wide", "expireTime": expires})
 
-    service, emulator = Front(answer).start(), GcsEmulator()
-    front = Front(forward(emulator.url, as_gcs)).start()
-    emulator.client.create_bucket("media").blob("in.mp4").upload_from_string(DATA)
+    service = Front(answer).start()
+    front = Front(forward(gcs_emulator.url, as_gcs)).start()
+    gcs_emulator.bucket("media").blob("in.mp4").upload_from_string(DATA)
     monkeypatch.setattr(google.auth, "default", lambda scopes: (GoogleCredentials("own-token"), None))  # type: ignore[no-untyped-call]
     monkeypatch.setattr(downscoped, "_STS_TOKEN_URL_PATTERN", f"{service.url}/v1/token?{{}}")
     storage = _storage(tmp_path, f"gs://*=gs://*?endpoint={front.url}&iam={service.url}", "*.iam.gserviceaccount.com")
     roles = (Role("a@one.iam.gserviceaccount.com"), Role("b", "two"), Role("c@three.iam.gserviceaccount.com"))
-    try:
-        assert await _read(storage.acting_as(Credentials(roles)), "gs://media/in.mp4") == DATA
-        path, body, authorization = asked.pop()
-        assert path == "/v1/projects/-/serviceAccounts/c@three.iam.gserviceaccount.com:generateAccessToken"
-        assert body["delegates"] == ["a@one.iam.gserviceaccount.com", "b@two.iam.gserviceaccount.com"]
-        assert authorization == "Bearer own-token"
-        assert {headers["Authorization"] for _, _, headers in front.requests if "alt=media" in _} == {"Bearer wide"}
-        rule = {"availableResource": "//storage.googleapis.com/projects/_/buckets/media", "availablePermissions": ["inRole:x"]}
-        policy = {"accessBoundary": {"accessBoundaryRules": [rule]}}
-        front.reset()
-        assert await _read(storage.acting_as(Credentials(roles, json.dumps(policy))), "gs://media/in.mp4") == DATA
-        assert json.loads(unquote(asked[-1][1]["options"])) == policy and asked[-1][1]["subject_token"] == "wide"
-        assert {headers["Authorization"] for _, _, headers in front.requests} == {"Bearer narrow"}
-    finally:
-        emulator.stop()
+    assert await _read(storage.acting_as(Credentials(roles)), "gs://media/in.mp4") == DATA
+    path, body, authorization = asked.pop()
+    assert path == "/v1/projects/-/serviceAccounts/c@three.iam.gserviceaccount.com:generateAccessToken"
+    assert body["delegates"] == ["a@one.iam.gserviceaccount.com", "b@two.iam.gserviceaccount.com"]
+    assert authorization == "Bearer own-token"
+    assert {headers["Authorization"] for _, _, headers in front.requests if "alt=media" in _} == {"Bearer wide"}
+    rule = {"availableResource": "//storage.googleapis.com/projects/_/buckets/media", "availablePermissions": ["inRole:x"]}
+    policy = {"accessBoundary": {"accessBoundaryRules": [rule]}}
+    front.reset()
+    assert await _read(storage.acting_as(Credentials(roles, json.dumps(policy))), "gs://media/in.mp4") == DATA
+    assert json.loads(unquote(asked[-1][1]["options"])) == policy and asked[-1][1]["subject_token"] == "wide"
+    assert {headers["Authorization"] for _, _, headers in front.requests} == {"Bearer narrow"}
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import aiohttp
-import moto.s3.models
 import pytest
 from google.cloud.exceptions import NotFound
+from moto.s3 import models as moto_models
 from tenacity import wait_none
 
 from reelmill_server.errors import (
@@ -73,22 +73,19 @@ class Servers:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
+def servers(moto: Moto, gcs_emulator: GcsEmulator) -> Servers:
     """All servers, with a bucket each."""
-    store, emulator = Moto(), GcsEmulator()
     files: dict[str, bytes] = {}
     versions: dict[str, int] = {}
-    store.client.create_bucket(Bucket="media")
-    emulator.client.create_bucket("media")
+    moto.bucket("media")
+    gcs_emulator.bucket("media")
     fronts = [
-        Front(forward(store.url, as_s3)).start(),
-        Front(forward(store.url, as_oss)).start(),
-        Front(forward(emulator.url, as_gcs)).start(),
+        Front(forward(moto.url, as_s3)).start(),
+        Front(forward(moto.url, as_oss)).start(),
+        Front(forward(gcs_emulator.url, as_gcs)).start(),
         Front(web_files(files, versions)).start(),
     ]
-    yield Servers(store, emulator, *fronts, files, versions)
-    store.stop()
-    emulator.stop()
+    return Servers(moto, gcs_emulator, *fronts, files, versions)
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +97,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "_TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=1))
     monkeypatch.setattr(s3, "_PART_BYTES", _PART)
     monkeypatch.setattr(gcs, "_CHUNK_BYTES", _PART)
-    monkeypatch.setattr(moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", _PART)
+    monkeypatch.setattr(moto_models, "S3_UPLOAD_PART_MIN_SIZE", _PART)
     found = socket.getaddrinfo
 
     def here(host: Any, *more: Any, **named: Any) -> Any:

@@ -79,6 +79,7 @@ async def test_pages_joined_are_the_full_sort(store: TaskStore, make_record: Mak
             assert await walk(store, query) == expected, (sort, descending, limit)
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize(("sort", "descending"), ORDERS)
 async def test_inserts_between_pages_neither_hide_nor_repeat_a_task(
     store: TaskStore, make_record: MakeRecord, sort: str, descending: bool

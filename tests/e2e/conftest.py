@@ -27,14 +27,11 @@ class Stores:
 
 
 @pytest.fixture(scope="session")
-def stores() -> Iterator[Stores]:
+def stores(moto: Moto, gcs_emulator: GcsEmulator) -> Stores:
     """Object stores."""
-    running = Stores(Moto(), GcsEmulator())
-    running.moto.client.create_bucket(Bucket="films")
-    running.emulator.client.create_bucket("streams")
-    yield running
-    running.moto.stop()
-    running.emulator.stop()
+    moto.bucket("films")
+    gcs_emulator.bucket("streams")
+    return Stores(moto, gcs_emulator)
 
 
 @pytest.fixture(scope="session")

@@ -355,6 +355,7 @@ def test_probe_and_capabilities(client: Client, clip: Path) -> None:
     assert answer.limits["max_pixels"] > 0 and "pyav" in answer.versions
 
 
+@pytest.mark.cluster
 def test_fifty_tasks_on_two_slots_with_twenty_watchers(client: Client, server: servers.Server, clip: Path, files: Path) -> None:
     """All end well, and every watcher sees its task's end and a progress that never falls."""
     ids = [

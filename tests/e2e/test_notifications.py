@@ -178,7 +178,9 @@ def test_a_canceled_task_is_told_and_a_running_one_is_not(client: Client, folder
     assert isinstance(data, dict) and (data["Status"], data["Code"]) == ("Canceled", "Canceled")
 
 
-@pytest.mark.parametrize(("parallelism", "seconds"), [(1, 6), (3, 24)], ids=["in one go", "in units"])
+@pytest.mark.parametrize(
+    ("parallelism", "seconds"), [(1, 6), pytest.param(3, 24, marks=pytest.mark.cluster)], ids=["in one go", "in units"]
+)
 def test_progress_is_told_in_order(client: Client, folder: Path, webhook: Receiver, parallelism: int, seconds: int) -> None:
     """Rising, in whole steps, and the end last; each message once, as nothing failed."""
     moving_picture(folder / "files" / "medium.mp4", seconds, "640x360")
@@ -245,6 +247,7 @@ def test_outcomes_are_counted_and_secrets_are_not_logged(
     assert base64.b64encode(KEY).decode() not in log and "mns-secret" not in log and "v1," not in log
 
 
+@pytest.mark.cluster
 def test_notifications_survive_a_restart(tmp_path: Path) -> None:
     """The receiver is away and the whole service is killed: after both are back the message arrives, once and signed."""
     reserved = servers.ReservedPort()

@@ -110,6 +110,7 @@ def test_progress_is_fresh(server: servers.Server, client: Client, long_clip: Pa
     assert seen == sorted(seen) and seen[-1] > seen[0]
 
 
+@pytest.mark.cluster
 def test_a_stopping_service_says_so_and_finishes_its_work(tmp_path: Path) -> None:
     """SIGTERM: NOT_SERVING while the running task is finished, then a clean exit with nothing left running."""
     clip = moving_picture(tmp_path / "files" / "clip.mp4", 8, "640x360")

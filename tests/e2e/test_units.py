@@ -12,7 +12,7 @@ from reelmill_client import Client, TaskCanceled
 from tests import judge, servers
 from tests.clips import moving_picture
 
-pytestmark = pytest.mark.xdist_group("units")
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("units")]
 SLOW = {"Codec": "h264", "Preset": "slower", "CRF": 20}
 
 

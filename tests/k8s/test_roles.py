@@ -25,7 +25,7 @@ from tests.k8s import pod as pods
 from tests.k8s.manifests import IMAGE, REPOSITORY, Manifest, Workload, render, workload
 from tests.stores import KEYS, Moto
 
-pytestmark = pytest.mark.xdist_group("roles")
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("roles")]
 SLOW = {"video": "h264", "preset": "veryslow", "size": "640x360"}
 
 
@@ -135,8 +135,8 @@ class Pod:
 class Cluster:
     """What the cluster has besides: Temporal, PostgreSQL, S3, as the pages of Kubernetes say to set them up."""
 
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
-        self.folder, self.network = folder, Network()
+    def __init__(self, stack: ExitStack, folder: Path, store: Moto) -> None:
+        self.folder, self.network, self.store = folder, Network(), store
         self._stack = stack
         engine = self.network.address("temporal-frontend.temporal.svc.cluster.local")
         stack.enter_context(_temporal(engine, folder))
@@ -145,13 +145,11 @@ class Cluster:
         database.execute("CREATE DATABASE reelmill")
         url = database.url("reelmill")
         Path(url.rpartition("host=")[2]).chmod(0o711)
-        self.store = Moto()
-        stack.callback(self.store.stop)
-        self.store.client.create_bucket(Bucket="media")
+        store.bucket("media")
         keys = {name.upper(): value for name, value in KEYS.items()}
         self.secrets = {
             "reelmill-database": {"url": url},
-            "reelmill-storage": {**keys, "AWS_ENDPOINT_URL_S3": self.store.url, "AWS_DEFAULT_REGION": "us-east-1"},
+            "reelmill-storage": {**keys, "AWS_ENDPOINT_URL_S3": store.url, "AWS_DEFAULT_REGION": "us-east-1"},
         }
 
     def run(self, workload: Workload) -> Pod:
@@ -203,10 +201,10 @@ async def _forward(address: tuple[str, int], port: int) -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, moto: Moto) -> Iterator[Cluster]:
     """What the cluster has besides."""
     with ExitStack() as stack:
-        yield Cluster(stack, tmp_path)
+        yield Cluster(stack, tmp_path, moto)
 
 
 def _assert_held(pod: Pod) -> None:

@@ -77,6 +77,7 @@ def check(serial: Converted, joined: Converted, numbered: bool = True) -> None:
                 assert judge.numbers(other) == judge.numbers(one)
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1", "vp9"])
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_joined_pictures_are_those_of_one_encoder(convert: Converter, chunked: Chunked, codec: str, container: str) -> None:
@@ -85,6 +86,7 @@ def test_joined_pictures_are_those_of_one_encoder(convert: Converter, chunked: C
     assert len(chunked.split.units) == 4
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("container", "audio"), [("mov", "ac3"), ("ts", "aac"), ("avi", "mp3"), ("webm", "opus"), ("mkv", "flac")]
 )
@@ -115,12 +117,14 @@ SOURCES = {
 }
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_kind_of_source_can_be_cut(convert: Converter, chunked: Chunked, name: str) -> None:
     wanted = target("mp4", encoded(b_frames=2), AAC)
     check(convert(SOURCES[name], wanted), chunked(SOURCES[name], wanted))
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("rate", [Fraction(12), Fraction(24000, 1001), Fraction(60), Fraction(50)])
 @pytest.mark.parametrize("name", ["plain", "variable"])
 def test_rates_are_converted_as_in_one_go(convert: Converter, chunked: Chunked, rate: Fraction, name: str) -> None:
@@ -129,6 +133,7 @@ def test_rates_are_converted_as_in_one_go(convert: Converter, chunked: Chunked, 
     check(convert(clip, wanted), chunked(clip, wanted))
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", ["plain", "variable", "late", "matroska"])
 def test_a_span_is_cut_further(convert: Converter, chunked: Chunked, name: str) -> None:
     clip = SOURCES.get(name, LONG)
@@ -136,6 +141,7 @@ def test_a_span_is_cut_further(convert: Converter, chunked: Chunked, name: str) 
     check(convert(clip, wanted, start=0.71, duration=4.33), chunked(clip, wanted, start=0.71, duration=4.33))
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("speed", [Fraction(2), Fraction(3, 4), Fraction(11, 10)])
 @pytest.mark.parametrize("rate", [Fraction(0), Fraction(30)])
 def test_speed_is_kept(convert: Converter, chunked: Chunked, speed: Fraction, rate: Fraction) -> None:
@@ -158,6 +164,7 @@ def segmented(format: SegmentFormat, container: str, video: object, **more: obje
     return replace(target(container, video, AAC), segment=SegmentSpec(format, 1_000_000), **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("format", "container"), [(SegmentFormat.HLS, "ts"), (SegmentFormat.HLS, "mp4"), (SegmentFormat.DASH, "mp4")]
 )
@@ -213,6 +220,7 @@ PICTURES = {
 }
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize("kind", [ImageKind.SNAPSHOT, ImageKind.SPRITE, ImageKind.ANIMATION])
 def test_pictures_come_from_the_chunks(convert: Converter, chunked: Chunked, name: str, kind: ImageKind) -> None:
@@ -298,6 +306,7 @@ def _moved(said: Summary) -> None:
     said.first += 1
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(
     "spoil",
     [

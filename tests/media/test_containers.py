@@ -58,6 +58,7 @@ def heard(path: Path) -> tuple[float, float]:
     return len(sound) / rate, round(judge.pitch(sound[len(sound) // 5 : -len(sound) // 5], rate) / 5) * 5
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize(("container", "codec"), VIDEO_CELLS)
 def test_each_video_cell_holds_what_went_in_or_is_refused(convert: Converter, container: str, codec: str) -> None:
     """A codec that fits gives every picture at its time and decodes clean; one that does not is refused before any work."""
@@ -78,6 +79,7 @@ def test_each_video_cell_holds_what_went_in_or_is_refused(convert: Converter, co
     assert made.artifact.duration_seconds == pytest.approx(1, abs=FRAME)
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize(("container", "codec"), AUDIO_CELLS)
 def test_each_audio_cell_holds_what_went_in_or_is_refused(convert: Converter, container: str, codec: str) -> None:
     """A codec that fits gives all of the sound at its pitch; one that does not is refused before any work."""
@@ -93,6 +95,7 @@ def test_each_audio_cell_holds_what_went_in_or_is_refused(convert: Converter, co
     assert made.artifact.duration_seconds == pytest.approx(1, abs=0.06)
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("codec", VIDEO_SOURCES)
 def test_each_video_codec_is_copied_into_what_holds_it(convert: Converter, codec: str) -> None:
     """A copy has the same pictures, decodes clean and says the codec; a container that cannot hold it is refused."""
@@ -109,6 +112,7 @@ def test_each_video_codec_is_copied_into_what_holds_it(convert: Converter, codec
         assert judge.numbers(made.path) == list(range(25)), container
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("codec", AUDIO_SOURCES)
 def test_each_audio_codec_is_copied_into_what_holds_it(convert: Converter, codec: str) -> None:
     """A copy has the same packets, decodes clean and says the codec; a container that cannot hold it is refused."""

@@ -40,6 +40,7 @@ CLIPS = {
 SPANS = [(0, 1), (1, 0.5), (0.5, 1), (0.51, 1), (0.96, 0.96), (1.92, 0), (1.99, 0.04), (2.9, 5), (0.05, 0.1), (2.96, 0)]
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize(("start", "duration"), SPANS)
 def test_a_cut_has_exactly_the_pictures_and_samples_of_its_span(

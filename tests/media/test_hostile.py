@@ -210,6 +210,7 @@ def mutated(content: bytes, seed: int) -> bytes:
     return bytes(spoilt)
 
 
+@pytest.mark.sample(every=7)
 @pytest.mark.parametrize("form", FUZZED)
 @pytest.mark.parametrize("seed", range(10))
 def test_a_spoilt_file_is_converted_or_refused(convert: Converter, tmp_path: Path, form: str, seed: int) -> None:

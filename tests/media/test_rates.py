@@ -142,6 +142,7 @@ def _sps_refs(avcc: bytes) -> int:
     return golomb()
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_a_lower_crf_is_larger_and_better(convert: Converter, codec: str) -> None:
     """The order of sizes and of likeness to the source follows CRF."""
@@ -154,6 +155,7 @@ def test_a_lower_crf_is_larger_and_better(convert: Converter, codec: str) -> Non
     assert results[0][0] > 1.5 * results[-1][0]
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(("codec", "tolerance"), [("h264", 0.15), ("h265", 0.3), ("vp9", 0.3), ("av1", 0.3)])
 def test_a_bitrate_is_met(convert: Converter, codec: str, tolerance: float) -> None:
     """The mean over the clip is near what was asked for."""

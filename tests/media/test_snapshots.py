@@ -85,6 +85,7 @@ MODES: dict[str, tuple[dict[str, Any], list[int]]] = {
 }
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("beside", ["alone", "beside an encode", "beside a copy"])
 @pytest.mark.parametrize("mode", MODES)
 def test_the_frames_of_each_mode(convert: Converter, mode: str, beside: str) -> None:
@@ -119,6 +120,7 @@ SOURCES: dict[str, Clip] = {
 }
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("way", ["seek", "through"])
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_frame_shown_at_the_asked_time(convert: Converter, monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
@@ -223,6 +225,7 @@ SIZES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
 }
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("form", ["jpg", "png", "webp", "avif"])
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes(convert: Converter, name: str, form: str) -> None:
@@ -237,6 +240,7 @@ def test_sizes(convert: Converter, name: str, form: str) -> None:
     assert made(converted)[0].name == f"pic_0_1.{form}"
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("form", ["jpg", "png", "webp"])
 @pytest.mark.parametrize(
     "video",
@@ -398,6 +402,7 @@ def test_hdr_pictures_look_as_the_video_does(convert: Converter) -> None:
     assert judge.psnr(shown, made_of) > 30
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", INTERLACED)
 def test_fields_become_one_picture(convert: Converter, name: str) -> None:
     """Of an interlaced source, no comb: a single frame has no neighbours, and is made whole all the same."""

@@ -23,6 +23,7 @@ def strength(wave: np.ndarray, rate: int, hz: float) -> float:
     return float(abs(np.mean(wave * np.exp(-2j * np.pi * hz * moments))) * 2 * 8)
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("codec", ["aac", "mp3", "opus", "flac"])
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100, 48000, 96000])
 def test_a_sample_rate_is_met_or_refused(convert: Converter, codec: str, rate: int) -> None:
@@ -55,6 +56,7 @@ def test_without_a_sample_rate_the_next_that_the_codec_has_is_taken(
     assert made.artifact.streams[0].sample_rate == expected
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("codec", ["aac", "mp3", "opus", "flac"])
 @pytest.mark.parametrize("channels", range(1, 9))
 def test_each_number_of_channels_is_made_or_refused(convert: Converter, codec: str, channels: int) -> None:
@@ -175,6 +177,7 @@ MUSIC = Clip("matroska", (), (Audio("flac", seconds=3, pattern="music"),))
 LOSSY = ["aac", "mp3", "opus", "vorbis", "ac3", "amr"]
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("codec", LOSSY)
 def test_more_quality_gives_more_bits(convert: Converter, codec: str) -> None:
     """From 0 to 100 it never gets less, and at the end several times as much; the rate is that of the documents."""

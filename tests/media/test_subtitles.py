@@ -62,6 +62,7 @@ BARE = Clip("matroska", (SHORT,), ())
 EXTRACT = TargetSpec(0, "", "", subtitle="all")
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
 @pytest.mark.parametrize("codec", ["srt", "ass", "webvtt", "mov_text"])
 def test_every_text_goes_into_every_container_that_takes_text(convert: Converter, codec: str, container: str) -> None:

@@ -39,6 +39,7 @@ def clip(form: str, codec: str, offset: float = 0, video_late: float = 0, audio_
     return Clip(form, (Video(video, times=times),), (sound,), offset=offset)
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize(
     "asked",
     [ENCODE, target("mkv", encoded(), AudioSpec("opus")), target("ts", encoded(), AudioSpec("mp3")), REMUX, REMUX_MKV],
@@ -54,6 +55,7 @@ def test_priming_and_b_frames_delay_nothing(convert: Converter, form: str, codec
     assert heard(made.path) == pytest.approx([0, 0], abs=0.002)
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("asked", [ENCODE, REMUX, REMUX_MKV, target("ts")], ids=["encode", "mp4", "mkv", "ts"])
 @pytest.mark.parametrize(
     ("form", "late"),
