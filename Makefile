@@ -9,8 +9,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Tests run beside each other on as many cores as there are, two at least: much of their time is waiting.
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n > 2 ? n : 2 )))
+# Tests run beside each other, more of them than there are cores: much of their time is waiting.
+WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 
 # A descriptor image of the protos as last released.
 PROTO_BASELINE := protos/baseline.binpb

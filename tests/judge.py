@@ -4,7 +4,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -21,6 +21,8 @@ _CHAPTER = re.compile(r"Chapter #0:\d+: start ([-\d.]+), end ([-\d.]+)")
 _DURATION = re.compile(r"Duration: (\d+):(\d+):([\d.]+)(?:, start: ([-\d.]+))?")
 _SIZE = re.compile(r" (\d+)x(\d+)[ ,]")
 _LINE = re.compile(r"(?:(\d+):)?(\d+):(\d+)[,.](\d+) --> (?:(\d+):)?(\d+):(\d+)[,.](\d+)")
+# Of so many files decoded frames and samples are kept: of all tests, they would take gigabytes.
+_DECODED = 32
 _DISPOSITION = re.compile(r"\((default|forced|attached pic|comment|hearing impaired|original)\)")
 
 
@@ -171,7 +173,7 @@ def times(path: Path) -> tuple[Fraction, ...]:
     return tuple(frame.pts for frame in frames(path))
 
 
-@cache
+@lru_cache(_DECODED)
 def pictures(path: Path, pixel_format: str = "gray", upright: bool = False) -> NDArray[np.uint8]:
     """The pictures of the first video stream as (number, height, width[, channel]); `upright`: turned as players do."""
     size = describe(path).of("Video")[0].size
@@ -198,7 +200,7 @@ def pictures(path: Path, pixel_format: str = "gray", upright: bool = False) -> N
     return np.frombuffer(raw, np.uint16 if pixel_format.endswith("48le") else np.uint8).reshape(shape)
 
 
-@cache
+@lru_cache(_DECODED)
 def planes(path: Path, pixel_format: str, decoder: str = "") -> tuple[NDArray[np.integer], ...]:
     """The pictures of the first video stream, which must be in this planar format: one (number, height, width) per plane."""
     width, height = describe(path).of("Video")[0].size
@@ -242,7 +244,7 @@ def number_of(luma: NDArray[np.uint8]) -> int:
     return number
 
 
-@cache
+@lru_cache(_DECODED)
 def sound(path: Path, stream: int = 0) -> NDArray[np.float32]:
     """The decoded samples of an audio stream as (sample, channel)."""
     rest = describe(path).of("Audio")[stream].rest
