@@ -77,9 +77,9 @@ def encode(plan: Plan, clip: Path, folder: Path, plan_split: Split | None = None
             plan, plan_split or Split(), unit, (str(clip),), unit_folder, limits=_LIMITS, stop=threading.Event()
         ).make()[0]:
             files.setdefault((file.slot, file.stream), []).append(str(unit_folder / file.path))
-    premade = JoinedChunks(plan_split, files) if plan_split else None
+    joined = JoinedChunks(plan_split, files) if plan_split else None
     produced, _ = Conversion(
-        plan, (str(clip),), folder, limits=_LIMITS, stop=threading.Event(), subtitle_locations=((),), premade=premade
+        plan, (str(clip),), folder, limits=_LIMITS, stop=threading.Event(), subtitle_locations=((),), joined=joined
     ).run()
     verify(produced[0])
     return produced[0]

@@ -97,11 +97,11 @@ async def made_by_units(task: messages.Assignment, folder: Path) -> tuple[messag
 async def test_units_are_encoded_and_joined_by_children(clip: Path, tmp_path: Path) -> None:
     """The joined file is what one child makes, but for the bytes of its pictures."""
     task = await cut(clip)
-    premade = await made_by_units(task, tmp_path)
+    chunks = await made_by_units(task, tmp_path)
     (tmp_path / "serial").mkdir()
     (tmp_path / "joined").mkdir()
     serial = await last(replace(assignment(clip), action="convert", rule=None, directory=str(tmp_path / "serial")))
-    joined = await last(replace(task, action="convert", premade=premade, directory=str(tmp_path / "joined")))
+    joined = await last(replace(task, action="convert", joined=chunks, directory=str(tmp_path / "joined")))
     assert isinstance(serial, messages.Finished) and isinstance(joined, messages.Finished), joined
     one, other = serial.made[0].artifact, joined.made[0].artifact
     assert other.duration_seconds == one.duration_seconds
@@ -113,26 +113,26 @@ async def test_units_are_encoded_and_joined_by_children(clip: Path, tmp_path: Pa
 async def test_files_of_units_are_read_where_they_lie(clip: Path, tmp_path: Path) -> None:
     """In ranges, through the parent, each about once."""
     task = await cut(clip)
-    premade = await made_by_units(task, tmp_path)
+    chunks = await made_by_units(task, tmp_path)
     (tmp_path / "joined").mkdir()
     storage = RemoteStorage(tmp_path)
     with Scratch(tmp_path / "scratch", cache_bytes=1 << 30).cache() as cache:
         broker = Broker(storage, cache, 0)
-        elsewhere = [replace(entry, ref=(await broker.open(storage.uri(Path(entry.ref.path))))[0]) for entry in premade]
-        task = replace(task, action="convert", premade=tuple(elsewhere), directory=str(tmp_path / "joined"))
+        elsewhere = [replace(entry, ref=(await broker.open(storage.uri(Path(entry.ref.path))))[0]) for entry in chunks]
+        task = replace(task, action="convert", joined=tuple(elsewhere), directory=str(tmp_path / "joined"))
         joined = await last(task, broker)
         await broker.close()
     assert isinstance(joined, messages.Finished), joined
     assert joined.made[0].artifact.streams[0].packet_count == 150
-    assert storage.bytes_read <= 2 * sum(entry.file.size_bytes for entry in premade)
+    assert storage.bytes_read <= 2 * sum(entry.file.size_bytes for entry in chunks)
 
 
 async def test_files_that_do_not_fit_fail_so_that_all_is_made_anew(clip: Path, tmp_path: Path) -> None:
     """The code says that another attempt may succeed."""
     task = await cut(clip)
-    premade = await made_by_units(task, tmp_path)
+    chunks = await made_by_units(task, tmp_path)
     (tmp_path / "joined").mkdir()
-    ended = await last(replace(task, action="convert", premade=premade[1:], directory=str(tmp_path / "joined")))
+    ended = await last(replace(task, action="convert", joined=chunks[1:], directory=str(tmp_path / "joined")))
     assert isinstance(ended, messages.Failed) and ended.code == "ChunksDiffer"
 
 

@@ -78,7 +78,7 @@ class Chunked(Converter):
         for file, place in files:
             named.setdefault((file.slot, file.stream), []).append(str(place))
         beside = (tuple(entry.uri for entry in source.subtitles),)
-        premade = JoinedChunks(self.split, named)
+        joined = JoinedChunks(self.split, named)
         return Conversion(
             plan,
             (str(path),),
@@ -87,5 +87,5 @@ class Chunked(Converter):
             stop=threading.Event(),
             subtitle_locations=beside,
             watermark_locations=watermark_paths(plan),
-            premade=premade,
+            joined=joined,
         )

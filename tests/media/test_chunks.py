@@ -268,22 +268,22 @@ def _silent(files: Files, folder: Path) -> Files:
 
 def _edited(files: Files, folder: Path) -> Files:
     """Without its first packet."""
-    pack, path = ChunkFile(str(files[1][1])), folder / "edited"
+    chunk_file, path = ChunkFile(str(files[1][1])), folder / "edited"
     writer = ChunkFileWriter(path)
-    for packet in list(pack.packets())[1:]:
+    for packet in list(chunk_file.packets())[1:]:
         writer.packet(packet)
-    writer.finish(pack.summary)
+    writer.finish(chunk_file.summary)
     return [files[0], (files[1][0], path), *files[2:]]
 
 
 def _resummed(change: Callable[[Summary], None]) -> Callable[[Files, Path], Files]:
     def changed(files: Files, folder: Path) -> Files:
-        pack, path = ChunkFile(str(files[1][1])), folder / "resummed"
+        chunk_file, path = ChunkFile(str(files[1][1])), folder / "resummed"
         writer = ChunkFileWriter(path)
-        for packet in pack.packets():
+        for packet in chunk_file.packets():
             writer.packet(packet)
-        change(pack.summary)
-        writer.finish(pack.summary)
+        change(chunk_file.summary)
+        writer.finish(chunk_file.summary)
         return [files[0], (files[1][0], path), *files[2:]]
 
     return changed

@@ -81,7 +81,7 @@ def luma(result: Converted) -> NDArray[np.integer]:
 def test_a_picture_lies_inwards_from_its_corner(
     convert: Converter, mark: Marker, corner: Corner, place: tuple[int, int]
 ) -> None:
-    """To the pixel, at odd places, too; everything else is bit for bit what it is without a watermark."""
+    """To the pixel, at odd locations, too; everything else is bit for bit what it is without a watermark."""
     spec = WatermarkSpec(PlaceSpec(corner, 5, 7), None, mark())
     result, plain = run(convert, DARKNESS, watermarks=(spec,)), run(convert, DARKNESS)
     assert changed(result, plain) == (*place, 20, 10)

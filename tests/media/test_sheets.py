@@ -27,7 +27,7 @@ def sprites(form: str = "png", uri: str = "file:///out/sheet", sheet: SheetSpec 
 
 
 def tiles(converted: Converted, sheet: SheetSpec, size: tuple[int, int] = SIDE) -> list[int]:
-    """The numbers of the small pictures on all sheets, by the places where the contract says they are."""
+    """The numbers of the small pictures on all sheets, by the locations where the contract says they are."""
     found = []
     for artifact, path in zip(converted.artifacts, made(converted, ArtifactKind.SPRITE), strict=False):
         luma = judge.pictures(path)[0]

@@ -137,9 +137,9 @@ def test_the_frame_shown_at_the_asked_time(convert: Converter, monkeypatch: pyte
     converted = convert(SOURCES[name], alone(*entries))
     assert {image.reading for image in converted.plan.images} <= {"through" if name == "raw" else way, "shared"}
     # Containers that count in milliseconds show a frame up to 2 ms late.
-    places = [max(place for place, moment in enumerate(shown) if moment <= time + Fraction(2, 1000)) for time in asked]
-    assert numbers(converted) == [judge.numbers(path)[place] for place in places]
-    assert times(converted) == pytest.approx([float(shown[place]) for place in places], abs=0.0011)
+    locations = [max(place for place, moment in enumerate(shown) if moment <= time + Fraction(2, 1000)) for time in asked]
+    assert numbers(converted) == [judge.numbers(path)[place] for place in locations]
+    assert times(converted) == pytest.approx([float(shown[place]) for place in locations], abs=0.0011)
 
 
 def test_a_source_that_breaks_off_gives_what_there_is(convert: Converter) -> None:
@@ -162,7 +162,7 @@ def break_off(monkeypatch: pytest.MonkeyPatch, time: float) -> None:
                 raise av.error.InvalidDataError(1, "broken")
             yield packet
 
-    def packets_from(*given: Any) -> seek.Found:
+    def packets_from(*given: Any) -> seek.SeekResult:
         found = whole(*given)
         return replace(found, packets=breaking(found.packets))
 

@@ -227,7 +227,7 @@ def test_a_bitrate_between_steps_is_the_lower_step(convert: Converter, codec: st
     """As the codec has no other."""
     made = convert(MUSIC, target("mov" if codec == "amr" else "mkv", None, AudioSpec(codec, bitrate=asked)))
     assert made.plan.targets[0].streams[0].options["b"] == str(given)
-    # AMR packs its modes into whole bytes.
+    # AMR chunk_files its modes into whole bytes.
     size = sum(packet.size for packet in judge.packets(made.path, "a:0"))
     assert size * 8 / 3 == pytest.approx(given, rel=0.08)
 

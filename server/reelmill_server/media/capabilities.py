@@ -12,6 +12,7 @@ import av
 from av import VideoFrame
 
 from reelmill_server.media.libav.encoder import configure_video, hardware_frames
+from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.log import captured_log, error_text
 from reelmill_server.media.libav.vmaf import Meter
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
@@ -73,7 +74,7 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
             context.open(strict=False)
             packets = sum(len(context.encode(frame)) for frame in _pictures(choice.pixel_format))
             packets += len(context.encode(None))
-    except (av.error.FFmpegError, ValueError, OSError) as error:
+    except (*LIBAV_ERRORS, OSError) as error:
         return _told(encoder, codec, device, _explained(error_text(error), device))
     told = _told(encoder, codec, device, "" if packets == _FRAMES else f"gave {packets} packets for {_FRAMES} pictures")
     # libvpx, for one, is built with or without more than 8 bits.
@@ -101,7 +102,7 @@ def _try_audio(name: str, known: AudioEncoder) -> Capability:
     layout = known.layouts[min(2, known.max_channels) - 1]
     try:
         context: Any = av.CodecContext.create(known.encoder, "w")
-    except (av.error.FFmpegError, ValueError):
+    except LIBAV_ERRORS:
         return _told(known.encoder, name, SOFTWARE, _NOT_BUILT_IN)
     try:
         context.sample_rate, context.layout, context.format = rate, layout, known.sample_format
@@ -116,7 +117,7 @@ def _try_audio(name: str, known: AudioEncoder) -> Capability:
             frame.sample_rate, frame.pts, frame.time_base = rate, number * size, Fraction(1, rate)
             packets += len(context.encode(frame))
         packets += len(context.encode(None))
-    except (av.error.FFmpegError, ValueError) as error:
+    except LIBAV_ERRORS as error:
         return _told(known.encoder, name, SOFTWARE, error_text(error))
     return _told(known.encoder, name, SOFTWARE, "" if packets else "gave no packets")
 
@@ -124,7 +125,7 @@ def _try_audio(name: str, known: AudioEncoder) -> Capability:
 def _try_decoder(name: str, codec: str) -> Capability:
     try:
         av.CodecContext.create(name, "r")
-    except (av.error.FFmpegError, ValueError):
+    except LIBAV_ERRORS:
         return _told(name, codec, SOFTWARE, _NOT_BUILT_IN)
     return _told(name, codec, SOFTWARE, "")
 
@@ -169,7 +170,7 @@ def _try_vmaf() -> Capability:
             for frame in _pictures("yuv420p"):
                 meter.compare(frame, frame)
             score = meter.mean()
-    except (av.error.FFmpegError, ValueError, OSError) as error:
+    except (*LIBAV_ERRORS, OSError) as error:
         return _told(VMAF_FILTER, "vmaf", SOFTWARE, error_text(error))
     return _told(VMAF_FILTER, "vmaf", SOFTWARE, "" if score and score > _ALIKE_VMAF else f"finds {score} for equal pictures")
 

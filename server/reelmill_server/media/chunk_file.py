@@ -1,7 +1,7 @@
-"""The files that units hand to the one that joins them: packets as the encoder gave them, or pictures without loss.
+"""Files that chunks hand to the join: packets as the encoder gave them, or frames without loss.
 
-No container keeps all of a packet (NUT drops decoding times and side data, MP4 the alpha of VP9), so these have a form of their
-own: records, a summary in JSON behind them, and at the very end where that begins. A file that breaks off has no summary.
+No container keeps all of a packet (NUT drops decode timestamps and side data, MP4 the alpha of VP9), hence a format of its
+own: records, then a summary in JSON, then a footer that says where the summary begins. A truncated file has no summary.
 """
 
 import json
@@ -21,26 +21,28 @@ from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.source import Location, open_bytes
 from reelmill_server.media.libav.types import AnyPacket
 
+IMAGES = -1
+"""Stream number of a chunk file that holds the frames of an image entry."""
 _MAGIC = b"reelmill unit 1\n"
 _FOOTER = struct.Struct(f">Q{len(_MAGIC)}s")
 _PACKET = struct.Struct(">cqqqBBI")  # P, pts, dts, duration, flags, pieces of side data, bytes
 _SIDE = struct.Struct(">HI")  # kind, bytes
-_PICTURE = struct.Struct(">cII")  # F, bytes of what is said of it, bytes
+_FRAME = struct.Struct(">cII")  # F, bytes of its description, bytes
 _KEY, _UNDATED = 1, 2
-_MOST_BYTES = 1 << 30
+_MAX_BYTES = 1 << 30
 _DROPPED_SIDE_DATA = ("quality_stats",)  # for statistics only
 
 
 @dataclass
 class Summary:
-    """What a file of a unit holds.
+    """Summary of a chunk file. Field names are part of the file format.
 
-    `digest`, `unit`, `slot` and `stream` as in Split and UnitFile. Of packets: `time_base`; where the pictures begin and end,
-    and how long they are shown together, in ticks; their `size_bytes`; the encoder's `extradata` and `head`, a file of NUT that
-    describes the stream, both in hexadecimal; the `shape` of the source's first picture; `vmaf` where it was measured, and
-    `frames` that were to be encoded. Of pictures: whether they are `final`, or only all that come into question.
+    `digest`, `unit`, `slot` and `stream` as in Split and UnitFile. For packets: `time_base`; in its ticks, where the frames
+    begin and end and how long they are shown together; their `size_bytes`; the encoder's `extradata` and `head`, a NUT file
+    that describes the stream, both in hexadecimal; the `shape` of the source's first frame; `vmaf` if it was measured, and
+    `frames` that were to be encoded. For images: whether they are `final`, or only candidates.
 
-    `decoding`: how it went in the whole unit, of which this is one file.
+    `decoding`: how decoding went in the whole chunk, of which this is one file.
     """
 
     digest: str = ""
@@ -63,7 +65,7 @@ class Summary:
     decoding: list[StreamDecoding] = field(default_factory=list)
 
     def add(self, packet: AnyPacket) -> None:
-        """Counts a packet."""
+        """Count a packet."""
         self.count += 1
         self.size_bytes += packet.size
         if packet.pts is not None:
@@ -75,8 +77,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class PackedFrame:
-    """A picture as it is written in the end, and its time, seconds. `blank`: whether the source's picture shows nothing, None:
-    nobody looked."""
+    """A frame as it will be written, and its time in seconds. `blank`: whether the source's frame is blank; None: unknown."""
 
     time: Fraction
     frame: VideoFrame
@@ -84,13 +85,13 @@ class PackedFrame:
 
 
 class ChunkFileWriter:
-    """Writes one file of a unit."""
+    """Write a chunk file."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
 
     def packet(self, packet: AnyPacket) -> None:
-        """Adds a packet."""
+        """Add a packet."""
         side = [data for data in packet.iter_sidedata() if data.data_type not in _DROPPED_SIDE_DATA]
         flags = _KEY * packet.is_keyframe | _UNDATED * (packet.dts is None)
         stamps = (packet.pts or 0, packet.dts or 0, packet.duration or 0)
@@ -100,58 +101,58 @@ class ChunkFileWriter:
             self._file.write(bytes(data))
         self._file.write(bytes(packet))
 
-    def picture(self, picture: PackedFrame) -> None:
-        """Adds a picture."""
-        frame = picture.frame
-        said = {
-            "time": str(picture.time),
-            "blank": picture.blank,
+    def frame(self, packed: PackedFrame) -> None:
+        """Add a frame."""
+        frame = packed.frame
+        description = {
+            "time": str(packed.time),
+            "blank": packed.blank,
             "format": frame.format.name,
             "size": [frame.width, frame.height],
             "range": int(frame.color_range),
             "space": int(frame.colorspace),
             "rows": [plane.line_size for plane in frame.planes],
         }
-        head = json.dumps(said).encode()
+        head = json.dumps(description).encode()
         content = zlib.compress(b"".join(bytes(plane) for plane in frame.planes), 1)
-        self._file.write(_PICTURE.pack(b"F", len(head), len(content)) + head + content)
+        self._file.write(_FRAME.pack(b"F", len(head), len(content)) + head + content)
 
     def finish(self, summary: Summary) -> None:
-        """Adds the summary; the file is whole."""
+        """Add the summary and close the file: it is complete."""
         begin = self._file.tell()
         self._file.write(json.dumps(asdict(summary)).encode())
         self._file.write(_FOOTER.pack(begin, _MAGIC))
         self._file.close()
 
     def close(self) -> None:
-        """Closes the file, whole or not."""
+        """Close the file, complete or not."""
         self._file.close()
 
 
 @dataclass
 class ChunkFile:
-    """One file of a unit that lies at `place`."""
+    """Read a chunk file."""
 
-    place: Location
+    location: Location
     summary: Summary = field(init=False)
 
     def __post_init__(self) -> None:
-        """Reads the summary. Raises ChunksDiffer when there is none."""
-        with open_bytes(self.place) as file:
+        """Read the summary. Raises ChunksDiffer when there is none."""
+        with open_bytes(self.location) as file:
             self._end, self.summary = _summary(file)
 
     def packets(self) -> Iterator[AnyPacket]:
-        """The packets, in the order in which they were written. Raises ChunksDiffer when one is broken."""
+        """Yield the packets in the order in which they were written. Raises ChunksDiffer when one is broken."""
         time_base = Fraction(self.summary.time_base or 1)
-        with open_bytes(self.place) as file:
+        with open_bytes(self.location) as file:
             while file.tell() < self._end:
                 yield _packet(file, time_base)
 
-    def pictures(self) -> Iterator[PackedFrame]:
-        """The pictures, in the order of their times. Raises ChunksDiffer when one is broken."""
-        with open_bytes(self.place) as file:
+    def frames(self) -> Iterator[PackedFrame]:
+        """Yield the frames in the order of their times. Raises ChunksDiffer when one is broken."""
+        with open_bytes(self.location) as file:
             while file.tell() < self._end:
-                yield _picture(file)
+                yield _frame(file)
 
 
 def _summary(file: BinaryIO) -> tuple[int, Summary]:
@@ -161,17 +162,17 @@ def _summary(file: BinaryIO) -> tuple[int, Summary]:
         if magic != _MAGIC or not 0 <= begin <= end:
             raise ValueError("no summary")
         file.seek(begin)
-        said: dict[str, Any] = json.loads(_exactly(file, end - begin))
-        decoding = [StreamDecoding(**counts) for counts in said.pop("decoding", ())]
-        return begin, Summary(**said, decoding=decoding)
+        description: dict[str, Any] = json.loads(_exactly(file, end - begin))
+        decoding = [StreamDecoding(**counts) for counts in description.pop("decoding", ())]
+        return begin, Summary(**description, decoding=decoding)
     except (OSError, ValueError, TypeError) as error:
-        raise ChunksDiffer(f"the file of a unit is not whole: {error}") from error
+        raise ChunksDiffer(f"a chunk file is not whole: {error}") from error
 
 
 def _packet(file: BinaryIO, time_base: Fraction) -> AnyPacket:
     letter, pts, dts, duration, flags, pieces, size = _PACKET.unpack(_exactly(file, _PACKET.size))
     if letter != b"P":
-        raise ChunksDiffer("the file of a unit is broken: no packet where one is to be")
+        raise ChunksDiffer("a chunk file is broken: expected a packet")
     side = [_side_data(file) for _ in range(pieces)]
     packet = AnyPacket(_exactly(file, size))
     packet.pts, packet.dts, packet.duration, packet.time_base = pts, None if flags & _UNDATED else dts, duration, time_base
@@ -189,34 +190,34 @@ def _side_data(file: BinaryIO) -> PacketSideData:
     return data  # type: ignore[no-any-return]
 
 
-def _picture(file: BinaryIO) -> PackedFrame:
-    letter, said_bytes, size = _PICTURE.unpack(_exactly(file, _PICTURE.size))
+def _frame(file: BinaryIO) -> PackedFrame:
+    letter, description_bytes, size = _FRAME.unpack(_exactly(file, _FRAME.size))
     if letter != b"F":
-        raise ChunksDiffer("the file of a unit is broken: no picture where one is to be")
-    said = json.loads(_exactly(file, said_bytes))
+        raise ChunksDiffer("a chunk file is broken: expected a frame")
+    description = json.loads(_exactly(file, description_bytes))
     content = _exactly(file, size)
-    width, height = said["size"]
-    frame = VideoFrame(width, height, said["format"])
-    unpacked = zlib.decompressobj().decompress(content, _MOST_BYTES)
+    width, height = description["size"]
+    frame = VideoFrame(width, height, description["format"])
+    unpacked = zlib.decompressobj().decompress(content, _MAX_BYTES)
     place = 0
-    for plane, row in zip(frame.planes, said["rows"], strict=True):
+    for plane, row in zip(frame.planes, description["rows"], strict=True):
         rows = plane.buffer_size // plane.line_size
         kept = min(row, plane.line_size)
         lines = (unpacked[place + line * row : place + line * row + kept].ljust(plane.line_size, b"\0") for line in range(rows))
         plane.update(b"".join(lines))
         place += row * rows
-    frame.color_range, frame.colorspace = said["range"], said["space"]
-    return PackedFrame(Fraction(said["time"]), frame, said["blank"])
+    frame.color_range, frame.colorspace = description["range"], description["space"]
+    return PackedFrame(Fraction(description["time"]), frame, description["blank"])
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:
-    if not 0 <= size <= _MOST_BYTES:
-        raise ChunksDiffer(f"the file of a unit is broken: a record of {size} bytes")
+    if not 0 <= size <= _MAX_BYTES:
+        raise ChunksDiffer(f"a chunk file is broken: a record of {size} bytes")
     parts = []
     while size:
         part = file.read(size)
         if not part:
-            raise ChunksDiffer("the file of a unit breaks off")
+            raise ChunksDiffer("a chunk file breaks off")
         parts.append(part)
         size -= len(part)
     return b"".join(parts)

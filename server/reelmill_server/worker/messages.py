@@ -41,7 +41,7 @@ class Assignment:
     `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) follow the
     request's sources, `watermarks` are by URI; the child may write below `directory` only. `rule`: whether and how the plan is
     to be split is told with it. To encode a unit, or to convert from what units have made, `plan` and `split` are those that
-    were told; `unit` is the one to encode, `premade` has the files of all. `traced`: when
+    were told; `unit` is the one to encode, `joined` has the files of all. `traced`: when
     stages begin and end is told, too.
     """
 
@@ -60,7 +60,7 @@ class Assignment:
     plan: Plan | None = None
     split: Split | None = None
     unit: int = -1
-    premade: tuple[JoinedFile, ...] = ()
+    joined: tuple[JoinedFile, ...] = ()
     traced: bool = False
 
 

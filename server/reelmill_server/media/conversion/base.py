@@ -17,41 +17,41 @@ OpenOutputs = Callable[[Sequence[InputContainer]], Iterable[Output]]
 
 
 class Run:
-    """One run of a plan over its sources, whatever its outputs are.
+    """Run a plan over its sources, whatever its outputs are.
 
     `outputs` can be read at any time for progress, `decoding` counts broken packets, `stop` ends all threads.
     """
 
-    def __init__(self, plan: Plan, places: Sequence[Location], limits: Limits, stop: threading.Event, scope: Scope) -> None:
-        """`places` follow the inputs of the plan."""
+    def __init__(self, plan: Plan, locations: Sequence[Location], limits: Limits, stop: threading.Event, scope: Scope) -> None:
+        """`locations` follow the inputs of the plan."""
         self.outputs: list[Output] = []
         self.stop, self.decoding = StopSignal(stop), Decoding()
-        self._plan, self._places, self._limits, self._scope = plan, places, limits, scope
+        self._plan, self._locations, self._limits, self._scope = plan, locations, limits, scope
         self._feed: Feed | None = None
 
     @property
     def expected_seconds(self) -> float:
-        """How long the inputs that follow each other will be together, as far as it can be told now; 0: not at all.
+        """Return how long the concatenated inputs will be together, as far as is known so far; 0: unknown.
 
-        What their containers promise, corrected by how far reading has come in their bytes.
+        This is what their containers claim, corrected by how far reading has come in their bytes.
         """
         return self._feed.expected_seconds if self._feed else 0.0
 
     @property
     def decoded(self) -> int:
-        """How many packets were given to decoders."""
+        """Return how many packets were given to decoders."""
         return self._feed.decoded if self._feed else 0
 
     def write(self, open_outputs: OpenOutputs) -> list[str]:
-        """Open all outputs, read the sources, wait until all is written; return what the user should know.
+        """Open all outputs, read the sources, and wait until everything is written; return warnings for the user.
 
         Raises EncoderDown when an encoder fails, Stopped when asked to stop, and InvalidMedia, MediaLimitExceeded or
         OutputError as they happen.
         """
         with ExitStack() as stack:
-            sources = [stack.enter_context(open_source(place, self._limits)) for place in self._places]
+            sources = [stack.enter_context(open_source(location, self._limits)) for location in self._locations]
             stack.callback(self._close)
-            for output in open_outputs(sources):  # one by one: those that are open are closed when the next one fails
+            for output in open_outputs(sources):  # one by one, so that those already open are closed when the next one fails
                 self.outputs.append(output)
             for output in self.outputs:
                 output.start()
@@ -62,12 +62,12 @@ class Run:
         return [*self._feed.warnings, *dict.fromkeys(note for output in self.outputs for note in output.notes)]
 
     def judge(self) -> list[str]:
-        """Return what was left out, and what could not be decoded. Raises InvalidMedia when it is too much."""
+        """Return warnings about what was left out or could not be decoded. Raises InvalidMedia when it is too much."""
         tracks = (text for output in self.outputs for track in output.tracks for text in track.warnings(output.plan))
         return [*tracks, *self.decoding.check()]
 
     def _close(self) -> None:
-        """End all threads: when all went well they have ended, else they must not go on."""
+        """End all threads. After success they have ended already; after a failure they must not go on."""
         self.stop.set()
         for output in self.outputs:
             output.close()

@@ -1,4 +1,4 @@
-"""Runs one unit of a plan that was cut: the same reading, decoding and filtering, into files for the unit that joins all."""
+"""Convert one chunk of a plan: the same reading, decoding and filtering, into files that the join concatenates."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from reelmill_server.media.chunk_file import Summary
+from reelmill_server.media.chunk_file import IMAGES, Summary
 from reelmill_server.media.conversion.base import Run
 from reelmill_server.media.conversion.chunk_output import ChunkImageOutput, ChunkStreamOutput
 from reelmill_server.media.conversion.feed import Scope
@@ -22,41 +22,41 @@ from reelmill_server.plan.chunks import members, read_streams, unit_plan
 
 
 class ChunkConversion:
-    """The conversion of one unit of `whole`, as `split` cut it."""
+    """Convert one chunk of the plan `whole`, cut as `split` says."""
 
     def __init__(
         self,
         whole: Plan,
         split: Split,
-        unit: Unit,
-        places: Sequence[Location],
+        chunk: Unit,
+        locations: Sequence[Location],
         directory: Path,
         *,
         limits: Limits,
         stop: threading.Event,
         watermark_locations: Mapping[str, Location] | None = None,
     ) -> None:
-        """Places as for Conversion."""
-        self._plan, self._split, self._unit = unit_plan(whole, unit), split, unit
+        """Take locations as Conversion does."""
+        self._plan, self._split, self._chunk = unit_plan(whole, chunk), split, chunk
         self._directory, self._limits, self._watermarks = directory, limits, watermark_locations or {}
-        self._streams, self._images = members(whole, unit)
+        self._streams, self._images = members(whole, chunk)
         (entry,) = self._plan.inputs
-        self._entry, self._window = entry, _window(unit)
-        self._made: list[tuple[Summary, Path]] = []
-        self._run = Run(self._plan, [places[entry.source]], limits, stop, self._scope(whole))
+        self._entry, self._window = entry, _window(chunk)
+        self._members: list[tuple[Summary, Path]] = []
+        self._run = Run(self._plan, [locations[entry.source]], limits, stop, self._scope(whole))
 
     def _scope(self, whole: Plan) -> Scope:
-        streams, unit, window = read_streams(whole), self._unit, self._window
-        if window is None or not isinstance(unit, VideoUnit):
-            return Scope(streams, whole=isinstance(unit, WholeUnit))
+        streams, chunk, window = read_streams(whole), self._chunk, self._window
+        if window is None or not isinstance(chunk, VideoUnit):
+            return Scope(streams, whole=isinstance(chunk, WholeUnit))
         origin = Fraction(self._entry.origin_us + self._entry.start_us, MICROSECONDS)
         end = None if window.end is None else origin + window.end
-        lead_in = max(Fraction(0), window.begin - Fraction(unit.lead_us, MICROSECONDS)) if unit.begin_us else None
+        lead_in = max(Fraction(0), window.begin - Fraction(chunk.lead_us, MICROSECONDS)) if chunk.begin_us else None
         return Scope(streams, lead_in, Span(origin + window.begin, end, window.from_front))
 
     @property
     def share(self) -> float:
-        """How much of the unit is done, 0 to 1, by the output that is least far."""
+        """Return how much of the chunk is done, 0 to 1, judged by the output that lags most."""
         begin = float(self._window.begin) if self._window else 0.0
         end = float(self._window.end) if self._window and self._window.end else self._entry.duration_us / MICROSECONDS
         reached = min((float(output.position) * _speed(output) for output in self._run.outputs), default=end)
@@ -64,48 +64,51 @@ class ChunkConversion:
 
     @property
     def moved(self) -> float:
-        """A number that grows as long as media moves, also before the window."""
+        """Return a number that grows as long as media moves, even before the window is reached."""
         return float(self._run.decoded) + sum(float(output.position) for output in self._run.outputs)
 
     @property
     def decoded(self) -> int:
-        """How many packets were given to decoders."""
+        """Return how many packets were given to decoders."""
         return self._run.decoded
 
     @property
     def outputs(self) -> Sequence[Output]:
-        """What is written now, for progress."""
+        """Return the outputs being written, for progress."""
         return self._run.outputs
 
     def make(self) -> tuple[list[UnitFile], list[str]]:
-        """Write the unit's files below the directory; return them, and what the user should know. Raises as `Run.write`."""
+        """Write the files of the chunk below the directory; return them and warnings for the user. Raises as `Run.write`."""
         warnings = self._run.write(self._open_outputs)  # what was left out is judged when all chunks are joined
         files = [
-            UnitFile(said.unit, said.slot, said.stream, path.name, path.stat().st_size, said.count) for said, path in self._made
+            UnitFile(summary.unit, summary.slot, summary.stream, path.name, path.stat().st_size, summary.count)
+            for summary, path in self._members
         ]
         return files, warnings
 
     def _open_outputs(self, sources: Sequence[InputContainer]) -> Iterator[Output]:
         stop = self._run.stop
-        for (place, number), plan in zip(self._streams, self._plan.targets, strict=True):
-            said, path = self._member(place, number, f"{place}-{number}.unit")
-            yield ChunkStreamOutput(plan, self._plan, path, sources, self._watermarks, self._limits, stop, self._window, said)
-        for place, image in zip(self._images, self._plan.images, strict=True):
-            said, path = self._member(place, -1, f"images-{place}.unit")
-            yield ChunkImageOutput(image, self._plan, path, stop, self._window, said)
+        for (slot, stream), plan in zip(self._streams, self._plan.targets, strict=True):
+            summary, path = self._member(slot, stream, f"{slot}-{stream}.chunk")
+            yield ChunkStreamOutput(
+                plan, self._plan, path, sources, self._watermarks, self._limits, stop, self._window, summary
+            )
+        for slot, image in zip(self._images, self._plan.images, strict=True):
+            summary, path = self._member(slot, IMAGES, f"images-{slot}.chunk")
+            yield ChunkImageOutput(image, self._plan, path, stop, self._window, summary)
 
     def _member(self, slot: int, stream: int, name: str) -> tuple[Summary, Path]:
-        said = Summary(self._split.digest, self._unit.number, slot, stream, decoding=self._run.decoding.streams)
-        self._made.append((said, self._directory / name))
-        return self._made[-1]
+        summary = Summary(self._split.digest, self._chunk.number, slot, stream, decoding=self._run.decoding.streams)
+        self._members.append((summary, self._directory / name))
+        return self._members[-1]
 
 
-def _window(unit: Unit) -> Span | None:
-    """The span of the source whose frames a unit encodes; None: all."""
-    if not isinstance(unit, VideoUnit):
+def _window(chunk: Unit) -> Span | None:
+    """Return the span of the source whose frames a chunk encodes; None: all of it."""
+    if not isinstance(chunk, VideoUnit):
         return None
-    end = Fraction(unit.end_us, MICROSECONDS) if unit.end_us else None
-    return Span(Fraction(unit.begin_us, MICROSECONDS), end, from_front=not unit.begin_us)
+    end = Fraction(chunk.end_us, MICROSECONDS) if chunk.end_us else None
+    return Span(Fraction(chunk.begin_us, MICROSECONDS), end, from_front=not chunk.begin_us)
 
 
 def _speed(output: Output) -> float:

@@ -1,4 +1,4 @@
-"""What a unit makes of one stream, or of one entry of pictures: a file for the unit that joins all."""
+"""Outputs of a chunk: one file per encoded stream or image entry, for the join to read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from reelmill_server.media.chunk_file import ChunkFileWriter, Summary
 from reelmill_server.media.image.chunk_frames import ChunkFrameTrack
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.input.source import Location
+from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.output.base import Output, Stopped, StopSignal
 from reelmill_server.media.overlay.pipeline import make_overlays
 from reelmill_server.media.track.audio import AudioTrack
@@ -19,11 +20,11 @@ from reelmill_server.media.track.video import VfrVideoTrack
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
 
-_BESIDE_PACKETS = 0x40  # AVFMT_GLOBALHEADER
+_GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
 
 
 class ChunkStreamOutput(Output):
-    """One encoded stream."""
+    """Encode one stream of a chunk into a chunk file."""
 
     plan: TargetPlan
 
@@ -39,23 +40,24 @@ class ChunkStreamOutput(Output):
         window: Span | None,
         summary: Summary,
     ) -> None:
-        """`plan` has one stream, `window` is in seconds of the source's span. Raises EncoderDown when its encoder does not
-        open."""
+        """`plan` has one stream; `window` is in seconds of the source's span. Raises EncoderDown when the encoder does not
+        open.
+        """
         super().__init__(plan, task, str(path), stop)
         self.summary = summary
         (stream,) = plan.streams
         self._head = Path(f"{path}.head")
         self._container = av.open(str(self._head), "w", format="nut")
         try:
-            self._track = self._made_track(stream, sources, watermarks, limits, window)
+            self._track = self._open_track(stream, sources, watermarks, limits, window)
         except ReelmillError:
             raise
-        except (av.error.FFmpegError, ValueError, OSError) as error:
+        except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
         self.tracks = (self._track,)
-        self._pack = ChunkFileWriter(path)
+        self._chunk_file = ChunkFileWriter(path)
 
-    def _made_track(
+    def _open_track(
         self,
         stream: StreamPlan,
         sources: Sequence[InputContainer],
@@ -67,57 +69,57 @@ class ChunkStreamOutput(Output):
         if stream.audio:
             return AudioTrack(stream, self._container, sources, False, most)
         overlays = make_overlays(stream, watermarks, limits, self._note)
-        # As if it were opened for the file in which its packets will lie.
-        beside_packets = bool(ContainerFormat(self.plan.muxer, "w").flags & _BESIDE_PACKETS)
-        return VfrVideoTrack(stream, self._container, sources, False, most, overlays, _played(window, stream), beside_packets)
+        # Open the encoder as for the container that will hold its packets in the end.
+        global_header = bool(ContainerFormat(self.plan.muxer, "w").flags & _GLOBAL_HEADER)
+        return VfrVideoTrack(stream, self._container, sources, False, most, overlays, _played(window, stream), global_header)
 
     def _write(self) -> None:
         described = False
         for packet in self._packets():
             self.summary.time_base = str(packet.time_base)
             self.summary.add(packet)
-            self._pack.packet(packet)
+            self._chunk_file.packet(packet)
             if not described and not self._track.plan.audio:
                 self._container.mux(packet)
                 described = True
             if self._stop.is_set():
                 raise Stopped
-        self._pack.finish(self._summed_up())
+        self._chunk_file.finish(self._finish_summary())
 
-    def _summed_up(self) -> Summary:
-        said, track = self.summary, self._track
-        said.frames, said.unordered, said.vmaf = track.frames, track.unordered, track.written.vmaf
+    def _finish_summary(self) -> Summary:
+        summary, track = self.summary, self._track
+        summary.frames, summary.unordered, summary.vmaf = track.frames, track.unordered, track.written.vmaf
         if isinstance(track, VfrVideoTrack):
-            said.shape, said.extradata = track.shape, track.extradata.hex()
-            self._container.start_encoding()  # a chunk without a picture describes its stream all the same
+            summary.shape, summary.extradata = track.shape, track.extradata.hex()
+            self._container.start_encoding()  # a chunk without frames must describe its stream, too
             self._container.close()
-            said.head = self._head.read_bytes().hex()
-        return said
+            summary.head = self._head.read_bytes().hex()
+        return summary
 
     def close(self) -> None:
-        """Ends the thread and closes all files, whatever happened before."""
+        """End the thread and close all files, whatever happened before."""
         super().close()
-        self._pack.close()
+        self._chunk_file.close()
         try:
             self._container.close()
-        except (av.error.FFmpegError, ValueError, OSError):
+        except (*LIBAV_ERRORS, OSError):
             pass
         self._head.unlink(missing_ok=True)
 
 
 class ChunkImageOutput(Output):
-    """The pictures of one entry, as they are written in the end."""
+    """Pack the frames of one image entry, in the form in which they will be written."""
 
     plan: ImagePlan
 
     def __init__(
         self, plan: ImagePlan, task: Plan, path: Path, stop: StopSignal, window: Span | None, summary: Summary
     ) -> None:
-        """`window` in seconds of the source's span, None: all."""
+        """`window` is in seconds of the source's span; None: all of it."""
         super().__init__(plan, task, str(path), stop)
         self.summary = summary
-        self._pack = ChunkFileWriter(path)
-        self._frames = ChunkFrameTrack(plan, self._pack, window)
+        self._chunk_file = ChunkFileWriter(path)
+        self._frames = ChunkFrameTrack(plan, self._chunk_file, window)
         self.tracks = (self._frames,)
 
     def _write(self) -> None:
@@ -125,16 +127,16 @@ class ChunkImageOutput(Output):
             pass
         self.summary.count, self.summary.final = self._frames.count, self._frames.final
         self.summary.unordered, self.summary.frames = self._frames.unordered, self._frames.frames
-        self._pack.finish(self.summary)
+        self._chunk_file.finish(self.summary)
 
     def close(self) -> None:
-        """Ends the thread and closes the file, whatever happened before."""
+        """End the thread and close the file, whatever happened before."""
         super().close()
-        self._pack.close()
+        self._chunk_file.close()
 
 
 def _played(window: Span | None, stream: StreamPlan) -> Span | None:
-    """A window on the clock of the output."""
+    """Return a window of the source on the output's clock."""
     if window is None:
         return None
     return Span(window.begin / stream.speed, None if window.end is None else window.end / stream.speed, window.from_front)

@@ -1,4 +1,4 @@
-"""Read the sources once, decode what must be decoded, and give it to every output."""
+"""Read the sources once, decode what must be decoded, and feed every output."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ _TICK_SECONDS = 1
 class Scope:
     """Say which part of the sources is read.
 
-    `streams`: the streams that are read, None: those that the outputs take. `lead_in`: reading begins at the key frame before
-    this many seconds of the span, None: before all of it. `counted`: broken packets shown outside of this span do not count,
-    as the chunks beside this one count them; None: all count. `whole`: every input is read to the end of its span even when no
-    output wants more, as what is made may depend on where it ends.
+    `streams`: the streams that are read; None: those that the outputs take. `lead_in`: reading begins at the keyframe before
+    this many seconds of the span; None: before all of it. `counted`: broken packets shown outside of this span do not count,
+    since the neighboring chunks count them; None: all count. `whole`: every input is read to the end of its span even when
+    no output wants more, since the result may depend on where it ends.
     """
 
     streams: Sequence[StreamPlan] | None = None
@@ -39,9 +39,9 @@ class Scope:
 
 
 class Feed:
-    """One reading of the inputs of a plan, for all outputs that are fed.
+    """Feed all outputs from one reading of a plan's inputs.
 
-    `decoded`: how many packets were given to decoders; `warnings`: what the user should know of the reading.
+    `decoded`: how many packets were given to decoders; `warnings`: what the user should know about the reading.
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class Feed:
         scope: Scope,
         stop: StopSignal,
     ) -> None:
-        """`outputs` are all of the conversion, `sources` follow the inputs of the plan; `decoding` counts broken packets."""
+        """`outputs` are all outputs of the conversion, `sources` follow the inputs of the plan; `decoding` counts broken
+        packets.
+        """
         self.warnings: list[str] = []
         self.decoded = 0
         self._plan, self._scope, self._stop = plan, scope, stop
@@ -68,11 +70,11 @@ class Feed:
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = dict(listening)
         taken = [track.plan for output in self._fed for track in output.tracks]
         streams = taken if scope.streams is None else scope.streams
-        self._main, self._beside = concat_readers(plan.inputs, sources, streams, scope.lead_in)
+        self._main, self._attached = concat_readers(plan.inputs, sources, streams, scope.lead_in)
 
     @property
     def expected_seconds(self) -> float:
-        """How long the inputs that follow each other will be together, as far as it can be told now; 0: not at all."""
+        """Return how long the concatenated inputs will be together, as far as is known so far; 0: unknown."""
         return float(self._main.expected()) if self._fed else 0.0
 
     def run(self) -> None:
@@ -81,17 +83,17 @@ class Feed:
             return
         main = self._main
         while not main.exhausted:
-            running = [lane for lane in self._beside if not lane.exhausted]
-            self._step(min((main, *running), key=lambda lane: lane.position) if running else main)
+            running = [inputs for inputs in self._attached if not inputs.exhausted]
+            self._step(min((main, *running), key=lambda inputs: inputs.position) if running else main)
             self._tick()
-        for lane in self._beside:
-            self._finish(lane, main.position)
+        for inputs in self._attached:
+            self._finish(inputs, main.position)
         for output in self._fed:
             output.finish()
 
-    def _step(self, lane: ConcatReader, until: Fraction | None = None) -> None:
-        """Reads one packet of a lane; at the end of an input the next one begins, unless the lane ends at `until`."""
-        reader = lane.reader or self._begin(lane)
+    def _step(self, inputs: ConcatReader, until: Fraction | None = None) -> None:
+        """Read one packet. At the end of an input the next one begins, unless the reader ends at `until`."""
+        reader = inputs.reader or self._begin(inputs)
         if reader is None:
             return
         packet, broken = read(reader.packets)
@@ -101,17 +103,17 @@ class Feed:
             self.warnings.append(broken)
         if packet is None:
             self._check_end(reader)
-            self._end(lane, reader)
+            self._end(inputs, reader)
             return
         reader.note(packet)
         if packet.is_corrupt and (reader.part.number, packet.stream_index) in self._listening:
             self._counted(reader.part, packet).damaged += 1
         self._give(reader.part, packet)
         if until is None and self._enough(reader):
-            self._end(lane, reader)
+            self._end(inputs, reader)
 
     def _check_end(self, reader: Reader) -> None:
-        """Raises InvalidMedia when a source breaks off; pictures are made of what there is."""
+        """Raise InvalidMedia when a source breaks off; images are still made of what there is."""
         try:
             reader.check_end()
         except InvalidMedia as error:
@@ -119,49 +121,52 @@ class Feed:
                 raise
             self.warnings.append(error.message)
 
-    def _begin(self, lane: ConcatReader) -> Reader | None:
-        reader = lane.next()
+    def _begin(self, inputs: ConcatReader) -> Reader | None:
+        reader = inputs.next()
         if reader is not None:
             for output in self._fed:
                 output.begin(reader.part)
         return reader
 
-    def _end(self, lane: ConcatReader, reader: Reader) -> None:
-        """The input has given all; one that is filled up stays open until the others have ended."""
-        if lane.plan.align == "pad":
-            lane.exhausted = True
+    def _end(self, inputs: ConcatReader, reader: Reader) -> None:
+        """End an input that has given everything. One that is padded stays open until the concatenated inputs have ended."""
+        if inputs.plan.align == "pad":
+            inputs.exhausted = True
             return
         for output in self._fed:
-            output.end(reader.part, reader.end(), lane.last and not lane.loops)
-        self._begin(lane)
+            output.end(reader.part, reader.end(), inputs.last and not inputs.loops)
+        self._begin(inputs)
 
-    def _finish(self, lane: ConcatReader, until: Fraction) -> None:
-        """Reads on in a lane beside when the others have ended: to its end, or as far as they were if it is aligned."""
-        while not lane.exhausted and not self._aligned(lane, until):
-            self._step(lane, until if lane.aligned else None)
-        if lane.aligned and lane.reader is not None:
+    def _finish(self, inputs: ConcatReader, until: Fraction) -> None:
+        """Read an attached input on after the concatenated ones have ended: to its end, or as far as they went if it is
+        aligned.
+        """
+        while not inputs.exhausted and not self._aligned(inputs, until):
+            self._step(inputs, until if inputs.aligned else None)
+        if inputs.aligned and inputs.reader is not None:
             for output in self._fed:
-                output.end(lane.reader.part, None, True)
+                output.end(inputs.reader.part, None, True)
 
-    def _aligned(self, lane: ConcatReader, until: Fraction) -> bool:
-        """Whether a lane that is aligned has given all before `until`: the last pictures leave the decoder late."""
-        if not lane.aligned or lane.position < until:
+    def _aligned(self, inputs: ConcatReader, until: Fraction) -> bool:
+        """Return whether an aligned input has given everything before `until`: the last frames leave the decoder late."""
+        if not inputs.aligned or inputs.position < until:
             return False
-        if lane.reader is None:
+        if inputs.reader is None:
             return True
-        for output in self._fed:  # else what is short and repeated would be over again and again before anybody could say so
+        # A short input that loops would be read again and again before its tracks could tell that they have enough.
+        for output in self._fed:
             output.settle()
-        return self._satisfied(lane.reader.part)
+        return self._satisfied(inputs.reader.part)
 
     def _tick(self) -> None:
-        """Let outputs know once a second of media how far reading is: they generate what no source has."""
+        """Tell outputs once per second of media how far reading has come: they generate what no source has."""
         main, reader = self._main, self._main.reader
         if reader is not None and reader is self._ticked[0] and reader.latest - self._ticked[1] < _TICK_SECONDS:
             return
         self._ticked = (reader, reader.latest if reader else 0.0)
         for output in self._outputs:
-            output.check()  # those that read by themselves fail unasked
-        waiting = [lane.reader for lane in self._beside if lane.exhausted and lane.aligned and lane.reader]
+            output.check()  # outputs that read by themselves may have failed
+        waiting = [inputs.reader for inputs in self._attached if inputs.exhausted and inputs.aligned and inputs.reader]
         for output in self._fed:
             if main.reader:
                 output.reach(main.reader.part, max(Fraction(0), main.reader.position - 2 * OVERRUN))
@@ -172,7 +177,7 @@ class Feed:
         return self._satisfied(reader.part) and (reader.over or not self._scope.whole)
 
     def _satisfied(self, part: Part) -> bool:
-        """Whether nobody wants more of the input."""
+        """Return whether no track wants more of the input."""
         listeners = [
             (track, stream)
             for (number, stream), entries in self._listening.items()
@@ -196,13 +201,13 @@ class Feed:
                     if track.wants_frames:
                         output.give(part, track, stream, frame)
         if packet.size == 0 and packet.dts is None:
-            return  # says that the stream ended: only decoders want to know
+            return  # marks the end of the stream: only decoders need it
         for output, track in active:
             if not track.wants_frames:
                 output.give(part, track, stream, _twin(packet))
 
     def _counted(self, part: Part, packet: AnyPacket) -> StreamDecoding:
-        """Return where a packet is counted."""
+        """Return the counters of a packet's stream; those of a packet that another chunk counts are thrown away."""
         counted, decoding = self._scope.counted, self._decoding
         if counted and packet.pts is not None and packet.time_base:
             time = packet.pts * packet.time_base
@@ -216,7 +221,7 @@ class Feed:
 
 
 def _twin(packet: AnyPacket) -> AnyPacket:
-    """A packet with the same bytes (shared) and its own timestamps: writing changes those."""
+    """Return a packet with the same bytes (shared) and timestamps of its own, since muxing changes those."""
     twin = AnyPacket(packet)  # type: ignore[arg-type]
     twin.pts, twin.dts, twin.duration = packet.pts, packet.dts, packet.duration
     twin.time_base, twin.is_keyframe = packet.time_base, packet.is_keyframe

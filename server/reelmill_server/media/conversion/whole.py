@@ -1,4 +1,4 @@
-"""Convert: one decode of the sources feeds every target and image of a plan."""
+"""Convert a whole plan: one decode of the sources feeds every target and image."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from reelmill_server.media.chunk_file import ChunkFile
+from reelmill_server.media.chunk_file import IMAGES, ChunkFile
 from reelmill_server.media.conversion.base import Run
 from reelmill_server.media.conversion.feed import Scope
 from reelmill_server.media.image.output import ImageOutput
@@ -15,7 +15,7 @@ from reelmill_server.media.input.source import Location
 from reelmill_server.media.output.base import MediaFile, Output
 from reelmill_server.media.output.file import FileOutput, SideInputs
 from reelmill_server.media.track.cover_art import CoverInputs
-from reelmill_server.media.track.joined import IMAGES, JoinedChunks, decoding_of
+from reelmill_server.media.track.joined import JoinedChunks, decoding_of
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
@@ -24,51 +24,54 @@ from reelmill_server.plan.output.packaging import output_path
 
 
 class Conversion:
-    """One conversion of a whole plan."""
+    """Convert a whole plan."""
 
     def __init__(
         self,
         plan: Plan,
-        places: Sequence[Location],
+        locations: Sequence[Location],
         directory: Path,
         *,
         limits: Limits,
         stop: threading.Event,
         subtitle_locations: Sequence[Sequence[Location]] = (),
         watermark_locations: Mapping[str, Location] | None = None,
-        premade: JoinedChunks | None = None,
+        joined: JoinedChunks | None = None,
     ) -> None:
-        """`places` follow the sources of the request, `subtitle_locations` say where the subtitle files of each lie, and
-        `watermark_locations` where the files of watermarks do, by URI. `premade`: what chunks have made of the plan."""
-        self._beside = SideInputs(
-            SubtitleInputs(plan.inputs, places, subtitle_locations, limits),
-            CoverInputs(plan.inputs, places, limits),
+        """Prepare a conversion; nothing is opened yet.
+
+        `locations` follow the sources of the request, `subtitle_locations` are those of each source's subtitle files, and
+        `watermark_locations` those of watermark files, by URI. `joined`: what chunks have encoded of the plan.
+        """
+        self._side_inputs = SideInputs(
+            SubtitleInputs(plan.inputs, locations, subtitle_locations, limits),
+            CoverInputs(plan.inputs, locations, limits),
             watermark_locations or {},
         )
-        self._plan, self._directory, self._limits, self._premade = plan, directory, limits, premade
-        self._places = [places[entry.source] for entry in plan.inputs]
-        self._packs: Mapping[tuple[int, int], Sequence[ChunkFile]] = {}
+        self._plan, self._directory, self._limits, self._joined_chunks = plan, directory, limits, joined
+        self._locations = [locations[entry.source] for entry in plan.inputs]
+        self._chunk_files: Mapping[tuple[int, int], Sequence[ChunkFile]] = {}
         self._files: list[FileOutput] = []
         self._images: list[ImageOutput] = []
-        self._run = Run(plan, self._places, limits, stop, Scope())
+        self._run = Run(plan, self._locations, limits, stop, Scope())
 
     @property
     def outputs(self) -> Sequence[Output]:
-        """What is written now, for progress."""
+        """Return the outputs being written, for progress."""
         return self._run.outputs
 
     @property
     def expected_seconds(self) -> float:
-        """How long the inputs that follow each other will be together, as far as it can be told now; 0: not at all."""
+        """Return how long the concatenated inputs will be together, as far as is known so far; 0: unknown."""
         return self._run.expected_seconds
 
     @property
     def images(self) -> list[Sequence[WrittenImage]]:
-        """The files of each image entry, once `run` has returned."""
+        """Return the files of each image entry, once `run` has returned."""
         return [output.files for output in self._images]
 
     def run(self) -> tuple[list[MediaFile], list[str]]:
-        """Write every target below the directory; return the media files, unverified, and what the user should know.
+        """Write every target below the directory; return the media files, not yet verified, and warnings for the user.
 
         Raises EncoderDown when an encoder fails, Stopped when asked to stop, and InvalidMedia, MediaLimitExceeded or
         OutputError as they happen.
@@ -77,10 +80,10 @@ class Conversion:
         return [output.produced() for output in self._files], warnings
 
     def _open_outputs(self, sources: Sequence[InputContainer]) -> Iterator[Output]:
-        if self._premade:
-            self._packs = self._premade.all_packs(self._plan)
-            self._run.decoding.merge(decoding_of(self._packs.values()).streams)
-            self._run.decoding.check()  # before anything is joined in vain
+        if self._joined_chunks:
+            self._chunk_files = self._joined_chunks.all_chunk_files(self._plan)
+            self._run.decoding.merge(decoding_of(self._chunk_files.values()).streams)
+            self._run.decoding.check()  # fail before joining anything
         for slot, target in enumerate(self._plan.targets):
             self._files.append(self._open_file(slot, target, sources))
             yield self._files[-1]
@@ -90,10 +93,12 @@ class Conversion:
 
     def _open_file(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> FileOutput:
         path = str(self._directory / output_path(slot, plan))
-        packs = {number: packs for (place, number), packs in self._packs.items() if place == slot and number >= 0}
-        return FileOutput(plan, self._plan, path, sources, self._beside, self._limits, self._run.stop, packs)
+        chunk_files = {
+            number: chunk_files for (target, number), chunk_files in self._chunk_files.items() if target == slot and number >= 0
+        }
+        return FileOutput(plan, self._plan, path, sources, self._side_inputs, self._limits, self._run.stop, chunk_files)
 
     def _open_image(self, slot: int, plan: ImagePlan) -> ImageOutput:
         folder = self._directory / image_folder(slot)
-        packs = self._packs.get((slot, IMAGES), ())
-        return ImageOutput(plan, self._plan, folder, self._places, self._limits, self._run.stop, packs)
+        chunk_files = self._chunk_files.get((slot, IMAGES), ())
+        return ImageOutput(plan, self._plan, folder, self._locations, self._limits, self._run.stop, chunk_files)

@@ -10,9 +10,9 @@ import av
 from av import VideoFrame
 from av.filter import Graph
 
-from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.image.stills import ImageWriter, WrittenImage, to_pillow
-from reelmill_server.media.libav.log import error_text
+from reelmill_server.errors import MediaLimitExceeded
+from reelmill_server.media.image.stills import ImageWriter, WrittenImage, to_pillow, unwritable
+from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.plan.codec.image_encoders import (
     ANIMATION_MUXER_OPTIONS,
@@ -95,8 +95,8 @@ class _LibavWriter(_Animation):
                 self._file = _Muxed(self._path, self._plan.stream.encoder, frame, 1 / self._rate, self._rate)
             frame.pts, frame.time_base, frame.duration = place, 1 / self._rate, 1
             self._file.write(frame)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise UnsupportedFormat(f"{self._plan.format} animations cannot be made here: {error_text(error)}") from error
+        except LIBAV_ERRORS as error:
+            raise unwritable(error, f"{self._plan.format} animations") from error
 
     def finish(self) -> Sequence[WrittenImage]:
         """As `ImageWriter.finish`."""
@@ -217,5 +217,5 @@ class _AvifWriter(_Animation):
                     speed=8,
                 )
             except (OSError, KeyError, ValueError) as error:
-                raise UnsupportedFormat(f"avif animations cannot be made here: {error}") from error
+                raise unwritable(error, "avif animations") from error
         return self._written()

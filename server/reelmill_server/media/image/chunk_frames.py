@@ -71,13 +71,13 @@ class ChunkSelector:
 class _Packer:
     """Takes pictures as `ImageWriter` does."""
 
-    def __init__(self, pack: ChunkFileWriter) -> None:
-        self._pack, self.count = pack, 0
+    def __init__(self, chunk_file: ChunkFileWriter) -> None:
+        self._chunk_file, self.count = chunk_file, 0
         self.blank: bool | None = None
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
         """One more picture."""
-        self._pack.picture(PackedFrame(time, frame, self.blank))
+        self._chunk_file.frame(PackedFrame(time, frame, self.blank))
         self.count += 1
 
     def finish(self) -> list[WrittenImage]:
@@ -88,9 +88,9 @@ class _Packer:
 class ChunkFrameTrack(FrameTrack):
     """Packs what is picked, in the form in which it will be written."""
 
-    def __init__(self, plan: ImagePlan, pack: ChunkFileWriter, window: Span | None) -> None:
+    def __init__(self, plan: ImagePlan, chunk_file: ChunkFileWriter, window: Span | None) -> None:
         """`window` None: all is seen, and what is picked is `final`."""
-        self._packer = _Packer(pack)
+        self._packer = _Packer(chunk_file)
         super().__init__(
             plan, self._packer, FrameSelector(plan.frames) if window is None else ChunkSelector(plan.frames, window)
         )

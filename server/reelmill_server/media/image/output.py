@@ -136,35 +136,39 @@ class ImageOutput(Output):
         plan: ImagePlan,
         task: Plan,
         folder: Path,
-        places: Sequence[Location],
+        locations: Sequence[Location],
         limits: Limits,
         stop: StopSignal,
-        packs: Sequence[ChunkFile] = (),
+        chunk_files: Sequence[ChunkFile] = (),
     ) -> None:
-        """`places` are those of the inputs of the whole `task`; `packs` have the pictures if units have made them."""
-        self._places, self._limits = places, limits
+        """`locations` are those of the inputs of the whole `task`; `chunk_files` have the pictures if units have made them."""
+        self._locations, self._limits = locations, limits
         folder.mkdir()
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
-        self._writer, self._picker, self._packs = _WRITERS[plan.kind](plan, folder, most), FrameSelector(plan.frames), packs
+        self._writer, self._picker, self._chunk_files = (
+            _WRITERS[plan.kind](plan, folder, most),
+            FrameSelector(plan.frames),
+            chunk_files,
+        )
         self._frames, self._decoding = FrameTrack(plan, self._writer, self._picker), Decoding()
-        self._frames.frames = sum(pack.summary.frames for pack in packs)
-        self._frames.unordered = sum(pack.summary.unordered for pack in packs)
+        self._frames.frames = sum(chunk_file.summary.frames for chunk_file in chunk_files)
+        self._frames.unordered = sum(chunk_file.summary.unordered for chunk_file in chunk_files)
         self._image = plan
         super().__init__(plan, task, str(folder), stop)
-        self.fed = plan.reading in ("shared", "through") and not packs
+        self.fed = plan.reading in ("shared", "through") and not chunk_files
         self.tracks = (self._frames,)
 
     @property
     def files(self) -> Sequence[WrittenImage]:
         """What was written, once `join` has returned."""
-        return self._made if self._packs else self._frames.files
+        return self._made if self._chunk_files else self._frames.files
 
     def _write(self) -> None:
         if self.fed:
             for _ in self._packets():
                 pass
             return
-        if self._packs:
+        if self._chunk_files:
             self._unpack()
             return
         for number, plan in enumerate(self._inputs):
@@ -176,14 +180,14 @@ class ImageOutput(Output):
 
     def _unpack(self) -> None:
         """Writes the pictures that units have packed."""
-        for pack in self._packs:
-            for picture in pack.pictures():
+        for chunk_file in self._chunk_files:
+            for picture in chunk_file.frames():
                 if self._stop.is_set():
                     raise Stopped
                 packed = SelectedFrame(picture.time, picture.frame, blank=picture.blank)
-                self._write_packed(iter((packed,)) if pack.summary.final else self._picker.sift(packed))
+                self._write_packed(iter((packed,)) if chunk_file.summary.final else self._picker.sift(packed))
                 self._frames.written.extent.reach(picture.time)
-        if not any(pack.summary.final for pack in self._packs):
+        if not any(chunk_file.summary.final for chunk_file in self._chunk_files):
             self._write_packed(self._picker.finish())
         self._made = self._writer.finish()
 
@@ -199,7 +203,7 @@ class ImageOutput(Output):
         if stream < 0:
             self._frames.skip(length or Fraction(0))
             return
-        with open_source(self._places[number], self._limits) as source:
+        with open_source(self._locations[number], self._limits) as source:
             part = Part(number, source, span.begin)
             self._frames.begin(part, span)
             end = self._read_frames(part, span, stream, length)

@@ -11,7 +11,8 @@ import av
 from av import VideoFrame
 from PIL import Image
 
-from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.errors import MediaLimitExceeded, ReelmillError, UnsupportedFormat
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.model.plan import ImagePlan, SheetPlan
 from reelmill_server.plan.codec.image_encoders import STILL_OPTIONS
@@ -96,8 +97,8 @@ class StillWriter:
             encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
             encoder.time_base, encoder.options, encoder.thread_count = Fraction(1), dict(STILL_OPTIONS[name]), 1
             encoder.open(strict=False)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise UnsupportedFormat(f"{self.plan.format} pictures cannot be made here: {error_text(error)}") from error
+        except LIBAV_ERRORS as error:
+            raise unwritable(error, f"{self.plan.format} pictures") from error
         return encoder
 
 
@@ -168,5 +169,10 @@ def encoded_image(image: Image.Image, form: str) -> bytes:
     try:
         image.save(buffer, **_SAVE_OPTIONS[form])
     except (OSError, KeyError, ValueError) as error:
-        raise UnsupportedFormat(f"{form} pictures cannot be made here: {error}") from error
+        raise unwritable(error, f"{form} pictures") from error
     return buffer.getvalue()
+
+
+def unwritable(error: Exception, what: str) -> ReelmillError:
+    """Return what it means that `what` could not be encoded or written."""
+    return meaning_of_writing(error, what, UnsupportedFormat(f"{what} cannot be made here: {error_text(error)}"))

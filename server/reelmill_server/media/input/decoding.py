@@ -9,6 +9,7 @@ from typing import Any
 import av
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
 from reelmill_server.media.libav.types import AnyPacket
 
 BROKEN_SHARE = Fraction(1, 10)
@@ -52,7 +53,10 @@ class StreamDecoding:
             return packet.decode()
         except av.error.EOFError:
             return ()
-        except (av.error.FFmpegError, ValueError) as error:  # ValueError: the decoder failed to open before
+        except LIBAV_ERRORS as error:
+            refused = meaning(error, InvalidMedia(str(error)))
+            if not isinstance(refused, InvalidMedia):
+                raise refused from error
             self.broken += 1
             self.last_error = str(error)
             return ()

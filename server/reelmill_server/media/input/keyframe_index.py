@@ -3,6 +3,7 @@
 import av
 
 from reelmill_server.media.input.source import Location, open_source
+from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.time import MICROSECONDS
 
@@ -33,5 +34,5 @@ def _read_cues(container: av.container.InputContainer) -> None:
     """Make libav read Matroska's index: it lies behind the media, and is read by the first seek."""
     try:
         container.seek(max(container.start_time or 0, 0) + 1, backward=True)
-    except av.error.FFmpegError:
-        pass  # no index
+    except av.error.FFmpegError as error:
+        check_memory(error)  # else there is no index

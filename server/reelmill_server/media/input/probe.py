@@ -18,6 +18,7 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, Unsupported
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
 from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import charset_of, open_subtitles
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.colour import Matrix
@@ -91,8 +92,8 @@ def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict
             time = ticks * packet.time_base
             begin[index] = min(begin.get(index, time), time)
             end[index] = max(end.get(index, time), time + (packet.duration or 0) * packet.time_base)
-    except av.error.FFmpegError:
-        pass  # measure what could be read
+    except av.error.FFmpegError as error:
+        check_memory(error)  # else measure what could be read
     return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
 
 
@@ -124,14 +125,15 @@ def _first_frames(container: InputContainer) -> dict[int, list[VideoFrame]]:
             if packet.stream.index in wanted:
                 try:
                     frames = [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
-                except (av.error.FFmpegError, ValueError):
+                except LIBAV_ERRORS as error:
+                    check_memory(error)
                     continue  # a broken start: later frames may be whole
                 if frames:
                     found.setdefault(packet.stream.index, []).extend(frames)
             if all(len(found.get(index, ())) >= _FRAMES for index in wanted - covers):  # a cover picture has one frame only
                 break
-    except av.error.FFmpegError:
-        pass  # keep what the headers say
+    except av.error.FFmpegError as error:
+        check_memory(error)  # else keep what the headers say
     return found
 
 
@@ -290,5 +292,6 @@ def _fits_mp4(stream: Any) -> bool:
         file.seek(0)
         with av.open(file, "r", format="mp4") as written:
             return [found.name for found in written.streams.data] == [stream.name]
-    except (av.error.FFmpegError, ValueError):
+    except LIBAV_ERRORS as error:
+        check_memory(error)
         return False

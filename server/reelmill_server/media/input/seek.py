@@ -12,6 +12,7 @@ from av.stream import Stream
 
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.part import TOLERANCE
+from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.clock import UNINDEXED_FORMATS
 
@@ -63,6 +64,7 @@ def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
     try:
         return next(packets, None), ""
     except av.error.FFmpegError as error:
+        check_memory(error)
         return None, f"the source could not be read to its end: {error}"
 
 
@@ -104,7 +106,8 @@ def _noted(packets: Iterator[AnyPacket], note: Callable[[str], None]) -> AnyPack
 def _seek(container: InputContainer, time: Fraction) -> bool:
     try:
         container.seek(int(time * av.time_base), backward=True)
-    except av.error.FFmpegError:
+    except av.error.FFmpegError as error:
+        check_memory(error)
         return False
     return True
 

@@ -14,6 +14,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
 from reelmill_server.model.capability import Limits
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 
@@ -107,9 +108,10 @@ def _open(file: _Nameless, limits: Limits, formats: Sequence[str]) -> InputConta
     except PermissionError as error:
         raise UnsupportedFormat(f"the file refers to other files, which are not followed: {error}") from error
     except av.error.InvalidDataError as error:
-        raise InvalidMedia("the file is no media that can be read, or its format is not allowed") from error
-    except (av.error.FFmpegError, ValueError, MemoryError, OSError) as error:
-        raise InvalidMedia(f"the file cannot be opened: {error}") from error
+        text = "the file is no media that can be read, or its format is not allowed"
+        raise meaning(error, InvalidMedia(text)) from error
+    except (*LIBAV_ERRORS, MemoryError, OSError) as error:
+        raise meaning(error, InvalidMedia(f"the file cannot be opened: {error}")) from error
 
 
 def _check(container: InputContainer, limits: Limits) -> None:

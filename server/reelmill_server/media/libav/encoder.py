@@ -3,13 +3,14 @@
 from fractions import Fraction
 from typing import Any
 
-import av
 from av.codec.context import Flags
 from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 
-from reelmill_server.errors import EncoderFailed
+from reelmill_server.errors import EncoderFailed, ReelmillError
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, is_memory, memory_was_short, too_little_memory
 from reelmill_server.media.libav.log import captured_log, error_text
+from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 
 
@@ -59,9 +60,19 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
             flag = int(Flags.global_header)
             stream.codec_context.flags = int(stream.codec_context.flags) & ~flag | (flag if global_header else 0)
         stream.codec_context.open(strict=False)
-    except (av.error.FFmpegError, ValueError) as error:
-        raise EncoderDown(plan.encoder, plan.device, f"does not open: {error_text(error)}") from error
+    except LIBAV_ERRORS as error:
+        raise failure_of_encoder(error, plan, "does not open") from error
     return stream
+
+
+def failure_of_encoder(error: Exception, plan: StreamPlan, what: str) -> ReelmillError:
+    """Return what it means that an encoder failed: EncoderDown, or that the process had too little memory.
+
+    ENOMEM of an accelerator may be about its own memory, or about its sessions.
+    """
+    down = EncoderDown(plan.encoder, plan.device, f"{what}: {error_text(error)}")
+    short = memory_was_short() if plan.device not in ("", SOFTWARE) else is_memory(error)
+    return too_little_memory(down.message) if short else down
 
 
 def hardware_frames(device: str) -> HWAccel | None:

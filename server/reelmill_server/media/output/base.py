@@ -1,6 +1,5 @@
-"""One output: its tracks, and the thread that filters, encodes and writes them."""
+"""Base of all outputs: the tracks, and the thread that filters, encodes and writes them."""
 
-import errno
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -14,8 +13,9 @@ import av
 from av import Packet
 from av.audio.frame import AudioFrame
 
-from reelmill_server.errors import OutputError, ReelmillError, UnsupportedFormat
+from reelmill_server.errors import ReelmillError, UnsupportedFormat
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
+from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.queue import EventQueue
 from reelmill_server.media.track.base import StreamStats, Track
@@ -23,96 +23,93 @@ from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, TargetP
 from reelmill_server.model.time import MICROSECONDS
 
 _SAMPLE_BYTES = 4
-_DISK_ERRORS = frozenset(
-    getattr(errno, name) for name in "ENOSPC EDQUOT EIO EFBIG EROFS EMFILE ENFILE EACCES ENOENT ENOTDIR ENODEV".split()
-)
 
 
 class Stopped(Exception):
-    """The attempt was asked to stop."""
+    """Raised when the attempt was asked to stop."""
 
 
 class StopSignal:
-    """Says that the threads of one conversion must end: the attempt was asked to stop, or the conversion has failed.
+    """Tell the threads of one conversion to end: the attempt was asked to stop, or the conversion has failed.
 
-    A failed conversion leaves the attempt itself free to go on with another one.
+    A failed conversion leaves the attempt itself free to try another one.
     """
 
-    def __init__(self, asked: threading.Event) -> None:
-        self._asked, self._failed = asked, threading.Event()
+    def __init__(self, attempt: threading.Event) -> None:
+        self._attempt, self._failed = attempt, threading.Event()
 
     def set(self) -> None:
-        """Ends this conversion."""
+        """End this conversion, but not the attempt."""
         self._failed.set()
 
     def is_set(self) -> bool:
-        """Whether to end."""
-        return self._failed.is_set() or self._asked.is_set()
+        """Return whether to end."""
+        return self._failed.is_set() or self._attempt.is_set()
 
 
 @dataclass(frozen=True)
 class MediaFile:
-    """One written file: where it lies, its plan, and what went into each stream, in the plan's order."""
+    """A written media file: its path, its plan, and statistics of each stream in the plan's order."""
 
     path: str
     plan: TargetPlan
     written: tuple[StreamStats, ...]
 
 
-# What the writing thread does next: it gives the packets that become ready.
+# A step of the writing thread; yields the packets that become ready.
 _Event = Callable[[], Iterator[AnyPacket]]
 
 
 class Output(ABC):
-    """What is made of one entry of a plan, and the thread that makes it. All methods but `_work` and what it calls belong to
-    the feeding thread.
+    """Write one entry of a plan on a thread of its own. All methods but `_work` and what it calls belong to the reading thread.
 
-    `fed`: it takes from what is read for all; else it reads by itself.
+    `fed`: it takes frames and packets from the shared reading; otherwise it reads the sources by itself.
     """
 
     fed = True
     tracks: tuple[Track, ...] = ()
 
     def __init__(self, plan: TargetPlan | ImagePlan, task: Plan, path: str, stop: StopSignal) -> None:
-        """`plan` is a part of the whole `task`; `path` is where what is made lies."""
+        """`plan` is one entry of the whole plan `task`; `path` is where the result is written."""
         self.plan, self.path = plan, path
         self.error: BaseException | None = None
         self.notes: list[str] = []
         self._inputs, self._stop = task.inputs, stop
-        # The files of one target begin together; pictures begin where they are asked to.
+        # The files of one target begin together; images begin where they were requested.
         self._files = [file for file in task.targets if file.index == plan.index] if isinstance(plan, TargetPlan) else []
         self._spans: dict[int, Span] = {}
-        self._running: dict[int, Part] = {}
+        self._open_parts: dict[int, Part] = {}
         self._main_length = Fraction(0)
-        self._limit: Fraction | None = None  # how long the inputs that follow each other are, once they have ended
+        self._limit: Fraction | None = None  # length of the concatenated inputs, once they have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
         self._events = EventQueue[_Event](self.check)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
 
     @property
     def position(self) -> Fraction:
-        """How far the output reaches, seconds."""
+        """Return how far the output reaches, seconds."""
         return max((track.written.extent.last for track in self.tracks), default=Fraction(0))
 
     @property
     def frames(self) -> int:
-        """How many pictures went into it."""
+        """Return how many video frames were written."""
         return max((track.written.packets for track in self.tracks if track.plan.type == "video"), default=0)
 
     def _note(self, text: str) -> None:
         self.notes.append(f"{self.plan.field}: {text}")
 
     def start(self) -> None:
-        """Starts the writing thread."""
+        """Start the writing thread."""
         self._thread.start()
 
     def begin(self, part: Part) -> None:
-        """An input is read from its beginning. This and the following wait while the queue is full, and raise what the writing
-        thread failed with, or Stopped."""
+        """Begin an input. Like the methods below, this waits while the queue is full, and raises what the writing thread failed
+        with, or Stopped.
+        """
         self._events.give(partial(self._begin, part))
 
     def give(self, part: Part, track: Track, stream: int, item: Any) -> None:
-        """Hands a frame or a packet to a track."""
+        """Hand a frame or a packet to a track."""
         event = partial(self._feed, part, track, stream, item)
         if isinstance(item, Packet):
             self._events.give(event, item.size)
@@ -122,55 +119,51 @@ class Output(ABC):
             self._events.give(event)
 
     def reach(self, part: Part, seconds: Fraction) -> None:
-        """The part lasts at least `seconds`."""
+        """Tell that the part lasts at least `seconds`."""
         self._events.give(partial(self._reach, part, seconds))
 
     def end(self, part: Part, end: Fraction | None, last: bool) -> None:
-        """The part ended at `end`, in the source's seconds; None: where the inputs that follow each other end."""
+        """End a part at `end`, in the source's seconds; None: where the concatenated inputs end."""
         self._events.give(partial(self._end, part, end, last))
 
     def finish(self) -> None:
-        """Says that nothing more comes."""
+        """Tell that nothing more comes."""
         self._events.finish()
 
     def settle(self) -> None:
-        """Waits until all that was given is made, so that parts know who wants no more of them."""
+        """Wait until everything given so far is processed, so that parts know which tracks want no more of them."""
         self._events.settle()
 
     def join(self) -> None:
-        """Waits until all is made. Raises what the writing thread failed with, or Stopped."""
+        """Wait until everything is written. Raises what the writing thread failed with, or Stopped."""
         self._thread.join()
         self.check()
 
     def check(self) -> None:
-        """Raises what the writing thread failed with, or Stopped."""
+        """Raise what the writing thread failed with, or Stopped."""
+        if isinstance(self.error, av.error.FFmpegError):
+            raise self._failure(self.error) from self.error
         if self.error is not None:
             raise self.error
         if self._stop.is_set():
             raise Stopped
 
     def _work(self) -> None:
-        """The writing thread."""
+        """Run the writing thread."""
         try:
             self._write()
-        except MemoryError as error:
-            self.error = error
-        except av.error.FFmpegError as error:
-            self.error = self._failure(error)
         except BaseException as error:
-            self.error = error
+            self.error = error  # what it means is asked later: now there may be no memory to find out
 
     @abstractmethod
     def _write(self) -> None:
-        """Makes everything."""
+        """Write everything."""
 
     def _failure(self, error: Exception) -> ReelmillError:
-        """What it means that libav failed: the disk's fault, which may pass, or that of what is written."""
+        """Classify a failure of libav: a lack of memory or disk, which may pass, or the fault of what is written."""
         form = self.plan.container if isinstance(self.plan, TargetPlan) else self.plan.format
         where = f"{self.plan.field}: {form}"
-        if getattr(error, "errno", None) in _DISK_ERRORS:
-            return OutputError(f"{where} cannot be written: {error}")
-        return UnsupportedFormat(f"{where} does not take this media: {error}")
+        return meaning_of_writing(error, where, UnsupportedFormat(f"{where} does not take this media: {error}"))
 
     def _packets(self) -> Iterator[AnyPacket]:
         for event in self._events:
@@ -182,7 +175,7 @@ class Output(ABC):
         return [track for track in self.tracks if any(planned.input == part.number for planned in track.plan.parts)]
 
     def _begin(self, part: Part) -> Iterator[AnyPacket]:
-        self._running[part.number] = part
+        self._open_parts[part.number] = part
         span = self._span_of(part)
         for track in self._tracks_of(part):
             track.begin(part, span)
@@ -207,8 +200,8 @@ class Output(ABC):
             self._shorten_aligned()
 
     def _shorten_aligned(self) -> None:
-        """Now that the others have ended, what is aligned with them ends, too."""
-        for number, part in self._running.items():
+        """End the aligned inputs where the concatenated ones have ended."""
+        for number, part in self._open_parts.items():
             if self._inputs[number].align != "false":
                 span = self._limited(number, self._spans[number])
                 for track in self._tracks_of(part):
@@ -227,7 +220,7 @@ class Output(ABC):
         begins = span.begin - Fraction(plan.origin_us, MICROSECONDS)
         early = Fraction(plan.start_us, MICROSECONDS) - begins
         if early > TOLERANCE:
-            self._note(f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the asked start")
+            self._note(f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the requested start")
         return span
 
     def _length(self, number: int, end: Fraction | None) -> Fraction:
@@ -243,13 +236,16 @@ class Output(ABC):
         return length
 
     def close(self) -> None:
-        """Ends the thread, whatever happened before."""
+        """End the thread, whatever happened before."""
         if self._thread.is_alive():
             self._thread.join()
 
 
 def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
-    """The span that the files of one target take. Copied video begins at its key frame, and everything beside it then, too."""
+    """Return the span of an input that the files of one target take.
+
+    Copied video can only begin at a keyframe; everything beside it then begins there, too.
+    """
     copies_video = any(stream.type == "video" and stream.encoder == COPY for file in files for stream in file.streams)
     begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
     end = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None

@@ -1,11 +1,10 @@
-"""One file of media, or one set of segments: its container, and what is written beside its tracks."""
+"""Write one media file, or one set of segments: the container, and what is written beside its tracks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import av
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import InvalidMedia, ReelmillError
@@ -13,6 +12,7 @@ from reelmill_server.media.chunk_file import ChunkFile
 from reelmill_server.media.input.edit_lists import name_languages
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import Location
+from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile, Output, Stopped, StopSignal
 from reelmill_server.media.overlay.pipeline import make_overlays
@@ -22,7 +22,7 @@ from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.base import Track, copy_metadata
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.media.track.cover_art import CoverInputs, CoverTrack
-from reelmill_server.media.track.joined import JoinedTrack, in_turn
+from reelmill_server.media.track.joined import JoinedTrack, in_decode_order
 from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.media.track.video import CfrVideoTrack, VfrVideoTrack
@@ -31,13 +31,13 @@ from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, Target
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.time import MICROSECONDS
 
-# Containers that must not be closed are kept from being freed, which would close them: a child process ends soon.
+# Containers that must not be closed are kept alive, since freeing closes them; the child process ends soon anyway.
 _LEFT_OPEN: list[OutputContainer] = []
 
 
 @dataclass(frozen=True)
 class SideInputs:
-    """What outputs read beside the packets of the sources: subtitles, cover pictures, and files of watermarks (by URI)."""
+    """What outputs read besides the packets of the sources: subtitles, cover pictures, and watermark files by URI."""
 
     subtitles: SubtitleInputs
     covers: CoverInputs
@@ -45,7 +45,7 @@ class SideInputs:
 
 
 class FileOutput(Output):
-    """One file of media, or one set of segments."""
+    """Write one media file, or one set of segments."""
 
     plan: TargetPlan
 
@@ -55,28 +55,28 @@ class FileOutput(Output):
         task: Plan,
         path: str,
         sources: Sequence[InputContainer],
-        beside: SideInputs,
+        side_inputs: SideInputs,
         limits: Limits,
         stop: StopSignal,
-        packs: Mapping[int, Sequence[ChunkFile]] | None = None,
+        chunk_files: Mapping[int, Sequence[ChunkFile]] | None = None,
     ) -> None:
-        """Opens the file and all encoders; `sources` follow the inputs of the whole `task`. `packs` have, by its number, each
-        stream that units have made.
+        """Open the file and all encoders.
 
-        Raises EncoderDown when an encoder does not open, OutputError when the file cannot be made, UnsupportedFormat when a
-        stream cannot.
+        `sources` follow the inputs of the whole plan `task`; `chunk_files` are, by stream number, those of each stream that
+        chunks have encoded. Raises EncoderDown when an encoder does not open, OutputError when the file cannot be created,
+        UnsupportedFormat when a stream cannot.
         """
         super().__init__(plan, task, path, stop)
         self._joined: list[JoinedTrack] = []
         try:
             self._container = open_output(plan, path)
             self.tracks = tuple(
-                self._track(stream, sources, beside, limits, (packs or {}).get(number, ()))
+                self._track(stream, sources, side_inputs, limits, (chunk_files or {}).get(number, ()))
                 for number, stream in enumerate(plan.streams)
             )
         except ReelmillError:
             raise
-        except (av.error.FFmpegError, ValueError, OSError) as error:
+        except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
         self._sources = sources
         self.fed = len(self._joined) < len(self.tracks)
@@ -88,29 +88,28 @@ class FileOutput(Output):
         self,
         stream: StreamPlan,
         sources: Sequence[InputContainer],
-        beside: SideInputs,
+        side_inputs: SideInputs,
         limits: Limits,
-        packs: Sequence[ChunkFile],
+        chunk_files: Sequence[ChunkFile],
     ) -> Track:
         keep = self.plan.keep_metadata
-        if packs:
-            joined = JoinedTrack(stream, self._container, sources, keep, limits, packs)
+        if chunk_files:
+            joined = JoinedTrack(stream, self._container, sources, keep, limits, chunk_files)
             self._joined.append(joined)
             return joined
         if stream.type == "subtitle":
-            return SubtitleTrack(stream, self._container, sources, keep, beside.subtitles)
+            return SubtitleTrack(stream, self._container, sources, keep, side_inputs.subtitles)
         if stream.type == "picture":
-            return CoverTrack(stream, self._container, sources, keep, beside.covers)
+            return CoverTrack(stream, self._container, sources, keep, side_inputs.covers)
         if stream.encoder == COPY:
             return CopyTrack(stream, self._container, sources, keep)
         if stream.audio:
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
         kind = CfrVideoTrack if stream.counted else VfrVideoTrack
-        overlays = make_overlays(stream, beside.watermarks, limits, self._note)
+        overlays = make_overlays(stream, side_inputs.watermarks, limits, self._note)
         return kind(stream, self._container, sources, keep, limits.max_output_frames, overlays)
 
     def _span_of(self, part: Part) -> Span:
-        """As for every output; the time code of the first part's pictures moves with it, before anything is written."""
         span, filmed = super()._span_of(part), part.source.streams.video
         moved_by = span.begin - Fraction(self._inputs[part.number].origin_us, MICROSECONDS)
         if len(self._spans) == 1 and filmed and filmed[0].average_rate and moved_by > 0:
@@ -121,16 +120,15 @@ class FileOutput(Output):
         return span
 
     def _packets(self) -> Iterator[AnyPacket]:
-        """As for every output; where nothing is read of the sources, units have made all."""
         if self.fed:
             yield from super()._packets()
             return
         for number, source in enumerate(self._sources):
             self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, MICROSECONDS)))
-        yield from in_turn(self._joined)
+        yield from in_decode_order(self._joined)
 
     def produced(self) -> MediaFile:
-        """What was made, once `join` has returned."""
+        """Return the written file, once `join` has returned."""
         return MediaFile(self.path, self.plan, tuple(track.written for track in self.tracks))
 
     def _write(self) -> None:
@@ -142,7 +140,7 @@ class FileOutput(Output):
                 raise Stopped
         if self._unclosable:
             raise InvalidMedia(f"{self.plan.field}: the source's {self.tracks[0].plan.type} stream gave nothing in the span")
-        self._container.start_encoding()  # else a file of subtitles without a line would not even have its header
+        self._container.start_encoding()  # or a subtitle file without a cue would not even have a header
         languages = [stream.metadata.get("language", "") for stream in self._container.streams]
         self._container.close()
         if self.plan.muxer == "mov":
@@ -151,36 +149,38 @@ class FileOutput(Output):
 
     @property
     def _unclosable(self) -> bool:
-        """Whether closing the container would end the process: libav's DASH muxer divides by the length of the first stream."""
+        """Return whether closing the container would kill the process: libav's DASH muxer divides by the first stream's
+        duration.
+        """
         dash = self.plan.package is not None and self.plan.package.format == SegmentFormat.DASH
         return dash and not self.tracks[0].written.packets
 
     def close(self) -> None:
-        """Ends the thread and the container, whatever happened before."""
+        """End the thread and close the container, whatever happened before."""
         super().close()
         if self._unclosable:
             _LEFT_OPEN.append(self._container)
             return
         try:
             self._container.close()
-        except (av.error.FFmpegError, ValueError, OSError):
-            pass  # a file that is thrown away need not be whole
+        except (*LIBAV_ERRORS, OSError):
+            pass  # a discarded file need not be complete
 
 
 def chapters(inputs: Sequence[InputPlan], sources: Sequence[InputContainer], speed: Fraction) -> list[Any]:
-    """The chapters of the inputs that follow each other, as far as they lie in the spans, moved with them."""
-    kept: list[Any] = []
+    """Return the chapters of the concatenated inputs that lie in the spans, moved with them."""
+    moved: list[Any] = []
     offset = Fraction(0)
     for plan, source in zip(inputs, sources, strict=True):
         if plan.attached:
             break
         begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
         end = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
-        kept += _moved_chapters(source, begin, end, offset, speed)
+        moved += _moved_chapters(source, begin, end, offset, speed)
         if not plan.duration_us:
-            break  # nobody knows where the next one begins
+            break  # unknown where the next one begins
         offset += Fraction(plan.duration_us, MICROSECONDS)
-    return [{**chapter, "id": number + 1} for number, chapter in enumerate(kept)]
+    return [{**chapter, "id": number + 1} for number, chapter in enumerate(moved)]
 
 
 def _moved_chapters(

@@ -1,4 +1,4 @@
-"""What one thread hands to another, in order."""
+"""A queue of events from one thread to another, in order."""
 
 import queue
 import time
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-# Enough to keep the encoder busy while the decoder works on a hard picture, few enough to hold only tens of pictures.
+# Enough to keep the encoder busy while the decoder works on a complex frame, few enough to hold only tens of frames.
 _QUEUE_ITEMS = 24
-# To wake another thread takes longer than to copy a packet: small things go together.
+# Waking another thread takes longer than copying a packet, so small items travel in bundles.
 _BUNDLE_ITEMS = 16
 _BUNDLE_BYTES = 256 * 1024
 _POLL_SECONDS = 0.2
@@ -16,9 +16,9 @@ _SETTLE_SECONDS = 0.0005
 
 
 class EventQueue(Generic[T]):
-    """A line of things from one thread to another, which goes over them until there are no more.
+    """Hand events from one thread to another, which iterates over them until there are no more.
 
-    Both threads call `check` while they wait: it raises when they are to end.
+    Both threads call `check` while they wait; it raises when they are to end.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:
@@ -28,26 +28,26 @@ class EventQueue(Generic[T]):
         self._bytes = 0
 
     def give(self, item: T, size_bytes: int = _BUNDLE_BYTES) -> None:
-        """Hands something over; what is small waits for others. Waits while the line is full. Raises what `check` raises."""
+        """Add an event; small ones wait for others. Blocks while the queue is full. Raises what `check` raises."""
         self._bundle.append(item)
         self._bytes += size_bytes
         if len(self._bundle) >= _BUNDLE_ITEMS or self._bytes >= _BUNDLE_BYTES:
             self._flush()
 
     def finish(self) -> None:
-        """Says that nothing more comes."""
+        """Tell that nothing more comes."""
         self._flush()
         self._put([])
 
     def settle(self) -> None:
-        """Waits until the other thread has done with all that was given. Raises what `check` raises."""
+        """Wait until the other thread has processed everything. Raises what `check` raises."""
         self._flush()
         while self._queue.unfinished_tasks:
             self._check()
             time.sleep(_SETTLE_SECONDS)
 
     def __iter__(self) -> Iterator[T]:
-        """What was given. Raises what `check` raises."""
+        """Yield the events. Raises what `check` raises."""
         while bundle := self._get():
             yield from bundle
             self._queue.task_done()
@@ -76,7 +76,7 @@ class EventQueue(Generic[T]):
 
 
 class _Bundles(queue.Queue[list[T]]):
-    """Lists of things, empty: the end. Another one goes in while all together hold fewer than `maxsize` things."""
+    """A queue of lists of events (an empty list: the end), full when the lists hold `maxsize` events together."""
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)

@@ -12,6 +12,7 @@ from PIL import Image
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.source import Location, open_source
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.overlay.base import writable
 from reelmill_server.media.overlay.bitmap import Bitmap
@@ -92,8 +93,8 @@ def _pictures(plan: PicturePlan, place: Location, limits: Limits) -> Iterator[tu
 def _pushed(chain: Chain, picture: VideoFrame, uri: str) -> Iterator[Any]:
     try:
         yield from chain.push(picture)
-    except av.error.FFmpegError as error:
-        raise InvalidMedia(f"{uri}: its pictures cannot be drawn: {error}") from error
+    except LIBAV_ERRORS as error:
+        raise meaning(error, InvalidMedia(f"{uri}: its pictures cannot be drawn: {error}")) from error
 
 
 def _decoded(container: Any, stream: Any, decoder: str, limits: Limits) -> Iterator[VideoFrame]:
@@ -111,5 +112,5 @@ def _decoded(container: Any, stream: Any, decoder: str, limits: Limits) -> Itera
             yield from context.decode(packet if packet.size or not decoder else None)
         except av.error.EOFError:
             return
-        except (av.error.FFmpegError, ValueError):
-            continue
+        except LIBAV_ERRORS as error:
+            check_memory(error)

@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile
@@ -190,7 +191,7 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
             )
             duration = _duration(container, seen)
     except av.error.FFmpegError as error:
-        raise OutputInvalid(f"{where}: the file cannot be read back: {error}") from error
+        raise meaning(error, OutputInvalid(f"{where}: the file cannot be read back: {error}")) from error
     return Verified(produced, streams, duration, codecs)
 
 
@@ -344,7 +345,8 @@ def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int]:
             frames += len(context.decode(packet))
         except av.error.EOFError:
             break
-        except (av.error.FFmpegError, ValueError):
+        except LIBAV_ERRORS as error:
+            check_memory(error)
             refused += 1
     context.flush_buffers()
     return frames, refused

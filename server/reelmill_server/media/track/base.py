@@ -1,7 +1,7 @@
-"""Tracks: what one output does with one stream of its own.
+"""Tracks: what one output does with one of its streams.
 
-A track is given the parts of its stream one after the other, each in the order of its source. Times are exact: timestamps are
-compared and moved as rational numbers, seconds counted from the source's own zero.
+A track is given the parts of its stream one after the other, each in the order of its source. Times are exact: timestamps
+are compared and moved as rational numbers, in seconds from the source's own zero.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +24,7 @@ _DROPPED_METADATA = ("encoder", "duration", "major_brand", "minor_version", "com
 
 @dataclass
 class StreamStats:
-    """What went into one stream of an output: packets, their bytes, how far they reach, and the mean VMAF where it was
-    measured."""
+    """Statistics of one written stream: packets, bytes, extent in time, and the mean VMAF if it was measured."""
 
     packets: int = 0
     size_bytes: int = 0
@@ -33,7 +32,7 @@ class StreamStats:
     vmaf: float | None = None
 
     def count(self, packet: AnyPacket) -> None:
-        """Adds one packet that is about to be written."""
+        """Count a packet that is about to be written."""
         self.packets += 1
         self.size_bytes += packet.size
         base = packet.time_base
@@ -108,39 +107,42 @@ def left_out(count: int, total: int, what: str) -> str:
 
 
 class Clock:
-    """Where a track stands on the output's clock: parts follow each other, and all is slowed down by `speed`."""
+    """Position of a track on the output's clock: parts follow each other, and `speed` divides all times."""
 
     def __init__(self, plan: StreamPlan) -> None:
         self.speed = plan.speed
         self.offset = Fraction(0)
 
     def at(self, seconds: Fraction) -> Fraction:
-        """The output's time of `seconds` into the part."""
+        """Return the output's time of `seconds` into the part."""
         return (self.offset + seconds) / self.speed
 
     def advance(self, length: Fraction) -> None:
-        """The part is over after `length` seconds."""
+        """End the part after `length` seconds."""
         self.offset += length
 
 
 def nearest(value: Fraction) -> int:
-    """The nearest whole number, halves always up: equal distances stay equal."""
+    """Round to the nearest integer, halves always up, so that equal distances stay equal."""
     return int((value + Fraction(1, 2)) // 1)
 
 
 def copy_metadata(source: Mapping[str, str]) -> dict[str, str]:
-    """Titles and the like, without what describes the old file itself."""
+    """Return titles and the like, without what describes the old file itself."""
     return {key: value for key, value in source.items() if key not in _DROPPED_METADATA}
 
 
 def template_of(plan: StreamPlan, sources: Sequence[InputContainer]) -> Any:
-    """The stream that lends the output's its description: that of the first part that is read; `sources` by input."""
+    """Return the stream that lends the output stream its description: that of the first part that is read.
+
+    `sources` follow the plan's inputs.
+    """
     part = own_parts(plan)[0]
     return sources[part.input].streams[part.stream]
 
 
 def describe(stream: Any, plan: StreamPlan, sources: Sequence[InputContainer], keep_metadata: bool) -> None:
-    """Carries a stream's description over: language and disposition always, the rest if it is to be kept."""
+    """Carry over a stream's description: language and disposition always, the rest if `keep_metadata`."""
     source = template_of(plan, sources)
     if keep_metadata:
         stream.metadata.update(copy_metadata(source.metadata))

@@ -1,4 +1,4 @@
-"""Streams that are kept as they are."""
+"""Copy streams without decoding."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,21 +18,24 @@ from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.plan.clock import OVERRUN
 from reelmill_server.plan.stream.container_fit import plain_rate
 
-# AVI wants start codes, and its clock to tick once a picture: it stores an empty packet for each tick without one.
+# AVI needs start codes, and one tick per frame: its muxer writes an empty packet for every tick without a frame.
 _BITSTREAM_FILTERS = {("avi", "h264"): "h264_mp4toannexb"}
 _TICKS_PER_PICTURE = ("avi", "mxf")
-# What encoders put in front of the sound is shorter (Opus, the longest, asks for 80 ms); what is hidden before it is of no use.
+# Encoder priming is shorter than this (Opus, the longest, has 80 ms of pre-roll); packets hidden before it are useless.
 _PRIMING = Fraction(1, 10)
-# Only these can say that their first pictures are there to be decoded and not to be shown.
+# Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")
 
 
 @dataclass(frozen=True)
 class _Measures:
-    """A span, in ticks of the packets' time base: where it begins and ends (`stop` is the same end, not rounded), where sound
-    may begin that is there to be decoded only; and the output's ticks of a time and of a length."""
+    """A span in ticks of the packets' time base, and how its packets map to the output's ticks.
 
-    base: Any  # as packets have it
+    `begin` and `end` are rounded to ticks, `stop` is the exact end. Audio from `primed` on is kept although it lies before
+    the span: the decoder needs it. `place` maps a timestamp, `length` a duration.
+    """
+
+    base: Any  # the type is PyAV's own
     begin: int
     end: int | None
     stop: Fraction | None
@@ -41,12 +44,12 @@ class _Measures:
     length: AffineMap
 
     def over(self, tick: int) -> bool:
-        """Whether a time is at or after the end."""
+        """Return whether a time is at or after the end."""
         return self.end is not None and tick >= self.end
 
     @classmethod
     def of(cls, base: Any, span: Span, clock: Clock, output_base: Fraction) -> "_Measures":
-        """`clock` is that of the output when the part begins."""
+        """Measure `span`; `clock` is that of the output when the part begins."""
         tick, scale = exact(base), 1 / clock.speed / output_base
         return cls(
             base,
@@ -60,9 +63,9 @@ class _Measures:
 
 
 class CopyTrack(Track):
-    """Keeps the packets of a stream as they are, moved so that every part begins where the one before it ended.
+    """Copy the packets of a stream, moved so that every part begins where the one before it ended.
 
-    `revealed`: pictures that the source's edit list hides, and the output's container cannot.
+    `revealed` counts frames that the source's edit list hides and the output's container cannot hide.
     """
 
     def __init__(
@@ -71,21 +74,23 @@ class CopyTrack(Track):
         super().__init__(plan)
         origin: Any = template_of(plan, sources)
         self.items, self.revealed = f"packets of {plan.type}", 0
-        self._sound = plan.type == "audio"
+        self._is_audio = plan.type == "audio"
         self._reveals = plan.type == "video" and output.format.name not in _HIDING
-        self._measures: _Measures | None = None  # of the part, once its time base is known
+        self._measures: _Measures | None = None  # known with the part's first packet
         self._previous: int | None = None
-        self._reached: int | None = None  # the latest time of decoding in the part
+        self._reached: int | None = None  # the latest decode timestamp of the part
         self._last_decoded: int | None = None
         self._beyond: list[AnyPacket] = []
-        self._late: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
-        # opaque: only then a codec that can be decoded but not encoded here can be copied.
+        self._held_audio: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
+        # opaque=True: PyAV otherwise looks for an encoder, and a codec with a decoder only could not be copied.
         self._stream: Any = output.add_stream_from_template(origin, opaque=True)
         self._time_base = exact(origin.time_base)
         if plan.codec_tag:
             self._stream.codec_context.codec_tag = plan.codec_tag
         if plan.type == "video" and origin.sample_aspect_ratio and self._stream.codec_context:
-            self._stream.codec_context.sample_aspect_ratio = origin.sample_aspect_ratio  # some containers alone tell it
+            self._stream.codec_context.sample_aspect_ratio = (
+                origin.sample_aspect_ratio
+            )  # for codecs whose bitstream does not carry it
         if plan.type == "video" and self._stream.codec_context and (rate := average_rate(origin)):
             rate *= self._clock.speed
             if output.format.name in _TICKS_PER_PICTURE:
@@ -103,11 +108,6 @@ class CopyTrack(Track):
         self._span, self._measures = span, None
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
-        """Gives the packet, unless it lies outside the span.
-
-        The end is judged by decoding time: a picture shown after the end may be needed by one shown before it, and is given
-        only when such a one comes.
-        """
         pts, dts, base = item.pts, item.dts, item.time_base
         if pts is None:
             pts = dts
@@ -126,8 +126,8 @@ class CopyTrack(Track):
             self._beyond.append(item)
             return
         self.frames += 1
-        # Containers that hold one time per packet do not tell when the first pictures are decoded.
-        if (dts is not None or self._sound) and self._goes_back(pts, decoded):
+        # Containers with one timestamp per packet have no DTS for the first frames of a stream with B-frames.
+        if (dts is not None or self._is_audio) and self._goes_back(pts, decoded):
             self.unordered += 1
             return
         for packet in (*self._beyond, item):
@@ -135,24 +135,24 @@ class CopyTrack(Track):
         self._beyond.clear()
 
     def _before(self, begin: int, duration: int, measures: _Measures) -> bool:
-        """Whether a packet is before the span, or an edit list hides it and the sound after it does not need it."""
+        """Return whether a packet lies before the span, or an edit list hides it and the audio after it does not need it."""
         if begin < measures.begin:
             if not self._span.from_front:
                 return True
             self.revealed += self._reveals
-        return self._sound and begin + duration < measures.primed
+        return self._is_audio and begin + duration < measures.primed
 
     def _measure(self, base: Any) -> _Measures:
-        """What is compared with each packet of the part, and how it moves, in its own ticks."""
-        if self._measures is not None:  # of another time base: what was remembered is in ticks of that
+        """Measure the part in ticks of `base`, the time base of its packets."""
+        if self._measures is not None:  # the time base changed: these are in ticks of the old one
             self._previous = self._reached = None
         self._measures = _Measures.of(base, self._span, self._clock, self._time_base)
         return self._measures
 
     def _goes_back(self, shown: int, decoded: int) -> bool:
-        """Whether the packet is of a time that is over, as at the seams of joined recordings.
+        """Return whether the packet lies before what was already copied, as at the seams of joined recordings.
 
-        A picture that is decoded late but shown in time stays: only its decoding time is moved.
+        A frame that is decoded late but shown in time stays: only its decode timestamp is moved.
         """
         if self._reached is not None and decoded < self._reached:
             return self.plan.type != "video" or shown < self._reached
@@ -160,18 +160,18 @@ class CopyTrack(Track):
         return False
 
     def _in_time(self, item: AnyPacket) -> Sequence[AnyPacket]:
-        """Holds back sound that may turn out to be longer than the pictures beside it.
+        """Hold back audio that may turn out to be longer than the video beside it.
 
-        What an encoder puts before the sound itself belongs to the front of a file, not to a seam.
+        An encoder's priming belongs at the front of a file; at a seam it is dropped.
         """
-        if self._late is None:
+        if self._held_audio is None:
             return self._written(self._moved(item))
         if self._clock.offset and _begin(item) + _length(item) / 2 <= self._span.begin:
             return ()
-        self._late.append(item)
+        self._held_audio.append(item)
         ready: list[AnyPacket] = []
-        while _begin(item) - _begin(self._late[0]) > 2 * OVERRUN:
-            ready += self._written(self._moved(self._late.popleft()))
+        while _begin(item) - _begin(self._held_audio[0]) > 2 * OVERRUN:
+            ready += self._written(self._moved(self._held_audio.popleft()))
         return ready
 
     def _moved(self, item: AnyPacket) -> AnyPacket:
@@ -181,10 +181,12 @@ class CopyTrack(Track):
         decoded = pts if dts is None else dts
         duration: int | Fraction = item.duration or 0
         if not duration and self._previous is not None:
-            # Else the last packet would last no time, and readers of MP4 would leave it out.
+            # A last packet of no duration would be dropped by readers of MP4.
             duration = max(0, decoded - self._previous)
         self._previous = decoded
-        if self.plan.type == "data" and measures.stop is not None:  # else a player would show nothing until its end
+        if (
+            self.plan.type == "data" and measures.stop is not None
+        ):  # data packets may last long; a player would wait for their end
             duration = min(duration, measures.stop - pts)
         moved = measures.place.at(pts)
         if dts is not None:
@@ -202,7 +204,7 @@ class CopyTrack(Track):
         return packets
 
     def _after_the_last(self, decoded: int) -> int:
-        """At a seam, decoding times of two sources, or of one that was joined, may cross."""
+        """Keep decode timestamps increasing: at a seam, those of two sources, or of one that was joined, may cross."""
         if self._last_decoded is not None:
             decoded = max(decoded, self._last_decoded + 1)
         self._last_decoded = decoded
@@ -210,11 +212,11 @@ class CopyTrack(Track):
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
         # Audio that begins after the end, or lies more after than before it, is left out.
-        for packet in self._late or ():
+        for packet in self._held_audio or ():
             if last or _begin(packet) + _length(packet) / 2 <= self._span.begin + length:
                 yield from self._written(self._moved(packet))
-        if self._late is not None:
-            self._late.clear()
+        if self._held_audio is not None:
+            self._held_audio.clear()
         self._beyond.clear()
         self._clock.advance(length)
 

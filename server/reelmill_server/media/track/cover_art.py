@@ -1,4 +1,4 @@
-"""Cover pictures: each is one packet, which some containers must have before all others."""
+"""Copy cover pictures: each is one packet, which some containers must have before all others."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -15,19 +15,19 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, StreamPlan
 
 _TIME_BASE = Fraction(1, 90_000)
-# As Matroska names its attachments: extension and media type.
+# File extension and media type of Matroska's attachments.
 _FILE_TYPES = {"mjpeg": ("jpg", "image/jpeg")}
 
 
 class CoverInputs:
-    """Reads cover pictures, each from its own opening of the source: the reading of the rest is not disturbed."""
+    """Read cover pictures, each from its own opening of the source, so that the reading of the rest is not disturbed."""
 
     def __init__(self, inputs: Sequence[InputPlan], sources: Sequence[Location], limits: Limits) -> None:
-        """`sources` say where they lie, by the number of the source in the request."""
+        """`sources` are locations by the number of the source in the request."""
         self._inputs, self._sources, self._limits = inputs, sources, limits
 
     def read(self, plan: StreamPlan) -> bytes:
-        """The file of the picture. Raises InvalidMedia when it cannot be read."""
+        """Return the picture's file. Raises InvalidMedia when it cannot be read."""
         (part,) = plan.parts
         source = self._inputs[part.input].source
         with open_source(self._sources[source], self._limits) as container:
@@ -38,7 +38,7 @@ class CoverInputs:
 
 
 class CoverTrack(Track):
-    """Keeps a cover picture as it is, whatever becomes of the rest."""
+    """Copy a cover picture, whatever becomes of the other streams."""
 
     def __init__(
         self,
@@ -70,6 +70,5 @@ class CoverTrack(Track):
             stream.metadata.update({"title": title} if (title := origin.metadata.get("title")) else {})
 
     def finish(self) -> Iterator[AnyPacket]:
-        """Gives the picture, unless it is in the header."""
         if self._packet is not None:
             yield self._packet

@@ -1,4 +1,4 @@
-"""Encoded streams that units have made: their packets are checked and take the place of an encoder's."""
+"""Streams that chunks have encoded: their packets are checked and concatenated in place of an encoder."""
 
 import heapq
 import io
@@ -12,7 +12,7 @@ from typing import Any
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import ChunksDiffer, MediaLimitExceeded
-from reelmill_server.media.chunk_file import ChunkFile, Summary
+from reelmill_server.media.chunk_file import IMAGES, ChunkFile, Summary
 from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.source import Location, open_stream
@@ -24,57 +24,60 @@ from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
 from reelmill_server.plan.chunks import encoded_sound, encoded_video, shared_images
 
-IMAGES = -1
-"""In place of a stream's number: the file holds pictures."""
-
 
 @dataclass(frozen=True)
 class JoinedChunks:
-    """What units have made of a plan that was cut as `split` says: `files` by position of the target (or of the entry of
-    pictures) and of the stream in it (-1: pictures), in the order of the units."""
+    """The files that chunks have encoded of a plan that was cut as `split` says.
+
+    `files` are keyed by position of the target (or of the image entry) and of the stream in it (-1: images), in the order of
+    the chunks.
+    """
 
     split: Split
     files: Mapping[tuple[int, int], Sequence[Location]] = field(default_factory=dict)
 
-    def packs(self, slot: int, stream: int, whole: bool) -> list[ChunkFile]:
-        """The files for one stream, or for one entry of pictures; `whole`: one unit makes all of it.
+    def chunk_files_of(self, slot: int, stream: int, whole: bool) -> list[ChunkFile]:
+        """Return the files for one stream, or for one image entry; `whole`: a single chunk encodes all of it.
 
         Raises ChunksDiffer when one is missing, there twice, or not of this plan.
         """
         kind = WholeUnit if whole else VideoUnit
-        wanted = [unit.number for unit in self.split.units if isinstance(unit, kind)]
-        packs = [ChunkFile(place) for place in self.files.get((slot, stream), ())]
-        found = [pack.summary.unit for pack in packs]
-        if found != wanted:
-            raise ChunksDiffer(f"output {slot}, stream {stream}: there are files of the units {found}, wanted are {wanted}")
-        for said in (pack.summary for pack in packs):
-            if (said.digest, said.slot, said.stream) != (self.split.digest, slot, stream):
-                raise ChunksDiffer(f"output {slot}, stream {stream}: a file of unit {said.unit} belongs to something else")
-        return packs
+        expected = [unit.number for unit in self.split.units if isinstance(unit, kind)]
+        chunk_files = [ChunkFile(location) for location in self.files.get((slot, stream), ())]
+        numbers = [chunk_file.summary.unit for chunk_file in chunk_files]
+        if numbers != expected:
+            raise ChunksDiffer(f"output {slot}, stream {stream}: files of chunks {numbers} instead of {expected}")
+        for summary in (chunk_file.summary for chunk_file in chunk_files):
+            if (summary.digest, summary.slot, summary.stream) != (self.split.digest, slot, stream):
+                raise ChunksDiffer(f"output {slot}, stream {stream}: a file of chunk {summary.unit} belongs to another output")
+        return chunk_files
 
-    def all_packs(self, plan: Plan) -> dict[tuple[int, int], list[ChunkFile]]:
-        """Return all files, by position of the target (or of the entry of pictures) in `plan` and of the stream in it. Raises
-        as `packs`."""
+    def all_chunk_files(self, plan: Plan) -> dict[tuple[int, int], list[ChunkFile]]:
+        """Return all files, keyed by position of the target (or of the image entry) in `plan` and of the stream in it.
+
+        Raises as `chunk_files_of`.
+        """
         units = {False: encoded_video(plan), True: encoded_sound(plan)}
-        packs = {(slot, stream): self.packs(slot, stream, whole) for whole in units for slot, stream, _ in units[whole]}
+        chunk_files = {
+            (slot, stream): self.chunk_files_of(slot, stream, whole) for whole in units for slot, stream, _ in units[whole]
+        }
         images = [(slot, whole) for whole in units for slot in shared_images(plan, whole)]
-        return packs | {(slot, IMAGES): self.packs(slot, IMAGES, whole) for slot, whole in images}
+        return chunk_files | {(slot, IMAGES): self.chunk_files_of(slot, IMAGES, whole) for slot, whole in images}
 
 
 def decoding_of(streams: Iterable[Sequence[ChunkFile]]) -> Decoding:
-    """Return how decoding went in all units together, by the files for each of `streams`."""
+    """Return how decoding went in all chunks together, by the files of each of `streams`."""
     decoding = Decoding()
-    for packs in streams:
+    for chunk_files in streams:
         added = Decoding()
-        for pack in packs:
-            added.add(pack.summary.decoding)
+        for chunk_file in chunk_files:
+            added.add(chunk_file.summary.decoding)
         decoding.merge(added.streams)
     return decoding
 
 
 class JoinedTrack(Track):
-    """A stream whose packets come from the files of units. Those of the source's stream, which it is given, only tell how far
-    the others are."""
+    """Write packets from chunk files. The packets of the source, which it is fed, only tell how far the other streams are."""
 
     def __init__(
         self,
@@ -83,24 +86,23 @@ class JoinedTrack(Track):
         sources: Sequence[InputContainer],
         keep_metadata: bool,
         limits: Limits,
-        packs: Sequence[ChunkFile],
+        chunk_files: Sequence[ChunkFile],
     ) -> None:
         """Raises ChunksDiffer when the files do not follow each other."""
         super().__init__(plan)
-        self.frames = sum(pack.summary.frames for pack in packs)
-        self.unordered = sum(pack.summary.unordered for pack in packs)
+        self.frames = sum(chunk_file.summary.frames for chunk_file in chunk_files)
+        self.unordered = sum(chunk_file.summary.unordered for chunk_file in chunk_files)
         if self.frames > limits.max_output_frames:
             raise MediaLimitExceeded(f"the output has more than {limits.max_output_frames} frames")
-        self.stream: Any = _video_stream(plan, output, packs, limits) if plan.video else open_encoder(plan, output)
+        self.stream: Any = _video_stream(plan, output, chunk_files, limits) if plan.video else open_encoder(plan, output)
         describe(self.stream, plan, sources, keep_metadata)
         if plan.video:
-            _check_seams([pack.summary for pack in packs if pack.summary.count])
-        self.written.vmaf = _mean_vmaf([pack.summary for pack in packs])
-        self._packets = _all_packets(packs, bool(plan.video))
+            _check_seams([chunk_file.summary for chunk_file in chunk_files if chunk_file.summary.count])
+        self.written.vmaf = _mean_vmaf([chunk_file.summary for chunk_file in chunk_files])
+        self._packets = _all_packets(chunk_files, bool(plan.video))
         self._next: AnyPacket | None = None
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
-        """Gives what is decoded before the source's packet would be."""
         stamp = item.dts if item.dts is not None else item.pts
         if stamp is None or not item.time_base:
             return
@@ -110,7 +112,7 @@ class JoinedTrack(Track):
             part.close(self, stream)
 
     def before(self, time: Fraction | None) -> Iterator[AnyPacket]:
-        """Gives the packets that are decoded before `time`, seconds of the output; None: all that are left."""
+        """Yield the packets with a decode timestamp before `time`, seconds of the output; None: all that are left."""
         while (packet := self._next or next(self._packets, None)) is not None:
             self._next = packet
             if time is not None and _decoded(packet) >= time:
@@ -124,8 +126,8 @@ class JoinedTrack(Track):
         return self.before(None)
 
 
-def in_turn(tracks: Sequence[JoinedTrack]) -> Iterator[AnyPacket]:
-    """The packets of several tracks in the order in which they are decoded."""
+def in_decode_order(tracks: Sequence[JoinedTrack]) -> Iterator[AnyPacket]:
+    """Yield the packets of several tracks in decoding order."""
     return heapq.merge(*(track.before(None) for track in tracks), key=_decoded)
 
 
@@ -134,13 +136,13 @@ def _decoded(packet: AnyPacket) -> Fraction:
     return Fraction(stamp * packet.time_base)
 
 
-def _video_stream(plan: StreamPlan, output: OutputContainer, packs: Sequence[ChunkFile], limits: Limits) -> Any:
-    """A stream like the one that the encoder would have had: it may not run on this machine."""
-    first = packs[0].summary
-    for said in (pack.summary for pack in packs[1:]):
-        for name, told in _TOLD.items():
-            if said.count and told(plan, said) != told(plan, first):
-                raise ChunksDiffer(f"the {name} of unit {said.unit} differ from those of unit {first.unit}")
+def _video_stream(plan: StreamPlan, output: OutputContainer, chunk_files: Sequence[ChunkFile], limits: Limits) -> Any:
+    """Add a stream like the one the encoder would have added; the encoder may not run on this machine."""
+    first = chunk_files[0].summary
+    for summary in (chunk_file.summary for chunk_file in chunk_files[1:]):
+        for name, describe_part in _MUST_MATCH.items():
+            if summary.count and describe_part(plan, summary) != describe_part(plan, first):
+                raise ChunksDiffer(f"the {name} of chunk {summary.unit} differ from those of chunk {first.unit}")
     assert plan.video
     with open_stream(io.BytesIO(bytes.fromhex(first.head)), limits, ("nut",)) as described:
         stream: Any = output.add_stream_from_template(described.streams.video[0], opaque=True)
@@ -153,71 +155,75 @@ def _video_stream(plan: StreamPlan, output: OutputContainer, packs: Sequence[Chu
     return stream
 
 
-def _settings(plan: StreamPlan, said: Summary) -> list[bytes]:
-    """What decoders must know. HEVC's notes say, too, how many threads the encoder had, which means nothing to them."""
-    extradata = bytes.fromhex(said.extradata)
+def _settings(plan: StreamPlan, summary: Summary) -> list[bytes]:
+    """Return what decoders must know, without HEVC's SEI: it also says how many threads the encoder had."""
+    extradata = bytes.fromhex(summary.extradata)
     if plan.codec != "hevc":
         return [extradata]
     return [unit for unit in _START_CODE.split(extradata) if unit and unit[0] >> 1 & 0x3F not in _HEVC_NOTES]
 
 
-_TOLD: Mapping[str, Callable[[StreamPlan, Summary], object]] = {
+_MUST_MATCH: Mapping[str, Callable[[StreamPlan, Summary], object]] = {
     "decoder settings": _settings,
-    "ticks": lambda _, said: said.time_base,
-    "shapes of the source's pictures": lambda _, said: said.shape,
+    "ticks": lambda _, summary: summary.time_base,
+    "shapes of the source's frames": lambda _, summary: summary.shape,
 }
 _START_CODE = re.compile(rb"\x00*\x00\x00\x01")
 _HEVC_NOTES = (39, 40)  # SEI (ITU-T H.265, table 7-1)
 
 
-def _check_seams(said: Sequence[Summary]) -> None:
-    """Raises ChunksDiffer when a picture is missing or shown twice: each is shown until the next one, whichever file that is
-    in."""
-    for one, other in pairwise(said):
-        if other.first != one.end:
-            seam = f"unit {one.unit} ends at {one.end}, but unit {other.unit} begins at {other.first}"
-            raise ChunksDiffer(f"{seam}, in ticks of {one.time_base} s")
+def _check_seams(summary: Sequence[Summary]) -> None:
+    """Raise ChunksDiffer when a frame is missing or shown twice: each frame lasts until the next one, whichever file that is
+    in.
+    """
+    for former, latter in pairwise(summary):
+        if latter.first != former.end:
+            seam = f"chunk {former.unit} ends at {former.end}, but chunk {latter.unit} begins at {latter.first}"
+            raise ChunksDiffer(f"{seam}, in ticks of {former.time_base} s")
 
 
-def _mean_vmaf(said: Sequence[Summary]) -> float | None:
-    measured = [(one.vmaf, one.count) for one in said if one.vmaf is not None]
+def _mean_vmaf(summary: Sequence[Summary]) -> float | None:
+    measured = [(each.vmaf, each.count) for each in summary if each.vmaf is not None]
     total = sum(count for _, count in measured)
     return round(sum(vmaf * count for vmaf, count in measured) / total, 3) if total else None
 
 
-def _all_packets(packs: Sequence[ChunkFile], video: bool) -> Iterator[AnyPacket]:
-    dates = _Dates()
-    for pack in packs:
-        seen = Summary()
-        for packet in pack.packets():
-            seen.add(packet)
+def _all_packets(chunk_files: Sequence[ChunkFile], video: bool) -> Iterator[AnyPacket]:
+    timestamps = _DecodeTimestamps()
+    for chunk_file in chunk_files:
+        counted = Summary()
+        for packet in chunk_file.packets():
+            counted.add(packet)
             if video:
-                dates.give(packet)
+                timestamps.give(packet)
             yield packet
-        said = pack.summary
-        if _extent(seen) != _extent(said):
-            raise ChunksDiffer(f"the file of unit {said.unit} has {seen.count} packets, {said.count} were written")
-        if video and seen.count and seen.shown != (seen.end or 0) - (seen.first or 0):
-            raise ChunksDiffer(f"the pictures of unit {said.unit} do not follow each other")
+        summary = chunk_file.summary
+        if _extent(counted) != _extent(summary):
+            raise ChunksDiffer(f"the file of chunk {summary.unit} has {counted.count} packets, {summary.count} were written")
+        if video and counted.count and counted.shown != (counted.end or 0) - (counted.first or 0):
+            raise ChunksDiffer(f"the frames of chunk {summary.unit} do not follow each other")
 
 
-def _extent(said: Summary) -> tuple[int | None, ...]:
-    return said.count, said.size_bytes, said.first, said.end, said.shown
+def _extent(summary: Summary) -> tuple[int | None, ...]:
+    return summary.count, summary.size_bytes, summary.first, summary.end, summary.shown
 
 
-class _Dates:
-    """When packets are decoded. Each encoder begins anew and puts what it needs to sort pictures before the first one; behind
-    each other only the first of all may do so. From then on a picture is decoded when the one so many before it is shown, as
-    encoders count themselves."""
+class _DecodeTimestamps:
+    """Set decode timestamps across chunks.
+
+    Each encoder starts over and puts what it needs to reorder frames before the first one; after concatenation only the
+    first chunk may do so. From then on a frame is decoded when the one so many frames before it is shown, as encoders count
+    themselves.
+    """
 
     def __init__(self) -> None:
         self._first: int | None = None
-        self._sorting = True  # as long as packets are decoded before the first picture is shown
+        self._sorting = True  # until the first frame is shown: the first chunk's reordering delay
         self._waiting: list[int] = []
         self._last: int | None = None
 
     def give(self, packet: AnyPacket) -> None:
-        """Dates a packet. Raises ChunksDiffer when it would be shown before it is decoded."""
+        """Set the decode timestamp of a packet. Raises ChunksDiffer when it would be shown before it is decoded."""
         assert packet.pts is not None
         self._first = packet.pts if self._first is None else self._first
         heapq.heappush(self._waiting, packet.pts)
@@ -225,5 +231,5 @@ class _Dates:
         if not self._sorting:
             packet.dts = heapq.heappop(self._waiting)
         if packet.dts is None or packet.dts > packet.pts or (self._last is not None and packet.dts <= self._last):
-            raise ChunksDiffer(f"a picture shown at {packet.pts} would be decoded at {packet.dts}, after {self._last}")
+            raise ChunksDiffer(f"a frame shown at {packet.pts} would be decoded at {packet.dts}, after {self._last}")
         self._last = packet.dts

@@ -1,6 +1,6 @@
-"""Subtitle tracks: lines are kept or converted, cut to the span, and moved with it.
+"""Copy or convert subtitles: cues are cut to the span and moved with it.
 
-A line that begins before the span and reaches into it is kept, shortened. Text is written with times in whole milliseconds.
+A cue that begins before the span and reaches into it is kept, shortened. Text is written with times in whole milliseconds.
 """
 
 import re
@@ -17,6 +17,7 @@ from av.subtitles.subtitle import SubtitleSet
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.libav.errors import check_memory, meaning
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe, left_out
 from reelmill_server.media.track.subtitle_cues import Cue, OverlapMerger, SubtitleInputs, cue_of, with_end_times
@@ -24,12 +25,12 @@ from reelmill_server.model.plan import COPY, ImagePlan, PartPlan, StreamPlan, Ta
 from reelmill_server.model.time import MICROSECONDS
 
 _MILLISECOND = Fraction(1, 1000)
-_PICTURES_TICK = Fraction(1, 90_000)  # of DVD, Blu-ray and MPEG-TS
+_BITMAP_TICK = Fraction(1, 90_000)  # of DVD, Blu-ray and MPEG-TS
 _TEXT = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
-_ONE_AT_A_TIME = frozenset({"mov_text"})  # its lines are samples that follow each other
-_EMPTY_BYTES = 2  # of a sample of MP4 that shows nothing: only the length of its text
+_ONE_AT_A_TIME = frozenset({"mov_text"})  # its cues are samples, which cannot overlap
+_EMPTY_BYTES = 2  # an empty mov_text sample: only the length of its text
 _READ_ORDER = re.compile(rb"^-?\d+")
-_WEBVTT_SIGNS = re.compile(rb"\{[^}]*\}|[&<]|(?<=--)>")  # but not inside of ASS's codes, which become tags
+_WEBVTT_MARKUP = re.compile(rb"\{[^}]*\}|[&<]|(?<=--)>")  # not inside ASS override codes, which become tags
 _WEBVTT_ESCAPES = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;"}
 _BLANK_LINES = re.compile(rb"\n\s*\n")
 _HEADER = (
@@ -42,9 +43,9 @@ _HEADER = (
 
 
 class SubtitleTrack(Track):
-    """Keeps or converts the lines of a subtitle stream, and those of subtitle files.
+    """Copy or convert the cues of a subtitle stream and of subtitle files.
 
-    `lines` were to be converted; `broken` of them could not be read, and were left out.
+    `cues` were to be converted; `broken` of them could not be read, and were left out.
     """
 
     follows_position = True
@@ -57,12 +58,12 @@ class SubtitleTrack(Track):
         keep_metadata: bool,
         inputs: SubtitleInputs,
     ) -> None:
-        """Opens the decoders and the encoder; raises InvalidMedia for a file that cannot be read."""
+        """Open the decoders and the encoder. Raises InvalidMedia for a file that cannot be read."""
         super().__init__(plan)
-        self.lines = self.broken = 0
+        self.cues = self.broken = 0
         self._inputs = inputs
         self._numbers = {part.input: number for number, part in enumerate(plan.parts)}
-        self._tick = _MILLISECOND if plan.codec in _TEXT else _PICTURES_TICK
+        self._tick = _MILLISECOND if plan.codec in _TEXT else _BITMAP_TICK
         self._decoders: dict[int, Any] = {}
         self._waiting: deque[Cue] = deque()
         self._part = 0
@@ -80,14 +81,16 @@ class SubtitleTrack(Track):
                 with inputs.open_file(part) as container:
                     origin = container.streams[part.stream]
                     headers.append(self._prepare(number, origin, output))
-                    self._files[number] = with_end_times([line for line in map(cue_of, container.demux(origin)) if line])
+                    self._files[number] = with_end_times([cue for cue in map(cue_of, container.demux(origin)) if cue])
         if plan.encoder != COPY and self._stream is not None:
             self._stream.codec_context.subtitle_header = next(filter(None, headers), _HEADER)
         if plan.parts[0].file is None:
             describe(self._stream, plan, sources, keep_metadata)
 
     def _prepare(self, number: int, origin: Any, output: OutputContainer) -> bytes:
-        """Adds the stream, like its first part, and opens the part's decoder; gives the ASS header that it works with."""
+        """Add the output stream, modeled on its first part, and open the part's decoder; return the ASS header it works
+        with.
+        """
         part, copied = self.plan.parts[number], self.plan.encoder == COPY
         if self._stream is None:
             self._stream = (
@@ -101,7 +104,7 @@ class SubtitleTrack(Track):
                     self._stream.metadata["language"] = part.file.language
         if copied:
             return b""
-        # One of its own: outputs run on threads of their own.
+        # A decoder per track: outputs run on threads of their own.
         decoder: Any = av.CodecContext.create(origin.codec_context.codec.name, "r")
         if origin.codec_context.extradata:
             decoder.extradata = origin.codec_context.extradata
@@ -115,39 +118,39 @@ class SubtitleTrack(Track):
         self._take(self.plan.parts[number], number, span)
 
     def _take(self, part: PartPlan, number: int, span: Span) -> None:
-        """Queues what is known of a part before its packets come."""
+        """Queue what is known of a part before its packets come."""
         if part.file is None:
             self._from = self._inputs.begin(part.input)
-            lines = self._inputs.begun_before(part.input, part.stream)
+            cues = self._inputs.begun_before(part.input, part.stream)
         else:
             self._from = None
             self._span = replace(span, end=self._inputs.end(part.input, span))
             moved = self._inputs.origin(part.input) + Fraction(part.file.offset_us, MICROSECONDS)
-            lines = [
-                replace(line, start=line.start + moved, end=None if line.end is None else line.end + moved)
-                for line in self._files.pop(number)
+            cues = [
+                replace(cue, start=cue.start + moved, end=None if cue.end is None else cue.end + moved)
+                for cue in self._files.pop(number)
             ]
-        placed = (self._placed(line) for line in lines)
-        self._waiting.extend(line for line in placed if line is not None)
+        placed = (self._placed(cue) for cue in cues)
+        self._waiting.extend(cue for cue in placed if cue is not None)
 
-    def _placed(self, line: Cue) -> Cue | None:
-        """The line on the output's clock, cut to the span; None when it lies outside."""
+    def _placed(self, cue: Cue) -> Cue | None:
+        """Return the cue on the output's clock, cut to the span; None when it lies outside."""
         span = self._span
-        if span.after(line.start) or (line.end is not None and line.end <= span.begin):
+        if span.after(cue.start) or (cue.end is not None and cue.end <= span.begin):
             return None
-        end = line.end if span.end is None or line.end is None else min(line.end, span.end)
-        start = self._clock.at(max(line.start, span.begin) - span.begin)
+        end = cue.end if span.end is None or cue.end is None else min(cue.end, span.end)
+        start = self._clock.at(max(cue.start, span.begin) - span.begin)
         end = None if end is None else self._clock.at(end - span.begin)
-        return replace(line, start=start, end=end, part=self._part)
+        return replace(cue, start=start, end=end, part=self._part)
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
-        line = cue_of(item)
-        if line is None or (self._from is not None and line.start < self._from):
+        cue = cue_of(item)
+        if cue is None or (self._from is not None and cue.start < self._from):
             return
-        if self._span.after(line.start):
+        if self._span.after(cue.start):
             part.close(self, stream)
             return
-        placed = self._placed(line)
+        placed = self._placed(cue)
         if placed is not None:
             self._waiting.append(placed)
             yield from self._release(None)
@@ -156,13 +159,11 @@ class SubtitleTrack(Track):
         yield from self._release(position)
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        # What a subtitle file says later is dropped.
+        # Later cues of a subtitle file are dropped.
         limit = self._clock.at(length)
         self._clock.advance(length)
         self._waiting = deque(
-            replace(line, end=None if line.end is None else min(line.end, limit))
-            for line in self._waiting
-            if line.start < limit
+            replace(cue, end=None if cue.end is None else min(cue.end, limit)) for cue in self._waiting if cue.start < limit
         )
         yield from self._release(None)
 
@@ -174,68 +175,72 @@ class SubtitleTrack(Track):
     def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
         yield from super().warnings(target)
         if self.broken:
-            yield f"{target.field}: {left_out(self.broken, self.lines, 'subtitles are not text in UTF-8')}"
+            yield f"{target.field}: {left_out(self.broken, self.cues, 'subtitles are not text in UTF-8')}"
 
     def _release(self, until: Fraction | None) -> Iterator[AnyPacket]:
         while self._waiting and (until is None or self._waiting[0].start <= until):
-            line = self._waiting.popleft()
+            cue = self._waiting.popleft()
             if self.plan.encoder == COPY:
-                yield from self._kept(line)
+                yield from self._kept(cue)
             elif self._joined is None:
-                yield from self._encoded(self._events(line))
+                yield from self._encoded(self._events(cue))
             else:
-                for event in self._events(line):
+                for event in self._events(cue):
                     yield from self._encoded(self._joined.push(event))
 
-    def _kept(self, line: Cue) -> Iterator[AnyPacket]:
-        packet = line.content
+    def _kept(self, cue: Cue) -> Iterator[AnyPacket]:
+        packet = cue.content
         if self.plan.codec == "mov_text" and packet.size <= _EMPTY_BYTES:
-            return  # writing makes its own
-        yield self._timed(packet, line)
+            return  # the muxer writes empty samples by itself
+        yield self._timed(packet, cue)
 
-    def _events(self, line: Cue) -> Iterator[Cue]:
-        """The events of ASS that a packet holds."""
-        self.lines += 1
+    def _events(self, cue: Cue) -> Iterator[Cue]:
+        """Yield the ASS events that a packet holds."""
+        self.cues += 1
         try:
-            shown = self._decoders[line.part].decode2(line.content)
-        except av.error.FFmpegError:
+            shown = self._decoders[cue.part].decode2(cue.content)
+        except av.error.FFmpegError as error:
+            check_memory(error)
             self.broken += 1
             return
         for event in shown or ():
             content = getattr(event, "ass", b"")
             if content:
-                yield replace(line, content=bytes(content))
+                yield replace(cue, content=bytes(content))
 
     def _encoded(self, events: Iterator[Cue]) -> Iterator[AnyPacket]:
         for event in events:
-            # Numbered anew: writers of ASS sort by it, and a cut or a second source would leave gaps or begin again.
+            # ReadOrder is renumbered: ASS muxers sort by it, and a cut or a second source would leave gaps or start over.
             content = _READ_ORDER.sub(str(self._read_order).encode(), event.content, count=1)
             self._read_order += 1
             try:
                 packet = self._encode(content, _milliseconds(event))
             except av.error.FFmpegError as error:
-                raise InvalidMedia(f"a subtitle at {float(event.start):.3f} s cannot be written: {error}") from error
+                text = f"a subtitle at {float(event.start):.3f} s cannot be written: {error}"
+                raise meaning(error, InvalidMedia(text)) from error
             if packet.size:
                 yield self._timed(packet, event)
 
     def _encode(self, content: bytes, milliseconds: int) -> AnyPacket:
-        """An event of ASS in the stream's codec. libav writes WebVTT with signs that mean something else there, and with empty
-        lines, which end a cue."""
+        """Encode an ASS event.
+
+        libav writes WebVTT with unescaped markup characters, and with empty cues, which end a cue: both are mended here.
+        """
         webvtt = self.plan.codec == "webvtt"
         if webvtt:
-            content = _WEBVTT_SIGNS.sub(lambda found: _WEBVTT_ESCAPES.get(found[0], found[0]), content)
+            content = _WEBVTT_MARKUP.sub(lambda found: _WEBVTT_ESCAPES.get(found[0], found[0]), content)
         packet: AnyPacket = self._stream.codec_context.encode_subtitle(SubtitleSet.create(content, 0, milliseconds, 0))
         return AnyPacket(_BLANK_LINES.sub(b"\n", bytes(packet)).strip()) if webvtt else packet
 
-    def _timed(self, packet: AnyPacket, line: Cue) -> AnyPacket:
-        # Files must not go back in time, and lines of text may.
-        start = self._last_start = max(line.start, self._last_start)
+    def _timed(self, packet: AnyPacket, cue: Cue) -> AnyPacket:
+        # Timestamps of a file must not decrease; those of a text file's cues may.
+        start = self._last_start = max(cue.start, self._last_start)
         packet.stream, packet.time_base = self._stream, self._tick
         packet.pts = packet.dts = round(start / self._tick)
-        packet.duration = max(1, round(line.end / self._tick) - packet.pts) if line.end is not None else 0
+        packet.duration = max(1, round(cue.end / self._tick) - packet.pts) if cue.end is not None else 0
         self.written.count(packet)
         return packet
 
 
-def _milliseconds(line: Cue) -> int:
-    return max(1, round((line.end - line.start) * 1000)) if line.end is not None else 0
+def _milliseconds(cue: Cue) -> int:
+    return max(1, round((cue.end - cue.start) * 1000)) if cue.end is not None else 0

@@ -1,4 +1,4 @@
-"""Lines of subtitles, and where they come from beside the packets of a source."""
+"""Subtitle cues, and where they come from besides the packets of a source."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,17 +12,18 @@ from av.container import InputContainer
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles
+from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, PartPlan
 from reelmill_server.model.time import MICROSECONDS
 
-_TEXT_FIELD = 8  # of an ASS event, as libav passes it
+_TEXT_FIELD = 8  # position of the text in an ASS event, as libav passes it
 
 
 @dataclass(frozen=True)
 class Cue:
-    """What is shown from `start` to `end` (seconds; None: until the next): a packet of a part, or an event of ASS in bytes."""
+    """Content shown from `start` to `end` (seconds; None: until the next cue): a packet of a part, or an ASS event in bytes."""
 
     start: Fraction
     end: Fraction | None
@@ -31,39 +32,39 @@ class Cue:
 
 
 class SubtitleInputs:
-    """What subtitle tracks read beside the packets of their source: subtitle files, and lines begun before the span."""
+    """Read what subtitle tracks need besides the packets of their source: subtitle files, and cues begun before the span."""
 
     def __init__(
         self, inputs: Sequence[InputPlan], sources: Sequence[Location], files: Sequence[Sequence[Location]], limits: Limits
     ) -> None:
-        """`sources` and `files` say where they lie, by the number of the source in the request."""
+        """`sources` and `files` are locations, by the number of the source in the request."""
         self._inputs, self._sources, self._files, self._limits = inputs, sources, files, limits
         self._begun: dict[int, dict[int, list[Cue]]] = {}
         self._lock = threading.Lock()
 
     def origin(self, number: int) -> Fraction:
-        """The timestamp, in seconds, at which the source of an input begins."""
+        """Return the timestamp, in seconds, at which the source of an input begins."""
         return Fraction(self._inputs[number].origin_us, MICROSECONDS)
 
     def begin(self, number: int) -> Fraction | None:
-        """The time from which an input's lines come with its packets; None: from its first."""
+        """Return the time from which an input's cues come with its packets; None: from the first one."""
         plan = self._inputs[number]
         return Fraction(plan.origin_us + plan.start_us, MICROSECONDS) if plan.start_us else None
 
     def end(self, number: int, span: Span) -> Fraction | None:
-        """Where an input ends as far as is known: nothing of a subtitle file is shown after it."""
+        """Return where an input ends as far as is known: no cue of a subtitle file is shown after it."""
         plan = self._inputs[number]
         promised = Fraction(plan.origin_us + plan.start_us + plan.duration_us, MICROSECONDS) if plan.duration_us else None
         return min((end for end in (span.end, promised) if end is not None), default=None)
 
     def open_file(self, part: PartPlan) -> Any:
-        """The subtitle file of a part, opened."""
+        """Open the subtitle file of a part."""
         assert part.file is not None
         place = self._files[self._inputs[part.input].source][part.file.number]
         return open_subtitles(place, part.file.charset, self._limits)
 
     def begun_before(self, number: int, stream: int) -> list[Cue]:
-        """The lines of an input's stream that begin before what was asked for. The whole way there is read, once."""
+        """Return the cues of a stream that begin before the span. Everything up to there is read, once."""
         begin = self.begin(number)
         if begin is None:
             return []
@@ -76,26 +77,26 @@ class SubtitleInputs:
 
 def _cues_before(container: InputContainer, begin: Fraction) -> dict[int, list[Cue]]:
     subtitles = [stream for stream in container.streams.subtitles if stream.codec_context]
-    # Beside the subtitles, that they may be rare is no reason to read to the end.
+    # Stop with the other streams: subtitles may be rare, and looking for the next one would read to the end.
     guide = [stream for stream in container.streams if stream.type in ("video", "audio") and stream.codec_context][:1]
     found: dict[int, list[Cue]] = {stream.index: [] for stream in subtitles}
     wanted = {stream.index for stream in subtitles}
     try:
         for packet in container.demux([*subtitles, *guide]) if subtitles else ():
-            line = cue_of(packet)
-            if line is None:
+            cue = cue_of(packet)
+            if cue is None:
                 continue
-            if packet.stream_index in wanted and line.start < begin:
-                found[packet.stream_index].append(line)
+            if packet.stream_index in wanted and cue.start < begin:
+                found[packet.stream_index].append(cue)
             elif packet.stream_index not in wanted and packet.dts is not None and packet.dts * packet.time_base > begin + 1:
                 break
-    except av.error.FFmpegError:
-        pass  # the conversion itself meets the same place, and judges
-    return {stream: with_end_times(lines) for stream, lines in found.items()}
+    except av.error.FFmpegError as error:
+        check_memory(error)  # otherwise the conversion meets the same packets, and judges them
+    return {stream: with_end_times(cues) for stream, cues in found.items()}
 
 
 def cue_of(packet: AnyPacket) -> Cue | None:
-    """The line that a packet holds; None for one that says only that a line, or the stream, is over."""
+    """Return the cue that a packet holds; None for one that only says that a cue, or the stream, is over."""
     pts = packet.pts if packet.pts is not None else packet.dts
     if pts is None or not packet.time_base or not packet.size:
         return None
@@ -103,46 +104,46 @@ def cue_of(packet: AnyPacket) -> Cue | None:
     return Cue(start, start + packet.duration * packet.time_base if packet.duration else None, packet)
 
 
-def with_end_times(lines: Sequence[Cue]) -> list[Cue]:
-    """The lines in order, with the ends that only the next line tells."""
-    ordered = sorted(lines, key=lambda line: line.start)
+def with_end_times(cues: Sequence[Cue]) -> list[Cue]:
+    """Return the cues in order, with the end times that only the next cue tells."""
+    ordered = sorted(cues, key=lambda cue: cue.start)
     ended: list[Cue] = []
     after: Fraction | None = None
     for number in range(len(ordered) - 1, -1, -1):
-        line = ordered[number]
-        if number + 1 < len(ordered) and ordered[number + 1].start > line.start:
+        cue = ordered[number]
+        if number + 1 < len(ordered) and ordered[number + 1].start > cue.start:
             after = ordered[number + 1].start
-        ended.append(line if line.end is not None else replace(line, end=after))
+        ended.append(cue if cue.end is not None else replace(cue, end=after))
     return ended[::-1]
 
 
 class OverlapMerger:
-    """Makes lines that overlap follow each other: while two are shown, one event shows both."""
+    """Turn overlapping cues into consecutive ones: while two are shown, one event shows both."""
 
     def __init__(self) -> None:
         self._shown: list[Cue] = []
         self._at = Fraction(0)
 
-    def push(self, line: Cue) -> Iterator[Cue]:
-        """Gives what is complete once `line` begins."""
-        yield from self._until(line.start)
-        self._shown.append(line)
+    def push(self, cue: Cue) -> Iterator[Cue]:
+        """Yield what is complete once `cue` begins."""
+        yield from self._until(cue.start)
+        self._shown.append(cue)
 
     def flush(self) -> Iterator[Cue]:
-        """Gives the rest."""
+        """Yield the rest."""
         yield from self._until(None)
 
     def _until(self, time: Fraction | None) -> Iterator[Cue]:
         while self._shown and (time is None or self._at < time):
-            ends = [line.end for line in self._shown if line.end is not None]
+            ends = [cue.end for cue in self._shown if cue.end is not None]
             stops = [*ends, *(() if time is None else (time,))]
             stop = min(stops) if stops else None
             first = self._shown[0]
-            texts = [line.content.split(b",", _TEXT_FIELD)[-1] for line in self._shown[1:]]
+            texts = [cue.content.split(b",", _TEXT_FIELD)[-1] for cue in self._shown[1:]]
             yield Cue(self._at, stop, rb"\N".join([first.content, *texts]))
             if stop is None:
                 self._shown.clear()
                 return
             self._at = stop
-            self._shown = [line for line in self._shown if line.end is None or line.end > stop]
+            self._shown = [cue for cue in self._shown if cue.end is None or cue.end > stop]
         self._at = self._at if time is None else max(self._at, time)

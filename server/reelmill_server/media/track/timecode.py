@@ -1,4 +1,4 @@
-"""Time codes (SMPTE ST 12-1): the number of a picture as `hours:minutes:seconds:pictures`."""
+"""Move timecodes (SMPTE ST 12-1): the number of a frame as `hours:minutes:seconds:frames`."""
 
 import re
 from fractions import Fraction
@@ -10,9 +10,10 @@ _MINUTES_A_DAY = 24 * 60
 
 
 def moved(code: str, rate: Fraction, seconds: Fraction) -> str:
-    """The time code of the picture `seconds` behind the one of `code`, at `rate` pictures a second; as it is when it is none.
+    """Return the timecode `seconds` after `code`, at `rate` frames per second; `code` itself when it is not a timecode.
 
-    With `;` or `.` before the pictures, the first numbers of each minute but every tenth are left out: two at 30000/1001.
+    With `;` or `.` before the frames (drop frame), the first numbers of each minute but every tenth are skipped: two at
+    30000/1001.
     """
     match = _TIME_CODE.fullmatch(code)
     base = nearest(rate)
@@ -24,7 +25,7 @@ def moved(code: str, rate: Fraction, seconds: Fraction) -> str:
     pictures = (60 * minutes + whole) * base + number - dropped * (minutes - minutes // 10)
     pictures += nearest(seconds * rate)
     tens, rest = divmod(pictures, 600 * base - 9 * dropped)
-    # Only the first of ten minutes is whole.
+    # Numbers are skipped in every minute but the first of ten.
     minute = 0 if rest < 60 * base else 1 + (rest - 60 * base) // (60 * base - dropped)
     number = rest + dropped * minute - 60 * base * minute
     minutes = (10 * tens + minute) % _MINUTES_A_DAY

@@ -1,4 +1,4 @@
-"""Video that is encoded."""
+"""Encode video."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -13,9 +13,8 @@ from av.video.frame import PictureType
 from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
-from reelmill_server.media.libav.encoder import EncoderDown, open_encoder
+from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain
-from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.segment_clock import SegmentClock
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.vmaf import Comparison
@@ -42,12 +41,12 @@ class FrameEncoder:
         self.stream = open_encoder(plan, output, global_header)
         self._plan, self._overlays = plan, overlays
         self._durations: dict[int, int] = {}
-        self._borders = SegmentClock(plan.segment_us)
+        self._segment_clock = SegmentClock(plan.segment_us)
         log = Path(f"{output.name}.{self.stream.index}.vmaf")
         self._comparison = Comparison(plan, self.stream.codec_context, log) if plan.measured else None
 
     def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
-        """Gives the packets that are ready, once the picture has passed the overlays; None: the end. Raises EncoderDown."""
+        """Yield the packets that are ready once the frame has passed the overlays; None: the end. Raises EncoderDown."""
         for passed in self._overlays.push(frame) if frame is not None else self._overlays.flush():
             yield from self._encode(passed)
         if frame is None:
@@ -55,14 +54,14 @@ class FrameEncoder:
 
     def _encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         if frame is not None:
-            border = self._borders.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
-            # NONE: else the encoder repeats the source's choice of I, P and B.
-            frame.pict_type = PictureType.I if border else PictureType.NONE
+            boundary = self._segment_clock.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
+            # NONE: otherwise the encoder repeats the source's choice of I, P and B frames.
+            frame.pict_type = PictureType.I if boundary else PictureType.NONE
             self._remember_duration(frame)
         try:
             packets = self.stream.encode(frame)
         except av.error.FFmpegError as error:
-            raise EncoderDown(self._plan.encoder, self._plan.device, f"failed while encoding: {error_text(error)}") from error
+            raise failure_of_encoder(error, self._plan, "failed while encoding") from error
         if self._comparison and frame is not None:
             self._comparison.give(frame)
         for packet in packets:
@@ -75,7 +74,9 @@ class FrameEncoder:
             self._written.vmaf = self._comparison.finish()
 
     def _remember_duration(self, frame: VideoFrame) -> None:
-        """Encoders of video forget how long a picture is shown, which only the last one of a file tells."""
+        """Remember how long a frame is shown: video encoders forget it, and only that of a file's last frame cannot be told
+        otherwise.
+        """
         if frame.pts is not None and frame.time_base and frame.duration:
             scale = frame.time_base / self.stream.codec_context.time_base
             self._durations[round(frame.pts * scale)] = round(frame.duration * scale)
@@ -97,7 +98,7 @@ class _VideoTrack(Track):
         window: Span | None = None,
         global_header: bool | None = None,
     ) -> None:
-        """`window`: which pictures are encoded, in seconds of the output, None: all. `global_header` as for `open_encoder`."""
+        """`window`: which frames are encoded, in seconds of the output; None: all. `global_header` as for `open_encoder`."""
         super().__init__(plan)
         self._window, self._max_frames = window, max_frames
         self._encoder = FrameEncoder(plan, output, self.written, overlays, global_header)
@@ -106,7 +107,7 @@ class _VideoTrack(Track):
 
     @property
     def extradata(self) -> bytes:
-        """What decoders must know, as far as the encoder says it beside the packets."""
+        """Return what decoders must know, as far as the encoder puts it beside the packets."""
         return bytes(self._encoder.stream.codec_context.extradata or b"")
 
     def _count(self) -> None:
@@ -116,7 +117,7 @@ class _VideoTrack(Track):
             raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
 
     def _chain_of(self, part: Part, shift: Fraction) -> Chain:
-        """The filters of a part, after which the span begins at `shift` seconds of the source's speed."""
+        """Build the filters of a part, after which the span begins at `shift` seconds of the source's speed."""
         plan = self._parts[part.number]
         origin: Any = part.source.streams[plan.stream]
         ticks = round((self._span.begin - shift) / origin.time_base)
@@ -137,16 +138,16 @@ class _VideoTrack(Track):
 
 
 class VfrVideoTrack(_VideoTrack):
-    """Video of one source with its own timestamps, variable or not.
+    """Encode video with its own timestamps, of constant or variable frame rate.
 
-    With a window, the pictures before and after it pass the filters, and tell how long those in it are shown, but are not
+    With a window, the frames before and after it pass the filters, and tell how long those in it are shown, but are not
     encoded.
     """
 
     _held: VideoFrame | None = None
-    _step = 0  # how long the picture before the held one was shown
+    _step = 0  # duration of the frame before the held one
     _over = False  # whether the window was passed
-    shape = ""  # of the source's first picture: filters are made for it
+    shape = ""  # of the source's first frame, for which the filters are built
 
     def begin(self, part: Part, span: Span) -> None:
         self._span = span
@@ -161,7 +162,9 @@ class VfrVideoTrack(_VideoTrack):
             part.close(self, stream)
 
     def _broken(self, part: Part, item: Any) -> bool:
-        """Whether a picture is shown before the key frame from which reading began: it needs what was not read."""
+        """Return whether a frame is shown before the keyframe from which reading began: it refers to frames that were not
+        read.
+        """
         midway = self._window is not None and not self._window.from_front
         return midway and item.pts * item.time_base < part.key - TOLERANCE
 
@@ -170,39 +173,41 @@ class VfrVideoTrack(_VideoTrack):
             yield from self._take(frame)
 
     def finish(self) -> Iterator[AnyPacket]:
-        if self._held is not None and self._wanted(self._held):
+        if self._held is not None and self._in_window(self._held):
             if self._clock.speed != 1 and self._step:
-                self._held.duration = self._step  # filters slow timestamps down, but not how long the last picture is shown
+                self._held.duration = self._step  # setpts scales timestamps, but not the last duration
             self._end_with_span(self._held)
             yield from self._encoder.encode(self._held)
         yield from self._encoder.encode(None)
 
     def _end_with_span(self, frame: VideoFrame) -> None:
-        """Segments end where they are asked to: a list of a whole number of them has no rest, in no rendition."""
+        """Cut the last frame's duration at the end of the span, so that every rendition has the same whole number of
+        segments.
+        """
         if self.plan.segment_us and self._span.end is not None and frame.pts is not None and frame.time_base:
             end = self._clock.at(self._span.end - self._span.begin)
             frame.duration = min(frame.duration, max(round(end / frame.time_base) - frame.pts, 1))
 
     def _take(self, frame: Any) -> Iterator[AnyPacket]:
-        """Encodes a picture when the next one tells how long it is shown: MP4 counts decoding time."""
+        """Encode a frame when the next one tells how long it is shown: MP4 stores durations between decode timestamps."""
         if self._over:
             return
-        if self._wanted(frame):
+        if self._in_window(frame):
             self._count()
         held = self._held
         if held is None and self.plan.segment_us and (self._window is None or self._window.from_front):
-            frame.pts = min(frame.pts or 0, 0)  # segments are counted from 0 in every rendition: nothing is dark before it
+            frame.pts = min(frame.pts or 0, 0)  # segments count from 0 in every rendition, so the first frame is shown from 0
         if held is not None and held.pts is not None and frame.pts is not None:
             if frame.pts <= held.pts:
-                self.unordered += self._wanted(frame)
-                return  # no encoder takes two pictures of one time
+                self.unordered += self._in_window(frame)
+                return  # encoders refuse two frames with one timestamp
             held.duration = self._step = frame.pts - held.pts
-            if self._wanted(held):
+            if self._in_window(held):
                 yield from self._encoder.encode(held)
         self._held = frame
         self._over = self._window is not None and self._window.after(_time(frame))
 
-    def _wanted(self, frame: Any) -> bool:
+    def _in_window(self, frame: Any) -> bool:
         return self._window is None or not (self._window.before(_time(frame)) or self._window.after(_time(frame)))
 
 
@@ -215,9 +220,9 @@ def _shape(frame: VideoFrame) -> str:
 
 
 class CfrVideoTrack(_VideoTrack):
-    """Video at one fixed rate on the output's clock: each part has exactly the pictures that its length asks for.
+    """Encode video at a constant frame rate: each part has exactly the frames that its length calls for.
 
-    A picture that is missing is the one before it again; a part without video is black.
+    A missing frame repeats the one before it; a part without video is black.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -225,8 +230,8 @@ class CfrVideoTrack(_VideoTrack):
         assert self.plan.video
         self._rate = self.plan.video.frame_rate
         assert self._window is None, "only pictures with times of their own are cut into chunks"
-        self._next = 0  # number of the picture to be encoded next
-        self._first = 0  # number of the part's first picture
+        self._next = 0  # number of the next frame to encode
+        self._first = 0  # number of the part's first frame
         self._last: VideoFrame | None = None
         self._pending: tuple[int, VideoFrame] | None = None
         self._chain: Chain | None = None
@@ -236,7 +241,7 @@ class CfrVideoTrack(_VideoTrack):
         self._span = span
         exact = self._clock.at(Fraction(0)) * self._rate
         self._first = nearest(exact)
-        # The span lies a little off the grid of pictures: moved by as much, its pictures fall where they belong.
+        # The part may begin between two output frames: shifting it by the difference puts its frames on the grid.
         shift = (exact - self._first) / self._rate * self._clock.speed
         made = self._parts[part.number].stream < 0
         self._chain, self._last = None if made else self._chain_of(part, shift), None
@@ -247,7 +252,7 @@ class CfrVideoTrack(_VideoTrack):
                 yield from self._take(frame)
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        if self._chain is None or part.padded:  # else pictures may still be in the decoder
+        if self._chain is None or part.padded:  # otherwise frames may still be in the decoder
             yield from self._close(part, self._number(seconds))
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
@@ -255,7 +260,7 @@ class CfrVideoTrack(_VideoTrack):
         self._clock.advance(length)
 
     def _close(self, part: Part, until: int) -> Iterator[AnyPacket]:
-        """Encodes what is left of the part, and fills it up to picture `until`."""
+        """Encode what is left of the part, and fill it up to frame number `until`."""
         for frame in self._chain.flush() if self._chain else ():
             yield from self._take(frame)
         yield from self._settle(until)
@@ -268,23 +273,23 @@ class CfrVideoTrack(_VideoTrack):
         yield from self._encoder.encode(None)
 
     def _number(self, seconds: Fraction) -> int:
-        """The number of the picture that is shown first at or after `seconds` into the part."""
+        """Return the number of the first frame shown at or after `seconds` into the part."""
         return nearest(self._clock.at(seconds) * self._rate)
 
     def _take(self, frame: Any) -> Iterator[AnyPacket]:
-        """Holds a picture until the next one shows that it lies in the part."""
+        """Hold a frame until the next one shows that it lies in the part."""
         number = self._first + nearest(frame.pts * frame.time_base * self._rate)
         yield from self._settle(number)
         self._pending = number, frame
 
     def _settle(self, until: int) -> Iterator[AnyPacket]:
-        """Encodes the pending picture if its number is below `until`."""
+        """Encode the pending frame if its number is below `until`."""
         if self._pending is None or self._pending[0] >= until:
             return
         number, frame = self._pending
         self._pending = None
         if self._last is None:
-            self._last = frame  # a part that begins late shows its first picture from the beginning
+            self._last = frame  # a part that begins late shows its first frame from the start
         yield from self._fill(number)
         self._last = frame
         if number >= self._next:
@@ -304,14 +309,14 @@ class CfrVideoTrack(_VideoTrack):
         yield from self._encoder.encode(self._twin(frame) if self.plan.overlays else frame)
 
     def _twin(self, frame: VideoFrame) -> VideoFrame:
-        """The same picture under a name of its own: overlays change it, and it may be shown again."""
+        """Return the same frame with memory of its own: overlays change it, and it may be shown again."""
         (twin,) = self._twins.push(frame)
         assert isinstance(twin, VideoFrame)
         return twin
 
 
 def black(video: VideoOutput) -> VideoFrame:
-    """A black picture as the encoder takes it."""
+    """Return a black frame as the encoder takes it."""
     span = RANGE_NAMES.get(video.color_range, "tv")
     filters = (f"scale={video.width}:{video.height}:out_range={span}", "setsar=1", f"format={video.pixel_format}")
     small = VideoFrame(16, 16, "rgb24")

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
@@ -33,7 +33,7 @@ class Attempt:
         self.assignment = assignment
         self.stop = threading.Event()
         self._ranges = Ranges(channel, self.stop) if channel else None
-        self.places = tuple(self.place(ref) for ref in assignment.sources)
+        self.locations = tuple(self.place(ref) for ref in assignment.sources)
         self.watermark_locations = {uri: self.place(ref) for uri, ref in assignment.watermarks.items()}
         self.subtitle_locations = tuple(tuple(self.place(ref) for ref in files) for files in assignment.subtitles)
         self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
@@ -70,7 +70,12 @@ class Attempt:
                 _leave()
 
     def listen(self) -> None:
-        """Hears the parent, on a thread of its own: a stop must be heard whatever else runs."""
+        """Begin to hear the parent, on threads of their own: a stop must be heard whatever else runs."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        if self._ranges:
+            self._ranges.listen()
+
+    def _listen(self) -> None:
         while True:
             try:
                 message = messages.TO_CHILD.validate_json(self._pipe.recv_bytes())
@@ -106,7 +111,8 @@ def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
 
     def go_on() -> None:
         while not over.wait(seconds):
-            call()
+            with suppress(MemoryError):  # whatever takes the memory fails by itself
+                call()
 
     calling = threading.Thread(target=go_on, daemon=True)
     calling.start()

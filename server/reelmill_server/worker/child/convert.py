@@ -30,7 +30,7 @@ from reelmill_server.worker.child.progress import Meter
 def convert(attempt: Attempt) -> messages.FromChild:
     """Plans and runs; an encoder that fails is left out and all is planned again, as long as the request allows."""
     meter = Meter(len(attempt.request.targets))
-    if attempt.assignment.premade:
+    if attempt.assignment.joined:
         return _join(attempt, meter)
     attempt.say(meter.report(TaskPhase.PROBING))
     found = Found.by(attempt)
@@ -63,7 +63,7 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
         plan,
         cut,
         unit,
-        attempt.places,
+        attempt.locations,
         directory,
         limits=assignment.limits,
         stop=attempt.stop,
@@ -87,13 +87,13 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
 def _join(attempt: Attempt, meter: Meter) -> messages.Finished:
     """As convert, but encoded streams and pictures come from the files of units."""
     plan, cut = _told_plan(attempt.assignment)
-    places: dict[tuple[int, int], list[Location]] = {}
-    for entry in sorted(attempt.assignment.premade, key=lambda entry: entry.file.unit):
-        places.setdefault((entry.file.slot, entry.file.stream), []).append(attempt.place(entry.ref))
+    locations: dict[tuple[int, int], list[Location]] = {}
+    for entry in sorted(attempt.assignment.joined, key=lambda entry: entry.file.unit):
+        locations.setdefault((entry.file.slot, entry.file.stream), []).append(attempt.place(entry.ref))
     attempt.say(messages.Planned(plan, (), cut))
     if not isinstance(attempt.answer(), messages.Go):
         raise InternalError("a join needs no encoder that could be excluded")
-    finished = _carry_out(attempt, plan, meter, JoinedChunks(cut, places))
+    finished = _carry_out(attempt, plan, meter, JoinedChunks(cut, locations))
     return replace(finished, warnings=(*plan.warnings, *finished.warnings))
 
 
@@ -136,20 +136,20 @@ def _empty(directory: Path) -> None:
             path.unlink()
 
 
-def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, premade: JoinedChunks | None = None) -> messages.Finished:
+def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, joined: JoinedChunks | None = None) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
     _empty(directory)
-    places, beside = attempt.places, attempt.subtitle_locations
+    locations, beside = attempt.locations, attempt.subtitle_locations
     limits, stop = attempt.assignment.limits, attempt.stop
     conversion = Conversion(
         plan,
-        places,
+        locations,
         directory,
         limits=limits,
         stop=stop,
         subtitle_locations=beside,
         watermark_locations=attempt.watermark_locations,
-        premade=premade,
+        joined=joined,
     )
     closed: set[str] = set()
 

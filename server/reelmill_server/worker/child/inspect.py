@@ -53,9 +53,9 @@ class Found:
     @classmethod
     def by(cls, attempt: Attempt) -> "Found":
         """Probes everything that the assignment names."""
-        places, limits = attempt.watermark_locations, attempt.assignment.limits
+        locations, limits = attempt.watermark_locations, attempt.assignment.limits
         with attempt.stage("probe"):
-            watermarks = {uri: probe_beside(place, uri, limits) for uri, place in places.items()}
+            watermarks = {uri: probe_beside(place, uri, limits) for uri, place in locations.items()}
         return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
 
 
@@ -63,7 +63,7 @@ def _probe_all(attempt: Attempt) -> tuple[MediaInfo, ...]:
     assignment = attempt.assignment
     measure = assignment.request is not None and needs_bitrates(assignment.request)
     with attempt.stage("probe"):
-        return tuple(probe_file(place, assignment.limits, measure) for place in attempt.places)
+        return tuple(probe_file(place, assignment.limits, measure) for place in attempt.locations)
 
 
 def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ...]:
@@ -73,9 +73,9 @@ def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ..
         return tuple(
             tuple(
                 probe_subtitles(place, spec.uri, assignment.limits)
-                for place, spec in zip(places, source.subtitles, strict=True)
+                for place, spec in zip(locations, source.subtitles, strict=True)
             )
-            for places, source in zip(attempt.subtitle_locations, attempt.request.sources, strict=True)
+            for locations, source in zip(attempt.subtitle_locations, attempt.request.sources, strict=True)
         )
 
 
@@ -104,7 +104,7 @@ def split_for(attempt: Attempt, plan: Plan, found: Found) -> Split | None:
     keys: tuple[int, ...] = ()
     if len(plan.inputs) == 1 and parts and parts[0].stream >= 0:
         with attempt.stage("plan"):
-            keys = keyframe_times(attempt.places[plan.inputs[0].source], parts[0].stream, assignment.limits)
+            keys = keyframe_times(attempt.locations[plan.inputs[0].source], parts[0].stream, assignment.limits)
     libraries = json.dumps(capabilities.library_versions(), sort_keys=True)
     return split(plan, found.media, keys, assignment.rule, libraries, identities(assignment))
 

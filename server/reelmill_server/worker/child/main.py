@@ -1,22 +1,52 @@
 """The child's side: everything that touches media happens here, in a process of its own."""
 
+import mmap
 import os
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import NoReturn
 
-from reelmill_server.errors import InternalError, MediaLimitExceeded, OutputError, OutputInvalid, ReelmillError
+from reelmill_server.errors import (
+    EncoderCrashed,
+    EncoderFailed,
+    HardwareUnavailable,
+    InternalError,
+    InvalidMedia,
+    OutputError,
+    OutputInvalid,
+    ReelmillError,
+    UnsupportedFormat,
+)
+from reelmill_server.media.libav.errors import is_memory, meaning_of_writing, too_little_memory
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.confinement import confine
 from reelmill_server.worker.child.context import Attempt
 from reelmill_server.worker.child.convert import convert, encode_unit
+from reelmill_server.worker.child.crash import on_exit, report_signals
 from reelmill_server.worker.child.inspect import plan, probe, try_all
 
 # A disk with less is full: what libav could not write were its buffers, of 32 KiB, or a file of some.
 _ROOM_BYTES = 1024**2
+# Given back to say what failed, when all the rest is taken.
+_SPARE_BYTES = 2 << 20
+# libav's packagers keep it to themselves when they cannot write, and what they made is found to be wrong afterwards.
+_OF_THE_DISK = frozenset({InternalError.code, OutputInvalid.code})
+# What is called so for want of memory, as libraries have no word for that, or look at what is missing as broken.
+_AMBIGUOUS = frozenset(
+    kind.code
+    for kind in (
+        EncoderCrashed,
+        EncoderFailed,
+        HardwareUnavailable,
+        InternalError,
+        InvalidMedia,
+        OutputInvalid,
+        UnsupportedFormat,
+    )
+)
 _ACTIONS: dict[str, Callable[[Attempt], messages.FromChild]] = {
     "convert": convert,
     "encode_unit": encode_unit,
@@ -26,38 +56,54 @@ _ACTIONS: dict[str, Callable[[Attempt], messages.FromChild]] = {
 }
 
 
-def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None) -> None:
-    """The entry point of a child: carries out one assignment and says how it went."""
+def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket) -> None:
+    """The entry point of a child: carries out one assignment and says how it went. `crashes`: where a fatal signal is told."""
     assignment = messages.ASSIGNMENT.validate_json(assignment_json)
     confine(assignment)  # before any thread is started: it holds for those that come after
+    report_signals(crashes)
     attempt = Attempt(pipe, assignment, channel)
-    threading.Thread(target=attempt.listen, daemon=True).start()
     attempt.say(messages.Ready())
+    spare = mmap.mmap(-1, _SPARE_BYTES)
+
+    def failed(error: Exception) -> messages.Failed:
+        spare.close()
+        return _failed(error, assignment.directory)
+
+    on_exit(lambda: _leave(attempt, failed(EncoderCrashed("a library ended the process"))))
     try:
+        attempt.listen()
         result = _ACTIONS[attempt.assignment.action](attempt)
     except Stopped:
         result = messages.Failed("Canceled", "stopped")
-    except ReelmillError as error:
-        fields = tuple((violation.field, violation.description) for violation in error.violations)
-        result = messages.Failed(error.code, error.message, fields)
-    except MemoryError:
-        result = messages.Failed(MediaLimitExceeded.code, "the attempt needs more memory than it may have")
-    except OSError as error:
-        result = messages.Failed(OutputError.code, f"the worker's disk: {error}")
     except Exception as error:
-        result = messages.Failed(InternalError.code, f"{type(error).__name__}: {error}")
-    attempt.say(_blamed(result, assignment.directory) if isinstance(result, messages.Failed) else result)
+        result = failed(error)
+    _leave(attempt, result)
+
+
+def _leave(attempt: Attempt, result: messages.FromChild) -> NoReturn:
+    attempt.say(result)
     sys.stdout.flush()
     # Threads of libav, or of a driver, must not keep a finished child alive.
     os._exit(0)
 
 
-def _blamed(failed: messages.Failed, directory: str) -> messages.Failed:
-    """The failure, or that of the disk if it has no room: libav's packagers keep it to themselves when they cannot write, and
-    what they made is found to be wrong afterwards."""
-    if failed.code not in (InternalError.code, OutputInvalid.code) or not directory:
-        return failed
+def _failed(error: Exception, directory: str) -> messages.Failed:
+    """What an attempt failed with: too little memory and a full disk show themselves as anything."""
+    if isinstance(error, ReelmillError):
+        known = error
+    elif isinstance(error, OSError):
+        known = meaning_of_writing(error, "a file on the worker's disk", InternalError(f"{type(error).__name__}: {error}"))
+    else:
+        known = InternalError(f"{type(error).__name__}: {error}")
+    if known.code in _AMBIGUOUS and is_memory(error):
+        known = too_little_memory(known.message)
+    elif known.code in _OF_THE_DISK and _is_full(directory):
+        known = OutputError(f"the worker's disk is full: {known.message}")
+    return messages.Failed(known.code, known.message, tuple((found.field, found.description) for found in known.violations))
+
+
+def _is_full(directory: str) -> bool:
+    if not directory:
+        return False
     disk = os.statvfs(directory)
-    if disk.f_bavail * disk.f_frsize >= _ROOM_BYTES:
-        return failed
-    return messages.Failed(OutputError.code, f"the worker's disk is full: {failed.message}")
+    return disk.f_bavail * disk.f_frsize < _ROOM_BYTES

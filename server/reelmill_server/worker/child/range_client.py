@@ -11,6 +11,7 @@ from io import SEEK_CUR, SEEK_END, SEEK_SET
 from typing import Any
 
 from reelmill_server.errors import InternalError, ReelmillError, from_code
+from reelmill_server.media.libav.errors import too_little_memory
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.worker.frames import ANSWER_BYTES, BLOCK_BYTES, MAX_LENGTH, AnswerHead, Request
 
@@ -18,7 +19,7 @@ _POLL_SECONDS = 0.2
 _FIRST_BYTES = 4 * BLOCK_BYTES  # what libav reads at once: a jump costs no more
 _MOST_AHEAD_BYTES = 4 << 20
 _SMALL_JUMP_BYTES = 4 * BLOCK_BYTES
-# Badly interleaved files are read in two or three places in turn.
+# Badly interleaved files are read in two or three locations in turn.
 _PLACES = 4
 
 
@@ -32,6 +33,9 @@ class Ranges:
         self._asked: dict[int, tuple[int, Future[bytes]]] = {}
         self._broken: ReelmillError | None = None
         self._count = 0
+
+    def listen(self) -> None:
+        """Begin to receive answers, on a thread of its own."""
         threading.Thread(target=self._listen, name="ranges", daemon=True).start()
 
     def ask(self, key: int, offset: int, length: int) -> "Future[bytes]":
@@ -69,6 +73,8 @@ class Ranges:
                     answer.set_exception(from_code(*json.loads(data)))
                 else:
                     answer.set_result(data)
+        except MemoryError:
+            self._break(too_little_memory("what the parent gives of the sources"))
         except (OSError, EOFError, ValueError, KeyError) as error:
             self._break(InternalError(f"the parent gives no more of the sources: {error}"))
 
@@ -129,7 +135,7 @@ class _Piece:
 
 
 class _Place:
-    """One of the places at which a file is read, and what is read ahead there: the further it is followed, the more."""
+    """One of the locations at which a file is read, and what is read ahead there: the further it is followed, the more."""
 
     def __init__(self, remote: RemoteObject, position: int) -> None:
         self._remote = remote
@@ -175,7 +181,7 @@ class RangeFile:
         self.failure: ReelmillError | None = None
         self._remote = remote
         self._position = 0
-        self._places: list[_Place] = []
+        self._locations: list[_Place] = []
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, fewer only where it is cheaper; all that are left if it is negative. Raises what the storage
@@ -206,10 +212,10 @@ class RangeFile:
 
     def _place(self) -> _Place:
         """Where reading goes on, the one used last at the end."""
-        known = next((place for place in self._places if place.leads_to(self._position)), None)
+        known = next((place for place in self._locations if place.leads_to(self._position)), None)
         if known is None:
             known = _Place(self._remote, self._position)
         else:
-            self._places.remove(known)
-        self._places = [*self._places, known][-_PLACES:]
+            self._locations.remove(known)
+        self._locations = [*self._locations, known][-_PLACES:]
         return known

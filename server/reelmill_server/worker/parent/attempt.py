@@ -239,8 +239,8 @@ class Attempts:
         """The assignment of whoever joins what units made."""
         if self._shared is None:
             raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
-        premade = [messages.JoinedFile(part.file, await broker.adopt(await self._shared.open(part.uri))) for part in kept]
-        return replace(opened, plan=chunked.plan, split=chunked.split, premade=tuple(premade))
+        joined = [messages.JoinedFile(part.file, await broker.adopt(await self._shared.open(part.uri))) for part in kept]
+        return replace(opened, plan=chunked.plan, split=chunked.split, joined=tuple(joined))
 
     @asynccontextmanager
     async def _reading(self, request: ConvertRequest) -> AsyncIterator[Broker]:

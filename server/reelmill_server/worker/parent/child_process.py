@@ -6,16 +6,18 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
-from reelmill_server.errors import EncoderCrashed
+from reelmill_server.address_space import peak_bytes, was_short
+from reelmill_server.errors import EncoderCrashed, MediaLimitExceeded, ReelmillError, Stalled
 from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
+from reelmill_server.worker.parent.crash_report import CrashReport
 from reelmill_server.worker.parent.range_server import Broker
 
 _PRELOADED = ["av", "reelmill_server.worker.child.main"]
@@ -26,6 +28,7 @@ _KILL_SECONDS = 5.0
 _TELL_SECONDS = 5.0
 _MAX_MESSAGE_BYTES = 8 << 20  # a plan of a hundred targets has some hundred kilobytes
 _MAX_WAITING_MESSAGES = 1000  # a child that talks faster than its parent listens is as good as dead
+_End = Connection | socket.socket
 _context = multiprocessing.get_context("forkserver")
 
 
@@ -46,19 +49,20 @@ def preload() -> None:
         os.environ.update(saved)
 
 
-def _entry(pipe: Connection, assignment_json: bytes, channel: socket.socket | None) -> None:
+def _entry(pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket) -> None:
     """Runs in the child. The import is here so that the parent never loads libav."""
     from reelmill_server.worker.child.main import main
 
-    main(pipe, assignment_json, channel)
+    main(pipe, assignment_json, channel, crashes)
 
 
 class Child:
     """One running child. A thread reads its pipe: a child that stops in the middle of a message must stop nobody else."""
 
-    def __init__(self, process: ForkServerProcess, pipe: Connection) -> None:
-        self._process = process
-        self._pipe = pipe
+    def __init__(self, process: ForkServerProcess, pipe: Connection, crash: CrashReport, memory_bytes: int) -> None:
+        """`crash` tells of a fatal signal; `memory_bytes`: how large the child's address space may be, 0: as it likes."""
+        self._process, self._pipe = process, pipe
+        self._crash, self._memory_bytes = crash, memory_bytes
         self._inbox: asyncio.Queue[messages.FromChild | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, name="child-pipe", daemon=True).start()
@@ -76,7 +80,8 @@ class Child:
                 await sending
 
     async def hear(self, timeout: float) -> messages.FromChild | None:
-        """The next message, or None when none came in `timeout` seconds. Raises EncoderCrashed when the child is gone."""
+        """The next message, or None when none came in `timeout` seconds. Raises EncoderCrashed when the child is gone, or
+        MediaLimitExceeded when it had taken all memory that it may have."""
         try:
             # Not wait_for: before Python 3.12 it loses a cancel that comes together with a message.
             async with asyncio.timeout(timeout):
@@ -88,8 +93,19 @@ class Child:
             return None
         if message is None:
             await self._gone(_KILL_SECONDS)
-            raise EncoderCrashed(f"the child process ended: {self.ending()}")
+            raise self._blamed(EncoderCrashed(f"the child process ended: {self.ending()}"), self._crash.peak_bytes)
         return message
+
+    def stalled(self, error: Stalled) -> ReelmillError:
+        """Return what it means that the child stands still: some encoders wait for ever for a thread that did not start."""
+        return self._blamed(error, peak_bytes(self.pid))
+
+    def _blamed(self, error: ReelmillError, peak: int) -> ReelmillError:
+        """Return the error, or that of too little memory if the child's address space was as large as it may be."""
+        if not was_short(peak, self._memory_bytes):
+            return error
+        most = f"{self._memory_bytes >> 20} MiB of address space"
+        return MediaLimitExceeded(f"the attempt needs more memory than it may have, {most}: {error.message}")
 
     def ending(self) -> str:
         """How the process ended, in words, for a reason or a metric."""
@@ -144,6 +160,7 @@ class Child:
             await self.stop()
         finally:
             self._pipe.close()
+            self._crash.close()
             with suppress(ValueError):
                 self._process.close()
 
@@ -152,40 +169,42 @@ class Child:
 async def start(assignment: messages.Assignment, broker: Broker | None = None) -> AsyncIterator[Child]:
     """A child that carries out `assignment`, gone at the latest when the block is left; `broker` reads for it.
 
-    Raises EncoderCrashed when it does not say Ready in time.
+    Raises EncoderCrashed when it does not say Ready in time. Where the block raises Stalled, and the child had taken all memory
+    that it may have, that becomes MediaLimitExceeded.
     """
     ours, theirs = _context.Pipe()
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(_served(broker)) if broker and broker.serves else None
-        arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel)
+        crashes, told = socket.socketpair()
+        arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel, told)
         process = _context.Process(target=_entry, args=arguments, daemon=True)
-        await _start(process, ours, theirs, channel)
-        child = Child(process, ours)
+        await _start(process, (ours, crashes), (theirs, told, *([channel] if channel else [])))
+        child = Child(process, ours, CrashReport(crashes, process.pid or 0), assignment.limits.max_memory_bytes)
         try:
             if not isinstance(await child.hear(_READY_SECONDS), messages.Ready):
                 raise EncoderCrashed(f"the child process did not get ready in {_READY_SECONDS:.0f} s")
             yield child
+        except Stalled as error:
+            raise child.stalled(error) from error
         finally:
             # Shielded: whoever cancels the attempt must not leave its process behind.
             await asyncio.shield(child.end())
 
 
-async def _start(process: ForkServerProcess, ours: Connection, *theirs: Connection | socket.socket | None) -> None:
+async def _start(process: ForkServerProcess, ours: Sequence[_End], theirs: Sequence[_End]) -> None:
     """Starts the process and closes its ends here."""
-    ends = [end for end in theirs if end]
     starting = asyncio.ensure_future(asyncio.to_thread(process.start))
     try:
         # Shielded: the pipe's end must stay open until the fork server has it.
         await asyncio.shield(starting)
     except asyncio.CancelledError:
-        starting.add_done_callback(lambda _: _abandon(process, ours, *ends))
+        starting.add_done_callback(lambda _: _abandon(process, *ours, *theirs))
         raise
     except (EOFError, OSError) as error:
-        ours.close()
-        for end in ends:
+        for end in (*ours, *theirs):
             end.close()
         raise EncoderCrashed(f"no child process could be started: {error}") from error
-    for end in ends:
+    for end in theirs:
         end.close()
 
 
@@ -201,7 +220,7 @@ async def _served(broker: Broker) -> AsyncIterator[socket.socket]:
         await asyncio.gather(serving, return_exceptions=True)
 
 
-def _abandon(process: ForkServerProcess, *pipes: Connection | socket.socket) -> None:
+def _abandon(process: ForkServerProcess, *pipes: _End) -> None:
     """Ends a child whose caller was canceled while it started."""
     for pipe in pipes:
         pipe.close()

@@ -27,6 +27,13 @@ def data() -> bytes:
     return random.Random(1).randbytes(SIZE)
 
 
+def remote_object(channel: socket.socket, stop: threading.Event) -> RemoteObject:
+    """The first object that is served on `channel`."""
+    ranges = Ranges(channel, stop)
+    ranges.listen()
+    return RemoteObject(ranges, 0, SIZE)
+
+
 class Ends:
     """A parent's end that serves one object, and the socket of its child."""
 
@@ -36,7 +43,7 @@ class Ends:
 
     def remote(self) -> RemoteObject:
         """The object, as the child's side knows it."""
-        return RemoteObject(Ranges(self.channel, self.stop), 0, SIZE)
+        return remote_object(self.channel, self.stop)
 
 
 @asynccontextmanager
@@ -203,7 +210,7 @@ async def test_answers_that_nobody_asked_for_break_the_connection(data: bytes) -
     """The child's side checks what it is told, too."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        remote = RemoteObject(Ranges(theirs, threading.Event()), 0, SIZE)
+        remote = remote_object(theirs, threading.Event())
         ours.sendall(AnswerHead(77, False, 10).packed())
         with remote.open() as file:
             with pytest.raises(InternalError):
