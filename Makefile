@@ -101,6 +101,10 @@ protos-baseline: $(STAMP) ## hold later protos to what these promise, at a relea
 		$(BIN)/python protos/generate.py --image $$image && $(BIN)/buf breaking $$image --against $(PROTO_BASELINE) && \
 		$(BIN)/buf build $$image --exclude-source-info -o $(PROTO_BASELINE)
 
+.PHONY: settings
+settings: $(STAMP) ## write the tables of settings in docs/operating.md
+	$(BIN)/python -m docs.write_settings
+
 .PHONY: gallery
 gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
 	$(BIN)/python -m docs.make_gallery

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NoReturn
 from reelmill_server.errors import ReelmillError
 
 if TYPE_CHECKING:
-    from reelmill_server.command_line import CommandLine
+    from reelmill_server.settings.command_line import CommandLine
 
 
 def main() -> None:
     """Plays the role that the command line names; exits with 1 and one sentence when it cannot."""
-    from reelmill_server.command_line import parse_command_line
+    from reelmill_server.settings.command_line import parse_command_line
     from reelmill_server.telemetry.logging import configure_logging
 
     command = parse_command_line(sys.argv[1:])

@@ -10,9 +10,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from reelmill_server.command_line import ROLES, parse_command_line, role_fields
 from reelmill_server.engine import FAST_QUEUE, encode_queue
-from reelmill_server.settings import Settings, environment_name, split_address
+from reelmill_server.settings import Settings, command_line
+from reelmill_server.settings.fields import split_address
+from reelmill_server.settings.group import ROLES
+from reelmill_server.settings.reference import SETTINGS, settings_of
 from reelmill_server.telemetry.metrics import Metrics
 from tests.k8s.manifests import FOLDER, IMAGE, OVERLAYS, REPOSITORY, Manifest, Workload, find, render, workloads
 
@@ -55,11 +57,12 @@ def manifests(request: pytest.FixtureRequest, everything: tuple[Manifest, ...]) 
 
 def _settings(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """What the program makes of a workload's environment and arguments."""
-    for name in [environment_name(field) for field in Settings.model_fields]:
-        monkeypatch.delenv(name, raising=False)
+    for setting in SETTINGS.values():
+        monkeypatch.delenv(setting.variable, raising=False)
     for name, value in workload.environment(SECRETS).items():
         monkeypatch.setenv(name, value)
-    return parse_command_line(workload.container["args"]).settings
+    monkeypatch.setattr(command_line, "_pem_problem", lambda path: "")  # the files are in the pod
+    return command_line.parse_command_line(workload.container["args"]).settings
 
 
 def test_kubernetes_accepts_them(manifests: tuple[Manifest, ...]) -> None:
@@ -84,13 +87,13 @@ def test_the_checks_of_schemas_find_mistakes() -> None:
 
 def test_settings_exist_and_are_understood(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each variable of ours is a setting that the program takes; what a workload sets for itself, its role uses."""
-    known = {environment_name(field) for field in Settings.model_fields}
+    known = {setting.variable for setting in SETTINGS.values()}
     for workload in workloads(manifests):
         names = {name for name in workload.environment(SECRETS) if name.startswith("REELMILL_")}
         assert names <= known
         assert workload.role in ROLES
         own = {variable["name"] for variable in workload.container.get("env", [])} & known
-        assert own <= {environment_name(field) for field in role_fields(workload.role)}
+        assert own <= {setting.variable for setting in settings_of(workload.role)}
         _settings(workload, monkeypatch)
 
 
@@ -202,9 +205,7 @@ def test_only_the_control_plane_knows_the_database(manifests: tuple[Manifest, ..
     for workload in workloads(manifests):
         has = "REELMILL_DATABASE_URL" in workload.environment(SECRETS)
         assert has == (workload.role in ("api", "migrate"))
-        secret = {
-            environment_name(field) for field, info in Settings.model_fields.items() if "SecretStr" in str(info.annotation)
-        }
+        secret = {setting.variable for setting in SETTINGS.values() if "SecretStr" in str(setting.info.annotation)}
         plain = {variable["name"] for variable in workload.container.get("env", []) if "value" in variable}
         assert not secret & plain
 
@@ -263,7 +264,7 @@ def test_scaling_looks_at_the_queues_of_the_pool(everything: tuple[Manifest, ...
         assert {queue["taskQueue"] for queue in queues} == expected
         for queue in queues:
             assert queue["namespace"] == settings.temporal_namespace and queue["queueTypes"] == "activity"
-            assert queue["endpointFromEnv"] == environment_name("temporal_address")
+            assert queue["endpointFromEnv"] == SETTINGS["temporal_address"].variable
         formula = found["spec"]["advanced"]["scalingModifiers"]["formula"]
         assert set(re.findall(r"[a-z]+", formula)) == set(triggers)
         query = triggers["busy"]["metadata"]["query"]

@@ -13,7 +13,8 @@ from images import dockerfile
 from images.dockerfile import Config
 from reelmill_server import __version__
 from reelmill_server.__main__ import _ROLES
-from reelmill_server.settings import Settings, environment_name, split_address
+from reelmill_server.settings.fields import split_address
+from reelmill_server.settings.reference import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS, STAGES = dockerfile.read((ROOT / "Dockerfile").read_text())
@@ -66,7 +67,7 @@ def test_the_images_set_what_the_server_reads(name: str) -> None:
     """Settings exist, ports are those that are exposed, and what is written goes to the volume."""
     config = _config(name)
     settings = {name: value for name, value in config.environment.items() if name.startswith("REELMILL_")}
-    assert settings.keys() <= {environment_name(field) for field in Settings.model_fields}
+    assert settings.keys() <= {setting.variable for setting in SETTINGS.values()}
     listening = (split_address(settings["REELMILL_LISTEN"]), split_address(settings["REELMILL_HTTP"]))
     assert {host for host, _ in listening} == {"0.0.0.0"}
     assert config.ports == [str(port) for _, port in listening]

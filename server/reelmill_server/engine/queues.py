@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 
 from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, INSPECT_QUEUE, NOTIFY_QUEUE, encode_queue
 from reelmill_server.errors import ServiceUnavailable
-from reelmill_server.settings import EncoderFamily
+from reelmill_server.settings.fields import EncoderFamily
 
 QUEUES: Mapping[str, str] = {
     "fast": FAST_QUEUE,

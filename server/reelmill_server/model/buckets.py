@@ -70,14 +70,14 @@ class BucketRule:
 
 
 def parse_rule(text: str) -> BucketRule:
-    """Parse one entry; raises ValueError with a message that says what is wrong."""
+    """Parse one entry; raises ValueError that says what is wrong without the text, which may hold a password."""
     pattern, separator, target = text.partition("=")
     if not _PATTERN.fullmatch(pattern):
-        raise ValueError(f"{pattern!r}: expected gs://, s3:// or oss:// and a bucket name, which may contain *")
+        raise ValueError("expected gs://, s3:// or oss:// and a bucket name, which may contain *")
     scheme = pattern.partition("://")[0]
     rule = BucketRule(pattern, _parse_target(target) if separator else Target(scheme))
     if rule.target.scheme == "oss" and not rule.target.option("endpoint"):
-        raise ValueError(f"{text!r}: oss:// has no default endpoint: add =oss://*?endpoint=https://oss-REGION.aliyuncs.com")
+        raise ValueError("oss:// has no default endpoint: add =oss://*?endpoint=https://oss-REGION.aliyuncs.com")
     return rule
 
 
@@ -86,10 +86,10 @@ def _parse_target(text: str) -> Target:
     options = parse_qsl(parts.query, keep_blank_values=True)
     for name, value in options:
         if name not in _OPTIONS or not _OPTIONS[name].fullmatch(value):
-            raise ValueError(f"{text!r}: {name} is unknown or has an invalid value; the options are {', '.join(_OPTIONS)}")
+            raise ValueError(f"{name!r} is unknown or has an invalid value; the options are {', '.join(_OPTIONS)}")
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/") and not options:
         return Target("file", prefix=parts.path)
     if parts.scheme not in OBJECT_SCHEMES or not parts.netloc or parts.fragment:
-        raise ValueError(f"{text!r}: expected gs://, s3:// or oss:// with a bucket or *, or file:///folder")
+        raise ValueError("expected gs://, s3:// or oss:// with a bucket or *, or file:///folder, after =")
     prefix = parts.path.strip("/")
     return Target(parts.scheme, parts.netloc, f"{prefix}/" if prefix else "", tuple(sorted(options)))

@@ -12,13 +12,14 @@ from reelmill_server.notify.outbound import Outbound
 from reelmill_server.notify.pub_sub import GoogleToken, PubSubSender, no_token
 from reelmill_server.notify.rocket_mq import RocketMqSender
 from reelmill_server.notify.webhook import WebhookSender
-from reelmill_server.settings import Settings, environment_name, webhook_keys
+from reelmill_server.settings.group import environment_name
+from reelmill_server.settings.notify import NotifySettings
 
 
 class Channels:
     """All channels; one that is not configured refuses recipients and says what is missing."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: NotifySettings) -> None:
         self._senders: Mapping[Channel, Sender] = {channel: open_(settings) for channel, open_ in _OPENERS.items()}
 
     def problems(self, recipient: Recipient) -> Iterator[Violation]:
@@ -44,8 +45,8 @@ def _off(setting: str) -> Unavailable:
     return Unavailable(f"is not available on this server: {environment_name(setting)} is not set")
 
 
-def _webhook(settings: Settings) -> Sender:
-    keys = webhook_keys(settings.webhook_secrets)
+def _webhook(settings: NotifySettings) -> Sender:
+    keys = settings.webhook_keys()
     if not keys:
         return _off("webhook_secrets")
     return WebhookSender(
@@ -57,7 +58,7 @@ def _webhook(settings: Settings) -> Sender:
     )
 
 
-def _mns(settings: Settings) -> Sender:
+def _mns(settings: NotifySettings) -> Sender:
     if not settings.mns_endpoint:
         return _off("mns_endpoint")
     secret = settings.mns_access_key_secret.get_secret_value()
@@ -65,7 +66,7 @@ def _mns(settings: Settings) -> Sender:
     return MnsSender(outbound, settings.mns_endpoint, settings.mns_access_key_id, secret)
 
 
-def _rocket_mq(settings: Settings) -> Sender:
+def _rocket_mq(settings: NotifySettings) -> Sender:
     if not settings.rocketmq_endpoint:
         return _off("rocketmq_endpoint")
     if not rocket_mq.is_installed():
@@ -80,7 +81,7 @@ def _rocket_mq(settings: Settings) -> Sender:
     )
 
 
-def _pub_sub(settings: Settings) -> Sender:
+def _pub_sub(settings: NotifySettings) -> Sender:
     if not settings.pubsub_project:
         return _off("pubsub_project")
     emulator = settings.pubsub_endpoint.startswith("http://")
@@ -88,7 +89,7 @@ def _pub_sub(settings: Settings) -> Sender:
     return PubSubSender(outbound, settings.pubsub_endpoint, settings.pubsub_project, no_token if emulator else GoogleToken())
 
 
-_OPENERS: Mapping[Channel, Callable[[Settings], Sender]] = {
+_OPENERS: Mapping[Channel, Callable[[NotifySettings], Sender]] = {
     Channel.MNS: _mns,
     Channel.ROCKET_MQ: _rocket_mq,
     Channel.WEBHOOK: _webhook,

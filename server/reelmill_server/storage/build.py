@@ -10,6 +10,7 @@ from reelmill_server.errors import ReelmillError
 from reelmill_server.model.buckets import BucketRule, Target
 from reelmill_server.model.request import Credentials
 from reelmill_server.settings import Settings
+from reelmill_server.settings.reference import SETTINGS
 from reelmill_server.storage.base import Backend, Storage
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.counting import Counted
@@ -46,13 +47,7 @@ def build_scratch(settings: Settings, metrics: Metrics) -> SharedScratch | None:
 
 def reserved_by(settings: Settings) -> Reserved:
     """Return what a process with these settings keeps for itself: data folder, database, shared scratch and PEM files."""
-    pem_files = (
-        settings.tls_certificate,
-        settings.tls_key,
-        settings.temporal_tls_roots,
-        settings.temporal_tls_certificate,
-        settings.temporal_tls_key,
-    )
+    pem_files = (getattr(settings, setting.field) for setting in SETTINGS.values() if setting.is_pem_file)
     paths = [settings.data_dir, *filter(None, pem_files)]
     database = settings.database_file()
     if database:
@@ -62,7 +57,7 @@ def reserved_by(settings: Settings) -> Reserved:
         paths.append(file_path(scratch))
     elif scratch:
         bucket, _, key = scratch.partition("://")[2].partition("/")
-        target = next((rule.target for rule in settings.bucket_rules() if rule.matches(scratch)), Target(""))
+        target = next((rule.target for rule in settings.bucket if rule.matches(scratch)), Target(""))
         if target.scheme == "file":
             paths.append(Path(target.prefix, key))
         else:
@@ -73,9 +68,9 @@ def reserved_by(settings: Settings) -> Reserved:
 def _registry(settings: Settings, file_roots: Sequence[Path], metrics: Metrics, reserved: Reserved) -> Registry:
     retry_policy = RetryPolicy(settings.storage_tries)
     backends: dict[str, Backend] = {"file": FileStorage(file_roots, reserved)}
-    labels = Labels(dict(text.split("=", 1) for text in settings.cache_control), settings.object_tags, settings.object_metadata)
+    labels = Labels(settings.cache_control, settings.object_tags, settings.object_metadata)
     families = _families(RoleTable(settings.service_role))
-    for rule in settings.bucket_rules():
+    for rule in settings.bucket:
         backends.setdefault(rule.pattern, _bucket(rule, families, labels, retry_policy, reserved))
     if settings.web_host:
         rules = HttpRules(

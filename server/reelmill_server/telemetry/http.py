@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from reelmill_server.settings import split_address
+from reelmill_server.settings.fields import split_address
 from reelmill_server.telemetry.logging import redact_text
 from reelmill_server.telemetry.metrics import Metrics
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from reelmill_server.errors import InvalidArgument
+from reelmill_server.settings.group import both_names
 
 _SERVICE = "reelmill"
 _STANDARD_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -32,7 +33,8 @@ def start(endpoint: str, role: str) -> None:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise InvalidArgument(f"otel_endpoint needs the extra `tracing`: pip install 'reelmill[tracing]' ({error})") from error
+        setting = both_names("otel_endpoint") if endpoint else _STANDARD_ENDPOINTS[-1]
+        raise InvalidArgument(f"{setting} needs the extra `tracing`: pip install 'reelmill[tracing]' ({error})") from error
     use(BatchSpanProcessor(OTLPSpanExporter(endpoint or None)), role)
 
 

@@ -55,7 +55,7 @@ def test_wrong_entries(text: str) -> None:
 def test_the_environment_takes_several(monkeypatch: pytest.MonkeyPatch) -> None:
     """Separated by commas; the first that fits counts."""
     monkeypatch.setenv("REELMILL_BUCKET", "oss://a=gs://b,oss://a*=s3://c?endpoint=http://h:1")
-    rules = Settings().bucket_rules()
+    rules = Settings().bucket
     assert [rule.matches("oss://a/x") for rule in rules] == [True, True]
     assert [rule.matches("oss://ab/x") for rule in rules] == [False, True]
     assert not any(rule.matches("s3://a/x") or rule.matches("oss://b/a") for rule in rules)

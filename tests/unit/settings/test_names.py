@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.command_line import ROLES, Role, parse_command_line
+from reelmill_server.settings.command_line import parse_command_line
+from reelmill_server.settings.group import ROLES, Role
 
 RELEASED = Path(__file__).parents[2] / "golden/settings/names.txt"
 _ENTRY = re.compile(r"^  (--[a-z-]+)(.*(?:\n {6,}.*)*)", re.MULTILINE)

@@ -196,5 +196,5 @@ def test_scratch_in_a_bucket_that_is_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("root", ["service", "service/files"])
 def test_a_file_root_in_the_data_folder_is_no_setting(tmp_path: Path, root: str) -> None:
     """Nothing in it could be used."""
-    with pytest.raises(ValueError, match=re.escape("file_root: expected a folder outside data_dir")):
+    with pytest.raises(ValueError, match=re.escape("--file-root (REELMILL_FILE_ROOT): expected a folder outside")):
         Settings(data_dir=tmp_path / "service", file_root=(tmp_path / root,))

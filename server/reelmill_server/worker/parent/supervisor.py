@@ -27,7 +27,7 @@ from reelmill_server.model.units import Split
 from reelmill_server.plan.cost.needs import is_small, needs_of, unplanned
 from reelmill_server.plan.output.images import writable_image_uris
 from reelmill_server.plan.output.packaging import writable_uris
-from reelmill_server.settings import visible_cpus
+from reelmill_server.settings.machine import visible_cpus
 from reelmill_server.storage.base import Storage
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics

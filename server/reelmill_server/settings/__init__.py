@@ -1,0 +1,52 @@
+"""Every setting of the server, in groups by part. Environment, command line and documentation are made from them.
+
+A field `file_root` of a group is the variable `REELMILL_FILE_ROOT` and the flag `--file-root`. A flag wins over the
+variable, which wins over the default (docs/adr/0016-settings.md).
+"""
+
+from typing import Self
+
+from pydantic import model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from reelmill_server.settings.api import ApiSettings
+from reelmill_server.settings.attempts import AttemptSettings
+from reelmill_server.settings.chunks import ChunkSettings
+from reelmill_server.settings.encoders import EncoderSettings
+from reelmill_server.settings.engine import EngineSettings
+from reelmill_server.settings.group import ENVIRONMENT_PREFIX, Group, both_names
+from reelmill_server.settings.limits import LimitSettings
+from reelmill_server.settings.notify import NotifySettings
+from reelmill_server.settings.storage import StorageSettings
+from reelmill_server.settings.tasks import TaskSettings
+from reelmill_server.settings.telemetry import TelemetrySettings
+from reelmill_server.settings.worker import WorkerSettings
+
+
+class Settings(
+    ApiSettings,
+    TaskSettings,
+    StorageSettings,
+    EngineSettings,
+    WorkerSettings,
+    AttemptSettings,
+    ChunkSettings,
+    LimitSettings,
+    EncoderSettings,
+    NotifySettings,
+    TelemetrySettings,
+    BaseSettings,
+):
+    """How a server runs: all groups, read from the environment. Immutable; secrets are masked when it is printed or dumped."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX)
+
+    @model_validator(mode="after")
+    def _check_folders(self) -> Self:
+        if any(root.is_relative_to(self.data_dir) for root in self.file_root):
+            raise ValueError(f"{both_names('file_root')}: expected a folder outside the one of {both_names('data_dir')}")
+        return self
+
+
+GROUPS: tuple[type[Group], ...] = tuple(base for base in Settings.__bases__ if issubclass(base, Group))
+"""In the order of the help and the documentation."""

@@ -1,0 +1,28 @@
+"""Settings of the gRPC server."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from reelmill_server.settings.fields import Address, OptionalPemFile
+from reelmill_server.settings.group import Group, UsedBy
+
+
+class ApiSettings(Group):
+    """Where and how gRPC is served."""
+
+    title = "API"
+    used_by = UsedBy("serve", "api")
+
+    listen: Address = Field(default="127.0.0.1:50051", description="Address to serve gRPC on; port 0 picks a free one.")
+    tls_certificate: OptionalPemFile = Field(
+        default=None, description="PEM file with the certificate chain of the gRPC server. Empty: no TLS."
+    )
+    tls_key: OptionalPemFile = Field(
+        default=None, description="PEM file with the private key of that certificate. Empty: no TLS."
+    )
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        self.require_together("tls_certificate", "tls_key")
+        return self

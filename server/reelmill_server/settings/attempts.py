@@ -1,0 +1,38 @@
+"""Settings of attempts: what bounds one, and when another one follows."""
+
+from typing import Annotated
+
+from pydantic import ByteSize, Field
+
+from reelmill_server.settings.fields import DAY_SECONDS, Bytes, Count, Seconds
+from reelmill_server.settings.group import Group, UsedBy
+
+
+class AttemptSettings(Group):
+    """How long an attempt at a task may take, how much memory, and how often it is repeated."""
+
+    title = "Attempts"
+    used_by = UsedBy("serve", "api", "worker")
+
+    task_timeout_seconds: Seconds = Field(
+        default=6 * 3600, ge=1, le=30 * DAY_SECONDS, description="Longest time that one attempt may take."
+    )
+    max_attempts: Count = Field(
+        default=3, ge=1, le=100, description="Maximum number of attempts at a task that fails with temporary errors."
+    )
+    heartbeat_timeout_seconds: Seconds = Field(
+        default=15,
+        ge=2,
+        le=600,
+        description="How long a worker may be silent before another one takes over its attempt. A longer time survives longer"
+        " outages of the engine, a shorter one takes over sooner.",
+    )
+    stall_seconds: Annotated[Seconds, UsedBy("serve", "worker")] = Field(
+        default=120, ge=1, le=DAY_SECONDS, description="How long an attempt may make no progress before it is ended."
+    )
+    child_memory_bytes: Annotated[Bytes, UsedBy("serve", "api", "worker", "plan", "capabilities")] = Field(
+        default=ByteSize(8 * 1024**3),
+        ge=256 * 1024**2,
+        le=1024**5,
+        description="Maximum memory of one attempt, for example 8GiB.",
+    )
