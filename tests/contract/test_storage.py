@@ -35,6 +35,7 @@ from reelmill_server.storage.objects import Place
 from reelmill_server.storage.publishing import withdraw
 from reelmill_server.storage.retrying import RetryPolicy
 from tests.stores import KEYS, Fault, Front, GcsEmulator, Moto, as_gcs, as_oss, as_s3, forward, web_files
+from tests.waiting import eventually
 
 DATA = bytes(range(256)) * 400
 _PART = 256 * 1024
@@ -451,8 +452,7 @@ async def test_nothing_is_left_when_it_is_canceled(shop: Shop, tmp_path: Path) -
     uploads = _files(tmp_path, shop, seg0_ts=DATA, big_mkv=bytes(BIG), list_m3u8=DATA)
     shop.front.faults.append(Fault("slow", "PUT"))
     publishing = asyncio.ensure_future(shop.storage.publish(uploads, "task.one"))
-    while not shop.front.faults[0].seen:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: shop.front.faults[0].seen, "an upload")
     publishing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await publishing

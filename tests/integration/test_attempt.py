@@ -57,6 +57,7 @@ from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.claims import Told
 from tests.clips import moving_picture
+from tests.waiting import eventually
 
 ORDER = ("nvenc", "vaapi", "qsv", "software")
 
@@ -263,8 +264,7 @@ async def test_canceling_ends_the_child(bench: Bench) -> None:
         0, (bench.folder / "out.mp4").as_uri(), "mp4", VideoSpec("h264", width=1920, height=1080, preset="veryslow"), None
     )
     work = asyncio.create_task(bench.convert(bench.request(slow)))
-    while not any(progress.phase is TaskPhase.CONVERTING for progress in bench.reported):
-        await asyncio.sleep(0.05)
+    await eventually(lambda: any(progress.phase is TaskPhase.CONVERTING for progress in bench.reported), "the encode", 60)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work

@@ -41,6 +41,7 @@ from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.claims import Told
 from tests.remote import RemoteStorage
+from tests.waiting import eventually
 
 ORDER = ("software",)
 _RATE = 25
@@ -225,9 +226,7 @@ async def test_a_cancel_is_heard_while_a_read_waits(bench: Bench, film: Path) ->
     """The child ends by itself when asked: it is not held by a storage that says nothing."""
     bench.storage.fails_at, bench.storage.fails_until = MIDDLE
     work = asyncio.create_task(bench.convert(bench.request(film, bench.target())))
-    while not any(progress.phase is TaskPhase.CONVERTING for progress in bench.reported):
-        assert not work.done()
-        await asyncio.sleep(0.05)
+    await eventually(lambda: any(progress.phase is TaskPhase.CONVERTING for progress in bench.reported), "the encode", 60)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
@@ -271,9 +270,7 @@ async def test_segments_are_sent_while_others_are_made(bench: Bench, film: Path,
 async def test_a_canceled_attempt_takes_back_what_it_sent(bench: Bench, film: Path) -> None:
     """Nothing stays half uploaded."""
     work = asyncio.create_task(bench.convert(bench.request(film, packaged(bench, SegmentFormat.HLS))))
-    while not bench.storage.staged:
-        assert not work.done()
-        await asyncio.sleep(0.02)
+    await eventually(lambda: bench.storage.staged, "an upload", 60)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work

@@ -24,7 +24,7 @@ from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.errors import InternalError, ServiceUnavailable, StorageUnavailable
 from reelmill_server.model.cost import Cost
-from reelmill_server.model.engine_view import EngineState, Standing
+from reelmill_server.model.engine_view import EngineState, EngineView, Standing
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
@@ -114,6 +114,13 @@ class World:
             while not self.numbers:
                 await asyncio.sleep(0.02)
 
+    async def view(self, task_id: str, wanted: Callable[[EngineView], bool]) -> EngineView:
+        """Return the engine's view of a task as soon as it is as wanted."""
+        async with asyncio.timeout(20):
+            while not wanted(view := await self.engine.view(task_id)):
+                await asyncio.sleep(0.05)
+        return view
+
 
 @pytest.fixture
 async def world(engine_client: Client) -> AsyncIterator[World]:
@@ -180,10 +187,9 @@ async def test_the_view_shows_the_heartbeat_of_the_present_attempt(world: World)
 
     async def look(_: Work) -> AttemptResult:
         info = activity.info()
-        await asyncio.sleep(0.5)
+        view = await world.view("viewed", lambda view: view.progress.percent > 0)
         seen.append(await world.engine.standing("viewed", info.activity_id) is Standing.OURS)
         seen.append(await world.engine.standing("viewed", "another") is Standing.OURS)
-        view = await world.engine.view("viewed")
         assert view.state is EngineState.RUNNING and view.busy and view.progress.percent == 7
         return MADE
 
@@ -284,7 +290,7 @@ async def test_a_cancel_while_waiting_for_the_next_attempt(world: World) -> None
     world.attempt = fail
     await world.start("between")
     await world.begun()
-    await asyncio.sleep(0.3)
+    await world.view("between", lambda view: not view.busy)
     await world.engine.cancel("between")
     assert (await world.outcome("between")).status is TaskStatus.CANCELED
 
@@ -323,7 +329,9 @@ async def test_an_accelerator_that_is_there_comes_first_and_a_busy_one_is_waited
     world.attempt = defers(Needs(Cost(), ("qsv", "software"), 1))
     present = presence_worker(world.client, "qsv")
     async with present, world.polls(encode_queue("software")):
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(20):
+            while not (await world.engine.present(["qsv"]))["qsv"]:
+                await asyncio.sleep(0.05)
         async with world.polls(encode_queue("qsv")):
             await world.start("idle", accelerator_seconds=30)
             await world.outcome("idle")
@@ -433,8 +441,9 @@ async def test_starting_twice_is_starting_once(world: World) -> None:
     await world.start("again")
     await world.outcome("again")
     await world.start("again")
-    await asyncio.sleep(0.3)
-    assert world.numbers == [1]
+    await world.start("later")
+    await world.outcome("later")
+    assert world.numbers == [1, 1]
 
 
 async def test_a_namespace_that_is_not_there_is_told(world: World) -> None:
@@ -511,9 +520,7 @@ async def test_what_succeeded_stays_and_what_was_lost_before_goes(world: World) 
     async with withdrawing(world):
         await world.start("second")
         assert (await world.outcome("second")).status is TaskStatus.SUCCEEDED
-        async with asyncio.timeout(20):
-            while (await world.engine.view("second")).state is not EngineState.CLOSED:
-                await asyncio.sleep(0.05)
+        await world.view("second", lambda view: view.state is EngineState.CLOSED)
     assert world.withdrawn == placed[0] != placed[1]
     with pytest.raises(InternalError, match="canceled, or has failed"):
         await world.engine.announce("second", "any", placed[0])
@@ -580,9 +587,7 @@ async def test_an_attempt_learns_what_it_is_to_its_task(world: World) -> None:
         task_id = f"standing-{end}"
         await world.start(task_id)
         await world.outcome(task_id)
-        async with asyncio.timeout(20):
-            while (await world.engine.view(task_id)).state is not EngineState.CLOSED:
-                await asyncio.sleep(0.05)
+        await world.view(task_id, lambda view: view.state is EngineState.CLOSED)
         seen[task_id].append(await world.engine.standing(task_id, asked[task_id]))
     assert seen["standing-succeeded"] == [Standing.OURS, Standing.TAKEN_OVER]
     assert seen["standing-failed"] == [Standing.OURS, Standing.ENDED]

@@ -1,12 +1,12 @@
 """A worker says that an accelerator is there while it is, and not longer."""
 
-import asyncio
 from functools import partial
 from typing import Any
 
 import pytest
 
 from reelmill_server.app import background, work
+from tests.waiting import eventually
 
 
 class Shown:
@@ -49,6 +49,5 @@ async def test_presence_follows_what_works(monkeypatch: pytest.MonkeyPatch) -> N
     async with background.background("presence", step, 0.01):
         for working in ((), ("nvenc",), (), ("nvenc",)):
             encoders.working = working
-            await asyncio.sleep(0.2)
-            assert tuple(shown.families) == working
+            await eventually(lambda working=working: tuple(shown.families) == working, f"presence of {working}")  # type: ignore[misc]
     assert shown.families == []

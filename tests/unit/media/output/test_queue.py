@@ -6,6 +6,7 @@ import time
 import pytest
 
 from reelmill_server.media.output.queue import EventQueue
+from tests.servers import wait_for
 
 
 class Reader:
@@ -75,8 +76,9 @@ def test_nobody_runs_far_ahead(reader: Reader, size: int) -> None:
 
     giver = threading.Thread(target=give, daemon=True)
     giver.start()
-    time.sleep(0.3)
-    assert 20 <= given <= 24 + 3 * 16
+    wait_for(lambda: given >= 20, "a full queue")
+    time.sleep(0.3)  # more would come now
+    assert given <= 24 + 3 * 16
     reader.gate.set()
     giver.join(10)
     reader.thread.join(10)

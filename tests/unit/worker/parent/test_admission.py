@@ -11,6 +11,7 @@ from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.needs import Needs
 from reelmill_server.worker.parent.admission import Admission, Budget, Door, FastDoor
+from tests.waiting import eventually
 
 BUDGET = Budget(slots=3, cores=4.0, memory_bytes=1000, scratch_bytes=500)
 
@@ -112,8 +113,7 @@ async def test_nothing_begins_while_the_disk_is_full() -> None:
         assert machine.running == []
         machine.free_bytes = 1 << 30
         await machine.admission.until_disk(5)
-        await asyncio.sleep(0.6)
-        assert machine.running == ["first"]
+        await eventually(lambda: machine.running == ["first"], "the start of what waited for the disk")
 
 
 async def test_one_that_waits_too_long_goes_to_another_worker() -> None:
