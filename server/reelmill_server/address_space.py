@@ -1,7 +1,7 @@
-"""How near a process came to the bound of its address space.
+"""How close a process came to the limit of its address space.
 
-Whoever is refused memory seldom says so: an encoder does not open, a packet is called broken, a thread does not start, a
-library ends the process. What the system counts is evidence that does not depend on their words.
+A failed allocation is rarely reported as one: an encoder does not open, a packet counts as broken, a thread does not start, a
+library exits. The kernel's own counters are evidence that does not depend on error messages.
 """
 
 import re
@@ -13,7 +13,7 @@ _MARGIN_SHARE = 16
 
 
 def peak_bytes(pid: int | str = "self") -> int:
-    """Return the largest address space that a process has had; 0 where the system does not tell."""
+    """Return the peak size of a process's address space; 0 if the system does not report it."""
     try:
         found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
     except OSError:
@@ -21,11 +21,11 @@ def peak_bytes(pid: int | str = "self") -> int:
     return int(found[1]) << 10 if found else 0
 
 
-def was_short(peak: int, bound: int) -> bool:
-    """Return whether a process with this `peak`, in bytes, may have been refused memory by its `bound`; 0: it has none.
+def was_short(peak: int, limit: int) -> bool:
+    """Return whether an allocation may have failed in a process with this `peak` and `limit`, both in bytes; limit 0: none.
 
-    What was refused is not in the peak, which stays below the bound by as much at most: a few frames, or the heap of a thread,
-    which is 64 MiB. The larger the bound, the larger may be what is asked for at once.
+    The allocation that failed is not part of the peak, which therefore stays below the limit by up to its size: a few frames,
+    or the heap of a thread (64 MiB). Processes with higher limits make larger allocations.
     """
-    margin = min(max(_LEAST_MARGIN_BYTES, bound // _MARGIN_SHARE), _MOST_MARGIN_BYTES)
-    return bool(bound) and peak + margin >= bound
+    margin = min(max(_LEAST_MARGIN_BYTES, limit // _MARGIN_SHARE), _MOST_MARGIN_BYTES)
+    return bool(limit) and peak + margin >= limit

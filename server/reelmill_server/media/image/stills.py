@@ -174,5 +174,5 @@ def encoded_image(image: Image.Image, form: str) -> bytes:
 
 
 def unwritable(error: Exception, what: str) -> ReelmillError:
-    """Return what it means that `what` could not be encoded or written."""
+    """Classify a failure to encode or write `what`."""
     return meaning_of_writing(error, what, UnsupportedFormat(f"{what} cannot be made here: {error_text(error)}"))

@@ -66,9 +66,9 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
 
 
 def failure_of_encoder(error: Exception, plan: StreamPlan, what: str) -> ReelmillError:
-    """Return what it means that an encoder failed: EncoderDown, or that the process had too little memory.
+    """Classify a failure of an encoder: EncoderDown, or too little memory in this process.
 
-    ENOMEM of an accelerator may be about its own memory, or about its sessions.
+    ENOMEM from an accelerator may concern its own memory or its sessions: then another encoder may take over.
     """
     down = EncoderDown(plan.encoder, plan.device, f"{what}: {error_text(error)}")
     short = memory_was_short() if plan.device not in ("", SOFTWARE) else is_memory(error)

@@ -1,4 +1,4 @@
-"""What a failure means: too little memory, a full disk, a lack of this machine, or else what was read or asked for."""
+"""Classify failures of libav: too little memory, the disk, a limit of this machine, or the source or request itself."""
 
 import errno
 import re
@@ -12,51 +12,51 @@ from reelmill_server.errors import InternalError, MediaLimitExceeded, OutputErro
 from reelmill_server.media.libav.log import error_text
 
 LIBAV_ERRORS = (av.error.FFmpegError, ValueError)
-"""What PyAV raises where libav fails; ValueError where something that is not open, or not known, is used."""
+"""What PyAV raises when libav fails; ValueError for something that is not open or not known."""
 
 _DISK = frozenset(
     getattr(errno, name) for name in "ENOSPC EDQUOT EIO EFBIG EROFS EMFILE ENFILE EACCES ENOENT ENOTDIR ENODEV".split()
 )
-# As libvpx ("Memory allocation error") and SVT-AV1 ("insufficient resources") say it.
+# libvpx logs "Memory allocation error", SVT-AV1 "insufficient resources".
 _MEMORY_WORDS = re.compile(r"memory|alloc|insufficient resources", re.IGNORECASE)
-# EAGAIN is what libav says when a thread does not start.
+# libav returns EAGAIN when a thread cannot be started.
 _MACHINE = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE})
 
 
-def bound_bytes() -> int:
-    """Return how large this process's address space may be; 0: there is no bound."""
-    bound, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return 0 if bound == resource.RLIM_INFINITY else bound
+def limit_bytes() -> int:
+    """Return the limit of this process's address space; 0: none."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return 0 if limit == resource.RLIM_INFINITY else limit
 
 
 def memory_was_short() -> bool:
-    """Return whether this process came so near to its bound that it may have been refused memory."""
+    """Return whether this process came so close to its limit that an allocation may have failed."""
     try:
-        return was_short(peak_bytes(), bound_bytes())
+        return was_short(peak_bytes(), limit_bytes())
     except MemoryError:
         return True
 
 
 def is_memory(error: BaseException) -> bool:
-    """Return whether `error` is for want of memory: it, or what it came from, says so, or there was little left."""
-    return any(_says_memory(one) for one in _chain(error)) or memory_was_short()
+    """Return whether `error` is due to a lack of memory: the error or one of its causes says so, or memory was short."""
+    return any(_says_memory(cause) for cause in _chain(error)) or memory_was_short()
 
 
 def check_memory(error: Exception) -> None:
-    """Raise MediaLimitExceeded if `error` is for want of memory; for failures that are no reason to give up otherwise."""
+    """Raise MediaLimitExceeded if `error` is due to a lack of memory; call it wherever a failure is otherwise tolerated."""
     if is_memory(error):
         raise too_little_memory(error_text(error)) from error
 
 
 def too_little_memory(text: str) -> MediaLimitExceeded:
-    """Return the error of an attempt that needs more memory than it may have; `text`: what failed."""
-    bound = bound_bytes()
-    most = f"it may have, {bound >> 20} MiB of address space" if bound else "there is"
+    """Return the error of an attempt that needs more memory than it may have; `text` says what failed."""
+    limit = limit_bytes()
+    most = f"it may have, {limit >> 20} MiB of address space" if limit else "there is"
     return MediaLimitExceeded(": ".join(filter(None, (f"the attempt needs more memory than {most}", text))))
 
 
 def meaning(error: Exception, otherwise: ReelmillError) -> ReelmillError:
-    """Return what a failure means: too little memory, a lack of this machine, or `otherwise`, the fault of what was read."""
+    """Classify a failure to read: too little memory, a limit of this machine, or `otherwise`, the fault of the source."""
     if is_memory(error):
         return too_little_memory(otherwise.message)
     if _number(error) in _MACHINE:
@@ -65,15 +65,14 @@ def meaning(error: Exception, otherwise: ReelmillError) -> ReelmillError:
 
 
 def meaning_of_writing(error: Exception, what: str, otherwise: ReelmillError) -> ReelmillError:
-    """Return what a failure to write `what` means: too little memory, the disk, which may pass, or `otherwise`, the fault of
-    what was asked for."""
+    """Classify a failure to write `what`: the disk, too little memory, or `otherwise`, the fault of the request."""
     if _number(error) in _DISK:
         return OutputError(f"{what} cannot be written: {error_text(error)}")
     return too_little_memory(otherwise.message) if is_memory(error) else otherwise
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that it came from."""
+    """Yield an error and its causes."""
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
@@ -85,7 +84,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _says_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or _number(error) == errno.ENOMEM:
         return True
-    # Encoders of other libraries have one number for everything; what they say is in libav's log.
+    # Wrapped encoder libraries share one error number; libav's log has the reason.
     return isinstance(error, av.error.FFmpegError) and bool(_MEMORY_WORDS.search(error_text(error)))
 
 

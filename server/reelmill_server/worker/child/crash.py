@@ -1,4 +1,4 @@
-"""Tells the parent of ends that Python does not see: a fatal signal, and a library that ends the process."""
+"""Report to the parent what Python cannot catch: a fatal signal, and a library that calls exit()."""
 
 import ctypes
 import faulthandler
@@ -6,21 +6,21 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-_kept: list[Any] = []  # what C refers to
+_kept: list[Any] = []  # C holds no references to these
 
 
 def report_signals(channel: socket.socket) -> None:
-    """Write where each thread was to `channel` when a fatal signal comes.
+    """Write the traceback of every thread to `channel` on a fatal signal.
 
-    The channel holds a few of the many small pieces in which that is written: the process waits for its parent to read, which
-    meanwhile can look at it.
+    faulthandler writes it in many small pieces, of which the channel's buffer holds only a few: the process blocks in the
+    handler until the parent reads, and so is still there for the parent to inspect.
     """
-    channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the system makes it the least that it supports
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel raises it to its minimum
     faulthandler.enable(channel, all_threads=True)
 
 
 def on_exit(call: Callable[[], None]) -> None:
-    """Have `call` called when a library calls C's exit(), as OpenBLAS does for want of memory."""
+    """Run `call` when a library calls C's exit(), as OpenBLAS does when it gets no memory."""
 
     def ending(_: object) -> None:
         call()

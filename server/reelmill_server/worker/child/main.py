@@ -30,11 +30,11 @@ from reelmill_server.worker.child.inspect import plan, probe, try_all
 
 # A disk with less is full: what libav could not write were its buffers, of 32 KiB, or a file of some.
 _ROOM_BYTES = 1024**2
-# Given back to say what failed, when all the rest is taken.
+# Released when an attempt fails, so that there is memory left to report it.
 _SPARE_BYTES = 2 << 20
-# libav's packagers keep it to themselves when they cannot write, and what they made is found to be wrong afterwards.
+# libav's packagers do not report that they cannot write: their output is found to be invalid afterwards.
 _OF_THE_DISK = frozenset({InternalError.code, OutputInvalid.code})
-# What is called so for want of memory, as libraries have no word for that, or look at what is missing as broken.
+# What a lack of memory may show as: libraries report it as another failure, or treat what is missing as broken.
 _AMBIGUOUS = frozenset(
     kind.code
     for kind in (
@@ -57,7 +57,7 @@ _ACTIONS: dict[str, Callable[[Attempt], messages.FromChild]] = {
 
 
 def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket) -> None:
-    """The entry point of a child: carries out one assignment and says how it went. `crashes`: where a fatal signal is told."""
+    """Carry out one assignment and report the outcome: the entry point of a child. `crashes` takes reports of fatal signals."""
     assignment = messages.ASSIGNMENT.validate_json(assignment_json)
     confine(assignment)  # before any thread is started: it holds for those that come after
     report_signals(crashes)
@@ -88,11 +88,11 @@ def _leave(attempt: Attempt, result: messages.FromChild) -> NoReturn:
 
 
 def _failed(error: Exception, directory: str) -> messages.Failed:
-    """What an attempt failed with: too little memory and a full disk show themselves as anything."""
+    """Classify a failure of the attempt: a lack of memory and a full disk may show as anything."""
     if isinstance(error, ReelmillError):
         known = error
     elif isinstance(error, OSError):
-        known = meaning_of_writing(error, "a file on the worker's disk", InternalError(f"{type(error).__name__}: {error}"))
+        known = meaning_of_writing(error, "a file on the worker's disk", OutputError(f"the worker's disk: {error}"))
     else:
         known = InternalError(f"{type(error).__name__}: {error}")
     if known.code in _AMBIGUOUS and is_memory(error):

@@ -97,11 +97,11 @@ class Child:
         return message
 
     def stalled(self, error: Stalled) -> ReelmillError:
-        """Return what it means that the child stands still: some encoders wait for ever for a thread that did not start."""
+        """Classify a stall: some encoders wait forever for a thread that could not be started."""
         return self._blamed(error, peak_bytes(self.pid))
 
     def _blamed(self, error: ReelmillError, peak: int) -> ReelmillError:
-        """Return the error, or that of too little memory if the child's address space was as large as it may be."""
+        """Return the error, or MediaLimitExceeded if the child's address space was close to its limit."""
         if not was_short(peak, self._memory_bytes):
             return error
         most = f"{self._memory_bytes >> 20} MiB of address space"

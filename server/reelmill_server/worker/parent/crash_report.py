@@ -1,4 +1,4 @@
-"""What is known of a child that a fatal signal ends."""
+"""Inspect a child that is about to die from a fatal signal."""
 
 import asyncio
 import socket
@@ -13,15 +13,15 @@ _log = structlog.get_logger(__name__)
 
 
 class CrashReport:
-    """Reads what the child writes when a fatal signal comes (`worker.child.crash`), and looks how much memory it took.
+    """The tracebacks that a child writes on a fatal signal, and its peak address space at that time.
 
-    The child waits until its words are read, so that it is still there to be looked at.
+    The child blocks until they are read (`worker.child.crash`): its memory is looked at before the first byte is.
     """
 
     def __init__(self, channel: socket.socket, pid: int) -> None:
         """`channel` is the parent's end."""
         self.peak_bytes = 0
-        """The child's largest address space; 0: no fatal signal came, or the system does not tell."""
+        """The child's peak address space; 0: it received no fatal signal, or the system does not report it."""
         self._channel, self._pid = channel, pid
         self._text = bytearray()
         self._loop = asyncio.get_running_loop()
@@ -42,7 +42,7 @@ class CrashReport:
             self._text += piece
 
     def close(self) -> None:
-        """Log what was read, and let go of the channel."""
+        """Log the tracebacks, if any, and close the channel."""
         self._loop.remove_reader(self._channel)
         self._channel.close()
         if self._text:
