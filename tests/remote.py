@@ -10,8 +10,8 @@ from pathlib import Path
 from reelmill_server.errors import ResourceNotFound, StorageUnavailable
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage import publishing
-from reelmill_server.storage.base import Check, Guard, ObjectReader, Staged, Upload, always
+from reelmill_server.storage import publication
+from reelmill_server.storage.base import Check, Guard, ObjectReader, StagedFile, Upload, no_check
 
 
 @dataclass
@@ -57,7 +57,7 @@ class RemoteStorage:
         self.open_count += 1
         return _Reader(self, uri, path)
 
-    async def stage(self, upload: Upload, owner: str) -> Staged:
+    async def stage(self, upload: Upload, owner: str) -> StagedFile:
         """As `Backend.stage`: what is staged is held in memory."""
         data = await asyncio.to_thread(upload.path.read_bytes)
         if self.refuses and upload.uri.endswith(self.refuses):
@@ -68,7 +68,7 @@ class RemoteStorage:
 
     async def publish(self, uploads: Sequence[Upload], owner: str, guard: Guard | None = None) -> None:
         """As `Storage.publish`."""
-        await publishing.publish(self.stage, uploads, owner, guard)
+        await publication.publish(self.stage, uploads, owner, guard)
 
     async def withdraw(self, file: PendingFile) -> None:
         """As `Backend.withdraw`."""
@@ -99,18 +99,18 @@ class _Staged:
     placed: bool = False
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    async def place(self, check: Check = always) -> None:
-        """As `Staged.place`."""
+    async def publish(self, check: Check = no_check) -> None:
+        """As `StagedFile.publish`."""
         await check()
         path = Path(self.uri.removeprefix("remote://"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.data)
         self.placed = True
 
-    async def undo(self, placed: bool = True) -> None:
-        """As `Staged.undo`."""
-        self.undone = placed or not self.placed
-        if placed:
+    async def roll_back(self, published: bool = True) -> None:
+        """As `StagedFile.roll_back`."""
+        self.undone = published or not self.placed
+        if published:
             Path(self.uri.removeprefix("remote://")).unlink(missing_ok=True)
 
 

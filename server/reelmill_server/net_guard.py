@@ -1,7 +1,7 @@
-"""One guard against requests to where nobody should go: URLs that callers name, and the addresses that their hosts lead to.
+"""Guard against requests to forbidden destinations: URLs that callers name, and the addresses of their hosts.
 
-A name may lead elsewhere each time that it is looked up. So a URL is checked as far as it tells by itself, and its addresses
-where connections are made: sockets are opened for checked addresses only.
+A name may resolve differently at each lookup. So a URL is checked on its own first, and its addresses when a connection is
+made: sockets are opened for checked addresses only.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-# They stand for IPv4 addresses (NAT64, 6to4, Teredo) and could lead into a private network.
+# These embed IPv4 addresses (NAT64, 6to4, Teredo) and could lead into a private network.
 _EMBEDDING = tuple(ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _RESOLVER_THREADS = 8
 
 
 def is_public(host: str) -> bool | None:
-    """Return whether a literal address can be reached from anywhere; one that stands for another counts as that one.
+    """Return whether a literal address is publicly reachable; an IPv4-mapped address counts as the IPv4 address.
 
-    None: it is no address, though systems read more than addresses into a number (127.1, 2130706433).
+    None: it is not an address, although some systems accept other numbers as one (127.1, 2130706433).
     """
     try:
         ip = ipaddress.ip_address(host.strip("[]").partition("%")[0])
@@ -44,7 +44,7 @@ def is_public(host: str) -> bool | None:
 
 
 class Refusal(StrEnum):
-    """What is wrong with a URL."""
+    """Why a URL is refused."""
 
     MALFORMED = "malformed"
     CREDENTIALS = "credentials"
@@ -54,30 +54,30 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True)
 class UrlRules:
-    """Which URLs callers may name: of these `schemes`, and at `hosts` (`*.example.com`: all below it; `*`: any)."""
+    """URLs that callers may name: with these `schemes`, at `hosts` (`*.example.com`: all subdomains; `*`: any)."""
 
     hosts: Sequence[str] = ("*",)
     schemes: Sequence[str] = ("http", "https")
     allow_private: bool = False
 
     def refusal(self, url: str) -> Refusal | None:
-        """Return why `url` may not be called, as far as it tells by itself; None: it may."""
+        """Return why `url` is refused, without resolving its host, or None if it is allowed."""
         try:
             parts = urlsplit(url)
             host, _ = (parts.hostname or "").rstrip("."), parts.port
-            # What the client connects to: to it, digits and dots of all scripts are digits and dots.
-            called = (URL(url).raw_host or "").rstrip(".")
+            # The host that the client connects to; it treats digits and dots of all scripts as ASCII.
+            raw_host = (URL(url).raw_host or "").rstrip(".")
         except ValueError:
             return Refusal.MALFORMED
-        # 127.1 and 0x7f000001 are addresses to some.
-        odd = is_public(called) is None and _NUMBER.fullmatch(called.rpartition(".")[2])
-        if not host or not called or odd or parts.scheme not in self.schemes or any(character <= " " for character in url):
+        # Some systems accept 127.1 and 0x7f000001 as addresses.
+        odd = is_public(raw_host) is None and _NUMBER.fullmatch(raw_host.rpartition(".")[2])
+        if not host or not raw_host or odd or parts.scheme not in self.schemes or any(character <= " " for character in url):
             return Refusal.MALFORMED
         if parts.username is not None or parts.password is not None:
             return Refusal.CREDENTIALS
         if not any(fnmatchcase(host, pattern.lower()) for pattern in self.hosts):
             return Refusal.HOST
-        return Refusal.PRIVATE if not self.allow_private and _is_private(called) else None
+        return Refusal.PRIVATE if not self.allow_private and _is_private(raw_host) else None
 
 
 def _is_private(host: str) -> bool:
@@ -85,28 +85,28 @@ def _is_private(host: str) -> bool:
 
 
 class PrivateAddress(OSError):
-    """A host leads to an address that is not public."""
+    """A host resolves to an address that is not public."""
 
 
 def private_address(error: BaseException) -> PrivateAddress | None:
-    """Return what kept a client of `NetGuard` from connecting, where that is the guard."""
+    """Return the PrivateAddress that kept a client of `NetGuard` from connecting, if that is the cause of `error`."""
     cause = getattr(error, "os_error", error)
     return cause if isinstance(cause, PrivateAddress) else None
 
 
 class _Resolver(AbstractResolver):
-    """Asks name servers in threads of its own: those that hang must not take the threads of others."""
+    """Resolver with its own threads: hanging lookups must not block those of others."""
 
     def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, "resolve")
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        """Look up the addresses of a name. Raises PrivateAddress when one of them is."""
-        ask = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
-        if not self._allow_private and not all(is_public(str(address[0])) for *_, address in found):
-            raise PrivateAddress(f"the host {host} is at a private address")
+        """Resolve a name. Raises PrivateAddress if one of its addresses is private."""
+        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        addresses = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        if not self._allow_private and not all(is_public(str(address[0])) for *_, address in addresses):
+            raise PrivateAddress(f"the host {host} has a private address")
         return [
             ResolveResult(
                 hostname=host,
@@ -116,25 +116,27 @@ class _Resolver(AbstractResolver):
                 proto=protocol,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for kind, _, protocol, _, address in found
+            for kind, _, protocol, _, address in addresses
         ]
 
     async def close(self) -> None:
-        """Let the threads end when they can."""
+        """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _public_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """Open a socket for an address that was looked up, or written as one. Raises PrivateAddress."""
-    family, kind, protocol, _, where = address
-    if not is_public(str(where[0])):
-        raise PrivateAddress(f"{where[0]} is a private address")
+    """Open a socket for a resolved or literal address. Raises PrivateAddress."""
+    family, kind, protocol, _, endpoint = address
+    if not is_public(str(endpoint[0])):
+        raise PrivateAddress(f"{endpoint[0]} is a private address")
     return socket.socket(family, kind, protocol)
 
 
 class NetGuard:
-    """HTTP clients that connect to public addresses only, unless `allow_private`: of endpoints that the operator named, and in
-    tests."""
+    """Factory of HTTP clients that connect to public addresses only.
+
+    `allow_private` is for endpoints that the operator named, and for tests.
+    """
 
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
@@ -143,7 +145,7 @@ class NetGuard:
     def session(
         self, timeout: aiohttp.ClientTimeout, *, limit: int = 0, headers: Mapping[str, str] | None = None
     ) -> aiohttp.ClientSession:
-        """Open a client with at most `limit` connections (0: any number); whoever follows redirects checks each URL."""
+        """Open a client with at most `limit` connections (0: unlimited); callers that follow redirects must check each URL."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=self._resolver,
@@ -159,5 +161,5 @@ class NetGuard:
         )
 
     async def close(self) -> None:
-        """Stop looking names up."""
+        """Stop resolving names."""
         await self._resolver.close()

@@ -1,7 +1,7 @@
-"""URIs and the names in them: names are decoded inside, and encoded once, where a URI or a reference is written.
+"""URIs and the names in them: names are decoded internally, and encoded once, when a URI or a reference is written.
 
-In `file` and `http` URIs names are percent-encoded. Those of objects in buckets (`s3`, `gs`, `oss`) are written as they are, as
-the tools of these stores do. References in playlists, manifests and WebVTT files are percent-encoded for all (RFC 3986).
+In `file` and `http` URIs names are percent-encoded. Names of objects in buckets (`s3`, `gs`, `oss`) are written unchanged, as
+the tools of these stores do. References in playlists, manifests and WebVTT files are always percent-encoded (RFC 3986).
 """
 
 import re
@@ -10,28 +10,28 @@ from itertools import takewhile
 from urllib.parse import quote, unquote
 
 _ENCODED_SCHEMES = ("file", "http", "https")
-# What a path may hold as it is (RFC 3986, 3.3), but for what some reader takes for more: + is a space to S3, $ begins a
+# Characters allowed in a path (RFC 3986, 3.3), except those that some readers interpret: + is a space to S3, $ begins a
 # variable in a manifest, & an entity in WebVTT and XML, ; a parameter to some servers.
 _SAFE = "/:@!'()*,="
 _EMPTY_STEPS = re.compile(r"/(?:\.?/)+")
 _GAP = "\0"
 
 
-def written(name: str, scheme: str) -> str:
-    """Return how a URI of this scheme writes a name, which may be a path."""
+def encoded(name: str, scheme: str) -> str:
+    """Return a name, which may be a path, in the encoding of URIs of this scheme."""
     return quote(name, safe=_SAFE) if scheme in _ENCODED_SCHEMES else name
 
 
 def scheme_of(uri: str) -> str:
-    """Return what stands before `://`."""
+    """Return the part before `://`."""
     return uri.partition("://")[0]
 
 
 @dataclass(frozen=True)
 class Resource:
-    """What a URI names: a path on a host or in a bucket, not encoded. URIs of one file are one resource, however they spell it.
+    """The resource that a URI names: a decoded path on a host or in a bucket. All spellings of a URI are the same resource.
 
-    The path of a file begins with a slash, others (keys of objects) do not have one for beginning. Queries are no part of it.
+    The path of a file begins with a slash, keys of objects do not have to. Queries are not part of it.
     """
 
     scheme: str
@@ -40,7 +40,7 @@ class Resource:
 
     @classmethod
     def of(cls, uri: str) -> "Resource":
-        """Read a URI, which may be a template or the beginning of one."""
+        """Parse a URI, which may be a template or a prefix of one."""
         scheme, _, rest = uri.partition("://")
         authority, slash, path = rest.partition("/")
         if scheme not in _ENCODED_SCHEMES:
@@ -52,40 +52,41 @@ class Resource:
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Last component of the path."""
         return self.path.rpartition("/")[2]
 
     @property
     def folder(self) -> str:
-        """The path without its last part; with the slash."""
+        """The path up to and including its last slash."""
         return self.path[: len(self.path) - len(self.name)]
 
     def beside(self, other: "Resource") -> str | None:
-        """Return the way to `other` from the folder in which this lies; None when it lies outside, or the way leads up."""
+        """Return the path of `other` relative to the folder of this resource, or None if it is outside or leads upward."""
         if (other.scheme, other.authority) != (self.scheme, self.authority) or not other.path.startswith(self.folder):
             return None
-        way = other.path.removeprefix(self.folder)
-        return way if {".", ".."}.isdisjoint(way.split("/")) else None
+        relative = other.path.removeprefix(self.folder)
+        return relative if {".", ".."}.isdisjoint(relative.split("/")) else None
 
     def holds(self, other: "Resource") -> bool:
-        """Return whether `other` lies in the folder in which this lies, or below."""
+        """Return whether `other` is in the folder of this resource or below it."""
         return bool(self.beside(other))
 
 
 def reference(base: str, uri: str) -> str:
-    """Return how a list at `base` refers to `uri`, percent-encoded: relative where both are on one host or in one bucket."""
-    here, there = Resource.of(base), Resource.of(uri)
-    if (here.scheme, here.authority) != (there.scheme, there.authority):
-        return f"{there.scheme}://{there.authority}{'' if there.path.startswith('/') else '/'}{quote(there.path, safe=_SAFE)}"
-    own, other = here.folder.split("/")[:-1], there.folder.split("/")[:-1]
-    shared = len([*takewhile(lambda pair: pair[0] == pair[1], zip(own, other, strict=False))])
-    steps = [*[".."] * (len(own) - shared), *other[shared:], there.name]
+    """Return the percent-encoded reference from a file at `base` to `uri`, relative within one host or bucket."""
+    source, target = Resource.of(base), Resource.of(uri)
+    if (source.scheme, source.authority) != (target.scheme, target.authority):
+        separator = "" if target.path.startswith("/") else "/"
+        return f"{target.scheme}://{target.authority}{separator}{quote(target.path, safe=_SAFE)}"
+    source_folders, target_folders = source.folder.split("/")[:-1], target.folder.split("/")[:-1]
+    shared = len([*takewhile(lambda pair: pair[0] == pair[1], zip(source_folders, target_folders, strict=False))])
+    steps = [*[".."] * (len(source_folders) - shared), *target_folders[shared:], target.name]
     text = quote("/".join(steps), safe=_SAFE)
-    # Else a colon would end a scheme, and an empty first step would mean the root of the host.
+    # A colon in the first component would end a scheme, and an empty first component would mean the root of the host.
     return f"./{text}" if ":" in text.partition("/")[0] or text.startswith("/") else text
 
 
 def reference_around(base: str, prefix: str, suffix: str) -> tuple[str, str]:
-    """Return what stands before and after the numbers by which a list at `base` refers to `<prefix><numbers><suffix>`."""
+    """Return the parts before and after the numbers in references from `base` to `<prefix><numbers><suffix>`."""
     before, _, after = reference(base, f"{prefix}{_GAP}{suffix}").partition(quote(_GAP))
     return before, after

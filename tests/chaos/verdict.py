@@ -17,7 +17,7 @@ from examples.local_cluster.processes import wait_for
 from reelmill.v1.notification_service_pb2 import NotificationState
 from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, TASK_STATUS_FAILED, TASK_STATUS_SUCCEEDED, Task, TaskStatus
 from reelmill_client import Client
-from reelmill_server.storage.publishing import FILES_AT_ONCE
+from reelmill_server.storage.publication import FILES_AT_ONCE
 from tests.chaos.callers import Called
 from tests.chaos.faults import Storm
 from tests.chaos.faulty_storage import Change, FaultyStorage, key_of, uri

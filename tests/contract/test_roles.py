@@ -22,7 +22,7 @@ from reelmill_server.settings import Settings
 from reelmill_server.storage import assumed_roles
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.storage.build import build_storage
-from reelmill_server.storage.retrying import RetryPolicy
+from reelmill_server.storage.retry import RetryPolicy
 from reelmill_server.storage.roles import RoleTable
 from tests.stores import KEYS, Front, GcsEmulator, Moto, as_gcs, as_s3, forward
 
@@ -108,7 +108,7 @@ async def test_a_role_that_may_not_be_assumed(tmp_path: Path) -> None:
 
     sts = Front(refuse).start()
     storage = _storage(tmp_path, f"s3://*=s3://*?endpoint={sts.url}", "*")
-    with pytest.raises(AccessDenied, match=r"s3://media/in.mp4: the role may not be assumed") as caught:
+    with pytest.raises(AccessDenied, match=r"s3://media/in.mp4: this server is not allowed to assume the role") as caught:
         await storage.acting_as(Credentials((Role(FIRST),))).open("s3://media/in.mp4")
     assert len(sts.requests) == 1
     assert "AKID" not in caught.value.message and caught.value.__cause__ is None and caught.value.__context__ is None

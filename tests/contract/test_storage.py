@@ -31,9 +31,9 @@ from reelmill_server.storage import gcs, http, s3
 from reelmill_server.storage.base import Check, Storage, Upload
 from reelmill_server.storage.build import build_storage
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.objects import Place
-from reelmill_server.storage.publishing import withdraw
-from reelmill_server.storage.retrying import RetryPolicy
+from reelmill_server.storage.objects import ObjectLocation
+from reelmill_server.storage.publication import withdraw
+from reelmill_server.storage.retry import RetryPolicy
 from tests.stores import KEYS, Fault, Front, GcsEmulator, Moto, as_gcs, as_oss, as_s3, forward, web_files
 from tests.waiting import eventually
 
@@ -328,7 +328,7 @@ async def test_what_was_placed_is_removed(shop: Shop, tmp_path: Path) -> None:
 
     async def failing(upload: Upload, owner: str) -> Any:
         staged = await stage(upload, owner)
-        place = staged.place
+        place = staged.publish
 
         async def noted(check: Check) -> None:
             await place(check)
@@ -337,7 +337,7 @@ async def test_what_was_placed_is_removed(shop: Shop, tmp_path: Path) -> None:
             if placed[-1] == "list.m3u8":
                 raise OutputError("as if")
 
-        staged.place = noted  # type: ignore[method-assign]
+        staged.publish = noted  # type: ignore[method-assign]
         return staged
 
     shop.storage.stage = failing  # type: ignore[method-assign]
@@ -356,10 +356,10 @@ async def test_what_replaced_a_file_stays_when_that_is_taken_back(shop: Shop, tm
     old.write_bytes(DATA * times)
     new.write_bytes(later * times)
     staged = await shop.storage.stage(Upload(old, shop.uri("out/x.mp4")), "task.1")
-    await staged.place()
+    await staged.publish()
     assert shop.get("out/x.mp4") == DATA * times
     await shop.storage.publish([Upload(new, shop.uri("out/x.mp4"))], "task.2")
-    await staged.undo()
+    await staged.roll_back()
     assert shop.get("out/x.mp4") == later * times
 
 
@@ -371,12 +371,12 @@ async def test_what_was_announced_can_be_taken_away_by_anybody(shop: Shop, tmp_p
     for attempt in ("1", "2"):
         (tmp_path / attempt).write_bytes(DATA * times)
     first = await shop.storage.stage(Upload(tmp_path / "1", uri), "task.1")
-    await first.place()
+    await first.publish()
     second = await shop.storage.stage(Upload(tmp_path / "2", uri), "task.2")
     marks = [PendingFile(uri, first.mark), PendingFile(uri, second.mark)]
     await withdraw(shop.storage, [*marks[1:], PendingFile(shop.uri("out/none/y.mp4"), marks[0].mark)])
     assert shop.get("out/x.mp4") == DATA * times
-    await second.place()
+    await second.publish()
     await withdraw(shop.storage, marks[:1])
     assert shop.get("out/x.mp4") == DATA * times
     for _ in range(2):
@@ -392,7 +392,7 @@ async def test_what_cannot_be_taken_away_does_not_keep_the_rest(shop: Shop, tmp_
     for upload in uploads:
         staged = await shop.storage.stage(upload, "task.1")
         files.append(PendingFile(upload.uri, staged.mark))
-        await staged.place()
+        await staged.publish()
     with pytest.raises(InvalidArgument):
         await withdraw(shop.storage, [files[0], PendingFile("ftp://elsewhere/x", "x"), *files[1:]])
     assert [shop.get(f"out/{name}.ts") for name in "abc"] == [None] * 3
@@ -441,8 +441,8 @@ async def test_a_placement_that_is_tried_again_asks_again(shop: Shop, tmp_path: 
             raise InternalError("taken over")
 
     with pytest.raises(InternalError):
-        await staged.place(check)
-    await staged.undo()
+        await staged.publish(check)
+    await staged.roll_back()
     assert shop.get("out/x.mp4") is None
 
 
@@ -601,16 +601,16 @@ async def test_what_was_staged_in_a_folder_goes_with_it(shop: Shop, tmp_path: Pa
     assert shop.unfinished() == (0 if shop.kind == "gs" else 1)
     if shop.kind != "gs":  # which forgets it after a week
         with pytest.raises((OutputError, StorageUnavailable)):  # moto fails where others say that there is no such upload
-            await inside.place()
-    await inside.undo()
-    await beside.place()
+            await inside.publish()
+    await inside.roll_back()
+    await beside.publish()
     assert (shop.get("a/b/big.mkv"), shop.get("a/big.mkv")) == (None, bytes(BIG))
 
 
 @every
 @pytest.mark.parametrize("name", ["", "a/b", "a/../../b/", "a/../"])
 async def test_what_cannot_be_erased(shop: Shop, name: str) -> None:
-    """What is no folder, or leads out of it, or is all there is; web servers are only read."""
+    """What is no folder, or leads out of it, or is all there is; web servers are read-only."""
     shop.put("a/b", b"kept")
     with pytest.raises((InvalidArgument, AccessDenied)):
         await shop.storage.erase(shop.uri(name))
@@ -686,9 +686,9 @@ async def test_links_are_erased_and_not_followed(shop: Shop, tmp_path: Path) -> 
 @pytest.mark.parametrize("shop", ["http"], indirect=True)
 async def test_web_servers_are_only_read(shop: Shop, tmp_path: Path) -> None:
     """There is no way to write there."""
-    with pytest.raises(InvalidArgument, match="only read"):
+    with pytest.raises(InvalidArgument, match="read-only"):
         shop.storage.check_writable(shop.uri("out.mp4"))
-    with pytest.raises(InvalidArgument, match="only read"):
+    with pytest.raises(InvalidArgument, match="read-only"):
         await shop.storage.publish(_files(tmp_path, shop, out_mp4=DATA), "task.one")
 
 
@@ -752,7 +752,7 @@ def test_marks_are_read_whatever_their_case(tmp_path: Path, found: dict[str, str
         def delete_object(self, **at: str) -> None:
             removals.append(at["Key"])
 
-    delivery = s3._Delivery(Store(), Place("s3://films/x", "films", "x"), tmp_path / "x", Labels())
-    delivery.place()
+    delivery = s3._Upload(Store(), ObjectLocation("s3://films/x", "films", "x"), tmp_path / "x", Labels())
+    delivery.publish()
     delivery.remove()
     assert bool(removals) == removed

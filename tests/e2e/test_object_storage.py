@@ -77,7 +77,7 @@ def test_a_file_is_looked_at_in_the_name_of_a_role(server: servers.Server, store
 
 def test_what_a_store_refuses(client: Client, server: servers.Server, stored: str) -> None:
     """At once when the table says so, else the task fails with the code and the URI; no key is told anywhere."""
-    with pytest.raises(PermissionDenied, match="not among those that this server may assume"):
+    with pytest.raises(PermissionDenied, match="not one that this server may assume"):
         client.submit(_request(stored, "s3://films/x.m3u8", CredentialConfig={"ServiceRole": "arn:aws:iam2::1:role/x"}))
     with pytest.raises(InvalidArgument, match="is not a service account of Google Cloud"):
         client.submit(_request(stored, "gs://streams/x.m3u8", CredentialConfig={"ServiceRole": ROLE}))

@@ -45,7 +45,7 @@ from reelmill_server.model.request import (
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.storage.file import FileStorage
 from reelmill_server.storage.registry import Registry
-from reelmill_server.storage.shared import SharedScratch
+from reelmill_server.storage.shared_scratch import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process

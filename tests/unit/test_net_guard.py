@@ -97,7 +97,7 @@ async def test_a_name_with_one_private_address_is_not_called_at_another(
         with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await session.get(f"http://both.example:{receiver.port}/")
     await guard.close()
-    assert "both.example is at a private address" in str(private_address(caught.value))
+    assert "both.example has a private address" in str(private_address(caught.value))
     assert receiver.received == []
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from reelmill_server.uris import Resource, reference, reference_around, written
+from reelmill_server.uris import Resource, encoded, reference, reference_around
 
 HOSTILE = "Ep #1 50%25 é?+&<\"'>{$Number$};=,@:|\\^`~*()[]!中.ts"
 # Names of objects and their folders, but for those that are steps on a way.
@@ -46,7 +46,7 @@ def test_a_reference_leads_to_the_object(base: str, key: str) -> None:
     """From any object to any other, by two readers that know nothing of each other."""
     text = reference(f"s3://bucket/{base}", f"s3://bucket/{key}")
     assert re.fullmatch(r"[A-Za-z0-9\-._~/:@!'()*,=%]+", text)
-    folder = f"https://cdn.example.com/{written(base, 'https')}"
+    folder = f"https://cdn.example.com/{encoded(base, 'https')}"
     assert unquote(urljoin(folder, text)) == f"https://cdn.example.com/{key}"
     assert unquote(URL(folder, encoded=True).join(URL(text, encoded=True)).raw_path) == f"/{key}"
 
@@ -54,8 +54,8 @@ def test_a_reference_leads_to_the_object(base: str, key: str) -> None:
 @given(KEYS)
 def test_a_name_is_encoded_once(key: str) -> None:
     """And read back as it was; objects' names are written as they are."""
-    assert Resource.of(f"file:///{written(key, 'file')}") == Resource("file", "", f"/{key}")
-    assert Resource.of(f"s3://b/{written(key, 's3')}") == Resource("s3", "b", key)
+    assert Resource.of(f"file:///{encoded(key, 'file')}") == Resource("file", "", f"/{key}")
+    assert Resource.of(f"s3://b/{encoded(key, 's3')}") == Resource("s3", "b", key)
 
 
 @pytest.mark.parametrize("scheme", ["s3", "file"])
@@ -63,7 +63,7 @@ def test_what_stands_around_a_number(scheme: str) -> None:
     """Together they are the reference to the segment with that number."""
     root = f"{scheme}://b/" if scheme == "s3" else "file:///b/"
     for prefix, suffix in ((f"{HOSTILE}-", ".m4s"), ("", f"_{HOSTILE}"), ("a:", "%25.m4s"), ("", ":x.m4s")):
-        before, after = reference_around(f"{root}x.mpd", *(root + written(prefix, scheme), written(suffix, scheme)))
+        before, after = reference_around(f"{root}x.mpd", *(root + encoded(prefix, scheme), encoded(suffix, scheme)))
         whole = urljoin("http://h/b/x.mpd", f"{before}0-7{after}")
         assert unquote(whole) == f"http://h/b/{prefix}0-7{suffix}" and "$" not in before + after
 

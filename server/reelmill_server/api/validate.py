@@ -20,7 +20,7 @@ from reelmill_server.api.validate_targets import group_problems, media_problems,
 from reelmill_server.errors import FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.notify.registry import Channels
 from reelmill_server.storage.base import Storage
-from reelmill_server.storage.roles import LONGEST_POLICY, is_policy
+from reelmill_server.storage.roles import MAX_POLICY_CHARACTERS, is_policy
 
 _MAX_REQUEST_BYTES = 256 * 1024  # the engine accepts 2 MB, in a form up to six times as long
 _MAX_OFFSET_SECONDS = 86_400  # a day, longer than any video
@@ -171,7 +171,7 @@ def credential_problems(config: notification_pb2.CredentialConfig, service_role:
     if config.policy and not credentials(config, service_role).roles:
         yield Violation("credential_config.policy", "needs a role to narrow: set service_role")
     if config.policy and not is_policy(config.policy):
-        yield Violation("credential_config.policy", f"must be a JSON object of at most {LONGEST_POLICY} characters")
+        yield Violation("credential_config.policy", f"must be a JSON object of at most {MAX_POLICY_CHARACTERS} characters")
 
 
 def _subtitle_files(source: source_pb2.Source, field: str, storage: Storage) -> Iterator[Violation | ReelmillError]:

@@ -1,1 +1,1 @@
-"""Where sources are fetched from and artifacts are published to: one file per family of URI schemes."""
+"""Storage of sources and artifacts: one module per family of URI schemes."""

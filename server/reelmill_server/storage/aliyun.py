@@ -1,4 +1,4 @@
-"""Alibaba Cloud's Security Token Service: the one call of it that is needed, signed as its RPC protocol wants it."""
+"""AssumeRole of Alibaba Cloud's Security Token Service, signed according to its RPC protocol."""
 
 import base64
 import hashlib
@@ -19,7 +19,10 @@ _TIMEOUT_SECONDS = (10, 30)
 def assume_role(
     endpoint: str, keys: Mapping[str, str], role: str, policy: str, session_name: str, seconds: int
 ) -> dict[str, str]:
-    """The keys of `role`: access_key, secret_key, token, expiry_time. Raises AccessDenied or StorageUnavailable."""
+    """Return temporary keys of `role`: access_key, secret_key, token, expiry_time.
+
+    Raises AccessDenied or StorageUnavailable.
+    """
     if not keys["access_key"]:
         raise AccessDenied(f"the role {role} cannot be assumed: this server has no credentials for Alibaba Cloud")
     parameters = {
@@ -40,29 +43,29 @@ def assume_role(
     signed = {**parameters, "Signature": signature(parameters, keys["secret_key"])}
     problem = None
     try:
-        answer = requests.post(endpoint, data=signed, timeout=_TIMEOUT_SECONDS)
-        body = answer.json()
+        response = requests.post(endpoint, data=signed, timeout=_TIMEOUT_SECONDS)
+        body = response.json()
     except (requests.RequestException, ValueError) as error:
         problem = StorageUnavailable(
-            f"the role {role} cannot be assumed now: the token service did not answer ({type(error).__name__})"
+            f"the role {role} cannot be assumed now: the token service did not respond ({type(error).__name__})"
         )
     if problem:
         raise problem
-    if answer.status_code >= 500 or "Throttling" in str(body.get("Code")):
+    if response.status_code >= 500 or "Throttling" in str(body.get("Code")):
         raise StorageUnavailable(f"the role {role} cannot be assumed now ({body.get('Code')})")
-    if answer.status_code != 200:
-        raise AccessDenied(f"the role {role} may not be assumed ({body.get('Code')})")
-    given = body["Credentials"]
+    if response.status_code != 200:
+        raise AccessDenied(f"this server is not allowed to assume the role {role} ({body.get('Code')})")
+    credentials = body["Credentials"]
     return {
-        "access_key": given["AccessKeyId"],
-        "secret_key": given["AccessKeySecret"],
-        "token": given["SecurityToken"],
-        "expiry_time": given["Expiration"],
+        "access_key": credentials["AccessKeyId"],
+        "secret_key": credentials["AccessKeySecret"],
+        "token": credentials["SecurityToken"],
+        "expiry_time": credentials["Expiration"],
     }
 
 
 def signature(parameters: Mapping[str, str], secret: str) -> str:
-    """The signature of a POST with these parameters: base64 of the HMAC-SHA1 of their sorted, twice encoded form."""
+    """Return the signature of a POST: base64 of the HMAC-SHA1 of its sorted, doubly encoded parameters."""
     query = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in sorted(parameters.items()))
     text = f"POST&{_encoded('/')}&{_encoded(query)}"
     return base64.b64encode(hmac.new(f"{secret}&".encode(), text.encode(), hashlib.sha1).digest()).decode()

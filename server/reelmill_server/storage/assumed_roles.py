@@ -1,4 +1,4 @@
-"""Sessions of S3 and OSS: the worker's own identity, or roles assumed one after the other, anew before they expire."""
+"""Sessions of S3 and OSS, with the worker's own identity or with assumed roles, which are refreshed before they expire."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -14,25 +14,25 @@ from reelmill_server.storage import aliyun
 from reelmill_server.storage.roles import Identity
 
 Keys = Mapping[str, str]
-"""access_key, secret_key, token, expiry_time: what botocore calls the parts of temporary credentials."""
+"""access_key, secret_key, token and expiry_time, as botocore names the parts of temporary credentials."""
 
 _SESSION_NAME = "reelmill"
 _LIFETIME_SECONDS = 3600
-"""The longest that AWS gives a role that was assumed by a role."""
+"""The maximum that AWS grants for a role assumed by another role."""
 _OSS_VARIABLES = ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN")
-"""As Alibaba's own tools call them."""
+"""The variables of Alibaba's own tools."""
 _LOADER = botocore.loaders.create_loader()
-"""Shared: it keeps the descriptions of services, which take long to read."""
+"""Shared, as it caches service descriptions, which are slow to load."""
 
 
 def session_of(target: Target, identity: Identity) -> botocore.session.Session:
-    """A session in the name of `identity`; without roles the worker's own: environment, profile, or the machine's."""
-    own = _own_session(target)
+    """Return a session for `identity`; without roles it uses the worker's own: environment, profile, or instance role."""
+    own_session = _own_session(target)
     if not identity.roles:
-        return own
+        return own_session
     assume = _assume_aliyun if target.scheme == "oss" else _assume_aws
     session = _session(target)
-    provider = _Assumed(partial(_walk, partial(assume, target, own), identity))
+    provider = _RoleCredentialProvider(partial(_assume_chain, partial(assume, target, own_session), identity))
     session.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
     return session
 
@@ -50,8 +50,8 @@ def _own_session(target: Target) -> botocore.session.Session:
     return session
 
 
-class _Assumed(botocore.credentials.CredentialProvider):
-    """Gives credentials that are fetched anew before they expire."""
+class _RoleCredentialProvider(botocore.credentials.CredentialProvider):
+    """Provider of credentials that are refreshed before they expire."""
 
     METHOD = "reelmill-roles"
 
@@ -60,14 +60,14 @@ class _Assumed(botocore.credentials.CredentialProvider):
         self._fetch = fetch
 
     def load(self) -> botocore.credentials.RefreshableCredentials:
-        """The first ones."""
+        """Return credentials that refresh themselves."""
         return botocore.credentials.RefreshableCredentials.create_from_metadata(
             metadata=self._fetch(), refresh_using=self._fetch, method=self.METHOD
         )
 
 
-def _walk(assume: Callable[[Keys | None, str, str], Keys], identity: Identity) -> Keys:
-    """The keys of the last role: each one is assumed by the one before, and the policy narrows the last."""
+def _assume_chain(assume: Callable[[Keys | None, str, str], Keys], identity: Identity) -> Keys:
+    """Return the keys of the last role: each role is assumed by its predecessor, and the policy narrows the last one."""
     keys: Keys | None = None
     last = len(identity.roles) - 1
     for number, role in enumerate(identity.roles):
@@ -76,8 +76,8 @@ def _walk(assume: Callable[[Keys | None, str, str], Keys], identity: Identity) -
     return keys
 
 
-def _assume_aws(target: Target, own: botocore.session.Session, keys: Keys | None, role: str, policy: str) -> Keys:
-    given = (
+def _assume_aws(target: Target, own_session: botocore.session.Session, keys: Keys | None, role: str, policy: str) -> Keys:
+    key_options = (
         {
             "aws_access_key_id": keys["access_key"],
             "aws_secret_access_key": keys["secret_key"],
@@ -86,31 +86,31 @@ def _assume_aws(target: Target, own: botocore.session.Session, keys: Keys | None
         if keys
         else {}
     )
-    client = own.create_client(
+    client = own_session.create_client(
         "sts",
-        region_name=target.option("region") or own.get_config_variable("region") or "us-east-1",
+        region_name=target.option("region") or own_session.get_config_variable("region") or "us-east-1",
         endpoint_url=target.option("sts") or target.option("endpoint") or None,
         config=Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 3}),
-        **given,
+        **key_options,
     )
-    answer = client.assume_role(
+    credentials = client.assume_role(
         RoleArn=role,
         RoleSessionName=_SESSION_NAME,
         DurationSeconds=_LIFETIME_SECONDS,
         **({"Policy": policy} if policy else {}),
     )["Credentials"]
     return {
-        "access_key": answer["AccessKeyId"],
-        "secret_key": answer["SecretAccessKey"],
-        "token": answer["SessionToken"],
-        "expiry_time": answer["Expiration"].isoformat(),
+        "access_key": credentials["AccessKeyId"],
+        "secret_key": credentials["SecretAccessKey"],
+        "token": credentials["SessionToken"],
+        "expiry_time": credentials["Expiration"].isoformat(),
     }
 
 
-def _assume_aliyun(target: Target, own: botocore.session.Session, keys: Keys | None, role: str, policy: str) -> Keys:
+def _assume_aliyun(target: Target, own_session: botocore.session.Session, keys: Keys | None, role: str, policy: str) -> Keys:
     if keys is None:
-        found = own.get_credentials()
-        frozen = found.get_frozen_credentials() if found else None
+        credentials = own_session.get_credentials()
+        frozen = credentials.get_frozen_credentials() if credentials else None
         keys = {
             "access_key": frozen.access_key if frozen else "",
             "secret_key": frozen.secret_key if frozen else "",

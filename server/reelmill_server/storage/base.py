@@ -1,4 +1,4 @@
-"""What every kind of storage does."""
+"""Interfaces of storage."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,47 +12,47 @@ from reelmill_server.model.request import Credentials
 
 
 class ObjectReader(Protocol):
-    """An object of which ranges can be read, by several callers at once.
+    """An object that several callers may read in ranges concurrently.
 
-    One that changes while it is read gives an error, never a mixture of two versions.
+    An object that changes while being read raises an error; versions are never mixed.
     """
 
     @property
     def uri(self) -> str:
-        """Its name."""
+        """URI of the object."""
 
     @property
     def size_bytes(self) -> int:
-        """How long it is."""
+        """Size in bytes."""
 
     @property
     def modified_us(self) -> int:
-        """When it was stored, microseconds since the epoch."""
+        """Modification time in microseconds since the epoch."""
 
     @property
     def local_path(self) -> str | None:
-        """Where it lies on this machine, if it does."""
+        """Path on this machine, if it is stored there."""
 
     async def read(self, offset: int, length: int) -> bytes:
-        """The bytes from `offset`, as many as `length` unless the object ends before.
+        """Return up to `length` bytes from `offset`; fewer only at the end of the object.
 
         Raises ResourceNotFound, AccessDenied, SourceChanged or StorageUnavailable, naming the URI.
         """
 
     async def close(self) -> None:
-        """Releases what was held."""
+        """Release the reader's resources."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A finished local file and the URI under which it is to appear."""
+    """A finished local file and the URI under which to publish it."""
 
     path: Path
     uri: str
 
 
-def shown(uri: str) -> str:
-    """A URI as messages name it: without what may be secret in it, the query of a signed one."""
+def redacted(uri: str) -> str:
+    """Return a URI for messages, without parts that may be secret, such as the query of a signed one."""
     if not uri.startswith(("http://", "https://")):
         return uri
     scheme, _, rest = uri.partition("://")
@@ -61,100 +61,101 @@ def shown(uri: str) -> str:
 
 
 def check_folder(uri: str) -> None:
-    """Raises InvalidArgument unless `uri` is the beginning of other URIs that ends in /, and so of nothing beside them."""
+    """Raise InvalidArgument unless `uri` ends with /, so that it is a prefix of files in one folder only."""
     if not uri.endswith("/"):
-        raise InvalidArgument(f"{shown(uri)} does not name a folder: expected a / at its end")
+        raise InvalidArgument(f"{redacted(uri)} is not a folder URI: it must end with /")
 
 
 Check = Callable[[], Awaitable[None]]
-"""Raises when something must not be done any more."""
+"""Raises an error if an operation must no longer be carried out."""
 
 
-async def always() -> None:
-    """A check that nothing fails."""
+async def no_check() -> None:
+    """Check nothing."""
 
 
-class Staged(Protocol):
-    """A file that is about to appear."""
+class StagedFile(Protocol):
+    """A file that is uploaded but not yet published."""
 
     @property
     def mark(self) -> str:
-        """Tells the file from all others that lie, or will lie, under its URI; the storage keeps it with the file."""
+        """Identifier that distinguishes the file from all others under its URI; the storage keeps it with the file."""
 
-    async def place(self, check: Check = always) -> None:
-        """Makes it appear under its URI, whole; `check` is asked before each try. Raises what it and `Backend.stage` raise."""
+    async def publish(self, check: Check = no_check) -> None:
+        """Make the file visible under its URI; `check` runs before each try.
 
-    async def undo(self, placed: bool = True) -> None:
-        """Takes back what was only sent and, if `placed`, what was placed. Raises nothing."""
+        Raises the errors of `check` and of `Backend.stage`.
+        """
+
+    async def roll_back(self, published: bool = True) -> None:
+        """Remove the uploaded data and, if `published`, the published file. Raises nothing."""
 
 
 class Guard(Protocol):
-    """Knows whether others have a say in the names that are published."""
+    """Guard of a publication: knows whether other attempts use the same names."""
 
     async def announce(self, files: Sequence[PendingFile]) -> None:
-        """Told before the first file is placed, so that what a process that is killed has placed can be found."""
+        """Record the files before the first one is published, so that files published by a killed process can be found."""
 
     def check(self) -> Awaitable[None]:
-        """Asked before each file is placed: raises when it must not be any more."""
+        """Raise an error if nothing more may be published; runs before each file."""
 
     async def may_remove(self) -> bool:
-        """Asked after a failure: whether what was placed may be taken away again."""
+        """Return whether published files may be removed after a failure."""
 
 
 class Backend(Protocol):
-    """One family of URIs."""
+    """Storage of one family of URIs."""
 
     def acting_as(self, credentials: Credentials) -> Self:
-        """The same in the name of these roles."""
+        """Return this storage with the credentials of these roles."""
 
     def check_readable(self, uri: str) -> None:
-        """Raises InvalidArgument for a malformed URI and AccessDenied for one outside what may be read; does no I/O on the
-        object itself."""
+        """Raise InvalidArgument for a malformed URI and AccessDenied for one that may not be read, without any I/O."""
 
     def check_writable(self, uri: str) -> None:
-        """The same for an output's URI."""
+        """Raise InvalidArgument for a malformed URI and AccessDenied for one that may not be written."""
 
     async def open(self, uri: str) -> ObjectReader:
-        """The object, to be read in ranges.
+        """Open an object to read it in ranges.
 
         Raises ResourceNotFound, BucketNotFound, AccessDenied or StorageUnavailable, naming the URI.
         """
 
-    async def stage(self, upload: Upload, owner: str) -> Staged:
-        """Brings a finished file so far that it only needs to be placed; nothing is visible yet.
+    async def stage(self, upload: Upload, owner: str) -> StagedFile:
+        """Upload a finished file without making it visible.
 
-        `owner` (`task.attempt`) marks what is not yet in place, where a storage has names for such things, so that attempts
-        never mix and a later one of the same task removes what an earlier one left. Raises OutputError, BucketNotFound,
-        AccessDenied or StorageUnavailable; then nothing is left.
+        `owner` (`task.attempt`) marks unpublished data where a storage has names for it, so that attempts never mix and a later
+        attempt of the task removes what an earlier one left. Raises OutputError, BucketNotFound, AccessDenied or
+        StorageUnavailable; then nothing is left.
         """
 
     async def withdraw(self, file: PendingFile) -> None:
-        """Takes away what lies there if it bears the file's mark; that there is nothing, or another file, is no error.
+        """Remove the file at a URI if it has this mark; do nothing if there is no file or another one.
 
         Raises InvalidArgument, AccessDenied, OutputError or StorageUnavailable.
         """
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
-        """The URIs that begin with `folder_uri`, which ends in /, and the bytes of each.
+        """Return the URIs that begin with `folder_uri`, which ends with /, and the size of each.
 
         Raises InvalidArgument, BucketNotFound, AccessDenied or StorageUnavailable.
         """
 
     async def erase(self, folder_uri: str) -> None:
-        """Takes away all whose URI begins with `folder_uri`, which ends in /, and what was staged there and never placed, as
-        far as the storage tells; that there is nothing is no error. A whole bucket or root is not erased.
+        """Remove everything below `folder_uri`, which ends with /, including unpublished uploads that the storage lists.
 
-        Raises InvalidArgument, BucketNotFound, AccessDenied, OutputError or StorageUnavailable; what is left then goes when it
-        is called again.
+        An empty folder is no error; a whole bucket or root is refused. Raises InvalidArgument, BucketNotFound, AccessDenied,
+        OutputError or StorageUnavailable; calling again removes the rest.
         """
 
 
 class Storage(Backend, Protocol):
-    """All URIs that may be used."""
+    """Storage of all URIs that may be used."""
 
     async def publish(self, uploads: Sequence[Upload], owner: str, guard: Guard | None = None) -> None:
-        """Makes all files appear under their URIs, each only when all are whole, or none.
+        """Publish all files under their URIs, or none.
 
-        They appear in the order given, lists after everything else. Raises what `stage` and `guard` raise; then nothing of this
-        call is visible, unless `guard` keeps it.
+        Nothing becomes visible before all files are uploaded; then they appear in order, playlists and manifests last. Raises
+        the errors of `stage` and `guard`; then nothing of this call is visible, unless `guard` keeps it.
         """

@@ -1,4 +1,4 @@
-"""All storages that the settings allow."""
+"""Construction of storage from the settings."""
 
 import threading
 from collections import OrderedDict
@@ -13,28 +13,28 @@ from reelmill_server.settings import Settings
 from reelmill_server.settings.reference import SETTINGS
 from reelmill_server.storage.base import Backend, Storage
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.counting import Counted
 from reelmill_server.storage.file import FileStorage, FolderStorage, file_path
 from reelmill_server.storage.http import HttpRules, HttpStorage
+from reelmill_server.storage.metering import MeteredStorage
 from reelmill_server.storage.objects import Family, ObjectStorage, Service
 from reelmill_server.storage.registry import Registry
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
-from reelmill_server.storage.retrying import RetryPolicy
+from reelmill_server.storage.retry import RetryPolicy
 from reelmill_server.storage.roles import CLOUDS, Identity, RoleTable
-from reelmill_server.storage.shared import SharedScratch
+from reelmill_server.storage.shared_scratch import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
 
-_MOST_SERVICES = 64
+_MAX_SERVICES = 64
 _SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that make up one database
 
 
 def build_storage(settings: Settings, metrics: Metrics | None = None) -> Storage:
-    """All storages that the settings allow tasks to use; what they do is counted in `metrics`."""
+    """Return the storage that the settings allow tasks to use; its use is counted in `metrics`."""
     return _registry(settings, settings.file_root, metrics or Metrics(), reserved_by(settings))
 
 
 def build_scratch(settings: Settings, metrics: Metrics) -> SharedScratch | None:
-    """The scratch that workers share, if the settings name one; what it does is counted in `metrics`."""
+    """Return the shared scratch, if the settings name one; its use is counted in `metrics`."""
     uri = settings.scratch_uri
     if not uri:
         return None
@@ -46,7 +46,7 @@ def build_scratch(settings: Settings, metrics: Metrics) -> SharedScratch | None:
 
 
 def reserved_by(settings: Settings) -> Reserved:
-    """Return what a process with these settings keeps for itself: data folder, database, shared scratch and PEM files."""
+    """Return the paths and objects reserved for the service: data folder, database, shared scratch and PEM files."""
     pem_files = (getattr(settings, setting.field) for setting in SETTINGS.values() if setting.is_pem_file)
     paths = [settings.data_dir, *filter(None, pem_files)]
     database = settings.database_file()
@@ -77,8 +77,8 @@ def _registry(settings: Settings, file_roots: Sequence[Path], metrics: Metrics, 
             settings.web_host, settings.web_private, int(settings.web_max_bytes), settings.data_dir / "scratch" / "http"
         )
         backends["http"] = backends["https"] = HttpStorage(rules, retry_policy)
-    counted = {key: Counted(backend, key.partition("://")[0], metrics) for key, backend in backends.items()}
-    return Registry(counted)
+    metered = {key: MeteredStorage(backend, key.partition("://")[0], metrics) for key, backend in backends.items()}
+    return Registry(metered)
 
 
 def _bucket(
@@ -92,7 +92,7 @@ def _bucket(
 def _families(roles: RoleTable) -> dict[str, Family]:
     families = {}
     for scheme, cloud in CLOUDS.items():
-        connections = _Connections(_LIBRARIES[scheme], partial(roles.identity, cloud=cloud))
+        connections = _ServiceCache(_LIBRARIES[scheme], partial(roles.identity, cloud=cloud))
         families[scheme] = Family(connections.connect, connections.explain, connections.identity)
     return families
 
@@ -111,11 +111,11 @@ def _gcs() -> "_Library":
 
 _Library = tuple[Callable[[Target, Identity], Service], Callable[[Exception, str], ReelmillError | None]]
 _LIBRARIES: Mapping[str, Callable[[], _Library]] = {"s3": _s3, "oss": _s3, "gs": _gcs}
-"""Imported when they are needed first: each takes half a second."""
+"""Imported at their first use: each takes half a second."""
 
 
-class _Connections:
-    """The services that were made, by endpoint and identity: making one takes a while. The least used are forgotten."""
+class _ServiceCache:
+    """Cache of services by endpoint and identity, as creating one is slow. The least recently used are dropped."""
 
     def __init__(self, load: Callable[[], _Library], identity: Callable[[Credentials], Identity]) -> None:
         self._load, self.identity = load, identity
@@ -123,20 +123,20 @@ class _Connections:
         self._lock = threading.Lock()
 
     def explain(self, error: Exception, uri: str) -> ReelmillError | None:
-        """An error of the library in words of ours."""
+        """Return the ReelmillError for an error of the library, or None if it is a defect."""
         return self._load()[1](error, uri)
 
     def connect(self, target: Target, credentials: Credentials) -> Service:
-        """The service. May block, and raise errors of its library."""
+        """Return the service of a target. May block, and raises errors of its library."""
         identity = self.identity(credentials)
         key = (target.scheme, target.options, identity)
         with self._lock:
             service = self._services.get(key)
         if service is None:
-            service = self._load()[0](target, identity)  # not under the lock: a token service may keep it waiting
+            service = self._load()[0](target, identity)  # without the lock, as a token service may be slow
         with self._lock:
             service = self._services.setdefault(key, service)
             self._services.move_to_end(key)
-            if len(self._services) > _MOST_SERVICES:
+            if len(self._services) > _MAX_SERVICES:
                 self._services.popitem(last=False)
         return service

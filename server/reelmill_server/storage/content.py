@@ -1,4 +1,4 @@
-"""What published objects say of themselves: media type, cache control, tags."""
+"""Attributes of published objects: media type, cache control, tags."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,32 +37,32 @@ CONTENT_TYPES: Mapping[str, str] = {
     "webm": "video/webm",
     "webp": "image/webp",
 }
-_OTHERS = "*"
-_LISTS = frozenset({"m3u8", "mpd", "vtt", "json"})
+_ANY_EXTENSION = "*"
+_REFERENCING_EXTENSIONS = frozenset({"m3u8", "mpd", "vtt", "json"})
 
 
 def extension(name: str) -> str:
-    """The extension of an object's name, in lower case and without the dot."""
+    """Return the extension of an object's name in lower case, without the dot."""
     return PurePosixPath(name).suffix.lower().removeprefix(".")
 
 
-def names_others(name: str) -> bool:
-    """Whether it is a list that names other objects, which must be there first."""
-    return extension(name) in _LISTS
+def references_others(name: str) -> bool:
+    """Return whether an object, such as a playlist, references others, which must be published before it."""
+    return extension(name) in _REFERENCING_EXTENSIONS
 
 
 @dataclass(frozen=True)
 class Labels:
-    """How published objects are labelled; `cache_control` by extension, `*` for all others."""
+    """Attributes of published objects; `cache_control` is keyed by extension, with `*` for all others."""
 
     cache_control: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def content_type(self, name: str) -> str:
-        """The media type of an object."""
+        """Return the media type of an object."""
         return CONTENT_TYPES.get(extension(name), "application/octet-stream")
 
     def cache(self, name: str) -> str:
-        """The Cache-Control of an object, "" for none."""
-        return self.cache_control.get(extension(name), self.cache_control.get(_OTHERS, ""))
+        """Return the Cache-Control of an object, or ""."""
+        return self.cache_control.get(extension(name), self.cache_control.get(_ANY_EXTENSION, ""))

@@ -1,4 +1,4 @@
-"""`file://`: folders of this machine, below configured roots and nowhere else."""
+"""Storage of `file://`: folders of this machine below the configured roots."""
 
 import asyncio
 import os
@@ -15,18 +15,18 @@ from typing import Self
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
+from reelmill_server.storage.base import Check, ObjectReader, StagedFile, Upload, check_folder, no_check
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
-from reelmill_server.storage.retrying import in_thread
-from reelmill_server.uris import Resource, scheme_of, written
+from reelmill_server.storage.retry import in_thread
+from reelmill_server.uris import Resource, encoded, scheme_of
 
-_LONGEST_NAME_BYTES = 255
-_TEMPORARY = re.compile(r"\.reelmill-.*\.part")  # what was staged and not placed
+_MAX_NAME_BYTES = 255
+_TEMPORARY = re.compile(r"\.reelmill-.*\.part")  # files that are staged but not published
 
 
 @dataclass(frozen=True)
 class _LocalFile:
-    """A file that is read where it lies."""
+    """A reader of a local file."""
 
     uri: str
     size_bytes: int
@@ -34,7 +34,6 @@ class _LocalFile:
     local_path: str | None
 
     async def read(self, offset: int, length: int) -> bytes:
-        """As `ObjectReader.read`."""
         return await asyncio.to_thread(self._read, offset, length)
 
     def _read(self, offset: int, length: int) -> bytes:
@@ -47,69 +46,62 @@ class _LocalFile:
             raise AccessDenied(f"{self.uri} cannot be read: {error.strerror}") from error
 
     async def close(self) -> None:
-        """Nothing is held."""
+        pass
 
 
 class FileStorage:
-    """Files below `roots`, except `reserved` ones. Symbolic links are followed before either is checked."""
+    """Files below `roots`, except `reserved` ones. Symbolic links are resolved before both checks."""
 
     def __init__(self, roots: Sequence[Path], reserved: Reserved = NOTHING_RESERVED) -> None:
         self._roots, self._reserved = tuple(root.resolve() for root in roots), reserved
 
     def acting_as(self, credentials: Credentials) -> Self:
-        """The same: roles are of other storages, the server's roots hold for everybody."""
+        return self  # local files have no roles: the roots apply to everyone
         return self
 
     def check_readable(self, uri: str) -> None:
-        """As `Backend.check_readable`."""
         self._resolve(uri)
 
     def check_writable(self, uri: str) -> None:
-        """As `Backend.check_writable`."""
         self._destination(uri)
 
     async def open(self, uri: str) -> ObjectReader:
-        """As `Backend.open`."""
         return await asyncio.to_thread(self._open, uri)
 
-    async def stage(self, upload: Upload, owner: str) -> Staged:
-        """As `Backend.stage`: the file is laid beside its place."""
+    async def stage(self, upload: Upload, owner: str) -> StagedFile:
         destination = self._destination(upload.uri)
         part = destination.parent / f".reelmill-{owner}-{uuid.uuid4().hex[:8]}.part"
-        staged = _LaidFile(upload.uri, part, destination)
+        staged = _PartFile(upload.uri, part, destination)
         try:
-            staged.mark = await in_thread(None, _lay, upload, part, owner)
+            staged.mark = await in_thread(None, _write_part, upload, part, owner)
         except BaseException:
-            await asyncio.shield(staged.undo())
+            await asyncio.shield(staged.roll_back())
             raise
         return staged
 
     async def withdraw(self, file: PendingFile) -> None:
-        """As `Backend.withdraw`."""
         await in_thread(None, _withdraw, file, self._destination(file.uri))
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
-        """As `Backend.list_below`."""
         return await asyncio.to_thread(self._list, folder_uri)
 
     async def erase(self, folder_uri: str) -> None:
-        """As `Backend.erase`: the folder goes, too. Links are removed, not followed."""
         await in_thread(None, _erase, folder_uri, self._folder_of(folder_uri))
 
     def _list(self, uri: str) -> list[tuple[str, int]]:
         folder = self._folder_of(uri)
         try:
             files = [path for path in folder.rglob("*") if path.is_file() and not _TEMPORARY.fullmatch(path.name)]
-            return [(uri + written(str(path.relative_to(folder)), scheme_of(uri)), path.stat().st_size) for path in files]
+            return [(uri + encoded(str(path.relative_to(folder)), scheme_of(uri)), path.stat().st_size) for path in files]
         except OSError as error:
             raise AccessDenied(f"{uri} cannot be read: {error.strerror}") from error
 
     def _folder_of(self, uri: str) -> Path:
-        """The folder below a root."""
+        """Return the path of a folder below a root."""
         check_folder(uri)
         path = self._resolve(uri)
         if any(root.is_relative_to(path) for root in self._roots):
-            raise InvalidArgument(f"{uri} names all that this server may use: expected a folder in it")
+            raise InvalidArgument(f"{uri} is a whole file root: expected a folder below it")
         return path
 
     def _open(self, uri: str) -> ObjectReader:
@@ -127,10 +119,10 @@ class FileStorage:
         return _LocalFile(uri, status.st_size, status.st_mtime_ns // 1000, str(path))
 
     def _destination(self, uri: str) -> Path:
-        """The path to write: its folder resolved, its own name as it is, so that a link there is replaced and not followed."""
+        """Return the path to write; its folder is resolved, its name is not: a link there is replaced instead of followed."""
         path = self._parse(uri)
-        if uri.endswith("/") or path.name in ("", "..") or len(path.name.encode()) > _LONGEST_NAME_BYTES:
-            raise InvalidArgument(f"{uri} does not name a file")
+        if uri.endswith("/") or path.name in ("", "..") or len(path.name.encode()) > _MAX_NAME_BYTES:
+            raise InvalidArgument(f"{uri} is not the URI of a file")
         return self._inside(self._real(path.parent, uri) / path.name, uri)
 
     def _resolve(self, uri: str) -> Path:
@@ -140,12 +132,12 @@ class FileStorage:
     def _real(path: Path, uri: str) -> Path:
         try:
             return path.resolve()
-        except (OSError, RuntimeError) as error:  # RuntimeError: links that go round, before Python 3.13
-            raise InvalidArgument(f"{uri} cannot be followed: {error}") from error
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+            raise InvalidArgument(f"{uri} cannot be resolved: {error}") from error
 
     def _inside(self, path: Path, uri: str) -> Path:
         if not any(path.is_relative_to(root) for root in self._roots):
-            raise AccessDenied(f"{uri} lies outside the folders that this server may use")
+            raise AccessDenied(f"{uri} is outside the folders that this server may access")
         self._reserved.check_path(path, uri)
         return path
 
@@ -154,7 +146,7 @@ class FileStorage:
 
 
 class FolderStorage(FileStorage):
-    """A folder that stands in for a bucket: `scheme://bucket/object` is the file `object` in it."""
+    """A folder that replaces a bucket: `scheme://bucket/object` is the file `object` in it."""
 
     def __init__(self, folder: Path, reserved: Reserved = NOTHING_RESERVED) -> None:
         super().__init__([folder], reserved)
@@ -163,71 +155,72 @@ class FolderStorage(FileStorage):
     def _parse(self, uri: str) -> Path:
         bucket, _, key = uri.partition("://")[2].partition("/")
         if not bucket or not key or any(ord(character) < 0x20 for character in uri):
-            raise InvalidArgument(f"{uri} does not name an object: expected {uri.partition('://')[0]}://bucket/object")
+            raise InvalidArgument(f"{uri} is not an object URI: expected {uri.partition('://')[0]}://bucket/object")
         return self._folder / key
 
 
 def file_path(uri: str) -> Path:
-    """Return the path that a file URI names, as it is written but decoded. Raises InvalidArgument."""
+    """Return the decoded path of a file URI. Raises InvalidArgument."""
     resource = Resource.of(uri)
     odd = any(character < " " or character in "?#" for character in uri)
     if odd or resource.scheme != "file" or resource.authority or not resource.path or "\0" in resource.path:
-        raise InvalidArgument(f"{uri} is not a file URI: expected file:///absolute/path, other characters percent-encoded")
+        raise InvalidArgument(f"{uri} is not a file URI: expected file:///absolute/path with other characters percent-encoded")
     return Path(resource.path)
 
 
 @dataclass
-class _LaidFile:
-    """A file beside its place, or in it: then it is `placed`."""
+class _PartFile:
+    """A temporary file beside its destination, renamed to it when it is published."""
 
     uri: str
     part: Path
     destination: Path
     mark: str = ""
-    placed: bool = False
+    published: bool = False
 
-    async def place(self, check: Check = always) -> None:
-        """As `Staged.place`."""
+    async def publish(self, check: Check = no_check) -> None:
         await check()
-        await in_thread(None, self._place)
+        await in_thread(None, self._publish)
 
-    def _place(self) -> None:
+    def _publish(self) -> None:
         try:
             self.part.replace(self.destination)
         except OSError as error:
             raise OutputError(f"{self.uri} cannot be written: {error.strerror}") from error
-        self.placed = True
+        self.published = True
 
-    async def undo(self, placed: bool = True) -> None:
-        """As `Staged.undo`; a file that took its place since stays."""
+    async def roll_back(self, published: bool = True) -> None:
+        # A file that has replaced this one since is kept: its mark differs.
         with suppress(OSError, OutputError):
-            if not self.placed:
+            if not self.published:
                 await asyncio.to_thread(self.part.unlink)
-            elif placed:
+            elif published:
                 await asyncio.to_thread(_withdraw, PendingFile(self.uri, self.mark), self.destination)
 
 
 def _mark_of(path: Path) -> str:
-    """What tells a file from all others of its file system, on all machines; a number that is free is given again, hence the
-    time."""
+    """Return the identity of a file on its file system, across machines.
+
+    Inode numbers are reused, hence the modification time.
+    """
     status = path.lstat()
     return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
 
 def _withdraw(file: PendingFile, path: Path) -> None:
-    """Raises OutputError."""
+    """Remove a file if it has this mark. Raises OutputError."""
     try:
         if _mark_of(path) == file.mark:
             path.unlink()
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise OutputError(f"{file.uri} cannot be taken away: {error.strerror}") from error
+        raise OutputError(f"{file.uri} cannot be removed: {error.strerror}") from error
 
 
 @lru_cache(maxsize=256)
 def _remove_leftovers(folder: Path, owner: str) -> None:
-    """Removes, once, what an earlier owner of the same task left: one that was killed could not."""
+    """Remove, once, the part files of earlier attempts of the same task, which may have been killed."""
     task, _, attempt = owner.partition(".")
     if attempt and folder.is_dir():
         for part in folder.glob(f".reelmill-{task}.*.part"):
@@ -239,20 +232,20 @@ def _remove_leftovers(folder: Path, owner: str) -> None:
 def _erase(uri: str, folder: Path) -> None:
     try:
         while folder.is_dir():
-            with suppress(FileNotFoundError):  # somebody else erases it, too
+            with suppress(FileNotFoundError):  # another process is erasing it too
                 shutil.rmtree(folder)
     except OSError as error:
         raise OutputError(f"{uri} cannot be erased: {error.strerror}") from error
 
 
-def _lay(upload: Upload, part: Path, owner: str) -> str:
-    """Puts a file beside its place, durable but under another name; gives its mark. Raises OutputError."""
+def _write_part(upload: Upload, part: Path, owner: str) -> str:
+    """Write a part file durably beside its destination and return its mark. Raises OutputError."""
     try:
         _remove_leftovers(part.parent, owner)
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(upload.path, part)  # the file may still be read where it is
-        except OSError:  # another file system, or one without links
+            os.link(upload.path, part)  # a link, as the file may still be in use
+        except OSError:  # another file system, or one without hard links
             shutil.copyfile(upload.path, part)
         with part.open("rb+") as file:
             os.fsync(file.fileno())

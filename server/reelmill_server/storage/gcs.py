@@ -1,4 +1,4 @@
-"""`gs://`: Google Cloud Storage, by Google's own client."""
+"""Storage of `gs://`: Google Cloud Storage through Google's client."""
 
 import base64
 import json
@@ -23,12 +23,12 @@ from reelmill_server.errors import AccessDenied, BucketNotFound, OutputError, Re
 from reelmill_server.model.buckets import Target
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.objects import MARK, Delivery, Place, Stat, read_part
-from reelmill_server.storage.retrying import refusal
+from reelmill_server.storage.objects import MARK, ObjectLocation, ObjectUpload, Stat, read_part
+from reelmill_server.storage.retry import error_of_status
 from reelmill_server.storage.roles import Identity
 
 _STEP_BYTES = 256 * 1024
-"""All chunks but the last must be multiples of it."""
+"""All chunks but the last must be a multiple of this."""
 _CHUNK_BYTES = 32 * _STEP_BYTES
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _TIMEOUT_SECONDS = (10, 60)
@@ -36,11 +36,11 @@ _CONNECTIONS = 32
 _LIFETIME_SECONDS = 3600
 _IAM = "https://iamcredentials.googleapis.com"
 _NO_PROJECT = "reelmill"
-"""The client wants a name; it is used for lists of buckets only."""
+"""The client needs a project, but uses it only to list buckets."""
 
 
 class GcsService:
-    """One endpoint, in the name of one identity."""
+    """One endpoint, accessed with one identity."""
 
     def __init__(self, target: Target, identity: Identity) -> None:
         credentials = _credentials(target, identity)
@@ -53,42 +53,38 @@ class GcsService:
             project=_NO_PROJECT, credentials=credentials or AnonymousCredentials(), _http=self._session, client_options=options
         )
 
-    def stat(self, place: Place) -> Stat:
-        """As `Service.stat`."""
-        blob = self._client.bucket(place.bucket).blob(place.key)
+    def stat(self, location: ObjectLocation) -> Stat:
+        blob = self._client.bucket(location.bucket).blob(location.key)
         try:
             blob.reload(timeout=_TIMEOUT_SECONDS, retry=None)
         except NotFound:
-            self._check_bucket(place)
+            self._check_bucket(location)
             raise
         return Stat(int(blob.size), int(blob.updated.timestamp() * MICROSECONDS), str(blob.generation))
 
-    def read(self, place: Place, version: str, offset: int, length: int) -> bytes:
-        """As `Service.read`."""
+    def read(self, location: ObjectLocation, version: str, offset: int, length: int) -> bytes:
         data: bytes = (
-            self._client.bucket(place.bucket)
-            .blob(place.key)
+            self._client.bucket(location.bucket)
+            .blob(location.key)
             .download_as_bytes(
                 start=offset,
                 end=offset + length - 1,
-                raw_download=True,  # as it is stored: sizes and offsets are of that
+                raw_download=True,  # stored bytes, to which sizes and offsets refer
                 if_generation_match=int(version),
                 timeout=_TIMEOUT_SECONDS,
-                checksum=None,  # there is none of a range
+                checksum=None,  # ranges have none
                 retry=None,
             )
         )
         if len(data) != length:
-            raise StorageUnavailable(f"{place.uri}: {len(data)} bytes came instead of {length}")
+            raise StorageUnavailable(f"{location.uri}: received {len(data)} bytes instead of {length}")
         return data
 
-    def deliver(self, place: Place, path: Path, labels: Labels) -> Delivery:
-        """As `Service.deliver`."""
-        return _Delivery(self._client, self._session, place, path, labels)
+    def prepare_upload(self, location: ObjectLocation, path: Path, labels: Labels) -> ObjectUpload:
+        return _ResumableUpload(self._client, self._session, location, path, labels)
 
-    def withdraw(self, place: Place, mark: str) -> None:
-        """As `Service.withdraw`."""
-        blob = self._client.bucket(place.bucket).blob(place.key)
+    def withdraw(self, location: ObjectLocation, mark: str) -> None:
+        blob = self._client.bucket(location.bucket).blob(location.key)
         try:
             blob.reload(timeout=_TIMEOUT_SECONDS, retry=None)
             if (blob.metadata or {}).get(MARK) == mark:
@@ -97,56 +93,54 @@ class GcsService:
             if error.code not in (404, 412):
                 raise
 
-    def list_below(self, folder: Place) -> list[tuple[str, int]]:
-        """As `Service.list_below`."""
+    def list_below(self, folder: ObjectLocation) -> list[tuple[str, int]]:
         try:
-            found = self._client.list_blobs(folder.bucket, prefix=folder.key, timeout=_TIMEOUT_SECONDS, retry=None)
-            return [(blob.name, int(blob.size)) for blob in found]
+            blobs = self._client.list_blobs(folder.bucket, prefix=folder.key, timeout=_TIMEOUT_SECONDS, retry=None)
+            return [(blob.name, int(blob.size)) for blob in blobs]
         except NotFound:
             raise BucketNotFound(f"The bucket of {folder.uri} does not exist") from None
 
-    def remove(self, place: Place) -> None:
-        """As `Service.remove`."""
+    def remove(self, location: ObjectLocation) -> None:
         try:
-            self._client.bucket(place.bucket).blob(place.key).delete(timeout=_TIMEOUT_SECONDS, retry=None)
+            self._client.bucket(location.bucket).blob(location.key).delete(timeout=_TIMEOUT_SECONDS, retry=None)
         except NotFound:
             pass
 
-    def abort_below(self, folder: Place) -> None:
-        """As `Service.abort_below`: Google tells of none, and forgets them after a week."""
+    def abort_below(self, folder: ObjectLocation) -> None:
+        pass  # Google lists no resumable uploads, and deletes unfinished ones after a week
 
-    def _check_bucket(self, place: Place) -> None:
-        """Raises BucketNotFound; an identity that may not look at buckets is content with the object's own answer."""
+    def _check_bucket(self, location: ObjectLocation) -> None:
+        """Raise BucketNotFound if the bucket is missing; ignore identities that may not look at buckets."""
         try:
-            exists = self._client.bucket(place.bucket).exists(timeout=_TIMEOUT_SECONDS, retry=None)
+            exists = self._client.bucket(location.bucket).exists(timeout=_TIMEOUT_SECONDS, retry=None)
         except ClientError:
             return
         if not exists:
-            raise BucketNotFound(f"The bucket of {place.uri} does not exist")
+            raise BucketNotFound(f"The bucket of {location.uri} does not exist")
 
 
 def explain(error: Exception, uri: str) -> ReelmillError | None:
-    """Puts an error of the client into words; None: it is a defect."""
+    """Return the ReelmillError for an error of the client, or None if it is a defect."""
     if isinstance(error, NotFound) and "bucket does not exist" in str(error.message):
         return BucketNotFound(f"The bucket of {uri} does not exist")
     if isinstance(error, GoogleAPICallError | InvalidResponse):
         status = error.code if isinstance(error, GoogleAPICallError) else error.response.status_code
-        return refusal(status or 500, uri)
-    if isinstance(error, DefaultCredentialsError) or (isinstance(error, RefreshError) and not _may_pass(error)):
-        return AccessDenied(f"{uri}: this server has no credentials for it, or gets no token ({type(error).__name__})")
+        return error_of_status(status or 500, uri)
+    if isinstance(error, DefaultCredentialsError) or (isinstance(error, RefreshError) and not _is_transient(error)):
+        return AccessDenied(f"{uri}: this server has no credentials for it or cannot get a token ({type(error).__name__})")
     if isinstance(error, GoogleAuthError | requests.RequestException | urllib3.exceptions.HTTPError | OSError):
-        return StorageUnavailable(f"{uri}: the storage did not answer ({type(error).__name__})")
+        return StorageUnavailable(f"{uri}: the storage did not respond ({type(error).__name__})")
     return None
 
 
-def _may_pass(error: RefreshError) -> bool:
-    """Whether a token may be given next time; of impersonation only the answer's text tells."""
+def _is_transient(error: RefreshError) -> bool:
+    """Return whether another try may get a token; for impersonation, only the text of the response says."""
     status = re.search(r'"code":\s*(\d+)', " ".join(map(str, error.args)))
     return bool(error.retryable or (status and (status[1] == "429" or status[1] >= "500")))
 
 
 def _credentials(target: Target, identity: Identity) -> Any:
-    """None: nobody's."""
+    """Return the credentials of an identity, or None for anonymous access."""
     if target.option("anonymous") == "true":
         return None
     credentials, _ = google.auth.default(scopes=[_SCOPE if not identity.roles else "https://www.googleapis.com/auth/iam"])
@@ -167,7 +161,7 @@ def _credentials(target: Target, identity: Identity) -> Any:
 
 
 def _boundary(policy: str) -> downscoped.CredentialAccessBoundary:
-    """Raises AccessDenied for one that Google would refuse."""
+    """Parse an access boundary; raises AccessDenied for one that Google would refuse."""
     problem = ""
     try:
         rules = []
@@ -186,59 +180,55 @@ def _boundary(policy: str) -> downscoped.CredentialAccessBoundary:
     raise AccessDenied(problem)
 
 
-class _Delivery:
-    """A resumable upload: its last chunk is kept back until the file is placed."""
+class _ResumableUpload:
+    """A resumable upload; its last chunk is sent when the file is published."""
 
-    def __init__(self, client: Any, session: Any, place: Place, path: Path, labels: Labels) -> None:
-        self._client, self._session, self._place, self._path, self._labels = client, session, place, path, labels
+    def __init__(self, client: Any, session: Any, location: ObjectLocation, path: Path, labels: Labels) -> None:
+        self._client, self._session, self._location, self._path, self._labels = client, session, location, path, labels
         self._size = path.stat().st_size
         self.mark = uuid.uuid4().hex
         self.parts = max(0, -(-self._size // _CHUNK_BYTES) - 1)
         self._url = self._checksum = ""
         self._generation = 0
-        self._unsure = False  # of what the service has: a chunk was sent, and no answer came
+        self._unsure = False  # a chunk was sent without a response, so what the service received is unknown
 
     def begin(self) -> None:
-        """As `Delivery.begin`. The checksum goes first, so that what arrives otherwise never appears."""
-        blob = self._client.bucket(self._place.bucket).blob(self._place.key)
-        blob.cache_control = self._labels.cache(self._place.key) or None
+        # The checksum is sent first, so that corrupted data never becomes an object.
+        blob = self._client.bucket(self._location.bucket).blob(self._location.key)
+        blob.cache_control = self._labels.cache(self._location.key) or None
         blob.metadata = {**self._labels.tags, **self._labels.metadata, MARK: self.mark}
         self._checksum = _crc32c(self._path, self._size)
         blob.crc32c = self._checksum
         try:
             self._url = blob.create_resumable_upload_session(
-                content_type=self._labels.content_type(self._place.key),
+                content_type=self._labels.content_type(self._location.key),
                 size=self._size,
                 timeout=_TIMEOUT_SECONDS,
                 checksum=None,
                 retry=None,
             )
         except NotFound:
-            raise BucketNotFound(f"The bucket of {self._place.uri} does not exist") from None
+            raise BucketNotFound(f"The bucket of {self._location.uri} does not exist") from None
 
     def send(self, number: int) -> None:
-        """As `Delivery.send`."""
         end = (number + 1) * _CHUNK_BYTES
         if self._put(number * _CHUNK_BYTES, end) != end:
-            raise StorageUnavailable(f"{self._place.uri}: a chunk did not arrive whole")
+            raise StorageUnavailable(f"{self._location.uri}: a chunk was not received completely")
 
-    def place(self) -> None:
-        """As `Delivery.place`."""
+    def publish(self) -> None:
         if self._put(self.parts * _CHUNK_BYTES, self._size) != self._size or not self._generation:
-            raise StorageUnavailable(f"{self._place.uri}: the last chunk did not arrive whole")
+            raise StorageUnavailable(f"{self._location.uri}: the last chunk was not received completely")
 
     def abort(self) -> None:
-        """As `Delivery.abort`."""
         if self._url and not self._generation:
             self._session.delete(self._url, timeout=_TIMEOUT_SECONDS)
             self._url = ""
 
     def remove(self) -> None:
-        """As `Delivery.remove`."""
         if not self._generation:
-            self._asked()  # was the answer lost?
+            self._query_received()  # the response may have been lost
         if self._generation:
-            blob = self._client.bucket(self._place.bucket).blob(self._place.key)
+            blob = self._client.bucket(self._location.bucket).blob(self._location.key)
             try:
                 blob.delete(if_generation_match=self._generation, timeout=_TIMEOUT_SECONDS, retry=None)
             except ClientError as error:
@@ -246,13 +236,13 @@ class _Delivery:
                     raise
 
     def _put(self, start: int, end: int) -> int:
-        """Sends what the service does not have yet of a range; how much it has in all then."""
+        """Send the part of a range that the service lacks, and return how many bytes it has in total."""
         if self._unsure:
-            start = max(start, min(self._asked(), end))
+            start = max(start, min(self._query_received(), end))
             if self._generation or start == end:
                 return start
         self._unsure = True
-        received = self._answered(
+        received = self._received(
             self._session.put(
                 self._url,
                 data=read_part(self._path, start, end - start),
@@ -263,26 +253,26 @@ class _Delivery:
         self._unsure = received != end
         return received
 
-    def _asked(self) -> int:
-        """How many bytes the service has."""
+    def _query_received(self) -> int:
+        """Return how many bytes the service has received."""
         headers = {"Content-Range": f"bytes */{self._size}"}
-        return self._answered(self._session.put(self._url, headers=headers, timeout=_TIMEOUT_SECONDS))
+        return self._received(self._session.put(self._url, headers=headers, timeout=_TIMEOUT_SECONDS))
 
-    def _answered(self, answer: requests.Response) -> int:
-        if answer.status_code in (200, 201):
-            stored = answer.json()
+    def _received(self, response: requests.Response) -> int:
+        if response.status_code in (200, 201):
+            stored = response.json()
             self._generation = int(stored["generation"])
             if stored.get("crc32c", self._checksum) != self._checksum or int(stored["size"]) != self._size:
-                raise OutputError(f"{self._place.uri} arrived damaged")
+                raise OutputError(f"{self._location.uri} was corrupted in transit")
             return self._size
-        if answer.status_code == 308:
-            match = re.fullmatch(r"bytes=0-(\d+)", answer.headers.get("Range", ""))
+        if response.status_code == 308:
+            match = re.fullmatch(r"bytes=0-(\d+)", response.headers.get("Range", ""))
             return (int(match[1]) + 1) // _STEP_BYTES * _STEP_BYTES if match else 0
-        if answer.status_code == 400:
-            raise OutputError(f"{self._place.uri} arrived damaged")
-        if answer.status_code in (404, 410):
-            raise OutputError(f"{self._place.uri}: the upload is gone, as if somebody had aborted it")
-        raise refusal(answer.status_code, self._place.uri)
+        if response.status_code == 400:
+            raise OutputError(f"{self._location.uri} was corrupted in transit")
+        if response.status_code in (404, 410):
+            raise OutputError(f"{self._location.uri}: the upload no longer exists; it may have been aborted")
+        raise error_of_status(response.status_code, self._location.uri)
 
 
 def _crc32c(path: Path, size: int) -> str:

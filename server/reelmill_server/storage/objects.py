@@ -1,6 +1,6 @@
-"""Objects in buckets, whatever service holds them: ranges are read, files appear whole.
+"""Objects in buckets of any service: read in ranges, published atomically.
 
-A service knows one protocol; what is the same for all is here: names, retries, and the order in which things are done.
+A service implements one protocol; names, retries and the order of operations are here.
 """
 
 import asyncio
@@ -18,22 +18,22 @@ from reelmill_server.errors import InvalidArgument, OutputError, ReelmillError
 from reelmill_server.model.buckets import BucketRule, Target
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage.base import Check, ObjectReader, Staged, Upload, always, check_folder
+from reelmill_server.storage.base import Check, ObjectReader, StagedFile, Upload, check_folder, no_check
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
-from reelmill_server.storage.retrying import Explain, RetryPolicy, in_thread, together
+from reelmill_server.storage.retry import Explain, RetryPolicy, in_thread, run_all
 
 T = TypeVar("T")
 MARK = "reelmill-upload"
-"""The metadata of an object that tell by which upload it came."""
+"""Metadata key of an object that holds the mark of its upload."""
 _THREADS = 16
-_LONGEST_KEY_BYTES = 1024
+_MAX_KEY_BYTES = 1024
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an object really is; `uri` is what its user calls it."""
+class ObjectLocation:
+    """Real location of an object; `uri` is the one that the user gave."""
 
     uri: str
     bucket: str
@@ -42,66 +42,69 @@ class Place:
 
 @dataclass(frozen=True)
 class Stat:
-    """What is known of an object; `version` changes when it is replaced."""
+    """Properties of an object; `version` changes when it is replaced."""
 
     size_bytes: int
     modified_us: int
     version: str
 
 
-class Delivery(Protocol):
-    """One file on its way into a bucket. All calls block, and may be repeated after an error."""
+class ObjectUpload(Protocol):
+    """Upload of one file to a bucket. All calls block, and may be repeated after an error."""
 
     parts: int
-    """How many parts are sent, one after the other, before the file is placed."""
+    """Number of parts to send, in order, before the file is published."""
     mark: str
-    """As of `Staged`."""
+    """Identifier of the upload, as in StagedFile."""
 
     def begin(self) -> None:
-        """Opens the way; nothing is visible."""
+        """Start the upload; nothing is visible."""
 
     def send(self, number: int) -> None:
-        """Sends a part, counted from 0; nothing is visible."""
+        """Send a part, counted from 0; nothing is visible."""
 
-    def place(self) -> None:
-        """Makes the object appear, whole; the service has compared its checksum."""
+    def publish(self) -> None:
+        """Make the object visible; the service has verified its checksum."""
 
     def abort(self) -> None:
-        """Gives up what was sent."""
+        """Abort the upload."""
 
     def remove(self) -> None:
-        """Takes away what was placed, unless it was replaced since."""
+        """Remove the published object, unless it was replaced since."""
 
 
 class Service(Protocol):
-    """One service in the name of one identity. All calls block and raise errors of the service's library."""
+    """One service, accessed with one identity. All calls block and raise errors of the service's library."""
 
-    def stat(self, place: Place) -> Stat:
-        """Looks at an object."""
+    def stat(self, location: ObjectLocation) -> Stat:
+        """Return the properties of an object."""
 
-    def read(self, place: Place, version: str, offset: int, length: int) -> bytes:
-        """Reads a range of one version of an object."""
+    def read(self, location: ObjectLocation, version: str, offset: int, length: int) -> bytes:
+        """Return a range of one version of an object."""
 
-    def deliver(self, place: Place, path: Path, labels: Labels) -> Delivery:
-        """Prepares the way of a file; does no I/O on the service."""
+    def prepare_upload(self, location: ObjectLocation, path: Path, labels: Labels) -> ObjectUpload:
+        """Return the upload of a file, without contacting the service."""
 
-    def withdraw(self, place: Place, mark: str) -> None:
-        """Takes an object away if it bears `mark`; there need not be any."""
+    def withdraw(self, location: ObjectLocation, mark: str) -> None:
+        """Remove an object if it has this mark; do nothing if there is none."""
 
-    def list_below(self, folder: Place) -> list[tuple[str, int]]:
-        """The keys that begin with that of `folder`, and the bytes of each."""
+    def list_below(self, folder: ObjectLocation) -> list[tuple[str, int]]:
+        """Return the keys that begin with that of `folder`, and the size of each."""
 
-    def remove(self, place: Place) -> None:
-        """Takes an object away; there need not be any."""
+    def remove(self, location: ObjectLocation) -> None:
+        """Remove an object; do nothing if there is none."""
 
-    def abort_below(self, folder: Place) -> None:
-        """Gives up the uploads that are under way to such keys, if the service tells of them."""
+    def abort_below(self, folder: ObjectLocation) -> None:
+        """Abort unfinished uploads of keys below `folder`, if the service lists them."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """What makes the services of one scheme: `connect` may block; `explain` puts an error, with the URI, into words of ours
-    (None: it is a defect); `check` raises InvalidArgument or AccessDenied for roles that do not fit."""
+    """Functions for the services of one scheme.
+
+    `connect` may block; `explain` returns the ReelmillError for a library's error and a URI (None: a defect); `check` raises
+    InvalidArgument or AccessDenied for roles that the service does not support.
+    """
 
     connect: Callable[[Target, Credentials], Service]
     explain: Callable[[Exception, str], ReelmillError | None]
@@ -109,7 +112,7 @@ class Family:
 
 
 class ObjectStorage:
-    """The buckets of one rule."""
+    """Storage of the buckets of one rule."""
 
     def __init__(
         self, rule: BucketRule, family: Family, labels: Labels, retry_policy: RetryPolicy, reserved: Reserved = NOTHING_RESERVED
@@ -120,155 +123,148 @@ class ObjectStorage:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"storage-{rule.scheme}")
 
     def acting_as(self, credentials: Credentials) -> Self:
-        """As `Backend.acting_as`. Whether the roles fit this service is checked with each URI."""
+        # Whether the roles fit this service is checked with each URI.
         other = copy(self)
         other._credentials = credentials
         return other
 
     def check_readable(self, uri: str) -> None:
-        """As `Backend.check_readable`."""
-        self._place(uri)
+        self._location(uri)
 
     def check_writable(self, uri: str) -> None:
-        """As `Backend.check_writable`."""
-        if self._place(uri).key.endswith("/"):
-            raise InvalidArgument(f"{uri} does not name an object")
+        if self._location(uri).key.endswith("/"):
+            raise InvalidArgument(f"{uri} is not the URI of an object")
 
     async def open(self, uri: str) -> ObjectReader:
-        """As `Backend.open`."""
-        place = self._place(uri)
-        stat = await self._ask(place, lambda service: service.stat(place))
-        return _Reader(uri, stat.size_bytes, stat.modified_us, place, stat.version, self._ask)
+        location = self._location(uri)
+        stat = await self._ask(location, lambda service: service.stat(location))
+        return _Reader(uri, stat.size_bytes, stat.modified_us, location, stat.version, self._ask)
 
-    async def stage(self, upload: Upload, owner: str) -> Staged:
-        """As `Backend.stage`: all parts but the last are sent. Nothing of it has a name, so there is none to mark."""
-        place = self._place(upload.uri)
-        delivery = await self._ask(place, lambda service: service.deliver(place, upload.path, self._labels))
-        staged = _Delivered(place, delivery, self._do)
+    async def stage(self, upload: Upload, owner: str) -> StagedFile:
+        # The last part is sent when the file is published. Until then nothing has a name that `owner` could mark.
+        location = self._location(upload.uri)
+        object_upload = await self._ask(location, lambda service: service.prepare_upload(location, upload.path, self._labels))
+        staged = _StagedUpload(location, object_upload, self._do)
         try:
-            await self._do(place, delivery.begin)
-            for number in range(delivery.parts):
-                await self._do(place, partial(delivery.send, number))
+            await self._do(location, object_upload.begin)
+            for number in range(object_upload.parts):
+                await self._do(location, partial(object_upload.send, number))
         except BaseException:
-            await asyncio.shield(staged.undo())
+            await asyncio.shield(staged.roll_back())
             raise
         return staged
 
     async def withdraw(self, file: PendingFile) -> None:
-        """As `Backend.withdraw`."""
-        place = self._place(file.uri)
-        service = await self._ask(place, lambda service: service)
-        await self._do(place, partial(service.withdraw, place, file.mark))
+        location = self._location(file.uri)
+        service = await self._ask(location, lambda service: service)
+        await self._do(location, partial(service.withdraw, location, file.mark))
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
-        """As `Backend.list_below`."""
-        return [(place.uri, size) for place, size in await self._below(self._folder(folder_uri))]
+        return [(location.uri, size) for location, size in await self._below(self._folder(folder_uri))]
 
     async def erase(self, folder_uri: str) -> None:
-        """As `Backend.erase`: uploads first, as one that is completed meanwhile is an object then."""
+        # Uploads first: one that completes meanwhile is an object then.
         folder = self._folder(folder_uri)
         service = await self._ask(folder, lambda service: service)
         await self._do(folder, partial(service.abort_below, folder))
-        await together(self._do(place, partial(service.remove, place)) for place, _ in await self._below(folder))
+        await run_all(self._do(location, partial(service.remove, location)) for location, _ in await self._below(folder))
 
-    async def _below(self, folder: Place) -> list[tuple[Place, int]]:
-        """What lies there. Raises InvalidArgument for a name that could lead elsewhere on its way."""
+    async def _below(self, folder: ObjectLocation) -> list[tuple[ObjectLocation, int]]:
+        """Return the objects below a folder. Raises InvalidArgument for a name that is unsafe as a URI."""
         listed = await self._ask(folder, lambda service: service.list_below(folder))
-        return [(self._place(folder.uri + key.removeprefix(folder.key)), size) for key, size in listed]
+        return [(self._location(folder.uri + key.removeprefix(folder.key)), size) for key, size in listed]
 
-    def _folder(self, uri: str) -> Place:
+    def _folder(self, uri: str) -> ObjectLocation:
         check_folder(uri)
-        return self._place(uri)
+        return self._location(uri)
 
-    async def _ask(self, place: Place, call: Callable[[Service], T]) -> T:
-        """Asks the service for something; raises ReelmillError."""
+    async def _ask(self, location: ObjectLocation, call: Callable[[Service], T]) -> T:
+        """Call a read-only function of the service with retries; raises ReelmillError."""
 
         def ask() -> T:
             return call(self._family.connect(self._rule.target, self._credentials))
 
         return await self._retry_policy.call(
-            partial(asyncio.get_running_loop().run_in_executor, self._pool, ask), self._explain(place)
+            partial(asyncio.get_running_loop().run_in_executor, self._pool, ask), self._explain(location)
         )
 
-    async def _do(self, place: Place, call: Callable[[], T], check: Check = always) -> T:
-        """Changes something at the service: what is under way when this is canceled is waited for. Raises ReelmillError."""
+    async def _do(self, location: ObjectLocation, call: Callable[[], T], check: Check = no_check) -> T:
+        """Call a function that changes something, with retries; waits for it even if canceled. Raises ReelmillError."""
 
         async def do() -> T:
             await check()
             return await in_thread(self._pool, call)
 
-        return await self._retry_policy.call(do, self._explain(place))
+        return await self._retry_policy.call(do, self._explain(location))
 
-    def _explain(self, place: Place) -> Explain:
-        return lambda error: error if isinstance(error, ReelmillError) else self._family.explain(error, place.uri)
+    def _explain(self, location: ObjectLocation) -> Explain:
+        return lambda error: error if isinstance(error, ReelmillError) else self._family.explain(error, location.uri)
 
-    def _place(self, uri: str) -> Place:
+    def _location(self, uri: str) -> ObjectLocation:
         self._family.check(self._credentials)
         bucket, _, key = uri.partition("://")[2].partition("/")
         if not bucket or not key or any(ord(character) < 0x20 for character in uri):
-            raise InvalidArgument(f"{uri} does not name an object: expected {self._rule.scheme}://bucket/object")
+            raise InvalidArgument(f"{uri} is not an object URI: expected {self._rule.scheme}://bucket/object")
         real_bucket, key = self._rule.target.locate(bucket, key)
-        if len(key.encode()) > _LONGEST_KEY_BYTES or not {".", ".."}.isdisjoint(key.split("/")):
-            raise InvalidArgument(f"{uri}: an object's name has at most {_LONGEST_KEY_BYTES} bytes, and no part . or ..")
+        if len(key.encode()) > _MAX_KEY_BYTES or not {".", ".."}.isdisjoint(key.split("/")):
+            raise InvalidArgument(f"{uri}: an object name must have at most {_MAX_KEY_BYTES} bytes and no component . or ..")
         self._reserved.check_object(real_bucket, key, uri)
-        return Place(uri, real_bucket, key)
+        return ObjectLocation(uri, real_bucket, key)
 
 
 @dataclass
-class _Delivered:
-    """A file of which all but the last part is in its bucket."""
+class _StagedUpload:
+    """A staged file whose parts, except the last one, are in its bucket."""
 
-    _place: Place
-    _delivery: Delivery
+    _location: ObjectLocation
+    _upload: ObjectUpload
     _do: Callable[..., Any]
-    _placed: bool = False
+    _published: bool = False
 
     @property
     def mark(self) -> str:
-        """As `Staged.mark`."""
-        return self._delivery.mark
+        return self._upload.mark
 
-    async def place(self, check: Check = always) -> None:
-        """As `Staged.place`."""
-        self._placed = True  # even if the answer should be lost
-        await self._do(self._place, self._delivery.place, check)
+    async def publish(self, check: Check = no_check) -> None:
+        self._published = True  # set first, as the response may be lost
+        await self._do(self._location, self._upload.publish, check)
 
-    async def undo(self, placed: bool = True) -> None:
-        """As `Staged.undo`."""
-        remove = self._placed and placed
-        for step in (self._delivery.remove, self._delivery.abort) if remove else (self._delivery.abort,):
+    async def roll_back(self, published: bool = True) -> None:
+        remove = self._published and published
+        for step in (self._upload.remove, self._upload.abort) if remove else (self._upload.abort,):
             try:
-                await self._do(self._place, step)
+                await self._do(self._location, step)
             except Exception as error:
-                _log.warning("an unfinished upload is left", uri=self._place.uri, reason=str(error))
+                _log.warning("unfinished upload left behind", uri=self._location.uri, reason=str(error))
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """An object in a bucket."""
+    """A reader of an object in a bucket."""
 
     uri: str
     size_bytes: int
     modified_us: int
-    _place: Place
+    _location: ObjectLocation
     _version: str
     _ask: Callable[..., Any]
     local_path: str | None = None
 
     async def read(self, offset: int, length: int) -> bytes:
-        """As `ObjectReader.read`."""
         length = min(length, self.size_bytes - offset)
         if length <= 0:
             return b""
-        data: bytes = await self._ask(self._place, lambda service: service.read(self._place, self._version, offset, length))
+        data: bytes = await self._ask(
+            self._location, lambda service: service.read(self._location, self._version, offset, length)
+        )
         return data
 
     async def close(self) -> None:
-        """Nothing is held."""
+        pass
 
 
 def read_part(path: Path, offset: int, length: int) -> bytes:
-    """A part of a local file that is sent. Raises OutputError."""
+    """Read a part of a local file for an upload. Raises OutputError."""
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -276,5 +272,5 @@ def read_part(path: Path, offset: int, length: int) -> bytes:
     except OSError as error:
         raise OutputError(f"{path.name} cannot be read: {error.strerror}") from None
     if len(part) != length:
-        raise OutputError(f"{path.name} became shorter while it was sent")
+        raise OutputError(f"{path.name} became shorter during the upload")
     return part

@@ -1,4 +1,4 @@
-"""Finds the storage of a URI by its scheme and bucket."""
+"""Selection of the storage of a URI by its scheme and bucket."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -7,54 +7,45 @@ from typing import Self
 from reelmill_server.errors import AccessDenied, InvalidArgument
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
-from reelmill_server.storage import publishing
-from reelmill_server.storage.base import Backend, Guard, ObjectReader, Staged, Upload, shown
+from reelmill_server.storage import publication
+from reelmill_server.storage.base import Backend, Guard, ObjectReader, StagedFile, Upload, redacted
 
 
 class Registry:
-    """All storages; itself a storage for any URI of theirs.
+    """All storage backends behind the interface of one.
 
-    Keys are schemes, or patterns `scheme://bucket` in which * stands for any characters; the first that fits counts.
+    Keys are schemes, or patterns `scheme://bucket` in which * stands for any characters; the first match applies.
     """
 
     def __init__(self, backends: Mapping[str, Backend]) -> None:
         self._backends = {key if "://" in key else f"{key}://*": backend for key, backend in backends.items()}
 
     def acting_as(self, credentials: Credentials) -> Self:
-        """As `Backend.acting_as`."""
         return type(self)({key: backend.acting_as(credentials) for key, backend in self._backends.items()})
 
     def check_readable(self, uri: str) -> None:
-        """As `Backend.check_readable`."""
         self._of(uri).check_readable(uri)
 
     def check_writable(self, uri: str) -> None:
-        """As `Backend.check_writable`."""
         self._of(uri).check_writable(uri)
 
     async def open(self, uri: str) -> ObjectReader:
-        """As `Backend.open`."""
         return await self._of(uri).open(uri)
 
-    async def stage(self, upload: Upload, owner: str) -> Staged:
-        """As `Backend.stage`."""
+    async def stage(self, upload: Upload, owner: str) -> StagedFile:
         return await self._of(upload.uri).stage(upload, owner)
 
     async def withdraw(self, file: PendingFile) -> None:
-        """As `Backend.withdraw`."""
         await self._of(file.uri).withdraw(file)
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
-        """As `Backend.list_below`."""
         return await self._of(folder_uri).list_below(folder_uri)
 
     async def erase(self, folder_uri: str) -> None:
-        """As `Backend.erase`."""
         await self._of(folder_uri).erase(folder_uri)
 
     async def publish(self, uploads: Sequence[Upload], owner: str, guard: Guard | None = None) -> None:
-        """As `Storage.publish`, whatever storages they go to."""
-        await publishing.publish(self.stage, uploads, owner, guard)
+        await publication.publish(self.stage, uploads, owner, guard)
 
     def _of(self, uri: str) -> Backend:
         scheme, separator, rest = uri.partition("://")
@@ -64,6 +55,6 @@ class Registry:
                 return backend
         schemes = sorted({key.partition("://")[0] for key in self._backends})
         if scheme in schemes:
-            raise AccessDenied(f"{uri} is in none of the buckets that this server may use")
+            raise AccessDenied(f"{uri} is not in a bucket that this server may access")
         known = ", ".join(f"{name}://" for name in schemes)
-        raise InvalidArgument(f"{shown(uri)!r} is not a URI that can be used here: expected {known}")
+        raise InvalidArgument(f"{redacted(uri)!r} is not a supported URI: expected {known}")

@@ -1,4 +1,4 @@
-"""What belongs to the service itself, and is neither a source nor a target of any task, whatever the file roots say."""
+"""Paths and objects reserved for the service, which no task may read or write, whatever the file roots are."""
 
 import os
 from collections.abc import Iterable
@@ -8,18 +8,18 @@ from reelmill_server.errors import AccessDenied
 
 
 class Reserved:
-    """Folders and files of this machine, and names in buckets, that are refused however a URI spells them.
+    """Reserved folders and files of this machine, and objects in buckets, refused however a URI spells them.
 
-    Paths are compared by what they lead to: a link, a mount or a file system that ignores case is no way around.
+    Paths are compared by identity, so that links, mounts and case-insensitive file systems are no way around.
     """
 
     def __init__(self, paths: Iterable[Path] = (), objects: Iterable[tuple[str, str]] = ()) -> None:
-        """Reserve `paths` with all below them and, as pairs of bucket and key, objects with all below them."""
+        """Reserve `paths` and everything below them, and objects, as pairs of bucket and key, with everything below them."""
         self._paths = tuple(path.absolute() for path in paths)
         self._objects = tuple((bucket, key.rstrip("/")) for bucket, key in objects)
 
     def check_path(self, path: Path, uri: str) -> None:
-        """Raise AccessDenied if `path` is reserved. Links on the way to it must have been followed; it may be one itself."""
+        """Raise AccessDenied if `path` is reserved. Links on the way to it must be resolved; it may be a link itself."""
         real = Path(os.path.realpath(path))
         ancestry = {path, *path.parents, real, *real.parents}
         identities = {_identity(ancestor) for ancestor in ancestry} - {None}
@@ -30,7 +30,7 @@ class Reserved:
                 raise _refusal(uri)
 
     def check_object(self, bucket: str, key: str, uri: str) -> None:
-        """Raise AccessDenied if this object is reserved, whatever service is asked for it: one has several names."""
+        """Raise AccessDenied if this object is reserved, on any service, as a service may have several names."""
         for reserved, prefix in self._objects:
             if bucket == reserved and (not prefix or f"{key}/".startswith(f"{prefix}/")):
                 raise _refusal(uri)
@@ -40,7 +40,7 @@ NOTHING_RESERVED = Reserved()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file or folder from all others of this machine, whatever it is called; None if there is none."""
+    """Return the identity of a file or folder on this machine, independent of its name, or None if it does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -49,9 +49,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _folded(path: Path) -> str:
-    """Return a name of what does not exist yet: on some file systems it will be found in any case."""
+    """Return a name for comparing paths that do not exist yet; some file systems ignore case."""
     return str(path).casefold()
 
 
 def _refusal(uri: str) -> AccessDenied:
-    return AccessDenied(f"{uri} belongs to the service itself: its data, its scratch or its keys")
+    return AccessDenied(f"{uri} is reserved for the service's own data, scratch files or keys")

@@ -1,4 +1,4 @@
-"""Roles: which ones may be named, and what they are called where they are assumed."""
+"""Roles: which ones requests may name, and their full names in each cloud."""
 
 import json
 import re
@@ -13,16 +13,16 @@ from reelmill_server.model.request import Credentials, Role
 Cloud = Literal["aws", "aliyun", "google"]
 
 CLOUDS: Mapping[str, Cloud] = {"s3": "aws", "oss": "aliyun", "gs": "google"}
-"""Whose roles reach the objects of a scheme."""
+"""The cloud whose roles access the objects of a scheme."""
 
 
 @dataclass(frozen=True)
 class _Form:
-    """How a cloud writes roles: a pattern, what a plain name of an account becomes, and words for messages."""
+    """Form of a cloud's role names: a pattern, a template for plain names in an account, and a description for messages."""
 
     pattern: re.Pattern[str]
     template: str
-    words: str
+    description: str
 
 
 _FORMS: Mapping[Cloud, _Form] = {
@@ -42,15 +42,15 @@ _FORMS: Mapping[Cloud, _Form] = {
         "a service account of Google Cloud: NAME@PROJECT.iam.gserviceaccount.com",
     ),
 }
-LONGEST_POLICY = 2048
-"""Characters, the least of what the clouds take."""
+MAX_POLICY_CHARACTERS = 2048
+"""Characters, the lowest limit of the clouds."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """In whose name a cloud is called: full names of roles, assumed one after the other; none: the worker's own.
+    """Identity for a cloud: full names of roles to assume in this order; none: the worker's own identity.
 
-    `policy` narrows the last one, as the cloud takes it.
+    `policy` narrows the last role, in the cloud's own format.
     """
 
     roles: tuple[str, ...] = ()
@@ -58,22 +58,25 @@ class Identity:
 
 
 class RoleTable:
-    """The roles that may be named: entries `PATTERN`, or `NAME=ROLE`, where an empty ROLE is the worker's own identity."""
+    """Roles that requests may name: entries `PATTERN`, or `NAME=ROLE`, where an empty ROLE is the worker's own identity."""
 
     def __init__(self, entries: Sequence[str]) -> None:
         self._names = dict(entry.split("=", 1) for entry in entries if "=" in entry)
         self._patterns = tuple(entry for entry in entries if "=" not in entry)
 
     def identity(self, credentials: Credentials, cloud: Cloud) -> Identity:
-        """Who these credentials are there. Raises InvalidArgument, or AccessDenied for a role that may not be named."""
+        """Return the identity for these credentials in a cloud. Raises InvalidArgument, or AccessDenied for a forbidden
+        role."""
         roles = tuple(filter(None, (self._full_name(role, cloud) for role in credentials.roles)))
         if not credentials.policy:
             return Identity(roles)
         if not roles or not is_policy(credentials.policy):
-            raise InvalidArgument(f"a policy is a JSON object of at most {LONGEST_POLICY} characters, and narrows a role")
+            raise InvalidArgument(
+                f"a policy must be a JSON object of at most {MAX_POLICY_CHARACTERS} characters and needs a role"
+            )
         if cloud == "google" and set(json.loads(credentials.policy)) != {"accessBoundary"}:
             raise InvalidArgument(
-                'the policy has no counterpart on Google Cloud: write {"accessBoundary": {"accessBoundaryRules": […]}}'
+                'Google Cloud does not support this policy: write {"accessBoundary": {"accessBoundaryRules": […]}}'
             )
         return Identity(roles, credentials.policy)
 
@@ -85,18 +88,18 @@ class RoleTable:
             plain = role.account and re.fullmatch(r"[\w.-]+", role.name)
             name = form.template.format(name=role.name, account=role.account) if plain else role.name
             if not any(fnmatchcase(name, pattern) for pattern in self._patterns):
-                raise AccessDenied(f"the role {name!r} is not among those that this server may assume")
+                raise AccessDenied(f"the role {name!r} is not one that this server may assume")
         match = form.pattern.fullmatch(name)
         if name and match is None:
-            raise InvalidArgument(f"the role {name!r} is not {form.words}")
+            raise InvalidArgument(f"the role {name!r} is not {form.description}")
         if match and role.account and match["account"] != role.account:
-            raise InvalidArgument(f"the role {name!r} is not of the account {role.account}")
+            raise InvalidArgument(f"the role {name!r} does not belong to the account {role.account}")
         return name
 
 
 def is_policy(text: str) -> bool:
-    """Whether a text is a JSON object that is not too long for a policy."""
+    """Return whether a string is a JSON object short enough for a policy."""
     try:
-        return isinstance(json.loads(text), dict) and len(text) <= LONGEST_POLICY
+        return isinstance(json.loads(text), dict) and len(text) <= MAX_POLICY_CHARACTERS
     except ValueError:
         return False

@@ -1,4 +1,4 @@
-"""`s3://` and `oss://`: services that speak the protocol of S3, by the core of Amazon's own client."""
+"""Storage of `s3://` and `oss://`: services with the S3 protocol, through botocore."""
 
 import base64
 import hashlib
@@ -27,12 +27,12 @@ from reelmill_server.model.buckets import Target
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.storage.assumed_roles import session_of
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.objects import MARK, Delivery, Place, Stat, read_part
-from reelmill_server.storage.retrying import refusal
+from reelmill_server.storage.objects import MARK, ObjectLocation, ObjectUpload, Stat, read_part
+from reelmill_server.storage.retry import error_of_status
 from reelmill_server.storage.roles import Identity
 
 _PART_BYTES = 8 * 1024**2
-_MOST_PARTS = 10_000
+_MAX_PARTS = 10_000
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _CONNECTIONS = 32
@@ -54,7 +54,7 @@ _NO_CREDENTIALS = (
 
 
 class S3Service:
-    """One endpoint, in the name of one identity."""
+    """One endpoint, accessed with one identity."""
 
     def __init__(self, target: Target, identity: Identity) -> None:
         session = session_of(target, identity)
@@ -62,77 +62,71 @@ class S3Service:
             "s3", endpoint_url=target.option("endpoint") or None, **_client_options(target, session)
         )
 
-    def stat(self, place: Place) -> Stat:
-        """As `Service.stat`."""
+    def stat(self, location: ObjectLocation) -> Stat:
         try:
-            head = self._client.head_object(Bucket=place.bucket, Key=place.key)
+            head = self._client.head_object(Bucket=location.bucket, Key=location.key)
         except botocore.exceptions.ClientError as error:
             if _status(error) == 404:
-                self._client.head_bucket(Bucket=place.bucket)  # an answer without a body does not tell what is missing
+                self._client.head_bucket(Bucket=location.bucket)  # a response without a body does not say what is missing
             raise
         modified: datetime = head["LastModified"]
         return Stat(head["ContentLength"], int(modified.timestamp()) * MICROSECONDS, head["ETag"])
 
-    def read(self, place: Place, version: str, offset: int, length: int) -> bytes:
-        """As `Service.read`."""
-        answer = self._client.get_object(
-            Bucket=place.bucket, Key=place.key, IfMatch=version, Range=f"bytes={offset}-{offset + length - 1}"
+    def read(self, location: ObjectLocation, version: str, offset: int, length: int) -> bytes:
+        response = self._client.get_object(
+            Bucket=location.bucket, Key=location.key, IfMatch=version, Range=f"bytes={offset}-{offset + length - 1}"
         )
-        with answer["Body"] as body:
+        with response["Body"] as body:
             data: bytes = body.read()
         if len(data) != length:
-            raise StorageUnavailable(f"{place.uri}: {len(data)} bytes came instead of {length}")
+            raise StorageUnavailable(f"{location.uri}: received {len(data)} bytes instead of {length}")
         return data
 
-    def deliver(self, place: Place, path: Path, labels: Labels) -> Delivery:
-        """As `Service.deliver`."""
-        return _Delivery(self._client, place, path, labels)
+    def prepare_upload(self, location: ObjectLocation, path: Path, labels: Labels) -> ObjectUpload:
+        return _Upload(self._client, location, path, labels)
 
-    def withdraw(self, place: Place, mark: str) -> None:
-        """As `Service.withdraw`."""
-        head = _head(self._client, {"Bucket": place.bucket, "Key": place.key})
+    def withdraw(self, location: ObjectLocation, mark: str) -> None:
+        head = _head(self._client, {"Bucket": location.bucket, "Key": location.key})
         if head and _mark_of(head) == mark:
-            self.remove(place)
+            self.remove(location)
 
-    def list_below(self, folder: Place) -> list[tuple[str, int]]:
-        """As `Service.list_below`."""
+    def list_below(self, folder: ObjectLocation) -> list[tuple[str, int]]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.key)
         return [(entry["Key"], entry["Size"]) for page in pages for entry in page.get("Contents", ())]
 
-    def remove(self, place: Place) -> None:
-        """As `Service.remove`. One by one: OSS wants a checksum of lists that the client does not make."""
-        self._client.delete_object(Bucket=place.bucket, Key=place.key)
+    def remove(self, location: ObjectLocation) -> None:
+        # Objects are deleted one by one: OSS requires a checksum for batches that botocore does not compute.
+        self._client.delete_object(Bucket=location.bucket, Key=location.key)
 
-    def abort_below(self, folder: Place) -> None:
-        """As `Service.abort_below`."""
+    def abort_below(self, folder: ObjectLocation) -> None:
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=folder.bucket, Prefix=folder.key)
         for upload in [upload for page in pages for upload in page.get("Uploads", ())]:
             _abort(self._client, {"Bucket": folder.bucket, "Key": upload["Key"]}, upload["UploadId"])
 
 
 def explain(error: Exception, uri: str) -> ReelmillError | None:
-    """Puts an error of the client into words; None: it is a defect."""
+    """Return the ReelmillError for an error of the client, or None if it is a defect."""
     if isinstance(error, botocore.exceptions.ClientError):
-        return _explain_answer(error, uri)
+        return _explain_response(error, uri)
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDenied(f"{uri}: this server has no credentials for it ({type(error).__name__})")
     if isinstance(error, botocore.exceptions.ParamValidationError | botocore.exceptions.InvalidRegionError):
-        return InvalidArgument(f"{uri} does not name an object: its bucket cannot have this name")
+        return InvalidArgument(f"{uri} is not an object URI: its bucket name is invalid")
     if isinstance(error, _BROKEN):
-        return StorageUnavailable(f"{uri}: the storage did not answer ({type(error).__name__})")
+        return StorageUnavailable(f"{uri}: the storage did not respond ({type(error).__name__})")
     return None
 
 
 def _client_options(target: Target, session: botocore.session.Session) -> dict[str, Any]:
-    # OSS refuses paths; what has an endpoint of its own often has no name for each bucket.
-    usual = "virtual" if target.scheme == "oss" else "path" if target.option("endpoint") else "auto"
+    # OSS refuses path-style addressing; a custom endpoint often has no host name for each bucket.
+    default_style = "virtual" if target.scheme == "oss" else "path" if target.option("endpoint") else "auto"
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
         max_pool_connections=_CONNECTIONS,
-        retries={"total_max_attempts": 1},  # ours counts for all services alike
-        s3={"addressing_style": target.option("addressing") or usual},
-        # Content-MD5 is what all of them understand; the newer checksums come in a framing that OSS refuses.
+        retries={"total_max_attempts": 1},  # RetryPolicy applies to all services alike
+        s3={"addressing_style": target.option("addressing") or default_style},
+        # All services support Content-MD5; the newer checksums are sent in a framing that OSS refuses.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         **({"signature_version": UNSIGNED} if target.option("anonymous") == "true" else {}),
@@ -145,31 +139,31 @@ def _status(error: botocore.exceptions.ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _explain_answer(error: botocore.exceptions.ClientError, uri: str) -> ReelmillError:
+def _explain_response(error: botocore.exceptions.ClientError, uri: str) -> ReelmillError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = _status(error)
     if code == "NoSuchBucket" or (error.operation_name == "HeadBucket" and status == 404):
         return BucketNotFound(f"The bucket of {uri} does not exist")
     if code in _TRANSIENT_CODES:
-        return StorageUnavailable(f"{uri}: the storage is not available (HTTP {status} {code})")
+        return StorageUnavailable(f"{uri}: the storage is unavailable (HTTP {status} {code})")
     if error.operation_name == "AssumeRole" and status < 500:
-        return AccessDenied(f"{uri}: the role may not be assumed ({code})")
+        return AccessDenied(f"{uri}: this server is not allowed to assume the role ({code})")
     if code == "NoSuchUpload":
-        return OutputError(f"{uri}: the upload is gone, as if somebody had aborted it")
-    return refusal(status, uri, code if not code.isdigit() else "")
+        return OutputError(f"{uri}: the upload no longer exists; it may have been aborted")
+    return error_of_status(status, uri, code if not code.isdigit() else "")
 
 
-class _Delivery:
-    """A file of one part is put when it is placed; a longer one is a multipart upload, completed when it is placed."""
+class _Upload:
+    """An upload: a single part is sent when it is published, more parts are a multipart upload that is then completed."""
 
-    def __init__(self, client: Any, place: Place, path: Path, labels: Labels) -> None:
+    def __init__(self, client: Any, location: ObjectLocation, path: Path, labels: Labels) -> None:
         self._client, self._path = client, path
-        self._at = {"Bucket": place.bucket, "Key": place.key}
-        self._uri = place.uri
+        self._at = {"Bucket": location.bucket, "Key": location.key}
+        self._uri = location.uri
         self._size = path.stat().st_size
-        self._part_bytes = max(_PART_BYTES, -(-self._size // _MOST_PARTS))
+        self._part_bytes = max(_PART_BYTES, -(-self._size // _MAX_PARTS))
         self.mark = uuid.uuid4().hex
-        self._attributes = _attributes(place.key, labels, self.mark)
+        self._attributes = _attributes(location.key, labels, self.mark)
         self._upload_id = ""
         self._digests: dict[int, bytes] = {}
         self._etags: dict[int, str] = {}
@@ -178,56 +172,53 @@ class _Delivery:
         self.parts = count if count > 1 else 0
 
     def begin(self) -> None:
-        """As `Delivery.begin`."""
         if self.parts:
-            self.abort()  # one that was begun, if its answer was lost on the way
+            self.abort()  # an earlier upload whose response was lost
             self._upload_id = self._client.create_multipart_upload(**self._at, **self._attributes)["UploadId"]
 
     def send(self, number: int) -> None:
-        """As `Delivery.send`."""
         offset = number * self._part_bytes
         body, digest = self._read(offset, min(self._part_bytes, self._size - offset))
-        answer = self._client.upload_part(
+        response = self._client.upload_part(
             **self._at, UploadId=self._upload_id, PartNumber=number + 1, Body=body, ContentMD5=_base64(digest)
         )
-        self._digests[number], self._etags[number] = digest, answer["ETag"]
+        self._digests[number], self._etags[number] = digest, response["ETag"]
 
-    def place(self) -> None:
-        """As `Delivery.place`."""
+    def publish(self) -> None:
         if not self.parts:
             body, digest = self._read(0, self._size)
-            self._etag = f'"{digest.hex()}"'  # in case the answer is lost
-            answer = self._client.put_object(**self._at, Body=body, ContentMD5=_base64(digest), **self._attributes)
-            self._etag = answer["ETag"]
+            self._etag = f'"{digest.hex()}"'  # in case the response is lost
+            response = self._client.put_object(**self._at, Body=body, ContentMD5=_base64(digest), **self._attributes)
+            self._etag = response["ETag"]
             return
         parts = [{"PartNumber": number + 1, "ETag": self._etags[number]} for number in range(self.parts)]
-        # What it is going to be, unless the service encrypts with keys of its own: in case the answer is lost.
-        whole = _md5(b"".join(self._digests[number] for number in range(self.parts)))
-        self._etag = f'"{whole.hex()}-{self.parts}"'
+        # The expected ETag, unless the service encrypts with its own keys: in case the response is lost.
+        digest_of_digests = _md5(b"".join(self._digests[number] for number in range(self.parts)))
+        self._etag = f'"{digest_of_digests.hex()}-{self.parts}"'
         try:
-            answer = self._client.complete_multipart_upload(
+            response = self._client.complete_multipart_upload(
                 **self._at, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
             )
-            self._etag = answer["ETag"]
+            self._etag = response["ETag"]
         except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchUpload" or not self._is_ours():
+            if error.response["Error"]["Code"] != "NoSuchUpload" or not self._is_this_upload():
                 raise
         self._upload_id = ""
 
     def abort(self) -> None:
-        """As `Delivery.abort`."""
         if self._upload_id:
             _abort(self._client, self._at, self._upload_id)
             self._upload_id = ""
 
     def remove(self) -> None:
-        """As `Delivery.remove`."""
-        if self._is_ours():
+        if self._is_this_upload():
             self._client.delete_object(**self._at)
 
-    def _is_ours(self) -> bool:
-        """Whether the object there is the one that was sent. Contents tell only where no mark comes back: another attempt may
-        have made the same."""
+    def _is_this_upload(self) -> bool:
+        """Return whether the object there is the one uploaded.
+
+        ETags decide only if the store returns no mark: another attempt may have uploaded the same bytes.
+        """
         head = _head(self._client, self._at)
         if not head:
             return False
@@ -240,7 +231,7 @@ class _Delivery:
 
 
 def _head(client: Any, at: Mapping[str, str]) -> Mapping[str, Any]:
-    """What is told of an object; nothing if there is none."""
+    """Return the head of an object, empty if there is none."""
     try:
         head: Mapping[str, Any] = client.head_object(**at)
         return head
@@ -251,13 +242,13 @@ def _head(client: Any, at: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def _mark_of(head: Mapping[str, Any]) -> str:
-    """By which upload an object came, as its head tells; empty: by none of ours, or the store does not tell."""
-    marks = {name.lower(): value for name, value in head.get("Metadata", {}).items()}  # some stores capitalise names
+    """Return the mark in an object's head; empty if it has none, or the store does not return it."""
+    marks = {name.lower(): value for name, value in head.get("Metadata", {}).items()}  # some stores capitalize names
     return str(marks.get(MARK, ""))
 
 
 def _abort(client: Any, at: Mapping[str, str], upload_id: str) -> None:
-    """Gives up an upload; it need not be there any more."""
+    """Abort an upload, which may no longer exist."""
     try:
         client.abort_multipart_upload(**at, UploadId=upload_id)
     except botocore.exceptions.ClientError as error:

@@ -11,7 +11,7 @@ from reelmill_server.api.requests import credentials
 from reelmill_server.errors import AccessDenied, FieldNotSupported, InvalidArgument, ResourceNotFound
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials, Role
-from reelmill_server.storage.base import ObjectReader, Staged, Upload
+from reelmill_server.storage.base import ObjectReader, StagedFile, Upload
 
 
 class Anywhere:
@@ -34,7 +34,7 @@ class Anywhere:
         """Never called."""
         raise AssertionError
 
-    async def stage(self, upload: Upload, owner: str) -> Staged:
+    async def stage(self, upload: Upload, owner: str) -> StagedFile:
         """Never called."""
         raise AssertionError
 

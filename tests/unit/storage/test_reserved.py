@@ -1,4 +1,4 @@
-"""What belongs to the service is neither read nor written for a task, however it is spelled."""
+"""What reserved for the service is neither read nor written for a task, however it is spelled."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.storage.build import build_storage
 
 RECORDS = b"records of all tasks"
-OURS = "belongs to the service"
+OURS = "reserved for the service"
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_every_spelling_is_refused(storage: Storage, root: Path, spelling: str) 
     uri = spelling.format(root=root)
     with pytest.raises(AccessDenied, match=OURS):
         storage.check_readable(uri)
-    with pytest.raises((AccessDenied, InvalidArgument), match=f"{OURS}|does not name a file"):
+    with pytest.raises((AccessDenied, InvalidArgument), match=f"{OURS}|is not the URI of a file"):
         storage.check_writable(uri)
 
 

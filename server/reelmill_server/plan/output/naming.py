@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from string import Formatter
 
 from reelmill_server.model.task import TagValue, tag_text
-from reelmill_server.uris import Resource, scheme_of, written
+from reelmill_server.uris import Resource, encoded, scheme_of
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]+$")
 _SEPARATOR = re.compile(r"[-_.]$")
@@ -165,7 +165,7 @@ def fill(
     """The URI that `template` stands for; it must have passed `unknown_variables`."""
     names = {**source, **{f"tags.{key}": tag_text(value) for key, value in tags.items()}}
     values = {
-        **{key: written(name, scheme_of(template)) for key, name in names.items()},
+        **{key: encoded(name, scheme_of(template)) for key, name in names.items()},
         **_times("t_", created_us),
         "index": str(output.index),
         "streamindex": str(output.stream_index),

@@ -19,8 +19,8 @@ from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
 from reelmill_server.model.units import SplitRule
 from reelmill_server.storage.base import Storage, Upload
-from reelmill_server.storage.publishing import withdraw
-from reelmill_server.storage.shared import SharedScratch
+from reelmill_server.storage.publication import withdraw
+from reelmill_server.storage.shared_scratch import SharedScratch
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages

@@ -10,8 +10,8 @@ from reelmill_server.errors import OutputInvalid
 from reelmill_server.model.plan import Plan
 from reelmill_server.plan.output.images import image_uri
 from reelmill_server.plan.output.packaging import part_uri, planned_files
-from reelmill_server.storage.base import Guard, Staged, Storage, Upload
-from reelmill_server.storage.publishing import publish, roll_back
+from reelmill_server.storage.base import Guard, StagedFile, Storage, Upload
+from reelmill_server.storage.publication import publish, roll_back
 from reelmill_server.worker import messages
 
 # Few: while others are encoded, the network is to be used and not to be fought for.
@@ -24,7 +24,7 @@ class _Begun:
 
     upload: Upload
     stamp: tuple[int, int, int]
-    staging: asyncio.Task[Staged]
+    staging: asyncio.Task[StagedFile]
 
 
 class Delivery:
@@ -61,18 +61,18 @@ class Delivery:
         brought = await asyncio.gather(*left, return_exceptions=True)
         await roll_back([staged for staged in brought if not isinstance(staged, BaseException)])
 
-    async def _bring(self, upload: Upload) -> Staged:
+    async def _bring(self, upload: Upload) -> StagedFile:
         async with self._limit:
             return await self._storage.stage(upload, self._owner)
 
-    async def _stage(self, upload: Upload, owner: str) -> Staged:
+    async def _stage(self, upload: Upload, owner: str) -> StagedFile:
         begun = self._begun.get(upload.path)
         if begun is not None:
             staged = await begun.staging
             self._begun.pop(upload.path)
             if (begun.upload, begun.stamp) == (upload, _stamp(upload.path)):
                 return staged
-            await staged.undo()
+            await staged.roll_back()
         return await self._storage.stage(upload, owner)
 
 

@@ -13,7 +13,7 @@ from reelmill_server.errors import ReelmillError, ResourceNotFound
 from reelmill_server.model.plain import plain
 from reelmill_server.model.plan import Plan
 from reelmill_server.storage.base import Check
-from reelmill_server.storage.shared import SharedScratch
+from reelmill_server.storage.shared_scratch import SharedScratch
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.early_upload import inside
 

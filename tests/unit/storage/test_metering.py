@@ -6,7 +6,7 @@ import pytest
 
 from reelmill_server.errors import ResourceNotFound, StorageUnavailable
 from reelmill_server.storage.base import Upload
-from reelmill_server.storage.counting import Counted
+from reelmill_server.storage.metering import MeteredStorage
 from reelmill_server.storage.registry import Registry
 from reelmill_server.telemetry.metrics import Metrics
 from tests.remote import RemoteStorage
@@ -22,7 +22,7 @@ async def test_bytes_and_errors_are_counted_by_scheme(tmp_path: Path) -> None:
     """What is read and written, whoever's name it is done in; errors by operation and code."""
     metrics = Metrics()
     remote = RemoteStorage(tmp_path)
-    storage = Registry({"remote": Counted(remote, "remote", metrics)})
+    storage = Registry({"remote": MeteredStorage(remote, "remote", metrics)})
     (tmp_path / "in").write_bytes(b"0123456789")
     reader = await storage.open(remote.uri(tmp_path / "in"))
     assert (reader.size_bytes, await reader.read(2, 5)) == (10, b"23456")
@@ -50,6 +50,6 @@ async def test_a_local_file_is_handed_on_as_it_is(tmp_path: Path) -> None:
     """Children read it themselves."""
     remote = RemoteStorage(tmp_path, local=True)
     (tmp_path / "in").write_bytes(b"x")
-    reader = await Counted(remote, "remote", Metrics()).open(remote.uri(tmp_path / "in"))
+    reader = await MeteredStorage(remote, "remote", Metrics()).open(remote.uri(tmp_path / "in"))
     assert reader.local_path == str(tmp_path / "in")
     await reader.close()

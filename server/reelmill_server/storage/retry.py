@@ -1,4 +1,4 @@
-"""Calls to storages: tried again when they fail in a way that may pass, and in threads where their library blocks."""
+"""Calls to storage: retries of transient errors, and threads for libraries that block."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -15,23 +15,23 @@ from reelmill_server.errors import AccessDenied, ReelmillError, ResourceNotFound
 
 T = TypeVar("T")
 Explain = Callable[[Exception], ReelmillError | None]
-"""Puts a library's error into words of ours; None: it is a defect, not an answer of the storage."""
+"""Returns the ReelmillError for a library's error, or None if it is a defect instead of a response of the storage."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a call is tried, and the pauses between: each is twice as long as the one before, up to the longest."""
+    """Number of tries, and the pauses between them: each twice as long as the last one, up to the maximum."""
 
     tries: int = 6
     first_seconds: float = 0.5
     longest_seconds: float = 8.0
 
     async def call(self, operation: Callable[[], Awaitable[T]], explain: Explain) -> T:
-        """Return what `operation` does; a StorageUnavailable is retried until the tries are used up.
+        """Return the result of `operation`; a StorageUnavailable is retried until the tries are used up.
 
-        Raise what `explain` makes of an error.
+        Raises what `explain` returns for an error.
         """
 
         async def explained() -> T:
@@ -42,7 +42,7 @@ class RetryPolicy:
                 problem = explain(error)
                 if problem is None:
                     raise
-            # Raised out here, so that the library's error, which may tell what is secret, does not travel along.
+            # Raised outside the handler, so that the library's error, which may contain secrets, is not chained.
             raise problem
 
         retrying = AsyncRetrying(
@@ -55,31 +55,31 @@ class RetryPolicy:
         return await retrying(explained)
 
     def _wait(self) -> wait_base:
-        """Between half and all of each pause, so that many do not come back at once."""
+        """Return pauses with jitter, from half to all of each, so that many clients do not return at once."""
         first, longest = self.first_seconds / 2, self.longest_seconds / 2
         return wait_exponential(first, longest) + wait_random_exponential(first, longest)
 
 
 def _log_retry(state: RetryCallState) -> None:
-    _log.debug("storage is asked again", reason=str(state.outcome and state.outcome.exception()), tries=state.attempt_number)
+    _log.debug("retrying storage", reason=str(state.outcome and state.outcome.exception()), tries=state.attempt_number)
 
 
-def refusal(status: int, uri: str, word: str = "") -> ReelmillError:
-    """What an HTTP status of a storage means; `word` is the storage's own name of the error."""
-    said = f"HTTP {status}{f' {word}' if word else ''}"
+def error_of_status(status: int, uri: str, code: str = "") -> ReelmillError:
+    """Return the error for an HTTP status of a storage; `code` is the storage's own error code."""
+    response = f"HTTP {status}{f' {code}' if code else ''}"
     if status in (404, 410):
         return ResourceNotFound(f"The specified resource {uri} is not found")
     if status in (412, 416):
-        return SourceChanged(f"{uri} was replaced while it was read")
+        return SourceChanged(f"{uri} was replaced while being read")
     if status in (408, 429) or status >= 500:
-        return StorageUnavailable(f"{uri}: the storage is not available ({said})")
-    return AccessDenied(f"{uri}: the storage refuses access ({said})")
+        return StorageUnavailable(f"{uri}: the storage is unavailable ({response})")
+    return AccessDenied(f"{uri}: the storage denied access ({response})")
 
 
 async def in_thread(pool: Executor | None, call: Callable[..., T], *arguments: Any) -> T:
-    """A blocking call in a thread of `pool` (None: asyncio's own).
+    """Run a blocking call in a thread of `pool` (None: asyncio's default).
 
-    One that is canceled is waited for: what follows it must not overtake it.
+    If canceled, it still waits for the call to end, so that later operations cannot overtake it.
     """
     future = asyncio.get_running_loop().run_in_executor(pool, call, *arguments)
     try:
@@ -90,13 +90,13 @@ async def in_thread(pool: Executor | None, call: Callable[..., T], *arguments: A
         raise
 
 
-async def together(jobs: Iterable[Coroutine[Any, Any, Any]]) -> None:
-    """Runs all jobs at once. The first error ends the others, and is raised when they have ended."""
+async def run_all(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> None:
+    """Run coroutines concurrently. The first error cancels the others, and is raised when all have ended."""
     first: Exception | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(job)
+            for coroutine in coroutines:
+                group.create_task(coroutine)
     except* Exception as errors:
         first = errors.exceptions[0]
     if first is not None:

@@ -7,8 +7,8 @@ import pytest
 
 from reelmill_server.errors import OutputError
 from reelmill_server.model.publication import PendingFile
-from reelmill_server.storage.base import Check, Staged, Upload, always
-from reelmill_server.storage.publishing import publish
+from reelmill_server.storage.base import Check, StagedFile, Upload, no_check
+from reelmill_server.storage.publication import publish
 from reelmill_server.worker.parent.early_upload import delivering
 
 UPLOADS = [Upload(Path(name), f"file:///{name}") for name in ("1.ts", "2.ts", "list.m3u8")]
@@ -22,16 +22,16 @@ class File:
     undone: list[str]
     mark: str = "mark"
 
-    async def place(self, check: Check = always) -> None:
+    async def publish(self, check: Check = no_check) -> None:
         """Fail for the list."""
         if self.uri.endswith("list.m3u8"):
             raise OutputError("the disk is full")
 
-    async def undo(self, placed: bool = True) -> None:
+    async def roll_back(self, published: bool = True) -> None:
         """Fail for the first file."""
         if self.uri.endswith("1.ts"):
             raise ValueError("a defect of a library")
-        self.undone.append(f"{self.uri} {placed}")
+        self.undone.append(f"{self.uri} {published}")
 
 
 @dataclass
@@ -60,7 +60,7 @@ async def test_the_first_error_is_told_whatever_the_roll_back_meets(error: Excep
     """All other files are undone; what was placed stays where it is not known whether it may go."""
     undone: list[str] = []
 
-    async def stage(upload: Upload, owner: str) -> Staged:
+    async def stage(upload: Upload, owner: str) -> StagedFile:
         return File(upload.uri, undone)
 
     with pytest.raises(OutputError, match="disk is full"):
@@ -74,7 +74,7 @@ async def test_the_first_error_of_an_attempt_is_told_whatever_its_uploads_meet(t
     files = [Upload(tmp_path / name, f"file:///{name}") for name in ("1.ts", "2.ts")]
 
     class Store:
-        async def stage(self, upload: Upload, owner: str) -> Staged:
+        async def stage(self, upload: Upload, owner: str) -> StagedFile:
             return File(upload.uri, undone)
 
     with pytest.raises(OutputError, match="broken"):

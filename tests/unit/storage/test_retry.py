@@ -6,7 +6,7 @@ import pytest
 from tenacity import RetryCallState, wait_none
 
 from reelmill_server.errors import AccessDenied, ReelmillError, StorageUnavailable
-from reelmill_server.storage.retrying import RetryPolicy
+from reelmill_server.storage.retry import RetryPolicy
 
 
 @pytest.mark.parametrize(("number", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (5, 8.0), (9, 8.0)])
