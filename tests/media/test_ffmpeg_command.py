@@ -339,6 +339,21 @@ CASES = (
         (images(SNAPSHOT, "png", FramesSpec(start_us=330_000, interval_us=300_000, number=3)),),
         of(PLAIN, 0.2),
     ),
+    Case(
+        "snapshots long after a key frame",
+        (images(SNAPSHOT, "jpg", FramesSpec(start_us=1_130_000, interval_us=200_000)),),
+        of(Clip(video=(Video(gop=50),))),
+    ),
+    Case(
+        "key frames of joined sources, from a time on",
+        (images(SNAPSHOT, "jpg", FramesSpec(FrameMode.KEYFRAME, start_us=1_000_000)),),
+        ((PLAIN, span()), (SHORT, span())),
+    ),
+    Case(
+        "snapshots of joined sources, from a time on",
+        (images(SNAPSHOT, "jpg", FramesSpec(start_us=1_130_000, interval_us=400_000)),),
+        ((PLAIN, span()), (SHORT, span(0.1))),
+    ),
     Case("snapshots spread evenly", (images(SNAPSHOT, "webp", FramesSpec(FrameMode.AVERAGE, number=4)),)),
     Case("one snapshot", (images(SNAPSHOT, "avif", FramesSpec(FrameMode.AVERAGE, number=1)),)),
     Case("key frames", (images(SNAPSHOT, "jpg", FramesSpec(FrameMode.KEYFRAME, start_us=300_000)),)),
@@ -353,6 +368,7 @@ CASES = (
 )
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_command_makes_what_the_service_makes(case: Case, shelf: Shelf, tmp_path: Path) -> None:
     """The same files with the same streams, frames and durations."""

@@ -1,1 +1,1 @@
-"""Write a plan as the ffmpeg command line that would do the same, as far as one can."""
+"""Write a plan as the ffmpeg command line that would do the same, as far as ffmpeg can."""

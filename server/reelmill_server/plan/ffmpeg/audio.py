@@ -11,7 +11,7 @@ from reelmill_server.plan.stream.audio import mixing, mixing_gain, resampling
 
 
 def audio_chain(draft: Draft, stream: StreamPlan, early: bool) -> Chain:
-    """Return the filters that make the samples of `stream`; `early`: from the key frame before the span on."""
+    """Return the filters that make the samples of `stream`; `early`: start at the key frame before the span."""
     assert stream.audio
     numbers = sorted({part.line for part in stream.parts})
     lines = [_line(draft, stream, [part for part in stream.parts if part.line == number], early) for number in numbers]
@@ -48,7 +48,7 @@ def _silence(audio: AudioOutput) -> tuple[str, ...]:
 
 
 def _filled(draft: Draft, part: PartPlan, count: Count | None) -> Iterator[str]:
-    """Filters that give a part exactly its samples; one that is aligned is filled up."""
+    """Yield filters that give a part exactly its samples; an aligned one is filled up."""
     if count is None:
         draft.unknown_length(part.input)
         return

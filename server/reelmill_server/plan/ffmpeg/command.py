@@ -1,4 +1,4 @@
-"""The ffmpeg command line that would do what a plan says."""
+"""Put together the ffmpeg command line that would do what a plan says."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from reelmill_server.plan.ffmpeg.streams import begins_early, stream_groups
 
 @dataclass(frozen=True)
 class FfmpegCommand:
-    """A command as groups of arguments that belong together, the program's name first; `notes` say what it does otherwise
-    than the service."""
+    """A command as groups of arguments that belong together, program name first; `notes` say how it differs from the
+    service."""
 
     groups: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """All arguments, as a program is given them."""
+        """Return all arguments, unquoted."""
         return tuple(argument for group in self.groups for argument in group)
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The groups, quoted for a shell: with spaces between them they are the command line."""
+        """Return the groups, quoted for a shell; joined with spaces they are the command line."""
         return tuple(map(shell.line, self.groups))
 
 
@@ -38,7 +38,7 @@ def ffmpeg_command(
 ) -> FfmpegCommand:
     """Return the command that makes all outputs of `plan`.
 
-    `infos` are of the sources of `request`, in their order; without them, what only the sources tell is left to ffmpeg.
+    `infos` are of the sources of `request`, in their order; without them, ffmpeg is left to find out what only they tell.
     `split`: how the encode is cut into chunks.
     """
     draft = Draft(request, plan, infos)
@@ -66,7 +66,7 @@ def _encoded(plan: Plan) -> list[StreamPlan]:
 
 
 def _device(plan: Plan) -> tuple[str, ...]:
-    """Where frames go for encoders that do not take them from memory."""
+    """Return the options that open the device of encoders that do not take frames from memory."""
     vaapi = any(stream.device == "vaapi" for stream in _encoded(plan))
     return ("-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu") if vaapi else ()
 

@@ -1,4 +1,4 @@
-"""What a command is put together from, while it is."""
+"""Collect the parts of a command while it is put together."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -18,7 +18,7 @@ _NOTHING = {"video": "null", "audio": "anull"}
 
 
 class Draft:
-    """A command in the making: inputs, the graph of filters, and what there is to say about it."""
+    """A command in the making: inputs, the graph of filters, and notes."""
 
     def __init__(self, request: ConvertRequest, plan: Plan, infos: Sequence[MediaInfo]) -> None:
         """`infos` are of the sources of the request, in their order; empty: not known."""
@@ -28,12 +28,12 @@ class Draft:
         self.lengths = Lengths(plan, infos)
 
     def unknown_length(self, item: int) -> None:
-        """Note that nobody knows how long a part is."""
+        """Note that the length of a part is not known."""
         source = self.plan.inputs[item].source
         self.notes.add(f"sources[{source}] does not tell how long it is: its part ends with its own last frame")
 
     def generated(self, part: PartPlan, filters: tuple[str, ...], cut: str) -> Chain:
-        """Return the chain of what is made rather than read, as long as `cut` says; empty: nobody knows."""
+        """Return the chain that generates black or silence, as long as `cut` says; empty: not known."""
         if not cut:
             self.unknown_length(part.input)
             seconds = Fraction(self.plan.inputs[part.input].duration_us, MICROSECONDS) or Fraction(1)
@@ -41,14 +41,14 @@ class Draft:
         return Chain((), (*filters, cut))
 
     def concatenated(self, chains: Sequence[Chain], kind: str) -> Chain:
-        """Return what comes behind each other of `chains`; `kind` is video or audio."""
+        """Return the chain that concatenates `chains`; `kind` is video or audio."""
         if len(chains) == 1:
             return chains[0]
         pads = tuple(self.graph.close(chain, _NOTHING[kind]) for chain in chains)
         return Chain(pads, (_CONCAT[kind].format(len(chains)),))
 
     def table(self, text: str) -> str:
-        """Return a filter of the plan with the name of its table of colors as that of a file."""
+        """Return a filter of the plan, its color table named as a file."""
         before, mark, rest = text.partition("lut3d=file=")
         if before or not mark:
             return text

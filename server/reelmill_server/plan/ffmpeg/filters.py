@@ -1,4 +1,4 @@
-"""Write libav's filters as text: chains for one stream, and the graph that joins several."""
+"""Write libav's filters as text: chains, and the graph that connects them."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def option(text: str) -> str:
 
 
 def decimal(value: Fraction | float) -> str:
-    """Return a number with as many digits as it needs, six after the point at most."""
+    """Return a number with as few digits as it needs, at most six decimals."""
     return f"{float(value):.6f}".rstrip("0").rstrip(".")
 
 
@@ -37,7 +37,7 @@ def described(filters: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Chain:
-    """Filters, each `name=arguments`, on what comes from `pads`: streams of inputs (`0:1`) or labels of a graph."""
+    """Filters, each `name=arguments`, that read from `pads`: streams of inputs (`0:1`) or labels of a graph."""
 
     pads: tuple[str, ...]
     filters: tuple[str, ...] = ()
@@ -48,25 +48,25 @@ class Chain:
 
 
 class Graph:
-    """The graph of all streams of a command that one chain alone does not make."""
+    """The graph of all streams of a command that need more than one chain."""
 
     def __init__(self) -> None:
         self._chains: list[str] = []
 
     @property
     def text(self) -> str:
-        """The whole description, empty when there is none."""
+        """Return the whole description, empty if there is none."""
         return ";".join(self._chains)
 
     def close(self, chain: Chain, nothing: str) -> str:
-        """Add a chain; returns the label of what comes out. `nothing`: the filter that does nothing, null or anull."""
+        """Add a chain; return the label of its output. `nothing`: the filter of a chain without any, null or anull."""
         label = f"f{len(self._chains)}"
         pads = "".join(f"[{pad}]" for pad in chain.pads)
         self._chains.append(f"{pads}{described(chain.filters or (nothing,))}[{label}]")
         return label
 
     def split(self, chain: Chain) -> tuple[str, str]:
-        """Add a chain of frames that is taken twice; returns both labels."""
+        """Add a chain whose frames are used twice; return both labels."""
         label = self.close(chain.then("split"), "null")
         self._chains[-1] += f"[{label}s]"
         return label, f"{label}s"

@@ -1,4 +1,4 @@
-"""Write pictures as options of ffmpeg: which frames, in which shape, and into which files."""
+"""Write images as options of ffmpeg: which frames, in which shape, and into which files."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -24,19 +24,19 @@ from reelmill_server.plan.ffmpeg.video import upright
 from reelmill_server.plan.output.images import STILLS
 
 _SPECIFIER = ":v"
-# What comes near to what the service makes by Pillow.
+# Near to what the service makes with Pillow.
 _AVIF_ENCODER, _AVIF_OPTIONS = "libsvtav1", {"preset": "8", "crf": "30"}
 
 
 def image_groups(draft: Draft, image: ImagePlan) -> Iterator[tuple[str, ...]]:
-    """Yield the options of one entry of pictures; one that ffmpeg cannot make is left out with a note."""
+    """Yield the options of one image entry; one that ffmpeg cannot make is left out with a note."""
     _note(draft, image)
     chain = _shaped(draft, image)
     if chain is None:
-        draft.notes.add(f"{image.field}: left out: one of the sources has no video, and ffmpeg no gap")
+        draft.notes.add(f"{image.field}: left out: one of the sources has no video")
         return
     if image.format == "avif" and image.numbered and _most(image) != 1:
-        draft.notes.add(f"{image.field}: left out: ffmpeg writes all AVIF pictures into one file")
+        draft.notes.add(f"{image.field}: left out: ffmpeg writes all AVIF images into one file")
         return
     kind = {ImageKind.SNAPSHOT: _still, ImageKind.SPRITE: _sheet, ImageKind.ANIMATION: _animation}[ImageKind(image.kind)]
     yield kind(draft, image, chain)
@@ -45,17 +45,17 @@ def image_groups(draft: Draft, image: ImagePlan) -> Iterator[tuple[str, ...]]:
 def _note(draft: Draft, image: ImagePlan) -> None:
     frames, field = image.frames, image.field
     if frames.mode == FrameMode.DHASH:
-        draft.notes.add(f"{field}: every frame that is looked at is written: ffmpeg has no dHash to choose by")
+        draft.notes.add(f"{field}: every candidate frame is written: ffmpeg has no dHash to select by")
     if frames.skip_blank:
-        draft.notes.add(f"{field}: blank frames at the beginning are not left out")
+        draft.notes.add(f"{field}: blank frames at the beginning are kept")
     if image.stream.encoder == "pillow":
-        draft.notes.add(f"{field}: the service writes {image.format} by Pillow, ffmpeg by an encoder of its own")
+        draft.notes.add(f"{field}: the service writes {image.format} with Pillow, ffmpeg with its own encoder")
     if image.sheet and (image.sheet.web_vtt_uri or image.sheet.playlist_uri):
         draft.notes.add(f"{field}: the lists of the sheets are not written")
 
 
 def _most(image: ImagePlan) -> int:
-    """How many frames are taken at most, 0: no bound."""
+    """Return how many frames are taken at most, 0: no limit."""
     return 0 if image.frames.mode == FrameMode.DHASH else image.frames.number or len(image.frames.times_us)
 
 
@@ -67,7 +67,7 @@ def _rate(draft: Draft, part: PartPlan) -> Fraction:
 
 
 def _shaped(draft: Draft, image: ImagePlan) -> Chain | None:
-    """The frames that are taken, in the shape of the pictures."""
+    """Return the chain of the frames that are taken, in the shape of the images; None: it cannot be written."""
     parts = image.stream.parts
     if any(part.stream < 0 for part in parts):
         return None
@@ -75,16 +75,16 @@ def _shaped(draft: Draft, image: ImagePlan) -> Chain | None:
     rate = _rate(draft, parts[0])
     if len(parts) == 1:
         ending = draft.inputs.ending(parts[0].input, first) if _early(image, first) else ""
-        chosen = (*((f"trim={ending}",) if ending else ()), *_chosen(image.frames, rate))
+        chosen = (*((f"trim={ending}",) if ending else ()), *_chosen(image.frames, rate, first))
         pad = _pad(draft, image, parts[0], first)
         return Chain((pad,), (*upright(draft, parts[0]), *chosen, *_filters(draft, parts[0])))
     chains = [_joined_part(draft, part) for part in parts]
     skipped = (f"setpts=PTS-{seconds(first)}/TB",) if first else ()
-    return draft.concatenated(chains, "video").then(*skipped, *_chosen(image.frames, rate))
+    return draft.concatenated(chains, "video").then(*skipped, *_chosen(image.frames, rate, first))
 
 
 def _joined_part(draft: Draft, part: PartPlan) -> Chain:
-    """A source among others: its first frame is shown from its beginning, the last one until its end."""
+    """Return the chain of one of several sources: its first frame is shown from its beginning, its last until its end."""
     length = draft.lengths.seconds(part.input)
     held = ("tpad=stop=-1:stop_mode=clone", f"trim=end={decimal(length)}") if length else ()
     pad = draft.inputs.pad(part)
@@ -96,7 +96,7 @@ def _filters(draft: Draft, part: PartPlan) -> Iterator[str]:
 
 
 def _pad(draft: Draft, image: ImagePlan, part: PartPlan, first_us: int) -> str:
-    """The stream from which frames are read: from the key frame before the first asked time on, to find what is shown then."""
+    """Return the stream to read frames from, starting at the key frame before the first requested time."""
     keys = ("-skip_frame", "nokey") if image.reading == "keyframes" else ()
     return draft.inputs.pad(part, *keys, later_us=first_us, early=_early(image, first_us))
 
@@ -105,23 +105,23 @@ def _early(image: ImagePlan, first_us: int) -> bool:
     return bool(first_us) and image.frames.mode != FrameMode.KEYFRAME
 
 
-def _chosen(frames: FramesPlan, rate: Fraction) -> Iterator[str]:
-    """Filters that take the asked frames out of those of a source with `rate` a second, counted from the first asked time."""
+def _chosen(frames: FramesPlan, rate: Fraction, first_us: int) -> Iterator[str]:
+    """Yield filters that select the requested frames of a source with `rate` a second; times count from the first requested."""
     step = _step(frames)
     if frames.mode == FrameMode.KEYFRAME:
-        yield "select=key"
+        yield f"select=key*gte(t,-{decimal(LATE)})" if first_us else "select=key"
     elif len(frames.times_us) == 1:
         yield f"select=gt(t+{decimal(1 / rate)},{decimal(LATE)})"
     elif step and (frames.repeats or step > 1 / rate):
         # The frame shown at a time is the last that begins at or before it.
-        begin = ":start_time=0" if frames.repeats else ""
+        begin = ":start_time=0" if frames.repeats or first_us else ""
         yield from (f"setpts=PTS-{decimal(LATE)}/TB", f"fps=fps={1 / step}:round=up{begin}")
     elif frames.start_us:
         yield f"select=gt(t+{decimal(1 / rate)},{decimal(LATE)})"
 
 
 def _step(frames: FramesPlan) -> Fraction:
-    """Seconds between two asked times, 0: every frame is asked for."""
+    """Return the seconds between two requested times, 0: every frame is requested."""
     if len(frames.times_us) > 1:
         return Fraction(frames.times_us[-1] - frames.times_us[0], MICROSECONDS * (len(frames.times_us) - 1))
     return Fraction(frames.interval_us, MICROSECONDS)
@@ -136,7 +136,7 @@ def _still(draft: Draft, image: ImagePlan, chain: Chain) -> tuple[str, ...]:
 
 
 def _encoder(image: ImagePlan) -> tuple[str, ...]:
-    """The encoder of single pictures, and what it is told; AVIF is the service's through another library."""
+    """Return the options of the encoder of single images; the service makes AVIF with another library."""
     if image.format == "avif":
         return (f"-c{_SPECIFIER}", _AVIF_ENCODER, *options(_AVIF_OPTIONS, _SPECIFIER))
     encoder = STILLS[image.format].encoder
@@ -144,13 +144,13 @@ def _encoder(image: ImagePlan) -> tuple[str, ...]:
 
 
 def _files(draft: Draft, image: ImagePlan) -> tuple[str, ...]:
-    """Where single pictures go: files with a number, or one that each takes the place of the one before in."""
+    """Return the options that name the files: one per image, or one that is overwritten by each."""
     if image.format == "avif":
         return ("-f", "avif", draft.names.output(image.uri(1)))
     frames = (f"-fps_mode{_SPECIFIER}", "passthrough", "-f", "image2")
     if not image.numbered:
         return (*frames, "-update", "1", draft.names.output(image.prefix))
-    return (*frames, "-start_number", "1", draft.names.pictures(image.prefix, image.suffix))
+    return (*frames, "-start_number", "1", draft.names.images(image.prefix, image.suffix))
 
 
 def _sheet(draft: Draft, image: ImagePlan, chain: Chain) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def _sheet(draft: Draft, image: ImagePlan, chain: Chain) -> tuple[str, ...]:
 
 
 def _grid(draft: Draft, image: ImagePlan, sheet: SheetPlan) -> tuple[int, int]:
-    """The columns and rows of a sheet: the only one, if it is not full, has no empty ones at its end."""
+    """Return columns and rows of a sheet: a single sheet that is not full has no empty ones at its end."""
     count, full = _count(image), sheet.columns * sheet.rows
     if count is None:
         draft.notes.add(f"{image.field}: a sheet that is not full keeps its empty rows")
@@ -173,7 +173,7 @@ def _grid(draft: Draft, image: ImagePlan, sheet: SheetPlan) -> tuple[int, int]:
 
 
 def _count(image: ImagePlan) -> int | None:
-    """How many frames are taken; None: nobody knows before."""
+    """Return how many frames are taken, None: not known in advance."""
     frames, step = image.frames, _step(image.frames)
     if frames.times_us:
         return len(frames.times_us)
@@ -208,7 +208,7 @@ def _animation(draft: Draft, image: ImagePlan, chain: Chain) -> tuple[str, ...]:
 
 
 def _with_palette(draft: Draft, chain: Chain) -> Chain:
-    """256 colors for all frames together."""
+    """Reduce frames to one palette of 256 colors."""
     split = draft.graph.split(chain)
     palette = draft.graph.close(Chain((split[0],), (f"palettegen={PALETTE}",)), "null")
     return Chain((split[1], palette), (f"paletteuse={PALETTE_USE}",))

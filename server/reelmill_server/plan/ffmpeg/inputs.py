@@ -1,4 +1,4 @@
-"""List what a command reads: each source as often as it is read in another way."""
+"""List the inputs of a command: a source occurs once for each way in which it is read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from reelmill_server.plan.ffmpeg.names import Names
 
 # Charsets that ffmpeg reads unasked.
 _KNOWN_CHARSETS = frozenset({"", "ascii", "utf-8", "utf-8-sig", "utf-16", "utf-32"})
-# ffmpeg takes the clock of these for one that may begin anywhere.
+# Of these, ffmpeg takes the earliest stream in use for the beginning, not the earliest of all.
 _MIDWAY_FORMATS = frozenset({"mpegts", "mpeg", "ogg", "m4v"})
 _CONCAT = ("-f", "concat", "-safe", "0", "-protocol_whitelist", "data,file,crypto,http,https,tcp,tls")
 
@@ -28,7 +28,7 @@ class _Use:
 
 
 class InputList:
-    """The inputs of a command, numbered from 0; `infos` are of the sources in the request's order, empty: not known."""
+    """The inputs of a command, numbered from 0. `infos`: of the sources, in the request's order; empty: not known."""
 
     def __init__(self, request: ConvertRequest, plan: Plan, infos: Sequence[MediaInfo], names: Names) -> None:
         self._request, self._inputs, self._infos, self._names = request, plan.inputs, infos, names
@@ -37,7 +37,7 @@ class InputList:
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """The options of each."""
+        """Return the options of each input."""
         return tuple((*self._moved(number), *options) for options, number in self._groups.items())
 
     def info(self, number: int) -> MediaInfo | None:
@@ -56,15 +56,15 @@ class InputList:
         return self._groups.setdefault(options, len(self._groups))
 
     def any_of(self, item: int) -> int:
-        """Return the number of an input that reads the plan's input `item`, in whichever way."""
+        """Return the number of an input that reads the plan's input `item`, added if there is none."""
         found = next((number for number, use in self._used.items() if use.item == item), None)
         return self._media(item, _span(self._inputs[item], 0)) if found is None else found
 
     def pad(self, part: PartPlan, *options: str, later_us: int = 0, early: bool = False, whole: bool = False) -> str:
         """Return ffmpeg's name of the stream of a part, `input:stream`.
 
-        The input is read with `options`: its span from `later_us` on, or the `whole` source. `early`: what lies between the
-        key frame before and the span is decoded, too, with times before 0; filters say where such a span ends (`ending`).
+        The input is read with `options`: its span from `later_us` on, or the `whole` source. `early`: decode from
+        the key frame before the span on, with times below 0; filters say where such a span ends (`ending`).
         """
         plan = self._inputs[part.input]
         span = () if whole else _early_span(plan, later_us) if early else _span(plan, later_us)
@@ -78,7 +78,7 @@ class InputList:
         return number
 
     def _moved(self, number: int) -> tuple[str, ...]:
-        """What an input is moved by, as where streams begin midway ffmpeg counts from the first of those that are used."""
+        """Return the option that moves an input to where it belongs."""
         use = self._used.get(number)
         info = self.info(use.item) if use else None
         if use is None or use.placed or info is None or info.format not in _MIDWAY_FORMATS:
@@ -93,11 +93,11 @@ class InputList:
         return f"end={seconds(plan.end_us - plan.start_us - later_us)}" if plan.end_us else ""
 
     def joinable(self, items: Sequence[int]) -> bool:
-        """Return whether `joined` can name the plan's inputs `items`: its list has a line for each."""
+        """Return whether `joined` can name the plan's inputs `items`: a list of files has no line breaks in names."""
         return not any("\n" in self._name(self._inputs[item]) for item in items)
 
     def joined(self, items: Sequence[int], *options: str) -> int:
-        """Return the number of an input that reads the plan's inputs `items` behind each other, without decoding them."""
+        """Return the number of an input that concatenates the plan's inputs `items` without decoding them."""
         lines = ["ffconcat version 1.0"]
         for plan in (self._inputs[item] for item in items):
             name = self._name(plan)
@@ -111,7 +111,7 @@ class InputList:
         return self.add(*options, *_CONCAT, "-i", f"data:text/plain,{text}\n")
 
     def subtitles(self, part: PartPlan, *read: str) -> int:
-        """Return the number of the subtitle file of a part, `read` so; its times are counted from where the span begins."""
+        """Return the number of the subtitle file of a part, read with options `read`; times count from the span."""
         assert part.file is not None
         plan, file = self._inputs[part.input], part.file
         # Its times and the span's are both counted from where the source begins.
@@ -126,7 +126,7 @@ class InputList:
         return self.add(*read, *options, *span, *ends, *charset, "-i", self._names.source(spec.uri))
 
     def watermark(self, plan: PicturePlan) -> int:
-        """Return the number of the file of a watermark."""
+        """Return the number of a watermark's file."""
         decoder = ("-c:v", plan.decoder) if plan.decoder else ()
         return self.add(*decoder, "-i", self._names.source(plan.uri))
 
@@ -134,7 +134,7 @@ class InputList:
         return self._names.source(self._request.sources[plan.source].uri)
 
     def _reading(self, item: int) -> tuple[str, ...]:
-        """How a source is read, whatever is taken of it. Filters turn pictures, so that ffmpeg must not."""
+        """Return the options with which a source is always read. Filters rotate frames, so ffmpeg must not."""
         info = self.info(item)
         if info is None:
             return ("-noautorotate",)
@@ -153,7 +153,7 @@ def _streams(info: MediaInfo) -> tuple[StreamInfo, ...]:
 
 
 def _untimed_rate(info: MediaInfo) -> Fraction:
-    """Frames a second of video without times, 0 where there are times."""
+    """Return the frame rate of video without timestamps, 0 for video with them."""
     stream = next(iter(info.pictures), None)
     if info.format not in UNTIMED_FORMATS or not isinstance(stream, VideoStreamInfo):
         return Fraction(0)
@@ -161,7 +161,7 @@ def _untimed_rate(info: MediaInfo) -> Fraction:
 
 
 def _early_span(plan: InputPlan, later_us: int) -> tuple[str, ...]:
-    """Without its length, which ffmpeg would count from the first frame that is decoded."""
+    """Return the options of a span without its length, which ffmpeg would count from the first decoded frame."""
     start_us = plan.start_us + later_us
     return ("-noaccurate_seek", "-ss", seconds(start_us)) if start_us else ()
 

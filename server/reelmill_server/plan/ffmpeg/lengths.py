@@ -1,6 +1,6 @@
-"""Tell how many frames and samples each part of a stream has: parts that follow each other are counted on one clock."""
+"""Count the frames and samples of each part of a stream: consecutive parts share one clock."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,7 +12,7 @@ from reelmill_server.plan.clock import OVERRUN
 
 @dataclass(frozen=True)
 class Count:
-    """How many frames or samples a part has of its `own`, and in the `whole`: one that is aligned is filled up."""
+    """How many frames or samples a part has of its `own`, and in the `whole` once it is aligned."""
 
     own: int
     whole: int
@@ -26,7 +26,7 @@ class Lengths:
         self._used = {(part.input, part.stream) for stream in _streams(plan) for part in stream.parts if part.file is None}
 
     def counts(self, stream: StreamPlan, parts: Sequence[PartPlan], rate: Fraction) -> tuple[Count | None, ...]:
-        """Return the count of each of `parts`, which follow each other, at `rate` a second; None: nobody knows."""
+        """Return the count of each of `parts`, which follow each other, at `rate` a second; None: not known."""
         offset: Fraction | None = Fraction(0)
         found: list[Count | None] = []
         for part in parts:
@@ -44,7 +44,7 @@ class Lengths:
         return tuple(found)
 
     def before(self, item: int) -> Fraction | None:
-        """Return how many seconds lie before input `item`, of those that follow each other."""
+        """Return the total length of the inputs before `item`, seconds; None: not known."""
         lengths = [self.seconds(other) for other in range(item)]
         return sum((length for length in lengths if length), Fraction(0)) if all(lengths) else None
 
@@ -52,7 +52,7 @@ class Lengths:
         return self.before(sum(not plan.attached for plan in self._plan.inputs))
 
     def seconds(self, item: int) -> Fraction | None:
-        """Return how long the span of an input is, None: nobody knows.
+        """Return the length of an input's span, seconds; None: not known.
 
         It ends with its video, unless its audio goes on for long.
         """
@@ -67,7 +67,7 @@ class Lengths:
         return max(Fraction(0), (end if stop is None else min(end, stop)) - begin)
 
     def _end(self, item: int) -> Fraction | None:
-        """Where an input ends by what its streams say, seconds of the source; None when one of them does not."""
+        """Return where an input ends by the durations of its streams, seconds of the source; None: not known."""
         if not self._infos:
             return None
         info = self._infos[self._plan.inputs[item].source]
@@ -81,7 +81,7 @@ class Lengths:
         return max(known)
 
     def _latest(self, item: int, streams: Sequence[StreamInfo]) -> Fraction | None:
-        """Where the last of those `streams` ends that are used; None: none is, 0: one does not say."""
+        """Return where the last of the used `streams` ends; None: none is used, 0: not known."""
         used = [stream for stream in streams if (item, stream.index) in self._used]
         if not used:
             return None
@@ -102,10 +102,5 @@ def _exact(value: float | None) -> Fraction:
 
 
 def _nearest(value: Fraction) -> int:
-    """The nearest whole number, halves up, as frames are counted when they are encoded."""
+    """Round halves up, as the encoder's clock does."""
     return int((value + Fraction(1, 2)) // 1)
-
-
-def known(counts: Iterable[Count | None]) -> bool:
-    """Whether all are."""
-    return all(count is not None for count in counts)

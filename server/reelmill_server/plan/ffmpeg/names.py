@@ -1,4 +1,4 @@
-"""Name sources and outputs as ffmpeg takes them, without anything that is secret in their URIs."""
+"""Name sources and outputs as ffmpeg takes them, without the secrets in their URIs."""
 
 import re
 
@@ -21,27 +21,27 @@ class Names:
         """Return the name from which ffmpeg reads `uri`."""
         scheme, name = _parts(uri)
         if scheme in _WEB and name != uri:
-            self._notes.add(f"{name}: its query and its credentials are left out: put them in again")
+            self._notes.add(f"{name}: query string and credentials are left out: fill them in")
         elif scheme and scheme not in _WEB:
-            self._notes.add(f"{name}: ffmpeg does not read {scheme}://: name a local copy or a signed HTTPS link instead")
+            self._notes.add(f"ffmpeg does not read {scheme}://: name local copies or signed HTTPS links instead")
         return name
 
     def output(self, uri: str) -> str:
         """Return the name under which ffmpeg writes `uri`."""
         scheme, name = _parts(uri)
         if scheme:
-            self._notes.add(f"{name}: ffmpeg does not write to {scheme}:// as the service does: name a local file instead")
+            self._notes.add(f"ffmpeg does not write to {scheme}:// as the service does: name local files instead")
         return name
 
-    def pictures(self, prefix: str, suffix: str) -> str:
-        """Return the name of pictures that ffmpeg counts, whose URIs have a number between `prefix` and `suffix`."""
+    def images(self, prefix: str, suffix: str) -> str:
+        """Return the name pattern of numbered images, whose URIs have a number between `prefix` and `suffix`."""
         return "%d".join(part.replace("%", "%%") for part in self._around(prefix, suffix))
 
     def segments(self, prefix: str, suffix: str) -> str:
-        """Return the name of segments of HLS that ffmpeg counts; the muxer knows no sign for a `%d` that is to stay."""
+        """Return the name pattern of HLS segments; the muxer has no escape for a literal `%d`."""
         parts = self._around(prefix, suffix)
         if any(map(_COUNTER.search, parts)):
-            self._notes.add(f"{prefix}: ffmpeg writes a number for %d in the names of segments")
+            self._notes.add(f"{parts[0]}: ffmpeg replaces %d in the names of segments")
         return "%d".join(parts)
 
     def _around(self, prefix: str, suffix: str) -> tuple[str, str]:
@@ -50,7 +50,7 @@ class Names:
 
 
 def _parts(uri: str) -> tuple[str, str]:
-    """The scheme, empty for a local file, and the name."""
+    """Return the scheme, empty for a local file, and the name."""
     match = _SCHEME.fullmatch(uri)
     if match is None:
         return "", f"./{uri}" if uri.startswith("-") else uri

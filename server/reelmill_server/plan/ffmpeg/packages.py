@@ -1,4 +1,4 @@
-"""Write where an output goes as options of ffmpeg: its container, and the names of its segments."""
+"""Write containers and the names of segments as options of ffmpeg."""
 
 from collections.abc import Iterator
 
@@ -8,20 +8,20 @@ from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.streams import options
 from reelmill_server.uris import Resource
 
-# ffmpeg has MPEG-TS begin at 1.4 s unless it is told; where a plan wants that, it says so itself.
+# Here ffmpeg's default is to start at 1.4 s; a plan that wants that has an option of its own for it.
 _DELAYED = ("mpegts", "hls")
-_NUMBER = "\0"  # stands for one; no URI has it
+_NUMBER = "\0"  # a placeholder: no URI has it
 
 
 def container_options(draft: Draft, target: TargetPlan, early: bool) -> tuple[str, ...]:
-    """Return the options of an output's container, and its name at the end. `early`: it begins before the asked start."""
+    """Return the options of an output's container, its name last. `early`: it begins before the requested start."""
     muxing = dict(target.muxer_options)
     if early:
         muxing.setdefault("avoid_negative_ts", "make_zero")
     package = target.package
     name = draft.names.output(target.uri)
     if package is not None and package.rendition is not None:
-        draft.notes.add(f"{target.uri}: ffmpeg writes one file of subtitles, the service cuts it into segments")
+        draft.notes.add(f"{name}: ffmpeg writes one file of subtitles, the service cuts it into segments")
         name = draft.names.output(f"{target.uri.rpartition('.')[0]}.{target.container}")
     elif package is not None:
         muxing |= _dash(draft, target, package) if package.format == SegmentFormat.DASH else _hls(draft, target, package)
@@ -45,7 +45,7 @@ def _hls(draft: Draft, target: TargetPlan, package: PackagePlan) -> dict[str, st
     _note_place(draft, target, base)
     if all(stream.type == "audio" for stream in target.streams):
         draft.notes.add(
-            f"{target.uri}: audio behind the last segment boundary, a tenth of a second at most, is a segment of its own"
+            f"{draft.names.output(target.uri)}: audio after the last segment boundary, 0.1 s at most, is a segment of its own"
         )
     return names
 
@@ -54,7 +54,7 @@ def _dash(draft: Draft, target: TargetPlan, package: PackagePlan) -> dict[str, s
     base, suffix = _around(target, package)
     _note_place(draft, target, base)
     if package.hls_uri:
-        draft.notes.add(f"{package.hls_uri}: the playlists that list the same segments for HLS are not written")
+        draft.notes.add(f"{draft.names.output(package.hls_uri)}: the HLS playlists of the same segments are not written")
     prefix, suffix = ((text or "").replace("$", "$$") for text in (base, suffix))
     return {
         "init_seg_name": f"{prefix}$RepresentationID$-init.mp4",
@@ -63,7 +63,7 @@ def _dash(draft: Draft, target: TargetPlan, package: PackagePlan) -> dict[str, s
 
 
 def _around(target: TargetPlan, package: PackagePlan) -> tuple[str | None, str]:
-    """What stands around the numbers in the names of segments, from the folder of the list on; None when they lie elsewhere."""
+    """Return prefix and suffix of segment names, relative to the playlist's folder; None: they lie elsewhere."""
     way = Resource.of(target.uri).beside(Resource.of(f"{package.prefix}{_NUMBER}{package.suffix}"))
     prefix, _, suffix = (way or "").partition(_NUMBER)
     return (None if way is None else prefix), suffix
@@ -71,17 +71,17 @@ def _around(target: TargetPlan, package: PackagePlan) -> tuple[str | None, str]:
 
 def _note_place(draft: Draft, target: TargetPlan, base: str | None) -> None:
     if base is None:
-        draft.notes.add(f"{target.uri}: its segments lie in a folder that is not below it, which ffmpeg does not list")
+        draft.notes.add(f"{draft.names.output(target.uri)}: ffmpeg does not list segments outside the folder of the playlist")
 
 
 def note_groups(draft: Draft, plan: Plan) -> None:
     """Note the master playlists, which ffmpeg does not write for outputs of their own."""
     for group in plan.groups:
-        draft.notes.add(f"{group.uri}: the master playlist is not written")
+        draft.notes.add(f"{draft.names.output(group.uri)}: the master playlist is not written")
 
 
 def described_by(draft: Draft, target: TargetPlan) -> Iterator[str]:
-    """Yield the options that carry title and chapters over, or leave them out; all inputs are listed."""
+    """Yield the options that keep or drop title and chapters, once all inputs are listed."""
     if not target.keep_metadata:
         yield from ("-map_metadata", "-1", "-map_chapters", "-1")
         return
@@ -90,7 +90,7 @@ def described_by(draft: Draft, target: TargetPlan) -> Iterator[str]:
     if several:
         yield from ("-map_metadata", source)
     if any(stream.speed != 1 for stream in target.streams):
-        draft.notes.add(f"{target.field}: chapters are left out, as ffmpeg does not slow them down")
+        draft.notes.add(f"{target.field}: chapters are left out, as ffmpeg does not scale their times")
         yield from ("-map_chapters", "-1")
     elif several:
         yield from ("-map_chapters", source)

@@ -1,4 +1,4 @@
-"""Write each stream of a file of media as options of ffmpeg: where it comes from, and what becomes of it."""
+"""Write each stream of a media file as options of ffmpeg: its source, filters and codec."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +20,12 @@ def stream_groups(draft: Draft, target: TargetPlan) -> Iterator[tuple[str, ...]]
     """Yield the options of each stream of a file, in order; a stream that ffmpeg cannot make is left out with a note."""
     early = begins_early(draft, target)
     if early:
-        draft.notes.add(f"{target.field}: audio beside copied video begins up to a tenth of a second before its key frame")
-    undecoded = {number for number, stream in enumerate(target.streams) if stream.encoder == COPY or stream.type == "subtitle"}
-    sources = {number: _source(draft, target, target.streams[number]) for number in undecoded}
+        draft.notes.add(f"{target.field}: audio next to copied video begins up to 0.1 s before the video's key frame")
+    sources = {
+        number: _source(draft, target, stream)
+        for number, stream in enumerate(target.streams)
+        if stream.encoder == COPY or stream.type == "subtitle"
+    }
     written = [number for number in range(len(target.streams)) if sources.get(number, "") is not None]
     streams = [target.streams[number] for number in written]
     for number, stream, specifier in zip(written, streams, _specifiers(streams), strict=True):
@@ -33,7 +36,7 @@ def stream_groups(draft: Draft, target: TargetPlan) -> Iterator[tuple[str, ...]]
 
 
 def _specifiers(streams: Sequence[StreamPlan]) -> list[str]:
-    """What comes behind an option's name so that it is of one stream: `:v` where there is one of the kind, else `:v:1`."""
+    """Return the stream specifier of each stream: `:v` where there is one of its kind, else `:v:0` and so on."""
     totals, seen = Counter(_LETTERS[stream.type] for stream in streams), Counter[str]()
     found = []
     for stream in streams:
@@ -44,7 +47,7 @@ def _specifiers(streams: Sequence[StreamPlan]) -> list[str]:
 
 
 def begins_early(draft: Draft, target: TargetPlan) -> bool:
-    """Return whether the file begins before the asked start: at the key frame of video that is copied."""
+    """Return whether the file begins before the requested start, at the key frame of copied video."""
     copies = any(stream.type == "video" and stream.encoder == COPY for stream in target.streams)
     return copies and any(plan.start_us for plan in draft.plan.inputs)
 
@@ -62,7 +65,7 @@ def _encoded(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: st
 
 
 def mapped(draft: Draft, chain: Chain, specifier: str) -> tuple[str, ...]:
-    """Return the options that take what comes out of `chain`: a stream with filters of its own, or an end of the graph."""
+    """Return the options that map the output of `chain`: a stream with its own filters, or an output of the graph."""
     if _simple(chain):
         (pad,) = chain.pads
         filters = (f"-filter{specifier}", described(chain.filters)) if chain.filters else ()
@@ -72,7 +75,7 @@ def mapped(draft: Draft, chain: Chain, specifier: str) -> tuple[str, ...]:
 
 
 def _simple(chain: Chain) -> bool:
-    """Whether a chain begins with one stream of an input, and needs no graph."""
+    """Return whether a chain reads one stream of an input and needs no graph."""
     return len(chain.pads) == 1 and ":" in chain.pads[0]
 
 
@@ -83,7 +86,7 @@ def options(values: Mapping[str, str], specifier: str) -> Iterator[str]:
 
 
 def _timing(stream: StreamPlan, specifier: str) -> Iterator[str]:
-    """When frames are shown: as the filters say, in the ticks of the plan, with key frames where segments begin."""
+    """Yield the options of timestamps: as filters set them, in the plan's time base, with key frames on segment boundaries."""
     if stream.video:
         yield from (f"-fps_mode{specifier}", "vfr", f"-enc_time_base{specifier}", str(stream.video.time_base))
     if stream.segment_us:
@@ -91,9 +94,9 @@ def _timing(stream: StreamPlan, specifier: str) -> Iterator[str]:
 
 
 def _kept(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: str, source: str) -> tuple[str, ...]:
-    """A stream that is not decoded, or text that needs no filters."""
+    """Return the options of a stream copy or of a subtitle stream."""
     file = stream.parts[0].file
-    # Read anew, text comes out in UTF-8.
+    # Decoding brings text to UTF-8; a copy would keep its charset.
     recoded = stream.encoder == COPY and file is not None and not read_unasked(file.charset)
     return (
         *("-map", source, f"-c{specifier}", TEXT_ENCODERS[stream.codec] if recoded else stream.encoder),
@@ -106,14 +109,14 @@ def _kept(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: str, 
 
 
 def _source(draft: Draft, target: TargetPlan, stream: StreamPlan) -> str | None:
-    """Where a stream comes from as ffmpeg's -map takes it; None when it cannot be told."""
+    """Return where a stream comes from, as -map takes it; None if ffmpeg cannot read it so."""
     read = [part for part in stream.parts if part.stream >= 0]
     first = read[0]
     scaled = ("-itsscale", decimal(1 / stream.speed)) if stream.speed != 1 else ()
     if stream.type == "picture":
         return _cover(draft, target, first)
     if scaled and stream.type == "subtitle":
-        draft.notes.add(f"{target.field}: subtitle cues begin at the new speed, but are shown as long as before")
+        draft.notes.add(f"{target.field}: subtitle cues start at the new speed but keep their duration")
     if len(read) == 1:
         return _single(draft, stream, first, scaled)
     items = [part.input for part in read]
@@ -121,7 +124,7 @@ def _source(draft: Draft, target: TargetPlan, stream: StreamPlan) -> str | None:
         draft.notes.add(f"{target.field}: {stream.type} of several sources that ffmpeg cannot join is left out")
         return None
     draft.notes.add(
-        f"{target.field}: where sources are joined without encoding, ffmpeg keeps what audio encoders put around each: "
+        f"{target.field}: where sources are joined without encoding, ffmpeg keeps the audio encoder's padding of each: "
         "times may be off by some hundredths of a second"
     )
     return f"{draft.inputs.joined(items, *scaled)}:{first.stream}"
@@ -143,13 +146,13 @@ def _single(draft: Draft, stream: StreamPlan, part: PartPlan, read: tuple[str, .
 
 
 def _reframing(target: TargetPlan, stream: StreamPlan, specifier: str) -> tuple[str, ...]:
-    """AAC in fragmented MP4: ffmpeg brings it into the form for every muxer but that of HLS."""
+    """Return the bitstream filter of AAC in fragmented MP4, which ffmpeg adds by itself for every muxer but that of HLS."""
     hls = target.package is not None and target.package.format == "hls" and target.container == "mp4"
     return (f"-bsf{specifier}", "aac_adtstoasc") if hls and stream.codec == "aac" else ()
 
 
 def _file_description(stream: StreamPlan, specifier: str) -> Iterator[str]:
-    """What a request says of a subtitle file."""
+    """Yield the language of a subtitle file, as the request gives it."""
     file = stream.parts[0].file
     if file is not None:
         yield from ("-disposition" + specifier, "0")
@@ -158,7 +161,7 @@ def _file_description(stream: StreamPlan, specifier: str) -> Iterator[str]:
 
 
 def _description(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: str) -> Iterator[str]:
-    """The language, which always stays, and the title of a stream, where ffmpeg does not carry them over by itself."""
+    """Yield language and title of a stream where ffmpeg does not carry them over by itself; the language always stays."""
     source: StreamInfo | None = next(filter(None, map(draft.inputs.stream, stream.parts)), None)
     if source is None:
         return

@@ -1,4 +1,4 @@
-"""Write encoded video as filters: what of the sources, in which shape, and what is drawn on it."""
+"""Write encoded video as filters: parts, geometry, colors and overlays."""
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -68,14 +68,14 @@ def _part(draft: Draft, stream: StreamPlan, part: PartPlan, count: Count | None)
 
 
 def upright(draft: Draft, part: PartPlan) -> tuple[str, ...]:
-    """Return the filter that takes the mark off frames of how players turn them: the filters behind it turn them."""
+    """Return the filter that drops the rotation mark of frames, as the filters after it rotate them."""
     info = draft.inputs.stream(part)
     turned = not isinstance(info, VideoStreamInfo) or info.rotation
     return (_UPRIGHT,) if turned else ()
 
 
 def _filled(draft: Draft, part: PartPlan, count: Count | None) -> Iterator[str]:
-    """Filters that give a part exactly its frames: the last one is held, and one that is aligned is filled up."""
+    """Yield filters that give a part exactly its frames: the last one is held, an aligned part is filled up."""
     if count is None:
         draft.unknown_length(part.input)
         return
@@ -102,7 +102,7 @@ def _black(video: VideoOutput) -> tuple[str, ...]:
 
 
 def _colors(video: VideoOutput) -> Iterator[str]:
-    """The filter that says of frames what the encoder is told of their colors."""
+    """Yield the filter that marks frames with the colors that the encoder is opened with."""
     fields = ((name, int(getattr(video, field)), names, silent) for field, (name, names, silent) in _COLORS.items())
     said = [f"{name}={names.get(value, value)}" for name, value, names, silent in fields if value != silent]
     if said:
@@ -112,20 +112,20 @@ def _colors(video: VideoOutput) -> Iterator[str]:
 def _overlaid(draft: Draft, chain: Chain, overlay: OverlayPlan, video: VideoOutput) -> Chain:
     match overlay:
         case DelogoPlan():
-            draft.notes.add("rectangles are filled by ffmpeg's delogo, the service's fill shows less of an edge")
+            draft.notes.add("delogos are filled by ffmpeg's own filter, which blends less smoothly than the service")
             return chain.then(*_delogo(overlay, video))
         case TextPlan():
-            draft.notes.add("texts are set by ffmpeg's drawtext in the font that it finds, the service chooses fonts by script")
+            draft.notes.add("text is drawn by ffmpeg's drawtext with the font it finds; the service chooses fonts by script")
             return chain.then(_text(overlay))
         case PicturePlan():
             return _picture(draft, chain, overlay)
         case BlurPlan():
-            draft.notes.add("faces and license plates are not blurred: ffmpeg does not find them")
+            draft.notes.add("faces and license plates are not blurred: ffmpeg cannot detect them")
             return chain
 
 
 def _window(overlay: DelogoPlan | TextPlan | PicturePlan) -> str:
-    """The option that says when an overlay is shown."""
+    """Return the option that says when an overlay is shown."""
     begin = f"gte(t,{seconds(overlay.begin_us)})" if overlay.begin_us else ""
     end = f"lt(t,{seconds(overlay.end_us)})" if overlay.end_us else ""
     return f":enable={'*'.join(filter(None, (begin, end)))}" if begin or end else ""
@@ -138,7 +138,7 @@ def _delogo(plan: DelogoPlan, video: VideoOutput) -> Iterator[str]:
 
 
 def _inside(box: Box, video: VideoOutput) -> Box:
-    """The part of a rectangle that has pixels around it, without which delogo fills nothing."""
+    """Return the part of a rectangle that has pixels around it, which delogo needs."""
     left, top = max(1, box.x), max(1, box.y)
     right, bottom = min(video.width - 1, box.x + box.width), min(video.height - 1, box.y + box.height)
     return Box(left, top, right - left, bottom - top)

@@ -47,9 +47,9 @@ def test_secrets_are_left_out(notes: Notes, uri: str, name: str) -> None:
 
 def test_a_note_is_one_line(notes: Notes) -> None:
     """Whatever is in the name that it is about: notes are printed as comments of a shell."""
-    Names(notes).source("s3://bucket/a\n$(rm x)\x1b[2J")
+    Names(notes).source("https://host/a\n$(rm x)\x1b[2J?q")
     (note,) = notes.texts
-    assert note.isprintable() and note.startswith(r"s3://bucket/a\n$(rm x)\x1b[2J: ")
+    assert note.isprintable() and note.startswith(r"https://host/a\n$(rm x)\x1b[2J: ")
 
 
 def test_a_plain_link_needs_no_note(notes: Notes) -> None:
@@ -61,7 +61,7 @@ def test_a_plain_link_needs_no_note(notes: Notes) -> None:
 def test_a_percent_sign_is_doubled_where_ffmpeg_counts(notes: Notes) -> None:
     """In the names of pictures; the muxer of HLS keeps one as it is."""
     names = Names(notes)
-    assert names.pictures("file:///out/50%25 ", ".jpg") == "/out/50%% %d.jpg"
+    assert names.images("file:///out/50%25 ", ".jpg") == "/out/50%% %d.jpg"
     assert names.segments("file:///out/50%25 ", ".ts") == "/out/50% %d.ts"
     assert notes.texts == ()
     assert names.segments("file:///out/%25d-", ".ts") == "/out/%d-%d.ts"
