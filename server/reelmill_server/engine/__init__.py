@@ -19,5 +19,6 @@ def encode_queue(family: str) -> str:
 
 
 def presence_queue(family: str) -> str:
-    """Never used: that a worker polls it tells that the family works there, however busy it is."""
+    """Holds no tasks. A worker polls it as long as the family works there, so that its pollers can be counted: a worker that is
+    busy does not poll the queue of its attempts."""
     return f"reelmill-present-{family}"

@@ -13,6 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError,
 from temporalio.workflow import ActivityCancellationType
 
 from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, encode_queue
+from reelmill_server.engine.bounds import check_history
 from reelmill_server.engine.names import CONVERT, PRESENT
 from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.errors import HardwareUnavailable
@@ -31,7 +32,8 @@ _PRESENT_SECONDS = 10
 async def attempt(work: Work) -> AttemptResult:
     """One attempt: the first look, or in one of the lanes that the task needs, the preferred one for a while first.
 
-    Raises HardwareUnavailable, as an ApplicationError, when an accelerator is required and there is none.
+    Raises HardwareUnavailable, as an ApplicationError, when an accelerator is required and there is none, and HistoryFull while
+    it waits long for a busy one.
     """
     if work.needs is None:
         return await run(CONVERT, work, work, FAST_QUEUE, AttemptResult)
@@ -49,6 +51,7 @@ async def attempt(work: Work) -> AttemptResult:
                 if not _nobody_came(error):
                     raise
             waited = True
+        check_history()
 
 
 async def present(work: Work) -> Mapping[str, int]:
@@ -75,6 +78,7 @@ async def run(
     running: workflow.ActivityHandle[ResultT] = workflow.start_activity(
         name,
         argument,
+        activity_id=_activity_id(),
         task_queue=queue,
         result_type=result_type,
         schedule_to_start_timeout=timedelta(seconds=wait_seconds) if wait_seconds else None,
@@ -92,6 +96,11 @@ async def run(
             await asyncio.sleep(0)
         running.cancel()
         return await running
+
+
+def _activity_id() -> str | None:
+    """Return a name that no other attempt of the task has; None: the engine's own, which begin anew with each run."""
+    return str(workflow.uuid4()) if workflow.info().continued_run_id else None
 
 
 def _nobody_came(error: ActivityError) -> bool:

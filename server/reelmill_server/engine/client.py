@@ -180,7 +180,8 @@ class Engine:
         try:
             description = await handle.describe(rpc_timeout=_RPC_SECONDS)
             pending = description.raw_description.pending_activities
-            states = [activity.state for activity in pending if activity.activity_id == activity_id]
+            attempts = (activity for activity in pending if activity.activity_type.name in (CONVERT, ENCODE_UNIT))
+            states = [activity.state for activity in attempts if activity.activity_id == activity_id]
             if states:
                 return _STANDINGS.get(states[0], Standing.TAKEN_OVER)
             if description.status is WorkflowExecutionStatus.RUNNING:

@@ -1,12 +1,12 @@
 """How the attempts of a task went, and whether there is another one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError, TimeoutType
 
-from reelmill_server.engine.work import AttemptResult
+from reelmill_server.engine.work import AttemptResult, Continuation
 from reelmill_server.model.task import FailedAttempt, Outcome, TaskStatus
 from reelmill_server.model.time import MICROSECONDS
 
@@ -41,14 +41,18 @@ class Failure:
 
 
 class History:
-    """The attempts of a task so far."""
+    """The attempts of a task so far, those of earlier runs of its workflow included."""
 
-    def __init__(self) -> None:
-        self.number = 1
+    def __init__(self, earlier: Continuation) -> None:
+        self.number = earlier.number
         self.winner = ""
         """The activity of the attempt that succeeded."""
-        self._failed: list[FailedAttempt] = []
-        self._first_us = 0
+        self._failed = list(earlier.failed)
+        self._first_us = earlier.first_us
+
+    def continued(self, continuation: Continuation) -> Continuation:
+        """Return what the next run of the workflow must know of the attempts, added to `continuation`."""
+        return replace(continuation, number=self.number, first_us=self._first_us, failed=tuple(self._failed))
 
     def looked(self, result: AttemptResult) -> None:
         """The present attempt was a look at a task that is not small."""

@@ -12,9 +12,10 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 
 from reelmill_server.engine import encode_queue
 from reelmill_server.engine.attempting import present, run
+from reelmill_server.engine.bounds import Backoff, HistoryFull, history_is_full
 from reelmill_server.engine.history import Failure, History
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
-from reelmill_server.engine.work import AttemptResult, UnitResult, UnitWork, Work
+from reelmill_server.engine.work import AttemptResult, Continuation, UnitResult, UnitWork, Work
 from reelmill_server.errors import ChunksDiffer, SourceChanged, WorkerBusy
 from reelmill_server.model.capability import SOFTWARE
 
@@ -25,11 +26,16 @@ _WORKERS_TO_PAY = 2
 class Units:
     """The units of one task."""
 
-    def __init__(self) -> None:
-        self._made: dict[int, UnitResult] = {}
-        self._given_up = False
-        self.used = False
+    def __init__(self, earlier: Continuation) -> None:
+        self._made = dict(earlier.made)
+        self._given_up = earlier.units_given_up
+        self.used = earlier.units_used
         """Whether there may be something of the task in shared scratch."""
+
+    def continued(self, continuation: Continuation) -> Continuation:
+        """Return what the next run of the workflow must know of the units, added to `continuation`."""
+        made = tuple(self._made.items())
+        return replace(continuation, made=made, units_given_up=self._given_up, units_used=self.used)
 
     async def pay(self, work: Work) -> bool:
         """Whether the task is carried out in units: it can be, it was not given up, and there are workers to share it."""
@@ -41,12 +47,14 @@ class Units:
         return work.request.parallelism > 1 or workers.get(SOFTWARE, 0) >= _WORKERS_TO_PAY
 
     async def attempt(self, work: Work, history: History) -> AttemptResult:
-        """Makes all units that are not made yet, and joins them."""
+        """Makes all units that are not made yet, and joins them. Raises HistoryFull when units are left for the next run."""
         needs = work.needs
         assert needs and needs.chunked
         work = replace(work, lane=SOFTWARE)
         numbers = [unit.number for unit in needs.chunked.split.units]
         await self._make([number for number in numbers if number not in self._made], work, history)
+        if any(number not in self._made for number in numbers):
+            raise HistoryFull
         made = [self._made[number] for number in numbers]
         kept = tuple(file for result in made for file in result.kept)
         joining = replace(work, needs=needs.for_join(), kept=kept, attempt=history.number)
@@ -77,10 +85,10 @@ class Units:
         workflow.upsert_memo({UNITS: [count, len(self._made)]})
 
     async def _unit(self, number: int, work: Work, history: History) -> None:
-        """Makes one unit, again when it fails in a way that may pass."""
+        """Makes one unit, again when it fails in a way that may pass; leaves it for the next run when the history is full."""
         assert work.needs and work.needs.chunked
         count = len(work.needs.chunked.split.units)
-        own = History()
+        own, backoff = History(Continuation()), Backoff()
         work = replace(work, needs=work.needs.for_unit(number))
         while True:
             unit = UnitWork(replace(work, attempt=own.number), number)
@@ -92,6 +100,9 @@ class Units:
                 failure = Failure.of(error)
                 if failure.code == WorkerBusy.code:
                     work = replace(work, priority=max(1, work.priority - 1))
+                    await backoff.pause()
+                    if history_is_full():
+                        return
                     continue
                 own.add(failure)
                 if failure.code in _FORGETS:

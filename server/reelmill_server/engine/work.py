@@ -11,8 +11,41 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Credentials
-from reelmill_server.model.task import Artifact
+from reelmill_server.model.task import Artifact, FailedAttempt
 from reelmill_server.model.units import Split
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What a unit made, and what a user should know."""
+
+    kept: tuple[KeptFile, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Files that an attempt, named by its activity, is about to place; `packed` as `engine.placing.pack` makes it."""
+
+    activity_id: str
+    packed: str
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What a run of a task's workflow, whose history became long, leaves to the run that goes on.
+
+    `number` is the next attempt's, `first_us` when the first began, `failed` those that failed. `made` are units by their
+    numbers; `units_given_up` and `units_used` as in `engine.units.Units`.
+    """
+
+    number: int = 1
+    first_us: int = 0
+    failed: tuple[FailedAttempt, ...] = ()
+    placings: tuple[Placing, ...] = ()
+    made: tuple[tuple[int, UnitResult], ...] = ()
+    units_given_up: bool = False
+    units_used: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,7 +56,7 @@ class Work:
     `progress_step`: progress is told each time that it passes so many percent more; 0: not at all. `lane` is that of the
     present attempt, and `needs` what the first look found; `accelerator_seconds`: how long the task waits for each accelerator.
     `kept`: what units made, which this attempt joins. `trace`: the span of the call that made the task, as
-    telemetry.tracing.current gives it.
+    telemetry.tracing.current gives it. `earlier`: what an earlier run of the task's workflow has left; no worker is told of it.
     """
 
     request: ConvertRequest
@@ -39,6 +72,7 @@ class Work:
     needs: Needs | None = None
     kept: tuple[KeptFile, ...] = ()
     trace: str = ""
+    earlier: Continuation | None = None
 
 
 @dataclass(frozen=True)
@@ -47,14 +81,6 @@ class UnitWork:
 
     work: Work
     number: int
-
-
-@dataclass(frozen=True)
-class UnitResult:
-    """What a unit made, and what a user should know."""
-
-    kept: tuple[KeptFile, ...]
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,14 +93,6 @@ class AttemptResult:
     started_us: int = 0
     needs: Needs | None = None
     activity_id: str = ""
-
-
-@dataclass(frozen=True)
-class Placing:
-    """Files that an attempt, named by its activity, is about to place; `packed` as `engine.placing.pack` makes it."""
-
-    activity_id: str
-    packed: str
 
 
 @dataclass(frozen=True)

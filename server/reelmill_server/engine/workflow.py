@@ -13,11 +13,13 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine import CONTROL_QUEUE, INSPECT_QUEUE
     from reelmill_server.engine.attempting import ONCE, UNTIL_DONE, attempt
     from reelmill_server.engine.beats import SILENCE_SECONDS
+    from reelmill_server.engine.bounds import Backoff, HistoryFull, check_history
     from reelmill_server.engine.history import Failure, History
     from reelmill_server.engine.names import ERASE, INSPECT, PLACING, RECORD, WITHDRAW
     from reelmill_server.engine.units import Units
-    from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, Placing, Withdrawal, Work
+    from reelmill_server.engine.work import AttemptResult, Continuation, Inspected, Inspection, Placing, Withdrawal, Work
     from reelmill_server.errors import SourceChanged, WorkerBusy
+    from reelmill_server.model.needs import Needs
     from reelmill_server.model.task import Outcome
 
 _RECORD_SECONDS = 30
@@ -33,8 +35,12 @@ class MediaConvertWorkflow:
     """One task: attempts until one succeeds, fails for good or is canceled; then its outcome is recorded, and what an attempt
     that was lost has left is taken away."""
 
-    def __init__(self) -> None:
-        self._placings: list[Placing] = []
+    @workflow.init
+    def __init__(self, work: Work) -> None:
+        earlier = work.earlier or Continuation()
+        self._work = replace(work, earlier=None)
+        self._units, self._history = Units(earlier), History(earlier)
+        self._placings = list(earlier.placings)
 
     @workflow.signal(name=PLACING)
     def placing(self, placing: Placing) -> None:
@@ -42,20 +48,77 @@ class MediaConvertWorkflow:
         self._placings.append(placing)
 
     @workflow.run
-    async def run(self, work: Work) -> str:
+    async def run(self, _: Work) -> str:
         """Returns the final status's word."""
-        units, history = Units(), History()
-        outcome = await _attempts(work, units, history)
-        left = [placing.packed for placing in self._placings if placing.activity_id != history.winner]
-        withdrawing = [asyncio.ensure_future(_withdraw(work, packed)) for packed in left]
+        try:
+            outcome = await self._attempts()
+        except HistoryFull:
+            workflow.continue_as_new(replace(self._work, earlier=self._continuation()))
+        task_id, winner = self._work.request.task_id, self._history.winner
+        left = [placing.packed for placing in self._placings if placing.activity_id != winner]
+        withdrawing = [asyncio.ensure_future(_withdraw(self._work, packed)) for packed in left]
         if withdrawing:
             await _surely(workflow.wait(withdrawing, timeout=_WITHDRAWN_FIRST_SECONDS))
-        await _surely(_record(work.request.task_id, outcome))
+        await _surely(_record(task_id, outcome))
         for withdrawal in withdrawing:
             await _surely(withdrawal)
-        if units.used:
-            await _surely(_erase(work.request.task_id))
+        if self._units.used:
+            await _surely(_erase(task_id))
         return outcome.status
+
+    def _continuation(self) -> Continuation:
+        """What the next run must know."""
+        return self._history.continued(self._units.continued(Continuation(placings=tuple(self._placings))))
+
+    async def _attempts(self) -> Outcome:
+        """Makes attempts until one is the last. Raises HistoryFull."""
+        history, backoff = self._history, Backoff()
+        try:
+            while True:
+                check_history()
+                try:
+                    result = await self._attempt()
+                except FailureError as error:
+                    if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
+                        return history.canceled()
+                    failure = Failure.of(error)
+                    if failure.code == WorkerBusy.code:  # it goes in front of those that came after it
+                        self._work = replace(self._work, priority=max(1, self._work.priority - 1))
+                        await backoff.pause()
+                        continue
+                    history.add(failure)
+                    if not failure.retryable or history.exhausted(self._work.max_attempts):
+                        return history.failed()
+                    await self._prepare_next(failure)
+                else:
+                    if result.needs is None:
+                        return history.succeeded(result)
+                    self._looked(result, result.needs)
+                backoff = Backoff()
+        except asyncio.CancelledError:
+            return history.canceled()
+
+    async def _prepare_next(self, failure: Failure) -> None:
+        """Forgets what a failure makes useless, and waits a moment."""
+        self._units.failed(failure)
+        if failure.code == SourceChanged.code:
+            self._work = replace(self._work, needs=None)  # it may be another film
+        await asyncio.sleep(self._history.pause())
+        self._history.number += 1
+
+    def _looked(self, result: AttemptResult, needs: Needs) -> None:
+        """The attempt was a look, which found what the task needs."""
+        self._work = replace(self._work, needs=needs)
+        self._units.used = self._units.used or needs.keeps
+        self._history.looked(result)
+
+    async def _attempt(self) -> AttemptResult:
+        work = replace(self._work, attempt=self._history.number)
+        if await self._units.pay(work):
+            return await self._units.attempt(work, self._history)
+        if work.needs is not None and work.needs.chunked is not None:
+            work = replace(work, needs=replace(work.needs, chunked=None))
+        return await attempt(work)
 
 
 async def _surely(doing: Any) -> None:
@@ -104,44 +167,6 @@ async def _tidy(activity: str, argument: Any, task_id: str) -> None:
         )
     except ActivityError:
         workflow.logger.warning("what a task left could not be removed", extra={"task_id": task_id, "activity": activity})
-
-
-async def _attempts(work: Work, units: Units, history: History) -> Outcome:
-    try:
-        while True:
-            try:
-                result = await _attempt(replace(work, attempt=history.number), units, history)
-            except FailureError as error:
-                if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
-                    return history.canceled()
-                failure = Failure.of(error)
-                if failure.code == WorkerBusy.code:  # it goes in front of those that came after it
-                    work = replace(work, priority=max(1, work.priority - 1))
-                    continue
-                history.add(failure)
-                if not failure.retryable or history.exhausted(work.max_attempts):
-                    return history.failed()
-                units.failed(failure)
-                if failure.code == SourceChanged.code:
-                    work = replace(work, needs=None)  # it may be another film
-                await asyncio.sleep(history.pause())
-                history.number += 1
-            else:
-                if result.needs is None:
-                    return history.succeeded(result)
-                work = replace(work, needs=result.needs)
-                units.used = units.used or result.needs.keeps
-                history.looked(result)
-    except asyncio.CancelledError:
-        return history.canceled()
-
-
-async def _attempt(work: Work, units: Units, history: History) -> AttemptResult:
-    if await units.pay(work):
-        return await units.attempt(work, history)
-    if work.needs is not None and work.needs.chunked is not None:
-        work = replace(work, needs=replace(work.needs, chunked=None))
-    return await attempt(work)
 
 
 @workflow.defn(name="Inspect")
