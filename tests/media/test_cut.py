@@ -114,7 +114,7 @@ def test_a_copied_cut_begins_at_the_key_frame_with_sound_in_sync(convert: Conver
     made = convert(clip, target("mkv"), start=1.5, duration=1.0)
     assert "key frame" in made.warnings[0]
     # A TS begins with the sound's preroll, so that its key frame is some milliseconds later than in the others.
-    assert re.search(r"begins at 1\.0\d\d s of the source, 0\.(4[789]|50)\d* s before the asked start", made.warnings[1])
+    assert re.search(r"begins at 1\.0\d\d s of the source, 0\.(4[789]|50)\d* s before the requested start", made.warnings[1])
     judge.check(made.path)
     begin = judge.describe(path).start if form == "mpegts" else 0.0
     last = max(number for number, time in enumerate(judge.times(path)) if time - begin < 2.5 - 1e-5)
