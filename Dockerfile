@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # One build of PyAV against the distribution's FFmpeg, and three thin images on it: `cpu`, `intel` and `nvidia` (docs/images.md).
-# `docker build --target cpu .`; `make image-check` runs the same steps without a container engine.
+# `docker build --target cpu .`; `make image-check` builds all of them with buildah and uses them.
 # `images/` has what the steps run; `--mount` needs BuildKit or buildah.
 
 # A release names the digest, too: --build-arg BASE_IMAGE=debian:forky-slim@sha256:…

@@ -119,7 +119,7 @@ capacity: $(STAMP) ## measure what attempts take here, and how near the estimate
 	$(BIN)/python -m bench.capacity $(ARGS)
 
 .PHONY: image-check
-image-check: ## build the images without a container engine and use them (root, debootstrap; ARGS=--keep: quicker next time)
+image-check: ## build the images and use them (root, buildah, podman, debootstrap; ARGS=--keep: quicker next time)
 	$(PYTHON) -m images.image_check $(if $(IMAGE_ROOT),--root '$(IMAGE_ROOT)') $(ARGS)
 
 .PHONY: clean

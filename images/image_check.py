@@ -1,4 +1,4 @@
-"""Builds the images without a container engine, and uses them as a cluster would: `make image-check` (docs/images.md).
+"""Builds the images and uses them as a cluster would: `make image-check` (docs/images.md).
 
 Everything of one run lies in a folder outside the repository. Exits with 1 when something is not as it should be.
 """
@@ -10,14 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from images import dockerfile, stand_in
-from images.chroots import Builder, Run, own_mounts
-from images.dockerfile import Config
+from images import stand_in
+from images.containers import TOOLS, Store
 
 CONTEXT = Path(__file__).resolve().parent.parent
 _IMAGES = ("cpu", "intel", "nvidia")
@@ -43,29 +42,30 @@ with av.open("/media/small.mp4") as made:
 
 @dataclass(frozen=True)
 class Image:
-    """A built image: what it says of itself, and all its files in one place."""
+    """A built image; `volumes`: folders that can be written, by where they are inside."""
 
+    store: Store
     name: str
-    config: Config
-    place: Path
+    volumes: dict[str, Path] = field(default_factory=dict)
 
-    def run(self, *command: str, volumes: dict[str, Path], entrypoint: bool = True, **environment: str) -> Run:
-        """The command, or what the entrypoint makes of it, as the image's user; only `volumes` can be written."""
-        return Run(
-            self.place,
-            [*(self.config.entrypoint if entrypoint else []), *command],
-            {**self.config.environment, **environment},
-            self.config.user,
-            self.config.folder,
-            volumes,
-        )
+    @property
+    def user(self) -> str:
+        """The user and the group of its processes, by number."""
+        return self.store.inspect(self.name, "{{.Config.User}}")
 
+    def start(
+        self, *command: str, entrypoint: str | None = None, options: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[str]:
+        """Start the image's own command, or another one; an empty entrypoint leaves the image's out."""
+        return self.store.start(self.name, command, self.volumes, environment, entrypoint, options)
 
-def _output(run: Run) -> str:
-    done = subprocess.run(run.command(), check=False, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(run.arguments)}: ended with {done.returncode}\n{done.stdout}")
-    return done.stdout
+    def output(self, *command: str, entrypoint: str | None = None) -> str:
+        """Return what a command says, which must succeed."""
+        process = self.start(*command, entrypoint=entrypoint)
+        text = process.communicate()[0]
+        if process.returncode:
+            sys.exit(f"{' '.join(command)}: ended with {process.returncode}\n{text}")
+        return text
 
 
 @contextmanager
@@ -80,16 +80,16 @@ def _volume(folder: Path, owner: str) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def check_closed(image: Image, data: Path) -> None:
+def check_closed(image: Image) -> None:
     """The user is nobody in particular, can write its data folder, and nothing else."""
     look = 'id -u; for f in / /usr /opt/reelmill /etc /tmp; do ! touch $f/x 2>/dev/null || echo "wrote $f"; done; touch /data/x'
-    said = _output(image.run("sh", "-c", look, volumes={"/data": data}, entrypoint=False)).split()
-    _expect(said == [image.config.user.partition(":")[0]], f"{image.name}: user {' '.join(said)}, only /data can be written")
+    said = image.output("-c", look, entrypoint="sh").split()
+    _expect(said == [image.user.partition(":")[0]], f"{image.name}: user {' '.join(said)}, only /data can be written")
 
 
-def check_capabilities(image: Image, data: Path) -> None:
+def check_capabilities(image: Image) -> None:
     """All hardware encoders are built in, whether they have a device or not."""
-    text = _output(image.run("capabilities", volumes={"/data": data}))
+    text = image.output("capabilities")
     print(text)
     rows = [line.split(maxsplit=3) for line in text.splitlines() if line.startswith("  ")]
     states = {row[1]: row[3] for row in rows if len(row) == len(("codec", "name", "device", "state"))}
@@ -98,27 +98,18 @@ def check_capabilities(image: Image, data: Path) -> None:
     _expect(not missing, f"{image.name}: all hardware encoders are built in {' '.join(missing)}")
 
 
-def check_service(image: Image, data: Path, media: Path) -> None:
+def check_service(image: Image) -> None:
     """The default command converts a file, and ends with 0 when it is told to stop."""
-    volumes = {"/data": data, "/media": media}
-    _output(image.run("python", "-c", _CLIP, volumes=volumes, entrypoint=False))
-    service = image.run(
-        *image.config.command,
-        volumes=volumes,
-        REELMILL_FILE_ROOT="/media",
-        REELMILL_LISTEN="127.0.0.1:0",
-        REELMILL_HTTP="127.0.0.1:0",
-    )
-    process = subprocess.Popen(service.command(), stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    image.output("-c", _CLIP, entrypoint="python")
+    service = image.start(REELMILL_FILE_ROOT="/media", REELMILL_LISTEN="127.0.0.1:0", REELMILL_HTTP="127.0.0.1:0")
+    assert service.stdout is not None
     try:
-        ready = process.stdout.readline()
+        ready = service.stdout.readline()
         print(ready, end="")
         address = re.search(r"gRPC (\S+:\d+)", ready)
-        _expect(address is not None, f"{image.name}: `{' '.join(service.arguments)}` says that it is ready")
+        _expect(address is not None, f"{image.name}: its default command says that it is ready")
         assert address is not None
         command = [
-            "reelmill",
             "--server",
             address[1],
             "convert",
@@ -129,22 +120,23 @@ def check_service(image: Image, data: Path, media: Path) -> None:
             "--size",
             "320x180",
         ]
-        print(_output(image.run(*command, volumes=volumes, entrypoint=False)))
-        made = _output(image.run("python", "-c", _LOOK, volumes=volumes, entrypoint=False)).strip()
+        print(image.output(*command, entrypoint="reelmill"))
+        made = image.output("-c", _LOOK, entrypoint="python").strip()
         _expect(made == "h264 320 180 100", f"{image.name}: converted a clip into {made}")
     finally:
-        # The service is process 1 of a namespace whose parent, `unshare`, passes nothing on.
-        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-            os.kill(int(child), signal.SIGTERM)
-        status = process.wait(60)
+        service.send_signal(signal.SIGTERM)
+        status = service.wait(60)
     _expect(status == 0, f"{image.name}: ended with {status} after SIGTERM")
 
 
-def check_media(image: Image, data: Path, arguments: list[str]) -> None:
+def check_media(image: Image, arguments: list[str]) -> None:
     """The media tests pass on this build."""
-    chosen = arguments or [*image.config.command, "-n2", "--dist", "loadgroup"]
-    run = replace(image.run(*chosen, volumes={"/data": data}), extra={"/mnt": CONTEXT})
-    _expect(subprocess.run(run.command(), check=False).returncode == 0, f"{image.name}: the media tests")
+    chosen = arguments or ["tests/media", "tests/golden", "-n2", "--dist", "loadgroup"]
+    process = image.start(*chosen, options=[f"--volume={CONTEXT}:/mnt:ro"])
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="", flush=True)
+    _expect(process.wait() == 0, f"{image.name}: the media tests")
 
 
 def _expect(holds: bool, what: str) -> None:
@@ -162,50 +154,40 @@ def main() -> None:
     parser.add_argument("--media-tests", action=argparse.BooleanOptionalAction, default=True, help="run the media tests, too")
     parser.add_argument("tests", nargs="*", help="arguments of the media tests instead of all of them")
     options = parser.parse_args()
-    if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("debootstrap"):
-        sys.exit("image-check needs Linux, root and debootstrap")
-    own_mounts()
-    try:
-        check(options)
-    finally:
-        if not options.keep:
-            shutil.rmtree(options.root)
+    if sys.platform != "linux" or os.geteuid() != 0 or not all(map(shutil.which, TOOLS)):
+        sys.exit(f"image-check needs Linux, root, and {', '.join(TOOLS)}")
+    check(options)
 
 
 def check(options: argparse.Namespace) -> None:
-    """Builds what is to be checked, and checks it."""
-    text = (CONTEXT / "Dockerfile").read_text()
-    arguments, _ = dockerfile.read(text)
+    """Build what is to be checked, and check it."""
+    defaults = dict(re.findall(r"^ARG (\w+)=(.+)$", (CONTEXT / "Dockerfile").read_text(), re.MULTILINE))
     with ExitStack() as stack:
         proxy = ""
-        if not stand_in.reachable(arguments["ARCHIVE"]):
-            print(f"{arguments['ARCHIVE']} cannot be reached: Debian's packages are those that {options.mirror} has now")
-            proxy = stack.enter_context(stand_in.proxy_for(arguments["ARCHIVE"], options.mirror))
-        builder = Builder(text, CONTEXT, options.root, options.mirror, proxy)
-        for name in (*_IMAGES, *(["test"] if options.media_tests else [])):
-            config = builder.build(name)
-            print(f"{name}: its own layer has {_megabytes(builder.layer(name))} MB")
-            with builder.mounted(name, read_only=True) as place:
-                _check_image(Image(name, config, place), options)
+        if not stand_in.reachable(defaults["ARCHIVE"]):
+            print(f"{defaults['ARCHIVE']} cannot be reached: Debian's packages are those that {options.mirror} has now")
+            proxy = stack.enter_context(stand_in.proxy_for(defaults["ARCHIVE"], options.mirror))
+        store = Store(options.root, proxy)
+        if not options.keep:
+            stack.callback(store.remove)
+        base = store.bootstrap(defaults["SUITE"], options.mirror, CONTEXT / "images")
+        for target in (*_IMAGES, *(["test"] if options.media_tests else [])):
+            image = Image(store, store.build(CONTEXT, target, {"BASE_IMAGE": base}))
+            print(f"{target}: {int(store.inspect(image.name, '{{.Size}}')) // 10**6} MB in all")
+            _check_image(image, target, options)
 
 
-def _check_image(image: Image, options: argparse.Namespace) -> None:
-    with _volume(options.root / "data", image.config.user) as data, _volume(options.root / "media", image.config.user) as media:
-        if image.name == "test":
-            check_media(image, data, options.tests)
+def _check_image(image: Image, target: str, options: argparse.Namespace) -> None:
+    root, user = options.root, image.user
+    with _volume(root / "data", user) as data, _volume(root / "media", user) as media:
+        image.volumes.update({"/data": data, "/media": media})
+        if target == "test":
+            check_media(image, options.tests)
             return
-        print(f"{image.name}: {_megabytes(image.place)} MB in all; {image.config}")
-        check_closed(image, data)
-        check_capabilities(image, data)
-        check_service(image, data, media)
-
-
-def _megabytes(folder: Path) -> int:
-    """As `du` counts."""
-    said = subprocess.run(
-        ["du", "--summarize", "--one-file-system", "--block-size=1M", folder], check=False, stdout=subprocess.PIPE, text=True
-    )
-    return int(said.stdout.split()[0])
+        print(image.store.inspect(image.name, "{{json .Config}}"))
+        check_closed(image)
+        check_capabilities(image)
+        check_service(image)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,8 @@ import aiohttp
 import botocore.session
 from aiohttp import web
 from botocore.config import Config
-from gcp_storage_emulator.server import create_server
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
-from moto.server import ThreadedMotoServer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KEYS = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "not-a-secret-but-looks-like-one"}
@@ -230,6 +228,8 @@ class Moto:
     """S3 and its token service."""
 
     def __init__(self) -> None:
+        from moto.server import ThreadedMotoServer  # not at the top: the media tests of images have the servers above only
+
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._server.start()
         host, port = self._server.get_host_and_port()
@@ -262,6 +262,8 @@ class GcsEmulator:
     """Google Cloud Storage."""
 
     def __init__(self) -> None:
+        from gcp_storage_emulator.server import create_server
+
         self._server = create_server("127.0.0.1", 0, in_memory=True)
         self._server.start()
         address = self._server._api._httpd.server_address
