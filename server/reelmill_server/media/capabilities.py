@@ -1,4 +1,4 @@
-"""Finds out what this machine can encode and decode, by trying it."""
+"""Find out what this machine can encode and decode, by trying it."""
 
 import tempfile
 import time
@@ -57,7 +57,7 @@ _DECODERS = {
 
 
 def try_video(codec: str, device: str, encoder: str) -> Capability:
-    """Encodes a few pictures with `encoder`, as a task would, and says whether packets came out."""
+    """Encode a few frames with `encoder`, as a task would; return whether packets came out."""
     formats = video_encoders.PIXEL_FORMATS[encoder]
     choice = video_encoders.Choice(encoder, device, formats["yuv420p"], "trial")
     spec = VideoSpec(codec, preset="ultrafast")
@@ -83,7 +83,7 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
 
 
 def _explained(reason: str, device: str) -> str:
-    """What libav says, and of hardware what that often means: a code alone tells nobody that a driver is missing."""
+    """Add to libav's message what it often means for hardware: a bare error code tells nobody that a driver is missing."""
     return f"{reason.rstrip('.')} ({_OFTEN[device]}?)" if device in _OFTEN else reason
 
 
@@ -97,7 +97,7 @@ def _pictures(pixel_format: str) -> Iterable[VideoFrame]:
 
 
 def _try_audio(name: str, known: AudioEncoder) -> Capability:
-    """Encodes a little silence with `known`, of a shape that it takes."""
+    """Encode a little silence with `known`, in a format that it takes."""
     rate = known.sample_rates[-1] if known.sample_rates else 48000
     layout = known.layouts[min(2, known.max_channels) - 1]
     try:
@@ -135,7 +135,7 @@ def _told(name: str, codec: str, device: str, reason: str) -> Capability:
 
 
 def try_encoders(order: Sequence[str], only: frozenset[str] = frozenset()) -> tuple[Capability, ...]:
-    """A real trial of every candidate encoder, in the order in which tasks try them; with `only`, of those named in it."""
+    """Try every candidate encoder, in the order in which tasks try them; with `only`, those named in it."""
     video = (
         (codec, device, candidates[device])
         for codec, candidates in video_encoders.VIDEO_ENCODERS.items()
@@ -148,17 +148,17 @@ def try_encoders(order: Sequence[str], only: frozenset[str] = frozenset()) -> tu
 
 
 def list_decoders() -> tuple[Capability, ...]:
-    """The decoders that sources usually need, and whether they are there."""
+    """Return the decoders that sources usually need, and whether they are there."""
     return tuple(_try_decoder(name, codec) for codec, name in _DECODERS.items())
 
 
 def try_filters() -> tuple[Capability, ...]:
-    """A real trial of the filters that only some builds of libav have."""
+    """Try the filters that only some builds of libav have."""
     return (_try_vmaf(),)
 
 
 def _try_vmaf() -> Capability:
-    """Compares a few pictures with themselves."""
+    """Compare a few frames with themselves."""
     if VMAF_FILTER not in av.filter.filters_available:
         lacks = (
             f"is not in this build of libav (PyAV {av.__version__}); the wheels of PyAV 19, for Python 3.12 and later, have it"
@@ -176,7 +176,7 @@ def _try_vmaf() -> Capability:
 
 
 def try_privacy() -> Capability:
-    """Lets the detectors of faces and licence plates look at a picture without any."""
+    """Run the detectors of faces and license plates on a frame without any."""
     try:
         from reelmill_server.media.overlay.privacy import detect
 
@@ -189,5 +189,5 @@ def try_privacy() -> Capability:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of PyAV and of FFmpeg's libraries."""
+    """Return the versions of PyAV and of FFmpeg's libraries."""
     return {"pyav": av.__version__, **{name: ".".join(map(str, version)) for name, version in av.library_versions.items()}}

@@ -1,4 +1,4 @@
-"""Writes animated pictures."""
+"""Write animated images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -31,13 +31,13 @@ _DRY = (av.error.BlockingIOError, av.error.EOFError)
 
 
 def animation_writer(plan: ImagePlan, folder: Path, most: int) -> ImageWriter:
-    """What writes the animation of `plan`, of at most `most` pictures."""
+    """Return the writer of the animation of `plan`, with at most `most` frames."""
     kinds: dict[str, Callable[[ImagePlan, Path, int], ImageWriter]] = {"pillow": _AvifWriter, "gif": _GifWriter}
     return kinds.get(plan.stream.encoder, _LibavWriter)(plan, folder, most)
 
 
 class _Animation:
-    """What all formats share: pictures shown one after the other at a fixed rate, again and again."""
+    """Base of all formats: frames shown one after the other at a fixed rate, looping."""
 
     def __init__(self, plan: ImagePlan, folder: Path, most: int) -> None:
         self._plan, self._most = plan, most
@@ -46,7 +46,7 @@ class _Animation:
         self._times: list[Fraction] = []
 
     def _count(self, time: Fraction) -> int:
-        """One more picture; gives its place, from 0."""
+        """Count a frame; return its position, from 0."""
         if len(self._times) >= self._most:
             raise MediaLimitExceeded(f"more than {self._most} pictures in an animation")
         self._times.append(time)
@@ -83,12 +83,11 @@ class _Muxed:
 
 
 class _LibavWriter(_Animation):
-    """Formats whose encoder takes pictures as they are."""
+    """Write formats whose encoder takes frames as they are."""
 
     _file: _Muxed | None = None
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
-        """As `ImageWriter.take`."""
         place = self._count(time)
         try:
             if self._file is None:
@@ -99,14 +98,13 @@ class _LibavWriter(_Animation):
             raise unwritable(error, f"{self._plan.format} animations") from error
 
     def finish(self) -> Sequence[WrittenImage]:
-        """As `ImageWriter.finish`."""
         if self._file is not None:
             self._file.close()
         return self._written()
 
 
 class _GifWriter(_Animation):
-    """GIF: 256 colours, for all pictures together if they fit in memory, else for each by itself."""
+    """Write GIF: one palette of 256 colors for all frames if they fit in memory, else one for each frame."""
 
     _file: _Muxed | None = None
     _apart: Graph | None = None
@@ -117,7 +115,6 @@ class _GifWriter(_Animation):
         self._kept: list[VideoFrame] = []
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
-        """As `ImageWriter.take`."""
         # GIF counts in hundredths: rounded from the exact time, no error adds up.
         tick = round(self._count(time) / self._rate / GIF_TICK)
         if tick == self._tick:
@@ -134,7 +131,6 @@ class _GifWriter(_Animation):
             self._kept.clear()
 
     def finish(self) -> Sequence[WrittenImage]:
-        """As `ImageWriter.finish`."""
         if self._apart is not None:
             self._apart.push(None)
             self._write(_pulled(self._apart))
@@ -157,7 +153,7 @@ class _GifWriter(_Animation):
 
 
 def _graph(frame: VideoFrame, own_palettes: bool) -> Graph:
-    """From pictures to those of 256 colours."""
+    """Build the filters that reduce frames to 256 colors."""
     graph = Graph()
     source = graph.add(
         "buffer",
@@ -187,21 +183,19 @@ def _pulled(graph: Graph) -> Iterator[VideoFrame]:
 
 
 class _AvifWriter(_Animation):
-    """AVIF, by Pillow, which wants all pictures at once."""
+    """Write AVIF by Pillow, which takes all frames at once."""
 
     def __init__(self, plan: ImagePlan, folder: Path, most: int) -> None:
         super().__init__(plan, folder, most)
         self._kept: list[Any] = []
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
-        """As `ImageWriter.take`."""
         self._count(time)
         self._kept.append(to_pillow(frame))
         if len(self._kept) * frame.width * frame.height * 4 > _KEPT_BYTES:
             raise MediaLimitExceeded(f"an AVIF animation is made in memory: more than {len(self._kept)} pictures do not fit")
 
     def finish(self) -> Sequence[WrittenImage]:
-        """As `ImageWriter.finish`."""
         if self._kept:
             # Rounded from the exact times, no error adds up.
             edges = [round(place * 1000 / self._rate) for place in range(len(self._kept) + 1)]

@@ -1,4 +1,4 @@
-"""Pictures that a unit picks for one that joins them: those of a chunk that come into question, or final ones of all."""
+"""Select frames in a chunk for the join: candidates of the chunk's window, or the final ones when a chunk sees all."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,13 +16,13 @@ from reelmill_server.model.plan import FramesPlan, ImagePlan
 
 
 class ChunkSelector:
-    """Offers what a `FrameSelector` of all frames would look at among those of a window, which is told apart by times alone.
+    """Offer the frames of a window at which a `FrameSelector` of all frames would look, judged by time alone.
 
-    Whether one is taken may depend on those before the window: that is seen when all are together.
+    Whether one is selected may depend on frames before the window; the join decides that.
     """
 
     def __init__(self, plan: FramesPlan, window: Span) -> None:
-        """`window` in seconds of the source's span."""
+        """`window` is in seconds of the source's span."""
         self._plan, self._window = plan, window
         self._times = times_of(plan)
         self._reformatter = VideoReformatter()
@@ -32,13 +32,11 @@ class ChunkSelector:
 
     @property
     def next_time(self) -> Fraction | None:
-        """As `FrameSelector.next_time`."""
         over = self.last is not None and self._window.after(self.last)
         enough = self._plan.number and self._shown >= self._plan.number
         return None if over or enough else self._times.next_time
 
     def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
-        """As `FrameSelector.offer`."""
         if self.last is not None and offered.time <= self.last:
             self.unordered += self._within(offered)
             return
@@ -49,12 +47,10 @@ class ChunkSelector:
             yield from self._judged(self._times.offer(offered))
 
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
-        """As `FrameSelector.end`."""
         if self.next_time is not None:
             yield from self._judged(self._times.end(time))
 
     def finish(self) -> Iterator[SelectedFrame]:
-        """Nothing is held back."""
         return iter(())
 
     def _within(self, picked: SelectedFrame) -> bool:
@@ -69,27 +65,25 @@ class ChunkSelector:
 
 
 class _Packer:
-    """Takes pictures as `ImageWriter` does."""
+    """Write frames to a chunk file, with the interface of an `ImageWriter`."""
 
     def __init__(self, chunk_file: ChunkFileWriter) -> None:
         self._chunk_file, self.count = chunk_file, 0
         self.blank: bool | None = None
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
-        """One more picture."""
         self._chunk_file.frame(PackedFrame(time, frame, self.blank))
         self.count += 1
 
     def finish(self) -> list[WrittenImage]:
-        """No file is made."""
         return []
 
 
 class ChunkFrameTrack(FrameTrack):
-    """Packs what is picked, in the form in which it will be written."""
+    """Pack the selected frames, in the form in which they will be written."""
 
     def __init__(self, plan: ImagePlan, chunk_file: ChunkFileWriter, window: Span | None) -> None:
-        """`window` None: all is seen, and what is picked is `final`."""
+        """`window` None: the chunk sees all frames, and its selection is `final`."""
         self._packer = _Packer(chunk_file)
         super().__init__(
             plan, self._packer, FrameSelector(plan.frames) if window is None else ChunkSelector(plan.frames, window)
@@ -98,7 +92,7 @@ class ChunkFrameTrack(FrameTrack):
 
     @property
     def count(self) -> int:
-        """How many pictures were packed."""
+        """Return how many frames were packed."""
         return self._packer.count
 
     def _take(self, pictures: Iterator[SelectedFrame]) -> None:

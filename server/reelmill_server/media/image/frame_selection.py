@@ -1,7 +1,7 @@
-"""Picks the frames that become pictures, out of frames whose times rise.
+"""Select the frames that become images, out of frames whose times increase.
 
-Times are seconds of the sources that follow each other. A frame is shown from its time until that of the next one; asked for a
-time is the frame that is shown then.
+Times are seconds of the concatenated sources. A frame is shown from its time until that of the next one; the frame for a
+requested time is the one shown then.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,7 @@ _BLANK_SPREAD, _BLANK_OUTLIERS = 24, 10
 
 @dataclass(frozen=True)
 class SelectedFrame:
-    """A frame that becomes a picture, its own time, and the number of the input that it is of. `blank`: whether it shows
-    nothing, None: nobody looked."""
+    """A frame that becomes an image, its own time, and the number of its input. `blank`: whether it is blank; None: unknown."""
 
     time: Fraction
     frame: VideoFrame
@@ -36,16 +35,16 @@ class SelectedFrame:
 
 
 class _Times(Protocol):
-    """Which frames come into question: all from some time on, or those shown at asked times."""
+    """Choose candidates by time: all frames from some time on, or those shown at requested times."""
 
     def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
-        """Gives what is known to be wanted once `offered` came."""
+        """Yield the frames that are known to be wanted once `offered` came."""
 
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
-        """Gives what is wanted of a source that ends at `time`; frames of the next one follow."""
+        """Yield what is wanted of a source that ends at `time`; frames of the next one follow."""
 
     def skip(self, time: Fraction) -> None:
-        """Frames are offered from `time` on, with which one begins: what was shown before is looked for by someone else."""
+        """Start at `time`, with which a frame begins; another chunk looks at what was shown before."""
 
     @property
     def next_time(self) -> Fraction | None:
@@ -53,7 +52,7 @@ class _Times(Protocol):
 
 
 class _Keys:
-    """The key frames from a time on."""
+    """Take the keyframes from a time on."""
 
     def __init__(self, start: Fraction) -> None:
         self.next_time: Fraction | None = start
@@ -67,11 +66,11 @@ class _Keys:
         return iter(())
 
     def skip(self, time: Fraction) -> None:
-        """Each frame is looked at by itself."""
+        pass
 
 
 class _Every:
-    """The frame shown at a time, and every one after it."""
+    """Take the frame shown at a time, and every one after it."""
 
     def __init__(self, start: Fraction) -> None:
         self.next_time: Fraction | None = start
@@ -96,16 +95,16 @@ class _Every:
             yield held
 
     def skip(self, time: Fraction) -> None:
-        """What was shown at the start is known by then."""
+        pass
 
 
 def _before(held: SelectedFrame | None, offered: SelectedFrame) -> Fraction:
-    """The time until which `held`, or what came before, is shown: `offered` may be a little late."""
+    """Return the time until which `held`, or what came before, is shown: `offered` may be a little late."""
     return offered.time - (LATE if held is None else min(LATE, (offered.time - held.time) / 2))
 
 
 class _Shown:
-    """The frames shown at asked times."""
+    """Take the frames shown at requested times."""
 
     def __init__(self, times: Iterator[Fraction], repeats: bool) -> None:
         self._times, self._repeats = times, repeats
@@ -136,7 +135,7 @@ class _Shown:
 
 
 class FrameSelector:
-    """Picks frames by a plan. `last`: the time of the last frame that was offered."""
+    """Select frames by a plan. `last`: the time of the last frame that was offered."""
 
     def __init__(self, plan: FramesPlan) -> None:
         self._plan = plan
@@ -153,11 +152,11 @@ class FrameSelector:
 
     @property
     def next_time(self) -> Fraction | None:
-        """The time from which on frames are needed; None: no more are."""
+        """Return the time from which on frames are needed; None: no more are."""
         return None if self._left == 0 else self._times.next_time
 
     def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
-        """Gives what is picked once `offered` came; what goes back in time is left out and counted as `unordered`."""
+        """Yield what is selected once `offered` came. Frames that go back in time are left out and counted as `unordered`."""
         if self.last is not None and offered.time <= self.last:
             self.unordered += 1
             return
@@ -166,16 +165,16 @@ class FrameSelector:
             yield from self._sifted(self._times.offer(offered))
 
     def sift(self, candidate: SelectedFrame) -> Iterator[SelectedFrame]:
-        """Gives what is picked once a frame came that is asked for by its time."""
+        """Yield what is selected once a candidate came."""
         yield from self._sifted(iter((candidate,)))
 
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
-        """Gives what is picked of a source that ends at `time`."""
+        """Yield what is selected of a source that ends at `time`."""
         if self.next_time is not None:
             yield from self._sifted(self._times.end(time))
 
     def finish(self) -> Iterator[SelectedFrame]:
-        """Gives what could not be known before: the strongest changes, and a blank picture when there is no other."""
+        """Yield what could not be known before: the strongest changes, and a blank frame when there is no other."""
         if self._blank is not None and not self._shown:
             yield self._blank
         yield from (picked for _, picked in sorted(self._strongest, key=lambda pair: pair[1].time))
@@ -195,8 +194,11 @@ class FrameSelector:
             yield picked
 
     def _changed(self, picked: SelectedFrame) -> bool:
-        """Whether the picture is taken at once. It is compared with the last one taken; when a number of the strongest changes
-        is asked for, with the one before it, and those are known at the end only."""
+        """Return whether the frame is selected at once.
+
+        It is compared with the last selected one; when a number of the strongest changes is requested, with the one before
+        it, and those are known at the end only.
+        """
         bits = difference_hash(picked.frame, self._reformatter)
         change = 101 if self._before is None else (bits ^ self._before).bit_count() * 100 // _HASH_BITS
         if self._keep_all:
@@ -212,7 +214,7 @@ class FrameSelector:
 
 
 def times_of(plan: FramesPlan) -> _Times:
-    """What tells by their times which frames come into question."""
+    """Return the chooser of candidates for a plan."""
     start = Fraction(plan.start_us, MICROSECONDS)
     if plan.times_us:
         return _Shown((Fraction(time, MICROSECONDS) for time in plan.times_us), plan.repeats)
@@ -223,7 +225,9 @@ def times_of(plan: FramesPlan) -> _Times:
 
 
 def difference_hash(frame: VideoFrame, reformatter: VideoReformatter) -> int:
-    """dHash of 64 bits: whether each sample of a 9x8 grey picture is darker than the one to its right (N. Krawetz, 2013)."""
+    """Return dHash of 64 bits: whether each sample of a 9x8 gray frame is darker than the one to its right (N. Krawetz,
+    2013).
+    """
     grey = _grey(frame, _HASH_WIDTH, _HASH_HEIGHT, reformatter)
     bits = 0
     for row in grey:
@@ -233,7 +237,7 @@ def difference_hash(frame: VideoFrame, reformatter: VideoReformatter) -> int:
 
 
 def is_blank(frame: VideoFrame, reformatter: VideoReformatter) -> bool:
-    """Whether a picture is black or of nearly one brightness."""
+    """Return whether a frame is black or of nearly one brightness."""
     samples = sorted(value for row in _grey(frame, _BLANK_SIDE, _BLANK_SIDE, reformatter) for value in row)
     return samples[-1 - _BLANK_OUTLIERS] - samples[_BLANK_OUTLIERS] < _BLANK_SPREAD
 

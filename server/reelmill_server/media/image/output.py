@@ -1,4 +1,4 @@
-"""One entry of a target's pictures while it is made."""
+"""Write one image entry of a target: snapshots, a sprite sheet, or an animation."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -34,27 +34,27 @@ _WRITERS: Mapping[str, Callable[[ImagePlan, Path, int], ImageWriter]] = {
 
 
 class Selector(Protocol):
-    """What a `FrameSelector` does, in the order in which frames come."""
+    """The interface of `FrameSelector`, in the order in which frames come."""
 
     last: Fraction | None
     unordered: int
 
     @property
     def next_time(self) -> Fraction | None:
-        """As `FrameSelector.next_time`."""
+        """Return the time from which on frames are needed; None: no more are."""
 
     def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
-        """As `FrameSelector.offer`."""
+        """Yield what is selected once `offered` came."""
 
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
-        """As `FrameSelector.end`."""
+        """Yield what is selected of a source that ends at `time`."""
 
     def finish(self) -> Iterator[SelectedFrame]:
-        """As `FrameSelector.finish`."""
+        """Yield what could not be known before."""
 
 
 class FrameTrack(Track):
-    """Hands the frames that a plan asks for to what writes them. It makes no packets."""
+    """Hand the frames that a plan calls for to an image writer. It makes no packets."""
 
     wants_frames = True
 
@@ -66,7 +66,7 @@ class FrameTrack(Track):
         self.files: Sequence[WrittenImage] = ()
 
     def next_time(self, length: Fraction | None) -> Fraction | None:
-        """Seconds into the part, which is `length` long, from which on frames are needed; None: no more of it are."""
+        """Return from which second of the part, which is `length` long, frames are needed; None: no more of it are."""
         time = self._picker.next_time
         if time is None or (length is not None and time - self._clock.offset >= length):
             return None
@@ -99,7 +99,7 @@ class FrameTrack(Track):
         return iter(())
 
     def skip(self, length: Fraction) -> None:
-        """A part without pictures goes by."""
+        """Pass a part without video."""
         self._clock.advance(length)
 
     def finish(self) -> Iterator[AnyPacket]:
@@ -114,13 +114,13 @@ class FrameTrack(Track):
 
 
 class _Shaper:
-    """Brings single frames to the size and the pixel format of pictures."""
+    """Bring single frames to the size and the pixel format of images."""
 
     def __init__(self, filters: Sequence[str], stream: Any) -> None:
         self._chain = Chain(lambda: filters, stream.sample_aspect_ratio or Fraction(1), average_rate(stream) or FALLBACK_RATE)
 
     def shaped(self, frame: VideoFrame) -> VideoFrame:
-        """The picture of `frame`; a filter that waits for the next frame is not given any."""
+        """Return `frame` filtered; a filter that waits for the next frame is flushed instead."""
         frames = list(self._chain.push(frame)) or list(self._chain.flush())
         shaped = frames[0]
         assert isinstance(shaped, VideoFrame)
@@ -128,8 +128,11 @@ class _Shaper:
 
 
 class ImageOutput(Output):
-    """Pictures instead of a file of media. With reading `shared` or `through` it is fed as the others are, else it reads the
-    inputs by itself, on its own thread."""
+    """Write images instead of a media file.
+
+    With reading `shared` or `through` it is fed like the other outputs, else it reads the inputs by itself, on its own
+    thread.
+    """
 
     def __init__(
         self,
@@ -141,7 +144,9 @@ class ImageOutput(Output):
         stop: StopSignal,
         chunk_files: Sequence[ChunkFile] = (),
     ) -> None:
-        """`locations` are those of the inputs of the whole `task`; `chunk_files` have the pictures if units have made them."""
+        """`locations` are those of the inputs of the whole plan `task`; `chunk_files` hold the frames if chunks selected
+        them.
+        """
         self._locations, self._limits = locations, limits
         folder.mkdir()
         most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
@@ -160,7 +165,7 @@ class ImageOutput(Output):
 
     @property
     def files(self) -> Sequence[WrittenImage]:
-        """What was written, once `join` has returned."""
+        """Return the written files, once `join` has returned."""
         return self._made if self._chunk_files else self._frames.files
 
     def _write(self) -> None:
@@ -179,7 +184,7 @@ class ImageOutput(Output):
             self._note(text)
 
     def _unpack(self) -> None:
-        """Writes the pictures that units have packed."""
+        """Write the frames that chunks have packed."""
         for chunk_file in self._chunk_files:
             for picture in chunk_file.frames():
                 if self._stop.is_set():
@@ -196,7 +201,7 @@ class ImageOutput(Output):
             self._writer.take(picked.time, picked.frame)
 
     def _read(self, number: int, plan: InputPlan) -> None:
-        """Gives the track what it needs of one input, and no more."""
+        """Give the track the frames it needs of one input, and no more."""
         stream = next(part.stream for part in self._frames.plan.parts if part.input == number)
         span = planned_span((), plan, Fraction(0))
         length = Fraction(plan.duration_us, MICROSECONDS) if plan.duration_us else None
@@ -213,8 +218,7 @@ class ImageOutput(Output):
             self._frames.end(part, end if end is not None else length or Fraction(0), False)
 
     def _read_frames(self, part: Part, span: Span, stream: int, length: Fraction | None) -> Fraction | None:
-        """Jumps from picture to picture; where the next one is near, decodes on. Gives where the input ended if it came to
-        that."""
+        """Seek from frame to frame; decode on where the next one is near. Return where the input ended if it came to that."""
         video: Any = part.source.streams[stream]
         keys = self._image.reading == "keyframes"
         decoding = self._decoding.of(self._inputs[part.number].source, stream, video.type)

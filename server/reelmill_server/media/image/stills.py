@@ -1,4 +1,4 @@
-"""Writes pictures as files: one for each frame, or many on a sheet."""
+"""Write frames as image files: one file each, or many on a sheet."""
 
 import io
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class WrittenImage:
-    """One file: its number from 1, where it lies, its size in pixels, and the times of the frames in it, seconds."""
+    """A file: its number from 1, its path, its size in pixels, and the times of the frames in it, seconds."""
 
     number: int
     path: Path
@@ -37,18 +37,18 @@ class WrittenImage:
 
 
 class ImageWriter(Protocol):
-    """Makes files of the frames of one plan, which come in the size and the pixel format that the plan says."""
+    """Write files of the frames of one plan, which come in the size and the pixel format that the plan says."""
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
-        """One more frame. Raises MediaLimitExceeded when there are too many."""
+        """Add a frame. Raises MediaLimitExceeded when there are too many."""
 
     def finish(self) -> Sequence[WrittenImage]:
-        """Ends the last file; gives all."""
+        """End the last file; return all files."""
 
 
 @dataclass
 class StillWriter:
-    """Single pictures, at most `most`. Where they all go to one URI, each takes the place of the one before it."""
+    """Write single images, at most `most`. Where all go to one URI, each replaces the one before it."""
 
     plan: ImagePlan
     folder: Path
@@ -59,7 +59,6 @@ class StillWriter:
     _count: int = 0
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
-        """As `ImageWriter.take`."""
         self._count += 1
         if self._count > self.most and self.plan.numbered:
             raise MediaLimitExceeded(f"more than {self.most} pictures: ask for fewer by number or interval")
@@ -69,7 +68,6 @@ class StillWriter:
             self._last = time, frame
 
     def finish(self) -> Sequence[WrittenImage]:
-        """As `ImageWriter.finish`."""
         if self._last is not None:
             self._write(1, *self._last)
         return self._made
@@ -103,7 +101,7 @@ class StillWriter:
 
 
 class SheetWriter:
-    """Small pictures side by side, on as many sheets as it takes, at most `most`."""
+    """Write sheets of small images side by side, at most `most` images."""
 
     def __init__(self, plan: ImagePlan, folder: Path, most: int) -> None:
         assert plan.sheet
@@ -113,7 +111,6 @@ class SheetWriter:
         self._made: list[WrittenImage] = []
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
-        """As `ImageWriter.take`."""
         if self._canvas is None:
             if len(self._made) >= self._most and self._plan.numbered:
                 raise MediaLimitExceeded(f"more than {self._most} sheets: ask for fewer pictures by number or interval")
@@ -124,8 +121,10 @@ class SheetWriter:
             self._write()
 
     def finish(self) -> Sequence[WrittenImage]:
-        """As `ImageWriter.finish`. The last sheet is as large as the others, unless it is the only one: then it has no empty
-        rows at its end."""
+        """End the last sheet; return all sheets.
+
+        The last one is as large as the others, unless it is the only one: then it has no empty rows at its end.
+        """
         if self._canvas is not None:
             self._write()
         return self._made
@@ -143,7 +142,7 @@ class SheetWriter:
         self._canvas, self._times = None, []
 
     def _used(self) -> tuple[int, int]:
-        """The size of a sheet that is not full: whole rows, and whole columns when there is one row only."""
+        """Return the size of a sheet that is not full: whole rows, and whole columns when there is one row only."""
         count, sheet = len(self._times), self._sheet
         columns = min(count, sheet.columns)
         rows = -(-count // sheet.columns)
@@ -151,20 +150,20 @@ class SheetWriter:
 
 
 def tile_place(sheet: SheetPlan, position: int, width: int, height: int) -> tuple[int, int]:
-    """Where picture `position` (from 0) has its left upper corner: row by row, from the left."""
+    """Return the upper left corner of tile `position` (from 0): row by row, from the left."""
     row, column = divmod(position, sheet.columns)
     return sheet.margin + column * (width + sheet.pad), sheet.margin + row * (height + sheet.pad)
 
 
 def to_pillow(frame: VideoFrame) -> Image.Image:
-    """A frame in rgb24 or rgba as Pillow knows it."""
+    """Convert a frame in rgb24 or rgba to a Pillow image."""
     plane: Any = frame.planes[0]
     mode = "RGBA" if frame.format.name == "rgba" else "RGB"
     return Image.frombuffer(mode, (frame.width, frame.height), bytes(plane), "raw", mode, plane.line_size, 1)
 
 
 def encoded_image(image: Image.Image, form: str) -> bytes:
-    """The file of a picture; `form` is its extension."""
+    """Return the file of an image; `form` is its extension."""
     buffer = io.BytesIO()
     try:
         image.save(buffer, **_SAVE_OPTIONS[form])

@@ -1,4 +1,4 @@
-"""Codecs as RFC 6381 writes them, from what the streams of a finished file say of themselves.
+"""Build codec strings (RFC 6381) from what the streams of a finished file say of themselves.
 
 Formats: H.264 and AAC in RFC 6381, 3.3; H.265 in ISO/IEC 14496-15, E.3; VP9 and AV1 in their bindings to ISO media files.
 """
@@ -35,7 +35,7 @@ _FIXED = {
 
 
 def codec_string(codec: str, context: Any) -> str:
-    """The string for a stream of `codec` (libav's name) with this codec context; empty when it cannot be told."""
+    """Return the string for a stream of `codec` (libav's name) with this codec context; empty when it is unknown."""
     maker = _MAKERS.get(codec)
     try:
         return maker(context) if maker else _FIXED.get(codec, "")

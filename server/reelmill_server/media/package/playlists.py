@@ -1,4 +1,4 @@
-"""Playlists of HLS (RFC 8216) as text, and what a playlist or a manifest of libav's says about its segments."""
+"""Write HLS playlists (RFC 8216), and read the segments from libav's playlists and manifests."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -19,7 +19,7 @@ _FRAGMENTED_VERSION, _PLAIN_VERSION = (
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment: its name and seconds."""
+    """A segment: its name and duration in seconds."""
 
     name: str
     seconds: Fraction
@@ -27,7 +27,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class MediaPlaylist:
-    """One rendition; `head` names the head of fragmented MP4, empty: none. `independent`: each segment decodes alone."""
+    """A rendition. `head` names the init segment of fragmented MP4; empty: none. `independent`: each segment decodes alone."""
 
     segments: tuple[Segment, ...]
     head: str = ""
@@ -36,16 +36,16 @@ class MediaPlaylist:
 
     @property
     def longest_seconds(self) -> int:
-        """The target duration that is true for every segment."""
+        """Return the target duration that is true for every segment."""
         return max((ceil(segment.seconds) for segment in self.segments), default=1)
 
     @property
     def seconds(self) -> Fraction:
-        """The length of all segments."""
+        """Return the duration of all segments."""
         return sum((segment.seconds for segment in self.segments), Fraction(0))
 
     def render(self, target_seconds: int) -> str:
-        """The playlist, complete; renditions of one presentation have one `target_seconds`."""
+        """Return the complete playlist; renditions of one presentation share one `target_seconds`."""
         lines = [
             "#EXTM3U",
             f"#EXT-X-VERSION:{_FRAGMENTED_VERSION if self.head else _PLAIN_VERSION}",
@@ -63,7 +63,7 @@ class MediaPlaylist:
 
 
 def read_playlist(text: str) -> MediaPlaylist:
-    """What libav's media playlist lists. Raises ValueError when it has no end, or no segments."""
+    """Read libav's media playlist. Raises ValueError when it has no end, or no segments."""
     if "#EXT-X-ENDLIST" not in text:
         raise ValueError("the playlist has no end")
     seconds = [Fraction(found) for found in _EXTINF.findall(text)]
@@ -75,7 +75,7 @@ def read_playlist(text: str) -> MediaPlaylist:
 
 
 def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
-    """What libav's manifest lists, one for each stream in the output's order. Raises ValueError when it cannot be read."""
+    """Read libav's manifest: one playlist per stream, in the output's order. Raises ValueError when it cannot be read."""
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
@@ -98,8 +98,11 @@ def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
 
 
 def rewrite_manifest(text: str, prefix: str, suffix: str, playlists: Sequence[MediaPlaylist]) -> str:
-    """libav's manifest with references to segments as published, and what it says true: the longest segment, and
-    `startWithSAP` (ISO 14496-12: a segment begins with a picture after which all decode) only for streams of which it is."""
+    """Return libav's manifest with references to segments as published, and made true.
+
+    It gets the longest segment, and `startWithSAP` (ISO 14496-12: a segment begins with a frame from which on all decode)
+    only for streams of which that is true.
+    """
     ElementTree.register_namespace("", DASH_NAMESPACE)
     root = ElementTree.fromstring(text)
     longest = max((segment.seconds for playlist in playlists for segment in playlist.segments), default=Fraction(0))
@@ -122,7 +125,7 @@ def _dash(name: str) -> str:
 
 @dataclass(frozen=True)
 class Rendition:
-    """A member of a group of a master playlist: sound or subtitles beside the pictures."""
+    """A member of a group of a master playlist: audio or subtitles beside the video."""
 
     uri: str
     name: str
@@ -135,7 +138,7 @@ class Rendition:
 
 @dataclass(frozen=True)
 class Variant:
-    """One `EXT-X-STREAM-INF`; bit/s, its audio rendition included. `codecs` as in RFC 6381, empty when one is not known."""
+    """One `EXT-X-STREAM-INF`; bit/s include its audio rendition. `codecs` as in RFC 6381, empty when one is unknown."""
 
     uri: str
     peak: int
@@ -148,7 +151,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class MasterPlaylist:
-    """What there is to choose from."""
+    """The renditions and variants to choose from."""
 
     variants: tuple[Variant, ...]
     audio: tuple[Rendition, ...] = ()
@@ -156,7 +159,7 @@ class MasterPlaylist:
     independent: bool = False
 
     def render(self) -> str:
-        """The playlist."""
+        """Return the playlist."""
         lines = ["#EXTM3U", f"#EXT-X-VERSION:{_PLAIN_VERSION}"]
         if self.independent:
             lines.append("#EXT-X-INDEPENDENT-SEGMENTS")

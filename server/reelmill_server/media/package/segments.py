@@ -1,4 +1,4 @@
-"""Outputs in segments on this machine's disk: written by libav's own packagers, listed, and read back joined."""
+"""Segmented outputs on the local disk: written by libav's own packagers, listed, and read back joined."""
 
 import re
 from bisect import bisect_right
@@ -27,7 +27,7 @@ _TAIL_SECONDS = Fraction(1, 10)  # the longest preroll is that of HE-AAC, 0.09 s
 
 
 def open_output(plan: TargetPlan, path: str) -> OutputContainer:
-    """Opens what a target is written to: the file at `path`, or its list, whose segments lie beside it."""
+    """Open what a target is written to: the file at `path`, or its playlist, whose segments lie beside it."""
     options = dict(plan.muxer_options)
     if plan.package:
         folder = Path(path).parent
@@ -45,7 +45,7 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
 
 
 class Reframing:
-    """Brings copied packets into the form that fragmented MP4 holds: libav does so for every muxer but that of HLS."""
+    """Bring copied packets into the form that fragmented MP4 holds. libav does so for every muxer but the one for HLS."""
 
     def __init__(self, plan: TargetPlan, streams: Sequence[Any]) -> None:
         """`streams` are those of the output, as planned."""
@@ -57,7 +57,7 @@ class Reframing:
                 self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream, stream)
 
     def of(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """The packets to write for `packet`."""
+        """Yield the packets to write for `packet`."""
         reframing = self._filters.get(packet.stream.index)
         if reframing is None:
             yield packet
@@ -69,8 +69,10 @@ class Reframing:
 
 
 def join_tail(plan: TargetPlan, path: str) -> None:
-    """Makes a part of the segment before what little sound lies behind the last border: its preroll pushes it there, and a
-    player that knows edit lists, which hide as much, waits for that segment in vain."""
+    """Merge the little audio after the last segment boundary into the segment before.
+
+    Priming pushes it there, and a player that honors edit lists, which hide as much, would wait for that segment in vain.
+    """
     if plan.package is None or plan.muxer != SegmentFormat.HLS or any(stream.type != "audio" for stream in plan.streams):
         return
     playlist, folder = read_playlist(Path(path).read_text()), Path(path).parent
@@ -85,9 +87,10 @@ def join_tail(plan: TargetPlan, path: str) -> None:
 
 
 def closed_segments(plan: Plan, directory: Path) -> set[str]:
-    """Where, below `directory`, those segments lie that nothing more is written to while a plan is carried out.
+    """Return the segments below `directory` to which nothing more is written.
 
-    They have two successors: muxers write one at a time, and the last one may yet be joined to the one before (`join_tail`).
+    These are the ones with two successors: muxers write one at a time, and the last one may still be merged into the one
+    before (`join_tail`).
     """
     closed: set[str] = set()
     for slot, target in enumerate(plan.targets):
@@ -103,7 +106,9 @@ def closed_segments(plan: Plan, directory: Path) -> set[str]:
 
 
 def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:
-    """The lists of a written package: one for HLS, one for each stream for DASH. Raises OutputInvalid when there is none."""
+    """Return the playlists of a written package: one for HLS, one per stream for DASH. Raises OutputInvalid when there is
+    none.
+    """
     assert plan.package
     dash = plan.package.format == SegmentFormat.DASH
     try:
@@ -117,7 +122,7 @@ def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:
 
 
 class Joined:
-    """Files read as if they were one, opened one at a time."""
+    """Read several files as if they were one, opened one at a time."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -126,7 +131,7 @@ class Joined:
         self._file: BinaryIO | None = None
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; nothing at the end."""
+        """Return at most `size` bytes; none at the end."""
         number = bisect_right(self._ends, self._position)
         if number == len(self._paths):
             return b""
@@ -139,23 +144,23 @@ class Joined:
         return found
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """As a file's."""
+        """Seek as in a file."""
         self._position = offset + (0, self._position, self._ends[-1])[whence]
         return self._position
 
     def tell(self) -> int:
-        """As a file's."""
+        """Return the position as in a file."""
         return self._position
 
     def close(self) -> None:
-        """Closes the file that is open."""
+        """Close the file that is open."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 class Cuts:
-    """Watches the packets of one `stream` for key frames where a list says that segments begin."""
+    """Watch the packets of one `stream` for keyframes where a playlist says that segments begin."""
 
     def __init__(self, playlist: MediaPlaylist, stream: int) -> None:
         self._starts = [Fraction(0), *accumulate(segment.seconds for segment in playlist.segments)][:-1]
@@ -166,7 +171,7 @@ class Cuts:
         self.independent = True
 
     def see(self, packet: AnyPacket) -> None:
-        """Packets come in the order of decoding."""
+        """Look at a packet; they come in decoding order."""
         if packet.stream.index != self.stream or packet.pts is None or not packet.time_base:
             return
         time = packet.pts * packet.time_base
@@ -181,10 +186,10 @@ class Cuts:
 
     @property
     def hidden(self) -> Fraction:
-        """How much lies before 0, where an edit list hides it: sound's preroll."""
+        """Return how much lies before 0, where an edit list hides it: audio priming."""
         return max(-(self._first or Fraction(0)), Fraction(0))
 
     @property
     def all_found(self) -> bool:
-        """Whether every segment begins with a key frame, at its time."""
+        """Return whether every segment begins with a keyframe, at its time."""
         return self.found == len(self._starts)

@@ -1,4 +1,4 @@
-"""Subtitles of HLS: a file of WebVTT cut in segments (RFC 8216, 3.5)."""
+"""Cut WebVTT files into segments for HLS (RFC 8216, 3.5)."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ _SHORTEST_SECONDS = Fraction(1, 1000)  # lists say lengths to a microsecond: wha
 
 @dataclass(frozen=True)
 class Cue:
-    """What is shown from `begin_ms` to `end_ms`; `name` is its identifier, `settings` say where it is shown."""
+    """Text shown from `begin_ms` to `end_ms`; `name` is its identifier, `settings` its position."""
 
     begin_ms: int
     end_ms: int
@@ -34,18 +34,18 @@ class Cue:
     name: str = ""
 
     def within(self, begin: Fraction, end: Fraction | None) -> bool:
-        """Whether it is shown in the span, seconds; one that is shown for no time belongs where it begins."""
+        """Return whether it is shown in the span, seconds; a cue of no duration belongs where it begins."""
         starts, stops = Fraction(self.begin_ms, _MILLISECONDS), Fraction(self.end_ms, _MILLISECONDS)
         return (end is None or starts < end) and (stops > begin or starts >= begin)
 
     def render(self) -> str:
-        """The block of the file."""
+        """Return the block of the file."""
         timing = f"{_stamp(self.begin_ms)} --> {_stamp(self.end_ms)}{self.settings}"
         return "\n".join([*([self.name] if self.name else []), timing, self.text])
 
 
 def read_cues(text: str) -> Iterator[Cue]:
-    """The cues of a file. A block without a time goes on with the cue before it: libav writes empty lines as they are."""
+    """Return the cues of a file. A block without a time continues the cue before it: libav writes empty lines as they are."""
     last: Cue | None = None
     for block in _BLANK.split(text.replace("\r\n", "\n").strip("\n")):
         found = _TIMING.search(block)
@@ -72,7 +72,7 @@ def _stamp(milliseconds: int) -> str:
 
 
 def render_segment(cues: Sequence[Cue], clock_us: int) -> str:
-    """A file of `cues`, whose 0 is at `clock_us` on the clock of what they are shown over."""
+    """Return a file of `cues`, whose 0 is at `clock_us` on the clock of the video."""
     ticks = clock_us * _TICKS_PER_SECOND // MICROSECONDS
     header = f"WEBVTT\nX-TIMESTAMP-MAP=LOCAL:{_stamp(0)},MPEGTS:{ticks}"
     # With an empty line at the end, as some readers join segments.
@@ -80,9 +80,10 @@ def render_segment(cues: Sequence[Cue], clock_us: int) -> str:
 
 
 def cut_subtitles(path: Path, package: PackagePlan, seconds: Fraction) -> MediaPlaylist:
-    """Cuts a file in segments beside it that are `seconds` long together, and reads each back; what the segments are.
+    """Cut a file into segments beside it that are `seconds` long together, and read each back; return the segments.
 
-    What is shown over a border is in both segments. Raises OutputInvalid when a segment read back is not what was written.
+    A cue shown across a segment boundary is in both segments. Raises OutputInvalid when a segment read back is not what was
+    written.
     """
     cues = list(read_cues(path.read_text("utf-8")))
     length = Fraction(package.segment_us, MICROSECONDS)
@@ -100,7 +101,7 @@ def cut_subtitles(path: Path, package: PackagePlan, seconds: Fraction) -> MediaP
 
 
 def _check(file: Path, cues: Sequence[Cue]) -> None:
-    """Reads a segment with libav; one without cues it does not read."""
+    """Read a segment with libav, which cannot read one without cues."""
     if not cues:
         return
     try:

@@ -1,4 +1,4 @@
-"""What a task's outputs are once they are verified: artifacts, with the lists that are published and checksums of all files."""
+"""Describe verified outputs: artifacts, the playlists that are published, checksums of all files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Result:
-    """One artifact: where its file and the segments that it lists lie below the attempt's folder."""
+    """An artifact: where its file and the segments that it lists lie below the attempt's directory."""
 
     path: str
     artifact: Artifact
@@ -38,24 +38,26 @@ class _Listed:
 
     @property
     def peak(self) -> int:
-        """The bit/s of the most expensive segment."""
+        """Return the bit/s of the most expensive segment."""
         pairs = zip(self.sizes[-len(self.playlist.segments) :], self.playlist.segments, strict=True)
         return max((round(size * 8 / segment.seconds) for size, segment in pairs if segment.seconds), default=0)
 
     @property
     def average(self) -> int:
-        """The bit/s of all segments."""
+        """Return the bit/s of all segments."""
         return round(sum(self.sizes[-len(self.playlist.segments) :]) * 8 / (self.playlist.seconds or 1))
 
     @property
     def video(self) -> ArtifactStream | None:
-        """The pictures in it."""
+        """Return the video in it."""
         return next((stream for stream in self.streams if stream.type == "video"), None)
 
 
 def make_results(plan: Plan, verified: Sequence[Verified], directory: Path) -> tuple[Result, ...]:
-    """Writes the lists of a plan whose outputs were `verified` (in the plan's order) below `directory`; all artifacts, those
-    that name others behind them."""
+    """Write the playlists of a plan whose outputs were `verified` (in the plan's order) below `directory`.
+
+    Return all artifacts, those that name others behind them.
+    """
     return _Results(plan, verified, directory).make()
 
 
@@ -72,7 +74,7 @@ class _Results:
         return tuple(self._result(file) for file in self._files)
 
     def _cut(self, read: Verified, verified: Sequence[Verified]) -> Verified:
-        """Subtitles in segments, as long as the longest variant that they belong to; everything else as it is."""
+        """Cut subtitles into segments, as long as the longest variant that they belong to; return everything else as it is."""
         package = read.produced.plan.package
         if package is None or package.rendition is None:
             return read
@@ -82,7 +84,7 @@ class _Results:
         return replace(read, playlists=(cut_subtitles(Path(read.produced.path), package, seconds),), streams=streams)
 
     def _listed(self, file: PlannedFile) -> tuple[_Listed, ...]:
-        """What a playlist or manifest lists: with DASH one playlist for each stream."""
+        """Return what a playlist or manifest lists: with DASH, one playlist per stream."""
         read = self._verified[file.slot]
         if file.kind is ArtifactKind.MASTER_PLAYLIST:
             return ()
@@ -143,7 +145,7 @@ class _Results:
         return rewrite_manifest(muxed, prefix, suffix, [one.playlist for one in lists])
 
     def _published(self, one: _Listed) -> MediaPlaylist:
-        """A playlist with the names under which its segments are published."""
+        """Return a playlist with the names under which its segments are published."""
         uris = [part_uri(self._plan, part) for part in one.parts]
         slot = int(one.parts[0].partition("/")[0])
         package = self._plan.targets[slot].package
@@ -155,13 +157,13 @@ class _Results:
         return replace(one.playlist, segments=segments, head=head, start_number=start)
 
     def _target_seconds(self, slot: int) -> int:
-        """The longest segment of all playlists that one player may switch between (RFC 8216, 6.2.4)."""
+        """Return the longest segment of all playlists that one player may switch between (RFC 8216, 6.2.4)."""
         groups = [{*group.variants, group.audio, *group.subtitles} for group in self._plan.groups]
         together = next((slots for slots in groups if slot in slots), {slot})
         return max(one.longest_seconds for number in together if number >= 0 for one in self._verified[number].playlists)
 
     def _members(self, file: PlannedFile) -> tuple[list[_Listed], list[_Listed]]:
-        """The variants of a master playlist, and the sound beside them."""
+        """Return the variants of a master playlist, and the audio beside them."""
         playlists = [other for other in self._files if other.kind is ArtifactKind.PLAYLIST]
         if file.group >= 0:
             group = self._plan.groups[file.group]
@@ -172,7 +174,7 @@ class _Results:
         return (filmed, [one for one in lists if not one.video]) if filmed else (lists, [])
 
     def _subtitles(self, file: PlannedFile) -> list[tuple[_Listed, RenditionPlan]]:
-        """The subtitles beside the variants of a master playlist."""
+        """Return the subtitles beside the variants of a master playlist."""
         found = []
         for slot in self._plan.groups[file.group].subtitles if file.group >= 0 else ():
             package = self._plan.targets[slot].package
@@ -192,7 +194,7 @@ class _Results:
 
 
 def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Sequence[_Listed]) -> Variant:
-    """A variant with the sound and the subtitles that cost most: a player may choose any."""
+    """Return a variant with the audio and the subtitles that cost most: a player may choose any."""
     codecs = (*one.codecs, *(codec for sound in audio for codec in sound.codecs))
     video = one.video
     return Variant(
@@ -230,7 +232,7 @@ def _subtitle_rendition(master: str, one: _Listed, said: RenditionPlan) -> Rendi
 
 
 def checksum(paths: Sequence[Path]) -> tuple[int, str]:
-    """Bytes and SHA-256 of files behind each other."""
+    """Return the size and SHA-256 of files one after the other."""
     digest, size = hashlib.sha256(), 0
     for path in paths:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What the pictures of a task are once they are verified: artifacts, and the lists of sheets."""
+"""Describe verified images: artifacts, and the playlists and WebVTT files of sprite sheets."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -27,9 +27,9 @@ _KINDS = {
 def image_results(
     slot: int, plan: ImagePlan, files: Sequence[WrittenImage], directory: Path, moved: Callable[[], None] = lambda: None
 ) -> list[Result]:
-    """The artifacts of entry `slot`, after every one of its `files` was opened anew and decoded; lists behind what they name.
+    """Return the artifacts of entry `slot`, after every one of its `files` was opened anew and decoded; playlists come last.
 
-    `moved` is called for each. Raises InvalidMedia when there is no picture, OutputInvalid when one is not what was written.
+    `moved` is called for each. Raises InvalidMedia when there is no image, OutputInvalid when one is not what was written.
     """
     if not files:
         raise InvalidMedia(f"{plan.field}: the source has no frame that the {plan.kind} asks for")
@@ -81,7 +81,7 @@ def _identity(path: Path) -> dict[str, Any]:
 
 
 def _lists(slot: int, plan: ImagePlan, files: Sequence[WrittenImage], directory: Path) -> list[Result]:
-    """The lists of sheets that are asked for."""
+    """Write the requested playlists and WebVTT files of sprite sheets."""
     if plan.sheet is None:
         return []
     kinds = (
@@ -107,7 +107,7 @@ def _lists(slot: int, plan: ImagePlan, files: Sequence[WrittenImage], directory:
 
 
 def _spans(plan: ImagePlan, files: Sequence[WrittenImage]) -> list[tuple[Fraction, Fraction]]:
-    """From when to when each small picture stands for what is played: until the next one, the last until the end."""
+    """Return from when to when each tile stands for the video: until the next one, the last until the end."""
     times = [time for file in files for time in file.times]
     begin = Fraction(plan.frames.start_us, MICROSECONDS)
     # A single picture stands for all that is left.
@@ -120,8 +120,9 @@ def _spans(plan: ImagePlan, files: Sequence[WrittenImage]) -> list[tuple[Fractio
 
 
 def web_vtt(plan: ImagePlan, files: Sequence[WrittenImage]) -> str:
-    """A WebVTT file whose cues name the place of a small picture on its sheet, as players take it for previews (media fragments
-    `#xywh`)."""
+    """Return a WebVTT file whose cues name the place of a tile on its sheet, as players use it for previews (`#xywh` media
+    fragments).
+    """
     assert plan.sheet
     spans = iter(_spans(plan, files))
     cues = []
@@ -143,7 +144,9 @@ def _clock(time: Fraction) -> str:
 
 
 def image_playlist(plan: ImagePlan, files: Sequence[WrittenImage]) -> str:
-    """An HLS image media playlist (Roku's image-based trick mode specification): every sheet is a segment of even tiles."""
+    """Return an HLS image media playlist (Roku's image-based trick mode specification): every sheet is a segment of even
+    tiles.
+    """
     assert plan.sheet
     spans = _spans(plan, files)
     lines, longest = [], Fraction(0)

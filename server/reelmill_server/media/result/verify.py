@@ -1,7 +1,7 @@
-"""Reads an output back and compares it with what was planned and what was written.
+"""Read an output back and compare it with what was planned and what was written.
 
-The file (of an output in segments: its list, or head and segments joined) is opened anew, every packet is counted, and the
-first and the last group of pictures of each video, and the first and the last packets of each sound, are decoded.
+The file (of a segmented output: its playlist, or init segment and segments joined) is opened anew, every packet is counted,
+and the first and the last GOP of each video stream, and the first and the last packets of each audio stream, are decoded.
 """
 
 from collections import deque
@@ -53,7 +53,7 @@ _ROUNDING = Fraction(2, 1000)
 
 @dataclass
 class StreamReading:
-    """What one stream of the file read back holds; times in seconds."""
+    """Counters of one stream of the file read back; times in seconds."""
 
     packets: int = 0
     extent: Extent = field(default_factory=Extent)
@@ -62,7 +62,7 @@ class StreamReading:
     keys: int = 0
 
     def count(self, packet: AnyPacket, video: bool, unordered: bool) -> None:
-        """Adds one packet that was read; `unordered`: its container has one time per picture, and libav guesses the other."""
+        """Count a packet. `unordered`: its container has one timestamp per frame, and libav guesses the other."""
         self.packets += 1
         ticks = packet.dts if unordered and packet.dts is not None else packet.pts
         base = packet.time_base
@@ -82,7 +82,7 @@ class StreamReading:
 
 @dataclass(frozen=True)
 class Verified:
-    """An output that was read back: its streams, their codecs as RFC 6381 writes them, and the lists of its segments."""
+    """An output that was read back: its streams, their codec strings (RFC 6381), and the playlists of its segments."""
 
     produced: MediaFile
     streams: tuple[ArtifactStream, ...]
@@ -92,10 +92,10 @@ class Verified:
 
 
 def verify(produced: MediaFile, moved: Callable[[], None] = lambda: None) -> Verified:
-    """What is in an output; `moved` is called again and again while a long one is read.
+    """Read an output back and return what is in it; `moved` is called repeatedly while a long one is read.
 
-    Raises OutputInvalid when it is not what was planned and written, InvalidMedia when the source gave less than its container
-    promised.
+    Raises OutputInvalid when it is not what was planned and written, InvalidMedia when the source gave less than its
+    container claimed.
     """
     where = f"{produced.plan.field}"
     produced = _without_empty_data(produced)
@@ -116,7 +116,7 @@ def verify(produced: MediaFile, moved: Callable[[], None] = lambda: None) -> Ver
 
 
 def _without_empty_data(produced: MediaFile) -> MediaFile:
-    """Without the data streams of which nothing lies in the span: MP4 has no track for them."""
+    """Drop the data streams that have no packet in the span: MP4 has no track for them."""
     pairs = zip(produced.plan.streams, produced.written, strict=True)
     kept = [(planned, written) for planned, written in pairs if planned.type != "data" or written.packets]
     plan = replace(produced.plan, streams=tuple(planned for planned, _ in kept))
@@ -133,7 +133,7 @@ def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
 
 
 def _checked(playlist: MediaPlaylist, cuts: Cuts, written: StreamStats, where: str) -> MediaPlaylist:
-    """`written`: what went into the stream that the segments are cut by."""
+    """Check the segments; `written` are the statistics of the stream by which they are cut."""
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
     # libav's muxer of HLS takes the first picture of the last segment to be shown for as long as the very first one.
@@ -147,7 +147,7 @@ def _checked(playlist: MediaPlaylist, cuts: Cuts, written: StreamStats, where: s
 
 
 def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved: Callable[[], None], where: str) -> Verified:
-    """Reads each stream of a manifest by itself, head and segments joined."""
+    """Read each stream of a manifest by itself, init segment and segments joined."""
     parts, checked = [], []
     folder = Path(produced.path).parent
     for number, playlist in enumerate(playlists):
@@ -196,7 +196,7 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
 
 
 def _without_lines(produced: MediaFile) -> Verified:
-    """A file of subtitles with none in the span: libav does not read one back."""
+    """Return whether it is a subtitle file without a cue in the span: libav does not read one back."""
     plan, size = produced.plan, Path(produced.path).stat().st_size
     if size > _HEADER_BYTES:
         raise OutputInvalid(f"{plan.field}: no subtitles went in, {size} bytes came out")
@@ -206,7 +206,7 @@ def _without_lines(produced: MediaFile) -> Verified:
 
 
 def _compare_with_source(produced: MediaFile, where: str) -> None:
-    """Compares what was written with what the source's own figures promise: a source that breaks off is not converted."""
+    """Compare what was written with the duration that the source claims: a truncated source is not converted."""
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
         if written.packets == 0 and planned.type != "subtitle":
             raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
@@ -220,7 +220,7 @@ def _compare_with_source(produced: MediaFile, where: str) -> None:
 
 
 def _compare_ends(produced: MediaFile, where: str) -> None:
-    """Pictures and sound that are counted on one clock end together: if not, they have drifted apart."""
+    """Check that video and audio on one clock end together: if not, they have drifted apart."""
     ends: dict[frozenset[int], list[Fraction]] = {}
     picture = Fraction(max(planned.slack_us for planned in produced.plan.streams), MICROSECONDS)
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
