@@ -1,4 +1,4 @@
-"""Notification records and the courier's rules: the same on SQLite and on PostgreSQL."""
+"""Notification records and the delivery's rules: the same on SQLite and on PostgreSQL."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,8 +19,8 @@ from reelmill_server.model.request import Credentials, Role
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.notify.base import DeliveryFailed
 from reelmill_server.notify.message import Message, Origin
-from reelmill_server.tasks.courier import Courier
 from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.delivery import NotificationDelivery
 from reelmill_server.tasks.notifications import NotificationStore
 from reelmill_server.tasks.store import TaskStore
 from reelmill_server.telemetry.metrics import Metrics
@@ -48,14 +48,14 @@ class FakeChannels:
 
 
 class World:
-    """A store of tasks with notifications, and a courier whose engine only remembers."""
+    """A store of tasks with notifications, and a delivery whose engine only remembers."""
 
     def __init__(self, database: Database, store: TaskStore, make_record: Callable[..., TaskRecord]) -> None:
         self.tasks, self.notifications, self.channels = store, NotificationStore(database), FakeChannels()
         self.make_record = make_record
         self.woken: list[tuple[str, str]] = []
         self.away = False
-        self.courier = Courier(
+        self.delivery = NotificationDelivery(
             store,
             self.notifications,
             self.channels,  # type: ignore[arg-type]
@@ -103,13 +103,13 @@ async def test_a_message_waits_for_the_end_and_is_due_with_it(world: World) -> N
     """Once: the second end changes nothing; a repeated request makes no second message."""
     await world.insert(0, WEBHOOK, FILE)
     assert set((await world.states()).values()) == {DeliveryState.WAITING}
-    assert await world.courier.next(TASK, "Webhook") is None
+    assert await world.delivery.next(TASK, "Webhook") is None
     with pytest.raises(StatusConflict):
         await world.notifications.redeliver("demo", f"{TASK}.Webhook.100", datetime.now(UTC))
     await world.end()
     assert await world.tasks.finish(TASK, DONE, datetime.now(UTC)) is False
     assert await world.states() == {"ExtendedMessage.100": DeliveryState.PENDING, "Webhook.100": DeliveryState.PENDING}
-    await world.courier.told(TASK)
+    await world.delivery.deliver_pending(TASK)
     assert sorted(world.woken) == [(TASK, "ExtendedMessage"), (TASK, "Webhook")]
 
 
@@ -117,7 +117,7 @@ async def test_progress_rises_and_news_take_the_place_of_what_was_not_told(world
     """For every channel but the file; nothing after the end."""
     await world.insert(0, WEBHOOK, FILE)
     for percent in (50, 25, 50, 75):
-        await world.courier.progress(TASK, percent)
+        await world.delivery.progress(TASK, percent)
     superseded, pending, waiting = DeliveryState.SUPERSEDED, DeliveryState.PENDING, DeliveryState.WAITING
     assert await world.states() == {
         "ExtendedMessage.100": waiting,
@@ -125,13 +125,13 @@ async def test_progress_rises_and_news_take_the_place_of_what_was_not_told(world
         "Webhook.075": pending,
         "Webhook.100": waiting,
     }
-    step = await world.courier.next(TASK, "Webhook")
+    step = await world.delivery.next(TASK, "Webhook")
     assert step is not None and step.notification_id == f"{TASK}.Webhook.075"
     await world.end()
-    await world.courier.progress(TASK, 90)
+    await world.delivery.progress(TASK, 90)
     assert (await world.states())["Webhook.075"] is superseded and "Webhook.090" not in await world.states()
-    late = await world.courier.deliver(step.notification_id)
-    await world.courier.note(step.notification_id, late)
+    late = await world.delivery.deliver(step.notification_id)
+    await world.delivery.note(step.notification_id, late)
     assert late is not None and (await world.get("Webhook.075")).attempts == 0 and world.channels.sent == []
     with pytest.raises(StatusConflict):
         await world.notifications.redeliver("demo", f"{TASK}.Webhook.075", datetime.now(UTC))
@@ -144,7 +144,7 @@ async def test_the_oldest_that_is_due_is_known(world: World) -> None:
     await world.end(ago=100)
     since = await world.notifications.oldest_pending()
     assert since is not None and 99 < (datetime.now(UTC) - since).total_seconds() < 160
-    await world.courier.note(f"{TASK}.Webhook.100", None)
+    await world.delivery.note(f"{TASK}.Webhook.100", None)
     assert await world.notifications.oldest_pending() is None
 
 
@@ -157,9 +157,9 @@ async def test_pauses_grow_with_the_time_that_was_tried(world: World) -> None:
         (Failure("responded with 500"), 99, 130, 1),
         (Failure("responded with 503", pause_seconds=900), 890, 910, 2),
     ):
-        await world.courier.note(f"{TASK}.Webhook.100", failure)
+        await world.delivery.note(f"{TASK}.Webhook.100", failure)
         found = await world.get("Webhook.100")
-        step = await world.courier.next(TASK, "Webhook")
+        step = await world.delivery.next(TASK, "Webhook")
         assert step is not None and least < step.pause_seconds < most
         assert (found.state, found.attempts, found.last_error) == (DeliveryState.PENDING, attempts, failure.message)
 
@@ -173,25 +173,25 @@ async def test_giving_up_and_sending_again(world: World, ago: float, failure: Fa
     await world.end(ago)
     world.channels.failures = [failure]
     name = f"{TASK}.Webhook.100"
-    await world.courier.note(name, await world.courier.deliver(name))
+    await world.delivery.note(name, await world.delivery.deliver(name))
     assert (await world.get("Webhook.100")).state is DeliveryState.FAILED
-    assert await world.courier.next(TASK, "Webhook") is None
+    assert await world.delivery.next(TASK, "Webhook") is None
     again = await world.notifications.redeliver("demo", name, datetime.now(UTC))
     assert again.state is DeliveryState.PENDING
-    step = await world.courier.next(TASK, "Webhook")
+    step = await world.delivery.next(TASK, "Webhook")
     assert step is not None and step.pause_seconds == 0
-    await world.courier.note(name, await world.courier.deliver(name))
+    await world.delivery.note(name, await world.delivery.deliver(name))
     found = await world.get("Webhook.100")
     assert (found.state, found.attempts, found.last_error) == (DeliveryState.DELIVERED, 2, "")
     assert [message.message_id for message in world.channels.sent] == ["2F6-1Bz99Xi93EnRpNEyLudILJm"]
 
 
 async def test_progress_is_given_up_soon(world: World) -> None:
-    """By then there is news."""
+    """By then the notification is outdated."""
     await world.insert()
-    await world.courier.progress(TASK, 10)
+    await world.delivery.progress(TASK, 10)
     for _ in range(3):
-        await world.courier.note(f"{TASK}.Webhook.010", Failure("responded with 500"))
+        await world.delivery.note(f"{TASK}.Webhook.010", Failure("responded with 500"))
     assert (await world.get("Webhook.010")).state is DeliveryState.FAILED
 
 
@@ -200,15 +200,15 @@ async def test_the_file_comes_first_but_not_for_ever(world: World) -> None:
     await world.insert(0, WEBHOOK, FILE)
     await world.insert(1, WEBHOOK, FILE)
     await world.end()
-    waiting, file = await world.courier.next(TASK, "Webhook"), await world.courier.next(TASK, "ExtendedMessage")
+    waiting, file = await world.delivery.next(TASK, "Webhook"), await world.delivery.next(TASK, "ExtendedMessage")
     assert waiting is not None and waiting.pause_seconds > 0
     assert file is not None and file.uri == "file:///x.json" and f'"TaskId":"{TASK}"' in file.text
     assert file.credentials == Credentials((Role("writer"),))
-    await world.courier.note(file.notification_id, None)
-    ready = await world.courier.next(TASK, "Webhook")
+    await world.delivery.note(file.notification_id, None)
+    ready = await world.delivery.next(TASK, "Webhook")
     assert ready is not None and ready.pause_seconds == 0
     await world.tasks.finish("MediaConvert-0001", DONE, datetime.now(UTC) - timedelta(seconds=31))
-    late = await world.courier.next("MediaConvert-0001", "Webhook")
+    late = await world.delivery.next("MediaConvert-0001", "Webhook")
     assert late is not None and late.pause_seconds == 0
 
 
@@ -216,8 +216,8 @@ async def test_a_result_that_the_engine_cannot_carry_is_given_up(world: World) -
     """With its size; the channels are told all the same."""
     await world.tasks.insert(world.make_record(0, user_data="ü" * 800_000), (WEBHOOK, FILE))
     await world.end()
-    assert await world.courier.next(TASK, "ExtendedMessage") is None
-    found, step = await world.get("ExtendedMessage.100"), await world.courier.next(TASK, "Webhook")
+    assert await world.delivery.next(TASK, "ExtendedMessage") is None
+    found, step = await world.get("ExtendedMessage.100"), await world.delivery.next(TASK, "Webhook")
     assert found.state is DeliveryState.FAILED and "bytes" in found.last_error
     assert step is not None and step.pause_seconds == 0
 
@@ -229,9 +229,9 @@ async def test_what_the_engine_does_not_know_is_found_again(world: World) -> Non
     world.away = True
     await world.end(ago=120)
     await world.tasks.finish("MediaConvert-0001", DONE, datetime.now(UTC))
-    await world.courier.told(TASK)
+    await world.delivery.deliver_pending(TASK)
     world.away = False
-    await world.courier.mend()
+    await world.delivery.deliver_overdue()
     assert world.woken == [(TASK, "Webhook")]
 
 
@@ -267,6 +267,6 @@ async def test_a_task_takes_its_notifications_with_it(world: World, store: TaskS
     await world.end(ago=7200)
     assert await store.expire(datetime.now(UTC)) == 1
     assert await world.states() == {}
-    late: Any = await world.courier.deliver(f"{TASK}.Webhook.100")
-    await world.courier.note(f"{TASK}.Webhook.100", late)
-    assert await world.courier.next(TASK, "Webhook") is None
+    late: Any = await world.delivery.deliver(f"{TASK}.Webhook.100")
+    await world.delivery.note(f"{TASK}.Webhook.100", late)
+    assert await world.delivery.next(TASK, "Webhook") is None

@@ -75,7 +75,7 @@ async def test_a_project_has_quotas_of_its_own(database: Database, projects: Pro
     for number in range(4):
         await store.insert(make_record(number))
     assert await store.count_unfinished("demo") == (1, 3)
-    assert await store.projects_that_wait() == ["demo"]
+    assert await store.projects_with_waiting_tasks() == ["demo"]
     await projects.update("demo", ProjectPatch(quotas={"engine_concurrency": 3}))
     assert len(await store.admit("demo")) == 2
     assert await store.count_unfinished("demo") == (3, 1)

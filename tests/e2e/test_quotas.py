@@ -37,7 +37,7 @@ def test_a_project_works_within_its_quotas(
         ).task_id
 
     first, second, urgent = submit(1), submit(2), submit(3, priority=1)
-    with pytest.raises(ResourceExhausted, match="may have 3 unfinished tasks") as caught:
+    with pytest.raises(ResourceExhausted, match="may have at most 3 unfinished tasks") as caught:
         submit(4)
     assert caught.value.code == "QuotaExceeded"
     found = client.projects.get(project)
@@ -76,7 +76,7 @@ def test_the_refusal_tells_what_google_rpc_has_words_for(
     failure, retry = error_details_pb2.QuotaFailure(), error_details_pb2.RetryInfo()
     assert details["QuotaFailure"].Unpack(failure) and details["RetryInfo"].Unpack(retry)
     assert [(item.subject, item.description) for item in failure.violations] == [
-        ("project/none", "may have 2 unfinished tasks")
+        ("project/none", "may have at most 2 unfinished tasks")
     ]
     assert retry.retry_delay.seconds == 10
     for task_id in made:

@@ -157,7 +157,7 @@ class MediaConvertService:
         elif not record.status.final:
             with suppress(ServiceUnavailable):  # the reconciler cancels the workflow when the engine is back
                 await self._engine.cancel(record.task_id)
-            self._feeds.nudge(record.task_id)
+            self._feeds.poll_now(record.task_id)
         return pb.CancelTaskResponse(request_id=request_id(), task=responses.task(await self._feeds.snapshot(record)))
 
     async def PlanMediaConvertTask(self, request: pb.PlanMediaConvertTaskRequest, _: Any) -> pb.PlanMediaConvertTaskResponse:

@@ -29,8 +29,8 @@ from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
 from reelmill_server.storage.build import build_storage
-from reelmill_server.tasks.courier import Courier
 from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.delivery import NotificationDelivery
 from reelmill_server.tasks.feed import Feeds, Snapshot
 from reelmill_server.tasks.migrate import check_current
 from reelmill_server.tasks.notifications import NotificationStore
@@ -62,7 +62,7 @@ class ControlPlane:
         self._channels = Channels(settings)
         notifications = NotificationStore(self._database)
         self._notifications = notifications
-        self._courier = Courier(
+        self._delivery = NotificationDelivery(
             self._tasks,
             notifications,
             self._channels,
@@ -96,7 +96,7 @@ class ControlPlane:
         self._grpc = GrpcServer(
             service,
             ProjectService(self._projects, self._tasks, quotas, self._admit),
-            NotificationService(notifications, self._projects, self._courier.told),
+            NotificationService(notifications, self._projects, self._delivery.deliver_pending),
             metrics,
         )
 
@@ -108,8 +108,8 @@ class ControlPlane:
             record = await self._tasks.find(task_id)
             if record is not None:
                 await self._admit(record.project_name)
-        self._feeds.nudge(task_id)
-        await self._courier.told(task_id)
+        self._feeds.poll_now(task_id)
+        await self._delivery.deliver_pending(task_id)
 
     async def _count_tasks(self) -> None:
         counts = await self._tasks.counts()
@@ -145,12 +145,12 @@ class ControlPlane:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
             stack.push_async_callback(self._channels.close)
-            notify = NotifyActivities(self._courier)
+            notify = NotifyActivities(self._delivery)
             control = ControlActivities(self._settle, self._engine.present)
             workers = [control_worker(self._client, control, notify), notify_worker(self._client, notify)]
             await stack.enter_async_context(polling(workers))
             await stack.enter_async_context(background("reconcile", self._reconciler.once, settings.reconcile_seconds))
-            await stack.enter_async_context(background("notify", self._courier.mend, settings.reconcile_seconds))
+            await stack.enter_async_context(background("notify", self._delivery.deliver_overdue, settings.reconcile_seconds))
             await stack.enter_async_context(background("count", self._count_tasks, _COUNT_SECONDS))
             await stack.enter_async_context(background("queues", self._measure_queues, _COUNT_SECONDS))
             port = await self._grpc.start(settings.listen, settings.tls_certificate, settings.tls_key)

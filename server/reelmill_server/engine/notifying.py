@@ -1,6 +1,6 @@
 """Notifications in the engine: a workflow for each channel of a task delivers what is due, one message after the other.
 
-What is due, how long to wait and when to give up is not decided here but with the records (tasks.courier), so that a change of
+What is due, how long to wait and when to give up is not decided here but with the records (tasks.delivery), so that a change of
 these rules breaks no workflow that runs. A lost wake is made good by the records' own look at what is overdue.
 """
 

@@ -1,1 +1,1 @@
-"""Projects and tasks as records in SQL: SQLite on one machine, PostgreSQL in a cluster. The only package that speaks SQL."""
+"""Records of projects, tasks and notifications: SQLite on one machine, PostgreSQL in a cluster. Only here is SQL used."""

@@ -1,4 +1,4 @@
-"""Connections to the database: one class for SQLite and PostgreSQL, with transactions that behave alike on both."""
+"""Database connections: one class for SQLite and PostgreSQL, with transactions that behave alike on both."""
 
 import asyncio
 import sqlite3
@@ -22,41 +22,41 @@ _WAL_RETRY_MILLISECONDS = 20
 _CONNECT_SECONDS = 10
 _POOL_SECONDS = 10
 _POOL_CONNECTIONS = 10
-# All transactions are short. One that waits for ever, on a connection whose server was killed or for a lock that nobody gives
-# back, would keep its connection and whoever waits for it: a replica that does nothing, and says nothing.
+# All transactions are short. One that waited forever, on a connection whose server was killed or for a lock that is never
+# released, would block its connection and everyone waiting for it: a replica that silently does nothing.
 _TRANSACTION_SECONDS = 30.0
 
 
 class Lock(IntEnum):
-    """What only one transaction may do at a time, in the whole deployment. The numbers are PostgreSQL advisory lock keys."""
+    """Operations that only one transaction may perform at a time, in the whole deployment, as PostgreSQL advisory lock keys."""
 
     MIGRATE = 7_310_001
     CREATE_PROJECT = 7_310_002
 
 
 class Database:
-    """One database. Connects when it is first used; close it at the end.
+    """A database. It connects at its first use and must be closed.
 
-    Every error of the driver leaves as a ReelmillError: ServiceUnavailable when the database does not answer or gave up on
-    a conflict, InternalError for anything else. A violated constraint stays sqlalchemy.exc.IntegrityError, for the stores.
+    Every error of the driver becomes a ReelmillError: ServiceUnavailable if the database does not respond or gave up on a
+    conflict, InternalError otherwise. A violated constraint remains sqlalchemy.exc.IntegrityError, for the stores.
     """
 
     def __init__(self, url: str, transaction_seconds: float = _TRANSACTION_SECONDS) -> None:
-        """Take a URL with its driver: sqlite+aiosqlite:///file or postgresql+psycopg://user:password@host/name.
+        """Use a URL with its driver: sqlite+aiosqlite:///file or postgresql+psycopg://user:password@host/name.
 
         A transaction on PostgreSQL that takes longer than `transaction_seconds` ends with ServiceUnavailable.
         """
         self._url = make_url(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        # Whoever waits for a file is bounded by busy_timeout, and cannot be interrupted.
+        # Waiting for an SQLite file is limited by busy_timeout, and cannot be interrupted.
         self._seconds = None if self.is_sqlite else transaction_seconds
         self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgresql_engine(self._url)
-        self._one_writer = asyncio.Lock()
+        self._writer_lock = asyncio.Lock()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that only reads."""
-        with _Translated():
+        with _TranslatedErrors():
             async with asyncio.timeout(self._seconds), self._engine.connect() as connection:
                 yield connection
 
@@ -64,10 +64,10 @@ class Database:
     async def write(self, lock: Lock | None = None) -> AsyncIterator[AsyncConnection]:
         """Open a transaction: committed at the end of the block, rolled back by an error; `lock` makes it exclusive."""
         async with AsyncExitStack() as stack:
-            stack.enter_context(_Translated())
+            stack.enter_context(_TranslatedErrors())
             await stack.enter_async_context(asyncio.timeout(self._seconds))
-            if self.is_sqlite:  # SQLite has one writer: queue here in order rather than poll for its lock
-                await stack.enter_async_context(self._one_writer)
+            if self.is_sqlite:  # SQLite has one writer: queue here instead of polling for its lock
+                await stack.enter_async_context(self._writer_lock)
             connection = await stack.enter_async_context(self._engine.connect())
             await connection.execution_options(reelmill_write=True)
             await stack.enter_async_context(connection.begin())
@@ -76,7 +76,7 @@ class Database:
             yield connection
 
     async def ping(self) -> None:
-        """Ask the database for a sign of life; ServiceUnavailable when there is none."""
+        """Run a query to check that the database responds; raises ServiceUnavailable."""
         async with self.read() as connection:
             await connection.execute(text("SELECT 1"))
 
@@ -85,28 +85,28 @@ class Database:
         await self._engine.dispose()
 
 
-class _Translated:
-    """Turns errors of SQLAlchemy and its drivers into those of Reelmill."""
+class _TranslatedErrors:
+    """Context that converts errors of SQLAlchemy and its drivers to those of Reelmill."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, TimeoutError):
-            raise ServiceUnavailable("The task database does not answer (it takes too long).") from error
+            raise ServiceUnavailable("The task database does not respond in time.") from error
         if not isinstance(error, SQLAlchemyError) or isinstance(error, IntegrityError):
             return
         cause = error.orig if isinstance(error, StatementError) else error
-        if isinstance(cause, ReelmillError):  # raised by a column type of ours while a value was bound
+        if isinstance(cause, ReelmillError):  # raised by one of our column types while binding a value
             raise cause from None
         name = type(cause).__name__
-        if isinstance(error, PoolTimeout) or (isinstance(error, DBAPIError) and _may_pass(error)):
-            raise ServiceUnavailable(f"The task database does not answer ({name}).") from error
+        if isinstance(error, PoolTimeout) or (isinstance(error, DBAPIError) and _is_transient(error)):
+            raise ServiceUnavailable(f"The task database does not respond ({name}).") from error
         raise InternalError(f"The task database refused a statement ({name}).") from error
 
 
-def _may_pass(error: DBAPIError) -> bool:
-    """Whether the same statement may succeed later: the connection broke, the server is away, a deadlock, a busy file."""
+def _is_transient(error: DBAPIError) -> bool:
+    """Return whether the same statement may succeed later: a broken connection, no server, a deadlock, a busy file."""
     return error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
 
 
@@ -128,11 +128,11 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
     )
     file = url.database
 
-    def make_folder(*_: Any) -> None:
+    def create_folder(*_: Any) -> None:
         if file:
             Path(file).parent.mkdir(parents=True, exist_ok=True)
 
-    _listen(engine, "do_connect", make_folder)
+    _listen(engine, "do_connect", create_folder)
     _listen(engine, "connect", _prepare_sqlite_connection)
     _listen(engine, "begin", _begin_sqlite)
     return engine
@@ -143,18 +143,18 @@ def _listen(engine: AsyncEngine, name: str, listener: Callable[..., None]) -> No
 
 
 def _prepare_sqlite_connection(connection: Any, _: Any) -> None:
-    # The driver would begin transactions by its own rules, too late for reads and never exclusively: _begin_sqlite does it.
+    # The driver's own transactions begin too late for reads and are never exclusive: _begin_sqlite replaces them.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
     _switch_to_wal(cursor)
-    cursor.execute("PRAGMA synchronous=NORMAL")  # with WAL: a power cut may lose the last commits, never the file
+    cursor.execute("PRAGMA synchronous=NORMAL")  # with WAL, a power failure may lose the last commits, never the file
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
 @retry(
-    # Another connection is switching at this moment. SQLite does not heed busy_timeout here, so wait ourselves.
+    # Another connection is switching at this moment; SQLite ignores busy_timeout here.
     retry=retry_if_exception_type(sqlite3.OperationalError),
     stop=stop_after_delay(_BUSY_MILLISECONDS / 1000),
     wait=wait_fixed(_WAL_RETRY_MILLISECONDS / 1000),
@@ -162,11 +162,11 @@ def _prepare_sqlite_connection(connection: Any, _: Any) -> None:
     reraise=True,
 )
 def _switch_to_wal(cursor: Any) -> None:
-    """Let readers and the writer not wait for one another."""
+    """Enable WAL, so that readers and the writer do not block each other."""
     cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: Any) -> None:
     writes = connection.get_execution_options().get("reelmill_write", False)
-    # A write takes the lock at once: one that began as a read could not wait for it later.
+    # A write takes the lock immediately: a transaction that began as a read could not wait for it later.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,4 +1,4 @@
-"""Live tasks: one poller per watched task, however many watch it."""
+"""Live tasks: one poller per watched task, shared by all its watchers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,31 +17,31 @@ _log = structlog.get_logger(__name__)
 ViewEngine = Callable[[str], Awaitable[EngineView]]
 
 
-_LOOKS_AT_ONCE = 20
-_ENDED = Progress(phase=TaskPhase.NONE)
+_CONCURRENT_SNAPSHOTS = 20
+_NO_PROGRESS = Progress(phase=TaskPhase.NONE)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A task as it is now: its record, and its progress while it runs."""
+    """The current state of a task: its record, and its progress while it is running."""
 
     record: TaskRecord
-    progress: Progress = _ENDED
+    progress: Progress = _NO_PROGRESS
 
 
 class _Poller:
-    """Looks at one task again and again, and wakes its watchers when something changed."""
+    """Poller of one task, which wakes its watchers on every change."""
 
     def __init__(self, first: Snapshot) -> None:
         self.latest = first
         self.error: ReelmillError | None = None
         self.watchers = 0
         self.changed = asyncio.Event()
-        self.nudge = asyncio.Event()
+        self.poll_now = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
     def offer(self, snapshot: Snapshot) -> None:
-        """Takes a newer snapshot; percentages never fall, not even when a new attempt begins."""
+        """Accept a newer snapshot; percentages never decrease, not even when a new attempt starts."""
         before, now = self.latest.progress, snapshot.progress
         snapshot = replace(snapshot, progress=replace(now, percent=max(before.percent, now.percent)))
         if snapshot != self.latest:
@@ -49,18 +49,18 @@ class _Poller:
             self._wake()
 
     def fail(self, error: ReelmillError) -> None:
-        """The task cannot be looked at any more: its watchers are told."""
+        """Report to the watchers that the task can no longer be polled."""
         self.error = error
         self._wake()
 
     def _wake(self) -> None:
-        # Each waiter holds the event it waits for: a new one is set out before the old one wakes them.
+        # Each waiter holds the event it waits for, so the new event is set up before the old one wakes them.
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
 
 
 class Feeds:
-    """All live tasks of this replica."""
+    """Feeds of all watched tasks on this replica."""
 
     def __init__(self, store: TaskStore, view: ViewEngine, poll_seconds: float) -> None:
         self._store, self._view, self._poll_seconds = store, view, poll_seconds
@@ -68,13 +68,13 @@ class Feeds:
         self._closed = asyncio.Event()
 
     def close(self) -> None:
-        """Ends all watches, now and later, with ServiceUnavailable: watchers are to go to another replica."""
+        """End all watches, present and future, with ServiceUnavailable, so that watchers connect to another replica."""
         self._closed.set()
         for poller in self._pollers.values():
-            poller.fail(_gone())
+            poller.fail(_shutting_down())
 
     async def snapshot(self, record: TaskRecord) -> Snapshot:
-        """The task as it is now. An engine that does not answer leaves the progress out."""
+        """Return the current state of a task; progress is missing if the engine does not respond."""
         if record.status.final:
             return Snapshot(record)
         poller = self._pollers.get(record.task_id)
@@ -86,23 +86,23 @@ class Feeds:
         return Snapshot(record, Progress())
 
     async def snapshots(self, records: Sequence[TaskRecord]) -> list[Snapshot]:
-        """The tasks as they are now, some at a time."""
-        places = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        """Return the current states of tasks, a limited number concurrently."""
+        limit = asyncio.Semaphore(_CONCURRENT_SNAPSHOTS)
 
-        async def look(record: TaskRecord) -> Snapshot:
-            async with places:
+        async def limited_snapshot(record: TaskRecord) -> Snapshot:
+            async with limit:
                 return await self.snapshot(record)
 
-        return await asyncio.gather(*(look(record) for record in records))
+        return await asyncio.gather(*(limited_snapshot(record) for record in records))
 
-    def nudge(self, task_id: str) -> None:
-        """Says that a task's record changed, so that its watchers need not wait for the next look."""
+    def poll_now(self, task_id: str) -> None:
+        """Poll a watched task immediately because its record has changed."""
         poller = self._pollers.get(task_id)
         if poller is not None:
-            poller.nudge.set()
+            poller.poll_now.set()
 
     async def watch(self, project_name: str, task_id: str) -> AsyncIterator[Snapshot]:
-        """The task now, then after each change; ends with its final state. A slow reader misses what is outdated.
+        """Yield the current state of a task, then each change, up to its final state. Slow readers skip outdated states.
 
         Raises ResourceNotFound, and ServiceUnavailable once the feeds are closed.
         """
@@ -112,7 +112,7 @@ class Feeds:
             return
         first = await self.snapshot(record)
         if self._closed.is_set():
-            raise _gone()
+            raise _shutting_down()
         async with self._polled(first) as poller:
             while True:
                 changed, latest = poller.changed, poller.latest
@@ -121,24 +121,24 @@ class Feeds:
                     return
                 if poller.latest is latest and poller.error is None:
                     await changed.wait()
-                if poller.latest is latest and poller.error is not None:  # what is newer, the end above all, is told first
+                if poller.latest is latest and poller.error is not None:  # newer states come first, above all the final one
                     raise poller.error
 
     async def watch_all(self, query: TaskQuery) -> AsyncIterator[Snapshot]:
-        """Every task that `query` matches now, then every change among them and every new one, without end.
+        """Yield every task that matches `query`, then every change among them and every new task, without end.
 
         Raises ServiceUnavailable once the feeds are closed.
         """
-        follower = _Follower(self, query)
+        project_watch = _ProjectWatch(self, query)
         try:
             while True:
-                async for snapshot in follower.changes():
+                async for snapshot in project_watch.changes():
                     yield snapshot
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._closed.wait(), self._poll_seconds)
-                    raise _gone()
+                    raise _shutting_down()
         finally:
-            await follower.close()
+            await project_watch.close()
 
     @asynccontextmanager
     async def _polled(self, first: Snapshot) -> AsyncIterator[_Poller]:
@@ -165,46 +165,46 @@ class Feeds:
                 poller.task.cancel()
 
     async def _poll(self, poller: _Poller) -> None:
-        """Runs until the task is final or nobody watches."""
+        """Poll until the task is final or has no watchers."""
         while not poller.latest.record.status.final:
-            nudged = poller.nudge.is_set()
-            poller.nudge.clear()
+            record_changed = poller.poll_now.is_set()
+            poller.poll_now.clear()
             try:
-                poller.offer(await self._look(poller.latest, nudged))
-            except ResourceNotFound as error:  # it was deleted with its project
+                poller.offer(await self._next_snapshot(poller.latest, record_changed))
+            except ResourceNotFound as error:  # deleted with its project
                 poller.fail(error)
                 return
-            except Exception as error:  # whatever it is, watchers must not wait for a look that never comes
-                _log.warning("a watched task could not be looked at", reason=f"{type(error).__name__}: {error}")
+            except Exception as error:  # whatever it is, the watchers still need the next poll
+                _log.warning("polling a watched task failed", reason=f"{type(error).__name__}: {error}")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
-                    await poller.nudge.wait()
+                    await poller.poll_now.wait()
 
-    async def _look(self, latest: Snapshot, nudged: bool) -> Snapshot:
-        """The task's next snapshot. The record is read only when it may have changed."""
+    async def _next_snapshot(self, latest: Snapshot, record_changed: bool) -> Snapshot:
+        """Return the next snapshot of a task. The record is read only if it may have changed."""
         view = await self._view(latest.record.task_id)
-        if view.state is EngineState.RUNNING and view.busy and not nudged:
+        if view.state is EngineState.RUNNING and view.busy and not record_changed:
             return Snapshot(latest.record, view.progress)
         record = await self._store.get(latest.record.project_name, latest.record.task_id)
         return Snapshot(record, Progress(phase=TaskPhase.NONE) if record.status.final else view.progress)
 
 
-def _gone() -> ServiceUnavailable:
-    return ServiceUnavailable("this replica is ending: watch again")
+def _shutting_down() -> ServiceUnavailable:
+    return ServiceUnavailable("this replica is shutting down: watch again")
 
 
-class _Follower:
-    """What one watcher of a project has seen so far."""
+class _ProjectWatch:
+    """State of one watcher of a project."""
 
     def __init__(self, feeds: Feeds, query: TaskQuery) -> None:
-        self._feeds, self._wanted = feeds, query.statuses
+        self._feeds, self._statuses = feeds, query.statuses
         self._query = replace(query, statuses=frozenset())
         self._seen: dict[str, Snapshot] = {}
         self._following: dict[str, _Poller] = {}
         self._newest: datetime | None = None
 
     async def changes(self) -> AsyncIterator[Snapshot]:
-        """What is new since the last call; at the first, everything that matches."""
+        """Yield the changes since the last call; at the first call, everything that matches."""
         records = await self._candidates()
         for task_id in self._following.keys() - records.keys():
             ended = await self._feeds._store.find(task_id)
@@ -212,14 +212,14 @@ class _Follower:
                 records[task_id] = ended
         for record in records.values():
             snapshot = self._follow(record)
-            matches = not self._wanted or record.status in self._wanted or record.task_id in self._seen
+            matches = not self._statuses or record.status in self._statuses or record.task_id in self._seen
             if matches and self._seen.get(record.task_id) != snapshot:
                 self._seen[record.task_id] = snapshot
                 yield snapshot
         self._forget(records)
 
     def _follow(self, record: TaskRecord) -> Snapshot:
-        """The task as it is now; a running one is polled from here on, a final one no more."""
+        """Return the current state of a task, polling it while it is running."""
         poller = self._following.get(record.task_id)
         if record.status.final:
             if poller is not None:
@@ -230,14 +230,14 @@ class _Follower:
         return poller.latest
 
     async def _candidates(self) -> dict[str, TaskRecord]:
-        """At first all tasks, later those that run and those that began since the last look."""
+        """Return all tasks at first, later those running and those created since the last call."""
         if self._newest is None:
             return await self._all(self._query)
         running = await self._all(replace(self._query, statuses=frozenset({TaskStatus.RUNNING})))
         return running | await self._all(replace(self._query, start_from=self._newest))
 
     def _forget(self, records: dict[str, TaskRecord]) -> None:
-        """Keeps only what may come up again: a watcher may live for months."""
+        """Keep only what may be needed again: a watch may last for months."""
         for record in records.values():
             self._newest = max(self._newest or record.start_time, record.start_time)
         for task_id, snapshot in list(self._seen.items()):
@@ -245,16 +245,16 @@ class _Follower:
                 del self._seen[task_id]
 
     async def _all(self, query: TaskQuery) -> dict[str, TaskRecord]:
-        found: dict[str, TaskRecord] = {}
+        records: dict[str, TaskRecord] = {}
         while True:
             page = await self._feeds._store.list(query)
-            found |= {record.task_id: record for record in page.tasks}
+            records |= {record.task_id: record for record in page.tasks}
             if not page.next_token:
-                return found
+                return records
             query = replace(query, next_token=page.next_token)
 
     async def close(self) -> None:
-        """Stops following."""
+        """Stop polling."""
         for task_id, poller in self._following.items():
             self._feeds._leave(task_id, poller)
         self._following.clear()

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, RowMapping, Select, select, tuple_
 
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.task import TaskPage, TaskQuery
-from reelmill_server.tasks.codec import task_record, to_microseconds
-from reelmill_server.tasks.paging import Position, decode_token, encode_token, query_digest
+from reelmill_server.tasks.page_tokens import Position, decode_token, encode_token, query_digest
+from reelmill_server.tasks.rows import task_record, to_microseconds
 from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import NOT_ENDED, task_tags, tasks
 
@@ -22,9 +22,9 @@ _KINDS: Mapping[str, type[int] | type[str]] = {"task_id": str, "start_time": int
 
 
 def page_query(query: TaskQuery) -> Select[Any]:
-    """Make the statement that reads the page, and one row more to tell whether another page follows.
+    """Return the statement that selects a page, plus one row to determine whether another page follows.
 
-    InvalidArgument for an unknown sort and for a token that is not of this query.
+    Raises InvalidArgument for an unknown sort key and for a token of another query.
     """
     names = _sort_columns(query)
     columns = [tasks.c[name] for name in names]
@@ -38,7 +38,7 @@ def page_query(query: TaskQuery) -> Select[Any]:
 
 
 def page_of(query: TaskQuery, rows: Sequence[RowMapping]) -> TaskPage:
-    """Make the page of the rows that page_query's statement gave."""
+    """Return the page for the rows of page_query's statement."""
     page = rows[: query.limit]
     token = ""
     if len(rows) > query.limit:
@@ -48,7 +48,7 @@ def page_of(query: TaskQuery, rows: Sequence[RowMapping]) -> TaskPage:
 
 
 def is_first_page(query: TaskQuery) -> bool:
-    """Say whether a query asks for the first page."""
+    """Return whether a query requests the first page."""
     return not query.next_token
 
 
@@ -75,12 +75,12 @@ def _filters(query: TaskQuery) -> list[ColumnElement[bool]]:
         if last is not None:
             filters.append(column <= to_microseconds(last))
     if query.end_from is not None or query.end_to is not None:
-        filters.append(tasks.c.end_time < NOT_ENDED)  # a running task has no end that could lie in a range
+        filters.append(tasks.c.end_time < NOT_ENDED)  # a running task has no end time that could be in the range
     return filters
 
 
 def _digest(query: TaskQuery) -> str:
-    def micros(time: datetime | None) -> int | None:
+    def microseconds(time: datetime | None) -> int | None:
         return None if time is None else to_microseconds(time)
 
     return query_digest(
@@ -88,10 +88,10 @@ def _digest(query: TaskQuery) -> str:
         query.project_name,
         sorted(query.statuses),
         sorted(query.tags),
-        micros(query.start_from),
-        micros(query.start_to),
-        micros(query.end_from),
-        micros(query.end_to),
+        microseconds(query.start_from),
+        microseconds(query.start_to),
+        microseconds(query.end_from),
+        microseconds(query.end_to),
         query.sort,
         query.descending,
     )

@@ -1,4 +1,4 @@
-"""Brings a database to the tables of this version, from whatever version it has, or from nothing."""
+"""Migration of a database of any version, or an empty one, to the tables of this version."""
 
 import asyncio
 import threading
@@ -13,37 +13,37 @@ from sqlalchemy import Connection
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.tasks.database import Database, Lock
 
-_MIGRATION_SECONDS = 24 * 3600.0  # a large table may take its time
-_one_migration = threading.Lock()
+_MIGRATION_SECONDS = 24 * 3600.0  # a large table may take long
+_migration_lock = threading.Lock()
 
 
 async def upgrade(database_url: str) -> str:
-    """Apply the steps that the database lacks, all or none, and give the revision it has then.
+    """Apply the missing migration steps, all or none, and return the resulting revision.
 
-    Safe to call from many processes at once: one works, the others wait and find nothing to do. A database of a later
-    version is left as it is, so that a replica of this version can still start while a deployment is rolled out or back.
-    ServiceUnavailable when the database does not answer.
+    Safe to call from many processes at once: one works, the others wait and find nothing to do. A database of a later version
+    is left unchanged, so that a replica of this version can still start during a rollout or rollback. Raises
+    ServiceUnavailable if the database does not respond.
     """
-    return await asyncio.to_thread(_upgrade_alone, database_url)
+    return await asyncio.to_thread(_upgrade_exclusively, database_url)
 
 
 async def check_current(database: Database) -> None:
     """Raise ServiceUnavailable while the database lacks a step of this version: a check for /readyz."""
     async with database.read() as connection:
-        found = await connection.run_sync(_revision)
-    if found != head() and found in _known():
-        raise ServiceUnavailable(f"The database has tables of revision {found or 'none'}, not {head()}: run `migrate`.")
+        current = await connection.run_sync(_revision)
+    if current != head() and current in _known_revisions():
+        raise ServiceUnavailable(f"The database is at revision {current or 'none'} instead of {head()}: run `migrate`.")
 
 
 @cache
 def head() -> str:
-    """Name the revision of this version's tables."""
+    """Return the revision of this version's tables."""
     return _scripts().get_current_head() or ""
 
 
-def _upgrade_alone(database_url: str) -> str:
-    # Alembic keeps the migration that is running in global variables: one at a time in a process, whatever the database.
-    with _one_migration:
+def _upgrade_exclusively(database_url: str) -> str:
+    # Alembic keeps the current migration in global variables: only one at a time per process, for whatever database.
+    with _migration_lock:
         return asyncio.run(_upgrade_locked(database_url))
 
 
@@ -57,9 +57,9 @@ async def _upgrade_locked(database_url: str) -> str:
 
 
 def _upgrade(connection: Connection) -> str:
-    found = _revision(connection)
-    if found == head() or found not in _known():
-        return found
+    current = _revision(connection)
+    if current == head() or current not in _known_revisions():
+        return current
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
@@ -67,13 +67,13 @@ def _upgrade(connection: Connection) -> str:
 
 
 def _revision(connection: Connection) -> str:
-    """The revision that the database records; "" for an empty one."""
+    """Return the revision recorded in the database, or "" for an empty one."""
     return MigrationContext.configure(connection).get_current_revision() or ""
 
 
 @cache
-def _known() -> frozenset[str]:
-    """The revisions of this version's steps, and that of an empty database."""
+def _known_revisions() -> frozenset[str]:
+    """Return the revisions of this version's steps, and that of an empty database."""
     return frozenset(("", *(script.revision for script in _scripts().walk_revisions())))
 
 

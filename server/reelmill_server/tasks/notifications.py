@@ -1,7 +1,7 @@
 """Notification records: one for each message to each recipient.
 
-The message of a task's end is inserted with the task and made due in the transaction that records the end, so that none is
-lost and none is told early.
+The message that reports a task's end is inserted with the task and made due in the transaction that records the end, so that
+none is lost and none is sent early.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from reelmill_server.model.notification import (
     Recipient,
 )
 from reelmill_server.model.task import TaskRecord, TaskStatus
-from reelmill_server.tasks.codec import from_microseconds, to_microseconds
 from reelmill_server.tasks.database import Database
-from reelmill_server.tasks.paging import decode_token, encode_token, query_digest
+from reelmill_server.tasks.page_tokens import decode_token, encode_token, query_digest
+from reelmill_server.tasks.rows import from_microseconds, to_microseconds
 from reelmill_server.tasks.tables import notifications, tasks
 
 _OVERDUE_BATCH = 200
@@ -33,19 +33,19 @@ _IS_PENDING: ColumnElement[bool] = notifications.c.state == DeliveryState.PENDIN
 
 
 def notification_id(task_id: str, channel: str, percent: int) -> str:
-    """Name a notification: the names of a task's notifications sort by channel, then in the order in which they are told."""
+    """Return the id of a notification; a task's ids sort by channel, then in the order in which they are sent."""
     return f"{task_id}.{channel}.{percent:03d}"
 
 
 async def insert_waiting(connection: AsyncConnection, record: TaskRecord, recipients: Sequence[Recipient]) -> None:
-    """Insert the messages of a new task's end, which wait for it."""
+    """Insert the messages that report the end of a new task, to wait for it."""
     if recipients:
         rows = [_row(record.task_id, record.project_name, recipient, END, DeliveryState.WAITING) for recipient in recipients]
         await connection.execute(insert(notifications), rows)
 
 
-async def release(connection: AsyncConnection, task_id: str, now: datetime) -> None:
-    """Make the messages of a task's end due; progress that was not told yet is old news."""
+async def make_due(connection: AsyncConnection, task_id: str, now: datetime) -> None:
+    """Make the messages that report a task's end due; progress not yet sent is superseded."""
     await _supersede(connection, notifications.c.task_id == task_id)
     waiting = and_(notifications.c.task_id == task_id, notifications.c.state == DeliveryState.WAITING.value)
     await connection.execute(update(notifications).where(waiting).values(_due(now)))
@@ -58,42 +58,43 @@ class NotificationStore:
         self._database = database
 
     async def add_progress(self, task_id: str, percent: int, now: datetime) -> None:
-        """Insert the message of a running task's progress for every channel, in place of what was not told yet.
+        """Insert a progress message of a running task for every channel, superseding those not yet sent.
 
-        Nothing happens for a task that ended, and for progress that is not more than what was told.
+        Does nothing for a task that has ended, and for progress not greater than what was sent.
         """
         async with self._database.write() as connection:
             locked = select(tasks.c.status).where(tasks.c.task_id == task_id).with_for_update()
             if (await connection.execute(locked)).scalar_one_or_none() != TaskStatus.RUNNING.value:
                 return
-            mine = notifications.c.task_id == task_id
-            told = select(func.max(notifications.c.percent)).where(mine, notifications.c.percent < END)
-            if percent <= ((await connection.execute(told)).scalar_one() or 0):
+            of_task = notifications.c.task_id == task_id
+            last_percent = select(func.max(notifications.c.percent)).where(of_task, notifications.c.percent < END)
+            if percent <= ((await connection.execute(last_percent)).scalar_one() or 0):
                 return
-            ends = select(notifications).where(mine, notifications.c.percent == END)
-            rows = (await connection.execute(ends)).mappings().all()
-            found = [row for row in rows if row["channel"] != Channel.EXTENDED_MESSAGE]
-            await _supersede(connection, mine)
-            fresh = [
-                _row(task_id, row["project_name"], _recipient(row), percent, DeliveryState.PENDING) | _due(now) for row in found
+            end_messages = select(notifications).where(of_task, notifications.c.percent == END)
+            rows = (await connection.execute(end_messages)).mappings().all()
+            recipients = [row for row in rows if row["channel"] != Channel.EXTENDED_MESSAGE]
+            await _supersede(connection, of_task)
+            new_rows = [
+                _row(task_id, row["project_name"], _recipient(row), percent, DeliveryState.PENDING) | _due(now)
+                for row in recipients
             ]
-            if fresh:
-                await connection.execute(insert(notifications), fresh)
+            if new_rows:
+                await connection.execute(insert(notifications), new_rows)
 
     async def pending_channels(self, task_id: str) -> Sequence[str]:
-        """Name the channels of a task that have something to tell."""
+        """Return the channels of a task with pending notifications."""
         query = select(notifications.c.channel).distinct().where(notifications.c.task_id == task_id, _IS_PENDING)
         async with self._database.read() as connection:
             return [str(channel) for (channel,) in await connection.execute(query)]
 
     async def oldest_pending(self) -> datetime | None:
-        """Since when the notification has been due that waits for longest to be delivered; None: none waits."""
+        """Return since when the oldest pending notification is due, or None if there is none."""
         query = select(func.min(notifications.c.since_time)).where(_IS_PENDING)
         async with self._database.read() as connection:
             return _time((await connection.execute(query)).scalar_one())
 
     async def first_pending(self, task_id: str, channel: str) -> Notification | None:
-        """Read what is to be told next on a channel of a task; None: nothing."""
+        """Return the notification to send next on a task's channel, or None."""
         query = (
             select(notifications)
             .where(notifications.c.task_id == task_id, notifications.c.channel == channel, _IS_PENDING)
@@ -105,7 +106,7 @@ class NotificationStore:
         return None if row is None else _notification(row)
 
     async def find(self, notification: str) -> Notification | None:
-        """Read a notification of any project; None when there is none."""
+        """Return a notification of any project, or None."""
         async with self._database.read() as connection:
             return await _find(connection, notifications.c.notification_id == notification)
 
@@ -119,31 +120,31 @@ class NotificationStore:
         next_time: datetime | None = None,
         counts: bool = True,
     ) -> None:
-        """Note how an attempt ended. One that was superseded meanwhile stays so, unless it was delivered."""
+        """Record the result of an attempt. A notification superseded meanwhile stays so, unless it was delivered."""
         values: dict[str, Any] = {"state": state.value, "last_error": error, "next_time": _micros(next_time)}
         if counts:
             values |= {"attempts": notifications.c.attempts + 1, "last_attempt_time": to_microseconds(now)}
-        mine = notifications.c.notification_id == notification
-        condition = mine if state is DeliveryState.DELIVERED else and_(mine, _IS_PENDING)
+        same_id = notifications.c.notification_id == notification
+        condition = same_id if state is DeliveryState.DELIVERED else and_(same_id, _IS_PENDING)
         async with self._database.write() as connection:
             await connection.execute(update(notifications).where(condition).values(values))
 
     async def redeliver(self, project_name: str, notification: str, now: datetime) -> Notification:
-        """Make a notification due once more. ResourceNotFound; StatusConflict for one that waits or was superseded."""
-        mine = and_(notifications.c.notification_id == notification, notifications.c.project_name == project_name)
+        """Make a notification due again. Raises ResourceNotFound; StatusConflict if it is waiting or superseded."""
+        same_id = and_(notifications.c.notification_id == notification, notifications.c.project_name == project_name)
         values = {"state": DeliveryState.PENDING.value, "since_time": to_microseconds(now), "next_time": to_microseconds(now)}
         async with self._database.write() as connection:
             allowed = notifications.c.state.in_([state.value for state in _REDELIVERED])
-            await connection.execute(update(notifications).where(mine, allowed).values(values))
-            found = await _find(connection, mine)
-        if found is None:
+            await connection.execute(update(notifications).where(same_id, allowed).values(values))
+            current = await _find(connection, same_id)
+        if current is None:
             raise ResourceNotFound(f"The specified resource project/{project_name}/notification/{notification} is not found.")
-        if found.state is not DeliveryState.PENDING:
-            raise StatusConflict(f"the notification {notification} is {found.state}: it cannot be sent")
-        return found
+        if current.state is not DeliveryState.PENDING:
+            raise StatusConflict(f"the notification {notification} is {current.state} and cannot be sent")
+        return current
 
     async def list(self, query: NotificationQuery) -> NotificationPage:
-        """Give one page of a project's notifications, by id. InvalidArgument for a token that is not of this query."""
+        """Return one page of a project's notifications, by id. Raises InvalidArgument for a token of another query."""
         table = notifications.c
         filters = [table.project_name == query.project_name]
         if query.task_id:
@@ -156,12 +157,12 @@ class NotificationStore:
         statement = select(notifications).where(*filters).order_by(table.notification_id).limit(query.limit + 1)
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).mappings().all()
-        found = tuple(_notification(row) for row in rows[: query.limit])
-        more = len(rows) > query.limit
-        return NotificationPage(found, encode_token((found[-1].notification_id,), digest) if more else "")
+        page = tuple(_notification(row) for row in rows[: query.limit])
+        has_next = len(rows) > query.limit
+        return NotificationPage(page, encode_token((page[-1].notification_id,), digest) if has_next else "")
 
     async def overdue(self, before: datetime) -> Sequence[tuple[str, str]]:
-        """Name tasks and their channels that should have been told something before this time, some of them."""
+        """Return tasks and channels with notifications due before this time, a limited number."""
         query = (
             select(notifications.c.task_id, notifications.c.channel)
             .distinct()
@@ -172,8 +173,8 @@ class NotificationStore:
             return [(str(task_id), str(channel)) for task_id, channel in await connection.execute(query)]
 
 
-async def _supersede(connection: AsyncConnection, mine: ColumnElement[bool]) -> None:
-    old = and_(mine, _IS_PENDING, notifications.c.percent < END)
+async def _supersede(connection: AsyncConnection, scope: ColumnElement[bool]) -> None:
+    old = and_(scope, _IS_PENDING, notifications.c.percent < END)
     await connection.execute(update(notifications).where(old).values(state=DeliveryState.SUPERSEDED.value))
 
 

@@ -13,16 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from reelmill_server.errors import LimitExceeded, ResourceAlreadyExists, ResourceNotFound, StatusConflict
 from reelmill_server.model.project import DATASET_LIMITS, Project, ProjectPage
 from reelmill_server.model.task import TaskStatus
-from reelmill_server.tasks.codec import project_record, to_microseconds
 from reelmill_server.tasks.database import Database, Lock
-from reelmill_server.tasks.paging import decode_token, encode_token, query_digest
+from reelmill_server.tasks.page_tokens import decode_token, encode_token, query_digest
+from reelmill_server.tasks.rows import project_record, to_microseconds
 from reelmill_server.tasks.tables import project_tags, projects, tasks
 
 _LAST_CHARACTER = chr(0x10FFFF)
 
 
 def no_such_project(project_name: str) -> ResourceNotFound:
-    """Make the error for a project that does not exist, in the contract's words."""
+    """Return the contract's error for a project that does not exist."""
     return ResourceNotFound(f"The specified resource project/{project_name} is not found.")
 
 
@@ -32,8 +32,8 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class ProjectPatch:
-    """What a caller says of a project; None: nothing. `tags` replace all tags, `dataset_limits` and `quotas` (by the names of
-    Quotas) only what they name."""
+    """Changes to a project; None: unchanged. `tags` replace all tags, `dataset_limits` and `quotas` (by the names of Quotas)
+    only those named."""
 
     description: str | None = None
     tags: Mapping[str, str] | None = None
@@ -43,20 +43,20 @@ class ProjectPatch:
 
 
 class ProjectStore:
-    """Projects in a database. Names are checked by the API; here any text without U+0000 is one."""
+    """Projects in a database. The API validates names; here any text without U+0000 is allowed."""
 
     def __init__(self, database: Database, max_projects: int = 100, clock: Callable[[], datetime] = _utc_now) -> None:
-        """Keep projects in `database`, at most `max_projects`; `clock` gives the time in UTC."""
+        """Store projects in `database`, at most `max_projects`; `clock` returns the time in UTC."""
         self._database = database
         self._max_projects = max_projects
         self._clock = clock
 
     async def create(self, project_name: str, patch: ProjectPatch = ProjectPatch()) -> Project:
-        """Create a project. ResourceAlreadyExists when there is one of that name, LimitExceeded when there are too many."""
+        """Create a project. Raises ResourceAlreadyExists if the name is taken, LimitExceeded if there are too many projects."""
         return await self._create(project_name, patch, self._max_projects)
 
     async def ensure(self, project_name: str) -> Project:
-        """Give the project of that name, created when there is none. No quota holds: it is the operator who asks."""
+        """Return the project with this name, creating it if necessary, without a limit: the operator requests it."""
         try:
             return await self.get(project_name)
         except ResourceNotFound:
@@ -67,12 +67,12 @@ class ProjectStore:
             return await self.get(project_name)
 
     async def get(self, project_name: str) -> Project:
-        """Read a project; ResourceNotFound when there is none."""
+        """Return a project. Raises ResourceNotFound."""
         async with self._database.read() as connection:
             return await self._read(connection, project_name)
 
     async def update(self, project_name: str, patch: ProjectPatch) -> Project:
-        """Change what the patch names, leave the rest; ResourceNotFound when there is no such project."""
+        """Change what the patch names. Raises ResourceNotFound."""
         async with self._database.write() as connection:
             before = await self._read(connection, project_name, lock=True)
             values: dict[str, Any] = {
@@ -94,9 +94,9 @@ class ProjectStore:
     async def list(
         self, prefix: str = "", tags: Sequence[tuple[str, str]] = (), limit: int = 100, next_token: str = ""
     ) -> ProjectPage:
-        """List the projects whose name begins with `prefix` and that have all the tags, in the order of their names.
+        """Return a page of the projects whose names begin with `prefix` and that have all the tags, by name.
 
-        `limit` 1..200 projects a page. InvalidArgument for a token that is not of this query.
+        `limit` is 1 to 200 projects. Raises InvalidArgument for a token of another query.
         """
         digest = query_digest("projects", prefix, sorted(tags))
         query = select(projects).order_by(projects.c.project_name).limit(limit + 1)
@@ -109,21 +109,21 @@ class ProjectStore:
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
             page = rows[:limit]
-            labels = await _read_tags(connection, [row["project_name"] for row in page])
+            tags_by_project = await _read_tags(connection, [row["project_name"] for row in page])
         token = encode_token((page[-1]["project_name"],), digest) if len(rows) > limit else ""
-        return ProjectPage(tuple(project_record(row, labels.get(row["project_name"], {})) for row in page), token)
+        return ProjectPage(tuple(project_record(row, tags_by_project.get(row["project_name"], {})) for row in page), token)
 
     async def delete(self, project_name: str) -> None:
-        """Delete a project with its finished tasks. ResourceNotFound when there is none, StatusConflict while tasks run."""
+        """Delete a project with its finished tasks. Raises ResourceNotFound, and StatusConflict while tasks are running."""
         async with self._database.write() as connection:
-            # The lock holds up new tasks of the project, which refer to its row, until it is gone.
+            # The lock blocks new tasks of the project, which refer to its row, until it is deleted.
             await self._read(connection, project_name, lock=True)
             running = select(func.count()).where(
                 tasks.c.project_name == project_name, tasks.c.status == TaskStatus.RUNNING.value
             )
             count = (await connection.execute(running)).scalar_one()
             if count:
-                raise StatusConflict(f"The project {project_name} has {count} running tasks; wait for them or cancel them.")
+                raise StatusConflict(f"The project {project_name} has {count} running tasks: wait for them or cancel them.")
             await connection.execute(delete(tasks).where(tasks.c.project_name == project_name))
             await connection.execute(delete(projects).where(projects.c.project_name == project_name))
 
@@ -143,7 +143,7 @@ class ProjectStore:
                 await connection.execute(insert(projects).values(row))
                 count = (await connection.execute(select(func.count()).select_from(projects))).scalar_one()
                 if quota is not None and count > quota:
-                    raise LimitExceeded(f"The resource count exceeds the limit: there may be {quota} projects.")
+                    raise LimitExceeded(f"The resource count exceeds the limit of {quota} projects.")
                 await _insert_tags(connection, project_name, patch.tags or {})
                 return await self._read(connection, project_name)
         except IntegrityError:
@@ -168,9 +168,9 @@ async def _insert_tags(connection: AsyncConnection, project_name: str, tags: Map
 
 
 async def _read_tags(connection: AsyncConnection, names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-    """The tags of each of these projects that has any, in the order of their keys."""
+    """Return the tags of those of the projects that have any, by key."""
     query = select(project_tags).where(project_tags.c.project_name.in_(names)).order_by(project_tags.c.key)
-    found: dict[str, dict[str, str]] = {}
+    tags: dict[str, dict[str, str]] = {}
     for row in (await connection.execute(query)).mappings() if names else ():
-        found.setdefault(row["project_name"], {})[row["key"]] = row["value"]
-    return found
+        tags.setdefault(row["project_name"], {})[row["key"]] = row["value"]
+    return tags

@@ -1,4 +1,4 @@
-"""Which tasks of a project may be at work: each project has so many at once, and the rest waits in its order."""
+"""Quotas of projects: a limited number of tasks runs at once, and the others wait in order."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,35 +9,37 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from reelmill_server.errors import QuotaExceeded, Violation
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import TaskRecord, TaskStatus
-from reelmill_server.tasks.codec import task_record
+from reelmill_server.tasks.rows import task_record
 from reelmill_server.tasks.tables import projects, tasks
 
 _RUNNING: ColumnElement[bool] = tasks.c.status == TaskStatus.RUNNING.value
 _NO_LIMIT = 1_000
 
 
-async def placed(connection: AsyncConnection, record: TaskRecord, defaults: Quotas) -> TaskRecord:
-    """A new task as it is to be inserted: admitted, or waiting. Raises QuotaExceeded when no more may wait.
+async def with_admission(connection: AsyncConnection, record: TaskRecord, defaults: Quotas) -> TaskRecord:
+    """Return a new task as admitted or waiting. Raises QuotaExceeded if no more may wait.
 
-    The row of its project stays locked until the transaction ends, so that two replicas never admit more than there may be.
+    The row of its project stays locked until the transaction ends, so that two replicas never admit too many.
     """
     quotas = await _locked_quotas(connection, record.project_name, defaults)
     if not quotas.engine_concurrency and not quotas.max_queued_tasks:
         return record
-    working, waiting = await unfinished(connection, record.project_name)
-    admitted = not quotas.engine_concurrency or (working < quotas.engine_concurrency and not waiting)
-    most = quotas.engine_concurrency + quotas.max_queued_tasks
-    if quotas.max_queued_tasks and working + waiting >= most:
-        raise QuotaExceeded(violations=[Violation(f"project/{record.project_name}", f"may have {most} unfinished tasks")])
+    running, waiting = await unfinished(connection, record.project_name)
+    admitted = not quotas.engine_concurrency or (running < quotas.engine_concurrency and not waiting)
+    limit = quotas.engine_concurrency + quotas.max_queued_tasks
+    if quotas.max_queued_tasks and running + waiting >= limit:
+        raise QuotaExceeded(
+            violations=[Violation(f"project/{record.project_name}", f"may have at most {limit} unfinished tasks")]
+        )
     return replace(record, admitted=admitted)
 
 
 async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas) -> Sequence[TaskRecord]:
-    """Admits as many waiting tasks of a project as may be at work beside those that are, and gives them: by priority, then
-    first come, first served."""
+    """Admit as many waiting tasks of a project as its quota allows and return them: by priority, then first come, first
+    served."""
     quotas = await _locked_quotas(connection, project_name, defaults)
-    working, waiting = await unfinished(connection, project_name)
-    free = quotas.engine_concurrency - working if quotas.engine_concurrency else _NO_LIMIT
+    running, waiting = await unfinished(connection, project_name)
+    free = quotas.engine_concurrency - running if quotas.engine_concurrency else _NO_LIMIT
     if free <= 0 or not waiting:
         return ()
     query = (
@@ -47,14 +49,14 @@ async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas
         .limit(free)
     )
     rows = (await connection.execute(query)).mappings().all()
-    found = [replace(task_record(row), admitted=True) for row in rows]
-    names = [record.task_id for record in found]
+    admitted = [replace(task_record(row), admitted=True) for row in rows]
+    names = [record.task_id for record in admitted]
     await connection.execute(update(tasks).where(tasks.c.task_id.in_(names)).values(admitted=True))
-    return found
+    return admitted
 
 
 async def unfinished(connection: AsyncConnection, project_name: str) -> tuple[int, int]:
-    """How many unfinished tasks of a project may be at work, and how many wait for those."""
+    """Return how many unfinished tasks of a project are admitted, and how many are waiting."""
     query = (
         select(tasks.c.admitted, func.count()).where(tasks.c.project_name == project_name, _RUNNING).group_by(tasks.c.admitted)
     )
@@ -63,7 +65,7 @@ async def unfinished(connection: AsyncConnection, project_name: str) -> tuple[in
 
 
 async def _locked_quotas(connection: AsyncConnection, project_name: str, defaults: Quotas) -> Quotas:
-    """The quotas of a project, whose row is locked against others who ask this; of one that does not exist, no quotas."""
+    """Lock the row of a project against concurrent admission and return its quotas; none for a project that does not exist."""
     query = select(projects.c.engine_concurrency, projects.c.max_queued_tasks, projects.c.fairness_weight)
     row = (
         await connection.execute(query.where(projects.c.project_name == project_name).with_for_update(key_share=True))

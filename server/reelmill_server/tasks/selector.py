@@ -11,10 +11,10 @@ MAX_PAIRS = 20
 
 
 def parse_selector(selector: str) -> tuple[tuple[str, str], ...]:
-    """Read a TagSelector into pairs of key and value, none for an empty one.
+    """Parse a TagSelector into pairs of key and value, none for an empty one.
 
-    The first `=` of a pair ends its key; a value may be empty and may hold `=`, but no comma. InvalidArgument for a pair
-    without `=` or without a key, a key with spaces around it, a key named twice, and more than 20 pairs.
+    The first `=` of a pair ends its key; a value may be empty and may contain `=`, but no comma. Raises InvalidArgument for a
+    pair without `=` or key, a key with surrounding spaces, a repeated key, and more than 20 pairs.
     """
     pairs: dict[str, str] = {}
     for part in selector.split(",") if selector else ():
@@ -22,7 +22,7 @@ def parse_selector(selector: str) -> tuple[tuple[str, str], ...]:
         if not equals or not key or key != key.strip():
             raise _invalid(f"expected key=value[,key=value…] without spaces around keys, not {part!r}")
         if key in pairs:
-            raise _invalid(f"the key {key!r} is named twice")
+            raise _invalid(f"the key {key!r} is repeated")
         pairs[key] = value
     if len(pairs) > MAX_PAIRS:
         raise _invalid(f"expected at most {MAX_PAIRS} pairs, not {len(pairs)}")
@@ -30,12 +30,12 @@ def parse_selector(selector: str) -> tuple[tuple[str, str], ...]:
 
 
 def matches(tags: Mapping[str, TagValue], pairs: Sequence[tuple[str, str]]) -> bool:
-    """Say whether a task's tags satisfy all pairs of a selector."""
+    """Return whether a task's tags match all pairs of a selector."""
     return all(key in tags and tag_text(tags[key]) == value for key, value in pairs)
 
 
 def tag_digest(key: str, text: str) -> str:
-    """Shorten a key and the text of its value to 32 hexadecimal digits, for an index."""
+    """Return a digest of a key and its value as text, 32 hexadecimal digits, for an index."""
     return sha256(json.dumps([key, text]).encode()).hexdigest()[:32]
 
 

@@ -1,7 +1,7 @@
 """The tables of projects, tasks and notifications. migrations/versions creates them; a test checks that the two agree.
 
-Times are whole microseconds since 1970 UTC, so that they are exact, sort alike and compare alike on every database.
-Texts that are sorted use the order of their bytes ("C"), so that PostgreSQL agrees with SQLite and with Python.
+Times are whole microseconds since 1970 UTC, so that they are exact and sort alike on every database. Sorted texts are ordered
+by their bytes ("C" collation), so that PostgreSQL agrees with SQLite and Python.
 """
 
 from typing import Any
@@ -14,19 +14,20 @@ from sqlalchemy.types import TypeDecorator
 from reelmill_server.errors import InvalidArgument
 
 NOT_ENDED = 2**63 - 1
-"""`end_time` of a running task: later than every end, so that such tasks sort last (first, when descending) without NULLs."""
+"""`end_time` of a running task: greater than any other, so that running tasks sort last (first, if descending) without
+NULLs."""
 
 
 class PlainText(TypeDecorator[str]):
-    """Text without the character U+0000, which PostgreSQL cannot hold; InvalidArgument for one that has it."""
+    """Text without the character U+0000, which PostgreSQL cannot store; raises InvalidArgument if it contains one."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Refuse U+0000 on the way in."""
+        """Refuse U+0000 in values to store."""
         if value is not None and "\0" in value:
-            raise InvalidArgument("A text must not hold the character U+0000.")
+            raise InvalidArgument("Strings must not contain the character U+0000.")
         return value
 
 
@@ -36,7 +37,7 @@ class SortedText(PlainText):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Ask PostgreSQL for the C collation; SQLite compares bytes anyway."""
+        """Return the C collation for PostgreSQL; SQLite compares bytes anyway."""
         return postgresql.TEXT(collation="C") if dialect.name == "postgresql" else super().load_dialect_impl(dialect)
 
 
@@ -124,9 +125,9 @@ UNIQUE_REQUEST = Index("uq_tasks_request", tasks.c.project_name, tasks.c.request
 Index("ix_tasks_by_id", tasks.c.project_name, tasks.c.task_id)
 Index("ix_tasks_by_start", tasks.c.project_name, tasks.c.start_time, tasks.c.task_id)
 Index("ix_tasks_by_end", tasks.c.project_name, tasks.c.end_time, tasks.c.task_id)
-# Lists of one status, and counting what runs in a project.
+# Lists by status, and the number of running tasks in a project.
 Index("ix_tasks_by_status", tasks.c.project_name, tasks.c.status, tasks.c.task_id)
-# The reconciler: everything that runs, and what was not handed to the engine. Metrics: counts by status.
+# The reconciler: all running tasks, and those not started in the engine. Metrics: counts by status.
 Index("ix_tasks_status", tasks.c.status, tasks.c.task_id)
 Index(
     "ix_tasks_unstarted",
@@ -135,7 +136,7 @@ Index(
     postgresql_where=tasks.c.engine_started.is_(False),
     sqlite_where=tasks.c.engine_started.is_(False),
 )
-# What waits for others of its project, in the order in which it is admitted.
+# Waiting tasks of a project, in the order of admission.
 Index(
     "ix_tasks_waiting",
     tasks.c.project_name,
@@ -150,7 +151,7 @@ Index("ix_tasks_start", tasks.c.start_time)
 # Tag selectors.
 Index("ix_task_tags_digest", task_tags.c.tag_digest, task_tags.c.task_id)
 Index("ix_project_tags_tag", project_tags.c.key, project_tags.c.value, project_tags.c.project_name)
-# Lists of notifications; those of a task; what is due.
+# Lists of notifications; those of a task; those due.
 Index("ix_notifications_by_id", notifications.c.project_name, notifications.c.notification_id)
 Index("ix_notifications_task", notifications.c.task_id)
 Index("ix_notifications_due", notifications.c.state, notifications.c.next_time)

@@ -43,7 +43,7 @@ class World:
     async def end(self, task_id: str, status: TaskStatus = TaskStatus.SUCCEEDED) -> None:
         """Records a task's end and nudges, as the control plane does."""
         await self.store.finish(task_id, Outcome(status), datetime.now(UTC))
-        self.feeds.nudge(task_id)
+        self.feeds.poll_now(task_id)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ async def test_a_task_that_is_deleted_ends_its_watch_with_an_error(world: World)
     await anext(watch)
     await world.store.finish("task", Outcome(TaskStatus.FAILED), datetime.now(UTC))
     await world.projects.delete("default")
-    world.feeds.nudge("task")
+    world.feeds.poll_now("task")
     with pytest.raises(ResourceNotFound):
         async with asyncio.timeout(10):
             async for _ in watch:

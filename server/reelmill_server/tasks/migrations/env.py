@@ -1,4 +1,4 @@
-"""Run by Alembic: applies the steps on the connection that migrate.py hands over, inside its transaction."""
+"""Entry point for Alembic: applies the steps on the connection of migrate.py, inside its transaction."""
 
 from alembic import context
 

@@ -10,7 +10,7 @@ depends_on = None
 
 
 def _sorted_text() -> sa.Text:
-    """Text in the order of its bytes, on both databases."""
+    """Return a text type sorted by its bytes on both databases."""
     return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
@@ -22,7 +22,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop everything."""
+    """Drop all tables."""
     for table in ("task_tags", "tasks", "project_tags", "projects"):
         op.drop_table(table)
 

@@ -1,4 +1,4 @@
-"""Notifications: who is told of a task, and what became of it."""
+"""Notifications: recipients of a task, and the state of their delivery."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def _sorted_text() -> sa.Text:
-    """Text in the order of its bytes, on both databases."""
+    """Return a text type sorted by its bytes on both databases."""
     return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 

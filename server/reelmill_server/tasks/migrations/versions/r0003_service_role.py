@@ -1,4 +1,4 @@
-"""The role in whose name the storage of a project's tasks is reached."""
+"""The role with which the storage of a project's tasks is accessed."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -41,7 +41,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the index and the columns."""
     op.drop_index("ix_tasks_waiting", "tasks")
     op.drop_column("tasks", "admitted")
     for name in ("fairness_weight", "max_queued_tasks", "engine_concurrency"):

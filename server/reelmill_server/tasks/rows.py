@@ -1,4 +1,4 @@
-"""Rows to records and back: times as microseconds, tags and outcomes as JSON."""
+"""Conversion of rows to records and back: times as microseconds, tags and outcomes as JSON."""
 
 import json
 from collections.abc import Mapping
@@ -18,34 +18,34 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_microseconds(time: datetime) -> int:
-    """Count the microseconds from 1970 UTC to an aware time, exactly; ValueError for a time without a zone."""
+    """Return the exact microseconds from 1970 UTC to an aware time; raises ValueError for a time without a zone."""
     if time.tzinfo is None:
         raise ValueError("expected a time with a zone")
     return (time - _EPOCH) // _MICROSECOND
 
 
 def from_microseconds(microseconds: int) -> datetime:
-    """Give the UTC time that many microseconds after 1970."""
+    """Return the UTC time that many microseconds after 1970."""
     return _EPOCH + microseconds * _MICROSECOND
 
 
 @cache
-def _outcomes() -> TypeAdapter[Outcome]:
+def _outcome_adapter() -> TypeAdapter[Outcome]:
     return TypeAdapter(Outcome)
 
 
 def encode_outcome(outcome: Outcome) -> str:
-    """Write an outcome as JSON."""
-    return json.dumps(_outcomes().dump_python(outcome, mode="json"))
+    """Return an outcome as JSON."""
+    return json.dumps(_outcome_adapter().dump_python(outcome, mode="json"))
 
 
 def decode_outcome(text: str) -> Outcome:
-    """Read what encode_outcome wrote, by this version or another: what is not known is left out, what lacks is the default."""
-    return _outcomes().validate_json(text)
+    """Parse the JSON of an outcome, of this version or another: unknown fields are ignored, missing ones get their defaults."""
+    return _outcome_adapter().validate_json(text)
 
 
 def task_row(record: TaskRecord) -> dict[str, Any]:
-    """Write a task as a row of the tasks table."""
+    """Return a task as a row of the tasks table."""
     return {
         "task_id": record.task_id,
         "project_name": record.project_name,
@@ -68,7 +68,7 @@ def task_row(record: TaskRecord) -> dict[str, Any]:
 
 
 def task_record(row: RowMapping) -> TaskRecord:
-    """Read a row of the tasks table."""
+    """Return the task of a row of the tasks table."""
     return TaskRecord(
         task_id=row["task_id"],
         project_name=row["project_name"],
@@ -90,7 +90,7 @@ def task_record(row: RowMapping) -> TaskRecord:
 
 
 def project_record(row: RowMapping, tags: Mapping[str, str]) -> Project:
-    """Read a row of the projects table and the project's tags."""
+    """Return the project of a row of the projects table and the project's tags."""
     return Project(
         project_name=row["project_name"],
         create_time=from_microseconds(row["create_time"]),
