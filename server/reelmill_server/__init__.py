@@ -1,3 +1,3 @@
-"""Reelmill's server: one program that plays every role of the media conversion service."""
+"""The server of Reelmill: one program for all roles of the media conversion service."""
 
 __version__ = "0.1.0"

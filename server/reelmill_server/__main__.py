@@ -1,4 +1,4 @@
-"""The command line of the server. Each role imports only what it needs."""
+"""Entry point of the server. Each role imports only what it needs."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Plays the role that the command line names; exits with 1 and one sentence when it cannot."""
+    """Run the role that the command line names; an error exits with status 1 and one sentence."""
     from reelmill_server.settings.command_line import parse_command_line
     from reelmill_server.telemetry.logging import configure_logging
 
@@ -21,7 +21,7 @@ def main() -> None:
     configure_logging(command.settings.log_format, command.settings.log_level)
     try:
         asyncio.run(_ROLES[command.role](command))
-        _leave()
+        _exit()
     except ReelmillError as error:
         sys.exit(f"reelmill-server: {error.code}: {error.message}")
     except OSError as error:
@@ -30,11 +30,11 @@ def main() -> None:
         sys.exit(130)
 
 
-def _leave() -> NoReturn:
-    """Ends the process with 0 after everything is closed, without taking the interpreter apart.
+def _exit() -> NoReturn:
+    """Exit with status 0 after everything is closed, without finalizing the interpreter.
 
-    The threads of gRPC's and Temporal's native runtimes live on after their Python objects; one that lets go of the
-    interpreter's lock while it is being finalized aborts the process (`PyGILState_Release: thread state must be current`).
+    Threads of gRPC's and Temporal's native runtimes outlive their Python objects; one that releases the GIL during finalization
+    aborts the process (`PyGILState_Release: thread state must be current`).
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

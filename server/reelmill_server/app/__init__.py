@@ -1,1 +1,1 @@
-"""The composition root: the only package that knows which adapter stands behind which part."""
+"""Composition root: the only package that connects the others with each other."""

@@ -1,4 +1,4 @@
-"""What runs beside a role for as long as it is played."""
+"""Background work of a role: periodic steps and polling workers."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ _log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def background(name: str, step: Callable[[], Awaitable[None]], pause_seconds: float) -> AsyncIterator[None]:
-    """Does `step` again and again beside the block."""
+    """Run `step` periodically in the background of the block."""
     task = asyncio.create_task(_forever(name, step, pause_seconds))
     try:
         yield
@@ -26,7 +26,7 @@ async def background(name: str, step: Callable[[], Awaitable[None]], pause_secon
 
 
 async def _forever(name: str, step: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
-    """Does `step` again and again; one that fails is logged, and the next one comes all the same."""
+    """Run `step` forever; a failure is logged and does not end the loop."""
     while True:
         try:
             await step()
@@ -37,10 +37,9 @@ async def _forever(name: str, step: Callable[[], Awaitable[None]], pause_seconds
 
 @asynccontextmanager
 async def polling(workers: Sequence[Worker]) -> AsyncIterator[None]:
-    """All workers poll as long as the block lasts; then they stop together: each would wait for the drain alone.
+    """Let all workers poll for the duration of the block, then stop them together, as each waits for its drain time.
 
-    Raises ServiceUnavailable when the engine does not let one of them, and ends the block: whoever looks after the process is
-    to start it again.
+    Raises ServiceUnavailable and cancels the block if the engine rejects one of them, so that the process can be restarted.
     """
     block, failures = asyncio.current_task(), list[Exception]()
 
@@ -58,7 +57,7 @@ async def polling(workers: Sequence[Worker]) -> AsyncIterator[None]:
     except asyncio.CancelledError:
         if not failures:
             raise
-        raise ServiceUnavailable(f"the engine does not let this process work: {failures[0]}") from failures[0]
+        raise ServiceUnavailable(f"the engine rejects this worker: {failures[0]}") from failures[0]
     finally:
         block = None
         await asyncio.gather(*(worker.shutdown() for worker in workers))

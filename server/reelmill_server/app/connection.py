@@ -1,4 +1,4 @@
-"""The engine: the configured one, or one of our own."""
+"""Connection to the engine: the configured one, or an embedded one."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,13 +13,13 @@ from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.settings import Settings
 from reelmill_server.telemetry.metrics import Metrics
 
-_CONNECT_SECONDS = 30.0  # a role may begin a little before the engine does
+_CONNECT_SECONDS = 30.0  # a role may start shortly before the engine
 _ENGINE_CHECK_SECONDS = 1.0
 
 
 @asynccontextmanager
 async def engine_address(settings: Settings, metrics: Metrics) -> AsyncIterator[str]:
-    """The address of the engine: the configured one, or that of an embedded server that lives as long as the block."""
+    """Yield the address of the engine: the configured one, or that of an embedded server for the duration of the block."""
     if settings.temporal_address:
         yield settings.temporal_address
         return
@@ -39,7 +39,7 @@ async def engine_address(settings: Settings, metrics: Metrics) -> AsyncIterator[
 
 
 async def connect_engine(settings: Settings, address: str) -> Client:
-    """A client of the engine at `address`, by TLS if the settings say so. Raises ServiceUnavailable when it does not answer."""
+    """Return a client of the engine at `address`, with TLS if configured. Raises ServiceUnavailable if it does not respond."""
     tls: TLSConfig | None = None
     if settings.temporal_tls:
         files = (settings.temporal_tls_roots, settings.temporal_tls_certificate, settings.temporal_tls_key)
@@ -50,7 +50,7 @@ async def connect_engine(settings: Settings, address: str) -> Client:
     )
 
 
-async def engine_answers(client: Client) -> None:
-    """Raises ConnectionError, or what the client does, when the engine does not serve."""
+async def check_engine(client: Client) -> None:
+    """Raise ConnectionError, or an error of the client, if the engine is not serving."""
     if not await client.service_client.check_health(timeout=timedelta(seconds=2)):
-        raise ConnectionError("the engine does not serve")
+        raise ConnectionError("the engine is not serving")

@@ -1,4 +1,4 @@
-"""The api role: what stands behind it, and how long."""
+"""The api role: its parts and their lifetime."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -41,14 +41,14 @@ from reelmill_server.telemetry.metrics import Metrics
 
 _DEFAULT_PROJECT = "default"
 _CALL_GRACE_SECONDS = 10.0  # a call may wait for the database and the engine
-_WATCH_GRACE_SECONDS = 2.0  # what ends with the drain is still told
+_WATCH_GRACE_SECONDS = 2.0  # watchers still receive tasks that end during the drain
 _COUNT_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 Check = Callable[[], Awaitable[object]]
 
 
 class ControlPlane:
-    """The api role: records, workflows, RPCs."""
+    """The api role: records, workflows and RPCs."""
 
     def __init__(self, settings: Settings, client: Client, metrics: Metrics) -> None:
         self._settings, self._client, self._metrics = settings, client, metrics
@@ -101,7 +101,7 @@ class ControlPlane:
         )
 
     async def _settle(self, task_id: str, outcome: Outcome) -> None:
-        """Writes a task's outcome, and has it told; the first one wins."""
+        """Record a task's outcome and have its notifications delivered; the first outcome wins."""
         if await self._tasks.finish(task_id, outcome, datetime.now(UTC)):
             self._metrics.task_total.labels(outcome.status, outcome.code).inc()
             _log.info("task ended", task_id=task_id, status=outcome.status, code=outcome.code)
@@ -121,24 +121,25 @@ class ControlPlane:
         self._metrics.notification_oldest_seconds.set(max(0.0, age))
 
     async def _measure_queues(self) -> None:
-        """Shows what waits in the engine; nothing while the engine does not say."""
+        """Update the metrics of queues; clear them while the engine does not respond."""
         try:
-            found = await backlogs(self._client)
+            queues = await backlogs(self._client)
         except ServiceUnavailable:
             self._metrics.queue_tasks.clear()
             self._metrics.queue_age_seconds.clear()
             raise
-        for queue, backlog in found.items():
+        for queue, backlog in queues.items():
             self._metrics.queue_tasks.labels(queue).set(backlog.tasks)
             self._metrics.queue_age_seconds.labels(queue).set(backlog.age_seconds)
 
     def checks(self) -> dict[str, Check]:
-        """What must be well for this role to be ready."""
+        """Return the readiness checks of this role."""
         return {"database": lambda: check_current(self._database)}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[int]:
-        """Serves as long as the block lasts; gives the port of gRPC. Raises ServiceUnavailable for an old database."""
+        """Serve for the duration of the block and yield the gRPC port. Raises ServiceUnavailable if the database needs
+        migration."""
         settings = self._settings
         await check_current(self._database)
         await self._projects.ensure(_DEFAULT_PROJECT)
@@ -158,17 +159,17 @@ class ControlPlane:
             yield port
 
     async def _stop_serving(self) -> None:
-        """Ends watches before calls: they would last for ever, and a call that was begun is to be answered."""
+        """Close the watches before the server stops: they would last forever, while calls in progress are to be answered."""
         stopping = asyncio.create_task(self._grpc.stop(_CALL_GRACE_SECONDS))
         await asyncio.wait((stopping,), timeout=_WATCH_GRACE_SECONDS)
         self._feeds.close()
         await stopping
 
     async def drain(self) -> None:
-        """Sends new callers elsewhere."""
+        """Make load balancers send new calls elsewhere."""
         await self._grpc.drain()
 
 
 def _detail(record: TaskRecord) -> Mapping[str, Any]:
-    """A task as JSON, as the API gives it."""
+    """Return a task as JSON in the form of the API."""
     return vendor_json.dump(responses.task(Snapshot(record)))

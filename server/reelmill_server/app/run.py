@@ -1,4 +1,4 @@
-"""A process that plays one role or both, from its start to its end."""
+"""A process of one role or both, from start to end."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from reelmill_server.app.connection import connect_engine, engine_address, engine_answers
+from reelmill_server.app.connection import check_engine, connect_engine, engine_address
 from reelmill_server.app.control import Check, ControlPlane
 from reelmill_server.app.work import working
 from reelmill_server.settings import Settings
@@ -21,20 +21,20 @@ _log = structlog.get_logger(__name__)
 
 
 async def run(settings: Settings, *, control: bool, work: bool) -> None:
-    """Plays the api role, the worker role, or both with an embedded engine, until the process is told to stop."""
+    """Run the api role, the worker role, or both with an embedded engine, until the process is signaled to stop."""
     metrics = Metrics()
     if control and not settings.temporal_address and not settings.scratch_uri:
         settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})
     if work:
-        child_process.preload()  # first of all, while nothing else reads the environment
+        child_process.preload()  # first, while nothing else reads the environment
     async with AsyncExitStack() as stack:
         tracing.start(settings.otel_endpoint, {(True, True): "serve", (True, False): "api"}.get((control, work), "worker"))
         stack.push_async_callback(asyncio.to_thread, tracing.stop)
         address = await stack.enter_async_context(engine_address(settings, metrics))
         client = await connect_engine(settings, address)
-        checks: dict[str, Check] = {"engine": lambda: engine_answers(client)}
+        checks: dict[str, Check] = {"engine": lambda: check_engine(client)}
         plane: ControlPlane | None = None
-        words = [f"engine {address}"]
+        endpoints = [f"engine {address}"]
         if control:
             if not settings.temporal_address:
                 await upgrade(settings.resolved_database_url())
@@ -44,14 +44,14 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
         stack.push_async_callback(http.stop)
         if plane is not None:
             port = await stack.enter_async_context(plane.running())
-            words.insert(0, f"gRPC {settings.listen.rpartition(':')[0]}:{port}")
+            endpoints.insert(0, f"gRPC {settings.listen.rpartition(':')[0]}:{port}")
         if work:
             await stack.enter_async_context(working(settings, client, metrics))
-            words.append(f"{settings.worker_slots} slots")
+            endpoints.append(f"{settings.worker_slots} slots")
         if settings.http:
             http_port = await http.start(settings.http)
-            words.insert(1, f"http {settings.http.rpartition(':')[0]}:{http_port}")
-        print(f"reelmill-server is ready: {', '.join(words)}", flush=True)
+            endpoints.insert(1, f"http {settings.http.rpartition(':')[0]}:{http_port}")
+        print(f"reelmill-server is ready: {', '.join(endpoints)}", flush=True)
         await _until_stopped()
         _log.info("stopping", drain_seconds=settings.drain_seconds)
         if plane is not None:
@@ -59,7 +59,7 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
 
 
 async def _until_stopped() -> None:
-    """Waits for SIGTERM or SIGINT; a second one ends the process at once."""
+    """Wait for SIGTERM or SIGINT; a second signal exits immediately."""
     stopped = asyncio.Event()
 
     def stop() -> None:

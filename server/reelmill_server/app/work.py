@@ -1,4 +1,4 @@
-"""The worker role: what stands behind it, and how long."""
+"""The worker role: its parts and their lifetime."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ _TRIAL_CHECK_SECONDS = 5.0
 
 
 def _media_limits(settings: Settings) -> Limits:
-    """The limits of one attempt."""
+    """Return the limits of one attempt."""
     return Limits(
         max_pixels=settings.max_pixels,
         max_streams=settings.max_streams,
@@ -42,7 +42,7 @@ def _media_limits(settings: Settings) -> Limits:
 
 
 def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> Attempts:
-    """What runs attempts on this machine."""
+    """Return the runner of attempts on this machine."""
     limits = _media_limits(settings)
     bounds = Bounds(
         limits,
@@ -66,7 +66,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
 
 @asynccontextmanager
 async def working(settings: Settings, client: Client, metrics: Metrics) -> AsyncIterator[None]:
-    """Works as long as the block lasts; at its end running attempts are given the drain time, then handed back."""
+    """Work for the duration of the block; then running attempts get the drain time, and are returned to their queues."""
     async with AsyncExitStack() as stack:
         scratch = Scratch(settings.data_dir / "scratch", int(settings.scratch_bytes), int(settings.source_cache_bytes))
         stack.callback(scratch.close)
@@ -85,14 +85,14 @@ async def working(settings: Settings, client: Client, metrics: Metrics) -> Async
             door = Door(attempts.admission, family)
             workers.append(encode_worker(client, activities, family, door, settings.drain_seconds))
         await stack.enter_async_context(polling(workers))
-        for family in families:  # entered last, left first: nothing is shown while the worker drains
+        for family in families:  # entered last, left first: no presence is shown while the worker drains
             show_presence = partial(_show_presence, client, family, attempts.abilities)
             await stack.enter_async_context(background("presence", show_presence, _TRIAL_CHECK_SECONDS))
         yield
 
 
 async def _show_presence(client: Client, family: str, abilities: Abilities) -> None:
-    """Shows that encoders of `family` work here as long as they do."""
+    """Show the engine that encoders of `family` work here, for as long as they do."""
     if abilities.has_sessions(family, 0):
         async with presence_worker(client, family):
             while abilities.has_sessions(family, 0):

@@ -39,7 +39,7 @@ async def test_workers_stop_together() -> None:
 async def test_one_that_may_not_work_ends_the_process_with_the_reason() -> None:
     """As when the engine goes away right after it was reached; several fail at once."""
     workers = [Worker(), Worker(RuntimeError("no such namespace")), Worker(RuntimeError("no such namespace"))]
-    with pytest.raises(ServiceUnavailable, match="does not let this process work: no such namespace"):
+    with pytest.raises(ServiceUnavailable, match="rejects this worker: no such namespace"):
         async with polling(workers):  # type: ignore[arg-type]
             await asyncio.sleep(60)
     assert workers[0].ended
