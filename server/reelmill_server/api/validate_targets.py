@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
-from reelmill.v1 import audio_pb2, image_pb2, media_convert_service_pb2, target_pb2, video_pb2
+from reelmill.v1 import image_pb2, media_convert_service_pb2, target_pb2, video_pb2
 from reelmill_server.api.field_values import (
     AnyTarget,
     audio_codec,
     color,
     container_name,
+    enum_name,
+    optional,
     segment_format,
     speed,
     subtitle_format,
@@ -15,12 +17,11 @@ from reelmill_server.api.field_values import (
 )
 from reelmill_server.api.image_requests import AnyImage, images
 from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, Violation
-from reelmill_server.model.request import SegmentFormat
-from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
-from reelmill_server.plan.codec.containers import CONTAINERS, fitting
-from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
+from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
+from reelmill_server.plan import rules
+from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.output.naming import package_problems, unknown_variables
-from reelmill_server.plan.output.packaging import CONTAINERS_OF, LIST_EXTENSION
+from reelmill_server.plan.output.packaging import LIST_EXTENSION
 from reelmill_server.storage.base import Storage
 from reelmill_server.uris import Resource
 
@@ -83,22 +84,8 @@ def target_problems(
         yield from _image(entry, f"{field}.image.{kind}s[{number}]", tags, storage)
     if target.HasField("segment") and target.uri:
         yield from _segment(target, field, tags)
-    yield from _streams(target, field)
-    yield from _extras(target, field)
-
-
-def _extras(target: target_pb2.Target, field: str) -> Iterator[Violation]:
-    """Yield data streams and cover art that the output cannot contain."""
-    target_container = container_name(target.container)
-    for name, kind, label in (("data", "data", "data streams"), ("attached_picture", "picture", "cover art")):
-        if not getattr(target, name).stream:
-            continue
-        alternatives = [container.name for container in CONTAINERS.values() if getattr(container, kind)]
-        if target.HasField("segment"):
-            yield Violation(f"{field}.{name}.stream", f"segmented outputs cannot contain {label}: remove it, or remove segment")
-        elif target_container not in alternatives:
-            reason = f"container {target_container} cannot contain {label}" if target_container else f"{label} need a container"
-            yield Violation(f"{field}.{name}.stream", f"{reason} (supported by {', '.join(alternatives)})")
+    if not target.container:
+        yield from rules.target_problems(_ruled(target), field)
 
 
 def group_problems(
@@ -118,7 +105,6 @@ def group_problems(
         if "{" not in group.uri + member.uri and not Resource.of(group.uri).holds(Resource.of(member.uri)):
             yield Violation(f"{path}.uri", f"must be in the folder of the master playlist {group.uri} or below it")
         yield from _group_subtitles(group, index, field, tags, storage)
-        yield from _streams(member, path)
 
 
 def _group_subtitles(
@@ -192,34 +178,18 @@ def _image_playlist(sprite: image_pb2.Sprite, field: str) -> Iterator[Violation]
 
 
 def _segment(target: target_pb2.Target, field: str, tags: set[str]) -> Iterator[Violation]:
-    """Yield contradictions in a target with segments."""
+    """Yield what is wrong with the format of segments and with the name of their list."""
     name = segment_format(target.segment.format)
     if not name:
         yield Violation(f"{field}.segment.format", "is required: HLS or DASH")
         return
-    form, container = SegmentFormat(name), container_name(target.container)
-    if container not in CONTAINERS_OF[form]:
-        containers = " or ".join(CONTAINERS_OF[form])
-        yield Violation(f"{field}.container", f"must be {containers} for {form} segments, not {container}")
-    if form is SegmentFormat.DASH and target.segment.start_number:
-        yield Violation(f"{field}.segment.start_number", "is only allowed with HLS: leave it out")
-    yield from _list_name(target.uri, form, f"{field}.uri", tags)
+    yield from _list_name(target.uri, SegmentFormat(name), f"{field}.uri", tags)
 
 
 def _list_name(uri: str, form: SegmentFormat, field: str, tags: set[str]) -> Iterator[Violation]:
     if not unknown_variables(uri, dict.fromkeys(tags)):
         for problem in package_problems(uri, LIST_EXTENSION[form]):
             yield Violation(field, problem)
-
-
-def _streams(target: AnyTarget, field: str) -> Iterator[Violation]:
-    container = CONTAINERS.get(container_name(target.container))
-    if container is None:
-        return
-    if target.HasField("video") and target.video.HasField("transcode_video") and not target.video.disable_video:
-        yield from _video(target.video.transcode_video, f"{field}.video.transcode_video", container.name)
-    if target.HasField("audio") and target.audio.HasField("transcode_audio") and not target.audio.disable_audio:
-        yield from _audio(target.audio.transcode_audio, f"{field}.audio.transcode_audio", container.name)
 
 
 def _copies(
@@ -239,13 +209,45 @@ def _copies(
                 "several sources cannot be concatenated by the default stream copy: set a codec, or COPY if they are alike"
             )
             yield Violation(f"{field}.{kind}.transcode_{kind}.codec", expected)
-    if speed(target) != 1 and kept["audio"] and audio_codec(target.audio.transcode_audio.codec) == "copy":
-        yield Violation(
-            f"{field}.speed", "copied audio cannot be slowed down: set an audio codec other than copy, or disable_audio"
-        )
+    if kept["audio"]:
+        yield from rules.speed_problems(_ruled(target), field)
     filters = target.video.filter_video
     if target.HasField("speed") and filters.HasField("speed") and target.speed != filters.speed:
         yield Violation(f"{field}.video.filter_video.speed", "must equal the target's speed if both are set")
+
+
+def _ruled(target: AnyTarget) -> TargetSpec:
+    """Return what the rules of plan ask of a target, which may be invalid otherwise."""
+    video, audio = target.video.transcode_video, target.audio.transcode_audio
+    # A group is a master playlist of HLS, whatever its members say, which is reported by itself.
+    segments = segment_format(target.segment.format) if isinstance(target, target_pb2.Target) else ""
+    return TargetSpec(
+        index=0,
+        uri="",
+        container=container_name(target.container),
+        video=None
+        if _none(target, "video")
+        else VideoSpec(
+            codec=video_codec(video.codec),
+            pixel_format=enum_name(video_pb2.PixelFormat, video.pixel_format, "PIXEL_FORMAT_"),
+            b_frames=optional(video, "b_frames"),
+            refs=optional(video, "refs"),
+        ),
+        audio=None
+        if _none(target, "audio")
+        else AudioSpec(
+            codec=audio_codec(audio.codec),
+            bitrate=optional(audio, "bitrate"),
+            quality=optional(audio, "quality"),
+            sample_rate=optional(audio, "sample_rate"),
+        ),
+        video_asked=target.HasField("video"),
+        data_streams=tuple(target.data.stream) if isinstance(target, target_pb2.Target) else (),
+        picture_streams=tuple(target.attached_picture.stream) if isinstance(target, target_pb2.Target) else (),
+        segment=SegmentSpec(SegmentFormat(segments), start_number=target.segment.start_number) if segments else None,
+        speed=speed(target),
+        measure_vmaf=target.measure_vmaf,
+    )
 
 
 def _none(target: AnyTarget, kind: str) -> bool:
@@ -256,56 +258,12 @@ def _none(target: AnyTarget, kind: str) -> bool:
     return bool(getattr(message, f"disable_{kind}")) or not message.HasField(f"transcode_{kind}")
 
 
-def _video(transcode: video_pb2.TranscodeVideo, field: str, container_key: str) -> Iterator[Violation]:
-    container = CONTAINERS[container_key]
-    codec = video_codec(transcode.codec)
-    if container.audio_only:
-        yield Violation(field, f"container {container.name} cannot contain video: leave out video")
-    elif codec in LIBAV_CODEC and not container.holds("video", LIBAV_CODEC[codec]):
-        alternatives = ", ".join(fitting("video", LIBAV_CODEC[codec]))
-        yield Violation(f"{field}.codec", f"container {container.name} does not support {codec} (supported by {alternatives})")
-    if LIBAV_CODEC.get(codec) in container.unordered and transcode.b_frames > 0:
-        expected = f"must be 0 or absent: container {container.name} has one timestamp per frame and cannot contain B-frames"
-        yield Violation(f"{field}.b_frames", expected)
-    if codec == "vp9" and transcode.pixel_format == video_pb2.PIXEL_FORMAT_YUVA420P and not container.alpha:
-        alternatives = ", ".join(other.name for other in CONTAINERS.values() if other.alpha)
-        yield Violation(
-            f"{field}.pixel_format", f"container {container.name} does not support alpha (supported by {alternatives})"
-        )
-    if codec in ("vp9", "av1"):
-        for name, present in (("b_frames", transcode.b_frames > 0), ("refs", transcode.HasField("refs"))):
-            if present:
-                yield Violation(f"{field}.{name}", f"codec {codec.upper()} has no such setting: leave it out")
-
-
-def _audio(transcode: audio_pb2.TranscodeAudio, field: str, container_key: str) -> Iterator[Violation]:
-    container = CONTAINERS[container_key]
-    encoder = AUDIO_ENCODERS.get(audio_codec(transcode.codec))
-    if encoder is None:
-        return
-    if not container.holds("audio", encoder.codec):
-        alternatives = ", ".join(fitting("audio", encoder.codec))
-        yield Violation(
-            f"{field}.codec", f"container {container.name} does not support {encoder.codec} (supported by {alternatives})"
-        )
-    if encoder.lossless:
-        for name in ("bitrate", "quality"):
-            if transcode.HasField(name):
-                yield Violation(f"{field}.{name}", f"codec {encoder.codec} is lossless: leave it out")
-    elif encoder.max_bitrate and transcode.bitrate > encoder.max_bitrate:
-        yield Violation(f"{field}.bitrate", f"codec {encoder.codec} supports at most {encoder.max_bitrate} bit/s")
-    if encoder.codec == "amr_nb" and transcode.HasField("sample_rate") and transcode.sample_rate not in encoder.sample_rates:
-        yield Violation(f"{field}.sample_rate", "must be 8000 for AMR: 16000 is AMR-WB, for which libav has no encoder")
-
-
 def media_problems(
     request: media_convert_service_pb2.CreateMediaConvertTaskRequest, target: AnyTarget, field: str, storage: Storage
 ) -> Iterator[Violation | ReelmillError]:
     """Yield what is wrong with the media file of a target."""
     yield from _copies(request, target, field)
-    if target.measure_vmaf and (_none(target, "video") or video_codec(target.video.transcode_video.codec) == "copy"):
-        expected = "needs encoded video: set video.transcode_video.codec to a codec other than COPY, or leave this out"
-        yield Violation(f"{field}.measure_vmaf", expected)
+    yield from rules.target_problems(_ruled(target), field)
     for index, watermark in enumerate(target.video.filter_video.watermarks):
         yield from _watermark(watermark, f"{field}.video.filter_video.watermarks[{index}]", storage)
     if target.video.filter_video.HasField("desensitization"):

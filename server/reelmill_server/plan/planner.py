@@ -8,6 +8,7 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
+from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.inputs import Inputs
@@ -124,6 +125,7 @@ def _plan_files(
     warnings: list[str],
 ) -> Iterator[TargetPlan]:
     """The files of a target: one, or one for each sound where the container holds no more."""
+    rules.check(rules.target_problems(target, target.field))
     container = CONTAINERS[target.container]
     streams = _streams(Job(target, inputs, container, situation, warnings), offers)
     files = [(stream,) for stream in streams] if container.single else [streams]

@@ -7,7 +7,7 @@ x264; families with another scale get it linearly (libvpx and SVT-AV1 count 0..6
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from reelmill_server.errors import HardwareUnavailable, UnsupportedFormat, Violation
+from reelmill_server.errors import HardwareUnavailable, UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.request import Hardware, VideoSpec
 
@@ -144,26 +144,15 @@ _FAMILY_OPTIONS: Mapping[str, Callable[[VideoSpec], dict[str, str]]] = {
     "vaapi": _vaapi,
 }
 
-_NO_REFERENCES = ("vp9", "av1")
-
-
-def check_references(spec: VideoSpec, field: str) -> list[Violation]:
-    """What is wrong with `b_frames` and `refs` for the codec; `field` is the path of the TranscodeVideo message."""
-    if spec.codec not in _NO_REFERENCES:
-        return []
-    given = {"b_frames": bool(spec.b_frames), "refs": spec.refs is not None}
-    return [
-        Violation(f"{field}.{name}", f"codec {spec.codec.upper()} has no such setting: leave it out")
-        for name, present in given.items()
-        if present
-    ]
+WITHOUT_REFERENCES = ("vp9", "av1")
+"""Codecs for which neither B-frames nor reference frames can be set."""
 
 
 def options(choice: Choice, spec: VideoSpec) -> dict[str, str]:
     """The settings that `choice.encoder` is opened with, as libav's option names and texts."""
     family = _FAMILY_OPTIONS.get(choice.encoder) or _FAMILY_OPTIONS[choice.device]
     mapped = family(spec)
-    if spec.codec in _NO_REFERENCES:
+    if spec.codec in WITHOUT_REFERENCES:
         mapped = {name: value for name, value in mapped.items() if name not in ("bf", "refs")}
     return {**mapped, "g": str(spec.gop_size)}
 

@@ -23,8 +23,6 @@ from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, expand_package
 from reelmill_server.uris import Resource
 
-CONTAINERS_OF: Mapping[SegmentFormat, tuple[str, ...]] = {SegmentFormat.HLS: ("ts", "mp4"), SegmentFormat.DASH: ("mp4",)}
-"""The containers that each format of segments takes."""
 LIST_EXTENSION: Mapping[str, str] = {SegmentFormat.HLS: "m3u8", SegmentFormat.DASH: "mpd"}
 """The extension of what lists the segments."""
 TS_CLOCK_US = 1_400_000

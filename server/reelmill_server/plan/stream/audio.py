@@ -15,7 +15,6 @@ from reelmill_server.plan.stream.adaptive import adapted_bitrate, adapted_rate
 
 _LARGEST_FRAME_SAMPLES = 2048  # of the decoders and encoders in use: AAC 1024 (2048 with SBR), AC-3 1536, MP3 1152
 _USUAL_QUALITY = 50  # of an encoder that takes no bit rate
-_WIDE_BAND = {"amr": ": 16000 Hz is AMR-WB, for which libav has no encoder"}
 # Gaps and overlaps from here on are corrected: half a frame of video; less may be rounding of timestamps.
 _LARGEST_ERROR_SECONDS = 0.02
 # Sums of several sounds may exceed full scale: a limiter that looks ahead 5 ms rounds the peaks off. Its own level stays.
@@ -61,9 +60,6 @@ def _bits(
     spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, rate: int, channels: int, field: str
 ) -> dict[str, str]:
     """The options that say how many bits the encoder may use."""
-    for name, value in (("bitrate", spec.bitrate), ("quality", spec.quality)):
-        if value is not None and encoder.lossless:
-            raise InvalidArgument(violations=[Violation(f"{field}.{name}", f"{spec.codec} is lossless: leave it out")])
     if spec.bitrate is not None and not encoder.takes_bitrate:
         expected = f"{encoder.encoder}, the encoder here, takes no bit rate: set quality instead"
         raise InvalidArgument(violations=[Violation(f"{field}.bitrate", expected)])
@@ -108,7 +104,7 @@ def _sample_rate(
     rates = tuple(rate for rate in encoder.sample_rates or container if rate in (container or (rate,)))
     if spec.sample_rate:
         if rates and spec.sample_rate not in rates:
-            expected = f"{spec.codec} takes {', '.join(map(str, rates))} Hz here{_WIDE_BAND.get(spec.codec, '')}"
+            expected = f"{spec.codec} takes {', '.join(map(str, rates))} Hz here"
             raise InvalidArgument(violations=[Violation(f"{field}.sample_rate", expected)])
         return spec.sample_rate
     if not rates or stream.sample_rate in rates:

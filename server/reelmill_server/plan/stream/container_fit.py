@@ -27,9 +27,6 @@ def fit_video(spec: VideoSpec, stream: VideoStreamInfo, container: Container, fi
     """
     notes = []
     if LIBAV_CODEC[spec.codec] in container.unordered:
-        if spec.b_frames:
-            expected = f"must be 0 or absent: {container.name} has one time per picture, which B-frames do not fit"
-            raise InvalidArgument(violations=[Violation(f"{field}.b_frames", expected)])
         spec = replace(spec, b_frames=0)
     if spec.codec == "vp9" and not spec.pixel_format and stream.pixel_format.startswith("yuva") and not container.alpha:
         notes.append(f"{container.name} does not keep VP9's alpha channel: it is left out")

@@ -10,6 +10,7 @@ from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoS
 from reelmill_server.model.plan import COPY, OverlayPlan, PartPlan, StreamPlan
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
 from reelmill_server.model.time import rational_text
+from reelmill_server.plan import rules
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
@@ -106,7 +107,7 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
     planned, notes = video.plan_video(spec, stream, like.clock, job.situation, path)
     for note in (*remarks, *notes):
         job.warn(f": {note}")
-    planned = _fitting(job, planned, field)
+    planned = _tagged(job, planned)
     if job.target.measure_vmaf:
         planned = video.measured(planned, job.situation, f"{job.target.field}.measure_vmaf")
     parts = [replace(planned.parts[0], input=like.number)]
@@ -137,6 +138,7 @@ def _audio(job: Job, spec: AudioSpec, number: int, like: Input, members: Sequenc
     stream = like.audio[number]
     counted = len(members) > 1 or like.aligned
     if spec.codec == COPY:
+        rules.check(rules.speed_problems(job.target, job.target.field))
         return _joined_copy(job, "audio", [(item, stream_at(item.audio, number)) for item in members], stream)
     planned = _encoded_audio(job, spec, stream, like)
     parts = [_audio_part(planned, item, stream_at(item.audio, number)) for item in members]
@@ -165,7 +167,7 @@ def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Inp
     tried = job.situation.capabilities.get(planned.encoder)
     if tried is not None and not tried.available:
         raise UnsupportedFormat(f"{path}: no encoder for {spec.codec} can run here: {planned.encoder}: {tried.reason}")
-    return _fitting(job, planned, field)
+    return _tagged(job, planned)
 
 
 def _audio_part(planned: StreamPlan, item: Input, stream: StreamInfo | None) -> PartPlan:
@@ -233,10 +235,6 @@ def _encodable(kind: str, container: Container) -> bool:
     return any(container.holds(kind, codec) for codec in codecs)
 
 
-def _fitting(job: Job, stream: StreamPlan, field: str) -> StreamPlan:
-    container = job.container
-    if not container.holds(stream.type, stream.codec):
-        where = ", ".join(fitting(stream.type, stream.codec))
-        expected = f"{container.name} does not hold {stream.codec} ({where} would)"
-        raise InvalidArgument(violations=[Violation(f"{field}.transcode_{stream.type}.codec", expected)])
-    return replace(stream, codec_tag=COPY_TAGS.get((container.muxer, stream.codec), ""))
+def _tagged(job: Job, stream: StreamPlan) -> StreamPlan:
+    """`stream` with the codec tag that players want."""
+    return replace(stream, codec_tag=COPY_TAGS.get((job.container.muxer, stream.codec), ""))

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
 
-from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat
+from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.media_info import VideoStreamInfo
@@ -92,9 +92,6 @@ def plan_video(
     Raises InvalidArgument for settings that the codec does not have, InvalidMedia when the stream cannot be decoded,
     ConditionNotMet when the source has less than it must, HardwareUnavailable or UnsupportedFormat when no encoder can run.
     """
-    problems = video_encoders.check_references(spec, field)
-    if problems:
-        raise InvalidArgument(violations=problems)
     if not stream.decodable or not stream.width:
         raise InvalidMedia(f"{field}: the source's {stream.codec} video cannot be decoded")
     source_rate = usual_rate(stream)

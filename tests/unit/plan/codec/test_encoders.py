@@ -8,7 +8,7 @@ from reelmill_server.errors import HardwareUnavailable, InvalidArgument, Unsuppo
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.request import Hardware, VideoSpec
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, audio_bitrate, audio_encoder, quality_options
-from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, Choice, check_references, choose, options
+from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, Choice, choose, options
 
 
 def working(*devices: str) -> Mapping[str, Capability]:
@@ -159,16 +159,9 @@ def test_every_preset_has_a_word_in_every_family(preset: str) -> None:
 
 
 def test_references_and_b_frames_are_passed_on_where_they_exist() -> None:
-    """H.264 and H.265 take them, zero included; VP9 and AV1 refuse them by name."""
+    """H.264 and H.265 take them, zero included."""
     told = settings("libx264", SOFTWARE, VideoSpec("h264", b_frames=0, refs=5))
     assert (told["bf"], told["refs"]) == ("0", "5")
-    assert check_references(VideoSpec("h264", b_frames=2, refs=5), "f") == []
-    problems = check_references(VideoSpec("vp9", b_frames=2, refs=5), "targets[0].video.transcode_video")
-    assert [problem.field for problem in problems] == [
-        "targets[0].video.transcode_video.b_frames",
-        "targets[0].video.transcode_video.refs",
-    ]
-    assert check_references(VideoSpec("av1", b_frames=0), "f") == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, SubtitleFileInfo, SubtitleStreamInfo
 from reelmill_server.model.plan import Plan, SubtitleFilePlan
-from reelmill_server.model.request import ConvertRequest, ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec
+from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec
 from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
@@ -56,7 +56,7 @@ def test_default_and_named_subtitles_that_do_not_fit() -> None:
 def test_extracted_files_have_templates_and_numbers() -> None:
     """One plan per file, all with the number of their target."""
     extract = ExtractSpec("vtt", "file:///out/{barename}-{tags.who}-{index}-{streamindex}.SRT")
-    made = plan(replace(ASKED, extract=extract, speed=Fraction(1, 2)), "subrip", "webvtt")
+    made = plan(replace(ASKED, audio=AudioSpec("aac"), extract=extract, speed=Fraction(1, 2)), "subrip", "webvtt")
     assert [target.uri for target in made.targets[1:]] == ["file:///out/film-me-1-0_0.vtt", "file:///out/film-me-2-1_1.vtt"]
     assert [target.index for target in made.targets] == [0, 0, 0]
     assert [target.streams[0].encoder for target in made.targets[1:]] == ["webvtt", "copy"]
