@@ -322,7 +322,7 @@ async def test_an_output_in_segments_is_published_whole(bench: Bench) -> None:
 @pytest.mark.parametrize("lie", ["link", "folder", "name", "elsewhere"])
 def test_a_child_that_names_what_is_not_its_own_is_not_believed(tmp_path: Path, lie: str) -> None:
     """Links and foreign names would publish other people's files."""
-    package = PackagePlan("hls", 1, "file:///out/x-", ".ts")
+    package = PackagePlan(SegmentFormat.HLS, 1, "file:///out/x-", ".ts")
     plan = Plan((TargetPlan(0, "file:///out/x.m3u8", "ts", "hls", 1, (), package=package),))
     own, secret = tmp_path / "own", tmp_path / "secret"
     secret.mkdir()

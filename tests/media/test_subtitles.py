@@ -20,7 +20,7 @@ from reelmill_server.media.track.base import StreamStats
 from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import InputPlan, PartPlan, StreamPlan, SubtitleFilePlan
+from reelmill_server.model.plan import InputPlan, PartPlan, StreamPlan, StreamType, SubtitleFilePlan
 from reelmill_server.model.request import ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec
 from tests import judge
 from tests.media.converter import CLIP, Converter, encoded, target
@@ -196,7 +196,11 @@ def test_parts_follow_each_other_in_one_stream(tmp_path: Path) -> None:
     second.write_bytes(srt(((0.25, 0.75, "два"),)).encode("cp1251"))
     files = (SubtitleFilePlan(0, charset="utf-8"), SubtitleFilePlan(1, charset="cp1251"))
     plan = StreamPlan(
-        "subtitle", tuple(PartPlan(0, input=number, file=file) for number, file in enumerate(files)), "subrip", "srt", ""
+        StreamType.SUBTITLE,
+        tuple(PartPlan(0, input=number, file=file) for number, file in enumerate(files)),
+        "subrip",
+        "srt",
+        "",
     )
     inputs = SubtitleInputs((InputPlan(0, 0, 0, 0, 0),) * 2, ("",), ((str(first), str(second)),), Limits())
     read_first, read_second = (Part(number, None, Fraction(0)) for number in range(2))  # type: ignore[arg-type]

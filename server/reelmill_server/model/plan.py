@@ -3,14 +3,50 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from typing import Literal
 
 from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
-from reelmill_server.model.request import Corner, DesensitizationSpec, TextSpec
+from reelmill_server.model.request import (
+    AlignMode,
+    Corner,
+    DesensitizationSpec,
+    FrameMode,
+    ImageKind,
+    SegmentFormat,
+    TextSpec,
+)
 from reelmill_server.model.time import Rational, Speed
 
 COPY = "copy"
+"""In place of an encoder: packets are copied."""
+PILLOW = "pillow"
+"""In place of an encoder: that library encodes."""
+
+
+class StreamType(StrEnum):
+    """Kind of a stream of an output."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+    SUBTITLE = "subtitle"
+    DATA = "data"
+    PICTURE = "picture"
+
+
+class FrameAccess(StrEnum):
+    """How frames for images are read: with an output that decodes them anyway, all in order, each by seeking, or keyframes."""
+
+    SHARED = "shared"
+    SEQUENTIAL = "through"
+    SEEK = "seek"
+    KEYFRAMES = "keyframes"
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether all frames are decoded in order, by this output or by another."""
+        return self in (FrameAccess.SHARED, FrameAccess.SEQUENTIAL)
 
 
 @dataclass(frozen=True)
@@ -44,7 +80,7 @@ class InputPlan:
 
     `start_us`/`end_us` are positions relative to the source's beginning at timestamp `origin_us` (`end_us` 0: to the end),
     `duration_us` the duration of the range according to the container (0: unknown). Inputs that are not `attached` are
-    concatenated; an attached one runs in parallel, and `align` says what to do if it is shorter: `false`, `loop` or `pad`.
+    concatenated; an attached one runs in parallel, and `align` says what to do if it is shorter.
     """
 
     source: int
@@ -53,7 +89,7 @@ class InputPlan:
     origin_us: int
     duration_us: int
     attached: bool = False
-    align: str = "false"
+    align: AlignMode = AlignMode.NONE
 
 
 @dataclass(frozen=True)
@@ -157,7 +193,7 @@ class StreamPlan:
     is measured.
     """
 
-    type: str
+    type: StreamType
     parts: tuple[PartPlan, ...]
     codec: str
     encoder: str
@@ -175,6 +211,16 @@ class StreamPlan:
     overlays: tuple[OverlayPlan, ...] = ()
     measured: bool = False
 
+    @property
+    def copies_video(self) -> bool:
+        """Whether its packets are those of the source's video."""
+        return self.type == StreamType.VIDEO and self.encoder == COPY
+
+    @property
+    def encodes_video(self) -> bool:
+        """Whether its packets are encoded from frames."""
+        return self.type == StreamType.VIDEO and self.encoder != COPY
+
 
 @dataclass(frozen=True)
 class RenditionPlan:
@@ -189,7 +235,7 @@ class RenditionPlan:
 
 @dataclass(frozen=True)
 class PackagePlan:
-    """Packaging of an output in segments of `segment_us`; `format` is `hls` or `dash`.
+    """Packaging of an output in segments of `segment_us`.
 
     Segment n has the URI `<prefix><n><suffix>`, n from `start_number`, and the init segment of fragmented MP4
     `<prefix>init.mp4`; with DASH, whose streams are separate files, the stream's index and a dash follow the prefix.
@@ -198,7 +244,7 @@ class PackagePlan:
     end.
     """
 
-    format: str
+    format: SegmentFormat
     segment_us: int
     prefix: str
     suffix: str
@@ -246,11 +292,11 @@ class TargetPlan:
 class FramesPlan:
     """Frames that become images; times in microseconds of the concatenated inputs.
 
-    `mode` is interval, keyframe, average or dhash. `times_us`: the requested times of average; `interval_us` 0: every frame.
+    `times_us`: the requested times of average; `interval_us` 0: every frame.
     `number` 0: to the end. `repeats`: a frame is used again for each requested time at which it is displayed.
     """
 
-    mode: str
+    mode: FrameMode
     start_us: int = 0
     interval_us: int = 0
     number: int = 0
@@ -282,17 +328,15 @@ class SheetPlan:
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """Plan of one image entry; `kind` is snapshot, sprite or animation, `format` the extension.
+    """Plan of one image entry; `format` is the extension.
 
     File n (from 1) has the URI `<prefix><n><suffix>` if they are `numbered`, else all have `<prefix>`. `stream` is the stream
-    that encodes them: its filters resize a frame to `width` x `height` in the encoder's format. `reading` says how frames are
-    read: `shared` with an output that decodes them anyway, `through` all of the inputs, `seek` to each one, or `keyframes`
-    only. `key_us`: average distance of keyframes. `frame_rate` is that of animations. `field`: the path of the entry in the
-    request.
+    that encodes them: its filters resize a frame to `width` x `height` in the encoder's format. `key_us`: average distance of
+    keyframes. `frame_rate` is that of animations. `field`: the path of the entry in the request.
     """
 
     index: int
-    kind: str
+    kind: ImageKind
     format: str
     prefix: str
     suffix: str
@@ -301,7 +345,7 @@ class ImagePlan:
     frames: FramesPlan
     width: int
     height: int
-    reading: str
+    reading: FrameAccess
     reason: str
     key_us: int = 0
     duration_us: int = 0

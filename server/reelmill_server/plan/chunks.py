@@ -12,6 +12,7 @@ from math import lcm
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plain import plain
 from reelmill_server.model.plan import COPY, BlurPlan, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.request import FrameMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, WholeUnit
 from reelmill_server.plan.cost.estimate import estimate
@@ -59,7 +60,7 @@ def shared_images(plan: Plan, whole: bool) -> list[int]:
     return [
         slot
         for slot, image in enumerate(plan.images)
-        if image.reading in ("shared", "through") and (image.frames.mode == "dhash") == whole
+        if image.reading.is_sequential and (image.frames.mode is FrameMode.DHASH) == whole
     ]
 
 
@@ -106,7 +107,7 @@ def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -
     video = [stream for _, _, stream in encoded_video(plan)]
     read = {part.stream for stream in video for part in stream.parts}
     overlays = [overlay for stream in video for overlay in stream.overlays]
-    copied = any(stream.type == "video" and stream.encoder == COPY for target in plan.targets for stream in target.streams)
+    copied = any(stream.copies_video for target in plan.targets for stream in target.streams)
     first = plan.inputs[0]
     objections = (
         (not video, "no video is encoded"),
@@ -226,7 +227,7 @@ def members(plan: Plan, unit: Unit) -> tuple[list[tuple[int, int]], list[int]]:
 
 def read_streams(plan: Plan) -> list[StreamPlan]:
     """All that is read of the sources when the plan runs in one go: where an input ends is measured on these."""
-    fed: list[ImagePlan] = [image for image in plan.images if image.reading in ("shared", "through")]
+    fed: list[ImagePlan] = [image for image in plan.images if image.reading.is_sequential]
     return [*(stream for target in plan.targets for stream in target.streams), *(image.stream for image in fed)]
 
 

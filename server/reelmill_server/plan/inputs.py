@@ -49,7 +49,7 @@ class Input:
             origin_us=self.clock.origin_us,
             duration_us=self.clock.duration_us,
             attached=self.source.attached,
-            align=str(self.source.align_mode),
+            align=self.source.align_mode,
         )
 
 

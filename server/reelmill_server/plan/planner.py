@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
-from reelmill_server.model.plan import COPY, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS
@@ -78,7 +78,7 @@ def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:
         (part.input, part.stream)
         for target in targets
         for stream in target.streams
-        if stream.type == "video" and stream.encoder != COPY
+        if stream.encodes_video
         for part in stream.parts
     }
     most = max(len(item.video) for item in inputs.main)
@@ -150,9 +150,9 @@ def _plan_files(
 def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
     """All streams that a target makes. Raises InvalidMedia when there is nothing to see or to hear."""
     streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers), *data_streams(job), *cover_pictures(job))
-    if not any(stream.type in ("video", "audio") for stream in streams):
+    if not any(stream.type in (StreamType.VIDEO, StreamType.AUDIO) for stream in streams):
         raise InvalidMedia(f"{job.target.field}: the source has no stream that this target takes")
-    copied = any(stream.type == "video" and stream.encoder == COPY for stream in streams)
+    copied = any(stream.copies_video for stream in streams)
     if copied and any(item.source.start_us for item in job.inputs.main):
         job.warn(": copied video begins at the key frame at or before the asked start")
     return streams

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from reelmill_server.engine.payloads import DATA_CONVERTER
 from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plain import plain, to_json
-from reelmill_server.model.plan import Plan, StreamPlan, VideoOutput
+from reelmill_server.model.plan import Plan, StreamPlan, StreamType, VideoOutput
 from reelmill_server.model.request import DelogoSpec, ImageKind, ImageSpec, PlaceSpec, VideoSpec, WatermarkSpec
 
 PLANS = sorted((Path(__file__).parents[2] / "golden" / "plans").glob("*.json"))
@@ -27,7 +27,7 @@ OUTPUT = VideoOutput(64, 48, "yuv420p", Fraction(1, 90_000), Fraction(30_000, 10
         (VideoStreamInfo(0, "h264"), {"time_base": "", "frame_rate": "", "average_rate": "", "sample_aspect_ratio": ""}),
         (VideoSpec("h264"), {"frame_rate": "", "speed": ""}),
         (VideoSpec("h264", speed=Fraction(2)), {"speed": "2/1"}),
-        (StreamPlan("data", (), "", "copy", "", speed=Fraction(1, 2)), {"speed": "1/2"}),
+        (StreamPlan(StreamType.DATA, (), "", "copy", "", speed=Fraction(1, 2)), {"speed": "1/2"}),
         (PlaceSpec(dx=Fraction(1, 10), dy=12), {"dx": "1/10", "dy": "12"}),
         (PlaceSpec(dx=Fraction(0), dy=Fraction(1)), {"dx": "0/1", "dy": "1/1"}),
         (DelogoSpec(width=Fraction(1, 4)), {"width": "1/4", "height": ""}),

@@ -8,16 +8,18 @@ import pytest
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import (
     BlurPlan,
+    FrameAccess,
     FramesPlan,
     ImagePlan,
     InputPlan,
     PartPlan,
     Plan,
     StreamPlan,
+    StreamType,
     TargetPlan,
     VideoOutput,
 )
-from reelmill_server.model.request import DesensitizationSpec
+from reelmill_server.model.request import DesensitizationSpec, FrameMode, ImageKind
 from reelmill_server.model.units import SplitRule, VideoUnit, WholeUnit
 from reelmill_server.plan.chunks import members, split, unit_plan
 
@@ -30,9 +32,9 @@ INFO = MediaInfo(
 )
 OUTPUT = VideoOutput(1280, 720, "yuv420p", Fraction(1, 25), Fraction(25))
 FILTERS = ("fps=25:start_time=0", "scale=1280:720", "format=yuv420p")
-VIDEO = StreamPlan("video", (PartPlan(0, FILTERS),), "h264", "libx264", "software", {"crf": "23"}, OUTPUT)
-SOUND = StreamPlan("audio", (PartPlan(1),), "aac", "aac", "")
-COPY = StreamPlan("audio", (PartPlan(1),), "aac", "copy", "")
+VIDEO = StreamPlan(StreamType.VIDEO, (PartPlan(0, FILTERS),), "h264", "libx264", "software", {"crf": "23"}, OUTPUT)
+SOUND = StreamPlan(StreamType.AUDIO, (PartPlan(1),), "aac", "aac", "")
+COPY = StreamPlan(StreamType.AUDIO, (PartPlan(1),), "aac", "copy", "")
 INPUT = InputPlan(0, 0, 0, 0, 600 * SECOND)
 KEYS = tuple(range(0, 600 * SECOND, 2 * SECOND))
 RULE = SplitRule(chunk_seconds=60, least_seconds=60)
@@ -102,9 +104,22 @@ def test_a_unit_reads_from_the_middle_without_repeating_a_picture_from_the_begin
 
 def test_pictures_belong_to_the_chunks_unless_each_depends_on_the_one_before() -> None:
     """Those that are looked up by themselves are made in the end."""
-    image = ImagePlan(0, "snapshot", "jpg", "x", ".jpg", True, VIDEO, FramesPlan("interval", 0, SECOND), 64, 64, "shared", "")
-    changes = replace(image, frames=FramesPlan("dhash"))
-    sought = replace(image, reading="seek")
+    image = ImagePlan(
+        0,
+        ImageKind.SNAPSHOT,
+        "jpg",
+        "x",
+        ".jpg",
+        True,
+        VIDEO,
+        FramesPlan(FrameMode.INTERVAL, 0, SECOND),
+        64,
+        64,
+        FrameAccess.SHARED,
+        "",
+    )
+    changes = replace(image, frames=FramesPlan(FrameMode.DHASH))
+    sought = replace(image, reading=FrameAccess.SEEK)
     made = plan(VIDEO, COPY, images=(sought, image, changes))
     first, *_, whole = split(made, (INFO,), KEYS, RULE).units
     assert members(made, first) == ([(0, 0)], [1])

@@ -14,6 +14,7 @@ from av import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from reelmill_server.model.plan import FramesPlan
+from reelmill_server.model.request import FrameMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import LATE
 
@@ -145,7 +146,7 @@ class FrameSelector:
         self._blank: SelectedFrame | None = None
         self._shown = not plan.skip_blank
         self._left = plan.number or None
-        self._keep_all = not (plan.mode == "dhash" and plan.number)
+        self._keep_all = not (plan.mode is FrameMode.DHASH and plan.number)
         self._reformatter = VideoReformatter()
         self.last: Fraction | None = None
         self.unordered = 0
@@ -187,7 +188,7 @@ class FrameSelector:
                 self._blank = self._blank or picked
                 continue
             self._shown = True
-            if self._plan.mode == "dhash" and not self._changed(picked):
+            if self._plan.mode is FrameMode.DHASH and not self._changed(picked):
                 continue
             if self._left:
                 self._left -= 1
@@ -221,7 +222,7 @@ def times_of(plan: FramesPlan) -> _Times:
     if plan.interval_us:
         step = Fraction(plan.interval_us, MICROSECONDS)
         return _Shown((start + place * step for place in count()), plan.repeats)
-    return _Keys(start) if plan.mode == "keyframe" else _Every(start)
+    return _Keys(start) if plan.mode is FrameMode.KEYFRAME else _Every(start)
 
 
 def difference_hash(frame: VideoFrame, reformatter: VideoReformatter) -> int:

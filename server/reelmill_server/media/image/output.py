@@ -20,7 +20,8 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Output, Stopped, StopSignal, planned_span
 from reelmill_server.media.track.base import Track
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import ImagePlan, InputPlan, Plan
+from reelmill_server.model.plan import FrameAccess, ImagePlan, InputPlan, Plan
+from reelmill_server.model.request import ImageKind
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
 _CLAIM_SECONDS = Fraction(1)  # what a container promises is no more exact than this
@@ -149,7 +150,7 @@ class ImageOutput(Output):
         """
         self._locations, self._limits = locations, limits
         folder.mkdir()
-        most = limits.max_output_frames if plan.kind == "animation" else limits.max_pictures
+        most = limits.max_output_frames if plan.kind is ImageKind.ANIMATION else limits.max_pictures
         self._writer, self._picker, self._chunk_files = (
             _WRITERS[plan.kind](plan, folder, most),
             FrameSelector(plan.frames),
@@ -160,7 +161,7 @@ class ImageOutput(Output):
         self._frames.unordered = sum(chunk_file.summary.unordered for chunk_file in chunk_files)
         self._image = plan
         super().__init__(plan, task, str(folder), stop)
-        self.fed = plan.reading in ("shared", "through") and not chunk_files
+        self.fed = plan.reading.is_sequential and not chunk_files
         self.tracks = (self._frames,)
 
     @property
@@ -220,7 +221,7 @@ class ImageOutput(Output):
     def _read_frames(self, part: Part, span: Span, stream: int, length: Fraction | None) -> Fraction | None:
         """Seek from frame to frame; decode on where the next one is near. Return where the input ended if it came to that."""
         video: Any = part.source.streams[stream]
-        keys = self._image.reading == "keyframes"
+        keys = self._image.reading is FrameAccess.KEYFRAMES
         decoding = self._decoding.of(self._inputs[part.number].source, stream, video.type)
         decoding.expected += int((length or 0) * (average_rate(video) or 0))
         near = Fraction(self._image.key_us, MICROSECONDS)

@@ -14,7 +14,7 @@ from PIL import Image
 from reelmill_server.errors import MediaLimitExceeded, ReelmillError, UnsupportedFormat
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning_of_writing
 from reelmill_server.media.libav.log import error_text
-from reelmill_server.model.plan import ImagePlan, SheetPlan
+from reelmill_server.model.plan import PILLOW, ImagePlan, SheetPlan
 from reelmill_server.plan.codec.image_encoders import STILL_OPTIONS
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -78,7 +78,7 @@ class StillWriter:
         self._made.append(WrittenImage(number, path, frame.width, frame.height, (time,)))
 
     def _encoded(self, frame: VideoFrame) -> bytes:
-        if self.plan.stream.encoder == "pillow":
+        if self.plan.stream.encoder == PILLOW:
             return encoded_image(to_pillow(frame), self.plan.format)
         if self._encoder is None or self._encoder.pix_fmt != frame.format.name:
             self._encoder = self._opened(frame)

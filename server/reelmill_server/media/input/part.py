@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from av.container import InputContainer
 
-from reelmill_server.model.plan import PartPlan, StreamPlan
+from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
 
 # A request's seconds are decimal, a source's timestamps are not: a frame this close to an edge counts as on it.
@@ -60,4 +60,4 @@ class Part:
 
 def own_parts(plan: StreamPlan) -> list[PartPlan]:
     """Return the parts that are read together with the inputs: not generated, not from subtitle files, not cover pictures."""
-    return [] if plan.type == "picture" else [part for part in plan.parts if part.stream >= 0 and part.file is None]
+    return [] if plan.type == StreamType.PICTURE else [part for part in plan.parts if part.stream >= 0 and part.file is None]

@@ -13,6 +13,7 @@ from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import InputPlan, StreamPlan
+from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import OVERRUN, UNTIMED_FORMATS
 
@@ -62,7 +63,7 @@ class Reader:
         others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
         result = packets_from(source, streams, others, self._begin + (lead_in or 0))
         self.packets = _timed(result.packets) if source.format.name in UNTIMED_FORMATS else result.packets
-        self.part = Part(number, source, result.key, plan.align == "pad")
+        self.part = Part(number, source, result.key, plan.align is AlignMode.PAD)
 
     def note(self, packet: AnyPacket) -> None:
         """Remember how far the packet reaches."""
@@ -176,7 +177,7 @@ class ConcatReader:
         lead_in: Fraction | None = None,
     ) -> None:
         self.plan = inputs[numbers[0]]
-        self.loops, self.aligned = self.plan.align == "loop", self.plan.align != "false"
+        self.loops, self.aligned = self.plan.align is AlignMode.LOOP, self.plan.align is not AlignMode.NONE
         self._inputs, self._sources, self._streams, self._lead_in = inputs, sources, streams, lead_in
         self._todo = list(numbers)
         self._numbers = numbers

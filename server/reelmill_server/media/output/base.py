@@ -19,7 +19,8 @@ from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.queue import EventQueue
 from reelmill_server.media.track.base import StreamStats, Track
-from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, Plan, TargetPlan
+from reelmill_server.model.plan import ImagePlan, InputPlan, Plan, StreamType, TargetPlan
+from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import MICROSECONDS
 
 _SAMPLE_BYTES = 4
@@ -93,7 +94,7 @@ class Output(ABC):
     @property
     def frames(self) -> int:
         """Return how many video frames were written."""
-        return max((track.written.packets for track in self.tracks if track.plan.type == "video"), default=0)
+        return max((track.written.packets for track in self.tracks if track.plan.type == StreamType.VIDEO), default=0)
 
     def _note(self, text: str) -> None:
         self.notes.append(f"{self.plan.field}: {text}")
@@ -202,13 +203,13 @@ class Output(ABC):
     def _shorten_aligned(self) -> None:
         """End the aligned inputs where the concatenated ones have ended."""
         for number, part in self._open_parts.items():
-            if self._inputs[number].align != "false":
+            if self._inputs[number].align is not AlignMode.NONE:
                 span = self._limited(number, self._spans[number])
                 for track in self._tracks_of(part):
                     track.shorten(part, span)
 
     def _limited(self, number: int, span: Span) -> Span:
-        if self._limit is None or self._inputs[number].align == "false":
+        if self._limit is None or self._inputs[number].align is AlignMode.NONE:
             return span
         end = span.begin + max(Fraction(0), self._limit - self._attached_lengths[number])
         return replace(span, end=end if span.end is None else min(span.end, end))
@@ -228,7 +229,7 @@ class Output(ABC):
             return max(Fraction(0), self._main_length - self._attached_lengths[number])
         length = max(Fraction(0), end - self._spans[number].begin)
         if self._inputs[number].attached:
-            if self._limit is not None and self._inputs[number].align != "false":
+            if self._limit is not None and self._inputs[number].align is not AlignMode.NONE:
                 length = min(length, max(Fraction(0), self._limit - self._attached_lengths[number]))
             self._attached_lengths[number] += length
         else:
@@ -246,7 +247,7 @@ def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) ->
 
     Copied video can only begin at a keyframe; everything beside it then begins there, too.
     """
-    copies_video = any(stream.type == "video" and stream.encoder == COPY for file in files for stream in file.streams)
+    copies_video = any(stream.copies_video for file in files for stream in file.streams)
     begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
     end = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
     return Span(min(key, begin) if copies_video and plan.start_us else begin, end, from_front=not plan.start_us)

@@ -27,7 +27,7 @@ from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.media.track.video import CfrVideoTrack, VfrVideoTrack
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.time import MICROSECONDS
 
@@ -97,9 +97,9 @@ class FileOutput(Output):
             joined = JoinedTrack(stream, self._container, sources, keep, limits, chunk_files)
             self._joined.append(joined)
             return joined
-        if stream.type == "subtitle":
+        if stream.type == StreamType.SUBTITLE:
             return SubtitleTrack(stream, self._container, sources, keep, side_inputs.subtitles)
-        if stream.type == "picture":
+        if stream.type == StreamType.PICTURE:
             return CoverTrack(stream, self._container, sources, keep, side_inputs.covers)
         if stream.encoder == COPY:
             return CopyTrack(stream, self._container, sources, keep)
@@ -152,7 +152,7 @@ class FileOutput(Output):
         """Return whether closing the container would kill the process: libav's DASH muxer divides by the first stream's
         duration.
         """
-        dash = self.plan.package is not None and self.plan.package.format == SegmentFormat.DASH
+        dash = self.plan.package is not None and self.plan.package.format is SegmentFormat.DASH
         return dash and not self.tracks[0].written.packets
 
     def close(self) -> None:

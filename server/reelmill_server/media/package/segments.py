@@ -16,7 +16,7 @@ from av.container import OutputContainer
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.package.playlists import MediaPlaylist, read_manifest, read_playlist
-from reelmill_server.model.plan import COPY, Plan, TargetPlan
+from reelmill_server.model.plan import COPY, Plan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.output.packaging import output_path
 
@@ -34,7 +34,7 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
         folder.mkdir()
         if plan.package.rendition:
             pass  # one file, which is cut when it is known how long the pictures are
-        elif plan.package.format == SegmentFormat.DASH:
+        elif plan.package.format is SegmentFormat.DASH:
             options["init_seg_name"] = "$RepresentationID$-init.mp4"
             options["media_seg_name"] = "$RepresentationID$-$Number$.m4s"
         else:
@@ -50,7 +50,7 @@ class Reframing:
     def __init__(self, plan: TargetPlan, streams: Sequence[Any]) -> None:
         """`streams` are those of the output, as planned."""
         self._filters: dict[int, BitStreamFilterContext] = {}
-        if plan.package is None or plan.package.format == SegmentFormat.DASH or plan.container == "ts":
+        if plan.package is None or plan.package.format is SegmentFormat.DASH or plan.container == "ts":
             return
         for stream, planned in zip(streams, plan.streams, strict=True):
             if planned.encoder == COPY and planned.codec == "aac":
@@ -73,7 +73,8 @@ def join_tail(plan: TargetPlan, path: str) -> None:
 
     Priming pushes it there, and a player that honors edit lists, which hide as much, would wait for that segment in vain.
     """
-    if plan.package is None or plan.muxer != SegmentFormat.HLS or any(stream.type != "audio" for stream in plan.streams):
+    alone = all(stream.type == StreamType.AUDIO for stream in plan.streams)
+    if plan.package is None or plan.muxer != SegmentFormat.HLS or not alone:
         return
     playlist, folder = read_playlist(Path(path).read_text()), Path(path).parent
     if len(playlist.segments) < 2 or playlist.segments[-1].seconds >= _TAIL_SECONDS:
@@ -110,7 +111,7 @@ def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:
     none.
     """
     assert plan.package
-    dash = plan.package.format == SegmentFormat.DASH
+    dash = plan.package.format is SegmentFormat.DASH
     try:
         text = Path(path).read_text()
         lists = read_manifest(text) if dash else (read_playlist(text),)

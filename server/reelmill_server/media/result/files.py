@@ -8,7 +8,8 @@ from pathlib import Path
 from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
 from reelmill_server.media.package.webvtt import cut_subtitles
 from reelmill_server.media.result.verify import Verified
-from reelmill_server.model.plan import Plan, RenditionPlan
+from reelmill_server.model.plan import Plan, RenditionPlan, StreamType
+from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import Artifact, ArtifactKind, ArtifactStream
 from reelmill_server.plan.output.packaging import PlannedFile, part_uri, planned_files
 from reelmill_server.uris import reference, reference_around
@@ -50,7 +51,7 @@ class _Listed:
     @property
     def video(self) -> ArtifactStream | None:
         """Return the video in it."""
-        return next((stream for stream in self.streams if stream.type == "video"), None)
+        return next((stream for stream in self.streams if stream.type == StreamType.VIDEO), None)
 
 
 def make_results(plan: Plan, verified: Sequence[Verified], directory: Path) -> tuple[Result, ...]:
@@ -153,7 +154,7 @@ class _Results:
         names = [reference(one.uri, uri) for uri in uris if uri]
         head = names.pop(0) if one.playlist.head else ""
         segments = tuple(replace(segment, name=name) for segment, name in zip(one.playlist.segments, names, strict=True))
-        start = package.start_number if package.format == "hls" else 0
+        start = package.start_number if package.format is SegmentFormat.HLS else 0
         return replace(one.playlist, segments=segments, head=head, start_number=start)
 
     def _target_seconds(self, slot: int) -> int:

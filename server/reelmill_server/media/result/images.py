@@ -12,6 +12,7 @@ from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.image.stills import WrittenImage, tile_place
 from reelmill_server.media.result.files import Result, checksum
 from reelmill_server.model.plan import ImagePlan
+from reelmill_server.model.request import ImageKind
 from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.output.images import image_path, list_path
@@ -52,7 +53,7 @@ def _check(file: WrittenImage, plan: ImagePlan) -> None:
     except (OSError, ValueError, SyntaxError) as error:
         raise OutputInvalid(f"{where} cannot be read back: {error}") from error
     # Pictures that look like the one before need not be stored again.
-    most = len(file.times) if plan.kind == "animation" else 1
+    most = len(file.times) if plan.kind is ImageKind.ANIMATION else 1
     if size != (file.width, file.height) or not 1 <= shown <= most:
         raise OutputInvalid(f"{where} is {size[0]}x{size[1]} with {shown} pictures, not what was written")
 

@@ -25,7 +25,7 @@ from reelmill_server.media.package.codec_strings import codec_string
 from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.package.segments import Cuts, Joined, listed
 from reelmill_server.media.track.base import StreamStats
-from reelmill_server.model.plan import COPY, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
 from reelmill_server.model.time import MICROSECONDS
@@ -118,7 +118,7 @@ def verify(produced: MediaFile, moved: Callable[[], None] = lambda: None) -> Ver
 def _without_empty_data(produced: MediaFile) -> MediaFile:
     """Drop the data streams that have no packet in the span: MP4 has no track for them."""
     pairs = zip(produced.plan.streams, produced.written, strict=True)
-    kept = [(planned, written) for planned, written in pairs if planned.type != "data" or written.packets]
+    kept = [(planned, written) for planned, written in pairs if planned.type != StreamType.DATA or written.packets]
     plan = replace(produced.plan, streams=tuple(planned for planned, _ in kept))
     return replace(produced, plan=plan, written=tuple(written for _, written in kept))
 
@@ -129,7 +129,7 @@ _LISTED = {"format": "hls", "options": {"allowed_extensions": "ALL"}}
 
 def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
     kinds = [stream.type for stream in plan.streams]
-    return Cuts(playlist, kinds.index("video") if "video" in kinds else 0)
+    return Cuts(playlist, kinds.index(StreamType.VIDEO) if StreamType.VIDEO in kinds else 0)
 
 
 def _checked(playlist: MediaPlaylist, cuts: Cuts, written: StreamStats, where: str) -> MediaPlaylist:
@@ -208,7 +208,7 @@ def _without_lines(produced: MediaFile) -> Verified:
 def _compare_with_source(produced: MediaFile, where: str) -> None:
     """Compare what was written with the duration that the source claims: a truncated source is not converted."""
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
-        if written.packets == 0 and planned.type != "subtitle":
+        if written.packets == 0 and planned.type != StreamType.SUBTITLE:
             raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
         got_us = written.extent.last * MICROSECONDS
         # A copy begins at a key frame and may reach further: only less is wrong.
@@ -234,7 +234,7 @@ def _compare_ends(produced: MediaFile, where: str) -> None:
 
 def _media(container: InputContainer, plan: TargetPlan) -> list[Stream]:
     """The streams that were planned; muxers add data streams of their own, behind them, for chapters and time codes."""
-    planned = sum(stream.type == "data" for stream in plan.streams)
+    planned = sum(stream.type == StreamType.DATA for stream in plan.streams)
     kept = {stream.index for stream in container.streams.data[:planned]}
     return [stream for stream in container.streams if stream.type != "data" or stream.index in kept]
 
@@ -284,12 +284,12 @@ def _compare(
 def _compare_counts(planned: StreamPlan, went_in: StreamStats, came_out: StreamReading, where: str) -> None:
     if planned.type in _COUNTED and came_out.packets != went_in.packets:
         raise OutputInvalid(f"{where}: {went_in.packets} {_COUNTED[planned.type]} went in, {came_out.packets} came out")
-    if planned.type == "picture":
+    if planned.type == StreamType.PICTURE:
         size = sum(packet.size for packet in came_out.head)
         if size != went_in.size_bytes:
             raise OutputInvalid(f"{where}: a cover picture of {went_in.size_bytes} bytes went in, {size} came out")
         return
-    if planned.type == "subtitle":
+    if planned.type == StreamType.SUBTITLE:
         _compare_lines(planned, went_in, came_out, where)
         return
     sent, got = went_in.extent, came_out.extent
@@ -317,7 +317,7 @@ def _compare_lines(planned: StreamPlan, went_in: StreamStats, came_out: StreamRe
 
 def _decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: str) -> None:
     """Decodes the first and the last packets; an encoder's mistake or a damaged file shows here."""
-    if planned.type not in ("video", "audio") or not sight.packets:
+    if planned.type not in (StreamType.VIDEO, StreamType.AUDIO) or not sight.packets:
         return
     # What was copied may be as imperfect as its source; what was encoded here must be whole.
     copied = planned.encoder == COPY

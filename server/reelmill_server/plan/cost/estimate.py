@@ -9,7 +9,18 @@ from dataclasses import replace
 
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, StreamInfo, VideoStreamInfo
-from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan, VideoOutput
+from reelmill_server.model.plan import (
+    COPY,
+    FrameAccess,
+    ImagePlan,
+    InputPlan,
+    PartPlan,
+    Plan,
+    StreamPlan,
+    TargetPlan,
+    VideoOutput,
+)
+from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.cost import steps, tables
 from reelmill_server.plan.cost.steps import Work, in_turn
@@ -33,7 +44,7 @@ class _Estimate:
         self._lengths = [steps.length(item, self._info(item)) for item in plan.inputs]
         self._total = sum(length for item, length in zip(plan.inputs, self._lengths, strict=True) if not item.attached)
         for number, item in enumerate(plan.inputs):
-            if item.attached and item.align == "loop":
+            if item.attached and item.align is AlignMode.LOOP:
                 self._lengths[number] = max(self._lengths[number], self._total)
 
     def cost(self) -> Cost:
@@ -103,7 +114,7 @@ class _Estimate:
                 if stream.encoder != COPY:
                     yield from ((part, self._seconds(part)) for part in stream.parts)
         for image in self._plan.images:
-            if image.reading in ("shared", "through"):
+            if image.reading.is_sequential:
                 until = steps.last_asked(image)
                 yield from ((part, until or self._seconds(part)) for part in image.stream.parts)
 
@@ -234,7 +245,7 @@ class _Estimate:
         """What is decoded for pictures alone, where they do not take what is decoded anyway."""
         jump = image.key_us / MICROSECONDS * rate / 2 + tables.SEEK_FRAMES
         every = self._seconds(part) * rate
-        frames = {"seek": min(count * jump, max(every, count)), "keyframes": count}.get(image.reading)
+        frames = {FrameAccess.SEEK: min(count * jump, max(every, count)), FrameAccess.KEYFRAMES: count}.get(image.reading)
         if frames is None:
             return Work()
         megabits = self._bitrate(part, stream) * frames / rate / MEGA

@@ -6,7 +6,7 @@ from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import Needs
-from reelmill_server.model.plan import COPY, Plan
+from reelmill_server.model.plan import COPY, Plan, StreamType
 from reelmill_server.model.request import ConvertRequest, Hardware, VideoSpec
 from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
 from reelmill_server.plan.cost.estimate import estimate
@@ -21,9 +21,7 @@ def needs_of(
 ) -> Needs:
     """What carrying out `plan` needs; `order` are the encoder families, the preferred first, `threads` the cores that libav
     sees."""
-    encoded = [
-        stream for target in plan.targets for stream in target.streams if stream.type == "video" and stream.encoder != COPY
-    ]
+    encoded = [stream for target in plan.targets for stream in target.streams if stream.encodes_video]
     return Needs(estimate(plan, infos, threads), lanes_of(request, order) if encoded else (SOFTWARE,), len(encoded))
 
 
@@ -48,7 +46,9 @@ def lanes_of(request: ConvertRequest, order: Sequence[str]) -> tuple[str, ...]:
 
 def is_small(plan: Plan, cost: Cost, most_core_seconds: float) -> bool:
     """Whether a plan is done at once, in front of all that waits: it takes little work, or encodes nothing."""
-    encodes = any(stream.encoder != COPY and stream.type != "subtitle" for target in plan.targets for stream in target.streams)
+    encodes = any(
+        stream.encoder != COPY and stream.type != StreamType.SUBTITLE for target in plan.targets for stream in target.streams
+    )
     return cost.core_seconds <= most_core_seconds or (not encodes and not plan.images)
 
 

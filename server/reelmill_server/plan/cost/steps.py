@@ -16,6 +16,7 @@ from reelmill_server.model.plan import (
     StreamPlan,
     VideoOutput,
 )
+from reelmill_server.model.request import FrameMode, ImageKind
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.cost import tables
 from reelmill_server.plan.cost.tables import MEGA, MS, Encoder, Encoding
@@ -171,7 +172,7 @@ def last_asked(image: ImagePlan) -> float:
     frames = image.frames
     if frames.times_us:
         return (max(frames.times_us) + image.key_us) / MICROSECONDS
-    if frames.mode != "interval" or frames.skip_blank or not frames.number:
+    if frames.mode is not FrameMode.INTERVAL or frames.skip_blank or not frames.number:
         return 0.0
     step = frames.interval_us / MICROSECONDS or 1 / tables.ASSUMED_RATE
     return (frames.start_us + image.key_us) / MICROSECONDS + frames.number * step
@@ -182,9 +183,9 @@ def pictures(image: ImagePlan, seconds: float, per_second: float) -> float:
     frames = image.frames
     if frames.times_us:
         return len(frames.times_us)
-    step = image.key_us if frames.mode == "keyframe" else frames.interval_us
+    step = image.key_us if frames.mode is FrameMode.KEYFRAME else frames.interval_us
     most = max(seconds - frames.start_us / MICROSECONDS, 0.0) * (MICROSECONDS / step if step > 0 else per_second) + 1
-    bound = frames.number or (_MOST_PICTURES if image.kind != "animation" else most)
+    bound = frames.number or (_MOST_PICTURES if image.kind is not ImageKind.ANIMATION else most)
     return min(most, bound)
 
 
@@ -192,11 +193,11 @@ def kept_bytes(image: ImagePlan, count: float, source_pixels: int) -> float:
     """What the pictures of an entry hold in memory while they are chosen, drawn together, or encoded."""
     area = image.width * image.height
     held = tables.STILL_BYTES + 3 * source_pixels * USUAL_PIXEL_BYTES + 12 * area
-    if image.frames.mode == "dhash":
+    if image.frames.mode is FrameMode.DHASH:
         held += min(count * source_pixels * 3, _CHANGES_KEPT_BYTES)
     if image.sheet is not None:
         held += 6 * area * image.sheet.columns * image.sheet.rows
-    if image.kind == "animation":
+    if image.kind is ImageKind.ANIMATION:
         # GIF keeps them for one palette, AVIF because its encoder takes all at once, others are read back one by one.
         kept = count * area * 4
         held += {"gif": 1.5 * min(kept, _GIF_KEPT_BYTES), "avif": kept}.get(image.format, 0.0)

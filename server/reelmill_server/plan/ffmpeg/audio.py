@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
+from reelmill_server.model.request import AlignMode
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.filters import Chain
 from reelmill_server.plan.ffmpeg.lengths import Count
@@ -55,7 +56,7 @@ def _filled(draft: Draft, part: PartPlan, count: Count | None) -> Iterator[str]:
     yield from (f"atrim=end_sample={count.own}", f"apad=whole_len={count.own}")
     if count.whole == count.own:
         return
-    if draft.plan.inputs[part.input].align == "loop":
+    if draft.plan.inputs[part.input].align is AlignMode.LOOP:
         yield from (f"aloop=loop=-1:size={count.own}", f"atrim=end_sample={count.whole}")
     else:
         yield f"apad=whole_len={count.whole}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from reelmill_server.model.media_info import VideoStreamInfo
-from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, SheetPlan
+from reelmill_server.model.plan import PILLOW, FrameAccess, FramesPlan, ImagePlan, PartPlan, SheetPlan
 from reelmill_server.model.request import FrameMode, ImageKind
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import LATE
@@ -44,11 +44,11 @@ def image_groups(draft: Draft, image: ImagePlan) -> Iterator[tuple[str, ...]]:
 
 def _note(draft: Draft, image: ImagePlan) -> None:
     frames, field = image.frames, image.field
-    if frames.mode == FrameMode.DHASH:
+    if frames.mode is FrameMode.DHASH:
         draft.notes.add(f"{field}: every candidate frame is written: ffmpeg has no dHash to select by")
     if frames.skip_blank:
         draft.notes.add(f"{field}: blank frames at the beginning are kept")
-    if image.stream.encoder == "pillow":
+    if image.stream.encoder == PILLOW:
         draft.notes.add(f"{field}: the service writes {image.format} with Pillow, ffmpeg with its own encoder")
     if image.sheet and (image.sheet.web_vtt_uri or image.sheet.playlist_uri):
         draft.notes.add(f"{field}: the lists of the sheets are not written")
@@ -56,7 +56,7 @@ def _note(draft: Draft, image: ImagePlan) -> None:
 
 def _most(image: ImagePlan) -> int:
     """Return how many frames are taken at most, 0: no limit."""
-    return 0 if image.frames.mode == FrameMode.DHASH else image.frames.number or len(image.frames.times_us)
+    return 0 if image.frames.mode is FrameMode.DHASH else image.frames.number or len(image.frames.times_us)
 
 
 def _rate(draft: Draft, part: PartPlan) -> Fraction:
@@ -97,18 +97,18 @@ def _filters(draft: Draft, part: PartPlan) -> Iterator[str]:
 
 def _pad(draft: Draft, image: ImagePlan, part: PartPlan, first_us: int) -> str:
     """Return the stream to read frames from, starting at the key frame before the first requested time."""
-    keys = ("-skip_frame", "nokey") if image.reading == "keyframes" else ()
+    keys = ("-skip_frame", "nokey") if image.reading is FrameAccess.KEYFRAMES else ()
     return draft.inputs.pad(part, *keys, later_us=first_us, early=_early(image, first_us))
 
 
 def _early(image: ImagePlan, first_us: int) -> bool:
-    return bool(first_us) and image.frames.mode != FrameMode.KEYFRAME
+    return bool(first_us) and image.frames.mode is not FrameMode.KEYFRAME
 
 
 def _chosen(frames: FramesPlan, rate: Fraction, first_us: int) -> Iterator[str]:
     """Yield filters that select the requested frames of a source with `rate` a second; times count from the first requested."""
     step = _step(frames)
-    if frames.mode == FrameMode.KEYFRAME:
+    if frames.mode is FrameMode.KEYFRAME:
         yield f"select=key*gte(t,-{decimal(LATE)})" if first_us else "select=key"
     elif len(frames.times_us) == 1:
         yield f"select=gt(t+{decimal(1 / rate)},{decimal(LATE)})"
@@ -177,7 +177,7 @@ def _count(image: ImagePlan) -> int | None:
     frames, step = image.frames, _step(image.frames)
     if frames.times_us:
         return len(frames.times_us)
-    if not step or not image.duration_us or frames.mode != FrameMode.INTERVAL:
+    if not step or not image.duration_us or frames.mode is not FrameMode.INTERVAL:
         return None
     found = -(-Fraction(image.duration_us - frames.start_us, MICROSECONDS) // step)
     return max(1, min(int(found), frames.number or int(found)))
@@ -187,11 +187,11 @@ def _animation(draft: Draft, image: ImagePlan, chain: Chain) -> tuple[str, ...]:
     tick, encoder = 1 / image.frame_rate, image.stream.encoder
     # One frame after the other, however far they were apart.
     chain = chain.then(f"settb={tick}", "setpts=N")
-    muxing = {"loop": "0"} if encoder == "pillow" else dict(ANIMATION_MUXER_OPTIONS[encoder])
+    muxing = {"loop": "0"} if encoder == PILLOW else dict(ANIMATION_MUXER_OPTIONS[encoder])
     if image.format == "gif":
         chain = _with_palette(draft, chain)
         muxing["final_delay"] = str(max(round(tick / GIF_TICK), 1))
-    if encoder == "pillow":
+    if encoder == PILLOW:
         chain = chain.then("format=yuv420p")
         coding = (f"-c{_SPECIFIER}", _AVIF_ENCODER, *options(_AVIF_OPTIONS, _SPECIFIER))
     else:

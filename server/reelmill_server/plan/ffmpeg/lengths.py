@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
 from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
+from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import OVERRUN
 
@@ -31,7 +32,7 @@ class Lengths:
         found: list[Count | None] = []
         for part in parts:
             own, plan = self.seconds(part.input), self._plan.inputs[part.input]
-            whole = self._main() if plan.attached and plan.align != "false" else own
+            whole = self._main() if plan.attached and plan.align is not AlignMode.NONE else own
             if offset is None or own is None or whole is None:
                 found.append(None)
                 offset = None

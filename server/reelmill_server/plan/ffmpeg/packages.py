@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
+from reelmill_server.model.plan import PackagePlan, Plan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.streams import options
@@ -24,7 +24,7 @@ def container_options(draft: Draft, target: TargetPlan, early: bool) -> tuple[st
         draft.notes.add(f"{name}: ffmpeg writes one file of subtitles, the service cuts it into segments")
         name = draft.names.output(f"{target.uri.rpartition('.')[0]}.{target.container}")
     elif package is not None:
-        muxing |= _dash(draft, target, package) if package.format == SegmentFormat.DASH else _hls(draft, target, package)
+        muxing |= _dash(draft, target, package) if package.format is SegmentFormat.DASH else _hls(draft, target, package)
     return (
         *("-f", target.muxer),
         *(("-muxdelay", "0") if target.muxer in _DELAYED else ()),
@@ -43,7 +43,7 @@ def _hls(draft: Draft, target: TargetPlan, package: PackagePlan) -> dict[str, st
     if base is not None and "/" in base:
         names["hls_base_url"] = f"{base.rpartition('/')[0]}/"
     _note_place(draft, target, base)
-    if all(stream.type == "audio" for stream in target.streams):
+    if all(stream.type == StreamType.AUDIO for stream in target.streams):
         draft.notes.add(
             f"{draft.names.output(target.uri)}: audio after the last segment boundary, 0.1 s at most, is a segment of its own"
         )

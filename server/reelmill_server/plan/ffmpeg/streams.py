@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from reelmill_server.model.media_info import StreamInfo
-from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, StreamType, TargetPlan
+from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.ffmpeg.audio import audio_chain
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.filters import Chain, decimal, described, seconds
@@ -24,7 +25,7 @@ def stream_groups(draft: Draft, target: TargetPlan) -> Iterator[tuple[str, ...]]
     sources = {
         number: _source(draft, target, stream)
         for number, stream in enumerate(target.streams)
-        if stream.encoder == COPY or stream.type == "subtitle"
+        if stream.encoder == COPY or stream.type == StreamType.SUBTITLE
     }
     written = [number for number in range(len(target.streams)) if sources.get(number, "") is not None]
     streams = [target.streams[number] for number in written]
@@ -48,7 +49,7 @@ def _specifiers(streams: Sequence[StreamPlan]) -> list[str]:
 
 def begins_early(draft: Draft, target: TargetPlan) -> bool:
     """Return whether the file begins before the requested start, at the key frame of copied video."""
-    copies = any(stream.type == "video" and stream.encoder == COPY for stream in target.streams)
+    copies = any(stream.copies_video for stream in target.streams)
     return copies and any(plan.start_us for plan in draft.plan.inputs)
 
 
@@ -102,7 +103,7 @@ def _kept(draft: Draft, target: TargetPlan, stream: StreamPlan, specifier: str, 
         *("-map", source, f"-c{specifier}", TEXT_ENCODERS[stream.codec] if recoded else stream.encoder),
         *((f"-tag{specifier}", stream.codec_tag) if stream.codec_tag else ()),
         *_reframing(target, stream, specifier),
-        *(("-disposition" + specifier, "attached_pic") if stream.type == "picture" else ()),
+        *(("-disposition" + specifier, "attached_pic") if stream.type == StreamType.PICTURE else ()),
         *_file_description(stream, specifier),
         *(_description(draft, target, stream, specifier) if not target.keep_metadata else ()),
     )
@@ -113,9 +114,9 @@ def _source(draft: Draft, target: TargetPlan, stream: StreamPlan) -> str | None:
     read = [part for part in stream.parts if part.stream >= 0]
     first = read[0]
     scaled = ("-itsscale", decimal(1 / stream.speed)) if stream.speed != 1 else ()
-    if stream.type == "picture":
+    if stream.type == StreamType.PICTURE:
         return _cover(draft, target, first)
-    if scaled and stream.type == "subtitle":
+    if scaled and stream.type == StreamType.SUBTITLE:
         draft.notes.add(f"{target.field}: subtitle cues start at the new speed but keep their duration")
     if len(read) == 1:
         return _single(draft, stream, first, scaled)
@@ -147,7 +148,7 @@ def _single(draft: Draft, stream: StreamPlan, part: PartPlan, read: tuple[str, .
 
 def _reframing(target: TargetPlan, stream: StreamPlan, specifier: str) -> tuple[str, ...]:
     """Return the bitstream filter of AAC in fragmented MP4, which ffmpeg adds by itself for every muxer but that of HLS."""
-    hls = target.package is not None and target.package.format == "hls" and target.container == "mp4"
+    hls = target.package is not None and target.package.format is SegmentFormat.HLS and target.container == "mp4"
     return (f"-bsf{specifier}", "aac_adtstoasc") if hls and stream.codec == "aac" else ()
 
 

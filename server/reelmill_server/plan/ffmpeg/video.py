@@ -25,7 +25,7 @@ from reelmill_server.model.plan import (
     TextPlan,
     VideoOutput,
 )
-from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT
+from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, AlignMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.filters import Chain, decimal, option, seconds
@@ -82,7 +82,7 @@ def _filled(draft: Draft, part: PartPlan, count: Count | None) -> Iterator[str]:
     yield from ("tpad=stop=-1:stop_mode=clone", f"trim=end_frame={count.own}")
     if count.whole == count.own:
         return
-    if draft.plan.inputs[part.input].align == "loop":
+    if draft.plan.inputs[part.input].align is AlignMode.LOOP:
         if count.own > _LONGEST_LOOP:
             draft.notes.add(f"ffmpeg repeats {_LONGEST_LOOP} frames at most, the service all {count.own}")
         yield f"loop=loop=-1:size={min(count.own, _LONGEST_LOOP)}"

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from reelmill_server.model.media_info import VideoStreamInfo
-from reelmill_server.model.plan import FramesPlan, ImagePlan
+from reelmill_server.model.plan import FrameAccess, FramesPlan, ImagePlan
+from reelmill_server.model.request import FrameMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import UNINDEXED_FORMATS
 from reelmill_server.plan.inputs import Inputs, stream_at
@@ -17,31 +18,31 @@ _SEEK_FRAMES = 4.0
 
 @dataclass(frozen=True)
 class Reading:
-    """A `way` (shared, through, seek or keyframes) and why."""
+    """A way to the frames, and why it is taken."""
 
-    way: str
+    way: FrameAccess
     reason: str
 
 
-SHARED = Reading("shared", "another output of the task decodes all of it")
+SHARED = Reading(FrameAccess.SHARED, "another output of the task decodes all of it")
 
 
 def choose_reading(frames: FramesPlan, inputs: Inputs, number: int, rate: Fraction) -> Reading:
     """How the frames of video stream `number`, which has `rate` frames a second, are found when nothing else decodes it."""
     if any(item.info.format in UNINDEXED_FORMATS for item in inputs.main):
-        return Reading("through", "nothing can be looked up in video without a container")
-    if frames.mode == "keyframe":
-        return Reading("keyframes", "only key frames are decoded")
+        return Reading(FrameAccess.SEQUENTIAL, "nothing can be looked up in video without a container")
+    if frames.mode is FrameMode.KEYFRAME:
+        return Reading(FrameAccess.KEYFRAMES, "only key frames are decoded")
     wanted = _wanted(frames, inputs.duration_us / MICROSECONDS, float(rate))
     if wanted is None:
-        return Reading("through", "the length of the sources is not known")
+        return Reading(FrameAccess.SEQUENTIAL, "the length of the sources is not known")
     first, last, count = wanted
     jump = key_seconds(inputs, number) * float(rate) / 2 + _SEEK_FRAMES
     gap = (last - first) * float(rate) / max(count - 1, 1)
     # A picture that lies near the one before it is reached by decoding on.
     seek, through = jump + (count - 1) * min(jump, gap), last * float(rate)
     text = f"about {round(seek)} frames when sought, {round(through)} in a row"
-    return Reading("seek", text) if seek < through else Reading("through", text)
+    return Reading(FrameAccess.SEEK, text) if seek < through else Reading(FrameAccess.SEQUENTIAL, text)
 
 
 def _wanted(frames: FramesPlan, total: float, rate: float) -> tuple[float, float, int] | None:
@@ -61,7 +62,7 @@ def _wanted(frames: FramesPlan, total: float, rate: float) -> tuple[float, float
 def _bounded(frames: FramesPlan) -> bool:
     """Whether what follows the number of pictures need not be looked at: the strongest changes, and the first picture that is
     not blank, are known only when more was."""
-    return bool(frames.number) and frames.mode == "interval" and not frames.skip_blank
+    return bool(frames.number) and frames.mode is FrameMode.INTERVAL and not frames.skip_blank
 
 
 def key_seconds(inputs: Inputs, number: int) -> float:
@@ -75,7 +76,7 @@ def with_shared_reading(images: Sequence[ImagePlan]) -> list[ImagePlan]:
     """`images` where those that would read by themselves take from what another one decodes all of."""
     leading: dict[tuple[tuple[int, int], ...], ImagePlan] = {}
     for image in images:
-        if image.reading == "through" and not _bounded(image.frames):
+        if image.reading is FrameAccess.SEQUENTIAL and not _bounded(image.frames):
             leading.setdefault(_streams(image), image)
     return [
         replace(image, reading=SHARED.way, reason="other pictures of the task decode all of it")

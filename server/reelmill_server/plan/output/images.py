@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded, UnsupportedFormat, Violation
 from reelmill_server.model.media_info import VideoStreamInfo
-from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, Plan, SheetPlan, StreamPlan
+from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, Plan, SheetPlan, StreamPlan, StreamType
 from reelmill_server.model.request import (
     FrameMode,
     ImageKind,
@@ -119,13 +119,13 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
     name = _name(job, spec, number)
     plan = ImagePlan(
         index=job.target.index,
-        kind=str(spec.kind),
+        kind=spec.kind,
         format=spec.format,
         prefix=name.prefix,
         suffix=name.suffix,
         numbered=name.numbered,
         stream=StreamPlan(
-            type="video",
+            type=StreamType.VIDEO,
             parts=tuple(_part(spec, item, number, geometry, codec) for item in job.inputs.main),
             codec=codec.codec,
             encoder=codec.encoder,
@@ -207,7 +207,7 @@ def _frames(job: ImageJob, spec: ImageSpec, where: str) -> FramesPlan:
         step = Fraction(length_us - asked.start_us, asked.number)
         times = tuple(asked.start_us + round(step * (2 * place + 1) / 2) for place in range(asked.number))
     return FramesPlan(
-        mode=str(asked.mode),
+        mode=asked.mode,
         start_us=asked.start_us,
         interval_us=0 if asked.mode in (FrameMode.KEYFRAME, FrameMode.AVERAGE) else asked.interval_us,
         number=asked.number,

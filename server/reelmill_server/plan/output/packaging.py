@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reelmill_server.errors import InvalidArgument, Violation
-from reelmill_server.model.plan import COPY, GroupPlan, PackagePlan, Plan, RenditionPlan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, GroupPlan, PackagePlan, Plan, RenditionPlan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, expand_package
@@ -64,7 +64,7 @@ def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: s
         muxer_options=_dash_options(segment) if dash else _hls_options(segment, target.container),
         streams=tuple(_cut(stream, segment.duration_us) for stream in plan.streams),
         package=PackagePlan(
-            format=str(segment.format),
+            format=segment.format,
             segment_us=segment.duration_us,
             prefix=name.prefix,
             suffix=name.suffix,
@@ -80,7 +80,7 @@ def packaged_subtitles(plan: TargetPlan, target: TargetSpec, rendition: Renditio
     assert segment
     base = plan.uri.removesuffix(f".{plan.container}")
     package = PackagePlan(
-        format=str(segment.format),
+        format=segment.format,
         segment_us=segment.duration_us,
         prefix=f"{base}-",
         suffix=f".{_SEGMENT_EXTENSION[plan.container]}",
@@ -189,14 +189,14 @@ def _alike(hls: TargetPlan, dash: TargetPlan, specs: Mapping[int, TargetSpec]) -
 
 def _begins_early(request: ConvertRequest, targets: Sequence[TargetPlan], slots: Sequence[int]) -> bool:
     """Whether a variant may begin before the asked start, which sound beside it would not."""
-    copies = any(stream.type == "video" and stream.encoder == COPY for slot in slots for stream in targets[slot].streams)
+    copies = any(stream.copies_video for slot in slots for stream in targets[slot].streams)
     return copies and any(source.start_us for source in request.sources)
 
 
 def _shared_audio(members: Sequence[TargetPlan]) -> tuple[StreamPlan, ...] | None:
     """The sound that all variants with pictures have; None when they differ, or when there is one variant only."""
-    filmed = [member for member in members if any(stream.type == "video" for stream in member.streams)]
-    sounds = [tuple(stream for stream in member.streams if stream.type == "audio") for member in filmed]
+    filmed = [member for member in members if any(stream.type == StreamType.VIDEO for stream in member.streams)]
+    sounds = [tuple(stream for stream in member.streams if stream.type == StreamType.AUDIO) for member in filmed]
     ways = {(member.container, member.package.segment_us if member.package else 0, member.keep_metadata) for member in filmed}
     if len(filmed) < 2 or len(filmed) != len(members) or len(ways) != 1 or any(sound != sounds[0] for sound in sounds):
         return None
@@ -204,7 +204,7 @@ def _shared_audio(members: Sequence[TargetPlan]) -> tuple[StreamPlan, ...] | Non
 
 
 def _without_audio(plan: TargetPlan) -> tuple[StreamPlan, ...]:
-    return tuple(stream for stream in plan.streams if stream.type != "audio")
+    return tuple(stream for stream in plan.streams if stream.type != StreamType.AUDIO)
 
 
 def _audio_target(member: TargetPlan, streams: tuple[StreamPlan, ...], master: str) -> TargetPlan:
@@ -273,7 +273,7 @@ def _files(slot: int, target: TargetPlan) -> Iterator[PlannedFile]:
         yield PlannedFile(output_path(slot, target), target.uri, ArtifactKind.MEDIA, target.index, slot)
         return
     path = f"{slot}/list.{LIST_EXTENSION[package.format]}"
-    kind = ArtifactKind.MANIFEST if package.format == SegmentFormat.DASH else ArtifactKind.PLAYLIST
+    kind = ArtifactKind.MANIFEST if package.format is SegmentFormat.DASH else ArtifactKind.PLAYLIST
     yield PlannedFile(path, target.uri, kind, target.index, slot)
     if package.hls_uri:
         for number in range(len(target.streams)):
@@ -290,7 +290,7 @@ def part_uri(plan: Plan, path: str) -> str | None:
     if match is None or package is None or str(slot) != match["slot"]:
         return None
     extension = "mp4" if match["name"] == "init" else _SEGMENT_EXTENSION[plan.targets[slot].container]
-    dash = package.format == SegmentFormat.DASH
+    dash = package.format is SegmentFormat.DASH
     if match["extension"] != extension or dash != bool(match["stream"]):
         return None
     if dash and int(match["stream"]) >= len(plan.targets[slot].streams):

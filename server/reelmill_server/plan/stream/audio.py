@@ -6,7 +6,7 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.capability import Capability
 from reelmill_server.model.media_info import AudioStreamInfo
-from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
+from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan, StreamType
 from reelmill_server.model.request import AudioSpec
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import Clock
@@ -44,7 +44,7 @@ def plan_audio(
     # Without the bound, sound in floating point would be mixed down to more than full scale, and clip.
     mixed = f"aresample=out_chlayout={layout}:rematrix_maxval=1"
     return StreamPlan(
-        type="audio",
+        type=StreamType.AUDIO,
         parts=(PartPlan(stream.index, (mixed, f"aformat=sample_fmts={sample_format}:channel_layouts={layout}")),),
         codec=encoder.codec,
         encoder=encoder.encoder,

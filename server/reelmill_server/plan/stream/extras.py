@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.model.media_info import DataStreamInfo
-from reelmill_server.model.plan import COPY, PartPlan, StreamPlan
+from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, StreamType
 from reelmill_server.plan.codec.containers import fitting
 from reelmill_server.plan.stream.selection import Job
 
@@ -20,7 +20,7 @@ def data_streams(job: Job) -> Iterator[StreamPlan]:
         stream = primary.info.data[number]
         if stream.fits_mp4:
             parts = (*before, PartPlan(stream.index, input=primary.number))
-            yield StreamPlan("data", parts, stream.codec, COPY, "stream copy", speed=job.target.speed)
+            yield StreamPlan(StreamType.DATA, parts, stream.codec, COPY, "stream copy", speed=job.target.speed)
         elif not _kept_as_tag(job, stream):
             job.warn(f".data: data stream {number} ({stream.codec or 'codec not known'}) cannot be copied: left out")
 
@@ -43,7 +43,7 @@ def cover_pictures(job: Job) -> Iterator[StreamPlan]:
                 f"{job.target.field}.attached_picture: cover picture {number} is {codec}, "
                 f"which {container.name} does not hold ({where} would)"
             )
-        yield StreamPlan("picture", (PartPlan(stream.index, input=primary.number),), stream.codec, COPY, "stream copy")
+        yield StreamPlan(StreamType.PICTURE, (PartPlan(stream.index, input=primary.number),), stream.codec, COPY, "stream copy")
 
 
 def _selected(available: int, asked: Sequence[int]) -> list[int]:

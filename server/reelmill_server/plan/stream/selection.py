@@ -7,7 +7,7 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
 from reelmill_server.model.capability import PRIVACY
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
-from reelmill_server.model.plan import COPY, OverlayPlan, PartPlan, StreamPlan
+from reelmill_server.model.plan import COPY, OverlayPlan, PartPlan, StreamPlan, StreamType
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
 from reelmill_server.model.time import rational_text
 from reelmill_server.plan import rules
@@ -220,7 +220,7 @@ def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
             + ("choose a codec other than copy" if _encodable(kind, container) else f"no codec can be chosen, leave {kind} out")
         )
     return StreamPlan(
-        type=kind,
+        type=StreamType(kind),
         parts=(PartPlan(stream.index),),
         codec=stream.codec,
         encoder=COPY,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.model.media_info import MediaInfo, StreamInfo, SubtitleStreamInfo
-from reelmill_server.model.plan import COPY, PartPlan, RenditionPlan, StreamPlan, SubtitleFilePlan, TargetPlan
+from reelmill_server.model.plan import COPY, PartPlan, RenditionPlan, StreamPlan, StreamType, SubtitleFilePlan, TargetPlan
 from reelmill_server.model.request import SourceSpec, TargetSpec
 from reelmill_server.plan.codec.containers import CONTAINERS, Container
 from reelmill_server.plan.context import Situation
@@ -189,7 +189,7 @@ def _stream(number: int, target: TargetSpec, container: Container, inputs: Seque
     if more or (len(streams) > 1 and codec not in _SELF_CONTAINED):
         raise UnsupportedFormat(f"{field}: subtitles in {_codecs(streams)} cannot follow each other in one stream")
     return StreamPlan(
-        "subtitle", tuple(part for _, part in streams), codec, COPY, "stream copy", slack_us=0, speed=target.speed
+        StreamType.SUBTITLE, tuple(part for _, part in streams), codec, COPY, "stream copy", slack_us=0, speed=target.speed
     )
 
 
@@ -204,7 +204,7 @@ def _text(
     parts = tuple(part for _, part in streams)
     present = [stream.codec for stream, _ in streams]
     if len(streams) == 1 and present[0] in keeps:
-        return StreamPlan("subtitle", parts, present[0], COPY, "stream copy", speed=target.speed)
+        return StreamPlan(StreamType.SUBTITLE, parts, present[0], COPY, "stream copy", speed=target.speed)
     aim = present[0] if len(set(present)) == 1 and present[0] in keeps else codec
     reason = f"made from {_codecs(streams)}: {what} takes {aim}"
-    return StreamPlan("subtitle", parts, aim, TEXT_ENCODERS[aim], reason, speed=target.speed)
+    return StreamPlan(StreamType.SUBTITLE, parts, aim, TEXT_ENCODERS[aim], reason, speed=target.speed)

@@ -9,7 +9,7 @@ from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.media_info import VideoStreamInfo
-from reelmill_server.model.plan import PartPlan, StreamPlan, VideoOutput
+from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType, VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import Clock
@@ -109,7 +109,7 @@ def plan_video(
     whole = (_DEINTERLACE,) if stream.interlaced else ()
     options = video_encoders.options(choice, spec)
     planned = StreamPlan(
-        type="video",
+        type=StreamType.VIDEO,
         parts=(PartPlan(stream.index, (*whole, *ordered, f"format={choice.pixel_format}")),),
         codec=video_encoders.LIBAV_CODEC[spec.codec],
         encoder=choice.encoder,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
+from reelmill_server.model.plan import ImagePlan, Plan, StreamType, TargetPlan
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.worker.messages import Advanced
@@ -111,4 +111,4 @@ def _slowest(outputs: Iterable["Output"]) -> Iterable["Output"]:
 
 
 def _only_subtitles(planned: TargetPlan | ImagePlan) -> bool:
-    return isinstance(planned, TargetPlan) and all(stream.type == "subtitle" for stream in planned.streams)
+    return isinstance(planned, TargetPlan) and all(stream.type == StreamType.SUBTITLE for stream in planned.streams)

@@ -13,7 +13,7 @@ from reelmill_server.errors import InternalError, ServiceUnavailable, WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
 from reelmill_server.model.needs import FAST, Needs
-from reelmill_server.model.plan import COPY
+from reelmill_server.model.plan import COPY, StreamType
 from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
@@ -293,6 +293,6 @@ class Attempts:
         elapsed = finished.stage_seconds.get("convert", 0.0)
         for made in finished.made:
             for stream in made.artifact.streams:
-                if stream.type != "subtitle" and stream.encoder != COPY and elapsed:
+                if stream.type != StreamType.SUBTITLE and stream.encoder != COPY and elapsed:
                     speed = stream.duration_seconds / elapsed
                     self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)

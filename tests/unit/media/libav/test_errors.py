@@ -16,7 +16,7 @@ from reelmill_server.errors import (
 from reelmill_server.media.libav import encoder, errors
 from reelmill_server.media.libav.encoder import EncoderDown, failure_of_encoder
 from reelmill_server.media.libav.errors import check_memory, meaning, meaning_of_writing
-from reelmill_server.model.plan import StreamPlan
+from reelmill_server.model.plan import StreamPlan, StreamType
 
 NO_MEMORY = av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")
 INVALID = av.error.InvalidDataError(0x414449, "Invalid data found when processing input")
@@ -99,5 +99,5 @@ def test_an_accelerator_may_be_out_of_memory_of_its_own(
     """NVENC says so when it has no session left: another encoder takes its place."""
     for module in (encoder, errors):
         monkeypatch.setattr(module, "memory_was_short", lambda: short)
-    plan = StreamPlan("video", (), "h264", "h264_nvenc", "", device=device)
+    plan = StreamPlan(StreamType.VIDEO, (), "h264", "h264_nvenc", "", device=device)
     assert type(failure_of_encoder(NO_MEMORY, plan, "does not open")) is expected

@@ -18,6 +18,7 @@ from reelmill_server.model.plan import (
     BlurPlan,
     Box,
     DelogoPlan,
+    FrameAccess,
     FramesPlan,
     ImagePlan,
     InputPlan,
@@ -25,10 +26,11 @@ from reelmill_server.model.plan import (
     Plan,
     SheetPlan,
     StreamPlan,
+    StreamType,
     TargetPlan,
     VideoOutput,
 )
-from reelmill_server.model.request import DesensitizationRule, DesensitizationSpec, VideoSpec
+from reelmill_server.model.request import AlignMode, DesensitizationRule, DesensitizationSpec, FrameMode, ImageKind, VideoSpec
 from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, Choice, options
 from reelmill_server.plan.cost import steps
 from reelmill_server.plan.cost.estimate import estimate
@@ -52,15 +54,17 @@ def _video(encoder: str = "libx264", width: int = 1920, height: int = 1080, **mo
     codec = {"libx265": "hevc", "libsvtav1": "av1", "libvpx-vp9": "vp9"}.get(encoder, "h264")
     output = VideoOutput(width, height, "yuv420p", Fraction(1, 25), Fraction(25))
     settings = {"preset": "medium", "crf": "23"}
-    plan = StreamPlan("video", (PartPlan(0, ("format=yuv420p",)),), codec, encoder, "", settings, output)
+    plan = StreamPlan(StreamType.VIDEO, (PartPlan(0, ("format=yuv420p",)),), codec, encoder, "", settings, output)
     return replace(plan, **more)  # type: ignore[arg-type]
 
 
 _COPIED = (
-    StreamPlan("video", (PartPlan(0),), "h264", COPY, ""),
-    StreamPlan("audio", (PartPlan(1),), "aac", COPY, ""),
+    StreamPlan(StreamType.VIDEO, (PartPlan(0),), "h264", COPY, ""),
+    StreamPlan(StreamType.AUDIO, (PartPlan(1),), "aac", COPY, ""),
 )
-_AAC = StreamPlan("audio", (PartPlan(1),), "aac", "aac", "", {"b": "128000"}, audio=AudioOutput(48_000, "stereo", "fltp"))
+_AAC = StreamPlan(
+    StreamType.AUDIO, (PartPlan(1),), "aac", "aac", "", {"b": "128000"}, audio=AudioOutput(48_000, "stereo", "fltp")
+)
 
 
 def _plan(*streams: StreamPlan, seconds: float = 60.0, images: Sequence[ImagePlan] = ()) -> Plan:
@@ -70,9 +74,11 @@ def _plan(*streams: StreamPlan, seconds: float = 60.0, images: Sequence[ImagePla
 
 
 def _pictures(**more: object) -> ImagePlan:
-    frames = FramesPlan("interval", interval_us=10 * _SECOND)
-    stream = StreamPlan("video", (PartPlan(0),), "mjpeg", "mjpeg", "")
-    plan = ImagePlan(0, "snapshot", "jpg", "x", "", True, stream, frames, 1920, 1080, "seek", "", key_us=2 * _SECOND)
+    frames = FramesPlan(FrameMode.INTERVAL, interval_us=10 * _SECOND)
+    stream = StreamPlan(StreamType.VIDEO, (PartPlan(0),), "mjpeg", "mjpeg", "")
+    plan = ImagePlan(
+        0, ImageKind.SNAPSHOT, "jpg", "x", "", True, stream, frames, 1920, 1080, FrameAccess.SEEK, "", key_us=2 * _SECOND
+    )
     return replace(plan, **more)  # type: ignore[arg-type]
 
 
@@ -223,7 +229,7 @@ _OVERLAYS = st.sampled_from(
 )
 _STREAMS = st.builds(
     StreamPlan,
-    st.sampled_from(("video", "audio", "subtitle", "data")),
+    st.sampled_from(StreamType),
     _PARTS,
     st.sampled_from(("h264", "vp9", "odd")),
     st.sampled_from((COPY, "libx264", "libvpx-vp9", "aac", "odd")),
@@ -237,7 +243,7 @@ _STREAMS = st.builds(
 _IMAGES = st.builds(
     ImagePlan,
     st.just(0),
-    st.sampled_from(("snapshot", "sprite", "animation")),
+    st.sampled_from(ImageKind),
     st.sampled_from(("jpg", "gif", "avif", "odd")),
     st.just("x"),
     st.just(""),
@@ -245,7 +251,7 @@ _IMAGES = st.builds(
     _STREAMS,
     st.builds(
         FramesPlan,
-        st.sampled_from(("interval", "keyframe", "average", "dhash")),
+        st.sampled_from(FrameMode),
         _TIMES,
         _TIMES,
         st.integers(0, 100),
@@ -253,14 +259,12 @@ _IMAGES = st.builds(
     ),
     _SIDES,
     _SIDES,
-    st.sampled_from(("shared", "through", "seek", "keyframes")),
+    st.sampled_from(FrameAccess),
     st.just(""),
     key_us=_TIMES,
     sheet=st.none() | st.just(SheetPlan(5, 5, 2, 2)),
 )
-_INPUTS = st.builds(
-    InputPlan, st.integers(0, 3), _TIMES, _TIMES, st.just(0), _TIMES, st.booleans(), st.sampled_from(("false", "loop", "pad"))
-)
+_INPUTS = st.builds(InputPlan, st.integers(0, 3), _TIMES, _TIMES, st.just(0), _TIMES, st.booleans(), st.sampled_from(AlignMode))
 _VIDEOS = st.builds(
     VideoStreamInfo,
     st.integers(0, 3),

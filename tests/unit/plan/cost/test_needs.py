@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from reelmill_server.model.cost import Cost
-from reelmill_server.model.plan import COPY, PartPlan, Plan, StreamPlan, TargetPlan, VideoOutput
+from reelmill_server.model.plan import COPY, PartPlan, Plan, StreamPlan, StreamType, TargetPlan, VideoOutput
 from reelmill_server.model.request import ConvertRequest, Hardware, TargetSpec, VideoSpec
 from reelmill_server.plan.cost.needs import is_small, lanes_of, needs_of, unplanned
 
@@ -21,7 +21,7 @@ def request(*videos: VideoSpec) -> ConvertRequest:
 def plan(encoder: str) -> Plan:
     """A plan with one stream of video."""
     video = None if encoder == COPY else VideoOutput(1920, 1080, "yuv420p", Fraction(1, 25), Fraction(25))
-    stream = StreamPlan("video", (PartPlan(0),), "h264", encoder, "", video=video)
+    stream = StreamPlan(StreamType.VIDEO, (PartPlan(0),), "h264", encoder, "", video=video)
     return Plan((TargetPlan(0, "file:///0.mp4", "mp4", "mp4", 60_000_000, (stream,)),))
 
 

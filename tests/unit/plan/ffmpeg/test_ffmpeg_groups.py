@@ -2,13 +2,23 @@
 
 from dataclasses import replace
 
-from reelmill_server.model.plan import BlurPlan, InputPlan, PackagePlan, PartPlan, Plan, StreamPlan, TargetPlan, VideoOutput
-from reelmill_server.model.request import ConvertRequest, DesensitizationRule, DesensitizationSpec, SourceSpec
+from reelmill_server.model.plan import (
+    BlurPlan,
+    InputPlan,
+    PackagePlan,
+    PartPlan,
+    Plan,
+    StreamPlan,
+    StreamType,
+    TargetPlan,
+    VideoOutput,
+)
+from reelmill_server.model.request import ConvertRequest, DesensitizationRule, DesensitizationSpec, SegmentFormat, SourceSpec
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 
 VIDEO = StreamPlan(
-    "video",
+    StreamType.VIDEO,
     (PartPlan(0, ("format=nv12",)),),
     "h264",
     "h264_vaapi",
@@ -58,11 +68,11 @@ def test_what_ffmpeg_cannot_do_is_said() -> None:
 
 def test_names_of_segments_are_those_of_files() -> None:
     """Decoded, as ffmpeg writes files and no references; a dollar sign is no variable."""
-    package = PackagePlan("dash", 1_000_000, "file:///out/a%20%24b-", ".m4s", 1)
+    package = PackagePlan(SegmentFormat.DASH, 1_000_000, "file:///out/a%20%24b-", ".m4s", 1)
     dash = replace(TARGET, uri="file:///out/a%20%24b.mpd", muxer="dash", package=package)
     arguments = ffmpeg_command(REQUEST, replace(PLAN, targets=(dash,))).arguments
     assert arguments[arguments.index("-media_seg_name") + 1] == "a $$b-$RepresentationID$-$Number$.m4s"
-    package = replace(package, format="hls", prefix="file:///out/v%20w/")
+    package = replace(package, format=SegmentFormat.HLS, prefix="file:///out/v%20w/")
     hls = replace(TARGET, uri="file:///out/a.m3u8", muxer="hls", package=package)
     arguments = ffmpeg_command(REQUEST, replace(PLAN, targets=(hls,))).arguments
     assert arguments[arguments.index("-hls_fmp4_init_filename") + 1] == "v w/init.mp4"

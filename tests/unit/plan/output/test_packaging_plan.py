@@ -5,12 +5,15 @@ from dataclasses import replace
 import pytest
 
 from reelmill_server.model.plan import PackagePlan, Plan, RenditionPlan, TargetPlan
+from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.naming import OutputName, expand_package, package_problems
 from reelmill_server.plan.output.packaging import part_uri, planned_files
 
-HLS = TargetPlan(0, "s3://b/x.m3u8", "mp4", "hls", 0, (), package=PackagePlan("hls", 1, "s3://b/x-", ".m4s", 7))
-DASH = TargetPlan(1, "s3://b/y.mpd", "mp4", "dash", 0, ({}, {}), package=PackagePlan("dash", 1, "s3://b/y-", ".m4s", 1))  # type: ignore[arg-type]
+HLS = TargetPlan(0, "s3://b/x.m3u8", "mp4", "hls", 0, (), package=PackagePlan(SegmentFormat.HLS, 1, "s3://b/x-", ".m4s", 7))
+DASH = TargetPlan(
+    1, "s3://b/y.mpd", "mp4", "dash", 0, ({}, {}), package=PackagePlan(SegmentFormat.DASH, 1, "s3://b/y-", ".m4s", 1)
+)  # type: ignore[arg-type]
 FILE = TargetPlan(2, "s3://b/z.mp4", "mp4", "mp4", 0, ())
 SUBTITLES = TargetPlan(
     0,
@@ -19,7 +22,7 @@ SUBTITLES = TargetPlan(
     "webvtt",
     0,
     (),
-    package=PackagePlan("hls", 1, "s3://b/s_0-", ".vtt", 7, rendition=RenditionPlan("eng")),
+    package=PackagePlan(SegmentFormat.HLS, 1, "s3://b/s_0-", ".vtt", 7, rendition=RenditionPlan("eng")),
 )
 PLAN = Plan((HLS, DASH, FILE, SUBTITLES))
 

@@ -9,13 +9,13 @@ import pytest
 import structlog
 
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import InputPlan, PartPlan, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec
 from reelmill_server.telemetry.logging import configure_logging
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.plan_log import log_plan
 
-COPIED = StreamPlan("video", (PartPlan(0),), "h264", "copy", "stream copy")
+COPIED = StreamPlan(StreamType.VIDEO, (PartPlan(0),), "h264", "copy", "stream copy")
 PLAN = Plan((TargetPlan(0, "s3://out/x.mp4", "mp4", "mp4", 0, (COPIED,)),), inputs=(InputPlan(0, 0, 0, 0, 0),))
 SIGNED = "https://key:password@host/a.mp4?X-Amz-Credential=key&X-Amz-Signature=abc123&id=7"
 
