@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -16,8 +15,7 @@ from temporalio.worker import Replayer, Worker
 from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, bounds, encode_queue
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.claim import TaskClaim
-from reelmill_server.engine.client import Engine, connect
-from reelmill_server.engine.embedded import EmbeddedEngine
+from reelmill_server.engine.client import Engine
 from reelmill_server.engine.notifying import NotifyActivities
 from reelmill_server.engine.work import AttemptResult, UnitResult, UnitWork, Withdrawal, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
@@ -117,15 +115,6 @@ class World:
         replayer = Replayer(workflows=[MediaConvertWorkflow], data_converter=self.client.data_converter)
         for history in histories:
             await replayer.replay_workflow(history)
-
-
-@pytest.fixture
-async def engine_client(tmp_path: Path) -> AsyncIterator[Client]:
-    """An engine of its own."""
-    embedded = EmbeddedEngine(tmp_path, "", "test", 24, lambda: None)
-    await embedded.start()
-    yield await connect(embedded.address, "test")
-    await embedded.stop()
 
 
 @pytest.fixture

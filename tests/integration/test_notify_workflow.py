@@ -1,18 +1,24 @@
 """The workflow of notifications against a real engine, with deliveries that do what the test says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
-from temporalio.client import Client
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer
 
+from reelmill_server.engine import CONTROL_QUEUE
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.notifying import NotifyActivities, NotifyWorkflow, ProgressWorkflow
+from reelmill_server.engine.work import Work
 from reelmill_server.engine.workers import control_worker, notify_worker
+from reelmill_server.engine.workflow import MediaConvertWorkflow
 from reelmill_server.model.notification import Failure, Step
+from reelmill_server.model.request import ConvertRequest
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -100,12 +106,61 @@ async def test_what_is_due_is_delivered_in_order_and_again(world: World) -> None
     await replayer.replay_workflow(await handle.fetch_history())
 
 
-async def test_progress_is_told_once_for_each_percent(world: World) -> None:
-    """A second attempt of the task passes the same marks."""
+async def test_progress_is_noted_once_for_each_step_by_the_task_s_own_workflow(world: World) -> None:
+    """A second attempt of the task passes the same marks; nothing is started for it."""
+    await world.engine.start(Work(ConvertRequest("task", "default", (), ())))
     for percent in (10, 20, 10, 20, 30):
         await world.engine.tell_progress("task", percent)
-    await world.until(lambda: "task 30" in world.log and len(world.log) >= 3)
-    assert sorted(world.log) == ["task 10", "task 20", "task 30"]
+        await world.until(lambda: world.log and int(world.log[-1].split()[1]) >= percent)  # noqa: B023
+    assert world.log == ["task 10", "task 20", "task 30"]
+    found: list[str] = []
+    async with asyncio.timeout(30):
+        while "task" not in found:
+            found = [execution.id async for execution in world.client.list_workflows()]
+    assert found == ["task"]
+    handle = world.client.get_workflow_handle("task")
+    replayer = Replayer(workflows=[MediaConvertWorkflow], data_converter=world.client.data_converter)
+    await replayer.replay_workflow(await handle.fetch_history())
+
+
+async def test_progress_that_comes_faster_than_it_is_noted_is_noted_as_it_stands(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is old news by then is left out; the last is not."""
+    held, progress = asyncio.Event(), world.progress
+
+    async def slow(task_id: str, percent: int) -> None:
+        await held.wait()
+        await progress(task_id, percent)
+
+    monkeypatch.setattr(world, "progress", slow)
+    await world.engine.start(Work(ConvertRequest("task", "default", (), ())))
+    for percent in (10, 20, 30, 40):
+        await world.engine.tell_progress("task", percent)
+    handle = world.client.get_workflow_handle("task")
+    async with asyncio.timeout(30):
+        while sum(event.HasField("workflow_execution_signaled_event_attributes") for event in await _events(handle)) < 4:
+            await asyncio.sleep(0.05)
+    held.set()
+    await world.until(lambda: "task 40" in world.log)
+    assert len(world.log) <= 3
+
+
+async def _events(handle: WorkflowHandle[Any, Any]) -> Sequence[HistoryEvent]:
+    return (await handle.fetch_history()).events
+
+
+async def test_progress_of_a_task_that_has_ended_is_no_error(world: World) -> None:
+    """Nor is that of one that the engine does not know."""
+    await world.engine.tell_progress("unknown", 10)
+
+
+async def test_progress_that_an_earlier_version_tells_is_noted(world: World) -> None:
+    """By a workflow of its own."""
+    await world.client.execute_workflow(
+        "Progress", args=["task", 10], id="progress-task-10", task_queue=CONTROL_QUEUE, execution_timeout=timedelta(seconds=30)
+    )
+    assert world.log == ["task 10"]
 
 
 async def test_a_delivery_whose_process_is_killed_is_soon_known_to_be_lost(

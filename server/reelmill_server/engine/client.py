@@ -19,7 +19,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from reelmill_server.engine import CONTROL_QUEUE, presence_queue
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
-from reelmill_server.engine.notifying import NotifyWorkflow, ProgressWorkflow
+from reelmill_server.engine.notifying import NotifyWorkflow
 from reelmill_server.engine.payloads import DATA_CONVERTER
 from reelmill_server.engine.placing import pack
 from reelmill_server.engine.work import Inspected, Inspection, Placing, Work
@@ -238,20 +238,13 @@ class Engine:
             raise ServiceUnavailable(f"the engine did not take a notification: {error.message}") from error
 
     async def tell_progress(self, task_id: str, percent: int) -> None:
-        """Has a task's progress told, once for each percent. Raises ServiceUnavailable."""
+        """Has a task's progress told, unless that was done for as much, or the task has ended. Raises ServiceUnavailable."""
+        handle = self._client.get_workflow_handle(task_id)
         try:
-            await self._client.start_workflow(
-                ProgressWorkflow.run,
-                args=[task_id, percent],
-                id=f"progress-{task_id}-{percent}",
-                task_queue=CONTROL_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                rpc_timeout=_RPC_SECONDS,
-            )
-        except WorkflowAlreadyStartedError:
-            return  # an earlier attempt came so far, too
+            await handle.signal(MediaConvertWorkflow.progress, percent, rpc_timeout=_RPC_SECONDS)
         except RPCError as error:
-            raise ServiceUnavailable(f"the engine did not take progress: {error.message}") from error
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise ServiceUnavailable(f"the engine did not take progress: {error.message}") from error
 
     async def inspect(self, inspection: Inspection) -> Inspected:
         """A short look at media on some worker. Raises what the look raised, or ServiceUnavailable when no worker answers."""

@@ -4,5 +4,7 @@ CONVERT, ENCODE_UNIT, ERASE, WITHDRAW = "convert", "encode_unit", "erase", "with
 RECORD, PRESENT, INSPECT = "record_outcome", "present", "inspect"
 PLACING = "placing"
 """The signal of an attempt that is about to place files."""
+PROGRESS = "progress"
+"""The signal of an attempt that has come to a step of progress of which somebody is to be notified."""
 UNITS = "units"
 """The memo of a task that is carried out in units: how many there are, and how many are made."""

@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.model.request import Credentials
     from reelmill_server.storage.base import Storage, Upload
 
-NEXT, DELIVER, NOTE, PROGRESS, WRITE = "next_notification", "deliver", "note_delivery", "note_progress", "write_message"
+NEXT, DELIVER, NOTE, NOTE_PROGRESS, WRITE = "next_notification", "deliver", "note_delivery", "note_progress", "write_message"
 _ONCE = RetryPolicy(maximum_attempts=1)
 _UNTIL_DONE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 _RECORD_SECONDS = 30
@@ -96,14 +96,36 @@ async def _recorded(work: str, result_type: Any, *arguments: Any) -> Any:
     )
 
 
+class ProgressNotes:
+    """Progress that a task's workflow notes in the records, from where its recipients are notified.
+
+    One note is made after the other. What is reached meanwhile waits, and only the latest of it counts.
+    """
+
+    def __init__(self) -> None:
+        self._reached, self._noted, self._busy = 0, 0, False
+
+    async def reached(self, percent: int) -> None:
+        """Note that the task has come so far, unless it has been noted already."""
+        self._reached = max(self._reached, percent)
+        if self._busy:
+            return
+        self._busy = True
+        while self._noted < self._reached:
+            noting = self._reached
+            await _recorded(NOTE_PROGRESS, None, workflow.info().workflow_id, noting)
+            self._noted = noting
+        self._busy = False
+
+
 @workflow.defn(name="Progress")
 class ProgressWorkflow:
-    """Carries one step of progress from a worker to the records."""
+    """One step of progress. Workers of an earlier version start one for each; to be removed when none of them is left."""
 
     @workflow.run
     async def run(self, task_id: str, percent: int) -> None:
         """Ends when it is recorded."""
-        await _recorded(PROGRESS, None, task_id, percent)
+        await _recorded(NOTE_PROGRESS, None, task_id, percent)
 
 
 class Deliveries(Protocol):
@@ -144,7 +166,7 @@ class NotifyActivities:
         """Notes how an attempt ended."""
         await self._deliveries.note(notification, failure)
 
-    @activity.defn(name=PROGRESS)
+    @activity.defn(name=NOTE_PROGRESS)
     async def progress(self, task_id: str, percent: int) -> None:
         """Notes a task's progress."""
         await self._deliveries.progress(task_id, percent)

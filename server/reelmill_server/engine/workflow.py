@@ -15,7 +15,8 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine.beats import SILENCE_SECONDS
     from reelmill_server.engine.bounds import Backoff, HistoryFull, check_history
     from reelmill_server.engine.history import Failure, History
-    from reelmill_server.engine.names import ERASE, INSPECT, PLACING, RECORD, WITHDRAW
+    from reelmill_server.engine.names import ERASE, INSPECT, PLACING, PROGRESS, RECORD, WITHDRAW
+    from reelmill_server.engine.notifying import ProgressNotes
     from reelmill_server.engine.units import Units
     from reelmill_server.engine.work import AttemptResult, Continuation, Inspected, Inspection, Placing, Withdrawal, Work
     from reelmill_server.errors import SourceChanged, WorkerBusy
@@ -41,11 +42,17 @@ class MediaConvertWorkflow:
         self._work = replace(work, earlier=None)
         self._units, self._history = Units(earlier), History(earlier)
         self._placings = list(earlier.placings)
+        self._progress = ProgressNotes()
 
     @workflow.signal(name=PLACING)
     def placing(self, placing: Placing) -> None:
         """An attempt is about to place files."""
         self._placings.append(placing)
+
+    @workflow.signal(name=PROGRESS, unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)
+    async def progress(self, percent: int) -> None:
+        """An attempt has come so far, and somebody is to be notified of it; when the task has ended, nobody is any more."""
+        await self._progress.reached(percent)
 
     @workflow.run
     async def run(self, _: Work) -> str:
