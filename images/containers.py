@@ -66,7 +66,7 @@ class Store:
 
         It changes with what lies in `scripts`: buildah's cache of layers does not look at what `RUN --mount` brings in.
         """
-        plain, labeled = f"localhost/debian:{suite}", f"localhost/debian:{suite}-{_digest(scripts)}"
+        plain, labeled = f"localhost/debian:{suite}", f"localhost/debian:{suite}-{digest(scripts)}"
         if not self._has(plain):
             files = self.root / "bootstrap"
             shutil.rmtree(files, ignore_errors=True)
@@ -80,7 +80,7 @@ class Store:
             self.call("buildah", "commit", "--rm", container, plain)
         if not self._has(labeled):
             container = self.call("buildah", "from", "--pull-never", plain)
-            self.call("buildah", "config", "--label", f"scripts={_digest(scripts)}", container)
+            self.call("buildah", "config", "--label", f"scripts={digest(scripts)}", container)
             self.call("buildah", "commit", "--rm", container, labeled)
         return labeled
 
@@ -132,7 +132,7 @@ class Store:
         return subprocess.run(["podman", "image", "exists", image], env=self._environment, check=False).returncode == 0
 
 
-def _digest(folder: Path) -> str:
+def digest(folder: Path) -> str:
     """Return a word that changes with the scripts and lists in a folder."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.sh"), *folder.glob("*.packages")]):

@@ -14,6 +14,7 @@ from dockerfile_parse.parser import image_from
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
+from images.containers import digest
 from reelmill_server import __version__
 from reelmill_server.__main__ import _ROLES
 from reelmill_server.settings.fields import split_address
@@ -103,3 +104,14 @@ def test_nvidia_asks_for_the_video_driver() -> None:
     capabilities = image("nvidia").envs["NVIDIA_DRIVER_CAPABILITIES"].split(",")
     assert set(capabilities) == {"video", "compute", "utility"}
     assert "NVIDIA_DRIVER_CAPABILITIES" not in image("cpu").envs
+
+
+def test_a_changed_script_is_run_again(tmp_path: Path) -> None:
+    """The base image follows the scripts and lists, and nothing else."""
+    for name in ("install.sh", "runtime.packages", "image_check.py"):
+        (tmp_path / name).write_text("as it was")
+    digests = [digest(tmp_path)]
+    for name in ("image_check.py", "install.sh", "runtime.packages"):
+        (tmp_path / name).write_text("changed")
+        digests.append(digest(tmp_path))
+    assert digests[0] == digests[1] and len(set(digests)) == 3
