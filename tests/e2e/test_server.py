@@ -132,14 +132,18 @@ def test_a_stopping_service_says_so_and_finishes_its_work(tmp_path: Path) -> Non
     servers.wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), "the end of its processes")
 
 
-def test_a_taken_port_is_a_sentence_and_not_a_traceback(server: servers.Server, tmp_path: Path) -> None:
-    """The second server on one address says what is wrong and exits with 1."""
-    arguments = ["--listen", server.grpc, "--http", "", "--data-dir", str(tmp_path), "--worker-slots", "0"]
+@pytest.mark.parametrize("flag", ["--listen", "--http"])
+def test_a_taken_port_is_a_sentence_and_not_a_traceback(flag: str, server: servers.Server, tmp_path: Path) -> None:
+    """The second server on one address names the flag and the address, and exits with 1."""
+    addresses = {"--listen": "127.0.0.1:0", "--http": ""} | {flag: server.grpc}
+    arguments = [part for pair in addresses.items() for part in pair]
+    arguments += ["--data-dir", str(tmp_path), "--worker-slots", "0"]
     done = subprocess.run(
         [servers.program("reelmill-server"), "serve", *arguments], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert server.grpc in done.stderr and "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert flag in last and server.grpc in last and "Traceback" not in done.stderr
 
 
 def test_the_roles_that_print(clip: Path, files: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from reelmill_server.api.media_convert import MediaConvertService
 from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
 from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.settings.group import both_names
 from reelmill_server.telemetry.metrics import Metrics
 
 SERVICES = (
@@ -65,7 +66,7 @@ class GrpcServer:
             else:
                 port = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise ServiceUnavailable(f"cannot serve gRPC on {address}: {error}") from error
+            raise ServiceUnavailable(f"{both_names('listen')}: cannot serve gRPC on {address}: {error}") from error
         await self._server.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         return port

@@ -11,6 +11,7 @@ from reelmill_server.app.background import background
 from reelmill_server.engine.client import connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.settings import Settings
+from reelmill_server.settings.engine import EngineSettings
 from reelmill_server.telemetry.metrics import Metrics
 
 _CONNECT_SECONDS = 30.0  # a role may start shortly before the engine
@@ -38,7 +39,7 @@ async def engine_address(settings: Settings, metrics: Metrics) -> AsyncIterator[
         await engine.stop()
 
 
-async def connect_engine(settings: Settings, address: str) -> Client:
+async def connect_engine(settings: EngineSettings, address: str) -> Client:
     """Return a client of the engine at `address`, with TLS if configured. Raises ServiceUnavailable if it does not respond."""
     tls: TLSConfig | None = None
     if settings.temporal_tls:

@@ -10,7 +10,9 @@ import structlog
 from reelmill_server.app.connection import check_engine, connect_engine, engine_address
 from reelmill_server.app.control import Check, ControlPlane
 from reelmill_server.app.work import working
+from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.settings import Settings
+from reelmill_server.settings.group import both_names
 from reelmill_server.tasks.migrate import upgrade
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.http import TelemetryServer
@@ -49,13 +51,20 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
             await stack.enter_async_context(working(settings, client, metrics))
             endpoints.append(f"{settings.worker_slots} slots")
         if settings.http:
-            http_port = await http.start(settings.http)
+            http_port = await _serve_http(http, settings.http)
             endpoints.insert(1, f"http {settings.http.rpartition(':')[0]}:{http_port}")
         print(f"reelmill-server is ready: {', '.join(endpoints)}", flush=True)
         await _until_stopped()
         _log.info("stopping", drain_seconds=settings.drain_seconds)
         if plane is not None:
             await plane.drain()
+
+
+async def _serve_http(http: TelemetryServer, address: str) -> int:
+    try:
+        return await http.start(address)
+    except OSError as error:
+        raise ServiceUnavailable(f"{both_names('http')}: cannot serve metrics on {address}: {error}") from error
 
 
 async def _until_stopped() -> None:

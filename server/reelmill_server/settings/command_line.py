@@ -5,6 +5,7 @@ Values stay text until the settings check them, as they check those of the envir
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,9 @@ def _missing(role: Role, settings: Settings, given: Mapping[str, Any]) -> Iterat
         yield f"{both_names('temporal_address')}: the role `{role}` needs one"
     if role == "worker" and settings.worker_slots == 0:
         yield f"{_name('worker_slots', given)}: a worker needs at least 1"
+    binary = settings.temporal_binary if role == "serve" and not settings.temporal_address else ""
+    if binary and shutil.which(binary) is None:
+        yield f"{_name('temporal_binary', given)}: there is no such program"
     for setting in settings_of(role):
         path = getattr(settings, setting.field)
         if setting.is_pem_file and path and (problem := _pem_problem(path)):

@@ -139,6 +139,9 @@ def test_what_a_role_cannot_do_without(refused: Callable[..., list[str]]) -> Non
         "reelmill-server worker: --worker-slots: a worker needs at least 1"
     ]
     assert parse_command_line(["serve", "--worker-slots", "0"]).settings.worker_slots == 0
+    assert refused("serve", "--temporal-binary", "/none") == [
+        "reelmill-server serve: --temporal-binary: there is no such program"
+    ]
     assert "FILE" in refused("plan")[0]
     assert "ROLE" in refused()[0]
     assert "invalid choice: 'server'" in refused("server")[0]
