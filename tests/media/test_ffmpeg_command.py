@@ -162,7 +162,7 @@ CASES = (
         seconds=0.06,
     ),
     Case("slower", (replace(target("mp4", H264, AAC), speed=Fraction(1, 2)),)),
-    Case("faster copy", (replace(target("mkv"), speed=Fraction(2)),)),
+    Case("faster copy", (replace(target("mkv", audio=AAC), speed=Fraction(2)),)),
     Case(
         "mixed with repeated music",
         (target("mp4", H264, AudioSpec("aac", mixing=True)),),
