@@ -184,4 +184,4 @@ def test_scratch_is_not_for_tasks(cluster: Cluster) -> None:
 
 def _refused(client: Client, source: str, destination: str) -> None:
     problems = client.plan({"Sources": [{"URI": source}], "Targets": [{"URI": destination, "Container": "mp4"}]}).problems
-    assert ["reserved for the service itself" in problem.description for problem in problems] == [True]
+    assert ["reserved for the service" in problem.description for problem in problems] == [True]
