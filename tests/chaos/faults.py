@@ -223,7 +223,7 @@ FAULTS: Mapping[str, Fault] = {
     "stop and resume worker": Fault(Storm.at_work, _pause, (1, 14)),
     "SIGTERM worker": Fault(Storm.at_work, _terminate, (0, 0.1)),
     "SIGTERM api": Fault(_replicas, _terminate, (0, 0.1)),
-    "full scratch": Fault(lambda storm: storm.busy() if storm.scratch.real else [], _fill, (2, 8)),
+    "full scratch": Fault(lambda storm: storm.at_work() if storm.scratch.real else [], _fill, (2, 8)),
     "storage away": Fault(_one("storage"), _leave, (1, 8)),
     "storage shaky": Fault(_one("storage"), _shake, (3, 10)),
 }
