@@ -65,17 +65,12 @@ class ChunkConversion:
     @property
     def moved(self) -> float:
         """Return a number that grows as long as media moves, even before the window is reached."""
-        return float(self._run.decoded) + sum(float(output.position) for output in self._run.outputs)
+        return float(self.decoded) + sum(float(output.position) for output in self._run.outputs)
 
     @property
     def decoded(self) -> int:
         """Return how many packets were given to decoders."""
         return self._run.decoded
-
-    @property
-    def outputs(self) -> Sequence[Output]:
-        """Return the outputs being written, for progress."""
-        return self._run.outputs
 
     def make(self) -> tuple[list[UnitFile], list[str]]:
         """Write the files of the chunk below the directory; return them and warnings for the user. Raises as `Run.write`."""
@@ -91,11 +86,19 @@ class ChunkConversion:
         for (slot, stream), plan in zip(self._streams, self._plan.targets, strict=True):
             summary, path = self._member(slot, stream, f"{slot}-{stream}.chunk")
             yield ChunkStreamOutput(
-                plan, self._plan, path, sources, self._watermarks, self._limits, stop, self._window, summary
+                plan,
+                self._plan,
+                path,
+                sources=sources,
+                watermarks=self._watermarks,
+                limits=self._limits,
+                stop=stop,
+                window=self._window,
+                summary=summary,
             )
         for slot, image in zip(self._images, self._plan.images, strict=True):
             summary, path = self._member(slot, IMAGES, f"images-{slot}.chunk")
-            yield ChunkImageOutput(image, self._plan, path, stop, self._window, summary)
+            yield ChunkImageOutput(image, self._plan, path, stop=stop, window=self._window, summary=summary)
 
     def _member(self, slot: int, stream: int, name: str) -> tuple[Summary, Path]:
         summary = Summary(self._split.digest, self._chunk.number, slot, stream, decoding=self._run.decoding.streams)

@@ -7,7 +7,6 @@ import av
 from av.container import InputContainer
 from av.format import ContainerFormat
 
-from reelmill_server.errors import ReelmillError
 from reelmill_server.media.chunk_file import ChunkFileWriter, Summary
 from reelmill_server.media.image.chunk_frames import ChunkFrameTrack
 from reelmill_server.media.input.part import Span
@@ -33,6 +32,7 @@ class ChunkStreamOutput(Output):
         plan: TargetPlan,
         task: Plan,
         path: Path,
+        *,
         sources: Sequence[InputContainer],
         watermarks: Mapping[str, Location],
         limits: Limits,
@@ -50,8 +50,6 @@ class ChunkStreamOutput(Output):
         self._container = av.open(str(self._head), "w", format="nut")
         try:
             self._track = self._open_track(stream, sources, watermarks, limits, window)
-        except ReelmillError:
-            raise
         except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
         self.tracks = (self._track,)
@@ -71,7 +69,16 @@ class ChunkStreamOutput(Output):
         overlays = make_overlays(stream, watermarks, limits, self._note)
         # Open the encoder as for the container that will hold its packets in the end.
         global_header = bool(ContainerFormat(self.plan.muxer, "w").flags & _GLOBAL_HEADER)
-        return VfrVideoTrack(stream, self._container, sources, False, most, overlays, _played(window, stream), global_header)
+        return VfrVideoTrack(
+            stream,
+            self._container,
+            sources,
+            keep_metadata=False,
+            max_frames=most,
+            overlays=overlays,
+            window=_played(window, stream),
+            global_header=global_header,
+        )
 
     def _write(self) -> None:
         described = False
@@ -113,7 +120,7 @@ class ChunkImageOutput(Output):
     plan: ImagePlan
 
     def __init__(
-        self, plan: ImagePlan, task: Plan, path: Path, stop: StopSignal, window: Span | None, summary: Summary
+        self, plan: ImagePlan, task: Plan, path: Path, *, stop: StopSignal, window: Span | None, summary: Summary
     ) -> None:
         """`window` is in seconds of the source's span; None: all of it."""
         super().__init__(plan, task, str(path), stop)

@@ -96,9 +96,26 @@ class Conversion:
         chunk_files = {
             number: chunk_files for (target, number), chunk_files in self._chunk_files.items() if target == slot and number >= 0
         }
-        return FileOutput(plan, self._plan, path, sources, self._side_inputs, self._limits, self._run.stop, chunk_files)
+        return FileOutput(
+            plan,
+            self._plan,
+            path,
+            sources=sources,
+            side_inputs=self._side_inputs,
+            limits=self._limits,
+            stop=self._run.stop,
+            chunk_files=chunk_files,
+        )
 
     def _open_image(self, slot: int, plan: ImagePlan) -> ImageOutput:
         folder = self._directory / image_folder(slot)
         chunk_files = self._chunk_files.get((slot, IMAGES), ())
-        return ImageOutput(plan, self._plan, folder, self._locations, self._limits, self._run.stop, chunk_files)
+        return ImageOutput(
+            plan,
+            self._plan,
+            folder,
+            locations=self._locations,
+            limits=self._limits,
+            stop=self._run.stop,
+            chunk_files=chunk_files,
+        )

@@ -24,7 +24,7 @@ from reelmill_server.model.plan import FrameAccess, ImagePlan, InputPlan, Plan
 from reelmill_server.model.request import ImageKind
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
-_CLAIM_SECONDS = Fraction(1)  # what a container promises is no more exact than this
+_CLAIM_SECONDS = Fraction(1)  # the duration that a container claims is no more exact
 
 
 _WRITERS: Mapping[str, Callable[[ImagePlan, Path, int], ImageWriter]] = {
@@ -59,16 +59,16 @@ class FrameTrack(Track):
 
     wants_frames = True
 
-    def __init__(self, plan: ImagePlan, writer: ImageWriter, picker: Selector) -> None:
+    def __init__(self, plan: ImagePlan, writer: ImageWriter, selector: Selector) -> None:
         super().__init__(plan.stream)
-        self._picker, self._writer = picker, writer
+        self._selector, self._writer = selector, writer
         self._parts = {part.input: part for part in plan.stream.parts}
         self._shapers: dict[int, _Shaper] = {}
         self.files: Sequence[WrittenImage] = ()
 
     def next_time(self, length: Fraction | None) -> Fraction | None:
         """Return from which second of the part, which is `length` long, frames are needed; None: no more of it are."""
-        time = self._picker.next_time
+        time = self._selector.next_time
         if time is None or (length is not None and time - self._clock.offset >= length):
             return None
         return max(time - self._clock.offset, Fraction(0))
@@ -84,18 +84,18 @@ class FrameTrack(Track):
         if item.pts is None or item.time_base is None:
             return iter(())
         time = item.pts * item.time_base
-        if self._span.after(time) or self._picker.next_time is None:
+        if self._span.after(time) or self._selector.next_time is None:
             part.close(self, stream)
         elif not self._span.before(time):
             self.frames += 1
             place = self._clock.at(time - self._span.begin)
             self.written.extent.reach(place)
-            self._take(self._picker.offer(SelectedFrame(place, item, part.number)))
-            self.unordered = self._picker.unordered
+            self._take(self._selector.offer(SelectedFrame(place, item, part.number)))
+            self.unordered = self._selector.unordered
         return iter(())
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        self._take(self._picker.end(self._clock.at(length)))
+        self._take(self._selector.end(self._clock.at(length)))
         self._clock.advance(length)
         return iter(())
 
@@ -104,14 +104,14 @@ class FrameTrack(Track):
         self._clock.advance(length)
 
     def finish(self) -> Iterator[AnyPacket]:
-        self._take(self._picker.finish())
+        self._take(self._selector.finish())
         self.files = self._writer.finish()
         self.written.packets = sum(len(file.times) for file in self.files)
         return iter(())
 
-    def _take(self, pictures: Iterator[SelectedFrame]) -> None:
-        for picked in pictures:
-            self._writer.take(picked.time, self._shapers[picked.input].shaped(picked.frame))
+    def _take(self, frames: Iterator[SelectedFrame]) -> None:
+        for selected in frames:
+            self._writer.take(selected.time, self._shapers[selected.input].shaped(selected.frame))
 
 
 class _Shaper:
@@ -140,6 +140,7 @@ class ImageOutput(Output):
         plan: ImagePlan,
         task: Plan,
         folder: Path,
+        *,
         locations: Sequence[Location],
         limits: Limits,
         stop: StopSignal,
@@ -151,12 +152,12 @@ class ImageOutput(Output):
         self._locations, self._limits = locations, limits
         folder.mkdir()
         most = limits.max_output_frames if plan.kind is ImageKind.ANIMATION else limits.max_pictures
-        self._writer, self._picker, self._chunk_files = (
+        self._writer, self._selector, self._chunk_files = (
             _WRITERS[plan.kind](plan, folder, most),
             FrameSelector(plan.frames),
             chunk_files,
         )
-        self._frames, self._decoding = FrameTrack(plan, self._writer, self._picker), Decoding()
+        self._frames, self._decoding = FrameTrack(plan, self._writer, self._selector), Decoding()
         self._frames.frames = sum(chunk_file.summary.frames for chunk_file in chunk_files)
         self._frames.unordered = sum(chunk_file.summary.unordered for chunk_file in chunk_files)
         self._image = plan
@@ -187,19 +188,19 @@ class ImageOutput(Output):
     def _unpack(self) -> None:
         """Write the frames that chunks have packed."""
         for chunk_file in self._chunk_files:
-            for picture in chunk_file.frames():
+            for packed in chunk_file.frames():
                 if self._stop.is_set():
                     raise Stopped
-                packed = SelectedFrame(picture.time, picture.frame, blank=picture.blank)
-                self._write_packed(iter((packed,)) if chunk_file.summary.final else self._picker.sift(packed))
-                self._frames.written.extent.reach(picture.time)
+                candidate = SelectedFrame(packed.time, packed.frame, blank=packed.blank)
+                self._write_packed(iter((candidate,)) if chunk_file.summary.final else self._selector.sift(candidate))
+                self._frames.written.extent.reach(packed.time)
         if not any(chunk_file.summary.final for chunk_file in self._chunk_files):
-            self._write_packed(self._picker.finish())
+            self._write_packed(self._selector.finish())
         self._made = self._writer.finish()
 
-    def _write_packed(self, pictures: Iterator[SelectedFrame]) -> None:
-        for picked in pictures:
-            self._writer.take(picked.time, picked.frame)
+    def _write_packed(self, frames: Iterator[SelectedFrame]) -> None:
+        for selected in frames:
+            self._writer.take(selected.time, selected.frame)
 
     def _read(self, number: int, plan: InputPlan) -> None:
         """Give the track the frames it needs of one input, and no more."""
@@ -233,7 +234,7 @@ class ImageOutput(Output):
                 assert frame.pts is not None and frame.time_base
                 time = frame.pts * frame.time_base - span.begin
                 if time <= last:
-                    continue  # of the group in which the picture before lies, too
+                    continue  # a frame of the same GOP that was already seen
                 last, step = time, (frame.duration or 0) * frame.time_base or time - last
                 self._frames.feed(part, stream, frame)
                 following = self._frames.next_time(length)

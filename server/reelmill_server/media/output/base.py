@@ -83,6 +83,7 @@ class Output(ABC):
         self._main_length = Fraction(0)
         self._limit: Fraction | None = None  # length of the concatenated inputs, once they have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
+        self._followers: Sequence[Track] = ()
         self._events = EventQueue[_Event](self.check)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
 
@@ -167,6 +168,7 @@ class Output(ABC):
         return meaning_of_writing(error, where, UnsupportedFormat(f"{where} does not take this media: {error}"))
 
     def _packets(self) -> Iterator[AnyPacket]:
+        self._followers = [track for track in self.tracks if track.follows_position]
         for event in self._events:
             yield from event()
         for track in self.tracks:
@@ -184,9 +186,8 @@ class Output(ABC):
 
     def _feed(self, part: Part, track: Track, stream: int, item: Any) -> Iterator[AnyPacket]:
         yield from track.feed(part, stream, item)
-        for follower in self.tracks:
-            if follower.follows_position:
-                yield from follower.advance(self.position)
+        for follower in self._followers:
+            yield from follower.advance(self.position)
 
     def _reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
         for track in self._tracks_of(part):

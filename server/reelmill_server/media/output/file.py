@@ -7,7 +7,7 @@ from typing import Any
 
 from av.container import InputContainer, OutputContainer
 
-from reelmill_server.errors import InvalidMedia, ReelmillError
+from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.chunk_file import ChunkFile
 from reelmill_server.media.input.edit_lists import name_languages
 from reelmill_server.media.input.part import Part, Span
@@ -54,6 +54,7 @@ class FileOutput(Output):
         plan: TargetPlan,
         task: Plan,
         path: str,
+        *,
         sources: Sequence[InputContainer],
         side_inputs: SideInputs,
         limits: Limits,
@@ -74,8 +75,6 @@ class FileOutput(Output):
                 self._track(stream, sources, side_inputs, limits, (chunk_files or {}).get(number, ()))
                 for number, stream in enumerate(plan.streams)
             )
-        except ReelmillError:
-            raise
         except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
         self._sources = sources
@@ -107,16 +106,16 @@ class FileOutput(Output):
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
         kind = CfrVideoTrack if stream.counted else VfrVideoTrack
         overlays = make_overlays(stream, side_inputs.watermarks, limits, self._note)
-        return kind(stream, self._container, sources, keep, limits.max_output_frames, overlays)
+        return kind(stream, self._container, sources, keep, max_frames=limits.max_output_frames, overlays=overlays)
 
     def _span_of(self, part: Part) -> Span:
-        span, filmed = super()._span_of(part), part.source.streams.video
+        span, video = super()._span_of(part), part.source.streams.video
         moved_by = span.begin - Fraction(self._inputs[part.number].origin_us, MICROSECONDS)
-        if len(self._spans) == 1 and filmed and filmed[0].average_rate and moved_by > 0:
+        if len(self._spans) == 1 and video and video[0].average_rate and moved_by > 0:
             for described in (self._container, *self._container.streams):
                 if "timecode" in described.metadata:
                     code = described.metadata["timecode"]
-                    described.metadata["timecode"] = timecode.moved(code, filmed[0].average_rate, moved_by)
+                    described.metadata["timecode"] = timecode.moved(code, video[0].average_rate, moved_by)
         return span
 
     def _packets(self) -> Iterator[AnyPacket]:

@@ -93,14 +93,14 @@ class _VideoTrack(Track):
         output: OutputContainer,
         sources: Sequence[InputContainer],
         keep_metadata: bool,
+        *,
         max_frames: int,
         overlays: Overlays,
-        window: Span | None = None,
         global_header: bool | None = None,
     ) -> None:
-        """`window`: which frames are encoded, in seconds of the output; None: all. `global_header` as for `open_encoder`."""
+        """`global_header` as for `open_encoder`."""
         super().__init__(plan)
-        self._window, self._max_frames = window, max_frames
+        self._max_frames = max_frames
         self._encoder = FrameEncoder(plan, output, self.written, overlays, global_header)
         self._parts = {part.input: part for part in plan.parts}
         describe(self._encoder.stream, plan, sources, keep_metadata)
@@ -144,10 +144,27 @@ class VfrVideoTrack(_VideoTrack):
     encoded.
     """
 
-    _held: VideoFrame | None = None
-    _step = 0  # duration of the frame before the held one
-    _over = False  # whether the window was passed
-    shape = ""  # of the source's first frame, for which the filters are built
+    def __init__(
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        sources: Sequence[InputContainer],
+        keep_metadata: bool,
+        *,
+        max_frames: int,
+        overlays: Overlays,
+        window: Span | None = None,
+        global_header: bool | None = None,
+    ) -> None:
+        """`window`: which frames are encoded, in seconds of the output; None: all. `global_header` as for `open_encoder`."""
+        super().__init__(
+            plan, output, sources, keep_metadata, max_frames=max_frames, overlays=overlays, global_header=global_header
+        )
+        self._window = window
+        self._held: VideoFrame | None = None
+        self._step = 0  # duration of the frame before the held one
+        self._over = False  # whether the window was passed
+        self.shape = ""  # of the source's first frame, for which the filters are built
 
     def begin(self, part: Part, span: Span) -> None:
         self._span = span
@@ -225,11 +242,19 @@ class CfrVideoTrack(_VideoTrack):
     A missing frame repeats the one before it; a part without video is black.
     """
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        assert self.plan.video
-        self._rate = self.plan.video.frame_rate
-        assert self._window is None, "only pictures with times of their own are cut into chunks"
+    def __init__(
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        sources: Sequence[InputContainer],
+        keep_metadata: bool,
+        *,
+        max_frames: int,
+        overlays: Overlays,
+    ) -> None:
+        super().__init__(plan, output, sources, keep_metadata, max_frames=max_frames, overlays=overlays)
+        assert plan.video
+        self._rate = plan.video.frame_rate
         self._next = 0  # number of the next frame to encode
         self._first = 0  # number of the part's first frame
         self._last: VideoFrame | None = None
@@ -243,8 +268,8 @@ class CfrVideoTrack(_VideoTrack):
         self._first = nearest(exact)
         # The part may begin between two output frames: shifting it by the difference puts its frames on the grid.
         shift = (exact - self._first) / self._rate * self._clock.speed
-        made = self._parts[part.number].stream < 0
-        self._chain, self._last = None if made else self._chain_of(part, shift), None
+        generated = self._parts[part.number].stream < 0
+        self._chain, self._last = None if generated else self._chain_of(part, shift), None
 
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
         if self._chain is not None and self._in_span(part, stream, item):
