@@ -23,11 +23,11 @@ from reelmill_server.plan.codec import video_encoders
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, BETTER_AUDIO_ENCODERS, AudioEncoder
 from reelmill_server.plan.stream.video import VMAF_FILTER
 
-_SIZE = 256  # the least width that NVENC takes is 145, that of QSV 128
+_SIZE = 256  # the smallest width that NVENC takes is 145, QSV 128
 _FRAMES = 8
 _AUDIO_FRAMES = 10
-_ALIKE_VMAF = 90  # of equal pictures; the first, which nothing moves to, has less than 100
-_FRAME_SAMPLES = 1024  # of an encoder that takes any number
+_ALIKE_VMAF = 90  # of equal frames; the first, which has no motion, scores below 100
+_FRAME_SAMPLES = 1024  # for an encoder that takes any number
 _NOT_BUILT_IN = "is not built in"
 _OFTEN = {
     "nvenc": "no NVIDIA GPU that encodes, or no driver",
@@ -183,7 +183,7 @@ def try_privacy() -> Capability:
         detect.try_detectors()
     except ImportError:
         return _told(PRIVACY, "", SOFTWARE, _NO_PRIVACY)
-    except Exception as error:  # whatever its runtime raises, it must not keep the worker from starting
+    except Exception as error:  # whatever the runtime raises must not keep the worker from starting
         return _told(PRIVACY, "", SOFTWARE, f"the detectors do not run: {error}")
     return _told(PRIVACY, "", SOFTWARE, "")
 

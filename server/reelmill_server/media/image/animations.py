@@ -25,7 +25,7 @@ from reelmill_server.plan.codec.image_encoders import (
     PALETTE_USE,
 )
 
-# One palette for all pictures needs all of them at hand; beyond this, each picture gets its own.
+# A palette for all frames needs all of them in memory; beyond this, each frame gets its own.
 _KEPT_BYTES = 256 << 20
 _DRY = (av.error.BlockingIOError, av.error.EOFError)
 
@@ -66,7 +66,7 @@ class _Muxed:
         if encoder == "gif":
             options["final_delay"] = str(
                 max(round(1 / rate / tick), 1)
-            )  # nothing follows that tells how long the last one is shown
+            )  # nothing follows the last frame to tell how long it is shown
         self._container: Any = av.open(str(path), "w", format=ANIMATION_MUXERS[encoder], options=options)
         self._stream: Any = self._container.add_stream(encoder, rate=1 / tick)
         context: Any = self._stream.codec_context
@@ -108,17 +108,17 @@ class _GifWriter(_Animation):
 
     _file: _Muxed | None = None
     _apart: Graph | None = None
-    _tick = -1  # when the picture before is shown
+    _tick = -1  # timestamp of the frame before
 
     def __init__(self, plan: ImagePlan, folder: Path, most: int) -> None:
         super().__init__(plan, folder, most)
         self._kept: list[VideoFrame] = []
 
     def take(self, time: Fraction, frame: VideoFrame) -> None:
-        # GIF counts in hundredths: rounded from the exact time, no error adds up.
+        # GIF counts in hundredths of a second: rounding the exact time keeps errors from adding up.
         tick = round(self._count(time) / self._rate / GIF_TICK)
         if tick == self._tick:
-            return  # as it would not be shown for as long as a hundredth
+            return  # it would be shown for less than a hundredth of a second
         self._tick = frame.pts = tick
         frame.time_base = GIF_TICK
         self._kept.append(frame)
@@ -197,7 +197,7 @@ class _AvifWriter(_Animation):
 
     def finish(self) -> Sequence[WrittenImage]:
         if self._kept:
-            # Rounded from the exact times, no error adds up.
+            # Rounding the exact times keeps errors from adding up.
             edges = [round(place * 1000 / self._rate) for place in range(len(self._kept) + 1)]
             milliseconds = [end - begin for begin, end in pairwise(edges)]
             try:

@@ -21,7 +21,7 @@ from reelmill_server.plan.clock import LATE
 _HASH_WIDTH, _HASH_HEIGHT = 9, 8
 _HASH_BITS = (_HASH_WIDTH - 1) * _HASH_HEIGHT
 _BLANK_SIDE = 32
-# Of a blank picture, the luma of all but a few of its 1024 samples lies this close together: noise of film and codecs.
+# In a blank frame, the luma of all but a few of its 1024 samples lies this close together: the rest is grain and noise.
 _BLANK_SPREAD, _BLANK_OUTLIERS = 24, 10
 
 

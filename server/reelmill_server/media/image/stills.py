@@ -84,7 +84,7 @@ class StillWriter:
             self._encoder = self._opened(frame)
         frame.pts, frame.time_base = self._count, Fraction(1)
         packets = self._encoder.encode(frame)
-        if not packets:  # the encoder holds pictures back: it is emptied for each, and opened again for the next
+        if not packets:  # the encoder delays frames: flush it for each, and open it again for the next
             packets, self._encoder = self._encoder.encode(None), None
         return b"".join(bytes(packet) for packet in packets)
 

@@ -12,28 +12,27 @@ from reelmill_server.model.time import MICROSECONDS
 
 
 class Overlay(Protocol):
-    """One step between the filters and the encoder. Pictures come in the order of their times, and must leave in it.
+    """One step between the filters and the encoder. Frames come in the order of their times, and must leave in it.
 
-    What `writable` gives may be changed in place; times, duration and side data are to stay.
+    A frame made `writable` may be changed in place; its times, duration and side data must stay.
     """
 
     def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """Gives the pictures that are ready once `frame` went in: none while it looks ahead."""
+        """Yield the frames that are ready once `frame` went in: none while it looks ahead."""
 
     def flush(self) -> Iterator[VideoFrame]:
-        """Gives the pictures that were held back; nothing follows."""
+        """Yield the frames that were held back; nothing follows."""
 
 
 class TimedOverlay:
-    """Draws on the pictures within a span of the output, and lets the others pass untouched."""
+    """Draw on the frames within a span of the output, and pass the others on untouched."""
 
     def __init__(self, begin_us: int, end_us: int, draw: Callable[[VideoFrame], None]) -> None:
-        """`end_us` 0: until the end. `draw` gets pictures that it may change, with rows from top to bottom in memory."""
+        """`end_us` 0: until the end. `draw` gets writable frames, with rows from top to bottom in memory."""
         self._span = Span(Fraction(begin_us, MICROSECONDS), Fraction(end_us, MICROSECONDS) if end_us else None)
         self._draw = draw
 
     def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """As `Overlay.push`."""
         time = (frame.pts or 0) * (frame.time_base or Fraction(0))
         if not self._span.before(time) and not self._span.after(time):
             frame = writable(frame)
@@ -41,13 +40,12 @@ class TimedOverlay:
         yield frame
 
     def flush(self) -> Iterator[VideoFrame]:
-        """Nothing is held back."""
         return iter(())
 
 
 def writable(frame: VideoFrame) -> VideoFrame:
-    """The same picture, with memory of its own, and rows from top to bottom in it."""
-    if any(plane.line_size < 0 for plane in frame.planes):  # upside down, as flips and some decoders leave it
+    """Return the same frame with memory of its own, and rows from top to bottom in it."""
+    if any(plane.line_size < 0 for plane in frame.planes):  # upside down, as vflip and some decoders leave it
         (frame,) = Chain(lambda: ("copy",)).push(frame)  # type: ignore[assignment]
-    frame.make_writable()  # the decoder, or another output, may hold the same picture
+    frame.make_writable()  # the decoder, or another output, may hold the same frame
     return frame

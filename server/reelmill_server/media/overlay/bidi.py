@@ -1,4 +1,4 @@
-"""Orders a line of both writing directions from left to right: the Unicode Bidirectional Algorithm (UAX #9), by fpdf2."""
+"""Order the characters of a line with both writing directions by the Unicode Bidirectional Algorithm (UAX #9), by fpdf2."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ def layout(line: str) -> Layout:
     """Return the order in which the characters of `line` are shown; its first letter says where the line begins."""
     if not any(unicodedata.bidirectional(character) in _FROM_RIGHT for character in line):
         return Layout([Span(0, len(line), False)] if line else [], False)
-    # Imported here: it brings all of a PDF library, half a second that only these lines should wait for.
+    # Imported here: it loads all of a PDF library, half a second that only such lines should cost.
     from fpdf.bidi import BidiParagraph
 
     paragraph = BidiParagraph(line)
-    # Marks of direction and joiners have no place of their own: each belongs to the character before it.
+    # Direction marks and joiners have no position of their own: each belongs to the character before it.
     begins = [character.character_index for character in paragraph.get_characters()]
     ends = dict(zip(begins, [*begins[1:], len(line)], strict=True))
     spans = []

@@ -1,4 +1,4 @@
-"""A picture with transparency, ready to be laid over the pictures of an output."""
+"""A picture with transparency, prepared for being drawn on the frames of an output."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ _LUMA, _ALPHA = 0, 3
 
 @dataclass(frozen=True)
 class _Layer:
-    """What is laid over one plane, and where: the colour times its opacity, and the opacity itself (0..1)."""
+    """What is drawn on one plane, and where: the color times its opacity, and the opacity itself (0..1)."""
 
     rows: slice
     columns: slice
@@ -24,10 +24,12 @@ class _Layer:
 
 
 class Bitmap:
-    """Lies over a rectangle of pictures of one kind; what is clear or outside of the picture costs nothing."""
+    """Draw a picture on a rectangle of frames of one format. Transparent pixels, and those outside of the frame, cost
+    nothing.
+    """
 
     def __init__(self, rgba: NDArray[np.uint8], x: int, y: int, video: VideoOutput) -> None:
-        """`x` and `y`: where the left top corner of `rgba` (rows, columns, 4) lies in pictures like `video`."""
+        """`x` and `y`: position of the upper left corner of `rgba` (rows, columns, 4) in frames like `video`."""
         self._layers: list[_Layer] = []
         self._top = (1 << depth_of(video.pixel_format)) - 1
         self._steps = steps = chroma_steps(video.pixel_format)
@@ -47,7 +49,7 @@ class Bitmap:
             self._layers.append(_Layer(rows, columns, _averaged(colour * opacity, step), alpha))
 
     def draw(self, frame: VideoFrame) -> None:
-        """Lays it over a writable picture."""
+        """Draw on a writable frame."""
         if not self._layers:
             return
         samples = planes(frame)
@@ -61,7 +63,9 @@ class Bitmap:
             self._write(below, mixed)
 
     def _draw_on_transparent(self, samples: list[Samples]) -> None:
-        """Below what is clear, the colour of the picture counts only as far as the picture itself is opaque."""
+        """Draw on a frame with alpha: where the picture is transparent, the frame's color counts only as far as the frame is
+        opaque.
+        """
         alpha, luma = samples[_ALPHA], self._layers[_LUMA]
         below = alpha[luma.rows, luma.columns]
         own = below.astype(np.float32) / self._top
@@ -79,7 +83,7 @@ class Bitmap:
 
 
 def _seen(rgba: NDArray[np.uint8], x: int, y: int, video: VideoOutput) -> tuple[NDArray[np.uint8], int, int]:
-    """The smallest part of it that shows anything within the picture, and where that lies."""
+    """Return the smallest part that shows anything within the frame, and its position."""
     left, top = max(0, -x), max(0, -y)
     rgba, x, y = rgba[top : max(0, video.height - y), left : max(0, video.width - x)], x + left, y + top
     visible = rgba[..., 3] > 0
@@ -90,14 +94,14 @@ def _seen(rgba: NDArray[np.uint8], x: int, y: int, video: VideoOutput) -> tuple[
 
 
 def _on_grid(rgba: NDArray[np.uint8], x: int, y: int, steps: tuple[int, int]) -> tuple[NDArray[np.uint8], int, int]:
-    """Widened with clear pixels to where chroma has its samples."""
+    """Pad with transparent pixels to the grid of chroma samples."""
     left, top = x % steps[0], y % steps[1]
     right, bottom = -(x + rgba.shape[1]) % steps[0], -(y + rgba.shape[0]) % steps[1]
     return np.pad(rgba, ((top, bottom), (left, right), (0, 0))), x - left, y - top
 
 
 def _averaged(values: Floats, steps: tuple[int, int]) -> Floats:
-    """The means of blocks, `steps` wide and high."""
+    """Return the means of blocks, `steps` wide and high."""
     if steps == (1, 1):
         return values
     parts = [values[row :: steps[1], column :: steps[0]] for row in range(steps[1]) for column in range(steps[0])]

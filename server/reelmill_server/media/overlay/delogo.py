@@ -1,8 +1,8 @@
-"""Fills a rectangle from what surrounds it, so that what was there is gone and no edge is seen.
+"""Fill a rectangle from what surrounds it, so that a logo disappears without a visible edge.
 
 The rectangle becomes a membrane stretched over its rim: the solution of Laplace's equation with the samples around it as
-boundary. A side at the picture's edge has no rim and is free. Sides longer than `_GRID` samples are solved on a coarser
-grid and enlarged: away from the rim the membrane is smooth. Where there is no rim at all, only a blur is left.
+boundary. A side at the frame's edge has no rim and is free. Sides longer than `_GRID` samples are solved on a coarser grid
+and enlarged: away from the rim the membrane is smooth. Where there is no rim at all, only a blur is left.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from reelmill_server.media.libav.planes import Samples, chroma_steps, planes
 from reelmill_server.model.plan import Box, VideoOutput
 
 _GRID = 128
-# How many samples beside the rectangle the rim is averaged over: one alone would carry its noise inside.
+# The rim is averaged over so many samples beside the rectangle: a single one would carry its noise inside.
 _RIM = 2
-# A picture without a rim keeps nothing smaller than this part of it.
+# Without a rim, only detail larger than this share of the frame is kept.
 _BLUR_PARTS = 12
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """One direction of a rectangle: `size` samples from `begin` on in a plane of `whole`, solved at `count` points."""
+    """One axis of a rectangle: `size` samples from `begin` on in a plane of `whole`, solved at `count` points."""
 
     begin: int
     size: int
@@ -32,16 +32,16 @@ class _Axis:
 
     @property
     def count(self) -> int:
-        """Points of the grid."""
+        """Return the number of points of the grid."""
         return min(self.size, self.parts)
 
     @property
     def rims(self) -> tuple[bool, bool]:
-        """Whether there are samples before and after it."""
+        """Return whether there are samples before and after it."""
         return self.begin > 0, self.begin + self.size < self.whole
 
     def means(self) -> Floats:
-        """A matrix that takes samples to points: each the mean of its share."""
+        """Return the matrix from samples to points: each point is the mean of its samples."""
         edges = np.linspace(0, self.size, self.count + 1)
         begin = np.arange(self.size)
         shares = np.minimum(edges[1:, None], begin + 1) - np.maximum(edges[:-1, None], begin)
@@ -49,7 +49,7 @@ class _Axis:
         return means
 
     def between(self) -> Floats:
-        """A matrix that takes points to samples, straight lines between them; beyond the outer ones towards the rims."""
+        """Return the matrix from points to samples: linear interpolation, beyond the outer points towards the rims."""
         places = (np.arange(self.size) + 0.5) * self.count / self.size - 0.5
         lower = np.clip(np.floor(places).astype(int), 0, max(0, self.count - 2))
         share = np.clip(places - lower, 0, 1)
@@ -60,7 +60,7 @@ class _Axis:
         return matrix
 
     def modes(self) -> tuple[Floats, Floats]:
-        """Eigenvalues and eigenvectors of the second difference, held at the rims and free where there is none."""
+        """Return eigenvalues and eigenvectors of the second difference, held at the rims and free where there is none."""
         matrix = 2 * np.eye(self.count) - np.eye(self.count, k=1) - np.eye(self.count, k=-1)
         for end, held in zip((0, -1), self.rims, strict=True):
             matrix[end, end] -= not held
@@ -69,7 +69,7 @@ class _Axis:
 
 
 class _Fill:
-    """Fills one rectangle of planes of one size."""
+    """Fill one rectangle of planes of one size."""
 
     def __init__(self, rows: _Axis, columns: _Axis) -> None:
         self._rows, self._columns = rows, columns
@@ -80,10 +80,10 @@ class _Fill:
             self._stretch(rows, columns)
 
     def _stretch(self, rows: _Axis, columns: _Axis) -> None:
-        """Goes from points to modes, in which the membrane is solved by a division."""
+        """Transform from points to modes, in which solving for the membrane is a division."""
         row_values, row_modes = rows.modes()
         column_values, column_modes = columns.modes()
-        # Grids of different steps in both directions: differences are weighted so that the membrane pulls alike.
+        # The grid may have different steps in both directions: differences are weighted so that the membrane pulls equally.
         down, across = (rows.count / rows.size) ** 2, (columns.count / columns.size) ** 2
         self._stiffness = row_values[:, None] * down + column_values[None, :] * across
         self._row_ends, self._column_ends = row_modes[[0, -1]] * down, column_modes[[0, -1]] * across
@@ -91,7 +91,7 @@ class _Fill:
         self._down, self._across = self._down @ row_modes, column_modes.T @ self._across
 
     def apply(self, plane: Samples) -> None:
-        """Fills the rectangle of a plane."""
+        """Fill the rectangle of a plane."""
         rows = slice(self._rows.begin, self._rows.begin + self._rows.size)
         columns = slice(self._columns.begin, self._columns.begin + self._columns.size)
         inside = plane[rows, columns]
@@ -103,7 +103,7 @@ class _Fill:
         inside[...] = np.clip(np.rint(filled), 0, np.iinfo(plane.dtype).max)
 
     def _spectrum(self, plane: Samples, rows: slice, columns: slice) -> Floats:
-        """The membrane in terms of modes: each rim pulls at the points beside it."""
+        """Return the membrane in terms of modes: each rim pulls at the points beside it."""
         down, across = [], []
         before, after = slice(max(0, rows.start - _RIM), rows.start), slice(rows.stop, rows.stop + _RIM)
         for held, end, lines in zip(self._rows.rims, self._row_ends, (before, after), strict=True):
@@ -120,14 +120,14 @@ class _Fill:
 
 
 class Delogo:
-    """Fills a rectangle of pictures of one kind."""
+    """Fill a rectangle of frames of one format."""
 
     def __init__(self, box: Box, video: VideoOutput) -> None:
         steps = chroma_steps(video.pixel_format)
         self._fills = [_fill(box, video, step) for step in ((1, 1), steps, steps)]
 
     def draw(self, frame: VideoFrame) -> None:
-        """Fills the rectangle of a writable picture; transparency stays."""
+        """Fill the rectangle of a writable frame; transparency stays."""
         for plane, fill in zip(planes(frame), self._fills, strict=False):
             fill.apply(plane)
 
@@ -140,6 +140,6 @@ def _fill(box: Box, video: VideoOutput, step: tuple[int, int]) -> _Fill:
 
 
 def _axis(begin: int, size: int, whole: int, step: int, parts: int) -> _Axis:
-    """The part of a rectangle's side that lies within the picture, in samples that each stand for `step` pixels."""
+    """Return the part of a rectangle's side that lies within the frame, in samples that each stand for `step` pixels."""
     first, last = max(0, begin) // step, -(-min(whole, begin + size) // step)
     return _Axis(first, last - first, -(-whole // step), parts)

@@ -1,4 +1,4 @@
-"""Finds fonts: those that are installed, else those that come with the server, and tells which characters each has."""
+"""Find fonts, installed ones first and then those that come with the server, and the characters that each has."""
 
 import os
 import unicodedata
@@ -25,13 +25,13 @@ _PACKAGED_CJK = "NotoSansCJK-VF.otf.ttc"
 _ITALIC = ("Italic", "Oblique")
 _MONOSPACED = "Mono"
 _REGULAR, _BOLD = 400, 700
-# Which face of a collection, and which file of those with one region each, has the forms of which language.
+# Which face of a collection, and which of the files with one region each, has the forms of a language.
 _REGIONS = {"ja": "JP", "ko": "KR", "zh": "SC"}
 
 
 @dataclass(frozen=True)
 class Family:
-    """A font of the contract: the names of files that are it, best first, and its weight."""
+    """A font name of the contract: the file names that match it, best first, and its weight."""
 
     files: tuple[str, ...]
     weight: int
@@ -48,18 +48,18 @@ FAMILIES: Mapping[str, Family] = {
 
 @dataclass(frozen=True)
 class Face:
-    """One font in a file; `weight` is that of a variable one."""
+    """A font in a file; `weight` selects that of a variable font."""
 
     path: str
     number: int = 0
     weight: int = _REGULAR
 
     def has(self, character: str) -> bool:
-        """Whether it draws the character."""
+        """Return whether it has a glyph for the character."""
         return ord(character) in characters(self.path, self.number)
 
     def at(self, size: int) -> Font:
-        """The font to draw with, `size` pixels to the em."""
+        """Return the font to draw with, `size` pixels to the em."""
         return _font(self, size)
 
 
@@ -69,8 +69,9 @@ def _font(face: Face, size: int) -> Font:
 
 
 def language_of(text: str) -> str:
-    """Which of the languages that share characters, but not their forms, a text is in: ja by its kana, ko by its hangul, else
-    zh."""
+    """Return the language of a text among those that share characters but not their forms: ja by its kana, ko by its hangul,
+    else zh.
+    """
     names = [unicodedata.name(character, "") for character in text]
     if any(name.startswith(("HIRAGANA", "KATAKANA")) for name in names):
         return "ja"
@@ -78,7 +79,7 @@ def language_of(text: str) -> str:
 
 
 def wanted_face(name: str, language: str) -> Face | None:
-    """The installed font of this name, None when there is none."""
+    """Return the installed font of this name, None when there is none."""
     family, region = FAMILIES[name], _REGIONS[language]
     for pattern in family.files:
         found = [path for path in _installed() if fnmatch(path.name, pattern)]
@@ -89,7 +90,7 @@ def wanted_face(name: str, language: str) -> Face | None:
 
 
 def packaged_faces(name: str, language: str) -> Sequence[Face]:
-    """The fonts that come with the server, in the weight of the font `name`: Chinese, Japanese and Korean first."""
+    """Return the fonts that come with the server, in the weight of the font `name`: Chinese, Japanese and Korean first."""
     weight = FAMILIES[name].weight
     faces = []
     for path in _packaged():
@@ -99,7 +100,7 @@ def packaged_faces(name: str, language: str) -> Sequence[Face]:
 
 
 def other_faces() -> Iterator[Face]:
-    """All other installed fonts that stand upright."""
+    """Return all other installed upright fonts."""
     for path in _installed():
         if not any(word in path.stem for word in _ITALIC):
             yield Face(str(path))
@@ -127,7 +128,7 @@ def _installed() -> tuple[Path, ...]:
 
 @cache
 def _region_number(path: str, region: str) -> int:
-    """The face of a collection that has the forms of a region; 0 when none says so."""
+    """Return the number of the face of a collection that has the forms of a region; 0 when none says so."""
     for number, name in enumerate(family_names(path)):
         words = name.split()
         if region in words and _MONOSPACED not in words:

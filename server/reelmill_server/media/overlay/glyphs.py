@@ -1,4 +1,4 @@
-"""Fonts as they are drawn: HarfBuzz says which glyphs a text takes and where, FreeType fills and strokes their outlines."""
+"""Shape and draw text: HarfBuzz chooses and places glyphs, FreeType fills and strokes their outlines."""
 
 import ctypes
 from collections.abc import Collection, Iterator, Sequence
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 _OUTLINES = frozenset(("glyf", "CFF ", "CFF2"))
 _COLORS = frozenset(("CBDT", "COLR", "SVG ", "sbix"))
 _WEIGHT = "wght"
-_UNIT = 64  # to the pixel, in FreeType and here
+_UNIT = 64  # per pixel, in FreeType and here
 
 
 @dataclass(frozen=True)
 class Glyphs:
-    """Glyphs of one font from left to right: each one's number, and its place right of and above the text's beginning.
+    """Glyphs of one font from left to right: their numbers, and their positions right of and above the text's beginning.
 
     All lengths are in 1/64 pixel.
     """
@@ -62,7 +62,7 @@ class Font:
         return Glyphs(placed, advance)
 
     def draw(self, glyphs: Glyphs, mask: NDArray[np.uint8], x: int, baseline: int, border: int = 0) -> None:
-        """Draw onto `mask` from `x` (1/64 pixel) on; with a border (pixels) only the line around the letters."""
+        """Draw onto `mask` from `x` (1/64 pixel) on; with a border (pixels), draw only the outline of the letters."""
         stroker = freetype.Stroker()
         stroker.set(border * _UNIT, freetype.FT_STROKER_LINECAP_ROUND, freetype.FT_STROKER_LINEJOIN_ROUND, 0)
         for number, right, up in glyphs.placed:
@@ -76,13 +76,13 @@ class Font:
 
 
 def _samples(bitmap: freetype.Bitmap) -> NDArray[np.uint8]:
-    # `bitmap.buffer` would make a list of Python's numbers: of a wide border hundreds of megabytes.
+    # `bitmap.buffer` would build a list of Python integers: hundreds of megabytes for a wide border.
     data = ctypes.string_at(bitmap._FT_Bitmap.buffer, bitmap.rows * bitmap.pitch)
     return np.frombuffer(data, np.uint8).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width]
 
 
 def _lay(samples: NDArray[np.uint8], mask: NDArray[np.uint8], left: int, top: int) -> None:
-    """Lay `samples` onto `mask`, as far as they lie on it; where letters overlap the darker one counts."""
+    """Merge `samples` into `mask`, as far as they lie in it; where letters overlap, the darker sample counts."""
     high, wide = samples.shape
     rows, columns = slice(max(0, top), max(0, top + high)), slice(max(0, left), max(0, left + wide))
     below = mask[rows, columns]
@@ -91,7 +91,7 @@ def _lay(samples: NDArray[np.uint8], mask: NDArray[np.uint8], left: int, top: in
 
 
 def script_runs(text: str) -> Iterator[str]:
-    """Part a text where its script changes; digits, spaces and signs stay with the letters before them."""
+    """Split a text where its script changes; digits, spaces and signs stay with the letters before them."""
     scripts: list[str | None] = []
     for character in text:
         scripts.append(_script(character) or (scripts[-1] if scripts else None))
@@ -111,7 +111,9 @@ def _script(character: str) -> str | None:
 
 @cache
 def characters(path: str, number: int = 0) -> Collection[int]:
-    """Return the characters that face `number` of a font file draws; none for a file that is no font, or one of colors only."""
+    """Return the characters that face `number` of a font file has; none for a file that is no font, or has color glyphs
+    only.
+    """
     try:
         face = _opened(path, number)
         freetype.Face(path, number)

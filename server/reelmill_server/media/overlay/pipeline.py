@@ -1,4 +1,4 @@
-"""The overlays of one stream, in order, made from its plan."""
+"""Build the overlays of a stream from its plan, and run them in order."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -20,11 +20,11 @@ class Overlays:
         return bool(self._steps)
 
     def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """Gives the pictures that have passed all overlays once `frame` went in."""
+        """Yield the frames that have passed all overlays once `frame` went in."""
         yield from self._through(0, frame)
 
     def flush(self) -> Iterator[VideoFrame]:
-        """Gives all pictures that were held back."""
+        """Yield all frames that were held back."""
         for number, step in enumerate(self._steps):
             for frame in step.flush():
                 yield from self._through(number + 1, frame)
@@ -38,7 +38,7 @@ class Overlays:
 
 
 def make_overlays(plan: StreamPlan, files: Mapping[str, Location], limits: Limits, note: Callable[[str], None]) -> Overlays:
-    """The overlays of a stream of encoded pictures. `files`: where they lie by URI; `note` is told what a user should know."""
+    """Build the overlays of an encoded video stream. `files`: locations by URI; `note` takes warnings for the user."""
     assert plan.video
     steps: list[Overlay] = []
     for overlay in plan.overlays:
@@ -63,7 +63,7 @@ def _drawing(
     limits: Limits,
     note: Callable[[str], None],
 ) -> Callable[[VideoFrame], None]:
-    # Imported here: most conversions have no overlays, and should not wait for numpy, Pillow and fonts.
+    # Imported here: most conversions have no overlays, and should not wait for numpy, Pillow and fonts to load.
     if isinstance(plan, DelogoPlan):
         from reelmill_server.media.overlay.delogo import Delogo
 

@@ -1,4 +1,4 @@
-"""Draws texts of any script, once, as pictures with transparency."""
+"""Draw texts of any script, once, as pictures with transparency."""
 
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, Corner, TextSpec
 _TAB = "    "
 _SHOWN_CHARACTERS = 5
 _MOST_PIXELS = 100_000_000
-_UNIT = 64  # in which lengths count, to the pixel
-# Outputs have threads of their own, and a font of FreeType serves one at a time.
+_UNIT = 64  # units of length per pixel
+# Outputs have threads of their own, and a FreeType font serves one thread at a time.
 _DRAWING = Lock()
 
 
@@ -34,17 +34,17 @@ class _Line:
 
     @property
     def length(self) -> int:
-        """From its beginning to its end, in 1/64 pixel."""
+        """Return its length in 1/64 pixel."""
         return sum(glyphs.advance for _, glyphs in self.runs)
 
 
 def draw_text(
     spec: TextSpec, corner: Corner, at_most: tuple[int, int], aspect: Fraction, note: Callable[[str], None]
 ) -> NDArray[np.uint8]:
-    """The text as RGBA, as large as its ink; of one that is larger than `at_most` pixels (width, height) what lies at `corner`.
+    """Return the text as RGBA, cropped to its ink; of one larger than `at_most` pixels (width, height), the part at `corner`.
 
-    `aspect`: how much wider than high a pixel is shown. `note` is told what a user should know: characters that no font has
-    are left out, and so is what does not fit. Raises MediaLimitExceeded for a text that is too large to be drawn.
+    `aspect`: the display aspect ratio of a pixel. `note` takes warnings for the user: characters that no font has are left
+    out, and so is what does not fit. Raises MediaLimitExceeded for a text that is too large to be drawn.
     """
     content = "\n".join(unicodedata.normalize("NFC", spec.content).replace("\t", _TAB).splitlines())
     chosen = _Chooser(spec.font, content, note)
@@ -63,7 +63,7 @@ def draw_text(
 
 
 class _Chooser:
-    """Chooses a font for each character of a text: the wanted one, else one that comes with the server, else any."""
+    """Choose a font for each character of a text: the requested one, else one that comes with the server, else any."""
 
     def __init__(self, name: str, content: str, note: Callable[[str], None]) -> None:
         language = fonts.language_of(content)
@@ -75,10 +75,10 @@ class _Chooser:
             note(f"the font {name} (or Noto Serif CJK) is not installed: another font was used")
 
     def __call__(self, character: str, current: Face | None) -> Face | None:
-        """The font of a character, None when none has it."""
+        """Return the font of a character, None when none has it."""
         kind = unicodedata.category(character)
         if current and (kind == "Cf" or (kind.startswith("M") and current.has(character))):
-            return current  # joiners and marks belong to the letter before
+            return current  # joiners and combining marks belong to the letter before
         face = next((face for face in self._faces if face.has(character)), None)
         if face is None:
             face = next((face for face in fonts.other_faces() if face.has(character)), None)
@@ -89,7 +89,7 @@ class _Chooser:
         return face
 
     def tell(self) -> None:
-        """Notes what is missing, once."""
+        """Warn about missing characters, once."""
         if not self._missing:
             return
         some = ", ".join(f"U+{ord(character):04X}" for character in list(self._missing)[:_SHOWN_CHARACTERS])
@@ -102,7 +102,7 @@ class _Chooser:
 
 
 def _script(character: str) -> str:
-    """The script of a letter as the first word of its name in Unicode, else what kind of sign it is."""
+    """Return the script of a letter, the first word of its name in Unicode, or else the kind of sign it is."""
     if unicodedata.category(character).startswith("L"):
         return unicodedata.name(character, "unknown").split()[0].title()
     return "symbol" if unicodedata.category(character).startswith("S") else "sign"
@@ -126,20 +126,20 @@ def _shaped(line: str, size: int, choose: _Chooser) -> _Line:
 
 
 def _part(size: tuple[int, int], room: tuple[int, int], corner: Corner) -> tuple[int, int, int, int]:
-    """What of `size` is at most as large as `room` and lies at the corner: left, top, right, bottom."""
+    """Return the part of `size` that is at most as large as `room` and lies at the corner: left, top, right, bottom."""
     left = max(0, size[0] - room[0]) if corner in AT_RIGHT else 0
     top = max(0, size[1] - room[1]) if corner in AT_BOTTOM else 0
     return left, top, min(size[0], left + room[0]), min(size[1], top + room[1])
 
 
 def _masks(spec: TextSpec, lines: Sequence[_Line], widest_border: int) -> tuple[Image.Image, Image.Image]:
-    """Where the border and where the letters are, both cut to the ink."""
+    """Return the masks of the border and of the letters, both cropped to the ink."""
     border = min(spec.border_width, widest_border)
     used = {font for line in lines for font, _ in line.runs}
     ascent = max((font.ascent for font in used), default=0)
     height = ascent + max((font.descent for font in used), default=0)
     width = max((line.length for line in lines), default=0)
-    margin = border + spec.size  # letters lean out of their measures
+    margin = border + spec.size  # letters may extend beyond their advance width
     size = (width // _UNIT + 2 * margin, len(lines) * height + 2 * margin)
     if size[0] * size[1] > _MOST_PIXELS:
         raise MediaLimitExceeded(f"a watermark's text of {size[0]}x{size[1]} pixels is too large: shorten it, or its border")
@@ -157,7 +157,7 @@ def _masks(spec: TextSpec, lines: Sequence[_Line], widest_border: int) -> tuple[
 
 
 def _coloured(spec: TextSpec, border: Image.Image, letters: Image.Image) -> Image.Image:
-    """Letters over their border; the opacity is that of both together."""
+    """Return letters over their border; the opacity is that of both together."""
     picture = Image.new("RGBA", letters.size, (*ImageColor.getrgb(spec.border_color)[:3], 0))
     picture.putalpha(border)
     front = Image.new("RGBA", letters.size, (*ImageColor.getrgb(spec.color)[:3], 0))

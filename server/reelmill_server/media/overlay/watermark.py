@@ -1,4 +1,4 @@
-"""Watermarks: texts, pictures and films that are laid over the pictures of an output."""
+"""Watermarks: texts, pictures and videos drawn on the frames of an output."""
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -24,7 +24,7 @@ from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
 
 def text_bitmap(plan: TextPlan, video: VideoOutput, note: Callable[[str], None]) -> Bitmap:
-    """A text in its corner; `note` is told what a user should know."""
+    """Return a text in its corner; `note` takes warnings for the user."""
     aspect = video.sample_aspect_ratio or Fraction(1)
     rgba = draw_text(plan.text, plan.corner, (video.width, video.height), aspect, note)
     high, wide = rgba.shape[:2]
@@ -34,8 +34,10 @@ def text_bitmap(plan: TextPlan, video: VideoOutput, note: Callable[[str], None])
 
 
 class PictureWatermark:
-    """The pictures of a file, the first of which is shown from the beginning of the plan's window on; after the last one it
-    stays. One is held at a time."""
+    """Draw the frames of a picture or video file, the first from the beginning of the plan's window on; the last one stays.
+
+    One frame is held at a time.
+    """
 
     def __init__(self, plan: PicturePlan, video: VideoOutput, place: Location, limits: Limits) -> None:
         self._plan, self._video = plan, video
@@ -45,7 +47,7 @@ class PictureWatermark:
         self._next: tuple[Fraction, VideoFrame] | None = None
 
     def draw(self, frame: VideoFrame) -> None:
-        """Lays the picture of the frame's time over it. Raises InvalidMedia when the file gives none at all."""
+        """Draw the watermark of the frame's time. Raises InvalidMedia when the file has none at all."""
         assert frame.pts is not None and frame.time_base
         picture = self._at(frame.pts * frame.time_base - self._begin + TOLERANCE)
         if picture is not None:
@@ -55,7 +57,7 @@ class PictureWatermark:
         self._stamp.draw(frame)
 
     def _at(self, time: Fraction) -> VideoFrame | None:
-        """The picture shown at `time` of the film; None when it is the one before."""
+        """Return the watermark shown at `time`; None when it is the one before."""
         picture: VideoFrame | None = None
         if self._next is None:
             self._next = next(self._pictures, None)
@@ -66,7 +68,7 @@ class PictureWatermark:
 
     def _stamped(self, picture: VideoFrame) -> Bitmap:
         box = self._plan.box
-        # Pillow weighs colours by their opacity while it scales: what is clear has no colour that could bleed.
+        # Pillow premultiplies by the opacity when it scales: transparent pixels have no color that could bleed.
         image = Image.fromarray(writable(picture).to_ndarray())
         if image.size != (box.width, box.height):
             image = image.resize((box.width, box.height), Image.Resampling.LANCZOS)
@@ -74,9 +76,9 @@ class PictureWatermark:
 
 
 def _pictures(plan: PicturePlan, place: Location, limits: Limits) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """The pictures of the file as RGBA, with their times from the first one on; those that are broken are left out.
+    """Yield the frames of the file as RGBA, with their times from the first one on; broken ones are left out.
 
-    Raises InvalidMedia when they cannot become RGBA.
+    Raises InvalidMedia when they cannot be converted to RGBA.
     """
     with open_source(place, limits) as container:
         stream: Any = container.streams[plan.stream]

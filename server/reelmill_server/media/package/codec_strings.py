@@ -11,7 +11,7 @@ _START_CODE = re.compile(rb"\x00\x00\x01")
 _H264_SPS, _H265_SPS = 7, 33
 _DEPTH = re.compile(r"(9|10|12|14|16)(le|be)")
 _AAC_LC = 2
-# The highest picture size, in luma samples, of each level of VP9 (VP9 bitstream specification, annex A), as levels are written.
+# The largest frame, in luma samples, of each level of VP9 (VP9 bitstream specification, annex A), as levels are written.
 _VP9_LEVELS = (
     (36864, 10),
     (73728, 11),

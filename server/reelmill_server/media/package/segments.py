@@ -21,9 +21,9 @@ from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.output.packaging import output_path
 
 _SEGMENT = re.compile(r"(?P<stream>(?:\d+-)?)(?P<number>\d+)(?P<extension>\.ts|\.m4s)")
-# A list says where segments begin to a microsecond; a muxer counts sound that lies before the first picture to it.
+# A playlist says where segments begin to a microsecond; a muxer counts audio before the first frame as part of a segment.
 _LIST_SECONDS = Fraction(1, 10)
-_TAIL_SECONDS = Fraction(1, 10)  # the longest preroll is that of HE-AAC, 0.09 s at 22 kHz
+_TAIL_SECONDS = Fraction(1, 10)  # the longest priming is that of HE-AAC, 0.09 s at 22 kHz
 
 
 def open_output(plan: TargetPlan, path: str) -> OutputContainer:
@@ -33,7 +33,7 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
         folder = Path(path).parent
         folder.mkdir()
         if plan.package.rendition:
-            pass  # one file, which is cut when it is known how long the pictures are
+            pass  # one file, cut when the length of the video is known
         elif plan.package.format is SegmentFormat.DASH:
             options["init_seg_name"] = "$RepresentationID$-init.mp4"
             options["media_seg_name"] = "$RepresentationID$-$Number$.m4s"
@@ -183,7 +183,7 @@ class Cuts:
                 self.found, self._border = self.found + 1, time
                 return
         if time < self._border:
-            self.independent = False  # shown before the key frame that it follows: it needs the segment before
+            self.independent = False  # a leading frame: it refers to the segment before
 
     @property
     def hidden(self) -> Fraction:

@@ -20,7 +20,7 @@ _TIMING = re.compile(rf"^{_TIME}[ \t]+-->[ \t]+{_TIME}(.*)$", re.MULTILINE)
 _BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _TICKS_PER_SECOND = 90_000  # of the clock of MPEG-TS
 _MILLISECONDS = 1000
-_SHORTEST_SECONDS = Fraction(1, 1000)  # lists say lengths to a microsecond: what is left over is not a segment
+_SHORTEST_SECONDS = Fraction(1, 1000)  # playlists state lengths to a microsecond: the remainder is not a segment
 
 
 @dataclass(frozen=True)

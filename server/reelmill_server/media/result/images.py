@@ -52,7 +52,7 @@ def _check(file: WrittenImage, plan: ImagePlan) -> None:
             image.load()
     except (OSError, ValueError, SyntaxError) as error:
         raise OutputInvalid(f"{where} cannot be read back: {error}") from error
-    # Pictures that look like the one before need not be stored again.
+    # Frames that look like the one before need not be stored again.
     most = len(file.times) if plan.kind is ImageKind.ANIMATION else 1
     if size != (file.width, file.height) or not 1 <= shown <= most:
         raise OutputInvalid(f"{where} is {size[0]}x{size[1]} with {shown} pictures, not what was written")
@@ -111,7 +111,7 @@ def _spans(plan: ImagePlan, files: Sequence[WrittenImage]) -> list[tuple[Fractio
     """Return from when to when each tile stands for the video: until the next one, the last until the end."""
     times = [time for file in files for time in file.times]
     begin = Fraction(plan.frames.start_us, MICROSECONDS)
-    # A single picture stands for all that is left.
+    # A single tile stands for all that is left.
     step = times[-1] - times[-2] if len(times) > 1 else Fraction(plan.frames.interval_us or MICROSECONDS, MICROSECONDS)
     end = Fraction(plan.duration_us, MICROSECONDS)
     if plan.frames.number or not end:
@@ -156,7 +156,7 @@ def image_playlist(plan: ImagePlan, files: Sequence[WrittenImage]) -> str:
         seconds = own[-1][1] - own[0][0]
         longest = max(longest, seconds)
         columns, rows = file.width // plan.width, file.height // plan.height
-        # The end of the film cuts the last tile short, not those before it on its sheet.
+        # The end of the video cuts the last tile short, not those before it on its sheet.
         tile = max(seconds / len(own), Fraction(plan.frames.interval_us, MICROSECONDS))
         uri = reference(plan.sheet.playlist_uri, plan.uri(file.number))
         lines += [

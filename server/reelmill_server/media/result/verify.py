@@ -31,21 +31,21 @@ from reelmill_server.model.task import ArtifactStream
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.codec.containers import CONTAINERS
 
-_GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav divides their size by a bit rate
-# MP4 and MPEG-TS have one word for all layers of MPEG audio, and libav one decoder.
+_GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav estimates their duration from the size and a bit rate
+# MP4 and MPEG-TS have one codec for all layers of MPEG audio, and libav one decoder.
 _ALIASES = {"mp2": "mp3"}
-# Of pictures and sound that are counted, beside two pictures: what nobody sees or hears.
+# Tolerated between the ends of counted video and audio besides two frames: imperceptible.
 _DRIFT_SECONDS = Fraction(1, 4)
-_SAMPLE_PACKETS = 50  # of sound, at each end
-_GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one picture, and recordings begin and end anywhere
+_SAMPLE_PACKETS = 50  # of audio, at each end
+_GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one frame, and recordings begin and end anywhere
 _PACKETS_TO_MOVE = 5000
-_GROUP_PACKETS = 600  # of a group of pictures, at each end
-# What the packets of a kind are called, where each one that went in must come out.
+_GROUP_PACKETS = 600  # of a GOP, at each end
+# Names of the packets of a kind, where each one written must be read back.
 _COUNTED = {"video": "pictures", "data": "packets of data", "picture": "cover pictures"}
 _SUBTITLE_FILES = frozenset({"srt", "webvtt", "ass"})
-_HEADER_BYTES = 4096  # of a file of subtitles without a line: ASS has its styles there
-_EMPTY_LINE_BYTES = 2  # of a sample of MP4 that shows nothing
-# By codec of text: ASS counts in hundredths of a second.
+_HEADER_BYTES = 4096  # of a subtitle file without a cue: ASS has its styles there
+_EMPTY_LINE_BYTES = 2  # of an empty mov_text sample
+# By text codec: ASS counts in hundredths of a second.
 _LINE_ROUNDING = {name: Fraction(2, 1000) for name in ("subrip", "webvtt", "mov_text", "text")} | {"ass": Fraction(1, 50)}
 # Some muxers count in milliseconds (Matroska, FLV): times read back may be off by one.
 _ROUNDING = Fraction(2, 1000)
@@ -73,7 +73,7 @@ class StreamReading:
             before = self.tail[-1] if self.tail and self.tail[-1].is_keyframe else None
             self.tail.clear()
             if before is not None:
-                self.tail.append(before)  # two fields, each a key frame, may make one picture
+                self.tail.append(before)  # two fields, each a keyframe, may make one frame
         first = self.keys < 2 or len(self.head) < 2 if video else self.packets <= _SAMPLE_PACKETS
         if first and len(self.head) < _GROUP_PACKETS:
             self.head.append(packet)
@@ -123,7 +123,7 @@ def _without_empty_data(produced: MediaFile) -> MediaFile:
     return replace(produced, plan=plan, written=tuple(written for _, written in kept))
 
 
-# The list is one of ours, and names what lies beside it.
+# The playlist is our own, and names files beside it.
 _LISTED = {"format": "hls", "options": {"allowed_extensions": "ALL"}}
 
 
@@ -136,11 +136,11 @@ def _checked(playlist: MediaPlaylist, cuts: Cuts, written: StreamStats, where: s
     """Check the segments; `written` are the statistics of the stream by which they are cut."""
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
-    # libav's muxer of HLS takes the first picture of the last segment to be shown for as long as the very first one.
+    # libav's HLS muxer assumes that the first frame of the last segment lasts as long as the very first one.
     *before, last = playlist.segments
     rest = written.extent.last - (written.extent.first or Fraction(0)) - sum(segment.seconds for segment in before)
     last = replace(last, seconds=min(last.seconds, rest) if rest > 0 else last.seconds)
-    # libav counts what an edit list hides; a player that looks for a segment where the list says would wait for its end.
+    # libav counts what an edit list hides; a player that seeks a segment where the playlist says would wait for its end.
     first, *others = (*before, last)
     shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
     return replace(playlist, segments=(shown, *others), independent=cuts.independent)
@@ -211,7 +211,7 @@ def _compare_with_source(produced: MediaFile, where: str) -> None:
         if written.packets == 0 and planned.type != StreamType.SUBTITLE:
             raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
         got_us = written.extent.last * MICROSECONDS
-        # A copy begins at a key frame and may reach further: only less is wrong.
+        # A copy begins at a keyframe and may reach further: only less is wrong.
         if planned.expected_us and got_us + planned.slack_us + _ROUNDING * MICROSECONDS < planned.expected_us:
             raise InvalidMedia(
                 f"{where}: the source claims {planned.expected_us / MICROSECONDS:.3f} s of {planned.type} in the span, "
@@ -295,8 +295,8 @@ def _compare_counts(planned: StreamPlan, went_in: StreamStats, came_out: StreamR
     sent, got = went_in.extent, came_out.extent
     if got.first is None or sent.first is None:
         return
-    # Lengths, not positions: muxers may move a file whose first timestamp is below 0. The start of the last picture is
-    # compared, as its length is not kept by every container.
+    # Lengths, not positions: muxers may move a file whose first timestamp is below 0. The start of the last frame is
+    # compared, since not every container keeps its duration.
     expected, length = sent.last_start - sent.first, got.last_start - got.first
     frame = max(got.last - got.last_start, Fraction(1, 1000))
     if abs(length - expected) > frame + _ROUNDING:
@@ -319,7 +319,7 @@ def _decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: 
     """Decodes the first and the last packets; an encoder's mistake or a damaged file shows here."""
     if planned.type not in (StreamType.VIDEO, StreamType.AUDIO) or not sight.packets:
         return
-    # What was copied may be as imperfect as its source; what was encoded here must be whole.
+    # A copy may be as imperfect as its source; what was encoded here must be flawless.
     copied = planned.encoder == COPY
     stream.codec_context.options = {} if copied or stream.type == "audio" else {"err_detect": "explode"}
     tail = list(sight.tail)
@@ -330,7 +330,7 @@ def _decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: 
         if not packets:
             continue
         frames, refused = _decoded(stream.codec_context, packets)
-        # Pictures shown before the key frame that they follow need the group before it.
+        # Leading frames refer to the GOP before.
         begin = packets[0].pts or 0
         pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
         if (frames < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures):
@@ -357,7 +357,7 @@ def _duration(container: InputContainer, seen: Sequence[StreamReading]) -> float
     begin = max(min((sight.extent.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
     end = max((sight.extent.last for sight in seen), default=Fraction(0))
     claimed = Fraction(0 if container.format.name in _GUESSED_FORMATS else container.duration or 0, MICROSECONDS)
-    if container.format.name == "flv":  # which claims the time of its end, and begins late where there are B-frames
+    if container.format.name == "flv":  # its duration is the time of its end, and with B-frames it begins late
         claimed -= begin
     return float(max(claimed, end - begin))
 

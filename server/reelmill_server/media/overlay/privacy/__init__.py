@@ -1,1 +1,1 @@
-"""Finds faces and licence plates and blurs them: needs the extra `privacy` (docs/adr/0010-privacy-detectors.md)."""
+"""Find faces and license plates and blur them: needs the extra `privacy` (docs/adr/0010-privacy-detectors.md)."""

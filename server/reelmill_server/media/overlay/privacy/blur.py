@@ -1,4 +1,4 @@
-"""Blurs rectangles of decoded pictures in place; what lies outside stays as it is, bit by bit."""
+"""Blur rectangles of decoded frames in place; samples outside stay as they are, bit by bit."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from reelmill_server.media.libav.planes import Samples, planes
 from reelmill_server.media.overlay.privacy.boxes import Box
 
-# Around the box the blur fades out over this share of its size: no hard edge, and a thing that is a little off is covered.
+# Around the box the blur fades out over this share of its size: no hard edge, and a slightly misplaced box still covers.
 FEATHER = 0.15
-# Without a radius: this share of the box's size, which leaves no feature of a face and no character of a plate.
+# Default radius as a share of the box's size: no feature of a face and no character of a plate remains.
 _USUAL_RADIUS = 0.25
-_RADIUS = 4  # where it is larger, one sample stands for several
-_PASSES = 3  # three means are nearly a Gaussian, whose standard deviation is their radius
+_RADIUS = 4  # for larger ones, one sample stands for several
+_PASSES = 3  # three box blurs approximate a Gaussian whose standard deviation is their radius
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Region:
-    """What of a picture is blurred: all of `box`, and less and less of a seam around it.
+    """What is blurred of a frame: all of `box`, fading out in a seam around it.
 
-    `radius`: standard deviation of the blur in pixels, None: as the box needs it. `strength` 1 … 0: full blur … none.
+    `radius`: standard deviation of the blur in pixels; None: chosen by the box. `strength` 1 … 0: full blur … none.
     """
 
     box: Box
@@ -33,7 +33,7 @@ class Region:
 
 
 def blur(frame: VideoFrame, regions: Iterable[Region]) -> None:
-    """Blurs all regions of a writable picture in one of the contract's pixel formats. An alpha channel stays."""
+    """Blur all regions of a writable frame in one of the contract's pixel formats. An alpha channel stays."""
     colours = planes(frame)[:3]
     for region in regions:
         for samples in colours:
@@ -41,7 +41,7 @@ def blur(frame: VideoFrame, regions: Iterable[Region]) -> None:
 
 
 def _blur_plane(samples: Samples, region: Region, across: float, down: float) -> None:
-    """Blurs a region of one plane, which has so many samples per pixel of the picture."""
+    """Blur a region of one plane, which has so many samples per pixel of the frame."""
     box = region.box.scaled(across, down)
     seam = region.box.size * FEATHER
     rows, row_weights = _weights(box.y, box.height, seam * down, samples.shape[0])
@@ -57,7 +57,7 @@ def _blur_plane(samples: Samples, region: Region, across: float, down: float) ->
 
 
 def _blurred(sharp: Floats, down: float, across: float) -> Floats:
-    """Blurred by so many rows and columns. A strong blur has no detail: it is made of a smaller picture, and enlarged."""
+    """Blur by so many rows and columns. A strong blur has no detail: it is computed on a smaller copy, and enlarged."""
     high, wide = sharp.shape
     row_step, column_step = max(1, int(down / _RADIUS)), max(1, int(across / _RADIUS))
     rows, columns = np.arange(0, high, row_step), np.arange(0, wide, column_step)
@@ -69,7 +69,7 @@ def _blurred(sharp: Floats, down: float, across: float) -> Floats:
 
 
 def _enlarged(samples: Floats, length: int, step: int, axis: int) -> Floats:
-    """So many samples along `axis`, `step` of which lie between two: in a straight line from one to the next.
+    """Interpolate linearly along `axis`, to `step` samples for each one.
 
     Not by a product of matrices: numpy's would wait for threads of its own.
     """
@@ -84,7 +84,7 @@ def _enlarged(samples: Floats, length: int, step: int, axis: int) -> Floats:
 
 
 def _weights(centre: float, length: float, seam: float, end: int) -> tuple[NDArray[np.intp], Floats]:
-    """The samples along one axis that a box and its seam touch, and how much of each is blurred."""
+    """Return the samples along one axis that a box and its seam touch, and how much of each is blurred."""
     first, last = max(0, int(centre - length / 2 - seam)), min(end, int(centre + length / 2 + seam) + 1)
     places = np.arange(first, max(first, last))
     outside = np.abs(places + 0.5 - centre) - length / 2 - 0.5  # a sample that the box touches is inside
@@ -92,7 +92,7 @@ def _weights(centre: float, length: float, seam: float, end: int) -> tuple[NDArr
 
 
 def _mean(samples: Floats, radius: float, axis: int) -> Floats:
-    """Each sample's mean with those up to `radius` away along `axis`; at the edges, with those that are there."""
+    """Return each sample's mean with those up to `radius` away along `axis`; at the edges, with those that are there."""
     samples = np.moveaxis(samples, axis, 0)
     length, reach = samples.shape[0], max(1, round(radius))
     sums = np.concatenate((np.zeros_like(samples[:1]), np.cumsum(samples, axis=0)))

@@ -1,11 +1,11 @@
-"""Boxes around what is found in a picture."""
+"""Boxes around detections in a frame."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in a picture by its centre and size, in pixels; `score` 0 … 1 says how sure its detector is."""
+    """A rectangle in a frame by its center and size, in pixels; `score` 0 … 1 says how sure its detector is."""
 
     x: float
     y: float
@@ -15,23 +15,23 @@ class Box:
 
     @property
     def size(self) -> float:
-        """One number for how large it is, pixels."""
+        """Return one number for how large it is, pixels."""
         return (self.width + self.height) / 2
 
     def moved(self, x: float, y: float) -> "Box":
-        """The box moved by so many pixels."""
+        """Return the box moved by so many pixels."""
         return Box(self.x + x, self.y + y, self.width, self.height, self.score)
 
     def grown(self, ratio: float) -> "Box":
-        """The box scaled around its centre."""
+        """Return the box scaled around its center."""
         return Box(self.x, self.y, self.width * ratio, self.height * ratio, self.score)
 
     def scaled(self, x: float, y: float) -> "Box":
-        """The box in a picture that is so many times as wide and high."""
+        """Return the box in a frame that is so many times as wide and high."""
         return Box(self.x * x, self.y * y, self.width * x, self.height * y, self.score)
 
     def towards(self, other: "Box", share: float) -> "Box":
-        """The box on the way to `other`, of which `share` is done."""
+        """Return the box moved towards `other` by `share` of the way, 0 … 1."""
 
         def between(own: float, others: float) -> float:
             return own + (others - own) * share
@@ -45,7 +45,7 @@ class Box:
         )
 
     def overlap(self, other: "Box") -> float:
-        """The common area by the area of both together, 0 … 1."""
+        """Return the intersection over union of both boxes, 0 … 1."""
         width = min(self.x + self.width / 2, other.x + other.width / 2) - max(
             self.x - self.width / 2, other.x - other.width / 2
         )
@@ -57,7 +57,7 @@ class Box:
 
 
 def distinct(boxes: list[Box], overlap: float) -> list[Box]:
-    """The surest boxes: what overlaps a surer one by more than `overlap` is left out."""
+    """Return the surest boxes: one that overlaps a surer one by more than `overlap` is left out (non-maximum suppression)."""
     kept: list[Box] = []
     for box in sorted(boxes, key=lambda box: -box.score):
         if all(box.overlap(other) <= overlap for other in kept):

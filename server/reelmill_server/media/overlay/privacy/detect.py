@@ -1,6 +1,6 @@
-"""Detectors: small networks whose models are part of this package, run on the CPU.
+"""Detect faces and license plates with small networks, whose models are part of this package, on the CPU.
 
-Where the models come from and what they find: docs/adr/0010-privacy-detectors.md.
+The source of the models and what they find: docs/adr/0010-privacy-detectors.md.
 """
 
 import os
@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from reelmill_server.media.overlay.privacy.boxes import Box, distinct
 
 _MODELS = Path(__file__).parent / "models"
-_MULTIPLE = 32  # both networks halve the picture five times
-_MOST_BOXES = 100  # of one picture; the surest
+_MULTIPLE = 32  # both networks halve the image five times
+_MOST_BOXES = 100  # per frame; the surest
 _MOST_THREADS = 4
-_PLATE_SQUARES = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))  # distance of squares and their sides, pixels
+_PLATE_SQUARES = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))  # distance of anchor squares and their sides, pixels
 _PLATE_MEAN = np.array((104, 117, 123), np.float32).reshape(1, 3, 1, 1)  # blue, green, red
 _QUIET = 3  # of onnxruntime's severities: errors only
 
 
 class Detector(Protocol):
-    """Finds one kind of thing. `longest_side`: of the pictures that it is to be shown, pixels."""
+    """Detect one kind of object. `longest_side`: of the frames it takes, pixels."""
 
     longest_side: int
 
     def __call__(self, rgb: NDArray[Any]) -> list[Box]:
-        """What is in the picture (rows, columns, RGB), the surest first."""
+        """Return the boxes found in the image (rows, columns, RGB), the surest first."""
 
 
 @cache
@@ -42,7 +42,7 @@ def _session(name: str) -> onnxruntime.InferenceSession:
 
 
 def _padded(rgb: NDArray[Any]) -> NDArray[np.float32]:
-    """The picture as networks take it, with black to the right and below up to the next multiple."""
+    """Return the image as networks take it, padded with black on the right and below to the next multiple."""
     height, width = rgb.shape[:2]
     picture = np.zeros((1, 3, -(-height // _MULTIPLE) * _MULTIPLE, -(-width // _MULTIPLE) * _MULTIPLE), np.float32)
     picture[0, :, :height, :width] = rgb.transpose(2, 0, 1)
@@ -56,15 +56,14 @@ def _boxes(centres: NDArray[Any], sizes: NDArray[Any], scores: NDArray[Any], ove
 
 
 class FaceDetector:
-    """CenterFace: a map of how much each 4 × 4 pixels look like a face's centre, with sizes and offsets."""
+    """CenterFace: a map of how much each 4 × 4 pixels look like a face's center, with sizes and offsets."""
 
     longest_side = 736
-    _LEAST_SCORE = 0.2  # below it, one in thirty pictures without a face has one
+    _LEAST_SCORE = 0.2  # below it, one in thirty frames without a face gets a box
     _STRIDE = 4
     _OVERLAP = 0.3
 
     def __call__(self, rgb: NDArray[Any]) -> list[Box]:
-        """As `Detector`."""
         heat, scale, offset = _session("centerface.onnx").run(["537", "538", "539"], {"input.1": _padded(rgb)})
         rows, columns = np.nonzero(heat[0, 0] > self._LEAST_SCORE)
         place = np.column_stack((columns, rows)) + 0.5
@@ -74,9 +73,9 @@ class FaceDetector:
 
 
 class PlateDetector:
-    """A RetinaFace of a quarter MobileNet, trained on plates: boxes relative to squares that lie densely in the picture.
+    """A RetinaFace of a quarter MobileNet, trained on license plates: boxes relative to a dense grid of anchor squares.
 
-    It looks at the picture at half its size, too: what is large there, with thin strokes, it does not know.
+    It also looks at the image at half its size, since it does not know large plates with thin strokes.
     """
 
     longest_side = 1280
@@ -85,7 +84,6 @@ class PlateDetector:
     _OVERLAP = 0.3
 
     def __call__(self, rgb: NDArray[Any]) -> list[Box]:
-        """As `Detector`."""
         height, width = rgb.shape[0] // 2, rgb.shape[1] // 2
         if not height or not width:
             return []
@@ -103,7 +101,7 @@ class PlateDetector:
 
 
 def try_detectors() -> None:
-    """Raises what the runtime raises when a detector cannot be run."""
+    """Run each detector once. Raises what the runtime raises when one cannot be run."""
     black = np.zeros((_MULTIPLE, _MULTIPLE, 3), np.uint8)
     for detector in (FaceDetector(), PlateDetector()):
         detector(black)
@@ -111,7 +109,7 @@ def try_detectors() -> None:
 
 @lru_cache(maxsize=4)
 def _squares(height: int, width: int) -> NDArray[np.float32]:
-    """Centre and size of every square that plates are described by, in the order of the network's output."""
+    """Return center and size of every anchor square, in the order of the network's output."""
     levels = []
     for step, sides in _PLATE_SQUARES:
         rows, columns, side = np.meshgrid(np.arange(height // step), np.arange(width // step), sides, indexing="ij")

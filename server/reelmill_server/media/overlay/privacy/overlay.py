@@ -1,4 +1,4 @@
-"""The stage of a video's overlays that blurs faces and licence plates."""
+"""Blur faces and license plates as an overlay of a video."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,42 +17,44 @@ from reelmill_server.media.overlay.privacy.tracking import Tracker
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import DesensitizationRule, DesensitizationSpec
 
-# A look costs about as much as encoding some pictures: so many a second see a thing before it crosses its own width.
+# A detection costs as much as encoding several frames: so many per second see an object before it moves by its own width.
 _LOOKS_PER_SECOND = 8
-# How long before it is found and after it is lost a thing is blurred.
+# How long before its first and after its last detection an object is blurred.
 _REACH_SECONDS = Fraction(2, 5)
-_REACH = range(4, 25)  # the fewest and the most pictures for that
-_MOST_ENLARGING = 2.0  # of small pictures, for a detector to see small things in them
-_MOST_HELD_BYTES = 256 << 20  # pictures that wait; of large ones fewer are held
+_REACH = range(4, 25)  # the fewest and the most frames for that
+_MOST_ENLARGING = 2.0  # of small frames, so that detectors see small objects
+_MOST_HELD_BYTES = 256 << 20  # of frames held back; fewer are held of large ones
 _FEWEST_HELD = 3
-# Between two pictures of one shot, small and grey, the mean difference of levels of 255 is below this.
+# Between two frames of one shot, small and gray, the mean difference (of 255) is below this.
 _CUT = 25.0
 _SMALL = (32, 18)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Every `step`-th picture is looked at; a thing is blurred in `reach` pictures around those in which it is found."""
+    """How often detectors run: on every `step`-th frame; an object is blurred in `reach` frames around those in which it is
+    found.
+    """
 
     step: int
     reach: int
 
     @property
     def held(self) -> int:
-        """How many pictures wait for what is found in those behind them."""
+        """Return how many frames are held back for detections in later ones."""
         return self.reach + self.step
 
     @classmethod
     def of(cls, rate: Fraction, frame_bytes: int) -> "Pace":
-        """For so many pictures a second of so many bytes each."""
+        """Return the pace for so many frames per second of so many bytes each."""
         most = max(_FEWEST_HELD, _MOST_HELD_BYTES // max(frame_bytes, 1))
         reach = min(max(round(rate * _REACH_SECONDS), _REACH[0]), _REACH[-1], most * 2 // 3)
-        # Of two looks one may see nothing, and the thing still be followed.
+        # One of two detections may fail, and the object is still tracked.
         return cls(max(1, min(round(rate / _LOOKS_PER_SECOND), reach // 2)), reach)
 
 
 class Watch:
-    """Looks for one kind of thing, and blurs it as a rule says."""
+    """Detect one kind of object, and blur it as a rule says."""
 
     def __init__(self, detector: Detector, rule: DesensitizationRule, pace: Pace) -> None:
         self.tracker = Tracker(pace.reach, rule.confidence)
@@ -60,7 +62,7 @@ class Watch:
         self._reformatter = VideoReformatter()
 
     def look(self, number: int, frame: VideoFrame) -> None:
-        """Notes what is in picture `number`."""
+        """Run the detector on frame `number`."""
         ratio = min(_MOST_ENLARGING, self._detector.longest_side / max(frame.width, frame.height))
         width, height = max(1, round(frame.width * ratio)), max(1, round(frame.height * ratio))
         small = self._reformatter.reformat(frame, width, height, "rgb24")
@@ -68,7 +70,7 @@ class Watch:
         self.tracker.add(number, [box.scaled(across, down) for box in self._detector(small.to_ndarray())])
 
     def regions(self, number: int) -> Iterator[Region]:
-        """What is to be blurred in picture `number`."""
+        """Return what is to be blurred in frame `number`."""
         rule = self._rule
         for box in self.tracker.at(number):
             if min(box.width, box.height) >= rule.min_size and rule.transparency < 1:
@@ -76,7 +78,7 @@ class Watch:
 
 
 def watches(spec: DesensitizationSpec, pace: Pace) -> tuple[Watch, ...]:
-    """What looks for all that `spec` names."""
+    """Return a watch for each kind of object that `spec` names."""
     kinds: tuple[tuple[type[Detector], DesensitizationRule | None], ...] = (
         (FaceDetector, spec.face),
         (PlateDetector, spec.license_plate),
@@ -85,25 +87,25 @@ def watches(spec: DesensitizationSpec, pace: Pace) -> tuple[Watch, ...]:
 
 
 class Privacy:
-    """Holds pictures back until it is known what the following ones show, and gives them blurred, in their order."""
+    """Hold frames back until the following ones have been searched, and yield them blurred, in order."""
 
     def __init__(self, watching: Sequence[Watch], pace: Pace) -> None:
         self._watching, self._pace = watching, pace
         self._held: deque[tuple[int, VideoFrame]] = deque()
-        self._next = 0  # number of the picture that comes next
-        self._looked = -1  # the last one that was looked at
+        self._next = 0  # number of the next frame
+        self._looked = -1  # the last frame that was searched
         self._cuts = Cuts()
 
     @classmethod
     def of(cls, spec: DesensitizationSpec, video: VideoOutput) -> "Privacy":
-        """Blurs what `spec` names in the pictures of `video`."""
+        """Return the overlay that blurs what `spec` names in frames of `video`."""
         components = VideoFormat(video.pixel_format, video.width, video.height).components
         frame_bytes = sum(part.width * part.height * (2 if part.bits > 8 else 1) for part in components)
         pace = Pace.of(video.frame_rate, frame_bytes)
         return cls(watches(spec, pace), pace)
 
     def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """Gives the pictures that are ready once `frame` went in."""
+        """Yield the frames that are ready once `frame` went in."""
         number = self._next
         self._next += 1
         if self._cuts.begins(frame):
@@ -118,13 +120,13 @@ class Privacy:
             yield self._release()
 
     def flush(self) -> Iterator[VideoFrame]:
-        """Gives the pictures that are left."""
+        """Yield the frames that are left."""
         self._look_at_last()
         while self._held:
             yield self._release()
 
     def _look_at_last(self) -> None:
-        """What ends a shot is looked at, too: nobody comes behind it to tell where things go."""
+        """Search the last frame of a shot, too: no later frame tells where its objects go."""
         if self._held and self._held[-1][0] > self._looked:
             self._look(*self._held[-1])
 
@@ -143,14 +145,14 @@ class Privacy:
 
 
 class Cuts:
-    """Tells where a shot begins: the picture is another one all over."""
+    """Find where a shot begins: the whole frame changes."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
         self._last: NDArray[np.int16] | None = None
 
     def begins(self, frame: VideoFrame) -> bool:
-        """Whether `frame` shows something else than the one before it."""
+        """Return whether `frame` begins a shot."""
         small = self._reformatter.reformat(frame, *_SMALL, format="gray", interpolation="AREA").to_ndarray().astype(np.int16)
         last, self._last = self._last, small
         return last is not None and float(np.abs(small - last).mean()) > _CUT
