@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from temporalio import activity
@@ -22,7 +23,7 @@ from reelmill_server.engine.notifying import NotifyActivities
 from reelmill_server.engine.queues import Backlog, backlogs
 from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
-from reelmill_server.errors import InternalError, ServiceUnavailable, StorageUnavailable
+from reelmill_server.errors import InternalError, InvalidMedia, ServiceUnavailable, StorageUnavailable
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import EngineState, EngineView, Standing
 from reelmill_server.model.needs import FAST, Needs
@@ -166,6 +167,54 @@ async def test_a_failure_for_good_ends_the_task_at_once(world: World) -> None:
     await world.start("broken")
     outcome = await world.outcome("broken")
     assert (outcome.status, outcome.code, outcome.message, world.numbers) == (TaskStatus.FAILED, "InvalidMedia", "broken", [1])
+
+
+async def test_a_failed_task_remembers_how_far_its_attempts_came(world: World) -> None:
+    """The first is lost after a heartbeat of 7 percent; the second fails at 42, the third, for good, at 13."""
+
+    async def fail(work: Work) -> AttemptResult:
+        if work.attempt == 1:
+            await asyncio.sleep(4)  # without a heartbeat
+        retryable = work.attempt < 3
+        percent = 42 if retryable else 13
+        raise ApplicationError("broken", [], 0, percent, type="EncoderCrashed", non_retryable=not retryable)
+
+    world.attempt = fail
+    await world.start("far", heartbeat_seconds=1)
+    outcome = await world.outcome("far")
+    assert (outcome.status, outcome.percent) == (TaskStatus.FAILED, 42)
+    assert [attempt.code for attempt in outcome.failed_attempts] == ["WorkerLost", "EncoderCrashed"]
+
+
+async def test_the_last_progress_of_a_lost_worker_is_kept(world: World) -> None:
+    """It is in the heartbeat that the engine has."""
+
+    async def vanish(work: Work) -> AttemptResult:
+        if work.attempt == 1:
+            await asyncio.sleep(4)
+        raise ApplicationError("broken", [], 0, type="InvalidMedia", non_retryable=True)  # as earlier versions say it
+
+    world.attempt = vanish
+    await world.start("vanished", heartbeat_seconds=1)
+    assert (await world.outcome("vanished")).percent == 7
+
+
+async def test_an_attempt_that_fails_tells_how_far_it_came() -> None:
+    """In the error that crosses the engine, whatever it fails with."""
+
+    class Failing:
+        def __init__(self, error: Exception) -> None:
+            self._error = error
+
+        async def convert(self, request: ConvertRequest, report: Callable[[Progress], None], **_: object) -> object:
+            report(Progress(TaskPhase.CONVERTING, 42))
+            raise self._error
+
+    for error in (InvalidMedia("broken"), RuntimeError("a defect")):
+        activities = WorkerActivities(cast(Any, Failing(error)), cast(Any, Mock()), Metrics())
+        with pytest.raises(ApplicationError) as failure:
+            await ActivityEnvironment().run(activities.convert, Work(ConvertRequest("task", "p", (), ())))
+        assert failure.value.details[2] == 42
 
 
 async def test_attempts_that_a_draining_worker_hands_back_count_for_nothing(world: World) -> None:

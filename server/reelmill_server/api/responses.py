@@ -64,7 +64,8 @@ def task(snapshot: Snapshot, with_definition: bool = False) -> task_pb2.Task:
         _add_progress(message, snapshot.progress)
         return message
     message.code, message.message, message.attempt = outcome.code, outcome.message, outcome.attempt
-    message.progress = 100 if record.status is TaskStatus.SUCCEEDED else snapshot.progress.percent
+    reached = max(snapshot.progress.percent, outcome.percent)
+    message.progress = 100 if record.status is TaskStatus.SUCCEEDED else reached
     message.warnings.extend(outcome.warnings)
     message.artifacts.extend(_artifact(artifact) for artifact in outcome.artifacts)
     message.failed_attempts.extend(_failed(attempt) for attempt in outcome.failed_attempts)

@@ -14,11 +14,20 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from reelmill_server.engine.beats import alive
 from reelmill_server.engine.claim import TaskClaim
-from reelmill_server.engine.client import JOINING_FROM, Engine
+from reelmill_server.engine.client import Engine
 from reelmill_server.engine.history import WORKER_DRAINING
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD, WITHDRAW
 from reelmill_server.engine.placing import unpack
-from reelmill_server.engine.work import AttemptResult, Inspected, Inspection, UnitResult, UnitWork, Withdrawal, Work
+from reelmill_server.engine.work import (
+    JOINING_FROM,
+    AttemptResult,
+    Inspected,
+    Inspection,
+    UnitResult,
+    UnitWork,
+    Withdrawal,
+    Work,
+)
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import KeptFile
@@ -37,11 +46,11 @@ _LOOK_PERCENT = 5  # of a unit, after which is looked how far the whole is
 _log = structlog.get_logger(__name__)
 
 
-def _failure(error: ReelmillError, started_us: int = 0) -> ApplicationError:
-    """The error as it crosses the engine: code, message, violated fields, and when the attempt began."""
+def _failure(error: ReelmillError, started_us: int = 0, percent: int = 0) -> ApplicationError:
+    """Return the error as it crosses the engine: code, message, violated fields, when the attempt began, how far it came."""
     fields = [(violation.field, violation.description) for violation in error.violations]
     return ApplicationError(
-        *(error.message, fields, started_us),
+        *(error.message, fields, started_us, percent),
         type=error.code,
         non_retryable=not error.retryable,
         category=ApplicationErrorCategory.BENIGN,  # else the engine's library logs a trace of what is logged already
@@ -115,11 +124,14 @@ class WorkerActivities:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / MICROSECONDS))
         milestones = _Milestones(partial(self._engine.tell_progress, work.request.task_id), work.progress_step)
 
-        def report(progress: Progress) -> None:
-            activity.heartbeat(_placed(progress, work))
-            milestones.reached(_placed(progress, work).percent)
-
         async with self._attempting(work, "join" if work.kept else "whole") as begun:
+
+            def report(progress: Progress) -> None:
+                placed = _placed(progress, work)
+                begun.percent = placed.percent
+                activity.heartbeat(placed)
+                milestones.reached(placed.percent)
+
             try:
                 artifacts, warnings = await self._attempts.convert(
                     work.request,
@@ -177,16 +189,18 @@ class WorkerActivities:
             begun.outcome = "Canceled"
             if activity.is_worker_shutdown():
                 begun.outcome = WORKER_DRAINING
-                raise ApplicationError("the worker was stopped", [], begun.started_us, type=WORKER_DRAINING) from None
+                raise ApplicationError(
+                    "the worker was stopped", [], begun.started_us, begun.percent, type=WORKER_DRAINING
+                ) from None
             raise
         except ReelmillError as error:
             begun.outcome = error.code
             _log.warning("attempt failed", code=error.code, reason=error.message)
-            raise _failure(error, begun.started_us) from error
+            raise _failure(error, begun.started_us, begun.percent) from error
         except Exception as error:
             begun.outcome = InternalError.code
             _log.exception("attempt failed")
-            raise _failure(InternalError(f"{type(error).__name__}: {error}"), begun.started_us) from error
+            raise _failure(InternalError(f"{type(error).__name__}: {error}"), begun.started_us, begun.percent) from error
         finally:
             self._metrics.attempt_total.labels(work.lane, part, begun.outcome).inc()
             self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - begun.started_us / MICROSECONDS)
@@ -231,10 +245,10 @@ class WorkerActivities:
 
 
 class _Begun:
-    """An attempt that runs: when it began, microseconds since the epoch, and how it is going to be counted."""
+    """A running attempt: when it began, microseconds since the epoch; how far it came; and how it will be counted."""
 
     def __init__(self) -> None:
-        self.started_us, self.outcome = time.time_ns() // 1000, "Succeeded"
+        self.started_us, self.outcome, self.percent = time.time_ns() // 1000, "Succeeded", 0
 
 
 def _placed(progress: Progress, work: Work) -> Progress:

@@ -22,7 +22,7 @@ from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
 from reelmill_server.engine.notifying import NotifyWorkflow
 from reelmill_server.engine.payloads import DATA_CONVERTER
 from reelmill_server.engine.placing import pack
-from reelmill_server.engine.work import Inspected, Inspection, Placing, Work
+from reelmill_server.engine.work import JOINING_FROM, Inspected, Inspection, Placing, Work
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
 from reelmill_server.model.engine_view import EngineState, EngineView, Standing
@@ -40,8 +40,6 @@ _STANDINGS = {
     PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED: Standing.OURS,
     PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED: Standing.ENDED,
 }
-JOINING_FROM = 95
-"""Percent of a task that is carried out in units when all units are made."""
 
 
 async def connect(

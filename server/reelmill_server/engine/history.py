@@ -1,5 +1,6 @@
 """How the attempts of a task went, and whether there is another one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,25 +20,34 @@ _BACKOFF_SECONDS = (1, 5, 15)
 
 @dataclass(frozen=True)
 class Failure:
-    """How one attempt failed; `started_us` is 0 when nobody knows."""
+    """How one attempt failed; `started_us` is 0 when unknown, `percent` how far it had come, 0..100."""
 
     code: str
     message: str
     retryable: bool
     started_us: int = 0
+    percent: int = 0
 
     @classmethod
     def of(cls, error: FailureError) -> "Failure":
-        """How an attempt failed, from what the engine raises for it."""
+        """Return how an attempt failed, from what the engine raises for it."""
         cause = error.cause if isinstance(error, ActivityError) else error
         if isinstance(cause, ApplicationError):
-            started_us = int(cause.details[1]) if len(cause.details) > 1 else 0
-            return cls(cause.type or "InternalError", cause.message, not cause.non_retryable, started_us)
+            # Workers of earlier versions send fewer details.
+            started_us, percent = (int(cause.details[place]) if len(cause.details) > place else 0 for place in (1, 2))
+            return cls(cause.type or "InternalError", cause.message, not cause.non_retryable, started_us, percent)
         if isinstance(cause, TimeoutError):
+            percent = _last_percent(cause.last_heartbeat_details)
             if cause.type is TimeoutType.HEARTBEAT:
-                return cls(WORKER_LOST, "the worker was lost", True)
-            return cls("Timeout", "the attempt took longer than a task may", False)
+                return cls(WORKER_LOST, "the worker was lost", True, percent=percent)
+            return cls("Timeout", "the attempt took longer than a task may", False, percent=percent)
         return cls("InternalError", str(cause or error), True)
+
+
+def _last_percent(heartbeat: Sequence[Any]) -> int:
+    """Return the percent of the progress in an attempt's last heartbeat, which the engine keeps as plain data; 0: none."""
+    progress = heartbeat[0] if heartbeat else None
+    return int(progress.get("percent", 0)) if isinstance(progress, Mapping) else 0
 
 
 class History:
@@ -49,10 +59,17 @@ class History:
         """The activity of the attempt that succeeded."""
         self._failed = list(earlier.failed)
         self._first_us = earlier.first_us
+        self._percent = earlier.percent
 
     def continued(self, continuation: Continuation) -> Continuation:
         """Return what the next run of the workflow must know of the attempts, added to `continuation`."""
-        return replace(continuation, number=self.number, first_us=self._first_us, failed=tuple(self._failed))
+        return replace(
+            continuation,
+            number=self.number,
+            first_us=self._first_us,
+            failed=tuple(self._failed),
+            percent=self._percent,
+        )
 
     def looked(self, result: AttemptResult) -> None:
         """The present attempt was a look at a task that is not small."""
@@ -62,6 +79,7 @@ class History:
         """The present attempt failed, `where` in the task's work."""
         self._failed.append(FailedAttempt(self.number, failure.code, f"{where}{failure.message}"))
         self._first_us = self._first_us or failure.started_us
+        self._percent = max(self._percent, failure.percent)
 
     def exhausted(self, max_attempts: int) -> bool:
         """Whether there were too many. One that a draining worker handed back counts for nothing."""
@@ -83,13 +101,13 @@ class History:
     def failed(self) -> Outcome:
         """The outcome when the last failure stands; it is not repeated among the failed attempts."""
         last = self._failed.pop()
-        return self._outcome(TaskStatus.FAILED, last.code, last.message)
+        return self._outcome(TaskStatus.FAILED, last.code, last.message, percent=self._percent)
 
     def canceled(self) -> Outcome:
         """The outcome of a cancel."""
-        return self._outcome(TaskStatus.CANCELED, "Canceled", "canceled")
+        return self._outcome(TaskStatus.CANCELED, "Canceled", "canceled", percent=self._percent)
 
-    def _outcome(self, status: TaskStatus, code: str = "", message: str = "", **made: Any) -> Outcome:
+    def _outcome(self, status: TaskStatus, code: str = "", message: str = "", **fields: Any) -> Outcome:
         first = datetime.fromtimestamp(self._first_us / MICROSECONDS, UTC) if self._first_us else None
         return Outcome(
             status,
@@ -98,5 +116,5 @@ class History:
             attempt=self.number,
             failed_attempts=tuple(self._failed),
             first_attempt_time=first,
-            **made,
+            **fields,
         )

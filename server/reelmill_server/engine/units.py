@@ -15,7 +15,7 @@ from reelmill_server.engine.attempting import present, run
 from reelmill_server.engine.bounds import Backoff, HistoryFull, history_is_full
 from reelmill_server.engine.history import Failure, History
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
-from reelmill_server.engine.work import AttemptResult, Continuation, UnitResult, UnitWork, Work
+from reelmill_server.engine.work import JOINING_FROM, AttemptResult, Continuation, UnitResult, UnitWork, Work
 from reelmill_server.errors import ChunksDiffer, SourceChanged, WorkerBusy
 from reelmill_server.model.capability import SOFTWARE
 
@@ -97,7 +97,8 @@ class Units:
             except FailureError as error:
                 if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
                     raise
-                failure = Failure.of(error)
+                # A heartbeat tells how far the unit came, not the task.
+                failure = replace(Failure.of(error), percent=JOINING_FROM * len(self._made) // count)
                 if failure.code == WorkerBusy.code:
                     work = replace(work, priority=max(1, work.priority - 1))
                     await backoff.pause()
@@ -108,9 +109,8 @@ class Units:
                 if failure.code in _FORGETS:
                     raise
                 if not failure.retryable or own.exhausted(work.max_attempts):
-                    raise ApplicationError(
-                        f"unit {number}: {failure.message}", type=failure.code, non_retryable=True
-                    ) from error
+                    text = f"unit {number}: {failure.message}"
+                    raise ApplicationError(text, [], 0, failure.percent, type=failure.code, non_retryable=True) from error
                 history.add(failure, f"unit {number}: ")
                 history.number += 1
                 own.number += 1

@@ -14,6 +14,9 @@ from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, FailedAttempt
 from reelmill_server.model.units import Split
 
+JOINING_FROM = 95
+"""Percent of a task that is encoded in chunks when all chunks are encoded."""
+
 
 @dataclass(frozen=True)
 class UnitResult:
@@ -35,8 +38,8 @@ class Placing:
 class Continuation:
     """What a run of a task's workflow, whose history became long, leaves to the run that goes on.
 
-    `number` is the next attempt's, `first_us` when the first began, `failed` those that failed. `made` are units by their
-    numbers; `units_given_up` and `units_used` as in `engine.units.Units`.
+    `number` is the next attempt's, `first_us` when the first began, `failed` those that failed, `percent` how far they came.
+    `made` are units by their numbers; `units_given_up` and `units_used` as in `engine.units.Units`.
     """
 
     number: int = 1
@@ -46,6 +49,7 @@ class Continuation:
     made: tuple[tuple[int, UnitResult], ...] = ()
     units_given_up: bool = False
     units_used: bool = False
+    percent: int = 0
 
 
 @dataclass(frozen=True)

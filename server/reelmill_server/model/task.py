@@ -140,7 +140,10 @@ class FailedAttempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of a task: its final status, the error unless it succeeded, and its artifacts."""
+    """Outcome of a task: its final status, the error unless it succeeded, and its artifacts.
+
+    `percent` is how far a failed task had come, 0..100, as far as its attempts reported.
+    """
 
     status: TaskStatus
     code: str = ""
@@ -150,6 +153,7 @@ class Outcome:
     attempt: int = 0
     failed_attempts: tuple[FailedAttempt, ...] = ()
     first_attempt_time: datetime | None = None
+    percent: int = 0
 
 
 @dataclass(frozen=True)
