@@ -14,11 +14,13 @@ NOTIFY_QUEUE = "reelmill-notify"
 
 
 def encode_queue(family: str) -> str:
-    """Attempts that want encoders of this family, or `software`; served by the workers on which it works."""
+    """Return the queue of attempts that need encoders of this family, or `software`; workers on which it works poll it."""
     return f"reelmill-encode-{family}"
 
 
 def presence_queue(family: str) -> str:
-    """Holds no tasks. A worker polls it as long as the family works there, so that its pollers can be counted: a worker that is
-    busy does not poll the queue of its attempts."""
+    """Return the queue whose pollers are counted; it holds no tasks.
+
+    A worker polls it as long as the family works there: a busy worker does not poll the queue of its attempts.
+    """
     return f"reelmill-present-{family}"

@@ -1,4 +1,4 @@
-"""Activities: where workflows touch the world. Workers run attempts and inspections, api replicas record outcomes."""
+"""Activities: all effects of workflows. Workers run attempts and inspections, api replicas record outcomes."""
 
 import asyncio
 import time
@@ -58,23 +58,23 @@ def _failure(error: ReelmillError, started_us: int = 0, percent: int = 0) -> App
 
 
 class Seen(Protocol):
-    """What a look at sources found."""
+    """Result of an inspection."""
 
     @property
     def infos(self) -> tuple[MediaInfo, ...]:
-        """What is in them."""
+        """The media infos of the sources."""
 
     @property
     def plan(self) -> Plan | None:
-        """What would run."""
+        """The plan that would run; None unless it was requested."""
 
     @property
     def split(self) -> Split | None:
-        """How that would be cut."""
+        """How the plan would be cut into chunks."""
 
 
 class Attempts(Protocol):
-    """What a worker can do; raises ReelmillError."""
+    """Interface of a worker to its media work. Every method may raise ReelmillError."""
 
     async def convert(
         self,
@@ -85,7 +85,7 @@ class Attempts(Protocol):
         needs: Needs | None,
         kept: Sequence[KeptFile],
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
-        """Converts and publishes; the artifacts, and what a user should know. Raises Deferred for what is not small."""
+        """Convert and publish; return the artifacts and warnings for the user. Raises Deferred for a task that is not small."""
 
     async def encode_unit(
         self,
@@ -96,30 +96,30 @@ class Attempts(Protocol):
         claim: Claim,
         lane: str,
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
-        """Makes one unit of a task that is cut in units; the files, and what a user should know."""
+        """Encode one chunk of a task; return its files and warnings for the user."""
 
     async def erase(self, task_id: str) -> None:
-        """Removes what units of a task kept."""
+        """Remove what chunks of a task left in shared scratch."""
 
     async def withdraw(self, credentials: Credentials, files: Sequence[PendingFile]) -> None:
-        """Takes away what an attempt that is no more has placed, as far as it is still there."""
+        """Remove what a lost attempt has published, as far as it is still there."""
 
     async def inspect(self, action: str, request: ConvertRequest) -> Seen:
-        """What is in the sources, and the plan if `action` is `plan`."""
+        """Probe the sources, and plan if `action` is `plan`."""
 
     def describe(self) -> Report:
-        """What this worker says of itself."""
+        """Return the capabilities of this worker."""
 
 
 class WorkerActivities:
-    """What a worker does for workflows."""
+    """The activities that workers run."""
 
     def __init__(self, attempts: Attempts, engine: Engine, metrics: Metrics) -> None:
         self._attempts, self._engine, self._metrics = attempts, engine, metrics
 
     @activity.defn(name=CONVERT)
     async def convert(self, work: Work) -> AttemptResult:
-        """Runs one attempt, heartbeating its progress; fails with the error's code."""
+        """Run one attempt, heartbeating its progress; fail with the error's code."""
         if work.attempt == 1 and work.needs is None:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / MICROSECONDS))
         milestones = _Milestones(partial(self._engine.tell_progress, work.request.task_id), work.progress_step)
@@ -148,7 +148,7 @@ class WorkerActivities:
 
     @activity.defn(name=ENCODE_UNIT)
     async def encode_unit(self, unit: UnitWork) -> UnitResult:
-        """Makes one unit of a task that is carried out by several workers; as `convert` otherwise."""
+        """Encode one chunk of a task; otherwise like `convert`."""
         work = unit.work
         assert work.needs
         structlog.contextvars.bind_contextvars(unit=unit.number)
@@ -170,7 +170,7 @@ class WorkerActivities:
         return UnitResult(kept, warnings)
 
     async def _tell_whole(self, work: Work, _: int) -> None:
-        """Tells how far a task is of which a unit came further. Raises ServiceUnavailable."""
+        """Report the progress of a whole task of which one chunk made progress. Raises ServiceUnavailable."""
         view = await self._engine.view(work.request.task_id)
         percent = _passed(view.progress.percent, work.progress_step)
         if percent:
@@ -178,7 +178,7 @@ class WorkerActivities:
 
     @asynccontextmanager
     async def _attempting(self, work: Work, part: str) -> AsyncIterator["_Begun"]:
-        """Counts and logs an attempt; what it fails with crosses the engine with its code."""
+        """Count and log an attempt; its errors cross the engine with their codes."""
         begun = _Begun()
         structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
         _log.info("attempt started", lane=work.lane)
@@ -207,12 +207,12 @@ class WorkerActivities:
             _log.info("attempt ended", outcome=begun.outcome)
 
     def _claim(self, work: Work) -> Claim:
-        """What this activity is to its task."""
+        """Return the claim of this activity's attempt on its task."""
         return TaskClaim(self._engine, work.request.task_id, activity.info().activity_id)
 
     @activity.defn(name=INSPECT)
     async def inspect(self, inspection: Inspection) -> Inspected:
-        """A short look at media; fails with the error's code."""
+        """Probe, plan, or report capabilities; fail with the error's code."""
         if inspection.request is None:
             return Inspected(report=self._attempts.describe())
         try:
@@ -223,7 +223,7 @@ class WorkerActivities:
 
     @activity.defn(name=ERASE)
     async def erase(self, task_id: str) -> None:
-        """Removes what a task left in shared scratch."""
+        """Remove what a task left in shared scratch."""
         try:
             async with alive():
                 await self._attempts.erase(task_id)
@@ -232,7 +232,7 @@ class WorkerActivities:
 
     @activity.defn(name=WITHDRAW)
     async def withdraw(self, withdrawal: Withdrawal) -> None:
-        """Takes away what an attempt that did not succeed has left where outputs go."""
+        """Remove what an attempt that did not succeed has published."""
         files = unpack(withdrawal.packed)
         structlog.contextvars.bind_contextvars(task_id=activity.info().workflow_id)
         _log.info("outputs of a lost attempt are taken away", files=len(files))
@@ -252,27 +252,27 @@ class _Begun:
 
 
 def _placed(progress: Progress, work: Work) -> Progress:
-    """Progress with the attempt's number; joining what units made is the last of a task's work."""
+    """Return progress with the attempt's number, scaled to the last part of the task if the attempt joins chunks."""
     percent = JOINING_FROM + progress.percent * (END - JOINING_FROM) // END if work.kept else progress.percent
     return replace(progress, percent=percent, attempt=work.attempt)
 
 
 def _passed(percent: int, step: int) -> int:
-    """The last of the steps that progress has passed; 0: none."""
+    """Return the last multiple of `step` that progress has reached; 0: none."""
     return percent - percent % step if step else 0
 
 
 class _Milestones:
-    """Tells each time that progress passes `step` percent more; what the engine does not take is left out."""
+    """Report each `step` percent of progress once; a report that the engine does not take is dropped."""
 
     def __init__(self, tell: Callable[[int], Awaitable[None]], step: int, last: int = END - 1) -> None:
-        """`tell` may raise ServiceUnavailable; what comes after `last` percent is told otherwise."""
+        """`tell` reports a percent, and may raise ServiceUnavailable; percents after `last` are not reported here."""
         self._tell_of, self._step, self._last = tell, step, last
         self._told = 0
         self._telling: set[asyncio.Task[None]] = set()
 
     def reached(self, percent: int) -> None:
-        """Progress came so far."""
+        """Note that progress has reached `percent`."""
         passed = _passed(percent, self._step)
         if self._told < passed <= self._last:
             self._told = passed
@@ -286,23 +286,23 @@ class _Milestones:
 
 
 class ControlActivities:
-    """What an api replica does for workflows: it alone reaches the task records."""
+    """The activities that api replicas run: only they reach the task records."""
 
     def __init__(
         self,
         record: Callable[[str, Outcome], Awaitable[None]],
         present: Callable[[Sequence[str]], Awaitable[dict[str, int]]],
     ) -> None:
-        """`record` writes an outcome; `present` says on how many workers some encoder families work."""
+        """`record` writes an outcome; `present` counts the workers on which each encoder family works."""
         self._record, self._present = record, present
 
     @activity.defn(name=RECORD)
     async def record_outcome(self, task_id: str, outcome: Outcome) -> None:
-        """Writes a task's outcome to its row; the first one wins."""
+        """Write a task's outcome to its row; the first one wins."""
         async with alive():
             await self._record(task_id, outcome)
 
     @activity.defn(name=PRESENT)
     async def present(self, families: tuple[str, ...]) -> dict[str, int]:
-        """On how many workers each of `families` works."""
+        """Count the workers on which each of `families` works."""
         return await self._present(families)

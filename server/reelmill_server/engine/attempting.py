@@ -1,4 +1,4 @@
-"""Brings attempts to the workers that may run them: deterministic code that the engine replays."""
+"""Schedule attempts on the workers that may run them. Deterministic code that the engine replays."""
 
 import asyncio
 import hashlib
@@ -30,10 +30,11 @@ _PRESENT_SECONDS = 10
 
 
 async def attempt(work: Work) -> AttemptResult:
-    """One attempt: the first look, or in one of the lanes that the task needs, the preferred one for a while first.
+    """Run one attempt: the first in the fast queue, later ones in a queue that the task needs, the preferred one for a while
+    first.
 
-    Raises HardwareUnavailable, as an ApplicationError, when an accelerator is required and there is none, and HistoryFull while
-    it waits long for a busy one.
+    Raises HardwareUnavailable, as an ApplicationError, when an accelerator is required and there is none, and HistoryFull
+    while it waits long for a busy one.
     """
     if work.needs is None:
         return await run(CONVERT, work, work, FAST_QUEUE, AttemptResult)
@@ -55,7 +56,7 @@ async def attempt(work: Work) -> AttemptResult:
 
 
 async def present(work: Work) -> Mapping[str, int]:
-    """How many workers serve each lane of the task, the preferred lane first."""
+    """Count the workers that serve each queue of the task, the preferred one first."""
     assert work.needs
     lanes = work.needs.lanes
     if lanes == (SOFTWARE,) and work.needs.chunked is None:
@@ -74,7 +75,9 @@ async def present(work: Work) -> Mapping[str, int]:
 async def run(
     name: str, argument: Any, work: Work, queue: str, result_type: type[ResultT], wait_seconds: float = 0.0
 ) -> ResultT:
-    """Runs activity `name` of a task on a worker that polls `queue`; one that comes within `wait_seconds`, if it is not 0."""
+    """Run activity `name` of a task on a worker that polls `queue`; if `wait_seconds` is not 0, one must take it within
+    them.
+    """
     running: workflow.ActivityHandle[ResultT] = workflow.start_activity(
         name,
         argument,
@@ -99,7 +102,7 @@ async def run(
 
 
 def _activity_id() -> str | None:
-    """Return a name that no other attempt of the task has; None: the engine's own, which begin anew with each run."""
+    """Return an ID that no other attempt of the task has; None: the engine's own IDs, which start over with each run."""
     return str(workflow.uuid4()) if workflow.info().continued_run_id else None
 
 
@@ -116,7 +119,7 @@ def _no_accelerator(work: Work) -> ApplicationError:
 
 
 def _fairness_key(project: str) -> str:
-    """The project, as the engine keeps projects apart: their names may be longer than its keys."""
+    """Return the engine's fairness key of a project, hashed when the name is longer than a key may be."""
     if len(project.encode()) <= _FAIRNESS_KEY_BYTES:
         return project
     return hashlib.sha256(project.encode()).hexdigest()[:_FAIRNESS_KEY_BYTES]

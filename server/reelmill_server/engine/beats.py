@@ -1,4 +1,4 @@
-"""Short work says that its process is alive: when that is killed, another one goes on soon, and not when the time is over."""
+"""Heartbeats of short activities: when their process is killed, another one takes over soon, not only after the timeout."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ _BEAT_SECONDS = 3.0
 
 @asynccontextmanager
 async def alive() -> AsyncIterator[None]:
-    """Beats as long as the block lasts."""
+    """Heartbeat for the duration of the block."""
     beating = asyncio.create_task(_beat())
     try:
         yield

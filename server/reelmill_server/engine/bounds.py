@@ -1,4 +1,4 @@
-"""Keeps the history of a workflow that waits for long from growing without bound: pauses, and a new run when it is long.
+"""Bound the history of a workflow that waits for long: longer pauses, and a new run when the history is long.
 
 Deterministic code that the engine replays.
 """
@@ -13,16 +13,16 @@ _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class HistoryFull(Exception):
-    """The workflow is to go on as a new run, as nothing of it is at work now."""
+    """Raised where the workflow should continue as a new run; nothing of it is running then."""
 
 
 def history_is_full() -> bool:
-    """Return whether the workflow should go on as a new run as soon as it may."""
+    """Return whether the workflow should continue as a new run as soon as it can."""
     return workflow.info().is_continue_as_new_suggested() and workflow.patched(_PATCH)
 
 
 def check_history() -> None:
-    """Raise HistoryFull if it is; to be called while nothing of the workflow is at work."""
+    """Raise HistoryFull if the history is full; call it only while nothing of the workflow is running."""
     if history_is_full():
         raise HistoryFull
 

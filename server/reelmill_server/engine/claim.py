@@ -1,4 +1,4 @@
-"""What an attempt is to its task, asked of an engine that may be away for a moment."""
+"""Ask an engine, which may be away for a moment, whether an attempt still owns its task."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,15 @@ _retried = retry(
 
 
 class TaskClaim:
-    """The claim of an attempt, named by its activity; each question is asked several times before it is given up."""
+    """The claim of an attempt, named by its activity, on its task; each question is retried before it fails."""
 
     def __init__(self, engine: Engine, task_id: str, activity_id: str) -> None:
         self._engine, self._task_id, self._activity_id = engine, task_id, activity_id
 
     @_retried
     async def standing(self) -> Standing:
-        """As `Claim.standing`."""
         return await self._engine.standing(self._task_id, self._activity_id)
 
     @_retried
     async def announce(self, files: Sequence[PendingFile]) -> None:
-        """As `Claim.announce`."""
         await self._engine.announce(self._task_id, self._activity_id, files)

@@ -1,4 +1,4 @@
-"""What the control plane asks of the engine."""
+"""The control plane's client of the engine."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ _STANDINGS = {
 async def connect(
     address: str, namespace: str, api_key: str = "", tls: TLSConfig | None = None, wait_seconds: float = 0.0
 ) -> Client:
-    """A client of the engine at `address`, over TLS if `tls` says how.
+    """Return a client of the engine at `address`, over TLS if `tls` is given.
 
     Raises ServiceUnavailable when it cannot be reached, or lacks the namespace, for `wait_seconds`.
     """
@@ -79,7 +79,7 @@ async def _connect_once(address: str, namespace: str, api_key: str, tls: TLSConf
 
 
 def _interceptors() -> Sequence[Interceptor]:
-    """What makes spans of workflows and activities, and hands them on, while there are traces."""
+    """Return the interceptors that trace workflows and activities, none while tracing is off."""
     if not tracing.on():
         return ()
     from temporalio.contrib.opentelemetry import TracingInterceptor
@@ -88,7 +88,7 @@ def _interceptors() -> Sequence[Interceptor]:
 
 
 async def _has_namespace(client: Client) -> bool:
-    """Whether the engine knows the client's namespace; one that does not say counts as knowing it."""
+    """Return whether the engine knows the client's namespace; assume so when it does not answer."""
     try:
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
     except RPCError as error:
@@ -97,15 +97,15 @@ async def _has_namespace(client: Client) -> bool:
 
 
 class Engine:
-    """The engine as the control plane sees it. The workflow's id is the task's."""
+    """The engine as the control plane sees it. The workflow's ID is the task's."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def start(self, work: Work) -> None:
-        """Starts a task's workflow; one that was started before goes on.
+        """Start a task's workflow; one that was started before goes on.
 
-        Raises ServiceUnavailable, or InvalidArgument for a task that the engine will never take.
+        Raises ServiceUnavailable, or InvalidArgument for a task that the engine will never accept.
         """
         try:
             with tracing.resumed(work.trace):  # whoever starts it, and however much later
@@ -126,7 +126,7 @@ class Engine:
             raise ServiceUnavailable(f"the engine did not take the task: {error.message}") from error
 
     async def cancel(self, task_id: str) -> None:
-        """Asks for a task to be canceled; one that ended or is unknown stays as it is. Raises ServiceUnavailable."""
+        """Request that a task be canceled; one that ended or is unknown stays as it is. Raises ServiceUnavailable."""
         try:
             await self._client.get_workflow_handle(task_id).cancel(rpc_timeout=_RPC_SECONDS)
         except RPCError as error:
@@ -134,7 +134,7 @@ class Engine:
                 raise ServiceUnavailable(f"the engine did not take the cancel: {error.message}") from error
 
     async def view(self, task_id: str) -> EngineView:
-        """What the engine knows of a task. Raises ServiceUnavailable."""
+        """Return what the engine knows about a task. Raises ServiceUnavailable."""
         try:
             description = await self._client.get_workflow_handle(task_id).describe(rpc_timeout=_RPC_SECONDS)
         except RPCError as error:
@@ -153,7 +153,7 @@ class Engine:
         return EngineView(EngineState.RUNNING, await self._progress(attempt), busy=True)
 
     async def _progress(self, attempt: PendingActivityInfo) -> Progress:
-        """The last heartbeat's details; without one the attempt waits for a worker."""
+        """Return the progress in an attempt's last heartbeat; without one the attempt waits for a worker."""
         if not attempt.HasField("heartbeat_details"):
             started = attempt.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
             return Progress(phase=TaskPhase.PROBING if started else TaskPhase.QUEUED)
@@ -164,7 +164,7 @@ class Engine:
         return decoded[0] if decoded and isinstance(decoded[0], Progress) else Progress()
 
     async def _progress_of_units(self, units: Sequence[PendingActivityInfo], memo: Mapping[str, Any]) -> Progress:
-        """Progress of a task that is carried out by several workers: what is done, and how far the others are."""
+        """Return the progress of a task that is encoded in chunks: those that are done, and how far the others are."""
         running = [await self._progress(unit) for unit in units]
         count, done = memo.get(UNITS, (len(units), 0))
         share = (done + sum(progress.percent for progress in running) / END) / max(count, 1)
@@ -173,7 +173,7 @@ class Engine:
         return Progress(phase, int(share * JOINING_FROM), attempt=1)
 
     async def standing(self, task_id: str, activity_id: str) -> Standing:
-        """What this activity is to its task. Raises ServiceUnavailable."""
+        """Return the standing of this activity with its task. Raises ServiceUnavailable."""
         handle = self._client.get_workflow_handle(task_id)
         try:
             description = await handle.describe(rpc_timeout=_RPC_SECONDS)
@@ -192,7 +192,9 @@ class Engine:
         return Standing.TAKEN_OVER if succeeded else Standing.ENDED
 
     async def announce(self, task_id: str, activity_id: str, files: Sequence[PendingFile]) -> None:
-        """Has a task remember what an attempt is about to place. Raises InternalError if it is over, or ServiceUnavailable."""
+        """Have a task remember what an attempt is about to publish. Raises InternalError if the task is over, or
+        ServiceUnavailable.
+        """
         handle = self._client.get_workflow_handle(task_id)
         for packed in pack(files):
             try:
@@ -204,7 +206,7 @@ class Engine:
                 raise ServiceUnavailable(f"the engine did not take what is placed: {error.message}") from error
 
     async def present(self, families: Sequence[str]) -> dict[str, int]:
-        """On how many workers each of `families` (of encoders) works, or did a few minutes ago. Raises ServiceUnavailable."""
+        """Count the workers on which each of `families` (of encoders) works, or did minutes ago. Raises ServiceUnavailable."""
         counts = await asyncio.gather(*(self._pollers(presence_queue(family)) for family in families))
         return dict(zip(families, counts, strict=True))
 
@@ -222,7 +224,7 @@ class Engine:
         return sum(poller.last_access_time.ToSeconds() > lately for poller in description.pollers)
 
     async def wake(self, task_id: str, channel: str) -> None:
-        """Has what is due on a task's channel delivered now. Raises ServiceUnavailable."""
+        """Have the due notifications of a task's channel delivered now. Raises ServiceUnavailable."""
         try:
             await self._client.start_workflow(
                 NotifyWorkflow.run,
@@ -236,7 +238,9 @@ class Engine:
             raise ServiceUnavailable(f"the engine did not take a notification: {error.message}") from error
 
     async def tell_progress(self, task_id: str, percent: int) -> None:
-        """Has a task's progress told, unless that was done for as much, or the task has ended. Raises ServiceUnavailable."""
+        """Have a task's progress notified, unless as much was notified already or the task has ended. Raises
+        ServiceUnavailable.
+        """
         handle = self._client.get_workflow_handle(task_id)
         try:
             await handle.signal(MediaConvertWorkflow.progress, percent, rpc_timeout=_RPC_SECONDS)
@@ -245,7 +249,7 @@ class Engine:
                 raise ServiceUnavailable(f"the engine did not take progress: {error.message}") from error
 
     async def inspect(self, inspection: Inspection) -> Inspected:
-        """A short look at media on some worker. Raises what the look raised, or ServiceUnavailable when no worker answers."""
+        """Inspect media on some worker. Raises what the inspection raised, or ServiceUnavailable when no worker answers."""
         try:
             handle: WorkflowHandle[InspectWorkflow, Inspected] = await self._client.start_workflow(
                 InspectWorkflow.run,

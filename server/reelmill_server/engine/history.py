@@ -1,4 +1,4 @@
-"""How the attempts of a task went, and whether there is another one."""
+"""Results of a task's attempts, and whether there is another one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ _BACKOFF_SECONDS = (1, 5, 15)
 
 @dataclass(frozen=True)
 class Failure:
-    """How one attempt failed; `started_us` is 0 when unknown, `percent` how far it had come, 0..100."""
+    """Failure of one attempt; `started_us` is 0 when unknown, `percent` how far it had come, 0..100."""
 
     code: str
     message: str
@@ -72,39 +72,39 @@ class History:
         )
 
     def looked(self, result: AttemptResult) -> None:
-        """The present attempt was a look at a task that is not small."""
+        """Note that the current attempt only found out what a task that is not small needs."""
         self._first_us = self._first_us or result.started_us
 
     def add(self, failure: Failure, where: str = "") -> None:
-        """The present attempt failed, `where` in the task's work."""
+        """Add the failure of the current attempt; `where` names the part of the task it worked on."""
         self._failed.append(FailedAttempt(self.number, failure.code, f"{where}{failure.message}"))
         self._first_us = self._first_us or failure.started_us
         self._percent = max(self._percent, failure.percent)
 
     def exhausted(self, max_attempts: int) -> bool:
-        """Whether there were too many. One that a draining worker handed back counts for nothing."""
+        """Return whether no attempt is left. One that a draining worker handed back does not count."""
         lost = sum(attempt.code == WORKER_LOST for attempt in self._failed)
         own = sum(attempt.code not in (WORKER_LOST, WORKER_DRAINING) for attempt in self._failed)
         return own >= max_attempts or lost >= _MAX_WORKERS_LOST
 
     def pause(self) -> float:
-        """Seconds before the next: at once when the worker was the cause, longer each time when it was not."""
+        """Return the seconds before the next attempt: none when the worker was the cause, else longer each time."""
         if self._failed[-1].code in (WORKER_LOST, WORKER_DRAINING):
             return 0.1
         return _BACKOFF_SECONDS[min(len(self._failed), len(_BACKOFF_SECONDS)) - 1]
 
     def succeeded(self, result: AttemptResult) -> Outcome:
-        """The outcome of a success."""
+        """Return the outcome of a success."""
         self._first_us, self.winner = self._first_us or result.started_us, result.activity_id
         return self._outcome(TaskStatus.SUCCEEDED, artifacts=result.artifacts, warnings=result.warnings)
 
     def failed(self) -> Outcome:
-        """The outcome when the last failure stands; it is not repeated among the failed attempts."""
+        """Return the outcome of the last failure, which is not repeated among the failed attempts."""
         last = self._failed.pop()
         return self._outcome(TaskStatus.FAILED, last.code, last.message, percent=self._percent)
 
     def canceled(self) -> Outcome:
-        """The outcome of a cancel."""
+        """Return the outcome of a cancel."""
         return self._outcome(TaskStatus.CANCELED, "Canceled", "canceled", percent=self._percent)
 
     def _outcome(self, status: TaskStatus, code: str = "", message: str = "", **fields: Any) -> Outcome:

@@ -1,4 +1,4 @@
-"""What workflows and activities are called in the engine: names that must not change while tasks run."""
+"""Names of workflows and activities in the engine, which must not change while tasks run."""
 
 CONVERT, ENCODE_UNIT, ERASE, WITHDRAW = "convert", "encode_unit", "erase", "withdraw"
 RECORD, PRESENT, INSPECT = "record_outcome", "present", "inspect"

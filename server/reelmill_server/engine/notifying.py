@@ -1,7 +1,7 @@
 """Notifications in the engine: a workflow for each channel of a task delivers what is due, one message after the other.
 
-What is due, how long to wait and when to give up is not decided here but with the records (tasks.delivery), so that a change of
-these rules breaks no workflow that runs. A lost wake is made good by the records' own look at what is overdue.
+What is due, how long to wait and when to give up is decided by the records (tasks.delivery), so that a change of these rules
+breaks no running workflow. A lost wake-up is made up for by the records' own search for overdue messages.
 """
 
 import asyncio
@@ -35,19 +35,19 @@ _NO_ANSWER = Failure("the attempt did not end: no one knows whether it was deliv
 
 @workflow.defn(name="Notify")
 class NotifyWorkflow:
-    """Delivers what is due on one channel of one task, then ends; a signal starts it again."""
+    """Deliver what is due on one channel of one task, then end; a signal starts it again."""
 
     def __init__(self) -> None:
         self._woken = False
 
     @workflow.signal
     def wake(self) -> None:
-        """There is something new, or it is to be tried at once."""
+        """Note that there is a new message, or that one is to be retried at once."""
         self._woken = True
 
     @workflow.run
     async def run(self, task_id: str, channel: str) -> None:
-        """Ends when nothing is due any more."""
+        """Deliver until nothing is due any more."""
         while True:
             self._woken = False
             step: Step | None = await _recorded(NEXT, Step | None, task_id, channel)
@@ -63,7 +63,7 @@ class NotifyWorkflow:
 
 
 async def _attempt(task_id: str, step: Step) -> Failure | None:
-    """One attempt; an activity that is lost is a failure, after which the message is sent again."""
+    """Deliver once; a lost activity is a failure, after which the message is sent again."""
     if step.uri:
         work, arguments, queue = WRITE, [step.uri, step.text, task_id, step.credentials], INSPECT_QUEUE
     else:
@@ -85,7 +85,7 @@ async def _attempt(task_id: str, step: Step) -> Failure | None:
 
 
 async def _recorded(work: str, result_type: Any, *arguments: Any) -> Any:
-    """Something about records, however long the database is away."""
+    """Run an activity on the records, however long the database is away."""
     return await workflow.execute_activity(
         work,
         args=arguments,
@@ -97,16 +97,16 @@ async def _recorded(work: str, result_type: Any, *arguments: Any) -> Any:
 
 
 class ProgressNotes:
-    """Progress that a task's workflow notes in the records, from where its recipients are notified.
+    """Write a task's progress to the records, from which its recipients are notified.
 
-    One note is made after the other. What is reached meanwhile waits, and only the latest of it counts.
+    One note is written at a time; of the progress made meanwhile only the latest counts.
     """
 
     def __init__(self) -> None:
         self._reached, self._noted, self._busy = 0, 0, False
 
     async def reached(self, percent: int) -> None:
-        """Note that the task has come so far, unless it has been noted already."""
+        """Note that the task has reached `percent`, unless it was noted already."""
         self._reached = max(self._reached, percent)
         if self._busy:
             return
@@ -120,67 +120,67 @@ class ProgressNotes:
 
 @workflow.defn(name="Progress")
 class ProgressWorkflow:
-    """One step of progress. Workers of an earlier version start one for each; to be removed when none of them is left."""
+    """Record one step of progress. Only workers of an earlier version start it; to be removed when none is left."""
 
     @workflow.run
     async def run(self, task_id: str, percent: int) -> None:
-        """Ends when it is recorded."""
+        """Record the step."""
         await _recorded(NOTE_PROGRESS, None, task_id, percent)
 
 
 class Deliveries(Protocol):
-    """What an api replica does with notifications."""
+    """Interface of an api replica to notifications."""
 
     def next(self, task_id: str, channel: str) -> Awaitable[Step | None]:
-        """What to do next on a task's channel; None: nothing."""
+        """Return what to do next on a task's channel; None: nothing."""
 
     def deliver(self, notification: str) -> Awaitable[Failure | None]:
-        """Sends a notification once; gives why it was not taken."""
+        """Send a notification once; return why it was not accepted."""
 
     def note(self, notification: str, failure: Failure | None) -> Awaitable[None]:
-        """Notes how an attempt ended."""
+        """Record how a delivery ended."""
 
     def progress(self, task_id: str, percent: int) -> Awaitable[None]:
-        """A running task came so far."""
+        """Record the progress of a running task."""
 
 
 class NotifyActivities:
-    """What an api replica does for the workflows above."""
+    """The activities that api replicas run for the workflows above."""
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
 
     @activity.defn(name=NEXT)
     async def next(self, task_id: str, channel: str) -> Step | None:
-        """What to do next on a task's channel."""
+        """Return what to do next on a task's channel."""
         return await self._deliveries.next(task_id, channel)
 
     @activity.defn(name=DELIVER)
     async def deliver(self, notification: str) -> Failure | None:
-        """Sends a notification once."""
+        """Send a notification once."""
         async with alive():
             return await self._deliveries.deliver(notification)
 
     @activity.defn(name=NOTE)
     async def note(self, notification: str, failure: Failure | None) -> None:
-        """Notes how an attempt ended."""
+        """Record how a delivery ended."""
         await self._deliveries.note(notification, failure)
 
     @activity.defn(name=NOTE_PROGRESS)
     async def progress(self, task_id: str, percent: int) -> None:
-        """Notes a task's progress."""
+        """Record a task's progress."""
         await self._deliveries.progress(task_id, percent)
 
 
 class FileActivities:
-    """What a worker does for the workflows above: it alone reaches the storage."""
+    """The activity that workers run for the workflows above: only they reach the storage."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     @activity.defn(name=WRITE)
     async def write(self, uri: str, text: str, task_id: str, credentials: Credentials) -> Failure | None:
-        """Writes the detailed result of a task to its place, in the task's name; gives why it could not."""
+        """Write the detailed result of a task to its URI, in the task's role; return why it could not be written."""
         with tempfile.TemporaryDirectory(prefix="reelmill-message-") as folder:
             file = Path(folder, "message.json")
             await asyncio.to_thread(file.write_text, text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How data crosses the engine: as JSON, by pydantic."""
+"""Payloads in the engine: JSON, by pydantic."""
 
 from dataclasses import is_dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from reelmill_server.model.plain import to_json
 
 
 class _Json(PydanticJSONPlainPayloadConverter):
-    """The library's own, but a dataclass is written as its annotations say: the library's writes whatever it finds in it."""
+    """The library's JSON converter, except that dataclasses are written as their annotations say, not as they happen to be."""
 
     def to_payload(self, value: Any) -> Payload | None:
         """Write `value` as JSON."""
@@ -29,8 +29,11 @@ _JSON = _Json()
 
 
 class _Payloads(CompositePayloadConverter):
-    """The library's own of pydantic, but all share one that remembers types: the library makes one for each workflow, and to
-    learn the types of a task took it longer than all else that a workflow does."""
+    """The library's pydantic converter with one shared cache of types.
+
+    The library makes a converter for each workflow; learning the types of a task anew took longer than all else in a
+    workflow.
+    """
 
     def __init__(self) -> None:
         usual = DefaultPayloadConverter.default_encoding_payload_converters

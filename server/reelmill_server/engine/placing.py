@@ -1,4 +1,4 @@
-"""What attempts are about to place, in messages that the engine takes."""
+"""Pack the files that attempts are about to publish into messages that the engine takes."""
 
 import base64
 import json
@@ -12,12 +12,12 @@ _FILES = 5000
 
 
 def pack(files: Sequence[PendingFile]) -> Iterator[str]:
-    """The files in as few messages as may be: their names are much alike, so that marks are most of what is left."""
+    """Pack files into as few messages as possible: their names are much alike, so that marks are most of what is left."""
     for begin in range(0, len(files), _FILES):
         listed = [(file.uri, file.mark) for file in files[begin : begin + _FILES]]
         yield base64.b85encode(zlib.compress(json.dumps(listed).encode(), 9)).decode()
 
 
 def unpack(packed: str) -> list[PendingFile]:
-    """The files of one message that `pack` made."""
+    """Return the files of one message that `pack` made."""
     return [PendingFile(uri, mark) for uri, mark in json.loads(zlib.decompress(base64.b85decode(packed)))]

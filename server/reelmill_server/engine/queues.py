@@ -1,4 +1,4 @@
-"""How much waits in the engine's queues."""
+"""Backlogs of the engine's queues."""
 
 import asyncio
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ _RPC_SECONDS = timedelta(seconds=5)
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits in a queue: how many, and for how long the oldest; the engine knows both only about."""
+    """Tasks that wait in a queue: how many, and for how long the oldest; the engine knows both approximately."""
 
     tasks: int
     age_seconds: float
 
 
 async def backlogs(client: Client) -> dict[str, Backlog]:
-    """What waits in each of QUEUES. Raises ServiceUnavailable."""
+    """Return the backlog of each of QUEUES. Raises ServiceUnavailable."""
     found = await asyncio.gather(*(_backlog(client, queue) for queue in QUEUES.values()))
     return dict(zip(QUEUES, found, strict=True))
 

@@ -1,7 +1,7 @@
-"""A task that several workers carry out: its units beside each other, then one attempt that joins them.
+"""Encode a task in chunks on several workers, then join them in one attempt.
 
-Deterministic code that the engine replays. What a unit made is kept by the engine with its result: whatever dies, only the
-units that were being made are made again.
+Deterministic code that the engine replays. The engine keeps the result of each chunk: whatever dies, only the chunks that
+were being encoded are encoded again. (Serialized names call a chunk a unit.)
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _WORKERS_TO_PAY = 2
 
 
 class Units:
-    """The units of one task."""
+    """The chunks of one task."""
 
     def __init__(self, earlier: Continuation) -> None:
         self._made = dict(earlier.made)
@@ -33,12 +33,12 @@ class Units:
         """Whether there may be something of the task in shared scratch."""
 
     def continued(self, continuation: Continuation) -> Continuation:
-        """Return what the next run of the workflow must know of the units, added to `continuation`."""
+        """Return `continuation` with what the next run of the workflow must know of the chunks."""
         made = tuple(self._made.items())
         return replace(continuation, made=made, units_given_up=self._given_up, units_used=self.used)
 
     async def pay(self, work: Work) -> bool:
-        """Whether the task is carried out in units: it can be, it was not given up, and there are workers to share it."""
+        """Return whether to encode the task in chunks: it can be cut, chunks were not given up, and workers can share it."""
         if self._given_up or work.needs is None or work.needs.chunked is None:
             return False
         workers = await present(work)
@@ -47,7 +47,7 @@ class Units:
         return work.request.parallelism > 1 or workers.get(SOFTWARE, 0) >= _WORKERS_TO_PAY
 
     async def attempt(self, work: Work, history: History) -> AttemptResult:
-        """Makes all units that are not made yet, and joins them. Raises HistoryFull when units are left for the next run."""
+        """Encode all chunks that are missing, and join them. Raises HistoryFull when chunks are left for the next run."""
         needs = work.needs
         assert needs and needs.chunked
         work = replace(work, lane=SOFTWARE)
@@ -63,13 +63,15 @@ class Units:
         return replace(result, warnings=(*warnings, *result.warnings))
 
     def failed(self, failure: Failure) -> None:
-        """An attempt failed: what no longer fits together is forgotten, and made in one go by the next."""
+        """Note that an attempt failed: chunks that no longer fit together are dropped, and the next attempt is a single
+        pass.
+        """
         if failure.code in _FORGETS:
             self._given_up = True
             self._made.clear()
 
     async def _make(self, numbers: list[int], work: Work, history: History) -> None:
-        """Makes units beside each other; the first that fails for good ends the others."""
+        """Encode chunks concurrently; the first that fails for good ends the others."""
         self.used = True
         self._tell(len(numbers) + len(self._made))
         making = [asyncio.create_task(self._unit(number, work, history)) for number in numbers]
@@ -85,7 +87,7 @@ class Units:
         workflow.upsert_memo({UNITS: [count, len(self._made)]})
 
     async def _unit(self, number: int, work: Work, history: History) -> None:
-        """Makes one unit, again when it fails in a way that may pass; leaves it for the next run when the history is full."""
+        """Encode one chunk, with retries; leave it for the next run when the history is full."""
         assert work.needs and work.needs.chunked
         count = len(work.needs.chunked.split.units)
         own, backoff = History(Continuation()), Backoff()

@@ -1,4 +1,4 @@
-"""What crosses the engine: small plain data."""
+"""Data that crosses the engine: small and plain."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +20,7 @@ JOINING_FROM = 95
 
 @dataclass(frozen=True)
 class UnitResult:
-    """What a unit made, and what a user should know."""
+    """Files of a chunk, and warnings for the user."""
 
     kept: tuple[KeptFile, ...]
     warnings: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class UnitResult:
 
 @dataclass(frozen=True)
 class Placing:
-    """Files that an attempt, named by its activity, is about to place; `packed` as `engine.placing.pack` makes it."""
+    """Files that an attempt, named by its activity, is about to publish; `packed` as `engine.placing.pack` makes it."""
 
     activity_id: str
     packed: str
@@ -36,10 +36,10 @@ class Placing:
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a run of a task's workflow, whose history became long, leaves to the run that goes on.
+    """State that a run of a task's workflow, whose history became long, hands to the next run.
 
     `number` is the next attempt's, `first_us` when the first began, `failed` those that failed, `percent` how far they came.
-    `made` are units by their numbers; `units_given_up` and `units_used` as in `engine.units.Units`.
+    `made` are results of chunks by number; `units_given_up` and `units_used` as in `engine.units.Units`.
     """
 
     number: int = 1
@@ -81,7 +81,7 @@ class Work:
 
 @dataclass(frozen=True)
 class UnitWork:
-    """One unit of a task that is carried out by several workers; `number` as in the split of the task's needs."""
+    """One chunk of a task; `number` as in the split of the task's needs."""
 
     work: Work
     number: int
@@ -89,8 +89,9 @@ class UnitWork:
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """What an attempt made that succeeded; `started_us` is when it began, microseconds since the epoch; `activity_id` names
-    it in the engine. With `needs` nothing was made: the task is not small."""
+    """Result of an attempt that succeeded; `started_us` is when it began, microseconds since the epoch; `activity_id` names it
+    in the engine. With `needs` nothing was converted: the task is not small.
+    """
 
     artifacts: tuple[Artifact, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ class AttemptResult:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """Files to take away, in the name of the task's roles."""
+    """Files to remove, in the task's roles."""
 
     credentials: Credentials
     packed: str
@@ -109,7 +110,7 @@ class Withdrawal:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A short look at media: probe its sources, plan the request, or tell what the worker can do."""
+    """An inspection: probe the sources, plan the request, or report the worker's capabilities."""
 
     action: Literal["probe", "plan", "capabilities"]
     request: ConvertRequest | None = None
@@ -117,7 +118,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What was seen; what was not asked for is None."""
+    """Result of an inspection; what was not requested is None."""
 
     infos: tuple[MediaInfo, ...] = ()
     plan: Plan | None = None
@@ -134,5 +135,5 @@ def dump_work(work: Work) -> str:
 
 
 def load_work(text: str) -> Work:
-    """The work that `dump_work` wrote."""
+    """Return the work that `dump_work` wrote."""
     return _WORK.validate_json(text)

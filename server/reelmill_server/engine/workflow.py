@@ -33,8 +33,9 @@ _TIDYING_HOURS = 24  # then a rule of the storage, which removes what is old, ha
 
 @workflow.defn(name="MediaConvert")
 class MediaConvertWorkflow:
-    """One task: attempts until one succeeds, fails for good or is canceled; then its outcome is recorded, and what an attempt
-    that was lost has left is taken away."""
+    """One task: attempts until one succeeds, fails for good or is canceled; then its outcome is recorded, and what a lost
+    attempt has published is rolled back.
+    """
 
     @workflow.init
     def __init__(self, work: Work) -> None:
@@ -46,17 +47,17 @@ class MediaConvertWorkflow:
 
     @workflow.signal(name=PLACING)
     def placing(self, placing: Placing) -> None:
-        """An attempt is about to place files."""
+        """Remember files that an attempt is about to publish."""
         self._placings.append(placing)
 
     @workflow.signal(name=PROGRESS, unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)
     async def progress(self, percent: int) -> None:
-        """An attempt has come so far, and somebody is to be notified of it; when the task has ended, nobody is any more."""
+        """Record the progress of the task for notifications; after its end that is dropped."""
         await self._progress.reached(percent)
 
     @workflow.run
     async def run(self, _: Work) -> str:
-        """Returns the final status's word."""
+        """Run the task; return the final status."""
         try:
             outcome = await self._attempts()
         except HistoryFull:
@@ -74,11 +75,11 @@ class MediaConvertWorkflow:
         return outcome.status
 
     def _continuation(self) -> Continuation:
-        """What the next run must know."""
+        """Return what the next run must know."""
         return self._history.continued(self._units.continued(Continuation(placings=tuple(self._placings))))
 
     async def _attempts(self) -> Outcome:
-        """Makes attempts until one is the last. Raises HistoryFull."""
+        """Run attempts until one is the last. Raises HistoryFull."""
         history, backoff = self._history, Backoff()
         try:
             while True:
@@ -106,7 +107,7 @@ class MediaConvertWorkflow:
             return history.canceled()
 
     async def _prepare_next(self, failure: Failure) -> None:
-        """Forgets what a failure makes useless, and waits a moment."""
+        """Drop what a failure makes useless, and pause."""
         self._units.failed(failure)
         if failure.code == SourceChanged.code:
             self._work = replace(self._work, needs=None)  # it may be another film
@@ -114,7 +115,7 @@ class MediaConvertWorkflow:
         self._history.number += 1
 
     def _looked(self, result: AttemptResult, needs: Needs) -> None:
-        """The attempt was a look, which found what the task needs."""
+        """Take over the task's needs, which the attempt found."""
         self._work = replace(self._work, needs=needs)
         self._units.used = self._units.used or needs.keeps
         self._history.looked(result)
@@ -129,7 +130,7 @@ class MediaConvertWorkflow:
 
 
 async def _surely(doing: Any) -> None:
-    """Does it whatever comes: the task has ended already, a cancel that comes now must lose nothing."""
+    """Await `doing` whatever happens: the task has ended already, and a cancel that comes now must lose nothing."""
     running = asyncio.ensure_future(doing)
     while not running.done():
         try:
@@ -151,17 +152,17 @@ async def _record(task_id: str, outcome: Outcome) -> None:
 
 
 async def _erase(task_id: str) -> None:
-    """Removes what units left in shared scratch."""
+    """Remove what chunks left in shared scratch."""
     await _tidy(ERASE, task_id, task_id)
 
 
 async def _withdraw(work: Work, packed: str) -> None:
-    """Takes away what an attempt placed that did not succeed: one that fails does so itself, one that was killed cannot."""
+    """Roll back what a killed attempt published: one that fails does so itself, one that was killed cannot."""
     await _tidy(WITHDRAW, Withdrawal(work.request.credentials, packed), work.request.task_id)
 
 
 async def _tidy(activity: str, argument: Any, task_id: str) -> None:
-    """Removes what is of no use; what cannot be removed for long is no reason to fail."""
+    """Run a removal; one that fails for long is no reason to fail the task."""
     try:
         await workflow.execute_activity(
             activity,
@@ -178,11 +179,11 @@ async def _tidy(activity: str, argument: Any, task_id: str) -> None:
 
 @workflow.defn(name="Inspect")
 class InspectWorkflow:
-    """A short look at media on some worker."""
+    """Inspect media on some worker."""
 
     @workflow.run
     async def run(self, inspection: Inspection) -> Inspected:
-        """Returns what was seen; fails as the activity did, or by time when no worker is there."""
+        """Return the result; fail as the activity did, or on timeout when no worker is there."""
         seen: Inspected = await workflow.execute_activity(
             INSPECT,
             inspection,
