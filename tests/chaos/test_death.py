@@ -186,13 +186,14 @@ def _converting_children(worker: servers.Server) -> list[int]:
 
 def test_a_draining_worker_hands_its_task_on(roles: Roles) -> None:
     """SIGTERM with a short drain: the attempt goes to another worker and counts for nothing."""
-    first = roles.add_worker("--drain-seconds", "0.5")
+    # Both are up before the task: the encode would be over before a second worker had started.
+    for _ in range(2):
+        roles.add_worker("--drain-seconds", "0.5")
     with servers.client(roles.api) as client:
         output = roles.files / "out.mp4"
         task_id = client.submit(source=roles.files / "clip.mp4", destination=output, **SLOW).task_id
         servers.wait_for(lambda: converting(client, task_id), "the encode")
-        roles.add_worker()
-        assert first.stop() == 0
+        assert servers.wait_for(roles.at_work, "an attempt").stop() == 0
         task = client.wait(task_id)
     assert [attempt.code for attempt in task.failed_attempts] == ["WorkerDraining"]
     assert_whole(output)
