@@ -1,1 +1,1 @@
-"""Decides what will run, from the request and what is in the sources: pure functions over plain data, no I/O."""
+"""Decide what runs for a request, given what is in its sources: pure functions over plain data, no I/O."""

@@ -1,4 +1,4 @@
-"""Cuts a plan into units that different machines carry out, where that pays and changes nothing that is seen or heard."""
+"""Cut a plan into chunks that several machines carry out, where that pays off and does not change the result."""
 
 import hashlib
 import json
@@ -18,32 +18,34 @@ from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, Whole
 from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.stream.video import frame_us, usual_rate
 
-# Pictures before a chunk that are decoded, too: as far as deinterlacing looks back, and one more.
-_LEAD_PICTURES = 4
-# A cut lies this many pictures behind a key frame: the index of MP4 knows when a key frame is decoded, not when it is shown.
-_AFTER_KEY_PICTURES = 8
-_LEAST_US = 500_000
-# Where segments say where cuts may lie, one of this share of a chunk around the wanted place is taken: that with a key frame
-# nearest.
+# Frames decoded before a chunk's first: as far back as the deinterlacer looks, and one more.
+_LEAD_FRAMES = 4
+# A cut lies this many frames after a keyframe, as an MP4 index has the decode timestamp of a keyframe, not its presentation.
+_AFTER_KEY_FRAMES = 8
+_LEAST_US = 500_000  # a shorter first or last chunk, or a shorter one between two cuts, does not pay off
+# If cuts must lie on segment boundaries, one within this share of a chunk around the ideal position is taken: that which
+# wastes least decoding.
 _PLAY = Fraction(1, 4)
 _QUALITY_OPTIONS = frozenset({"crf", "cq", "global_quality"})
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """A place to cut, and how much is decoded in vain before it; microseconds of the span."""
+    """A possible cut at `at_us` of the span, and `wasted_us`: how much is decoded in vain before it, from the keyframe on; both
+    in microseconds.
+    """
 
     at_us: int
     wasted_us: int
 
 
 def encoded_video(plan: Plan) -> Iterator[tuple[int, int, StreamPlan]]:
-    """The encoded video of a plan: the position of its target, its own in that, and what is done."""
+    """Yield the encoded video streams of a plan: index of the target, index of the stream in it, the stream."""
     return _encoded(plan, "video")
 
 
 def encoded_sound(plan: Plan) -> Iterator[tuple[int, int, StreamPlan]]:
-    """As `encoded_video`, for sound."""
+    """Yield the encoded audio streams of a plan: index of the target, index of the stream in it, the stream."""
     return _encoded(plan, "audio")
 
 
@@ -55,8 +57,10 @@ def _encoded(plan: Plan, kind: str) -> Iterator[tuple[int, int, StreamPlan]]:
 
 
 def shared_images(plan: Plan, whole: bool) -> list[int]:
-    """The entries of pictures that are taken from what is decoded for all: those each of which depends on the ones before it,
-    if `whole`, else the others."""
+    """Return the indexes of the plan's image entries that take frames which are decoded for all outputs.
+
+    With `whole` those whose frames depend on the ones before (dHash), which cannot be cut; else the others.
+    """
     return [
         slot
         for slot, image in enumerate(plan.images)
@@ -72,10 +76,10 @@ def split(
     libraries: str = "",
     sources: Sequence[tuple[int, int]] = (),
 ) -> Split:
-    """How `plan` is cut, or why it is not.
+    """Return how `plan` is cut into chunks, or why it is not.
 
-    `keys_us`: when key frames of the encoded video come, by the index of its source, microseconds of the source's clock.
-    `libraries` and `sources` as in Split.
+    `keys_us`: times of the keyframes of the encoded video, in microseconds on the source's clock, ascending; empty: no
+    index. `libraries` and `sources` identify the encoders and the sources, as Split says.
     """
     objection = _objection(plan, infos, keys_us) or _too_little(plan, infos, rule)
     if objection:
@@ -85,7 +89,7 @@ def split(
     cuts = _cuts(plan, infos[entry.source], keys_us, count)
     if not cuts:
         return Split(reason="the source has no key frames where it could be cut")
-    lead_us = _LEAD_PICTURES * _picture_us(plan, infos[entry.source]) if _looks_back(plan) else 0
+    lead_us = _LEAD_FRAMES * _frame_us(plan, infos[entry.source]) if _looks_back(plan) else 0
     edges = [0, *cuts, 0]
     units: list[Unit] = [
         VideoUnit(number, begin, end, lead_us if begin else 0) for number, (begin, end) in enumerate(pairwise(edges))
@@ -103,7 +107,7 @@ def _digest(plan: Plan, made: Split) -> str:
 
 
 def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -> str:
-    """Why a plan cannot be cut, whatever it costs; empty: it can."""
+    """Return why a plan cannot be cut, whatever it costs; empty if it can."""
     video = [stream for _, _, stream in encoded_video(plan)]
     read = {part.stream for stream in video for part in stream.parts}
     overlays = [overlay for stream in video for overlay in stream.overlays]
@@ -123,14 +127,17 @@ def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -
 
 
 def _has_mean_rate(stream: StreamPlan) -> bool:
-    """Whether the encoder spreads bits over all of the film. libvpx does so below an upper bound, too, and shows it: near seams
-    its VMAF falls by up to 3, that of others by less than 1 (docs/chunks.md)."""
+    """Return whether the encoder distributes bits over the whole video, which chunks would change.
+
+    libvpx does so even with a maximum rate, and visibly: near the seams its VMAF falls by up to 3, that of other encoders by
+    less than 1 (docs/chunks.md).
+    """
     rate = stream.options.get("b", "0")
     return rate != "0" and (stream.encoder == "libvpx-vp9" or not _QUALITY_OPTIONS & set(stream.options))
 
 
 def _too_little(plan: Plan, infos: Sequence[MediaInfo], rule: SplitRule) -> str:
-    """Why it does not pay to cut a plan; empty: it does."""
+    """Return why cutting a plan does not pay off; empty if it does."""
     if rule.parallelism:
         return "" if rule.parallelism > 1 else "a parallelism of 1 is asked for"
     seconds = plan.inputs[0].duration_us / MICROSECONDS
@@ -141,26 +148,28 @@ def _too_little(plan: Plan, infos: Sequence[MediaInfo], rule: SplitRule) -> str:
 
 
 def _work(plan: Plan, infos: Sequence[MediaInfo]) -> float:
-    """How long the plan takes one core, seconds."""
+    """Return the estimated core seconds of the whole plan."""
     return estimate(plan, infos).core_seconds
 
 
 def _looks_back(plan: Plan) -> bool:
-    """Whether a filter looks at the pictures before the one that it gives."""
+    """Return whether a filter uses frames before the current one."""
     return any(
         text.startswith("bwdif") for _, _, stream in encoded_video(plan) for part in stream.parts for text in part.filters
     )
 
 
-def _picture_us(plan: Plan, info: MediaInfo) -> int:
+def _frame_us(plan: Plan, info: MediaInfo) -> int:
     index = next(part.stream for _, _, stream in encoded_video(plan) for part in stream.parts)
     return frame_us(usual_rate(next(stream for stream in info.video if stream.index == index)))
 
 
 def _cuts(plan: Plan, info: MediaInfo, keys_us: Sequence[int], count: int) -> list[int]:
-    """At most `count` - 1 places in the span, in ascending order, as even as key frames and borders of segments allow."""
+    """Return at most `count` - 1 cuts, in microseconds of the span, ascending; as even as keyframes and segment boundaries
+    allow.
+    """
     entry = plan.inputs[0]
-    after_us = (_AFTER_KEY_PICTURES + (_LEAD_PICTURES if _looks_back(plan) else 0)) * _picture_us(plan, info)
+    after_us = (_AFTER_KEY_FRAMES + (_LEAD_FRAMES if _looks_back(plan) else 0)) * _frame_us(plan, info)
     keys = sorted(key - entry.origin_us - entry.start_us for key in keys_us)
     border_us = _border_us(plan)
     places = _on_borders(keys, border_us, after_us, entry) if border_us else _on_keys(keys, after_us, entry)
@@ -173,9 +182,11 @@ def _cuts(plan: Plan, info: MediaInfo, keys_us: Sequence[int], count: int) -> li
 
 
 def _border_us(plan: Plan) -> int:
-    """The distance of the places, in the span, at which segments of all outputs begin; 0: there are no segments."""
+    """Return the distance, in microseconds of the span, between positions where segments of all outputs begin; 0 if there are
+    no segments.
+    """
     steps = [stream.segment_us * stream.speed for _, _, stream in encoded_video(plan) if stream.segment_us]
-    # The least number that is a multiple of each, and whole.
+    # The least integer that is a multiple of each.
     return lcm(*(step.numerator for step in steps)) if steps else 0
 
 
@@ -193,9 +204,10 @@ def _on_borders(keys: Sequence[int], border_us: int, after_us: int, entry: Input
 
 
 def _nearest(places: Sequence[_Cut], wanted: Fraction, length: Fraction) -> int | None:
-    """The place nearest to `wanted`; of several within some share of a chunk's `length` that with the least decoded in vain.
+    """Return the cut nearest to `wanted`; of several within a quarter of a chunk's `length`, the one that wastes least
+    decoding.
 
-    None: there is none within half a chunk, as where an index ends early.
+    None if there is none within half a chunk, as where an index ends early.
     """
     near = [place for place in places if abs(place.at_us - wanted) <= length * _PLAY]
     if near:
@@ -205,9 +217,9 @@ def _nearest(places: Sequence[_Cut], wanted: Fraction, length: Fraction) -> int 
 
 
 def unit_plan(plan: Plan, unit: Unit) -> Plan:
-    """What of `plan` a unit does: a target for each stream, and the pictures that are taken on the way.
+    """Return the part of `plan` that a chunk carries out: a target for each stream, and the images taken along the way.
 
-    Where each belongs in `plan` is told by `members`, in the same order.
+    `members` says, in the same order, where each belongs in `plan`.
     """
     streams, images = members(plan, unit)
     first = isinstance(unit, VideoUnit) and not unit.begin_us
@@ -219,14 +231,16 @@ def unit_plan(plan: Plan, unit: Unit) -> Plan:
 
 
 def members(plan: Plan, unit: Unit) -> tuple[list[tuple[int, int]], list[int]]:
-    """The streams (position of the target, own position in it) and the images of `plan` that a unit makes."""
+    """Return the streams (index of the target, index of the stream in it) and the indexes of the images of `plan` that a chunk
+    produces.
+    """
     whole = isinstance(unit, WholeUnit)
     streams = encoded_sound(plan) if whole else encoded_video(plan)
     return [(slot, number) for slot, number, _ in streams], shared_images(plan, whole)
 
 
 def read_streams(plan: Plan) -> list[StreamPlan]:
-    """All that is read of the sources when the plan runs in one go: where an input ends is measured on these."""
+    """Return all streams read from the sources in a single pass of the plan; where an input ends is measured on these."""
     fed: list[ImagePlan] = [image for image in plan.images if image.reading.is_sequential]
     return [*(stream for target in plan.targets for stream in target.streams), *(image.stream for image in fed)]
 
@@ -239,7 +253,10 @@ def _alone(target: TargetPlan, stream: StreamPlan, from_front: bool) -> TargetPl
 
 
 def _from_midway(part: PartPlan) -> PartPlan:
-    """The part when it is read from the middle: what makes pictures come at a fixed rate must not begin at 0 and repeat the
-    first one until there. Without a beginning of its own it counts the same pictures."""
+    """Return a part for reading from the middle of an input.
+
+    The fps filter must not start at 0 there, as it would repeat the first frame from 0 on. Without a start of its own it
+    puts frames on the same grid.
+    """
     filters = tuple(text.removesuffix(":start_time=0") if text.startswith("fps=") else text for text in part.filters)
     return replace(part, filters=filters)

@@ -1,4 +1,4 @@
-"""The span of a source that is taken, in its own time."""
+"""The range of a source that is converted, on the source's own clock."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,28 +8,28 @@ from reelmill_server.model.media_info import MediaInfo, StreamInfo
 from reelmill_server.model.request import SourceSpec
 from reelmill_server.model.time import MICROSECONDS
 
-# Whether their length counts from 0 or from the first timestamp depends on the writer: libav does the one, others the other.
+# Durations in these count from 0 (written by libav) or from the first timestamp (by others).
 _FROM_ZERO_FORMATS = ("matroska,webm",)
 _EXACT_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
 UNTIMED_FORMATS = ("h264", "hevc")
-"""Video without a container: nothing says when a picture is shown, so they follow each other at the rate of the stream."""
+"""Video without a container has no timestamps: frames follow each other at the rate of the stream."""
 UNINDEXED_FORMATS = (*UNTIMED_FORMATS, "m4v", "mpegvideo")
-"""Video without a container, in which no time can be looked up."""
+"""Video without a container, in which it is impossible to seek."""
 _ESTIMATED_FORMATS = ("mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v", "flv", "mpegvideo")
 
 OVERRUN = Fraction(1, 2)
-"""Seconds by which audio may run longer than its video and be cut; where it is longer, the last frame is held instead."""
+"""Seconds by which audio may outlast its video and is then cut; if it is longer, the last frame is held instead."""
 
 LATE = Fraction(2, 1000)
-"""Some containers count in milliseconds (Matroska, FLV): a frame that is so many seconds late was meant for the asked time."""
+"""Seconds by which a frame may be late and still be the requested one: some containers (Matroska, FLV) count milliseconds."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """A span [start, end) of a source, microseconds from its beginning; `end_us` 0: until the end.
+    """A range [start, end) of a source in microseconds from its beginning; `end_us` 0: to the end.
 
-    `origin_us` is the timestamp at which the source begins; `duration_us` the length that the container's own figures promise
-    for the span, 0 when they promise nothing; `exact` whether the container also knows the length of each stream.
+    `origin_us` is the timestamp at which the source begins. `duration_us`: duration of the range according to the container,
+    0 if it does not say. `exact`: the container also knows the duration of each stream.
     """
 
     start_us: int
@@ -40,9 +40,9 @@ class Clock:
 
     @classmethod
     def of(cls, source: SourceSpec, info: MediaInfo, field: str = "sources[0]") -> "Clock":
-        """The span that `source`, at `field` of the request, asks for.
+        """Return the range that `source`, at path `field` of the request, selects.
 
-        Raises InvalidArgument when it begins after the end of the media.
+        Raises InvalidArgument if it begins after the end of the media.
         """
         total_us = 0 if info.format in _ESTIMATED_FORMATS else round(info.duration_seconds * MICROSECONDS)
         if total_us and source.start_us >= total_us:
@@ -62,7 +62,9 @@ class Clock:
         )
 
     def expected_us(self, stream: StreamInfo) -> int:
-        """Where in the span `stream` ends, microseconds from the span's beginning; 0 when the container does not say."""
+        """Return where in the range `stream` ends, in microseconds from the range's beginning; 0 if the container does not
+        say.
+        """
         if not self.exact or stream.duration_seconds is None:
             return 0
         begin_us = round((stream.start_seconds or 0.0) * MICROSECONDS) - self.origin_us

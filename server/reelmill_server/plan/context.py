@@ -1,4 +1,4 @@
-"""What a plan depends on beside the request."""
+"""The facts besides the request that a plan depends on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from reelmill_server.plan.codec.video_encoders import DEFAULT_ORDER
 
 @dataclass(frozen=True)
 class Situation:
-    """The media, what the worker can do and how it prefers it.
+    """Sources, capabilities of the worker, and its preferences.
 
-    `infos` and `modified_us` (when each was stored, microseconds since the epoch) follow the request's sources; so
-    does `subtitle_infos`, with one member for each of a source's subtitle files. `watermark_infos` are by URI. `excluded` maps
-    encoders not to use to the reason.
+    `infos`, `modified_us` (time of last modification, microseconds since the epoch) and `subtitle_infos` (one member per
+    subtitle file) are in the order of the request's sources. `watermark_infos` is by URI. `order`: encoder families, the
+    preferred first. `excluded`: encoders not to use, to the reason.
     """
 
     infos: Sequence[MediaInfo]

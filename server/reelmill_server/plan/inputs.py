@@ -1,4 +1,4 @@
-"""The sources of a task as a plan sees them: which follow each other, which run beside, and the span of each."""
+"""The sources of a task as a plan sees them: which are concatenated, which run in parallel, and the range of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from reelmill_server.plan.context import Situation
 
 @dataclass(frozen=True)
 class Input:
-    """One source: `number` counts through the plan's inputs, `source_number` through the request's sources."""
+    """One source; `number` is its index in the plan's inputs, `source_number` in the request's sources."""
 
     number: int
     source_number: int
@@ -22,26 +22,26 @@ class Input:
 
     @property
     def video(self) -> tuple[VideoStreamInfo, ...]:
-        """The video streams that may be taken."""
+        """The video streams that outputs may use."""
         return () if self.source.disable_video else self.info.pictures
 
     @property
     def audio(self) -> tuple[AudioStreamInfo, ...]:
-        """The audio streams that may be taken."""
+        """The audio streams that outputs may use."""
         return () if self.source.disable_audio else self.info.audio
 
     @property
     def subtitles(self) -> tuple[SubtitleStreamInfo, ...]:
-        """The subtitle streams that may be taken."""
+        """The subtitle streams that outputs may use."""
         return self.info.subtitles
 
     @property
     def aligned(self) -> bool:
-        """Whether its streams are brought to the length of the others."""
+        """Whether its streams are padded or repeated to the duration of the other inputs."""
         return self.source.attached and self.source.align_mode is not AlignMode.NONE
 
     def plan(self) -> InputPlan:
-        """What is read of it."""
+        """Return the range to read."""
         return InputPlan(
             source=self.source_number,
             start_us=self.clock.start_us,
@@ -55,7 +55,9 @@ class Input:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All sources of a task: `main` follow each other, `attached` run beside them; `primary` gives what is not asked for."""
+    """All sources of a task: `main` are concatenated, `attached` run in parallel; `primary` is the source of default
+    parameters.
+    """
 
     main: tuple[Input, ...]
     attached: tuple[Input, ...]
@@ -63,7 +65,7 @@ class Inputs:
 
     @classmethod
     def of(cls, request: ConvertRequest, situation: Situation) -> "Inputs":
-        """The inputs of `request`. Raises InvalidArgument when a span begins after the end of its source."""
+        """Return the inputs of `request`. Raises InvalidArgument if a range begins after the end of its source."""
         ordered = sorted(range(len(request.sources)), key=lambda number: request.sources[number].attached)
         inputs = [
             Input(
@@ -81,31 +83,33 @@ class Inputs:
 
     @property
     def several(self) -> bool:
-        """Whether sources follow each other."""
+        """Whether several sources are concatenated."""
         return len(self.main) > 1
 
     @property
     def duration_us(self) -> int:
-        """How long the sources are together, 0 when one of them does not say."""
+        """The total duration of the concatenated sources in microseconds, 0 if one of them does not say."""
         lengths = [item.clock.duration_us for item in self.main]
         return sum(lengths) if all(lengths) else 0
 
     def plans(self) -> tuple[InputPlan, ...]:
-        """What is read of each."""
+        """Return the range to read of each input."""
         return tuple(item.plan() for item in (*self.main, *self.attached))
 
 
-_ALL_ABOVE = 100  # the contract's word for all streams of a kind
+_ALL_ABOVE = 100  # the contract's convention for all streams of a kind
 
 
 def selected(available: int, asked: Sequence[int], default: Sequence[int]) -> list[int]:
-    """Which of `available` streams of a kind are taken, in ascending order: those in `asked` that exist, all when one of them
-    is above 100, `default` when nothing is asked."""
+    """Return the numbers of the streams of a kind to use, ascending.
+
+    Those in `asked` that exist, all of `available` if one of them is above 100, `default` if none is asked for.
+    """
     if any(number > _ALL_ABOVE for number in asked):
         return list(range(available))
     return sorted({number for number in asked or default if 0 <= number < available})
 
 
 def stream_at(streams: Sequence[StreamInfo], number: int) -> StreamInfo | None:
-    """The stream `number` of a kind, None when there are fewer."""
+    """Return stream `number` of a kind, None if there are fewer."""
     return streams[number] if number < len(streams) else None

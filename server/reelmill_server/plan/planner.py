@@ -1,4 +1,4 @@
-"""Makes the plan of a task."""
+"""Make the plan of a task."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,9 +30,9 @@ from reelmill_server.uris import Resource
 
 
 def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
-    """What will run for `request`.
+    """Return the plan of `request`.
 
-    Raises InvalidArgument, InvalidMedia, UnsupportedFormat or HardwareUnavailable, naming the target, when it cannot.
+    Raises InvalidArgument, InvalidMedia, UnsupportedFormat or HardwareUnavailable, naming the target, if there is none.
     """
     inputs = Inputs.of(request, situation)
     naming = _naming(request, inputs, situation)
@@ -56,9 +56,9 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
 
 
 def _spare_sources(request: ConvertRequest, made: Sequence[tuple[int, str]]) -> None:
-    """Raises InvalidArgument when an output, here with the number of its target, would take the place of a source.
+    """Check that no output, given with the index of its target, would overwrite a source; raise InvalidArgument if one would.
 
-    The source would be lost, and an attempt that is repeated after its outputs were published would convert those.
+    The source would be lost, and an attempt repeated after publishing would convert those outputs.
     """
     files = (file.uri for source in request.sources for file in source.subtitles)
     given = set(map(Resource.of, (*(source.uri for source in request.sources), *files, *request.watermark_uris)))
@@ -73,7 +73,7 @@ def _spare_sources(request: ConvertRequest, made: Sequence[tuple[int, str]]) -> 
 
 
 def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:
-    """The numbers of the video streams that some target decodes from the beginning of the sources to their end."""
+    """Return the numbers of the video streams that some target decodes from beginning to end."""
     parts = {
         (part.input, part.stream)
         for target in targets
@@ -92,7 +92,7 @@ def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:
 def _plan_target(
     target: TargetSpec, inputs: Inputs, situation: Situation, naming: Naming, warnings: list[str]
 ) -> Iterator[TargetPlan]:
-    """The target's own files, if it has any, and the subtitles that become files of their own."""
+    """Yield a target's media files, if it has any, and its separate subtitle files."""
     offers = tuple(SubtitleInput.of(item.number, item.source_number, item.source, situation) for item in inputs.main)
     if target.container:
         yield from _plan_files(target, inputs, situation, naming, offers, warnings)
@@ -110,7 +110,7 @@ def _plan_target(
 
 
 def _naming(request: ConvertRequest, inputs: Inputs, situation: Situation) -> Naming:
-    """What templates of URIs are filled with, beside the output's own variables."""
+    """Return the values that URI templates are filled with, besides the output's own."""
     number = inputs.primary.source_number
     variables = source_variables(request.sources[number].uri, situation.modified_us[number])
     return variables, request.tags, request.created_us
@@ -124,7 +124,7 @@ def _plan_files(
     offers: Sequence[SubtitleInput],
     warnings: list[str],
 ) -> Iterator[TargetPlan]:
-    """The files of a target: one, or one for each sound where the container holds no more."""
+    """Yield the media files of a target: one, or one per audio stream if the container holds only one."""
     rules.check(rules.target_problems(target, target.field))
     container = CONTAINERS[target.container]
     streams = _streams(Job(target, inputs, container, situation, warnings), offers)
@@ -148,7 +148,7 @@ def _plan_files(
 
 
 def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
-    """All streams that a target makes. Raises InvalidMedia when there is nothing to see or to hear."""
+    """Return all streams of a target. Raises InvalidMedia if there is neither video nor audio."""
     streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers), *data_streams(job), *cover_pictures(job))
     if not any(stream.type in (StreamType.VIDEO, StreamType.AUDIO) for stream in streams):
         raise InvalidMedia(f"{job.target.field}: the source has no stream that this target takes")
@@ -159,7 +159,7 @@ def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...
 
 
 def _subtitles(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
-    """The subtitle streams of a file; segments have none."""
+    """Return the subtitle streams of a file; segments have none."""
     if packaging.segment_of(job.target) is None:
         return plan_subtitles(job.target, job.container, offers, job.warnings)
     if job.target.subtitle != "none" and any(offer.streams for offer in offers):
@@ -168,7 +168,7 @@ def _subtitles(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, .
 
 
 def _duration_us(inputs: Inputs, streams: Sequence[StreamPlan]) -> int:
-    """How long the output is: the slowest stream lasts longest."""
+    """Return the duration of the output in microseconds: that of its slowest stream."""
     return round(inputs.duration_us / min(stream.speed for stream in streams))
 
 

@@ -1,4 +1,4 @@
-"""Which encoder runs for an audio codec, and what it takes: tables, and the bit rates that follow from them."""
+"""Tables of audio encoders and their limits, and the bit rates derived from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,22 +9,22 @@ from reelmill_server.model.capability import Capability
 
 _LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
 _XIPH_LAYOUTS = (*_LAYOUTS[:3], "quad", *_LAYOUTS[4:])  # RFC 7845, 5.1.1.2, and RFC 9639, 9.1.3
-_LAMBDA = 118  # libav's FF_QP2LAMBDA: `global_quality` counts in it
+_LAMBDA = 118  # libav's FF_QP2LAMBDA, the unit of `global_quality`
 _AAC_FRAME_BITS, _AAC_FRAME_SAMPLES = 6144, 1024  # most bits per channel of a frame: ISO/IEC 14496-3, 4.5.3
 _BEST = 100
 
 
 @dataclass(frozen=True)
 class AudioEncoder:
-    """One audio encoder.
+    """An audio encoder and its limits.
 
-    `sample_rates` it takes in ascending order (empty: any), channels from `min_channels` to `max_channels`, `layouts` for one
-    channel, two, and so on. `bitrate_per_channel`: usual bit/s (0: none is set); `max_bitrate`: greatest bit/s per stream (0:
-    what an AAC frame holds); `floors`: least bit/s for one channel, two, and so on, the last for all above; `steps`: the only
-    bit rates that it has. `options` it is always opened with.
+    `sample_rates`: supported rates in Hz, ascending (empty: any). `min_channels`, `max_channels`: supported numbers of
+    channels; `layouts` for one channel, two, and so on. `bitrate_per_channel`: default in bit/s (0: no bit rate can be set);
+    `max_bitrate`: maximum per stream (0: what an AAC frame can hold); `floors`: minimum in bit/s for one channel, two, and
+    so on, the last for all above; `steps`: the only bit rates that it has. `options` are always set.
 
-    Quality 0..100 goes from the first to the second of `scale` (its own quality) or `ladder` (bit/s per channel), else over
-    `steps`.
+    A quality of 0 to 100 is mapped to the range of `scale` (the encoder's own quality) or of `ladder` (bit/s per channel),
+    from the first value to the second, else to an index of `steps`.
     """
 
     encoder: str
@@ -45,11 +45,11 @@ class AudioEncoder:
 
     @property
     def takes_bitrate(self) -> bool:
-        """Whether a bit rate can be asked for."""
+        """Whether a bit rate can be set."""
         return bool(self.bitrate_per_channel)
 
     def floor(self, channels: int) -> int:
-        """The least bit/s for so many channels."""
+        """Return the minimum bit rate in bit/s for this number of channels."""
         return self.floors[min(channels, len(self.floors)) - 1]
 
 
@@ -81,28 +81,28 @@ AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
         "libopencore_amrnb", "amr_nb", "s16", (8000,), 1, 12_200, 12_200, floors=(_AMR_STEPS[0],), steps=_AMR_STEPS
     ),
 }
-"""The encoder of each audio codec, as every build of libav has it."""
+"""Encoders by the contract's codec, present in every build of libav."""
 
 BETTER_AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
     "vorbis": AudioEncoder(
         *("libvorbis", "vorbis", "fltp", (), 8, 64_000, 500_000, _XIPH_LAYOUTS), floors=(16_000, 32_000), scale=(0, 10)
     ),
 }
-"""Encoders that run instead where a build has them."""
+"""Encoders preferred to those, in builds that have them."""
 
 
 def audio_encoder(codec: str, capabilities: Mapping[str, Capability]) -> AudioEncoder:
-    """The encoder that runs for `codec`: the better one if its trial succeeded."""
+    """Return the encoder for `codec`: the better one if it works on this machine, else libav's own."""
     better = BETTER_AUDIO_ENCODERS.get(codec)
     found = capabilities.get(better.encoder) if better else None
     return better if better and found and found.available else AUDIO_ENCODERS[codec]
 
 
 def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, asked: int | None, field: str) -> int:
-    """The bit/s that the encoder is given: the next lower step where it has steps; 0 when it takes none.
+    """Return the bit rate to set in bit/s, rounded down to the encoder's steps if it has any; 0 if it takes none.
 
-    The default falls with the sample rate (3 bit per sample at most), as low rates cannot use more.
-    Raises InvalidArgument when `asked` is more or less than the codec can do.
+    The default falls with the sample rate (at most 3 bits per sample), as low rates cannot use more. Raises InvalidArgument
+    if `asked` is outside the codec's range.
     """
     floor, ceiling = encoder.floor(channels), _ceiling(encoder, sample_rate, channels)
     if asked is None:
@@ -116,7 +116,7 @@ def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, asked:
 
 
 def quality_options(encoder: AudioEncoder, sample_rate: int, channels: int, quality: int) -> dict[str, str]:
-    """The settings that `quality` (0..100, larger is better) stands for; larger never gives fewer bits."""
+    """Return the encoder options for a `quality` of 0 to 100; a higher quality never gives fewer bits."""
     if encoder.scale:
         worst, best = encoder.scale
         own = worst + Fraction((best - worst) * quality, _BEST)
@@ -124,7 +124,7 @@ def quality_options(encoder: AudioEncoder, sample_rate: int, channels: int, qual
     if not encoder.ladder:
         return {"b": str(encoder.steps[quality * (len(encoder.steps) - 1) // _BEST])}
     least, most = encoder.ladder
-    # As low sample rates cannot use more, the same share of the bits of 48000 Hz.
+    # Low sample rates cannot use more than their share of the bits for 48000 Hz.
     wanted = (least + (most - least) * quality // _BEST) * min(sample_rate, 48_000) // 48_000 * channels
     floor, ceiling = encoder.floor(channels), _ceiling(encoder, sample_rate, channels)
     return {"b": str(_step(encoder, max(floor, min(wanted, ceiling))))}
@@ -134,7 +134,7 @@ def _ceiling(encoder: AudioEncoder, sample_rate: int, channels: int) -> int:
     if encoder.codec == "mp3" and sample_rate < 32_000:  # MPEG-2, and MPEG-2.5
         return 160_000 if sample_rate >= 16_000 else 64_000
     if encoder.codec == "opus":
-        return min(encoder.max_bitrate, 256_000 * channels)  # libopus takes no more per channel
+        return min(encoder.max_bitrate, 256_000 * channels)  # libopus's limit per channel
     return encoder.max_bitrate or _AAC_FRAME_BITS * sample_rate * channels // _AAC_FRAME_SAMPLES
 
 

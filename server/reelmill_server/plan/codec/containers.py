@@ -1,4 +1,4 @@
-"""What each container is called, and what it can hold."""
+"""Table of containers: muxer, extension, and the codecs that each can contain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,20 +7,19 @@ from typing import Any
 
 ANY = frozenset({"*"})
 _MATROSKA_LACKS = frozenset({"amr_nb", "amr_wb"})
-_FASTSTART = {"movflags": "+faststart"}  # the index in front, so that players start before the whole file is there
-# What libav's muxer takes of SMPTE ST 377-1's edit rates.
+_FASTSTART = {"movflags": "+faststart"}  # index first, so that playback can start before the download is complete
+# The edit rates of SMPTE ST 377-1 that libav's muxer accepts.
 _MXF_RATES = tuple(map(Fraction, "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()))
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container: libav's muxer, the extension without a dot, and the codecs (libav's names) that it holds, per kind.
+    """A container: libav's muxer, the extension without a dot, and the codecs (libav's names) that it can contain, by kind.
 
-    `picture`: codecs of cover pictures, `data`: of data streams.
-    `single`: it holds one stream only.
-    `unordered`: video codecs that it holds only without B-frames, as it has one time per picture. `steady`: it has one frame
-    rate for all pictures, one of `frame_rates` (empty: any). `sample_rates`: those of codecs that it does not hold at
-    every rate. `alpha`: VP9 keeps its alpha in it, which lies beside the packets.
+    `picture`: codecs of cover art, `data`: of data streams. `single`: it contains one stream only. `unordered`: video codecs
+    that it contains only without B-frames, as it stores one timestamp per frame. `steady`: it has one constant frame rate,
+    one of `frame_rates` (empty: any). `sample_rates`: by codec, the only rates that it supports. `alpha`: it keeps the alpha
+    channel of VP9, which is stored beside the packets.
     """
 
     name: str
@@ -41,11 +40,13 @@ class Container:
 
     @property
     def audio_only(self) -> bool:
-        """Whether the container has no place for video."""
+        """Whether the container cannot contain video."""
         return not self.video
 
     def holds(self, kind: str, codec: str) -> bool:
-        """Whether a stream of `kind` (video, audio, subtitle, picture, data) in `codec` (libav's name) fits."""
+        """Return whether it can contain a stream of `kind` (video, audio, subtitle, picture, data) in `codec` (libav's
+        name).
+        """
         codecs: frozenset[str] = getattr(self, kind)
         return codec in codecs or (codecs == ANY and codec not in _MATROSKA_LACKS)
 
@@ -57,10 +58,10 @@ def _container(
     return Container(name, muxer, name, next(held), next(held), next(held), unordered=frozenset(unordered.split()), **more)
 
 
-# Checked by making each cell and reading it back (tests/media/test_containers.py). AV1, FLAC and VP9 in MPEG-TS are written
-# by libav as private data that nothing reads, MPEG-4 part 2 without its headers; VP9, AV1, FLAC and Opus are refused by its
-# QuickTime muxer. FLAC in ASF, AVI and FLV, AC-3 in FLV, Vorbis and E-AC-3 in AVI, and AAC and Vorbis in WAV are
-# written, but not read back right.
+# Verified by writing each combination and reading it back (tests/media/test_containers.py). In MPEG-TS libav writes AV1, FLAC
+# and VP9 as private data that nothing reads, MPEG-4 part 2 without its headers. Its QuickTime muxer refuses VP9, AV1, FLAC
+# and Opus. FLAC in ASF, AVI and FLV, AC-3 in FLV, Vorbis and E-AC-3 in AVI, and AAC and Vorbis in WAV are written but not
+# read back correctly.
 CONTAINERS: Mapping[str, Container] = {
     container.name: container
     for container in (
@@ -113,7 +114,7 @@ CONTAINERS: Mapping[str, Container] = {
             audio="aac mp3 mp2 ac3 pcm_s16le",
             unordered="h264",
             steady=True,
-            # AVI counts pictures from 0: moved for what an encoder puts before the sound, all but the first would come late.
+            # AVI numbers frames from 0: shifted for an audio encoder's priming, all but the first would be late.
             options={"avoid_negative_ts": "disabled"},
         ),
         _container(
@@ -144,9 +145,9 @@ CONTAINERS: Mapping[str, Container] = {
         _container("amr", "amr", audio="amr_nb", single=True),
     )
 }
-"""The containers that this version writes, by the contract's name."""
+"""The containers that this version writes, by the contract's names."""
 
 
 def fitting(kind: str, codec: str) -> list[str]:
-    """The names of the containers that hold such a stream, for an error message."""
+    """Return the names of the containers that can contain such a stream, for an error message."""
     return [container.name for container in CONTAINERS.values() if container.holds(kind, codec)]

@@ -1,7 +1,7 @@
-"""Which encoder runs for a codec, and with what settings: tables per encoder family.
+"""Choose the video encoder for a codec, and its options: tables by encoder family.
 
-Contract values are mapped to each family here and nowhere else. CRF is the contract's 0..51, larger is worse, in the sense of
-x264; families with another scale get it linearly (libvpx and SVT-AV1 count 0..63).
+Values of the contract are mapped to each family here and nowhere else. CRF is 0 to 51 in the sense of x264 (higher is
+worse); families with another scale get it linearly (libvpx and SVT-AV1: 0 to 63).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ VIDEO_ENCODERS: Mapping[str, Mapping[str, str]] = {
     "vp9": {"vaapi": "vp9_vaapi", "qsv": "vp9_qsv", SOFTWARE: "libvpx-vp9"},
     "av1": {"nvenc": "av1_nvenc", "vaapi": "av1_vaapi", "qsv": "av1_qsv", SOFTWARE: "libsvtav1"},
 }
-"""ChunkSelector of each codec, by device family."""
+"""Encoders of each codec, by device family."""
 
 _PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
 _AS_IS: Mapping[str, str] = {name: name for name in _PLANAR}
@@ -49,7 +49,7 @@ PIXEL_FORMATS: Mapping[str, Mapping[str, str]] = {
     "vp9_vaapi": _SEMI_PLANAR,
     "av1_vaapi": _SEMI_PLANAR,
 }
-"""What each encoder takes: the contract's pixel format to the encoder's own name for it."""
+"""Pixel formats of each encoder: the contract's name to the encoder's own."""
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _X26X_PRESET = dict(zip(PRESETS, PRESETS, strict=True))
@@ -61,7 +61,7 @@ _QSV_PRESET = {**_X26X_PRESET, "ultrafast": "veryfast", "superfast": "veryfast"}
 
 @dataclass(frozen=True)
 class Choice:
-    """The encoder that runs, its device family, its pixel format, and why it and none before it."""
+    """The chosen encoder: its device family, its pixel format, and why it was chosen and those before it were not."""
 
     encoder: str
     device: str
@@ -74,7 +74,7 @@ def _number(value: float) -> str:
 
 
 def _crf63(crf: float) -> str:
-    """The 0..51 scale stretched to the 0..63 of libvpx and SVT-AV1."""
+    """Map a CRF of 0 to 51 to the 0 to 63 of libvpx and SVT-AV1."""
     return str(round(crf * 63 / 51))
 
 
@@ -88,7 +88,9 @@ def _references(spec: VideoSpec) -> dict[str, str]:
 
 
 def _rate(spec: VideoSpec, quality: dict[str, str]) -> dict[str, str]:
-    """The mean bit rate if asked for, else the family's `quality` options, with the upper bound if any."""
+    """Return the options of rate control: the mean bit rate if one is requested, else the family's `quality` options, capped if
+    requested.
+    """
     return {"b": str(spec.bitrate)} if spec.bitrate else {**quality, **_vbv(spec)}
 
 
@@ -105,7 +107,7 @@ def _x265(spec: VideoSpec) -> dict[str, str]:
 
 
 def _vpx(spec: VideoSpec) -> dict[str, str]:
-    # With an upper bound libvpx wants the bound as its target ("constrained quality"); without, 0 means pure quality.
+    # Given a maximum rate, libvpx wants it as the target ("constrained quality"); 0 means pure quality.
     quality = {"crf": _crf63(_crf(spec)), "b": str(spec.max_bitrate or 0)}
     effort = {"deadline": "good", "cpu-used": _VPX_CPU_USED[spec.preset], "row-mt": "1"}
     alpha = {"auto-alt-ref": "0"} if spec.pixel_format == "yuva420p" else {}  # libvpx refuses alpha with alt-ref frames
@@ -149,7 +151,7 @@ WITHOUT_REFERENCES = ("vp9", "av1")
 
 
 def options(choice: Choice, spec: VideoSpec) -> dict[str, str]:
-    """The settings that `choice.encoder` is opened with, as libav's option names and texts."""
+    """Return the options to open `choice.encoder` with, as libav names and writes them."""
     family = _FAMILY_OPTIONS.get(choice.encoder) or _FAMILY_OPTIONS[choice.device]
     mapped = family(spec)
     if spec.codec in WITHOUT_REFERENCES:
@@ -158,7 +160,9 @@ def options(choice: Choice, spec: VideoSpec) -> dict[str, str]:
 
 
 def takes(encoder: str, capabilities: Mapping[str, Capability]) -> tuple[str, ...]:
-    """The contract's pixel formats that `encoder` takes: as its trial found, else all that it may have."""
+    """Return the contract's pixel formats that `encoder` accepts: those its trial found, or without a trial all it may
+    support.
+    """
     found = capabilities[encoder].pixel_formats if encoder in capabilities else ()
     return found or tuple(PIXEL_FORMATS[encoder])
 
@@ -170,10 +174,10 @@ def choose(
     order: Sequence[str] = DEFAULT_ORDER,
     excluded: Mapping[str, str] | None = None,
 ) -> Choice:
-    """The first encoder in `order` that is allowed by the policy, takes the pixel format, was proved by a trial and is not
+    """Return the first encoder in `order` that `spec.hardware` allows, accepts the pixel format, passed its trial and is not
     `excluded` (encoder to reason).
 
-    Raises HardwareUnavailable when hardware is REQUIRED and none is left, UnsupportedFormat when nothing is.
+    Raises HardwareUnavailable if hardware is REQUIRED and none is left, UnsupportedFormat if no encoder is.
     """
     passed: list[str] = []
     for device in order:
@@ -203,7 +207,7 @@ def _objection(
     capabilities: Mapping[str, Capability],
     excluded: Mapping[str, str],
 ) -> str | None:
-    """Why `encoder` does not run, or None when it does."""
+    """Return why `encoder` cannot be used, None if it can."""
     if spec.hardware is Hardware.NEVER and device != SOFTWARE:
         return "hardware is NEVER to be used"
     if spec.hardware is Hardware.REQUIRED and device == SOFTWARE:

@@ -1,6 +1,6 @@
-"""What carrying out a plan takes: CPU, memory and disk, by tables (`plan.cost.tables`).
+"""Estimate what it takes to carry out a plan: CPU, memory and disk, by tables (`plan.cost.tables`).
 
-An estimate never fails, however odd the plan, and never shrinks when pictures become larger or media longer.
+An estimate never fails, however odd the plan, and never shrinks when frames become larger or media longer.
 """
 
 from collections import defaultdict
@@ -28,16 +28,16 @@ from reelmill_server.plan.cost.tables import MEGA
 
 
 def estimate(plan: Plan, infos: Sequence[MediaInfo], threads: int = tables.MEASURED_THREADS) -> Cost:
-    """What carrying out `plan` takes; `infos` is what is in the sources of the request, in its order. `threads`: how many cores
-    libav sees, as it starts threads, and holds pictures for each, by that.
+    """Estimate the cost of carrying out `plan`.
 
-    Sources that do not say how long they are are taken for as long as their bytes last at 2 Mbit/s, or for ten minutes.
+    `infos` are of the request's sources, in order. `threads`: number of cores that libav sees; it starts threads, and holds
+    frames for each, accordingly. A source of unknown duration counts with that of its size at 2 Mbit/s, or ten minutes.
     """
     return _Estimate(plan, infos, max(threads - tables.MEASURED_THREADS, 0)).cost()
 
 
 class _Estimate:
-    """One estimate: a plan, its sources, how long each input is, and how many threads more there are than were measured."""
+    """One estimate: a plan, its sources, the duration of each input, and how many more threads there are than were measured."""
 
     def __init__(self, plan: Plan, infos: Sequence[MediaInfo], more_threads: int) -> None:
         self._plan, self._infos, self._more_threads = plan, infos, more_threads
@@ -48,7 +48,7 @@ class _Estimate:
                 self._lengths[number] = max(self._lengths[number], self._total)
 
     def cost(self) -> Cost:
-        """All steps together: outputs are made beside each other, each on a thread of its own."""
+        """Return the sum of all steps; outputs run in parallel, each on a thread of its own."""
         base = Work(tables.BASE_SECONDS, tables.BASE_SECONDS, tables.BASE_BYTES)
         works = [base, self._decodings(), *map(self._target, self._plan.targets), *map(self._image, self._plan.images)]
         total = in_turn(works)
@@ -64,7 +64,7 @@ class _Estimate:
         return self._infos[item.source] if 0 <= item.source < len(self._infos) else None
 
     def _source(self, part: PartPlan) -> StreamInfo | None:
-        """The stream that a part takes; None: it is made, or not known."""
+        """Return the stream that a part reads, None if it is generated or unknown."""
         if part.file is not None or part.stream < 0 or not 0 <= part.input < len(self._plan.inputs):
             return None
         info = self._info(self._plan.inputs[part.input])
@@ -75,7 +75,7 @@ class _Estimate:
         return self._lengths[part.input] if 0 <= part.input < len(self._lengths) else self._total
 
     def _bitrate(self, part: PartPlan, stream: StreamInfo | None) -> float:
-        """bit/s of a source's stream: its own, else that of the file, else a guess."""
+        """Return the bit rate of a source's stream in bit/s: its own, else that of the file, else a guess."""
         if stream is not None and stream.bitrate > 0:
             return stream.bitrate
         if isinstance(stream, AudioStreamInfo):
@@ -87,14 +87,14 @@ class _Estimate:
         return max(info.bitrate, 0) or info.size_bytes * 8 / max(info.duration_seconds, self._lengths[part.input], 1.0)
 
     def _decodings(self) -> Work:
-        """What is decoded for all outputs, each stream once. Of inputs that follow each other one is decoded at a time."""
+        """Return the work of decoding, once per stream for all outputs. Of concatenated inputs, one is decoded at a time."""
         works = list(self._decoded_inputs())
         held = max((work.memory for attached, work in works if not attached), default=0.0)
         held += sum(work.memory for attached, work in works if attached)
         return replace(in_turn(work for _, work in works), memory=held)
 
     def _decoded_inputs(self) -> Iterator[tuple[bool, Work]]:
-        """Of each input whether it is attached, and what decoding it takes."""
+        """Yield for each input whether it is attached, and the work of decoding it."""
         wanted: defaultdict[tuple[int, int], float] = defaultdict(float)
         found: dict[tuple[int, int], tuple[PartPlan, StreamInfo]] = {}
         for part, seconds in self._decoded_parts():
@@ -108,7 +108,7 @@ class _Estimate:
             yield item.attached, in_turn(works)
 
     def _decoded_parts(self) -> Iterator[tuple[PartPlan, float]]:
-        """What is read in a row for encoders and pictures, and for how many seconds."""
+        """Yield the parts that are decoded in order for encoders and images, and for how many seconds."""
         for target in self._plan.targets:
             for stream in target.streams:
                 if stream.encoder != COPY:
@@ -129,7 +129,7 @@ class _Estimate:
         return Work.of(work, tables.DECODER_THREADS, frames * steps.frame_bytes(stream))
 
     def _target(self, target: TargetPlan) -> Work:
-        """The thread of one output."""
+        """Return the work of one output's thread."""
         return in_turn(self._stream(target, stream) for stream in target.streams)
 
     def _stream(self, target: TargetPlan, stream: StreamPlan) -> Work:
@@ -147,7 +147,7 @@ class _Estimate:
         return Work.of(steps.copying_ms(bits, seconds), scratch=bits / 8)
 
     def _read_back(self, part: PartPlan) -> Work:
-        """Decoding what a copy begins and ends with."""
+        """Return the work of decoding the beginning and end of a copied stream for verification."""
         stream = self._source(part)
         if not isinstance(stream, VideoStreamInfo) or stream.attached_picture:
             return Work()
@@ -158,7 +158,7 @@ class _Estimate:
         return Work.of(work, 1, megabits * MEGA / 8 + tables.READ_BACK_FRAMES * steps.frame_bytes(stream))
 
     def _stream_seconds(self, target: TargetPlan, stream: StreamPlan) -> float:
-        """How long a stream of an output is: as planned, else as what it is made of."""
+        """Return the duration of an output's stream: the planned one, else that of its parts."""
         read = self._seconds(stream.parts[0]) if len(stream.parts) == 1 else self._total
         return target.duration_us / MICROSECONDS if target.duration_us > 0 else read
 
@@ -178,7 +178,7 @@ class _Estimate:
         )
 
     def _encoder(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
-        """What the encoder itself takes."""
+        """Return the work and memory of the encoder itself."""
         pixels = video.width * video.height
         encoder, encoding = steps.encoder(stream), steps.encoding(stream)
         depth = steps.pixel_bytes(video.pixel_format) / steps.USUAL_PIXEL_BYTES
@@ -190,7 +190,7 @@ class _Estimate:
         return Work.of(work + encoder.frame * frames, threads, held * depth * pixels + encoder.fixed_bytes)
 
     def _reading_back_ms(self, stream: StreamPlan, pixels: int, frames: float) -> float:
-        """Decoding what an encode begins and ends with."""
+        """Return the milliseconds to decode the beginning and end of an encoded stream for verification."""
         group = steps.number(stream.options.get("g", ""), tables.USUAL_GROUP, 10_000)
         table = tables.DECODINGS.get(stream.codec, tables.UNKNOWN_DECODING)
         return table.pixels * min(frames, tables.GROUPS_READ_BACK * group) * pixels / MEGA
@@ -203,7 +203,7 @@ class _Estimate:
         return Work.of(sum(tables.FILTERS.get(name, 0.0) for name in names) * megapixels)
 
     def _video_bitrate(self, stream: StreamPlan, video: VideoOutput) -> float:
-        """bit/s of what is encoded: as asked, else what its quality takes at most."""
+        """Return the bit rate of encoded video in bit/s: the requested one, else the most that its quality takes."""
         asked, bound = (steps.number(stream.options.get(name, ""), 0.0, 1e12) for name in ("b", "maxrate"))
         if asked:
             return asked
@@ -226,7 +226,7 @@ class _Estimate:
         return Work.of(work + steps.copying_ms(bits, seconds), scratch=bits / 8)
 
     def _image(self, image: ImagePlan) -> Work:
-        """One entry of pictures, on a thread of its own."""
+        """Return the work of one image entry, on a thread of its own."""
         sources = [(part, stream) for part in image.stream.parts if isinstance(stream := self._source(part), VideoStreamInfo)]
         rate = max((steps.rate(stream) for _, stream in sources), default=tables.ASSUMED_RATE)
         count = steps.pictures(image, self._total, rate)
@@ -242,7 +242,7 @@ class _Estimate:
         return in_turn((made, *reading))
 
     def _sought(self, part: PartPlan, stream: VideoStreamInfo, image: ImagePlan, count: float, rate: float) -> Work:
-        """What is decoded for pictures alone, where they do not take what is decoded anyway."""
+        """Return the work of decoding frames for images alone, 0 if they take frames that are decoded anyway."""
         jump = image.key_us / MICROSECONDS * rate / 2 + tables.SEEK_FRAMES
         every = self._seconds(part) * rate
         frames = {FrameAccess.SEEK: min(count * jump, max(every, count)), FrameAccess.KEYFRAMES: count}.get(image.reading)

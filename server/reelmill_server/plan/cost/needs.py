@@ -1,4 +1,4 @@
-"""Says what a task needs of a worker, and whether it is small."""
+"""Derive what a task requires of a worker, and whether it is small."""
 
 from collections.abc import Sequence
 
@@ -12,27 +12,31 @@ from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
 from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.cost.tables import MEASURED_THREADS
 
-# Of a task that could not be planned where it was looked at: that of an encode of Full HD.
+# Assumed for a task that could not be planned where it was probed: that of a 1080p encode.
 _UNKNOWN = Cost(cores=2.0, memory_bytes=1 << 30)
 
 
 def needs_of(
     request: ConvertRequest, plan: Plan, infos: Sequence[MediaInfo], order: Sequence[str], threads: int = MEASURED_THREADS
 ) -> Needs:
-    """What carrying out `plan` needs; `order` are the encoder families, the preferred first, `threads` the cores that libav
-    sees."""
+    """Return what carrying out `plan` requires.
+
+    `order`: encoder families, the preferred first. `threads`: number of cores that libav sees.
+    """
     encoded = [stream for target in plan.targets for stream in target.streams if stream.encodes_video]
     return Needs(estimate(plan, infos, threads), lanes_of(request, order) if encoded else (SOFTWARE,), len(encoded))
 
 
 def unplanned(request: ConvertRequest, order: Sequence[str], objection: str) -> Needs:
-    """What a task needs that must have an accelerator, of which the worker that looked has none: `objection` says so."""
+    """Return what a task requires that needs an accelerator which this worker lacks; `objection` says so."""
     videos = _videos(request)
     return Needs(_UNKNOWN, lanes_of(request, order), len(videos), objection)
 
 
 def lanes_of(request: ConvertRequest, order: Sequence[str]) -> tuple[str, ...]:
-    """The encoder families that may make the request's video, in `order`; software last, unless a target REQUIRES hardware."""
+    """Return the encoder families that may encode the request's video, in `order`; software last, unless a target REQUIRES
+    hardware.
+    """
     videos = _videos(request)
     willing = [video for video in videos if video.hardware is not Hardware.NEVER]
     required = any(video.hardware is Hardware.REQUIRED for video in videos)
@@ -45,7 +49,7 @@ def lanes_of(request: ConvertRequest, order: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_small(plan: Plan, cost: Cost, most_core_seconds: float) -> bool:
-    """Whether a plan is done at once, in front of all that waits: it takes little work, or encodes nothing."""
+    """Return whether a plan runs at once, ahead of the queues: it takes at most `most_core_seconds`, or encodes nothing."""
     encodes = any(
         stream.encoder != COPY and stream.type != StreamType.SUBTITLE for target in plan.targets for stream in target.streams
     )

@@ -1,7 +1,8 @@
-"""What the parts of an attempt cost, measured by `bench.capacity` (docs/capacity.md says where and when).
+"""Costs of the parts of an attempt, measured by `bench.capacity` (docs/capacity.md says where and when).
 
-CPU in core seconds: `MS` is a thousandth of one, here for a megapixel, a megabit or a second of media. Memory in bytes per
-pixel of 8 bits in 4:2:0, of which one takes 1.5 bytes: what is deeper or has more chroma takes as much more as its pictures do.
+CPU in milliseconds of one core (`MS` in seconds) per megapixel, per megabit or per second of media. Memory in bytes per
+pixel of 8-bit 4:2:0, which itself takes 1.5 bytes per pixel; deeper formats and those with more chroma take proportionally
+more.
 """
 
 from collections.abc import Mapping
@@ -15,12 +16,12 @@ _MB = 1_000_000
 
 
 MEASURED_THREADS = 2
-"""Cores of the machine that the tables were measured on; libav and its encoders start threads by how many there are."""
+"""Cores of the machine that the tables were measured on; libav and its encoders start threads by the number of cores."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """One encoder at one preset: `work` in ms per megapixel of an easy picture, `memory` in bytes per pixel."""
+    """Cost of an encoder at one preset: `work` in ms per megapixel of easy content, `memory` in bytes per pixel."""
 
     work: float
     memory: float
@@ -28,11 +29,12 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Encoder:
-    """One encoder: the `option` that says how hard it tries, and what it costs by its value.
+    """Cost of an encoder, by the value of the `option` that sets its effort.
 
-    `difficulty`: pictures that took many bits in the source are harder, so each megabit of it counts as so many megapixels.
-    `frame`: ms for each picture whatever its size. `fixed_bytes` of memory whatever the size; `thread_memory` in bytes per
-    pixel for each further core, up to `most_cores`. `threads` that it keeps busy at 1080p; fewer for smaller pictures.
+    `difficulty`: content that took many bits in the source is harder to encode, so each megabit of it counts as so many
+    megapixels. `frame`: ms per frame regardless of its size. `fixed_bytes`: memory regardless of the size; `thread_memory`:
+    bytes per pixel for each further core, up to `most_cores`. `threads`: cores that it keeps busy at 1080p; fewer for
+    smaller frames.
     """
 
     option: str
@@ -67,15 +69,15 @@ HARDWARE: Mapping[str, Encoder] = {
     device: Encoder("", {"": Encoding(1.5, 40)}, 0.0, 0.5, megabytes * _MB, 0.0, 1, 1)
     for device, megabytes in (("nvenc", 400), ("qsv", 150), ("vaapi", 100))
 }
-"""What an encoder in hardware leaves to the CPU, and its driver's memory. Not measured: assumptions."""
+"""CPU work left by hardware encoders, and memory of their drivers. Assumptions, not measured."""
 REFERENCE_PIXELS = 1920 * 1080
 MOST_DIFFICULT = 0.5
-"""Bits of the source for each pixel of the output beyond which it does not become harder."""
+"""Bits of the source per pixel of the output beyond which content does not become harder."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """One decoder: ms per megapixel and per megabit."""
+    """Cost of a decoder: ms per megapixel and ms per megabit."""
 
     pixels: float
     bits: float
@@ -95,10 +97,10 @@ DECODINGS: Mapping[str, Decoding] = {
 }
 UNKNOWN_DECODING = Decoding(8.0, 8.0)
 DEEP = 1.5
-"""Times as much for pictures of more than 8 bits: fewer of the decoders' loops are written for them."""
+"""Factor for more than 8 bits, for which decoders have fewer optimized loops."""
 DECODER_THREADS = 4.0
 DECODER_THREAD_FRAMES, MOST_DECODER_THREADS = 2.0, 16
-"""Pictures that each further thread of a decoder holds, and how many threads it starts at most."""
+"""Frames held by each further thread of a decoder, and its maximum number of threads."""
 
 FILTERS: Mapping[str, float] = {
     "scale": 3.0,
@@ -111,9 +113,9 @@ FILTERS: Mapping[str, float] = {
     "vflip": 0.1,
     "pad": 1.0,
 }
-"""ms per megapixel of the larger of what goes in and what comes out; what is not named costs nothing to speak of."""
+"""ms per megapixel of the larger of input and output; filters not listed cost next to nothing."""
 FRAME_MS = 0.3
-"""For each picture of each output, whatever its size: Python between libav's steps."""
+"""ms per frame of each output regardless of its size: Python between libav's steps."""
 
 SOUND: Mapping[str, float] = {
     "aac": 13.0,
@@ -126,34 +128,34 @@ SOUND: Mapping[str, float] = {
     "vorbis": 10.0,
     "libopencore_amrnb": 10.0,
 }
-"""ms per second and channel, with the filters before the encoder; by encoder."""
+"""ms per second and channel, including the filters before the encoder; by encoder."""
 UNKNOWN_SOUND = 13.0
 SOUND_DECODING = 1.5
 """ms per second and channel."""
 LOSSLESS_BITS: Mapping[str, int] = {"flac": 24, "alac": 24, "pcm_s16le": 16, "pcm_s24le": 24}
-"""Bits of a sample, uncompressed."""
+"""Bits per uncompressed sample."""
 USUAL_SOUND_BITRATE = 160_000
-"""bit/s and channel, for encoders that are given a quality."""
+"""bit/s per channel, for encoders with a quality setting."""
 
 GROUPS_READ_BACK = 2.0
-"""The first and the last group of pictures of an output are kept, and decoded."""
+"""Verification decodes the first and the last GOP of an output."""
 USUAL_KEY_SECONDS = 5.0
 READ_BACK_FRAMES = 13.0
-"""Pictures that a decoder holds by itself."""
+"""Frames that a decoder holds."""
 COPY_MS_PER_MEGABIT = 0.2
-"""To read, write and read back."""
+"""ms to read, write and read back a megabit."""
 COPY_MS_PER_SECOND = 4.0
-"""Of media and stream: packets pass through Python."""
+"""ms per second of each stream, as packets pass through Python."""
 
 DELOGO_MS, PICTURE_MS = 8.0, 2.7
-"""Per megapixel of the rectangle."""
+"""ms per megapixel of the rectangle."""
 TEXT_SHARE = 0.1
-"""Of the picture's area, as a text's size is known when it is drawn."""
+"""Assumed share of the frame's area, as the size of a text is known only when it is drawn."""
 LOOKS_PER_SECOND, LOOK_MS = 8.0, 135.0
-"""How often a detector of faces or plates looks, and what a look costs."""
+"""How often faces or license plates are detected per second, and ms per detection."""
 DETECTOR_BYTES = 150 * _MB
 OVERLAY_BYTES = 40 << 20
-"""Arrays and fonts, once an output."""
+"""Arrays and fonts, once per output."""
 HELD_BYTES = 256 << 20
 VMAF_MS, VMAF_MEMORY = 15.0, 60.0
 
@@ -165,35 +167,35 @@ STILLS: Mapping[str, tuple[float, float]] = {
     "gif": (60.0, 1.0),
     "apng": (80.0, 3.0),
 }
-"""Pictures by extension: ms per megapixel, with reading it back, and bytes per pixel on disk (an upper estimate)."""
+"""Images by extension: ms per megapixel including reading back, and bytes per pixel on disk (an upper estimate)."""
 UNKNOWN_STILL = (400.0, 3.0)
 STILL_BYTES = 30 << 20
 SEEK_FRAMES = 4.0
-"""What a seek costs beside the frames that are decoded up to the wanted one."""
+"""Cost of a seek in frames, besides those decoded up to the wanted one."""
 
 BITS_PER_PIXEL: Mapping[str, float] = {"h264": 0.35, "hevc": 0.25, "vp9": 0.25, "av1": 0.2}
-"""At the usual CRF; grain is what needs as many."""
+"""At the usual CRF, for grainy content."""
 UNKNOWN_BITS_PER_PIXEL = 0.4
 USUAL_CRF, CRF_STEP = 23.0, 6.0
-"""On the contract's scale of 0 to 51; a step less doubles the bits."""
+"""On the contract's scale of 0 to 51; `CRF_STEP` less doubles the bits."""
 QUALITIES: Mapping[str, Mapping[str, float]] = {"libvpx-vp9": {"crf": 63.0}, "libsvtav1": {"crf": 63.0}}
 UNKNOWN_QUALITY: Mapping[str, float] = {"crf": 51.0, "cq": 51.0, "global_quality": 51.0}
-"""The options that say how good pictures are to be, and where their scales end, by encoder."""
+"""Quality options by encoder, and the maximum of their scales."""
 SOURCE_TIMES = 3.0
-"""An encode of a source that is compressed itself takes at most so many times its bits."""
+"""Encoding a compressed source takes at most so many times its bits."""
 
 BASE_SECONDS, BASE_BYTES = 0.15, 60 << 20
-"""A child by itself: starting, probing, planning."""
+"""A child process without work: starting, probing, planning."""
 HELD_FRAMES = 37.0
-"""Decoded pictures on their way: those that a decoder keeps, and the queues between threads."""
+"""Decoded frames in flight: in the decoder, and in queues between threads."""
 
 USUAL_GROUP = 150.0
-"""Pictures from key frame to key frame of an output that does not say."""
+"""Frames per GOP of an output that does not set it."""
 TEXT_BYTES, FILE_BYTES = 100.0, 4096.0
-"""A second of subtitles, and what a file takes beside its content."""
+"""Bytes of a second of subtitles, and overhead of a file on disk."""
 
 ASSUMED_SECONDS, ASSUMED_BITRATE = 600.0, 2_000_000
-"""For a source that does not say how long it is: as long as its bytes last at this bit rate, or so long if it has no size."""
+"""For a source of unknown duration: that of its size at this bit rate, or so many seconds if its size is unknown, too."""
 ASSUMED_RATE = float(FALLBACK_RATE)
 MOST_RATE = 240.0
 ASSUMED_PIXELS = 1920 * 1080

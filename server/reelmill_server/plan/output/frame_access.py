@@ -1,4 +1,4 @@
-"""Chooses how the frames for pictures are found: the way that decodes the fewest frames."""
+"""Choose how the frames for images are read: in the way that decodes the fewest frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import UNINDEXED_FORMATS
 from reelmill_server.plan.inputs import Inputs, stream_at
 
-_USUAL_KEY_SECONDS = 5.0  # the distance of key frames where the container has no index: that of common encoder settings
-# What a seek costs beside the frames that are decoded up to the wanted one, in frames (measured: 3 to 5 at 720p).
+_USUAL_KEY_SECONDS = 5.0  # distance of keyframes if the container has no index: that of common encoder settings
+# Cost of a seek in frames, besides those decoded up to the wanted one (measured: 3 to 5 at 720p).
 _SEEK_FRAMES = 4.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A way to the frames, and why it is taken."""
+    """A way to read frames, and why it was chosen."""
 
     way: FrameAccess
     reason: str
@@ -28,7 +28,9 @@ SHARED = Reading(FrameAccess.SHARED, "another output of the task decodes all of 
 
 
 def choose_reading(frames: FramesPlan, inputs: Inputs, number: int, rate: Fraction) -> Reading:
-    """How the frames of video stream `number`, which has `rate` frames a second, are found when nothing else decodes it."""
+    """Return how to read the frames of video stream `number`, which has `rate` frames per second, if nothing else decodes
+    it.
+    """
     if any(item.info.format in UNINDEXED_FORMATS for item in inputs.main):
         return Reading(FrameAccess.SEQUENTIAL, "nothing can be looked up in video without a container")
     if frames.mode is FrameMode.KEYFRAME:
@@ -39,14 +41,14 @@ def choose_reading(frames: FramesPlan, inputs: Inputs, number: int, rate: Fracti
     first, last, count = wanted
     jump = key_seconds(inputs, number) * float(rate) / 2 + _SEEK_FRAMES
     gap = (last - first) * float(rate) / max(count - 1, 1)
-    # A picture that lies near the one before it is reached by decoding on.
+    # A frame near the previous one is reached by decoding on instead of seeking.
     seek, through = jump + (count - 1) * min(jump, gap), last * float(rate)
     text = f"about {round(seek)} frames when sought, {round(through)} in a row"
     return Reading(FrameAccess.SEEK, text) if seek < through else Reading(FrameAccess.SEQUENTIAL, text)
 
 
 def _wanted(frames: FramesPlan, total: float, rate: float) -> tuple[float, float, int] | None:
-    """The first and the last asked time, seconds, and how many there are; None: nobody knows."""
+    """Return the first and the last requested time in seconds, and their number; None if the duration is unknown."""
     start = frames.start_us / MICROSECONDS
     if frames.times_us:
         return frames.times_us[0] / MICROSECONDS, frames.times_us[-1] / MICROSECONDS, len(frames.times_us)
@@ -60,20 +62,24 @@ def _wanted(frames: FramesPlan, total: float, rate: float) -> tuple[float, float
 
 
 def _bounded(frames: FramesPlan) -> bool:
-    """Whether what follows the number of pictures need not be looked at: the strongest changes, and the first picture that is
-    not blank, are known only when more was."""
+    """Return whether reading can stop after the requested number of frames.
+
+    It cannot for dHash and for blank frames to skip: which frames are taken is known only after more were seen.
+    """
     return bool(frames.number) and frames.mode is FrameMode.INTERVAL and not frames.skip_blank
 
 
 def key_seconds(inputs: Inputs, number: int) -> float:
-    """The mean distance of key frames over all sources."""
+    """Return the mean distance of keyframes over all sources in seconds."""
     streams = [stream_at(item.video, number) for item in inputs.main]
     known = [stream.key_seconds or _USUAL_KEY_SECONDS for stream in streams if isinstance(stream, VideoStreamInfo)]
     return sum(known) / len(known) if known else _USUAL_KEY_SECONDS
 
 
 def with_shared_reading(images: Sequence[ImagePlan]) -> list[ImagePlan]:
-    """`images` where those that would read by themselves take from what another one decodes all of."""
+    """Return `images` with those that would read alone sharing the frames of another entry that decodes all of the same
+    streams.
+    """
     leading: dict[tuple[tuple[int, int], ...], ImagePlan] = {}
     for image in images:
         if image.reading is FrameAccess.SEQUENTIAL and not _bounded(image.frames):

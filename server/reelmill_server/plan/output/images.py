@@ -1,4 +1,4 @@
-"""Plans pictures: which frames they are made of, their size, and their names."""
+"""Plan images: which frames to take, their size, and the names of files."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,21 +26,21 @@ from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
 from reelmill_server.plan.stream.video import usual_rate
 
-# Pixels of the longest side of a sheet: what the contract says, and what the format holds (RFC 6386, 9.1: 14 bits).
+# Maximum side of a sheet in pixels: the contract's, and that of WebP (RFC 6386, 9.1: 14 bits).
 _MAX_SHEET_SIDE, _MAX_WEBP_SIDE = 16_384, 16_383
 _MAX_SIDE = 4096
-# From one field alone: a single frame has no neighbours that would tell what moves.
+# From one field alone: a single frame has no neighbors that would show motion.
 _DEINTERLACE = "estdif=mode=frame:deint=interlaced"
-# Pictures that dhash keeps until it knows the strongest changes.
+# Memory for the frames that dHash keeps until it knows the strongest changes.
 _KEPT_BYTES = 512 << 20
 _NAMING = frozenset({"index", "streamindex", "autoext", "ext"})
 
 
 @dataclass(frozen=True)
 class ImageCodec:
-    """How a format is encoded: libav's codec and encoder (`pillow`: by that library), and the filters before it.
+    """How a format is encoded: libav's codec and encoder (`pillow`: that library encodes), and the filters before it.
 
-    `alpha` are the filters for pictures that have an alpha channel, empty: the format, or this encoder of it, has none.
+    `alpha`: the filters for frames with an alpha channel; empty: the format, or this encoder of it, has none.
     """
 
     codec: str
@@ -51,7 +51,7 @@ class ImageCodec:
 
 _EXACT = "scale=flags=accurate_rnd+full_chroma_int+full_chroma_inp"
 _RGB, _RGBA = (_EXACT, "format=rgb24"), (_EXACT, "format=rgba")
-# JPEG (JFIF) and WebP say that their matrix is that of BT.601, and cannot say anything else.
+# JPEG (JFIF) and WebP always have the matrix of BT.601.
 _JPEG = ("scale=out_color_matrix=bt601:out_range=pc", "format=yuvj420p")
 _WEBP = ("scale=out_color_matrix=bt601:out_range=tv", "format=yuv420p")
 _WEBP_ALPHA = ("scale=out_color_matrix=bt601:out_range=tv", "format=yuva420p")
@@ -61,21 +61,21 @@ STILLS: Mapping[str, ImageCodec] = {
     "webp": ImageCodec("webp", "libwebp", _WEBP, _WEBP_ALPHA),
     "avif": ImageCodec("av1", "pillow", _RGB, _RGBA),
 }
-"""How single pictures are encoded, by extension."""
+"""Codecs of single images, by extension."""
 _SHEETS = {name: ImageCodec(codec.codec, "pillow", _RGB) for name, codec in STILLS.items()}
 ANIMATIONS: Mapping[str, ImageCodec] = {
-    "gif": ImageCodec("gif", "gif", ("format=bgra",)),  # what palettes are made of
+    "gif": ImageCodec("gif", "gif", ("format=bgra",)),  # the input of palettegen
     "webp": ImageCodec("webp", "libwebp_anim", _WEBP, _WEBP_ALPHA),
     "apng": ImageCodec("apng", "apng", _RGB, _RGBA),
     "avif": ImageCodec("av1", "pillow", _RGB, _RGBA),
 }
-"""How animations are encoded, by extension."""
+"""Codecs of animations, by extension."""
 _CODECS = {ImageKind.SNAPSHOT: STILLS, ImageKind.SPRITE: _SHEETS, ImageKind.ANIMATION: ANIMATIONS}
 
 
 @dataclass(frozen=True)
 class ImageJob:
-    """What the pictures of one target are planned from. `decoded`: the numbers of video streams that are decoded anyway."""
+    """A target whose images are planned. `decoded`: numbers of the video streams that are decoded in any case."""
 
     target: TargetSpec
     inputs: Inputs
@@ -84,12 +84,12 @@ class ImageJob:
     warnings: list[str]
 
     def warn(self, spec: ImageSpec, text: str) -> None:
-        """Adds what a user should know of an entry."""
+        """Add a warning about an image entry."""
         self.warnings.append(f"{self.target.field}.{spec.field}: {text}")
 
 
 def plan_images(job: ImageJob) -> Iterator[ImagePlan]:
-    """The pictures of a target: each entry for each video stream that the target takes.
+    """Yield the images of a target: one plan per entry and selected video stream.
 
     Raises InvalidArgument, InvalidMedia, MediaLimitExceeded or UnsupportedFormat, naming the entry.
     """
@@ -151,12 +151,12 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
 
 
 def _resolved(length: int | Fraction | None, shown: int) -> int:
-    """The pixels of a side that is asked for as pixels or as a ratio of `shown`; 0: none is."""
+    """Return the pixels of a side that is given in pixels or as a ratio of `shown`; 0 if it is not given."""
     return 0 if length is None else max(1, in_pixels(length, shown))
 
 
 def _geometry(spec: ImageSpec, stream: VideoStreamInfo, where: str) -> Geometry:
-    """Pictures are shown as they are stored: in square pixels, upright."""
+    """Return the geometry of an entry's images: upright, in square pixels, as image files are displayed."""
     shown = displayed_size(stream)
     asked = (_resolved(spec.width, shown[0]), _resolved(spec.height, shown[1]))
     natural = (stream.height, stream.width) if stream.rotation % 180 else (stream.width, stream.height)
@@ -169,7 +169,7 @@ def _geometry(spec: ImageSpec, stream: VideoStreamInfo, where: str) -> Geometry:
 
 
 def _part(spec: ImageSpec, item: Input, number: int, geometry: Geometry, codec: ImageCodec) -> PartPlan:
-    """The filters from a frame of `item` to a picture of the size of `geometry`."""
+    """Return the filters from a frame of `item` to an image of the size of `geometry`."""
     stream = stream_at(item.video, number)
     if not isinstance(stream, VideoStreamInfo):
         return PartPlan(-1, (), item.number)
@@ -189,7 +189,7 @@ def _has_alpha(stream: VideoStreamInfo) -> bool:
 
 
 def _frame_rate(spec: ImageSpec, rate: Fraction) -> Fraction:
-    """At which rate an animation plays: in time, unless another one is asked for."""
+    """Return the frame rate of an animation: the requested one, else that of real-time playback."""
     usual = Fraction(MICROSECONDS, spec.frames.interval_us) if spec.frames.interval_us else rate
     return spec.frame_rate or usual
 
@@ -203,7 +203,7 @@ def _frames(job: ImageJob, spec: ImageSpec, where: str) -> FramesPlan:
     if asked.mode is FrameMode.AVERAGE:
         if not length_us:
             raise UnsupportedFormat(f"{where}: mode AVERAGE needs a source that tells its length")
-        # In the middle of as many equal spans: neither the black before a film nor that after it.
+        # The middle of each of as many equal spans, which avoids black at the beginning and the end.
         step = Fraction(length_us - asked.start_us, asked.number)
         times = tuple(asked.start_us + round(step * (2 * place + 1) / 2) for place in range(asked.number))
     return FramesPlan(
@@ -219,17 +219,17 @@ def _frames(job: ImageJob, spec: ImageSpec, where: str) -> FramesPlan:
 
 
 def image_folder(slot: int) -> str:
-    """Where the files of entry `slot` of a plan's pictures lie below the attempt's folder."""
+    """Return the folder of image entry `slot`, relative to the attempt's folder."""
     return f"image-{slot}"
 
 
 def image_path(slot: int, plan: ImagePlan, number: int) -> str:
-    """Where file `number` lies below the attempt's folder."""
+    """Return the path of file `number` of an image entry, relative to the attempt's folder."""
     return f"{image_folder(slot)}/{number}.{plan.format}"
 
 
 def list_path(slot: int, extension: str) -> str:
-    """Where the list of sheets with this extension lies below the attempt's folder."""
+    """Return the path of a list of sprite sheets (`vtt` or `m3u8`), relative to the attempt's folder."""
     return f"{image_folder(slot)}/sheets.{extension}"
 
 
@@ -237,7 +237,7 @@ _PATH = re.compile(r"image-(?P<slot>\d+)/(?:(?P<number>[1-9]\d*)|sheets)\.(?P<ex
 
 
 def image_uri(plan: Plan, path: str) -> str | None:
-    """The URI of what lies at `path` below the attempt's folder; None when the plan has no such picture or list."""
+    """Return the URI to publish `path` of the attempt's folder at, None if the plan has no such image or list."""
     match = _PATH.fullmatch(path)
     slot = int(match["slot"]) if match else -1
     if match is None or slot >= len(plan.images):
@@ -251,7 +251,7 @@ def image_uri(plan: Plan, path: str) -> str | None:
 
 
 def writable_image_uris(images: Sequence[ImagePlan]) -> Iterator[str]:
-    """One URI of each kind that these pictures will write."""
+    """Yield one URI of each kind of file that these entries will write."""
     for image in images:
         yield image.uri(1)
         if image.sheet:
@@ -266,7 +266,9 @@ class _ImageName:
 
 
 def _name(job: ImageJob, spec: ImageSpec, number: int) -> _ImageName:
-    """Where the files go. A name with neither an extension nor a number gets those of stream and picture."""
+    """Return the names of an entry's files. A name with neither an extension nor a number gets the numbers of stream and
+    image.
+    """
     template = spec.uri
     output = OutputName(spec.format, index=MARK, stream_index=number)
     if not variables_in(template) & _NAMING and not has_extension(template):

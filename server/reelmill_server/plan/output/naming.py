@@ -1,8 +1,8 @@
-"""Names of outputs: URI templates, and the extension that an output gets.
+"""Name outputs: expand URI templates and add extensions.
 
 A template is written like Python's `str.format`: `{name}`, with `{{` and `}}` for braces. The request's tags are
-`{tags.<key>}`; the source's variables come from the source at the alignment index. Variables stand for names, which are encoded
-where the scheme of the template wants it; the rest of a template is a URI as it is.
+`{tags.<key>}`; variables of the source are those of the source at the alignment index. Values are names, which are encoded
+where the template's scheme requires it; the rest of a template is a URI already.
 """
 
 import re
@@ -17,22 +17,22 @@ from reelmill_server.uris import Resource, encoded, scheme_of
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]+$")
 _SEPARATOR = re.compile(r"[-_.]$")
 MARK = "\0"
-"""Stands for a number that is not known yet; no URI has it."""
+"""Placeholder for a number that is not known yet; no URI contains it."""
 _MEDIA_EXTENSIONS = frozenset("ts mp4 m4s m4v m4a mkv mov webm".split())
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_FORMATS = {"year": "%Y", "mon": "%m", "day": "%d", "hour": "%H", "min": "%M", "sec": "%S"}
 _SOURCE_NAMES = ("bucket", "key", "dirname", "barename", "basename", "ext")
 Naming = tuple[Mapping[str, str], Mapping[str, TagValue], int]
-"""What templates are filled with beside the output's own variables: the source's, the tags, and the time of creation, µs."""
+"""Values for templates besides the output's own: variables of the source, tags, and time of creation in microseconds."""
 _NUMBERS = ("streamindex", "index")
 _OUTPUT_NAMES = (*_NUMBERS, "resolution", "autoext")
 VARIABLES = frozenset({*_SOURCE_NAMES, *_OUTPUT_NAMES, *_TIME_FORMATS, *(f"t_{name}" for name in _TIME_FORMATS)})
-"""Every variable but `tags.*`."""
+"""All variables but `tags.*`."""
 
 
 @dataclass(frozen=True)
 class OutputName:
-    """What an output's own variables stand for; `index` counts from 1 (or is a text in its place), `stream_index` from 0."""
+    """Values of an output's own variables; `index` counts from 1 (or is a text in its place), `stream_index` from 0."""
 
     extension: str
     resolution: str = ""
@@ -41,7 +41,7 @@ class OutputName:
 
 
 def unknown_variables(template: str, tags: Mapping[str, TagValue]) -> list[str]:
-    """The names in `template` that stand for nothing, or one sentence when it cannot be read as a template."""
+    """Return one message per unknown variable in `template`, or one if it cannot be parsed."""
     try:
         names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
     except ValueError as error:
@@ -51,12 +51,12 @@ def unknown_variables(template: str, tags: Mapping[str, TagValue]) -> list[str]:
 
 
 def variables_in(template: str) -> frozenset[str]:
-    """The names in `template`, which must have passed `unknown_variables`."""
+    """Return the names of the variables in `template`, which must have passed `unknown_variables`."""
     return frozenset(name for _, name, _, _ in Formatter().parse(template) if name is not None)
 
 
 def has_extension(uri: str) -> bool:
-    """Whether the name at the end of `uri` ends in a dot followed by letters and digits."""
+    """Return whether the name at the end of `uri` ends in a dot followed by letters and digits."""
     return bool(_EXTENSION.search(Resource.of(uri).name))
 
 
@@ -66,7 +66,9 @@ def _times(prefix: str, moment_us: int) -> dict[str, str]:
 
 
 def source_variables(source_uri: str, modified_us: int) -> dict[str, str]:
-    """The variables that the source gives, not encoded; `modified_us` is when it was stored, microseconds since the epoch."""
+    """Return the variables of a source, not encoded; `modified_us`: its time of last modification, microseconds since the
+    epoch.
+    """
     resource = Resource.of(source_uri)
     key = resource.path.lstrip("/")
     dirname, _, basename = key.rpartition("/")
@@ -90,11 +92,10 @@ def expand(
     created_us: int,
     several: bool = False,
 ) -> str:
-    """The URI that `template` stands for, with the extension added when its last part has none.
+    """Expand `template` to a URI, and add the extension if its last part has none.
 
-    `several`: the output is one of several of its target; then `_<streamindex>` goes before it, unless the template has a
-    number.
-    The template must have passed `unknown_variables`.
+    `several`: the output is one of several of its target; `_<streamindex>` then precedes the extension unless the template
+    has a number. The template must have passed `unknown_variables`.
     """
     uri = fill(template, output, source, tags, created_us)
     if has_extension(uri):
@@ -106,7 +107,7 @@ def expand(
 
 @dataclass(frozen=True)
 class PackageName:
-    """Where the playlist of an output in segments goes, and what stands before and after the number of a segment."""
+    """URI of a segmented output's playlist, and the URIs of segments before and after their number."""
 
     playlist: str
     prefix: str
@@ -121,11 +122,11 @@ def expand_package(
     tags: Mapping[str, TagValue],
     created_us: int,
 ) -> PackageName:
-    """The URIs that `template` stands for when the output is in segments; `playlist` has the playlist's extension.
+    """Expand `template` to the URIs of a segmented output; `playlist` has the extension of the playlist.
 
-    Without `{index}` the segments are `<base>-<n>.<extension>`, with the playlist's name without its extension as base. With it
-    the template names the segments, and the playlist is called the same without the number and the `-`, `_` or `.` before it.
-    The template must have passed `unknown_variables` and `package_problems`.
+    Without `{index}`, segments are named `<base>-<n>.<extension>` after the playlist without its extension. With it, the
+    template names the segments, and the playlist has the same name without the number and a `-`, `_` or `.` before it. The
+    template must have passed `unknown_variables` and `package_problems`.
     """
     playlist = replace(playlist, index=MARK)
     listed = fill(template, playlist, source, tags, created_us)
@@ -143,7 +144,7 @@ def expand_package(
 
 
 def package_problems(template: str, playlist_extension: str) -> list[str]:
-    """Why `template` cannot name an output in segments; it must have passed `unknown_variables`."""
+    """Return why `template`, which must have passed `unknown_variables`, cannot name a segmented output; empty if it can."""
     parsed = list(Formatter().parse(template))
     places = [number for number, (_, name, _, _) in enumerate(parsed) if name == "index"]
     if len(places) > 1 or (places and any("/" in literal for literal, _, _, _ in parsed[places[0] + 1 :])):
@@ -162,7 +163,7 @@ def fill(
     tags: Mapping[str, TagValue],
     created_us: int,
 ) -> str:
-    """The URI that `template` stands for; it must have passed `unknown_variables`."""
+    """Expand `template`, which must have passed `unknown_variables`, to a URI."""
     names = {**source, **{f"tags.{key}": tag_text(value) for key, value in tags.items()}}
     values = {
         **{key: encoded(name, scheme_of(template)) for key, name in names.items()},

@@ -1,14 +1,14 @@
-"""Outputs in segments: how they are cut and named, which of them share files, and where every file goes.
+"""Plan segmented outputs: how they are cut and named, which of them share files, and the URI of every file.
 
-A file of an attempt lies under a plain name below the attempt's folder, and its URI follows from the plan and that name alone:
-whoever publishes needs to believe nobody.
+A file of an attempt has a plain path in the attempt's folder, and its URI follows from the plan and that path alone, so that
+publishing need not trust what the child says.
 
     <n>.mp4                        the only file of target n
-    <n>/list.m3u8, <n>/list.mpd    what target n publishes as its playlist or manifest
+    <n>/list.m3u8, <n>/list.mpd    the playlist or manifest of target n, as published
     <n>/list-<s>.m3u8              the playlist of stream s, where HLS lists what DASH made
-    <n>/<k>.ts, <n>/<s>-<k>.m4s    segments, counted as the muxer counts
+    <n>/<k>.ts, <n>/<s>-<k>.m4s    segments, numbered as the muxer numbers them
     <n>/<k>.vtt                    segments of subtitles
-    <n>/init.mp4, <n>/<s>-init.mp4 heads of fragmented MP4
+    <n>/init.mp4, <n>/<s>-init.mp4 init segments of fragmented MP4
     <n>/main.m3u8, group-<n>.m3u8  master playlists
 """
 
@@ -24,12 +24,12 @@ from reelmill_server.plan.output.naming import Naming, OutputName, expand, expan
 from reelmill_server.uris import Resource
 
 LIST_EXTENSION: Mapping[str, str] = {SegmentFormat.HLS: "m3u8", SegmentFormat.DASH: "mpd"}
-"""The extension of what lists the segments."""
+"""Extensions of playlists and manifests, by format."""
 TS_CLOCK_US = 1_400_000
-"""Where 0 of an output lies on the clock of its segments of MPEG-TS, which have no times before 0; as FFmpeg's tools do."""
+"""Position of an output's 0 on the clock of MPEG-TS segments, which has no negative times; as in FFmpeg's tools."""
 
 _SEGMENT_EXTENSION = {"ts": "ts", "mp4": "m4s", "vtt": "vtt"}
-# How each family makes a picture that was asked to be a key frame one at which a decoder can begin; others always do.
+# Options that make a forced keyframe one at which a decoder can start; other encoders always do.
 _FORCED_KEYS: Mapping[str, Mapping[str, str]] = {
     "libx264": {"forced-idr": "1"},
     "libx265": {"forced-idr": "1"},
@@ -39,17 +39,17 @@ _FORCED_KEYS: Mapping[str, Mapping[str, str]] = {
     "h264_qsv": {"forced_idr": "1"},
     "hevc_qsv": {"forced_idr": "1"},
 }
-_DASH_SLACK_US = 100_000  # a border lies on the first picture at or after it, so that a segment may be a picture shorter
+_DASH_SLACK_US = 100_000  # a boundary moves to the next frame, so that a segment may be a frame shorter
 _PART = re.compile(r"(?P<slot>\d+)/(?:(?P<stream>\d+)-)?(?P<name>\d+|init)\.(?P<extension>ts|m4s|mp4|vtt)")
 
 
 def segment_of(target: TargetSpec) -> SegmentSpec | None:
-    """How `target` is cut; a member of a group always is."""
+    """Return how `target` is segmented, None if it is not; a member of a group always is."""
     return target.segment or (SegmentSpec(SegmentFormat.HLS) if target.group >= 0 else None)
 
 
 def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: str) -> TargetPlan:
-    """`plan` with the output in segments, as `target` asks; as it is when it does not."""
+    """Return `plan` segmented as `target` requests, unchanged if it does not."""
     segment = segment_of(target)
     if segment is None:
         return plan
@@ -75,7 +75,7 @@ def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: s
 
 
 def packaged_subtitles(plan: TargetPlan, target: TargetSpec, rendition: RenditionPlan) -> TargetPlan:
-    """`plan`, a file of subtitles of a member of a group, cut as the member is."""
+    """Return `plan`, a subtitle file of a member of a group, segmented like that member."""
     segment = segment_of(target)
     assert segment
     base = plan.uri.removesuffix(f".{plan.container}")
@@ -96,7 +96,7 @@ def _clock_us(container: str) -> int:
 
 
 def subtitles_once(targets: Sequence[TargetSpec]) -> Iterator[TargetSpec]:
-    """The targets, those of a group without the subtitles that another one of it packages already."""
+    """Yield the targets; within a group only the first that extracts subtitles keeps doing so."""
     packaging: set[int] = set()
     for target in targets:
         if target.group >= 0 and target.extract:
@@ -112,7 +112,7 @@ def _hls_options(segment: SegmentSpec, container: str) -> dict[str, str]:
         "hls_list_size": "0",
         "hls_playlist_type": "vod",
         "hls_segment_type": "mpegts" if container == "ts" else "fmp4",
-        # Else each rendition is moved by what lies before its own 0, B-frames' decoding or sound's preroll.
+        # Else each rendition is shifted by its own negative timestamps: reordered frames or audio priming.
         **({"output_ts_offset": f"{TS_CLOCK_US}us"} if container == "ts" else {"avoid_negative_ts": "disabled"}),
     }
 
@@ -123,7 +123,7 @@ def _dash_options(segment: SegmentSpec) -> dict[str, str]:
 
 
 def _cut(stream: StreamPlan, segment_us: int) -> StreamPlan:
-    """A stream with key frames on all borders; what is copied keeps its own."""
+    """Return a stream with keyframes on all segment boundaries; copied streams keep their own."""
     if stream.encoder == COPY or stream.video is None:
         return stream
     options = {**stream.options, **_FORCED_KEYS.get(stream.encoder, {})}
@@ -133,7 +133,10 @@ def _cut(stream: StreamPlan, segment_us: int) -> StreamPlan:
 def arrange(
     request: ConvertRequest, plans: Sequence[TargetPlan], naming: Naming
 ) -> tuple[tuple[TargetPlan, ...], tuple[GroupPlan, ...]]:
-    """The targets with what several of them share made once, and the master playlists. Raises InvalidArgument."""
+    """Return the targets, with what several of them share produced only once, and the master playlists.
+
+    Raises InvalidArgument if files of a group are named so that one would overwrite another.
+    """
     specs = {target.index: target for target in request.targets}
     targets = _share_files(plans, specs)
     groups = []
@@ -158,7 +161,7 @@ def _is_subtitles(plan: TargetPlan) -> bool:
 
 
 def _share_files(plans: Sequence[TargetPlan], specs: Mapping[int, TargetSpec]) -> list[TargetPlan]:
-    """Where HLS and DASH are asked of the same target, DASH makes the files and HLS lists them, too."""
+    """Return the targets without HLS targets whose segments a DASH target makes as well; HLS then lists those."""
     kept = list(plans)
     for hls in plans:
         for slot, dash in enumerate(kept):
@@ -171,7 +174,7 @@ def _share_files(plans: Sequence[TargetPlan], specs: Mapping[int, TargetSpec]) -
 
 
 def _alike(hls: TargetPlan, dash: TargetPlan, specs: Mapping[int, TargetSpec]) -> bool:
-    """Whether two targets are one but for the format of their list."""
+    """Return whether two targets differ in nothing but the format of their list."""
     if not hls.package or not dash.package or dash.package.hls_uri:
         return False
     if (hls.package.format, dash.package.format) != ("hls", "dash") or specs[hls.index].group >= 0:
@@ -188,13 +191,13 @@ def _alike(hls: TargetPlan, dash: TargetPlan, specs: Mapping[int, TargetSpec]) -
 
 
 def _begins_early(request: ConvertRequest, targets: Sequence[TargetPlan], slots: Sequence[int]) -> bool:
-    """Whether a variant may begin before the asked start, which sound beside it would not."""
+    """Return whether a variant may begin before the requested start, which separate audio would not."""
     copies = any(stream.copies_video for slot in slots for stream in targets[slot].streams)
     return copies and any(source.start_us for source in request.sources)
 
 
 def _shared_audio(members: Sequence[TargetPlan]) -> tuple[StreamPlan, ...] | None:
-    """The sound that all variants with pictures have; None when they differ, or when there is one variant only."""
+    """Return the audio that all variants with video have in common; None if they differ, or if there is only one variant."""
     filmed = [member for member in members if any(stream.type == StreamType.VIDEO for stream in member.streams)]
     sounds = [tuple(stream for stream in member.streams if stream.type == StreamType.AUDIO) for member in filmed]
     ways = {(member.container, member.package.segment_us if member.package else 0, member.keep_metadata) for member in filmed}
@@ -208,7 +211,7 @@ def _without_audio(plan: TargetPlan) -> tuple[StreamPlan, ...]:
 
 
 def _audio_target(member: TargetPlan, streams: tuple[StreamPlan, ...], master: str) -> TargetPlan:
-    """The sound that the variants share, beside the master playlist as `<base>-audio.m3u8`."""
+    """Return the target of the audio that variants share: `<base>-audio.m3u8` next to the master playlist."""
     assert member.package
     base = f"{master.removesuffix('.m3u8')}-audio"
     package = replace(member.package, prefix=f"{base}-", suffix=f".{_SEGMENT_EXTENSION[member.container]}")
@@ -216,9 +219,8 @@ def _audio_target(member: TargetPlan, streams: tuple[StreamPlan, ...], master: s
 
 
 def _check_places(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]]) -> None:
-    """Raises InvalidArgument when a variant, or what is beside it, does not lie in the master playlist's folder or below.
-
-    The same when it has the name of another list of the group: one of them would be lost.
+    """Check that every list of a group has a name of its own in the master playlist's folder or below; raise
+    InvalidArgument.
     """
     here = Resource.of(master)
     taken = {here}
@@ -236,10 +238,10 @@ def _check_places(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]])
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One result that has a name of its own: where it lies below the attempt's folder, its URI and kind.
+    """A result that has a name of its own: its path in the attempt's folder, its URI and kind.
 
-    `target_index` is the target's number in the request; `slot` its position in the plan, -1 for the master playlist of the
-    `group` with that number. `stream`: only that stream of the output is in it; -1: all.
+    `target_index`: the target's index in the request; `slot`: its index in the plan, -1 for the master playlist of `group`.
+    `stream`: the only stream of the output in it; -1: all.
     """
 
     path: str
@@ -252,14 +254,14 @@ class PlannedFile:
 
 
 def output_path(slot: int, target: TargetPlan) -> str:
-    """What the muxer of a target is told to write, below the attempt's folder."""
+    """Return the path that a target's muxer writes to, relative to the attempt's folder."""
     if target.package is None:
         return f"{slot}.{target.container}"
     return f"{slot}/muxed.{target.container if _is_subtitles(target) else LIST_EXTENSION[target.package.format]}"
 
 
 def planned_files(plan: Plan) -> tuple[PlannedFile, ...]:
-    """The results of a plan, those that name others behind them."""
+    """Return the named results of a plan; files that list others come last."""
     files = [file for slot, target in enumerate(plan.targets) for file in _files(slot, target)]
     for number, group in enumerate(plan.groups):
         index = plan.targets[group.variants[0]].index
@@ -283,7 +285,7 @@ def _files(slot: int, target: TargetPlan) -> Iterator[PlannedFile]:
 
 
 def part_uri(plan: Plan, path: str) -> str | None:
-    """The URI of the segment, or of the head of segments, that lies at `path`; None when the plan has no such thing."""
+    """Return the URI of the segment or init segment at `path` of the attempt's folder, None if the plan has none there."""
     match = _PART.fullmatch(path)
     slot = int(match["slot"]) if match else -1
     package = plan.targets[slot].package if match and slot < len(plan.targets) else None
@@ -303,7 +305,7 @@ def part_uri(plan: Plan, path: str) -> str | None:
 
 
 def writable_uris(plan: Plan) -> list[str]:
-    """One URI of each kind that the plan will write, to be checked before work starts."""
+    """Return one URI of each kind that the plan will write, to be checked before work starts."""
     examples = [f"{slot}/{name}" for slot in range(len(plan.targets)) for name in ("0.ts", "0.m4s", "0-1.m4s", "0.vtt")]
     parts = [uri for uri in (part_uri(plan, path) for path in examples) if uri is not None]
     return [*(file.uri for file in planned_files(plan)), *parts]

@@ -1,4 +1,4 @@
-"""The contract's `*Option` fields: what becomes of a setting when the source has less than was asked for."""
+"""Apply the contract's `*Option` fields: what to do if the source has less than requested."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -10,9 +10,9 @@ from reelmill_server.plan.stream.geometry import asked_size, displayed_size
 
 
 def keeps_source(option: Adapt, asked: Fraction | int, source: Fraction | int, field: str) -> bool:
-    """Whether the source's value stays; a source that does not tell it (0) counts as having enough.
+    """Return whether the source's value is kept; a source that does not state it (0) counts as having enough.
 
-    Raises ConditionNotMet when the option is FALL and the source has less.
+    Raises ConditionNotMet if the option is FALL and the source has less.
     """
     if option is Adapt.FIXED or not source or source >= asked:
         return False
@@ -26,8 +26,10 @@ def _number(value: Fraction | int) -> str:
 
 
 def adapted_video(spec: VideoSpec, stream: VideoStreamInfo, source_rate: Fraction, field: str) -> VideoSpec:
-    """`spec` without the frame rate and the size for which the source's stays, and with its bit rate if that stays; sizes are
-    compared by area, as shown."""
+    """Return `spec` without the frame rate and the size for which the source's are kept, and with its bit rate if that is kept.
+
+    Sizes are compared by area, as displayed.
+    """
     if spec.frame_rate and keeps_source(spec.frame_rate_option, spec.frame_rate, source_rate, f"{field}.frame_rate"):
         spec = replace(spec, frame_rate=Fraction(0))
     if spec.width or spec.height:
@@ -40,19 +42,19 @@ def adapted_video(spec: VideoSpec, stream: VideoStreamInfo, source_rate: Fractio
 
 
 def adapted_rate(spec: AudioSpec, stream: AudioStreamInfo, field: str) -> AudioSpec:
-    """`spec` without the sample rate if the source's stays."""
+    """Return `spec` without the sample rate if the source's is kept."""
     if spec.sample_rate and keeps_source(spec.sample_rate_option, spec.sample_rate, stream.sample_rate, f"{field}.sample_rate"):
         return replace(spec, sample_rate=None)
     return spec
 
 
 def adapted_bitrate(spec: AudioSpec | VideoSpec, stream: StreamInfo, field: str) -> int | None:
-    """The source's bit/s if they stay, else None."""
+    """Return the source's bit rate in bit/s if it is kept, else None."""
     kept = spec.bitrate and keeps_source(spec.bitrate_option, spec.bitrate, stream.bitrate, field)
     return stream.bitrate if kept else None
 
 
 def needs_bitrates(request: ConvertRequest) -> bool:
-    """Whether the plan of `request` compares bit rates with those of the sources, which not every container tells."""
+    """Return whether the plan of `request` compares bit rates with those of sources, which some containers do not state."""
     specs = [spec for target in request.targets for spec in (target.video, target.audio) if spec is not None]
     return any(spec.bitrate and spec.bitrate_option is not Adapt.FIXED for spec in specs)

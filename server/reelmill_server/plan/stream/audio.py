@@ -1,4 +1,4 @@
-"""Plans one encoded audio stream."""
+"""Plan an encoded audio stream."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -17,7 +17,7 @@ _LARGEST_FRAME_SAMPLES = 2048  # of the decoders and encoders in use: AAC 1024 (
 _USUAL_QUALITY = 50  # of an encoder that takes no bit rate
 # Gaps and overlaps from here on are corrected: half a frame of video; less may be rounding of timestamps.
 _LARGEST_ERROR_SECONDS = 0.02
-# Sums of several sounds may exceed full scale: a limiter that looks ahead 5 ms rounds the peaks off. Its own level stays.
+# A mix may exceed full scale: a limiter with a look-ahead of 5 ms rounds off the peaks, without automatic gain.
 _LIMITER = "limit=0.95:level=0:latency=1"
 _DEEP_FORMATS = ("s32", "s32p", "flt", "fltp", "dbl", "dblp", "s64", "s64p")
 
@@ -30,18 +30,18 @@ def plan_audio(
     capabilities: Mapping[str, Capability],
     rates: tuple[int, ...] = (),
 ) -> StreamPlan:
-    """How `stream` is encoded as `spec` asks; `field` is the path of the TranscodeAudio message, `rates` the sample rates that
-    the container takes (empty: all).
+    """Return how `stream` is encoded according to `spec`.
 
-    Raises InvalidArgument for a rate, a number of channels or a bit rate that the codec cannot do, ConditionNotMet when the
-    source has less than it must.
+    `field` is the path of the TranscodeAudio message, `rates` the sample rates that the container supports (empty: all).
+    Raises InvalidArgument for a sample rate, number of channels or bit rate that the codec does not support, ConditionNotMet
+    if the source has less than it must.
     """
     encoder = audio_encoder(spec.codec, capabilities)
     rate = _sample_rate(adapted_rate(spec, stream, field), stream, encoder, rates, field)
     channels = _channels(spec, stream, encoder, field)
     layout = encoder.layouts[channels - 1]
     sample_format = _sample_format(spec, encoder, stream)
-    # Without the bound, sound in floating point would be mixed down to more than full scale, and clip.
+    # Without the bound, floating-point audio would be mixed down beyond full scale, and clip.
     mixed = f"aresample=out_chlayout={layout}:rematrix_maxval=1"
     return StreamPlan(
         type=StreamType.AUDIO,
@@ -59,7 +59,7 @@ def plan_audio(
 def _bits(
     spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, rate: int, channels: int, field: str
 ) -> dict[str, str]:
-    """The options that say how many bits the encoder may use."""
+    """Return the options of the encoder's rate control."""
     if spec.bitrate is not None and not encoder.takes_bitrate:
         expected = f"{encoder.encoder}, the encoder here, takes no bit rate: set quality instead"
         raise InvalidArgument(violations=[Violation(f"{field}.bitrate", expected)])
@@ -93,14 +93,16 @@ def mixing(output: AudioOutput, lines: int) -> tuple[str, ...]:
 
 
 def frame_us(sample_rate: int) -> int:
-    """How long the longest frame of sound lasts, microseconds."""
+    """Return the duration of the longest audio frame in microseconds."""
     return round(Fraction(_LARGEST_FRAME_SAMPLES * MICROSECONDS, sample_rate)) if sample_rate else 0
 
 
 def _sample_rate(
     spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, container: tuple[int, ...], field: str
 ) -> int:
-    """The rate that is asked for, else the source's or the next higher that codec and container have, else the highest."""
+    """Return the requested sample rate, else the source's or the next higher one that codec and container support, else the
+    highest.
+    """
     rates = tuple(rate for rate in encoder.sample_rates or container if rate in (container or (rate,)))
     if spec.sample_rate:
         if rates and spec.sample_rate not in rates:
@@ -121,7 +123,7 @@ def _channels(spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, f
 
 
 def _sample_format(spec: AudioSpec, encoder: AudioEncoder, stream: AudioStreamInfo) -> str:
-    """Lossless has the bits that are asked for, else 16 where the source has no more; others have one format."""
+    """Return the sample format: for lossless codecs of the requested depth, else 16 bits if the source has no more."""
     if not encoder.lossless:
         return encoder.sample_format
     deep = spec.bits_per_sample == 24 if spec.bits_per_sample else stream.sample_format in _DEEP_FORMATS

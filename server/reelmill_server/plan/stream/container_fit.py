@@ -1,4 +1,4 @@
-"""Brings video to what its container can hold, beyond the codec: B-frames and frame rates. Refuses what cannot be brought."""
+"""Adapt video to what its container supports beyond the codec (B-frames, frame rates), and refuse what cannot be adapted."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -13,17 +13,17 @@ from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.stream.video import usual_rate
 
 _SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round them
-# Codecs that do not say, or not so that players listen, how wide their pixels are, and containers where libav does not either.
+# Codecs without a sample aspect ratio that players respect, and containers in which libav writes none either.
 _SHAPELESS_CODECS = ("vp8", "vp9", "av1", "prores", "dnxhd")
 _SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv")
 _COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
 
 
 def fit_video(spec: VideoSpec, stream: VideoStreamInfo, container: Container, field: str) -> tuple[VideoSpec, tuple[str, ...]]:
-    """`spec` as the container can hold it, and what a user should know; `field` is the path of the TranscodeVideo message.
+    """Return `spec` adapted to the container, and warnings; `field` is the path of the TranscodeVideo message.
 
-    Raises InvalidArgument when it asks for what the container cannot hold, UnsupportedFormat when the source's rate is no
-    choice and none is asked for.
+    Raises InvalidArgument if it requests what the container does not support, UnsupportedFormat if no rate is requested and
+    the source's cannot be used.
     """
     notes = []
     if LIBAV_CODEC[spec.codec] in container.unordered:
@@ -47,7 +47,7 @@ def fit_video(spec: VideoSpec, stream: VideoStreamInfo, container: Container, fi
 
 
 def check_copied_video(stream: VideoStreamInfo, container: Container, field: str) -> None:
-    """Raises UnsupportedFormat when the container cannot hold the stream as it is."""
+    """Check that the container can contain a stream as it is; raise UnsupportedFormat."""
     if stream.codec in container.unordered and stream.has_b_frames:
         raise UnsupportedFormat(
             f"{field}: the source's {stream.codec} has B-frames, and {container.name} one time per picture, which they do not "
@@ -62,7 +62,7 @@ def check_copied_video(stream: VideoStreamInfo, container: Container, field: str
 
 
 def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: str) -> None:
-    """Raises UnsupportedFormat when a copy would need times that only decoding tells."""
+    """Check that a copy needs no timestamps that only decoding yields; raise UnsupportedFormat."""
     if cut and source_format in UNINDEXED_FORMATS:
         raise UnsupportedFormat(f"{field}: {stream.codec} without a container cannot be copied from a start on: choose a codec")
     if stream.has_b_frames and source_format in UNTIMED_FORMATS:
@@ -72,13 +72,13 @@ def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: s
 
 
 def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
-    """Whether a copy of the stream would be shown with square pixels although the source's are not."""
+    """Return whether a copy of the stream would be displayed with square pixels although the source's are not."""
     shaped = stream.sample_aspect_ratio not in (0, 1)
     return shaped and stream.codec in _SHAPELESS_CODECS and container.name in _SHAPELESS_CONTAINERS
 
 
 def check_copied_audio(stream: AudioStreamInfo, container: Container, field: str) -> None:
-    """Raises UnsupportedFormat when the container does not hold the stream's codec at its sample rate."""
+    """Check that the container supports the stream's codec at its sample rate; raise UnsupportedFormat."""
     rates = container.sample_rates.get(stream.codec)
     if rates and stream.sample_rate not in rates:
         raise UnsupportedFormat(
@@ -93,7 +93,7 @@ def _is_steady(stream: VideoStreamInfo) -> bool:
 
 
 def _steady_rate(rate: Fraction, container: Container, field: str) -> Fraction:
-    """The rate that `rate` stands for; raises UnsupportedFormat when the container has no such rate."""
+    """Return the constant rate that `rate` stands for; raise UnsupportedFormat if the container does not support it."""
     plain = plain_rate(rate)
     if container.frame_rates and plain not in container.frame_rates:
         raise UnsupportedFormat(
@@ -104,6 +104,6 @@ def _steady_rate(rate: Fraction, container: Container, field: str) -> Fraction:
 
 
 def plain_rate(rate: Fraction) -> Fraction:
-    """The common frame rate that `rate`, read from rounded times, stands for; else `rate` itself."""
+    """Return the common frame rate that `rate`, measured on rounded timestamps, stands for; else `rate` itself."""
     near = min(_COMMON_RATES, key=lambda known: abs(known - rate))
     return near if abs(near - rate) <= near * _SAME else rate

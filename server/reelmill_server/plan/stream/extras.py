@@ -1,4 +1,4 @@
-"""What is kept beside video, audio and subtitles: data streams and cover pictures, both from the primary source."""
+"""Plan what is kept besides video, audio and subtitles: data streams and cover art, both from the primary source."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,13 +8,13 @@ from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, StreamType
 from reelmill_server.plan.codec.containers import fitting
 from reelmill_server.plan.stream.selection import Job
 
-_ALL = -1  # the contract's word for all streams of these kinds
+_ALL = -1  # the contract's convention for all streams of these kinds
 
 
 def data_streams(job: Job) -> Iterator[StreamPlan]:
-    """The data streams of the output. Those that MP4 does not take are left out with a warning."""
+    """Yield the data streams of the output. Those that MP4 cannot contain are left out with a warning."""
     primary = job.inputs.primary
-    # Made of nothing, the parts before move the data on with everything else.
+    # Empty parts shift the data by the duration of the inputs before.
     before = tuple(PartPlan(-1, input=item.number) for item in job.inputs.main if item.number < primary.number)
     for number in _selected(len(primary.info.data), job.target.data_streams):
         stream = primary.info.data[number]
@@ -26,13 +26,13 @@ def data_streams(job: Job) -> Iterator[StreamPlan]:
 
 
 def _kept_as_tag(job: Job, stream: DataStreamInfo) -> bool:
-    """Whether a time code comes back by itself: the video has it among its metadata, of which the muxer makes a track."""
+    """Return whether a timecode survives as a tag of the video, from which the muxer makes a track."""
     filmed = bool(job.inputs.primary.video) and job.target.video is not None
     return "timecode" in stream.metadata and filmed and not job.target.strip_metadata
 
 
 def cover_pictures(job: Job) -> Iterator[StreamPlan]:
-    """The cover pictures of the output. Raises UnsupportedFormat for one that the container does not hold."""
+    """Yield the cover art of the output. Raises UnsupportedFormat if the container cannot contain one of them."""
     primary, container = job.inputs.primary, job.container
     for number in _selected(len(primary.info.covers), job.target.picture_streams):
         stream = primary.info.covers[number]

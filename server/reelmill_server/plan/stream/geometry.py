@@ -1,4 +1,4 @@
-"""Sizes and shapes of pictures: where each pixel of the source goes."""
+"""Compute sizes and shapes of frames: where each pixel of the source goes."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,12 +8,12 @@ from reelmill_server.model.request import ScaleType, VideoSpec
 
 _CHROMA_STEPS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
 ROTATIONS = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
-"""Filters that turn pictures, by degrees clockwise."""
+"""Filters that rotate frames, by degrees clockwise."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """The output's size in pixels, its sample aspect ratio, the filters that make it, and what a user should know."""
+    """The output's size in pixels, its sample aspect ratio, the filters that produce it, and warnings."""
 
     width: int
     height: int
@@ -23,25 +23,27 @@ class Geometry:
 
 
 def displayed_size(stream: VideoStreamInfo, turned: int = 0) -> tuple[int, int]:
-    """Width and height as shown, in square pixels, after the stream's own rotation and `turned` degrees more."""
+    """Return width and height as displayed, in square pixels, after the stream's own rotation and `turned` further degrees."""
     sar = stream.sample_aspect_ratio or Fraction(1)
     width, height = max(1, round(stream.width * sar)), stream.height
     return (height, width) if (stream.rotation + turned) % 180 else (width, height)
 
 
 def chroma_steps(pixel_format: str) -> tuple[int, int]:
-    """The numbers of which width and height must be multiples in this pixel format."""
+    """Return the numbers of which width and height must be multiples in this pixel format."""
     return next((steps for word, steps in _CHROMA_STEPS.items() if word in pixel_format), (1, 1))
 
 
 def _whole(value: Fraction | int, step: int) -> int:
-    """The nearest multiple of `step`, at least one."""
+    """Return the multiple of `step` nearest to `value`, at least one step."""
     return max(step, round(Fraction(value) / step) * step)
 
 
 def asked_size(spec: VideoSpec, width: int, height: int) -> tuple[int, int]:
-    """The size that is asked for, a missing side being the source's; long and short side swapped to the source's direction
-    when the request says so."""
+    """Return the requested size; a missing side is the source's.
+
+    With `adaptive_direction` long and short side are assigned by the orientation of the source.
+    """
     if spec.adaptive_direction:
         long, short = spec.width or max(width, height), spec.height or min(width, height)
         return (long, short) if width >= height else (short, long)
@@ -49,11 +51,10 @@ def asked_size(spec: VideoSpec, width: int, height: int) -> tuple[int, int]:
 
 
 def plan_geometry(spec: VideoSpec, stream: VideoStreamInfo, pixel_format: str) -> Geometry:
-    """How the pictures of `stream` become those that `spec` asks for.
+    """Return how the frames of `stream` get the size and orientation that `spec` requests.
 
-    The rotation of the source and that of the request are applied first; then, only if a size is asked for, the picture is
-    brought to it in square pixels. Without one the coded size and the sample aspect ratio stay. Sides are rounded to what the
-    pixel format can hold.
+    The rotations of source and request are applied first; then, only if a size is requested, frames are scaled to it in
+    square pixels. Otherwise coded size and sample aspect ratio stay. Sides are rounded to what the pixel format supports.
     """
     turn = (stream.rotation + spec.rotation) % 360
     rotate = ROTATIONS[turn]
@@ -68,7 +69,7 @@ def _kept(stream: VideoStreamInfo, turn: int, steps: tuple[int, int], rotate: tu
     width, height = stream.width, stream.height
     if turn % 180:
         width, height, sar = height, width, 1 / sar
-    # A side that chroma cannot halve loses its last row or column: cutting keeps every other pixel where it was.
+    # A side that cannot be subsampled loses its last row or column: cropping leaves all other pixels unchanged.
     even = (max(steps[0], width // steps[0] * steps[0]), max(steps[1], height // steps[1] * steps[1]))
     crop = () if even == (width, height) else (f"crop={even[0]}:{even[1]}:0:0",)
     warnings = (f"the picture is {even[0]}x{even[1]}, as {width}x{height} cannot be subsampled",) if crop else ()

@@ -1,23 +1,24 @@
-"""High dynamic range: what becomes of it in 8 bits, and how its metadata reaches encoders."""
+"""Map high dynamic range to 8 bits, and pass its metadata to encoders."""
 
 from collections.abc import Callable, Mapping
 
 from reelmill_server.model.colour import Matrix, Transfer
 from reelmill_server.model.media_info import ContentLight, MasteringDisplay, VideoStreamInfo
 
-_BT2020_MATRICES = (Matrix.UNSPECIFIED, Matrix.BT2020_NCL, Matrix.BT2020_CL)  # that which HDR does not say is BT.2020's
+_BT2020_MATRICES = (Matrix.UNSPECIFIED, Matrix.BT2020_NCL, Matrix.BT2020_CL)  # HDR without a matrix has that of BT.2020
 _PEAKS = (1000, 4000, 10_000)
 _LUMINANCE_UNITS = 10_000
 
 
 def is_hdr(stream: VideoStreamInfo) -> bool:
-    """Whether the stream is HDR10 or HLG by its transfer characteristic."""
+    """Return whether the stream is HDR10 or HLG, by its transfer characteristics."""
     return stream.color_transfer in (Transfer.PQ, Transfer.HLG)
 
 
 def tone_mapping(stream: VideoStreamInfo) -> tuple[str, ...]:
-    """Filters that bring the stream to BT.709 in limited range; the file of `lut3d` is made where the filters run
-    (`media.tone`)."""
+    """Return the filters that map the stream to BT.709 in limited range; `media.libav.tone_mapping` makes the file for
+    `lut3d`.
+    """
     matrix = ":in_color_matrix=bt2020" if stream.color_space in _BT2020_MATRICES else ""
     table = "hlg" if stream.color_transfer == Transfer.HLG else f"pq-{_peak(stream)}"
     return (
@@ -29,7 +30,7 @@ def tone_mapping(stream: VideoStreamInfo) -> tuple[str, ...]:
 
 
 def _peak(stream: VideoStreamInfo) -> int:
-    """The brightness in cd/m² that the curve reaches white at: the least of a few that holds what the metadata tells."""
+    """Return the brightness in cd/m² that is mapped to white: the lowest of a few values that covers the metadata."""
     told = stream.content_light.max_content if stream.content_light else 0
     if not told and stream.mastering_display:
         told = stream.mastering_display.max_luminance // _LUMINANCE_UNITS
@@ -54,11 +55,11 @@ _ENCODERS: Mapping[str, tuple[str, str, Callable[[MasteringDisplay], str], str]]
     "libx265": ("x265-params", "master-display", _x26x_display, "max-cll"),
     "libsvtav1": ("svtav1-params", "mastering-display", _svt_display, "content-light"),
 }
-"""Where encoders take the metadata: the option, the name and the form of the mastering display, the name of the light level."""
+"""HDR metadata by encoder: the option, name and format of the mastering display, name of the content light level."""
 
 
 def with_metadata(options: Mapping[str, str], encoder: str, stream: VideoStreamInfo) -> dict[str, str]:
-    """`options` and what hands the stream's HDR metadata to `encoder`, where it can take it."""
+    """Return `options` with those that pass the stream's HDR metadata to `encoder`, if it has any."""
     if encoder not in _ENCODERS:
         return dict(options)
     option, display_name, display_text, light_name = _ENCODERS[encoder]

@@ -1,4 +1,4 @@
-"""Makes what follows each other alike: one size, one rate, one set of colours; and changes the speed."""
+"""Make concatenated sources uniform (one size, one frame rate, one set of colors), and change the playback speed."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -18,9 +18,9 @@ _FINEST_TICK = Fraction(1, MICROSECONDS)  # finer time bases overflow in some en
 
 
 def pinned(spec: VideoSpec, stream: VideoStreamInfo, field: str) -> VideoSpec:
-    """`spec` with the size and the rate that `stream` gives where none is asked for: what follows must be alike.
+    """Return `spec` with size and frame rate fixed: those of `stream` where none are requested, as all sources must match.
 
-    Raises ConditionNotMet when the stream has less than it must.
+    Raises ConditionNotMet if the stream has less than it must.
     """
     rate = video.usual_rate(stream)
     adapted = adapted_video(spec, stream, rate, field)
@@ -33,13 +33,13 @@ def pinned(spec: VideoSpec, stream: VideoStreamInfo, field: str) -> VideoSpec:
         frame_rate=adapted.frame_rate or rate or FALLBACK_RATE,
         frame_rate_option=Adapt.FIXED,
         resolution_option=Adapt.FIXED,
-        # Without an asked size the shape of each source is kept: stretching is only for whom it was asked of.
+        # Sources keep their shape unless a size is requested, which may stretch them.
         scale_type=adapted.scale_type if adapted.width or adapted.height else ScaleType.FILL,
     )
 
 
 def alike(spec: VideoSpec, like: StreamPlan) -> VideoSpec:
-    """`spec`, pinned, for another stream that is to look like `like`."""
+    """Return `spec`, which is pinned, for another stream that must match `like`."""
     assert like.video
     formats = PIXEL_FORMATS[like.encoder]
     return replace(
@@ -52,7 +52,7 @@ def alike(spec: VideoSpec, like: StreamPlan) -> VideoSpec:
 
 
 def matched(planned: StreamPlan, like: StreamPlan) -> tuple[str, ...]:
-    """The filters of `planned` that also bring its pictures to the colours of `like`."""
+    """Return the filters of `planned` with a conversion to the colors of `like`."""
     filters = planned.parts[0].filters
     assert planned.video and like.video
     return (*filters[:-1], *_colours(planned.video, like.video), *filters[-1:])
@@ -68,7 +68,7 @@ def _colours(own: VideoOutput, wanted: VideoOutput) -> tuple[str, ...]:
 
 
 def difference(first: StreamInfo, other: StreamInfo | None) -> str:
-    """Why the packets of `other` cannot follow those of `first`, "" when they can."""
+    """Return why the packets of `other` cannot follow those of `first`; empty if they can."""
     if other is None:
         return "it has no such stream"
     facts = {"codec": (first.codec, other.codec), "decoder settings": (first.configuration, other.configuration)}
@@ -86,9 +86,9 @@ def difference(first: StreamInfo, other: StreamInfo | None) -> str:
 
 
 def with_speed(planned: StreamPlan, speed: Fraction) -> StreamPlan:
-    """`planned` at a playback speed: pictures are shown longer, sound is stretched at the same pitch."""
+    """Return `planned` at a playback speed: frames are displayed longer or shorter, audio keeps its pitch."""
     if planned.counted or (speed != 1 and planned.audio):
-        planned = replace(planned, expected_us=0)  # its parts are measured while they are read
+        planned = replace(planned, expected_us=0)  # the durations of its parts are known once they were read
     if speed == 1:
         return planned
     output, tick = planned.video, _USUAL_TICK
@@ -102,7 +102,7 @@ def with_speed(planned: StreamPlan, speed: Fraction) -> StreamPlan:
         planned,
         parts=tuple(replace(part, filters=(*slower, *part.filters)) if part.stream >= 0 else part for part in planned.parts),
         video=output,
-        # The tempo filter loses a little at the end: counting fills it up.
+        # The tempo filter loses a little at the end, which counting fills up.
         counted=planned.counted or planned.audio is not None,
         expected_us=round(planned.expected_us / speed),
         slack_us=round(planned.slack_us / speed),
@@ -111,10 +111,10 @@ def with_speed(planned: StreamPlan, speed: Fraction) -> StreamPlan:
 
 
 def _steady(planned: StreamPlan) -> bool:
-    """Whether the pictures come at a fixed rate."""
+    """Return whether frames have a constant rate."""
     return any(text.startswith("fps=") for part in planned.parts for text in part.filters)
 
 
 def _slower_tick(tick: Fraction, speed: Fraction) -> Fraction:
-    """A tick in which the slowed timestamps are whole numbers, unless it would be too fine."""
+    """Return a time base in which the changed timestamps are integers, unless it would be too fine."""
     return max(tick / speed.numerator, _FINEST_TICK) if tick > _FINEST_TICK else tick

@@ -1,4 +1,4 @@
-"""Where and when delogos, blurs and watermarks cover an output's pictures, in its own pixels."""
+"""Plan delogos, blurs and watermarks: their position and time in an output, in its own pixels."""
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -10,7 +10,7 @@ from reelmill_server.model.plan import BlurPlan, Box, DelogoPlan, OverlayPlan, P
 from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec, in_pixels
 from reelmill_server.plan.stream.geometry import ROTATIONS, displayed_size
 
-# Players take what says nothing of its colours for BT.709 from this height on, libav takes it for BT.601.
+# Players assume BT.709 for untagged video from this height on, libav assumes BT.601.
 _HIGH_DEFINITION = 577
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -18,10 +18,10 @@ _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 def plan_overlays(
     spec: VideoSpec, output: VideoOutput, files: Mapping[str, MediaInfo], field: str, warn: Callable[[str], None]
 ) -> tuple[OverlayPlan, ...]:
-    """What changes the pictures of `output`, in order; `files` is what is in the files of watermarks, by URI.
+    """Return the overlays of `output`, in drawing order; `files` has the contents of watermark files by URI.
 
-    `field` is the path of the FilterVideo message; `warn` is told what a user should know. Raises InvalidMedia for a file
-    without pictures.
+    `field` is the path of the FilterVideo message; `warn` is called with each warning. Raises InvalidMedia for a watermark
+    file without video or image.
     """
     planned: list[OverlayPlan] = []
     for number, delogo in enumerate(spec.delogos):
@@ -58,7 +58,7 @@ def _end_us(place: PlaceSpec) -> int:
 
 
 def _box(place: PlaceSpec, width: int, height: int, output: VideoOutput) -> Box:
-    """A rectangle of this size, moved inwards from the place's corner."""
+    """Return a rectangle of this size, offset inward from its corner."""
     x, y = _offsets(place, output)
     x = output.width - width - x if place.corner in AT_RIGHT else x
     y = output.height - height - y if place.corner in AT_BOTTOM else y
@@ -82,7 +82,7 @@ def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: s
     if stream is None:
         raise InvalidMedia(f"{field}.uri: {spec.uri} has no pictures that can be decoded")
     own = displayed_size(stream)
-    ratio = Fraction(own[0], own[1]) / (output.sample_aspect_ratio or 1)  # of its sides in the output's pixels
+    ratio = Fraction(own[0], own[1]) / (output.sample_aspect_ratio or 1)  # of width to height in the output's pixels
     width = None if spec.width is None else in_pixels(spec.width, output.width)
     height = None if spec.height is None else in_pixels(spec.height, output.height)
     if height is None:
@@ -96,5 +96,5 @@ def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: s
 
 
 def _decoder(stream: VideoStreamInfo) -> str:
-    """WebM keeps transparency beside the pictures, where only libvpx's own decoders look for it."""
+    """Return libvpx's decoder for WebM with alpha, which only that finds beside the packets; empty: libav's default."""
     return _WITH_ALPHA.get(stream.codec, "") if stream.metadata.get("alpha_mode") == "1" else ""

@@ -1,4 +1,4 @@
-"""Which streams an output has, and what each input gives to them."""
+"""Choose the streams of an output, and what each input contributes to them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ from reelmill_server.plan.stream import audio, container_fit, joining, video
 from reelmill_server.plan.stream.overlays import plan_overlays
 
 COPY_TAGS = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
-"""Codec tags that players want where libav would write another one: Apple's refuse `hev1`."""
+"""Codec tags that players expect where libav would write another: Apple's refuse `hev1`."""
 _FIRST = (0,)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One target and all that its streams depend on; `warnings` collects what a user should know."""
+    """A target being planned and all that its streams depend on; `warnings` collects messages for the user."""
 
     target: TargetSpec
     inputs: Inputs
@@ -35,17 +35,17 @@ class Job:
     warnings: list[str]
 
     def warn(self, text: str) -> None:
-        """Adds a warning, under the target's name."""
+        """Add a warning about the target."""
         self.warnings.append(f"{self.target.field}{text}")
 
     def speed(self, kind: str) -> Fraction:
-        """The playback speed of a kind of stream."""
+        """Return the playback speed of a kind of stream (`video`, `audio`)."""
         own = self.target.video.speed if kind == "video" and self.target.video else Fraction(1)
         return own if self.target.speed == 1 else self.target.speed
 
 
 def video_streams(job: Job) -> Iterator[StreamPlan]:
-    """The video of the output."""
+    """Yield the video streams of the output."""
     spec = job.target.video
     if spec is None or (job.container.audio_only and not job.target.video_asked):
         return
@@ -61,7 +61,7 @@ def video_streams(job: Job) -> Iterator[StreamPlan]:
 
 
 def audio_streams(job: Job) -> Iterator[StreamPlan]:
-    """The sound of the output."""
+    """Yield the audio streams of the output."""
     spec = job.target.audio
     if spec is None:
         return
@@ -81,7 +81,9 @@ def audio_streams(job: Job) -> Iterator[StreamPlan]:
 
 
 def stream_number(inputs: Inputs, sound: StreamPlan) -> int:
-    """The number of a sound of the output: its own in the sources that follow each other; attached ones are counted on."""
+    """Return the number of an output's audio stream: its index in the concatenated sources; attached sources are counted after
+    them.
+    """
     part = next(part for part in sound.parts if part.stream >= 0)
     main = max(len(item.audio) for item in inputs.main)
     for item in inputs.main:
@@ -91,7 +93,7 @@ def stream_number(inputs: Inputs, sound: StreamPlan) -> int:
 
 
 def _reference(inputs: Inputs, streams: Callable[[Input], Sequence[StreamInfo]]) -> Input | None:
-    """The input that gives what is not asked for: the primary one, or the first that has such streams."""
+    """Return the input with the defaults of a kind of stream: the primary one, or the first that has such streams."""
     return next((item for item in (inputs.primary, *inputs.main) if streams(item)), None)
 
 
@@ -146,7 +148,7 @@ def _audio(job: Job, spec: AudioSpec, number: int, like: Input, members: Sequenc
 
 
 def _mixed(job: Job, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence[Input]]]) -> StreamPlan:
-    """All sound in one stream; the first slot gives what is not asked for."""
+    """Return all selected audio mixed into one stream; the first provides the defaults."""
     number, like, _ = slots[0]
     planned = _encoded_audio(job, spec, like.audio[number], like)
     parts = tuple(
@@ -177,7 +179,7 @@ def _audio_part(planned: StreamPlan, item: Input, stream: StreamInfo | None) -> 
 
 
 def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo | None]], like: StreamInfo) -> StreamPlan:
-    """A stream copy of one input, or of several that are alike. Raises UnsupportedFormat when they are not."""
+    """Return a stream copy of one input, or of several that match. Raises UnsupportedFormat if they do not."""
     field = f"{job.target.field}.{kind}"
     first, _ = members[0]
     if first.aligned:
@@ -209,7 +211,7 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
 
 
 def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
-    """A stream copy; raises UnsupportedFormat when the container does not hold the codec, or nobody knows it."""
+    """Return a stream copy. Raises UnsupportedFormat if the codec is unknown or the container cannot contain it."""
     container, field = job.container, f"{job.target.field}{where}"
     if not stream.codec:
         raise UnsupportedFormat(f"{field}: the source's {kind} is in a codec that is not known here")
@@ -230,11 +232,11 @@ def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
 
 
 def _encodable(kind: str, container: Container) -> bool:
-    """Whether any codec that can be encoded fits."""
+    """Return whether the container can contain any codec that can be encoded."""
     codecs = LIBAV_CODEC.values() if kind == "video" else [encoder.codec for encoder in AUDIO_ENCODERS.values()]
     return any(container.holds(kind, codec) for codec in codecs)
 
 
 def _tagged(job: Job, stream: StreamPlan) -> StreamPlan:
-    """`stream` with the codec tag that players want."""
+    """Return `stream` with the codec tag that players expect."""
     return replace(stream, codec_tag=COPY_TAGS.get((job.container.muxer, stream.codec), ""))

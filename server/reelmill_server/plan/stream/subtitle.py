@@ -1,7 +1,7 @@
-"""Decides what becomes of subtitles: kept, converted, left out, or written as files of their own.
+"""Plan subtitles: copied, converted, left out, or written to separate files.
 
-The subtitle streams of a source are its own, in their order, and then those of its subtitle files. Sources that follow each
-other continue each other's streams, number by number.
+The subtitle streams of a source are its own, in order, followed by those of its subtitle files. Streams of concatenated
+sources are continued number by number.
 """
 
 import re
@@ -19,31 +19,31 @@ ALL_STREAMS_ABOVE = 100
 """A member of a list of streams above this means all of them (the contract's convention)."""
 
 TEXT_CODECS = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
-"""The codecs, by libav's names, that are read as text; every other one holds pictures, or cannot be read."""
+"""Codecs (libav's names) that are read as text; all others contain bitmaps or cannot be read."""
 
 TEXT_ENCODERS: Mapping[str, str] = {"subrip": "srt", "ass": "ass", "webvtt": "webvtt", "mov_text": "mov_text"}
-"""libav's encoder for each codec that text is converted to."""
+"""libav's encoders of text subtitles, by codec."""
 
 CONTAINER_TEXT: Mapping[str, str] = {"mp4": "mov_text", "mov": "mov_text", "mkv": "subrip", "webm": "webvtt"}
-"""What text becomes when a container does not hold its codec; containers that are not here hold no text at all."""
+"""Codecs that text is converted to for containers that lack its own; containers not listed cannot contain text."""
 
 EXTRACTS: Mapping[str, tuple[str, str]] = {"ass": ("ass", "ass"), "srt": ("srt", "subrip"), "vtt": ("webvtt", "webvtt")}
-"""For each format of extracted files, libav's muxer and the codec in it."""
+"""libav's muxer and codec for each format of extracted files."""
 
 _KNOWN_EXTENSION = re.compile(r"\.(ass|ssa|srt|vtt|webvtt|m3u8)$", re.IGNORECASE)
-# What a stream in pictures may continue: each packet says all that is needed to show it, in every other codec a header does.
+# Bitmap codecs whose streams can be concatenated, as each packet is self-contained; others depend on a header.
 _SELF_CONTAINED = frozenset({"hdmv_pgs_subtitle", "dvb_subtitle"})
 
 
 @dataclass(frozen=True)
 class SubtitleInput:
-    """What one input offers: its number in the plan, each subtitle stream, and the part that takes it."""
+    """The subtitle streams of an input, and the part that reads each."""
 
     streams: tuple[tuple[SubtitleStreamInfo, PartPlan], ...]
 
     @classmethod
     def of(cls, number: int, source_number: int, source: SourceSpec, situation: Situation) -> "SubtitleInput":
-        """What the source offers as input `number` of the plan."""
+        """Return the subtitle streams of a source that is input `number` of the plan."""
         info: MediaInfo = situation.infos[source_number]
         offered = [(stream, PartPlan(stream.index, input=number)) for stream in info.subtitles]
         files = situation.subtitle_infos[source_number] if source.subtitles else ()
@@ -56,10 +56,10 @@ class SubtitleInput:
 def plan_subtitles(
     target: TargetSpec, container: Container, inputs: Sequence[SubtitleInput], warnings: list[str]
 ) -> tuple[StreamPlan, ...]:
-    """The subtitle streams of the target's own file.
+    """Return the subtitle streams of the target's media file.
 
-    One that the container cannot hold raises UnsupportedFormat when the request names subtitles, else it is left out with a
-    warning.
+    Raises UnsupportedFormat for one that the container cannot contain if the request names subtitles; otherwise it is left
+    out with a warning.
     """
     if target.subtitle == "none":
         return ()
@@ -81,10 +81,10 @@ def plan_subtitles(
 def plan_extracts(
     target: TargetSpec, inputs: Sequence[SubtitleInput], warnings: list[str]
 ) -> tuple[tuple[int, StreamPlan], ...]:
-    """The streams that become files of their own, with their numbers among the source's subtitles.
+    """Return the streams for separate files, with their numbers among the source's subtitles.
 
-    Raises UnsupportedFormat for a stream that is no text, InvalidMedia when there is none to extract. A group leaves out
-    what is no text, with a warning, unless the request names its number or nothing would remain.
+    Raises UnsupportedFormat for a stream that is not text, InvalidMedia if there is none to extract. A group leaves out
+    streams that are not text, with a warning, unless the request names their number or nothing would remain.
     """
     if target.extract is None:
         return ()
@@ -108,12 +108,12 @@ def plan_extracts(
 
 
 def extract_prefix(uri: str) -> str:
-    """The beginning of the URIs of extracted files: `uri`, already expanded, without an extension of subtitles."""
+    """Return the beginning of the URIs of extracted files: `uri`, already expanded, without a subtitle extension."""
     return _KNOWN_EXTENSION.sub("", uri)
 
 
 def extract_target(target: TargetSpec, uri: str, stream: StreamPlan, duration_us: int) -> TargetPlan:
-    """The file that an extracted stream becomes."""
+    """Return the plan of an extracted stream's file."""
     extract = target.extract
     assert extract is not None
     muxer, _ = EXTRACTS[extract.format]
@@ -130,10 +130,10 @@ def extract_target(target: TargetSpec, uri: str, stream: StreamPlan, duration_us
 
 
 def renditions(target: TargetSpec, inputs: Sequence[SubtitleInput], numbers: Sequence[int]) -> tuple[RenditionPlan, ...]:
-    """What a master playlist says of the streams `numbers`, which it lists as one group.
+    """Return how a master playlist lists the streams `numbers`, in one group.
 
-    Names differ, one stream at most is the default, and of those that a player could not tell apart it chooses only among the
-    first (RFC 8216, 4.3.4.1.1).
+    Names are unique, at most one is the default, and of those with equal language and kind only the first is selected
+    automatically (RFC 8216, 4.3.4.1.1).
     """
     streams = [_parts(number, inputs)[0] for number in numbers]
     default = next((place for place, (stream, _) in enumerate(streams) if stream.default), None)
@@ -152,7 +152,7 @@ def renditions(target: TargetSpec, inputs: Sequence[SubtitleInput], numbers: Seq
 
 
 def _selected(target: TargetSpec, inputs: Sequence[SubtitleInput]) -> list[int]:
-    """The numbers of the streams that are taken, in the source's order."""
+    """Return the numbers of the selected streams, ascending."""
     count = max((len(offer.streams) for offer in inputs), default=0)
     asked = target.subtitle_streams
     if target.subtitle == "first":
@@ -200,7 +200,9 @@ def _takes(container: str, codec: str) -> bool:
 def _text(
     streams: Sequence[tuple[StreamInfo, PartPlan]], codec: str, what: str, target: TargetSpec, keeps: Sequence[str]
 ) -> StreamPlan:
-    """Text, as it is when it is one whole stream in a codec of `keeps`, else as `codec`, which is what `what` takes."""
+    """Return a text stream: copied if it is a single stream in a codec of `keeps`, else converted to `codec`, which `what`
+    contains.
+    """
     parts = tuple(part for _, part in streams)
     present = [stream.codec for stream, _ in streams]
     if len(streams) == 1 and present[0] in keeps:

@@ -1,4 +1,4 @@
-"""Plans one encoded video stream."""
+"""Plan an encoded video stream."""
 
 import re
 from collections.abc import Collection
@@ -23,19 +23,19 @@ _YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10
 _SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le", "p210le": "yuv422p10le"}
 _CHROMA = {"420": "420", "411": "420", "410": "420", "422": "422", "440": "444", "444": "444"}
 _POORER = {"444": "422", "422": "420"}
-# Of pictures that say that they are interlaced, every field pair becomes one picture, so that times stay.
+# Every field pair of frames marked interlaced becomes one frame, so that timestamps stay.
 _DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 _SQUARE_CODECS = ("vp9", "av1")
 VMAF_FILTER = "libvmaf"
 """The filter that measures VMAF."""
-_LEAST_MEASURED = 64  # pixels a side: of less than 40 libvmaf tells something else each time, below 18 it crashes
-_HIGHEST_RATE = 240  # more is no rate but the tick of a variable one; SVT-AV1 does not open with it
+_LEAST_MEASURED = 64  # pixels per side: below 40 libvmaf's results vary from run to run, below 18 it crashes
+_HIGHEST_RATE = 240  # more is not a rate but the tick of a variable one; SVT-AV1 does not open with it
 
 
 def natural_format(source_format: str, takes: Collection[str]) -> str:
-    """Of the contract's pixel formats in `takes`, the one nearest to the source's.
+    """Return the contract's pixel format in `takes` that is nearest to the source's.
 
-    Anything that is not YUV (RGB, grey, palette) becomes yuv420p, which every player shows.
+    Anything that is not YUV (RGB, gray, palette) becomes yuv420p, which every player displays.
     """
     match = _YUV.match(_SEMI_PLANAR.get(source_format, source_format))
     if not match:
@@ -55,8 +55,11 @@ def _is_rgb(stream: VideoStreamInfo) -> bool:
 
 
 def _colour_filter(stream: VideoStreamInfo, mapped: bool) -> tuple[str, ...]:
-    """HDR that is to be `mapped` becomes SDR. Pictures that are not YUV are brought to BT.709 in limited range; YUV keeps its
-    matrix, and its range is said out loud so that no conversion guesses it."""
+    """Return the filters that convert colors: HDR that is to be `mapped` to SDR, and frames that are not YUV to BT.709 in
+    limited range.
+
+    YUV keeps its matrix; a full range is stated so that no conversion has to guess it.
+    """
     if mapped:
         return hdr.tone_mapping(stream)
     if _is_rgb(stream):
@@ -87,10 +90,10 @@ def _colours(stream: VideoStreamInfo, mapped: bool) -> dict[str, int]:
 def plan_video(
     spec: VideoSpec, stream: VideoStreamInfo, clock: Clock, situation: Situation, field: str
 ) -> tuple[StreamPlan, tuple[str, ...]]:
-    """How `stream` is encoded as `spec` asks, and what a user should know; `field` is the path of the TranscodeVideo message.
+    """Return how `stream` is encoded according to `spec`, and warnings; `field` is the path of the TranscodeVideo message.
 
-    Raises InvalidArgument for settings that the codec does not have, InvalidMedia when the stream cannot be decoded,
-    ConditionNotMet when the source has less than it must, HardwareUnavailable or UnsupportedFormat when no encoder can run.
+    Raises InvalidArgument for settings that the codec does not have, InvalidMedia if the stream cannot be decoded,
+    ConditionNotMet if the source has less than it must, HardwareUnavailable or UnsupportedFormat if no encoder is available.
     """
     if not stream.decodable or not stream.width:
         raise InvalidMedia(f"{field}: the source's {stream.codec} video cannot be decoded")
@@ -104,7 +107,7 @@ def plan_video(
     steady = (f"fps={rate}:start_time=0",) if rate else ()
     mapped = hdr.is_hdr(stream) and not wanted.endswith("10le")
     shape = (*geometry.filters, *_colour_filter(stream, mapped))
-    # Fewer pictures first, more pictures last: the scaling is the expensive part.
+    # Drop frames before the expensive scaling, repeat frames after it.
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
     whole = (_DEINTERLACE,) if stream.interlaced else ()
     options = video_encoders.options(choice, spec)
@@ -132,7 +135,7 @@ def plan_video(
 
 
 def measured(planned: StreamPlan, situation: Situation, field: str) -> StreamPlan:
-    """`planned` with its VMAF measured, which `field` asks for. Raises UnsupportedFormat when it cannot be."""
+    """Return `planned` with VMAF measurement, as `field` requests. Raises UnsupportedFormat if it is not possible."""
     tried = situation.capabilities.get(VMAF_FILTER)
     if tried is None or not tried.available:
         reason = tried.reason if tried else "was not tried on this worker"
@@ -144,8 +147,10 @@ def measured(planned: StreamPlan, situation: Situation, field: str) -> StreamPla
 
 
 def _square(spec: VideoSpec, stream: VideoStreamInfo) -> VideoSpec:
-    """`spec` with the displayed size where none is asked for and the codec has no word for pixels that are not square: some
-    containers and most players have none for it either."""
+    """Return `spec` with the displayed size if none is requested and the codec cannot signal a sample aspect ratio.
+
+    Some containers and most players cannot signal one either.
+    """
     shaped = stream.sample_aspect_ratio not in (0, 1)
     if not shaped or spec.codec not in _SQUARE_CODECS or spec.width or spec.height:
         return spec
@@ -154,11 +159,11 @@ def _square(spec: VideoSpec, stream: VideoStreamInfo) -> VideoSpec:
 
 
 def usual_rate(stream: VideoStreamInfo) -> Fraction:
-    """Pictures a second of `stream`, 0 when nobody knows."""
+    """Return the frame rate of `stream`, 0 if unknown."""
     rates = (stream.average_rate, stream.frame_rate)
     return next((rate for rate in rates if 0 < rate <= _HIGHEST_RATE), Fraction(0))
 
 
 def frame_us(rate: Fraction) -> int:
-    """How long a picture lasts at `rate`, microseconds."""
+    """Return the duration of a frame at `rate` in microseconds."""
     return round(MICROSECONDS / (rate or FALLBACK_RATE))
