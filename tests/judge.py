@@ -260,12 +260,21 @@ def sample_rate(path: Path, stream: int = 0) -> int:
     return int(match[1])
 
 
-def _channels(rest: str) -> int:
+def _layout(rest: str) -> str:
     match = re.search(r"Hz, ([^,]+)", rest)
     assert match, rest
-    words = {"mono": 1, "stereo": 2, "3.0": 3, "4.0": 4, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
-    name = match[1].split("(")[0].strip()
-    return words[name] if name in words else int(name.split()[0])
+    return re.sub(r" \((default|forced|[a-z ]+)\).*", "", match[1]).strip()
+
+
+def _channels(rest: str) -> int:
+    words = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
+    name = _layout(rest).split("(")[0]
+    return words[name] if name in words else int(name.split()[0]) if " " in name else sum(map(int, name.split(".")))
+
+
+def layout(path: Path, stream: int = 0) -> str:
+    """The layout of an audio stream's channels, in FFmpeg's words."""
+    return _layout(describe(path).of("Audio")[stream].rest)
 
 
 def channels(path: Path, stream: int = 0) -> int:

@@ -344,8 +344,8 @@ def _audio_packets(audio: Audio, stream: Any, offset: Fraction) -> Iterator[av.P
     begun = round((Fraction(audio.start).limit_denominator(1000) + offset) * audio.rate)
     resampler = av.AudioResampler(context.format.name, audio.layout, audio.rate)
     for begin in range(0, wave.shape[1], size):
-        block = np.ascontiguousarray(wave[:, begin : begin + size])
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=audio.layout)
+        block = np.ascontiguousarray(wave[:, begin : begin + size].T).reshape(1, -1)  # PyAV reads 8 planes and more wrongly
+        frame = av.AudioFrame.from_ndarray(block, format="flt", layout=audio.layout)
         frame.sample_rate, frame.pts, frame.time_base = audio.rate, begun + begin, base
         for ready in resampler.resample(frame):
             yield from stream.encode(ready)

@@ -29,6 +29,7 @@ from reelmill_server.model.request import (
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
 from tests import judge
+from tests.media import test_layouts as layouts
 from tests.media.converter import capabilities, encoded, target
 from tests.media.extents import reaching
 from tests.sources import DARK, Audio, Clip, Shelf, Subtitle, Video
@@ -331,3 +332,17 @@ def test_slow_pictures_do_not_count_as_drift(join: Joiner) -> None:
     """At a picture in two seconds, the last one ends up to a second beside the sound."""
     _, (made,) = join([PLAIN, UPRIGHT], target("mp4", encoded(frame_rate=Fraction(1, 2)), AudioSpec("aac")))
     assert len(judge.times(made)) >= 1
+
+
+def test_each_part_brings_its_channels_to_the_layout_of_the_first(join: Joiner) -> None:
+    """Silence between them is made in eight channels, too."""
+    first, second = (layouts.clip(layout) for layout in ("7.1", "5.0(side)"))
+    silent = Clip("matroska", (Video(seconds=1),), ())
+    _, (made,) = join((first, silent, second), target("mkv", None, AudioSpec("aac", bitrate=500_000)))
+    wave, count = judge.sound(made), round(layouts.SECONDS * layouts.RATE)
+    between = count + layouts.RATE
+    for begin, layout in ((0, "7.1"), (between, "5.0(side)")):
+        for number, channel in enumerate(layouts.names(layout)):
+            loud = layouts.levels(wave[begin : begin + count], layouts.tone(channel, number))
+            assert layouts.names("7.1")[int(np.argmax(loud))] == channel
+    assert np.abs(wave[count + 4800 : between - 4800]).max() < 0.001

@@ -99,7 +99,7 @@ def _pictures(pixel_format: str) -> Iterable[VideoFrame]:
 def _try_audio(name: str, known: AudioEncoder) -> Capability:
     """Encode a little silence with `known`, in a format that it takes."""
     rate = known.sample_rates[-1] if known.sample_rates else 48000
-    layout = known.layouts[min(2, known.max_channels) - 1]
+    layout = "stereo" if "stereo" in known.layouts else known.layouts[0]
     try:
         context: Any = av.CodecContext.create(known.encoder, "w")
     except LIBAV_ERRORS:

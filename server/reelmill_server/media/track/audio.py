@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av import AudioFifo, AudioFrame
+from av import AudioFifo, AudioFormat, AudioFrame, AudioResampler
 from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 
@@ -25,16 +25,19 @@ _FRAME_SAMPLES = 1024  # samples that limits count as one frame
 
 def silence(output: AudioOutput, samples: int) -> AudioFrame:
     """Return `samples` samples of silence as an encoder takes them."""
-    frame = AudioFrame(output.sample_format, output.layout, samples)
-    _fill_with_silence(frame)
-    frame.sample_rate, frame.time_base = output.sample_rate, Fraction(1, output.sample_rate)
+    return _silence(AudioFormat(output.sample_format), output.layout, output.sample_rate, samples)
+
+
+def _silence(sample_format: AudioFormat, layout: str, rate: int, samples: int) -> AudioFrame:
+    packed = AudioFrame(sample_format.packed.name, layout, samples)
+    plane = packed.planes[0]
+    plane.update((b"\x80" if sample_format.bytes == 1 else b"\0") * plane.buffer_size)
+    packed.sample_rate, packed.time_base = rate, Fraction(1, rate)
+    if not sample_format.is_planar:
+        return packed
+    # Not written to its planes: PyAV reads beyond them where a frame has eight channels or more.
+    (frame,) = AudioResampler(sample_format.name, layout, rate).resample(packed)
     return frame
-
-
-def _fill_with_silence(frame: AudioFrame) -> None:
-    quiet = b"\x80" if frame.format.name in ("u8", "u8p") else b"\0"
-    for plane in frame.planes:
-        plane.update(quiet * plane.buffer_size)
 
 
 class AudioInput:
@@ -324,8 +327,7 @@ def _named(text: str) -> tuple[str, str]:
 
 def _second_of_silence(like: AudioFrame, time: Fraction) -> AudioFrame:
     """Return a second of silence at `time`, in the format of `like`."""
-    frame = AudioFrame(like.format.name, like.layout.name, like.sample_rate)
-    _fill_with_silence(frame)
-    frame.sample_rate, frame.time_base = like.sample_rate, like.time_base
+    frame = _silence(like.format, like.layout.name, like.sample_rate, like.sample_rate)
+    frame.time_base = like.time_base
     frame.pts = round(time / like.time_base) if like.time_base else None
     return frame

@@ -6,9 +6,18 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.capability import Capability
+from reelmill_server.plan.codec.channel_layouts import CHANNELS
 
-_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
-_XIPH_LAYOUTS = (*_LAYOUTS[:3], "quad", *_LAYOUTS[4:])  # RFC 7845, 5.1.1.2, and RFC 9639, 9.1.3
+# Layouts are measured: each channel's tone comes out of that channel (tests/media/test_layouts.py).
+_MONO, _STEREO = ("mono",), ("mono", "stereo")
+_AAC_LAYOUTS = (*_STEREO, "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
+_AC3_LAYOUTS = (*_STEREO, *"3.0 2.1 3.0(back) 4.0 quad(side) 3.1 5.0(side) 4.1 5.1(side)".split())
+_XIPH_LAYOUTS = (*_STEREO, "3.0", "quad", "5.0", "5.1", "6.1", "7.1")  # RFC 7845, 5.1.1.2
+_FLAC_LAYOUTS = (
+    *_XIPH_LAYOUTS,
+    *"2.1 3.0(back) 4.0 quad(side) 3.1 5.0(side) 4.1 5.1(side) 6.0 6.0(front) 3.1.2 hexagonal 6.1(back) 6.1(front)".split(),
+    *"7.0 7.0(front) 7.1(wide) 7.1(wide-side) 5.1.2 5.1.2(back) octagonal cube".split(),
+)
 _LAMBDA = 118  # libav's FF_QP2LAMBDA, the unit of `global_quality`
 _AAC_FRAME_BITS, _AAC_FRAME_SAMPLES = 6144, 1024  # most bits per channel of a frame: ISO/IEC 14496-3, 4.5.3
 _BEST = 100
@@ -18,10 +27,11 @@ _BEST = 100
 class AudioEncoder:
     """An audio encoder and its limits.
 
-    `sample_rates`: supported rates in Hz, ascending (empty: any). `min_channels`, `max_channels`: supported numbers of
-    channels; `layouts` for one channel, two, and so on. `bitrate_per_channel`: default in bit/s (0: no bit rate can be set);
-    `max_bitrate`: maximum per stream (0: what an AAC frame can hold); `floors`: minimum in bit/s for one channel, two, and
-    so on, the last for all above; `steps`: the only bit rates that it has. `options` are always set.
+    `sample_rates`: supported rates in Hz, ascending (empty: any). `layouts`: supported channel layouts, of each number of
+    channels the default first, named as they are read back. `bitrate_per_channel`: default in bit/s (0: no bit rate can be
+    set); `max_bitrate`: maximum per stream (0: what an AAC frame can hold); `floors`: minimum in bit/s for one channel, two,
+    and so on, the last for all above; `steps`: the only bit rates that it has. `options` are always set, `surround_options`
+    for more than two channels.
 
     A quality of 0 to 100 is mapped to the range of `scale` (the encoder's own quality) or of `ladder` (bit/s per channel),
     from the first value to the second, else to an index of `steps`.
@@ -31,17 +41,22 @@ class AudioEncoder:
     codec: str
     sample_format: str
     sample_rates: tuple[int, ...] = ()
-    max_channels: int = 8
+    layouts: tuple[str, ...] = _STEREO
     bitrate_per_channel: int = 0
     max_bitrate: int = 0
-    layouts: tuple[str, ...] = _LAYOUTS
-    min_channels: int = 1
     floors: tuple[int, ...] = (0,)
     steps: tuple[int, ...] = ()
     scale: tuple[int, int] | None = None
     ladder: tuple[int, int] | None = None
     lossless: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    surround_options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> range:
+        """The numbers of channels that it takes; no encoder here skips one."""
+        counts = [len(CHANNELS[name]) for name in self.layouts]
+        return range(min(counts), max(counts) + 1)
 
     @property
     def takes_bitrate(self) -> bool:
@@ -61,31 +76,32 @@ _AC3_STEPS = tuple(1000 * k for k in (32, 40, 48, 56, 64, 80, 96, 112, 128, 160,
 _AMR_STEPS = (4750, 5150, 5900, 6700, 7400, 7950, 10200, 12200)
 
 AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
-    "aac": AudioEncoder("aac", "aac", "fltp", _AAC_RATES, 8, 64_000, 0, ladder=(24_000, 160_000)),
+    "aac": AudioEncoder("aac", "aac", "fltp", _AAC_RATES, _AAC_LAYOUTS, 64_000, 0, ladder=(24_000, 160_000)),
     # LAME's VBR counts from 9, the smallest, to 0.
-    "mp3": AudioEncoder("libmp3lame", "mp3", "fltp", _MP3_RATES, 2, 96_000, 320_000, floors=(8_000,), scale=(9, 0)),
+    "mp3": AudioEncoder("libmp3lame", "mp3", "fltp", _MP3_RATES, _STEREO, 96_000, 320_000, floors=(8_000,), scale=(9, 0)),
     "opus": AudioEncoder(
-        "libopus", "opus", "flt", _OPUS_RATES, 8, 64_000, 510_000, _XIPH_LAYOUTS, floors=(6_000,), ladder=(12_000, 160_000)
+        *("libopus", "opus", "flt", _OPUS_RATES, _XIPH_LAYOUTS, 64_000, 510_000),
+        floors=(6_000,),
+        ladder=(12_000, 160_000),
+        surround_options={"mapping_family": "1"},  # else libav's wrapper takes 5.0 and 6.1 in another order than it says
     ),
-    "flac": AudioEncoder("flac", "flac", "s32", (), 8, layouts=_XIPH_LAYOUTS, lossless=True),
+    "flac": AudioEncoder("flac", "flac", "s32", (), _FLAC_LAYOUTS, lossless=True),
     "ac3": AudioEncoder(
-        *("ac3", "ac3", "fltp", (32000, 44100, 48000), 6, 96_000, 640_000),
+        *("ac3", "ac3", "fltp", (32000, 44100, 48000), _AC3_LAYOUTS, 96_000, 640_000),
         floors=(32_000, 64_000, 64_000, 64_000, 96_000),
         steps=_AC3_STEPS,
         ladder=(32_000, 224_000),
     ),
-    "vorbis": AudioEncoder(
-        "vorbis", "vorbis", "fltp", max_channels=2, min_channels=2, scale=(1, 10), options={"strict": "experimental"}
-    ),
+    "vorbis": AudioEncoder("vorbis", "vorbis", "fltp", layouts=("stereo",), scale=(1, 10), options={"strict": "experimental"}),
     "amr": AudioEncoder(
-        "libopencore_amrnb", "amr_nb", "s16", (8000,), 1, 12_200, 12_200, floors=(_AMR_STEPS[0],), steps=_AMR_STEPS
+        "libopencore_amrnb", "amr_nb", "s16", (8000,), _MONO, 12_200, 12_200, floors=(_AMR_STEPS[0],), steps=_AMR_STEPS
     ),
 }
 """Encoders by the contract's codec, present in every build of libav."""
 
 BETTER_AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
     "vorbis": AudioEncoder(
-        *("libvorbis", "vorbis", "fltp", (), 8, 64_000, 500_000, _XIPH_LAYOUTS), floors=(16_000, 32_000), scale=(0, 10)
+        *("libvorbis", "vorbis", "fltp", (), _XIPH_LAYOUTS, 64_000, 500_000), floors=(16_000, 32_000), scale=(0, 10)
     ),
 }
 """Encoders preferred to those, in builds that have them."""

@@ -11,6 +11,9 @@ _FASTSTART = {"movflags": "+faststart"}  # index first, so that playback can sta
 # The edit rates of SMPTE ST 377-1 that libav's muxer accepts.
 _MXF_RATES = tuple(map(Fraction, "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()))
 
+# RFC 9639, 9.1.3: others are told beside the frames, where libav's muxers of MP4 and Ogg do not write them.
+_FLAC_USUAL_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0(side)", "5.1(side)", "6.1", "7.1")
+
 
 @dataclass(frozen=True)
 class Container:
@@ -18,8 +21,8 @@ class Container:
 
     `picture`: codecs of cover art, `data`: of data streams. `single`: it contains one stream only. `unordered`: video codecs
     that it contains only without B-frames, as it stores one timestamp per frame. `steady`: it has one constant frame rate,
-    one of `frame_rates` (empty: any). `sample_rates`: by codec, the only rates that it supports. `alpha`: it keeps the alpha
-    channel of VP9, which is stored beside the packets.
+    one of `frame_rates` (empty: any). `sample_rates`: by codec, the only rates that it supports. `layouts`: by codec, the only
+    channel layouts that it tells. `alpha`: it keeps the alpha channel of VP9, which is stored beside the packets.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Container:
     steady: bool = False
     frame_rates: tuple[Fraction, ...] = ()
     sample_rates: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    layouts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alpha: bool = False
 
     @property
@@ -74,6 +78,7 @@ CONTAINERS: Mapping[str, Container] = {
             picture=frozenset({"mjpeg", "png"}),
             data=ANY,
             options=_FASTSTART,
+            layouts={"flac": _FLAC_USUAL_LAYOUTS},
         ),
         _container(
             "mov",
@@ -139,7 +144,7 @@ CONTAINERS: Mapping[str, Container] = {
         _container("flac", "flac", audio="flac", single=True),
         _container("opus", "opus", audio="opus"),
         _container("aac", "adts", audio="aac", single=True),
-        _container("oga", "oga", audio="vorbis opus flac"),
+        _container("oga", "oga", audio="vorbis opus flac", layouts={"flac": _FLAC_USUAL_LAYOUTS}),
         _container("ac3", "ac3", audio="ac3", single=True),
         _container("wav", "wav", audio="pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le mp3 mp2 ac3 eac3 flac", single=True),
         _container("amr", "amr", audio="amr_nb", single=True),

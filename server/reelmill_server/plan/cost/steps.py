@@ -18,6 +18,7 @@ from reelmill_server.model.plan import (
 )
 from reelmill_server.model.request import FrameMode, ImageKind
 from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.plan.codec.channel_layouts import channels_of
 from reelmill_server.plan.cost import tables
 from reelmill_server.plan.cost.tables import MEGA, MS, Encoder, Encoding
 
@@ -26,7 +27,6 @@ USUAL_PIXEL_BYTES = 1.5
 _CHROMA = {"420": 1.5, "411": 1.5, "410": 1.5, "422": 2.0, "440": 2.0, "444": 3.0}
 _FORMAT = re.compile(r"(?P<alpha>a?)p?(?P<chroma>4[124][0124])p?(?P<depth>9|1\d)?")
 _UNPLANAR = {"p01": 3.0, "p21": 4.0, "rgb": 4.0, "bgr": 4.0, "gbr": 4.0}
-_CHANNELS = {"mono": 1, "stereo": 2, "quad": 4}
 _MOST_IMAGES = 2000  # per entry: a worker's default limit
 _MOST_HELD_FRAMES = 24
 _OVERLAY_PIXEL_BYTES = 16
@@ -114,8 +114,7 @@ def frame_bytes(stream: VideoStreamInfo) -> float:
 
 def channels(layout: str) -> int:
     """Return the number of channels of an audio layout: 6 for `5.1`."""
-    front, _, low = layout.partition("(")[0].partition(".")
-    return _CHANNELS.get(layout) or (int(front) + int(low) if front.isdecimal() and low.isdecimal() else 2)
+    return len(channels_of(layout)) or 2
 
 
 def decoding_ms(stream: VideoStreamInfo, megapixels: float, megabits: float) -> float:

@@ -11,6 +11,8 @@ from reelmill_server.model.request import AudioSpec
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.codec.audio_encoders import AudioEncoder, audio_bitrate, audio_encoder, quality_options
+from reelmill_server.plan.codec.channel_layouts import CHANNELS, holding, loss, routing
+from reelmill_server.plan.codec.containers import Container
 from reelmill_server.plan.stream.adaptive import adapted_bitrate, adapted_rate
 
 _LARGEST_FRAME_SAMPLES = 2048  # of the decoders and encoders in use: AAC 1024 (2048 with SBR), AC-3 1536, MP3 1152
@@ -28,32 +30,41 @@ def plan_audio(
     clock: Clock,
     field: str,
     capabilities: Mapping[str, Capability],
-    rates: tuple[int, ...] = (),
-) -> StreamPlan:
-    """Return how `stream` is encoded according to `spec`.
+    container: Container,
+) -> tuple[StreamPlan, str]:
+    """Return how `stream` is encoded according to `spec` in a container, and a warning about its channels (mostly empty).
 
-    `field` is the path of the TranscodeAudio message, `rates` the sample rates that the container supports (empty: all).
+    `field` is the path of the TranscodeAudio message.
     Raises InvalidArgument for a sample rate, number of channels or bit rate that the codec does not support, ConditionNotMet
     if the source has less than it must.
     """
     encoder = audio_encoder(spec.codec, capabilities)
+    rates = container.sample_rates.get(spec.codec, ())
     rate = _sample_rate(adapted_rate(spec, stream, field), stream, encoder, rates, field)
-    channels = _channels(spec, stream, encoder, field)
-    layout = encoder.layouts[channels - 1]
+    layout = _layout(spec, stream, encoder, container, field)
+    channels = len(CHANNELS[layout])
     sample_format = _sample_format(spec, encoder, stream)
-    # Without the bound, floating-point audio would be mixed down beyond full scale, and clip.
-    mixed = f"aresample=out_chlayout={layout}:rematrix_maxval=1"
-    return StreamPlan(
+    output = AudioOutput(sample_rate=rate, layout=layout, sample_format=sample_format)
+    surround = encoder.surround_options if channels > 2 else {}
+    planned = StreamPlan(
         type=StreamType.AUDIO,
-        parts=(PartPlan(stream.index, (mixed, f"aformat=sample_fmts={sample_format}:channel_layouts={layout}")),),
+        parts=(PartPlan(stream.index, conforming(stream, output)),),
         codec=encoder.codec,
         encoder=encoder.encoder,
         reason="software",
-        options={**encoder.options, **_bits(spec, stream, encoder, rate, channels, field)},
-        audio=AudioOutput(sample_rate=rate, layout=layout, sample_format=sample_format),
+        options={**encoder.options, **surround, **_bits(spec, stream, encoder, rate, channels, field)},
+        audio=output,
         expected_us=clock.expected_us(stream),
         slack_us=frame_us(min(rate, stream.sample_rate)),
     )
+    fewer_asked = 0 < (spec.channels or 0) < stream.channels
+    return planned, "" if fewer_asked else loss(stream.layout, stream.channels, layout)
+
+
+def conforming(stream: AudioStreamInfo, output: AudioOutput) -> tuple[str, ...]:
+    """Return the filters that bring decoded sound to the channels and the sample format of `output`."""
+    routed = routing(stream.layout, stream.channels, output.layout)
+    return (*routed, f"aformat=sample_fmts={output.sample_format}:channel_layouts={output.layout}")
 
 
 def _bits(
@@ -114,12 +125,17 @@ def _sample_rate(
     return next((rate for rate in rates if rate >= stream.sample_rate), rates[-1])
 
 
-def _channels(spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, field: str) -> int:
-    least, most = encoder.min_channels, encoder.max_channels
+def _layout(spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, container: Container, field: str) -> str:
+    """The smallest layout in which each of the source's channels has a place, else the usual one of as many channels."""
+    least, most = encoder.counts[0], encoder.counts[-1]
     if spec.channels and not least <= spec.channels <= most:
         count = f"at most {most} channels" if least == 1 else f"{least} channels only"
         raise InvalidArgument(violations=[Violation(f"{field}.channel", f"{spec.codec} takes {count} ({encoder.encoder})")])
-    return spec.channels or min(max(stream.channels, least), most)
+    known = container.layouts.get(encoder.codec, encoder.layouts)
+    offered = [name for name in known if spec.channels in (None, 0, len(CHANNELS[name]))]
+    wanted = spec.channels or min(max(stream.channels, least), most)
+    usual = next(name for name in known if len(CHANNELS[name]) == wanted)
+    return holding(stream.layout, stream.channels, offered) or usual
 
 
 def _sample_format(spec: AudioSpec, encoder: AudioEncoder, stream: AudioStreamInfo) -> str:

@@ -8,6 +8,7 @@ from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
+from reelmill_server.plan.codec.channel_layouts import alike, channels_of
 from reelmill_server.plan.codec.containers import Container
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.stream.video import usual_rate
@@ -78,12 +79,21 @@ def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
 
 
 def check_copied_audio(stream: AudioStreamInfo, container: Container, field: str) -> None:
-    """Check that the container supports the stream's codec at its sample rate; raise UnsupportedFormat."""
+    """Check that the container supports the stream's codec at its sample rate and in its channel layout.
+
+    Raises UnsupportedFormat.
+    """
     rates = container.sample_rates.get(stream.codec)
     if rates and stream.sample_rate not in rates:
         raise UnsupportedFormat(
             f"{field}: the source has {stream.sample_rate} Hz, and {container.name} holds {stream.codec} at "
             f"{', '.join(map(str, rates))} Hz: choose a codec other than copy"
+        )
+    told = container.layouts.get(stream.codec)
+    if told and channels_of(stream.layout) and not any(alike(stream.layout, name) for name in told):
+        raise UnsupportedFormat(
+            f"{field}: the source has {stream.layout}, and {container.name} holds {stream.codec} in {', '.join(told)}: "
+            "choose a codec other than copy"
         )
 
 

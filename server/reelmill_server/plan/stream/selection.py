@@ -163,9 +163,10 @@ def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Inp
     field = f"{job.target.field}.audio"
     if not stream.decodable or not stream.sample_rate:
         raise InvalidMedia(f"{field}: the source's {stream.codec} audio cannot be decoded")
-    rates = job.container.sample_rates.get(spec.codec, ())
     path = f"{field}.transcode_audio"
-    planned = audio.plan_audio(spec, stream, like.clock, path, job.situation.capabilities, rates)
+    planned, note = audio.plan_audio(spec, stream, like.clock, path, job.situation.capabilities, job.container)
+    if note:
+        job.warn(f".audio: {note}")
     tried = job.situation.capabilities.get(planned.encoder)
     if tried is not None and not tried.available:
         raise UnsupportedFormat(f"{path}: no encoder for {spec.codec} can run here: {planned.encoder}: {tried.reason}")
@@ -173,9 +174,10 @@ def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Inp
 
 
 def _audio_part(planned: StreamPlan, item: Input, stream: StreamInfo | None) -> PartPlan:
-    if stream is None:
+    if not isinstance(stream, AudioStreamInfo):
         return PartPlan(-1, (), item.number)
-    return PartPlan(stream.index, planned.parts[0].filters, item.number)
+    assert planned.audio
+    return PartPlan(stream.index, audio.conforming(stream, planned.audio), item.number)
 
 
 def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo | None]], like: StreamInfo) -> StreamPlan:

@@ -94,14 +94,14 @@ def test_a_source_that_begins_late_has_its_own_zero() -> None:
         (AudioSpec("flac"), replace(AUDIO, sample_format="s16p"), (44100, "stereo", "s16", None)),
         (AudioSpec("aac", sample_rate=22050, bitrate=40_000), AUDIO, (22050, "stereo", "fltp", "40000")),
         (AudioSpec("aac"), replace(AUDIO, sample_rate=192000), (96000, "stereo", "fltp", "128000")),
-        (AudioSpec("mp3"), replace(AUDIO, sample_rate=7000, channels=1), (8000, "mono", "fltp", "24000")),
+        (AudioSpec("mp3"), replace(AUDIO, sample_rate=7000, channels=1, layout="mono"), (8000, "mono", "fltp", "24000")),
     ],
 )
 def test_sound_is_planned_as_asked_or_as_near_as_the_codec_goes(
     spec: AudioSpec, stream: AudioStreamInfo, expected: tuple[int, str, str, str | None]
 ) -> None:
     """Rate, layout, sample format and bit rate."""
-    planned = plan_audio(spec, stream, Clock.of(SourceSpec(""), INFO), "f", {})
+    planned, _ = plan_audio(spec, stream, Clock.of(SourceSpec(""), INFO), "f", {}, CONTAINERS["mkv"])
     assert planned.audio
     assert (
         planned.audio.sample_rate, planned.audio.layout, planned.audio.sample_format, planned.options.get("b")
@@ -178,10 +178,12 @@ def test_an_audio_container_takes_no_video_that_was_not_asked_for() -> None:
 def test_a_bit_rate_that_adapts_is_only_an_upper_bound() -> None:
     """More than the codec can do is no mistake where the source's rate is taken."""
     asked = AudioSpec("aac", bitrate=2_000_000, bitrate_option=Adapt.ADAPTIVE)
-    planned = plan_audio(asked, replace(AUDIO, bitrate=125_375), Clock.of(SourceSpec(""), INFO), "f", {})
+    planned, _ = plan_audio(asked, replace(AUDIO, bitrate=125_375), Clock.of(SourceSpec(""), INFO), "f", {}, CONTAINERS["mkv"])
     assert planned.options["b"] == "125375"
     with pytest.raises(InvalidArgument, match=r"f\.bitrate"):
-        plan_audio(replace(asked, bitrate_option=Adapt.FIXED), AUDIO, Clock.of(SourceSpec(""), INFO), "f", {})
+        plan_audio(
+            replace(asked, bitrate_option=Adapt.FIXED), AUDIO, Clock.of(SourceSpec(""), INFO), "f", {}, CONTAINERS["mkv"]
+        )
 
 
 def test_an_output_does_not_replace_a_source() -> None:

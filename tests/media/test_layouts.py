@@ -1,0 +1,166 @@
+"""Channel layouts: a tone in each channel of the source comes out of the same channel, or the task says that it was mixed."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from reelmill_server.errors import UnsupportedFormat
+from reelmill_server.model.request import AudioSpec
+from reelmill_server.plan.codec.channel_layouts import CHANNELS
+from tests import judge
+from tests.media.converter import Converter, target
+from tests.sources import Audio, Clip
+
+pytestmark = pytest.mark.media
+
+SECONDS, RATE = 0.6, 48000
+BEYOND_WAV = ("binaural", "7.2.3", "9.1.6", "hexadecagonal", "22.2")  # it has no words for them
+# The same speakers under another name.
+SAME = {"SL": "BL", "SR": "BR", "BL": "SL", "BR": "SR", "DL": "FL", "DR": "FR"}
+
+
+def test_the_table_is_libavs() -> None:
+    """Names and order of the channels of each layout."""
+    assert {name: " ".join(names(name)) for name in CHANNELS} == {name: " ".join(own) for name, own in CHANNELS.items()}
+
+
+def names(layout: str) -> list[str]:
+    """The channels of a layout, as libav says."""
+    return [channel.name for channel in av.AudioLayout(layout).channels]
+
+
+def tone(channel: str, number: int) -> float:
+    """The frequency in a channel: one that it can have, and that no other one has."""
+    return {"LFE": 60.0, "LFE2": 100.0}.get(channel, 300.0 + 100 * number)
+
+
+def clip(layout: str) -> Clip:
+    """A WAV file with a tone in each channel."""
+    tones = tuple(tone(channel, number) for number, channel in enumerate(names(layout)))
+    return Clip("wav", (), (Audio("pcm_s16le", RATE, layout, SECONDS, channels_hz=tones),))
+
+
+def levels(wave: np.ndarray, hz: float) -> np.ndarray:
+    """How strong a tone is in each channel; 1 in the source."""
+    middle = wave[len(wave) // 2 - 9600 : len(wave) // 2 + 9600]
+    turns = np.exp(-2j * np.pi * hz * np.arange(len(middle)) / RATE) * np.hanning(len(middle))
+    return np.abs(turns @ middle) / (np.hanning(len(middle)).sum() / 2 / 8)
+
+
+def heard(path: Path, source: str) -> dict[str, list[str]]:
+    """In which channels of a file each tone of the source is heard, the loudest first."""
+    wave, outer = judge.sound(path), names(judge.layout(path))
+    found = {}
+    for number, channel in enumerate(names(source)):
+        loud = levels(wave, tone(channel, number))
+        found[channel] = [outer[place] for place in np.argsort(-loud) if loud[place] > 0.02]
+    return found
+
+
+@pytest.mark.sample(every=7)
+@pytest.mark.parametrize("layout", [name for name in CHANNELS if name not in BEYOND_WAV])
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        *(("mp4", "aac"), ("ts", "ac3"), ("ts", "opus"), ("mkv", "opus"), ("mkv", "flac")),
+        *(("mp4", "flac"), ("oga", "flac"), ("mp3", "mp3"), ("mkv", "vorbis")),
+    ],
+)
+def test_each_channel_keeps_its_place_or_is_said_to_be_mixed(
+    convert: Converter, layout: str, container: str, codec: str
+) -> None:
+    """For every layout and codec; the layout in the plan is the one that is read back."""
+    bitrate = {"opus": 510_000, "aac": 300_000}.get(codec) if len(names(layout)) > 2 else None
+    quality = 90 if codec == "vorbis" else None
+    made = convert(clip(layout), target(container, None, AudioSpec(codec, bitrate=bitrate, quality=quality)))
+    assert made.plan.targets[0].streams[0].audio
+    assert judge.layout(made.path) == made.plan.targets[0].streams[0].audio.layout
+    mixed = [text for text in made.warnings if "is mixed to" in text]
+    for channel, places in heard(made.path, layout).items():
+        if mixed:
+            assert places or (channel.startswith("LFE") and "low-frequency" in mixed[0])
+        elif layout != "mono":
+            assert places == [channel] or places == [SAME[channel]]
+    assert not [text for text in made.warnings if text not in mixed]
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout", "expected"),
+    [
+        ("aac", "2.1", "5.1"),
+        ("aac", "quad", "5.0"),
+        ("aac", "6.0", "6.1"),
+        ("ac3", "2.1", "2.1"),
+        ("ac3", "3.1", "3.1"),
+        ("opus", "5.0(side)", "5.0"),
+        ("opus", "4.0", "6.1"),
+        ("flac", "7.0", "7.0"),
+        ("mp3", "2.1", "stereo"),
+        ("aac", "7.1.4", "7.1"),
+    ],
+)
+def test_the_smallest_layout_that_holds_all_is_taken(convert: Converter, codec: str, layout: str, expected: str) -> None:
+    """Not the usual one of as many channels."""
+    made = convert(clip(layout), target("mkv", None, AudioSpec(codec)))
+    assert judge.layout(made.path) == expected
+
+
+def unmasked(path: Path, channels: int) -> Path:
+    """A WAV file that does not say which channel is which."""
+    wave = np.stack([np.sin(2 * np.pi * tone("", n) * np.arange(round(SECONDS * RATE)) / RATE) / 8 for n in range(channels)])
+    data = (wave.T * 32767).astype("<i2").tobytes()
+    fields = [(16, 4), (1, 2), (channels, 2), (RATE, 4), (RATE * channels * 2, 4), (channels * 2, 2), (16, 2)]
+    head = b"".join(value.to_bytes(size, "little") for value, size in fields)
+    body = b"WAVEfmt " + head + b"data" + len(data).to_bytes(4, "little") + data
+    path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
+    return path
+
+
+@pytest.mark.parametrize(("codec", "channels"), [("aac", 3), ("aac", 4), ("ac3", 4), ("opus", 5), ("flac", 8), ("mp3", 2)])
+def test_channels_without_names_keep_their_order(convert: Converter, tmp_path: Path, codec: str, channels: int) -> None:
+    """A WAV file without a mask: no tone is lost, none is taken for another one."""
+    made = convert(unmasked(tmp_path / "x.wav", channels), target("mkv", None, AudioSpec(codec)))
+    wave = judge.sound(made.path)
+    assert wave.shape[1] == channels
+    assert [int(np.argmax(levels(wave, tone("", n)))) for n in range(channels)] == list(range(channels))
+    assert not made.warnings
+
+
+@pytest.mark.parametrize(("codec", "channels"), [("mp3", 3), ("aac", 9), ("opus", 16)])
+def test_more_channels_without_names_are_all_heard(convert: Converter, tmp_path: Path, codec: str, channels: int) -> None:
+    """And the task says so."""
+    made = convert(unmasked(tmp_path / "x.wav", channels), target("mkv", None, AudioSpec(codec)))
+    wave = judge.sound(made.path)
+    assert all(levels(wave, tone("", n))[0] > 0.5 / channels for n in range(channels))
+    assert "all are mixed" in " ".join(made.warnings)
+
+
+def test_channels_that_are_not_asked_for_are_mixed_without_a_word(convert: Converter) -> None:
+    """Whoever asks for stereo knows."""
+    made = convert(clip("5.1"), target("mp4", None, AudioSpec("aac", channels=2)))
+    assert judge.layout(made.path) == "stereo"
+    assert not made.warnings
+
+
+def test_a_long_gap_in_eight_channels_is_silence(convert: Converter) -> None:
+    """Made without writing beyond the eight planes of a frame."""
+    audio = Audio("aac", RATE, "7.1", 6.0, bitrate=400_000, gaps=((1.0, 5.0),))
+    made = convert(Clip("matroska", (), (audio,)), target("mkv", None, AudioSpec("aac", bitrate=400_000)))
+    wave = judge.sound(made.path)
+    assert wave.shape[1] == 8
+    assert np.abs(wave[round(1.5 * RATE) : round(4.5 * RATE)]).max() < 0.001
+    assert np.abs(wave[round(5.5 * RATE) :]).max() > 0.1
+
+
+@pytest.mark.parametrize(("layout", "kept"), [("2.1", False), ("5.1", True), ("4.0", False)])
+def test_a_copy_of_flac_that_loses_its_layout_is_refused(convert: Converter, layout: str, kept: bool) -> None:
+    """MP4 does not tell the layout beside FLAC's frames, and they only the usual ones."""
+    tones = tuple(tone(channel, number) for number, channel in enumerate(names(layout)))
+    source = Clip("matroska", (), (Audio("flac", RATE, layout, SECONDS, channels_hz=tones, sample_format="s16"),))
+    if not kept:
+        with pytest.raises(UnsupportedFormat, match=layout):
+            convert(source, target("mp4", None))
+        return
+    assert heard(convert(source, target("mp4", None)).path, layout)["FC"] == ["FC"]
