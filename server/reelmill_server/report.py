@@ -30,7 +30,7 @@ async def print_capabilities(settings: Settings, as_json: bool) -> None:
     child_process.preload()
     with tempfile.TemporaryDirectory() as folder:
         attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
-        await attempts.abilities.discover()
+        await attempts.capabilities.discover()
     report = attempts.describe()
     if as_json:
         _print_json(plain(report))
@@ -58,7 +58,7 @@ async def print_plan(settings: Settings, file: Path | None) -> None:
     child_process.preload()
     with tempfile.TemporaryDirectory() as folder:
         attempts = build_attempts(settings, Scratch(Path(folder)), Metrics())
-        await attempts.abilities.discover()
+        await attempts.capabilities.discover()
         conversion = requests.conversion(request, "plan", datetime.now(UTC))
         inspected = await attempts.inspect("plan", conversion)
     assert inspected.plan

@@ -51,7 +51,7 @@ from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.admission import Admission, Budget
 from reelmill_server.worker.parent.attempt import Attempts
-from reelmill_server.worker.parent.capabilities import Abilities
+from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.early_upload import uploads_of
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
@@ -90,16 +90,16 @@ class Bench:
         (folder / "clip.mp4").write_bytes(clip.read_bytes())
         self.scratch = Scratch(folder / "scratch")
         sessions = changes.pop("sessions", {})
-        self.abilities = Abilities(Limits(), ORDER, sessions, 300)
-        self.admission = Admission(Budget(2, 2.0), self.abilities.has_sessions)
+        self.capabilities = Capabilities(Limits(), ORDER, sessions, 300)
+        self.admission = Admission(Budget(2, 2.0), self.capabilities.has_sessions)
         storage = Registry({"file": FileStorage([folder])})
-        parts = (storage, self.scratch, self.abilities, self.admission)
+        parts = (storage, self.scratch, self.capabilities, self.admission)
         self.shared = SharedScratch(Registry({"file": FileStorage([folder / "shared"])}), (folder / "shared").as_uri())
         self.attempts = Attempts("test", *parts, bounds(**changes), self.metrics, self.shared)
 
     def claim(self, encoder: str, codec: str, device: str) -> None:
         """Pretends that a trial of `encoder` has succeeded."""
-        self.abilities._encoders[encoder] = Capability(encoder, codec, device, True)
+        self.capabilities._encoders[encoder] = Capability(encoder, codec, device, True)
 
     def request(self, *targets: TargetSpec) -> ConvertRequest:
         """A conversion of the clip."""
@@ -132,7 +132,7 @@ async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
     """Software encoders that were really tried."""
     child_process.preload()
     made = Bench(tmp_path, clip)
-    await made.abilities.discover()
+    await made.capabilities.discover()
     yield made
 
 
@@ -143,7 +143,7 @@ async def test_a_hardware_encoder_that_fails_gives_way_and_the_result_says_why(b
     video = artifacts[0].streams[0]
     assert video.encoder == "libx264" and "h264_nvenc: h264_nvenc: does not open" in video.reason
     assert any("h264_nvenc" in warning and "another encoder was used" in warning for warning in warnings)
-    known = {capability.name: capability for capability in bench.abilities.encoders}
+    known = {capability.name: capability for capability in bench.capabilities.encoders}
     assert not known["h264_nvenc"].available and "does not open" in known["h264_nvenc"].reason
     assert b'reelmill_encoder_fallback_total{from="h264_nvenc",reason="failed",to="libx264"} 1.0' in bench.metrics.render()
     assert bench.left() == ["out.mp4"]
@@ -170,11 +170,11 @@ async def test_required_hardware_that_fails_is_a_clear_error(bench: Bench) -> No
 async def test_faces_are_looked_for_in_the_child_and_only_where_detectors_run(bench: Bench) -> None:
     """The worker's trial at its start decides; without detectors the task fails with the line that installs them."""
     spec = DesensitizationSpec(DesensitizationRule(), DesensitizationRule())
-    assert [detector.available for detector in bench.abilities.detectors] == [True]
+    assert [detector.available for detector in bench.capabilities.detectors] == [True]
     artifacts, warnings = await bench.convert(bench.request(bench.target("out.mp4", desensitization=spec)))
     assert artifacts[0].streams[0].encoder == "libx264" and not warnings
-    bench.abilities.detectors = (
-        replace(bench.abilities.detectors[0], available=False, reason="pip install 'reelmill[privacy]'"),
+    bench.capabilities.detectors = (
+        replace(bench.capabilities.detectors[0], available=False, reason="pip install 'reelmill[privacy]'"),
     )
     with pytest.raises(UnsupportedFormat, match=r"desensitization: pip install 'reelmill\[privacy\]'"):
         await bench.convert(bench.request(bench.target("other.mp4", desensitization=spec)))
@@ -184,21 +184,21 @@ async def test_faces_are_looked_for_in_the_child_and_only_where_detectors_run(be
 async def test_no_free_session_means_the_next_candidate(tmp_path: Path, clip: Path) -> None:
     """The device's sessions are all leased: software runs, and the reason says so. They come back at the end."""
     bench = Bench(tmp_path, clip, sessions={"nvenc": 1})
-    await bench.abilities.discover()
+    await bench.capabilities.discover()
     bench.claim("h264_nvenc", "h264", "nvenc")
-    bench.abilities._in_use["nvenc"] = 1
+    bench.capabilities._in_use["nvenc"] = 1
     artifacts, _ = await bench.convert(bench.request(bench.target("out.mp4")))
     assert "all 1 sessions of nvenc are in use" in artifacts[0].streams[0].reason
-    assert bench.abilities._in_use["nvenc"] == 1
+    assert bench.capabilities._in_use["nvenc"] == 1
     assert b'reelmill_encoder_fallback_total{from="h264_nvenc",reason="sessions",to="libx264"} 1.0' in bench.metrics.render()
-    known = {capability.name: capability for capability in bench.abilities.encoders}
+    known = {capability.name: capability for capability in bench.capabilities.encoders}
     assert known["h264_nvenc"].available
 
 
 async def test_a_child_that_stands_still_is_ended_as_stalled(tmp_path: Path, clip: Path) -> None:
     """Media time must move; the message names the stage."""
     bench = Bench(tmp_path, clip, stall_seconds=0.0)
-    await bench.abilities.discover()
+    await bench.capabilities.discover()
     with pytest.raises(Stalled, match="while"):
         await bench.convert(bench.request(bench.target("out.mp4")))
     assert bench.left() == []
@@ -207,7 +207,7 @@ async def test_a_child_that_stands_still_is_ended_as_stalled(tmp_path: Path, cli
 async def test_an_attempt_that_takes_too_long_is_ended(tmp_path: Path, clip: Path) -> None:
     """By the clock, with a code that is not tried again."""
     bench = Bench(tmp_path, clip, timeout_seconds=0.0)
-    await bench.abilities.discover()
+    await bench.capabilities.discover()
     with pytest.raises(Timeout):
         await bench.convert(bench.request(bench.target("out.mp4")))
     assert not Timeout.retryable and bench.left() == []
@@ -331,7 +331,7 @@ def test_a_child_that_names_what_is_not_its_own_is_not_believed(tmp_path: Path, 
     (own / "0").mkdir(parents=True)
     (own / "0/list.m3u8").write_text("list")
     (own / "0/0.ts").write_text("media")
-    made = messages.Made("0/list.m3u8", Artifact("file:///out/x.m3u8", 0, 4, 1.0, "ts"), ("0/0.ts",))
+    made = messages.Result("0/list.m3u8", Artifact("file:///out/x.m3u8", 0, 4, 1.0, "ts"), ("0/0.ts",))
     assert [upload.uri for upload in uploads_of(messages.Finished((made,)), plan, own)] == [
         "file:///out/x-0.ts",
         "file:///out/x.m3u8",

@@ -11,7 +11,7 @@ from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec,
 from reelmill_server.model.units import SplitRule
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
-from reelmill_server.worker.parent.range_server import Broker
+from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.clips import moving_picture
 from tests.remote import RemoteStorage
@@ -46,22 +46,22 @@ def assignment(clip: Path) -> messages.Assignment:
     )
 
 
-async def said(task: messages.Assignment, broker: Broker | None = None) -> AsyncIterator[messages.FromChild]:
+async def said(task: messages.Assignment, broker: RangeServer | None = None) -> AsyncIterator[messages.FromChild]:
     """What a child says whose parent agrees to every plan, to its end."""
-    ends = messages.UnitMade | messages.Finished | messages.Failed
+    ends = messages.ChunkEncoded | messages.Finished | messages.Failed
     async with child_process.start(task, broker) as process:
         while True:
-            message = await process.hear(5)
+            message = await process.receive(5)
             if message is None:
                 continue
             yield message
             if isinstance(message, ends) or (isinstance(message, messages.Planned) and task.action == "plan"):
                 return
             if isinstance(message, messages.Planned):
-                await process.tell(messages.Go())
+                await process.send(messages.Go())
 
 
-async def last(task: messages.Assignment, broker: Broker | None = None) -> messages.FromChild:
+async def last(task: messages.Assignment, broker: RangeServer | None = None) -> messages.FromChild:
     """The last thing that a child says."""
     return [message async for message in said(task, broker)][-1]
 
@@ -85,7 +85,7 @@ async def made_by_units(task: messages.Assignment, folder: Path) -> tuple[messag
             message async for message in said(replace(task, action="encode_unit", unit=unit.number, directory=str(directory)))
         ]
         made = heard[-1]
-        assert isinstance(made, messages.UnitMade), made
+        assert isinstance(made, messages.ChunkEncoded), made
         assert not any(isinstance(message, messages.Planned) for message in heard)
         for file in made.files:
             place = directory / file.path
@@ -117,7 +117,7 @@ async def test_files_of_units_are_read_where_they_lie(clip: Path, tmp_path: Path
     (tmp_path / "joined").mkdir()
     storage = RemoteStorage(tmp_path)
     with Scratch(tmp_path / "scratch", cache_bytes=1 << 30).cache() as cache:
-        broker = Broker(storage, cache, 0)
+        broker = RangeServer(storage, cache, 0)
         elsewhere = [replace(entry, ref=(await broker.open(storage.uri(Path(entry.ref.path))))[0]) for entry in chunks]
         task = replace(task, action="convert", joined=tuple(elsewhere), directory=str(tmp_path / "joined"))
         joined = await last(task, broker)

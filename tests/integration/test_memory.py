@@ -39,11 +39,11 @@ async def attempt(task: messages.Assignment) -> tuple[messages.Finished, int]:
     planned = 0
     async with child_process.start(task) as process:
         while True:
-            message = await process.hear(30)
+            message = await process.receive(30)
             assert message is not None
             if isinstance(message, messages.Planned):
                 planned = peak_bytes(process.pid)
-                await process.tell(messages.Go())
+                await process.send(messages.Go())
             if isinstance(message, messages.Failed):
                 raise from_code(message.code, message.message)
             if isinstance(message, messages.Finished):
@@ -100,7 +100,7 @@ def _end(kind: str, starved: bool, *arguments: Any) -> None:
         with suppress(OSError, MemoryError):
             while starved:
                 kept.append(mmap.mmap(-1, MIB))
-        attempt.say(messages.Probed(()))
+        attempt.report(messages.Probed(()))
         ENDINGS[kind][0]()
         raise AssertionError(f"{kind} does not end the process")
 
@@ -129,7 +129,7 @@ async def test_a_child_that_stands_still_near_its_bound_had_too_little_memory(
     monkeypatch.setattr(child_process, "_entry", partial(_end, "wait", starved))
     with pytest.raises(MediaLimitExceeded if starved else Stalled, match="nothing moved"):
         async with child_process.start(messages.Assignment("probe", Limits(max_memory_bytes=BOUND))) as process:
-            assert isinstance(await process.hear(30), messages.Probed)
+            assert isinstance(await process.receive(30), messages.Probed)
             raise Stalled("nothing moved for 60 s")
 
 

@@ -36,7 +36,7 @@ from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.admission import Admission, Budget
 from reelmill_server.worker.parent.attempt import Attempts
-from reelmill_server.worker.parent.capabilities import Abilities
+from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.claims import Told
@@ -85,11 +85,11 @@ class Bench:
         self.folder = folder
         self.storage = RemoteStorage(folder)
         self.scratch = Scratch(folder / "scratch", changes.pop("quota", 0), changes.pop("cache", 1 << 30))
-        self.abilities = Abilities(Limits(), ORDER, {}, 300)
+        self.capabilities = Capabilities(Limits(), ORDER, {}, 300)
         bounds = Bounds(Limits(), 60.0, changes.pop("stall", 60.0), 0, ORDER, fast_core_seconds=1e9)
         self.reported: list[Progress] = []
-        admission = Admission(Budget(2, 2.0), self.abilities.has_sessions)
-        self.attempts = Attempts("test", self.storage, self.scratch, self.abilities, admission, bounds, Metrics())
+        admission = Admission(Budget(2, 2.0), self.capabilities.has_sessions)
+        self.attempts = Attempts("test", self.storage, self.scratch, self.capabilities, admission, bounds, Metrics())
 
     def request(self, film: Path, *targets: TargetSpec, **source: Any) -> ConvertRequest:
         """A conversion of a file that lies in the storage."""
@@ -117,7 +117,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """With encoders that were tried."""
     child_process.preload()
     made = Bench(tmp_path)
-    await made.abilities.discover()
+    await made.capabilities.discover()
     yield made
     assert made.storage.open_count == 0
 
@@ -236,7 +236,7 @@ async def test_a_storage_that_says_nothing_is_a_stall(tmp_path: Path, film: Path
     """Nothing moves, neither media nor bytes."""
     child_process.preload()
     bench = Bench(tmp_path, stall=1.0)
-    await bench.abilities.discover()
+    await bench.capabilities.discover()
     bench.storage.fails_at, bench.storage.fails_until = MIDDLE
     with pytest.raises(Stalled):
         await bench.convert(bench.request(film, bench.target()))

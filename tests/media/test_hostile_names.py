@@ -103,7 +103,7 @@ def published(request: pytest.FixtureRequest, shelf: Shelf, tmp_path_factory: py
     results = [*make_results(plan, [verify(file) for file in produced], work)]
     for slot, pictures in enumerate(conversion.images):
         results += image_results(slot, plan.images[slot], pictures, work)
-    made = tuple(messages.Made(result.path, result.artifact, result.parts) for result in results)
+    made = tuple(messages.Result(result.path, result.artifact, result.parts) for result in results)
     asyncio.run(storage.publish(uploads_of(messages.Finished(made), plan, work), "task.1"))
     bucket = root / "bucket"
     files = {str(file.relative_to(bucket)): file.read_bytes() for file in bucket.rglob("*") if file.is_file()}

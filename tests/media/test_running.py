@@ -24,7 +24,7 @@ from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec
 from reelmill_server.model.task import TaskPhase
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.worker.child.progress import Meter
+from reelmill_server.worker.child.progress import ProgressMeter
 from tests import judge
 from tests.media.converter import Converter, capabilities, encoded, plan_of, target
 from tests.sources import Audio, Clip, Shelf, Subtitle, Video
@@ -119,7 +119,7 @@ def test_progress_never_falls_and_ends_at_ninety_nine(shelf: Shelf, tmp_path: Pa
     """Told from the media time that the outputs have reached, per target and over all."""
     asked = (target("mp4", encoded(width=320, height=240), AudioSpec("aac")), target("mkv"))
     running, _ = conversion(shelf, LONG, tmp_path, *asked)
-    meter = Meter(len(asked))
+    meter = ProgressMeter(len(asked))
     told = [meter.report(TaskPhase.PROBING), meter.report(TaskPhase.PLANNING)]
     meter.begin(running._plan)
     over = threading.Event()
@@ -180,7 +180,7 @@ def percents_by_bytes(
     request = ConvertRequest("t", "p", (SOURCE,) * len(paths), (asked,))
     plan = make_plan(request, Situation(infos, capabilities()))
     running = Conversion(plan, [str(path) for path in paths], folder, limits=Limits(), stop=threading.Event())
-    meter = Meter(1)
+    meter = ProgressMeter(1)
     meter.begin(plan)
     told: list[tuple[float, float]] = []
     read, size = [0], sum(path.stat().st_size for path in paths)
@@ -233,7 +233,7 @@ def test_what_is_left_is_told_where_no_length_is_promised(
         plan_of(path, (QUICK,), SOURCE, Limits()), (str(path),), tmp_path, limits=Limits(), stop=threading.Event()
     )
     monkeypatch.setattr(progress.time, "monotonic", lambda: 0.0)
-    meter = Meter(1)
+    meter = ProgressMeter(1)
     meter.begin(running._plan)
     etas: list[tuple[float, float]] = []
     original = reader.Reader.note
@@ -254,7 +254,7 @@ def test_subtitles_beside_pictures_do_not_hold_progress_back(shelf: Shelf, tmp_p
     clip = Clip("matroska", (Video(seconds=2),), (), subtitles=(Subtitle("srt", ((0.1, 0.2, "only"),)),))
     asked = replace(target("mkv", encoded(), None), subtitle="none", extract=ExtractSpec("vtt", "file:///out/s"))
     running, _ = conversion(shelf, clip, tmp_path, asked)
-    meter = Meter(1)
+    meter = ProgressMeter(1)
     meter.begin(running._plan)
     running.run()
     (progress,) = meter.measure(running).progress.targets
@@ -264,7 +264,7 @@ def test_subtitles_beside_pictures_do_not_hold_progress_back(shelf: Shelf, tmp_p
 def test_an_attempt_that_begins_again_does_not_fall_back(shelf: Shelf, tmp_path: Path) -> None:
     """After a change of encoder percentages wait until they are passed."""
     running, _ = conversion(shelf, LONG, tmp_path, target("mkv"))
-    meter = Meter(1)
+    meter = ProgressMeter(1)
     meter.begin(running._plan)
     running.run()
     before = meter.measure(running).progress.percent

@@ -19,9 +19,9 @@ from reelmill_server.model.units import SplitRule
 from reelmill_server.settings import Settings
 from reelmill_server.storage.build import build_scratch, build_storage
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker.parent.admission import Admission, Budget, Door, FastDoor
+from reelmill_server.worker.parent.admission import Admission, Budget, FastQueueSlots, QueueSlots
 from reelmill_server.worker.parent.attempt import Attempts
-from reelmill_server.worker.parent.capabilities import Abilities
+from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.gauges import show
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
@@ -54,14 +54,14 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
         settings.admission_wait_seconds,
         SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
     )
-    abilities = Abilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)
+    capabilities = Capabilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)
     budget = Budget(
         settings.worker_slots, settings.worker_cores, int(settings.worker_memory_bytes), int(settings.scratch_bytes)
     )
-    admission = Admission(budget, abilities.has_sessions, scratch.free_bytes)
+    admission = Admission(budget, capabilities.has_sessions, scratch.free_bytes)
     name = f"{socket.gethostname()}:{os.getpid()}"
     storage, shared = build_storage(settings, metrics), build_scratch(settings, metrics)
-    return Attempts(name, storage, scratch, abilities, admission, bounds, metrics, shared)
+    return Attempts(name, storage, scratch, capabilities, admission, bounds, metrics, shared)
 
 
 @asynccontextmanager
@@ -71,29 +71,29 @@ async def working(settings: Settings, client: Client, metrics: Metrics) -> Async
         scratch = Scratch(settings.data_dir / "scratch", int(settings.scratch_bytes), int(settings.source_cache_bytes))
         stack.callback(scratch.close)
         attempts = build_attempts(settings, scratch, metrics)
-        await attempts.abilities.discover()
-        show(metrics, attempts.admission, attempts.abilities)
+        await attempts.capabilities.discover()
+        show(metrics, attempts.admission, attempts.capabilities)
         activities = WorkerActivities(attempts, Engine(client), metrics)
-        await stack.enter_async_context(background("encoders", attempts.abilities.try_again, _TRIAL_CHECK_SECONDS))
+        await stack.enter_async_context(background("encoders", attempts.capabilities.retry_lost, _TRIAL_CHECK_SECONDS))
         files = FileActivities(build_storage(settings, metrics))
         workers = [inspect_worker(client, activities, files, settings.inspect_slots)]
         if "fast" in settings.lane:
-            fast = FastDoor(attempts.admission, settings.fast_slots)
+            fast = FastQueueSlots(attempts.admission, settings.fast_slots)
             workers.append(fast_worker(client, activities, fast, settings.drain_seconds))
         families = [family for family in settings.encoder_order if family in settings.lane]
         for family in families:
-            door = Door(attempts.admission, family)
-            workers.append(encode_worker(client, activities, family, door, settings.drain_seconds))
+            slots = QueueSlots(attempts.admission, family)
+            workers.append(encode_worker(client, activities, family, slots, settings.drain_seconds))
         await stack.enter_async_context(polling(workers))
         for family in families:  # entered last, left first: no presence is shown while the worker drains
-            show_presence = partial(_show_presence, client, family, attempts.abilities)
+            show_presence = partial(_show_presence, client, family, attempts.capabilities)
             await stack.enter_async_context(background("presence", show_presence, _TRIAL_CHECK_SECONDS))
         yield
 
 
-async def _show_presence(client: Client, family: str, abilities: Abilities) -> None:
+async def _show_presence(client: Client, family: str, capabilities: Capabilities) -> None:
     """Show the engine that encoders of `family` work here, for as long as they do."""
-    if abilities.has_sessions(family, 0):
+    if capabilities.has_sessions(family, 0):
         async with presence_worker(client, family):
-            while abilities.has_sessions(family, 0):
+            while capabilities.has_sessions(family, 0):
                 await asyncio.sleep(_TRIAL_CHECK_SECONDS)

@@ -57,7 +57,7 @@ def _failure(error: ReelmillError, started_us: int = 0, percent: int = 0) -> App
     )
 
 
-class Seen(Protocol):
+class InspectionResult(Protocol):
     """Result of an inspection."""
 
     @property
@@ -104,7 +104,7 @@ class Attempts(Protocol):
     async def withdraw(self, credentials: Credentials, files: Sequence[PendingFile]) -> None:
         """Remove what a lost attempt has published, as far as it is still there."""
 
-    async def inspect(self, action: str, request: ConvertRequest) -> Seen:
+    async def inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
         """Probe the sources, and plan if `action` is `plan`."""
 
     def describe(self) -> Report:
@@ -216,10 +216,10 @@ class WorkerActivities:
         if inspection.request is None:
             return Inspected(report=self._attempts.describe())
         try:
-            seen = await self._attempts.inspect(inspection.action, inspection.request)
+            result = await self._attempts.inspect(inspection.action, inspection.request)
         except ReelmillError as error:
             raise _failure(error) from error
-        return Inspected(seen.infos, seen.plan, seen.split)
+        return Inspected(result.infos, result.plan, result.split)
 
     @activity.defn(name=ERASE)
     async def erase(self, task_id: str) -> None:

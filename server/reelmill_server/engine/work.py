@@ -54,13 +54,13 @@ class Continuation:
 
 @dataclass(frozen=True)
 class Work:
-    """One task's work and its limits, seconds. `attempt` counts from 1; `priority` 1 (first) to 5; `weight` is the share of its
-    project among those that wait.
+    """One task's work and its limits (times in seconds). `attempt` counts from 1; `priority` from 1 (first) to 5.
 
-    `progress_step`: progress is told each time that it passes so many percent more; 0: not at all. `lane` is that of the
-    present attempt, and `needs` what the first look found; `accelerator_seconds`: how long the task waits for each accelerator.
-    `kept`: what units made, which this attempt joins. `trace`: the span of the call that made the task, as
-    telemetry.tracing.current gives it. `earlier`: what an earlier run of the task's workflow has left; no worker is told of it.
+    `weight`: share of its project among waiting tasks. `progress_step`: progress is notified each time it passes so many
+    percent; 0: never. `lane`: queue of the current attempt; `needs`: requirements found by the first look;
+    `accelerator_seconds`: how long to wait for each accelerator. `kept`: files of chunks that this attempt joins. `trace`:
+    span of the call that created the task, as from telemetry.tracing.current. `earlier`: state from an earlier run of the
+    task's workflow, not passed to workers.
     """
 
     request: ConvertRequest
@@ -130,7 +130,7 @@ _WORK: TypeAdapter[Work] = TypeAdapter(Work)
 
 
 def dump_work(work: Work) -> str:
-    """`work` as JSON, for the task's record."""
+    """Return `work` as JSON, for the task's record."""
     return _WORK.dump_json(work).decode()
 
 

@@ -1,4 +1,4 @@
-"""The engine's pollers of this process: for workflows and control activities, and for attempts and inspections."""
+"""Create the engine's workers of this process: for workflows, control activities, attempts, inspections, notifications."""
 
 from datetime import timedelta
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ _DELIVERY_GRACE = timedelta(seconds=5)  # one that is cut off is sent twice
 
 
 def control_worker(client: Client, activities: ControlActivities, notify: NotifyActivities) -> Worker:
-    """Runs workflows, and records outcomes and what became of notifications."""
+    """Return the worker for workflows and for recording outcomes of tasks and notifications."""
     return Worker(
         client,
         task_queue=CONTROL_QUEUE,
@@ -40,7 +40,7 @@ def control_worker(client: Client, activities: ControlActivities, notify: Notify
 
 
 def notify_worker(client: Client, activities: NotifyActivities) -> Worker:
-    """Delivers notifications."""
+    """Return the worker that delivers notifications."""
     return Worker(
         client,
         task_queue=NOTIFY_QUEUE,
@@ -50,72 +50,72 @@ def notify_worker(client: Client, activities: NotifyActivities) -> Worker:
     )
 
 
-class Door(Protocol):
-    """Says when a task may be taken off a queue."""
+class QueueSlots(Protocol):
+    """Limits when a task may be taken off a queue."""
 
-    async def open(self) -> None:
-        """Waits until one may be taken."""
+    async def acquire(self) -> None:
+        """Wait until a task may be taken."""
 
-    def close(self) -> None:
-        """A task that was let in is gone, whether it came or not."""
+    def release(self) -> None:
+        """Note that a task has left, whether it was started or not."""
 
 
-class _Gate(CustomSlotSupplier):
-    """Lets a worker poll only while a door is open."""
+class _QueueSlotSupplier(CustomSlotSupplier):
+    """Lets a worker poll only while it has a slot."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, slots: QueueSlots) -> None:
+        self._slots = slots
 
     async def reserve_slot(self, ctx: Any) -> SlotPermit:
-        """As the library asks: waits for room."""
-        await self._door.open()
+        """Wait for a slot."""
+        await self._slots.acquire()
         return SlotPermit()
 
     def try_reserve_slot(self, ctx: Any) -> SlotPermit | None:
-        """Nothing is taken out of turn."""
+        """Return None: no task is taken out of turn."""
         return None
 
     def mark_slot_used(self, ctx: Any) -> None:
-        """What is in use is known elsewhere."""
+        """Do nothing: admission counts what is in use."""
 
     def release_slot(self, ctx: Any) -> None:
-        """The task has ended, or never came."""
-        self._door.close()
+        """Note that the task has ended, or was never delivered."""
+        self._slots.release()
 
 
-def _gated(door: Door) -> WorkerTuner:
+def _tuner(slots: QueueSlots) -> WorkerTuner:
     unused = FixedSizeSlotSupplier(1)
     return WorkerTuner.create_composite(
         workflow_supplier=unused,
-        activity_supplier=_Gate(door),
+        activity_supplier=_QueueSlotSupplier(slots),
         local_activity_supplier=unused,
         nexus_supplier=unused,
     )
 
 
-def fast_worker(client: Client, activities: WorkerActivities, door: Door, drain_seconds: float) -> Worker:
-    """Looks at tasks, and does what is small, each taken when `door` is open; stops as an encode worker does."""
+def fast_worker(client: Client, activities: WorkerActivities, slots: QueueSlots, drain_seconds: float) -> Worker:
+    """Return the worker for first looks at tasks and for small ones, limited by `slots`; it stops like an encode worker."""
     return Worker(
         client,
         task_queue=FAST_QUEUE,
         activities=[activities.convert],
-        tuner=_gated(door),
+        tuner=_tuner(slots),
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         graceful_shutdown_timeout=timedelta(seconds=drain_seconds),
     )
 
 
-def encode_worker(client: Client, activities: WorkerActivities, family: str, door: Door, drain_seconds: float) -> Worker:
-    """Runs attempts that want encoders of `family`, each taken when `door` is open.
+def encode_worker(client: Client, activities: WorkerActivities, family: str, slots: QueueSlots, drain_seconds: float) -> Worker:
+    """Return the worker for attempts that need encoders of `family`, limited by `slots`.
 
-    When stopped it takes no new ones and gives running ones `drain_seconds`.
+    When stopped it takes no new attempts and gives running ones `drain_seconds`.
     """
     return Worker(
         client,
         task_queue=encode_queue(family),
         activities=[activities.convert, activities.encode_unit],
-        tuner=_gated(door),
+        tuner=_tuner(slots),
         max_concurrent_activity_task_polls=1,  # each poll may bring a task, and room was asked for one
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
@@ -125,16 +125,16 @@ def encode_worker(client: Client, activities: WorkerActivities, family: str, doo
 
 @activity.defn(name="stand_by")
 async def _stand_by() -> None:
-    """Never called."""
+    """Do nothing; never called."""
 
 
 def presence_worker(client: Client, family: str) -> Worker:
-    """Shows that encoders of `family` work here, as long as it runs."""
+    """Return a worker that shows, as long as it runs, that encoders of `family` work here."""
     return Worker(client, task_queue=presence_queue(family), activities=[_stand_by], max_concurrent_activities=1)
 
 
 def inspect_worker(client: Client, activities: WorkerActivities, files: FileActivities, slots: int) -> Worker:
-    """Runs short looks at media, writes small files and takes away what is left, at most `slots` at once."""
+    """Return the worker for inspections, small files and removals, at most `slots` at once."""
     return Worker(
         client,
         task_queue=INSPECT_QUEUE,

@@ -1,1 +1,3 @@
-"""One child process per attempt: the parent's side (child, workspace), the words between (messages), the child's (run)."""
+"""Run each attempt in a child process: the supervising side (`parent`), the side that opens media (`child`), and the protocol
+between them (`messages`, `frames`).
+"""

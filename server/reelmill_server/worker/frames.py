@@ -1,15 +1,16 @@
-"""The frames in which a child asks its parent for ranges of objects, and the parent answers: of fixed form, so that nothing in
-them needs parsing. Numbers are in network order.
+"""Binary frames in which a child requests byte ranges from its parent and receives them.
+
+Their form is fixed, so that nothing needs parsing; numbers are in network byte order.
 """
 
 import struct
 from dataclasses import dataclass
 
 BLOCK_BYTES = 64 * 1024
-"""Ranges are fetched and kept in blocks of this size: small enough for a jump to waste little."""
+"""Size of the blocks that are fetched and cached: so small that a jump wastes little."""
 
 MAX_LENGTH = 1 << 20
-"""Longest range of one request: large enough for the time that an object storage takes to answer to matter little."""
+"""Longest range of one request: so large that the latency of an object storage matters little."""
 
 _REQUEST = struct.Struct("!IIQI")
 _ANSWER = struct.Struct("!I?I")
@@ -18,7 +19,7 @@ REQUEST_BYTES, ANSWER_BYTES = _REQUEST.size, _ANSWER.size
 
 @dataclass(frozen=True)
 class Request:
-    """Asks for `length` bytes from `offset` on of the object `key`; `number` is what the answer refers to."""
+    """Request for `length` bytes at `offset` of object `key`; the answer carries the same `number`."""
 
     number: int
     key: int
@@ -26,29 +27,28 @@ class Request:
     length: int
 
     def packed(self) -> bytes:
-        """The frame."""
+        """Return the frame."""
         return _REQUEST.pack(self.number, self.key, self.offset, self.length)
 
     @classmethod
     def unpacked(cls, frame: bytes) -> "Request":
-        """What `REQUEST_BYTES` bytes say."""
+        """Parse a frame of `REQUEST_BYTES` bytes."""
         return cls(*_REQUEST.unpack(frame))
 
 
 @dataclass(frozen=True)
 class AnswerHead:
-    """Begins an answer of `length` bytes: those that were asked for, or, if `failed`, an error's code and message as a list in
-    JSON."""
+    """Head of an answer of `length` bytes: those requested, or if `failed` the code and message of an error as a JSON array."""
 
     number: int
     failed: bool
     length: int
 
     def packed(self) -> bytes:
-        """The frame."""
+        """Return the frame."""
         return _ANSWER.pack(self.number, self.failed, self.length)
 
     @classmethod
     def unpacked(cls, frame: bytes) -> "AnswerHead":
-        """What `ANSWER_BYTES` bytes say."""
+        """Parse a frame of `ANSWER_BYTES` bytes."""
         return cls(*_ANSWER.unpack(frame))

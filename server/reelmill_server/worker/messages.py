@@ -1,6 +1,6 @@
-"""What a parent and its child say to each other, as JSON over a pipe.
+"""Messages between a parent and its child: JSON over a pipe.
 
-JSON and not pickle: a child that was taken over by its media must not be able to run code in its parent.
+Not pickle: a child that its media has subverted must not be able to run code in its parent.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from reelmill_server.model.units import Split, SplitRule, UnitFile
 
 @dataclass(frozen=True)
 class SourceRef:
-    """Where a child finds an object: at a local `path`, or at its parent, under the number `key` and `size_bytes` long."""
+    """Where a child reads an object: at a local `path`, or through its parent by number `key`, `size_bytes` long."""
 
     path: str = ""
     key: int = -1
@@ -27,7 +27,7 @@ class SourceRef:
 
 @dataclass(frozen=True)
 class JoinedFile:
-    """A file of a unit, and where it lies now."""
+    """A file produced by a chunk, and where to read it."""
 
     file: UnitFile
     ref: SourceRef
@@ -35,14 +35,13 @@ class JoinedFile:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a child is to do: `convert` all of it, `encode_unit` only one part of it, only `plan` or `probe` the sources, or try
-    the `capabilities`.
+    """Work for a child: `convert` everything, `encode_unit` one chunk only, `plan` or `probe` the sources, or try the
+    `capabilities`.
 
-    `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) follow the
-    request's sources, `watermarks` are by URI; the child may write below `directory` only. `rule`: whether and how the plan is
-    to be split is told with it. To encode a unit, or to convert from what units have made, `plan` and `split` are those that
-    were told; `unit` is the one to encode, `joined` has the files of all. `traced`: when
-    stages begin and end is told, too.
+    `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) are in the
+    order of the request's sources, `watermarks` by URI. The child may write only in `directory`. `rule`: report whether and
+    how the plan can be split. To encode chunk `unit`, or to convert from the files of all chunks (`joined`), `plan` and
+    `split` are those planned before. `traced`: report when stages begin and end.
     """
 
     action: Literal["convert", "encode_unit", "plan", "probe", "capabilities"]
@@ -73,7 +72,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Advanced:
-    """The attempt moved on; `position` grows whenever media moves, in whatever unit."""
+    """Progress of the attempt; `position` grows whenever media is processed, in arbitrary units."""
 
     progress: Progress
     position: float
@@ -85,7 +84,7 @@ Stage = Literal["probe", "plan", "convert", "verify"]
 
 @dataclass(frozen=True)
 class StageDone:
-    """A stage began and ended, microseconds since the epoch: for traces."""
+    """Beginning and end of a stage in microseconds since the epoch, for traces."""
 
     stage: Stage
     begin_us: Annotated[int, Field(ge=0, lt=1 << 53)]
@@ -95,8 +94,10 @@ class StageDone:
 
 @dataclass(frozen=True)
 class Planned:
-    """The plan; the child waits for Go or Exclude before it begins. `infos` follow the sources. `split`: how it is cut,
-    or why not; None: no rule was given."""
+    """The plan; the child waits for Go or Exclude before it starts.
+
+    `infos` are in the order of the sources. `split`: how the plan is cut into chunks, or why not; None: no rule was given.
+    """
 
     plan: Plan
     infos: tuple[MediaInfo, ...]
@@ -106,7 +107,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Closed:
-    """What lies at `path` below the directory is finished: a segment, or a whole output that was verified."""
+    """The file at `path` in the directory is complete: a segment, or a whole output that was verified."""
 
     path: str
     kind: Literal["closed"] = "closed"
@@ -114,7 +115,7 @@ class Closed:
 
 @dataclass(frozen=True)
 class EncoderLost:
-    """An encoder failed; the child plans again without it if the request allows."""
+    """An encoder failed; the child plans again without it if the request allows another."""
 
     encoder: str
     device: str
@@ -123,9 +124,10 @@ class EncoderLost:
 
 
 @dataclass(frozen=True)
-class Made:
-    """One result that was written and verified: where its file lies below the directory, what it is, and where the segments lie
-    that it lists."""
+class Result:
+    """A file that was written and verified: its path in the directory, its description, and the paths of the segments that it
+    lists.
+    """
 
     path: str
     artifact: Artifact
@@ -134,7 +136,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a child took: CPU time, and resident memory at its peak."""
+    """Resources used by a child: CPU time, and peak resident memory."""
 
     cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     memory_bytes: Annotated[int, Field(ge=0)] = 0
@@ -142,9 +144,9 @@ class Usage:
 
 @dataclass(frozen=True)
 class Finished:
-    """All is made; the child ends."""
+    """All outputs are complete; the child exits."""
 
-    made: tuple[Made, ...] = ()
+    made: tuple[Result, ...] = ()
     warnings: tuple[str, ...] = ()
     stage_seconds: dict[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
@@ -152,8 +154,8 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class UnitMade:
-    """A unit is made: its files lie below the directory; the child ends."""
+class ChunkEncoded:
+    """A chunk is encoded, its files are in the directory; the child exits."""
 
     files: tuple[UnitFile, ...]
     warnings: tuple[str, ...] = ()
@@ -164,15 +166,15 @@ class UnitMade:
 
 @dataclass(frozen=True)
 class Probed:
-    """What is in the sources, in their order; the child ends."""
+    """Contents of the sources, in order; the child exits."""
 
     infos: tuple[MediaInfo, ...]
     kind: Literal["probed"] = "probed"
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What this machine can do; the child ends."""
+class TrialResults:
+    """Capabilities of this machine; the child exits."""
 
     encoders: tuple[Capability, ...]
     decoders: tuple[Capability, ...]
@@ -184,7 +186,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Failed:
-    """The attempt failed with this error; `fields` are (path, description) pairs of violations. The child ends."""
+    """The attempt failed; `fields` are (path, description) pairs of violations. The child exits."""
 
     code: str
     message: str
@@ -194,14 +196,14 @@ class Failed:
 
 @dataclass(frozen=True)
 class Go:
-    """The plan may run."""
+    """Run the plan."""
 
     kind: Literal["go"] = "go"
 
 
 @dataclass(frozen=True)
 class Exclude:
-    """The plan may not run: make another without these encoders (name to reason)."""
+    """Do not run the plan: make another without these encoders (name to reason)."""
 
     encoders: dict[str, str]
     kind: Literal["exclude"] = "exclude"
@@ -209,7 +211,7 @@ class Exclude:
 
 @dataclass(frozen=True)
 class Stop:
-    """End soon, leaving nothing running."""
+    """Exit soon, leaving nothing running."""
 
     kind: Literal["stop"] = "stop"
 
@@ -225,9 +227,11 @@ KEPT_ENVIRONMENT = (
     "LIBVA_DRIVER_NAME",
     "PYTHONPATH",
 )
-"""What of its parent's environment a child may know."""
+"""Variables of its parent's environment that a child gets."""
 
-FromChild = Ready | Advanced | StageDone | Planned | Closed | EncoderLost | Finished | UnitMade | Probed | Tried | Failed
+FromChild = (
+    Ready | Advanced | StageDone | Planned | Closed | EncoderLost | Finished | ChunkEncoded | Probed | TrialResults | Failed
+)
 ToChild = Go | Exclude | Stop
 
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])

@@ -34,7 +34,7 @@ class Encoders:
         self.working: tuple[str, ...] = ()
 
     def has_sessions(self, family: str, streams: int) -> bool:
-        """As Abilities says it."""
+        """Like Capabilities."""
         assert streams == 0  # a card that is busy is there all the same
         return family in self.working
 

@@ -9,7 +9,7 @@ from reelmill_server.errors import OutputError
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.storage.base import Check, StagedFile, Upload, no_check
 from reelmill_server.storage.publication import publish
-from reelmill_server.worker.parent.early_upload import delivering
+from reelmill_server.worker.parent.early_upload import uploading_early
 
 UPLOADS = [Upload(Path(name), f"file:///{name}") for name in ("1.ts", "2.ts", "list.m3u8")]
 
@@ -78,10 +78,10 @@ async def test_the_first_error_of_an_attempt_is_told_whatever_its_uploads_meet(t
             return File(upload.uri, undone)
 
     with pytest.raises(OutputError, match="broken"):
-        async with delivering(Store(), "task.one") as delivery:  # type: ignore[arg-type]
+        async with uploading_early(Store(), "task.one") as early_upload:  # type: ignore[arg-type]
             for upload in files:
                 upload.path.touch()
-                delivery.begin(upload)
-                await delivery._begun[upload.path].staging
+                early_upload.begin(upload)
+                await early_upload._uploads[upload.path].staging
             raise OutputError("broken")
     assert undone == ["file:///2.ts True"]

@@ -1,4 +1,4 @@
-"""What a child is not allowed."""
+"""Restrict a child process to what it needs."""
 
 import ctypes
 import os
@@ -11,10 +11,10 @@ from reelmill_server.worker import messages
 
 _PR_SET_PDEATHSIG = 1
 _CAPABILITY_VERSION_3 = 0x20080522
-# CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: a child of root reads and writes the files that root does.
+# CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: a child of root has the file access of root.
 _FILES = 0b1111
 NOT_REAL_TIME = ~(1 << 23)
-"""All powers of root but CAP_SYS_NICE, which makes threads real-time."""
+"""All capabilities but CAP_SYS_NICE, which allows real-time threads."""
 
 
 class _Header(ctypes.Structure):
@@ -26,10 +26,10 @@ class _Sets(ctypes.Structure):
 
 
 def drop_capabilities(kept: int = _FILES) -> None:
-    """Gives up all powers of root but `kept` (bits by capability), for this thread and those it starts.
+    """Drop all Linux capabilities of root but `kept` (bits by capability), for this thread and those it starts.
 
-    Not only because media is hostile: SVT-AV1 gives the thread that opens it, and all its own, real-time priority when it may,
-    and one such encode starves everything else on the machine.
+    Not only because media may be hostile: SVT-AV1 gives the calling thread and its own real-time priority if it may, and one
+    such encode starves everything else on the machine.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     header, sets = _Header(_CAPABILITY_VERSION_3, 0), (_Sets * 2)()
@@ -43,7 +43,9 @@ def drop_capabilities(kept: int = _FILES) -> None:
 
 
 def confine(assignment: messages.Assignment) -> None:
-    """Takes away what a child has no business with, and makes it die with its parent."""
+    """Drop privileges, environment and signals that a child does not need, limit its memory, and have it killed when its parent
+    dies.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         drop_capabilities()
@@ -52,8 +54,8 @@ def confine(assignment: messages.Assignment) -> None:
     for name in set(os.environ) - set(messages.KEPT_ENVIRONMENT):
         del os.environ[name]
     os.environ.setdefault("SVT_LOG", "0")  # else SVT-AV1 writes its banner to stderr
-    # numpy is not loaded yet. Its products are small here, and threads that wait for each other beside an encoder make one of
-    # a millisecond last fifty.
+    # numpy is not loaded yet. Its matrices are small here, and OpenBLAS threads that compete with an encoder slow a product of
+    # one millisecond down to fifty.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     memory = assignment.limits.max_memory_bytes

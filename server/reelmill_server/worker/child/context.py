@@ -1,4 +1,4 @@
-"""An assignment as the child holds it: what it says to its parent, what it hears, where its sources lie."""
+"""State of a child's attempt: messages to and from its parent, and where its sources are."""
 
 import os
 import queue
@@ -18,7 +18,7 @@ from reelmill_server.media.output.base import Stopped
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.worker import messages
-from reelmill_server.worker.child.range_client import Ranges, RemoteObject
+from reelmill_server.worker.child.range_client import RangeClient, RemoteObject
 
 REPORT_SECONDS = 0.3
 _EXIT_PARENT_GONE = 3
@@ -26,16 +26,16 @@ _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 class Attempt:
-    """One assignment being carried out: the pipe, the stop flag, the answers of the parent, and where the sources lie."""
+    """An assignment in progress: pipe to the parent, stop flag, answers of the parent, and locations of sources."""
 
     def __init__(self, pipe: Connection, assignment: messages.Assignment, channel: socket.socket | None = None) -> None:
-        """`channel`: where the parent answers for what does not lie on this machine."""
+        """`channel`: where the parent serves ranges of objects that are not local files."""
         self.assignment = assignment
         self.stop = threading.Event()
-        self._ranges = Ranges(channel, self.stop) if channel else None
-        self.locations = tuple(self.place(ref) for ref in assignment.sources)
-        self.watermark_locations = {uri: self.place(ref) for uri, ref in assignment.watermarks.items()}
-        self.subtitle_locations = tuple(tuple(self.place(ref) for ref in files) for files in assignment.subtitles)
+        self._ranges = RangeClient(channel, self.stop) if channel else None
+        self.locations = tuple(self.locate(ref) for ref in assignment.sources)
+        self.watermark_locations = {uri: self.locate(ref) for uri, ref in assignment.watermarks.items()}
+        self.subtitle_locations = tuple(tuple(self.locate(ref) for ref in files) for files in assignment.subtitles)
         self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
         self.stages: dict[str, float] = {}
         self._pipe = pipe
@@ -43,17 +43,17 @@ class Attempt:
 
     @property
     def request(self) -> ConvertRequest:
-        """What is to be made. Raises InternalError when the assignment is not about a task."""
+        """The request of the task. Raises InternalError if the assignment has none."""
         if self.assignment.request is None:
             raise InternalError("an assignment without a request")
         return self.assignment.request
 
-    def place(self, ref: messages.SourceRef) -> Location:
-        """Where an object lies."""
+    def locate(self, ref: messages.SourceRef) -> Location:
+        """Return where an object can be opened."""
         return RemoteObject(self._ranges, ref.key, ref.size_bytes) if self._ranges and ref.key >= 0 else ref.path
 
-    def answer(self) -> messages.Go | messages.Exclude:
-        """Waits for what the parent says to the plan. Raises Stopped."""
+    def receive_answer(self) -> messages.Go | messages.Exclude:
+        """Wait for the parent's answer to the plan. Raises Stopped."""
         while True:
             try:
                 return self.answers.get(timeout=REPORT_SECONDS)
@@ -61,8 +61,8 @@ class Attempt:
                 if self.stop.is_set():
                     raise Stopped from None
 
-    def say(self, message: messages.FromChild) -> None:
-        """Tells the parent; a parent that is gone ends the process."""
+    def report(self, message: messages.FromChild) -> None:
+        """Send a message to the parent; if the parent is gone, the process exits."""
         with self._sending:
             try:
                 self._pipe.send_bytes(messages.FROM_CHILD.dump_json(message))
@@ -70,7 +70,7 @@ class Attempt:
                 _leave()
 
     def listen(self) -> None:
-        """Begin to hear the parent, on threads of their own: a stop must be heard whatever else runs."""
+        """Receive messages on separate threads: a stop must arrive whatever else is running."""
         threading.Thread(target=self._listen, daemon=True).start()
         if self._ranges:
             self._ranges.listen()
@@ -88,7 +88,7 @@ class Attempt:
 
     @contextmanager
     def stage(self, name: messages.Stage) -> Iterator[None]:
-        """Adds the time spent inside to the stage's seconds."""
+        """Add the time spent in the block to the seconds of stage `name`, and report it for traces if requested."""
         begun, begin_us = time.monotonic(), time.time_ns() // 1000
         try:
             yield
@@ -96,17 +96,17 @@ class Attempt:
             elapsed = time.monotonic() - begun
             self.stages[name] = self.stages.get(name, 0.0) + elapsed
             if self.assignment.traced:
-                self.say(messages.StageDone(name, begin_us, begin_us + int(elapsed * MICROSECONDS)))
+                self.report(messages.StageDone(name, begin_us, begin_us + int(elapsed * MICROSECONDS)))
 
 
 def _leave() -> NoReturn:
-    """Ends at once, without waiting for threads inside libav."""
+    """Exit at once, without waiting for threads in libav."""
     os._exit(_EXIT_PARENT_GONE)
 
 
 @contextmanager
 def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
-    """Calls again and again, on a thread of its own, until the block is left."""
+    """Call `call` every `seconds` on a separate thread until the block ends."""
     over = threading.Event()
 
     def go_on() -> None:
@@ -124,6 +124,6 @@ def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
 
 
 def usage() -> messages.Usage:
-    """What this process has taken so far."""
+    """Return the resources that this process has used so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return messages.Usage(used.ru_utime + used.ru_stime, used.ru_maxrss * _MAXRSS_BYTES)

@@ -1,4 +1,4 @@
-"""What a child makes: all outputs of a task, those of one unit, or outputs from the units that others made."""
+"""Produce outputs in a child: all of a task, those of one chunk, or all from the files of chunks."""
 
 import json
 import shutil
@@ -23,26 +23,26 @@ from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
 from reelmill_server.model.units import Split
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.context import REPORT_SECONDS, Attempt, every, usage
-from reelmill_server.worker.child.inspect import Found, identities, plan_for, split_for
-from reelmill_server.worker.child.progress import Meter
+from reelmill_server.worker.child.inspect import ProbedSources, identities, plan_for, split_for
+from reelmill_server.worker.child.progress import ProgressMeter
 
 
 def convert(attempt: Attempt) -> messages.FromChild:
-    """Plans and runs; an encoder that fails is left out and all is planned again, as long as the request allows."""
-    meter = Meter(len(attempt.request.targets))
+    """Plan and run a conversion; if an encoder fails, plan again without it as long as the request allows."""
+    meter = ProgressMeter(len(attempt.request.targets))
     if attempt.assignment.joined:
         return _join(attempt, meter)
-    attempt.say(meter.report(TaskPhase.PROBING))
-    found = Found.by(attempt)
+    attempt.report(meter.report(TaskPhase.PROBING))
+    probed = ProbedSources.by(attempt)
     excluded: dict[str, str] = {}
     lost: list[str] = []
     while True:
-        attempt.say(meter.report(TaskPhase.PLANNING))
-        plan = _agree(attempt, found, excluded)
+        attempt.report(meter.report(TaskPhase.PLANNING))
+        plan = _negotiated_plan(attempt, probed, excluded)
         try:
             finished = _carry_out(attempt, plan, meter)
         except EncoderDown as error:
-            attempt.say(messages.EncoderLost(error.encoder, error.device, error.message))
+            attempt.report(messages.EncoderLost(error.encoder, error.device, error.message))
             if error.encoder in excluded or not _may_replace(attempt, error):
                 raise
             excluded[error.encoder] = error.message
@@ -52,9 +52,12 @@ def convert(attempt: Attempt) -> messages.FromChild:
 
 
 def encode_unit(attempt: Attempt) -> messages.FromChild:
-    """Makes the files of one unit. Raises ChunksDiffer when it would not fit to the others, and as a conversion does."""
+    """Encode one chunk.
+
+    Raises ChunksDiffer if its files would not fit those of other chunks, and what a conversion raises.
+    """
     assignment = attempt.assignment
-    plan, cut = _told_plan(assignment)
+    plan, cut = _given_plan(assignment)
     if cut.libraries != json.dumps(capabilities.library_versions(), sort_keys=True):
         raise ChunksDiffer("this worker has other versions of the encoders than the one that planned")
     unit = next(unit for unit in cut.units if unit.number == assignment.unit)
@@ -73,32 +76,32 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
     def report() -> None:
         targets = tuple(TargetProgress(index, 100 * conversion.share) for index in range(len(attempt.request.targets)))
         progress = Progress(phase=TaskPhase.CONVERTING, percent=int(100 * conversion.share), targets=targets)
-        attempt.say(messages.Advanced(progress, conversion.moved))
+        attempt.report(messages.Advanced(progress, conversion.moved))
 
     try:
         with attempt.stage("convert"), every(REPORT_SECONDS, report):
             files, warnings = conversion.make()
     except EncoderDown as error:
-        attempt.say(messages.EncoderLost(error.encoder, error.device, error.message))
+        attempt.report(messages.EncoderLost(error.encoder, error.device, error.message))
         raise
-    return messages.UnitMade(tuple(files), tuple(warnings), attempt.stages, usage())
+    return messages.ChunkEncoded(tuple(files), tuple(warnings), attempt.stages, usage())
 
 
-def _join(attempt: Attempt, meter: Meter) -> messages.Finished:
-    """As convert, but encoded streams and pictures come from the files of units."""
-    plan, cut = _told_plan(attempt.assignment)
+def _join(attempt: Attempt, meter: ProgressMeter) -> messages.Finished:
+    """Convert like `convert`, but take encoded streams and images from the files of chunks."""
+    plan, cut = _given_plan(attempt.assignment)
     locations: dict[tuple[int, int], list[Location]] = {}
     for entry in sorted(attempt.assignment.joined, key=lambda entry: entry.file.unit):
-        locations.setdefault((entry.file.slot, entry.file.stream), []).append(attempt.place(entry.ref))
-    attempt.say(messages.Planned(plan, (), cut))
-    if not isinstance(attempt.answer(), messages.Go):
+        locations.setdefault((entry.file.slot, entry.file.stream), []).append(attempt.locate(entry.ref))
+    attempt.report(messages.Planned(plan, (), cut))
+    if not isinstance(attempt.receive_answer(), messages.Go):
         raise InternalError("a join needs no encoder that could be excluded")
     finished = _carry_out(attempt, plan, meter, JoinedChunks(cut, locations))
     return replace(finished, warnings=(*plan.warnings, *finished.warnings))
 
 
-def _told_plan(assignment: messages.Assignment) -> tuple[Plan, Split]:
-    """The plan and its cuts. Raises SourceChanged when a source is not the one that was planned for."""
+def _given_plan(assignment: messages.Assignment) -> tuple[Plan, Split]:
+    """Return the plan and split in the assignment. Raises SourceChanged if a source was replaced since."""
     if assignment.plan is None or assignment.split is None:
         raise InternalError("an assignment without the plan that was cut")
     if assignment.split.sources != identities(assignment):
@@ -106,28 +109,28 @@ def _told_plan(assignment: messages.Assignment) -> tuple[Plan, Split]:
     return assignment.plan, assignment.split
 
 
-def _agree(attempt: Attempt, found: Found, excluded: dict[str, str]) -> Plan:
-    """A plan that the parent agrees to: it knows how many sessions each device has left."""
+def _negotiated_plan(attempt: Attempt, probed: ProbedSources, excluded: dict[str, str]) -> Plan:
+    """Return a plan that the parent accepts, as only that knows how many encoder sessions are free."""
     refused = dict(excluded)
     while True:
-        plan = plan_for(attempt, found, refused)
-        attempt.say(messages.Planned(plan, found.media, split_for(attempt, plan, found)))
-        answer = attempt.answer()
+        plan = plan_for(attempt, probed, refused)
+        attempt.report(messages.Planned(plan, probed.media, split_for(attempt, plan, probed)))
+        answer = attempt.receive_answer()
         if isinstance(answer, messages.Go):
             return plan
         refused.update(answer.encoders)
 
 
 def _may_replace(attempt: Attempt, error: EncoderDown) -> bool:
-    """Whether another encoder may run: software that fails has no substitute."""
+    """Return whether another encoder may be used: there is none for software that fails."""
     policies = {target.video.hardware for target in attempt.request.targets if target.video}
     return error.device not in ("", "software") and policies != {Hardware.NEVER}
 
 
 def _empty(directory: Path) -> None:
-    """Remove what lies in the attempt's directory: outputs of a run whose encoder failed, or some that the parent fetched.
+    """Remove all files in the attempt's directory: outputs of a run whose encoder failed, or some that the parent fetched.
 
-    Not before the parent agreed to the next plan: until then it may be reading finished segments of the failed run.
+    Not before the parent accepted the next plan: until then it may be reading complete segments of the failed run.
     """
     for path in directory.iterdir():
         if path.is_dir():
@@ -136,7 +139,7 @@ def _empty(directory: Path) -> None:
             path.unlink()
 
 
-def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, joined: JoinedChunks | None = None) -> messages.Finished:
+def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: JoinedChunks | None = None) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
     _empty(directory)
     locations, beside = attempt.locations, attempt.subtitle_locations
@@ -154,9 +157,9 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, joined: JoinedChunks 
     closed: set[str] = set()
 
     def report() -> None:
-        attempt.say(meter.measure(conversion))
+        attempt.report(meter.measure(conversion))
         for path in sorted(closed_segments(plan, directory) - closed):
-            attempt.say(messages.Closed(path))
+            attempt.report(messages.Closed(path))
             closed.add(path)
 
     meter.begin(plan)
@@ -164,20 +167,20 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: Meter, joined: JoinedChunks 
         produced, warnings = conversion.run()
 
     def moved() -> None:
-        attempt.say(meter.report(TaskPhase.VERIFYING))
+        attempt.report(meter.report(TaskPhase.VERIFYING))
 
     moved()
     with attempt.stage("verify"):
         verified = []
         for file in produced:
             verified.append(verify(file, moved))
-            attempt.say(meter.verified(len(verified)))
+            attempt.report(meter.verified(len(verified)))
             if file.plan.package is None:
-                attempt.say(messages.Closed(str(Path(file.path).relative_to(directory))))
+                attempt.report(messages.Closed(str(Path(file.path).relative_to(directory))))
             if attempt.stop.is_set():
                 raise Stopped
         results = [*make_results(plan, verified, directory)]
         for slot, files in enumerate(conversion.images):
             results += image_results(slot, plan.images[slot], files, directory, moved)
-    made = tuple(messages.Made(result.path, result.artifact, result.parts) for result in results)
+    made = tuple(messages.Result(result.path, result.artifact, result.parts) for result in results)
     return messages.Finished(made, tuple(warnings), attempt.stages, usage())

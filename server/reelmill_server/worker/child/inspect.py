@@ -1,4 +1,4 @@
-"""What a child finds out: what is in the sources, what would be made of them, what this machine can do."""
+"""Inspect in a child: probe sources, plan, and try the capabilities of this machine."""
 
 import json
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ from reelmill_server.worker.child.context import Attempt
 
 
 def probe(attempt: Attempt) -> messages.FromChild:
-    """What is in the sources."""
+    """Return the contents of the sources."""
     return messages.Probed(_probe_all(attempt))
 
 
 def plan(attempt: Attempt) -> messages.FromChild:
-    """What a conversion would do, and how it is cut if that was asked. Raises what a conversion does before it begins."""
-    found = Found.by(attempt)
-    made = plan_for(attempt, found, {})
-    return messages.Planned(made, found.media, split_for(attempt, made, found))
+    """Return the plan, and how it is split if requested. Raises what a conversion raises before it starts."""
+    probed = ProbedSources.by(attempt)
+    planned = plan_for(attempt, probed, {})
+    return messages.Planned(planned, probed.media, split_for(attempt, planned, probed))
 
 
-def try_all(attempt: Attempt) -> messages.FromChild:
-    """What this machine can do: each encoder, filter and detector is tried."""
+def run_trials(attempt: Attempt) -> messages.FromChild:
+    """Try each encoder, filter and detector on this machine."""
     assignment = attempt.assignment
-    return messages.Tried(
+    return messages.TrialResults(
         encoders=capabilities.try_encoders(assignment.encoder_order, frozenset(assignment.retry_encoders)),
         decoders=capabilities.list_decoders(),
         versions=capabilities.library_versions(),
@@ -43,16 +43,16 @@ def try_all(attempt: Attempt) -> messages.FromChild:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What probing found in the sources, in the subtitle files of each, and in the files of watermarks, by URI."""
+class ProbedSources:
+    """Contents of the sources, of the subtitle files of each, and of watermark files by URI."""
 
     media: tuple[MediaInfo, ...]
     subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
     watermarks: dict[str, MediaInfo]
 
     @classmethod
-    def by(cls, attempt: Attempt) -> "Found":
-        """Probes everything that the assignment names."""
+    def by(cls, attempt: Attempt) -> "ProbedSources":
+        """Probe all files that the assignment names."""
         locations, limits = attempt.watermark_locations, attempt.assignment.limits
         with attempt.stage("probe"):
             watermarks = {uri: probe_beside(place, uri, limits) for uri, place in locations.items()}
@@ -67,7 +67,7 @@ def _probe_all(attempt: Attempt) -> tuple[MediaInfo, ...]:
 
 
 def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ...]:
-    """What is in the subtitle files of each source; errors name the file as the request does."""
+    """Return the contents of the subtitle files of each source; errors name a file as the request does."""
     assignment = attempt.assignment
     with attempt.stage("probe"):
         return tuple(
@@ -79,13 +79,13 @@ def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ..
         )
 
 
-def plan_for(attempt: Attempt, found: Found, excluded: dict[str, str]) -> Plan:
-    """What would be made of the sources, without the `excluded` encoders (name: reason). Raises ReelmillError."""
+def plan_for(attempt: Attempt, probed: ProbedSources, excluded: dict[str, str]) -> Plan:
+    """Return the plan without the `excluded` encoders (name to reason). Raises ReelmillError."""
     assignment = attempt.assignment
     situation = Situation(
-        infos=found.media,
-        subtitle_infos=found.subtitles,
-        watermark_infos=found.watermarks,
+        infos=probed.media,
+        subtitle_infos=probed.subtitles,
+        watermark_infos=probed.watermarks,
         capabilities={capability.name: capability for capability in assignment.capabilities},
         modified_us=assignment.modified_us,
         order=assignment.encoder_order,
@@ -95,8 +95,8 @@ def plan_for(attempt: Attempt, found: Found, excluded: dict[str, str]) -> Plan:
         return make_plan(attempt.request, situation)
 
 
-def split_for(attempt: Attempt, plan: Plan, found: Found) -> Split | None:
-    """How the plan is cut, if that was asked."""
+def split_for(attempt: Attempt, plan: Plan, probed: ProbedSources) -> Split | None:
+    """Return how the plan is split, None if the assignment does not request it."""
     assignment = attempt.assignment
     if assignment.rule is None:
         return None
@@ -106,10 +106,10 @@ def split_for(attempt: Attempt, plan: Plan, found: Found) -> Split | None:
         with attempt.stage("plan"):
             keys = keyframe_times(attempt.locations[plan.inputs[0].source], parts[0].stream, assignment.limits)
     libraries = json.dumps(capabilities.library_versions(), sort_keys=True)
-    return split(plan, found.media, keys, assignment.rule, libraries, identities(assignment))
+    return split(plan, probed.media, keys, assignment.rule, libraries, identities(assignment))
 
 
 def identities(assignment: messages.Assignment) -> tuple[tuple[int, int], ...]:
-    """Size and time of change of each source."""
+    """Return size in bytes and modification time of each source."""
     sizes = (Path(ref.path).stat().st_size if ref.key < 0 else ref.size_bytes for ref in assignment.sources)
     return tuple(zip(sizes, assignment.modified_us, strict=True))

@@ -1,4 +1,4 @@
-"""The child's side: everything that touches media happens here, in a process of its own."""
+"""Entry point of the child process, the only one that touches media."""
 
 import mmap
 import os
@@ -26,7 +26,7 @@ from reelmill_server.worker.child.confinement import confine
 from reelmill_server.worker.child.context import Attempt
 from reelmill_server.worker.child.convert import convert, encode_unit
 from reelmill_server.worker.child.crash import on_exit, report_signals
-from reelmill_server.worker.child.inspect import plan, probe, try_all
+from reelmill_server.worker.child.inspect import plan, probe, run_trials
 
 # A disk with less is full: what libav could not write were its buffers, of 32 KiB, or a file of some.
 _ROOM_BYTES = 1024**2
@@ -52,17 +52,17 @@ _ACTIONS: dict[str, Callable[[Attempt], messages.FromChild]] = {
     "encode_unit": encode_unit,
     "plan": plan,
     "probe": probe,
-    "capabilities": try_all,
+    "capabilities": run_trials,
 }
 
 
 def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket) -> None:
     """Carry out one assignment and report the outcome: the entry point of a child. `crashes` takes reports of fatal signals."""
     assignment = messages.ASSIGNMENT.validate_json(assignment_json)
-    confine(assignment)  # before any thread is started: it holds for those that come after
+    confine(assignment)  # before any thread starts, so that all inherit it
     report_signals(crashes)
     attempt = Attempt(pipe, assignment, channel)
-    attempt.say(messages.Ready())
+    attempt.report(messages.Ready())
     spare = mmap.mmap(-1, _SPARE_BYTES)
 
     def failed(error: Exception) -> messages.Failed:
@@ -81,7 +81,7 @@ def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None
 
 
 def _leave(attempt: Attempt, result: messages.FromChild) -> NoReturn:
-    attempt.say(result)
+    attempt.report(result)
     sys.stdout.flush()
     # Threads of libav, or of a driver, must not keep a finished child alive.
     os._exit(0)

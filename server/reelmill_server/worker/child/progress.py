@@ -1,4 +1,4 @@
-"""How far an attempt is, told from the media time that its outputs have reached."""
+"""Compute the progress of an attempt from the media time that its outputs have reached."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from reelmill_server.media.conversion.whole import Conversion
     from reelmill_server.media.output.base import Output
 
-_CONVERTED_PERCENT = 96.0  # what is left is for reading back and publishing
+_CONVERTED_PERCENT = 96.0  # the rest is for reading back and publishing
 _VERIFIED_PERCENT = 99.0
 
 
-class Meter:
-    """Turns positions into progress that never falls within an attempt."""
+class ProgressMeter:
+    """Turns positions into progress that never decreases within an attempt."""
 
     def __init__(self, targets: int) -> None:
         self._targets = tuple(TargetProgress(index) for index in range(targets))
@@ -29,21 +29,21 @@ class Meter:
         self._plan = Plan(())
 
     def report(self, phase: TaskPhase) -> Advanced:
-        """The attempt entered `phase`."""
+        """Return the progress on entering `phase`."""
         self._phase = phase
         self._position += 1
         return self._advanced()
 
     def begin(self, plan: Plan) -> None:
-        """Work on `plan` begins now; after a change of encoder it begins again, and percentages wait until they are passed."""
+        """Start measuring `plan`; after a change of encoder it starts again, and percentages stay until they are exceeded."""
         self._plan, self._begun = plan, time.monotonic()
 
     def measure(self, conversion: "Conversion") -> Advanced:
-        """Where the outputs of `conversion` are now."""
+        """Return the progress of the outputs of `conversion`."""
         self._phase = TaskPhase.CONVERTING
         elapsed = max(time.monotonic() - self._begun, 1e-3)
         updated = list(self._targets)
-        # Of several outputs of one target the slowest tells how far it is.
+        # The slowest of several outputs of one target determines its progress.
         for output in _slowest(conversion.outputs):
             planned = output.plan
             seconds = float(output.position)
@@ -68,7 +68,7 @@ class Meter:
         return self._advanced()
 
     def verified(self, count: int) -> Advanced:
-        """The first `count` outputs were read back."""
+        """Return the progress after the first `count` outputs were read back."""
         left = {index for planned in self._plan.targets[count:] for index in _served(planned)}
         done = {index for planned in self._plan.targets[:count] for index in _served(planned)} - left
         self._targets = tuple(
@@ -83,14 +83,16 @@ class Meter:
 
 
 def _length(planned: TargetPlan | ImagePlan, sources_seconds: float) -> float:
-    """How long an output will be, seconds; 0: nobody knows. `sources_seconds`: what is known of the sources by now."""
+    """Return the expected duration of an output in seconds, 0 if unknown; `sources_seconds`: what is known of the sources by
+    now.
+    """
     if isinstance(planned, TargetPlan) and sources_seconds:  # the stream that is played slowest lasts longest
         return sources_seconds / float(min(stream.speed for stream in planned.streams))
     return planned.duration_us / MICROSECONDS
 
 
 def _served(planned: TargetPlan | ImagePlan) -> Iterator[int]:
-    """The targets of the request for which an output is made."""
+    """Yield the indexes of the request's targets that an output is made for."""
     yield planned.index
     if isinstance(planned, TargetPlan) and planned.package and planned.package.hls_index >= 0:
         yield planned.package.hls_index
@@ -99,7 +101,7 @@ def _served(planned: TargetPlan | ImagePlan) -> Iterator[int]:
 def _slowest(outputs: Iterable["Output"]) -> Iterable["Output"]:
     slowest: dict[int, Output] = {}
     known = list(outputs)
-    # Where subtitles lie beside pictures or sound they tell nothing: their last line may come early.
+    # Subtitles beside video or audio say nothing about progress: their last cue may be early.
     told = {output.plan.index for output in known if not _only_subtitles(output.plan)}
     for output in known:
         if output.plan.index in told and _only_subtitles(output.plan):

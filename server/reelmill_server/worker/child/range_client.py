@@ -1,4 +1,4 @@
-"""The child's side of reading: objects of which the parent gives ranges, as files."""
+"""Read objects through the parent: byte ranges over a socket, presented as files."""
 
 import json
 import socket
@@ -16,15 +16,15 @@ from reelmill_server.media.output.base import Stopped
 from reelmill_server.worker.frames import ANSWER_BYTES, BLOCK_BYTES, MAX_LENGTH, AnswerHead, Request
 
 _POLL_SECONDS = 0.2
-_FIRST_BYTES = 4 * BLOCK_BYTES  # what libav reads at once: a jump costs no more
+_FIRST_BYTES = 4 * BLOCK_BYTES  # the size of libav's reads: a jump costs no more
 _MOST_AHEAD_BYTES = 4 << 20
 _SMALL_JUMP_BYTES = 4 * BLOCK_BYTES
-# Badly interleaved files are read in two or three locations in turn.
-_PLACES = 4
+# Badly interleaved files are read at two or three positions in turn.
+_MAX_CURSORS = 4
 
 
-class Ranges:
-    """Asks the parent, for any number of threads at once."""
+class RangeClient:
+    """Requests ranges from the parent, for any number of threads."""
 
     def __init__(self, channel: socket.socket, stop: threading.Event) -> None:
         """`stop` ends waiting."""
@@ -35,11 +35,11 @@ class Ranges:
         self._count = 0
 
     def listen(self) -> None:
-        """Begin to receive answers, on a thread of its own."""
+        """Receive answers on a separate thread."""
         threading.Thread(target=self._listen, name="ranges", daemon=True).start()
 
-    def ask(self, key: int, offset: int, length: int) -> "Future[bytes]":
-        """Asks for a range and does not wait."""
+    def request(self, key: int, offset: int, length: int) -> "Future[bytes]":
+        """Request a range without waiting for it."""
         answer: Future[bytes] = Future()
         with self._sending:
             if self._broken:
@@ -52,7 +52,7 @@ class Ranges:
         return answer
 
     def wait(self, answer: "Future[bytes]") -> bytes:
-        """The bytes. Raises what the storage raised, or Stopped."""
+        """Wait for the bytes of a range. Raises the storage's error, or Stopped."""
         while True:
             if self._stop.is_set():
                 raise Stopped
@@ -89,7 +89,7 @@ class Ranges:
         return bytes(data)
 
     def _break(self, error: ReelmillError) -> None:
-        """Fails all that is asked, now and later."""
+        """Fail all pending and future requests."""
         with self._sending:
             self._broken = error
             for _, answer in self._asked.values():
@@ -101,16 +101,16 @@ class Ranges:
 class RemoteObject:
     """An object that the parent reads, by its number in the assignment."""
 
-    ranges: Ranges
+    ranges: RangeClient
     key: int
     size_bytes: int
 
     @contextmanager
     def open(self) -> Iterator[Any]:
-        """Opens the object as a file.
+        """Open the object as a file.
 
-        What its storage failed with is raised at the end of the block at the latest, whatever became of it inside: libav may
-        take a failed read for the end of the file, or for a broken one.
+        An error of the storage is raised at the end of the block at the latest, whatever happened inside: libav may take a
+        failed read for the end of the file, or for a corrupt one.
         """
         file = RangeFile(self)
         try:
@@ -126,40 +126,40 @@ class RemoteObject:
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """A range that was asked for."""
+class _PendingRange:
+    """A requested range."""
 
     begin: int
     end: int
     answer: "Future[bytes]"
 
 
-class _Place:
-    """One of the locations at which a file is read, and what is read ahead there: the further it is followed, the more."""
+class _Cursor:
+    """A position at which a file is read sequentially, and the data read ahead there: more, the longer it is followed."""
 
     def __init__(self, remote: RemoteObject, position: int) -> None:
         self._remote = remote
         self._ahead = 0
         self._asked = position - position % BLOCK_BYTES
         self._grows_at = self._asked + _FIRST_BYTES
-        self._pieces: list[_Piece] = []
+        self._pending: list[_PendingRange] = []
 
     def leads_to(self, position: int) -> bool:
-        """Whether to read at `position` is to go on here."""
-        begin = self._pieces[0].begin if self._pieces else self._asked
+        """Return whether reading at `position` continues here."""
+        begin = self._pending[0].begin if self._pending else self._asked
         return begin <= position <= self._asked + _SMALL_JUMP_BYTES
 
     def read(self, position: int) -> tuple[int, bytes]:
-        """A range that contains `position`, and where it begins."""
-        while len(self._pieces) > 1 and self._pieces[1].end <= position:
-            del self._pieces[0]  # of what was passed one is kept, for small steps back
+        """Return a range that contains `position`, as its offset and its bytes."""
+        while len(self._pending) > 1 and self._pending[1].end <= position:
+            del self._pending[0]  # one passed range is kept for small steps back
         self._look_ahead(position)
-        piece = next(piece for piece in self._pieces if position < piece.end)
+        piece = next(piece for piece in self._pending if position < piece.end)
         return piece.begin, self._remote.ranges.wait(piece.answer)
 
     def _look_ahead(self, position: int) -> None:
         if position >= self._asked + BLOCK_BYTES:
-            self._pieces.clear()  # jumped over a little: pieces follow each other
+            self._pending.clear()  # jumped over a little: pieces follow each other
             self._asked = position - position % BLOCK_BYTES
         if position >= self._grows_at:
             self._ahead = min(max(2 * self._ahead, _FIRST_BYTES), _MOST_AHEAD_BYTES)
@@ -169,29 +169,31 @@ class _Place:
             end = min(self._asked + step, self._remote.size_bytes)
             if end <= self._asked:
                 return
-            answer = self._remote.ranges.ask(self._remote.key, self._asked, end - self._asked)
-            self._pieces.append(_Piece(self._asked, end, answer))
+            answer = self._remote.ranges.request(self._remote.key, self._asked, end - self._asked)
+            self._pending.append(_PendingRange(self._asked, end, answer))
             self._asked = end
 
 
 class RangeFile:
-    """A remote object as a file for one thread."""
+    """A remote object as a file, for one thread."""
 
     def __init__(self, remote: RemoteObject) -> None:
         self.failure: ReelmillError | None = None
         self._remote = remote
         self._position = 0
-        self._locations: list[_Place] = []
+        self._cursors: list[_Cursor] = []
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, fewer only where it is cheaper; all that are left if it is negative. Raises what the storage
-        failed with, once: after that the file is at its end."""
+        """Return at most `size` bytes, possibly fewer; all remaining bytes if `size` is negative.
+
+        Raises the storage's error once; after that the file is at its end.
+        """
         if size < 0:
             return b"".join(iter(lambda: self.read(MAX_LENGTH), b""))
         if self.failure or not size or self._position >= self._remote.size_bytes:
             return b""
         try:
-            begin, data = self._place().read(self._position)
+            begin, data = self._cursor().read(self._position)
         except ReelmillError as error:
             self.failure = error
             raise
@@ -201,21 +203,21 @@ class RangeFile:
         return found
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        """As a file's."""
+        """Set the position, like `io.IOBase.seek`."""
         base = {SEEK_SET: 0, SEEK_CUR: self._position, SEEK_END: self._remote.size_bytes}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def tell(self) -> int:
-        """As a file's."""
+        """Return the position."""
         return self._position
 
-    def _place(self) -> _Place:
-        """Where reading goes on, the one used last at the end."""
-        known = next((place for place in self._locations if place.leads_to(self._position)), None)
+    def _cursor(self) -> _Cursor:
+        """Return the cursor that reads the current position, and mark it as the last used."""
+        known = next((cursor for cursor in self._cursors if cursor.leads_to(self._position)), None)
         if known is None:
-            known = _Place(self._remote, self._position)
+            known = _Cursor(self._remote, self._position)
         else:
-            self._locations.remove(known)
-        self._locations = [*self._locations, known][-_PLACES:]
+            self._cursors.remove(known)
+        self._cursors = [*self._cursors, known][-_MAX_CURSORS:]
         return known

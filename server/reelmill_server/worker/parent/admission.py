@@ -1,8 +1,8 @@
-"""Decides which attempts run beside each other on this machine: none begins that would not fit.
+"""Admit attempts to this machine: none starts for which resources are missing.
 
-A lane asks for room before it takes a task off its queue, and a task that was taken waits for what it needs. Those that wait go
-in their order, and while one waits nothing more is taken: a large task is not starved by small ones. Nothing begins while the
-disk is full: it would fail, here and at once, as often as it may, while other workers have room.
+A worker waits for room before it takes a task off a queue, and a task that was taken waits for its resources. Waiting
+attempts go in order, and while one waits no task is taken, so that small ones cannot starve a large one. Nothing starts
+while the disk is full: it would fail here again and again while other workers have room.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.needs import Needs
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _LEAST_CORES = 0.5  # with less than this free, no task is worth taking
 _LEAST_DISK_BYTES = 16 * 1024**2  # with less than this, hardly any output has room
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What attempts may use together: how many there may be, cores, bytes of memory and scratch (0: not limited)."""
+    """Limits of all attempts together: their number, cores, bytes of memory and of scratch (0: unlimited)."""
 
     slots: int
     cores: float
@@ -31,7 +31,7 @@ class Budget:
     scratch_bytes: int = 0
 
     def clipped(self, cost: Cost) -> Cost:
-        """`cost`, as far as this machine can bear it: what asks for more than all of it runs alone."""
+        """Return `cost` limited to this machine: an attempt that needs more than all of it runs alone."""
         return Cost(
             min(cost.cores, self.cores),
             min(cost.memory_bytes, self.memory_bytes) if self.memory_bytes else 0,
@@ -40,7 +40,7 @@ class Budget:
 
 
 @dataclass
-class _Used:
+class _Usage:
     attempts: int = 0
     cores: float = 0.0
     memory_bytes: int = 0
@@ -54,54 +54,54 @@ class _Used:
 
 
 @dataclass(eq=False)
-class _Waiting:
+class _QueuedAttempt:
     cost: Cost
     lane: str
     sessions: int
 
 
-class Door:
-    """The way into a lane: it lets one task in, and the next when that one has asked to be admitted, or did not come.
+class QueueSlots:
+    """Slots of a queue: one task at a time, until it has asked for admission or was not delivered.
 
-    Else a worker would take a second one before it knows what the first needs.
+    Otherwise a worker would take a second task before it knows what the first needs.
     """
 
     def __init__(self, admission: "Admission", lane: str) -> None:
-        self._admission, self._lane, self._let_in = admission, lane, 0
+        self._admission, self._lane, self._allowed = admission, lane, 0
 
-    async def open(self) -> None:
-        """Waits until one more task may be taken off the queue."""
-        await self._admission.room(self._lane, lambda: self._admission.arrivals(self._lane) >= self._let_in)
-        self._let_in = self._admission.arrivals(self._lane) + 1
+    async def acquire(self) -> None:
+        """Wait until one more task may be taken off the queue."""
+        await self._admission.wait_for_room(self._lane, lambda: self._admission.arrivals(self._lane) >= self._allowed)
+        self._allowed = self._admission.arrivals(self._lane) + 1
 
-    def close(self) -> None:
-        """Whoever was let in is gone, whether it came or not."""
-        self._let_in = min(self._let_in, self._admission.arrivals(self._lane))
+    def release(self) -> None:
+        """Note that a task has left, whether it was started or not."""
+        self._allowed = min(self._allowed, self._admission.arrivals(self._lane))
 
 
-class FastDoor:
-    """The way into the fast lane: so many at once, and none while the disk is full."""
+class FastQueueSlots:
+    """Slots of the fast queue: a fixed number, and none while the disk is full."""
 
     def __init__(self, admission: "Admission", slots: int) -> None:
         self._admission, self._free = admission, asyncio.Semaphore(slots)
         self._loop = asyncio.get_running_loop()
 
-    async def open(self) -> None:
-        """Waits until one more task may be taken off the queue."""
+    async def acquire(self) -> None:
+        """Wait until one more task may be taken off the queue."""
         await self._free.acquire()
         try:
-            await self._admission.until_disk()
+            await self._admission.wait_for_disk()
         except BaseException:
             self._free.release()
             raise
 
-    def close(self) -> None:
-        """One that was let in is gone, whether it came or not. May be called from any thread."""
+    def release(self) -> None:
+        """Note that a task has left, whether it was started or not. May be called from any thread."""
         self._loop.call_soon_threadsafe(self._free.release)
 
 
 class Admission:
-    """What attempts use of this machine now. All calls come from one event loop."""
+    """The resources that attempts use on this machine. All calls come from one event loop."""
 
     def __init__(
         self,
@@ -109,35 +109,36 @@ class Admission:
         has_sessions: Callable[[str, int], bool],
         free_bytes: Callable[[], int] = lambda: _LEAST_DISK_BYTES,
     ) -> None:
-        """`has_sessions`: whether an encoder family works here and could take so many more streams now; `free_bytes`: what is
-        free on the disk of the scratch."""
+        """`has_sessions`: whether an encoder family works here and can take so many more streams now; `free_bytes`: free space
+        on the scratch disk.
+        """
         self.budget, self.free_bytes, self._has_sessions = budget, free_bytes, has_sessions
-        self._used = _Used()
-        self._waiting: deque[_Waiting] = deque()
+        self._used = _Usage()
+        self._waiting: deque[_QueuedAttempt] = deque()
         self._changed = asyncio.Event()
         self._arrivals: Counter[str] = Counter()
 
     @property
     def used(self) -> Budget:
-        """What the attempts that run hold."""
+        """The resources that running attempts hold."""
         return Budget(self._used.attempts, self._used.cores, self._used.memory_bytes, self._used.scratch_bytes)
 
     @property
     def waiting(self) -> int:
-        """How many attempts wait for what they need."""
+        """Number of attempts that wait for resources."""
         return len(self._waiting)
 
     @property
     def attempts(self) -> int:
-        """How many attempts run or wait."""
+        """Number of attempts that run or wait."""
         return self._used.attempts + len(self._waiting)
 
     def arrivals(self, lane: str) -> int:
-        """How many tasks of `lane` have ever asked to be admitted."""
+        """Return how many tasks of queue `lane` have asked for admission so far."""
         return self._arrivals[lane]
 
-    async def room(self, lane: str, ready: Callable[[], bool] = lambda: True) -> None:
-        """Waits until one more task of `lane` may be taken off its queue, and it is `ready`."""
+    async def wait_for_room(self, lane: str, ready: Callable[[], bool] = lambda: True) -> None:
+        """Wait until one more task of queue `lane` may be taken, and `ready` returns true."""
         while not ready() or not self._has_room(lane):
             await self._change()
 
@@ -153,8 +154,8 @@ class Admission:
     def _has_disk(self) -> bool:
         return self.free_bytes() >= _LEAST_DISK_BYTES
 
-    async def until_disk(self, wait_seconds: float | None = None) -> None:
-        """Waits until something can be written. Raises WorkerBusy when that takes longer than `wait_seconds`, if given."""
+    async def wait_for_disk(self, wait_seconds: float | None = None) -> None:
+        """Wait until the disk has room. Raises WorkerBusy if that takes longer than `wait_seconds` (None: wait forever)."""
         try:
             async with asyncio.timeout(wait_seconds):
                 while not self._has_disk():
@@ -163,20 +164,20 @@ class Admission:
             raise WorkerBusy(f"the worker's disk was full for {wait_seconds:.0f} s") from None
 
     async def _change(self) -> None:
-        """Waits until something is given back, or might have changed elsewhere: encoders come and go, disks too."""
+        """Wait until resources are released, or may have changed elsewhere: encoders and disks come and go."""
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(_POLL_SECONDS):
                 await self._changed.wait()
         except TimeoutError:
             return
 
     @asynccontextmanager
     async def admitted(self, needs: Needs, lane: str, wait_seconds: float) -> AsyncIterator[None]:
-        """Holds what `needs` asks for as long as the block lasts. Raises WorkerBusy when it is not free in `wait_seconds`."""
+        """Hold the resources in `needs` during the block. Raises WorkerBusy if they are not free within `wait_seconds`."""
         self._arrivals[lane] += 1
         if lane != SOFTWARE and not self._has_sessions(lane, 0):
             raise WorkerBusy(f"{lane} does not work on the worker any more")
-        waiting = _Waiting(self.budget.clipped(needs.cost), lane, needs.sessions)
+        waiting = _QueuedAttempt(self.budget.clipped(needs.cost), lane, needs.sessions)
         self._waiting.append(waiting)
         try:
             async with asyncio.timeout(wait_seconds):
@@ -187,23 +188,23 @@ class Admission:
         finally:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
-                self._tell()
+                self._notify()
         try:
             yield
         finally:
             self._used.add(waiting.cost, -1)
-            self._tell()
+            self._notify()
 
-    def _admits(self, waiting: _Waiting) -> bool:
-        """Whether it is the turn of `waiting`, and it fits; then it holds what it needs."""
+    def _admits(self, waiting: _QueuedAttempt) -> bool:
+        """Return whether it is the turn of `waiting` and its resources are free; if so, hold them."""
         if self._waiting[0] is not waiting or not self._fits(waiting):
             return False
         self._waiting.popleft()
         self._used.add(waiting.cost)
-        self._tell()
+        self._notify()
         return True
 
-    def _fits(self, waiting: _Waiting) -> bool:
+    def _fits(self, waiting: _QueuedAttempt) -> bool:
         used, budget, cost = self._used, self.budget, waiting.cost
         if not self._has_disk():
             return False
@@ -216,6 +217,6 @@ class Admission:
             and (not budget.scratch_bytes or used.scratch_bytes + cost.scratch_bytes <= budget.scratch_bytes)
         )
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

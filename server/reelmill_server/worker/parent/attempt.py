@@ -1,4 +1,4 @@
-"""One attempt, from the parent's side: open the sources, a child that converts, publish."""
+"""Run an attempt from the parent's side: open the sources, supervise a child that converts, publish."""
 
 import asyncio
 import time
@@ -25,26 +25,28 @@ from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.admission import Admission
-from reelmill_server.worker.parent.capabilities import Abilities, Lease
-from reelmill_server.worker.parent.early_upload import Delivery, delivering, inside, uploads_of
-from reelmill_server.worker.parent.publish_guard import Fence
-from reelmill_server.worker.parent.range_server import Broker
-from reelmill_server.worker.parent.result_cache import Made
-from reelmill_server.worker.parent.stall_watch import Beat, Bounds, beating
-from reelmill_server.worker.parent.supervisor import Following, Job, Seen
+from reelmill_server.worker.parent.capabilities import Capabilities, Lease
+from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, uploading_early, uploads_of
+from reelmill_server.worker.parent.publish_guard import PublishGuard
+from reelmill_server.worker.parent.range_server import RangeServer
+from reelmill_server.worker.parent.result_cache import ResultCache
+from reelmill_server.worker.parent.stall_watch import Bounds, Heartbeat, heartbeats
+from reelmill_server.worker.parent.supervisor import AttemptContext, InspectionResult, Supervisor
 from reelmill_server.worker.parent.workspace import Scratch
 
 T = TypeVar("T")
-_FAST_DISK_SECONDS = 2.0  # what is in the fast lane is soon done elsewhere
+_FAST_DISK_SECONDS = 2.0  # a task on the fast queue is soon done elsewhere
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What an attempt is to do: all of `request`, only what is small (in the fast lane), or to join what units `kept`. `keeps`:
-    what is made and verified is kept for the next attempt until it is published."""
+    """The work of an attempt: all of `request`, only a small task (on the fast queue), or joining the chunks' files in `kept`.
+
+    `keeps`: verified results are kept for the next attempt until they are published.
+    """
 
     request: ConvertRequest
-    beat: Beat
+    heartbeat: Heartbeat
     claim: Claim
     lease: Lease
     lane: str
@@ -53,8 +55,8 @@ class _Task:
     kept: Sequence[KeptFile] = ()
 
     @property
-    def look(self) -> bool:
-        """Whether only what is small is done."""
+    def small_only(self) -> bool:
+        """Whether a task that is not small is deferred."""
         return self.lane == FAST
 
 
@@ -66,47 +68,49 @@ class Attempts:
         name: str,
         storage: Storage,
         scratch: Scratch,
-        abilities: Abilities,
+        capabilities: Capabilities,
         admission: Admission,
         bounds: Bounds,
         metrics: Metrics,
         shared: SharedScratch | None = None,
     ) -> None:
-        """`shared`: where parts of long encodes are kept; None: nowhere, so that there are none."""
-        self._shared, self._following = shared, Following(abilities, scratch, bounds, metrics)
-        self.abilities, self.admission = abilities, admission
+        """`shared`: where chunks of long encodes are kept; None: nowhere, so tasks are not chunked."""
+        self._shared, self._supervisor = shared, Supervisor(capabilities, scratch, bounds, metrics)
+        self.capabilities, self.admission = capabilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
 
     async def erase(self, task_id: str) -> None:
-        """Removes what units of a task kept in shared scratch."""
+        """Remove the files that chunks of a task left in shared scratch."""
         if self._shared is None:
             raise ServiceUnavailable("this worker has no scratch_uri")
         await self._shared.erase(task_id)
 
     async def withdraw(self, credentials: Credentials, files: Sequence[PendingFile]) -> None:
-        """Takes away what an attempt that is no more has placed, as far as it is still there."""
+        """Remove what a lost attempt published, as far as it is still there."""
         await withdraw(self._storage.acting_as(credentials), files)
 
     def describe(self) -> Report:
-        """What this worker says of itself."""
-        abilities = self.abilities
+        """Return the capabilities, limits and versions of this worker."""
+        capabilities = self.capabilities
         return Report(
             worker=self._name,
-            encoders=abilities.encoders,
-            decoders=abilities.decoders,
+            encoders=capabilities.encoders,
+            decoders=capabilities.decoders,
             limits=self._bounds.limits,
-            versions=abilities.versions,
-            detectors=abilities.detectors,
-            filters=abilities.filters,
+            versions=capabilities.versions,
+            detectors=capabilities.detectors,
+            filters=capabilities.filters,
         )
 
-    async def inspect(self, action: str, request: ConvertRequest) -> Seen:
-        """What is in the request's sources and, if `action` is `plan`, what would run. Raises what the child failed with."""
-        async with self._reading(request) as broker:
-            assignment = await self._assignment(request, broker)
+    async def inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
+        """Probe the request's sources and, if `action` is `plan`, plan. Raises the child's error."""
+        async with self._reading(request) as range_server:
+            assignment = await self._assignment(request, range_server)
             if action == "plan":
-                return await self._following.look(replace(assignment, action="plan", rule=self._rule(request)), broker)
-            return await self._following.look(replace(assignment, action="probe"), broker)
+                return await self._supervisor.inspect(
+                    replace(assignment, action="plan", rule=self._rule(request)), range_server
+                )
+            return await self._supervisor.inspect(replace(assignment, action="probe"), range_server)
 
     async def convert(
         self,
@@ -117,21 +121,21 @@ class Attempts:
         needs: Needs | None = None,
         kept: Sequence[KeptFile] = (),
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
-        """Converts and publishes; returns the artifacts and what a user should know.
+        """Convert and publish; return the artifacts and warnings for the user.
 
-        `report` is called at least once a second; `claim` is asked when all is made and verified. In the fast lane raises
-        Deferred for what is not small; in the others the attempt waits until what it `needs` is free. With `kept` the encoded
-        streams are joined of what units made. Raises ReelmillError with the reason; whatever happens, no process and no scratch
-        is left.
+        `report` is called at least once a second; `claim` is checked once everything is verified. On the fast queue, raises
+        Deferred for a task that is not small; on others, waits until the resources in `needs` are free. With `kept`, encoded
+        streams are joined from the files of chunks. Raises ReelmillError; whatever happens, no process and no scratch is
+        left behind.
         """
-        async with beating(report) as beat:
-            with self.abilities.lease() as lease:
+        async with heartbeats(report) as heartbeat:
+            with self.capabilities.lease() as lease:
                 if needs is None:
                     with self._counting_busy(lane):
-                        await self.admission.until_disk(_FAST_DISK_SECONDS)
-                    return await self._convert(_Task(request, beat, claim, lease, lane))
-                async with self._admitted(needs, lane, beat, lease):
-                    task = _Task(request, beat, claim, lease, lane, keeps=needs.keeps)
+                        await self.admission.wait_for_disk(_FAST_DISK_SECONDS)
+                    return await self._convert(_Task(request, heartbeat, claim, lease, lane))
+                async with self._admitted(needs, lane, heartbeat, lease):
+                    task = _Task(request, heartbeat, claim, lease, lane, keeps=needs.keeps)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
                     made = await self._convert(task)
@@ -147,33 +151,35 @@ class Attempts:
         claim: Claim,
         lane: str,
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
-        """Makes unit `number` of a task that is cut in units, and keeps it in shared scratch; as `convert` otherwise."""
+        """Encode chunk `number` of a task and keep its files in shared scratch; return those, and warnings. Otherwise like
+        `convert`.
+        """
         assert needs.chunked
-        async with beating(report) as beat:
-            with self.abilities.lease() as lease:
-                async with self._admitted(needs, lane, beat, lease), self._reading(request) as broker:
+        async with heartbeats(report) as heartbeat:
+            with self.capabilities.lease() as lease:
+                async with self._admitted(needs, lane, heartbeat, lease), self._reading(request) as range_server:
                     with self._scratch.attempt(request.task_id) as directory:
-                        opened = await self._assignment(request, broker)
+                        opened = await self._assignment(request, range_server)
                         cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
                         assignment = replace(cut, action="encode_unit", directory=str(directory))
-                        made = await self._following.unit(assignment, broker, beat)
+                        made = await self._supervisor.unit(assignment, range_server, heartbeat)
                         self._count_usage(lane, "unit", made.usage)
                         with tracing.span("keep"):
-                            return await self._keep(request, number, made, directory, Fence(claim)), made.warnings
+                            return await self._keep(request, number, made, directory, PublishGuard(claim)), made.warnings
 
     async def _keep(
-        self, request: ConvertRequest, number: int, made: messages.UnitMade, directory: Path, fence: Fence
+        self, request: ConvertRequest, number: int, made: messages.ChunkEncoded, directory: Path, guard: PublishGuard
     ) -> tuple[KeptFile, ...]:
         if self._shared is None:
             raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
         paths = {file.path: inside(directory, file.path) for file in made.files}
-        uris = await self._shared.keep(request.task_id, f"{number}-{uuid.uuid4().hex[:8]}", paths, fence.check)
+        uris = await self._shared.keep(request.task_id, f"{number}-{uuid.uuid4().hex[:8]}", paths, guard.check)
         return tuple(KeptFile(file, uris[file.path]) for file in made.files)
 
     @asynccontextmanager
-    async def _admitted(self, needs: Needs, lane: str, beat: Beat, lease: Lease) -> AsyncIterator[None]:
-        """Holds what an attempt needs as long as the block lasts."""
-        beat.waits()
+    async def _admitted(self, needs: Needs, lane: str, heartbeat: Heartbeat, lease: Lease) -> AsyncIterator[None]:
+        """Hold the resources of an attempt during the block."""
+        heartbeat.queued()
         begun = time.monotonic()
         admitted = self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds)
         async with AsyncExitStack() as stack:
@@ -182,13 +188,13 @@ class Attempts:
                     await stack.enter_async_context(admitted)
             finally:
                 self._metrics.admission_seconds.labels(lane).observe(time.monotonic() - begun)
-            beat.begins()
+            heartbeat.started()
             lease.reserve(lane, needs.sessions)
             yield
 
     @contextmanager
     def _counting_busy(self, lane: str) -> Iterator[None]:
-        """Counts a task that is handed back for want of room."""
+        """Count a task that is handed back for lack of resources."""
         try:
             yield
         except WorkerBusy:
@@ -196,90 +202,92 @@ class Attempts:
             raise
 
     def _rule(self, request: ConvertRequest) -> SplitRule | None:
-        """When a task is cut in units; None: never, as workers have nowhere to keep them."""
+        """Return when a task is split into chunks; None: never, as workers have nowhere to keep their files."""
         return replace(self._bounds.chunks, parallelism=request.parallelism) if self._shared else None
 
     async def _convert(self, task: "_Task") -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
-        request, beat, lease = task.request, task.beat, task.lease
+        request, heartbeat, lease = task.request, task.heartbeat, task.lease
         storage = self._storage.acting_as(request.credentials)
-        async with self._reading(request) as broker:
+        async with self._reading(request) as range_server:
             begun = time.monotonic()
             with tracing.span("open"):
-                opened = await self._assignment(request, broker)
-                if task.look:
+                opened = await self._assignment(request, range_server)
+                if task.small_only:
                     opened = replace(opened, rule=self._rule(request))
                 elif task.chunked:
-                    opened = await self._joining(opened, task.chunked, task.kept, broker)
+                    opened = await self._joining(opened, task.chunked, task.kept, range_server)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory))
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
-                async with delivering(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as delivery:
-                    made = self._made_of(assignment) if task.keeps else None
-                    job = Job(assignment, storage, broker, delivery, task.look, made.fetched if made else None)
-                    finished, plan = await self._following.convert(job, lease, beat)
-                    beat(replace(beat.latest, phase=TaskPhase.PUBLISHING))
-                    fence = Fence(task.claim)
-                    if made:  # before anything is waited for: hours of work must not depend on the engine being there now
-                        await made.keep(plan, finished, fence.check_known)
-                    await fence.check()
+                async with uploading_early(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as early_upload:
+                    cache = self._result_cache(assignment) if task.keeps else None
+                    context = AttemptContext(
+                        assignment, storage, range_server, early_upload, task.small_only, cache.load if cache else None
+                    )
+                    finished, plan = await self._supervisor.convert(context, lease, heartbeat)
+                    heartbeat(replace(heartbeat.latest, phase=TaskPhase.PUBLISHING))
+                    guard = PublishGuard(task.claim)
+                    if cache:  # before anything is waited for: hours of work must not depend on the engine being there now
+                        await cache.store(plan, finished, guard.check_known)
+                    await guard.check()
                     with tracing.span("publish"):
-                        await self._publish(delivery, uploads_of(finished, plan, directory), fence)
+                        await self._publish(early_upload, uploads_of(finished, plan, directory), guard)
         self._count(finished)
         self._count_usage(task.lane, "join" if task.kept else "whole", finished.usage)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
-    def _made_of(self, assignment: messages.Assignment) -> Made | None:
-        """What attempts of the assignment's task have made, if this worker has somewhere to keep it."""
-        return Made(self._shared, assignment) if self._shared else None
+    def _result_cache(self, assignment: messages.Assignment) -> ResultCache | None:
+        """Return the cache of results of the assignment's task, None if this worker has no shared scratch."""
+        return ResultCache(self._shared, assignment) if self._shared else None
 
     async def _joining(
-        self, opened: messages.Assignment, chunked: ChunkedPlan, kept: Sequence[KeptFile], broker: Broker
+        self, opened: messages.Assignment, chunked: ChunkedPlan, kept: Sequence[KeptFile], range_server: RangeServer
     ) -> messages.Assignment:
-        """The assignment of whoever joins what units made."""
+        """Return the assignment for joining the files of chunks."""
         if self._shared is None:
             raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
-        joined = [messages.JoinedFile(part.file, await broker.adopt(await self._shared.open(part.uri))) for part in kept]
+        joined = [messages.JoinedFile(part.file, await range_server.adopt(await self._shared.open(part.uri))) for part in kept]
         return replace(opened, plan=chunked.plan, split=chunked.split, joined=tuple(joined))
 
     @asynccontextmanager
-    async def _reading(self, request: ConvertRequest) -> AsyncIterator[Broker]:
-        """What reads sources, in the task's name, as long as the block lasts."""
+    async def _reading(self, request: ConvertRequest) -> AsyncIterator[RangeServer]:
+        """Serve sources, read with the task's credentials, during the block."""
         with self._scratch.cache() as cache:
-            broker = Broker(self._storage.acting_as(request.credentials), cache, self._bounds.max_source_bytes)
+            range_server = RangeServer(self._storage.acting_as(request.credentials), cache, self._bounds.max_source_bytes)
             try:
-                yield broker
+                yield range_server
             finally:
-                await asyncio.shield(broker.close())
-                self._metrics.source_bytes_total.inc(broker.fetched_bytes)
-                self._metrics.source_block_total.labels("Hit").inc(broker.hits)
-                self._metrics.source_block_total.labels("Miss").inc(broker.misses)
+                await asyncio.shield(range_server.close())
+                self._metrics.source_bytes_total.inc(range_server.fetched_bytes)
+                self._metrics.source_block_total.labels("Hit").inc(range_server.hits)
+                self._metrics.source_block_total.labels("Miss").inc(range_server.misses)
 
-    async def _assignment(self, request: ConvertRequest, broker: Broker) -> messages.Assignment:
-        """What a child is told of `request`; all that it reads is opened."""
-        sources = [await broker.open(source.uri) for source in request.sources]
-        subtitles = [[(await broker.open(file.uri))[0] for file in source.subtitles] for source in request.sources]
+    async def _assignment(self, request: ConvertRequest, range_server: RangeServer) -> messages.Assignment:
+        """Return an assignment to probe the sources of `request`; all files that the child reads are opened."""
+        sources = [await range_server.open(source.uri) for source in request.sources]
+        subtitles = [[(await range_server.open(file.uri))[0] for file in source.subtitles] for source in request.sources]
         return messages.Assignment(
             action="probe",
             limits=self._bounds.limits,
             request=request,
             sources=tuple(ref for ref, _ in sources),
             subtitles=tuple(map(tuple, subtitles)),
-            watermarks={uri: (await broker.open(uri))[0] for uri in request.watermark_uris},
+            watermarks={uri: (await range_server.open(uri))[0] for uri in request.watermark_uris},
             modified_us=tuple(modified_us for _, modified_us in sources),
-            capabilities=(*self.abilities.encoders, *self.abilities.detectors, *self.abilities.filters),
+            capabilities=(*self.capabilities.encoders, *self.capabilities.detectors, *self.capabilities.filters),
             encoder_order=self._bounds.encoder_order,
         )
 
-    async def _publish(self, delivery: Delivery, uploads: Sequence[Upload], fence: Fence) -> None:
-        """Publishes what was made. A cancel does not break it off midway: the fence does, between two files."""
+    async def _publish(self, early_upload: EarlyUpload, uploads: Sequence[Upload], guard: PublishGuard) -> None:
+        """Publish the outputs. A cancel does not interrupt it in the middle of a file: the guard does, between two files."""
         begun = time.monotonic()
-        publishing = asyncio.ensure_future(delivery.publish(uploads, fence))
+        publishing = asyncio.ensure_future(early_upload.publish(uploads, guard))
         while not publishing.done():
             try:
                 await asyncio.wait({publishing})
             except asyncio.CancelledError:
-                fence.stop_waiting()
+                guard.stop_waiting()
         publishing.result()
         self._metrics.stage_seconds.labels("publish").observe(time.monotonic() - begun)
 

@@ -1,4 +1,4 @@
-"""What an attempt has read of its sources, kept in scratch so that nothing is read from storage twice."""
+"""Cache blocks of sources in scratch, so that nothing is read from storage twice."""
 
 import asyncio
 import os
@@ -11,43 +11,43 @@ from pathlib import Path
 from reelmill_server.worker.frames import BLOCK_BYTES
 
 Block = tuple[int, int]
-"""The number of an object and that of a block in it."""
+"""Number of an object, number of a block in it."""
 
 
 class _Slot:
-    """A place in the file, new for each block that is put there: one that was read while it changed hands is noticed."""
+    """A position in the file; a new object for each block stored there, so that a read during a replacement is noticed."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
 
 class BlockCache:
-    """Blocks in a file without a name, which is gone with its process; those not used for longest give way.
+    """Blocks in an unlinked file, which disappears with its process; the least recently used ones are replaced.
 
-    All methods belong to the event loop; the file is read and written on threads. The kernel keeps in memory what fits.
+    All methods belong to the event loop; threads read and write the file. The kernel caches in memory what fits.
     """
 
     def __init__(self, folder: Path, limit_bytes: int, may_grow: Callable[[int], bool]) -> None:
-        """Holds at most `limit_bytes`, and no more than `may_grow` allows when it is asked for some bytes more."""
+        """Hold at most `limit_bytes`, and grow only when `may_grow`, given the bytes to add, allows it."""
         self._file, name = tempfile.mkstemp(dir=folder)
         os.unlink(name)
-        # Not before the last thread has let go: the number could be another file's by then.
+        # Not before the last thread is done: the descriptor could belong to another file by then.
         weakref.finalize(self, os.close, self._file)
         self._most, self._may_grow = limit_bytes // BLOCK_BYTES, may_grow
         self._slots: OrderedDict[Block, _Slot] = OrderedDict()
         self._count = 0
-        self._filling = 0  # counts how often it was emptied
+        self._filling = 0  # how often it was emptied
 
     @property
     def size_bytes(self) -> int:
-        """How much of the disk it takes."""
+        """Bytes that the file takes on disk."""
         return self._count * BLOCK_BYTES
 
     def __contains__(self, block: Block) -> bool:
         return block in self._slots
 
     async def get(self, blocks: Sequence[Block]) -> dict[Block, bytes]:
-        """Those of `blocks` that are here."""
+        """Return those of `blocks` that are cached."""
         slots = {block: self._slots[block] for block in blocks if block in self._slots}
         if not slots:
             return {}
@@ -57,7 +57,7 @@ class BlockCache:
         return {block: data for block, data in found.items() if self._slots.get(block) is slots[block]}
 
     async def put(self, blocks: Mapping[Block, bytes | memoryview]) -> None:
-        """Keeps `blocks`, as far as there is room. A disk that is full is no error."""
+        """Store `blocks` as far as there is room. A full disk is not an error."""
         filling = self._filling
         taken = {block: slot for block in blocks if block not in self._slots and (slot := self._take()) is not None}
         try:
@@ -69,7 +69,7 @@ class BlockCache:
             self._slots.update(taken)
 
     def clear(self) -> int:
-        """Gives all of its room back; says how many bytes that were."""
+        """Release all disk space; return how many bytes that was."""
         freed = self.size_bytes
         self._slots.clear()
         self._count, self._filling = 0, self._filling + 1

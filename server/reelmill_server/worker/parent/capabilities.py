@@ -1,4 +1,4 @@
-"""What this worker's encoders can do now: trials, failures with a cool-down, and sessions in use."""
+"""Track what this worker's encoders can do now: trials, failures with a cool-down, and sessions in use."""
 
 import time
 from collections import Counter
@@ -19,16 +19,16 @@ _TRIAL_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
-async def try_everything(limits: Limits, order: Sequence[str], only: Sequence[str] = ()) -> messages.Tried:
-    """Real trial encodes in a child, of all encoders or of those named in `only`. Raises EncoderCrashed when it dies of it."""
+async def run_trials(limits: Limits, order: Sequence[str], only: Sequence[str] = ()) -> messages.TrialResults:
+    """Run trial encodes in a child, of all encoders or of those in `only`. Raises EncoderCrashed if the child dies."""
     assignment = messages.Assignment("capabilities", limits, encoder_order=tuple(order), retry_encoders=tuple(only))
     async with child_process.start(assignment) as process:
-        answer = await process.hear(_TRIAL_SECONDS)
-    return answer if isinstance(answer, messages.Tried) else messages.Tried((), (), {})
+        answer = await process.receive(_TRIAL_SECONDS)
+    return answer if isinstance(answer, messages.TrialResults) else messages.TrialResults((), (), {})
 
 
-class Abilities:
-    """The encoders that were proved here. Hardware that failed is out until a new trial after the cool-down succeeds."""
+class Capabilities:
+    """The encoders that work here. Hardware that failed is excluded until a trial after the cool-down succeeds."""
 
     def __init__(self, limits: Limits, order: Sequence[str], sessions: Mapping[Any, int], cooldown_seconds: float) -> None:
         self.decoders: tuple[Capability, ...] = ()
@@ -42,34 +42,34 @@ class Abilities:
 
     @property
     def encoders(self) -> tuple[Capability, ...]:
-        """Every candidate, in the order in which they are tried."""
+        """All candidates, in the order in which they are tried."""
         return tuple(self._encoders.values())
 
     def works(self, encoder: str) -> bool:
-        """Whether an encoder works now."""
+        """Return whether an encoder works now."""
         known = self._encoders.get(encoder)
         return known is not None and known.available
 
     def sessions_in_use(self, family: str) -> int:
-        """How many streams encoders of a family encode now."""
+        """Return how many streams encoders of a family encode now."""
         return self._in_use[family]
 
     async def discover(self) -> None:
-        """Tries everything once."""
-        tried = await try_everything(self._limits, self._order)
+        """Run all trials once."""
+        tried = await run_trials(self._limits, self._order)
         self._encoders = {capability.name: capability for capability in tried.encoders}
         self.decoders, self.versions = tried.decoders, tried.versions
         self.detectors, self.filters = tried.detectors, tried.filters
 
     def lose(self, encoder: str, reason: str) -> None:
-        """An encoder failed in a task: it is out until a trial proves it again."""
+        """Exclude an encoder that failed in a task until a trial succeeds."""
         known = self._encoders.get(encoder)
         if known is not None and known.device != SOFTWARE:
             _log.warning("encoder lost", encoder=encoder, reason=reason)
             self._encoders[encoder] = replace(known, available=False, reason=reason, tried_us=time.time_ns() // 1000)
 
-    async def try_again(self) -> None:
-        """Tries the hardware that is out and whose cool-down has passed."""
+    async def retry_lost(self) -> None:
+        """Try excluded hardware again whose cool-down has passed."""
         due = time.time_ns() // 1000 - self._cooldown_us
         names = [
             capability.name
@@ -77,16 +77,16 @@ class Abilities:
             if not capability.available and capability.device != SOFTWARE and capability.tried_us <= due
         ]
         if names:
-            self._update(await try_everything(self._limits, self._order, names))
+            self._update(await run_trials(self._limits, self._order, names))
 
-    def _update(self, tried: messages.Tried) -> None:
+    def _update(self, tried: messages.TrialResults) -> None:
         for capability in tried.encoders:
             if capability.available:
                 _log.info("encoder is back", encoder=capability.name)
             self._encoders[capability.name] = capability
 
     def refused(self, plan: Plan) -> dict[str, str]:
-        """Encoders of `plan` for which no session is free, with the reason."""
+        """Return the encoders of `plan` for which no session is free, with the reason."""
         needed = _sessions_of(plan)
         return {
             stream.encoder: f"all {self._sessions[stream.device]} sessions of {stream.device} are in use"
@@ -97,7 +97,9 @@ class Abilities:
         }
 
     def has_sessions(self, family: str, streams: int) -> bool:
-        """Whether an encoder of `family` works and could take so many more streams; more than there ever are count as all."""
+        """Return whether an encoder of `family` works and can take so many more streams; more than there are in total count as
+        all.
+        """
         if not any(capability.available and capability.device == family for capability in self.encoders):
             return False
         most = self._sessions.get(family)
@@ -105,7 +107,7 @@ class Abilities:
 
     @contextmanager
     def lease(self) -> Iterator["Lease"]:
-        """Sessions of one attempt, given back when the block is left."""
+        """Lease encoder sessions to one attempt during the block."""
         lease = Lease(self._in_use)
         try:
             yield lease
@@ -125,18 +127,18 @@ class Lease:
         self._held: Counter[str] = Counter()
 
     def hold(self, plan: Plan) -> None:
-        """Holds what `plan` needs, instead of what was held before."""
+        """Hold the sessions that `plan` needs instead of those held before."""
         self.release()
         self._held = _sessions_of(plan)
         self._in_use.update(self._held)
 
     def reserve(self, family: str, sessions: int) -> None:
-        """Holds sessions for a plan that is still to be made, instead of what was held before."""
+        """Hold sessions for a plan that is not made yet instead of those held before."""
         self.release()
         self._held = Counter({family: sessions})
         self._in_use.update(self._held)
 
     def release(self) -> None:
-        """Gives all back."""
+        """Give back all sessions."""
         self._in_use.subtract(self._held)
         self._held = Counter()

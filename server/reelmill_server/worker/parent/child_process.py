@@ -1,4 +1,4 @@
-"""The parent's side of a child process: start it, talk to it, and end it in steps."""
+"""Start a child process, exchange messages with it, and end it in steps."""
 
 import asyncio
 import multiprocessing
@@ -18,26 +18,26 @@ from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.crash_report import CrashReport
-from reelmill_server.worker.parent.range_server import Broker
+from reelmill_server.worker.parent.range_server import RangeServer
 
 _PRELOADED = ["av", "reelmill_server.worker.child.main"]
 _READY_SECONDS = 30.0
 _ASK_SECONDS = 1.0
 _TERMINATE_SECONDS = 0.5
 _KILL_SECONDS = 5.0
-_TELL_SECONDS = 5.0
+_SEND_SECONDS = 5.0
 _MAX_MESSAGE_BYTES = 8 << 20  # a plan of a hundred targets has some hundred kilobytes
-_MAX_WAITING_MESSAGES = 1000  # a child that talks faster than its parent listens is as good as dead
+_MAX_WAITING_MESSAGES = 1000  # a child that floods its parent is as good as dead
 _End = Connection | socket.socket
 _context = multiprocessing.get_context("forkserver")
 
 
 def preload() -> None:
-    """Starts the fork server, which imports libav once, so that a child starts in milliseconds.
+    """Start the fork server, which imports libav once, so that a child starts within milliseconds.
 
-    It is started without this process's environment but for a few harmless names: what a child never had, it cannot leak. Call
-    this once, before anything else runs; a fork server that dies is started again by Python, with the whole environment, of
-    which a child then forgets the rest itself.
+    It starts with only a few harmless variables of this process's environment: a child cannot leak what it never had. Call
+    this once, before anything else runs. Python restarts a fork server that died, with the whole environment, of which a
+    child then deletes the rest itself.
     """
     _context.set_forkserver_preload(_PRELOADED)
     saved = dict(os.environ)
@@ -50,17 +50,17 @@ def preload() -> None:
 
 
 def _entry(pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket) -> None:
-    """Runs in the child. The import is here so that the parent never loads libav."""
+    """Run in the child. The import is here so that the parent never loads libav."""
     from reelmill_server.worker.child.main import main
 
     main(pipe, assignment_json, channel, crashes)
 
 
 class Child:
-    """One running child. A thread reads its pipe: a child that stops in the middle of a message must stop nobody else."""
+    """A running child. A thread reads its pipe, so that a child that stops in the middle of a message blocks nobody else."""
 
     def __init__(self, process: ForkServerProcess, pipe: Connection, crash: CrashReport, memory_bytes: int) -> None:
-        """`crash` tells of a fatal signal; `memory_bytes`: how large the child's address space may be, 0: as it likes."""
+        """`crash` reports fatal signals; `memory_bytes`: limit of the child's address space, 0: none."""
         self._process, self._pipe = process, pipe
         self._crash, self._memory_bytes = crash, memory_bytes
         self._inbox: asyncio.Queue[messages.FromChild | None] = asyncio.Queue()
@@ -69,19 +69,21 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """The process ID."""
         return self._process.pid or 0
 
-    async def tell(self, message: messages.ToChild) -> None:
-        """Sends a message; a child that is gone, or does not read, is not told."""
+    async def send(self, message: messages.ToChild) -> None:
+        """Send a message; dropped if the child has exited or does not read."""
         sending = asyncio.to_thread(self._pipe.send_bytes, messages.TO_CHILD.dump_json(message))
         with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_TELL_SECONDS):
+            async with asyncio.timeout(_SEND_SECONDS):
                 await sending
 
-    async def hear(self, timeout: float) -> messages.FromChild | None:
-        """The next message, or None when none came in `timeout` seconds. Raises EncoderCrashed when the child is gone, or
-        MediaLimitExceeded when it had taken all memory that it may have."""
+    async def receive(self, timeout: float) -> messages.FromChild | None:
+        """Return the next message, or None on timeout (seconds).
+
+        Raises EncoderCrashed if the child is gone, or MediaLimitExceeded if it had used up its memory.
+        """
         try:
             # Not wait_for: before Python 3.12 it loses a cancel that comes together with a message.
             async with asyncio.timeout(timeout):
@@ -108,7 +110,7 @@ class Child:
         return MediaLimitExceeded(f"the attempt needs more memory than it may have, {most}: {error.message}")
 
     def ending(self) -> str:
-        """How the process ended, in words, for a reason or a metric."""
+        """Return in words how the process ended, for an error or a metric."""
         code = self._process.exitcode
         if code is None:
             return "it closed its pipe"
@@ -118,7 +120,7 @@ class Child:
         return f"exit status {code}"
 
     def _listen(self) -> None:
-        """Reads the pipe until it ends or something comes that is not one of our messages."""
+        """Read the pipe until it ends, or until something arrives that is not one of our messages."""
         message: messages.FromChild | None
         while True:
             try:
@@ -135,17 +137,17 @@ class Child:
                 return
 
     async def _gone(self, timeout: float) -> bool:
-        """Whether the process ended within `timeout` seconds."""
+        """Return whether the process exits within `timeout` seconds."""
         deadline = self._loop.time() + timeout
         while self._process.exitcode is None and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
         return self._process.exitcode is not None
 
     async def stop(self) -> str:
-        """Ends the child in steps and reaps it; says what it took: ended, asked, terminated, killed, unkillable."""
+        """End the child in steps and reap it; return what it took: ended, asked, terminated, killed, unkillable."""
         if await self._gone(0.0):
             return "ended"
-        await self.tell(messages.Stop())
+        await self.send(messages.Stop())
         if await self._gone(_ASK_SECONDS):
             return "asked"
         self._process.terminate()
@@ -155,7 +157,7 @@ class Child:
         return "killed" if await self._gone(_KILL_SECONDS) else "unkillable"
 
     async def end(self) -> None:
-        """Stops the child and releases the pipe and the process handle."""
+        """Stop the child, and release the pipe and the process handle."""
         try:
             await self.stop()
         finally:
@@ -166,33 +168,33 @@ class Child:
 
 
 @asynccontextmanager
-async def start(assignment: messages.Assignment, broker: Broker | None = None) -> AsyncIterator[Child]:
-    """A child that carries out `assignment`, gone at the latest when the block is left; `broker` reads for it.
+async def start(assignment: messages.Assignment, range_server: RangeServer | None = None) -> AsyncIterator[Child]:
+    """Run a child that carries out `assignment` during the block; `range_server` reads for it.
 
-    Raises EncoderCrashed when it does not say Ready in time. Where the block raises Stalled, and the child had taken all memory
-    that it may have, that becomes MediaLimitExceeded.
+    Raises EncoderCrashed if it is not ready in time. If the block raises Stalled and the child had used up its memory, that
+    becomes MediaLimitExceeded.
     """
     ours, theirs = _context.Pipe()
     async with AsyncExitStack() as stack:
-        channel = await stack.enter_async_context(_served(broker)) if broker and broker.serves else None
+        channel = await stack.enter_async_context(_served(range_server)) if range_server and range_server.serves else None
         crashes, told = socket.socketpair()
         arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel, told)
         process = _context.Process(target=_entry, args=arguments, daemon=True)
         await _start(process, (ours, crashes), (theirs, told, *([channel] if channel else [])))
         child = Child(process, ours, CrashReport(crashes, process.pid or 0), assignment.limits.max_memory_bytes)
         try:
-            if not isinstance(await child.hear(_READY_SECONDS), messages.Ready):
+            if not isinstance(await child.receive(_READY_SECONDS), messages.Ready):
                 raise EncoderCrashed(f"the child process did not get ready in {_READY_SECONDS:.0f} s")
             yield child
         except Stalled as error:
             raise child.stalled(error) from error
         finally:
-            # Shielded: whoever cancels the attempt must not leave its process behind.
+            # Shielded: a cancel must not leave the process behind.
             await asyncio.shield(child.end())
 
 
 async def _start(process: ForkServerProcess, ours: Sequence[_End], theirs: Sequence[_End]) -> None:
-    """Starts the process and closes its ends here."""
+    """Start the process, and close its ends here."""
     starting = asyncio.ensure_future(asyncio.to_thread(process.start))
     try:
         # Shielded: the pipe's end must stay open until the fork server has it.
@@ -209,10 +211,10 @@ async def _start(process: ForkServerProcess, ours: Sequence[_End], theirs: Seque
 
 
 @asynccontextmanager
-async def _served(broker: Broker) -> AsyncIterator[socket.socket]:
-    """The child's end of a connection on which `broker` answers as long as the block lasts."""
+async def _served(range_server: RangeServer) -> AsyncIterator[socket.socket]:
+    """Yield the child's end of a connection that `range_server` serves during the block."""
     ours, theirs = socket.socketpair()
-    serving = asyncio.create_task(broker.serve(ours))
+    serving = asyncio.create_task(range_server.serve(ours))
     try:
         yield theirs
     finally:
@@ -221,7 +223,7 @@ async def _served(broker: Broker) -> AsyncIterator[socket.socket]:
 
 
 def _abandon(process: ForkServerProcess, *pipes: _End) -> None:
-    """Ends a child whose caller was canceled while it started."""
+    """End a child whose caller was canceled while it started."""
     for pipe in pipes:
         pipe.close()
     if process.pid is not None:

@@ -1,4 +1,4 @@
-"""Brings the files of an attempt to their storage while the rest is made. Nothing is visible before all is."""
+"""Upload files of an attempt while the rest is encoded. Nothing becomes visible before all of it does."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -14,48 +14,47 @@ from reelmill_server.storage.base import Guard, StagedFile, Storage, Upload
 from reelmill_server.storage.publication import publish, roll_back
 from reelmill_server.worker import messages
 
-# Few: while others are encoded, the network is to be used and not to be fought for.
+# Few, so that uploads use the network without competing with reads.
 _AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class _Begun:
-    """A file that is on its way, or there; `stamp` tells whether it was changed since."""
+class _Staging:
+    """An upload that is in progress or complete; `stamp` shows whether the file has changed since."""
 
     upload: Upload
     stamp: tuple[int, int, int]
     staging: asyncio.Task[StagedFile]
 
 
-class Delivery:
-    """The files of one attempt. Use `delivering`."""
+class EarlyUpload:
+    """The uploads of one attempt. Use `uploading_early`."""
 
     def __init__(self, storage: Storage, owner: str) -> None:
         """`owner` as in `Backend.stage`."""
         self._storage, self._owner = storage, owner
         self._limit = asyncio.Semaphore(_AT_ONCE)
-        self._begun: dict[Path, _Begun] = {}
+        self._uploads: dict[Path, _Staging] = {}
 
     def begin(self, upload: Upload) -> None:
-        """Begins to bring a file that is said to be finished; it stays where it is. One that is on its way is left alone: if
-        it has changed since, it is brought again in the end."""
-        if upload.path not in self._begun:
-            self._begun[upload.path] = _Begun(upload, _stamp(upload.path), asyncio.create_task(self._bring(upload)))
+        """Start to upload a file that was reported complete. If it changes later, `publish` uploads it again."""
+        if upload.path not in self._uploads:
+            self._uploads[upload.path] = _Staging(upload, _stamp(upload.path), asyncio.create_task(self._bring(upload)))
 
     def check(self) -> None:
-        """Raises what bringing has failed with: there is no use in making the rest."""
-        for begun in self._begun.values():
+        """Raise the error of an upload that failed: encoding the rest would be in vain."""
+        for begun in self._uploads.values():
             if begun.staging.done():
                 begun.staging.result()
 
     async def publish(self, uploads: Sequence[Upload], guard: Guard) -> None:
-        """As `publishing.publish`; what was brought already, and has not changed since, is only placed."""
+        """Upload what is missing or has changed, and publish all files; errors as in `storage.publication.publish`."""
         await publish(self._stage, uploads, self._owner, guard)
 
-    async def take_back(self) -> None:
-        """Takes back everything that was not published."""
-        left = [begun.staging for begun in self._begun.values()]
-        self._begun.clear()
+    async def roll_back(self) -> None:
+        """Roll back all uploads that were not published."""
+        left = [begun.staging for begun in self._uploads.values()]
+        self._uploads.clear()
         for staging in left:
             staging.cancel()
         brought = await asyncio.gather(*left, return_exceptions=True)
@@ -66,10 +65,10 @@ class Delivery:
             return await self._storage.stage(upload, self._owner)
 
     async def _stage(self, upload: Upload, owner: str) -> StagedFile:
-        begun = self._begun.get(upload.path)
+        begun = self._uploads.get(upload.path)
         if begun is not None:
             staged = await begun.staging
-            self._begun.pop(upload.path)
+            self._uploads.pop(upload.path)
             if (begun.upload, begun.stamp) == (upload, _stamp(upload.path)):
                 return staged
             await staged.roll_back()
@@ -82,20 +81,20 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 
 @asynccontextmanager
-async def delivering(storage: Storage, owner: str) -> AsyncIterator[Delivery]:
-    """What brings the files of one attempt; at the end of the block nothing is left on its way."""
-    delivery = Delivery(storage, owner)
+async def uploading_early(storage: Storage, owner: str) -> AsyncIterator[EarlyUpload]:
+    """Return the uploads of one attempt; at the end of the block those that were not published are rolled back."""
+    early_upload = EarlyUpload(storage, owner)
     try:
-        yield delivery
+        yield early_upload
     finally:
-        # Shielded: whoever cancels the attempt must not leave half an upload behind.
-        await asyncio.shield(delivery.take_back())
+        # Shielded: a cancel must not leave half an upload behind.
+        await asyncio.shield(early_upload.roll_back())
 
 
 def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list[Upload]:
-    """What to publish and where: segments first, lists of lists last, so that nothing is named before it is there.
+    """Return what to publish and where: segments first, lists of lists last, so that no file is listed before it exists.
 
-    Every URI follows from the plan; the child says only which of the files that the plan allows it has made.
+    URIs follow from the plan; the child says only which of the planned files it has produced.
     """
     planned = planned_files(plan)
     made = [(made.path, made.artifact.uri) for made in finished.made]
@@ -110,7 +109,7 @@ def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list
 
 
 def upload_of(name: str, plan: Plan, directory: Path) -> Upload:
-    """Where a segment, or a planned file, that lies at `name` goes. Raises OutputInvalid when the plan has no such thing."""
+    """Return where to publish the segment or planned file at path `name`. Raises OutputInvalid if the plan has none there."""
     uri = part_uri(plan, name) or next((file.uri for file in planned_files(plan) if file.path == name), None)
     if uri is None:
         raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
@@ -118,7 +117,9 @@ def upload_of(name: str, plan: Plan, directory: Path) -> Upload:
 
 
 def inside(directory: Path, name: str) -> Path:
-    """A file that the child says it made. Raises OutputInvalid unless it lies in `directory`, with no link on the way to it."""
+    """Return the path of a file that the child reports. Raises OutputInvalid unless it is in `directory`, reached without
+    links.
+    """
     path = directory / name
     if path.resolve() != directory.resolve() / name or not path.is_file():
         raise OutputInvalid(f"the child names {name!r}, which is no file of its own")

@@ -1,4 +1,4 @@
-"""Keeps an attempt that was thought dead from publishing beside the one that followed it."""
+"""Keep an attempt that was thought dead from publishing beside its successor."""
 
 import asyncio
 import time
@@ -21,11 +21,11 @@ _PAUSE_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
-class Fence:
-    """The guard of what an attempt publishes: asks whether it is still its task's.
+class PublishGuard:
+    """Checks before each publication whether the attempt still owns its task.
 
-    An answer holds for a second, so that many files may ask. A process that was stopped asks again when it goes on. An engine
-    that is away is waited for, up to ten minutes each time: with the attempt all its work would be lost.
+    An answer is valid for a second, so that many files may ask. A process that was suspended asks again when it is resumed.
+    An engine that is away is waited for, up to ten minutes each time: all the attempt's work would be lost otherwise.
     """
 
     def __init__(self, claim: Claim) -> None:

@@ -1,7 +1,7 @@
-"""The parent's side of reading: it opens the objects of an assignment and gives its child ranges of them.
+"""Open the objects of an assignment and serve byte ranges of them to its child.
 
-A child has neither network nor credentials, and is not trusted: it reads the objects of its assignment and nothing else, and
-what it asks for is bounded.
+A child has neither network nor credentials and is not trusted: it reads the objects of its assignment and nothing else, and
+its requests are bounded.
 """
 
 import asyncio
@@ -24,23 +24,23 @@ _AT_ONCE = 16
 _log = structlog.get_logger(__name__)
 
 
-class Broker:
-    """The objects of one assignment. Each block of them is read from storage once, as long as the cache holds it."""
+class RangeServer:
+    """The objects of one assignment. Each block is read from storage once, as long as the cache holds it."""
 
     def __init__(self, storage: Storage, cache: BlockCache, max_bytes: int) -> None:
-        """`max_bytes`: the largest object that is opened; 0: any."""
+        """`max_bytes`: size of the largest object that may be opened; 0: any."""
         self.fetched_bytes = 0
         self.hits = self.misses = 0
-        """Blocks that were asked for: those that had been read already, or were on their way, and those that had not."""
+        """Requested blocks that had been read already or were being read, and those that had not."""
         self._storage, self._cache, self._max_bytes = storage, cache, max_bytes
         self._readers: dict[str, ObjectReader] = {}
         self._remote: list[ObjectReader] = []
         self._coming: dict[Block, asyncio.Task[dict[Block, memoryview]]] = {}
 
     async def open(self, uri: str) -> tuple[SourceRef, int]:
-        """Opens an object, once: what a child is told of it, and when it was stored, microseconds since the epoch.
+        """Open an object, once; return its reference for the child, and its modification time in microseconds since the epoch.
 
-        Raises what the storage raises, and MediaLimitExceeded for an object that is too large.
+        Raises the storage's errors, and MediaLimitExceeded for an object that is too large.
         """
         if uri not in self._readers:
             reader = await self._storage.open(uri)
@@ -55,7 +55,7 @@ class Broker:
         return SourceRef(key=self._remote.index(reader), size_bytes=reader.size_bytes), reader.modified_us
 
     async def adopt(self, reader: ObjectReader) -> SourceRef:
-        """Takes over an object that was opened elsewhere; what a child is told of it."""
+        """Take over an object that was opened elsewhere; return its reference for the child."""
         self._readers.setdefault(reader.uri, reader)
         if reader.local_path is not None:
             return SourceRef(path=reader.local_path)
@@ -64,20 +64,20 @@ class Broker:
 
     @property
     def serves(self) -> bool:
-        """Whether there is anything that a child cannot read by itself."""
+        """Whether there is an object that a child cannot read by itself."""
         return bool(self._remote)
 
     async def close(self) -> None:
-        """Ends all reading and closes the objects."""
+        """Stop reading, and close the objects."""
         await _end([*self._coming.values()])
         for reader in self._readers.values():
             try:
                 await reader.close()
             except Exception as error:
-                _log.warning("an object was not closed well", uri=reader.uri, reason=type(error).__name__)
+                _log.warning("closing an object failed", uri=reader.uri, reason=type(error).__name__)
 
     async def serve(self, channel: socket.socket) -> None:
-        """Answers a child until it closes its end, or asks for what it may not."""
+        """Answer a child until it closes its end, or requests what it may not read."""
         incoming, outgoing = await asyncio.open_unix_connection(sock=channel)
         room, writing = asyncio.Semaphore(_AT_ONCE), asyncio.Lock()
         answering: set[asyncio.Task[None]] = set()
@@ -86,7 +86,7 @@ class Broker:
                 await room.acquire()
                 request = Request.unpacked(await incoming.readexactly(REQUEST_BYTES))
                 if not self._allows(request):
-                    _log.warning("a child asked for what it may not read", request=request)
+                    _log.warning("a child requested what it may not read", request=request)
                     return
                 task = asyncio.create_task(self._answer(request, outgoing, writing))
                 answering.add(task)
@@ -118,7 +118,7 @@ class Broker:
                 await outgoing.drain()
 
     async def _range(self, request: Request) -> bytes:
-        """The bytes asked for, from the cache or from storage."""
+        """Return the requested bytes, from the cache or from storage."""
         first, last = request.offset // BLOCK_BYTES, (request.offset + request.length - 1) // BLOCK_BYTES
         blocks = [(request.key, number) for number in range(first, last + 1)]
         found: dict[Block, bytes | memoryview] = {}
@@ -135,7 +135,7 @@ class Broker:
         return whole[begin : begin + request.length]
 
     def _fetch(self, blocks: Sequence[Block]) -> "asyncio.Task[dict[Block, memoryview]]":
-        """Begins to read blocks that follow each other from storage."""
+        """Start to read consecutive blocks from storage."""
         self.hits, self.misses = self.hits - len(blocks), self.misses + len(blocks)
         task = asyncio.create_task(self._read(blocks))
         self._coming.update(dict.fromkeys(blocks, task))
@@ -158,7 +158,7 @@ class Broker:
 
 
 async def _read_whole(reader: ObjectReader, offset: int, length: int) -> bytes:
-    """All of the bytes; what is not foreseen becomes an error without words of the library, which could name secrets."""
+    """Read exactly `length` bytes. Unexpected errors lose their message, which could contain secrets."""
     try:
         data = await reader.read(offset, length)
     except ReelmillError:
@@ -171,7 +171,7 @@ async def _read_whole(reader: ObjectReader, offset: int, length: int) -> bytes:
 
 
 def _runs(blocks: Sequence[Block]) -> list[list[Block]]:
-    """`blocks`, ordered and of one object, in groups that follow each other."""
+    """Group `blocks`, which are sorted and of one object, into consecutive runs."""
     runs: list[list[Block]] = []
     for block in blocks:
         if runs and runs[-1][-1][1] + 1 == block[1]:

@@ -1,4 +1,4 @@
-"""What an attempt has made and verified is kept until it is published: whoever repeats the attempt need not make it again."""
+"""Keep the verified results of an attempt until they are published, so that a later attempt need not produce them again."""
 
 import asyncio
 import hashlib
@@ -22,8 +22,8 @@ _FINISHED: TypeAdapter[messages.Finished] = TypeAdapter(messages.Finished)
 _log = structlog.get_logger(__name__)
 
 
-class Made:
-    """What attempts of one assignment's task have made."""
+class ResultCache:
+    """The results of attempts at one assignment's task."""
 
     def __init__(self, shared: SharedScratch, assignment: messages.Assignment) -> None:
         assert assignment.request
@@ -31,34 +31,34 @@ class Made:
         self._sources = (assignment.modified_us, [ref.size_bytes for ref in assignment.sources])
         self._directory = Path(assignment.directory)
 
-    async def keep(self, plan: Plan, finished: messages.Finished, check: Check) -> None:
-        """Keeps what was made; `check` as in SharedScratch. If it cannot be kept, that is a pity, and no failure."""
+    async def store(self, plan: Plan, finished: messages.Finished, check: Check) -> None:
+        """Store the results; `check` as in SharedScratch. A failure to store is logged and not raised."""
         if (self._directory / _MANIFEST).exists():
             return  # it was fetched
         manifest = self._directory / _MANIFEST
         manifest.write_bytes(_FINISHED.dump_json(finished))
-        names = dict.fromkeys(name for made in finished.made for name in (*made.parts, made.path))
+        names = dict.fromkeys(name for result in finished.made for name in (*result.parts, result.path))
         files = {name: inside(self._directory, name) for name in names}
         try:
             # The list comes last: whoever finds it finds all.
             await self._shared.keep(self._task_id, self._name(plan), {**files, _MANIFEST: manifest}, check)
         except ReelmillError as error:
-            _log.warning("what was made is not kept", code=error.code, reason=error.message)
+            _log.warning("results not cached", code=error.code, reason=error.message)
 
-    async def fetched(self, plan: Plan) -> messages.Finished | None:
-        """What was made by the same plan of the same sources, brought to the assignment's directory; None: nothing was."""
+    async def load(self, plan: Plan) -> messages.Finished | None:
+        """Fetch the results of the same plan and the same sources to the assignment's directory; None if there are none."""
         try:
             manifest = await self._fetch(plan, _MANIFEST)
             finished = _FINISHED.validate_json(await asyncio.to_thread(manifest.read_bytes))
-            for name in dict.fromkeys(name for made in finished.made for name in (*made.parts, made.path)):
+            for name in dict.fromkeys(name for result in finished.made for name in (*result.parts, result.path)):
                 await self._fetch(plan, name)
         except ResourceNotFound:
             return None
         except (ReelmillError, ValueError) as error:
-            _log.warning("what an earlier attempt made cannot be used", reason=str(error))
+            _log.warning("cached results unusable", reason=str(error))
             (self._directory / _MANIFEST).unlink(missing_ok=True)
             return None
-        _log.info("what an earlier attempt made is published")
+        _log.info("cached results reused")
         return replace(finished, stage_seconds={})
 
     async def _fetch(self, plan: Plan, name: str) -> Path:

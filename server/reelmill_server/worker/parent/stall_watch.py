@@ -1,4 +1,4 @@
-"""Watches over an attempt: says that it lives, and notices when it stands still."""
+"""Report that an attempt is alive, and notice when it stalls."""
 
 import asyncio
 import time
@@ -11,18 +11,18 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.model.units import SplitRule
 from reelmill_server.worker import messages
-from reelmill_server.worker.parent.range_server import Broker
+from reelmill_server.worker.parent.range_server import RangeServer
 
-HEAR_SECONDS = 1.0
-"""How often an attempt is looked at, and reported."""
+RECEIVE_SECONDS = 1.0
+"""Interval of checks and of reports."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What bounds an attempt: media limits, seconds of work, seconds without movement, bytes of a source (0: any).
+    """Limits of an attempt: of media, seconds of work, seconds without progress, bytes of a source (0: any).
 
-    What takes no more than `fast_core_seconds` is small; an attempt waits `admission_wait_seconds` for what it needs. `chunks`:
-    when a task is cut in units.
+    A task of at most `fast_core_seconds` is small; an attempt waits `admission_wait_seconds` for resources. `chunks`: when a
+    task is split.
     """
 
     limits: Limits
@@ -35,71 +35,71 @@ class Bounds:
     chunks: SplitRule = field(default_factory=SplitRule)
 
 
-class Beat:
-    """Reports progress when it changes."""
+class Heartbeat:
+    """Reports the progress of an attempt whenever it changes, and every second."""
 
     def __init__(self, report: Callable[[Progress], None]) -> None:
         self.latest = Progress(phase=TaskPhase.PROBING)
         self._report = report
 
     def __call__(self, progress: Progress) -> None:
-        """The attempt moved on."""
+        """Report progress."""
         self.latest = progress
         self._report(progress)
 
-    def waits(self) -> None:
-        """The attempt waits for what it needs."""
+    def queued(self) -> None:
+        """Report that the attempt waits for resources."""
         self(replace(self.latest, phase=TaskPhase.QUEUED))
 
-    def begins(self) -> None:
-        """The attempt begins."""
+    def started(self) -> None:
+        """Report that the attempt starts."""
         self(replace(self.latest, phase=TaskPhase.PROBING))
 
-    async def go_on(self) -> None:
-        """Reports every second, whatever takes long: an attempt that is silent is given to another worker."""
+    async def repeat(self) -> None:
+        """Report every second, whatever takes long: a silent attempt is given to another worker."""
         while True:
             self._report(self.latest)
-            await asyncio.sleep(HEAR_SECONDS)
+            await asyncio.sleep(RECEIVE_SECONDS)
 
 
 @asynccontextmanager
-async def beating(report: Callable[[Progress], None]) -> AsyncIterator[Beat]:
-    """What reports as long as the block lasts."""
-    beat = Beat(report)
-    going_on = asyncio.create_task(beat.go_on())
+async def heartbeats(report: Callable[[Progress], None]) -> AsyncIterator[Heartbeat]:
+    """Send heartbeats by calling `report` during the block."""
+    heartbeat = Heartbeat(report)
+    repeating = asyncio.create_task(heartbeat.repeat())
     try:
-        yield beat
+        yield heartbeat
     finally:
-        going_on.cancel()
+        repeating.cancel()
 
 
-class Watch:
-    """Notices when an attempt takes too long or stands still: media time must move, not only the process live."""
+class StallWatch:
+    """Notices when an attempt takes too long or stalls: media time must advance, it is not enough that the process lives."""
 
-    def __init__(self, bounds: Bounds, broker: Broker) -> None:
-        self._bounds, self._broker = bounds, broker
+    def __init__(self, bounds: Bounds, range_server: RangeServer) -> None:
+        self._bounds, self._range_server = bounds, range_server
         self._fetched = 0
         self._begun = self._moved = self._looked = time.monotonic()
         self._position = -1.0
 
     def moved(self, message: messages.Advanced) -> None:
-        """The child said where it is."""
+        """Note the position that the child reports."""
         if message.position != self._position:
             self._position, self._moved = message.position, time.monotonic()
 
     def second_passed(self) -> bool:
-        """Whether a second has passed since this was true."""
+        """Return whether a second has passed since this last returned true."""
         now = time.monotonic()
-        if now - self._looked < HEAR_SECONDS:
+        if now - self._looked < RECEIVE_SECONDS:
             return False
         self._looked = now
         return True
 
     def check(self, progress: Progress) -> None:
-        """Raises Timeout or Stalled."""
+        """Raise Timeout or Stalled if the attempt has exceeded its limits."""
         now = time.monotonic()
-        if self._broker.fetched_bytes != self._fetched:  # a source that comes slowly does come
-            self._fetched, self._moved = self._broker.fetched_bytes, now
+        if self._range_server.fetched_bytes != self._fetched:  # a slow source is not a stall
+            self._fetched, self._moved = self._range_server.fetched_bytes, now
         if now - self._begun > self._bounds.timeout_seconds:
             raise Timeout(f"the attempt took longer than {self._bounds.timeout_seconds:.0f} s")
         if now - self._moved > self._bounds.stall_seconds:

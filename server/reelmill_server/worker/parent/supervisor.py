@@ -1,4 +1,4 @@
-"""Follows a child through its work: what it says, what it is told, and how it ends."""
+"""Supervise a child through its work: handle its messages, answer them, and classify how it ends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
@@ -33,19 +33,19 @@ from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
-from reelmill_server.worker.parent.capabilities import Abilities, Lease
-from reelmill_server.worker.parent.early_upload import Delivery, upload_of
+from reelmill_server.worker.parent.capabilities import Capabilities, Lease
+from reelmill_server.worker.parent.early_upload import EarlyUpload, upload_of
 from reelmill_server.worker.parent.plan_log import log_plan
-from reelmill_server.worker.parent.range_server import Broker
-from reelmill_server.worker.parent.stall_watch import HEAR_SECONDS, Beat, Bounds, Watch
+from reelmill_server.worker.parent.range_server import RangeServer
+from reelmill_server.worker.parent.stall_watch import RECEIVE_SECONDS, Bounds, Heartbeat, StallWatch
 from reelmill_server.worker.parent.workspace import Scratch
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a look at sources found; the plan, and how it would be cut, if that was asked."""
+class InspectionResult:
+    """Contents of the sources; the plan, and how it would be split, if requested."""
 
     infos: tuple[MediaInfo, ...]
     plan: Plan | None = None
@@ -53,64 +53,68 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What one child is told, and what serves it: where it reads from, and where what it makes goes.
+class AttemptContext:
+    """A child's assignment and what serves it: where it reads from, and where its outputs go.
 
-    `look`: only what is small is done. `made`: finds what an earlier attempt has made of a plan and kept.
+    `small_only`: defer a task that is not small. `cached` returns the results that an earlier attempt kept for a plan.
     """
 
     assignment: messages.Assignment
     storage: Storage
-    broker: Broker
-    delivery: Delivery
-    look: bool = False
-    made: Callable[[Plan], Awaitable[messages.Finished | None]] | None = None
+    range_server: RangeServer
+    early_upload: EarlyUpload
+    small_only: bool = False
+    cached: Callable[[Plan], Awaitable[messages.Finished | None]] | None = None
 
 
-class Following:
-    """Follows children of this worker: answers them, watches over them, and gives what they come to."""
+class Supervisor:
+    """Supervises the children of this worker."""
 
-    def __init__(self, abilities: Abilities, scratch: Scratch, bounds: Bounds, metrics: Metrics) -> None:
+    def __init__(self, capabilities: Capabilities, scratch: Scratch, bounds: Bounds, metrics: Metrics) -> None:
         self._scratch, self._bounds, self._metrics = scratch, bounds, metrics
-        self._abilities = abilities
+        self._capabilities = capabilities
 
-    async def look(self, assignment: messages.Assignment, broker: Broker) -> Seen:
-        """Follows a look at sources to its end. Raises what the child failed with."""
-        watch = Watch(self._bounds, broker)
-        async with child_process.start(assignment, broker) as process:
+    async def inspect(self, assignment: messages.Assignment, range_server: RangeServer) -> InspectionResult:
+        """Run an inspection to its end. Raises the child's error."""
+        watch = StallWatch(self._bounds, range_server)
+        async with child_process.start(assignment, range_server) as process:
             while True:
-                message = await process.hear(HEAR_SECONDS)
+                message = await process.receive(RECEIVE_SECONDS)
                 watch.check(Progress(phase=TaskPhase.PROBING))
                 match message:
                     case messages.Failed():
                         raise _error_of(message)
                     case messages.Planned():
-                        return Seen(message.infos, message.plan, message.split)
+                        return InspectionResult(message.infos, message.plan, message.split)
                     case messages.Probed():
-                        return Seen(message.infos)
+                        return InspectionResult(message.infos)
 
-    async def convert(self, job: Job, lease: Lease, beat: Beat) -> tuple[messages.Finished, Plan]:
-        """What a child made, which converts, and by which plan.
+    async def convert(self, context: AttemptContext, lease: Lease, heartbeat: Heartbeat) -> tuple[messages.Finished, Plan]:
+        """Run a conversion to its end; return the results and their plan.
 
-        Raises what it failed with, Deferred, Stalled, Timeout or EncoderCrashed.
+        Raises the child's error, Deferred, Stalled, Timeout or EncoderCrashed.
         """
-        return await self._run(job.assignment, job.broker, lambda process: self._convert(process, job, lease, beat))
+        return await self._run(
+            context.assignment, context.range_server, lambda process: self._convert(process, context, lease, heartbeat)
+        )
 
-    async def unit(self, assignment: messages.Assignment, broker: Broker, beat: Beat) -> messages.UnitMade:
-        """What a child made, which encodes a unit. Raises as `convert` does."""
+    async def unit(
+        self, assignment: messages.Assignment, range_server: RangeServer, heartbeat: Heartbeat
+    ) -> messages.ChunkEncoded:
+        """Run the encode of a chunk to its end. Raises what `convert` raises, but Deferred."""
         if assignment.plan:
             log_plan(assignment, assignment.plan)
-        return await self._run(assignment, broker, lambda process: self._unit(process, beat, broker))
+        return await self._run(assignment, range_server, lambda process: self._unit(process, heartbeat, range_server))
 
     async def _run(
-        self, assignment: messages.Assignment, broker: Broker, follow: Callable[[child_process.Child], Awaitable[T]]
+        self, assignment: messages.Assignment, range_server: RangeServer, follow: Callable[[child_process.Child], Awaitable[T]]
     ) -> T:
-        """Follows a child to its end. Raises what it failed with, Stalled, Timeout or EncoderCrashed."""
+        """Start a child, run `follow` with it, and count how it ended. Raises its error, Stalled, Timeout or EncoderCrashed."""
         reason = "done"
         assignment = replace(assignment, traced=tracing.on())
         try:
             with tracing.span("child", action=assignment.action):
-                async with child_process.start(assignment, broker) as process:
+                async with child_process.start(assignment, range_server) as process:
                     return await follow(process)
         except Deferred:
             reason = "deferred"
@@ -125,58 +129,60 @@ class Following:
             self._metrics.child_exit_total.labels(reason).inc()
 
     async def _convert(
-        self, process: child_process.Child, job: Job, lease: Lease, beat: Beat
+        self, process: child_process.Child, context: AttemptContext, lease: Lease, heartbeat: Heartbeat
     ) -> tuple[messages.Finished, Plan]:
-        watch, directory = Watch(self._bounds, job.broker), Path(job.assignment.directory)
+        watch, directory = StallWatch(self._bounds, context.range_server), Path(context.assignment.directory)
         plan = Plan(())
         replaced: dict[str, str] = {}
         while True:
-            message = await process.hear(HEAR_SECONDS)
-            watch.check(beat.latest)
+            message = await process.receive(RECEIVE_SECONDS)
+            watch.check(heartbeat.latest)
             if watch.second_passed():
                 await self._scratch.check(directory)
-                job.delivery.check()
+                context.early_upload.check()
             match message:
                 case messages.Advanced():
-                    beat(message.progress)
+                    heartbeat(message.progress)
                     watch.moved(message)
                 case messages.Planned():
                     plan = message.plan
-                    if job.made and (made := await job.made(plan)):
-                        return made, plan
+                    if context.cached and (finished := await context.cached(plan)):
+                        return finished, plan
                     self._count_fallbacks(replaced, plan)
-                    replaced.update(dict.fromkeys(await self._answer(process, job, message, lease), "sessions"))
+                    replaced.update(dict.fromkeys(await self._answer(process, context, message, lease), "sessions"))
                 case messages.Closed():
-                    # A lie is met in the end; what is gone, as its encoder has failed meanwhile, is not missed.
+                    # A false report is caught at the end; a file removed since, as its encoder failed, is ignored.
                     with suppress(OutputInvalid, FileNotFoundError):
-                        job.delivery.begin(upload_of(message.path, plan, directory))
+                        context.early_upload.begin(upload_of(message.path, plan, directory))
                 case messages.EncoderLost():
-                    self._abilities.lose(message.encoder, message.reason)
+                    self._capabilities.lose(message.encoder, message.reason)
                     replaced[message.encoder] = "failed"
-                    await job.delivery.take_back()
+                    await context.early_upload.roll_back()
                 case messages.Failed():
-                    raise self._failure(message, job)
+                    raise self._failure(message, context)
                 case messages.Finished():
                     return message, plan
 
-    async def _unit(self, process: child_process.Child, beat: Beat, broker: Broker) -> messages.UnitMade:
-        watch = Watch(self._bounds, broker)
+    async def _unit(
+        self, process: child_process.Child, heartbeat: Heartbeat, range_server: RangeServer
+    ) -> messages.ChunkEncoded:
+        watch = StallWatch(self._bounds, range_server)
         while True:
-            message = await process.hear(HEAR_SECONDS)
-            watch.check(beat.latest)
+            message = await process.receive(RECEIVE_SECONDS)
+            watch.check(heartbeat.latest)
             match message:
                 case messages.Advanced():
-                    beat(message.progress)
+                    heartbeat(message.progress)
                     watch.moved(message)
                 case messages.EncoderLost():
-                    self._abilities.lose(message.encoder, message.reason)
+                    self._capabilities.lose(message.encoder, message.reason)
                 case messages.Failed():
                     raise _error_of(message)
-                case messages.UnitMade():
+                case messages.ChunkEncoded():
                     return message
 
     def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
-        """Raises Deferred for a plan that is not small."""
+        """Raise Deferred if the plan is not small."""
         assert assignment.request
         needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order, visible_cpus())
         if planned.split and planned.split.units and all(device in ("", SOFTWARE) for device in _devices(planned.plan)):
@@ -187,35 +193,37 @@ class Following:
         if not small or (needs.chunked and assignment.request.parallelism > 1):
             raise Deferred(needs)
 
-    def _failure(self, failed: messages.Failed, job: Job) -> Exception:
-        """What the child failed with; for want of an accelerator the task waits for one."""
+    def _failure(self, failed: messages.Failed, context: AttemptContext) -> Exception:
+        """Return the child's error; Deferred if the task needs an accelerator that this worker lacks."""
         error = _error_of(failed)
-        if job.look and isinstance(error, HardwareUnavailable) and job.assignment.request:
-            return Deferred(unplanned(job.assignment.request, self._bounds.encoder_order, error.message))
+        if context.small_only and isinstance(error, HardwareUnavailable) and context.assignment.request:
+            return Deferred(unplanned(context.assignment.request, self._bounds.encoder_order, error.message))
         return error
 
-    async def _answer(self, process: child_process.Child, job: Job, planned: messages.Planned, lease: Lease) -> Collection[str]:
-        """Lets a plan run if its outputs may be written and there are sessions for it; gives the encoders that have none.
+    async def _answer(
+        self, process: child_process.Child, context: AttemptContext, planned: messages.Planned, lease: Lease
+    ) -> Collection[str]:
+        """Accept a plan if its outputs may be written and sessions are free; return the encoders for which none are.
 
-        Raises Deferred for one that is not small where only those run.
+        Raises Deferred for a task that is not small on the fast queue.
         """
-        if job.look:
-            self._check_small(job.assignment, planned)
+        if context.small_only:
+            self._check_small(context.assignment, planned)
         plan = planned.plan
         for uri in (*writable_uris(plan), *writable_image_uris(plan.images)):
-            job.storage.check_writable(uri)
+            context.storage.check_writable(uri)
         lease.release()
-        refused = self._abilities.refused(plan)
+        refused = self._capabilities.refused(plan)
         if refused:
-            await process.tell(messages.Exclude(refused))
+            await process.send(messages.Exclude(refused))
         else:
             lease.hold(plan)
-            log_plan(job.assignment, plan, planned.infos)
-            await process.tell(messages.Go())
+            log_plan(context.assignment, plan, planned.infos)
+            await process.send(messages.Go())
         return refused
 
     def _count_fallbacks(self, replaced: dict[str, str], plan: Plan) -> None:
-        """Counts what took the place of the encoders in `replaced` (encoder to kind of reason), and forgets them."""
+        """Count the substitutes of the encoders in `replaced` (encoder to kind of reason), and clear it."""
         encoders = [stream.encoder for target in plan.targets for stream in target.streams if stream.video]
         for encoder, kind in replaced.items():
             self._metrics.encoder_fallback_total.labels(encoder, next(iter(encoders), ""), kind).inc()

@@ -1,7 +1,7 @@
-"""Scratch: a folder per worker, and in it one per attempt.
+"""Manage scratch: a folder per worker, and in it one per attempt.
 
-A worker holds a lock on its folder as long as it lives. Whoever starts later removes the folders whose lock is free: what a
-killed worker left behind. What all attempts hold together can be bounded; what is kept of sources gives way first.
+A worker locks its folder as long as it lives. One that starts later removes folders that are not locked: leftovers of killed
+workers. The total of all attempts can be limited; cached blocks of sources are evicted first.
 """
 
 import asyncio
@@ -27,7 +27,9 @@ class Scratch:
     """This worker's scratch below `root`, locked until the process ends or `close` is called."""
 
     def __init__(self, root: Path, quota_bytes: int = 0, cache_bytes: int = 1 << 30) -> None:
-        """`quota_bytes`: most of the disk that attempts hold together, 0: any; `cache_bytes`: most that one keeps of sources"""
+        """`quota_bytes`: limit of all attempts together, 0: none; `cache_bytes`: limit of the source blocks cached per
+        attempt.
+        """
         self._folder, self._lock = _own_folder(root)
         _sweep(root)
         self._quota, self._cache_bytes = quota_bytes, cache_bytes
@@ -35,7 +37,7 @@ class Scratch:
         self._written = 0  # by all attempts, when it was last looked at
 
     def free_bytes(self) -> int:
-        """How much more the disk takes; nothing when the folder is gone."""
+        """Return the free space of the disk; 0 if the folder is gone."""
         try:
             disk = os.statvfs(self._folder)
         except OSError:
@@ -44,7 +46,7 @@ class Scratch:
 
     @contextmanager
     def attempt(self, name: str) -> Iterator[Path]:
-        """An empty folder for one attempt, removed with all that is in it afterwards."""
+        """Create an empty folder for one attempt; it is removed with its contents at the end of the block."""
         folder = self._folder / f"{name}-{uuid.uuid4().hex[:8]}"
         folder.mkdir()
         try:
@@ -54,7 +56,7 @@ class Scratch:
 
     @contextmanager
     def cache(self) -> Iterator[BlockCache]:
-        """What one attempt keeps of its sources."""
+        """Create the cache of one attempt's sources."""
         cache = BlockCache(self._folder, self._cache_bytes, self._has_room)
         self._caches.append(cache)
         try:
@@ -64,10 +66,9 @@ class Scratch:
             cache.clear()
 
     async def check(self, folder: Path) -> None:
-        """Makes room if all attempts together hold more than they may.
+        """Evict cached blocks if all attempts together exceed the quota.
 
-        Raises MediaLimitExceeded when what lies in an attempt's own `folder` is too much alone, OutputError when there is
-        too much because of others.
+        Raises MediaLimitExceeded if an attempt's own `folder` exceeds it alone, OutputError if others contribute.
         """
         if not self._quota:
             return

@@ -10,7 +10,7 @@ from reelmill_server.errors import WorkerBusy
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.needs import Needs
-from reelmill_server.worker.parent.admission import Admission, Budget, Door, FastDoor
+from reelmill_server.worker.parent.admission import Admission, Budget, FastQueueSlots, QueueSlots
 from tests.waiting import eventually
 
 BUDGET = Budget(slots=3, cores=4.0, memory_bytes=1000, scratch_bytes=500)
@@ -50,7 +50,7 @@ async def has_room(machine: Machine, lane: str = SOFTWARE) -> bool:
     """Whether one more may be taken now."""
     try:
         async with asyncio.timeout(0.05):
-            await machine.admission.room(lane)
+            await machine.admission.wait_for_room(lane)
     except TimeoutError:
         return False
     return True
@@ -108,11 +108,11 @@ async def test_nothing_begins_while_the_disk_is_full() -> None:
     machine.free_bytes = 1 << 20
     assert not await has_room(machine)
     with pytest.raises(WorkerBusy):
-        await machine.admission.until_disk(0.05)
+        await machine.admission.wait_for_disk(0.05)
     async with machine.runs("first", Cost(1.0)):
         assert machine.running == []
         machine.free_bytes = 1 << 30
-        await machine.admission.until_disk(5)
+        await machine.admission.wait_for_disk(5)
         await eventually(lambda: machine.running == ["first"], "the start of what waited for the disk")
 
 
@@ -138,36 +138,36 @@ async def test_a_cancel_while_waiting_gives_the_place_free() -> None:
 
 
 async def test_no_second_one_is_taken_before_the_first_has_said_what_it_needs() -> None:
-    """The door stays closed until the task that was let in has arrived, or is known not to come."""
+    """The slots stays closed until the task that was let in has arrived, or is known not to come."""
     machine = Machine()
-    door = Door(machine.admission, SOFTWARE)
-    await door.open()
-    again = asyncio.create_task(door.open())
+    slots = QueueSlots(machine.admission, SOFTWARE)
+    await slots.acquire()
+    again = asyncio.create_task(slots.acquire())
     await asyncio.sleep(0.05)
     assert not again.done() and await has_room(machine)
     async with machine.runs("first", Cost(1.0)):
         await asyncio.wait_for(again, 5)
-        third = asyncio.create_task(door.open())
+        third = asyncio.create_task(slots.acquire())
         await asyncio.sleep(0.05)
         assert not third.done()
-        door.close()  # the second never came
+        slots.release()  # the second never came
         await asyncio.wait_for(third, 5)
 
 
 async def test_the_fast_lane_has_slots_of_its_own_and_takes_nothing_while_the_disk_is_full() -> None:
     """Two at once, whatever encodes; the third when one has ended; none without room, and then at once again."""
     machine = Machine()
-    door = FastDoor(machine.admission, 2)
-    await door.open()
-    await door.open()
-    third = asyncio.create_task(door.open())
+    slots = FastQueueSlots(machine.admission, 2)
+    await slots.acquire()
+    await slots.acquire()
+    third = asyncio.create_task(slots.acquire())
     await asyncio.sleep(0.02)
     assert not third.done()
-    await asyncio.to_thread(door.close)
+    await asyncio.to_thread(slots.release)
     await asyncio.wait_for(third, 5)
     machine.free_bytes = 0
-    door.close()
-    fourth = asyncio.create_task(door.open())
+    slots.release()
+    fourth = asyncio.create_task(slots.acquire())
     await asyncio.sleep(0.02)
     assert not fourth.done()
     machine.free_bytes = 1 << 30

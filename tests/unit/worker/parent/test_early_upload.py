@@ -10,8 +10,8 @@ from reelmill_server.errors import InternalError, ServiceUnavailable, StorageUna
 from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.storage.base import Upload
-from reelmill_server.worker.parent.early_upload import delivering
-from reelmill_server.worker.parent.publish_guard import Fence
+from reelmill_server.worker.parent.early_upload import uploading_early
+from reelmill_server.worker.parent.publish_guard import PublishGuard
 from tests.claims import Told
 from tests.remote import RemoteStorage
 
@@ -56,9 +56,9 @@ async def test_what_is_no_longer_ours_to_place_is_not(tmp_path: Path, alone: boo
     """Between two files: the second is not placed; the first goes, unless another attempt may have put its own there."""
     storage = RemoteStorage(tmp_path)
     one, two = upload(storage, tmp_path, "1.ts"), upload(storage, tmp_path, "2.m3u8")
-    async with delivering(storage, "task.x") as delivery:
+    async with uploading_early(storage, "task.x") as early_upload:
         with pytest.raises(InternalError):
-            await delivery.publish([one, two], Guard(2, alone))  # it is asked before each file, and before each try
+            await early_upload.publish([one, two], Guard(2, alone))  # it is asked before each file, and before each try
     assert {staged.uri: staged.undone for staged in storage.staged} == {one.uri: alone, two.uri: True}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ([] if alone else ["1.ts"])
 
@@ -77,16 +77,16 @@ async def test_what_is_placed_was_announced(tmp_path: Path) -> None:
 
     guard.announce = look  # type: ignore[method-assign]
     one, two = upload(storage, tmp_path, "1.ts"), upload(storage, tmp_path, "2.m3u8")
-    async with delivering(storage, "task.x") as delivery:
-        delivery.begin(one)
-        await delivery.publish([one, two], guard)
+    async with uploading_early(storage, "task.x") as early_upload:
+        early_upload.begin(one)
+        await early_upload.publish([one, two], guard)
     assert seen == [False]
     assert [file.uri for file in guard.announced] == [one.uri, two.uri]
     assert set(guard.announced) == {PendingFile(staged.uri, staged.mark) for staged in storage.staged}
     three = upload(storage, tmp_path, "3.ts")
-    async with delivering(storage, "task.y") as delivery:
+    async with uploading_early(storage, "task.y") as early_upload:
         with pytest.raises(InternalError, match="over"):
-            await delivery.publish([three], guard)
+            await early_upload.publish([three], guard)
     assert not (tmp_path / "out/3.ts").exists() and storage.staged[-1].undone
 
 
@@ -95,7 +95,7 @@ async def test_a_fence_asks_again_after_a_while(monkeypatch: pytest.MonkeyPatch)
     now, standing = 100.0, Standing.OURS
     monkeypatch.setattr("reelmill_server.worker.parent.publish_guard.time.monotonic", lambda: now)
     told = Told(lambda: standing)
-    fence = Fence(told)
+    fence = PublishGuard(told)
     await asyncio.gather(*(fence.check() for _ in range(8)))
     assert told.asked == 1
     standing, now = Standing.TAKEN_OVER, now + 9.0
@@ -112,19 +112,19 @@ async def test_what_was_placed_is_removed_only_if_nobody_else_has_the_task(stand
             raise ServiceUnavailable("the engine is away")
         return standing
 
-    assert await Fence(Told(ask)).may_remove() == (standing in (Standing.OURS, Standing.ENDED))
+    assert await PublishGuard(Told(ask)).may_remove() == (standing in (Standing.OURS, Standing.ENDED))
 
 
 async def test_what_was_brought_is_only_placed(tmp_path: Path) -> None:
     """Nothing is visible before, each file is sent once, and stays where it was made."""
     storage = RemoteStorage(tmp_path)
     one, two = (upload(storage, tmp_path, name) for name in ("1.ts", "2.ts"))
-    async with delivering(storage, "task.x") as delivery:
+    async with uploading_early(storage, "task.x") as early_upload:
         for _ in range(3):
-            delivery.begin(one)
+            early_upload.begin(one)
         await brought(storage, 1)
         assert not (tmp_path / "out").exists() and one.path.exists()
-        await delivery.publish([one, two], Guard())
+        await early_upload.publish([one, two], Guard())
     assert [staged.uri for staged in storage.staged] == [one.uri, two.uri]
     assert [(tmp_path / "out" / name).read_bytes() for name in ("1.ts", "2.ts")] == [b"data"] * 2
 
@@ -133,11 +133,11 @@ async def test_what_changed_since_is_brought_again(tmp_path: Path) -> None:
     """As when another encoder makes all again."""
     storage = RemoteStorage(tmp_path)
     one = upload(storage, tmp_path, "1.ts")
-    async with delivering(storage, "task.x") as delivery:
-        delivery.begin(one)
+    async with uploading_early(storage, "task.x") as early_upload:
+        early_upload.begin(one)
         await brought(storage, 1)
         one.path.write_bytes(b"other data")
-        await delivery.publish([one], Guard())
+        await early_upload.publish([one], Guard())
     assert (tmp_path / "out/1.ts").read_bytes() == b"other data"
     assert [staged.undone for staged in storage.staged] == [True, False]
 
@@ -147,9 +147,9 @@ async def test_what_is_not_published_is_taken_back(tmp_path: Path) -> None:
     storage = RemoteStorage(tmp_path)
     files = [upload(storage, tmp_path, f"{number}.ts") for number in range(3)]
     with pytest.raises(RuntimeError):
-        async with delivering(storage, "task.x") as delivery:
+        async with uploading_early(storage, "task.x") as early_upload:
             for file in files:
-                delivery.begin(file)
+                early_upload.begin(file)
             await brought(storage, 3)
             raise RuntimeError
     assert all(staged.undone for staged in storage.staged) and not (tmp_path / "out").exists()
@@ -159,10 +159,10 @@ async def test_a_storage_that_refuses_is_noticed_at_once(tmp_path: Path) -> None
     """Not when hours of work are done."""
     storage = RemoteStorage(tmp_path, refuses="1.ts")
     one = upload(storage, tmp_path, "1.ts")
-    async with delivering(storage, "task.x") as delivery:
-        delivery.begin(one)
+    async with uploading_early(storage, "task.x") as early_upload:
+        early_upload.begin(one)
         with pytest.raises(StorageUnavailable):
             async with asyncio.timeout(10):
                 while True:
-                    delivery.check()
+                    early_upload.check()
                     await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@ from reelmill_server.model.cost import Cost
 from reelmill_server.model.needs import Needs
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker.parent.admission import Admission, Budget
-from reelmill_server.worker.parent.capabilities import Abilities
+from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.gauges import show
 
 
@@ -18,9 +18,9 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 async def test_what_attempts_hold_and_who_waits_is_shown_while_it_lasts() -> None:
     """Cores, memory, and the one that has to wait; all is given back."""
-    metrics, abilities = Metrics(), Abilities(Limits(), (), {}, 300)
-    admission = Admission(Budget(2, 4.0, 1000), abilities.has_sessions, lambda: 77_000_000)
-    show(metrics, admission, abilities)
+    metrics, capabilities = Metrics(), Capabilities(Limits(), (), {}, 300)
+    admission = Admission(Budget(2, 4.0, 1000), capabilities.has_sessions, lambda: 77_000_000)
+    show(metrics, admission, capabilities)
     needs = Needs(Cost(cores=3.0, memory_bytes=600))
     totals = ("reelmill_worker_slots", "reelmill_worker_cores", "reelmill_worker_memory_bytes")
     assert [value(metrics, name) for name in totals] == [2, 4, 1000]
@@ -42,14 +42,14 @@ async def test_what_attempts_hold_and_who_waits_is_shown_while_it_lasts() -> Non
 
 async def test_encoders_and_their_sessions_are_shown() -> None:
     """One that is lost works no more."""
-    metrics, abilities = Metrics(), Abilities(Limits(), ("nvenc",), {}, 300)
-    abilities._encoders = {"h264_nvenc": Capability("h264_nvenc", "h264", "nvenc", True)}
-    show(metrics, Admission(Budget(2, 4.0), abilities.has_sessions), abilities)
+    metrics, capabilities = Metrics(), Capabilities(Limits(), ("nvenc",), {}, 300)
+    capabilities._encoders = {"h264_nvenc": Capability("h264_nvenc", "h264", "nvenc", True)}
+    show(metrics, Admission(Budget(2, 4.0), capabilities.has_sessions), capabilities)
     encoder = {"encoder": "h264_nvenc", "family": "nvenc"}
-    with abilities.lease() as lease:
+    with capabilities.lease() as lease:
         lease.reserve("nvenc", 2)
         assert value(metrics, "reelmill_encoder_sessions", family="nvenc") == 2
     assert value(metrics, "reelmill_encoder_sessions", family="nvenc") == 0
     assert value(metrics, "reelmill_encoder_works", **encoder) == 1
-    abilities.lose("h264_nvenc", "gone")
+    capabilities.lose("h264_nvenc", "gone")
     assert value(metrics, "reelmill_encoder_works", **encoder) == 0

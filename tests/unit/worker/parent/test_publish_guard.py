@@ -9,7 +9,7 @@ from reelmill_server.errors import InternalError, ServiceUnavailable
 from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.worker.parent import publish_guard
-from reelmill_server.worker.parent.publish_guard import Fence
+from reelmill_server.worker.parent.publish_guard import PublishGuard
 from tests.claims import Told
 
 AWAY = 10**9
@@ -44,12 +44,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 async def test_an_engine_that_is_away_is_waited_for() -> None:
     """Before a file is published, and before all are announced."""
-    await Fence(Away(50)).check()
+    await PublishGuard(Away(50)).check()
     claim = Away(50)
-    await Fence(claim).announce([PendingFile("file:///x", "mark")])
+    await PublishGuard(claim).announce([PendingFile("file:///x", "mark")])
     assert len(claim.announced) == 1
     with pytest.raises(InternalError, match="canceled, or has failed"):
-        await Fence(Away(50, Standing.ENDED)).check()
+        await PublishGuard(Away(50, Standing.ENDED)).check()
 
 
 async def test_it_is_not_waited_for_longer_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,17 +57,17 @@ async def test_it_is_not_waited_for_longer_than_that(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(publish_guard, "_PATIENCE_SECONDS", 0.0)
     claim = Away(AWAY)
     with pytest.raises(ServiceUnavailable):
-        await Fence(claim).check()
+        await PublishGuard(claim).check()
     assert claim.asked == 1
 
 
 async def test_it_is_not_waited_for_when_the_attempt_is_canceled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is told to end does not wait ten minutes."""
     monkeypatch.setattr(publish_guard, "_PAUSE_SECONDS", 0.01)
-    fence = Fence(Away(10**9))
-    checking = asyncio.create_task(fence.check())
+    guard = PublishGuard(Away(10**9))
+    checking = asyncio.create_task(guard.check())
     await asyncio.sleep(0.05)
-    fence.stop_waiting()
+    guard.stop_waiting()
     async with asyncio.timeout(20):
         with pytest.raises(ServiceUnavailable):
             await checking
@@ -76,9 +76,9 @@ async def test_it_is_not_waited_for_when_the_attempt_is_canceled(monkeypatch: py
 async def test_what_is_only_kept_does_not_wait() -> None:
     """One question for many files, and no objection as long as there is no answer; what is known counts."""
     claim = Away(AWAY)
-    fence = Fence(claim)
-    await asyncio.gather(*(fence.check_known() for _ in range(8)))
+    guard = PublishGuard(claim)
+    await asyncio.gather(*(guard.check_known() for _ in range(8)))
     assert claim.asked == 1
-    await Fence(Away(0)).check_known()
+    await PublishGuard(Away(0)).check_known()
     with pytest.raises(InternalError, match="taken the task over"):
-        await Fence(Away(0, Standing.TAKEN_OVER)).check_known()
+        await PublishGuard(Away(0, Standing.TAKEN_OVER)).check_known()

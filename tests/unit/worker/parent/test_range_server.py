@@ -12,9 +12,9 @@ import pytest
 
 from reelmill_server.errors import AccessDenied, InternalError, MediaLimitExceeded
 from reelmill_server.media.output.base import Stopped
-from reelmill_server.worker.child.range_client import Ranges, RemoteObject
+from reelmill_server.worker.child.range_client import RangeClient, RemoteObject
 from reelmill_server.worker.frames import BLOCK_BYTES, MAX_LENGTH, AnswerHead, Request
-from reelmill_server.worker.parent.range_server import Broker
+from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.remote import RemoteStorage
 
@@ -29,7 +29,7 @@ def data() -> bytes:
 
 def remote_object(channel: socket.socket, stop: threading.Event) -> RemoteObject:
     """The first object that is served on `channel`."""
-    ranges = Ranges(channel, stop)
+    ranges = RangeClient(channel, stop)
     ranges.listen()
     return RemoteObject(ranges, 0, SIZE)
 
@@ -37,7 +37,7 @@ def remote_object(channel: socket.socket, stop: threading.Event) -> RemoteObject
 class Ends:
     """A parent's end that serves one object, and the socket of its child."""
 
-    def __init__(self, broker: Broker, storage: RemoteStorage, channel: socket.socket) -> None:
+    def __init__(self, broker: RangeServer, storage: RemoteStorage, channel: socket.socket) -> None:
         self.broker, self.storage, self.channel = broker, storage, channel
         self.stop = threading.Event()
 
@@ -52,7 +52,7 @@ async def ends(folder: Path, data: bytes, cache: int = 1 << 30) -> AsyncIterator
     (folder / "object").write_bytes(data)
     storage = RemoteStorage(folder)
     with Scratch(folder / "scratch", cache_bytes=cache).cache() as kept:
-        broker = Broker(storage, kept, 0)
+        broker = RangeServer(storage, kept, 0)
         ref, _ = await broker.open(storage.uri(folder / "object"))
         assert (ref.path, ref.key, ref.size_bytes) == ("", 0, SIZE)
         ours, theirs = socket.socketpair()
@@ -234,7 +234,7 @@ async def test_an_object_that_is_too_large_is_not_opened(tmp_path: Path, data: b
     (tmp_path / "object").write_bytes(data)
     storage = RemoteStorage(tmp_path)
     with Scratch(tmp_path / "scratch").cache() as cache:
-        broker = Broker(storage, cache, SIZE - 1)
+        broker = RangeServer(storage, cache, SIZE - 1)
         with pytest.raises(MediaLimitExceeded):
             await broker.open(storage.uri(tmp_path / "object"))
         await broker.close()
