@@ -6,7 +6,9 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import m3u8
 import pytest
+from mpegdash.parser import MPEGDASHParser
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, OutputInvalid
 from reelmill_server.media.conversion.whole import Conversion
@@ -225,6 +227,68 @@ def test_variants_with_their_own_sound_keep_it(convert: Converter) -> None:
     )
     assert "TYPE=AUDIO" not in (made.published / "film/main.m3u8").read_text()
     assert len(judge.sound(made.published / "film/32/v.m3u8")) == pytest.approx(4.4 * 48000, abs=2048)
+
+
+TWO_LANGUAGES = Clip(
+    "matroska",
+    (Video(seconds=2, gop=12),),
+    (
+        Audio(seconds=2, hz=440, language="eng"),
+        Audio(seconds=2, hz=660, layout="mono", language="fra", default=False),
+        Audio(seconds=2, hz=880, language="eng", default=False),
+    ),
+)
+
+
+def heard(path: Path) -> float:
+    """The pitch of the only audio."""
+    assert len(judge.describe(path).of("Audio")) == 1
+    return judge.pitch(judge.sound(path)[4800:-9600, 0], 48000)
+
+
+@pytest.mark.parametrize("container", ["ts", "mp4"])
+@pytest.mark.parametrize("sizes", [((96, 64), (48, 32)), ((96, 64),)])
+def test_each_language_is_a_rendition(convert: Converter, container: str, sizes: tuple[tuple[int, int], ...]) -> None:
+    """One playlist each, with its language; one is the default, and players choose none that has the language of another."""
+    members = [replace(spec, audio_streams=(101,)) for spec in ladder(container, *sizes)]
+    made = convert(TWO_LANGUAGES, *members, group_uris=("file:///out/film/main.m3u8",))
+    folder = made.published / "film"
+    read = m3u8.load(str(folder / "main.m3u8"))
+    said = [(one.uri, one.group_id, one.name, one.language, one.default, one.autoselect, one.channels) for one in read.media]
+    assert said == [
+        ("main-audio-0.m3u8", "audio", "1 eng", "eng", "YES", "YES", "2"),
+        ("main-audio-1.m3u8", "audio", "2 fra", "fra", "NO", "YES", "1"),
+        ("main-audio-2.m3u8", "audio", "3 eng", "eng", "NO", "NO", "2"),
+    ]
+    assert [heard(folder / one.uri) for one in read.media] == pytest.approx([440, 660, 880], abs=3)
+    assert [variant.stream_info.audio for variant in read.playlists] == ["audio"] * len(sizes)
+    assert all("mp4a" in variant.stream_info.codecs for variant in read.playlists)
+    assert not judge.describe(folder / "64/v.m3u8").of("Audio")
+    assert not made.warnings
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_each_language_is_an_adaptation_set(convert: Converter, both: bool) -> None:
+    """In DASH, and as renditions where the same files serve HLS."""
+    spec = replace(target("mp4", encoded(gop_size=12), AAC), audio_streams=(101,))
+    made = convert(TWO_LANGUAGES, *([cut(spec)] if both else []), cut(spec, DASH))
+    sets = [one for period in MPEGDASHParser.parse(str(made.published / "x.mpd")).periods for one in period.adaptation_sets]
+    assert [(one.content_type, one.lang) for one in sets] == [
+        ("video", None),
+        ("audio", "eng"),
+        ("audio", "fra"),
+        ("audio", "eng"),
+    ]
+    if both:
+        read = m3u8.load(str(made.published / "x.m3u8"))
+        assert [(one.language, one.default) for one in read.media] == [("eng", "YES"), ("fra", "NO"), ("eng", "NO")]
+
+
+def test_several_languages_without_a_master_playlist_are_told(convert: Converter) -> None:
+    """Players offer only the first."""
+    made = convert(TWO_LANGUAGES, cut(replace(target("ts", encoded(), AAC), audio_streams=(101,))))
+    assert len(judge.describe(made.published / "x.m3u8").of("Audio")) == 3
+    assert "only the first of the 3 audio streams" in " ".join(made.warnings)
 
 
 def test_a_variant_outside_the_folder_of_its_master_is_refused(convert: Converter) -> None:

@@ -258,12 +258,18 @@ class PackagePlan:
 @dataclass(frozen=True)
 class GroupPlan:
     """An HLS master playlist. `variants`, `audio` and `subtitles` are indexes of the plan's targets; `audio` -1: each variant
-    has its own audio."""
+    has its own audio. `more_audio`: the renditions beside `audio`, one for each further audio stream."""
 
     uri: str
     variants: tuple[int, ...]
     audio: int = -1
     subtitles: tuple[int, ...] = ()
+    more_audio: tuple[int, ...] = ()
+
+    @property
+    def renditions(self) -> tuple[int, ...]:
+        """The targets of all audio renditions."""
+        return (self.audio, *self.more_audio) if self.audio >= 0 else ()
 
 
 @dataclass(frozen=True)

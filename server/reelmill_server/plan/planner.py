@@ -43,6 +43,7 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
         for plan in _plan_target(target, inputs, situation, naming, warnings)
     ]
     targets, groups = packaging.arrange(request, planned, naming)
+    warnings += packaging.unheard_audio(targets)
     decoded = _decoded(targets, inputs)
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))

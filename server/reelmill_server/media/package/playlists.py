@@ -27,12 +27,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class MediaPlaylist:
-    """A rendition. `head` names the init segment of fragmented MP4; empty: none. `independent`: each segment decodes alone."""
+    """A rendition. `head` names the init segment of fragmented MP4; empty: none. `independent`: each segment decodes alone.
+    `language` as a manifest tells it, in ISO 639-2; empty: unknown.
+    """
 
     segments: tuple[Segment, ...]
     head: str = ""
     start_number: int = 0
     independent: bool = False
+    language: str = ""
 
     @property
     def longest_seconds(self) -> int:
@@ -81,7 +84,8 @@ def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
     except ElementTree.ParseError as error:
         raise ValueError(f"the manifest is no XML: {error}") from error
     found = {}
-    for representation in root.iter(_dash("Representation")):
+    sets = root.iter(_dash("AdaptationSet"))
+    for adaptation, representation in ((one, held) for one in sets for held in one.iter(_dash("Representation"))):
         template = representation.find(_dash("SegmentTemplate"))
         if template is None:
             raise ValueError("the manifest has no segments")
@@ -93,7 +97,7 @@ def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
         ]
         stream, first = int(representation.get("id", "-1")), int(template.get("startNumber", "1"))
         segments = tuple(Segment(f"{stream}-{number}.m4s", length) for number, length in enumerate(lengths, first))
-        found[stream] = MediaPlaylist(segments, f"{stream}-init.mp4")
+        found[stream] = MediaPlaylist(segments, f"{stream}-init.mp4", language=adaptation.get("lang", ""))
     return tuple(found[stream] for stream in sorted(found))
 
 

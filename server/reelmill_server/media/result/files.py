@@ -1,7 +1,7 @@
 """Describe verified outputs: artifacts, the playlists that are published, checksums of all files."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -159,9 +159,9 @@ class _Results:
 
     def _target_seconds(self, slot: int) -> int:
         """Return the longest segment of all playlists that one player may switch between (RFC 8216, 6.2.4)."""
-        groups = [{*group.variants, group.audio, *group.subtitles} for group in self._plan.groups]
+        groups = [{*group.variants, *group.renditions, *group.subtitles} for group in self._plan.groups]
         together = next((slots for slots in groups if slot in slots), {slot})
-        return max(one.longest_seconds for number in together if number >= 0 for one in self._verified[number].playlists)
+        return max(one.longest_seconds for number in together for one in self._verified[number].playlists)
 
     def _members(self, file: PlannedFile) -> tuple[list[_Listed], list[_Listed]]:
         """Return the variants of a master playlist, and the audio beside them."""
@@ -169,7 +169,7 @@ class _Results:
         if file.group >= 0:
             group = self._plan.groups[file.group]
             variants = [self._lists[other.path][0] for slot in group.variants for other in playlists if other.slot == slot]
-            return variants, [self._lists[other.path][0] for other in playlists if other.slot == group.audio]
+            return variants, [self._lists[other.path][0] for other in playlists if other.slot in group.renditions]
         lists = [self._lists[other.path][0] for other in playlists if other.slot == file.slot and other.stream >= 0]
         filmed = [one for one in lists if one.video]
         return (filmed, [one for one in lists if not one.video]) if filmed else (lists, [])
@@ -188,7 +188,7 @@ class _Results:
         subtitles = self._subtitles(file)
         return MasterPlaylist(
             variants=tuple(_variant(file.uri, one, audio, [lines for lines, _ in subtitles]) for one in variants),
-            audio=tuple(_rendition(file.uri, one, number) for number, one in enumerate(audio)),
+            audio=tuple(_renditions(file.uri, audio)),
             subtitles=tuple(_subtitle_rendition(file.uri, one, said) for one, said in subtitles),
             independent=all(one.playlist.independent for one in (*variants, *audio)),
         )
@@ -209,16 +209,21 @@ def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Seq
     )
 
 
-def _rendition(master: str, one: _Listed, number: int) -> Rendition:
-    stream = one.streams[0]
-    language = "" if stream.language == "und" else stream.language
-    return Rendition(
-        uri=reference(master, one.uri),
-        name=f"{number + 1} {language}".strip(),
-        language=language,
-        default=number == 0,
-        channels=stream.channels,
-    )
+def _renditions(master: str, audio: Sequence[_Listed]) -> Iterator[Rendition]:
+    """Yield a rendition for each audio; players choose the first of each language by themselves."""
+    languages: set[str] = set()
+    for number, one in enumerate(audio):
+        stream = one.streams[0]
+        language = "" if stream.language == "und" else stream.language
+        yield Rendition(
+            uri=reference(master, one.uri),
+            name=f"{number + 1} {language}".strip(),
+            language=language,
+            default=number == 0,
+            autoselect=language not in languages,
+            channels=stream.channels,
+        )
+        languages.add(language)
 
 
 def _subtitle_rendition(master: str, one: _Listed, said: RenditionPlan) -> Rendition:

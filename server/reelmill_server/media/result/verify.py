@@ -164,7 +164,12 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
         checked.append(_checked(playlist, cuts, produced.written[number], where))
     return Verified(
         produced,
-        tuple(stream for part in parts for stream in part.streams),
+        # libav writes the language into the manifest only.
+        tuple(
+            replace(stream, language=playlist.language)
+            for part, playlist in zip(parts, playlists, strict=True)
+            for stream in part.streams
+        ),
         max(part.duration_seconds for part in parts),
         tuple(codec for part in parts for codec in part.codecs),
         tuple(checked),

@@ -147,13 +147,25 @@ def arrange(
         subtitles = tuple(slot for slot in members if _is_subtitles(targets[slot]))
         slots = [slot for slot in members if slot not in subtitles]
         _check_places(uri, [(specs[targets[slot].index], targets[slot]) for slot in members])
-        shared = None if _begins_early(request, targets, slots) else _shared_audio([targets[slot] for slot in slots])
-        if shared is not None:
+        shared = () if _begins_early(request, targets, slots) else _shared_audio([targets[slot] for slot in slots])
+        audio = range(len(targets), len(targets) + len(shared))
+        if shared:
             for slot in slots:
                 targets[slot] = replace(targets[slot], streams=_without_audio(targets[slot]))
-            targets.append(_audio_target(targets[slots[0]], shared, uri))
-        groups.append(GroupPlan(uri, tuple(slots), len(targets) - 1 if shared is not None else -1, subtitles))
+            targets += _audio_targets(targets[slots[0]], shared, uri)
+        groups.append(GroupPlan(uri, tuple(slots), audio[0] if audio else -1, subtitles, tuple(audio[1:])))
     return tuple(targets), tuple(groups)
+
+
+def unheard_audio(targets: Sequence[TargetPlan]) -> Iterator[str]:
+    """Yield a warning for each playlist of HLS with several audio streams in its segments."""
+    for target in targets:
+        count = sum(stream.type == StreamType.AUDIO for stream in target.streams)
+        if target.package and target.package.format is SegmentFormat.HLS and count > 1:
+            yield (
+                f"{target.field}: most players offer only the first of the {count} audio streams in HLS segments: "
+                "variants of a target group that have the same audio get a rendition for each"
+            )
 
 
 def _is_subtitles(plan: TargetPlan) -> bool:
@@ -196,26 +208,31 @@ def _begins_early(request: ConvertRequest, targets: Sequence[TargetPlan], slots:
     return copies and any(source.start_us for source in request.sources)
 
 
-def _shared_audio(members: Sequence[TargetPlan]) -> tuple[StreamPlan, ...] | None:
-    """Return the audio that all variants with video have in common; None if they differ, or if there is only one variant."""
+def _shared_audio(members: Sequence[TargetPlan]) -> tuple[StreamPlan, ...]:
+    """Return the audio that becomes renditions of their own: what all variants have in common; none if they differ, have no
+    video, or if there is only one variant with only one audio stream.
+    """
     filmed = [member for member in members if any(stream.type == StreamType.VIDEO for stream in member.streams)]
     sounds = [tuple(stream for stream in member.streams if stream.type == StreamType.AUDIO) for member in filmed]
     ways = {(member.container, member.package.segment_us if member.package else 0, member.keep_metadata) for member in filmed}
-    if len(filmed) < 2 or len(filmed) != len(members) or len(ways) != 1 or any(sound != sounds[0] for sound in sounds):
-        return None
-    return sounds[0] or None
+    if len(filmed) != len(members) or len(ways) != 1 or any(sound != sounds[0] for sound in sounds):
+        return ()
+    return sounds[0] if len(filmed) > 1 or len(sounds[0]) > 1 else ()
 
 
 def _without_audio(plan: TargetPlan) -> tuple[StreamPlan, ...]:
     return tuple(stream for stream in plan.streams if stream.type != StreamType.AUDIO)
 
 
-def _audio_target(member: TargetPlan, streams: tuple[StreamPlan, ...], master: str) -> TargetPlan:
-    """Return the target of the audio that variants share: `<base>-audio.m3u8` next to the master playlist."""
+def _audio_targets(member: TargetPlan, streams: Sequence[StreamPlan], master: str) -> Iterator[TargetPlan]:
+    """Yield the targets of the audio that variants share: `<base>-audio.m3u8` next to the master playlist, or, for several
+    streams, `<base>-audio-<n>.m3u8`.
+    """
     assert member.package
-    base = f"{master.removesuffix('.m3u8')}-audio"
-    package = replace(member.package, prefix=f"{base}-", suffix=f".{_SEGMENT_EXTENSION[member.container]}")
-    return replace(member, uri=f"{base}.m3u8", streams=streams, package=package)
+    for number, stream in enumerate(streams):
+        base = f"{master.removesuffix('.m3u8')}-audio" + (f"-{number}" if len(streams) > 1 else "")
+        package = replace(member.package, prefix=f"{base}-", suffix=f".{_SEGMENT_EXTENSION[member.container]}")
+        yield replace(member, uri=f"{base}.m3u8", streams=(stream,), package=package)
 
 
 def _check_places(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]]) -> None:
