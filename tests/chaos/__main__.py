@@ -87,14 +87,14 @@ def tell(after: Aftermath) -> None:
         str(entry["task_id"]) for entry in after.events("worker", "attempt ended") if entry["outcome"] == "Succeeded"
     )
     attempts = [task.attempt for task in tasks]
-    taken = after.events("worker", "outputs of a lost attempt are taken away")
+    rolled_back = after.events("worker", "outputs of a lost attempt are rolled back")
     rows = {
         "tasks": f"{len(tasks)}: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()),
         "attempts": f"{sum(attempts)}, at most {max(attempts, default=0)} of one task",
         "failed attempts": ", ".join(f"{count} {code}" for code, count in failed.most_common()) or "none",
         "taken over": f"{sum(any(a.code == WORKER_LOST for a in task.failed_attempts) for task in tasks)} tasks",
         "published anew": f"{sum(count > 1 for count in ended.values())} tasks, whose worker was lost before it could say so",
-        "taken away": f"{len(taken)} times, what a lost worker had placed",
+        "rolled back": f"{len(rolled_back)} times, outputs of a lost worker",
         "seconds of a task": f"median {statistics.median(seconds):.1f}, longest {max(seconds):.1f}" if seconds else "",
         "notifications": f"{len(after.receiver.received)} deliveries of {sum(c.errand.told for c in after.called)}",
     }

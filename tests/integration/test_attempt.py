@@ -1,4 +1,4 @@
-"""One attempt with a real child: fallback between encoders, sessions, stalls, fences, and what is left afterwards."""
+"""One attempt with a real child: fallback between encoders, sessions, stalls, publish guards, and what is left afterwards."""
 
 import asyncio
 import hashlib
@@ -214,7 +214,7 @@ async def test_an_attempt_that_takes_too_long_is_ended(tmp_path: Path, clip: Pat
 
 
 async def test_an_attempt_that_was_taken_over_publishes_nothing(bench: Bench) -> None:
-    """The fence holds even when all is made and verified."""
+    """The publish guard holds even when all is made and verified."""
     with pytest.raises(InternalError):
         await bench.convert(bench.request(bench.target("out.mp4")), standing=Standing.TAKEN_OVER)
     assert bench.left() == []

@@ -13,7 +13,7 @@ from temporalio.worker import Replayer
 from reelmill_server.engine import CONTROL_QUEUE
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
-from reelmill_server.engine.notifying import NotifyActivities, NotifyWorkflow, ProgressWorkflow
+from reelmill_server.engine.notification import NotifyActivities, NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.work import Work
 from reelmill_server.engine.workers import control_worker, notify_worker
 from reelmill_server.engine.workflow import MediaConvertWorkflow
@@ -110,7 +110,7 @@ async def test_progress_is_noted_once_for_each_step_by_the_task_s_own_workflow(w
     """A second attempt of the task passes the same marks; nothing is started for it."""
     await world.engine.start(Work(ConvertRequest("task", "default", (), ())))
     for percent in (10, 20, 10, 20, 30):
-        await world.engine.tell_progress("task", percent)
+        await world.engine.report_progress("task", percent)
         await world.until(lambda: world.log and int(world.log[-1].split()[1]) >= percent)  # noqa: B023
     assert world.log == ["task 10", "task 20", "task 30"]
     found: list[str] = []
@@ -136,7 +136,7 @@ async def test_progress_that_comes_faster_than_it_is_noted_is_noted_as_it_stands
     monkeypatch.setattr(world, "progress", slow)
     await world.engine.start(Work(ConvertRequest("task", "default", (), ())))
     for percent in (10, 20, 30, 40):
-        await world.engine.tell_progress("task", percent)
+        await world.engine.report_progress("task", percent)
     handle = world.client.get_workflow_handle("task")
     async with asyncio.timeout(30):
         while sum(event.HasField("workflow_execution_signaled_event_attributes") for event in await _events(handle)) < 4:
@@ -152,7 +152,7 @@ async def _events(handle: WorkflowHandle[Any, Any]) -> Sequence[HistoryEvent]:
 
 async def test_progress_of_a_task_that_has_ended_is_no_error(world: World) -> None:
     """Nor is that of one that the engine does not know."""
-    await world.engine.tell_progress("unknown", 10)
+    await world.engine.report_progress("unknown", 10)
 
 
 async def test_progress_that_an_earlier_version_tells_is_noted(world: World) -> None:
@@ -167,8 +167,8 @@ async def test_a_delivery_whose_process_is_killed_is_soon_known_to_be_lost(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not when the longest delivery would be over: it is silent from then on, and is sent again."""
-    monkeypatch.setattr("reelmill_server.engine.notifying.SILENCE_SECONDS", 1)
-    monkeypatch.setattr("reelmill_server.engine.beats._BEAT_SECONDS", 3600.0)
+    monkeypatch.setattr("reelmill_server.engine.notification.SILENCE_SECONDS", 1)
+    monkeypatch.setattr("reelmill_server.engine.heartbeat._INTERVAL_SECONDS", 3600.0)
     world.due, hanging = ["first"], asyncio.Event()
     deliver = world.deliver
 

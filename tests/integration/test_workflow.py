@@ -19,7 +19,7 @@ from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, encode_queue
 from reelmill_server.engine.activities import ControlActivities, WorkerActivities
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine, connect
-from reelmill_server.engine.notifying import NotifyActivities
+from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.queues import Backlog, backlogs
 from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
@@ -231,7 +231,7 @@ async def test_attempts_that_a_draining_worker_hands_back_count_for_nothing(worl
 
 
 async def test_the_view_shows_the_heartbeat_of_the_present_attempt(world: World) -> None:
-    """And the fence holds for it alone."""
+    """And the publish guard checks it alone."""
     seen: list[bool] = []
 
     async def look(_: Work) -> AttemptResult:
@@ -577,7 +577,7 @@ async def test_what_succeeded_stays_and_what_was_lost_before_goes(world: World) 
 
 async def test_a_storage_that_is_away_does_not_keep_an_end_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left goes when it is back."""
-    monkeypatch.setattr("reelmill_server.engine.workflow._WITHDRAWN_FIRST_SECONDS", 0.5)
+    monkeypatch.setattr("reelmill_server.engine.workflow._WITHDRAWAL_WAIT_SECONDS", 0.5)
 
     async def place_and_fail(work: Work) -> AttemptResult:
         await world.announce(work)
@@ -594,7 +594,7 @@ async def test_a_storage_that_is_away_does_not_keep_an_end_back(world: World, mo
 
 async def test_a_worker_that_erases_says_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as it takes."""
-    monkeypatch.setattr("reelmill_server.engine.beats._BEAT_SECONDS", 0.02)
+    monkeypatch.setattr("reelmill_server.engine.heartbeat._INTERVAL_SECONDS", 0.02)
     beats: list[object] = []
 
     class Slow:

@@ -18,7 +18,7 @@ from reelmill_server.api.server import GrpcServer
 from reelmill_server.app.background import background, polling
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
-from reelmill_server.engine.notifying import NotifyActivities
+from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.queues import backlogs
 from reelmill_server.engine.work import load_work
 from reelmill_server.engine.workers import control_worker, notify_worker

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from reelmill_server.app.background import background, polling
 from reelmill_server.engine.activities import WorkerActivities
 from reelmill_server.engine.client import Engine
-from reelmill_server.engine.notifying import FileActivities
+from reelmill_server.engine.notification import FileActivities
 from reelmill_server.engine.workers import encode_worker, fast_worker, inspect_worker, presence_worker
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.units import SplitRule

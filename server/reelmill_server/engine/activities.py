@@ -12,12 +12,12 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from reelmill_server.engine.beats import alive
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
+from reelmill_server.engine.heartbeat import heartbeating
 from reelmill_server.engine.history import WORKER_DRAINING
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD, WITHDRAW
-from reelmill_server.engine.placing import unpack
+from reelmill_server.engine.pending_files import unpack
 from reelmill_server.engine.work import (
     JOINING_FROM,
     AttemptResult,
@@ -42,7 +42,7 @@ from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
 from reelmill_server.telemetry.metrics import Metrics
 
-_LOOK_PERCENT = 5  # of a unit, after which is looked how far the whole is
+_CHUNK_STEP_PERCENT = 5  # of one chunk, after which the progress of the task is computed
 _log = structlog.get_logger(__name__)
 
 
@@ -122,15 +122,15 @@ class WorkerActivities:
         """Run one attempt, heartbeating its progress; fail with the error's code."""
         if work.attempt == 1 and work.needs is None:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / MICROSECONDS))
-        milestones = _Milestones(partial(self._engine.tell_progress, work.request.task_id), work.progress_step)
+        milestones = _Milestones(partial(self._engine.report_progress, work.request.task_id), work.progress_step)
 
-        async with self._attempting(work, "join" if work.kept else "whole") as begun:
+        async with self._counted(work, "join" if work.kept else "whole") as running:
 
             def report(progress: Progress) -> None:
-                placed = _placed(progress, work)
-                begun.percent = placed.percent
-                activity.heartbeat(placed)
-                milestones.reached(placed.percent)
+                scaled = _scaled(progress, work)
+                running.percent = scaled.percent
+                activity.heartbeat(scaled)
+                milestones.reached(scaled.percent)
 
             try:
                 artifacts, warnings = await self._attempts.convert(
@@ -142,9 +142,9 @@ class WorkerActivities:
                     kept=work.kept,
                 )
             except Deferred as deferred:
-                begun.outcome = "Deferred"
-                return AttemptResult(started_us=begun.started_us, needs=deferred.needs)
-        return AttemptResult(artifacts, warnings, begun.started_us, activity_id=activity.info().activity_id)
+                running.outcome = "Deferred"
+                return AttemptResult(started_us=running.started_us, needs=deferred.needs)
+        return AttemptResult(artifacts, warnings, running.started_us, activity_id=activity.info().activity_id)
 
     @activity.defn(name=ENCODE_UNIT)
     async def encode_unit(self, unit: UnitWork) -> UnitResult:
@@ -152,13 +152,13 @@ class WorkerActivities:
         work = unit.work
         assert work.needs
         structlog.contextvars.bind_contextvars(unit=unit.number)
-        milestones = _Milestones(partial(self._tell_whole, work), min(work.progress_step, _LOOK_PERCENT), last=END)
+        milestones = _Milestones(partial(self._report_whole, work), min(work.progress_step, _CHUNK_STEP_PERCENT), last=END)
 
         def report(progress: Progress) -> None:
             activity.heartbeat(progress)
             milestones.reached(progress.percent)
 
-        async with self._attempting(work, "unit"):
+        async with self._counted(work, "unit"):
             kept, warnings = await self._attempts.encode_unit(
                 work.request,
                 work.needs,
@@ -169,42 +169,42 @@ class WorkerActivities:
             )
         return UnitResult(kept, warnings)
 
-    async def _tell_whole(self, work: Work, _: int) -> None:
+    async def _report_whole(self, work: Work, _: int) -> None:
         """Report the progress of a whole task of which one chunk made progress. Raises ServiceUnavailable."""
         view = await self._engine.view(work.request.task_id)
         percent = _passed(view.progress.percent, work.progress_step)
         if percent:
-            await self._engine.tell_progress(work.request.task_id, percent)
+            await self._engine.report_progress(work.request.task_id, percent)
 
     @asynccontextmanager
-    async def _attempting(self, work: Work, part: str) -> AsyncIterator["_Begun"]:
+    async def _counted(self, work: Work, part: str) -> AsyncIterator["_RunningAttempt"]:
         """Count and log an attempt; its errors cross the engine with their codes."""
-        begun = _Begun()
+        running = _RunningAttempt()
         structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
         _log.info("attempt started", lane=work.lane)
         try:
             with self._metrics.attempts_running.track_inprogress():
-                yield begun
+                yield running
         except asyncio.CancelledError:
-            begun.outcome = "Canceled"
+            running.outcome = "Canceled"
             if activity.is_worker_shutdown():
-                begun.outcome = WORKER_DRAINING
+                running.outcome = WORKER_DRAINING
                 raise ApplicationError(
-                    "the worker was stopped", [], begun.started_us, begun.percent, type=WORKER_DRAINING
+                    "the worker was stopped", [], running.started_us, running.percent, type=WORKER_DRAINING
                 ) from None
             raise
         except ReelmillError as error:
-            begun.outcome = error.code
+            running.outcome = error.code
             _log.warning("attempt failed", code=error.code, reason=error.message)
-            raise _failure(error, begun.started_us, begun.percent) from error
+            raise _failure(error, running.started_us, running.percent) from error
         except Exception as error:
-            begun.outcome = InternalError.code
+            running.outcome = InternalError.code
             _log.exception("attempt failed")
-            raise _failure(InternalError(f"{type(error).__name__}: {error}"), begun.started_us, begun.percent) from error
+            raise _failure(InternalError(f"{type(error).__name__}: {error}"), running.started_us, running.percent) from error
         finally:
-            self._metrics.attempt_total.labels(work.lane, part, begun.outcome).inc()
-            self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - begun.started_us / MICROSECONDS)
-            _log.info("attempt ended", outcome=begun.outcome)
+            self._metrics.attempt_total.labels(work.lane, part, running.outcome).inc()
+            self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - running.started_us / MICROSECONDS)
+            _log.info("attempt ended", outcome=running.outcome)
 
     def _claim(self, work: Work) -> Claim:
         """Return the claim of this activity's attempt on its task."""
@@ -225,7 +225,7 @@ class WorkerActivities:
     async def erase(self, task_id: str) -> None:
         """Remove what a task left in shared scratch."""
         try:
-            async with alive():
+            async with heartbeating():
                 await self._attempts.erase(task_id)
         except ReelmillError as error:
             raise _failure(error) from error
@@ -235,23 +235,23 @@ class WorkerActivities:
         """Remove what an attempt that did not succeed has published."""
         files = unpack(withdrawal.packed)
         structlog.contextvars.bind_contextvars(task_id=activity.info().workflow_id)
-        _log.info("outputs of a lost attempt are taken away", files=len(files))
+        _log.info("outputs of a lost attempt are rolled back", files=len(files))
         try:
-            async with alive():
+            async with heartbeating():
                 await self._attempts.withdraw(withdrawal.credentials, files)
         except ReelmillError as error:
-            _log.warning("outputs that should not be there could not be taken away", code=error.code, reason=error.message)
+            _log.warning("outputs of a lost attempt could not be rolled back", code=error.code, reason=error.message)
             raise _failure(error) from error
 
 
-class _Begun:
+class _RunningAttempt:
     """A running attempt: when it began, microseconds since the epoch; how far it came; and how it will be counted."""
 
     def __init__(self) -> None:
         self.started_us, self.outcome, self.percent = time.time_ns() // 1000, "Succeeded", 0
 
 
-def _placed(progress: Progress, work: Work) -> Progress:
+def _scaled(progress: Progress, work: Work) -> Progress:
     """Return progress with the attempt's number, scaled to the last part of the task if the attempt joins chunks."""
     percent = JOINING_FROM + progress.percent * (END - JOINING_FROM) // END if work.kept else progress.percent
     return replace(progress, percent=percent, attempt=work.attempt)
@@ -265,24 +265,24 @@ def _passed(percent: int, step: int) -> int:
 class _Milestones:
     """Report each `step` percent of progress once; a report that the engine does not take is dropped."""
 
-    def __init__(self, tell: Callable[[int], Awaitable[None]], step: int, last: int = END - 1) -> None:
-        """`tell` reports a percent, and may raise ServiceUnavailable; percents after `last` are not reported here."""
-        self._tell_of, self._step, self._last = tell, step, last
-        self._told = 0
-        self._telling: set[asyncio.Task[None]] = set()
+    def __init__(self, report: Callable[[int], Awaitable[None]], step: int, last: int = END - 1) -> None:
+        """`report` reports a percent, and may raise ServiceUnavailable; percents after `last` are not reported here."""
+        self._report_percent, self._step, self._last = report, step, last
+        self._reported = 0
+        self._sending: set[asyncio.Task[None]] = set()
 
     def reached(self, percent: int) -> None:
         """Note that progress has reached `percent`."""
         passed = _passed(percent, self._step)
-        if self._told < passed <= self._last:
-            self._told = passed
-            telling = asyncio.create_task(self._tell(passed))
-            self._telling.add(telling)
-            telling.add_done_callback(self._telling.discard)
+        if self._reported < passed <= self._last:
+            self._reported = passed
+            sending = asyncio.create_task(self._send(passed))
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
 
-    async def _tell(self, percent: int) -> None:
+    async def _send(self, percent: int) -> None:
         with suppress(ServiceUnavailable):
-            await self._tell_of(percent)
+            await self._report_percent(percent)
 
 
 class ControlActivities:
@@ -299,7 +299,7 @@ class ControlActivities:
     @activity.defn(name=RECORD)
     async def record_outcome(self, task_id: str, outcome: Outcome) -> None:
         """Write a task's outcome to its row; the first one wins."""
-        async with alive():
+        async with heartbeating():
             await self._record(task_id, outcome)
 
     @activity.defn(name=PRESENT)

@@ -19,9 +19,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from reelmill_server.engine import CONTROL_QUEUE, presence_queue
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
-from reelmill_server.engine.notifying import NotifyWorkflow
+from reelmill_server.engine.notification import NotifyWorkflow
 from reelmill_server.engine.payloads import DATA_CONVERTER
-from reelmill_server.engine.placing import pack
+from reelmill_server.engine.pending_files import pack
 from reelmill_server.engine.work import JOINING_FROM, Inspected, Inspection, Placing, Work
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
@@ -237,7 +237,7 @@ class Engine:
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not take a notification: {error.message}") from error
 
-    async def tell_progress(self, task_id: str, percent: int) -> None:
+    async def report_progress(self, task_id: str, percent: int) -> None:
         """Have a task's progress notified, unless as much was notified already or the task has ended. Raises
         ServiceUnavailable.
         """

@@ -71,7 +71,7 @@ class History:
             percent=self._percent,
         )
 
-    def looked(self, result: AttemptResult) -> None:
+    def deferred(self, result: AttemptResult) -> None:
         """Note that the current attempt only found out what a task that is not small needs."""
         self._first_us = self._first_us or result.started_us
 

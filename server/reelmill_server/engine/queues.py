@@ -23,7 +23,7 @@ QUEUES: Mapping[str, str] = {
     "inspect": INSPECT_QUEUE,
     "notify": NOTIFY_QUEUE,
 }
-"""The queues of activities, by the names that metrics give them: those of lanes, and of what else there is."""
+"""Queues of activities, by their names in metrics."""
 
 _RPC_SECONDS = timedelta(seconds=5)
 

@@ -28,7 +28,7 @@ class UnitResult:
 
 @dataclass(frozen=True)
 class Placing:
-    """Files that an attempt, named by its activity, is about to publish; `packed` as `engine.placing.pack` makes it."""
+    """Files that an attempt, named by its activity, is about to publish; `packed` as `engine.pending_files.pack` makes it."""
 
     activity_id: str
     packed: str
@@ -39,7 +39,7 @@ class Continuation:
     """State that a run of a task's workflow, whose history became long, hands to the next run.
 
     `number` is the next attempt's, `first_us` when the first began, `failed` those that failed, `percent` how far they came.
-    `made` are results of chunks by number; `units_given_up` and `units_used` as in `engine.units.Units`.
+    `made` are results of chunks by number; `units_given_up` and `units_used` as in `engine.chunks.Chunks`.
     """
 
     number: int = 1

@@ -17,7 +17,7 @@ from reelmill_server.engine import (
     presence_queue,
 )
 from reelmill_server.engine.activities import ControlActivities, WorkerActivities
-from reelmill_server.engine.notifying import FileActivities, NotifyActivities, NotifyWorkflow, ProgressWorkflow
+from reelmill_server.engine.notification import FileActivities, NotifyActivities, NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
 
 # A cancel reaches an attempt with a heartbeat: with the engine's default throttle that takes 3 s and more.

@@ -11,13 +11,13 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 
 with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine import CONTROL_QUEUE, INSPECT_QUEUE
-    from reelmill_server.engine.attempting import ONCE, UNTIL_DONE, attempt
-    from reelmill_server.engine.beats import SILENCE_SECONDS
     from reelmill_server.engine.bounds import Backoff, HistoryFull, check_history
+    from reelmill_server.engine.chunks import Chunks
+    from reelmill_server.engine.heartbeat import SILENCE_SECONDS
     from reelmill_server.engine.history import Failure, History
     from reelmill_server.engine.names import ERASE, INSPECT, PLACING, PROGRESS, RECORD, WITHDRAW
-    from reelmill_server.engine.notifying import ProgressNotes
-    from reelmill_server.engine.units import Units
+    from reelmill_server.engine.notification import ProgressNotes
+    from reelmill_server.engine.scheduling import ONCE, UNTIL_DONE, attempt
     from reelmill_server.engine.work import AttemptResult, Continuation, Inspected, Inspection, Placing, Withdrawal, Work
     from reelmill_server.errors import SourceChanged, WorkerBusy
     from reelmill_server.model.needs import Needs
@@ -26,9 +26,9 @@ with workflow.unsafe.imports_passed_through():
 _RECORD_SECONDS = 30
 _INSPECT_QUEUED_SECONDS = 15
 _INSPECT_SECONDS = 60
-_WITHDRAWN_FIRST_SECONDS = 30  # so long an end waits until its outputs are gone; a storage that is away must not keep it back
-_TIDY_SECONDS = 600
-_TIDYING_HOURS = 24  # then a rule of the storage, which removes what is old, has to do
+_WITHDRAWAL_WAIT_SECONDS = 30  # an outcome waits so long for removals; a storage that is away must not delay it further
+_CLEAN_UP_SECONDS = 600
+_CLEAN_UP_HOURS = 24  # after that, a lifecycle rule of the storage has to remove it
 
 
 @workflow.defn(name="MediaConvert")
@@ -41,7 +41,7 @@ class MediaConvertWorkflow:
     def __init__(self, work: Work) -> None:
         earlier = work.earlier or Continuation()
         self._work = replace(work, earlier=None)
-        self._units, self._history = Units(earlier), History(earlier)
+        self._chunks, self._history = Chunks(earlier), History(earlier)
         self._placings = list(earlier.placings)
         self._progress = ProgressNotes()
 
@@ -66,17 +66,17 @@ class MediaConvertWorkflow:
         left = [placing.packed for placing in self._placings if placing.activity_id != winner]
         withdrawing = [asyncio.ensure_future(_withdraw(self._work, packed)) for packed in left]
         if withdrawing:
-            await _surely(workflow.wait(withdrawing, timeout=_WITHDRAWN_FIRST_SECONDS))
-        await _surely(_record(task_id, outcome))
+            await _uninterrupted(workflow.wait(withdrawing, timeout=_WITHDRAWAL_WAIT_SECONDS))
+        await _uninterrupted(_record(task_id, outcome))
         for withdrawal in withdrawing:
-            await _surely(withdrawal)
-        if self._units.used:
-            await _surely(_erase(task_id))
+            await _uninterrupted(withdrawal)
+        if self._chunks.used:
+            await _uninterrupted(_erase(task_id))
         return outcome.status
 
     def _continuation(self) -> Continuation:
         """Return what the next run must know."""
-        return self._history.continued(self._units.continued(Continuation(placings=tuple(self._placings))))
+        return self._history.continued(self._chunks.continued(Continuation(placings=tuple(self._placings))))
 
     async def _attempts(self) -> Outcome:
         """Run attempts until one is the last. Raises HistoryFull."""
@@ -90,7 +90,7 @@ class MediaConvertWorkflow:
                     if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
                         return history.canceled()
                     failure = Failure.of(error)
-                    if failure.code == WorkerBusy.code:  # it goes in front of those that came after it
+                    if failure.code == WorkerBusy.code:  # go ahead of later tasks
                         self._work = replace(self._work, priority=max(1, self._work.priority - 1))
                         await backoff.pause()
                         continue
@@ -101,35 +101,35 @@ class MediaConvertWorkflow:
                 else:
                     if result.needs is None:
                         return history.succeeded(result)
-                    self._looked(result, result.needs)
+                    self._take_needs(result, result.needs)
                 backoff = Backoff()
         except asyncio.CancelledError:
             return history.canceled()
 
     async def _prepare_next(self, failure: Failure) -> None:
         """Drop what a failure makes useless, and pause."""
-        self._units.failed(failure)
+        self._chunks.failed(failure)
         if failure.code == SourceChanged.code:
-            self._work = replace(self._work, needs=None)  # it may be another film
+            self._work = replace(self._work, needs=None)  # the source may be another file
         await asyncio.sleep(self._history.pause())
         self._history.number += 1
 
-    def _looked(self, result: AttemptResult, needs: Needs) -> None:
+    def _take_needs(self, result: AttemptResult, needs: Needs) -> None:
         """Take over the task's needs, which the attempt found."""
         self._work = replace(self._work, needs=needs)
-        self._units.used = self._units.used or needs.keeps
-        self._history.looked(result)
+        self._chunks.used = self._chunks.used or needs.keeps
+        self._history.deferred(result)
 
     async def _attempt(self) -> AttemptResult:
         work = replace(self._work, attempt=self._history.number)
-        if await self._units.pay(work):
-            return await self._units.attempt(work, self._history)
+        if await self._chunks.worthwhile(work):
+            return await self._chunks.attempt(work, self._history)
         if work.needs is not None and work.needs.chunked is not None:
             work = replace(work, needs=replace(work.needs, chunked=None))
         return await attempt(work)
 
 
-async def _surely(doing: Any) -> None:
+async def _uninterrupted(doing: Any) -> None:
     """Await `doing` whatever happens: the task has ended already, and a cancel that comes now must lose nothing."""
     running = asyncio.ensure_future(doing)
     while not running.done():
@@ -153,24 +153,24 @@ async def _record(task_id: str, outcome: Outcome) -> None:
 
 async def _erase(task_id: str) -> None:
     """Remove what chunks left in shared scratch."""
-    await _tidy(ERASE, task_id, task_id)
+    await _clean_up(ERASE, task_id, task_id)
 
 
 async def _withdraw(work: Work, packed: str) -> None:
     """Roll back what a killed attempt published: one that fails does so itself, one that was killed cannot."""
-    await _tidy(WITHDRAW, Withdrawal(work.request.credentials, packed), work.request.task_id)
+    await _clean_up(WITHDRAW, Withdrawal(work.request.credentials, packed), work.request.task_id)
 
 
-async def _tidy(activity: str, argument: Any, task_id: str) -> None:
+async def _clean_up(activity: str, argument: Any, task_id: str) -> None:
     """Run a removal; one that fails for long is no reason to fail the task."""
     try:
         await workflow.execute_activity(
             activity,
             argument,
             task_queue=INSPECT_QUEUE,
-            start_to_close_timeout=timedelta(seconds=_TIDY_SECONDS),
+            start_to_close_timeout=timedelta(seconds=_CLEAN_UP_SECONDS),
             heartbeat_timeout=timedelta(seconds=SILENCE_SECONDS),
-            schedule_to_close_timeout=timedelta(hours=_TIDYING_HOURS),
+            schedule_to_close_timeout=timedelta(hours=_CLEAN_UP_HOURS),
             retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=10)),
         )
     except ActivityError:

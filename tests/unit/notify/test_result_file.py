@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reelmill_server.engine.notifying import FileActivities
+from reelmill_server.engine.notification import FileActivities
 from reelmill_server.model.notification import Failure
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.file import FileStorage

@@ -90,17 +90,17 @@ async def test_what_is_placed_was_announced(tmp_path: Path) -> None:
     assert not (tmp_path / "out/3.ts").exists() and storage.staged[-1].undone
 
 
-async def test_a_fence_asks_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_publish_guard_asks_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for many files in a row; an attempt that stood still finds out before it places anything."""
     now, standing = 100.0, Standing.OURS
     monkeypatch.setattr("reelmill_server.worker.parent.publish_guard.time.monotonic", lambda: now)
     told = Told(lambda: standing)
-    fence = PublishGuard(told)
-    await asyncio.gather(*(fence.check() for _ in range(8)))
+    guard = PublishGuard(told)
+    await asyncio.gather(*(guard.check() for _ in range(8)))
     assert told.asked == 1
     standing, now = Standing.TAKEN_OVER, now + 9.0
     with pytest.raises(InternalError, match="taken the task over"):
-        await fence.check()
+        await guard.check()
 
 
 @pytest.mark.parametrize("standing", [*Standing, None])

@@ -22,7 +22,7 @@ from reelmill_server.model.capability import SOFTWARE
 ResultT = TypeVar("ResultT")
 ONCE = RetryPolicy(maximum_attempts=1)
 UNTIL_DONE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
-"""What belongs to records is done however long the database is away."""
+"""For activities on records: retry however long the database is away."""
 
 _FAIRNESS_KEY_BYTES = 64  # of the engine
 _GRACE_SECONDS = 300  # the worker ends an attempt by its own clock first, which begins when it has what the attempt needs
@@ -37,30 +37,30 @@ async def attempt(work: Work) -> AttemptResult:
     while it waits long for a busy one.
     """
     if work.needs is None:
-        return await run(CONVERT, work, work, FAST_QUEUE, AttemptResult)
+        return await run_activity(CONVERT, work, work, FAST_QUEUE, AttemptResult)
     waited = False
     while True:
-        lanes = [lane for lane, count in (await present(work)).items() if count or lane == SOFTWARE]
+        lanes = [lane for lane, count in (await available_workers(work)).items() if count or lane == SOFTWARE]
         if not lanes and waited:
             raise _no_accelerator(work)
         for lane in lanes or work.needs.lanes:
             seconds = 0.0 if lane == SOFTWARE else work.accelerator_seconds
-            placed = replace(work, lane=lane)
+            queued = replace(work, lane=lane)
             try:
-                return await run(CONVERT, placed, placed, encode_queue(lane), AttemptResult, seconds)
+                return await run_activity(CONVERT, queued, queued, encode_queue(lane), AttemptResult, seconds)
             except ActivityError as error:
-                if not _nobody_came(error):
+                if not _not_taken(error):
                     raise
             waited = True
         check_history()
 
 
-async def present(work: Work) -> Mapping[str, int]:
+async def available_workers(work: Work) -> Mapping[str, int]:
     """Count the workers that serve each queue of the task, the preferred one first."""
     assert work.needs
     lanes = work.needs.lanes
     if lanes == (SOFTWARE,) and work.needs.chunked is None:
-        return {SOFTWARE: 1}  # somebody will come for it, and nobody asks how many
+        return {SOFTWARE: 1}  # there is always a worker for it, and their number does not matter
     counts: dict[str, int] = await workflow.execute_activity(
         PRESENT,
         args=[lanes],
@@ -72,7 +72,7 @@ async def present(work: Work) -> Mapping[str, int]:
     return {lane: counts[lane] for lane in lanes}
 
 
-async def run(
+async def run_activity(
     name: str, argument: Any, work: Work, queue: str, result_type: type[ResultT], wait_seconds: float = 0.0
 ) -> ResultT:
     """Run activity `name` of a task on a worker that polls `queue`; if `wait_seconds` is not 0, one must take it within
@@ -106,7 +106,7 @@ def _activity_id() -> str | None:
     return str(workflow.uuid4()) if workflow.info().continued_run_id else None
 
 
-def _nobody_came(error: ActivityError) -> bool:
+def _not_taken(error: ActivityError) -> bool:
     return isinstance(error.cause, TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START
 
 

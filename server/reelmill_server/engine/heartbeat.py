@@ -7,21 +7,21 @@ from contextlib import asynccontextmanager
 from temporalio import activity
 
 SILENCE_SECONDS = 15
-"""After which the process of an activity that beats counts as lost."""
-_BEAT_SECONDS = 3.0
+"""Seconds without a heartbeat after which the process of an activity counts as lost."""
+_INTERVAL_SECONDS = 3.0
 
 
 @asynccontextmanager
-async def alive() -> AsyncIterator[None]:
+async def heartbeating() -> AsyncIterator[None]:
     """Heartbeat for the duration of the block."""
-    beating = asyncio.create_task(_beat())
+    heartbeats = asyncio.create_task(_repeat())
     try:
         yield
     finally:
-        beating.cancel()
+        heartbeats.cancel()
 
 
-async def _beat() -> None:
+async def _repeat() -> None:
     while True:
         activity.heartbeat()
-        await asyncio.sleep(_BEAT_SECONDS)
+        await asyncio.sleep(_INTERVAL_SECONDS)

@@ -2,7 +2,7 @@
 
 import uuid
 
-from reelmill_server.engine.placing import pack, unpack
+from reelmill_server.engine.pending_files import pack, unpack
 from reelmill_server.model.publication import PendingFile
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from reelmill_server.model.publication import PendingFile
 
 _FILES = 5000
-"""Of one message. With names of a hundred characters they take 130 kB; the engine warns of 256 and refuses 2048."""
+"""Files per message. With names of a hundred characters they take 130 kB; the engine warns above 256 kB, refuses 2048 kB."""
 
 
 def pack(files: Sequence[PendingFile]) -> Iterator[str]:

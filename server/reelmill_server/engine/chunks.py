@@ -11,40 +11,40 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from reelmill_server.engine import encode_queue
-from reelmill_server.engine.attempting import present, run
 from reelmill_server.engine.bounds import Backoff, HistoryFull, history_is_full
 from reelmill_server.engine.history import Failure, History
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
+from reelmill_server.engine.scheduling import available_workers, run_activity
 from reelmill_server.engine.work import JOINING_FROM, AttemptResult, Continuation, UnitResult, UnitWork, Work
 from reelmill_server.errors import ChunksDiffer, SourceChanged, WorkerBusy
 from reelmill_server.model.capability import SOFTWARE
 
-_FORGETS = (ChunksDiffer.code, SourceChanged.code)
-_WORKERS_TO_PAY = 2
+_DISCARDS = (ChunksDiffer.code, SourceChanged.code)
+_LEAST_WORKERS = 2
 
 
-class Units:
+class Chunks:
     """The chunks of one task."""
 
     def __init__(self, earlier: Continuation) -> None:
-        self._made = dict(earlier.made)
+        self._results = dict(earlier.made)
         self._given_up = earlier.units_given_up
         self.used = earlier.units_used
         """Whether there may be something of the task in shared scratch."""
 
     def continued(self, continuation: Continuation) -> Continuation:
         """Return `continuation` with what the next run of the workflow must know of the chunks."""
-        made = tuple(self._made.items())
+        made = tuple(self._results.items())
         return replace(continuation, made=made, units_given_up=self._given_up, units_used=self.used)
 
-    async def pay(self, work: Work) -> bool:
+    async def worthwhile(self, work: Work) -> bool:
         """Return whether to encode the task in chunks: it can be cut, chunks were not given up, and workers can share it."""
         if self._given_up or work.needs is None or work.needs.chunked is None:
             return False
-        workers = await present(work)
+        workers = await available_workers(work)
         if any(count for lane, count in workers.items() if lane != SOFTWARE):
             return False  # an accelerator is faster than many cores
-        return work.request.parallelism > 1 or workers.get(SOFTWARE, 0) >= _WORKERS_TO_PAY
+        return work.request.parallelism > 1 or workers.get(SOFTWARE, 0) >= _LEAST_WORKERS
 
     async def attempt(self, work: Work, history: History) -> AttemptResult:
         """Encode all chunks that are missing, and join them. Raises HistoryFull when chunks are left for the next run."""
@@ -52,13 +52,13 @@ class Units:
         assert needs and needs.chunked
         work = replace(work, lane=SOFTWARE)
         numbers = [unit.number for unit in needs.chunked.split.units]
-        await self._make([number for number in numbers if number not in self._made], work, history)
-        if any(number not in self._made for number in numbers):
+        await self._encode_missing([number for number in numbers if number not in self._results], work, history)
+        if any(number not in self._results for number in numbers):
             raise HistoryFull
-        made = [self._made[number] for number in numbers]
+        made = [self._results[number] for number in numbers]
         kept = tuple(file for result in made for file in result.kept)
         joining = replace(work, needs=needs.for_join(), kept=kept, attempt=history.number)
-        result: AttemptResult = await run(CONVERT, joining, joining, encode_queue(SOFTWARE), AttemptResult)
+        result: AttemptResult = await run_activity(CONVERT, joining, joining, encode_queue(SOFTWARE), AttemptResult)
         warnings = dict.fromkeys(warning for unit in made for warning in unit.warnings)
         return replace(result, warnings=(*warnings, *result.warnings))
 
@@ -66,27 +66,27 @@ class Units:
         """Note that an attempt failed: chunks that no longer fit together are dropped, and the next attempt is a single
         pass.
         """
-        if failure.code in _FORGETS:
+        if failure.code in _DISCARDS:
             self._given_up = True
-            self._made.clear()
+            self._results.clear()
 
-    async def _make(self, numbers: list[int], work: Work, history: History) -> None:
+    async def _encode_missing(self, numbers: list[int], work: Work, history: History) -> None:
         """Encode chunks concurrently; the first that fails for good ends the others."""
         self.used = True
-        self._tell(len(numbers) + len(self._made))
-        making = [asyncio.create_task(self._unit(number, work, history)) for number in numbers]
+        self._report(len(numbers) + len(self._results))
+        encoding = [asyncio.create_task(self._encode(number, work, history)) for number in numbers]
         try:
-            await asyncio.gather(*making)
+            await asyncio.gather(*encoding)
         except BaseException:
-            for task in making:
+            for task in encoding:
                 task.cancel()
-            await asyncio.gather(*making, return_exceptions=True)
+            await asyncio.gather(*encoding, return_exceptions=True)
             raise
 
-    def _tell(self, count: int) -> None:
-        workflow.upsert_memo({UNITS: [count, len(self._made)]})
+    def _report(self, count: int) -> None:
+        workflow.upsert_memo({UNITS: [count, len(self._results)]})
 
-    async def _unit(self, number: int, work: Work, history: History) -> None:
+    async def _encode(self, number: int, work: Work, history: History) -> None:
         """Encode one chunk, with retries; leave it for the next run when the history is full."""
         assert work.needs and work.needs.chunked
         count = len(work.needs.chunked.split.units)
@@ -95,12 +95,12 @@ class Units:
         while True:
             unit = UnitWork(replace(work, attempt=own.number), number)
             try:
-                self._made[number] = await run(ENCODE_UNIT, unit, work, encode_queue(SOFTWARE), UnitResult)
+                self._results[number] = await run_activity(ENCODE_UNIT, unit, work, encode_queue(SOFTWARE), UnitResult)
             except FailureError as error:
                 if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
                     raise
                 # A heartbeat tells how far the unit came, not the task.
-                failure = replace(Failure.of(error), percent=JOINING_FROM * len(self._made) // count)
+                failure = replace(Failure.of(error), percent=JOINING_FROM * len(self._results) // count)
                 if failure.code == WorkerBusy.code:
                     work = replace(work, priority=max(1, work.priority - 1))
                     await backoff.pause()
@@ -108,7 +108,7 @@ class Units:
                         return
                     continue
                 own.add(failure)
-                if failure.code in _FORGETS:
+                if failure.code in _DISCARDS:
                     raise
                 if not failure.retryable or own.exhausted(work.max_attempts):
                     text = f"unit {number}: {failure.message}"
@@ -118,5 +118,5 @@ class Units:
                 own.number += 1
                 await asyncio.sleep(own.pause())
             else:
-                self._tell(count)
+                self._report(count)
                 return

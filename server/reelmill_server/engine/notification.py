@@ -18,7 +18,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine import CONTROL_QUEUE, INSPECT_QUEUE, NOTIFY_QUEUE
-    from reelmill_server.engine.beats import SILENCE_SECONDS, alive
+    from reelmill_server.engine.heartbeat import SILENCE_SECONDS, heartbeating
     from reelmill_server.errors import ReelmillError
     from reelmill_server.model.notification import Failure, Step
     from reelmill_server.model.request import Credentials
@@ -158,7 +158,7 @@ class NotifyActivities:
     @activity.defn(name=DELIVER)
     async def deliver(self, notification: str) -> Failure | None:
         """Send a notification once."""
-        async with alive():
+        async with heartbeating():
             return await self._deliveries.deliver(notification)
 
     @activity.defn(name=NOTE)
@@ -185,7 +185,7 @@ class FileActivities:
             file = Path(folder, "message.json")
             await asyncio.to_thread(file.write_text, text, encoding="utf-8")
             try:
-                async with alive():
+                async with heartbeating():
                     await self._storage.acting_as(credentials).publish([Upload(file, uri)], f"{task_id}.message")
             except ReelmillError as error:
                 return Failure(f"{error.code}: {error.message}", retryable=error.retryable)
