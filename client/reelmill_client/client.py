@@ -18,7 +18,7 @@ from reelmill_client.errors import ReelmillError, from_rpc_error, raise_unless_s
 from reelmill_client.methods import Method, RequestT, ResponseT
 from reelmill_client.notifications import Notifications
 from reelmill_client.projects import Projects
-from reelmill_client.watch import DEFAULT_MAX_OUTAGE_SECONDS, ReconnectPolicy, StateFilter, is_final
+from reelmill_client.watch import DEFAULT_MAX_OUTAGE_SECONDS, OnOutage, ReconnectPolicy, StateFilter, is_final
 
 Tasks = Generator[Task, None, None]
 
@@ -103,14 +103,17 @@ class Client:
         project: str | None = None,
         timeout_seconds: float | None = None,
         max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS,
+        on_outage: OnOutage | None = None,
     ) -> Tasks:
         """Yield a task's current state, then every change, and end after its final state.
 
         Reconnects when the connection breaks; progress never goes back. Raises Unavailable after `max_outage_seconds` without
-        a response and DeadlineExceeded after `timeout_seconds` (None: no limit).
+        a response and DeadlineExceeded after `timeout_seconds` (None: no limit). `on_outage` is called with each error before
+        the next attempt to connect, and with None once the server answers again.
         """
         request = media_convert.WatchTaskRequest(project_name=project or self.project, task_id=task_id)
-        with closing(self._follow(methods.WATCH_TASK, request, ReconnectPolicy(timeout_seconds, max_outage_seconds))) as states:
+        policy = ReconnectPolicy(timeout_seconds, max_outage_seconds, on_outage=on_outage)
+        with closing(self._follow(methods.WATCH_TASK, request, policy)) as states:
             for task in states:
                 yield task
                 if is_final(task):
@@ -123,10 +126,12 @@ class Client:
         tags: Mapping[str, str] | None = None,
         status: str | int | None = None,
         max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS,
+        on_outage: OnOutage | None = None,
     ) -> Tasks:
-        """Yield all matching tasks of a project, then every change, without end, reconnecting when the connection breaks."""
+        """Yield all matching tasks of a project, then every change, without end; outages are handled as by `watch`."""
         request = requests.watch_all_request(project or self.project, tags, status)
-        return self._follow(methods.WATCH_TASKS, request, ReconnectPolicy(None, max_outage_seconds))
+        policy = ReconnectPolicy(None, max_outage_seconds, on_outage=on_outage)
+        return self._follow(methods.WATCH_TASKS, request, policy)
 
     def wait(
         self, task_id: str, *, project: str | None = None, timeout_seconds: float | None = None, check: bool = True

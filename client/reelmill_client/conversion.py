@@ -59,7 +59,7 @@ class Conversion(TypedDict, total=False):
 
 
 # Option -> field of TranscodeVideo.
-_VIDEO_FIELDS = {
+VIDEO_FIELDS = {
     "crf": "crf",
     "bitrate": "bitrate",
     "size": "resolution",
@@ -75,7 +75,7 @@ _VIDEO_FIELDS = {
 }
 
 # Option -> field of TranscodeAudio.
-_AUDIO_FIELDS = {"audio_bitrate": "bitrate", "sample_rate": "sample_rate", "channels": "channel"}
+AUDIO_FIELDS = {"audio_bitrate": "bitrate", "sample_rate": "sample_rate", "channels": "channel"}
 
 # Extension -> container, and the segment format when the extension names a playlist or manifest.
 _EXTENSIONS: dict[str, tuple[str, str | None]] = {
@@ -118,10 +118,15 @@ def conversion_request(conversion: Conversion) -> dict[str, object]:
     }
 
 
+def is_uri(location: str) -> bool:
+    """Return whether a location is a URI rather than a path."""
+    return _URI.match(location) is not None
+
+
 def to_uri(location: str | os.PathLike[str], *, templates: bool = False) -> str:
     """Return a URI unchanged, or a path as an absolute, percent-encoded file:// URI; `templates` keeps `{` and `}`."""
     text = os.fspath(location)
-    if _URI.match(text):
+    if is_uri(text):
         return text
     if not text:
         raise InvalidArgument(violations=[Violation("", "a path or URI must not be empty")])
@@ -144,8 +149,8 @@ def _target(conversion: Conversion, options: Mapping[str, object]) -> dict[str, 
         "uri": uri,
         "container": container,
         "segment": {"format": segments} if segments else None,
-        "video": _stream("video", options, _VIDEO_FIELDS),
-        "audio": _stream("audio", options, _AUDIO_FIELDS),
+        "video": _stream("video", options, VIDEO_FIELDS),
+        "audio": _stream("audio", options, AUDIO_FIELDS),
         "subtitle": _subtitles(conversion.get("subtitles")),
         "strip_metadata": options.get("strip_metadata"),
     }

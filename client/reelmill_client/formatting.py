@@ -3,7 +3,7 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from reelmill import vendor_json
-from reelmill.v1.task_pb2 import Artifact, ArtifactStream, Task
+from reelmill.v1.task_pb2 import ArtifactStream, StreamType, Task
 from reelmill_client.watch import is_final
 
 
@@ -59,15 +59,30 @@ def short_id(task_id: str) -> str:
 
 
 def stream_text(stream: ArtifactStream) -> str:
-    """Describe a stream, as `h264 1280x720 (libx264)`."""
+    """Describe a stream, as `h264 1280x720 30 fps, libx264 (software)`."""
     shape = ""
     if stream.width:
-        shape = f" {stream.width}x{stream.height}"
+        rate = f" {stream.frame_rate:.6g} fps" if stream.frame_rate else ""
+        shape = f" {stream.width}x{stream.height}{rate}"
     elif stream.sample_rate:
         shape = f" {stream.sample_rate} Hz {stream.channels} ch"
-    return f"{stream.codec}{shape} ({stream.encoder})" if stream.encoder else f"{stream.codec}{shape}"
+    return f"{stream.codec}{shape}" + (f", {encoder_text(stream.encoder, stream.type)}" if stream.encoder else "")
 
 
-def artifact_reasons(artifact: Artifact) -> str:
-    """Return why these encoders were chosen, one line per stream."""
-    return "\n".join(stream.reason for stream in artifact.streams if stream.reason)
+def stream_type_word(kind: int) -> str:
+    """Return the kind of a stream in lower case, `other` if this version does not know it."""
+    names = {number: name.removeprefix("STREAM_TYPE_").lower().replace("_", " ") for name, number in StreamType.items()}
+    return names[kind] if kind and kind in names else "other"
+
+
+# Ending of an encoder's name in libav -> the device that it runs on.
+_DEVICES = {"nvenc": "NVIDIA", "qsv": "Intel", "vaapi": "VAAPI", "amf": "AMD", "videotoolbox": "Apple", "v4l2m2m": "V4L2"}
+
+
+def encoder_text(encoder: str, kind: int) -> str:
+    """Describe an encoder, as `libx264 (software)` or `h264_nvenc (NVIDIA)`; only video is encoded by hardware."""
+    if encoder == "copy":
+        return "copied"
+    if kind != StreamType.STREAM_TYPE_VIDEO:
+        return encoder
+    return f"{encoder} ({_DEVICES.get(encoder.rpartition('_')[2], 'software')})"

@@ -11,7 +11,10 @@ from typing import cast
 import grpc
 
 from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, TASK_STATUS_FAILED, TASK_STATUS_SUCCEEDED, Task
-from reelmill_client.errors import DeadlineExceeded, Unavailable, from_rpc_error
+from reelmill_client.errors import DeadlineExceeded, ReelmillError, Unavailable, from_rpc_error
+
+# Called with each error that a watch survives, and with None once the server answers again.
+OnOutage = Callable[[ReelmillError | None], None]
 
 FINAL_STATUSES = frozenset({TASK_STATUS_SUCCEEDED, TASK_STATUS_FAILED, TASK_STATUS_CANCELED})
 
@@ -68,6 +71,7 @@ class ReconnectPolicy:
     """Policy of a watch: whether to reconnect after each end of a stream, and how long to wait first.
 
     `timeout_seconds` limits the whole watch (None: no limit), `max_outage_seconds` the time without a response from the server.
+    `on_outage` hears of outages that are survived.
     """
 
     def __init__(
@@ -75,8 +79,11 @@ class ReconnectPolicy:
         timeout_seconds: float | None = None,
         max_outage_seconds: float = DEFAULT_MAX_OUTAGE_SECONDS,
         now: Callable[[], float] = time.monotonic,
+        on_outage: OnOutage | None = None,
     ) -> None:
         self._now = now
+        self._on_outage = on_outage
+        self._out = False
         self._deadline = None if timeout_seconds is None else now() + timeout_seconds
         self._timeout_seconds = timeout_seconds
         self._max_outage_seconds = max_outage_seconds
@@ -89,6 +96,8 @@ class ReconnectPolicy:
         A stream that repeats itself and then breaks, again and again, must not be reopened in haste.
         """
         self._last_response = self._now()
+        if self._out:
+            self._report(None)
         if changed:
             self._delay = _FIRST_DELAY_SECONDS
 
@@ -108,13 +117,20 @@ class ReconnectPolicy:
         broken = status is grpc.StatusCode.UNAVAILABLE or (status in _RESET_STREAM and not typed.code)
         if not broken or self._now() - self._last_response >= self._max_outage_seconds:
             raise typed from error
+        self._report(typed)
         return self._next_delay()
 
     def after_end(self) -> float:
         """Return the seconds to wait before reconnecting after a stream that ended without a final state."""
         if self._now() - self._last_response >= self._max_outage_seconds:
             raise Unavailable("the server keeps ending the stream before the task ends")
+        self._report(Unavailable("the server ended the stream before the task ended"))
         return self._next_delay()
+
+    def _report(self, error: ReelmillError | None) -> None:
+        self._out = error is not None
+        if self._on_outage:
+            self._on_outage(error)
 
     def _next_delay(self) -> float:
         """Return the next delay: exponential, with jitter so that the watchers of a restarted server return spread out."""

@@ -56,15 +56,24 @@ def parse(data: Mapping[str, object], message_type: type[MessageT], *, ignore_un
     return message
 
 
-def dump(message: Message) -> dict[str, Any]:
-    """Convert a message to JSON-like data in the vendor's form; absent fields are left out.
+def dump(message: Message, *, zeros: bool = False) -> dict[str, Any]:
+    """Convert a message to JSON-like data in the vendor's form; absent fields are left out, and so are zeros unless `zeros`.
+
+    With `zeros`, numbers and booleans that are 0 or false are written in every message that is present, so that a program need
+    not know which fields a message has (`TargetIndex`, `Progress`). Empty texts and lists are left out all the same.
 
     64-bit integers are numbers. Two values do not survive the way back through `parse`: an enum number unknown to this version,
     which stays a number, and NaN or an infinity inside a Struct, which becomes a string.
     """
     if message.DESCRIPTOR.full_name == _STRUCT:
         return _dump_struct(message)
-    return {field.json_name: _dump_field(field, value) for field, value in message.ListFields()}
+    fields: list[tuple[Any, Any]] = list(message.ListFields())
+    if zeros:
+        present = {field.name for field, _ in fields}
+        plain = [field for field in message.DESCRIPTOR.fields if _is_plain_number(field) and field.name not in present]
+        fields += [(field, field.default_value) for field in plain]
+        fields.sort(key=lambda pair: int(pair[0].number))
+    return {field.json_name: _dump_field(field, value, zeros) for field, value in fields}
 
 
 class _Reader:
@@ -184,21 +193,40 @@ def _map_entry(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor
     return entry["key"], entry["value"]
 
 
-def _dump_field(field: FieldDescriptor, value: Any) -> Any:
+def _dump_field(field: FieldDescriptor, value: Any, zeros: bool) -> Any:
     if _is_map(field):
         _, value_field = _map_entry(field)
-        return {str(key): _dump_value(value_field, value[key]) for key in value}
+        return {str(key): _dump_value(value_field, value[key], zeros) for key in value}
     if field.is_repeated:
-        return [_dump_value(field, element) for element in value]
-    return _dump_value(field, value)
+        return [_dump_value(field, element, zeros) for element in value]
+    return _dump_value(field, value, zeros)
 
 
-def _dump_value(field: FieldDescriptor, value: Any) -> Any:
+def _dump_value(field: FieldDescriptor, value: Any, zeros: bool) -> Any:
     if field.message_type is None:
         return write_scalar(value, field)
     if field.message_type.full_name in _TEXT_FORMS:
         return json_format.MessageToDict(value)
-    return dump(value)
+    return dump(value, zeros=zeros)
+
+
+# Kinds of fields that have a zero worth writing: an enum's zero means that nothing was said.
+_NUMBERS = frozenset(
+    {
+        FieldDescriptor.CPPTYPE_INT32,
+        FieldDescriptor.CPPTYPE_INT64,
+        FieldDescriptor.CPPTYPE_UINT32,
+        FieldDescriptor.CPPTYPE_UINT64,
+        FieldDescriptor.CPPTYPE_DOUBLE,
+        FieldDescriptor.CPPTYPE_FLOAT,
+        FieldDescriptor.CPPTYPE_BOOL,
+    }
+)
+
+
+def _is_plain_number(field: Any) -> bool:
+    """Return whether a field is a single number or boolean that cannot be absent."""
+    return field.cpp_type in _NUMBERS and not field.is_repeated and not field.has_presence
 
 
 def _dump_struct(message: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +10,12 @@ import typer
 from typer.core import TyperGroup
 
 from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
-from reelmill_client.cli import convert, notifications, projects, service, tasks
+from reelmill_client.cli import convert, example, notifications, projects, service, tasks
 from reelmill_client.cli.failures import EXIT_CODES_HELP, EXIT_INTERRUPTED, exit_code, report
 from reelmill_client.cli.session import Session
 from reelmill_client.errors import ReelmillError
 
-_GLOBAL_FLAGS = frozenset({"--json", "--tls"})
+_GLOBAL_FLAGS = frozenset({"--json", "--tls", "--verbose"})
 _GLOBAL_VALUES = frozenset({"--server", "--project", "--timeout", "--ca-file"})
 
 
@@ -34,6 +35,12 @@ class _Program(TyperGroup):
             raise typer.Exit(exit_code(error)) from error
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"reelmill {installed_version('reelmill')}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -56,6 +63,7 @@ def root(
     ] = DEFAULT_TARGET,
     project: Annotated[str, typer.Option(envvar="REELMILL_PROJECT", help="The project to work in.")] = DEFAULT_PROJECT,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs, one object per line.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say why each encoder was chosen, too.")] = False,
     timeout: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", help="Longest time for one call; waiting for a task has no limit.")
     ] = DEFAULT_TIMEOUT_SECONDS,
@@ -64,9 +72,14 @@ def root(
         Path | None,
         typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Connect with TLS and these PEM root certificates."),
     ] = None,
+    version: Annotated[  # done by its callback
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Convert media with a Reelmill server. These options may stand before or after the command."""
-    context.obj = Session(server=server, project=project, json=json, timeout_seconds=timeout, tls=tls, ca_file=ca_file)
+    context.obj = Session(
+        server=server, project=project, json=json, verbose=verbose, timeout_seconds=timeout, tls=tls, ca_file=ca_file
+    )
 
 
 app.command()(convert.convert)
@@ -76,6 +89,8 @@ app.command()(tasks.watch)
 app.command()(tasks.get)
 app.command(name="list")(tasks.list_)
 app.command()(tasks.cancel)
+app.command()(tasks.retry)
+app.command()(example.example)
 app.command()(service.probe)
 app.command()(service.capabilities)
 app.add_typer(projects.app, name="projects")

@@ -1,5 +1,9 @@
 """Commands that create tasks: convert, submit and plan."""
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -10,13 +14,14 @@ from reelmill_client.cli.documents import read_document
 from reelmill_client.cli.session import Session, session_of
 from reelmill_client.cli.wait import wait_for
 from reelmill_client.client import Client
-from reelmill_client.conversion import Conversion
-from reelmill_client.errors import InvalidArgument, Violation
+from reelmill_client.conversion import AUDIO_FIELDS, VIDEO_FIELDS, Conversion, is_uri
+from reelmill_client.errors import InvalidArgument, ReelmillError, Violation
+from reelmill_client.labels import request_label
 from reelmill_client.requests import build_request, pairs
 
 _VIDEO = "Video"
 _AUDIO = "Audio"
-_DETACH = typer.Option("--detach", help="Print the task's id and do not wait for it to end.")
+DETACH = typer.Option("--detach", help="Print the task's id and do not wait for it to end.")
 
 
 def _option(help_: str, panel: str | None = None, **settings: Any) -> Any:
@@ -62,17 +67,68 @@ def convert(
         str | None, _option("A UUID; sending the same one again returns the same task. Default: random.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, without creating a task.")] = False,
-    detach: Annotated[bool, _DETACH] = False,
+    detach: Annotated[bool, DETACH] = False,
 ) -> None:
     """Convert one file to one file, and wait for the result."""
     options = {_OPTIONS[name]: value for name, value in context.params.items() if name in _OPTIONS and value is not None}
     session = session_of(context)
-    request = build_request(None, session.project, cast(Conversion, {**options, "tags": pairs(tag or [])}))
-    with session.client() as client:
+    with _flags_named(), session.client() as client:
+        request = build_request(None, session.project, cast(Conversion, {**options, "tags": pairs(tag or [])}))
         if dry_run:
             _print_plan(session, client.plan(request))
-        else:
-            _submit(session, client, request, detach)
+            return
+        _require_source(client, source)
+        submit_request(session, client, request, detach)
+
+
+def _require_source(client: Client, source: str) -> None:
+    """Raise NotFound for a path that exists neither here nor, by the server's word, on its machine."""
+    if not is_uri(source) and not Path(source).exists():
+        client.probe(source)
+
+
+@contextmanager
+def _flags_named() -> Iterator[None]:
+    """Name the flag in errors about the fields of a conversion, whether the client found them or the server."""
+    try:
+        yield
+    except ReelmillError as error:
+        # The text of an error that lists its violations is made of them, and must change with them.
+        listed = error.message == "; ".join(map(str, error.violations))
+        error.violations = tuple(Violation(_flag(fault.field), fault.description) for fault in error.violations)
+        error.message = "; ".join(map(str, error.violations)) if listed else error.message
+        raise
+
+
+def _flag(field: str) -> str:
+    """Return the flag that sets a field, or the field itself if none does."""
+    name = _FLAG_FIELDS.get(field, field)
+    if name in _ARGUMENTS:
+        return _ARGUMENTS[name]
+    return f"--{name.replace('_', '-')}" if name in _FLAGS else field
+
+
+_ARGUMENTS = {"source": "SRC", "destination": "DST"}
+_FLAGS = frozenset(inspect.signature(convert).parameters) - {"context"} - _ARGUMENTS.keys()
+
+# Field of the request, or keyword of Conversion -> parameter of `convert`.
+_FLAG_FIELDS = {
+    "start_seconds": "start",
+    "duration_seconds": "duration",
+    "tags": "tag",
+    "source_uri": "source",
+    "sources[0].uri": "source",
+    "sources[0].start_time": "start",
+    "sources[0].duration": "duration",
+    "targets[0].uri": "destination",
+    "targets[0].container": "container",
+    "targets[0].strip_metadata": "strip_metadata",
+    "targets[0].subtitle": "subtitles",
+    "targets[0].video.transcode_video.codec": "video",
+    "targets[0].audio.transcode_audio.codec": "audio",
+    **{f"targets[0].video.transcode_video.{field}": name for name, field in VIDEO_FIELDS.items()},
+    **{f"targets[0].audio.transcode_audio.{field}": name for name, field in AUDIO_FIELDS.items()},
+}
 
 
 # Parameter of `convert` -> keyword of Conversion.
@@ -86,13 +142,13 @@ _OPTIONS = {
 def submit(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="JSON or YAML, in the vendor's form or snake_case; - for stdin.")],
-    detach: Annotated[bool, _DETACH] = False,
+    detach: Annotated[bool, DETACH] = False,
 ) -> None:
     """Create a task from a request file, and wait for the result. A project in the file takes precedence over --project."""
     session = session_of(context)
     request = build_request(read_document(file), session.project, {})
     with session.client() as client:
-        _submit(session, client, request, detach)
+        submit_request(session, client, request, detach)
 
 
 def plan(
@@ -106,7 +162,10 @@ def plan(
         _print_plan(session, client.plan(request))
 
 
-def _submit(session: Session, client: Client, request: media_convert.CreateMediaConvertTaskRequest, detach: bool) -> None:
+def submit_request(
+    session: Session, client: Client, request: media_convert.CreateMediaConvertTaskRequest, detach: bool
+) -> None:
+    """Create a task and, unless `detach`, show it until it ends."""
     created = client.submit(request)
     if session.json:
         session.print_json(created)
@@ -115,7 +174,8 @@ def _submit(session: Session, client: Client, request: media_convert.CreateMedia
     else:
         session.err.print(f"task {created.task_id}", soft_wrap=True)
     if not detach:
-        wait_for(session, client, [created.task_id], project=request.project_name, offer_cancel=True)
+        labels = {created.task_id: request_label(request)}
+        wait_for(session, client, [created.task_id], project=request.project_name, offer_cancel=True, labels=labels)
 
 
 def _print_plan(session: Session, response: media_convert.PlanMediaConvertTaskResponse) -> None:

@@ -32,6 +32,7 @@ class Session:
     server: str
     project: str
     json: bool
+    verbose: bool
     timeout_seconds: float
     tls: bool
     ca_file: Path | None
@@ -55,7 +56,7 @@ class Session:
 
     def print_json(self, message: Message) -> None:
         """Print a message as one line of JSON in the vendor's form."""
-        self.print_json_data(vendor_json.dump(message))
+        self.print_json_data(vendor_json.dump(message, zeros=True))
 
     def print_json_data(self, data: dict[str, Any]) -> None:
         """Print one line of JSON."""

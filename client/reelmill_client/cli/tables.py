@@ -8,33 +8,41 @@ from reelmill.v1.media_convert_service_pb2 import CodecCapability, GetCapabiliti
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from reelmill.v1.notification_service_pb2 import NotificationState, NotificationStatus
 from reelmill.v1.project_service_pb2 import Project
-from reelmill.v1.task_pb2 import ArtifactKind, FfmpegCommand, PlannedStream, StreamType, Task
+from reelmill.v1.task_pb2 import ArtifactKind, FfmpegCommand, PlannedStream, Task
 from reelmill_client.cli.session import Session
 from reelmill_client.formatting import (
-    artifact_reasons,
     duration_text,
+    encoder_text,
     phase_word,
     size_text,
     status_word,
     stream_text,
+    stream_type_word,
     time_text,
 )
+from reelmill_client.labels import task_label
+from reelmill_client.watch import is_final
 
 
 def print_result(session: Session, task: Task) -> None:
-    """Print the artifacts and warnings of a task that succeeded."""
-    rows = [
-        (
-            artifact.uri,
-            size_text(artifact.size),
-            duration_text(artifact.duration),
-            "\n".join(map(stream_text, artifact.streams)) or artifact.container,
-            artifact_reasons(artifact),
-        )
-        for artifact in task.artifacts
-    ]
-    session.out.print(_table(("Artifact", "Size", "Duration", "Streams", "Reason"), rows))
+    """Print a block for each artifact of a task that succeeded, and its warnings."""
+    for artifact in task.artifacts:
+        facts = [artifact.container, size_text(artifact.size)]
+        facts += [duration_text(artifact.duration)] if artifact.duration else []
+        facts += [f"{artifact.width}x{artifact.height}"] if artifact.width else []
+        facts += [f"{artifact.segment_count} segments of {size_text(artifact.segments_size)}"] if artifact.segment_count else []
+        _print_line(session, artifact.uri)
+        _print_line(session, f"  {', '.join(filter(None, facts))}")
+        for stream in artifact.streams:
+            _print_line(session, f"  {stream_type_word(stream.type):<8} {stream_text(stream)}")
+            if session.verbose and stream.reason:
+                _print_line(session, f"           {stream.reason}")
     print_warnings(session, task.warnings)
+
+
+def _print_line(session: Session, text: str) -> None:
+    """Print a line as it is, so that URIs and ids can be copied from it: the terminal wraps it, nothing else does."""
+    session.out.print(text, soft_wrap=True)
 
 
 def print_warnings(session: Session, warnings: Iterable[str]) -> None:
@@ -67,35 +75,66 @@ def print_task(session: Session, task: Task) -> None:
 
 def print_tasks(session: Session, tasks: Sequence[Task]) -> None:
     """Print a list of tasks, one per row."""
+    if session.out.width < _TASK_COLUMNS:
+        for task in tasks:
+            _print_line(session, task.task_id)
+            _print_line(session, f"  {_progress_text(task)}, {task_label(task).source}, {time_text(task.start_time)}")
+            if task.code:
+                _print_line(session, f"  {task.code}: {task.message}")
+        return
     rows = [
         (
             task.task_id,
-            status_word(task),
-            f"{task.progress}%",
+            _progress_text(task),
+            task_label(task).source,
             time_text(task.start_time),
             time_text(task.end_time),
             f"{task.code}: {task.message}" if task.code else "",
         )
         for task in tasks
     ]
-    session.out.print(_table(("Task", "Status", "Progress", "Created", "Ended", "Error"), rows))
+    session.out.print(_table(("Task", "Status", "File", "Created", "Ended", "Error"), rows, whole=("Task", "Created", "Ended")))
+
+
+# Columns below which a list of tasks has two lines for each: an id and two times take 89.
+_TASK_COLUMNS = 130
+
+
+def _progress_text(task: Task) -> str:
+    """Return the status, with the progress while it says something."""
+    return status_word(task) if is_final(task) else f"{status_word(task)} {task.progress}%"
 
 
 def print_plan(session: Session, response: PlanMediaConvertTaskResponse) -> None:
-    """Print the plan of a request."""
+    """Print the plan of a request: a block for each output, with its streams, their filters and the encoder's options."""
     for target in response.plan.targets:
         duration = "" if target.duration <= 0 else f", {duration_text(target.duration)}"
         destination = target.uri or "(no media file)"
-        session.out.print(f"target {target.target_index}: {destination} ({target.container or 'images, subtitles'}{duration})")
-        if target.streams:
-            session.out.print(_planned_streams(target.streams))
+        _print_line(
+            session, f"target {target.target_index}: {destination} ({target.container or 'images, subtitles'}{duration})"
+        )
+        _print_planned_streams(session, target.streams)
     for image in response.plan.images:
         kind = ArtifactKind.Name(image.kind).removeprefix("ARTIFACT_KIND_").lower()
         size = f"{image.width}x{image.height}"
-        session.out.print(f"target {image.target_index}: {image.uri} ({kind} {size}; {image.reading}: {image.reason})")
-        session.out.print(_planned_streams([image.stream]))
+        _print_line(session, f"target {image.target_index}: {image.uri} ({kind} {size}; {image.reading}: {image.reason})")
+        _print_planned_streams(session, [image.stream])
     _print_command(session, response.plan.ffmpeg_command)
     print_warnings(session, response.plan.warnings)
+
+
+def _print_planned_streams(session: Session, streams: Iterable[PlannedStream]) -> None:
+    for stream in streams:
+        encoder = encoder_text(stream.encoder, stream.type)
+        kind = stream_type_word(stream.type)
+        _print_line(session, f"  {kind:<8} stream {stream.source_stream} of the source to {stream.codec}, {encoder}")
+        details = [
+            ", ".join(stream.filters),
+            " ".join(f"{key}={value}" for key, value in sorted(stream.options.items())),
+            stream.reason if session.verbose else "",
+        ]
+        for detail in filter(None, details):
+            _print_line(session, f"           {detail}")
 
 
 def print_media_info(session: Session, info: MediaInfo) -> None:
@@ -148,7 +187,9 @@ def print_notifications(session: Session, notifications: Sequence[NotificationSt
         )
         for notification in notifications
     ]
-    session.out.print(_table(("Notification", "To", "State", "Attempts", "Last", "Next", "Last error"), rows))
+    session.out.print(
+        _table(("Notification", "To", "State", "Attempts", "Last", "Next", "Last error"), rows, whole=("Notification",))
+    )
 
 
 def print_projects(session: Session, projects: Sequence[Project]) -> None:
@@ -186,26 +227,6 @@ def _print_command(session: Session, command: FfmpegCommand) -> None:
         session.out.print(f"# {note}", soft_wrap=True)
 
 
-def _planned_streams(streams: Iterable[PlannedStream]) -> Table:
-    rows = [
-        (
-            _stream_type(stream),
-            str(stream.source_stream),
-            f"{stream.codec} ({stream.encoder})",
-            ", ".join(stream.filters),
-            " ".join(f"{key}={value}" for key, value in sorted(stream.options.items())),
-            stream.reason,
-        )
-        for stream in streams
-    ]
-    return _table(("Stream", "Source", "Codec", "Filters", "Options", "Reason"), rows)
-
-
-def _stream_type(stream: PlannedStream) -> str:
-    names = {number: name.removeprefix("STREAM_TYPE_").lower().replace("_", " ") for name, number in StreamType.items()}
-    return names[stream.type] if stream.type and stream.type in names else "other"
-
-
 def _capability(codec: CodecCapability) -> tuple[str, str, str, str, str]:
     return codec.name, codec.codec, codec.device, "yes" if codec.available else "no", codec.reason
 
@@ -229,10 +250,11 @@ def _tag_value(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], whole: Sequence[str] = ()) -> Table:
+    """Return a table whose columns fold where they must, but for those in `whole`."""
     table = Table(box=None, pad_edge=False, show_edge=False)
     for title in columns:
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title in whole)
     for row in rows:
         table.add_row(*row)
     return table

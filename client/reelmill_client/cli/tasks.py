@@ -1,17 +1,23 @@
-"""Commands about existing tasks: watch, get, list and cancel."""
+"""Commands about existing tasks: watch, get, list, cancel and retry."""
 
+import json
 from itertools import islice
 from typing import Annotated, cast
 
 import typer
 
+from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, TASK_STATUS_FAILED
 from reelmill_client.cli import tables
+from reelmill_client.cli.convert import DETACH, submit_request
+from reelmill_client.cli.failures import EXIT_OK, exit_code, report
 from reelmill_client.cli.session import session_of
 from reelmill_client.cli.wait import show_all, wait_for
-from reelmill_client.formatting import phase_word
-from reelmill_client.requests import TaskFilter, pairs
+from reelmill_client.errors import FailedPrecondition, ReelmillError
+from reelmill_client.formatting import phase_word, status_word
+from reelmill_client.requests import TaskFilter, build_request, pairs
 
 _TASK_ID = typer.Argument(metavar="TASK_ID")
+_LISTED = 20
 
 
 def watch(
@@ -27,7 +33,7 @@ def watch(
         if task_ids:
             wait_for(session, client, task_ids, project=session.project, offer_cancel=False)
         else:
-            show_all(session, client.watch_all(status="Running"))
+            show_all(session, client)
 
 
 def get(
@@ -50,9 +56,9 @@ def list_(
     *,
     status: Annotated[str | None, typer.Option(help="Running, Succeeded, Failed or Canceled.")] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label to match; may be repeated.")] = None,
-    sort: Annotated[str | None, typer.Option(help="TaskId, StartTime or EndTime. Default: TaskId.")] = None,
-    order: Annotated[str | None, typer.Option(help="asc or desc. Default: asc.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Most tasks to list. Default: all.")] = None,
+    sort: Annotated[str | None, typer.Option(help="TaskId, StartTime or EndTime. Default: StartTime.")] = None,
+    order: Annotated[str | None, typer.Option(help="asc or desc. Default: desc, newest first.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most tasks to list. Default: 20, with --json all.")] = None,
     start_from: Annotated[str | None, typer.Option(metavar="TIME", help="Created at or after this time, RFC 3339.")] = None,
     start_to: Annotated[str | None, typer.Option(metavar="TIME", help="Created at or before this time.")] = None,
     end_from: Annotated[str | None, typer.Option(metavar="TIME", help="Ended at or after this time.")] = None,
@@ -60,26 +66,57 @@ def list_(
     definition: Annotated[bool, typer.Option("--definition", help="Include the requests, as JSON; needs --json.")] = False,
 ) -> None:
     """List tasks."""
-    enums = {"status": status, "sort": sort, "order": order}
+    enums = {"status": status, "sort": sort or "StartTime", "order": order or "desc"}
     times = {"start_from": start_from, "start_to": start_to, "end_from": end_from, "end_to": end_to}
     conditions = {name: value for name, value in {**enums, **times}.items() if value is not None}
-    task_filter = cast(TaskFilter, {**conditions, "tags": pairs(tag or []), "with_definition": definition})
     session = session_of(context)
+    # For people the request is what the name of the file comes from.
+    task_filter = cast(TaskFilter, {**conditions, "tags": pairs(tag or []), "with_definition": definition or not session.json})
     with session.client() as client:
-        tasks = islice(client.list(**task_filter), limit)
+        tasks = client.list(**task_filter)
         if session.json:
-            for task in tasks:
+            for task in islice(tasks, limit):
                 session.print_json(task)
-        else:
-            tables.print_tasks(session, list(tasks))
+            return
+        shown = list(islice(tasks, limit or _LISTED))
+        tables.print_tasks(session, shown)
+        if limit is None and next(tasks, None) is not None:
+            session.err.print(f"(the first {_LISTED}; --limit shows more)")
 
 
-def cancel(context: typer.Context, task_id: Annotated[str, _TASK_ID]) -> None:
-    """Cancel a task; watch shows when it has ended."""
+def cancel(context: typer.Context, task_ids: Annotated[list[str], _TASK_ID]) -> None:
+    """Cancel tasks; watch shows when they have ended. With several, one error does not keep the others from being canceled."""
+    session = session_of(context)
+    codes = [EXIT_OK]
+    with session.client() as client:
+        for task_id in dict.fromkeys(task_ids):
+            try:
+                task = client.cancel(task_id)
+            except ReelmillError as error:
+                report(session, error)
+                codes.append(exit_code(error))
+                continue
+            if session.json:
+                session.print_json(task)
+            else:
+                session.out.print(f"{task.task_id}: {phase_word(task)}", soft_wrap=True)
+    if any(codes):
+        raise typer.Exit(max(codes))
+
+
+def retry(
+    context: typer.Context,
+    task_id: Annotated[str, _TASK_ID],
+    detach: Annotated[bool, DETACH] = False,
+) -> None:
+    """Create a new task from the request of one that failed or was canceled, and wait for the result."""
     session = session_of(context)
     with session.client() as client:
-        task = client.cancel(task_id)
-    if session.json:
-        session.print_json(task)
-    else:
-        session.out.print(f"{task.task_id}: {phase_word(task)}", soft_wrap=True)
+        task = client.get(task_id, with_definition=True)
+        if task.status not in (TASK_STATUS_FAILED, TASK_STATUS_CANCELED):
+            raise FailedPrecondition(
+                f"task {task_id} is {status_word(task).lower()}: only failed and canceled tasks are retried"
+            )
+        request = build_request(json.loads(task.task_request_definition), task.project_name, {})
+        request.request_id = ""  # the old one would return the old task
+        submit_request(session, client, request, detach)

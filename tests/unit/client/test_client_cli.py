@@ -3,17 +3,21 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
+import protovalidate
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from reelmill import vendor_json
@@ -38,6 +42,7 @@ from reelmill.v1.task_pb2 import (
 )
 from reelmill_client.cli import app
 from reelmill_client.cli.app import global_options_first
+from reelmill_client.requests import build_request
 
 TASK_ID = "MediaConvert-0"
 QUEUED = Task(task_id=TASK_ID, status=TASK_STATUS_RUNNING, phase=TASK_PHASE_QUEUED)
@@ -107,8 +112,10 @@ def test_convert_shows_progress_and_the_result(fake: Any, cli: Cli) -> None:
         "succeeded 100%",
         "warning: the second audio stream was left out",
     ]
-    for text in ("file:///a[1]b.mp4", "1.5 MB", "0:01:05.2", "h264 640x360 (libx264)", "no GPU here"):
-        assert text in result.stdout
+    block = ["file:///a[1]b.mp4", "  1.5 MB, 0:01:05.2", "  video    h264 640x360, libx264 (software)"]
+    assert result.stdout.splitlines() == block
+    fake.scripts.append([SUCCEEDED])
+    assert cli("watch", TASK_ID, "--verbose").stdout.splitlines() == [*block, "           no GPU here"]
 
 
 def test_convert_prints_json_lines(fake: Any, cli: Cli) -> None:
@@ -147,7 +154,7 @@ def test_a_wrong_request_ends_with_2(fake: Any, cli: Cli, failure: Any) -> None:
     result = cli(*CONVERT, "--crf", "20")
     assert (result.exit_code, result.stderr.splitlines()) == (
         2,
-        ["error: the request is invalid", "  crf: needs video to be a codec"],
+        ["error: the request is invalid", "  --crf: needs video to be a codec"],
     )
     assert not fake.calls
     wrong = (("targets[0].uri", "must be set"), ("sources[0].uri", "must be set"))
@@ -156,7 +163,7 @@ def test_a_wrong_request_ends_with_2(fake: Any, cli: Cli, failure: Any) -> None:
     result = cli(*CONVERT)
     assert (result.exit_code, result.stderr.splitlines()) == (
         2,
-        ["error: the request is invalid", "  targets[0].uri: must be set", "  sources[0].uri: must be set"],
+        ["error: the request is invalid", "  DST: must be set", "  SRC: must be set"],
     )
     fake.failures["Create"].append(failure(grpc.StatusCode.UNIMPLEMENTED, "no dash yet", "FieldNotSupported"))
     result = cli(*CONVERT)
@@ -276,8 +283,13 @@ def test_plans_are_printed(fake: Any, cli: Cli, tmp_path: Path) -> None:
     for arguments in (("plan", str(file)), (*CONVERT, "--dry-run")):
         result = cli(*arguments)
         assert result.exit_code == 0
-        for text in ("target 0: file:///o.mp4 (mp4, 0:00:10.0)", "h264 (libx264)", "scale=1:1", "crf=20", "software only"):
-            assert text in result.stdout
+        assert result.stdout.splitlines() == [
+            "target 0: file:///o.mp4 (mp4, 0:00:10.0)",
+            "  video    stream 0 of the source to h264, libx264 (software)",
+            "           scale=1:1",
+            "           crf=20",
+        ]
+        assert "software only" in cli("--verbose", *arguments).stdout
         assert result.stderr == "warning: odd\n"
         assert vendor_json.parse(json_lines(cli("--json", *arguments).stdout)[0], type(fake.plan)) == fake.plan
     assert not fake.requests("Create")
@@ -309,7 +321,7 @@ def test_an_invalid_plan_ends_with_2(fake: Any, cli: Cli) -> None:
     fake.plan = media_convert.PlanMediaConvertTaskResponse(problems=[problem])
     result = cli(*CONVERT, "--dry-run")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "targets[0].container: no vp9 in flv" in result.stderr
+    assert "--container: no vp9 in flv" in result.stderr
     assert json_lines(cli(*CONVERT, "--dry-run", "--json").stdout)[0]["Problems"][0]["Code"] == "UnsupportedFormat"
 
 
@@ -346,7 +358,7 @@ def test_get_and_list(fake: Any, cli: Cli) -> None:
     fake.tasks["b"].MergeFrom(Task(code="Timeout", message="too slow"))
     assert "k=3" in cli("get", "a").stdout
     assert "Timeout: too slow" in cli("get", "b").stdout
-    assert json_lines(cli("get", "a", "--json").stdout)[0] == vendor_json.dump(fake.tasks["a"])
+    assert json_lines(cli("get", "a", "--json").stdout)[0] == vendor_json.dump(fake.tasks["a"], zeros=True)
     arguments = ("list", "--status", "failed", "--tag", "k=v", "--tag", "x=y", "--sort", "end-time", "--order", "desc")
     result = cli(*arguments, "--start-from", "2026-01-31T00:00:00Z", "--end-to", "2026-02-01T00:00:00Z")
     assert result.exit_code == 0, result.output
@@ -357,10 +369,109 @@ def test_get_and_list(fake: Any, cli: Cli) -> None:
     assert [line["TaskId"] for line in json_lines(cli("list", "--json", "--limit", "2").stdout)] == ["a", "b"]
 
 
+DEFINITION = (
+    '{"Sources": [{"URI": "file:///in/film%201.mov"}], "Targets": [{"URI": "file:///out/{barename}", "Container": "mp4"}]}'
+)
+
+
+def test_the_list_is_short_and_says_which_file(fake: Any, cli: Cli) -> None:
+    """The newest twenty, with the name of the source; the others on demand."""
+    fake.tasks = {
+        f"t{number}": Task(
+            task_id=f"t{number}", status=TASK_STATUS_RUNNING, progress=number, task_request_definition=DEFINITION
+        )
+        for number in range(30)
+    }
+    result = cli("list")
+    assert result.stdout.splitlines()[1].split() == ["t0", "Running", "0%", "film", "1.mov", "-", "-"]
+    assert len(result.stdout.splitlines()) == 21 and "--limit" in result.stderr
+    request = fake.requests("List")[0]
+    assert (request.sort, request.order, request.request_definition) == (2, 2, True)
+    assert len(cli("list", "--limit", "25").stdout.splitlines()) == 26
+    assert len(json_lines(cli("list", "--json").stdout)) == 30
+
+
+def test_ids_are_never_folded(fake: Any) -> None:
+    """On a terminal of 80 columns, a task's id stays one word."""
+    task_id = "MediaConvert-5d1b2c1e-8a43-4f0e-9f5e-2d7a5c3f9b10"
+    fake.tasks = {task_id: Task(task_id=task_id, status=TASK_STATUS_RUNNING, task_request_definition=DEFINITION)}
+    terminal = Terminal(fake, "list", columns=80)
+    terminal.expect("film 1.mov")
+    assert terminal.close() == 0
+    assert task_id in terminal.output
+
+
+def test_cancel_of_several_goes_on_after_an_error(fake: Any, cli: Cli, failure: Any) -> None:
+    """Each by itself; the highest exit code counts."""
+    fake.failures["Cancel"].append(failure(grpc.StatusCode.NOT_FOUND, "no such task", "ResourceNotFound"))
+    result = cli("cancel", "a", "b", "c")
+    assert (result.exit_code, result.stdout) == (3, "b: canceled\nc: canceled\n")
+    assert "no such task" in result.stderr
+
+
+def test_retry_sends_the_request_again(fake: Any, cli: Cli) -> None:
+    """With a new request id: the old one would return the old task. Only what failed or was canceled."""
+    fake.tasks["a"] = Task(task_id="a", status=TASK_STATUS_FAILED, project_name="q", task_request_definition=DEFINITION)
+    fake.scripts.append([SUCCEEDED])
+    assert cli("retry", "a").exit_code == 0
+    request = fake.requests("Create")[0]
+    assert (request.project_name, request.sources[0].uri) == ("q", "file:///in/film%201.mov")
+    assert request.request_id
+    fake.tasks["b"] = Task(task_id="b", status=TASK_STATUS_SUCCEEDED)
+    result = cli("retry", "b")
+    assert (result.exit_code, len(fake.requests("Create"))) == (1, 1)
+    assert "only failed and canceled tasks" in result.stderr
+
+
+def test_a_missing_file_fails_before_a_task_is_made(fake: Any, cli: Cli, failure: Any, tmp_path: Path) -> None:
+    """If the server does not see it either: it may be elsewhere, or in a container."""
+    gone = failure(
+        grpc.StatusCode.NOT_FOUND, "the source does not exist", "SourceNotFound", "R", (("source_uri", "is not there"),)
+    )
+    fake.failures["Probe"].append(gone)
+    result = cli("convert", str(tmp_path / "gone.mov"), "/out.mp4")
+    assert (result.exit_code, fake.requests("Create")) == (3, [])
+    assert "SRC: is not there" in result.stderr
+    assert cli("convert", str(tmp_path / "gone.mov"), "/out.mp4", "--detach").exit_code == 0
+    (tmp_path / "here.mov").touch()
+    assert cli("convert", str(tmp_path / "here.mov"), "/out.mp4", "--detach").exit_code == 0
+    assert len(fake.requests("Probe")) == 2
+
+
+def test_a_server_that_is_gone_says_so(fake: Any, cli: Cli) -> None:
+    """Once, and again when it is back; the result comes as if nothing had happened."""
+
+    def restart() -> None:
+        threading.Thread(target=lambda: (fake.stop(), time.sleep(0.3), fake.start()), daemon=True).start()
+        fake.ending.wait(5)
+
+    fake.scripts.extend([[QUEUED, restart], [CONVERTING, SUCCEEDED]])
+    result = cli(*CONVERT)
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    assert sum("reconnecting" in line for line in lines) == 1 and fake.target in result.stderr
+    assert lines.index("connected again") < lines.index("succeeded 100%")
+
+
+def test_the_version_is_printed(cli: Cli) -> None:
+    """Without a server."""
+    assert re.fullmatch(r"reelmill \d+\.\d+\S*\n", cli("--version").stdout)
+
+
+def test_examples_are_requests(cli: Cli) -> None:
+    """Each is listed, and is a request as it stands: read as submit reads it, and by the rules of the protos."""
+    names = [line.split()[0] for line in cli("example").stdout.splitlines()]
+    assert {"mp4", "hls", "images"} <= set(names)
+    for name in names:
+        request = build_request(yaml.safe_load(cli("example", name).stdout), "default", {})
+        protovalidate.validate(request)
+    assert cli("example", "none").exit_code == 2
+
+
 def test_cancel_probe_and_capabilities(fake: Any, cli: Cli) -> None:
     """Each as text and as JSON."""
     assert cli("cancel", "x").stdout == "x: canceled\n"
-    assert json_lines(cli("cancel", "x", "--json").stdout) == [{"Status": "Canceled", "TaskId": "x"}]
+    assert json_lines(cli("cancel", "x", "--json").stdout)[0].items() >= {"Status": "Canceled", "TaskId": "x"}.items()
     probed = cli("probe", "/a b.mp4").stdout
     assert "h264" in probed and "1280x720 30/1 fps" in probed and "48000 Hz stereo" in probed and "1.5 MB" in probed
     assert fake.requests("Probe")[0].source_uri == "file:///a%20b.mp4"
@@ -384,7 +495,7 @@ def test_notifications(fake: Any, cli: Cli) -> None:
 def test_projects(fake: Any, cli: Cli) -> None:
     """Their life, and JSON for each step."""
     created = cli("projects", "create", "a", "--description", "mine", "--tag", "k=v", "--json")
-    assert json_lines(created.stdout)[0] == vendor_json.dump(fake.known_projects["a"])
+    assert json_lines(created.stdout)[0] == vendor_json.dump(fake.known_projects["a"], zeros=True)
     assert cli("projects", "create", "a").exit_code == 1
     assert "mine" in cli("projects", "get", "a").stdout
     assert "yours" in cli("projects", "update", "a", "--description", "yours").stdout
@@ -419,9 +530,14 @@ def test_help_explains_the_exit_codes(cli: Cli) -> None:
 class Terminal:
     """`reelmill` in a process and a terminal of its own."""
 
-    def __init__(self, fake: Any, *arguments: str) -> None:
+    def __init__(self, fake: Any, *arguments: str, columns: int = 120) -> None:
         self.master, slave = pty.openpty()
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "REELMILL_SERVER": fake.target, "COLUMNS": "120"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "REELMILL_SERVER": fake.target,
+            "COLUMNS": str(columns),
+        }
         command = [sys.executable, "-c", "from reelmill_client.cli import main; main()", *arguments]
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
@@ -473,7 +589,7 @@ def test_on_a_terminal_bars_move_and_ctrl_c_can_cancel(fake: Any) -> None:
     fake.scripts.append([CONVERTING, fake.canceled.wait, CANCELED])
     terminal = Terminal(fake, *CONVERT)
     terminal.expect("1.50x 45 fps eta 0:01:05")
-    assert "target 0" in terminal.output and "42%" in terminal.output and "signal 9" in terminal.output
+    assert "in.mov" in terminal.output and "42%" in terminal.output and "signal 9" in terminal.output
     terminal.interrupt()
     terminal.expect(QUESTION)
     terminal.type("c\n")

@@ -20,6 +20,7 @@ from reelmill.v1.task_pb2 import (
     TaskStatus,
 )
 from reelmill_client import formatting
+from reelmill_client.labels import TaskLabel
 from reelmill_client.progress import BarReporter, JsonReporter, LineReporter, choose_reporter
 
 
@@ -79,26 +80,54 @@ def test_a_slow_task_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
     assert printed(on).startswith("MediaConvert-12345678: converting 1% 2.00x 60 fps eta 0:00:05\n")
 
 
-def test_bars_show_each_target() -> None:
-    """One bar a target; full and named by the status at the end."""
+def screen(reporter_console: Console) -> list[str]:
+    """The lines that were drawn, without colors and bars, one space between words."""
+    text = re.sub(r"\x1b\[[0-9?]*[A-Za-z]|[━╸╺]", "", printed(reporter_console))
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def label_of(task_id: str) -> TaskLabel:
+    """Names as the request of a task with two targets gives them."""
+    return TaskLabel("film.mov", ("film-720p", "film-audio")) if task_id.startswith("Media") else TaskLabel(task_id)
+
+
+def test_bars_show_the_task_and_each_target() -> None:
+    """One bar for all, with the longest time left, and one for each target by its name; all full at the end."""
     on = console(terminal=True)
-    with BarReporter(on, named=True, keep=True) as reporter:
-        reporter.show(converting(20, 30, 10))
+    task = converting(20, 30, 10)
+    task.targets[0].eta = 65
+    with BarReporter(on, label_of=label_of, keep=True) as reporter:
+        reporter.show(task)
         reporter.pause()
-        moving = printed(on)
+        moving = screen(on)
         reporter.resume()
         reporter.show(DONE)
         reporter.show(Task(task_id="x", status=TASK_STATUS_RUNNING, phase=TASK_PHASE_QUEUED))
-    assert "12345678 target 1 converting" in moving and " 10% 2.00x 60 fps eta 0:00:05" in moving
-    lines = re.sub(r"\x1b\[[0-9?]*[A-Za-z]|━", "", printed(on)).splitlines()
-    last = [" ".join(line.split()) for line in lines if line.strip()][-3:]
-    assert last == ["12345678 target 0 succeeded 100%", "12345678 target 1 succeeded 100%", "x target 0 queued 0%"]
+    assert moving[-3:] == [
+        "film.mov converting 20% 2.00x 60 fps eta 0:01:05",
+        "film-720p 30% 2.00x 60 fps",
+        "film-audio 10% 2.00x 60 fps",
+    ]
+    assert screen(on)[-4:] == ["film.mov succeeded 100%", "film-720p 100%", "film-audio 100%", "x queued 0%"]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_bars_fit_the_terminal(columns: int) -> None:
+    """No row wraps, however long the names: those are cut, percent and time left are not."""
+    on = Console(file=io.StringIO(), force_terminal=True, width=columns, color_system=None)
+    long = "a name that is far longer than the terminal is wide, as names of episodes are.mov"
+    with BarReporter(on, label_of=lambda _: TaskLabel(long, (long, long)), keep=True) as reporter:
+        reporter.show(converting(20, 30, 10))
+    rows = [re.sub(r"\x1b\[[0-9?]*[A-Za-z]", "", line) for line in printed(on).splitlines()]
+    assert max(map(len, rows)) <= columns
+    assert "20% 2.00x 60 fps eta 0:00:05" in rows[-4] or "20% 2.00x 60 fps eta 0:00:05" in "".join(rows)
+    assert "…" in "".join(rows)
 
 
 def test_bars_can_give_way_to_a_line() -> None:
     """When all tasks of a project are watched, the ended ones do not pile up."""
     on = console(terminal=True)
-    with BarReporter(on, named=True, keep=False) as reporter:
+    with BarReporter(on, label_of=label_of, keep=False) as reporter:
         reporter.show(converting(20, 30))
         reporter.show(DONE)
         reporter.pause()
@@ -115,7 +144,7 @@ def test_failed_attempts_are_told_once(terminal: bool) -> None:
     on = console(terminal=terminal)
     task = converting(20, 30)
     task.failed_attempts.append(FailedAttempt(attempt=1, code="Stalled", message="[stuck]"))
-    with choose_reporter(on, as_json=False, named=False) as reporter:
+    with choose_reporter(on, as_json=False, named=False, label_of=label_of) as reporter:
         reporter.show(task)
         reporter.show(task)
     assert printed(on).count("attempt 1 failed: Stalled: [stuck]") == 1
@@ -123,9 +152,9 @@ def test_failed_attempts_are_told_once(terminal: bool) -> None:
 
 def test_the_reporter_fits_the_output() -> None:
     """Bars need a terminal; JSON comes before all."""
-    assert isinstance(choose_reporter(console(terminal=True), as_json=True, named=False), JsonReporter)
-    assert isinstance(choose_reporter(console(terminal=True), as_json=False, named=False), BarReporter)
-    assert isinstance(choose_reporter(console(terminal=False), as_json=False, named=False), LineReporter)
+    assert isinstance(choose_reporter(console(terminal=True), as_json=True, named=False, label_of=label_of), JsonReporter)
+    assert isinstance(choose_reporter(console(terminal=True), as_json=False, named=False, label_of=label_of), BarReporter)
+    assert isinstance(choose_reporter(console(terminal=False), as_json=False, named=False, label_of=label_of), LineReporter)
 
 
 @pytest.mark.parametrize(
@@ -153,11 +182,12 @@ def test_other_texts() -> None:
     assert formatting.status_word(Task(status=TaskStatus.TASK_STATUS_UNSPECIFIED)) == "-"
     assert formatting.phase_word(Task(phase=TASK_PHASE_QUEUED, cancel_requested=True)) == "canceling"
     audio = ArtifactStream(type=STREAM_TYPE_AUDIO, codec="aac", encoder="aac", sample_rate=48000, channels=2)
-    assert formatting.stream_text(audio) == "aac 48000 Hz 2 ch (aac)"
+    assert formatting.stream_text(audio) == "aac 48000 Hz 2 ch, aac"
 
 
 @pytest.mark.parametrize(
-    "reporter", [LineReporter(console(terminal=False), named=True), BarReporter(console(terminal=True), named=True, keep=False)]
+    "reporter",
+    [LineReporter(console(terminal=False), named=True), BarReporter(console(terminal=True), label_of=label_of, keep=False)],
 )
 def test_nothing_of_an_ended_task_is_kept(reporter: LineReporter | BarReporter) -> None:
     """A watch of a project may last for months."""

@@ -18,7 +18,7 @@ from reelmill.v1.common_pb2 import SCALE_TYPE_FIT
 from reelmill.v1.media_info_pb2 import MediaInfo
 from reelmill.v1.source_pb2 import ALIGN_MODE_FALSE, ALIGN_MODE_LOOP, Source
 from reelmill.v1.target_pb2 import CONTAINER_MP4, Segment, Target
-from reelmill.v1.task_pb2 import TASK_PHASE_CONVERTING, TASK_STATUS_RUNNING, TASK_STATUS_SUCCEEDED, Task
+from reelmill.v1.task_pb2 import TASK_PHASE_CONVERTING, TASK_STATUS_RUNNING, TASK_STATUS_SUCCEEDED, TargetProgress, Task
 from reelmill.v1.video_pb2 import VIDEO_CODEC_H264, TargetVideo, TranscodeVideo
 from reelmill.vendor_json import VendorJsonError, dump, parse
 
@@ -307,3 +307,14 @@ def test_parse_undoes_dump(message: Message) -> None:
     """Whatever is in a message survives the way through JSON text."""
     text = json.dumps(dump(message), allow_nan=False)
     assert parse(json.loads(text), type(message)) == message
+
+
+def test_zeros_are_written_on_demand() -> None:
+    """Numbers and booleans of every message that is present; nothing that was merely not said."""
+    task = Task(task_id="t", targets=[TargetProgress(percent=5)])
+    assert dump(task)["Targets"] == [{"Percent": 5}]
+    dumped = dump(task, zeros=True)
+    assert dumped["Progress"] == 0 and dumped["CancelRequested"] is False
+    assert dumped["Targets"][0]["TargetIndex"] == 0 and dumped["Targets"][0]["Percent"] == 5
+    assert not {"Status", "Message", "Artifacts", "StartTime"} & dumped.keys()
+    assert parse(dumped, Task) == task
