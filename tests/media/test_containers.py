@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
+import av
 import pytest
 
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat
@@ -12,7 +14,7 @@ from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from tests import judge
-from tests.media.converter import COPIED_VIDEO, Converter, encoded, target
+from tests.media.converter import COPIED_AUDIO, COPIED_VIDEO, Converter, encoded, target
 from tests.sources import Audio, Clip, Video
 
 pytestmark = pytest.mark.media
@@ -50,6 +52,51 @@ AUDIO_SOURCES = {
     "pcm_s16le": Audio("pcm_s16le", seconds=1),
     "amr_nb": Audio("libopencore_amrnb", rate=8000, layout="mono", seconds=1),
 }
+
+
+# Codecs that libav's muxer of Matroska has no word for; with an encoder, and a container that holds them.
+STRANGERS = {
+    "wmv2": ("asf", Video("wmv2", seconds=1), None),
+    "flv1": ("avi", Video("flv", seconds=1), None),
+    "msmpeg4v3": ("avi", Video("msmpeg4", seconds=1), None),
+    "svq1": ("mov", Video("svq1", seconds=1, pixel_format="yuv410p"), None),
+    "qtrle": ("mov", Video("qtrle", seconds=1, pixel_format="rgb24"), None),
+    "wmav2": ("asf", None, Audio("wmav2", seconds=1, bitrate=128_000)),
+    "adpcm_ms": ("wav", None, Audio("adpcm_ms", seconds=1)),
+    "pcm_mulaw": ("wav", None, Audio("pcm_mulaw", seconds=1)),
+}
+
+
+@pytest.mark.parametrize("codec", STRANGERS)
+def test_a_copy_that_the_muxer_refuses_is_refused_by_the_plan(convert: Converter, codec: str) -> None:
+    """By the codec's name."""
+    form, video, audio = STRANGERS[codec]
+    source = Clip(form, (video,) if video else (), (audio,) if audio else ())
+    wanted = target("mkv", COPIED_VIDEO if video else None, COPIED_AUDIO if audio else None)
+    with pytest.raises(UnsupportedFormat, match=f"is {codec}, which mkv does not hold|is {codec}, which mkv cannot contain"):
+        convert(source, wanted)
+
+
+@cache
+def codecs() -> dict[str, str]:
+    """The codecs of this build: libav's name, and the name of a decoder or an encoder."""
+    found = {}
+    for name in sorted(av.codecs_available):
+        for mode in ("r", "w"):
+            try:
+                found[av.Codec(name, mode).canonical_name] = name
+            except ValueError:
+                continue
+    return found
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_the_muxer_knows_each_codec_of_the_table(tmp_path: Path, name: str) -> None:
+    """As libav says of itself, in whatever version is here."""
+    container = CONTAINERS[name]
+    with av.open(str(tmp_path / "x"), "w", format=container.muxer) as output:
+        for codec in {*container.video, *container.audio} & codecs().keys():
+            output.add_mux_stream(codecs()[codec])
 
 
 def heard(path: Path) -> tuple[float, float]:

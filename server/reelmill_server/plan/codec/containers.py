@@ -6,7 +6,6 @@ from fractions import Fraction
 from typing import Any
 
 ANY = frozenset({"*"})
-_MATROSKA_LACKS = frozenset({"amr_nb", "amr_wb"})
 _FASTSTART = {"movflags": "+faststart"}  # index first, so that playback can start before the download is complete
 # The edit rates of SMPTE ST 377-1 that libav's muxer accepts.
 _MXF_RATES = tuple(map(Fraction, "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()))
@@ -52,7 +51,7 @@ class Container:
         name).
         """
         codecs: frozenset[str] = getattr(self, kind)
-        return codec in codecs or (codecs == ANY and codec not in _MATROSKA_LACKS)
+        return codec in codecs or codecs == ANY
 
 
 def _container(
@@ -91,8 +90,9 @@ CONTAINERS: Mapping[str, Container] = {
         _container(
             "mkv",
             "matroska",
-            video="*",
-            audio="*",
+            video="h264 hevc vvc vp8 vp9 av1 mpeg4 mpeg2video mpeg1video mjpeg jpeg2000 prores ffv1 snow theora dirac rawvideo",
+            audio="aac mp3 mp2 mp1 ac3 eac3 dts truehd mlp opus vorbis flac alac tta wavpack pcm_u8 pcm_s16le pcm_s16be "
+            "pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f64le",
             subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt",
             picture=frozenset({"mjpeg", "png", "gif", "tiff"}),
             alpha=True,
