@@ -76,7 +76,7 @@ def plan_of(
     """The plan that a worker would make for the file at `path`; URIs of files of subtitles and watermarks are local paths."""
     numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
     request = ConvertRequest("task", "project", (source,), numbered, group_uris=group_uris)
-    files = tuple(probe_subtitles(file.uri, file.uri, limits) for file in source.subtitles)
+    files = tuple(probe_subtitles(file.uri, file.uri, limits, file.language) for file in source.subtitles)
     info = probe_file(str(path), limits, needs_bitrates(request))
     marks = {uri: probe_beside(uri, uri, limits) for uri in request.watermark_uris}
     plan = make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks))

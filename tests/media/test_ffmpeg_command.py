@@ -419,7 +419,10 @@ def _convert(case: Case, shelf: Shelf, folder: Path) -> tuple[Path, Path]:
     paths = [shelf.get(clip) for clip, _ in case.sources]
     request = _request(case, paths, folder)
     infos = [probe_file(str(path), Limits()) for path in paths]
-    files = [tuple(probe_subtitles(file.uri, file.uri, Limits()) for file in source.subtitles) for source in request.sources]
+    files = [
+        tuple(probe_subtitles(file.uri, file.uri, Limits(), file.language) for file in source.subtitles)
+        for source in request.sources
+    ]
     marks = {uri: probe_beside(uri, uri, Limits()) for uri in request.watermark_uris}
     plan = make_plan(request, Situation(infos, capabilities(), subtitle_infos=files, watermark_infos=marks))
     return _serve(request, plan, paths, folder), _run(ffmpeg_command(request, plan, infos), folder)

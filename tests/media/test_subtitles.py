@@ -153,6 +153,16 @@ def test_the_charset_of_a_file_is_told(convert: Converter, tmp_path: Path, chars
     made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, language="deu"))
     assert judge.lines(made.path) == near(lines)
     assert [stream.language for stream in judge.describe(made.path).of("Subtitle")] == ["deu"]
+    assert any("which is a guess" in warning for warning in made.warnings) != charset.startswith("utf")
+
+
+def test_a_bad_byte_costs_one_character_and_is_told(convert: Converter, tmp_path: Path) -> None:
+    """The rest of the text is UTF-8 as before."""
+    path = tmp_path / "lines"
+    path.write_bytes(srt(((0.1, 0.5, "Größe 日本"), (0.6, 1.2, "caf?"))).encode().replace(b"?", b"\xe9"))
+    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, language="tur"))
+    assert judge.lines(made.path) == near([(0.1, 0.5, "Größe 日本"), (0.6, 1.2, "caf\ufffd")])
+    assert "sources[0].subtitles[0]: 1 character is broken in utf-8: replaced by U+FFFD" in made.warnings
 
 
 def test_files_come_behind_the_sources_own_streams_and_are_moved(convert: Converter, tmp_path: Path) -> None:
@@ -247,7 +257,7 @@ def test_files_of_other_kinds(convert: Converter, tmp_path: Path) -> None:
         (b"this is no subtitle\n" * 9, "no media"),
         (b"\x00\x01\x02\x03" * 99, "no media"),
         (b"# VobSub index file, v7\n", "VobSub"),
-        (b"\xff\xfe1\x00\x00\xd8", "not whole in utf-16"),
+        (b"\xff\xfe1\x00\x00\xd8", "no media"),
         (b"WEBVTT\n\nbroken --> time\n", ""),
     ],
 )

@@ -144,7 +144,12 @@ class MediaInfo:
 
 @dataclass(frozen=True)
 class SubtitleFileInfo:
-    """A subtitle file: its contents, and Python's name of its text encoding (empty if it is not text)."""
+    """A subtitle file: its contents, and Python's name of its text encoding (empty if it is not text).
+
+    `guessed`: nothing in the file says that it is in this encoding. `broken`: how many of its characters cannot be read.
+    """
 
     media: MediaInfo
     charset: str = ""
+    guessed: bool = False
+    broken: int = 0

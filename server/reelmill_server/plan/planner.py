@@ -20,6 +20,7 @@ from reelmill_server.plan.stream.extras import cover_pictures, data_streams
 from reelmill_server.plan.stream.selection import Job, audio_streams, stream_number, video_streams
 from reelmill_server.plan.stream.subtitle import (
     SubtitleInput,
+    doubts,
     extract_prefix,
     extract_target,
     plan_extracts,
@@ -47,6 +48,7 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     decoded = _decoded(targets, inputs)
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
+    warnings += doubts(request, situation, plan.inputs, targets)
     made = [(file.target_index, file.uri) for file in packaging.planned_files(plan)]
     made += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
     _spare_sources(request, made)

@@ -17,7 +17,7 @@ from av.stream import Disposition, Stream
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
 from reelmill_server.media.input.source import Location, average_rate, open_source
-from reelmill_server.media.input.subtitle_file import charset_of, open_subtitles
+from reelmill_server.media.input.subtitle_file import encoding_of, open_subtitles
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
@@ -97,18 +97,18 @@ def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict
     return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
 
 
-def probe_subtitles(location: Location, uri: str, limits: Limits) -> SubtitleFileInfo:
-    """Probe the subtitle file at `location`.
+def probe_subtitles(location: Location, uri: str, limits: Limits, language: str = "") -> SubtitleFileInfo:
+    """Probe the subtitle file at `location`, which is said to be in `language` (ISO 639).
 
     Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that has no subtitles.
     """
     with _naming(uri):
-        charset = charset_of(location)
-        with open_subtitles(location, charset, limits) as container:
+        encoding = encoding_of(location, language)
+        with open_subtitles(location, encoding.charset, limits) as container:
             info = _from_headers(container)
     if not info.subtitles:
         raise InvalidMedia(f"{uri}: has no subtitles")
-    return SubtitleFileInfo(info, charset)
+    return SubtitleFileInfo(info, encoding.charset, encoding.guessed, encoding.broken)
 
 
 def _first_frames(container: InputContainer) -> dict[int, list[VideoFrame]]:

@@ -5,13 +5,22 @@ sources are continued number by number.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.model.media_info import MediaInfo, StreamInfo, SubtitleStreamInfo
-from reelmill_server.model.plan import COPY, PartPlan, RenditionPlan, StreamPlan, StreamType, SubtitleFilePlan, TargetPlan
-from reelmill_server.model.request import SourceSpec, TargetSpec
+from reelmill_server.model.plan import (
+    COPY,
+    InputPlan,
+    PartPlan,
+    RenditionPlan,
+    StreamPlan,
+    StreamType,
+    SubtitleFilePlan,
+    TargetPlan,
+)
+from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.plan.codec.containers import CONTAINERS, Container
 from reelmill_server.plan.context import Situation
 
@@ -105,6 +114,23 @@ def plan_extracts(
             continue
         planned.append((number, _text(streams, codec, f"a {muxer} file", target, keeps=(codec,))))
     return tuple(planned)
+
+
+def doubts(
+    request: ConvertRequest, situation: Situation, inputs: Sequence[InputPlan], targets: Sequence[TargetPlan]
+) -> Iterator[str]:
+    """Warnings of the text of the subtitle files that `targets` use: charsets that were guessed, and broken characters."""
+    parts = [part for target in targets for stream in target.streams for part in stream.parts]
+    used = {(inputs[part.input].source, part.file.number) for part in parts if part.file}
+    for source, number in sorted(used):
+        file, spec = situation.subtitle_infos[source][number], request.sources[source].subtitles[number]
+        field = f"sources[{source}].subtitles[{number}]"
+        if file.guessed:
+            hint = "if its letters are wrong, store it as UTF-8" + ("" if spec.language else ", or set language")
+            yield f"{field}: the text is not UTF-8 and was read as {file.charset}, which is a guess: {hint}"
+        if file.broken:
+            many = f"{file.broken} character{'s are' if file.broken > 1 else ' is'}"
+            yield f"{field}: {many} broken in {file.charset}: replaced by U+FFFD"
 
 
 def extract_prefix(uri: str) -> str:

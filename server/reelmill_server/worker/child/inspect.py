@@ -72,7 +72,7 @@ def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ..
     with attempt.stage("probe"):
         return tuple(
             tuple(
-                probe_subtitles(place, spec.uri, assignment.limits)
+                probe_subtitles(place, spec.uri, assignment.limits, spec.language)
                 for place, spec in zip(locations, source.subtitles, strict=True)
             )
             for locations, source in zip(attempt.subtitle_locations, attempt.request.sources, strict=True)

@@ -1,0 +1,165 @@
+"""Find the charset of text that may not say it.
+
+A byte order mark tells it, or else that the bytes are UTF-8. Otherwise it is guessed: the language of the text, if known,
+leaves few charsets to choose from, and the statistics of chardet choose.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_WIDE = ("utf-16-le", "utf-16-be")
+_SIGNS = ("-->", "[Script Info]")  # one of them is near the beginning of every file in a text format
+# Each charset that is looked for, and what chardet calls it.
+_SINGLE: Mapping[str, str] = {
+    "cp1252": "cp1252",
+    "cp1250": "cp1250",
+    "cp1251": "cp1251",
+    "cp1253": "cp1253",
+    "cp1254": "cp1254",
+    "cp1255": "cp1255",
+    "cp1256": "cp1256",
+    "cp1257": "cp1257",
+    "cp1258": "cp1258",
+    "cp874": "cp874",
+    "tis_620": "tis-620",
+    "cp852": "cp852",
+    "cp866": "cp866",
+    "koi8_r": "koi8-r",
+    "koi8_u": "koi8-u",
+    "iso8859_2": "iso8859-2",
+    "iso8859_5": "iso8859-5",
+    "iso8859_7": "iso8859-7",
+    "iso8859_9": "iso8859-9",
+    "iso8859_13": "iso8859-13",
+    "iso8859_15": "iso8859-15",
+    "iso8859_16": "iso8859-16",
+}
+_MULTI: Mapping[str, str] = {
+    "gb18030": "gb18030",
+    "big5hkscs": "big5hkscs",
+    "cp932": "cp932",
+    "euc_jp": "euc_jis_2004",
+    "cp949": "cp949",
+}
+_KNOWN = {**_SINGLE, **_MULTI}
+# The charsets of languages, the likeliest first.
+_WRITTEN_IN: Mapping[str, str] = {
+    "cs ces cze sk slk slo pl pol hu hun hr hrv scr sl slv bs bos": "cp1250 iso8859_2 iso8859_16 cp852",
+    "ro ron rum mo mol": "cp1250 iso8859_16 cp852",
+    "sr srp scc": "cp1251 cp1250 iso8859_2 iso8859_5",
+    "tr tur az aze": "cp1254 iso8859_9",
+    "lt lit lv lav": "cp1257 iso8859_13",
+    "et est": "cp1257 cp1252 iso8859_15 iso8859_13",
+    "ru rus be bel bg bul mk mkd mac kk kaz mn mon": "cp1251 koi8_r iso8859_5 cp866",
+    "uk ukr": "cp1251 koi8_u iso8859_5 cp866",
+    "el ell gre": "cp1253 iso8859_7",
+    "he heb iw yi yid": "cp1255",
+    "ar ara fa fas per ur urd": "cp1256",
+    "th tha": "cp874 tis_620",
+    "vi vie": "cp1258",
+    "ja jpn": "cp932 euc_jp",
+    "ko kor": "cp949",
+    "zh zho chi yue cmn": "gb18030 big5hkscs",
+    "sq sqi alb": "cp1252 cp1250 iso8859_15",
+    "en eng fr fra fre de deu ger es spa it ita pt por nl nld dut sv swe da dan nb nob no nor nn nno fi fin is isl ice "
+    "ca cat gl glg eu eus baq ga gle gd gla cy cym wel af afr id ind ms msa may la lat lb ltz fo fao br bre oc oci co cos "
+    "sw swa tl tgl": "cp1252 iso8859_15",
+}
+_CHARSETS: Mapping[str, Sequence[str]] = {
+    language: charsets.split() for languages, charsets in _WRITTEN_IN.items() for language in languages.split()
+}
+_LATIN = frozenset({"cp1250", "cp1252", "cp1254", "cp1257", "cp1258", "cp852"}) | {f"iso8859_{n}" for n in (2, 9, 13, 15, 16)}
+_NO_LETTERS = bytes(letter for letter in range(128) if not chr(letter).isalpha())
+_SAMPLE_BYTES = 1 << 16
+_BROKEN_SHARE = 0.1  # of the lines that are not ASCII; where a charset cannot read more, the text is in another one
+_ACCENTED_SHARE = 0.5  # of the letters: languages in Latin letters have fewer that are not ASCII
+
+
+@dataclass(frozen=True)
+class TextEncoding:
+    """Python's name of a text's charset; whether it was `guessed`; how many characters are `broken`, which become U+FFFD."""
+
+    charset: str
+    guessed: bool = False
+    broken: int = 0
+
+
+def marked_charset(head: bytes) -> str:
+    """Return the charset that a text's beginning gives away: by a byte order mark, or as UTF-16 without one; else nothing."""
+    marked = next((name for mark, name in _MARKS if head.startswith(mark)), "")
+    return marked or next((name for name in _WIDE if any(sign in head.decode(name, "ignore") for sign in _SIGNS)), "")
+
+
+def find_encoding(data: bytes, marked: str = "", language: str = "") -> TextEncoding:
+    """Return how a text is encoded: `marked` as its beginning says, or as its bytes and `language` (ISO 639) suggest."""
+    charset = marked or "utf-8"
+    text = data.decode(charset, "replace")
+    broken = text.count("\ufffd") - data.decode(charset, "ignore").count("\ufffd")
+    # No text in another charset has half as many sequences that are UTF-8 by chance as ones that are not.
+    if marked or sum(letter > "\x7f" for letter in text) - broken > broken or not broken:
+        return TextEncoding(charset, broken=broken)
+    charset = _guess(data, _CHARSETS.get(language.lower().replace("_", "-").split("-")[0], ()))
+    return TextEncoding(charset, True, data.decode(charset, "replace").count("\ufffd"))
+
+
+def _guess(data: bytes, expected: Sequence[str]) -> str:
+    lines = [line for line in data.split(b"\n") if _is_text(line)]
+    if _LATIN.issuperset(expected) and not _is_latin(lines):
+        expected = ()  # the language that was named is not that of the text
+    fitting = [name for name in expected if _fits(name, data)]
+    if not fitting:
+        broken = next((name for name in expected or _MULTI if _nearly_fits(name, lines)), "")
+        if broken:
+            return broken
+        fitting = [name for name in _KNOWN if _fits(name, data)]  # those of DOS and KOI8 fit anything
+    return fitting[0] if len(fitting) == 1 else _likeliest(lines, fitting)
+
+
+def _is_latin(lines: Sequence[bytes]) -> bool:
+    """Return whether most letters are those of ASCII, as in every language that is written in Latin letters."""
+    text = b"".join(lines)
+    accented = len(text.translate(None, bytes(range(128))))
+    return accented < len(text.translate(None, _NO_LETTERS)) * _ACCENTED_SHARE
+
+
+def _is_text(line: bytes) -> bool:
+    line = line.strip()
+    return bool(line) and b"-->" not in line and not line.isdigit()
+
+
+def _fits(name: str, data: bytes) -> bool:
+    """Return whether the data are text in a charset, without control characters."""
+    try:
+        text = (bytes(set(data)) if name in _SINGLE else data).decode(name)
+    except UnicodeDecodeError:
+        return False
+    return not any("\x80" <= letter <= "\x9f" for letter in set(text))
+
+
+def _nearly_fits(name: str, lines: Sequence[bytes]) -> bool:
+    """Return whether nearly all lines are text in a charset of several bytes per character, and look like it."""
+    if name in _SINGLE:
+        return False
+    telling = [line for line in lines if not line.isascii()]
+    whole = [line for line in telling if _fits(name, line)]
+    broken = len(telling) - len(whole)
+    return bool(whole) and 0 < broken <= max(1, len(telling) * _BROKEN_SHARE) and _likeliest(whole, _KNOWN) == name
+
+
+def _likeliest(lines: Sequence[bytes], candidates: Iterable[str]) -> str:
+    # Imported here: most children never need it, and its tables are large.
+    from chardet import detect
+
+    names = {_KNOWN[name]: name for name in candidates}
+    # ASCII lines say nothing of the charset, but something of the language.
+    telling = [line for line in lines if not line.isascii()]
+    sample = b"\n".join([*telling, *(line for line in lines if line.isascii())])[:_SAMPLE_BYTES]
+    found = detect(sample, include_encodings=names, compat_names=False)["encoding"] or ""
+    return names.get(found, next(iter(names.values())))
