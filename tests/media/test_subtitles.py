@@ -21,9 +21,9 @@ from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, PartPlan, StreamPlan, StreamType, SubtitleFilePlan
-from reelmill_server.model.request import ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec
+from reelmill_server.model.request import ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec, VideoSpec
 from tests import judge
-from tests.media.converter import CLIP, Converter, encoded, target
+from tests.media.converter import CLIP, COPIED_VIDEO, Converter, encoded, target
 from tests.sources import Audio, Clip, Subtitle, Video
 
 pytestmark = pytest.mark.media
@@ -411,16 +411,120 @@ def test_dvd_subtitles_are_read_from_one_file(convert: Converter, tmp_path: Path
 
 
 def test_lines_that_are_no_utf8_are_counted(convert: Converter, tmp_path: Path) -> None:
-    """A few are left out with a warning; many fail the task; a copy has nothing to read."""
+    """In a few, U+FFFD and a warning; many fail the task; a copy has nothing to read."""
     good, bad = (0.05, b"fine"), (0.9, "schön".encode("latin1"))
     few = write_packets(tmp_path / "few.mkv", "matroska", "subrip", [*((n * good[0], good[1]) for n in range(15)), bad])
     many = write_packets(tmp_path / "many.mkv", "matroska", "subrip", [(0.1, good[1]), bad])
     made = convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(few))
-    assert "targets[0]: 1 of 16 subtitles are not text in UTF-8: left out" in made.warnings
+    assert "targets[0]: 1 of 16 subtitles have bytes that are not UTF-8: replaced by U+FFFD" in made.warnings
+    assert judge.lines(made.path)[-1][2] == "sch\ufffdn"
     with pytest.raises(InvalidMedia, match="1 of 2 subtitles are not text in UTF-8"):
         convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(many))
     kept = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(many))
     assert len(judge.packets(kept.path, "s:0")) == 2
+
+
+TYPESET = r"""[Script Info]
+ScriptType: v4.00+
+PlayResX: 1000
+PlayResY: 500
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, Bold, Alignment
+Style: Default,Arial,60,&H00FFFFFF,0,2
+Style: Sign,Comic Sans MS,80,&H00FFFFFF,0,8
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Comment: 0,0:00:00.00,0:00:00.10,Default,,0,0,0,,not shown
+Dialogue: 0,0:00:00.10,0:00:00.30,Default,,0,0,0,,one\Ntwo\hthree {a note}{\i1}four{\i0}
+Dialogue: 0,0:00:00.10,0:00:00.30,Sign,,0,0,0,,{\p1\pos(100,100)}m 0 0 l 100 0 100 100 0 100{\p0}
+Dialogue: 0,0:00:00.50,0:00:00.70,Sign,,0,0,0,,{\fad(20,20)}SHOP{\p1}m 0 0 l 10 0{\p0} SIGN
+Dialogue: 0,0:00:00.80,0:00:00.90,Default,,0,0,0,,{\an7}corner
+Dialogue: 0,0:00:01.00,0:00:01.20,Default,,0,0,0,,{\an5\pos(250,125)}placed
+"""
+RICH = """WEBVTT
+
+STYLE
+::cue(.y) { color: yellow }
+
+00:00.100 --> 00:00.300 line:0 position:20% align:start
+<v Roger>We are in &lt;York&gt;</v>
+
+00:00.500 --> 00:00.700 align:right
+<c.y>a</c> <i>b</i>
+
+00:01.000 --> 00:01.200
+plain
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "lines", "places"),
+    [
+        ("srt", ["one\ntwo\u00a0three <i>four</i>", r"{\an8}SHOP SIGN", r"{\an7}corner", r"{\an5}placed"], None),
+        (
+            "vtt",
+            ["one\ntwo\u00a0three <i>four</i>", "SHOP SIGN", "corner", "placed"],
+            ["", "line:0", "line:0 align:left", "line:25%,center position:25%,center align:center"],
+        ),
+    ],
+)
+def test_typesetting_becomes_its_text_in_its_place(
+    convert: Converter, tmp_path: Path, form: str, lines: list[str], places: list[str] | None
+) -> None:
+    """Drawings and notes are no text, sizes are for another canvas; what is lost is told."""
+    (tmp_path / "a.ass").write_text(TYPESET)
+    made = convert(BARE, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), source=beside(tmp_path / "a.ass"))
+    found = re.findall(r"--> \S+(.*)\n((?:.+\n)+)", made.path.read_text())
+    assert [text.rstrip("\n") for _, text in found] == lines
+    assert places is None or [settings.strip() for settings, _ in found] == places
+    codec = {"srt": "subrip", "vtt": "webvtt"}[form]
+    assert f"targets[0]: 2 subtitles have drawings, which {codec} cannot hold: left out" in made.warnings
+    assert any(f"2 of 5 subtitles have fonts, colors, effects or places that {codec} cannot" in text for text in made.warnings)
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("srt", ["{\\an7}We are in <York>", "{\\an3}a <i>b</i>", "plain"]),
+        ("ass", ["{\\an7}We are in <York>", "{\\an3}a {\\i1}b{\\i0}", "plain"]),
+        ("vtt", ["<v Roger>We are in &lt;York&gt;</v>", "<c.y>a</c> <i>b</i>", "plain"]),
+    ],
+)
+def test_what_webvtt_says_besides_text_is_kept_or_told(
+    convert: Converter, tmp_path: Path, form: str, expected: list[str]
+) -> None:
+    """Places as alignments; classes, voices and styles in a warning."""
+    (tmp_path / "a.vtt").write_text(RICH)
+    made = convert(BARE, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), source=beside(tmp_path / "a.vtt"))
+    text = made.path.read_text()
+    found = re.findall(r"^Dialogue:(?:[^,]*,){9}(.*)$" if form == "ass" else r"--> .*\n(.+)\n", text, re.MULTILINE)
+    assert found == expected
+    assert "sources[0].subtitles[0]: styles and regions of WebVTT: left out" in made.warnings
+    assert any("2 of 3 subtitles have fonts" in warning for warning in made.warnings) == (form != "vtt")
+    assert form != "vtt" or "line:0 position:20% align:start" in text
+
+
+def test_a_container_without_places_says_so(convert: Converter, tmp_path: Path) -> None:
+    """MP4's text has no alignment here."""
+    (tmp_path / "a.vtt").write_text(RICH)
+    made = convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(tmp_path / "a.vtt"))
+    assert [re.sub("</?i>", "", text) for _, _, text in judge.lines(made.path)][1:] == ["a b", "plain"]
+    assert any("2 of 3 subtitles have fonts, colors, effects or places that mov_text cannot" in text for text in made.warnings)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("matroska", "srt"), ("mp4", "mov_text"), ("matroska", "ass")])
+@pytest.mark.parametrize("video", [COPIED_VIDEO, encoded()])
+def test_subtitles_that_outlast_the_film_do_not_make_it_broken(
+    convert: Converter, container: str, codec: str, video: VideoSpec
+) -> None:
+    """Whether they are taken or not, the output ends with what is seen."""
+    source = clip(codec, ((0.2, 0.9, "one"), (30.0, 60.0, "long after")), container)
+    for subtitle in ("none", "all"):
+        made = convert(source, replace(target("mkv", video), subtitle=subtitle))
+        assert judge.packets(made.path, "v:0")[-1].pts == pytest.approx(2, abs=0.1)
+        assert made.plan.targets[0].duration_us == pytest.approx(2_000_000, abs=100_000)
 
 
 def test_text_is_refused_where_no_text_fits(convert: Converter) -> None:

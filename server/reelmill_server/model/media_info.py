@@ -147,9 +147,11 @@ class SubtitleFileInfo:
     """A subtitle file: its contents, and Python's name of its text encoding (empty if it is not text).
 
     `guessed`: nothing in the file says that it is in this encoding. `broken`: how many of its characters cannot be read.
+    `styled`: it is WebVTT with styles or regions.
     """
 
     media: MediaInfo
     charset: str = ""
     guessed: bool = False
     broken: int = 0
+    styled: bool = False

@@ -1,5 +1,6 @@
 """The range of a source that is converted, on the source's own clock."""
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ UNTIMED_FORMATS = ("h264", "hevc")
 UNINDEXED_FORMATS = (*UNTIMED_FORMATS, "m4v", "mpegvideo")
 """Video without a container, in which it is impossible to seek."""
 _ESTIMATED_FORMATS = ("mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v", "flv", "mpegvideo")
+_DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")  # of Matroska
 
 OVERRUN = Fraction(1, 2)
 """Seconds by which audio may outlast its video and is then cut; if it is longer, the last frame is held instead."""
@@ -44,9 +46,10 @@ class Clock:
 
         Raises InvalidArgument if it begins after the end of the media.
         """
-        total_us = 0 if info.format in _ESTIMATED_FORMATS else round(info.duration_seconds * MICROSECONDS)
+        seconds = _media_seconds(info)
+        total_us = 0 if info.format in _ESTIMATED_FORMATS else round(seconds * MICROSECONDS)
         if total_us and source.start_us >= total_us:
-            expected = f"must be before the end of the source at {info.duration_seconds:.3f} s"
+            expected = f"must be before the end of the source at {seconds:.3f} s"
             raise InvalidArgument(violations=[Violation(f"{field}.start_time", expected)])
         end_us = source.start_us + source.duration_us if source.duration_us else 0
         if info.format in _FROM_ZERO_FORMATS:
@@ -71,3 +74,21 @@ class Clock:
         finish_us = begin_us + round(stream.duration_seconds * MICROSECONDS)
         until_us = min(finish_us, self.end_us) if self.end_us else finish_us
         return max(0, until_us - self.start_us)
+
+
+def _media_seconds(info: MediaInfo) -> float:
+    """Return the duration of what is seen and heard, where every such stream says its own; else that of the whole.
+
+    Subtitles and data may last longer.
+    """
+    ends = [_end_seconds(stream) for stream in (*info.pictures, *info.audio)] if info.subtitles or info.data else []
+    known = [end for end in ends if end is not None]
+    return min(info.duration_seconds, max(known)) if known and len(known) == len(ends) else info.duration_seconds
+
+
+def _end_seconds(stream: StreamInfo) -> float | None:
+    if stream.duration_seconds:
+        return (stream.start_seconds or 0.0) + stream.duration_seconds
+    found = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
+    hours, minutes, seconds = found.groups() if found else (0, 0, 0)
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds) or None

@@ -17,7 +17,7 @@ from av.stream import Disposition, Stream
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
 from reelmill_server.media.input.source import Location, average_rate, open_source
-from reelmill_server.media.input.subtitle_file import encoding_of, open_subtitles
+from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
@@ -108,7 +108,8 @@ def probe_subtitles(location: Location, uri: str, limits: Limits, language: str 
             info = _from_headers(container)
     if not info.subtitles:
         raise InvalidMedia(f"{uri}: has no subtitles")
-    return SubtitleFileInfo(info, encoding.charset, encoding.guessed, encoding.broken)
+    styled = has_styles(location, encoding.charset)
+    return SubtitleFileInfo(info, encoding.charset, encoding.guessed, encoding.broken, styled)
 
 
 def _first_frames(container: InputContainer) -> dict[int, list[VideoFrame]]:

@@ -22,6 +22,7 @@ _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
 # While reading, a claimed duration is not believed when the bytes read so far contradict it by more than this factor.
 _DOUBT = 2
 _LASTING = ("video", "audio")  # a subtitle cue may be shown long after the last frame
+_TIMED = (*_LASTING, "subtitle", "data")
 _INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)  # packets may lie in the file in any order
 
 
@@ -59,8 +60,8 @@ class Reader:
         for stream in streams:
             if stream.type == "video" and not stream.codec_context.is_open:  # it is already open when the input loops
                 stream.thread_type = "AUTO"  # type: ignore[attr-defined]
-        # Read but not decoded: their timestamps tell how far the source reaches.
-        others = [stream for stream in source.streams if stream.type in ("video", "audio") and stream.index not in used]
+        # Read but not decoded: their timestamps tell how far the source reaches, whose length is that of its longest stream.
+        others = [stream for stream in source.streams if stream.type in _TIMED and stream.index not in used]
         result = packets_from(source, streams, others, self._begin + (lead_in or 0))
         self.packets = _timed(result.packets) if source.format.name in UNTIMED_FORMATS else result.packets
         self.part = Part(number, source, result.key, plan.align is AlignMode.PAD)

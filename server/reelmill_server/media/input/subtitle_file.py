@@ -3,6 +3,7 @@
 Text is converted to UTF-8 here, before libav sees it.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import SEEK_END, BytesIO
@@ -19,6 +20,8 @@ _OTHER_FORMATS = ("sup", "mov", "mp4", "matroska", "webm", "mpeg", "mpegts")
 _MAX_TEXT_BYTES = 32 << 20  # those of the longest movies have some hundred kilobytes
 _MAX_OTHER_BYTES = 512 << 20
 _HEAD_BYTES = 4096
+STYLES = re.compile(rb"^(?:STYLE|REGION)[ \t]*\r?$", re.MULTILINE)
+"""Finds styles and regions in a WebVTT file."""
 
 
 def encoding_of(location: Location, language: str = "") -> TextEncoding:
@@ -44,6 +47,12 @@ def encoding_of(location: Location, language: str = "") -> TextEncoding:
 def _whole(location: Location) -> bytes:
     with open_bytes(location) as file:
         return file.read()
+
+
+def has_styles(location: Location, charset: str) -> bool:
+    """Return whether a subtitle file is WebVTT with styles or regions, which libav does not read."""
+    text = _whole(location).decode(charset, "replace").encode() if charset else b""
+    return text.startswith(b"WEBVTT") and bool(STYLES.search(text))
 
 
 @contextmanager

@@ -16,17 +16,23 @@ from av.stream import Disposition
 from av.subtitles.subtitle import SubtitleSet
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.input.subtitle_file import STYLES
 from reelmill_server.media.libav.errors import check_memory, meaning
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.track.ass_text import STYLE_FIELD, TEXT_FIELD, Styles, loses_looks, placed, readable, without_fonts
 from reelmill_server.media.track.base import Track, describe, left_out
 from reelmill_server.media.track.subtitle_cues import Cue, OverlapMerger, SubtitleInputs, cue_of, with_end_times
+from reelmill_server.media.track.webvtt_settings import settings_data, settings_of
 from reelmill_server.model.plan import COPY, ImagePlan, PartPlan, StreamPlan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
 _MILLISECOND = Fraction(1, 1000)
 _BITMAP_TICK = Fraction(1, 90_000)  # of DVD, Blu-ray and MPEG-TS
 _TEXT = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
+_UTF8 = frozenset({"subrip", "ass", "webvtt", "text"})  # codecs whose packets are text and nothing else
+_PLAIN_STYLE = b"Default"
 _ONE_AT_A_TIME = frozenset({"mov_text"})  # its cues are samples, which cannot overlap
 _EMPTY_BYTES = 2  # an empty mov_text sample: only the length of its text
 _READ_ORDER = re.compile(rb"^-?\d+")
@@ -45,7 +51,8 @@ _HEADER = (
 class SubtitleTrack(Track):
     """Copy or convert the cues of a subtitle stream and of subtitle files.
 
-    `cues` were to be converted; `broken` of them could not be read, and were left out.
+    `cues` were to be converted; `broken` of them could not be read, and were left out; `mended` had bytes that are no text;
+    `drawn` were drawings, and were left out; `plainer` lost looks that the output has no word for.
     """
 
     follows_position = True
@@ -60,11 +67,14 @@ class SubtitleTrack(Track):
     ) -> None:
         """Open the decoders and the encoder. Raises InvalidMedia for a file that cannot be read."""
         super().__init__(plan)
-        self.cues = self.broken = 0
+        self.cues = self.broken = self.mended = self.drawn = self.plainer = 0
         self._inputs = inputs
         self._numbers = {part.input: number for number, part in enumerate(plan.parts)}
         self._tick = _MILLISECOND if plan.codec in _TEXT else _BITMAP_TICK
         self._decoders: dict[int, Any] = {}
+        self._codecs: dict[int, str] = {}
+        self._styles: dict[int, Styles] = {}
+        self._header_lost = False
         self._waiting: deque[Cue] = deque()
         self._part = 0
         self._from: Fraction | None = None
@@ -83,7 +93,8 @@ class SubtitleTrack(Track):
                     headers.append(self._prepare(number, origin, output))
                     self._files[number] = with_end_times([cue for cue in map(cue_of, container.demux(origin)) if cue])
         if plan.encoder != COPY and self._stream is not None:
-            self._stream.codec_context.subtitle_header = next(filter(None, headers), _HEADER)
+            header = next(filter(None, headers), _HEADER)
+            self._stream.codec_context.subtitle_header = without_fonts(header) if plan.codec == "subrip" else header
         if plan.parts[0].file is None:
             describe(self._stream, plan, sources, keep_metadata)
 
@@ -102,6 +113,10 @@ class SubtitleTrack(Track):
                 self._stream.disposition = Disposition(0)
                 if part.file.language:
                     self._stream.metadata["language"] = part.file.language
+        codec = self._codecs[number] = origin.codec_context.codec.canonical_name
+        # Where the header of WebVTT has somewhere to go, it is copied.
+        kept_header = copied and output.format.name != "webvtt"
+        self._header_lost = self._header_lost or (codec == "webvtt" and _has_styles(origin.codec_context) and not kept_header)
         if copied:
             return b""
         # A decoder per track: outputs run on threads of their own.
@@ -110,7 +125,9 @@ class SubtitleTrack(Track):
             decoder.extradata = origin.codec_context.extradata
         decoder.open(strict=False)
         self._decoders[number] = decoder
-        return bytes(decoder.subtitle_header or b"")
+        header = bytes(decoder.subtitle_header or b"")
+        self._styles[number] = Styles.of(header)
+        return header
 
     def begin(self, part: Part, span: Span) -> None:
         number = self._numbers[part.number]
@@ -176,6 +193,17 @@ class SubtitleTrack(Track):
         yield from super().warnings(target)
         if self.broken:
             yield f"{target.field}: {left_out(self.broken, self.cues, 'subtitles are not text in UTF-8')}"
+        if self.mended > self.cues * BROKEN_SHARE:
+            raise InvalidMedia(f"{self.mended} of {self.cues} subtitles are not text in UTF-8")
+        if self.mended:
+            yield f"{target.field}: {self.mended} of {self.cues} subtitles have bytes that are not UTF-8: replaced by U+FFFD"
+        if self.drawn:
+            yield f"{target.field}: {self.drawn} subtitles have drawings, which {self.plan.codec} cannot hold: left out"
+        if self.plainer:
+            what = f"{self.plainer} of {self.cues} subtitles have fonts, colors, effects or places"
+            yield f"{target.field}: {what} that {self.plan.codec} cannot hold: only their text is kept"
+        if self._header_lost:
+            yield f"{target.field}: styles and regions of WebVTT: left out"
 
     def _release(self, until: Fraction | None) -> Iterator[AnyPacket]:
         while self._waiting and (until is None or self._waiting[0].start <= until):
@@ -198,15 +226,50 @@ class SubtitleTrack(Track):
         """Yield the ASS events that a packet holds."""
         self.cues += 1
         try:
-            shown = self._decoders[cue.part].decode2(cue.content)
+            shown = self._decoded(cue)
         except av.error.FFmpegError as error:
             check_memory(error)
             self.broken += 1
             return
+        settings = settings_of(cue.content)
+        lost = self._codecs[cue.part] == "webvtt" and loses_looks(bytes(cue.content), settings)
         for event in shown or ():
-            content = getattr(event, "ass", b"")
+            content = bytes(getattr(event, "ass", b""))
             if content:
-                yield replace(cue, content=bytes(content))
+                yield from self._shown(replace(cue, content=content), settings, lost)
+
+    def _decoded(self, cue: Cue) -> Any:
+        packet = cue.content
+        if self._codecs[cue.part] in _UTF8:
+            data = bytes(packet)
+            text = data.decode("utf-8", "replace").encode()
+            if text != data:
+                self.mended += 1
+                packet = AnyPacket(text)
+                packet.pts, packet.duration, packet.time_base = cue.content.pts, cue.content.duration, cue.content.time_base
+        return self._decoders[cue.part].decode2(packet)
+
+    def _shown(self, event: Cue, settings: bytes, lost: bool) -> Iterator[Cue]:
+        """Yield an event as the output can show it; nothing for one that is not text.
+
+        `settings` are those of its WebVTT cue; `lost`: the cue had more than the event.
+        """
+        codec, source = self.plan.codec, self._codecs[event.part]
+        if codec != "webvtt" and settings:
+            event = replace(event, content=placed(event.content, settings))
+        if codec == "ass":
+            self.plainer += lost
+            yield event
+            return
+        *fields, text = event.content.split(b",", TEXT_FIELD)
+        found = readable(text)
+        self.drawn += found.drawings
+        if found.empty:
+            return
+        at = settings or self._styles[event.part].settings(event.content)
+        styled = source == "ass" and fields[STYLE_FIELD] != _PLAIN_STYLE
+        self.plainer += lost or found.plainer or styled or (codec == "mov_text" and bool(at))
+        yield replace(event, content=b",".join([*fields, found.text]), settings=at if codec == "webvtt" else b"")
 
     def _encoded(self, events: Iterator[Cue]) -> Iterator[AnyPacket]:
         for event in events:
@@ -219,6 +282,8 @@ class SubtitleTrack(Track):
                 text = f"a subtitle at {float(event.start):.3f} s cannot be written: {error}"
                 raise meaning(error, InvalidMedia(text)) from error
             if packet.size:
+                if event.settings:
+                    packet.set_sidedata(settings_data(event.settings))
                 yield self._timed(packet, event)
 
     def _encode(self, content: bytes, milliseconds: int) -> AnyPacket:
@@ -240,6 +305,10 @@ class SubtitleTrack(Track):
         packet.duration = max(1, round(cue.end / self._tick) - packet.pts) if cue.end is not None else 0
         self.written.count(packet)
         return packet
+
+
+def _has_styles(context: Any) -> bool:
+    return bool(STYLES.search(bytes(context.extradata or b"")))
 
 
 def _milliseconds(cue: Cue) -> int:

@@ -14,21 +14,24 @@ from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.track.ass_text import TEXT_FIELD
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, PartPlan
 from reelmill_server.model.time import MICROSECONDS
 
-_TEXT_FIELD = 8  # position of the text in an ASS event, as libav passes it
-
 
 @dataclass(frozen=True)
 class Cue:
-    """Content shown from `start` to `end` (seconds; None: until the next cue): a packet of a part, or an ASS event in bytes."""
+    """Content shown from `start` to `end` (seconds; None: until the next cue): a packet of a part, or an ASS event in bytes.
+
+    `settings` are those of the WebVTT cue that an event becomes.
+    """
 
     start: Fraction
     end: Fraction | None
     content: Any
     part: int = 0
+    settings: bytes = b""
 
 
 class SubtitleInputs:
@@ -139,7 +142,7 @@ class OverlapMerger:
             stops = [*ends, *(() if time is None else (time,))]
             stop = min(stops) if stops else None
             first = self._shown[0]
-            texts = [cue.content.split(b",", _TEXT_FIELD)[-1] for cue in self._shown[1:]]
+            texts = [cue.content.split(b",", TEXT_FIELD)[-1] for cue in self._shown[1:]]
             yield Cue(self._at, stop, rb"\N".join([first.content, *texts]))
             if stop is None:
                 self._shown.clear()

@@ -131,6 +131,8 @@ def doubts(
         if file.broken:
             many = f"{file.broken} character{'s are' if file.broken > 1 else ' is'}"
             yield f"{field}: {many} broken in {file.charset}: replaced by U+FFFD"
+        if file.styled:
+            yield f"{field}: styles and regions of WebVTT: left out"
 
 
 def extract_prefix(uri: str) -> str:
