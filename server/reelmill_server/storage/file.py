@@ -121,8 +121,10 @@ class FileStorage:
     def _destination(self, uri: str) -> Path:
         """Return the path to write; its folder is resolved, its name is not: a link there is replaced instead of followed."""
         path = self._parse(uri)
-        if uri.endswith("/") or path.name in ("", "..") or len(path.name.encode()) > _MAX_NAME_BYTES:
+        if uri.endswith("/") or path.name in ("", ".."):
             raise InvalidArgument(f"{uri} is not the URI of a file")
+        if any(len(name.encode()) > _MAX_NAME_BYTES for name in path.parts):
+            raise InvalidArgument(f"{uri} has a name of more than {_MAX_NAME_BYTES} bytes: shorten it")
         return self._inside(self._real(path.parent, uri) / path.name, uri)
 
     def _resolve(self, uri: str) -> Path:

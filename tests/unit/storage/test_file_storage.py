@@ -1,6 +1,7 @@
 """`file://`: what may be read and written, and how files appear."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -106,3 +107,17 @@ async def test_what_names_no_file_is_refused(storage: Registry, root: Path, name
     """Before work starts."""
     with pytest.raises((InvalidArgument, AccessDenied)):
         storage.check_writable(f"{root.as_uri()}/{name}")
+
+
+@pytest.mark.parametrize(("letters", "fits"), [(251, True), (252, False), (126, True), (1260, False)])
+def test_a_name_that_is_too_long_is_refused_before_it_is_written(
+    storage: Registry, root: Path, letters: int, fits: bool
+) -> None:
+    """A file system counts bytes, in each part of the path."""
+    letter = "x" if letters > 200 else "ü"
+    uri = f"file://{root}/a/{quote(letter * letters)}.mp4" if letters != 126 else f"file://{root}/{quote(letter * 126)}/x.mp4"
+    if fits:
+        storage.check_writable(uri)
+        return
+    with pytest.raises(InvalidArgument, match=r"255 bytes|too long"):
+        storage.check_writable(uri)

@@ -19,6 +19,11 @@ _SEPARATOR = re.compile(r"[-_.]$")
 MARK = "\0"
 """Placeholder for a number that is not known yet; no URI contains it."""
 _MEDIA_EXTENSIONS = frozenset("ts mp4 m4s m4v m4a mkv mov webm".split())
+# Extensions in what a variable stands for; anything else there, as the end of `Movie 2.0`, is part of a name.
+_KNOWN_EXTENSIONS = _MEDIA_EXTENSIONS | frozenset(
+    "3gp aac ac3 aif aiff amr ape asf avi eac3 f4v flac flv m2ts m4b mka mkv mp2 mp3 mpeg mpg mts mxf oga ogg ogv opus vob wav "
+    "wma wmv m3u8 mpd ass json srt sup vtt apng avif bmp gif jpeg jpg png tif tiff webp".split()
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_FORMATS = {"year": "%Y", "mon": "%m", "day": "%d", "hour": "%H", "min": "%M", "sec": "%S"}
 _SOURCE_NAMES = ("bucket", "key", "dirname", "barename", "basename", "ext")
@@ -43,11 +48,14 @@ class OutputName:
 def unknown_variables(template: str, tags: Mapping[str, TagValue]) -> list[str]:
     """Return one message per unknown variable in `template`, or one if it cannot be parsed."""
     try:
-        names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+        fields = [field for field in Formatter().parse(template) if field[1] is not None]
     except ValueError as error:
         return [f"not a template: {error}"]
     known = VARIABLES | {f"tags.{key}" for key in tags}
-    return [f"unknown variable {{{name}}}: known are {', '.join(sorted(known))}" for name in names if name not in known]
+    return [
+        *(f"unknown variable {{{name}}}: known are {', '.join(sorted(known))}" for _, name, *_ in fields if name not in known),
+        *(f"{{{name}}} takes no format: leave out what follows its name" for _, name, *form in fields if any(form)),
+    ]
 
 
 def variables_in(template: str) -> frozenset[str]:
@@ -98,11 +106,25 @@ def expand(
     has a number. The template must have passed `unknown_variables`.
     """
     uri = fill(template, output, source, tags, created_us)
-    if has_extension(uri):
+    if _names_extension(template, uri):
         return uri
     numbered = any(name in _NUMBERS for _, name, _, _ in Formatter().parse(template))
     number = f"_{output.stream_index}" if several and not numbered else ""
     return f"{uri}{number}.{output.extension}"
+
+
+def _names_extension(template: str, uri: str) -> bool:
+    """Return whether `template`, which stands for `uri`, says how the name at its end is extended.
+
+    Its own text does, `{ext}` and `{autoext}`; the value of another variable only with a known extension, `{barename}` never.
+    """
+    found = _EXTENSION.search(Resource.of(uri).name)
+    fields = [*Formatter().parse(template)]
+    variables = [name for _, name, *_ in fields if name is not None]
+    own_end = fields[-1][0] if fields and fields[-1][1] is None else ""
+    if found is None or not variables or "." in own_end or variables[-1] in ("ext", "autoext"):
+        return found is not None
+    return variables[-1] != "barename" and found[0][1:].lower() in _KNOWN_EXTENSIONS
 
 
 @dataclass(frozen=True)

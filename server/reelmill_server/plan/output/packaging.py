@@ -321,8 +321,11 @@ def part_uri(plan: Plan, path: str) -> str | None:
     return f"{package.prefix}{stream}{int(match['name']) + first}{package.suffix}"
 
 
+_SAMPLES = tuple(f"{name}.{extension}" for extension in ("ts", "m4s", "vtt") for name in ("99999", "0-99999"))
+
+
 def writable_uris(plan: Plan) -> list[str]:
     """Return one URI of each kind that the plan will write, to be checked before work starts."""
-    examples = [f"{slot}/{name}" for slot in range(len(plan.targets)) for name in ("0.ts", "0.m4s", "0-1.m4s", "0.vtt")]
+    examples = [f"{slot}/{name}" for slot in range(len(plan.targets)) for name in _SAMPLES]
     parts = [uri for uri in (part_uri(plan, path) for path in examples) if uri is not None]
     return [*(file.uri for file in planned_files(plan)), *parts]

@@ -18,7 +18,13 @@ OUTPUT = OutputName("mp4", "1280x720")
         ("file:///out/x.bin", "file:///out/x.bin"),
         ("file:///out/v1.2/x", "file:///out/v1.2/x.mp4"),
         ("s3://{bucket}/{key}.mp4", "s3://films/a/b/my.clip.mov.mp4"),
-        ("s3://o/{dirname}/{barename}", "s3://o/a/b/my.clip"),
+        ("s3://o/{dirname}/{barename}", "s3://o/a/b/my.clip.mp4"),
+        ("s3://o/{barename}-v1.2", "s3://o/my.clip-v1.2"),
+        ("s3://o/{barename}.{ext}", "s3://o/my.clip.mov"),
+        ("s3://o/x.{index}", "s3://o/x.1.mp4"),
+        ("s3://o/{tags.version}", "s3://o/Movie 2.0.mp4"),
+        ("s3://o/{tags.version} (cut)", "s3://o/Movie 2.0 (cut).mp4"),
+        ("s3://o/{tags.file}", "s3://o/film.MKV"),
         ("s3://o/{barename}.{autoext}", "s3://o/my.clip.mp4"),
         ("s3://o/{basename}", "s3://o/my.clip.mov"),
         ("s3://o/{barename}-{ext}/x", "s3://o/my.clip-mov/x.mp4"),
@@ -32,7 +38,7 @@ OUTPUT = OutputName("mp4", "1280x720")
 )
 def test_a_template_stands_for_a_uri(template: str, uri: str) -> None:
     """Variables are put in; the container's extension is added when the last part has none."""
-    tags = {"show": "news", "part": 7, "live": True}
+    tags = {"show": "news", "part": 7, "live": True, "version": "Movie 2.0", "file": "film.MKV"}
     assert unknown_variables(template, tags) == []
     assert expand(template, OUTPUT, SOURCE, tags, CREATED_US) == uri
 
@@ -57,6 +63,8 @@ def test_one_of_several_outputs_is_numbered(template: str, uri: str) -> None:
     ("template", "problem"),
     [
         ("file:///out/{nothing}", "unknown variable {nothing}"),
+        ("file:///out/{index:03d}", "{index} takes no format"),
+        ("file:///out/{barename!r}", "{barename} takes no format"),
         ("file:///out/{tags.other}", "unknown variable {tags.other}"),
         ("file:///out/{}", "unknown variable {}"),
         ("file:///out/{0}", "unknown variable {0}"),
