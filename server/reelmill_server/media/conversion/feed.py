@@ -193,6 +193,8 @@ class Feed:
         ]
         if any(track.wants_frames for _, track in active):
             frames = self._decode(part, packet)
+            if packet.stream.type == "audio":
+                frames = part.times[packet.stream_index].complete(packet, frames)
             if part.source.format.name in UNTIMED_FORMATS:
                 assign_timestamps(frames, packet.stream, part.shown)
                 part.shown += len(frames)

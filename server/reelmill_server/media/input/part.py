@@ -1,10 +1,12 @@
 """Parts: the span of an input that a target takes, during one reading of it."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from av.container import InputContainer
 
+from reelmill_server.media.input.frame_times import FrameTimes
 from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
 
@@ -39,7 +41,7 @@ class Part:
     becomes black and silent.
 
     `over` holds the tracks and streams that have all of their span: writing threads add, the reading thread looks. `shown`
-    counts the frames of a source without timestamps.
+    counts the frames of a source without timestamps, `times` those of audio frames, by stream.
     """
 
     number: int
@@ -48,6 +50,7 @@ class Part:
     padded: bool = False
     shown: int = 0
     over: set[tuple[int, int]] = field(default_factory=set)
+    times: defaultdict[int, FrameTimes] = field(default_factory=lambda: defaultdict(FrameTimes))
 
     def close(self, track: object, stream: int) -> None:
         """Note that `track` wants no more of `stream`."""

@@ -7,10 +7,11 @@ from typing import Any
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.padding import declared_ends, without_padding
 from reelmill_server.media.input.part import Part, own_parts
 from reelmill_server.media.input.seek import packets_from
 from reelmill_server.media.input.source import average_rate
-from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.libav.timestamps import Extent, exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import InputPlan, StreamPlan
 from reelmill_server.model.request import AlignMode
@@ -63,8 +64,13 @@ class Reader:
         # Read but not decoded: their timestamps tell how far the source reaches, whose length is that of its longest stream.
         others = [stream for stream in source.streams if stream.type in _TIMED and stream.index not in used]
         result = packets_from(source, streams, others, self._begin + (lead_in or 0))
-        self.packets = _timed(result.packets) if source.format.name in UNTIMED_FORMATS else result.packets
+        packets = _timed(result.packets) if source.format.name in UNTIMED_FORMATS else result.packets
+        ends = declared_ends(source)
+        self.packets = without_padding(packets, source, ends)
         self.part = Part(number, source, result.key, plan.align is AlignMode.PAD)
+        for index, end in ends.items():
+            base: Any = source.streams[index].time_base
+            self.part.times[index].limit = end * exact(base)
 
     def note(self, packet: AnyPacket) -> None:
         """Remember how far the packet reaches."""
@@ -85,9 +91,11 @@ class Reader:
     def _ends(self) -> dict[str, Fraction]:
         """Return how far each kind of stream reaches. Another thread may ask while packets are noted."""
         ends: dict[str, Fraction] = {}
-        for extent in [*self._extents.values()]:
+        for index, extent in [*self._extents.items()]:
             if extent.kind:
-                ends[extent.kind] = max(ends.get(extent.kind, Fraction(0)), extent.last)
+                times = self.part.times.get(index)
+                end = extent.last if times is None or times.final is None else times.final
+                ends[extent.kind] = max(ends.get(extent.kind, Fraction(0)), end)
         return ends
 
     def _reached(self) -> Fraction:
