@@ -1,17 +1,20 @@
 """Audio whose decoder leaves times out, whose last frame is padded, or whose times begin again."""
 
+import struct
 import subprocess
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from reelmill_server.model.request import AudioSpec
+from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec
 from tests import judge
-from tests.media.converter import Converter, target
+from tests.media.converter import Converter, encoded, target
 from tests.media.test_joined import Joiner, join
-from tests.sources import Shelf
+from tests.sources import Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
 __all__ = ["join"]
@@ -54,3 +57,59 @@ def test_a_copy_ends_where_its_source_does(shelf: Shelf, convert: Converter) -> 
     source = made(shelf, "copied-end.m4a", "-c:a", "aac")
     copy = convert(source, target("m4a", None, AudioSpec()))
     assert len(judge.sound(copy.path)) == len(judge.sound(source)) == round(1.23 * 48000)
+
+
+def wave_file(shelf: Shelf, name: str, samples: bytes, kind: int, bits: int, claimed: int | None = None) -> Path:
+    """A WAV of one channel at 48 kHz that claims so many bytes."""
+    size = len(samples) if claimed is None else claimed
+    form = struct.pack("<HHIIHH", kind, 1, 48000, 48000 * bits // 8, bits // 8, bits)
+    head = b"RIFF" + struct.pack("<I", min(size + 36, 0xFFFFFFFF)) + b"WAVEfmt " + struct.pack("<I", 16) + form
+    return shelf.put(name, head + b"data" + struct.pack("<I", size) + samples)
+
+
+@pytest.mark.parametrize("codec", ["mp3", "aac", "flac", "opus"])
+def test_samples_that_are_not_numbers_are_silent(shelf: Shelf, convert: Converter, codec: str) -> None:
+    wave = np.sin(np.arange(24000) / 17).astype(np.float32) / 2
+    wave[6000:6010], wave[6010:6020], wave[6020:6030] = np.nan, np.inf, -1e30
+    source = wave_file(shelf, "numbers.wav", wave.tobytes(), 3, 32)
+    result = convert(source, target("mkv", None, AudioSpec(codec)))
+    assert result.warnings == ("sources[0], stream 0 (audio): 30 samples are not numbers: they are silent",)
+    got = judge.sound(result.path)
+    assert np.isfinite(got).all()
+    assert np.abs(got).max() < 0.7
+
+
+@pytest.mark.parametrize("wanted", [LOSSLESS, target("mkv", None)], ids=["encoded", "copied"])
+def test_a_recording_that_was_not_closed_is_not_damaged(shelf: Shelf, convert: Converter, wanted: object) -> None:
+    source = wave_file(shelf, "open.wav", bytes(2 * 30_001), 1, 16, claimed=0xFFFFFFFF)
+    result = convert(source, wanted)  # type: ignore[arg-type]
+    assert not result.warnings
+    assert len(judge.sound(result.path)) == 30_001
+
+
+def test_a_packet_cut_by_seeking_is_not_broken(shelf: Shelf, convert: Converter) -> None:
+    video, audio = Video("mpeg2video", seconds=6), Audio("ac3", seconds=6)
+    result = convert(Clip("vob", (video,), (audio,)), target("mkv", encoded(), AudioSpec("flac")), start=3.2)
+    assert not result.warnings
+
+
+def test_a_stream_that_begins_late_is_found(convert: Converter) -> None:
+    clip = Clip("mpegts", (Video(seconds=12, fps=Fraction(5)),), (Audio(seconds=11, start=9),))
+    result = convert(clip, target("mkv", encoded(), AudioSpec("flac")))
+    assert len(judge.sound(result.path)) > 48000
+
+
+def test_slides_are_packaged(convert: Converter) -> None:
+    clip = Clip("mp4", (Video(times=tuple(map(Fraction, (0, 7, 14)))),), (Audio(seconds=15),))
+    hls = replace(target("ts", encoded(gop_size=0), AudioSpec("aac")), segment=SegmentSpec(SegmentFormat.HLS, 10_000_000))
+    assert convert(clip, hls).artifacts
+
+
+@pytest.mark.parametrize("wanted", [target("mp4", encoded()), target("mp4"), target("mkv")], ids=["encoded", "mp4", "mkv"])
+def test_frames_of_equal_times_are_all_shown(convert: Converter, wanted: object) -> None:
+    moments = tuple(Fraction(number - (number % 5 == 4), 25) + Fraction(number % 5 == 4, 10_000) for number in range(50))
+    clip = Clip("matroska", (Video(times=moments, b_frames=0),), (Audio(),))
+    result = convert(clip, wanted)  # type: ignore[arg-type]
+    assert judge.numbers(result.path) == list(range(50))
+    times = judge.times(result.path)
+    assert max(abs(time - times[0] - Fraction(number, 25)) for number, time in enumerate(times)) <= Fraction(41, 1000)

@@ -10,6 +10,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.decoding import Decoding, StreamDecoding
+from reelmill_server.media.input.finite import silence_invalid
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.reader import ConcatReader, Reader, assign_timestamps, concat_readers
 from reelmill_server.media.input.seek import read
@@ -106,8 +107,8 @@ class Feed:
             self._end(inputs, reader)
             return
         reader.note(packet)
-        if packet.is_corrupt and (reader.part.number, packet.stream_index) in self._listening:
-            self._counted(reader.part, packet).damaged += 1
+        if packet.is_corrupt and not _is_short(packet) and (reader.part.number, packet.stream_index) in self._listening:
+            reader.mark_damaged(self._counted(reader.part, packet), packet)
         self._give(reader.part, packet)
         if until is None and self._enough(reader):
             self._end(inputs, reader)
@@ -130,6 +131,7 @@ class Feed:
 
     def _end(self, inputs: ConcatReader, reader: Reader) -> None:
         """End an input that has given everything. One that is padded stays open until the concatenated inputs have ended."""
+        self._conclude(reader)
         if inputs.plan.align == "pad":
             inputs.exhausted = True
             return
@@ -144,8 +146,14 @@ class Feed:
         while not inputs.exhausted and not self._aligned(inputs, until):
             self._step(inputs, until if inputs.aligned else None)
         if inputs.aligned and inputs.reader is not None:
+            self._conclude(inputs.reader)
             for output in self._fed:
                 output.end(inputs.reader.part, None, True)
+
+    def _conclude(self, reader: Reader) -> None:
+        """Take over what a reader noticed."""
+        reader.count_damaged()
+        self.warnings += [text for text in reader.warnings() if text not in self.warnings]
 
     def _aligned(self, inputs: ConcatReader, until: Fraction) -> bool:
         """Return whether an aligned input has given everything before `until`: the last frames leave the decoder late."""
@@ -195,6 +203,9 @@ class Feed:
             frames = self._decode(part, packet)
             if packet.stream.type == "audio":
                 frames = part.times[packet.stream_index].complete(packet, frames)
+                self._counted(part, packet).invalid += silence_invalid(frames)
+            else:
+                part.repeated[packet.stream_index].part(frames)
             if part.source.format.name in UNTIMED_FORMATS:
                 assign_timestamps(frames, packet.stream, part.shown)
                 part.shown += len(frames)
@@ -209,17 +220,27 @@ class Feed:
                 output.give(part, track, stream, _twin(packet))
 
     def _counted(self, part: Part, packet: AnyPacket) -> StreamDecoding:
-        """Return the counters of a packet's stream; those of a packet that another chunk counts are thrown away."""
+        """Return the counters of a packet's stream; those of a packet that does not count here are thrown away."""
         counted, decoding = self._scope.counted, self._decoding
-        if counted and packet.pts is not None and packet.time_base:
+        if packet.pts is not None and packet.time_base and (counted or part.sought):
             time = packet.pts * packet.time_base
-            if counted.before(time) or counted.after(time):
+            # Reading may begin in the middle of what the demuxer takes for an audio packet.
+            early = packet.stream.type == "audio" and part.sought is not None and time < part.sought
+            if early or (counted and (counted.before(time) or counted.after(time))):
                 decoding = Decoding()
         return decoding.of(self._plan.inputs[part.number].source, packet.stream_index, packet.stream.type)
 
     def _decode(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
         self.decoded += 1
         return self._counted(part, packet).decode(packet)
+
+
+def _is_short(packet: AnyPacket) -> bool:
+    """Return whether a packet marked as damaged only ends early, as the last one of a recording that was not closed: every
+    sample that uncompressed audio has is whole.
+    """
+    context = packet.stream.codec_context
+    return bool(context) and context.name.startswith("pcm_")
 
 
 def _twin(packet: AnyPacket) -> AnyPacket:

@@ -13,6 +13,7 @@ from reelmill_server.media.image.frame_selection import FrameSelector, SelectedF
 from reelmill_server.media.image.stills import ImageWriter, SheetWriter, StillWriter, WrittenImage
 from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import frames_from
 from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.libav.filter_graph import Chain
@@ -225,7 +226,8 @@ class ImageOutput(Output):
         keys = self._image.reading is FrameAccess.KEYFRAMES
         decoding = self._decoding.of(self._inputs[part.number].source, stream, video.type)
         decoding.expected += int((length or 0) * (average_rate(video) or 0))
-        near = Fraction(self._image.key_us, MICROSECONDS)
+        # Where nothing can be looked up, all frames are decoded, once.
+        near = float("inf") if begins_again(part.source) else Fraction(self._image.key_us, MICROSECONDS)
         last, step = Fraction(-1), Fraction(0)
         while (wanted := self._frames.next_time(length)) is not None:
             for frame in frames_from(part.source, video, span.begin + wanted, decoding, self._note, keys):

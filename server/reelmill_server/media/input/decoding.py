@@ -22,7 +22,8 @@ class StreamDecoding:
 
     `source` is the position in the request's sources, `stream` the index in the container, `kind` "video" or the like.
     `packets` were given to the decoder, which refused `broken` of them, the last one for the reason `last_error`. `damaged`
-    packets were marked as such by the demuxer. `expected`: about how many packets there are, where not all are read.
+    packets were marked as such by the demuxer. `expected`: about how many packets there are, where not all are read. `invalid`
+    samples of audio were not numbers.
     """
 
     source: int
@@ -33,11 +34,14 @@ class StreamDecoding:
     damaged: int = 0
     last_error: str = ""
     expected: int = 0
+    invalid: int = 0
 
     def check(self) -> list[str]:
         """Return warnings for the user. Raises InvalidMedia when too much was broken."""
         where = f"sources[{self.source}], stream {self.stream} ({self.kind})"
         warnings = [f"{where}: {self.damaged} packets are damaged: what they show may be wrong"] if self.damaged else []
+        if self.invalid:
+            warnings.append(f"{where}: {self.invalid} samples are not numbers: they are silent")
         if not self.broken:
             return warnings
         text = f"{where}: {self.broken} of {self.packets} packets could not be decoded ({self.last_error})"
@@ -95,4 +99,5 @@ class Decoding:
             counts.packets = join(counts.packets, other.packets)
             counts.broken = join(counts.broken, other.broken)
             counts.damaged = join(counts.damaged, other.damaged)
+            counts.invalid = join(counts.invalid, other.invalid)
             counts.last_error = counts.last_error or other.last_error

@@ -1,4 +1,4 @@
-"""Give audio frames the times that their decoder leaves out."""
+"""Give frames the times that their decoder or their source leaves out."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -51,3 +51,20 @@ class FrameTimes:
         if packet.size == 0 and packet.dts is None:  # the end of the stream
             self.final = self.end if self.limit is None or self.end is None else min(self.end, self.limit)
         return frames if self.limit is None else [*cut_frames(frames, self.limit)]
+
+
+class RepeatedTimes:
+    """Tell the frames of one video stream apart that claim the same time: each further one is shown later, before the next."""
+
+    def __init__(self) -> None:
+        self._claimed: int | None = None
+        self._share = Fraction(1)
+
+    def part(self, frames: Sequence[Any]) -> None:
+        """Move those of `frames` that claim the time of the one before them: halfway to its end, and so on."""
+        for frame in frames:
+            if frame.pts is None or frame.pts != self._claimed:
+                self._claimed, self._share = frame.pts, Fraction(1)
+                continue
+            self._share /= 2
+            frame.pts += int((frame.duration or 0) * (1 - self._share))

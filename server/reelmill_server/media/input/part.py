@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from av.container import InputContainer
 
-from reelmill_server.media.input.frame_times import FrameTimes
+from reelmill_server.media.input.frame_times import FrameTimes, RepeatedTimes
 from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
 
@@ -41,7 +41,8 @@ class Part:
     becomes black and silent.
 
     `over` holds the tracks and streams that have all of their span: writing threads add, the reading thread looks. `shown`
-    counts the frames of a source without timestamps, `times` those of audio frames, by stream.
+    counts the frames of a source without timestamps; `times` and `repeated` complete those of audio and of video frames, by
+    stream. `sought`: where the span begins, seconds of the source; None: with it.
     """
 
     number: int
@@ -50,7 +51,9 @@ class Part:
     padded: bool = False
     shown: int = 0
     over: set[tuple[int, int]] = field(default_factory=set)
+    sought: Fraction | None = None
     times: defaultdict[int, FrameTimes] = field(default_factory=lambda: defaultdict(FrameTimes))
+    repeated: defaultdict[int, RepeatedTimes] = field(default_factory=lambda: defaultdict(RepeatedTimes))
 
     def close(self, track: object, stream: int) -> None:
         """Note that `track` wants no more of `stream`."""

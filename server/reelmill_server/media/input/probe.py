@@ -16,8 +16,10 @@ from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
+from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles
+from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
@@ -49,6 +51,10 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
         info = _from_headers(container)
         frames = _first_frames(container)
         orders = {stream.index: _field_order(stream, frames.get(stream.index, [])) for stream in container.streams.video}
+        restarts = begins_again(container)
+    if restarts:
+        with open_source(location, limits) as container:
+            info = _with_measured_length(info, container)
     info = replace(
         info, video=tuple(_with_frames(stream, frames.get(stream.index), orders[stream.index]) for stream in info.video)
     )
@@ -62,6 +68,21 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
         video=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.video),
         audio=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.audio),
     )
+
+
+def _with_measured_length(info: MediaInfo, container: InputContainer) -> MediaInfo:
+    """Return `info` of a file whose times seem to begin again, with the length of all that it holds."""
+    end = Fraction(0)
+    streams = [stream for stream in container.streams if stream.type in ("video", "audio")]
+    try:
+        for packet in continuous(container, streams):
+            ticks = packet.pts if packet.pts is not None else packet.dts
+            if ticks is not None and packet.time_base:
+                end = max(end, (ticks + (packet.duration or 0)) * packet.time_base)
+    except av.error.FFmpegError as error:
+        check_memory(error)  # else it lasts as long as it can be read
+    seconds = float(end) - info.start_seconds
+    return replace(info, duration_seconds=seconds) if seconds > 0 else info
 
 
 def probe_beside(location: Location, uri: str, limits: Limits) -> MediaInfo:

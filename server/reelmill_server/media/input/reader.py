@@ -7,9 +7,11 @@ from typing import Any
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.padding import declared_ends, without_padding
 from reelmill_server.media.input.part import Part, own_parts
-from reelmill_server.media.input.seek import packets_from
+from reelmill_server.media.input.restarts import begins_again
+from reelmill_server.media.input.seek import packets_from, rewind
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import Extent, exact
 from reelmill_server.media.libav.types import AnyPacket
@@ -22,6 +24,7 @@ from reelmill_server.plan.clock import OVERRUN, UNTIMED_FORMATS
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
 # While reading, a claimed duration is not believed when the bytes read so far contradict it by more than this factor.
 _DOUBT = 2
+_SEAM_SECONDS = Fraction(1, 2)
 _LASTING = ("video", "audio")  # a subtitle cue may be shown long after the last frame
 _TIMED = (*_LASTING, "subtitle", "data")
 _INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)  # packets may lie in the file in any order
@@ -65,9 +68,13 @@ class Reader:
         others = [stream for stream in source.streams if stream.type in _TIMED and stream.index not in used]
         result = packets_from(source, streams, others, self._begin + (lead_in or 0))
         packets = _timed(result.packets) if source.format.name in UNTIMED_FORMATS else result.packets
+        self.seams = result.seams
+        """Times of the source at which its own times began again so far, seconds."""
+        self._damaged: list[tuple[StreamDecoding, Fraction | None]] = []
         ends = declared_ends(source)
         self.packets = without_padding(packets, source, ends)
-        self.part = Part(number, source, result.key, plan.align is AlignMode.PAD)
+        sought = self._begin if plan.start_us else None
+        self.part = Part(number, source, result.key, plan.align is AlignMode.PAD, sought=sought)
         for index, end in ends.items():
             base: Any = source.streams[index].time_base
             self.part.times[index].limit = end * exact(base)
@@ -163,6 +170,25 @@ class Reader:
         """Return the final length of the span, seconds."""
         return max(self.end() - self._begin, Fraction(0))
 
+    def mark_damaged(self, counts: StreamDecoding, packet: AnyPacket) -> None:
+        """Remember a packet that the demuxer marked as damaged, to be counted at the end."""
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        self._damaged.append((counts, None if ticks is None or not packet.time_base else ticks * packet.time_base))
+
+    def count_damaged(self) -> None:
+        """Count the damaged packets. At a seam they only miss what never was between its sides."""
+        for counts, time in self._damaged:
+            counts.damaged += time is None or all(abs(time - seam) > _SEAM_SECONDS for seam in self.seams)
+        self._damaged.clear()
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what the user should know about the source's times."""
+        if self.seams:
+            first = float(self.seams[0] - Fraction(self.plan.origin_us, MICROSECONDS))
+            count = "" if len(self.seams) == 1 else f" {len(self.seams)} times, first"
+            what = f"its timestamps begin again or jump{count} at {first:.3f} s"
+            yield f"sources[{self.plan.source}]: {what}: what follows is joined there"
+
     def check_end(self) -> None:
         """Raise InvalidMedia when the source ended clearly before the end that it claims."""
         claimed = Fraction(self.plan.duration_us, MICROSECONDS)
@@ -223,7 +249,9 @@ class ConcatReader:
                 raise InvalidMedia(f"sources[{self.plan.source}]: gave nothing that could be repeated")
             self._todo = list(self._numbers)
             source = self._sources[self._numbers[0]]
-            source.seek(source.start_time or 0)
+            if source.format.name == "ogg" and begins_again(source):  # libav finds its streams only once
+                raise InvalidMedia(f"sources[{self.plan.source}]: Ogg in which streams follow each other cannot be repeated")
+            rewind(source)
         if not self._todo:
             self.reader, self.exhausted = None, True
             return None

@@ -1,7 +1,7 @@
 """Find where to begin reading so that a span can be cut exactly."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +12,8 @@ from av.stream import Stream
 
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.part import TOLERANCE
+from reelmill_server.media.input.restarts import begins_again
+from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.clock import UNINDEXED_FORMATS
@@ -21,6 +23,7 @@ _PREROLL = Fraction(1, 2)
 # MPEG-TS seeks by time alone and may land in the middle of a long GOP: step back this far, then to the front.
 _STEPS_BACK = (_PREROLL, Fraction(10), Fraction(60))
 _REORDERING = Fraction(10)
+_BY_POSITION = ("mpegts", "mpeg", "ogg")
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,27 @@ class SeekResult:
     packets: Iterator[AnyPacket]
     key: Fraction
     needed: Fraction | None = None
+    seams: list[Fraction] = field(default_factory=list)
 
 
 def packets_from(container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction) -> SeekResult:
     """Return the packets of `streams` for everything shown from `begin` on, interleaved with those of `others`."""
     wanted = [*streams, *others]
     front = Fraction(container.start_time or 0, av.time_base)
+    if begin > front and begins_again(container):
+        rewind(container)
+        everything = [stream for stream in container.streams if stream in wanted or stream.type in ("video", "audio")]
+        seams: list[Fraction] = []
+        indexes = {stream.index for stream in wanted}
+        packets = (packet for packet in continuous(container, everything, seams) if packet.stream_index in indexes)
+        return SeekResult(packets, begin, seams=seams)
     video = next((stream for stream in streams if stream.type == "video"), None)
     if begin <= front or container.format.name in UNINDEXED_FORMATS:
-        return SeekResult(container.demux(wanted), begin)
+        seams = []
+        return SeekResult(continuous(container, wanted, seams), begin, seams=seams)
     if video is None:
         _seek(container, max(front, begin - _PREROLL))
-        return SeekResult(container.demux(wanted), begin)
+        return SeekResult(continuous(container, wanted), begin)
     # With B-frames, decoding begins before the first PTS, and MPEG-TS seeks by DTS.
     before = front - _REORDERING
     for target in (*(max(before, begin - step) for step in _STEPS_BACK), before, front):
@@ -53,10 +65,10 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
             key, needed = _last_key(container, video, begin)
             if key is not None:
                 _seek(container, target)
-                return SeekResult(_without_video_before(container.demux(wanted), video, key), key, needed)
+                return SeekResult(_without_video_before(continuous(container, wanted), video, key), key, needed)
     if not _seek(container, before):
         _seek(container, front)
-    return SeekResult(container.demux(wanted), begin)
+    return SeekResult(continuous(container, wanted), begin)
 
 
 def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
@@ -101,6 +113,14 @@ def _noted(packets: Iterator[AnyPacket], note: Callable[[str], None]) -> AnyPack
     if broken:
         note(broken)
     return packet
+
+
+def rewind(container: InputContainer) -> None:
+    """Read from the front again."""
+    if container.format.name in _BY_POSITION:  # where times begin again, they do not say where the front is
+        container.seek(0, unsupported_byte_offset=True)
+    else:
+        container.seek(container.start_time or 0)
 
 
 def _seek(container: InputContainer, time: Fraction) -> bool:

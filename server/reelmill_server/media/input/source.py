@@ -15,6 +15,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
+from reelmill_server.media.libav.probing import PROBING
 from reelmill_server.model.capability import Limits
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 
@@ -57,6 +58,7 @@ def _options(limits: Limits, formats: Sequence[str]) -> dict[str, str]:
         "protocol_whitelist": "none",
         "max_streams": str(limits.max_streams + 1),  # one more, to see that there are too many
         "max_pixels": str(limits.max_pixels),
+        **PROBING,
     }
 
 

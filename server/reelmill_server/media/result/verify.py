@@ -5,7 +5,7 @@ and the first and the last GOP of each video stream, and the first and the last 
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,6 +18,7 @@ from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
+from reelmill_server.media.libav.probing import PROBING
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile
@@ -124,7 +125,7 @@ def _without_empty_data(produced: MediaFile) -> MediaFile:
 
 
 # The playlist is our own, and names files beside it.
-_LISTED = {"format": "hls", "options": {"allowed_extensions": "ALL"}}
+_LISTED: Mapping[str, Any] = {"format": "hls", "options": {"allowed_extensions": "ALL"}}
 
 
 def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
@@ -179,7 +180,7 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
 def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
     plan, where = produced.plan, f"{produced.plan.field}"
     try:
-        with av.open(file, "r", **opening) as container:
+        with av.open(file, "r", **opening | {"options": {**PROBING, **opening.get("options", {})}}) as container:
             media = _media(container, plan)
             seen = _read(
                 container, media, plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered), moved, cuts

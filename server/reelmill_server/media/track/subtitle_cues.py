@@ -12,6 +12,7 @@ from av.container import InputContainer
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles
+from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.ass_text import TEXT_FIELD
@@ -85,7 +86,7 @@ def _cues_before(container: InputContainer, begin: Fraction) -> dict[int, list[C
     found: dict[int, list[Cue]] = {stream.index: [] for stream in subtitles}
     wanted = {stream.index for stream in subtitles}
     try:
-        for packet in container.demux([*subtitles, *guide]) if subtitles else ():
+        for packet in continuous(container, [*subtitles, *guide]) if subtitles else ():
             cue = cue_of(packet)
             if cue is None:
                 continue

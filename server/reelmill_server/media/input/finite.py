@@ -1,0 +1,33 @@
+"""Silence audio samples that are not numbers: encoders fail on them, or crash."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from av import AudioFrame
+from numpy.typing import NDArray
+
+_TYPES: dict[str, np.dtype[Any]] = {name: np.dtype("f4" if "flt" in name else "f8") for name in ("flt", "fltp", "dbl", "dblp")}
+# So many times full scale is no sound either; encoders take it for infinity.
+_LOUDEST = 1e6
+
+
+def silence_invalid(frames: Iterable[AudioFrame]) -> int:
+    """Set every sample of `frames` to 0 that is not a number, infinite or absurdly large; return how many there were."""
+    return sum(_silence(frame) for frame in frames if frame.format.name in _TYPES)
+
+
+def _silence(frame: AudioFrame) -> int:
+    kind, found = _TYPES[frame.format.name], 0
+    per_plane = frame.samples if frame.format.is_planar else frame.samples * frame.layout.nb_channels
+    planes: Any = frame.planes
+    for plane in planes:
+        samples: NDArray[Any] = np.frombuffer(plane, kind, per_plane)
+        if samples.size == 0 or np.abs(samples).max() < _LOUDEST:  # false where one is not a number
+            continue
+        invalid = ~(np.abs(samples) < _LOUDEST)
+        found += int(np.count_nonzero(invalid))
+        whole = np.frombuffer(plane, np.uint8).copy()
+        whole[: samples.nbytes] = np.where(invalid, 0, samples).astype(kind).view(np.uint8)
+        plane.update(whole.tobytes())
+    return found

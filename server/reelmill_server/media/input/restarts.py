@@ -1,0 +1,161 @@
+"""Find out without reading all of a file whether its times begin again: then no time can be looked up in it.
+
+Samples all over the file are compared: in a single recording they rise. Only formats of which files can be put behind each
+other are looked at.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from av.container import InputContainer
+
+_SAMPLES, _SAMPLE_BYTES = 16, 1 << 18
+# Times of one recording lie no further apart than this, seconds; those of two samples so many times the usual distance more.
+_PAUSE, _UNUSUAL = 10.0, 8
+_CLOCK = 90_000
+# With the time of arrival before them, or a checksum behind them, packets are longer.
+_TS_PACKETS, _TS_SYNC = (188, 192, 204), 0x47
+_PACK = re.compile(rb"\x00\x00\x01\xba", re.DOTALL)
+_OGG_PAGE = struct.Struct("<4sBBqI")
+_OGG_BEGIN = 0x02  # of a stream
+_EBML_HEADER, _EBML_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+
+# A clock's name (several may run in one file) and the seconds or ticks that it shows.
+_Reading = tuple[int, float]
+
+
+def begins_again(source: InputContainer) -> bool:
+    """Return whether the times of a source may begin again or jump."""
+    check, size = _CHECKS.get(source.format.name), source.size
+    if check is None or size <= 0:
+        return False
+    file: Any = source.file.file  # as open_stream gave it
+    position = file.tell()
+    try:
+        return check(file, size)
+    finally:
+        file.seek(position)  # libav goes on there
+
+
+def _samples(file: Any, size: int) -> Iterator[bytes]:
+    step = max((size - _SAMPLE_BYTES) / (_SAMPLES - 1), _SAMPLE_BYTES) if size > _SAMPLE_BYTES else size
+    for number in range(min(_SAMPLES, -(-size // _SAMPLE_BYTES))):
+        file.seek(int(number * step))
+        yield _read(file, _SAMPLE_BYTES)
+
+
+def _read(file: Any, size: int) -> bytes:
+    pieces = bytearray()
+    while len(pieces) < size and (piece := file.read(size - len(pieces))):
+        pieces += piece
+    return bytes(pieces)
+
+
+def _clocks_jump(readings: Callable[[bytes], Iterator[_Reading]]) -> Callable[[Any, int], bool]:
+    """Return a check whether a clock goes back or jumps from one of a file's samples to the next, or within one."""
+
+    def check(file: Any, size: int) -> bool:
+        firsts: dict[int, list[float]] = {}
+        for sample in _samples(file, size):
+            times: dict[int, list[float]] = {}
+            for clock, seconds in readings(sample):
+                times.setdefault(clock, []).append(seconds)
+            if any(_jump(read, 0.0) for read in times.values()):
+                return True
+            for clock, read in times.items():
+                firsts.setdefault(clock, []).append(read[0])
+        return any(_jump(read, _UNUSUAL * _usual(read)) for read in firsts.values())
+
+    return check
+
+
+def _usual(times: list[float]) -> float:
+    steps = sorted(latter - former for former, latter in pairwise(times))
+    return steps[len(steps) // 2] if steps else 0.0
+
+
+def _jump(times: list[float], usual: float) -> bool:
+    return any(latter < former or latter > former + _PAUSE + usual for former, latter in pairwise(times))
+
+
+def _transport_clocks(sample: bytes) -> Iterator[_Reading]:
+    """Yield the program clock references of MPEG-TS, by PID."""
+    begin, length = _synchronized(sample)
+    while length and begin <= len(sample) - length:
+        if sample[begin] != _TS_SYNC:
+            return
+        # With an adaptation field that is long enough and has a clock reference.
+        if sample[begin + 3] & 0x20 and sample[begin + 4] >= 7 and sample[begin + 5] & 0x10:
+            pid = (sample[begin + 1] & 0x1F) << 8 | sample[begin + 2]
+            yield pid, (int.from_bytes(sample[begin + 6 : begin + 11]) >> 7) / _CLOCK
+        begin += length
+
+
+def _synchronized(sample: bytes) -> tuple[int, int]:
+    """Return where a transport packet begins and how long each is; 0, 0: nowhere."""
+    for length in _TS_PACKETS:
+        for begin in range(min(length, len(sample) - 4 * length)):
+            if all(sample[begin + ahead * length] == _TS_SYNC for ahead in range(5)):
+                return begin, length
+    return 0, 0
+
+
+def _program_clocks(sample: bytes) -> Iterator[_Reading]:
+    """Yield the system clock references of MPEG-PS."""
+    for found in _PACK.finditer(sample, 0, len(sample) - 14):
+        stamp = int.from_bytes(sample[found.end() : found.end() + 5])
+        if stamp >> 38 == 1:  # MPEG-2: 3, 15 and 15 bits, with a marker behind each, after two bits
+            parts = stamp >> 35 & 0x7, stamp >> 19 & 0x7FFF, stamp >> 3 & 0x7FFF
+        else:  # MPEG-1, after four bits
+            parts = stamp >> 33 & 0x7, stamp >> 17 & 0x7FFF, stamp >> 1 & 0x7FFF
+        yield 0, (parts[0] << 30 | parts[1] << 15 | parts[2]) / _CLOCK
+
+
+def _ogg_restarts(file: Any, size: int) -> bool:
+    """Return whether Ogg has streams that do not begin at its front, or positions that go back."""
+    begun: set[int] = set()
+    last: dict[int, int] = {}
+    for number, sample in enumerate(_samples(file, size)):
+        for found in re.finditer(b"OggS", sample):
+            if found.start() + _OGG_PAGE.size > len(sample):
+                break
+            _, version, flags, position, serial = _OGG_PAGE.unpack_from(sample, found.start())
+            if version:
+                continue
+            if number == 0 and flags & _OGG_BEGIN and not last:
+                begun.add(serial)
+            elif serial not in begun or flags & _OGG_BEGIN or -1 < position < last.get(serial, 0):
+                return True
+            elif position > 0:
+                last[serial] = position
+    return False
+
+
+def _matroska_restarts(file: Any, size: int) -> bool:
+    """Return whether another file follows the segment."""
+    file.seek(0)
+    head = _read(file, 1024)
+    begin = head.find(_EBML_SEGMENT)
+    if begin < 0 or begin + 12 > len(head):
+        return False
+    begin += len(_EBML_SEGMENT)
+    width = 9 - head[begin].bit_length()  # a number says by its leading zeros how many bytes it has
+    if width > 8:
+        return False
+    length = int.from_bytes(head[begin : begin + width]) & ((1 << 7 * width) - 1)
+    end = begin + width + length
+    if length == (1 << 7 * width) - 1 or end >= size:
+        return False
+    file.seek(end)
+    return _read(file, 4) == _EBML_HEADER
+
+
+_CHECKS: Mapping[str, Callable[[Any, int], bool]] = {
+    "mpegts": _clocks_jump(_transport_clocks),
+    "mpeg": _clocks_jump(_program_clocks),
+    "ogg": _ogg_restarts,
+    "matroska,webm": _matroska_restarts,
+}

@@ -1,0 +1,222 @@
+"""Follow times that begin again, as in recordings that were put behind each other, or that jump far ahead.
+
+At such a seam all video and audio streams of a file jump. What follows is moved so that it begins where all before it ended;
+every stream by the same amount, so that audio stays with its video.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from av.container import InputContainer
+from av.stream import Stream
+
+from reelmill_server.media.libav.timestamps import exact
+from reelmill_server.media.libav.types import AnyPacket
+
+# The tables of MP4 have no room for times that go back.
+_STEADY_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
+# Broadcasts and streams: their clocks may be set anew. Elsewhere a long gap may be what was recorded.
+_RESETTING_FORMATS = ("mpegts", "mpeg", "ogg")
+_BACK, _AHEAD = Fraction(1, 10), Fraction(10)
+# So many packets in a row must follow a jump, else it was a single wrong time.
+_CONFIRMED = 3
+# A stream that has given nothing for so long before a jump has ended, or is sparse: nothing is expected of it.
+_SILENT = Fraction(5)
+# Packets of one stream may come after those of another that lie behind a seam.
+_STRAGGLING = Fraction(1)
+# What is held until all streams have jumped.
+_HELD_PACKETS, _HELD_BYTES = 4000, 32 << 20
+
+
+@dataclass
+class _Line:
+    """The times of one stream, in its ticks.
+
+    `back` and `ahead`: how far its times may go either way. `last`: when the last packet was decoded; `end`: how far all
+    packets reach; `shift`: by how much they are moved.
+    """
+
+    base: Fraction
+    back: int
+    ahead: int
+    last: int | None = None
+    end: int = 0
+    shift: int = 0
+
+    @classmethod
+    def of(cls, packet: AnyPacket) -> "_Line":
+        base = exact(packet.time_base)
+        return cls(base, round(_BACK / base), round(_AHEAD / base))
+
+    def note(self, decoded: int, packet: AnyPacket) -> None:
+        """Remember an unmoved packet."""
+        self.last = decoded
+        end = (decoded if packet.pts is None else packet.pts) + (packet.duration or 0)
+        if end > self.end:
+            self.end = end
+
+    @property
+    def reached(self) -> Fraction:
+        """Return where the stream ends so far, seconds, moved."""
+        return (self.end + self.shift) * self.base
+
+
+class Timeline:
+    """Read a container's packets with times that go on over its seams; `seams` gets the time of each, seconds."""
+
+    def __init__(self, source: InputContainer, streams: Sequence[Stream], seams: list[Fraction]) -> None:
+        self._source, self._streams, self._seams = source, streams, seams
+        self._resets = source.format.name in _RESETTING_FORMATS
+        self._lines: dict[int, _Line] = {}
+        self._shift = Fraction(0)
+        self._timed = {stream.index for stream in streams if stream.type in ("video", "audio")}
+        self._held: list[tuple[AnyPacket, bool]] = []  # packets, and whether they lie after the jump
+        self._held_bytes = 0
+        self._jumps: dict[int, list[int]] = {}  # decode timestamps after the jump, by stream
+        self._marks: dict[int, Fraction] = {}  # how far each stream reached when the first one jumped
+
+    def packets(self) -> Iterator[AnyPacket]:
+        """Yield all packets."""
+        for packet in self._source.demux(self._streams):
+            if self._held:
+                yield from self._hold(packet)
+                continue
+            line, decoded = self._place(packet)
+            if line is not None and line.last is not None and self._jumped(line, decoded):
+                yield from self._hold(packet)
+                continue
+            if line is not None:
+                line.note(decoded, packet)
+            yield self._moved(packet)
+        yield from self._settled()
+
+    def _place(self, packet: AnyPacket) -> tuple[_Line | None, int]:
+        """Return the line of a packet and when it is decoded; None where its time does not count."""
+        index, decoded = packet.stream_index, packet.dts
+        if decoded is None or index not in self._timed:
+            return None, 0  # frames that are shown out of order, and subtitles, go where the others go
+        line = self._lines.get(index)
+        if line is None or line.last is None:
+            line = self._lines[index] = _Line.of(packet)
+            line.shift = round(self._shift / line.base)
+            line.end = decoded
+        return line, decoded
+
+    def _jumped(self, line: _Line, decoded: int) -> bool:
+        assert line.last is not None
+        if decoded < line.last - line.back:
+            return True
+        if not self._resets or decoded <= line.last + line.ahead:
+            return False
+        # Not where the other streams are already: then only this one has a gap.
+        latest = max(((other.last or 0) * other.base for other in self._lines.values()), default=Fraction(0))
+        return decoded * line.base > latest + _AHEAD
+
+    def _hold(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """Hold a packet until it is known whether all streams have jumped."""
+        if not self._held:
+            self._marks = {index: line.reached for index, line in self._lines.items() if line.last is not None}
+        if packet.size == 0 and packet.dts is None:
+            yield from self._settled()
+            yield self._moved(packet)
+            return
+        line, decoded = self._place(packet)
+        if line is None:
+            after = self._lies_after(packet)
+        elif line.last is None:
+            after = True  # a stream that only the recording after the seam has
+        else:
+            jumps = self._jumps.get(packet.stream_index)
+            if jumps is None and self._jumped(line, decoded):
+                jumps = self._jumps[packet.stream_index] = [decoded]
+            elif jumps is not None:
+                jumps.append(decoded)
+            after = jumps is not None
+            if jumps is None:
+                line.note(decoded, packet)
+            elif abs(decoded - jumps[-2 if len(jumps) > 1 else -1]) > abs(decoded - line.last):
+                self._held.append((packet, False))  # back where it came from: it was a single wrong time
+                yield from self._released()
+                return
+        self._held.append((packet, after))
+        self._held_bytes += packet.size
+        if len(self._held) > _HELD_PACKETS or self._held_bytes > _HELD_BYTES or self._stays() or self._all_jumped():
+            yield from self._settled()
+
+    def _lies_after(self, packet: AnyPacket) -> bool:
+        """Return whether the time of a packet is nearer to what follows the jump than to what precedes it."""
+        index, jumps = next(iter(self._jumps.items()))
+        line = self._lines[index]
+        if packet.pts is None or not packet.time_base or line.last is None:
+            return False
+        time = packet.pts * exact(packet.time_base) / line.base
+        return abs(time - jumps[-1]) < abs(time - line.last)
+
+    def _all_jumped(self) -> bool:
+        return not self._awaited() and all(len(jumps) >= _CONFIRMED for jumps in self._jumps.values())
+
+    def _awaited(self) -> bool:
+        """Return whether a stream has not jumped that was there shortly before those that have."""
+        latest = max(self._marks[index] for index in self._jumps)
+        return any(reached > latest - _SILENT for index, reached in self._marks.items() if index not in self._jumps)
+
+    def _stays(self) -> bool:
+        """Return whether a stream goes on as if nothing had happened: there is no seam."""
+        others = (index for index in self._marks if index not in self._jumps)
+        return any(self._lines[index].reached > self._marks[index] + _STRAGGLING for index in others)
+
+    def _settled(self) -> Iterator[AnyPacket]:
+        """Yield what is held, after deciding what the jump was."""
+        return self._joined() if self._held and not self._stays() else self._released()
+
+    def _joined(self) -> Iterator[AnyPacket]:
+        """Yield what is held; what was read after the jump begins where all before it ended."""
+        ends = [line.reached for line in self._lines.values() if line.last is not None]
+        begins = [
+            (packet.pts if packet.pts is not None else decoded) * exact(packet.time_base)
+            for packet, after in self._held
+            if after and (decoded := packet.dts if packet.dts is not None else packet.pts) is not None and packet.time_base
+        ]
+        seam = max(ends)
+        for packet, after in self._held:
+            if not after:
+                self._moved(packet)
+        self._shift = seam - min(begins)
+        self._seams.append(seam)
+        self._lines = {}
+        for packet, after in self._held:
+            if after:
+                line, decoded = self._place(packet)
+                if line is not None:
+                    line.note(decoded, packet)
+                self._moved(packet)
+        held, self._held, self._jumps, self._held_bytes = self._held, [], {}, 0
+        yield from (packet for packet, _ in held)
+
+    def _released(self) -> Iterator[AnyPacket]:
+        """Yield what is held; where there was no seam, the streams go on from where they jumped to."""
+        held, jumps, self._held, self._jumps, self._held_bytes = self._held, self._jumps, [], {}, 0
+        for index, jumped in jumps.items():
+            if index in self._lines and self._lines[index].last is not None:
+                self._lines[index].last = jumped[-1]
+        for packet, _ in held:
+            yield self._moved(packet)
+
+    def _moved(self, packet: AnyPacket) -> AnyPacket:
+        if self._shift and packet.time_base:
+            line = self._lines.get(packet.stream_index)
+            shift = line.shift if line is not None else round(self._shift / exact(packet.time_base))
+            if packet.pts is not None:
+                packet.pts += shift
+            if packet.dts is not None:
+                packet.dts += shift
+        return packet
+
+
+def continuous(source: InputContainer, streams: Sequence[Stream], seams: list[Fraction] | None = None) -> Iterator[Any]:
+    """Return the packets of `streams`, with times that go on over seams; `seams` gets the time of each, seconds."""
+    if source.format.name in _STEADY_FORMATS:
+        return source.demux(streams)
+    return Timeline(source, streams, [] if seams is None else seams).packets()

@@ -1,0 +1,119 @@
+"""Files whose times begin again or jump ahead: recordings put behind each other."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.request import AudioSpec, TargetSpec
+from tests import judge
+from tests.media.converter import Converter, encoded, target
+from tests.media.test_audio_times import made
+from tests.media.test_joined import Joiner, join
+from tests.sources import Audio, Clip, Shelf, Video
+
+pytestmark = pytest.mark.media
+__all__ = ["join"]
+
+CLICKS = (0.5, 1.0, 1.5)
+ENCODED, COPIED = target("mkv", encoded(), AudioSpec("flac")), target("mkv")
+
+
+def recording(container: str = "mpegts", offset: float = 10, b_frames: int = 2) -> Clip:
+    """Two seconds of numbered frames and clicks."""
+    video = Video("mpeg2video" if container == "vob" else "libx264", b_frames=b_frames)
+    codec = "mp2" if container == "vob" else "aac"
+    return Clip(container, (video,), (Audio(codec, clicks=CLICKS),), offset=offset)
+
+
+def joined(shelf: Shelf, name: str, *clips: Clip) -> Path:
+    """The bytes of the clips behind each other."""
+    return shelf.join(name, *(shelf.get(clip) for clip in clips))
+
+
+def check_twice(path: Path, begin: float = 0.0) -> None:
+    """All frames and clicks of two recordings are there from `begin` on, together."""
+    expected = [second + 2 * half - begin for half in range(2) for second in CLICKS if second + 2 * half > begin]
+    clicks = judge.clicks(path, threshold=0.2)
+    start = float(judge.times(path)[0])
+    assert len(clicks) == len(expected)
+    assert max(abs(click - start - second) for click, second in zip(clicks, expected, strict=True)) < 0.12
+    numbers, times = judge.numbers(path), judge.times(path)
+    assert numbers == [*range(50), *range(50)][100 - len(numbers) :]
+    # Frames and clicks keep their distance behind the seam.
+    frame, click = times[-25], clicks[-2]  # both of second 1
+    assert abs(float(frame) - click) < 0.021
+
+
+@pytest.mark.parametrize("wanted", [ENCODED, COPIED], ids=["encoded", "copied"])
+@pytest.mark.parametrize(
+    ("name", "clips"),
+    [
+        ("again.ts", (recording(), recording())),
+        ("jump.ts", (recording(), recording(offset=10_000))),
+        ("back.ts", (recording(offset=90_000), recording(offset=10))),
+        ("again.mpg", (recording("vob", 0), recording("vob", 0))),
+    ],
+    ids=["begins again", "jumps ahead", "goes back across a wrap", "program stream"],
+)
+def test_recordings_behind_each_other_follow_each_other(
+    shelf: Shelf, convert: Converter, name: str, clips: tuple[Clip, ...], wanted: TargetSpec
+) -> None:
+    source = joined(shelf, name, *clips)
+    assert probe_file(str(source), Limits()).duration_seconds == pytest.approx(4, abs=0.15)
+    result = convert(source, wanted)
+    check_twice(result.path)
+    assert [text for text in result.warnings if "begin again or jump at 2.0" in text]
+    assert not [text for text in result.warnings if "damaged" in text]
+
+
+def test_a_cut_may_lie_behind_a_seam(shelf: Shelf, convert: Converter) -> None:
+    source = joined(shelf, "cut.ts", recording(), recording())
+    result = convert(source, ENCODED, start=2.3)
+    check_twice(result.path, 2.3)
+
+
+def test_snapshots_are_taken_behind_a_seam(shelf: Shelf) -> None:
+    from reelmill_server.media.input.decoding import StreamDecoding
+    from reelmill_server.media.input.seek import frames_from
+    from reelmill_server.media.input.source import open_source
+
+    source = joined(shelf, "sought.ts", recording(), recording())
+    with open_source(str(source), Limits()) as container:
+        video = container.streams.video[0]
+        counts = StreamDecoding(0, video.index, "video")
+        for _ in range(2):
+            begin = Fraction(container.start_time or 0, 1_000_000) + Fraction(7, 2)
+            frames = list(frames_from(container, video, begin, counts, lambda text: None))
+            assert len(frames) >= 12
+            last = frames[-1]
+            assert last.pts is not None and last.time_base
+            assert float(last.pts * last.time_base - begin) == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize(("codec", "container"), [("libvorbis", "ogg"), ("libopus", "opus")])
+def test_chained_ogg_is_read_to_its_end(shelf: Shelf, convert: Converter, codec: str, container: str) -> None:
+    parts = [made(shelf, f"link-{number}.{container}", "-c:a", codec, seconds="1", begin=str(number)) for number in range(3)]
+    source = shelf.join(f"chained.{container}", *parts)
+    lossless = target("flac", None, AudioSpec("flac"))
+    assert len(judge.sound(convert(source, lossless).path)) == pytest.approx(3 * 48000, abs=2000)
+    assert len(judge.sound(convert(source, target("mkv", None)).path)) == pytest.approx(3 * 48000, abs=2000)
+    assert len(judge.sound(convert(source, lossless, start=1.5).path)) == pytest.approx(1.5 * 48000, abs=2000)
+
+
+def test_joined_sources_may_have_seams(shelf: Shelf, join: Joiner) -> None:
+    source = joined(shelf, "member.ts", recording(), recording())
+    _, (path,) = join([source, shelf.get(recording())], ENCODED)
+    assert len(judge.clicks(path, threshold=0.2)) == 3 * len(CLICKS)
+    assert judge.describe(path).duration == pytest.approx(6, abs=0.2)
+
+
+def test_a_gap_in_one_stream_is_no_seam(shelf: Shelf, convert: Converter) -> None:
+    clip = Clip(
+        "mpegts", (Video(times=tuple(map(Fraction, (0, 1, 14, 15)))),), (Audio(seconds=15.5, rate=8000, layout="mono"),)
+    )
+    result = convert(clip, ENCODED)
+    assert not result.warnings
+    assert judge.describe(result.path).duration == pytest.approx(15.5, abs=0.8)
