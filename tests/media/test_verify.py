@@ -227,17 +227,6 @@ def test_a_source_with_a_damaged_stretch_is_told(convert: Converter) -> None:
             assert made.warnings or made.artifact.streams[0].packet_count == 75
 
 
-def test_a_clock_that_starts_again_is_an_error(convert: Converter) -> None:
-    """Two recordings behind each other, both from zero: half of the pictures would be lost."""
-    part = convert.shelf.get(Clip("mpegts", (Video(seconds=1),), ()))
-    joined = convert.shelf.join("twice.ts", part, part)
-    with pytest.raises(InvalidMedia):
-        convert(joined, target("mkv", encoded(), None))
-    with pytest.raises(ReelmillError) as caught:
-        convert(joined, target("mkv"))
-    assert not caught.value.retryable
-
-
 def test_a_long_file_is_seen_to_be_read(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading back moves: an attempt must not look stalled meanwhile."""
     from reelmill_server.media.result import verify as module

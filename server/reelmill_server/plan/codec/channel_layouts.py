@@ -183,6 +183,8 @@ def _unknown(layout: str, count: int) -> tuple[str, ...]:
     """The filter that makes stereo of channels that do not say which they are, all alike, or of a field of sound."""
     if layout.startswith("ambisonic"):  # in ACN order the second component points left
         return ("pan=stereo|c0=0.5*c0+0.5*c1|c1=0.5*c0-0.5*c1",)
+    if not count:
+        return ()  # a broken header; libav mixes what is decoded
     if count <= 2:
         name = "mono" if count == 1 else "stereo"
         return (_renamed(range(count), CHANNELS[name], name),)
