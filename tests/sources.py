@@ -55,6 +55,7 @@ class Video:
     pixel_format: str = "yuv420p"
     pattern: str = "code"
     rotation: int = 0
+    mirrored: bool = False
     sample_aspect_ratio: Fraction = Fraction(1)
     color_range: int = 0
     color_space: int = 2
@@ -383,8 +384,8 @@ def _add_video(container: Any, video: Video) -> Any:
     context.color_range, context.colorspace = video.color_range, video.color_space
     context.color_primaries, context.color_trc = video.color_primaries, video.color_transfer
     context.thread_count = 1
-    if video.rotation:
-        stream.set_display_rotation(-video.rotation)
+    if video.rotation or video.mirrored:  # mirrored, then turned back is turned, then mirrored
+        stream.set_display_rotation(video.rotation if video.mirrored else -video.rotation, hflip=video.mirrored)
     if video.language:
         stream.metadata["language"] = video.language
     if video.title:

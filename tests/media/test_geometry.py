@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.request import ScaleType
 from tests import judge
-from tests.media.converter import Converted, Converter, encoded, target
+from tests.media.converter import COPIED_VIDEO, NO_LIMITS, Converted, Converter, encoded, target
 from tests.sources import QUARTERS, Clip, Video
 
 pytestmark = pytest.mark.media
@@ -122,6 +123,28 @@ def test_rotations_of_source_and_request_add_up_clockwise(convert: Converter, ro
     assert stream.rotation == 0
     assert stream.size == ((64, 128) if (rotation + asked) % 180 else (128, 64))
     assert quarters(luma(result)) == TURNED[(rotation + asked) % 360]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_mirrored_pictures_are_shown_mirrored(convert: Converter, rotation: int, mirrored: bool) -> None:
+    """All eight ways that a display matrix can turn pictures: encoded, and kept by a copy."""
+    clip = Clip("mp4", (Video(pattern="quarters", size=(128, 64), seconds=0.4, rotation=rotation, mirrored=mirrored),), ())
+    path = convert.shelf.get(clip)
+    (stream,) = probe_file(str(path), NO_LIMITS).video
+    assert (stream.rotation, stream.mirrored) == (rotation, mirrored)
+    shown = quarters(judge.pictures(path, upright=True)[0])
+    assert quarters(luma(made(convert, clip))) == shown
+    for container in ("mp4", "mov", "mkv"):
+        assert quarters(luma(convert(clip, target(container, COPIED_VIDEO, None)))) == shown, container
+
+
+def test_a_copy_that_loses_a_turn_says_so(convert: Converter) -> None:
+    """MPEG-TS and FLV have no place for it, nor has MPEG-TS of HLS."""
+    clip = Clip("mp4", (Video(pattern="quarters", size=(128, 64), seconds=0.4, rotation=90, mirrored=True),), ())
+    for container in ("ts", "flv"):
+        (warning,) = convert(clip, target(container, COPIED_VIDEO, None)).warnings
+        assert f"{container} cannot say that pictures are to be mirrored and rotated by 90°" in warning
 
 
 def test_a_rotation_goes_before_the_resolution(convert: Converter) -> None:

@@ -263,9 +263,10 @@ def test_colours(convert: Converter, video: Video, form: str) -> None:
     assert judge.psnr(got, expected) > (45 if form == "png" else 32)
 
 
-def test_rotation_and_square_pixels(convert: Converter) -> None:
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_rotation_and_square_pixels(convert: Converter, mirrored: bool) -> None:
     """Pictures are upright, in square pixels."""
-    clip = Clip("mp4", (Video(seconds=1, rotation=90),), ())
+    clip = Clip("mp4", (Video(seconds=1, rotation=90, mirrored=mirrored),), ())
     converted = convert(clip, alone(snapshots(number=1)))
     assert (converted.artifact.width, converted.artifact.height) == (64, 96)
     upright = judge.pictures(convert.shelf.get(clip), upright=True)[0]

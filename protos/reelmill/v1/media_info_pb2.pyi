@@ -60,7 +60,7 @@ class MediaInfo(_message.Message):
     def __init__(self, format_name: _Optional[str] = ..., format_long_name: _Optional[str] = ..., stream_count: _Optional[int] = ..., program_count: _Optional[int] = ..., size: _Optional[int] = ..., bitrate: _Optional[int] = ..., start_time: _Optional[float] = ..., duration: _Optional[float] = ..., title: _Optional[str] = ..., album: _Optional[str] = ..., album_artist: _Optional[str] = ..., artist: _Optional[str] = ..., composer: _Optional[str] = ..., performer: _Optional[str] = ..., language: _Optional[str] = ..., produce_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lat_long: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., video_width: _Optional[int] = ..., video_height: _Optional[int] = ..., video_streams: _Optional[_Iterable[_Union[VideoStream, _Mapping]]] = ..., audio_streams: _Optional[_Iterable[_Union[AudioStream, _Mapping]]] = ..., subtitles: _Optional[_Iterable[_Union[SubtitleStream, _Mapping]]] = ...) -> None: ...
 
 class VideoStream(_message.Message):
-    __slots__ = ("index", "language", "codec_name", "codec_long_name", "profile", "codec_time_base", "codec_tag", "codec_tag_string", "width", "height", "has_b_frames", "sample_aspect_ratio", "display_aspect_ratio", "pixel_format", "level", "frame_rate", "average_frame_rate", "time_base", "start_time", "duration", "bitrate", "frame_count", "rotate", "bit_depth", "color_space", "color_range", "color_transfer", "color_primaries", "attached_picture", "field_order", "mastering_display", "content_light")
+    __slots__ = ("index", "language", "codec_name", "codec_long_name", "profile", "codec_time_base", "codec_tag", "codec_tag_string", "width", "height", "has_b_frames", "sample_aspect_ratio", "display_aspect_ratio", "pixel_format", "level", "frame_rate", "average_frame_rate", "time_base", "start_time", "duration", "bitrate", "frame_count", "rotate", "bit_depth", "color_space", "color_range", "color_transfer", "color_primaries", "attached_picture", "field_order", "mastering_display", "content_light", "mirrored")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     CODEC_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +93,7 @@ class VideoStream(_message.Message):
     FIELD_ORDER_FIELD_NUMBER: _ClassVar[int]
     MASTERING_DISPLAY_FIELD_NUMBER: _ClassVar[int]
     CONTENT_LIGHT_FIELD_NUMBER: _ClassVar[int]
+    MIRRORED_FIELD_NUMBER: _ClassVar[int]
     index: int
     language: str
     codec_name: str
@@ -125,7 +126,8 @@ class VideoStream(_message.Message):
     field_order: str
     mastering_display: str
     content_light: str
-    def __init__(self, index: _Optional[int] = ..., language: _Optional[str] = ..., codec_name: _Optional[str] = ..., codec_long_name: _Optional[str] = ..., profile: _Optional[str] = ..., codec_time_base: _Optional[str] = ..., codec_tag: _Optional[str] = ..., codec_tag_string: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., has_b_frames: _Optional[int] = ..., sample_aspect_ratio: _Optional[str] = ..., display_aspect_ratio: _Optional[str] = ..., pixel_format: _Optional[str] = ..., level: _Optional[int] = ..., frame_rate: _Optional[str] = ..., average_frame_rate: _Optional[str] = ..., time_base: _Optional[str] = ..., start_time: _Optional[float] = ..., duration: _Optional[float] = ..., bitrate: _Optional[int] = ..., frame_count: _Optional[int] = ..., rotate: _Optional[str] = ..., bit_depth: _Optional[int] = ..., color_space: _Optional[str] = ..., color_range: _Optional[str] = ..., color_transfer: _Optional[str] = ..., color_primaries: _Optional[str] = ..., attached_picture: _Optional[bool] = ..., field_order: _Optional[str] = ..., mastering_display: _Optional[str] = ..., content_light: _Optional[str] = ...) -> None: ...
+    mirrored: bool
+    def __init__(self, index: _Optional[int] = ..., language: _Optional[str] = ..., codec_name: _Optional[str] = ..., codec_long_name: _Optional[str] = ..., profile: _Optional[str] = ..., codec_time_base: _Optional[str] = ..., codec_tag: _Optional[str] = ..., codec_tag_string: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., has_b_frames: _Optional[int] = ..., sample_aspect_ratio: _Optional[str] = ..., display_aspect_ratio: _Optional[str] = ..., pixel_format: _Optional[str] = ..., level: _Optional[int] = ..., frame_rate: _Optional[str] = ..., average_frame_rate: _Optional[str] = ..., time_base: _Optional[str] = ..., start_time: _Optional[float] = ..., duration: _Optional[float] = ..., bitrate: _Optional[int] = ..., frame_count: _Optional[int] = ..., rotate: _Optional[str] = ..., bit_depth: _Optional[int] = ..., color_space: _Optional[str] = ..., color_range: _Optional[str] = ..., color_transfer: _Optional[str] = ..., color_primaries: _Optional[str] = ..., attached_picture: _Optional[bool] = ..., field_order: _Optional[str] = ..., mastering_display: _Optional[str] = ..., content_light: _Optional[str] = ..., mirrored: _Optional[bool] = ...) -> None: ...
 
 class AudioStream(_message.Message):
     __slots__ = ("index", "language", "codec_name", "codec_long_name", "codec_time_base", "codec_tag", "codec_tag_string", "time_base", "start_time", "duration", "bitrate", "frame_count", "lyric", "sample_format", "sample_rate", "channels", "channel_layout")

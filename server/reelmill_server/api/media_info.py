@@ -100,6 +100,7 @@ def _video(stream: VideoStreamInfo) -> media_info_pb2.VideoStream:
         frame_rate=rational_text(stream.frame_rate),
         average_frame_rate=rational_text(stream.average_rate),
         rotate=str(stream.rotation),
+        mirrored=stream.mirrored,
         bit_depth=stream.bit_depth,
         color_space=MATRIX_NAMES.get(stream.color_space, ""),
         color_range=RANGE_NAMES.get(stream.color_range, ""),

@@ -53,7 +53,8 @@ class ContentLight:
 
 @dataclass(frozen=True)
 class VideoStreamInfo(StreamInfo):
-    """A video stream. `rotation`: degrees by which to rotate frames clockwise for display. Color fields are H.273 numbers.
+    """A video stream. `rotation`: degrees by which to rotate frames clockwise for display, after they are `mirrored`
+    left to right. Color fields are H.273 numbers.
 
     `field_order`: progressive, or for interlaced video tt, bb, tb, bt (the field coded first, then the one displayed first: top
     or bottom) or interlaced (order unknown); empty: unknown. `key_seconds`: average distance of keyframes according to the
@@ -80,6 +81,12 @@ class VideoStreamInfo(StreamInfo):
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
     key_seconds: float = 0.0
+    mirrored: bool = False
+
+    @property
+    def turned(self) -> bool:
+        """Return whether frames are rotated or mirrored for display."""
+        return bool(self.rotation) or self.mirrored
 
     @property
     def interlaced(self) -> bool:

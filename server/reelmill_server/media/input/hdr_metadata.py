@@ -1,12 +1,12 @@
-"""Read HDR10 metadata: mastering display and content content_light level."""
+"""Read HDR10 metadata: mastering display and content light level."""
 
 import struct
 from fractions import Fraction
-from typing import Any
 
 from av import VideoFrame
 from av.sidedata.sidedata import Type
 
+from reelmill_server.media.libav.side_data import frame_data
 from reelmill_server.model.media_info import ContentLight, MasteringDisplay
 
 _CHROMATICITY_UNITS = 50_000
@@ -17,25 +17,17 @@ _MASTERING = struct.Struct("=20i2i")
 _LIGHT = struct.Struct("=2I")
 
 
-def hdr_metadata_of(frame: VideoFrame) -> tuple[MasteringDisplay | None, ContentLight | None]:
-    """Return the mastering display and the content content_light level that come with a frame; None for each that does not."""
+def hdr_metadata_of(frame: VideoFrame, codec: str) -> tuple[MasteringDisplay | None, ContentLight | None]:
+    """Return the mastering display and the content light level that come with a decoded frame of `codec`; None: it has none."""
     mastering: MasteringDisplay | None = None
     content_light: ContentLight | None = None
-    data = _of_type(frame, Type.MASTERING_DISPLAY_METADATA)
+    data = frame_data(frame, codec, Type.MASTERING_DISPLAY_METADATA)
     if data is not None:
         mastering = _mastering(data)
-    data = _of_type(frame, Type.CONTENT_LIGHT_LEVEL)
+    data = frame_data(frame, codec, Type.CONTENT_LIGHT_LEVEL)
     if data is not None and len(data) >= _LIGHT.size:
         content_light = ContentLight(*_LIGHT.unpack_from(data))
     return mastering, content_light
-
-
-def _of_type(frame: VideoFrame, kind: Type) -> bytes | None:
-    try:
-        side_data: Any = frame.side_data  # looked up by type: iterating gives items in PyAV 18 and types in 19
-        return bytes(side_data[kind])
-    except (KeyError, ValueError):  # ValueError: PyAV does not know another type on the frame, such as Exif
-        return None
 
 
 def _mastering(data: bytes) -> MasteringDisplay | None:

@@ -21,6 +21,7 @@ from reelmill_server.media.input.source import Location, average_rate, open_sour
 from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+from reelmill_server.media.libav.side_data import codec_tag, orientation
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.colour import Matrix
@@ -175,10 +176,12 @@ def _with_frames(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field
     if not frames:
         return stream
     frame = frames[0]
-    mastering, light = hdr_metadata_of(frame)
+    mastering, light = hdr_metadata_of(frame, stream.codec)
+    rotation, mirrored = orientation(frame, stream.codec)
     return replace(
         stream,
-        rotation=round(-frame.rotation / 90) * 90 % 360,
+        rotation=rotation,
+        mirrored=mirrored,
         pixel_format=frame.format.name,
         color_space=int(frame.colorspace),
         color_range=int(frame.color_range),
@@ -222,7 +225,7 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "index": stream.index,
         "codec": context.codec.canonical_name if context else "",
         "codec_long": context.codec.long_name if context else "",
-        "codec_tag": context.codec_tag if context else "",
+        "codec_tag": codec_tag(context),
         "language": stream.language or "",
         "time_base": exact(stream.time_base or 0),
         "start_seconds": _seconds(stream.start_time, stream.time_base),

@@ -138,7 +138,7 @@ class InputList:
         info = self.info(item)
         if info is None:
             return ("-noautorotate",)
-        options = ("-noautorotate",) if any(stream.rotation for stream in info.pictures) else ()
+        options = ("-noautorotate",) if any(stream.turned for stream in info.pictures) else ()
         rate = _untimed_rate(info)
         return (*options, "-r", decimal(rate)) if rate else options
 

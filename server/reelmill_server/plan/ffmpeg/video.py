@@ -70,7 +70,7 @@ def _part(draft: Draft, stream: StreamPlan, part: PartPlan, count: Count | None)
 def upright(draft: Draft, part: PartPlan) -> tuple[str, ...]:
     """Return the filter that drops the rotation mark of frames, as the filters after it rotate them."""
     info = draft.inputs.stream(part)
-    turned = not isinstance(info, VideoStreamInfo) or info.rotation
+    turned = not isinstance(info, VideoStreamInfo) or info.turned
     return (_UPRIGHT,) if turned else ()
 
 

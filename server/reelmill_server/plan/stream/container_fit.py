@@ -1,12 +1,13 @@
 """Adapt video to what its container supports beyond the codec (B-frames, frame rates), and refuse what cannot be adapted."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
 from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo
 from reelmill_server.model.request import VideoSpec
-from reelmill_server.model.time import FALLBACK_RATE
+from reelmill_server.model.time import FALLBACK_RATE, rational_text
 from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
 from reelmill_server.plan.codec.channel_layouts import alike, channels_of
 from reelmill_server.plan.codec.containers import Container
@@ -17,6 +18,8 @@ _SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round
 # Codecs without a sample aspect ratio that players respect, and containers in which libav writes none either.
 _SHAPELESS_CODECS = ("vp8", "vp9", "av1", "prores", "dnxhd")
 _SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv")
+# Only their headers can say how pictures are to be turned for display.
+_TURNING_CONTAINERS = ("mp4", "mov", "mkv", "webm")
 _COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
 
 
@@ -76,6 +79,18 @@ def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
     """Return whether a copy of the stream would be displayed with square pixels although the source's are not."""
     shaped = stream.sample_aspect_ratio not in (0, 1)
     return shaped and stream.codec in _SHAPELESS_CODECS and container.name in _SHAPELESS_CONTAINERS
+
+
+def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str]:
+    """Yield warnings about what a copy of the stream into the container loses."""
+    if loses_shape(stream, container):
+        ratio_text = rational_text(stream.sample_aspect_ratio).replace("/", ":")
+        yield f"{container.name} does not keep the shape of the source's pixels, {ratio_text}"
+    if stream.turned and container.name not in _TURNING_CONTAINERS:
+        turn = " and ".join(
+            filter(None, ("mirrored" * stream.mirrored, f"rotated by {stream.rotation}°" * bool(stream.rotation)))
+        )
+        yield f"{container.name} cannot say that pictures are to be {turn}: players show them as they are coded"
 
 
 def check_copied_audio(stream: AudioStreamInfo, container: Container, field: str) -> None:

@@ -7,8 +7,16 @@ from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.request import ScaleType, VideoSpec
 
 _CHROMA_STEPS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
-ROTATIONS = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
-"""Filters that rotate frames, by degrees clockwise."""
+_TURNS = {
+    (0, False): (),
+    (90, False): ("transpose=clock",),
+    (180, False): ("hflip", "vflip"),
+    (270, False): ("transpose=cclock",),
+    (0, True): ("hflip",),
+    (90, True): ("transpose=clock_flip",),
+    (180, True): ("vflip",),
+    (270, True): ("transpose=cclock_flip",),
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,11 @@ def displayed_size(stream: VideoStreamInfo, turned: int = 0) -> tuple[int, int]:
     sar = stream.sample_aspect_ratio or Fraction(1)
     width, height = max(1, round(stream.width * sar)), stream.height
     return (height, width) if (stream.rotation + turned) % 180 else (width, height)
+
+
+def upright(stream: VideoStreamInfo, turned: int = 0) -> tuple[str, ...]:
+    """Return the filters that turn frames of `stream` for display, and rotate them by `turned` degrees more."""
+    return _TURNS[(stream.rotation + turned) % 360, stream.mirrored]
 
 
 def chroma_steps(pixel_format: str) -> tuple[int, int]:
@@ -57,7 +70,7 @@ def plan_geometry(spec: VideoSpec, stream: VideoStreamInfo, pixel_format: str) -
     square pixels. Otherwise coded size and sample aspect ratio stay. Sides are rounded to what the pixel format supports.
     """
     turn = (stream.rotation + spec.rotation) % 360
-    rotate = ROTATIONS[turn]
+    rotate = upright(stream, spec.rotation)
     steps = chroma_steps(pixel_format)
     if spec.width or spec.height:
         return _scaled(spec, displayed_size(stream, spec.rotation), steps, rotate)

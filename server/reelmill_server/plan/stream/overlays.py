@@ -8,7 +8,7 @@ from reelmill_server.model.colour import Matrix
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan, VideoOutput
 from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec, in_pixels
-from reelmill_server.plan.stream.geometry import ROTATIONS, displayed_size
+from reelmill_server.plan.stream.geometry import displayed_size, upright
 
 # Players assume BT.709 for untagged video from this height on, libav assumes BT.601.
 _HIGH_DEFINITION = 577
@@ -91,7 +91,7 @@ def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: s
         width = round(height * ratio)
     matrix = ("scale=in_color_matrix=bt709",) if stream.color_space == Matrix.UNSPECIFIED and own[1] >= _HIGH_DEFINITION else ()
     box = _box(spec.place, max(1, width), max(1, height), output)
-    filters = (*ROTATIONS[stream.rotation], *matrix, "format=rgba")
+    filters = (*upright(stream), *matrix, "format=rgba")
     return PicturePlan(spec.uri, stream.index, box, filters, _decoder(stream), spec.place.start_us, _end_us(spec.place))
 
 

@@ -9,7 +9,6 @@ from reelmill_server.model.capability import PRIVACY
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.plan import COPY, OverlayPlan, PartPlan, StreamPlan, StreamType
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
-from reelmill_server.model.time import rational_text
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.codec.containers import Container, fitting
@@ -198,9 +197,8 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
     if isinstance(like, VideoStreamInfo):
         container_fit.check_copied_video(like, job.container, field)
         container_fit.check_times(like, members[0][0].info.format, any(item.source.start_us for item, _ in members), field)
-        if container_fit.loses_shape(like, job.container):
-            ratio_text = rational_text(like.sample_aspect_ratio).replace("/", ":")
-            job.warn(f".video: {job.container.name} does not keep the shape of the source's pixels, {ratio_text}")
+        for lost in container_fit.copy_warnings(like, job.container):
+            job.warn(f".video: {lost}")
     elif isinstance(like, AudioStreamInfo):
         container_fit.check_copied_audio(like, job.container, field)
     parts = tuple(PartPlan(stream.index, (), item.number) for item, stream in members if stream)

@@ -1,0 +1,65 @@
+"""Read what PyAV hands out differently from version to version, or not safely: codec tags and the side data of frames.
+
+Nothing else may touch `frame.side_data`. `tests/unit/media/libav/test_side_data.py` says so of the whole tree.
+"""
+
+from math import atan2, degrees
+from struct import Struct
+from typing import Any
+
+from av import VideoFrame
+from av.sidedata.sidedata import Type
+
+# PyAV 18 and 19 free the dictionary of side data that has one although the frame frees it as well. Of libav's decoders, that of
+# PNG alone makes such a dictionary: it names the ICC profile.
+_UNSAFE_CODECS = ("png", "apng")
+_MATRIX = Struct("=9i")
+
+
+def codec_tag(context: Any) -> str:
+    """Return a codec's four-character code in its container, "" for no codec. Bytes that are no printable ASCII are written as
+    numbers in brackets, as FFmpeg does.
+    """
+    if context is None:
+        return ""
+    try:
+        tag: bytes = context.codec_tag.encode("latin-1")
+    except UnicodeDecodeError as error:  # PyAV takes the bytes for ASCII
+        tag = bytes(error.object)
+    if not any(tag):
+        return ""
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"[{byte}]" for byte in tag)
+
+
+def frame_data(frame: VideoFrame, codec: str, kind: Type) -> bytes | None:
+    """Return the side data of a kind that comes with a decoded frame of `codec` (libav's name).
+
+    None where there is none, or where it cannot be read.
+    """
+    if codec in _UNSAFE_CODECS:
+        return None
+    try:
+        side_data: Any = frame.side_data  # looked up by type: iterating gives items in PyAV 18 and types in 19
+        return bytes(side_data[kind])
+    except (KeyError, ValueError):  # ValueError: PyAV does not know another type on the frame, such as Exif
+        return None
+
+
+def orientation(frame: VideoFrame, codec: str) -> tuple[int, bool]:
+    """Return how a decoded frame of `codec` is to be shown: by how many degrees it is rotated clockwise (0, 90, 180, 270), and
+    whether it is mirrored left to right before.
+    """
+    data = frame_data(frame, codec, Type.DISPLAYMATRIX)
+    if data is None or len(data) < _MATRIX.size:
+        return _quarter(-frame.rotation), False
+    # Where the frame's unit vectors go: right to (a, b), down to (c, d).
+    a, b, _, c, d, *_ = _MATRIX.unpack_from(data)
+    mirrored = a * d < b * c
+    if mirrored:
+        a, b = -a, -b
+    return _quarter(degrees(atan2(b, a))), mirrored
+
+
+def _quarter(angle: float) -> int:
+    """Return the multiple of 90 degrees nearest to `angle`."""
+    return round(angle / 90) * 90 % 360
