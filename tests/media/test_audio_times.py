@@ -113,3 +113,19 @@ def test_frames_of_equal_times_are_all_shown(convert: Converter, wanted: object)
     assert judge.numbers(result.path) == list(range(50))
     times = judge.times(result.path)
     assert max(abs(time - times[0] - Fraction(number, 25)) for number, time in enumerate(times)) <= Fraction(41, 1000)
+
+
+@pytest.mark.parametrize("container", ["mkv", "mp4"])
+def test_packets_shorter_than_a_tick_are_copied_in_time(shelf: Shelf, convert: Converter, container: str) -> None:
+    source = made(shelf, "short.mkv", "-c:a", "flac", "-frame_size", "40")  # 0.83 ms, in ticks of 1 ms
+    copy = convert(source, target(container, None, AudioSpec()))
+    assert len(judge.sound(copy.path)) == len(judge.sound(source))
+    before, after = judge.packets(source, "a:0"), judge.packets(copy.path, "a:0")
+    assert len(before) == len(after)
+    assert max(abs(old.pts - new.pts) for old, new in zip(before, after, strict=True)) <= Fraction(1, 1000)
+
+
+@pytest.mark.parametrize("samples", [1, 37, 1001])
+def test_audio_of_few_samples_ends_with_the_last_one(shelf: Shelf, convert: Converter, samples: int) -> None:
+    source = wave_file(shelf, f"few-{samples}.wav", bytes(range(1, 3)) * samples, 1, 16)
+    assert len(judge.sound(convert(source, target("m4a", None, AudioSpec("aac"))).path)) == samples

@@ -24,6 +24,7 @@ _SEGMENT = re.compile(r"(?P<stream>(?:\d+-)?)(?P<number>\d+)(?P<extension>\.ts|\
 # A playlist says where segments begin to a microsecond; a muxer counts audio before the first frame as part of a segment.
 _LIST_SECONDS = Fraction(1, 10)
 _TAIL_SECONDS = Fraction(1, 10)  # the longest priming is that of HE-AAC, 0.09 s at 22 kHz
+_EDITING = ("mp4", "mov", "ipod")
 
 
 def open_output(plan: TargetPlan, path: str) -> OutputContainer:
@@ -41,6 +42,9 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
             extension = "ts" if plan.container == "ts" else "m4s"
             options["hls_segment_filename"] = f"{folder}/%d.{extension}"
             options["hls_fmp4_init_filename"] = "init.mp4"
+    elif plan.muxer in _EDITING and all(stream.audio for stream in plan.streams):
+        # Edit lists count in ticks of the whole file, by default milliseconds: audio alone is to end with its last sample.
+        options["movie_timescale"] = str(max(stream.audio.sample_rate for stream in plan.streams if stream.audio))
     return av.open(path, "w", format=plan.muxer, options=options)
 
 

@@ -21,6 +21,9 @@ from reelmill_server.plan.stream.container_fit import plain_rate
 # AVI needs start codes, and one tick per frame: its muxer writes an empty packet for every tick without a frame.
 _BITSTREAM_FILTERS = {("avi", "h264"): "h264_mp4toannexb"}
 _TICKS_PER_PICTURE = ("avi", "mxf")
+# These count audio in samples; where the source's ticks are coarser, several packets may fall on one.
+_COUNTING_SAMPLES = ("mp4", "mov", "ipod")
+_TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, those with AVFMT_TS_NONSTRICT
 # Encoder priming is shorter than this (Opus, the longest, has 80 ms of pre-roll); packets hidden before it are useless.
 _PRIMING = Fraction(1, 10)
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
@@ -84,7 +87,9 @@ class CopyTrack(Track):
         self._held_audio: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
         # opaque=True: PyAV otherwise looks for an encoder, and a codec with a decoder only could not be copied.
         self._stream: Any = output.add_stream_from_template(origin, opaque=True)
-        self._time_base = exact(origin.time_base)
+        self._time_base = _ticks(origin, self._is_audio and output.format.name in _COUNTING_SAMPLES)
+        # Where a container has coarse ticks, and takes several packets at one, short packets of audio would move ever later.
+        self._least_step = 0 if self._is_audio and output.format.name in _TAKING_EQUAL_TIMES else 1
         if plan.codec_tag:
             self._stream.codec_context.codec_tag = plan.codec_tag
         if plan.type == "video" and origin.sample_aspect_ratio and self._stream.codec_context:
@@ -204,9 +209,9 @@ class CopyTrack(Track):
         return packets
 
     def _after_the_last(self, decoded: int) -> int:
-        """Keep decode timestamps increasing: at a seam, those of two sources, or of one that was joined, may cross."""
+        """Keep decode timestamps in order: at a seam, those of two sources, or of one that was joined, may cross."""
         if self._last_decoded is not None:
-            decoded = max(decoded, self._last_decoded + 1)
+            decoded = max(decoded, self._last_decoded + self._least_step)
         self._last_decoded = decoded
         return decoded
 
@@ -225,6 +230,13 @@ class CopyTrack(Track):
         if self.revealed and isinstance(target, TargetPlan):
             hidden = f"the source hides its first {self.revealed} frames, which {target.container} cannot"
             yield f"{target.field}: {hidden}: they are shown"
+
+
+def _ticks(origin: Any, in_samples: bool) -> Fraction:
+    """Return the time base for the packets of a copy of `origin`: its own, unless samples are finer."""
+    base, context = exact(origin.time_base), origin.codec_context
+    rate = context.sample_rate if in_samples and context else 0
+    return min(base, Fraction(1, rate)) if rate else base
 
 
 def _begin(packet: AnyPacket) -> Fraction:
