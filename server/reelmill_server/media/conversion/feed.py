@@ -186,6 +186,8 @@ class Feed:
 
     def _satisfied(self, part: Part) -> bool:
         """Return whether no track wants more of the input."""
+        if not part.over:
+            return False
         listeners = [
             (track, stream)
             for (number, stream), entries in self._listening.items()

@@ -12,11 +12,12 @@ from typing import Any
 from av.container import InputContainer
 from av.stream import Stream
 
+from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 
-# The tables of MP4 have no room for times that go back.
-_STEADY_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
+# The demuxers that read on behind a seam.
+_SEAMED_FORMATS = ("mpegts", "mpeg", "ogg", "nut", "flac", "matroska,webm")
 # Broadcasts and streams: their clocks may be set anew. Elsewhere a long gap may be what was recorded.
 _RESETTING_FORMATS = ("mpegts", "mpeg", "ogg")
 _BACK, _AHEAD = Fraction(1, 10), Fraction(10)
@@ -217,6 +218,7 @@ class Timeline:
 
 def continuous(source: InputContainer, streams: Sequence[Stream], seams: list[Fraction] | None = None) -> Iterator[Any]:
     """Return the packets of `streams`, with times that go on over seams; `seams` gets the time of each, seconds."""
-    if source.format.name in _STEADY_FORMATS:
+    name = source.format.name
+    if name not in _SEAMED_FORMATS or (name == "matroska,webm" and not begins_again(source)):
         return source.demux(streams)
     return Timeline(source, streams, [] if seams is None else seams).packets()

@@ -45,7 +45,7 @@ class Extent:
     def add(self, begin: int, duration: int, base: Any) -> None:
         """Add a packet, in ticks of `base`, its time base."""
         end = begin + duration
-        if self._ticks is None or base != self._base:
+        if self._ticks is None or (base is not self._base and base != self._base):
             self._before = (self.first, self.last_start, self.last)
             self._base, self._ticks = base, (exact(base), begin, begin, end)
             return

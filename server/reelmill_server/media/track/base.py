@@ -31,11 +31,11 @@ class StreamStats:
     extent: Extent = field(default_factory=Extent)
     vmaf: float | None = None
 
-    def count(self, packet: AnyPacket) -> None:
-        """Count a packet that is about to be written."""
+    def count(self, packet: AnyPacket, base: Any = None) -> None:
+        """Count a packet that is about to be written; `base` is its time base, where that is known already."""
         self.packets += 1
         self.size_bytes += packet.size
-        base = packet.time_base
+        base = base or packet.time_base
         if packet.pts is not None and base:
             self.extent.add(packet.pts, packet.duration or 0, base)
 

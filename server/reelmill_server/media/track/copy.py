@@ -180,8 +180,7 @@ class CopyTrack(Track):
         return ready
 
     def _moved(self, item: AnyPacket) -> AnyPacket:
-        base: Any = item.time_base
-        measures, dts = self._measures or self._measure(base), item.dts
+        measures, dts = self._measures or self._measure(item.time_base), item.dts
         pts: Any = item.pts if item.pts is not None else dts
         decoded = pts if dts is None else dts
         duration: int | Fraction = item.duration or 0
@@ -205,7 +204,7 @@ class CopyTrack(Track):
         packets = (packet,) if self._filter is None else self._filter.filter(packet)
         for ready in packets:
             ready.stream = self._stream
-            self.written.count(ready)
+            self.written.count(ready, self._time_base if ready is packet else ready.time_base)
         return packets
 
     def _after_the_last(self, decoded: int) -> int:
