@@ -68,7 +68,7 @@ def audio_streams(job: Job) -> Iterator[StreamPlan]:
     attached = [item for item in job.inputs.attached if item.audio]
     if reference is None and not attached and job.target.audio_asked:
         job.warn(".audio: the source has no audio")
-    numbers = [] if reference is None else selected(len(reference.audio), job.target.audio_streams, _FIRST)
+    numbers = [] if reference is None else _usable_audio(job, spec, reference.audio)
     slots: list[tuple[int, Input, Sequence[Input]]] = [(0, item, (item,)) for item in attached]
     if reference is not None:
         slots = [(number, reference, job.inputs.main) for number in numbers] + slots
@@ -77,6 +77,27 @@ def audio_streams(job: Job) -> Iterator[StreamPlan]:
         return
     for number, like, members in slots:
         yield _audio(job, spec, number, like, members)
+
+
+def _usable_audio(job: Job, spec: AudioSpec, streams: Sequence[AudioStreamInfo]) -> list[int]:
+    """Return the numbers of the audio streams that are taken. What cannot be decoded, or copied, is left out with a warning, if
+    anything is left; where nothing was asked for, the first that can takes the place of the first.
+    """
+    copied = spec.codec == COPY
+    usable = [number for number, stream in enumerate(streams) if (stream.codec if copied else _is_decodable(stream))]
+    numbers = selected(len(streams), job.target.audio_streams, _FIRST)
+    kept = [number for number in numbers if number in usable] or ([] if job.target.audio_streams else usable[:1])
+    for number in set(numbers) - set(kept) if kept else ():
+        what = (
+            f"{streams[number].codec or 'a codec that is not known here'}, which cannot be {'copied' if copied else 'decoded'}"
+        )
+        instead = "" if kept[0] in numbers else f", audio stream {kept[0]} is taken"
+        job.warn(f".audio: audio stream {number} of the source is in {what}: left out{instead}")
+    return kept or numbers
+
+
+def _is_decodable(stream: AudioStreamInfo) -> bool:
+    return stream.decodable and stream.sample_rate > 0
 
 
 def stream_number(inputs: Inputs, sound: StreamPlan) -> int:
@@ -160,8 +181,11 @@ def _mixed(job: Job, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence
 
 def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Input) -> StreamPlan:
     field = f"{job.target.field}.audio"
-    if not stream.decodable or not stream.sample_rate:
-        raise InvalidMedia(f"{field}: the source's {stream.codec} audio cannot be decoded")
+    if not _is_decodable(stream):
+        codec = stream.codec or "a codec that is not known here"
+        raise InvalidMedia(
+            f"{field}: the source's audio (stream {stream.index} of the file) is in {codec}: it cannot be decoded"
+        )
     path = f"{field}.transcode_audio"
     planned, note = audio.plan_audio(spec, stream, like.clock, path, job.situation.capabilities, job.container)
     if note:
@@ -214,7 +238,9 @@ def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
     """Return a stream copy. Raises UnsupportedFormat if the codec is unknown or the container cannot contain it."""
     container, field = job.container, f"{job.target.field}{where}"
     if not stream.codec:
-        raise UnsupportedFormat(f"{field}: the source's {kind} is in a codec that is not known here")
+        raise UnsupportedFormat(
+            f"{field}: the source's {kind} (stream {stream.index} of the file) is in a codec not known here"
+        )
     if not container.holds(kind, stream.codec):
         fits = ", ".join(fitting(kind, stream.codec)) or "no container here"
         raise UnsupportedFormat(

@@ -168,6 +168,29 @@ def test_what_nobody_can_decode_is_refused() -> None:
         plan(blind, target("mkv", VideoSpec()))
 
 
+@pytest.mark.parametrize("codec", ["aac", "copy"])
+@pytest.mark.parametrize(
+    ("asked", "first", "kept"),
+    [((), False, [2]), ((), True, [1]), ((0, 1), False, [2]), ((101,), True, [1]), ((1,), False, [2])],
+)
+def test_audio_that_can_be_decoded_is_taken(codec: str, asked: tuple[int, ...], first: bool, kept: list[int]) -> None:
+    """Of two streams, one without a decoder: what is left out is named where it was asked for."""
+    blind = AudioStreamInfo(0, "", decodable=False)
+    known, unknown = replace(AUDIO, index=1 if first else 2), replace(blind, index=2 if first else 1)
+    info = replace(INFO, audio=(known, unknown) if first else (unknown, known))
+    planned = plan(info, replace(target("mp4", None, AudioSpec(codec)), audio_streams=asked))
+    assert [part.stream for stream in planned.targets[0].streams for part in stream.parts] == kept
+    named = any("a codec that is not known here" in text for text in planned.warnings)
+    assert named is not (asked == (1,) or (first and not asked))
+
+
+def test_audio_that_cannot_be_decoded_is_refused_by_name() -> None:
+    """Nothing else was asked for."""
+    info = replace(INFO, audio=(AUDIO, AudioStreamInfo(2, "", decodable=False)))
+    with pytest.raises(InvalidMedia, match="stream 2 of the file"):
+        plan(info, replace(target("mp4", None, AudioSpec("aac")), audio_streams=(1,)))
+
+
 def test_an_audio_container_takes_no_video_that_was_not_asked_for() -> None:
     """M4A of a film is its sound."""
     planned = plan(INFO, TargetSpec(0, "file:///out/a", "m4a"))
