@@ -32,21 +32,11 @@ from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability, Limits
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import (
-    AudioSpec,
-    ConvertRequest,
-    DesensitizationRule,
-    DesensitizationSpec,
-    FrameMode,
-    FramesSpec,
-    ImageKind,
-    ImageSpec,
-    SourceSpec,
-    TargetSpec,
-    VideoSpec,
-)
+from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.planner import make_plan

@@ -26,16 +26,8 @@ from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.images import image_results
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import (
-    ConvertRequest,
-    FrameMode,
-    FramesSpec,
-    ImageKind,
-    ImageSpec,
-    SheetSpec,
-    SourceSpec,
-    TargetSpec,
-)
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec, SheetSpec
+from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
 from tests.clips import moving_picture

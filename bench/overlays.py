@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.transcode import Case, compare, in_child
-from reelmill_server.model.request import Corner, DelogoSpec, PlaceSpec, TargetSpec, TextSpec, VideoSpec, WatermarkSpec
+from reelmill_server.model.overlay_request import Corner, DelogoSpec, PlaceSpec, TextSpec, WatermarkSpec
+from reelmill_server.model.request import TargetSpec, VideoSpec
 from tests.clips import moving_picture
 
 _SECONDS = 10

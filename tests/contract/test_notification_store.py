@@ -56,15 +56,15 @@ class World:
         self.woken: list[tuple[str, str]] = []
         self.away = False
         self.delivery = NotificationDelivery(
-            store,
-            self.notifications,
-            self.channels,  # type: ignore[arg-type]
-            self.wake,
-            lambda record: {"TaskId": record.task_id},
-            lambda record: Credentials((Role("writer"),)),
-            Origin("r", "1"),
-            timedelta(hours=1),
-            Metrics(),
+            tasks=store,
+            notifications=self.notifications,
+            channels=self.channels,  # type: ignore[arg-type]
+            wake=self.wake,
+            detail=lambda record: {"TaskId": record.task_id},
+            credentials=lambda record: Credentials((Role("writer"),)),
+            origin=Origin("r", "1"),
+            retry=timedelta(hours=1),
+            metrics=Metrics(),
         )
 
     async def wake(self, task_id: str, channel: str) -> None:

@@ -13,30 +13,22 @@ import pytest
 from pydantic import TypeAdapter
 
 from reelmill_server.model.capability import SOFTWARE, Capability
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec, SheetSpec
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
+from reelmill_server.model.overlay_request import Corner, DelogoSpec, PlaceSpec, TextSpec, WatermarkSpec
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
-    Corner,
-    DelogoSpec,
     ExtractSpec,
-    FrameMode,
-    FramesSpec,
     Hardware,
-    ImageKind,
-    ImageSpec,
-    PlaceSpec,
-    ScaleType,
     SegmentFormat,
     SegmentSpec,
-    SheetSpec,
     SourceSpec,
     TargetSpec,
-    TextSpec,
     VideoSpec,
-    WatermarkSpec,
 )
+from reelmill_server.model.sizes import ScaleType
 from reelmill_server.plan.codec.video_encoders import PIXEL_FORMATS, VIDEO_ENCODERS
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan

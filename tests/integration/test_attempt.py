@@ -28,13 +28,13 @@ from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.needs import Needs
-from reelmill_server.model.plan import PackagePlan, Plan, TargetPlan
+from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
+from reelmill_server.model.package_plan import PackagePlan
+from reelmill_server.model.plan import Plan, TargetPlan
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
     Credentials,
-    DesensitizationRule,
-    DesensitizationSpec,
     Hardware,
     SegmentFormat,
     SegmentSpec,
@@ -93,9 +93,17 @@ class Bench:
         self.capabilities = Capabilities(Limits(), ORDER, sessions, 300)
         self.admission = Admission(Budget(2, 2.0), self.capabilities.has_sessions)
         storage = Registry({"file": FileStorage([folder])})
-        parts = (storage, self.scratch, self.capabilities, self.admission)
         self.shared = SharedScratch(Registry({"file": FileStorage([folder / "shared"])}), (folder / "shared").as_uri())
-        self.attempts = Attempts("test", *parts, bounds(**changes), self.metrics, self.shared)
+        self.attempts = Attempts(
+            "test",
+            storage=storage,
+            scratch=self.scratch,
+            capabilities=self.capabilities,
+            admission=self.admission,
+            bounds=bounds(**changes),
+            metrics=self.metrics,
+            shared=self.shared,
+        )
 
     def claim(self, encoder: str, codec: str, device: str) -> None:
         """Pretends that a trial of `encoder` has succeeded."""

@@ -19,17 +19,14 @@ from reelmill_server.media.libav import encoder
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.track import video
 from reelmill_server.model.capability import Capability, Limits
+from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec, SheetSpec
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
-    FramesSpec,
     Hardware,
-    ImageKind,
-    ImageSpec,
     SegmentFormat,
     SegmentSpec,
-    SheetSpec,
     SourceSpec,
     TargetSpec,
     VideoSpec,

@@ -16,7 +16,8 @@ import structlog
 from reelmill_server.address_space import peak_bytes
 from reelmill_server.errors import EncoderCrashed, MediaLimitExceeded, Stalled, from_code
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import FramesSpec, ImageKind, ImageSpec, SegmentFormat, TargetSpec
+from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec
+from reelmill_server.model.request import SegmentFormat, TargetSpec
 from reelmill_server.worker import messages
 from reelmill_server.worker.child import main
 from reelmill_server.worker.child.context import Attempt

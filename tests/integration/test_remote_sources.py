@@ -18,12 +18,10 @@ from reelmill_server.errors import (
     Stalled,
 )
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
-    FramesSpec,
-    ImageKind,
-    ImageSpec,
     SegmentFormat,
     SegmentSpec,
     SourceSpec,
@@ -89,7 +87,15 @@ class Bench:
         bounds = Bounds(Limits(), 60.0, changes.pop("stall", 60.0), 0, ORDER, fast_core_seconds=1e9)
         self.reported: list[Progress] = []
         admission = Admission(Budget(2, 2.0), self.capabilities.has_sessions)
-        self.attempts = Attempts("test", self.storage, self.scratch, self.capabilities, admission, bounds, Metrics())
+        self.attempts = Attempts(
+            "test",
+            storage=self.storage,
+            scratch=self.scratch,
+            capabilities=self.capabilities,
+            admission=admission,
+            bounds=bounds,
+            metrics=Metrics(),
+        )
 
     def request(self, film: Path, *targets: TargetSpec, **source: Any) -> ConvertRequest:
         """A conversion of a file that lies in the storage."""

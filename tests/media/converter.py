@@ -14,7 +14,8 @@ from reelmill_server.media.result.files import Result, make_results
 from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
-from reelmill_server.model.plan import PicturePlan, Plan
+from reelmill_server.model.overlay_plan import PicturePlan
+from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.plan.context import Situation

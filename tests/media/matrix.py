@@ -11,7 +11,8 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from reelmill_server.model.request import AudioSpec, ExtractSpec, ScaleType, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import AudioSpec, ExtractSpec, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
+from reelmill_server.model.sizes import ScaleType
 from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from tests import judge

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from reelmill_server.media.image import animations
-from reelmill_server.model.request import FramesSpec, ImageKind, ImageSpec
+from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.task import ArtifactKind
 from tests import judge
 from tests.media.converter import Converted, Converter

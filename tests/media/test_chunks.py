@@ -16,23 +16,9 @@ from reelmill_server.media.chunk_file import ChunkFile, ChunkFileWriter, Summary
 from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import (
-    AudioSpec,
-    Corner,
-    DelogoSpec,
-    ExtractSpec,
-    FrameMode,
-    FramesSpec,
-    ImageKind,
-    ImageSpec,
-    PlaceSpec,
-    SegmentFormat,
-    SegmentSpec,
-    SheetSpec,
-    TargetSpec,
-    TextSpec,
-    WatermarkSpec,
-)
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec, SheetSpec
+from reelmill_server.model.overlay_request import Corner, DelogoSpec, PlaceSpec, TextSpec, WatermarkSpec
+from reelmill_server.model.request import AudioSpec, ExtractSpec, SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.model.units import UnitFile
 from tests import judge
 from tests.media.chunked import Chunked, split_of

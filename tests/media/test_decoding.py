@@ -10,7 +10,8 @@ import av
 import pytest
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.model.request import AudioSpec, FrameMode, FramesSpec, ImageKind, ImageSpec, TargetSpec
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec
+from reelmill_server.model.request import AudioSpec, TargetSpec
 from tests.media.chunked import Chunked
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Audio, Clip, Shelf, Video

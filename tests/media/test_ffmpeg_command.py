@@ -23,30 +23,22 @@ from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec, SheetSpec
+from reelmill_server.model.overlay_request import Corner, DelogoSpec, PlaceSpec, TextSpec, WatermarkSpec
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import (
     AlignMode,
     AudioSpec,
     ConvertRequest,
-    Corner,
-    DelogoSpec,
     ExtractSpec,
-    FrameMode,
-    FramesSpec,
-    ImageKind,
-    ImageSpec,
-    PlaceSpec,
-    ScaleType,
     SegmentFormat,
     SegmentSpec,
-    SheetSpec,
     SourceSpec,
     SubtitleFileSpec,
     TargetSpec,
-    TextSpec,
     VideoSpec,
-    WatermarkSpec,
 )
+from reelmill_server.model.sizes import ScaleType
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.ffmpeg.command import FfmpegCommand, ffmpeg_command
 from reelmill_server.plan.output.packaging import part_uri

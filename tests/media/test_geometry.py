@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reelmill_server.media.input.probe import probe_file
-from reelmill_server.model.request import ScaleType
+from reelmill_server.model.sizes import ScaleType
 from tests import judge
 from tests.media.converter import COPIED_VIDEO, NO_LIMITS, Converted, Converter, encoded, target
 from tests.sources import QUARTERS, Clip, Video

@@ -21,7 +21,8 @@ from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import ExtractSpec, SegmentFormat, SheetSpec, SourceSpec, TargetSpec
+from reelmill_server.model.image_request import SheetSpec
+from reelmill_server.model.request import ExtractSpec, SegmentFormat, SourceSpec, TargetSpec
 from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.storage.file import FileStorage, FolderStorage
 from reelmill_server.storage.registry import Registry

@@ -15,17 +15,9 @@ from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.overlay_request import PlaceSpec, WatermarkSpec
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import (
-    AlignMode,
-    AudioSpec,
-    ConvertRequest,
-    PlaceSpec,
-    SourceSpec,
-    TargetSpec,
-    VideoSpec,
-    WatermarkSpec,
-)
+from reelmill_server.model.request import AlignMode, AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
 from tests import judge

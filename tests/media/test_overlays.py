@@ -16,8 +16,9 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillErr
 from reelmill_server.media.overlay.bitmap import Bitmap
 from reelmill_server.media.overlay.delogo import Delogo
 from reelmill_server.media.overlay.text import draw_text
-from reelmill_server.model.plan import Box, DelogoPlan, PicturePlan, VideoOutput
-from reelmill_server.model.request import Corner, DelogoSpec, PlaceSpec, TextSpec, WatermarkSpec
+from reelmill_server.model.overlay_plan import Box, DelogoPlan, PicturePlan
+from reelmill_server.model.overlay_request import Corner, DelogoSpec, PlaceSpec, TextSpec, WatermarkSpec
+from reelmill_server.model.plan import VideoOutput
 from tests import judge
 from tests.media.converter import Converted, Converter, encoded, target
 from tests.sources import DARK, Clip, Video

@@ -24,15 +24,9 @@ from reelmill_server.media.libav.planes import planes
 from reelmill_server.media.overlay.privacy.blur import Region, blur
 from reelmill_server.media.overlay.privacy.boxes import Box
 from reelmill_server.model.capability import PRIVACY, Limits
-from reelmill_server.model.plan import BlurPlan
-from reelmill_server.model.request import (
-    ConvertRequest,
-    DelogoSpec,
-    DesensitizationRule,
-    DesensitizationSpec,
-    TextSpec,
-    WatermarkSpec,
-)
+from reelmill_server.model.overlay_plan import BlurPlan
+from reelmill_server.model.overlay_request import DelogoSpec, DesensitizationRule, DesensitizationSpec, TextSpec, WatermarkSpec
+from reelmill_server.model.request import ConvertRequest
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
 from tests.media.converter import CLIP, Converter, capabilities, encoded, target

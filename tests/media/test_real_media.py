@@ -7,7 +7,8 @@ import pytest
 
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import AudioSpec, ScaleType
+from reelmill_server.model.request import AudioSpec
+from reelmill_server.model.sizes import ScaleType
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 

@@ -10,7 +10,7 @@ import pytest
 
 from reelmill_server.errors import InvalidArgument
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import FrameMode, FramesSpec, ImageKind, ImageSpec, SheetSpec
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec, SheetSpec
 from reelmill_server.model.task import ArtifactKind
 from tests import judge
 from tests.media.converter import CLIP, Converted, Converter, encoded, plan_of, target

@@ -19,17 +19,10 @@ from reelmill_server.media.image import stills
 from reelmill_server.media.input import reader, seek
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.plan import FrameAccess
-from reelmill_server.model.request import (
-    ConvertRequest,
-    FrameMode,
-    FramesSpec,
-    ImageKind,
-    ImageSpec,
-    ScaleType,
-    SourceSpec,
-    TargetSpec,
-)
+from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
+from reelmill_server.model.sizes import ScaleType
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.output import images

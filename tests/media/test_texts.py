@@ -13,7 +13,7 @@ from PIL import Image, ImageFont
 
 from reelmill_server.media.overlay import fonts
 from reelmill_server.media.overlay.text import draw_text
-from reelmill_server.model.request import Corner, TextSpec
+from reelmill_server.model.overlay_request import Corner, TextSpec
 
 pytestmark = pytest.mark.media
 

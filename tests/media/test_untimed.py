@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 
 from reelmill_server.errors import UnsupportedFormat
-from reelmill_server.model.request import FrameMode, FramesSpec, ImageKind, ImageSpec, TargetSpec
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec
+from reelmill_server.model.request import TargetSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Clip, Video

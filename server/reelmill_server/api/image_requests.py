@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from reelmill.v1 import common_pb2, image_pb2, target_pb2
 from reelmill_server.api.field_values import AnyTarget, animation_format, enum_name, frame_rate, image_format, optional_length
-from reelmill_server.model.request import FrameMode, FramesSpec, ImageKind, ImageSpec, ScaleType, SheetSpec
+from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec, SheetSpec
+from reelmill_server.model.sizes import ScaleType
 from reelmill_server.model.time import MICROSECONDS
 
 AnyImage = image_pb2.Snapshot | image_pb2.Sprite | image_pb2.Animation

@@ -12,16 +12,15 @@ from typing import Any
 
 from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
-from reelmill.v1 import task_pb2
 from reelmill_server import __version__
 from reelmill_server.api import notification_requests, requests, responses, validate
 from reelmill_server.api.interceptor import request_id
 from reelmill_server.api.media_info import media_info
+from reelmill_server.api.task_query import list_query, status_filter
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.work import Inspection, Work, dump_work, load_work
 from reelmill_server.errors import (
     InternalError,
-    InvalidArgument,
     QuotaExceeded,
     ReelmillError,
     ResourceNotFound,
@@ -47,19 +46,6 @@ _BASE62 = string.digits + string.ascii_letters
 _DEFAULT_PRIORITY = 3
 _DEFAULT_QUOTAS = Quotas(fairness_weight=1.0)
 _NO_PROJECT = Project("", datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC))
-_DEFAULT_PAGE = 100
-_SORTS = {
-    pb.TASK_SORT_UNSPECIFIED: "task_id",
-    pb.TASK_SORT_TASK_ID: "task_id",
-    pb.TASK_SORT_START_TIME: "start_time",
-    pb.TASK_SORT_END_TIME: "end_time",
-}
-_STATUSES = {
-    task_pb2.TASK_STATUS_RUNNING: TaskStatus.RUNNING,
-    task_pb2.TASK_STATUS_SUCCEEDED: TaskStatus.SUCCEEDED,
-    task_pb2.TASK_STATUS_FAILED: TaskStatus.FAILED,
-    task_pb2.TASK_STATUS_CANCELED: TaskStatus.CANCELED,
-}
 
 
 @dataclass(frozen=True)
@@ -81,6 +67,7 @@ class MediaConvertService:
 
     def __init__(
         self,
+        *,
         tasks: TaskStore,
         projects: ProjectStore,
         engine: Engine,
@@ -118,7 +105,7 @@ class MediaConvertService:
 
     async def ListTasks(self, request: pb.ListTasksRequest, _: Any) -> pb.ListTasksResponse:
         validate.check_rules(request)
-        page = await self._tasks.list(_query(request))
+        page = await self._tasks.list(list_query(request))
         snapshots = await self._feeds.snapshots(page.tasks)
         tasks = [responses.task(snapshot, request.request_definition) for snapshot in snapshots]
         return pb.ListTasksResponse(
@@ -138,7 +125,7 @@ class MediaConvertService:
     async def WatchTasks(self, request: pb.WatchTasksRequest, _: Any) -> AsyncIterator[pb.WatchTasksResponse]:
         validate.check_rules(request)
         query = TaskQuery(
-            request.project_name, statuses=_status_filter(request.status), tags=parse_selector(request.tag_selector)
+            request.project_name, statuses=status_filter(request.status), tags=parse_selector(request.tag_selector)
         )
         with self._metrics.watchers.track_inprogress():
             async for snapshot in self._feeds.watch_all(query):
@@ -270,32 +257,6 @@ class MediaConvertService:
 def _event_id() -> str:
     """Return a random event id in the form of the contract's samples: three hex digits, a dash, 27 base-62 characters."""
     return f"{secrets.token_hex(2)[:3].upper()}-{''.join(secrets.choice(_BASE62) for _ in range(27))}"
-
-
-def _status_filter(status: int) -> frozenset[TaskStatus]:
-    return frozenset({_STATUSES[status]}) if status in _STATUSES else frozenset()  # type: ignore[index]
-
-
-def _query(request: pb.ListTasksRequest) -> TaskQuery:
-    def bound(time_range: pb.TimeRange, end: str) -> datetime | None:
-        try:
-            return getattr(time_range, end).ToDatetime(UTC) if time_range.HasField(end) else None
-        except (ValueError, OverflowError) as error:
-            raise InvalidArgument(f"the {end} of a time range is not a valid time: {error}") from error
-
-    return TaskQuery(
-        project_name=request.project_name,
-        statuses=_status_filter(request.status),
-        tags=parse_selector(request.tag_selector),
-        start_from=bound(request.start_time_range, "start"),
-        start_to=bound(request.start_time_range, "end"),
-        end_from=bound(request.end_time_range, "start"),
-        end_to=bound(request.end_time_range, "end"),
-        sort=_SORTS[request.sort],
-        descending=request.order == pb.SORT_ORDER_DESC,
-        limit=request.max_results or _DEFAULT_PAGE,
-        next_token=request.next_token,
-    )
 
 
 def _problems(error: ReelmillError) -> list[pb.FieldProblem]:

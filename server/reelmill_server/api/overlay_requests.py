@@ -2,7 +2,7 @@
 
 from reelmill.v1 import video_pb2
 from reelmill_server.api.field_values import color, enum_name, length, optional, optional_length
-from reelmill_server.model.request import (
+from reelmill_server.model.overlay_request import (
     Corner,
     DelogoSpec,
     DesensitizationRule,

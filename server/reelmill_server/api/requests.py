@@ -37,7 +37,6 @@ from reelmill_server.model.request import (
     ExtractSpec,
     Hardware,
     Role,
-    ScaleType,
     SegmentFormat,
     SegmentSpec,
     SourceSpec,
@@ -45,6 +44,7 @@ from reelmill_server.model.request import (
     TargetSpec,
     VideoSpec,
 )
+from reelmill_server.model.sizes import ScaleType
 from reelmill_server.model.task import TagValue
 from reelmill_server.model.time import MICROSECONDS
 

@@ -63,35 +63,41 @@ class ControlPlane:
         notifications = NotificationStore(self._database)
         self._notifications = notifications
         self._delivery = NotificationDelivery(
-            self._tasks,
-            notifications,
-            self._channels,
-            engine.wake,
-            _detail,
-            lambda record: load_work(record.work_json).request.credentials,
-            Origin(settings.notify_region, settings.notify_account),
-            timedelta(hours=settings.notify_retry_hours),
-            metrics,
+            tasks=self._tasks,
+            notifications=notifications,
+            channels=self._channels,
+            wake=engine.wake,
+            detail=_detail,
+            credentials=lambda record: load_work(record.work_json).request.credentials,
+            origin=Origin(settings.notify_region, settings.notify_account),
+            retry=timedelta(hours=settings.notify_retry_hours),
+            metrics=metrics,
         )
         service = MediaConvertService(
-            self._tasks,
-            self._projects,
-            engine,
-            self._feeds,
-            build_storage(settings, metrics),
-            self._channels,
-            TaskDefaults(
-                settings.max_attempts,
-                settings.task_timeout_seconds,
-                settings.heartbeat_timeout_seconds,
-                settings.accelerator_wait_seconds,
+            tasks=self._tasks,
+            projects=self._projects,
+            engine=engine,
+            feeds=self._feeds,
+            storage=build_storage(settings, metrics),
+            channels=self._channels,
+            defaults=TaskDefaults(
+                max_attempts=settings.max_attempts,
+                timeout_seconds=settings.task_timeout_seconds,
+                heartbeat_seconds=settings.heartbeat_timeout_seconds,
+                accelerator_seconds=settings.accelerator_wait_seconds,
             ),
-            self._settle,
-            metrics,
+            settle=self._settle,
+            metrics=metrics,
         )
         self._admit = service.admit
         self._reconciler = Reconciler(
-            self._tasks, service.start, engine.view, engine.cancel, self._settle, self._admit, retention
+            self._tasks,
+            start=service.start,
+            view=engine.view,
+            cancel=engine.cancel,
+            settle=self._settle,
+            admit=self._admit,
+            retention=retention,
         )
         self._grpc = GrpcServer(
             service,

@@ -45,14 +45,14 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
     """Return the runner of attempts on this machine."""
     limits = _media_limits(settings)
     bounds = Bounds(
-        limits,
-        settings.task_timeout_seconds,
-        settings.stall_seconds,
-        int(settings.max_source_bytes),
-        tuple(settings.encoder_order),
-        settings.fast_core_seconds,
-        settings.admission_wait_seconds,
-        SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
+        limits=limits,
+        timeout_seconds=settings.task_timeout_seconds,
+        stall_seconds=settings.stall_seconds,
+        max_source_bytes=int(settings.max_source_bytes),
+        encoder_order=tuple(settings.encoder_order),
+        fast_core_seconds=settings.fast_core_seconds,
+        admission_wait_seconds=settings.admission_wait_seconds,
+        chunks=SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
     )
     capabilities = Capabilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)
     budget = Budget(
@@ -61,7 +61,16 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
     admission = Admission(budget, capabilities.has_sessions, scratch.free_bytes)
     name = f"{socket.gethostname()}:{os.getpid()}"
     storage, shared = build_storage(settings, metrics), build_scratch(settings, metrics)
-    return Attempts(name, storage, scratch, capabilities, admission, bounds, metrics, shared)
+    return Attempts(
+        name,
+        storage=storage,
+        scratch=scratch,
+        capabilities=capabilities,
+        admission=admission,
+        bounds=bounds,
+        metrics=metrics,
+        shared=shared,
+    )
 
 
 @asynccontextmanager

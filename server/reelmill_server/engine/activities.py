@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -16,6 +16,7 @@ from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.heartbeat import heartbeating
 from reelmill_server.engine.history import WORKER_DRAINING
+from reelmill_server.engine.milestones import Milestones, last_step
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD, WITHDRAW
 from reelmill_server.engine.pending_files import unpack
 from reelmill_server.engine.work import (
@@ -28,7 +29,7 @@ from reelmill_server.engine.work import (
     Withdrawal,
     Work,
 )
-from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
+from reelmill_server.errors import InternalError, ReelmillError
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import KeptFile
 from reelmill_server.model.media_info import MediaInfo
@@ -122,7 +123,7 @@ class WorkerActivities:
         """Run one attempt, heartbeating its progress; fail with the error's code."""
         if work.attempt == 1 and work.needs is None:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / MICROSECONDS))
-        milestones = _Milestones(partial(self._engine.report_progress, work.request.task_id), work.progress_step)
+        milestones = Milestones(partial(self._engine.report_progress, work.request.task_id), work.progress_step)
 
         async with self._counted(work, "join" if work.kept else "whole") as running:
 
@@ -152,7 +153,7 @@ class WorkerActivities:
         work = unit.work
         assert work.needs
         structlog.contextvars.bind_contextvars(unit=unit.number)
-        milestones = _Milestones(partial(self._report_whole, work), min(work.progress_step, _CHUNK_STEP_PERCENT), last=END)
+        milestones = Milestones(partial(self._report_whole, work), min(work.progress_step, _CHUNK_STEP_PERCENT), last=END)
 
         def report(progress: Progress) -> None:
             activity.heartbeat(progress)
@@ -172,7 +173,7 @@ class WorkerActivities:
     async def _report_whole(self, work: Work, _: int) -> None:
         """Report the progress of a whole task of which one chunk made progress. Raises ServiceUnavailable."""
         view = await self._engine.view(work.request.task_id)
-        percent = _passed(view.progress.percent, work.progress_step)
+        percent = last_step(view.progress.percent, work.progress_step)
         if percent:
             await self._engine.report_progress(work.request.task_id, percent)
 
@@ -255,34 +256,6 @@ def _scaled(progress: Progress, work: Work) -> Progress:
     """Return progress with the attempt's number, scaled to the last part of the task if the attempt joins chunks."""
     percent = JOINING_FROM + progress.percent * (END - JOINING_FROM) // END if work.kept else progress.percent
     return replace(progress, percent=percent, attempt=work.attempt)
-
-
-def _passed(percent: int, step: int) -> int:
-    """Return the last multiple of `step` that progress has reached; 0: none."""
-    return percent - percent % step if step else 0
-
-
-class _Milestones:
-    """Report each `step` percent of progress once; a report that the engine does not take is dropped."""
-
-    def __init__(self, report: Callable[[int], Awaitable[None]], step: int, last: int = END - 1) -> None:
-        """`report` reports a percent, and may raise ServiceUnavailable; percents after `last` are not reported here."""
-        self._report_percent, self._step, self._last = report, step, last
-        self._reported = 0
-        self._sending: set[asyncio.Task[None]] = set()
-
-    def reached(self, percent: int) -> None:
-        """Note that progress has reached `percent`."""
-        passed = _passed(percent, self._step)
-        if self._reported < passed <= self._last:
-            self._reported = passed
-            sending = asyncio.create_task(self._send(passed))
-            self._sending.add(sending)
-            sending.add_done_callback(self._sending.discard)
-
-    async def _send(self, percent: int) -> None:
-        with suppress(ServiceUnavailable):
-            await self._report_percent(percent)
 
 
 class ControlActivities:

@@ -5,18 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import Literal
 
 from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
-from reelmill_server.model.request import (
-    AlignMode,
-    Corner,
-    DesensitizationSpec,
-    FrameMode,
-    ImageKind,
-    SegmentFormat,
-    TextSpec,
-)
+from reelmill_server.model.image_request import FrameMode, ImageKind
+from reelmill_server.model.overlay_plan import OverlayPlan
+from reelmill_server.model.package_plan import GroupPlan, PackagePlan
+from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import Rational, Speed
 
 COPY = "copy"
@@ -106,66 +100,6 @@ class SubtitleFilePlan:
 
 
 @dataclass(frozen=True)
-class Box:
-    """A rectangle in pixels of the output, `x` and `y` from its top left corner; it may extend beyond the frame."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class DelogoPlan:
-    """Fills a rectangle from its surroundings, from `begin_us` of the output to before `end_us` (0: to the end)."""
-
-    box: Box
-    begin_us: int = 0
-    end_us: int = 0
-    kind: Literal["delogo"] = "delogo"
-
-
-@dataclass(frozen=True)
-class BlurPlan:
-    """Detects faces and license plates and blurs them."""
-
-    spec: DesensitizationSpec
-    kind: Literal["blur"] = "blur"
-
-
-@dataclass(frozen=True)
-class TextPlan:
-    """Draws a text `dx`, `dy` pixels inward from a `corner`; its size is known when it is drawn. Times as in DelogoPlan."""
-
-    text: TextSpec
-    corner: Corner
-    dx: int
-    dy: int
-    begin_us: int = 0
-    end_us: int = 0
-    kind: Literal["text"] = "text"
-
-
-@dataclass(frozen=True)
-class PicturePlan:
-    """Draws the image or video of stream `stream` in the file at `uri` into a rectangle, after `filters` have made it upright
-    and RGBA. `decoder`: libav's name of it, empty: the default. Times as in DelogoPlan."""
-
-    uri: str
-    stream: int
-    box: Box
-    filters: tuple[str, ...] = ()
-    decoder: str = ""
-    begin_us: int = 0
-    end_us: int = 0
-    kind: Literal["picture"] = "picture"
-
-
-OverlayPlan = DelogoPlan | BlurPlan | TextPlan | PicturePlan
-"""Changes to the frames of an output that have its size and timestamps."""
-
-
-@dataclass(frozen=True)
 class PartPlan:
     """The contribution of one input to a stream of an output.
 
@@ -220,56 +154,6 @@ class StreamPlan:
     def encodes_video(self) -> bool:
         """Whether its packets are encoded from frames."""
         return self.type == StreamType.VIDEO and self.encoder != COPY
-
-
-@dataclass(frozen=True)
-class RenditionPlan:
-    """Subtitles in a master playlist; `language` in ISO 639-2, empty: unknown."""
-
-    name: str
-    language: str = ""
-    default: bool = False
-    autoselect: bool = False
-    forced: bool = False
-
-
-@dataclass(frozen=True)
-class PackagePlan:
-    """Packaging of an output in segments of `segment_us`.
-
-    Segment n has the URI `<prefix><n><suffix>`, n from `start_number`, and the init segment of fragmented MP4
-    `<prefix>init.mp4`; with DASH, whose streams are separate files, the stream's index and a dash follow the prefix.
-    `hls_uri`: the HLS master playlist that lists the same files, for the target `hls_index`; empty: none. `clock_us`: position
-    of the output's 0 on the clock of its segments. `rendition`: the output is subtitles, written as one file and split at the
-    end.
-    """
-
-    format: SegmentFormat
-    segment_us: int
-    prefix: str
-    suffix: str
-    start_number: int = 0
-    hls_uri: str = ""
-    hls_index: int = -1
-    clock_us: int = 0
-    rendition: RenditionPlan | None = None
-
-
-@dataclass(frozen=True)
-class GroupPlan:
-    """An HLS master playlist. `variants`, `audio` and `subtitles` are indexes of the plan's targets; `audio` -1: each variant
-    has its own audio. `more_audio`: the renditions beside `audio`, one for each further audio stream."""
-
-    uri: str
-    variants: tuple[int, ...]
-    audio: int = -1
-    subtitles: tuple[int, ...] = ()
-    more_audio: tuple[int, ...] = ()
-
-    @property
-    def renditions(self) -> tuple[int, ...]:
-        """The targets of all audio renditions."""
-        return (self.audio, *self.more_audio) if self.audio >= 0 else ()
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import PlainSerializer, PlainValidator
-
+from reelmill_server.model.image_request import ImageSpec
+from reelmill_server.model.overlay_request import DelogoSpec, DesensitizationSpec, WatermarkSpec
+from reelmill_server.model.sizes import ScaleType
 from reelmill_server.model.task import TagValue
-from reelmill_server.model.time import Rational, Speed, rational
+from reelmill_server.model.time import Rational, Speed
 
 COPY = "copy"
 
@@ -23,15 +24,6 @@ class Hardware(StrEnum):
     PREFERRED = "preferred"
     REQUIRED = "required"
     NEVER = "never"
-
-
-class ScaleType(StrEnum):
-    """How frames are resized."""
-
-    STRETCH = "stretch"
-    CROP = "crop"
-    FILL = "fill"
-    FIT = "fit"
 
 
 class Adapt(StrEnum):
@@ -71,115 +63,6 @@ class SourceSpec:
     subtitles: tuple[SubtitleFileSpec, ...] = ()
     attached: bool = False
     align_mode: AlignMode = AlignMode.NONE
-
-
-class Corner(StrEnum):
-    """A corner of the frame."""
-
-    TOP_LEFT = "topleft"
-    TOP_RIGHT = "topright"
-    BOTTOM_RIGHT = "bottomright"
-    BOTTOM_LEFT = "bottomleft"
-
-
-def _length(value: int | Fraction | str | None) -> int | Fraction | None:
-    if not isinstance(value, str):
-        return value
-    if not value:
-        return None
-    return rational(value) if "/" in value else int(value)
-
-
-def _length_text(value: int | Fraction | None) -> str:
-    if value is None:
-        return ""
-    return f"{value.numerator}/{value.denominator}" if isinstance(value, Fraction) else str(value)
-
-
-_LENGTH = (PlainValidator(_length), PlainSerializer(_length_text, return_type=str))
-Length = Annotated[int | Fraction, *_LENGTH]
-"""Whole pixels, or a ratio of the output's width or height; `n` or `n/d` in JSON."""
-OptionalLength = Annotated[int | Fraction | None, *_LENGTH]
-"""A length, or None if not set."""
-
-
-def in_pixels(length: int | Fraction, side: int) -> int:
-    """Convert a length, which may be a ratio of `side`, to pixels."""
-    return round(length * side) if isinstance(length, Fraction) else length
-
-
-AT_RIGHT = (Corner.TOP_RIGHT, Corner.BOTTOM_RIGHT)
-AT_BOTTOM = (Corner.BOTTOM_RIGHT, Corner.BOTTOM_LEFT)
-
-
-@dataclass(frozen=True)
-class PlaceSpec:
-    """Position and time of an overlay: `dx`/`dy` inward from a corner, from `start_us` of the output for `duration_us` (0: to
-    the end).
-    """
-
-    corner: Corner = Corner.TOP_LEFT
-    dx: Length = 0
-    dy: Length = 0
-    start_us: int = 0
-    duration_us: int = 0
-
-
-@dataclass(frozen=True)
-class TextSpec:
-    """A text to draw: `size` and `border_width` in pixels, colors as `#rrggbb`, `opacity` in (0, 1]."""
-
-    content: str
-    font: str = "SourceHanSans-Regular"
-    size: int = 16
-    color: str = "#000000"
-    opacity: float = 1.0
-    border_width: int = 0
-    border_color: str = "#000000"
-
-
-@dataclass(frozen=True)
-class WatermarkSpec:
-    """A text over the video, or the image or video in the file at `uri`; without `width` and `height` in its own size."""
-
-    place: PlaceSpec = PlaceSpec()
-    text: TextSpec | None = None
-    uri: str = ""
-    width: OptionalLength = None
-    height: OptionalLength = None
-
-
-@dataclass(frozen=True)
-class DelogoSpec:
-    """A rectangle to fill from its surroundings; without `width` or `height` it spans the whole side."""
-
-    place: PlaceSpec = PlaceSpec()
-    width: OptionalLength = None
-    height: OptionalLength = None
-
-
-@dataclass(frozen=True)
-class DesensitizationRule:
-    """How one kind of object is detected and blurred.
-
-    `confidence` in [0, 1]: the lowest confidence of a detection; `min_size`: smallest width and height in pixels; `blur_radius`
-    in pixels, None: derived from the size of the object; `scale_ratio`: size of the blurred box relative to the object;
-    `transparency` from 0 (full blur) to 1 (none).
-    """
-
-    confidence: float = 0.0
-    min_size: int = 0
-    blur_radius: int | None = None
-    scale_ratio: float = 1.0
-    transparency: float = 0.0
-
-
-@dataclass(frozen=True)
-class DesensitizationSpec:
-    """Kinds of objects to detect and blur; None: not this kind."""
-
-    face: DesensitizationRule | None = None
-    license_plate: DesensitizationRule | None = None
 
 
 @dataclass(frozen=True)
@@ -258,77 +141,6 @@ class ExtractSpec:
 
     format: str
     uri: str
-
-
-class FrameMode(StrEnum):
-    """How frames are selected: at an interval, keyframes, a number evenly spaced, or those that differ from the last one."""
-
-    INTERVAL = "interval"
-    KEYFRAME = "keyframe"
-    AVERAGE = "average"
-    DHASH = "dhash"
-
-
-@dataclass(frozen=True)
-class FramesSpec:
-    """Frames to select from the concatenated sources.
-
-    `interval_us` 0: every frame. `number` 0: to the end. `threshold` 0..100 applies to dhash. `skip_blank`: blank frames at the
-    beginning are skipped.
-    """
-
-    mode: FrameMode = FrameMode.INTERVAL
-    start_us: int = 0
-    interval_us: int = 0
-    number: int = 0
-    threshold: int = 0
-    skip_blank: bool = False
-
-
-@dataclass(frozen=True)
-class SheetSpec:
-    """Layout of sprite sheets: thumbnails per row and column, pixels between and around them; URIs of the WebVTT file and the
-    playlist, empty: none."""
-
-    columns: int = 6
-    rows: int = 6
-    pad: int = 2
-    margin: int = 2
-    web_vtt_uri: str = ""
-    playlist_uri: str = ""
-
-
-class ImageKind(StrEnum):
-    """Kind of an image entry."""
-
-    SNAPSHOT = "snapshot"
-    SPRITE = "sprite"
-    ANIMATION = "animation"
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """An image entry of a target, at index `number` of its kind. `format` is its extension.
-
-    `width`/`height`: None or a ratio refers to the source's. `frame_rate` is that of an animation, 0: real-time playback.
-    `sheet` is set for sprites.
-    """
-
-    kind: ImageKind
-    number: int
-    uri: str
-    format: str
-    frames: FramesSpec = FramesSpec()
-    width: OptionalLength = None
-    height: OptionalLength = None
-    scale_type: ScaleType = ScaleType.STRETCH
-    frame_rate: Rational = Fraction(0)
-    sheet: SheetSpec | None = None
-
-    @property
-    def field(self) -> str:
-        """Path of the entry within its target."""
-        return f"image.{self.kind}s[{self.number}]"
 
 
 @dataclass(frozen=True)

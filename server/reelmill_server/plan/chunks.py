@@ -9,10 +9,11 @@ from fractions import Fraction
 from itertools import pairwise
 from math import lcm
 
+from reelmill_server.model.image_request import FrameMode
 from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.overlay_plan import BlurPlan
 from reelmill_server.model.plain import plain
-from reelmill_server.model.plan import COPY, BlurPlan, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
-from reelmill_server.model.request import FrameMode
+from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, PartPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, WholeUnit
 from reelmill_server.plan.cost.estimate import estimate

@@ -41,6 +41,7 @@ class NotificationDelivery:
 
     def __init__(
         self,
+        *,
         tasks: TaskStore,
         notifications: NotificationStore,
         channels: Channels,

@@ -22,6 +22,7 @@ class Reconciler:
     def __init__(
         self,
         store: TaskStore,
+        *,
         start: Callable[[TaskRecord], Awaitable[None]],
         view: Callable[[str], Awaitable[EngineView]],
         cancel: Callable[[str], Awaitable[None]],

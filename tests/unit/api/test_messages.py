@@ -8,7 +8,8 @@ import pytest
 from reelmill import vendor_json
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import field_values, requests
-from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, ScaleType, VideoSpec
+from reelmill_server.model.request import AudioSpec, ConvertRequest, Hardware, VideoSpec
+from reelmill_server.model.sizes import ScaleType
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from reelmill_server.errors import InvalidArgument
-from reelmill_server.model.request import (
+from reelmill_server.model.overlay_request import (
     Corner,
     DelogoSpec,
     DesensitizationRule,
     DesensitizationSpec,
     PlaceSpec,
     TextSpec,
-    VideoSpec,
     WatermarkSpec,
 )
+from reelmill_server.model.request import VideoSpec
 from tests.unit.api.test_messages import converted
 from tests.unit.api.test_validate import check, fields
 

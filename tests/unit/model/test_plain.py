@@ -10,10 +10,12 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from reelmill_server.engine.payloads import DATA_CONVERTER
+from reelmill_server.model.image_request import ImageKind, ImageSpec
 from reelmill_server.model.media_info import VideoStreamInfo
+from reelmill_server.model.overlay_request import DelogoSpec, PlaceSpec, WatermarkSpec
 from reelmill_server.model.plain import plain, to_json
 from reelmill_server.model.plan import Plan, StreamPlan, StreamType, VideoOutput
-from reelmill_server.model.request import DelogoSpec, ImageKind, ImageSpec, PlaceSpec, VideoSpec, WatermarkSpec
+from reelmill_server.model.request import VideoSpec
 
 PLANS = sorted((Path(__file__).parents[2] / "golden" / "plans").glob("*.json"))
 OUTPUT = VideoOutput(64, 48, "yuv420p", Fraction(1, 90_000), Fraction(30_000, 1001))

@@ -5,9 +5,11 @@ from fractions import Fraction
 
 import pytest
 
+from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, VideoStreamInfo
+from reelmill_server.model.overlay_plan import BlurPlan
+from reelmill_server.model.overlay_request import DesensitizationSpec
 from reelmill_server.model.plan import (
-    BlurPlan,
     FrameAccess,
     FramesPlan,
     ImagePlan,
@@ -19,7 +21,6 @@ from reelmill_server.model.plan import (
     TargetPlan,
     VideoOutput,
 )
-from reelmill_server.model.request import DesensitizationSpec, FrameMode, ImageKind
 from reelmill_server.model.units import SplitRule, VideoUnit, WholeUnit
 from reelmill_server.plan.chunks import members, split, unit_plan
 

@@ -26,7 +26,15 @@ class World:
         self.canceled: list[str] = []
         self.refused: set[str] = set()
         self.admitted: list[str] = []
-        self.reconciler = Reconciler(self.store, self.start, self.view, self.cancel, self.settle, self.admit, timedelta(days=7))
+        self.reconciler = Reconciler(
+            self.store,
+            start=self.start,
+            view=self.view,
+            cancel=self.cancel,
+            settle=self.settle,
+            admit=self.admit,
+            retention=timedelta(days=7),
+        )
 
     async def start(self, record: TaskRecord) -> None:
         """The engine takes a task."""

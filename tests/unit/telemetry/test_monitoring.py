@@ -32,9 +32,9 @@ _CLOSED = {
 
 def _metrics() -> dict[str, set[str]]:
     """The name of every series, and its labels."""
-    made = vars(Metrics()).values()
+    metrics = Metrics().created.values()
     found = {}
-    for metric in made:
+    for metric in metrics:
         if hasattr(metric, "_labelnames"):
             suffixes = _SUFFIXES[metric._type]
             found |= {f"{metric._name}{suffix}": set(metric._labelnames) for suffix in suffixes}

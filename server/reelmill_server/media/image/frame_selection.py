@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from av import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from reelmill_server.model.image_request import FrameMode
 from reelmill_server.model.plan import FramesPlan
-from reelmill_server.model.request import FrameMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import LATE
 

@@ -21,8 +21,8 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Output, Stopped, StopSignal, planned_span
 from reelmill_server.media.track.base import Track
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import FrameAccess, ImagePlan, InputPlan, Plan
-from reelmill_server.model.request import ImageKind
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
 _CLAIM_SECONDS = Fraction(1)  # the duration that a container claims is no more exact

@@ -12,7 +12,8 @@ from av import VideoFrame
 
 from reelmill_server.media.libav.colours import Floats
 from reelmill_server.media.libav.planes import Samples, chroma_steps, planes
-from reelmill_server.model.plan import Box, VideoOutput
+from reelmill_server.model.overlay_plan import Box
+from reelmill_server.model.plan import VideoOutput
 
 _GRID = 128
 # The rim is averaged over so many samples beside the rectangle: a single one would carry its noise inside.

@@ -7,7 +7,8 @@ from av import VideoFrame
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.overlay.base import Overlay, TimedOverlay
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import BlurPlan, DelogoPlan, PicturePlan, StreamPlan, TextPlan, VideoOutput
+from reelmill_server.model.overlay_plan import BlurPlan, DelogoPlan, PicturePlan, TextPlan
+from reelmill_server.model.plan import StreamPlan, VideoOutput
 
 
 class Overlays:

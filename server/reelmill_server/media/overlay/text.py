@@ -15,7 +15,7 @@ from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.overlay import bidi, fonts
 from reelmill_server.media.overlay.fonts import Face
 from reelmill_server.media.overlay.glyphs import Font, Glyphs, script_runs
-from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, Corner, TextSpec
+from reelmill_server.model.overlay_request import AT_BOTTOM, AT_RIGHT, Corner, TextSpec
 
 _TAB = "    "
 _SHOWN_CHARACTERS = 5

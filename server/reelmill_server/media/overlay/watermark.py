@@ -18,8 +18,9 @@ from reelmill_server.media.overlay.base import writable
 from reelmill_server.media.overlay.bitmap import Bitmap
 from reelmill_server.media.overlay.text import draw_text
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import PicturePlan, TextPlan, VideoOutput
-from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT
+from reelmill_server.model.overlay_plan import PicturePlan, TextPlan
+from reelmill_server.model.overlay_request import AT_BOTTOM, AT_RIGHT
+from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
 

@@ -12,7 +12,7 @@ import av
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.errors import meaning
 from reelmill_server.media.package.playlists import MediaPlaylist, Segment
-from reelmill_server.model.plan import PackagePlan
+from reelmill_server.model.package_plan import PackagePlan
 from reelmill_server.model.time import MICROSECONDS
 
 _TIME = r"(?:(\d+):)?(\d\d):(\d\d)\.(\d\d\d)"

@@ -8,7 +8,8 @@ from pathlib import Path
 from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
 from reelmill_server.media.package.webvtt import cut_subtitles
 from reelmill_server.media.result.verify import Verified
-from reelmill_server.model.plan import Plan, RenditionPlan, StreamType
+from reelmill_server.model.package_plan import RenditionPlan
+from reelmill_server.model.plan import Plan, StreamType
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import Artifact, ArtifactKind, ArtifactStream
 from reelmill_server.plan.output.packaging import PlannedFile, part_uri, planned_files

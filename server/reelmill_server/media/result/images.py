@@ -11,8 +11,8 @@ from PIL import Image
 from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.image.stills import WrittenImage, tile_place
 from reelmill_server.media.result.files import Result, checksum
+from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import ImagePlan
-from reelmill_server.model.request import ImageKind
 from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.output.images import image_path, list_path

@@ -5,18 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
-from reelmill_server.model.plan import (
-    BlurPlan,
-    DelogoPlan,
-    ImagePlan,
-    InputPlan,
-    OverlayPlan,
-    PicturePlan,
-    StreamPlan,
-    VideoOutput,
-)
-from reelmill_server.model.request import FrameMode, ImageKind
+from reelmill_server.model.overlay_plan import BlurPlan, DelogoPlan, OverlayPlan, PicturePlan
+from reelmill_server.model.plan import ImagePlan, InputPlan, StreamPlan, VideoOutput
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.codec.channel_layouts import channels_of
 from reelmill_server.plan.cost import tables

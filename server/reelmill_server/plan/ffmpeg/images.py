@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
+from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import PILLOW, FrameAccess, FramesPlan, ImagePlan, PartPlan, SheetPlan
-from reelmill_server.model.request import FrameMode, ImageKind
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import LATE
 from reelmill_server.plan.codec.image_encoders import (

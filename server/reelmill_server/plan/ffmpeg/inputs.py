@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from reelmill_server.model.media_info import MediaInfo, StreamInfo, VideoStreamInfo
-from reelmill_server.model.plan import InputPlan, PartPlan, PicturePlan, Plan
+from reelmill_server.model.overlay_plan import PicturePlan
+from reelmill_server.model.plan import InputPlan, PartPlan, Plan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 from reelmill_server.plan.ffmpeg.filters import decimal, seconds

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from reelmill_server.model.plan import PackagePlan, Plan, StreamType, TargetPlan
+from reelmill_server.model.package_plan import PackagePlan
+from reelmill_server.model.plan import Plan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.streams import options

@@ -14,18 +14,10 @@ from reelmill_server.model.colour import (
     Transfer,
 )
 from reelmill_server.model.media_info import VideoStreamInfo
-from reelmill_server.model.plan import (
-    BlurPlan,
-    Box,
-    DelogoPlan,
-    OverlayPlan,
-    PartPlan,
-    PicturePlan,
-    StreamPlan,
-    TextPlan,
-    VideoOutput,
-)
-from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, AlignMode
+from reelmill_server.model.overlay_plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan
+from reelmill_server.model.overlay_request import AT_BOTTOM, AT_RIGHT
+from reelmill_server.model.plan import PartPlan, StreamPlan, VideoOutput
+from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.filters import Chain, decimal, option, seconds

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from reelmill_server.model.image_request import FrameMode
 from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import FrameAccess, FramesPlan, ImagePlan
-from reelmill_server.model.request import FrameMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import UNINDEXED_FORMATS
 from reelmill_server.plan.inputs import Inputs, stream_at

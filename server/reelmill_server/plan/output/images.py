@@ -6,18 +6,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded, UnsupportedFormat, Violation
+from reelmill_server.model.image_request import FrameMode, ImageKind, ImageSpec, SheetSpec
 from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, Plan, SheetPlan, StreamPlan, StreamType
-from reelmill_server.model.request import (
-    FrameMode,
-    ImageKind,
-    ImageSpec,
-    ScaleType,
-    SheetSpec,
-    TargetSpec,
-    VideoSpec,
-    in_pixels,
-)
+from reelmill_server.model.request import TargetSpec, VideoSpec
+from reelmill_server.model.sizes import ScaleType, in_pixels
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.output.frame_access import SHARED, choose_reading, key_seconds

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reelmill_server.errors import InvalidArgument, Violation
-from reelmill_server.model.plan import COPY, GroupPlan, PackagePlan, Plan, RenditionPlan, StreamPlan, StreamType, TargetPlan
+from reelmill_server.model.package_plan import GroupPlan, PackagePlan, RenditionPlan
+from reelmill_server.model.plan import COPY, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, expand_package

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from reelmill_server.model.media_info import VideoStreamInfo
-from reelmill_server.model.request import ScaleType, VideoSpec
+from reelmill_server.model.request import VideoSpec
+from reelmill_server.model.sizes import ScaleType
 
 _CHROMA_STEPS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
 _TURNS = {

@@ -6,7 +6,8 @@ from fractions import Fraction
 from reelmill_server.model.colour import RANGE_NAMES, SCALE_NAMES
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.plan import StreamPlan, VideoOutput
-from reelmill_server.model.request import Adapt, ScaleType, VideoSpec
+from reelmill_server.model.request import Adapt, VideoSpec
+from reelmill_server.model.sizes import ScaleType
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS, rational_text
 from reelmill_server.plan.codec.video_encoders import PIXEL_FORMATS
 from reelmill_server.plan.stream import video

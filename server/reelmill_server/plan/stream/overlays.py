@@ -6,8 +6,11 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.model.colour import Matrix
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
-from reelmill_server.model.plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan, VideoOutput
-from reelmill_server.model.request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, VideoSpec, WatermarkSpec, in_pixels
+from reelmill_server.model.overlay_plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan
+from reelmill_server.model.overlay_request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, WatermarkSpec
+from reelmill_server.model.plan import VideoOutput
+from reelmill_server.model.request import VideoSpec
+from reelmill_server.model.sizes import in_pixels
 from reelmill_server.plan.stream.geometry import displayed_size, upright
 
 # Players assume BT.709 for untagged video from this height on, libav assumes BT.601.

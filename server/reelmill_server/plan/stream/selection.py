@@ -7,7 +7,8 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
 from reelmill_server.model.capability import PRIVACY
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
-from reelmill_server.model.plan import COPY, OverlayPlan, PartPlan, StreamPlan, StreamType
+from reelmill_server.model.overlay_plan import OverlayPlan
+from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, StreamType
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS

@@ -10,16 +10,8 @@ from dataclasses import dataclass
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.model.media_info import MediaInfo, StreamInfo, SubtitleStreamInfo
-from reelmill_server.model.plan import (
-    COPY,
-    InputPlan,
-    PartPlan,
-    RenditionPlan,
-    StreamPlan,
-    StreamType,
-    SubtitleFilePlan,
-    TargetPlan,
-)
+from reelmill_server.model.package_plan import RenditionPlan
+from reelmill_server.model.plan import COPY, InputPlan, PartPlan, StreamPlan, StreamType, SubtitleFilePlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.plan.codec.containers import CONTAINERS, Container
 from reelmill_server.plan.context import Situation

@@ -13,7 +13,6 @@ from reelmill_server.errors import InternalError, ServiceUnavailable, WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
 from reelmill_server.model.needs import FAST, Needs
-from reelmill_server.model.plan import COPY, StreamType
 from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
@@ -26,6 +25,7 @@ from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.admission import Admission
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
+from reelmill_server.worker.parent.counters import count_results, count_usage
 from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, uploading_early, uploads_of
 from reelmill_server.worker.parent.publish_guard import PublishGuard
 from reelmill_server.worker.parent.range_server import RangeServer
@@ -66,6 +66,7 @@ class Attempts:
     def __init__(
         self,
         name: str,
+        *,
         storage: Storage,
         scratch: Scratch,
         capabilities: Capabilities,
@@ -163,7 +164,7 @@ class Attempts:
                         cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
                         assignment = replace(cut, action="encode_unit", directory=str(directory))
                         made = await self._supervisor.unit(assignment, range_server, heartbeat)
-                        self._count_usage(lane, "unit", made.usage)
+                        count_usage(self._metrics, lane, "unit", made.usage)
                         with tracing.span("keep"):
                             return await self._keep(request, number, made, directory, PublishGuard(claim)), made.warnings
 
@@ -233,8 +234,8 @@ class Attempts:
                     await guard.check()
                     with tracing.span("publish"):
                         await self._publish(early_upload, uploads_of(finished, plan, directory), guard)
-        self._count(finished)
-        self._count_usage(task.lane, "join" if task.kept else "whole", finished.usage)
+        count_results(self._metrics, finished)
+        count_usage(self._metrics, task.lane, "join" if task.kept else "whole", finished.usage)
         return tuple(made.artifact for made in finished.made), finished.warnings
 
     def _result_cache(self, assignment: messages.Assignment) -> ResultCache | None:
@@ -290,17 +291,3 @@ class Attempts:
                 guard.stop_waiting()
         publishing.result()
         self._metrics.stage_seconds.labels("publish").observe(time.monotonic() - begun)
-
-    def _count_usage(self, lane: str, part: str, usage: messages.Usage) -> None:
-        self._metrics.child_cpu_seconds_total.labels(lane, part).inc(usage.cpu_seconds)
-        self._metrics.child_memory_bytes.labels(part).observe(usage.memory_bytes)
-
-    def _count(self, finished: messages.Finished) -> None:
-        for stage, seconds in finished.stage_seconds.items():
-            self._metrics.stage_seconds.labels(stage).observe(seconds)
-        elapsed = finished.stage_seconds.get("convert", 0.0)
-        for made in finished.made:
-            for stream in made.artifact.streams:
-                if stream.type != StreamType.SUBTITLE and stream.encoder != COPY and elapsed:
-                    speed = stream.duration_seconds / elapsed
-                    self._metrics.encode_speed_ratio.labels(stream.codec, stream.encoder).observe(speed)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from reelmill_server.model.cost import Cost
+from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, VideoStreamInfo
+from reelmill_server.model.overlay_plan import BlurPlan, Box, DelogoPlan
+from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
 from reelmill_server.model.plan import (
     COPY,
     AudioOutput,
-    BlurPlan,
-    Box,
-    DelogoPlan,
     FrameAccess,
     FramesPlan,
     ImagePlan,
@@ -30,7 +30,7 @@ from reelmill_server.model.plan import (
     TargetPlan,
     VideoOutput,
 )
-from reelmill_server.model.request import AlignMode, DesensitizationRule, DesensitizationSpec, FrameMode, ImageKind, VideoSpec
+from reelmill_server.model.request import AlignMode, VideoSpec
 from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, Choice, options
 from reelmill_server.plan.cost import steps
 from reelmill_server.plan.cost.estimate import estimate

@@ -2,18 +2,11 @@
 
 from dataclasses import replace
 
-from reelmill_server.model.plan import (
-    BlurPlan,
-    InputPlan,
-    PackagePlan,
-    PartPlan,
-    Plan,
-    StreamPlan,
-    StreamType,
-    TargetPlan,
-    VideoOutput,
-)
-from reelmill_server.model.request import ConvertRequest, DesensitizationRule, DesensitizationSpec, SegmentFormat, SourceSpec
+from reelmill_server.model.overlay_plan import BlurPlan
+from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
+from reelmill_server.model.package_plan import PackagePlan
+from reelmill_server.model.plan import InputPlan, PartPlan, Plan, StreamPlan, StreamType, TargetPlan, VideoOutput
+from reelmill_server.model.request import ConvertRequest, SegmentFormat, SourceSpec
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 

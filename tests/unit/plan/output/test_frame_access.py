@@ -4,9 +4,10 @@ from fractions import Fraction
 
 import pytest
 
+from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import FrameAccess, FramesPlan, ImagePlan, PartPlan, StreamPlan, StreamType
-from reelmill_server.model.request import ConvertRequest, FrameMode, ImageKind, SourceSpec
+from reelmill_server.model.request import ConvertRequest, SourceSpec
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.output.frame_access import choose_reading, with_shared_reading

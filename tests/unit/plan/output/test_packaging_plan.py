@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from reelmill_server.model.plan import PackagePlan, Plan, RenditionPlan, TargetPlan
+from reelmill_server.model.package_plan import PackagePlan, RenditionPlan
+from reelmill_server.model.plan import Plan, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.naming import OutputName, expand_package, package_problems

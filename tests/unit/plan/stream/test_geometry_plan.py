@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelmill_server.model.media_info import VideoStreamInfo
-from reelmill_server.model.request import ScaleType, VideoSpec
+from reelmill_server.model.request import VideoSpec
+from reelmill_server.model.sizes import ScaleType
 from reelmill_server.plan.stream.geometry import chroma_steps, displayed_size, plan_geometry
 
 

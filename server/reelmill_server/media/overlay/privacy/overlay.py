@@ -14,8 +14,8 @@ from reelmill_server.media.overlay.base import writable
 from reelmill_server.media.overlay.privacy.blur import Region, blur
 from reelmill_server.media.overlay.privacy.detect import Detector, FaceDetector, PlateDetector
 from reelmill_server.media.overlay.privacy.tracking import Tracker
+from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
 from reelmill_server.model.plan import VideoOutput
-from reelmill_server.model.request import DesensitizationRule, DesensitizationSpec
 
 # A detection costs as much as encoding several frames: so many per second see an object before it moves by its own width.
 _LOOKS_PER_SECOND = 8
