@@ -127,7 +127,7 @@ class Data:
 @dataclass(frozen=True)
 class Clip:
     """A whole file. `offset` (seconds) is added to every timestamp; `covers`: the codecs of attached pictures, each of a size
-    of its own; `timecode` makes a track of its own."""
+    of its own; `timecode` makes a track of its own; `attachments`: name, media type and contents of attached files."""
 
     format: str = "mp4"
     video: tuple[Video, ...] = (Video(),)
@@ -140,6 +140,7 @@ class Clip:
     data: tuple[Data, ...] = ()
     timecode: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[tuple[str, str, bytes], ...] = ()
 
 
 @dataclass
@@ -485,6 +486,8 @@ def write(clip: Clip, path: Path) -> None:
         for data in clip.data:
             sources.append(_data_packets(data, container.add_data_stream(data.codec), offset))
         covers = list(_add_covers(container, clip))
+        for attachment in clip.attachments:
+            container.add_attachment(*attachment)
         if clip.timecode:
             container.streams.video[0].metadata["timecode"] = clip.timecode
         if clip.chapters:

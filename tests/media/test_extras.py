@@ -1,12 +1,14 @@
 """Data streams and cover pictures: kept where they are asked for, and moved with everything else."""
 
 import re
+import subprocess
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from reelmill_server.errors import OutputInvalid, UnsupportedFormat
@@ -15,7 +17,7 @@ from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
 from tests import judge
@@ -214,3 +216,72 @@ def test_verification_counts_data_and_compares_covers(convert: Converter, tmp_pa
         verify(
             replace(produced, plan=replace(produced.plan, streams=produced.plan.streams[:-1]), written=produced.written[:-1])
         )
+
+
+FONTS = (("Serif.ttf", "application/x-truetype-font", b"font" * 99), ("sans", "font/otf", b"other" * 9))
+SIGNS = Clip("matroska", subtitles=(Subtitle("ass"),), attachments=(*FONTS, ("notes.txt", "text/plain", b"about the film")))
+
+
+def attached(path: Path, folder: Path) -> list[bytes]:
+    """The contents of the attached files, as the judge writes them."""
+    count = len(judge.describe(path).of("Attachment"))
+    options = [word for number in range(count) for word in (f"-dump_attachment:t:{number}", str(folder / f"{number}.bin"))]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-y", "-v", "error", *options, "-i", str(path)]
+    subprocess.run(command, capture_output=True, check=False)
+    return [(folder / f"{number}.bin").read_bytes() for number in range(count)]
+
+
+@pytest.mark.parametrize("video", [VideoSpec(), encoded()])
+def test_fonts_stay_with_the_subtitles(convert: Converter, tmp_path: Path, video: VideoSpec) -> None:
+    """From mkv to mkv, copied and encoded; without subtitles, other attached files only."""
+    made = convert(SIGNS, target("mkv", video))
+    assert attached(made.path, tmp_path) == [content for *_, content in SIGNS.attachments]
+    assert "Serif.ttf" in judge.header(made.path) and not made.warnings
+    bare = convert(SIGNS, replace(target("mkv", video), subtitle="none"))
+    assert attached(bare.path, tmp_path) == [b"about the film"]
+
+
+def test_fonts_of_joined_films_are_attached_once(tmp_path: Path, convert: Converter) -> None:
+    """Each that the parts do not share."""
+    third = replace(SIGNS, attachments=(FONTS[0], ("third.ttf", "font/ttf", b"third" * 5)))
+    paths = [convert.shelf.get(clip) for clip in (SIGNS, third)]
+    produced = joined(tmp_path, paths, target("mkv", encoded(), AudioSpec("aac")), 0)
+    folder = tmp_path / "fonts"
+    folder.mkdir()
+    assert attached(Path(produced.path), folder) == [*(content for *_, content in SIGNS.attachments), b"third" * 5]
+
+
+def test_subtitles_without_their_fonts_are_told(convert: Converter) -> None:
+    """Where ass becomes a file of its own."""
+    extract = ExtractSpec("ass", "file:///out/signs")
+    made = convert(SIGNS, replace(target("mp4", encoded()), extract=extract))
+    assert "fonts attached to the source (2)" in " ".join(made.warnings)
+    assert not attached(made.paths[0], Path("/nowhere"))
+
+
+KEYS = (
+    ("com.apple.quicktime.creationdate", "2024-05-01T12:00:00+0200"),
+    ("com.apple.quicktime.location.ISO6709", "+52.5200-122.0312186+034/"),
+    ("com.apple.quicktime.model", "iPhone 15"),
+)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("video", [VideoSpec(), encoded()])
+def test_what_a_phone_tells_stays(convert: Converter, container: str, video: VideoSpec) -> None:
+    """Place, device and time, under the phone's names and under those that players look for."""
+    phone = Clip("mov", metadata=(*KEYS, ("title", "Lake")), options=(("movflags", "use_metadata_tags"),))
+    made = convert(phone, target(container, video))
+    found = judge.metadata(made.path)[""]
+    assert {key: found.get(key.lower()) for key, _ in KEYS} == dict(KEYS)
+    assert found["title"] == "Lake"
+    assert found["location"].startswith("+52.5200-122.0312")
+    assert re.search(r"creation_time *: 2024-05-01T10:00:00", judge.header(made.path), re.IGNORECASE)
+    assert not judge.metadata(convert(phone, replace(target(container, video), strip_metadata=True)).path)[""].get("location")
+
+
+def test_tags_about_the_old_file_do_not_stay(convert: Converter) -> None:
+    """In whatever case a container writes them."""
+    film = Clip("matroska", metadata=(("MAJOR_BRAND", "isom"), ("BPS", "1"), ("_STATISTICS_TAGS", "BPS"), ("ARTIST", "x")))
+    found = judge.metadata(convert(film, target("mkv")).path)[""]
+    assert found["artist"] == "x" and not {"major_brand", "bps", "_statistics_tags"} & found.keys()

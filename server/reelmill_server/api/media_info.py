@@ -1,6 +1,6 @@
 """Media infos as messages, which mirror ffprobe."""
 
-from datetime import datetime
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -15,12 +15,13 @@ from reelmill_server.model.media_info import (
     SubtitleStreamInfo,
     VideoStreamInfo,
 )
+from reelmill_server.model.tags import coordinates, moment, place, tag
 from reelmill_server.model.time import rational_text
 
 
 def media_info(info: MediaInfo) -> media_info_pb2.MediaInfo:
     """Return a media info as a message."""
-    tags = {key.lower(): value for key, value in info.metadata.items()}
+    tags = info.metadata
     first = next(iter(info.pictures), None)
     return media_info_pb2.MediaInfo(
         format_name=info.format,
@@ -30,15 +31,15 @@ def media_info(info: MediaInfo) -> media_info_pb2.MediaInfo:
         bitrate=info.bitrate,
         start_time=info.start_seconds,
         duration=info.duration_seconds,
-        title=tags.get("title", ""),
-        album=tags.get("album", ""),
-        album_artist=tags.get("album_artist", ""),
-        artist=tags.get("artist", ""),
-        composer=tags.get("composer", ""),
-        performer=tags.get("performer", ""),
+        title=tag(tags, "title"),
+        album=tag(tags, "album"),
+        album_artist=tag(tags, "album_artist"),
+        artist=tag(tags, "artist"),
+        composer=tag(tags, "composer"),
+        performer=tag(tags, "performer"),
         language=next((stream.language for stream in (*info.audio, *info.video) if stream.language), ""),
-        produce_time=timestamp(_time(tags.get("creation_time", ""))),
-        lat_long=_lat_long(tags.get("location", "")),
+        produce_time=timestamp(moment(tags)),
+        lat_long=_lat_long(tags),
         video_width=first.width if first else 0,
         video_height=first.height if first else 0,
         video_streams=[_video(stream) for stream in info.video],
@@ -47,20 +48,10 @@ def media_info(info: MediaInfo) -> media_info_pb2.MediaInfo:
     )
 
 
-def _time(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
-
-
-def _lat_long(location: str) -> str:
-    """Convert ISO 6709 such as `+27.5916+086.5640+8850/` to `27.5916,86.5640`."""
-    import re
-
-    match = re.match(r"([+-]\d+(?:\.\d+)?)([+-]\d+(?:\.\d+)?)", location)
-    return f"{float(match[1]):g},{float(match[2]):g}" if match else ""
+def _lat_long(tags: Mapping[str, str]) -> str:
+    """Return the place as `27.5916,86.564`."""
+    found = coordinates(place(tags))
+    return ",".join(f"{degrees:.10g}" for degrees in found) if found else ""
 
 
 def _common(stream: StreamInfo) -> dict[str, Any]:

@@ -122,6 +122,21 @@ class DataStreamInfo(StreamInfo):
 
 
 @dataclass(frozen=True)
+class AttachmentInfo:
+    """A file attached to a Matroska file, such as a font; `index` is that of its stream, `media_type` as in MIME."""
+
+    index: int
+    name: str = ""
+    media_type: str = ""
+    size_bytes: int = 0
+
+    @property
+    def is_font(self) -> bool:
+        """Whether subtitles may be written in it."""
+        return "font" in self.media_type.lower() or self.name.lower().endswith((".ttf", ".otf", ".ttc", ".woff", ".woff2"))
+
+
+@dataclass(frozen=True)
 class MediaInfo:
     """A media file. `format` is the name of libav's demuxer, `start_seconds` the earliest timestamp."""
 
@@ -137,6 +152,7 @@ class MediaInfo:
     audio: tuple[AudioStreamInfo, ...] = ()
     subtitles: tuple[SubtitleStreamInfo, ...] = ()
     data: tuple[DataStreamInfo, ...] = ()
+    attachments: tuple[AttachmentInfo, ...] = ()
 
     @property
     def pictures(self) -> tuple[VideoStreamInfo, ...]:

@@ -157,6 +157,14 @@ class StreamPlan:
 
 
 @dataclass(frozen=True)
+class AttachmentPlan:
+    """An attached file that is kept: the stream `stream` of the input `input`."""
+
+    input: int
+    stream: int
+
+
+@dataclass(frozen=True)
 class TargetPlan:
     """Plan of one output file; `duration_us` is the expected duration (0: unknown), `muxer` libav's name.
 
@@ -176,6 +184,7 @@ class TargetPlan:
     described_by: int = 0
     package: PackagePlan | None = None
     field: str = ""
+    attachments: tuple[AttachmentPlan, ...] = ()
 
 
 @dataclass(frozen=True)

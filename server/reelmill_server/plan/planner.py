@@ -1,22 +1,23 @@
 """Make the plan of a task."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
 from reelmill_server.model.plan import Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
+from reelmill_server.model.tags import of_a_device
 from reelmill_server.plan import rules
-from reelmill_server.plan.codec.containers import CONTAINERS
+from reelmill_server.plan.codec.containers import CONTAINERS, Container
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.output import packaging
 from reelmill_server.plan.output.frame_access import with_shared_reading
 from reelmill_server.plan.output.images import ImageJob, plan_images, writable_image_uris
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, fill, source_variables
-from reelmill_server.plan.stream.extras import cover_pictures, data_streams
+from reelmill_server.plan.stream.extras import attached_files, cover_pictures, data_streams, lost_fonts
 from reelmill_server.plan.stream.selection import Job, audio_streams, stream_number, video_streams
 from reelmill_server.plan.stream.subtitle import (
     SubtitleInput,
@@ -102,6 +103,7 @@ def _plan_target(
     else:
         target = replace(target, speed=Fraction(1))  # said to be ignored where no container is made
     extracts = plan_extracts(target, offers, warnings)
+    warnings += lost_fonts(target, inputs)
     said = renditions(target, offers, [number for number, _ in extracts])
     for (number, stream), rendition in zip(extracts, said, strict=True):
         assert target.extract is not None
@@ -142,12 +144,18 @@ def _plan_files(
             muxer=container.muxer,
             duration_us=_duration_us(inputs, held),
             streams=held,
-            muxer_options=container.options,
+            muxer_options=_muxer_options(container, target, inputs),
             keep_metadata=not target.strip_metadata,
             described_by=inputs.primary.number,
             field=target.field,
+            attachments=tuple(attached_files(inputs, container, held)),
         )
         yield packaging.packaged(plan, target, naming, _resolution(held))
+
+
+def _muxer_options(container: Container, target: TargetSpec, inputs: Inputs) -> Mapping[str, str]:
+    tagged = not target.strip_metadata and of_a_device(inputs.primary.info.metadata)
+    return (container.tagged_options if tagged else {}) or container.options
 
 
 def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:

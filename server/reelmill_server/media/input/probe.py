@@ -26,6 +26,7 @@ from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.colour import Matrix
 from reelmill_server.model.media_info import (
+    AttachmentInfo,
     AudioStreamInfo,
     DataStreamInfo,
     MediaInfo,
@@ -212,6 +213,10 @@ def _from_headers(container: InputContainer) -> MediaInfo:
         audio=tuple(_audio(stream) for stream in container.streams.audio),
         subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
         data=tuple(_data(stream) for stream in container.streams.data),
+        attachments=tuple(
+            AttachmentInfo(stream.index, stream.name or "", stream.mimetype or "", len(stream.data))
+            for stream in container.streams.attachments
+        ),
     )
 
 

@@ -77,11 +77,19 @@ class FileOutput(Output):
             )
         except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
+        self._attach(sources)
         self._sources = sources
         self.fed = len(self._joined) < len(self.tracks)
         if plan.keep_metadata:
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
             self._container.set_chapters(chapters(task.inputs, sources, plan.streams[0].speed))
+
+    def _attach(self, sources: Sequence[InputContainer]) -> None:
+        """Add the attached files. The muxer insists on a name and a type."""
+        for number, plan in enumerate(self.plan.attachments):
+            attached: Any = sources[plan.input].streams[plan.stream]
+            name, media_type = attached.name or f"attachment-{number}", attached.mimetype or "application/octet-stream"
+            self._container.add_attachment(name, media_type, attached.data)
 
     def _track(
         self,

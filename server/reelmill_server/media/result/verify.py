@@ -239,10 +239,16 @@ def _compare_ends(produced: MediaFile, where: str) -> None:
 
 
 def _media(container: InputContainer, plan: TargetPlan) -> list[Stream]:
-    """The streams that were planned; muxers add data streams of their own, behind them, for chapters and time codes."""
+    """The streams that were planned; muxers add data streams of their own, behind them, for chapters and time codes.
+    Attached files are only counted.
+    """
+    if len(container.streams.attachments) != len(plan.attachments):
+        count = len(container.streams.attachments)
+        raise OutputInvalid(f"{plan.field}: has {count} attached files, not {len(plan.attachments)}")
     planned = sum(stream.type == StreamType.DATA for stream in plan.streams)
     kept = {stream.index for stream in container.streams.data[:planned]}
-    return [stream for stream in container.streams if stream.type != "data" or stream.index in kept]
+    rest = [stream for stream in container.streams if stream.type != "attachment"]
+    return [stream for stream in rest if stream.type != "data" or stream.index in kept]
 
 
 def _kind(stream: Any) -> str:

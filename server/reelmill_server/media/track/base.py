@@ -17,9 +17,11 @@ from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.model import tags
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 
-_DROPPED_METADATA = ("encoder", "duration", "major_brand", "minor_version", "compatible_brands", "language")
+_DROPPED_METADATA = frozenset("encoder duration major_brand minor_version compatible_brands language".split())
+_STATISTICS = frozenset("bps number_of_frames number_of_bytes".split())  # of mkvmerge, with `_STATISTICS_TAGS` and others
 
 
 @dataclass
@@ -129,7 +131,12 @@ def nearest(value: Fraction) -> int:
 
 def copy_metadata(source: Mapping[str, str]) -> dict[str, str]:
     """Return titles and the like, without what describes the old file itself."""
-    return {key: value for key, value in source.items() if key not in _DROPPED_METADATA}
+    return {key: value for key, value in (*tags.translated(source).items(), *source.items()) if not _describes_file(key)}
+
+
+def _describes_file(key: str) -> bool:
+    name = key.lower().partition("-")[0]
+    return name in _DROPPED_METADATA or name in _STATISTICS or name.startswith("_statistics")
 
 
 def template_of(plan: StreamPlan, sources: Sequence[InputContainer]) -> Any:

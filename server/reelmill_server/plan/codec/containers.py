@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 ANY = frozenset({"*"})
+_KEPT_TAGS = {"movflags": "+faststart+use_metadata_tags"}
 _FASTSTART = {"movflags": "+faststart"}  # index first, so that playback can start before the download is complete
 # The edit rates of SMPTE ST 377-1 that libav's muxer accepts.
 _MXF_RATES = tuple(map(Fraction, "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()))
@@ -18,10 +19,12 @@ _FLAC_USUAL_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0(side)", "5.1(side)"
 class Container:
     """A container: libav's muxer, the extension without a dot, and the codecs (libav's names) that it can contain, by kind.
 
-    `picture`: codecs of cover art, `data`: of data streams. `single`: it contains one stream only. `unordered`: video codecs
-    that it contains only without B-frames, as it stores one timestamp per frame. `steady`: it has one constant frame rate,
-    one of `frame_rates` (empty: any). `sample_rates`: by codec, the only rates that it supports. `layouts`: by codec, the only
-    channel layouts that it tells. `alpha`: it keeps the alpha channel of VP9, which is stored beside the packets.
+    `picture`: codecs of cover art, `data`: of data streams. `tagged_options` are set instead of `options` for sources with
+    tags of a device, whose names are free. `single`: it contains one stream only. `unordered`: video codecs that it contains
+    only without B-frames, as it stores one timestamp per frame. `steady`: it has one constant frame rate, one of
+    `frame_rates` (empty: any). `sample_rates`: by codec, the only rates that it supports. `layouts`: by codec, the only
+    channel layouts that it tells. `attachments`: it contains attached files. `alpha`: it keeps the alpha channel of VP9,
+    which is stored beside the packets.
     """
 
     name: str
@@ -33,12 +36,14 @@ class Container:
     picture: frozenset[str] = frozenset()
     data: frozenset[str] = frozenset()
     options: Mapping[str, str] = field(default_factory=dict)
+    tagged_options: Mapping[str, str] = field(default_factory=dict)
     single: bool = False
     unordered: frozenset[str] = frozenset()
     steady: bool = False
     frame_rates: tuple[Fraction, ...] = ()
     sample_rates: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     layouts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    attachments: bool = False
     alpha: bool = False
 
     @property
@@ -77,6 +82,7 @@ CONTAINERS: Mapping[str, Container] = {
             picture=frozenset({"mjpeg", "png"}),
             data=ANY,
             options=_FASTSTART,
+            tagged_options=_KEPT_TAGS,
             layouts={"flac": _FLAC_USUAL_LAYOUTS},
         ),
         _container(
@@ -86,6 +92,7 @@ CONTAINERS: Mapping[str, Container] = {
             audio="aac mp3 ac3 eac3 alac amr_nb pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_f32le",
             subtitle="mov_text",
             options=_FASTSTART,
+            tagged_options=_KEPT_TAGS,
         ),
         _container(
             "mkv",
@@ -94,6 +101,7 @@ CONTAINERS: Mapping[str, Container] = {
             audio="aac mp3 mp2 mp1 ac3 eac3 dts truehd mlp opus vorbis flac alac tta wavpack pcm_u8 pcm_s16le pcm_s16be "
             "pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f64le",
             subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt",
+            attachments=True,
             picture=frozenset({"mjpeg", "png", "gif", "tiff"}),
             alpha=True,
         ),
@@ -140,7 +148,7 @@ CONTAINERS: Mapping[str, Container] = {
             sample_rates={"mp3": (11025, 22050, 44100, 48000)},
         ),
         _container("mp3", "mp3", audio="mp3", single=True),
-        _container("m4a", "ipod", audio="aac alac ac3", options=_FASTSTART),
+        _container("m4a", "ipod", audio="aac alac ac3", options=_FASTSTART, tagged_options=_KEPT_TAGS),
         _container("flac", "flac", audio="flac", single=True),
         _container("opus", "opus", audio="opus"),
         _container("aac", "adts", audio="aac", single=True),

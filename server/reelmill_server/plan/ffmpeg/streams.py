@@ -34,6 +34,8 @@ def stream_groups(draft: Draft, target: TargetPlan) -> Iterator[tuple[str, ...]]
             yield _kept(draft, target, stream, specifier, source)
         else:
             yield _encoded(draft, target, stream, specifier, early)
+    for attached in target.attachments:
+        yield ("-map", draft.inputs.pad(PartPlan(attached.stream, input=attached.input)), "-c:t", "copy")
 
 
 def _specifiers(streams: Sequence[StreamPlan]) -> list[str]:

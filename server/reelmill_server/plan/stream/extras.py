@@ -1,11 +1,13 @@
-"""Plan what is kept besides video, audio and subtitles: data streams and cover art, both from the primary source."""
+"""Plan what is kept besides video, audio and subtitles: data streams and cover art from the primary source, attached files."""
 
 from collections.abc import Iterator, Sequence
 
 from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.model.media_info import DataStreamInfo
-from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, StreamType
-from reelmill_server.plan.codec.containers import fitting
+from reelmill_server.model.plan import COPY, AttachmentPlan, PartPlan, StreamPlan, StreamType
+from reelmill_server.model.request import TargetSpec
+from reelmill_server.plan.codec.containers import Container, fitting
+from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.stream.selection import Job
 
 _ALL = -1  # the contract's convention for all streams of these kinds
@@ -44,6 +46,27 @@ def cover_pictures(job: Job) -> Iterator[StreamPlan]:
                 f"which {container.name} does not hold ({where} would)"
             )
         yield StreamPlan(StreamType.PICTURE, (PartPlan(stream.index, input=primary.number),), stream.codec, COPY, "stream copy")
+
+
+def attached_files(inputs: Inputs, container: Container, streams: Sequence[StreamPlan]) -> Iterator[AttachmentPlan]:
+    """Yield the attached files of all concatenated inputs, equal ones once; fonts only where one of `streams` is subtitles."""
+    titled = any(stream.type == StreamType.SUBTITLE for stream in streams)
+    seen: set[tuple[str, int]] = set()
+    for item in inputs.main if container.attachments else ():
+        for attached in item.info.attachments:
+            if (titled or not attached.is_font) and (attached.name, attached.size_bytes) not in seen:
+                seen.add((attached.name, attached.size_bytes))
+                yield AttachmentPlan(item.number, attached.index)
+
+
+def lost_fonts(target: TargetSpec, inputs: Inputs) -> Iterator[str]:
+    """Yield a warning if subtitles are extracted with the names of fonts, but without the fonts."""
+    fonts = sum(attached.is_font for item in inputs.main for attached in item.info.attachments)
+    if target.extract is not None and target.extract.format == "ass" and fonts:
+        yield (
+            f"{target.field}.subtitle.extract_subtitle: the fonts attached to the source ({fonts}) are not written beside the "
+            "ass files: where they are not installed, players show others"
+        )
 
 
 def _selected(available: int, asked: Sequence[int]) -> list[int]:

@@ -1,0 +1,66 @@
+"""Tags of media files by what they mean, whatever devices and containers call them."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+
+QUICKTIME = "com.apple.quicktime."
+"""Beginning of the names of tags that Apple's devices write."""
+_DEVICES = (QUICKTIME, "com.android.")
+_PLACES = ("location", f"{QUICKTIME}location.iso6709")
+_MOMENTS = ("creation_time", f"{QUICKTIME}creationdate")
+# ISO 6709: latitude and longitude in degrees, or degrees and minutes, or also seconds, by the number of digits.
+_PLACE = re.compile(r"([+-])(\d{2})(\d{2})?(\d{2})?(\.\d+)?([+-])(\d{3})(\d{2})?(\d{2})?(\.\d+)?")
+
+
+def tag(tags: Mapping[str, str], name: str) -> str:
+    """Return the tag called `name` in lower case, or Apple's of that name; empty: there is none."""
+    return next(_found(tags, (name, f"{QUICKTIME}{name}")), "")
+
+
+def place(tags: Mapping[str, str]) -> str:
+    """Return where it was filmed, as in ISO 6709; empty: unknown."""
+    return next(_found(tags, _PLACES), "")
+
+
+def moment(tags: Mapping[str, str]) -> datetime | None:
+    """Return when it was made, None if unknown."""
+    for text in _found(tags, _MOMENTS):
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            continue
+        if found.tzinfo:
+            return found
+    return None
+
+
+def coordinates(text: str) -> tuple[float, float] | None:
+    """Return latitude and longitude in degrees of an ISO 6709 text such as `+27.5916+086.5640+8850/`; None: it is none."""
+    match = _PLACE.match(text)
+    return (_degrees(*match.groups()[:5]), _degrees(*match.groups()[5:])) if match else None
+
+
+def translated(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return place and time under the names that libav's muxers write, where `tags` have only a device's."""
+    lower = {key.lower() for key in tags}
+    made = moment(tags)
+    found = {"location": place(tags), "creation_time": made.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if made else ""}
+    return {name: value for name, value in found.items() if value and name not in lower}
+
+
+def of_a_device(tags: Iterable[str]) -> bool:
+    """Return whether there are tags that only a list of free names holds."""
+    return any(name.lower().startswith(_DEVICES) for name in tags)
+
+
+def _found(tags: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+    lower = {key.lower(): value for key, value in tags.items()}
+    return (lower[name] for name in names if lower.get(name))
+
+
+def _degrees(sign: str, degrees: str, minutes: str | None, seconds: str | None, rest: str | None) -> float:
+    values = [float(part) for part in (degrees, minutes, seconds) if part]
+    values[-1] += float(f"0{rest}") if rest else 0.0
+    size = sum(value / float(60**place) for place, value in enumerate(values))
+    return -size if sign == "-" else size
