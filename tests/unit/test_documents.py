@@ -122,6 +122,6 @@ def test_every_test_that_is_named_is_there() -> None:
     """What docs/media.md says is proved by tests that exist."""
     named = set(re.findall(r"\b(test_\w+)(?=`)", (DOCS / "media.md").read_text()))
     there = {
-        name for path in (DOCS.parent / "tests/media").glob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+        name for path in (DOCS.parent / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
     assert named and named <= there, named - there
