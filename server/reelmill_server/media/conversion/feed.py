@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from av import AudioFrame
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
@@ -204,6 +205,7 @@ class Feed:
         if any(track.wants_frames for _, track in active):
             frames = self._decode(part, packet)
             if packet.stream.type == "audio":
+                frames = [frame for frame in frames if isinstance(frame, AudioFrame)]  # a stream may change its kind midway
                 frames = part.times[packet.stream_index].complete(packet, frames)
                 self._counted(part, packet).invalid += silence_invalid(frames)
             else:

@@ -74,16 +74,16 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
 
 def _with_measured_length(info: MediaInfo, container: InputContainer) -> MediaInfo:
     """Return `info` of a file whose times seem to begin again, with the length of all that it holds."""
-    end = Fraction(0)
+    ends: list[Fraction] = []
     streams = [stream for stream in container.streams if stream.type in ("video", "audio")]
     try:
         for packet in continuous(container, streams):
             ticks = packet.pts if packet.pts is not None else packet.dts
             if ticks is not None and packet.time_base:
-                end = max(end, (ticks + (packet.duration or 0)) * packet.time_base)
+                ends = [max([*ends, (ticks + (packet.duration or 0)) * packet.time_base])]
     except av.error.FFmpegError as error:
         check_memory(error)  # else it lasts as long as it can be read
-    seconds = float(end) - info.start_seconds
+    seconds = float(ends[0]) - info.start_seconds if ends else 0.0
     return replace(info, duration_seconds=seconds) if seconds > 0 else info
 
 

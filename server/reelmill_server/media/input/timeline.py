@@ -27,6 +27,8 @@ _CONFIRMED = 3
 _SILENT = Fraction(5)
 # Packets of one stream may come after those of another that lie behind a seam.
 _STRAGGLING = Fraction(1)
+# A stream that follows none that has jumped within this time is not in the recording after the seam.
+_ALONE = Fraction(3)
 # What is held until all streams have jumped.
 _HELD_PACKETS, _HELD_BYTES = 4000, 32 << 20
 
@@ -130,20 +132,31 @@ class Timeline:
             after = True  # a stream that only the recording after the seam has
         else:
             jumps = self._jumps.get(packet.stream_index)
-            if jumps is None and self._jumped(line, decoded):
-                jumps = self._jumps[packet.stream_index] = [decoded]
-            elif jumps is not None:
+            if jumps is not None and decoded < jumps[-1] - line.back and not _returns(decoded, jumps, line):
+                yield from self._settled()  # the next seam
+                yield from self._hold(packet)
+                return
+            if jumps is not None and _returns(decoded, jumps, line):
                 jumps.append(decoded)
-            after = jumps is not None
-            if jumps is None:
-                line.note(decoded, packet)
-            elif abs(decoded - jumps[-2 if len(jumps) > 1 else -1]) > abs(decoded - line.last):
                 self._held.append((packet, False))  # back where it came from: it was a single wrong time
                 yield from self._released()
                 return
+            if jumps is None and self._jumped(line, decoded):
+                jumps = self._jumps[packet.stream_index] = []
+            if jumps is None:
+                line.note(decoded, packet)
+            else:
+                jumps.append(decoded)
+            after = jumps is not None
         self._held.append((packet, after))
         self._held_bytes += packet.size
-        if len(self._held) > _HELD_PACKETS or self._held_bytes > _HELD_BYTES or self._stays() or self._all_jumped():
+        if (
+            len(self._held) > _HELD_PACKETS
+            or self._held_bytes > _HELD_BYTES
+            or self._stays()
+            or self._all_jumped()
+            or self._waited()
+        ):
             yield from self._settled()
 
     def _lies_after(self, packet: AnyPacket) -> bool:
@@ -157,6 +170,10 @@ class Timeline:
 
     def _all_jumped(self) -> bool:
         return not self._awaited() and all(len(jumps) >= _CONFIRMED for jumps in self._jumps.values())
+
+    def _waited(self) -> bool:
+        """Return whether enough was read after the jump: a stream that has given nothing since is not in this recording."""
+        return any((jumps[-1] - jumps[0]) * self._lines[index].base > _ALONE for index, jumps in self._jumps.items())
 
     def _awaited(self) -> bool:
         """Return whether a stream has not jumped that was there shortly before those that have."""
@@ -214,6 +231,13 @@ class Timeline:
             if packet.dts is not None:
                 packet.dts += shift
         return packet
+
+
+def _returns(decoded: int, jumps: Sequence[int], line: _Line) -> bool:
+    """Return whether a packet after those that jumped is back where the stream came from."""
+    assert line.last is not None
+    step, distance = abs(decoded - jumps[-1]), abs(decoded - line.last)
+    return step > line.back and step > distance and distance * line.base < _STRAGGLING
 
 
 def continuous(source: InputContainer, streams: Sequence[Stream], seams: list[Fraction] | None = None) -> Iterator[Any]:
