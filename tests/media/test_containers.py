@@ -58,7 +58,6 @@ AUDIO_SOURCES = {
 STRANGERS = {
     "wmv2": ("asf", Video("wmv2", seconds=1), None),
     "flv1": ("avi", Video("flv", seconds=1), None),
-    "msmpeg4v3": ("avi", Video("msmpeg4", seconds=1), None),
     "svq1": ("mov", Video("svq1", seconds=1, pixel_format="yuv410p"), None),
     "qtrle": ("mov", Video("qtrle", seconds=1, pixel_format="rgb24"), None),
     "wmav2": ("asf", None, Audio("wmav2", seconds=1, bitrate=128_000)),
@@ -75,6 +74,42 @@ def test_a_copy_that_the_muxer_refuses_is_refused_by_the_plan(convert: Converter
     wanted = target("mkv", COPIED_VIDEO if video else None, COPIED_AUDIO if audio else None)
     with pytest.raises(UnsupportedFormat, match=f"is {codec}, which mkv does not hold|is {codec}, which mkv cannot contain"):
         convert(source, wanted)
+
+
+# Codecs that containers hold for copies only: where they come from, and an encoder.
+OLD = {
+    "wmv1": ("asf", ("asf", "avi"), Video("wmv1", seconds=1)),
+    "wmv2": ("asf", ("asf", "avi"), Video("wmv2", seconds=1)),
+    "msmpeg4v3": ("avi", ("asf", "avi", "mkv"), Video("msmpeg4", seconds=1)),
+    "flv1": ("flv", ("flv", "avi"), Video("flv", seconds=1)),
+    "svq1": ("mov", ("mov",), Video("svq1", seconds=1, pixel_format="yuv410p")),
+    "dvvideo": ("avi", ("avi", "mov"), Video("dvvideo", (720, 576), seconds=0.2)),
+    "huffyuv": ("avi", ("avi",), Video("huffyuv", seconds=1, pixel_format="yuv422p")),
+    "jpeg2000": ("mov", ("mov", "mkv"), Video("jpeg2000", seconds=0.2)),
+}
+
+
+@pytest.mark.parametrize(("codec", "container"), [(codec, name) for codec, (_, names, _) in OLD.items() for name in names])
+def test_an_old_codec_is_copied_to_where_it_belongs(convert: Converter, codec: str, container: str) -> None:
+    """Every picture as it was, at its time."""
+    form, _, video = OLD[codec]
+    source = Clip(form, (video,), ())
+    made = convert(source, target(container, COPIED_VIDEO, None)).path
+    before, after = judge.frames(convert.shelf.get(source)), judge.frames(made)
+    assert [frame.checksum for frame in after] == [frame.checksum for frame in before]
+    assert [float(frame.pts - after[0].pts) for frame in after] == pytest.approx(
+        [n * FRAME for n in range(len(after))], abs=0.002
+    )
+    assert judge.describe(made).of("Video")[0].codec == codec
+
+
+def test_windows_media_audio_is_copied(convert: Converter) -> None:
+    """To its own container."""
+    source = Clip("asf", (), (Audio("wmav2", seconds=1, bitrate=128_000),))
+    made = convert(source, target("asf", None, COPIED_AUDIO)).path
+    assert [packet.checksum for packet in judge.packets(made)] == [
+        packet.checksum for packet in judge.packets(convert.shelf.get(source))
+    ]
 
 
 @cache

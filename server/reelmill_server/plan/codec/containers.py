@@ -88,7 +88,7 @@ CONTAINERS: Mapping[str, Container] = {
         _container(
             "mov",
             "mov",
-            video="h264 hevc mpeg4 mpeg2video mjpeg prores dnxhd",
+            video="h264 hevc mpeg4 mpeg2video mpeg1video mjpeg jpeg2000 prores dnxhd dvvideo svq1 v210",
             audio="aac mp3 ac3 eac3 alac amr_nb pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_f32le",
             subtitle="mov_text",
             options=_FASTSTART,
@@ -97,7 +97,8 @@ CONTAINERS: Mapping[str, Container] = {
         _container(
             "mkv",
             "matroska",
-            video="h264 hevc vvc vp8 vp9 av1 mpeg4 mpeg2video mpeg1video mjpeg jpeg2000 prores ffv1 snow theora dirac rawvideo",
+            video="h264 hevc vvc vp8 vp9 av1 mpeg4 mpeg2video mpeg1video mjpeg jpeg2000 prores ffv1 snow theora dirac rawvideo "
+            "msmpeg4v3",
             audio="aac mp3 mp2 mp1 ac3 eac3 dts truehd mlp opus vorbis flac alac tta wavpack pcm_u8 pcm_s16le pcm_s16be "
             "pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f64le",
             subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt",
@@ -116,14 +117,15 @@ CONTAINERS: Mapping[str, Container] = {
         _container(
             "asf",
             "asf",
-            video="h264 vp8 vp9 av1 mpeg4 mjpeg ffv1",
-            audio="aac mp3 mp2 ac3 eac3 vorbis pcm_s16le",
+            video="h264 vp8 vp9 av1 mpeg4 mjpeg ffv1 wmv1 wmv2 msmpeg4v3",
+            audio="aac mp3 mp2 ac3 eac3 vorbis pcm_s16le wmav1 wmav2",
             unordered="h264 mpeg4",
         ),
         _container(
             "avi",
             "avi",
-            video="h264 vp8 vp9 av1 mpeg4 mpeg2video mjpeg ffv1",
+            video="h264 vp8 vp9 av1 mpeg4 mpeg2video mpeg1video mjpeg ffv1 msmpeg4v2 msmpeg4v3 wmv1 wmv2 flv1 dvvideo huffyuv "
+            "ffvhuff",
             audio="aac mp3 mp2 ac3 pcm_s16le",
             unordered="h264",
             steady=True,
@@ -143,7 +145,7 @@ CONTAINERS: Mapping[str, Container] = {
         _container(
             "flv",
             "flv",
-            video="h264 hevc vp9 av1",
+            video="h264 hevc vp9 av1 flv1",
             audio="aac mp3 opus",
             sample_rates={"mp3": (11025, 22050, 44100, 48000)},
         ),
