@@ -130,7 +130,7 @@ class WorkerActivities:
             def report(progress: Progress) -> None:
                 scaled = _scaled(progress, work)
                 running.percent = scaled.percent
-                activity.heartbeat(scaled)
+                activity.heartbeat(scaled)  # engine.client.Engine.view reads it, for watchers
                 milestones.reached(scaled.percent)
 
             try:

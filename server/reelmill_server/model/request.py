@@ -27,7 +27,7 @@ class Hardware(StrEnum):
 
 
 class Adapt(StrEnum):
-    """What to do if the source's value is lower than requested: use the requested one, keep the source's, or fail."""
+    """Action if the source's value is lower than requested: use the requested one, keep the source's, or fail."""
 
     FIXED = "fixed"
     ADAPTIVE = "adaptive"
@@ -35,7 +35,7 @@ class Adapt(StrEnum):
 
 
 class AlignMode(StrEnum):
-    """What to do if an attached source is shorter than the others: nothing, repeat it, or pad it."""
+    """Action if an attached source is shorter than the others: nothing, repeat it, or pad it."""
 
     NONE = "false"
     LOOP = "loop"

@@ -33,7 +33,7 @@ class TaskStatus(StrEnum):
 
 
 class TaskPhase(StrEnum):
-    """What a running task is doing."""
+    """Current work of a running task."""
 
     NONE = ""
     QUEUED = "Queued"

@@ -38,7 +38,7 @@ _EXPECTED: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What was asked for. `file` is the request of `plan` ("-": standard input), `json` the flag of `capabilities`."""
+    """The parsed command line. `file` is the request of `plan` ("-": standard input), `json` the flag of `capabilities`."""
 
     role: Role
     settings: Settings

@@ -16,7 +16,7 @@ from pydantic_settings import NoDecode
 
 @dataclass(frozen=True)
 class Metavar:
-    """What stands for the value of a flag in help: its unit or its form."""
+    """Placeholder for the value of a flag in help: its unit or its form."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""What the machine, or the container, lets this process use: the defaults of a worker's size."""
+"""Resources that the machine or container gives this process: the defaults for the size of a worker."""
 
 import os
 from pathlib import Path

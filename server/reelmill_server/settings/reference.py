@@ -1,4 +1,4 @@
-"""What help and documentation say of each setting, all of it taken from the fields."""
+"""Describe each setting for help and documentation, from its field."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,13 +60,13 @@ class Setting:
 
     @property
     def metavar(self) -> str:
-        """What stands for its value in help: its unit, its form, or all that it may be."""
+        """Placeholder for its value in help: its unit, its form, or all possible values."""
         marker = self.marker(Metavar)
         return marker.text if marker else "{" + ",".join(get_args(self.info.annotation)) + "}"
 
     @property
     def description(self) -> str:
-        """What it does, and how several values are given."""
+        """Its effect, and how to pass several values."""
         separated = self.marker(Separated)
         several = f" Repeatable; in the variable, separated by {' or '.join(map(repr, separated.by))}." if separated else ""
         return f"{self.info.description}{several}"

@@ -35,7 +35,7 @@ Labels = Annotated[
 
 
 class StorageSettings(Group):
-    """What tasks may read and write, and what published objects carry."""
+    """Locations that tasks may read and write, and attributes of published objects."""
 
     title = "Storage"
     used_by = UsedBy("serve", "api", "worker", "plan")

@@ -9,7 +9,7 @@ from reelmill_server.settings.group import Group, UsedBy
 
 
 class TelemetrySettings(Group):
-    """What the server reports of itself, and where."""
+    """Logs, metrics and traces of the server, and where they go."""
 
     title = "Metrics, traces and logs"
     used_by = UsedBy("serve", "api", "worker", "migrate", "plan", "capabilities")

@@ -37,7 +37,7 @@ _LEFT_OPEN: list[OutputContainer] = []
 
 @dataclass(frozen=True)
 class SideInputs:
-    """What outputs read besides the packets of the sources: subtitles, cover pictures, and watermark files by URI."""
+    """The inputs of outputs besides packets of the sources: subtitles, cover art, and watermark files by URI."""
 
     subtitles: SubtitleInputs
     covers: CoverInputs

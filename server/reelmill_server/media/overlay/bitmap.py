@@ -15,7 +15,7 @@ _LUMA, _ALPHA = 0, 3
 
 @dataclass(frozen=True)
 class _Layer:
-    """What is drawn on one plane, and where: the color times its opacity, and the opacity itself (0..1)."""
+    """The part of a bitmap on one plane, and its position: the color times its opacity, and the opacity itself (0 to 1)."""
 
     rows: slice
     columns: slice

@@ -1,1 +1,1 @@
-"""What one output does with one stream of its own."""
+"""Tracks: the work of one output on one of its streams."""

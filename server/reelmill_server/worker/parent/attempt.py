@@ -27,10 +27,11 @@ from reelmill_server.worker.parent.admission import Admission
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_results, count_usage
 from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, uploading_early, uploads_of
+from reelmill_server.worker.parent.heartbeat import Heartbeat, heartbeats
 from reelmill_server.worker.parent.publish_guard import PublishGuard
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.result_cache import ResultCache
-from reelmill_server.worker.parent.stall_watch import Bounds, Heartbeat, heartbeats
+from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.supervisor import AttemptContext, InspectionResult, Supervisor
 from reelmill_server.worker.parent.workspace import Scratch
 

@@ -1,20 +1,15 @@
-"""Report that an attempt is alive, and notice when it stalls."""
+"""Limits of an attempt, and how a stall is noticed."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from reelmill_server.errors import Stalled, Timeout
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.task import Progress, TaskPhase
+from reelmill_server.model.task import Progress
 from reelmill_server.model.units import SplitRule
 from reelmill_server.worker import messages
+from reelmill_server.worker.parent.heartbeat import RECEIVE_SECONDS
 from reelmill_server.worker.parent.range_server import RangeServer
-
-RECEIVE_SECONDS = 1.0
-"""Interval of checks and of reports."""
 
 
 @dataclass(frozen=True)
@@ -33,44 +28,6 @@ class Bounds:
     fast_core_seconds: float = 10.0
     admission_wait_seconds: float = 60.0
     chunks: SplitRule = field(default_factory=SplitRule)
-
-
-class Heartbeat:
-    """Reports the progress of an attempt whenever it changes, and every second."""
-
-    def __init__(self, report: Callable[[Progress], None]) -> None:
-        self.latest = Progress(phase=TaskPhase.PROBING)
-        self._report = report
-
-    def __call__(self, progress: Progress) -> None:
-        """Report progress."""
-        self.latest = progress
-        self._report(progress)
-
-    def queued(self) -> None:
-        """Report that the attempt waits for resources."""
-        self(replace(self.latest, phase=TaskPhase.QUEUED))
-
-    def started(self) -> None:
-        """Report that the attempt starts."""
-        self(replace(self.latest, phase=TaskPhase.PROBING))
-
-    async def repeat(self) -> None:
-        """Report every second, whatever takes long: a silent attempt is given to another worker."""
-        while True:
-            self._report(self.latest)
-            await asyncio.sleep(RECEIVE_SECONDS)
-
-
-@asynccontextmanager
-async def heartbeats(report: Callable[[Progress], None]) -> AsyncIterator[Heartbeat]:
-    """Send heartbeats by calling `report` during the block."""
-    heartbeat = Heartbeat(report)
-    repeating = asyncio.create_task(heartbeat.repeat())
-    try:
-        yield heartbeat
-    finally:
-        repeating.cancel()
 
 
 class StallWatch:

@@ -22,10 +22,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Region:
-    """What is blurred of a frame: all of `box`, fading out in a seam around it.
-
-    `radius`: standard deviation of the blur in pixels; None: chosen by the box. `strength` 1 … 0: full blur … none.
-    """
+    """The blurred area of a frame: all of `box`, fading out in a seam around it."""
 
     box: Box
     radius: int | None = None
