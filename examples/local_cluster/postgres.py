@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,17 @@ _START_SECONDS = 30.0
 _RESTART_PAUSE_SECONDS = 0.5
 _SMALL = ("max_connections=60", "shared_buffers=32MB")
 _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+# A killed process must not leave its server behind: a small program asks the kernel for SIGQUIT at its parent's death
+# (PR_SET_PDEATHSIG is 1), which survives exec. It becomes the server's user itself: a change of the user after the request
+# takes it back, and that user may have no access to Python.
+_LAUNCHER = (
+    "import ctypes, os, signal, sys\n"
+    "parent, user, group = map(int, sys.argv[1:4])\n"
+    "libc = ctypes.CDLL(None)\n"
+    "user and (os.setgroups([]), os.setgid(group), os.setuid(user))\n"
+    "sys.platform == 'linux' and libc.prctl(1, signal.SIGQUIT)\n"
+    "os.getppid() == parent and os.execv(sys.argv[4], sys.argv[4:])\n"
+)
 
 
 def _programs() -> Path:
@@ -35,7 +47,8 @@ def _programs() -> Path:
 class PrivatePostgres:
     """A PostgreSQL on a socket in a temporary folder, deleted when it stops.
 
-    PostgreSQL refuses to run as root; for root it runs as `nobody`, who must be able to reach its programs.
+    PostgreSQL refuses to run as root; for root it runs as `nobody`, who must be able to reach its programs. On Linux it ends
+    with the thread that started it.
     """
 
     def __init__(self, *, durable: bool = True) -> None:
@@ -99,14 +112,12 @@ class PrivatePostgres:
     def _launch(self) -> None:
         options = [word for option in self._options for word in ("-c", option)]
         command = [str(self._programs / "postgres"), "-D", str(self._data), "-h", "", "-k", str(self._folder), *options]
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(self._user or 0), str(self._group or 0)]
         self._server = subprocess.Popen(
-            command,
+            [*launcher, *command],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            user=self._user,
-            group=self._group,
-            extra_groups=self._groups,
             start_new_session=True,  # Ctrl-C reaches the whole group, and the database must outlive its clients
         )
         self._wait()
