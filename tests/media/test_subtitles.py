@@ -193,6 +193,9 @@ def test_a_file_that_is_longer_than_its_source_is_cut_to_it(convert: Converter, 
     for made_file in made.paths:
         assert judge.lines(made_file) == near([(1.5, 2.0, "over the end")])
     assert judge.describe(made.paths[0]).duration == pytest.approx(2, abs=0.01)
+    assert "targets[0]: 1 subtitles begin after the end of the source: left out" in made.warnings
+    cut = convert(BARE, asked, source=beside(path), duration=1.7)
+    assert not any("after the end" in warning for warning in cut.warnings)
 
 
 def test_parts_follow_each_other_in_one_stream(tmp_path: Path) -> None:

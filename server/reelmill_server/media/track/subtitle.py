@@ -52,7 +52,8 @@ class SubtitleTrack(Track):
     """Copy or convert the cues of a subtitle stream and of subtitle files.
 
     `cues` were to be converted; `broken` of them could not be read, and were left out; `mended` had bytes that are no text;
-    `drawn` were drawings, and were left out; `plainer` lost looks that the output has no word for.
+    `drawn` were drawings, and were left out; `plainer` lost looks that the output has no word for. `late` begin after the end
+    of their source, where there is nothing to show them on.
     """
 
     follows_position = True
@@ -67,7 +68,7 @@ class SubtitleTrack(Track):
     ) -> None:
         """Open the decoders and the encoder. Raises InvalidMedia for a file that cannot be read."""
         super().__init__(plan)
-        self.cues = self.broken = self.mended = self.drawn = self.plainer = 0
+        self.cues = self.broken = self.mended = self.drawn = self.plainer = self.late = 0
         self._inputs = inputs
         self._numbers = {part.input: number for number, part in enumerate(plan.parts)}
         self._tick = _MILLISECOND if plan.codec in _TEXT else _BITMAP_TICK
@@ -75,6 +76,7 @@ class SubtitleTrack(Track):
         self._codecs: dict[int, str] = {}
         self._styles: dict[int, Styles] = {}
         self._header_lost = False
+        self._asked = self._span
         self._waiting: deque[Cue] = deque()
         self._part = 0
         self._from: Fraction | None = None
@@ -131,7 +133,7 @@ class SubtitleTrack(Track):
 
     def begin(self, part: Part, span: Span) -> None:
         number = self._numbers[part.number]
-        self._part, self._span = number, span
+        self._part, self._span, self._asked = number, span, span
         self._take(self.plan.parts[number], number, span)
 
     def _take(self, part: PartPlan, number: int, span: Span) -> None:
@@ -153,6 +155,7 @@ class SubtitleTrack(Track):
     def _placed(self, cue: Cue) -> Cue | None:
         """Return the cue on the output's clock, cut to the span; None when it lies outside."""
         span = self._span
+        self.late += span.after(cue.start) and not self._asked.after(cue.start)
         if span.after(cue.start) or (cue.end is not None and cue.end <= span.begin):
             return None
         end = cue.end if span.end is None or cue.end is None else min(cue.end, span.end)
@@ -176,8 +179,8 @@ class SubtitleTrack(Track):
         yield from self._release(position)
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        # Later cues of a subtitle file are dropped.
         limit = self._clock.at(length)
+        self.late += sum(cue.start >= limit for cue in self._waiting)
         self._clock.advance(length)
         self._waiting = deque(
             replace(cue, end=None if cue.end is None else min(cue.end, limit)) for cue in self._waiting if cue.start < limit
@@ -202,6 +205,8 @@ class SubtitleTrack(Track):
         if self.plainer:
             what = f"{self.plainer} of {self.cues} subtitles have fonts, colors, effects or places"
             yield f"{target.field}: {what} that {self.plan.codec} cannot hold: only their text is kept"
+        if self.late:
+            yield f"{target.field}: {self.late} subtitles begin after the end of the source: left out"
         if self._header_lost:
             yield f"{target.field}: styles and regions of WebVTT: left out"
 
