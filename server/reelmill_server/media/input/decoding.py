@@ -10,6 +10,7 @@ import av
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
+from reelmill_server.media.libav.layouts import keep_layouts
 from reelmill_server.media.libav.types import AnyPacket
 
 BROKEN_SHARE = Fraction(1, 10)
@@ -54,7 +55,9 @@ class StreamDecoding:
         """Decode a packet of the stream and count it; a packet that the decoder refuses gives no frames."""
         self.packets += packet.size > 0  # an empty packet marks the end of the stream
         try:
-            return packet.decode()
+            frames = packet.decode()
+            keep_layouts(frames)
+            return frames
         except av.error.EOFError:
             return ()
         except LIBAV_ERRORS as error:

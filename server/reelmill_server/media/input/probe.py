@@ -21,6 +21,7 @@ from reelmill_server.media.input.source import Location, average_rate, open_sour
 from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.side_data import codec_tag, orientation
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.capability import Limits
@@ -282,12 +283,13 @@ def _audio(stream: Any) -> AudioStreamInfo:
     context = stream.codec_context
     if context is None:
         return AudioStreamInfo(**_common(stream))
+    layout, channels = layout_of(context)
     return AudioStreamInfo(
         **_common(stream),
         sample_format=context.format.name if context.format else "",
         sample_rate=context.sample_rate or 0,
-        channels=context.channels or 0,
-        layout=context.layout.name if context.layout else "",
+        channels=channels,
+        layout=layout,
     )
 
 

@@ -108,7 +108,7 @@ class Chain:
 
     def _audio_source(self, graph: Graph, frame: AudioFrame) -> Any:
         return graph.add_abuffer(
-            sample_rate=frame.sample_rate, format=frame.format, layout=frame.layout, time_base=frame.time_base
+            sample_rate=frame.sample_rate, format=frame.format, layout=frame.layout.name, time_base=frame.time_base
         )
 
 

@@ -18,6 +18,7 @@ from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
+from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.probing import PROBING
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
@@ -389,7 +390,7 @@ def _describe(stream: Any, planned: StreamPlan, written: StreamStats, sight: Str
         width=context.width if video else 0,
         height=context.height if video else 0,
         sample_rate=context.sample_rate if audio else 0,
-        channels=context.channels if audio else 0,
+        channels=layout_of(context)[1] if audio else 0,
         bitrate=round(written.size_bytes * 8 / seconds) if seconds > 0 else 0,
         frame_rate=round(float((sight.packets - 1) / between), 3) if video and between > 0 else 0.0,
         language=stream.language or "",

@@ -13,6 +13,9 @@ _MXF_RATES = tuple(map(Fraction, "24000/1001 24 25 30000/1001 30 48 50 60000/100
 
 # RFC 9639, 9.1.3: others are told beside the frames, where libav's muxers of MP4 and Ogg do not write them.
 _FLAC_USUAL_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0(side)", "5.1(side)", "6.1", "7.1")
+# Matroska tells how many channels PCM has, and not which: what readers take each number for.
+_COUNTED_LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
+_PCM = tuple("pcm_u8 pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f64le".split())
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,12 @@ CONTAINERS: Mapping[str, Container] = {
             "matroska",
             video="h264 hevc vvc vp8 vp9 av1 mpeg4 mpeg2video mpeg1video mjpeg jpeg2000 prores ffv1 snow theora dirac rawvideo "
             "msmpeg4v3",
-            audio="aac mp3 mp2 mp1 ac3 eac3 dts truehd mlp opus vorbis flac alac tta wavpack pcm_u8 pcm_s16le pcm_s16be "
-            "pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f64le",
+            audio=f"aac mp3 mp2 mp1 ac3 eac3 dts truehd mlp opus vorbis flac alac tta wavpack {' '.join(_PCM)}",
             subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt",
             attachments=True,
             picture=frozenset({"mjpeg", "png", "gif", "tiff"}),
             alpha=True,
+            layouts=dict.fromkeys(_PCM, _COUNTED_LAYOUTS),
         ),
         _container("webm", "webm", video="vp8 vp9 av1", audio="opus vorbis", subtitle="webvtt", alpha=True),
         _container(
