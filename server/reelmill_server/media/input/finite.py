@@ -19,8 +19,10 @@ def silence_invalid(frames: Iterable[AudioFrame]) -> int:
 
 def _silence(frame: AudioFrame) -> int:
     kind, found = _TYPES[frame.format.name], 0
-    per_plane = frame.samples if frame.format.is_planar else frame.samples * frame.layout.nb_channels
-    planes: Any = frame.planes
+    channels, planar = frame.layout.nb_channels, frame.format.is_planar
+    per_plane = frame.samples if planar else frame.samples * channels
+    # Of eight planes PyAV makes nine: it looks for the end of a list that is full.
+    planes: Any = frame.planes[: channels if planar else 1]
     for plane in planes:
         samples: NDArray[Any] = np.frombuffer(plane, kind, per_plane)
         if samples.size == 0 or np.abs(samples).max() < _LOUDEST:  # false where one is not a number
