@@ -133,7 +133,7 @@ def loss(layout: str, count: int, output: str) -> str:
     if not own:
         kept = count in (1, 2, len(outer)) and count <= len(outer)
         return "" if kept else f"{count} channels that do not say which they are: all are mixed into {output}"
-    if own in (("FC",), outer) or _places(own, outer):
+    if own in (("FC",), outer) or _places(own, outer) or (layout, output) == ("stereo", "mono"):
         return ""
     left_out = " without its low-frequency channel" if "LFE" in own and "LFE" not in outer else ""
     return f"{layout} is mixed to {output}{left_out}"
