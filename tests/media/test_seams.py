@@ -103,6 +103,16 @@ def test_chained_ogg_is_read_to_its_end(shelf: Shelf, convert: Converter, codec:
     assert len(judge.sound(convert(source, lossless, start=1.5).path)) == pytest.approx(1.5 * 48000, abs=2000)
 
 
+def test_a_recording_may_lack_a_stream(shelf: Shelf, convert: Converter) -> None:
+    mute = Clip("mpegts", (Video(),), (), offset=10)
+    source = joined(shelf, "mute.ts", recording(), mute, recording())
+    result = convert(source, ENCODED)
+    assert judge.numbers(result.path) == [*range(50)] * 3
+    start = float(judge.times(result.path)[0])
+    clicks = [click - start for click in judge.clicks(result.path, threshold=0.2)]
+    assert clicks == pytest.approx([*CLICKS, *(second + 4 for second in CLICKS)], abs=0.15)
+
+
 def test_joined_sources_may_have_seams(shelf: Shelf, join: Joiner) -> None:
     source = joined(shelf, "member.ts", recording(), recording())
     _, (path,) = join([source, shelf.get(recording())], ENCODED)

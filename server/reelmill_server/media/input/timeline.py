@@ -28,7 +28,7 @@ _SILENT = Fraction(5)
 # Packets of one stream may come after those of another that lie behind a seam.
 _STRAGGLING = Fraction(1)
 # A stream that follows none that has jumped within this time is not in the recording after the seam.
-_ALONE = Fraction(3)
+_ALONE = Fraction(3, 2)
 # What is held until all streams have jumped.
 _HELD_PACKETS, _HELD_BYTES = 4000, 32 << 20
 
@@ -87,7 +87,7 @@ class Timeline:
                 yield from self._hold(packet)
                 continue
             line, decoded = self._place(packet)
-            if line is not None and line.last is not None and self._jumped(line, decoded):
+            if line is not None and self._jumped(line, decoded):
                 yield from self._hold(packet)
                 continue
             if line is not None:
@@ -108,14 +108,18 @@ class Timeline:
         return line, decoded
 
     def _jumped(self, line: _Line, decoded: int) -> bool:
-        assert line.last is not None
+        if line.last is None:  # a stream that the recording before the seam did not have may come first behind the next one
+            return bool(self._shift) and decoded * line.base < self._latest() - _STRAGGLING
         if decoded < line.last - line.back:
             return True
         if not self._resets or decoded <= line.last + line.ahead:
             return False
         # Not where the other streams are already: then only this one has a gap.
-        latest = max(((other.last or 0) * other.base for other in self._lines.values()), default=Fraction(0))
-        return decoded * line.base > latest + _AHEAD
+        return decoded * line.base > self._latest() + _AHEAD
+
+    def _latest(self) -> Fraction:
+        """Return when the last packet of all streams was decoded, unmoved."""
+        return max((line.last * line.base for line in self._lines.values() if line.last is not None), default=Fraction(0))
 
     def _hold(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """Hold a packet until it is known whether all streams have jumped."""
@@ -130,16 +134,13 @@ class Timeline:
             after = self._lies_after(packet)
         elif line.last is None:
             after = True  # a stream that only the recording after the seam has
+            if self._jumped(line, decoded):
+                self._jumps.setdefault(packet.stream_index, []).append(decoded)
         else:
             jumps = self._jumps.get(packet.stream_index)
-            if jumps is not None and decoded < jumps[-1] - line.back and not _returns(decoded, jumps, line):
-                yield from self._settled()  # the next seam
-                yield from self._hold(packet)
-                return
-            if jumps is not None and _returns(decoded, jumps, line):
-                jumps.append(decoded)
-                self._held.append((packet, False))  # back where it came from: it was a single wrong time
-                yield from self._released()
+            back = jumps is not None and _returns(decoded, jumps, line)
+            if jumps is not None and (back or decoded < jumps[-1] - line.back):
+                yield from self._again(packet, back)
                 return
             if jumps is None and self._jumped(line, decoded):
                 jumps = self._jumps[packet.stream_index] = []
@@ -159,6 +160,16 @@ class Timeline:
         ):
             yield from self._settled()
 
+    def _again(self, packet: AnyPacket, back: bool) -> Iterator[AnyPacket]:
+        """Take a packet of a stream that jumps a second time: `back` where it came from, or at the next seam."""
+        if not back:
+            yield from self._settled()
+            yield from self._hold(packet)
+            return
+        self._jumps[packet.stream_index].append(packet.dts)  # type: ignore[arg-type]
+        self._held.append((packet, False))  # it was a single wrong time
+        yield from self._released()
+
     def _lies_after(self, packet: AnyPacket) -> bool:
         """Return whether the time of a packet is nearer to what follows the jump than to what precedes it."""
         index, jumps = next(iter(self._jumps.items()))
@@ -177,7 +188,7 @@ class Timeline:
 
     def _awaited(self) -> bool:
         """Return whether a stream has not jumped that was there shortly before those that have."""
-        latest = max(self._marks[index] for index in self._jumps)
+        latest = max(self._marks.get(index, Fraction(0)) for index in self._jumps)
         return any(reached > latest - _SILENT for index, reached in self._marks.items() if index not in self._jumps)
 
     def _stays(self) -> bool:
@@ -217,8 +228,7 @@ class Timeline:
         """Yield what is held; where there was no seam, the streams go on from where they jumped to."""
         held, jumps, self._held, self._jumps, self._held_bytes = self._held, self._jumps, [], {}, 0
         for index, jumped in jumps.items():
-            if index in self._lines and self._lines[index].last is not None:
-                self._lines[index].last = jumped[-1]
+            self._lines[index].last = jumped[-1]
         for packet, _ in held:
             yield self._moved(packet)
 
