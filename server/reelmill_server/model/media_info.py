@@ -54,7 +54,7 @@ class ContentLight:
 @dataclass(frozen=True)
 class VideoStreamInfo(StreamInfo):
     """A video stream. `rotation`: degrees by which to rotate frames clockwise for display, after they are `mirrored`
-    left to right. Color fields are H.273 numbers.
+    left to right. `transparent`: some of what the first frames show is. Color fields are H.273 numbers.
 
     `field_order`: progressive, or for interlaced video tt, bb, tb, bt (the field coded first, then the one displayed first: top
     or bottom) or interlaced (order unknown); empty: unknown. `key_seconds`: average distance of keyframes according to the
@@ -82,6 +82,7 @@ class VideoStreamInfo(StreamInfo):
     content_light: ContentLight | None = None
     key_seconds: float = 0.0
     mirrored: bool = False
+    transparent: bool = False
 
     @property
     def turned(self) -> bool:

@@ -7,14 +7,47 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av import CodecContext
+from av.stream import Stream
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
 from reelmill_server.media.libav.layouts import keep_layouts
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.plan.stream.alpha import alpha_decoder
 
 BROKEN_SHARE = Fraction(1, 10)
 """More broken than this and the source is not worth calling converted."""
+
+
+class Decoders:
+    """Decode packets: with the decoder that PyAV gives to their stream, unless its alpha channel needs another."""
+
+    def __init__(self) -> None:
+        self._own: dict[Stream, Any] = {}
+
+    def decode(self, packet: AnyPacket) -> Sequence[Any]:
+        """Return the frames that a packet of any stream completes."""
+        stream: Any = packet.stream
+        name = alpha_decoder(stream.codec_context.codec.canonical_name, stream.metadata) if stream.type == "video" else ""
+        if not name:
+            return packet.decode()
+        # libvpx delays no frames: there is nothing to flush.
+        if not packet.size or (stream.codec_context.skip_frame == "NONKEY" and not packet.is_keyframe):
+            return ()
+        if stream not in self._own:
+            self._own[stream] = _decoder(name, stream.codec_context)
+        return self._own[stream].decode(packet)  # type: ignore[no-any-return]
+
+
+def _decoder(name: str, like: Any) -> Any:
+    """Return the decoder `name` with the limits of `like`; that itself where this build of libav lacks it."""
+    try:
+        decoder: Any = CodecContext.create(name, "r")
+    except av.codec.codec.UnknownCodecError:
+        return like
+    decoder.extradata, decoder.options, decoder.thread_count = like.extradata, dict(like.options), 0
+    return decoder
 
 
 @dataclass
@@ -37,6 +70,9 @@ class StreamDecoding:
     expected: int = 0
     invalid: int = 0
 
+    def __post_init__(self) -> None:
+        self._decoders = Decoders()
+
     def check(self) -> list[str]:
         """Return warnings for the user. Raises InvalidMedia when too much was broken."""
         where = f"sources[{self.source}], stream {self.stream} ({self.kind})"
@@ -55,7 +91,7 @@ class StreamDecoding:
         """Decode a packet of the stream and count it; a packet that the decoder refuses gives no frames."""
         self.packets += packet.size > 0  # an empty packet marks the end of the stream
         try:
-            frames = packet.decode()
+            frames = self._decoders.decode(packet)
             keep_layouts(frames)
             return frames
         except av.error.EOFError:

@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input.decoding import Decoders
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.source import Location, average_rate, open_source
@@ -35,10 +36,12 @@ from reelmill_server.model.media_info import (
     SubtitleStreamInfo,
     VideoStreamInfo,
 )
+from reelmill_server.plan.stream.alpha import has_alpha
 
 _PACKETS_TO_FIRST_PICTURE = 2000
 # Enough frames to see an interlaced one in a stream that mixes both kinds, few enough to be cheap.
 _FRAMES = 8
+_OPAQUE = 255
 _TRIAL_BYTES = bytes(8)
 # AVFieldOrder
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
@@ -144,12 +147,13 @@ def _first_frames(container: InputContainer) -> dict[int, list[VideoFrame]]:
     wanted = {stream.index for stream in container.streams.video if stream.codec_context}
     covers = {stream.index for stream in container.streams.video if stream.disposition & Disposition.attached_pic}
     found: dict[int, list[VideoFrame]] = {}
+    decoders = Decoders()
     packets = container.demux(container.streams.video) if wanted else iter(())
     try:
         for packet in islice(packets, _PACKETS_TO_FIRST_PICTURE):
             if packet.stream.index in wanted:
                 try:
-                    frames = [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+                    frames = [frame for frame in decoders.decode(packet) if isinstance(frame, VideoFrame)]
                 except LIBAV_ERRORS as error:
                     check_memory(error)
                     continue  # a broken start: later frames may be whole
@@ -184,6 +188,7 @@ def _with_frames(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field
         stream,
         rotation=rotation,
         mirrored=mirrored,
+        transparent=has_alpha(frame.format.name) and any(map(_transparent, frames)),
         pixel_format=frame.format.name,
         color_space=int(frame.colorspace),
         color_range=int(frame.color_range),
@@ -193,6 +198,12 @@ def _with_frames(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field
         mastering_display=mastering,
         content_light=light,
     )
+
+
+def _transparent(frame: VideoFrame) -> bool:
+    """Return whether a part of a frame with an alpha channel is not opaque."""
+    samples = frame.reformat(format="rgba").to_ndarray()
+    return bool(samples[..., 3].min() < _OPAQUE)
 
 
 def _from_frame(of_picture: int, of_header: int) -> int:

@@ -11,6 +11,7 @@ from reelmill_server.model.request import ConvertRequest
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 from reelmill_server.plan.ffmpeg.filters import decimal, seconds
 from reelmill_server.plan.ffmpeg.names import Names
+from reelmill_server.plan.stream.alpha import alpha_decoder
 
 # Charsets that ffmpeg reads unasked.
 _KNOWN_CHARSETS = frozenset({"", "ascii", "utf-8", "utf-8-sig", "utf-16", "utf-32"})
@@ -140,6 +141,9 @@ class InputList:
         if info is None:
             return ("-noautorotate",)
         options = ("-noautorotate",) if any(stream.turned for stream in info.pictures) else ()
+        decoders = [alpha_decoder(stream.codec, stream.metadata) for stream in info.video]
+        for number, name in enumerate(decoders):
+            options += (f"-c:v:{number}", name) if name else ()
         rate = _untimed_rate(info)
         return (*options, "-r", decimal(rate)) if rate else options
 

@@ -16,6 +16,7 @@ from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.output.frame_access import SHARED, choose_reading, key_seconds
 from reelmill_server.plan.output.naming import MARK, Naming, OutputName, expand, has_extension, variables_in
 from reelmill_server.plan.stream import hdr
+from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
 from reelmill_server.plan.stream.video import usual_rate
 
@@ -138,9 +139,16 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
     most = _KEPT_BYTES // (stream.width * stream.height * 3)
     if spec.frames.mode is FrameMode.DHASH and frames.number > most:
         raise MediaLimitExceeded(f"{where}: the strongest changes are kept in memory: at most {most} of a source of this size")
+    if any(source.transparent for source in _sources(job, number)) and not _shows_alpha(codec):
+        job.warn(spec, ON_BLACK)
     if not name.numbered and spec.kind is not ImageKind.ANIMATION and spec.frames.number != 1:
         job.warn(spec, f"all pictures go to {plan.prefix}: the last one stays (name them apart with {{index}})")
     return plan
+
+
+def _sources(job: ImageJob, number: int) -> Iterator[VideoStreamInfo]:
+    """Yield the streams that images are made of."""
+    return (item.video[number] for item in job.inputs.main if number < len(item.video))
 
 
 def _resolved(length: int | Fraction | None, shown: int) -> int:
@@ -173,12 +181,15 @@ def _part(spec: ImageSpec, item: Input, number: int, geometry: Geometry, codec: 
         own = plan_geometry(sized, stream, "rgb24")
     whole = (_DEINTERLACE,) if stream.interlaced else ()
     light = hdr.tone_mapping(stream) if hdr.is_hdr(stream) else ()
-    filters = codec.alpha if codec.alpha and _has_alpha(stream) else codec.filters
-    return PartPlan(stream.index, (*whole, *own.filters, *light, *filters), item.number)
+    if _shows_alpha(codec):
+        filters = codec.alpha if codec.alpha and has_alpha(stream.pixel_format) else codec.filters
+        return PartPlan(stream.index, (*whole, *own.filters, *light, *filters), item.number)
+    return PartPlan(stream.index, (*whole, *on_black(stream), *own.filters, *light, *codec.filters), item.number)
 
 
-def _has_alpha(stream: VideoStreamInfo) -> bool:
-    return any(word in stream.pixel_format for word in ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8"))
+def _shows_alpha(codec: ImageCodec) -> bool:
+    """Return whether images can be transparent; palettes of GIF have a transparent color."""
+    return bool(codec.alpha) or codec.codec == "gif"
 
 
 def _frame_rate(spec: ImageSpec, rate: Fraction) -> Fraction:

@@ -12,6 +12,7 @@ from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
 from reelmill_server.plan.codec.channel_layouts import alike, channels_of
 from reelmill_server.plan.codec.containers import Container
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
+from reelmill_server.plan.stream.alpha import has_alpha
 from reelmill_server.plan.stream.video import usual_rate
 
 _SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round them
@@ -29,11 +30,10 @@ def fit_video(spec: VideoSpec, stream: VideoStreamInfo, container: Container, fi
     Raises InvalidArgument if it requests what the container does not support, UnsupportedFormat if no rate is requested and
     the source's cannot be used.
     """
-    notes = []
+    notes: list[str] = []
     if LIBAV_CODEC[spec.codec] in container.unordered:
         spec = replace(spec, b_frames=0)
-    if spec.codec == "vp9" and not spec.pixel_format and stream.pixel_format.startswith("yuva") and not container.alpha:
-        notes.append(f"{container.name} does not keep VP9's alpha channel: it is left out")
+    if spec.codec == "vp9" and not spec.pixel_format and has_alpha(stream.pixel_format) and not container.alpha:
         spec = replace(spec, pixel_format="yuv420p")
     if not container.steady:
         return spec, tuple(notes)

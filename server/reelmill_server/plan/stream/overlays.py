@@ -5,17 +5,17 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.model.colour import Matrix
-from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
+from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.overlay_plan import BlurPlan, Box, DelogoPlan, OverlayPlan, PicturePlan, TextPlan
 from reelmill_server.model.overlay_request import AT_BOTTOM, AT_RIGHT, DelogoSpec, PlaceSpec, WatermarkSpec
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.sizes import in_pixels
+from reelmill_server.plan.stream.alpha import alpha_decoder
 from reelmill_server.plan.stream.geometry import displayed_size, upright
 
 # Players assume BT.709 for untagged video from this height on, libav assumes BT.601.
 _HIGH_DEFINITION = 577
-_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def plan_overlays(
@@ -95,9 +95,12 @@ def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: s
     matrix = ("scale=in_color_matrix=bt709",) if stream.color_space == Matrix.UNSPECIFIED and own[1] >= _HIGH_DEFINITION else ()
     box = _box(spec.place, max(1, width), max(1, height), output)
     filters = (*upright(stream), *matrix, "format=rgba")
-    return PicturePlan(spec.uri, stream.index, box, filters, _decoder(stream), spec.place.start_us, _end_us(spec.place))
-
-
-def _decoder(stream: VideoStreamInfo) -> str:
-    """Return libvpx's decoder for WebM with alpha, which only that finds beside the packets; empty: libav's default."""
-    return _WITH_ALPHA.get(stream.codec, "") if stream.metadata.get("alpha_mode") == "1" else ""
+    return PicturePlan(
+        spec.uri,
+        stream.index,
+        box,
+        filters,
+        alpha_decoder(stream.codec, stream.metadata),
+        spec.place.start_us,
+        _end_us(spec.place),
+    )

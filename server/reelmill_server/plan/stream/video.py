@@ -17,6 +17,7 @@ from reelmill_server.plan.codec import video_encoders
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.adaptive import adapted_video
+from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import displayed_size, plan_geometry
 
 _YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10|12|14|16)?")
@@ -29,6 +30,7 @@ _SQUARE_CODECS = ("vp9", "av1")
 VMAF_FILTER = "libvmaf"
 """The filter that measures VMAF."""
 _LEAST_MEASURED = 64  # pixels per side: below 40 libvmaf's results vary from run to run, below 18 it crashes
+_TRANSPARENT = "yuva420p"
 _HIGHEST_RATE = 240  # more is not a rate but the tick of a variable one; SVT-AV1 does not open with it
 
 
@@ -100,17 +102,20 @@ def plan_video(
     source_rate = usual_rate(stream)
     spec = adapted_video(spec, stream, source_rate, field)
     software = video_encoders.takes(video_encoders.VIDEO_ENCODERS[spec.codec][SOFTWARE], situation.capabilities)
-    wanted = spec.pixel_format or natural_format(stream.pixel_format, software)
+    wanted = spec.pixel_format or (
+        _TRANSPARENT if stream.transparent and _TRANSPARENT in software else natural_format(stream.pixel_format, software)
+    )
+    opaque = () if has_alpha(wanted) else on_black(stream)
     choice = video_encoders.choose(spec, wanted, situation.capabilities, situation.order, situation.excluded)
     geometry = plan_geometry(_square(spec, stream), stream, wanted)
     rate = spec.frame_rate
     steady = (f"fps={rate}:start_time=0",) if rate else ()
     mapped = hdr.is_hdr(stream) and not wanted.endswith("10le")
-    shape = (*geometry.filters, *_colour_filter(stream, mapped))
+    shape = (*opaque, *geometry.filters, *_colour_filter(stream, mapped))
     # Drop frames before the expensive scaling, repeat frames after it.
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
     whole = (_DEINTERLACE,) if stream.interlaced else ()
-    options = video_encoders.options(choice, spec)
+    options = video_encoders.options(choice, replace(spec, pixel_format=wanted))
     planned = StreamPlan(
         type=StreamType.VIDEO,
         parts=(PartPlan(stream.index, (*whole, *ordered, f"format={choice.pixel_format}")),),
@@ -131,7 +136,7 @@ def plan_video(
         expected_us=clock.expected_us(stream),
         slack_us=frame_us(min(rate, source_rate or rate) or source_rate),
     )
-    return planned, geometry.warnings
+    return planned, (*geometry.warnings, *((ON_BLACK,) if opaque and stream.transparent else ()))
 
 
 def measured(planned: StreamPlan, situation: Situation, field: str) -> StreamPlan:
