@@ -175,7 +175,7 @@ def test_a_ladder_has_a_master_playlist_and_shares_its_sound(convert: Converter,
     assert 'TYPE=AUDIO,GROUP-ID="audio",NAME="1",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="main-audio.m3u8"' in text
     infs = re.findall(
         r'BANDWIDTH=(\d+),AVERAGE-BANDWIDTH=(\d+),CODECS="avc1\.[0-9a-f]{6},mp4a\.40\.2",RESOLUTION=(\d+x\d+),'
-        r'FRAME-RATE=25\.000,AUDIO="audio"',
+        r'FRAME-RATE=25\.000,VIDEO-RANGE=SDR,AUDIO="audio"',
         text,
     )
     assert [size for _, _, size in infs] == ["96x64", "48x32"]
@@ -399,3 +399,22 @@ def test_a_source_of_which_no_video_can_be_decoded_is_refused(convert: Converter
     path = spoilt(shelf, "nothing", range(FRAMES))
     with pytest.raises(InvalidMedia, match=r"stream gave nothing|could not be decoded"):
         convert(path, cut(target("mp4", encoded(), AAC), form))
+
+
+@pytest.mark.parametrize(("transfer", "expected"), [(16, "PQ"), (18, "HLG"), (1, "SDR")])
+@pytest.mark.parametrize("container", ["ts", "mp4"])
+def test_a_master_playlist_tells_the_video_range(convert: Converter, container: str, transfer: int, expected: str) -> None:
+    """Players choose HDR by it; Apple's require it."""
+    video = Video(
+        "libx265",
+        (64, 64),
+        seconds=1,
+        pixel_format="yuv420p10le",
+        color_space=9,
+        color_primaries=9,
+        color_transfer=transfer,
+    )
+    deep = encoded("h265", pixel_format="yuv420p10le")
+    rungs = [replace(rung, video=deep, audio=None) for rung in ladder(container, (64, 64), (32, 32))]
+    made = convert(Clip("mp4", (video,), ()), *rungs, group_uris=("file:///out/film/main.m3u8",))
+    assert re.findall(r"VIDEO-RANGE=(\w+)", (made.published / "film" / "main.m3u8").read_text()) == [expected] * 2

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from reelmill_server.model.colour import Transfer
+
 TagValue = str | int | float | bool | None
 
 
@@ -70,7 +72,7 @@ class Progress:
 @dataclass(frozen=True)
 class ArtifactStream:
     """A stream of a published file and how it was produced; `type` is video, audio or subtitle. `vmaf` 0..100, None: not
-    measured."""
+    measured. `color_transfer` as in H.273."""
 
     type: str
     codec: str
@@ -86,6 +88,7 @@ class ArtifactStream:
     frame_rate: float = 0.0
     language: str = ""
     vmaf: float | None = None
+    color_transfer: int = Transfer.UNSPECIFIED
 
 
 class ArtifactKind(StrEnum):

@@ -30,6 +30,10 @@ from reelmill_server.plan.stream.subtitle import (
 )
 from reelmill_server.uris import Resource
 
+# Dolby Vision's configuration and the projection of spherical video: libav calls their boxes unofficial.
+_UNOFFICIAL = {"strict": "unofficial"}
+_WITH_BOXES = ("mp4", "mov")
+
 
 def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     """Return the plan of `request`.
@@ -144,7 +148,7 @@ def _plan_files(
             muxer=container.muxer,
             duration_us=_duration_us(inputs, held),
             streams=held,
-            muxer_options=_muxer_options(container, target, inputs),
+            muxer_options=_muxer_options(container, held, target, inputs),
             keep_metadata=not target.strip_metadata,
             described_by=inputs.primary.number,
             field=target.field,
@@ -153,9 +157,13 @@ def _plan_files(
         yield packaging.packaged(plan, target, naming, _resolution(held))
 
 
-def _muxer_options(container: Container, target: TargetSpec, inputs: Inputs) -> Mapping[str, str]:
+def _muxer_options(
+    container: Container, streams: Sequence[StreamPlan], target: TargetSpec, inputs: Inputs
+) -> Mapping[str, str]:
     tagged = not target.strip_metadata and of_a_device(inputs.primary.info.metadata)
-    return (container.tagged_options if tagged else {}) or container.options
+    options = (container.tagged_options if tagged else {}) or container.options
+    boxed = container.name in _WITH_BOXES and any(stream.copies_video for stream in streams)
+    return {**options, **_UNOFFICIAL} if boxed else options
 
 
 def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:

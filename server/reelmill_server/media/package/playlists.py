@@ -142,7 +142,9 @@ class Rendition:
 
 @dataclass(frozen=True)
 class Variant:
-    """One `EXT-X-STREAM-INF`; bit/s include its audio rendition. `codecs` as in RFC 6381, empty when one is unknown."""
+    """One `EXT-X-STREAM-INF`; bit/s include its audio rendition. `codecs` as in RFC 6381, empty when one is unknown;
+    `video_range`: SDR, HLG or PQ.
+    """
 
     uri: str
     peak: int
@@ -151,6 +153,7 @@ class Variant:
     width: int = 0
     height: int = 0
     frame_rate: float = 0.0
+    video_range: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,8 @@ class MasterPlaylist:
             attributes.append(f"RESOLUTION={variant.width}x{variant.height}")
         if variant.frame_rate:
             attributes.append(f"FRAME-RATE={variant.frame_rate:.3f}")
+        if variant.video_range:
+            attributes.append(f"VIDEO-RANGE={variant.video_range}")
         if self.audio:
             attributes.append(f'AUDIO="{AUDIO_GROUP}"')
         if self.subtitles:

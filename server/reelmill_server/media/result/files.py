@@ -8,12 +8,15 @@ from pathlib import Path
 from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
 from reelmill_server.media.package.webvtt import cut_subtitles
 from reelmill_server.media.result.verify import Verified
+from reelmill_server.model.colour import Transfer
 from reelmill_server.model.package_plan import RenditionPlan
 from reelmill_server.model.plan import Plan, StreamType
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import Artifact, ArtifactKind, ArtifactStream
 from reelmill_server.plan.output.packaging import PlannedFile, part_uri, planned_files
 from reelmill_server.uris import reference, reference_around
+
+_VIDEO_RANGES = {Transfer.PQ: "PQ", Transfer.HLG: "HLG"}  # RFC 8216bis, 4.4.6.2
 
 _READ_BYTES = 1 << 20
 
@@ -207,6 +210,7 @@ def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Seq
         width=video.width if video else 0,
         height=video.height if video else 0,
         frame_rate=video.frame_rate if video else 0.0,
+        video_range=_VIDEO_RANGES.get(video.color_transfer, "SDR") if video else "",
     )
 
 

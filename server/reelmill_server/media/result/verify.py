@@ -27,6 +27,7 @@ from reelmill_server.media.package.codec_strings import codec_string
 from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.package.segments import Cuts, Joined, listed
 from reelmill_server.media.track.base import StreamStats
+from reelmill_server.model.colour import Transfer
 from reelmill_server.model.plan import COPY, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
@@ -395,4 +396,5 @@ def _describe(stream: Any, planned: StreamPlan, written: StreamStats, sight: Str
         frame_rate=round(float((sight.packets - 1) / between), 3) if video and between > 0 else 0.0,
         language=stream.language or "",
         vmaf=written.vmaf,
+        color_transfer=int(context.color_trc) if video else Transfer.UNSPECIFIED,
     )
