@@ -26,12 +26,12 @@ class Decoders:
     def __init__(self) -> None:
         self._own: dict[Stream, Any] = {}
 
-    def decode(self, packet: AnyPacket) -> Sequence[Any]:
+    def decode(self, packet: Any) -> Sequence[Any]:
         """Return the frames that a packet of any stream completes."""
         stream: Any = packet.stream
         name = alpha_decoder(stream.codec_context.codec.canonical_name, stream.metadata) if stream.type == "video" else ""
         if not name:
-            return packet.decode()
+            return packet.decode()  # type: ignore[no-any-return]
         # libvpx delays no frames: there is nothing to flush.
         if not packet.size or (stream.codec_context.skip_frame == "NONKEY" and not packet.is_keyframe):
             return ()

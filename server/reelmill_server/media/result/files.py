@@ -1,7 +1,7 @@
 """Describe verified outputs: artifacts, the playlists that are published, checksums of all files."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from reelmill_server.model.task import Artifact, ArtifactKind, ArtifactStream
 from reelmill_server.plan.output.packaging import PlannedFile, part_uri, planned_files
 from reelmill_server.uris import reference, reference_around
 
-_VIDEO_RANGES = {Transfer.PQ: "PQ", Transfer.HLG: "HLG"}  # RFC 8216bis, 4.4.6.2
+_VIDEO_RANGES: Mapping[int, str] = {Transfer.PQ: "PQ", Transfer.HLG: "HLG"}  # RFC 8216bis, 4.4.6.2
 
 _READ_BYTES = 1 << 20
 

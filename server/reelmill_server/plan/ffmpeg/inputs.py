@@ -140,7 +140,7 @@ class InputList:
         info = self.info(item)
         if info is None:
             return ("-noautorotate",)
-        options = ("-noautorotate",) if any(stream.turned for stream in info.pictures) else ()
+        options: tuple[str, ...] = ("-noautorotate",) if any(stream.turned for stream in info.pictures) else ()
         decoders = [alpha_decoder(stream.codec, stream.metadata) for stream in info.video]
         for number, name in enumerate(decoders):
             options += (f"-c:v:{number}", name) if name else ()
