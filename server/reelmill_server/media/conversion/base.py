@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from av.container import InputContainer
 
 from reelmill_server.media.conversion.feed import Feed, Scope
+from reelmill_server.media.input.account import Accountant
 from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.output.base import Output, StopSignal
@@ -19,13 +20,15 @@ OpenOutputs = Callable[[Sequence[InputContainer]], Iterable[Output]]
 class Run:
     """Run a plan over its sources, whatever its outputs are.
 
-    `outputs` can be read at any time for progress, `decoding` counts broken packets, `stop` ends all threads.
+    `outputs` can be read at any time for progress, `decoding` counts broken packets, `accountant` what reading gives, `stop`
+    ends all threads.
     """
 
     def __init__(self, plan: Plan, locations: Sequence[Location], limits: Limits, stop: threading.Event, scope: Scope) -> None:
         """`locations` follow the inputs of the plan."""
         self.outputs: list[Output] = []
         self.stop, self.decoding = StopSignal(stop), Decoding()
+        self.accountant = Accountant(plan.inputs, scope.counted)
         self._plan, self._locations, self._limits, self._scope = plan, locations, limits, scope
         self._feed: Feed | None = None
 
@@ -55,7 +58,7 @@ class Run:
                 self.outputs.append(output)
             for output in self.outputs:
                 output.start()
-            self._feed = Feed(self._plan, self.outputs, sources, self.decoding, self._scope, self.stop)
+            self._feed = Feed(self._plan, self.outputs, sources, self.decoding, self.accountant, self._scope, self.stop)
             self._feed.run()
             for output in self.outputs:
                 output.join()

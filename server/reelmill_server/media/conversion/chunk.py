@@ -95,6 +95,7 @@ class ChunkConversion:
                 stop=stop,
                 window=self._window,
                 summary=summary,
+                accountant=self._run.accountant,
             )
         for slot, image in zip(self._images, self._plan.images, strict=True):
             summary, path = self._member(slot, IMAGES, f"images-{slot}.chunk")

@@ -9,6 +9,7 @@ from av.format import ContainerFormat
 
 from reelmill_server.media.chunk_file import ChunkFileWriter, Summary
 from reelmill_server.media.image.chunk_frames import ChunkFrameTrack
+from reelmill_server.media.input.account import Accountant, as_text
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
@@ -39,12 +40,13 @@ class ChunkStreamOutput(Output):
         stop: StopSignal,
         window: Span | None,
         summary: Summary,
+        accountant: Accountant,
     ) -> None:
         """`plan` has one stream; `window` is in seconds of the source's span. Raises EncoderDown when the encoder does not
         open.
         """
         super().__init__(plan, task, str(path), stop)
-        self.summary = summary
+        self.summary, self._accountant = summary, accountant
         (stream,) = plan.streams
         self._head = Path(f"{path}.head")
         self._container = av.open(str(self._head), "w", format="nut")
@@ -96,6 +98,8 @@ class ChunkStreamOutput(Output):
     def _finish_summary(self) -> Summary:
         summary, track = self.summary, self._track
         summary.frames, summary.unordered, summary.vmaf = track.frames, track.unordered, track.written.vmaf
+        summary.given = as_text(track.given(self._accountant, False))
+        summary.taken, summary.dropped = track.written.taken, dict(track.written.dropped)
         if isinstance(track, VfrVideoTrack):
             summary.shape, summary.extradata = track.shape, track.extradata.hex()
             self._container.start_encoding()  # a chunk without frames must describe its stream, too

@@ -10,6 +10,7 @@ from av import AudioFrame
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.account import Accountant
 from reelmill_server.media.input.decoding import Decoding, StreamDecoding
 from reelmill_server.media.input.finite import silence_invalid
 from reelmill_server.media.input.part import Part, Span, own_parts
@@ -52,17 +53,18 @@ class Feed:
         outputs: Sequence[Output],
         sources: Sequence[InputContainer],
         decoding: Decoding,
+        accountant: Accountant,
         scope: Scope,
         stop: StopSignal,
     ) -> None:
         """`outputs` are all outputs of the conversion, `sources` follow the inputs of the plan; `decoding` counts broken
-        packets.
+        packets, `accountant` what is given.
         """
         self.warnings: list[str] = []
         self.decoded = 0
         self._plan, self._scope, self._stop = plan, scope, stop
         self._outputs, self._fed = outputs, [output for output in outputs if output.fed]
-        self._decoding = decoding
+        self._decoding, self._accountant = decoding, accountant
         self._ticked: tuple[Reader | None, float] = (None, 0.0)
         listening = defaultdict(list)
         for output in self._fed:
@@ -203,25 +205,32 @@ class Feed:
             (output, track) for output, track in self._listening.get((part.number, stream), ()) if part.wanted(track, stream)
         ]
         if any(track.wants_frames for _, track in active):
-            frames = self._decode(part, packet)
-            if packet.stream.type == "audio":
-                frames = [frame for frame in frames if isinstance(frame, AudioFrame)]  # a stream may change its kind midway
-                frames = part.times[packet.stream_index].complete(packet, frames)
-                self._counted(part, packet).invalid += silence_invalid(frames)
-            else:
-                part.repeated[packet.stream_index].part(frames)
-            if part.source.format.name in UNTIMED_FORMATS:
-                assign_timestamps(frames, packet.stream, part.shown)
-                part.shown += len(frames)
-            for frame in frames:
+            for frame in self._frames(part, packet):
+                self._accountant.frame(part, stream, frame)
                 for output, track in active:
                     if track.wants_frames:
                         output.give(part, track, stream, frame)
         if packet.size == 0 and packet.dts is None:
             return  # marks the end of the stream: only decoders need it
+        if any(not track.wants_frames for _, track in active):
+            self._accountant.packet(part, packet)
         for output, track in active:
             if not track.wants_frames:
                 output.give(part, track, stream, _twin(packet))
+
+    def _frames(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
+        """Return the frames that a packet completes, each with its time."""
+        frames = self._decode(part, packet)
+        if packet.stream.type == "audio":
+            frames = [frame for frame in frames if isinstance(frame, AudioFrame)]  # a stream may change its kind midway
+            frames = part.times[packet.stream_index].complete(packet, frames)
+            self._counted(part, packet).invalid += silence_invalid(frames)
+        else:
+            part.repeated[packet.stream_index].part(frames)
+        if part.source.format.name in UNTIMED_FORMATS:
+            assign_timestamps(frames, packet.stream, part.shown)
+            part.shown += len(frames)
+        return frames
 
     def _counted(self, part: Part, packet: AnyPacket) -> StreamDecoding:
         """Return the counters of a packet's stream; those of a packet that does not count here are thrown away."""

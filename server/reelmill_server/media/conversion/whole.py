@@ -77,7 +77,7 @@ class Conversion:
         OutputError as they happen.
         """
         warnings = [*self._run.write(self._open_outputs), *self._run.judge()]
-        return [output.produced() for output in self._files], warnings
+        return [output.produced(self._run.accountant) for output in self._files], warnings
 
     def _open_outputs(self, sources: Sequence[InputContainer]) -> Iterator[Output]:
         if self._joined_chunks:

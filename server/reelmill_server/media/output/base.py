@@ -14,6 +14,7 @@ from av import Packet
 from av.audio.frame import AudioFrame
 
 from reelmill_server.errors import ReelmillError, UnsupportedFormat
+from reelmill_server.media.input.account import Given
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.types import AnyPacket
@@ -50,11 +51,15 @@ class StopSignal:
 
 @dataclass(frozen=True)
 class MediaFile:
-    """A written media file: its path, its plan, and statistics of each stream in the plan's order."""
+    """A written media file: its path, its plan, and statistics of each stream in the plan's order.
+
+    `given`: what reading gave for each stream; None: nothing, or it is not known.
+    """
 
     path: str
     plan: TargetPlan
     written: tuple[StreamStats, ...]
+    given: tuple[Given | None, ...] = ()
 
 
 # A step of the writing thread; yields the packets that become ready.

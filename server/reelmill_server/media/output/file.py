@@ -9,6 +9,7 @@ from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.chunk_file import ChunkFile
+from reelmill_server.media.input.account import UNORDERED, Accountant
 from reelmill_server.media.input.edit_lists import name_languages
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import Location
@@ -134,9 +135,13 @@ class FileOutput(Output):
             self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, MICROSECONDS)))
         yield from in_decode_order(self._joined)
 
-    def produced(self) -> MediaFile:
-        """Return the written file, once `join` has returned."""
-        return MediaFile(self.path, self.plan, tuple(track.written for track in self.tracks))
+    def produced(self, accountant: Accountant) -> MediaFile:
+        """Return the written file, once `join` has returned; `accountant` counted what was read for it."""
+        from_key = any(stream.copies_video for file in self._files for stream in file.streams)
+        for track in self.tracks:
+            track.written.dropped[UNORDERED] = track.unordered
+        given = tuple(track.given(accountant, from_key) for track in self.tracks)
+        return MediaFile(self.path, self.plan, tuple(track.written for track in self.tracks), given)
 
     def _write(self) -> None:
         reframing = Reframing(self.plan, list(self._container.streams))

@@ -26,6 +26,8 @@ from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import codec_string
 from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.package.segments import Cuts, Joined, listed
+from reelmill_server.media.result.balance import check_balance
+from reelmill_server.media.result.readback import described, listed_short, moved_apart, out_of_order
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.colour import Transfer
 from reelmill_server.model.plan import COPY, StreamPlan, StreamType, TargetPlan
@@ -56,13 +58,19 @@ _ROUNDING = Fraction(2, 1000)
 
 @dataclass
 class StreamReading:
-    """Counters of one stream of the file read back; times in seconds."""
+    """Counters of one stream of the file read back; times in seconds.
+
+    `middle`: a GOP from packet number `half` on; 0: none is kept. `ordered`: the container keeps the times of frames.
+    """
 
     packets: int = 0
     extent: Extent = field(default_factory=Extent)
     head: list[AnyPacket] = field(default_factory=list)
     tail: deque[AnyPacket] = field(default_factory=lambda: deque(maxlen=_GROUP_PACKETS))
     keys: int = 0
+    middle: list[AnyPacket] = field(default_factory=list)
+    half: int = 0
+    ordered: bool = True
 
     def count(self, packet: AnyPacket, video: bool, unordered: bool) -> None:
         """Count a packet. `unordered`: its container has one timestamp per frame, and libav guesses the other."""
@@ -71,6 +79,8 @@ class StreamReading:
         base = packet.time_base
         if ticks is not None and base:
             self.extent.add(ticks, packet.duration or 0, base)
+        if self.half and self.packets >= self.half:
+            self._keep_middle(packet)
         if video and packet.is_keyframe:
             self.keys += 1
             before = self.tail[-1] if self.tail and self.tail[-1].is_keyframe else None
@@ -82,16 +92,26 @@ class StreamReading:
             self.head.append(packet)
         self.tail.append(packet)
 
+    def _keep_middle(self, packet: AnyPacket) -> None:
+        if packet.is_keyframe and len(self.middle) > 1:
+            self.half = 0
+        elif packet.is_keyframe or self.middle:
+            self.middle.append(packet)
+            self.half = self.half if len(self.middle) < _GROUP_PACKETS else 0
+
 
 @dataclass(frozen=True)
 class Verified:
-    """An output that was read back: its streams, their codec strings (RFC 6381), and the playlists of its segments."""
+    """An output that was read back: its streams, their codec strings (RFC 6381), the playlists of its segments, and the extents
+    in time of its streams.
+    """
 
     produced: MediaFile
     streams: tuple[ArtifactStream, ...]
     duration_seconds: float
     codecs: tuple[str, ...]
     playlists: tuple[MediaPlaylist, ...] = ()
+    extents: tuple[Extent, ...] = ()
 
 
 def verify(produced: MediaFile, moved: Callable[[], None] = lambda: None) -> Verified:
@@ -104,6 +124,13 @@ def verify(produced: MediaFile, moved: Callable[[], None] = lambda: None) -> Ver
     produced = _without_empty_data(produced)
     _compare_with_source(produced, where)
     _compare_ends(produced, where)
+    read = _read_as_written(produced, moved, where)
+    check_balance(produced, where)
+    return read
+
+
+def _read_as_written(produced: MediaFile, moved: Callable[[], None], where: str) -> Verified:
+    """Read an output back by what lists it: a playlist, a manifest, or nothing."""
     if produced.plan.muxer in _SUBTITLE_FILES:
         if not produced.written[0].packets:
             return _without_lines(produced)
@@ -114,16 +141,21 @@ def verify(produced: MediaFile, moved: Callable[[], None] = lambda: None) -> Ver
     if produced.plan.package.format != SegmentFormat.DASH:
         cuts = _cuts(produced.plan, playlists[0])
         read = _read_back(produced, produced.path, moved, cuts, **_LISTED)
-        return replace(read, playlists=(_checked(playlists[0], cuts, produced.written[cuts.stream], where),))
+        playlist = _checked(playlists[0], cuts, produced.written[cuts.stream], where)
+        _check_listed(playlist, read)
+        return replace(read, playlists=(playlist,))
     return _read_streams(produced, playlists, moved, where)
 
 
 def _without_empty_data(produced: MediaFile) -> MediaFile:
     """Drop the data streams that have no packet in the span: MP4 has no track for them."""
-    pairs = zip(produced.plan.streams, produced.written, strict=True)
-    kept = [(planned, written) for planned, written in pairs if planned.type != StreamType.DATA or written.packets]
-    plan = replace(produced.plan, streams=tuple(planned for planned, _ in kept))
-    return replace(produced, plan=plan, written=tuple(written for _, written in kept))
+    given = produced.given or (None,) * len(produced.written)
+    entries = list(zip(produced.plan.streams, produced.written, given, strict=False))
+    kept = [entry for entry in entries if entry[0].type != StreamType.DATA or entry[1].packets]
+    if len(kept) == len(entries):
+        return produced
+    streams, written, given = zip(*kept, strict=True) if kept else ((), (), ())
+    return replace(produced, plan=replace(produced.plan, streams=streams), written=written, given=given)
 
 
 # The playlist is our own, and names files beside it.
@@ -165,6 +197,7 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
             one = replace(produced, plan=alone, written=(produced.written[number],))
             parts.append(_read_back(one, joined, moved, cuts, format="mp4"))
         checked.append(_checked(playlist, cuts, produced.written[number], where))
+        _check_listed(checked[-1], parts[-1])
     return Verified(
         produced,
         # libav writes the language into the manifest only.
@@ -184,9 +217,8 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
     try:
         with av.open(file, "r", **opening | {"options": {**PROBING, **opening.get("options", {})}}) as container:
             media = _media(container, plan)
-            seen = _read(
-                container, media, plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered), moved, cuts
-            )
+            unordered = plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered)
+            seen = _read(container, media, unordered, moved, cuts, _halves(produced, unordered))
             _compare(media, plan, produced.written, seen, where)
             for stream, planned, sight in zip(media, plan.streams, seen, strict=True):
                 _decode_ends(stream, planned, sight, where)
@@ -197,10 +229,11 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
             codecs = tuple(
                 codec_string(planned.codec, stream.codec_context) for stream, planned in zip(media, plan.streams, strict=True)
             )
+            _check_description(container, produced, media, seen)
             duration = _duration(container, seen)
     except av.error.FFmpegError as error:
         raise meaning(error, OutputInvalid(f"{where}: the file cannot be read back: {error}")) from error
-    return Verified(produced, streams, duration, codecs)
+    return Verified(produced, streams, duration, codecs, extents=tuple(sight.extent for sight in seen))
 
 
 def _without_lines(produced: MediaFile) -> Verified:
@@ -260,9 +293,16 @@ def _kind(stream: Any) -> str:
 
 
 def _read(
-    container: InputContainer, media: Sequence[Stream], unordered: bool, moved: Callable[[], None], cuts: Cuts | None
+    container: InputContainer,
+    media: Sequence[Stream],
+    unordered: bool,
+    moved: Callable[[], None],
+    cuts: Cuts | None,
+    halves: Sequence[int],
 ) -> list[StreamReading]:
-    seen = {stream.index: StreamReading() for stream in media}
+    seen = {stream.index: StreamReading(ordered=not unordered) for stream in media}
+    for sight, half in zip(seen.values(), halves, strict=False):
+        sight.half = half
     gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
     for number, packet in enumerate(container.demux(media)):
         if number % _PACKETS_TO_MOVE == 0:
@@ -340,30 +380,59 @@ def _decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: 
     if stream.type == "audio":
         tail = tail[-_SAMPLE_PACKETS:]
     overlong = stream.type == "video" and len(tail) == _GROUP_PACKETS and not tail[0].is_keyframe
-    for packets in (sight.head, [] if overlong else tail):
+    for packets in (sight.head, sight.middle, [] if overlong else tail):
         if not packets:
             continue
-        frames, refused = _decoded(stream.codec_context, packets)
+        frames, refused, times = _decoded(stream.codec_context, packets)
         # Leading frames refer to the GOP before.
         begin = packets[0].pts or 0
         pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
         if (frames < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures):
             raise OutputInvalid(f"{where}: the {stream.type} cannot be decoded")
+        if stream.type == "video" and sight.ordered and out_of_order(times):
+            raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")
 
 
-def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int]:
-    """How many frames `packets` give, and how many packets the decoder refuses."""
+def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int, list[int]]:
+    """How many frames `packets` give, how many packets the decoder refuses, and the timestamps of the frames."""
     frames = refused = 0
+    times: list[int] = []
     for packet in (*packets, None):
         try:
-            frames += len(context.decode(packet))
+            given = context.decode(packet)
+            frames += len(given)
+            times += [frame.pts for frame in given if frame.pts is not None]
         except av.error.EOFError:
             break
         except LIBAV_ERRORS as error:
             check_memory(error)
             refused += 1
     context.flush_buffers()
-    return frames, refused
+    return frames, refused, times
+
+
+def _halves(produced: MediaFile, unordered: bool) -> list[int]:
+    """Return at which packet of each stream the sample in the middle begins; 0: none is taken."""
+    pairs = zip(produced.plan.streams, produced.written, strict=True)
+    return [0 if unordered or not planned.copies_video else written.packets // 2 for planned, written in pairs]
+
+
+def _check_listed(playlist: MediaPlaylist, read: Verified) -> None:
+    plan = read.produced.plan
+    for text in listed_short(playlist, list(zip(plan.streams, read.extents, strict=True))):
+        raise OutputInvalid(f"{plan.field}: {text}")
+
+
+def _check_description(
+    container: InputContainer, produced: MediaFile, media: Sequence[Any], seen: Sequence[StreamReading]
+) -> None:
+    """Check what the file says of itself. Raises OutputInvalid."""
+    plan = produced.plan
+    extents = [sight.extent for sight in seen]
+    texts = [*moved_apart(plan, produced.written, extents)]
+    texts += [text for stream, planned in zip(media, plan.streams, strict=True) for text in described(stream, planned)]
+    for text in texts:
+        raise OutputInvalid(f"{plan.field}: {text}")
 
 
 def _duration(container: InputContainer, seen: Sequence[StreamReading]) -> float:

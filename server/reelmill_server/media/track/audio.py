@@ -10,11 +10,12 @@ from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 
 from reelmill_server.errors import MediaLimitExceeded
+from reelmill_server.media.input.account import UNTIMED
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.base import Clock, Track, describe, nearest
+from reelmill_server.media.track.base import Clock, StreamStats, Track, describe, nearest
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
 from reelmill_server.plan.clock import OVERRUN
 from reelmill_server.plan.stream.audio import mixing, mixing_gain, resampling
@@ -55,6 +56,7 @@ class AudioInput:
         self._samples: int | None = None
         self._source_rate = 0
         self._sound_end: Fraction | None = None
+        self.written = StreamStats()
 
     def begin(self, part: Part, span: Span) -> None:
         """Begin a part that takes `span`."""
@@ -84,12 +86,14 @@ class AudioInput:
     def feed(self, part: Part, item: AudioFrame) -> Iterator[AudioFrame]:
         """Yield the frames that are ready once `item` went in."""
         if item.pts is None or not item.time_base or self._chain is None:
+            self.written.dropped[UNTIMED] += item.pts is None
             return
         time = item.pts * item.time_base
         if self._span.after(time):
             part.close(self, self.parts[part.number].stream)
             return
         self._source_rate = item.sample_rate
+        self.written.taken += 1
         # A filter cuts to the sample, since a frame may begin before the span and end in it.
         for whole in self._without_gap(item, time):
             yield from self._count(self._chain.push(whole))
@@ -151,6 +155,7 @@ class ExactAudioInput(AudioInput):
         until = self._sample(length)
         for frame in super().end(length):
             yield from self._queue(frame)
+        self.written.cut += max(self._position + self._fifo.samples - until, 0)
         yield from self._give(min(self._fifo.samples, until - self._position))
         yield from self._fill_silence(until)
         self._fifo = AudioFifo()
@@ -169,7 +174,9 @@ class ExactAudioInput(AudioInput):
         if begin < waiting:
             fresh = AudioFifo()
             fresh.write(frame)
-            fresh.read(min(waiting - begin, frame.samples))
+            late = min(waiting - begin, frame.samples)
+            self.written.cut += late
+            fresh.read(late)
             rest = fresh.read(fresh.samples) if fresh.samples else None
             if rest is None:
                 return
@@ -184,6 +191,7 @@ class ExactAudioInput(AudioInput):
             yield self._stamp(frame)
 
     def _fill_silence(self, until: int) -> Iterator[AudioFrame]:
+        self.written.silent += max(until - self._position, 0)
         while self._position < until:
             yield self._stamp(silence(self._output, min(until - self._position, self._rate)))
 
@@ -258,6 +266,8 @@ class AudioTrack(Track):
         numbers = sorted({part.line for part in plan.parts})
         kind = ExactAudioInput if plan.counted else AudioInput
         self._inputs = [kind(plan, [part for part in plan.parts if part.line == number]) for number in numbers]
+        for audio in self._inputs:
+            audio.written = self.written
         self._mixer = Mixer(plan.audio, len(numbers)) if len(numbers) > 1 else None
         self._max_frames = max_frames
         self._stream = open_encoder(plan, output)
@@ -305,6 +315,7 @@ class AudioTrack(Track):
     def _encode_all(self, frames: Iterator[AudioFrame]) -> Iterator[AnyPacket]:
         for frame in frames:
             self.frames += -(-frame.samples // _FRAME_SAMPLES)
+            self.written.samples += frame.samples
             if self.frames > self._max_frames:
                 raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
             yield from self._encode(frame)

@@ -4,6 +4,7 @@ A track is given the parts of its stream one after the other, each in the order 
 are compared and moved as rational numbers, in seconds from the source's own zero.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,6 +14,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.account import UNTIMED, Accountant, Given
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.libav.timestamps import Extent
@@ -26,12 +28,21 @@ _STATISTICS = frozenset("bps number_of_frames number_of_bytes".split())  # of mk
 
 @dataclass
 class StreamStats:
-    """Statistics of one written stream: packets, bytes, extent in time, and the mean VMAF if it was measured."""
+    """Statistics of one written stream: packets, bytes, extent in time, and the mean VMAF if it was measured.
+
+    `taken`: how many frames of the source went into the filters; `dropped`: how many frames or packets were left out on
+    purpose, by reason. Of encoded audio: `samples` of it, of which `silent` ones fill gaps, and samples that were `cut` off.
+    """
 
     packets: int = 0
     size_bytes: int = 0
     extent: Extent = field(default_factory=Extent)
     vmaf: float | None = None
+    taken: int = 0
+    samples: int = 0
+    silent: int = 0
+    cut: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
 
     def count(self, packet: AnyPacket, base: Any = None) -> None:
         """Count a packet that is about to be written; `base` is its time base, where that is known already."""
@@ -94,10 +105,16 @@ class Track:
         """Release what was held back."""
         return iter(())
 
+    def given(self, accountant: Accountant, from_key: bool) -> Given | None:
+        """Return what reading gave for the track, as `accountant` has counted it; None: unknown. `from_key` as there."""
+        return accountant.given(self.plan, self.wants_frames, from_key)
+
     def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
         """Yield what the user of `target` should know, once all is written. Raises InvalidMedia when too much was left out."""
         if self.unordered:
             yield left_out(self.unordered, self.frames, f"{self.items} of the source go back in time")
+        if untimed := self.written.dropped[UNTIMED]:
+            yield left_out(untimed, untimed + self.frames, f"{self.items} of the source have no time")
 
 
 def left_out(count: int, total: int, what: str) -> str:

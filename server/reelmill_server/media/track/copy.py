@@ -9,6 +9,7 @@ from typing import Any
 import av
 from av.container import InputContainer, OutputContainer
 
+from reelmill_server.media.input.account import BEYOND, PADDING, UNTIMED
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import AffineMap, exact, first_tick
@@ -117,6 +118,7 @@ class CopyTrack(Track):
         if pts is None:
             pts = dts
         if pts is None or base is None:
+            self.written.dropped[UNTIMED] += 1
             return
         measures = self._measures
         if measures is None or measures.base != base:
@@ -145,7 +147,9 @@ class CopyTrack(Track):
             if not self._span.from_front:
                 return True
             self.revealed += self._reveals
-        return self._is_audio and begin + duration < measures.primed
+        hidden = self._is_audio and begin + duration < measures.primed
+        self.written.dropped[PADDING] += hidden
+        return hidden
 
     def _measure(self, base: Any) -> _Measures:
         """Measure the part in ticks of `base`, the time base of its packets."""
@@ -172,6 +176,7 @@ class CopyTrack(Track):
         if self._held_audio is None:
             return self._written(self._moved(item))
         if self._clock.offset and _begin(item) + _length(item) / 2 <= self._span.begin:
+            self.written.dropped[PADDING] += 1
             return ()
         self._held_audio.append(item)
         ready: list[AnyPacket] = []
@@ -219,6 +224,8 @@ class CopyTrack(Track):
         for packet in self._held_audio or ():
             if last or _begin(packet) + _length(packet) / 2 <= self._span.begin + length:
                 yield from self._written(self._moved(packet))
+            else:
+                self.written.dropped[BEYOND] += 1
         if self._held_audio is not None:
             self._held_audio.clear()
         self._beyond.clear()

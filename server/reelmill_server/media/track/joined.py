@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import ChunksDiffer, MediaLimitExceeded
 from reelmill_server.media.chunk_file import IMAGES, ChunkFile, Summary
+from reelmill_server.media.input.account import Accountant, Given, from_text
 from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.source import Location, open_stream
@@ -98,6 +100,10 @@ class JoinedTrack(Track):
         describe(self.stream, plan, sources, keep_metadata)
         if plan.video:
             _check_seams([chunk_file.summary for chunk_file in chunk_files if chunk_file.summary.count])
+        self._given = [from_text(chunk_file.summary.given) for chunk_file in chunk_files]
+        for chunk_file in chunk_files:
+            self.written.taken += chunk_file.summary.taken
+            self.written.dropped.update(chunk_file.summary.dropped)
         self.written.vmaf = _mean_vmaf([chunk_file.summary for chunk_file in chunk_files])
         self._packets = _all_packets(chunk_files, bool(plan.video))
         self._next: AnyPacket | None = None
@@ -124,6 +130,12 @@ class JoinedTrack(Track):
 
     def finish(self) -> Iterator[AnyPacket]:
         return self.before(None)
+
+    def given(self, accountant: Accountant, from_key: bool) -> Given | None:
+        known = [given for given in self._given if given is not None]
+        if not known or len(known) < len(self._given):  # a chunk without frames, or one of an older version
+            return None
+        return reduce(Given.also, known)
 
 
 def in_decode_order(tracks: Sequence[JoinedTrack]) -> Iterator[AnyPacket]:

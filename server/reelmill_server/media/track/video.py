@@ -11,6 +11,7 @@ from av.container import InputContainer, OutputContainer
 from av.video.frame import PictureType
 
 from reelmill_server.errors import MediaLimitExceeded
+from reelmill_server.media.input.account import UNTIMED
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
@@ -129,6 +130,7 @@ class _VideoTrack(Track):
 
     def _in_span(self, part: Part, stream: int, item: VideoFrame) -> bool:
         if item.pts is None or item.time_base is None:
+            self.written.dropped[UNTIMED] += 1
             return False
         time = item.pts * item.time_base
         if self._span.after(time):
@@ -173,6 +175,7 @@ class VfrVideoTrack(_VideoTrack):
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
         if self._in_span(part, stream, item) and not self._broken(part, item):
             self.shape = self.shape or _shape(item)
+            self.written.taken += 1
             for frame in self._chain.push(item):
                 yield from self._take(frame)
         if self._over:
@@ -273,6 +276,7 @@ class CfrVideoTrack(_VideoTrack):
 
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
         if self._chain is not None and self._in_span(part, stream, item):
+            self.written.taken += 1
             for frame in self._chain.push(item):
                 yield from self._take(frame)
 

@@ -1,0 +1,90 @@
+"""Checks of a file that was read back that need nothing but the file and what was said of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from av import AudioLayout
+
+from reelmill_server.media.input.decoding import BROKEN_SHARE
+from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.package.playlists import MediaPlaylist
+from reelmill_server.media.track.base import StreamStats
+from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
+from reelmill_server.model.time import MICROSECONDS
+
+# Timestamps of some containers are in milliseconds.
+_ROUNDING = Fraction(2, 1000)
+_PRIMING = Fraction(1, 10)  # of audio encoders: some containers move what lies before 0
+_TIMED = (StreamType.VIDEO, StreamType.AUDIO)
+# AAC, AC-3 and FLAC call surround channels "back" or "side" as their own tables say.
+_UNTOLD = " channels"  # libav's name of a layout that says no more than their number
+_SIDE, _BACK = "(side)", "(back)"
+# H.273 numbers by the names of PyAV's attributes; each of these values says nothing.
+_TAGS: Mapping[str, str] = {
+    "color_range": "color_range",
+    "colorspace": "color_space",
+    "color_primaries": "color_primaries",
+    "color_trc": "color_transfer",
+}
+_UNSAID = (0, 2)
+
+
+def out_of_order(times: Sequence[int]) -> bool:
+    """Return whether decoded frames with these timestamps are shown in another order: more than a seam or two explains."""
+    falls = sum(later < earlier for earlier, later in pairwise(times))
+    return falls > len(times) * BROKEN_SHARE
+
+
+def moved_apart(plan: TargetPlan, written: Sequence[StreamStats], seen: Sequence[Extent]) -> Iterator[str]:
+    """Yield what is wrong with where the streams begin beside each other, and on the clock that segments share."""
+    shifts: list[tuple[StreamPlan, Fraction]] = []
+    for planned, went_in, got in zip(plan.streams, written, seen, strict=True):
+        sent = went_in.extent
+        if planned.type in _TIMED and sent.first is not None and got.first is not None:
+            shifts.append((planned, got.first - sent.first))
+    half = Fraction(max((planned.slack_us for planned, _ in shifts), default=0), 2 * MICROSECONDS)
+    if len(shifts) > 1:
+        apart = max(shift for _, shift in shifts) - min(shift for _, shift in shifts)
+        if apart > half + _PRIMING:
+            yield f"audio and video lie {float(apart):.3f} s further apart in the file than they were written"
+    if plan.package and plan.package.clock_us:
+        for planned, shift in shifts:
+            off = abs(shift - Fraction(plan.package.clock_us, MICROSECONDS))
+            if off > half + _PRIMING:
+                yield f"the {planned.type} is {float(off):.3f} s off the clock that all renditions share"
+
+
+def described(stream: Any, planned: StreamPlan) -> Iterator[str]:
+    """Yield what is wrong with how an encoded stream describes itself: channels, colors, shape of pixels."""
+    context = stream.codec_context
+    if planned.audio:
+        found, wanted = context.layout.name, planned.audio.layout
+        told = context.layout.nb_channels != AudioLayout(wanted).nb_channels or not found.endswith(_UNTOLD)
+        if told and _plain(found) != _plain(wanted):
+            yield f"the audio has the channels {found}, planned were {wanted}"
+    if planned.video:
+        for attribute, name in _TAGS.items():
+            tag, asked = int(getattr(context, attribute)), int(getattr(planned.video, name))
+            if tag not in _UNSAID and asked not in _UNSAID and tag != asked:
+                yield f"the video's {name.replace('_', ' ')} is {tag}, planned was {asked}"
+        shape, square = planned.video.sample_aspect_ratio or Fraction(1), Fraction(1)
+        told = stream.sample_aspect_ratio or context.sample_aspect_ratio or square
+        told = Fraction(told.numerator, told.denominator)
+        if abs(told / shape - 1) > Fraction(1, 100):
+            yield f"the video's pixels have the shape {told}, planned was {shape}"
+
+
+def listed_short(playlist: MediaPlaylist, ends: Sequence[tuple[StreamPlan, Extent]]) -> Iterator[str]:
+    """Yield what is wrong with the length that a playlist gives its segments: they hold all streams, not the video alone."""
+    begin = min((extent.first for _, extent in ends if extent.first is not None), default=Fraction(0))
+    for planned, extent in ends:
+        if planned.type in _TIMED:
+            missing = extent.last - begin - playlist.seconds
+            if missing > Fraction(planned.slack_us, MICROSECONDS) + _PRIMING:
+                yield f"the playlist ends {float(missing):.3f} s before the {planned.type} in its segments"
+
+
+def _plain(layout: str) -> str:
+    return layout.replace(_SIDE, "").replace(_BACK, "")

@@ -1,0 +1,183 @@
+"""Each kind of fault is put into the path of a conversion: the gate refuses the output, by counting at the other end."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.conversion.whole import Conversion
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.output.base import MediaFile
+from reelmill_server.media.package import segments
+from reelmill_server.media.result.verify import verify
+from reelmill_server.media.track import audio, copy, video
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
+from reelmill_server.plan.context import Situation
+from reelmill_server.plan.planner import make_plan
+from tests.media.converter import capabilities, encoded, target
+from tests.sources import Audio, Clip, Shelf, Video
+
+pytestmark = pytest.mark.media
+
+CLIP = Clip("mp4", (Video(seconds=3, b_frames=2),), (Audio(seconds=3),))
+TAGGED, MUTE = Clip("mp4", (Video(color_space=1),), ()), Clip("mp4", (Video(seconds=1),), ())
+SHORT = Clip("mp4", (Video(seconds=1),), (Audio(seconds=1),))
+ENCODED, COPIED = target("mp4", encoded(), AudioSpec("aac")), target("mkv")
+SEGMENTS = replace(target("ts", encoded(), AudioSpec("aac")), segment=SegmentSpec(SegmentFormat.HLS, 1_000_000))
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def made(shelf: Shelf, folder: Path, clips: Sequence[Clip], spec: TargetSpec) -> MediaFile:
+    """The output of a conversion, not yet verified."""
+    paths = [str(shelf.get(clip)) for clip in clips]
+    request = ConvertRequest("t", "p", tuple(SourceSpec("file:///a") for _ in clips), (replace(spec, index=0),))
+    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+    (produced,), _ = Conversion(plan, paths, folder, limits=Limits(), stop=threading.Event()).run()
+    return produced
+
+
+def skipping(owner: Any, every: int) -> Patch:
+    """A track throws away each n-th item that it is given, without a word."""
+    original, seen = owner.feed, [0]
+
+    def feed(self: Any, part: Any, *rest: Any) -> Iterator[Any]:
+        seen[0] += 1
+        return iter(()) if seen[0] % every == 0 else original(self, part, *rest)
+
+    return lambda patch: patch.setattr(owner, "feed", feed)
+
+
+def moving(change: Callable[[Any], None]) -> Patch:
+    """Packets that are copied get other times."""
+    original = copy.CopyTrack._moved
+
+    def moved(self: Any, item: Any) -> Any:
+        packet = original(self, item)
+        if self.plan.type == "video":
+            change(packet)
+        return packet
+
+    return lambda patch: patch.setattr(copy.CopyTrack, "_moved", moved)
+
+
+def times_of_decoding(packet: Any) -> None:
+    """As AVI would have them."""
+    packet.pts = packet.dts = packet.dts + 1000
+
+
+def stretched(packet: Any) -> None:
+    """A fifth longer."""
+    packet.pts, packet.dts = packet.pts * 6 // 5, packet.dts * 6 // 5
+
+
+def shifted(kinds: Sequence[str], seconds: Fraction) -> Patch:
+    """The muxer moves some streams."""
+    original = segments.Reframing.of
+
+    def of(self: Any, packet: Any) -> Iterator[Any]:
+        if packet.stream.type in kinds:
+            ticks = round(seconds / Fraction(packet.time_base.numerator, packet.time_base.denominator))
+            packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+        return original(self, packet)
+
+    return lambda patch: patch.setattr(segments.Reframing, "of", of)
+
+
+def opened(module: Any, part: str, **changes: Any) -> Patch:
+    """The encoder is opened with other parameters than planned."""
+    original = module.open_encoder
+
+    def open_encoder(plan: Any, *rest: Any) -> Any:
+        return original(replace(plan, **{part: replace(getattr(plan, part), **changes)}), *rest)
+
+    return lambda patch: patch.setattr(module, "open_encoder", open_encoder)
+
+
+def short_of_audio(patch: pytest.MonkeyPatch) -> None:
+    """A part of joined audio loses its first tenth of a second; silence takes its place."""
+    original = audio.ExactAudioInput._queue
+    lost: set[int] = set()
+
+    def queue(self: Any, frame: Any) -> Iterator[Any]:
+        begin = frame.pts * frame.time_base
+        lost.add(id(frame))
+        return iter(()) if begin < Fraction(3, 10) else original(self, frame)
+
+    patch.setattr(audio.ExactAudioInput, "_queue", queue)
+
+
+def doubled(patch: pytest.MonkeyPatch) -> None:
+    """The frames of joined sources are counted at half their rate: the video lasts twice as long."""
+    original = video.CfrVideoTrack._number
+    patch.setattr(video.CfrVideoTrack, "_number", lambda self, seconds: original(self, seconds * 2))
+
+
+def nothing(_: pytest.MonkeyPatch) -> None:
+    """The path is whole."""
+
+
+def whole(produced: MediaFile) -> None:
+    """The file is whole."""
+
+
+def lists_less(produced: MediaFile) -> None:
+    """The last segment of a playlist is said to last 0.1 s."""
+    path = Path(produced.path)
+    first, _, last = path.read_text().rpartition("#EXTINF:")
+    path.write_text(first + "#EXTINF:" + re.sub(r"^[0-9.]+", "0.1", last))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault in the path, or of what was written, and the words of the refusal."""
+
+    name: str
+    words: str
+    spec: TargetSpec = ENCODED
+    clips: tuple[Clip, ...] = (CLIP,)
+    path: Patch = nothing
+    file: Callable[[MediaFile], None] = whole
+
+
+TWO = (SHORT, SHORT)
+FAULTS = (
+    Fault("audio frames are dropped", "of audio in the span, of which", path=skipping(audio.AudioInput, 2)),
+    Fault("video frames are dropped", "of video in the span, of which", path=skipping(video.VfrVideoTrack, 10)),
+    Fault("frames of a fixed rate are dropped", "of which", clips=TWO, path=skipping(video.CfrVideoTrack, 10)),
+    Fault("copied packets are dropped", "of which", COPIED, path=skipping(copy.CopyTrack, 10)),
+    Fault("times of decoding", "another order", COPIED, path=moving(times_of_decoding)),
+    Fault("a stretched copy", "later than in the source", COPIED, path=moving(stretched)),
+    Fault("audio is moved", "further apart", path=shifted(("audio",), Fraction(1, 2))),
+    Fault("a rendition is moved", "off the clock", SEGMENTS, path=shifted(("audio", "video"), Fraction(1))),
+    Fault("audio is lost at seams", "of audio in the span", clips=TWO, path=short_of_audio),
+    Fault("joined sources grow", "its sources", target("mp4", encoded(), None), (MUTE, MUTE), doubled),
+    Fault("other channels", "channels", path=opened(audio, "audio", layout="mono")),
+    Fault("other colors", "color space", target("mp4", encoded(), None), (TAGGED,), opened(video, "video", color_space=9)),
+    Fault("another shape", "shape", path=opened(video, "video", sample_aspect_ratio=Fraction(4, 3))),
+    Fault("a short playlist", "playlist ends", SEGMENTS, file=lists_less),
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_refused(fault: Fault, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The conversion itself does not notice."""
+    fault.path(monkeypatch)
+    produced = made(shelf, tmp_path, fault.clips, fault.spec)
+    fault.file(produced)
+    with pytest.raises(OutputInvalid, match=fault.words):
+        verify(produced)
+
+
+@pytest.mark.parametrize("spec", [ENCODED, COPIED, SEGMENTS], ids=["encoded", "copied", "segments"])
+@pytest.mark.parametrize("clips", [(CLIP,), TWO], ids=["one", "two"])
+def test_a_sound_path_passes(clips: tuple[Clip, ...], spec: TargetSpec, shelf: Shelf, tmp_path: Path) -> None:
+    """The same conversions without a fault."""
+    verify(made(shelf, tmp_path, clips, spec))
