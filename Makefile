@@ -70,6 +70,14 @@ chaos: $(STAMP) ## 200 tasks while everything dies at random instants (TASKS=, S
 chaos-short: $(STAMP) ## the same in about a minute: 20 tasks, each kind of fault once (SEED=)
 	$(BIN)/python -m tests.chaos --short --tasks 20 --patience 400 $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: sweep
+sweep: $(STAMP) ## each container with each codec that goes into it, against the judge, and write docs/sweep.md
+	$(BIN)/python -m tests.sweep --out docs/sweep.md $(ARGS)
+
+.PHONY: sweep-short
+sweep-short: $(STAMP) ## a part of it, in two minutes
+	$(BIN)/python -m tests.sweep --short $(ARGS)
+
 .PHONY: conformance
 conformance: $(STAMP) ## measure what of the contract works and write docs/conformance.md (MEDIA=folder: real files)
 	REELMILL_REAL_MEDIA='$(MEDIA)' $(BIN)/python -m tests.conformance -n $(WORKERS) --dist loadgroup $(ARGS)

@@ -1,0 +1,89 @@
+"""The tables of the sweep."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.sweep.__main__ import Outcome
+
+_LEGEND = """\
+Written by `make sweep`: containers that the service reads with each codec that the judge, an FFmpeg of another version,
+can write into them: half a second of numbered pictures or of one tone per channel, encoded and copied to mkv. Codecs that
+nobody here encodes (WMV 3, RealVideo 3 and 4, Monkey's Audio, DTS-HD and others) are not covered.
+
+- `ok`: the number and order of pictures, their times (within 2 ms), shape and matrix, the samples, the layout and the
+  signal of each channel are those that the judge reads in the source. Copied audio may be up to 2048 samples longer or
+  shorter, since packets are whole; audio beside pictures may differ by 60 ms more.
+- `told`: they differ, and a warning says that something does.
+- `refused`: by an error, whose words are below.
+- `unjudged`: the judge cannot read its own clip without errors, so nothing was compared.
+- `wrong`: all else, with the reason where it is known.
+"""
+STATES = ("ok", "told", "refused", "unjudged", "wrong")
+# Faults that are known: what "mode container: codecs: words" looks like, and why it is so.
+_UNKNOWN_CAUSE = "cause not examined yet"
+KNOWN: tuple[tuple[str, str], ...] = (
+    (
+        r" mpeg: (?:libx26|libvvenc|mpeg4, 30000)",
+        "a PES packet of MPEG-PS holds several frames, of which only the first has a time: the others are lost",
+    ),
+    (r"copy \w+: mpeg2video, wide pixels: SAR", "the shape that the stream tells is kept, not the container's"),
+    (r"copy (?:avi|asf|mxf): (?:libx264|mpeg2video).*the judge", "packets have decoding times only, and a copy keeps them"),
+    (r"encode avi: .*: \+\d+ samples", "times in this AVI are far apart, as seen for E-AC-3, and the gaps become silence"),
+    (r" (?:matroska|nut): pcm_.*layout", "the container tells how many channels there are, and readers differ on which"),
+    (r"encode mov: (?:adpcm|libvorbis|libopencore)", "the track ends within the last packet, which the judge plays whole"),
+    (r"flv: h263: IndexError", "the stream appears only while packets are read"),
+    (r" (?:avi: libx264 \+ aac|avi: smc|asf: flac|wav: libvorbis|w64: libvorbis)", _UNKNOWN_CAUSE),
+)
+
+
+def known(outcome: Outcome) -> str:
+    """Why a wrong outcome is known; empty if it is not."""
+    text = f"{outcome.mode} {outcome.case.name}: {outcome.words}"
+    return next((why for pattern, why in KNOWN if re.search(pattern, text)), "")
+
+
+def unknown_faults(found: Sequence[Outcome]) -> list[Outcome]:
+    """What is wrong and not known."""
+    return [outcome for outcome in found if outcome.state == "wrong" and not known(outcome)]
+
+
+def summary(found: Sequence[Outcome]) -> str:
+    """One line of counts."""
+    counts = Counter(outcome.state for outcome in found)
+    return f"{len(found)} combinations: " + ", ".join(f"{counts[state]} {state}" for state in STATES)
+
+
+def write(path: Path, found: Sequence[Outcome]) -> None:
+    """Write the tables in Markdown."""
+    rows: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for outcome in found:
+        rows[outcome.case.muxer, outcome.mode][outcome.state] += 1
+    lines = [
+        "# Sweep over formats",
+        "",
+        *_LEGEND.splitlines(),
+        "",
+        f"{summary(found)}.",
+        "",
+        "| container | mode | " + " | ".join(STATES) + " |",
+        "|---|---|" + "---|" * len(STATES),
+    ]
+    for (muxer, mode), counts in rows.items():
+        lines.append(f"| {muxer} | {mode} | " + " | ".join(str(counts[state] or "") for state in STATES) + " |")
+    for state, title in (("wrong", "Wrong"), ("told", "Told"), ("refused", "Refused")):
+        lines += ["", f"## {title}", ""]
+        by_words: dict[str, list[str]] = defaultdict(list)
+        for outcome in found:
+            if outcome.state == state:
+                why = known(outcome) if state == "wrong" else ""
+                by_words[f"{outcome.words}{f' ({why})' if why else ''}"].append(f"{outcome.mode} {outcome.case.name}")
+        lines += ["| what is said | combinations |", "|---|---|"]
+        for words, names in sorted(by_words.items(), key=lambda item: -len(item[1])):
+            lines.append(f"| {words.replace('|', ' ')} | {len(names)}: {'; '.join(names)} |")
+    path.write_text("\n".join(lines) + "\n")

@@ -1,0 +1,24 @@
+"""What the sweep runs in a process of its own for each clip: libav may crash or hang."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from tests.media.converter import Converter, capabilities
+from tests.sources import Shelf
+from tests.sweep.verdict import MODES, run
+
+capabilities()  # once, in the process that all others are forked from
+
+
+def convert_in_all_modes(path: Path, answer: Path) -> None:
+    """Convert a clip in each mode, and write what became of it to `answer` after each."""
+    shelf = path.parent / "shelf"
+    shelf.mkdir()
+    convert = Converter(Shelf(shelf), lambda: Path(tempfile.mkdtemp(dir=path.parent)))
+    found: list[tuple[str, str, str]] = []
+    for mode in MODES:
+        found.append((mode, *run(convert, path, mode)))
+        whole = answer.with_suffix(".part")
+        whole.write_text(json.dumps(found))
+        whole.rename(answer)
