@@ -103,7 +103,8 @@ def _x264(spec: VideoSpec) -> dict[str, str]:
 
 
 def _x265(spec: VideoSpec) -> dict[str, str]:
-    return {**_x264(spec), "x265-params": "log-level=none"}
+    # Unlike libx264, libx265 keeps captions (A/53) only when told to.
+    return {**_x264(spec), "a53cc": "1", "x265-params": "log-level=none"}
 
 
 def _vpx(spec: VideoSpec) -> dict[str, str]:
