@@ -171,7 +171,8 @@ class Accountant:
         begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
         end = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
         if window := self._window:
-            return _Tally(window.begin, window.begin, window.end, window.from_front and not plan.start_us, begin)
+            until = end if window.end is None else window.end
+            return _Tally(window.begin, window.begin, until, window.from_front and not plan.start_us, begin)
         return _Tally(part.key, begin, end, not plan.start_us, begin)
 
     def given(self, plan: StreamPlan, decoded: bool, from_key: bool) -> Given | None:
