@@ -1,5 +1,6 @@
 """Sources of which packets cannot be decoded: each stream is judged by itself."""
 
+import subprocess
 from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import imageio_ffmpeg
 import pytest
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.request import AudioSpec, TargetSpec
+from tests import judge
 from tests.media.chunked import Chunked
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Audio, Clip, Shelf, Video
@@ -105,3 +108,17 @@ def test_images_name_the_stream_of_a_few_broken_packets(convert: Converter, shel
     converted = convert(spoilt(shelf, "few", range(40, 48)), TargetSpec(0, "", "", images=images, subtitle="none"))
     (warning,) = converted.warnings
     assert "targets[0]" in warning and "sources[0], stream 0 (video): 8 of" in warning
+
+
+def test_frames_that_share_a_pes_packet_are_all_shown(convert: Converter, tmp_path: Path) -> None:
+    """MPEG-PS gives the first of them a time only; a copy has none to give, and is refused."""
+    path = tmp_path / "a.mpg"
+    source = convert.shelf.get(Clip("matroska", (Video("libx264", seconds=0.5, gop=50),), ()))
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", source, "-vf", "scale=64:64", "-c:v", "libx264"]
+    subprocess.run([*command, "-bf", "2", "-f", "mpeg", path], check=True, capture_output=True)
+    made = convert(path, target("mkv", encoded(), None))
+    assert len(judge.frames(made.path)) == len(judge.frames(source))
+    apart = [float(time - judge.times(made.path)[0]) for time in judge.times(made.path)]
+    assert apart == pytest.approx([number / 25 for number in range(len(apart))], abs=0.002)
+    with pytest.raises(InvalidMedia, match="have no time"):
+        convert(path, target("mkv", audio=None))

@@ -28,10 +28,6 @@ STATES = ("ok", "told", "refused", "unjudged", "wrong")
 # Faults that are known: what "mode container: codecs: words" looks like, and why it is so.
 _UNKNOWN_CAUSE = "cause not examined yet"
 KNOWN: tuple[tuple[str, str], ...] = (
-    (
-        r" mpeg: (?:libx26|libvvenc|mpeg4, 30000)",
-        "a PES packet of MPEG-PS holds several frames, of which only the first has a time: the others are lost",
-    ),
     (r"copy \w+: mpeg2video, wide pixels: SAR", "the shape that the stream tells is kept, not the container's"),
     (r"copy (?:avi|asf|mxf): (?:libx264|mpeg2video).*the judge", "packets have decoding times only, and a copy keeps them"),
     (r"encode avi: .*: \+\d+ samples", "times in this AVI are far apart, as seen for E-AC-3, and the gaps become silence"),

@@ -30,6 +30,9 @@ def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
     try:
         kinds = {stream.kind for stream in judge.describe(path).streams}
         reference = judge.times(path) if "Video" in kinds else judge.frames(path, "a:0")
+        for kind, read in (("Video", judge.numbers), ("Audio", judge.sound)):
+            if kind in kinds:
+                read(path)
     except judge.Judgement as error:
         return "unjudged", _short(str(error))
     if not reference:

@@ -54,15 +54,22 @@ class FrameTimes:
 
 
 class RepeatedTimes:
-    """Tell the frames of one video stream apart that claim the same time: each further one is shown later, before the next."""
+    """Tell the frames of one video stream apart that claim the same time: each further one is shown later, before the next.
+
+    A frame without a time follows the one before it: of several frames in a PES packet only the first has one.
+    """
 
     def __init__(self) -> None:
         self._claimed: int | None = None
         self._share = Fraction(1)
+        self._end: int | None = None  # of the frame before
 
     def part(self, frames: Sequence[Any]) -> None:
         """Move those of `frames` that claim the time of the one before them: halfway to its end, and so on."""
         for frame in frames:
+            if frame.pts is None and self._end is not None:
+                frame.pts = self._end
+            self._end = frame.pts + frame.duration if frame.pts is not None and frame.duration else None
             if frame.pts is None or frame.pts != self._claimed:
                 self._claimed, self._share = frame.pts, Fraction(1)
                 continue
