@@ -55,7 +55,7 @@ def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
 
 
 def _short(text: str, path: Path | None = None) -> str:
-    text = re.sub(r" ?@ 0x[0-9a-f]+", "", " ".join(text.split()))
+    text = re.sub(r" ?@ 0x[0-9a-f]+|/\S*/(?=\d+\.\w+)", "", " ".join(text.split()))
     return (text.replace(str(path), "the clip") if path else text)[-160:]
 
 
