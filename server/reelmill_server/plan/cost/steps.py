@@ -23,6 +23,7 @@ _MOST_IMAGES = 2000  # per entry: a worker's default limit
 _MOST_HELD_FRAMES = 24
 _OVERLAY_PIXEL_BYTES = 16
 _LEAST_SECONDS = 1.0
+_LEAST_RATE = 1e-6  # a frame in eleven days; a file may claim less, down to what is 0 as a float
 _GIF_KEPT_BYTES, _CHANGES_KEPT_BYTES = 256 << 20, 512 << 20  # bounds in media.image
 
 
@@ -83,7 +84,7 @@ def output_rate(video: VideoOutput) -> float:
 def rate(stream: VideoStreamInfo) -> float:
     """Return the frame rate of a source."""
     told = (stream.average_rate, stream.frame_rate)
-    return next((float(value) for value in told if 0 < value <= tables.MOST_RATE), tables.ASSUMED_RATE)
+    return next((float(value) for value in told if _LEAST_RATE <= value <= tables.MOST_RATE), tables.ASSUMED_RATE)
 
 
 def pixels(stream: VideoStreamInfo) -> int:

@@ -32,7 +32,7 @@ from reelmill_server.model.plan import (
 )
 from reelmill_server.model.request import AlignMode, VideoSpec
 from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, Choice, options
-from reelmill_server.plan.cost import steps
+from reelmill_server.plan.cost import steps, tables
 from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.cost.tables import ENCODERS, STILLS
 from reelmill_server.plan.output.images import ANIMATIONS
@@ -327,6 +327,12 @@ def _lengthened(plan: Plan, times: int) -> Plan:
     inputs = tuple(replace(item, duration_us=item.duration_us * times, end_us=0) for item in plan.inputs)
     targets = tuple(replace(target, duration_us=target.duration_us * times) for target in plan.targets)
     return replace(plan, inputs=inputs, targets=targets)
+
+
+def test_a_rate_that_is_no_rate_is_not_believed() -> None:
+    """A file may claim a frame in more years than a float can count."""
+    stream = VideoStreamInfo(0, "h264", average_rate=Fraction(1, 10**400), frame_rate=Fraction(0))
+    assert steps.rate(stream) == tables.ASSUMED_RATE
 
 
 @given(_ANY_PLANS | st.sampled_from(list(_PLANS.values())), st.lists(_MEDIA, min_size=3, max_size=3), st.integers(1, 4))
