@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-x509 = pytest.importorskip("cryptography.x509")
-from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
+pytest.importorskip("cryptography")
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 _PEM = serialization.Encoding.PEM
 
@@ -27,14 +28,12 @@ class Authority:
         private = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         return private, certificate.public_bytes(_PEM)
 
-    def _signed(
-        self, subject: "x509.Name", key: ec.EllipticCurvePrivateKey, extension: "x509.ExtensionType"
-    ) -> "x509.Certificate":
+    def _signed(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
         builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
         return builder.add_extension(extension, critical=False).sign(self._key, hashes.SHA256())
 
 
-def _name(text: str) -> "x509.Name":
+def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import aiohttp
 import pytest
-from google.cloud.exceptions import NotFound
+from google.api_core.exceptions import NotFound
 from moto.s3 import models as moto_models
 from tenacity import wait_none
 
@@ -86,7 +86,8 @@ def servers(moto: Moto, gcs_emulator: GcsEmulator) -> Servers:
         Front(forward(gcs_emulator.url, as_gcs)).start(),
         Front(web_files(files, versions)).start(),
     ]
-    return Servers(moto, gcs_emulator, *fronts, files, versions)
+    s3, oss, gs, http = fronts
+    return Servers(moto, gcs_emulator, s3, oss, gs, http, files, versions)
 
 
 @pytest.fixture(autouse=True)

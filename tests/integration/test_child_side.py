@@ -223,5 +223,5 @@ def test_what_is_wrong_on_a_full_disk_is_the_disks_fault(
 ) -> None:
     """libav's packagers do not say that they could not write a list: it lacks its end. Another attempt may have room."""
     disk = SimpleNamespace(f_bavail=free_blocks, f_frsize=4096)
-    monkeypatch.setattr(main.os, "statvfs", lambda _: disk)
+    monkeypatch.setattr("os.statvfs", lambda _: disk)
     assert main._failed(kind("the playlist has no end"), str(tmp_path)).code == told

@@ -120,7 +120,7 @@ def test_gif_looks_like_its_source(convert: Converter, monkeypatch: pytest.Monke
     assert len(got) == 10
     assert judge.psnr(got, source[:10]) > 26  # 256 colours, dithered
     with Image.open(path) as image:
-        assert image.n_frames == 10
+        assert getattr(image, "n_frames") == 10  # noqa: B009 only some formats have it
 
 
 @pytest.mark.parametrize("form", FORMATS)

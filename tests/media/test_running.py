@@ -226,13 +226,12 @@ def test_what_is_left_is_told_where_no_length_is_promised(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rest at the speed so far."""
-    from reelmill_server.worker.child import progress
 
     path = SOURCES["mkv live"](shelf)
     running = Conversion(
         plan_of(path, (QUICK,), SOURCE, Limits()), (str(path),), tmp_path, limits=Limits(), stop=threading.Event()
     )
-    monkeypatch.setattr(progress.time, "monotonic", lambda: 0.0)
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
     meter = ProgressMeter(1)
     meter.begin(running._plan)
     etas: list[tuple[float, float]] = []

@@ -11,8 +11,8 @@ import pytest
 from reelmill_server.errors import OutputInvalid, UnsupportedFormat
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.result.verify import verify
-from reelmill_server.media.track import video
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import Artifact
@@ -150,8 +150,8 @@ def test_joined_sources_are_measured(shelf: Shelf, tmp_path: Path) -> None:
 @measures
 def test_what_does_not_decode_is_no_output(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoder that swallows a picture is found out."""
-    original: Callable[..., None] = video.Comparison.see
-    monkeypatch.setattr(video.Comparison, "see", lambda self, packet: original(self, packet) if packet is None else None)
+    original: Callable[..., None] = Comparison.see
+    monkeypatch.setattr(Comparison, "see", lambda self, packet: original(self, packet) if packet is None else None)
     with pytest.raises(OutputInvalid, match="cannot be decoded"):
         convert(FILM, lossy("ts"))
 
