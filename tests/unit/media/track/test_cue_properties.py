@@ -13,7 +13,7 @@ from reelmill_server.media.package.webvtt import Cue as Block
 from reelmill_server.media.package.webvtt import cut_subtitles, read_cues, render_segment
 from reelmill_server.media.track.ass_text import Styles, placed, readable
 from reelmill_server.media.track.subtitle_cues import Cue, OverlapMerger, with_end_times
-from reelmill_server.model.plan import PackagePlan
+from reelmill_server.model.package_plan import PackagePlan
 from reelmill_server.model.request import SegmentFormat
 
 _EVENT = b"0,0,Default,,0,0,0,,"
