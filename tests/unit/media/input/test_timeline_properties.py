@@ -74,9 +74,9 @@ def test_each_recording_begins_where_all_before_it_ended(made: list[list[Packet]
     streams: Any = [SimpleNamespace(index=VIDEO, type="video"), SimpleNamespace(index=AUDIO, type="audio")]
     seams: list[Fraction] = []
     source: Any = Source(flat)
+    timeline: Any = Timeline(source, streams, seams)
     given_packets = [
-        (packet.recording, packet.stream_index, packet.number, packet.pts * packet.time_base)
-        for packet in Timeline(source, streams, seams).packets()
+        (packet.recording, packet.stream_index, packet.number, packet.pts * packet.time_base) for packet in timeline.packets()
     ]
     assert [entry[:3] for entry in given_packets] == [(p.recording, p.stream_index, p.number) for p, _ in expected]
     assert len(seams) == len(made) - 1
