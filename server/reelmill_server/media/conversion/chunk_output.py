@@ -99,6 +99,7 @@ class ChunkStreamOutput(Output):
         summary, track = self.summary, self._track
         summary.frames, summary.unordered, summary.vmaf = track.frames, track.unordered, track.written.vmaf
         summary.given = as_text(track.given(self._accountant, False))
+        summary.held = track.written.held
         summary.taken, summary.dropped = track.written.taken, dict(track.written.dropped)
         if isinstance(track, VfrVideoTrack):
             summary.shape, summary.extradata = track.shape, track.extradata.hex()

@@ -1,12 +1,14 @@
 """Parts: the span of an input that a target takes, during one reading of it."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from av.container import InputContainer
 
 from reelmill_server.media.input.frame_times import FrameTimes, RepeatedTimes
+from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
 
@@ -40,6 +42,7 @@ class Part:
     """One reading of one input. `key`: the time of the keyframe from which it is read; `padded`: what is missing at its end
     becomes black and silent.
 
+    `extents`: how far each stream was read, by its index; video ends with the frame shown last.
     `over` holds the tracks and streams that have all of their span: writing threads add, the reading thread looks. `shown`
     counts the frames of a source without timestamps; `times` and `repeated` complete those of audio and of video frames, by
     stream. `sought`: where the span begins, seconds of the source; None: with it.
@@ -50,6 +53,7 @@ class Part:
     key: Fraction
     padded: bool = False
     shown: int = 0
+    extents: Mapping[int, Extent] = field(default_factory=dict)
     over: set[tuple[int, int]] = field(default_factory=set)
     sought: Fraction | None = None
     times: defaultdict[int, FrameTimes] = field(default_factory=lambda: defaultdict(FrameTimes))
@@ -58,6 +62,11 @@ class Part:
     def close(self, track: object, stream: int) -> None:
         """Note that `track` wants no more of `stream`."""
         self.over.add((id(track), stream))
+
+    def reached(self, stream: int) -> Fraction | None:
+        """Return where the stream ends as far as it was read, seconds of the source; None: nothing was read."""
+        extent = self.extents.get(stream)
+        return None if extent is None else extent.end
 
     def wanted(self, track: object, stream: int) -> bool:
         """Return whether `track` still wants `stream`."""

@@ -13,7 +13,7 @@ from reelmill_server.media.input.part import Part, own_parts
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import packets_from, rewind
 from reelmill_server.media.input.source import average_rate
-from reelmill_server.media.libav.timestamps import Extent, exact
+from reelmill_server.media.libav.timestamps import Extent, ShownExtent, exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import InputPlan, StreamPlan
 from reelmill_server.model.request import AlignMode
@@ -27,17 +27,17 @@ _DOUBT = 2
 _SEAM_SECONDS = Fraction(1, 2)
 _LASTING = ("video", "audio")  # a subtitle cue may be shown long after the last frame
 _TIMED = (*_LASTING, "subtitle", "data")
-_INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)  # packets may lie in the file in any order
+INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
+"""Formats whose packets may lie in the file in any order, and last until the next one is decoded."""
 
 
-class _Extent(Extent):
-    """The extent in time of one stream's packets. `kind` is that of the stream; empty: it does not count for the input's
-    length.
-    """
-
-    def __init__(self, kind: str) -> None:
-        super().__init__()
-        self.kind = kind
+def claimed_ends(source: InputContainer) -> dict[int, tuple[int, int]]:
+    """Return by the index of a video stream the decode timestamp of its last packet and where it claims to end, in ticks."""
+    found = {}
+    for stream in source.streams.video if source.format.name in INDEXED_FORMATS else ():
+        if stream.duration and len(stream.index_entries):
+            found[stream.index] = stream.index_entries[-1].timestamp, (stream.start_time or 0) + stream.duration
+    return found
 
 
 class Reader:
@@ -54,7 +54,10 @@ class Reader:
         self._used = used
         self._begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
         self._stop = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
-        self._extents: dict[int, _Extent] = {}
+        self._extents: dict[int, Extent] = {}
+        self._counting: dict[int, str] = {}  # kinds of the streams that count for the input's length
+        self._indexed = source.format.name in INDEXED_FORMATS
+        self._claimed_ends = claimed_ends(source)
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
         self._bytes = 0
@@ -74,7 +77,7 @@ class Reader:
         ends = declared_ends(source)
         self.packets = without_padding(packets, source, ends)
         sought = self._begin if plan.start_us else None
-        self.part = Part(number, source, result.key, plan.align is AlignMode.PAD, sought=sought)
+        self.part = Part(number, source, result.key, plan.align is AlignMode.PAD, sought=sought, extents=self._extents)
         for index, end in ends.items():
             base: Any = source.streams[index].time_base
             self.part.times[index].limit = end * exact(base)
@@ -87,22 +90,28 @@ class Reader:
             return
         extent = self._extents.get(packet.stream_index)
         if extent is None:
-            kind = self._source.streams[packet.stream_index].type
-            # Data packets are rare and may last long.
-            counts = packet.stream_index in self._used and kind != "data"
-            extent = self._extents[packet.stream_index] = _Extent(kind if counts else "")
+            extent = self._begin_extent(packet.stream_index)
         # Not every container has packet durations; without one, assume that of the packet before.
         extent.add(ticks, packet.duration or extent.since(ticks), base)
+        last, end = self._claimed_ends.get(packet.stream_index, (None, 0))
+        if last is not None and packet.dts == last and isinstance(extent, ShownExtent):
+            extent.end_at(end)
         self.latest = max(self.latest, ticks * float(base))
+
+    def _begin_extent(self, index: int) -> Extent:
+        kind = self._source.streams[index].type
+        extent = self._extents[index] = ShownExtent(self._indexed) if kind == "video" else Extent()
+        if index in self._used and kind != "data":  # data packets are rare and may last long
+            self._counting[index] = kind
+        return extent
 
     def _ends(self) -> dict[str, Fraction]:
         """Return how far each kind of stream reaches. Another thread may ask while packets are noted."""
         ends: dict[str, Fraction] = {}
-        for index, extent in [*self._extents.items()]:
-            if extent.kind:
-                times = self.part.times.get(index)
-                end = extent.last if times is None or times.final is None else times.final
-                ends[extent.kind] = max(ends.get(extent.kind, Fraction(0)), end)
+        for index, kind in [*self._counting.items()]:
+            times = self.part.times.get(index)
+            end = self._extents[index].last if times is None or times.final is None else times.final
+            ends[kind] = max(ends.get(kind, Fraction(0)), end)
         return ends
 
     def _reached(self) -> Fraction:
@@ -113,7 +122,7 @@ class Reader:
         self._bytes += packet.size
         if size <= 0 or not packet.size:
             return
-        if self._source.format.name in _INDEXED_FORMATS or position is None or position < 0:
+        if self._indexed or position is None or position < 0:
             self._share = self._bytes / size
             return
         if self._first_position is None:

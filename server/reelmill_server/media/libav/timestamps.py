@@ -53,6 +53,12 @@ class Extent:
         if begin < first or begin > last or end > reached:
             self._ticks = (tick, min(first, begin), max(last, begin), max(reached, end))
 
+    @property
+    def end(self) -> Fraction | None:
+        """Return when the last packet of the current time base ends, which may be before 0; None: there was none."""
+        now = self._ticks
+        return None if now is None else now[3] * now[0]
+
     def since(self, begin: int) -> int:
         """Return how many ticks after the last packet one begins at `begin`; 0 for the first one and those that go back."""
         return 0 if self._ticks is None else max(0, begin - self._ticks[2])
@@ -87,3 +93,44 @@ class Extent:
         now = self._ticks
         before = self._before[2]
         return before if now is None else max(before, now[3] * now[0])
+
+
+class ShownExtent(Extent):
+    """The extent of video packets: it ends with the frame that is shown last, which need not be decoded last.
+
+    `by_decoding`: the demuxer's durations are distances of decode timestamps (MP4). With B-frames the one before a pause then
+    belongs to another frame, so the shortest one counts, until `end_at` tells the end.
+    """
+
+    def __init__(self, by_decoding: bool = False) -> None:
+        super().__init__()
+        self._by_decoding = by_decoding
+        self._reordered = False
+        self._shortest = self._latest = 0
+
+    def add(self, begin: int, duration: int, base: Any) -> None:
+        if self._ticks is None or base != self._base:
+            super().add(begin, duration, base)
+            self._shortest = duration
+            return
+        tick, first, last, reached = self._ticks
+        self._reordered = self._reordered or begin < last
+        self._shortest = min(self._shortest, duration) if self._shortest and duration else duration or self._shortest
+        if begin >= last:
+            last, reached = begin, begin + duration
+        if self._by_decoding and self._reordered:
+            reached = last + self._shortest
+        self._latest = begin + duration
+        self._ticks = (tick, min(first, begin), last, reached)
+
+    def end_at(self, end: int) -> None:
+        """End with the stream, which claims to end at `end` in ticks of its packets, of which all were added.
+
+        The duration of the packet that is decoded last is no distance: if it is shown last, it ends the stream, too.
+        """
+        if self._ticks is None:
+            return
+        *known, last, _ = self._ticks
+        ends = [time for time in (end, self._latest) if time > last]
+        if ends:
+            self._ticks = (*known, last, max(ends))  # type: ignore[assignment]

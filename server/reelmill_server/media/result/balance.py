@@ -89,6 +89,8 @@ def _shifted(planned: StreamPlan, written: StreamStats, given: Given) -> Iterato
     front = max(given.first, Fraction(0)) if planned.type == StreamType.AUDIO else given.first
     if planned.segment_us:
         front = Fraction(0)  # segments count from 0, so the first frame is shown from 0
+    if written.held:
+        front = min(front, Fraction(0))  # the frame on screen when the span begins
     begin = float((written.extent.first or Fraction(0)) - front / planned.speed)
     if abs(begin) > tolerance + (Fraction(1, 10) if planned.type == StreamType.AUDIO else 0):
         yield f"the {planned.type} begins {abs(begin):.3f} s {'later' if begin > 0 else 'earlier'} than in the source"

@@ -17,10 +17,11 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
+from reelmill_server.media.input.reader import claimed_ends
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.probing import PROBING
-from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.libav.timestamps import Extent, ShownExtent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import codec_string
@@ -301,8 +302,10 @@ def _read(
     halves: Sequence[int],
 ) -> list[StreamReading]:
     seen = {stream.index: StreamReading(ordered=not unordered) for stream in media}
-    for sight, half in zip(seen.values(), halves, strict=False):
+    for (index, sight), half in zip(seen.items(), halves, strict=False):
         sight.half = half
+        if container.streams[index].type == "video":
+            sight.extent = ShownExtent(True)
     gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
     for number, packet in enumerate(container.demux(media)):
         if number % _PACKETS_TO_MOVE == 0:
@@ -313,6 +316,9 @@ def _read(
             seen[packet.stream.index].count(packet, video, video and unordered)
             if cuts is not None:
                 cuts.see(packet)
+    for index, (_, end) in claimed_ends(container).items():
+        if index in seen and isinstance(extent := seen[index].extent, ShownExtent):
+            extent.end_at(end)
     return list(seen.values())
 
 

@@ -30,8 +30,9 @@ _STATISTICS = frozenset("bps number_of_frames number_of_bytes".split())  # of mk
 class StreamStats:
     """Statistics of one written stream: packets, bytes, extent in time, and the mean VMAF if it was measured.
 
-    `taken`: how many frames of the source went into the filters; `dropped`: how many frames or packets were left out on
-    purpose, by reason. Of encoded audio: `samples` of it, of which `silent` ones fill gaps, and samples that were `cut` off.
+    `taken`: how many frames of the source went into the filters; `held`: how many from before the span are shown in it;
+    `dropped`: how many frames or packets were left out on purpose, by reason. Of encoded audio: `samples` of it, of which
+    `silent` ones fill gaps, and samples that were `cut` off.
     """
 
     packets: int = 0
@@ -39,6 +40,7 @@ class StreamStats:
     extent: Extent = field(default_factory=Extent)
     vmaf: float | None = None
     taken: int = 0
+    held: int = 0
     samples: int = 0
     silent: int = 0
     cut: int = 0

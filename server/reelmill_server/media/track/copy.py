@@ -15,6 +15,7 @@ from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import AffineMap, exact, first_tick
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Track, describe, template_of
+from reelmill_server.media.track.last_shown import LastShown
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.plan.clock import OVERRUN
 from reelmill_server.plan.stream.container_fit import plain_rate
@@ -86,6 +87,7 @@ class CopyTrack(Track):
         self._last_decoded: int | None = None
         self._beyond: list[AnyPacket] = []
         self._held_audio: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
+        self._last_shown = LastShown() if plan.type == "video" else None
         # opaque=True: PyAV otherwise looks for an encoder, and a codec with a decoder only could not be copied.
         self._stream: Any = output.add_stream_from_template(origin, opaque=True)
         self._time_base = _ticks(origin, self._is_audio and output.format.name in _COUNTING_SAMPLES)
@@ -173,6 +175,8 @@ class CopyTrack(Track):
 
         An encoder's priming belongs at the front of a file; at a seam it is dropped.
         """
+        if self._last_shown is not None:
+            return [written for known in self._last_shown.push(self._moved(item)) for written in self._written(known)]
         if self._held_audio is None:
             return self._written(self._moved(item))
         if self._clock.offset and _begin(item) + _length(item) / 2 <= self._span.begin:
@@ -229,7 +233,19 @@ class CopyTrack(Track):
         if self._held_audio is not None:
             self._held_audio.clear()
         self._beyond.clear()
+        if self._last_shown is not None:
+            for packet in self._last_shown.end(self._end_of(part, length, last)):
+                yield from self._written(packet)
         self._clock.advance(length)
+
+    def _end_of(self, part: Part, length: Fraction, last: bool) -> int:
+        """Return until when the last frame of the part is shown, in ticks of the output: the next part, or the end of the span
+        or the stream.
+        """
+        span, end = self._span, part.reached(next(own.stream for own in self.plan.parts if own.input == part.number))
+        if last and end is not None:
+            length = (end if span.end is None else min(end, span.end)) - span.begin
+        return round(self._clock.at(length) / self._time_base)
 
     def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
         yield from super().warnings(target)

@@ -103,6 +103,7 @@ class JoinedTrack(Track):
         self._given = [from_text(chunk_file.summary.given) for chunk_file in chunk_files]
         for chunk_file in chunk_files:
             self.written.taken += chunk_file.summary.taken
+            self.written.held += chunk_file.summary.held
             self.written.dropped.update(chunk_file.summary.dropped)
         self.written.vmaf = _mean_vmaf([chunk_file.summary for chunk_file in chunk_files])
         self._packets = _all_packets(chunk_files, bool(plan.video))

@@ -21,9 +21,11 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import StreamStats, Track, describe, nearest
+from reelmill_server.media.track.on_screen import FramesOnScreen
 from reelmill_server.model.colour import RANGE_NAMES
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
+from reelmill_server.plan.clock import UNTIMED_FORMATS
 
 
 class FrameEncoder:
@@ -128,15 +130,24 @@ class _VideoTrack(Track):
             average_rate(origin) or FALLBACK_RATE,
         )
 
-    def _in_span(self, part: Part, stream: int, item: VideoFrame) -> bool:
-        if item.pts is None or item.time_base is None:
-            self.written.dropped[UNTIMED] += 1
-            return False
-        time = item.pts * item.time_base
-        if self._span.after(time):
+    def begin(self, part: Part, span: Span) -> None:
+        self._span, self._on_screen = span, FramesOnScreen(span)
+
+    def shorten(self, part: Part, span: Span) -> None:
+        self._span = self._on_screen.span = span
+
+    def _shown(self, part: Part, stream: int, item: VideoFrame) -> Iterator[VideoFrame]:
+        """Yield the frames of the span that are known once `item` came."""
+        self.written.dropped[UNTIMED] += item.pts is None or item.time_base is None
+        yield from self._on_screen.push(item)
+        self.written.held = max(self.written.held, self._on_screen.held)
+        if self._on_screen.over:
             part.close(self, stream)
-            return False
-        return not self._span.before(time)
+
+    def _end_of(self, part: Part) -> Fraction | None:
+        """Return where the part's own stream ends as far as it was read, seconds of the source; None: nobody knows."""
+        stream = self._parts[part.number].stream
+        return part.reached(stream) if part.source.format.name not in UNTIMED_FORMATS else None
 
 
 class VfrVideoTrack(_VideoTrack):
@@ -165,21 +176,28 @@ class VfrVideoTrack(_VideoTrack):
         self._window = window
         self._held: VideoFrame | None = None
         self._step = 0  # duration of the frame before the held one
+        self._end = Fraction(0)  # where the last frame ends, seconds of the output
+        # The filter of a frame rate says how long each frame is shown.
+        self._steady = any(text.startswith("fps=") for part in plan.parts for text in part.filters)
         self._over = False  # whether the window was passed
         self.shape = ""  # of the source's first frame, for which the filters are built
 
     def begin(self, part: Part, span: Span) -> None:
-        self._span = span
+        super().begin(part, span)
         self._chain = self._chain_of(part, Fraction(0))
 
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
-        if self._in_span(part, stream, item) and not self._broken(part, item):
-            self.shape = self.shape or _shape(item)
-            self.written.taken += 1
-            for frame in self._chain.push(item):
-                yield from self._take(frame)
+        if item.pts is None or not self._broken(part, item):
+            for shown in self._shown(part, stream, item):
+                yield from self._filter(shown)
         if self._over:
             part.close(self, stream)
+
+    def _filter(self, shown: VideoFrame) -> Iterator[AnyPacket]:
+        self.shape = self.shape or _shape(shown)
+        self.written.taken += 1
+        for frame in self._chain.push(shown):
+            yield from self._take(frame)
 
     def _broken(self, part: Part, item: Any) -> bool:
         """Return whether a frame is shown before the keyframe from which reading began: it refers to frames that were not
@@ -189,13 +207,21 @@ class VfrVideoTrack(_VideoTrack):
         return midway and item.pts * item.time_base < part.key - TOLERANCE
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
+        for shown in self._on_screen.end(self._end_of(part)):
+            if shown.pts is not None and shown.time_base:
+                end = (shown.pts + (shown.duration or 0)) * shown.time_base
+                self._end = self._clock.at(end - self._span.begin)
+            yield from self._filter(shown)
         for frame in self._chain.flush():
             yield from self._take(frame)
 
     def finish(self) -> Iterator[AnyPacket]:
         if self._held is not None and self._in_window(self._held):
-            if self._clock.speed != 1 and self._step:
-                self._held.duration = self._step  # setpts scales timestamps, but not the last duration
+            if self._steady:
+                self._held.duration = self._step or self._held.duration
+            elif self._held.pts is not None and self._held.time_base and self._end:
+                # Filters scale timestamps, but not the last duration.
+                self._held.duration = max(round(self._end / self._held.time_base) - self._held.pts, 1)
             self._end_with_span(self._held)
             yield from self._encoder.encode(self._held)
         yield from self._encoder.encode(None)
@@ -266,7 +292,7 @@ class CfrVideoTrack(_VideoTrack):
         self._twins = Chain(lambda: (), frame_rate=self._rate)
 
     def begin(self, part: Part, span: Span) -> None:
-        self._span = span
+        super().begin(part, span)
         exact = self._clock.at(Fraction(0)) * self._rate
         self._first = nearest(exact)
         # The part may begin between two output frames: shifting it by the difference puts its frames on the grid.
@@ -275,10 +301,14 @@ class CfrVideoTrack(_VideoTrack):
         self._chain, self._last = None if generated else self._chain_of(part, shift), None
 
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
-        if self._chain is not None and self._in_span(part, stream, item):
-            self.written.taken += 1
-            for frame in self._chain.push(item):
-                yield from self._take(frame)
+        if self._chain is not None:
+            for shown in self._shown(part, stream, item):
+                yield from self._filter(self._chain, shown)
+
+    def _filter(self, chain: Chain, shown: VideoFrame) -> Iterator[AnyPacket]:
+        self.written.taken += 1
+        for frame in chain.push(shown):
+            yield from self._take(frame)
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
         if self._chain is None or part.padded:  # otherwise frames may still be in the decoder
@@ -290,8 +320,11 @@ class CfrVideoTrack(_VideoTrack):
 
     def _close(self, part: Part, until: int) -> Iterator[AnyPacket]:
         """Encode what is left of the part, and fill it up to frame number `until`."""
-        for frame in self._chain.flush() if self._chain else ():
-            yield from self._take(frame)
+        if self._chain:
+            for shown in self._on_screen.end(self._end_of(part)):
+                yield from self._filter(self._chain, shown)
+            for frame in self._chain.flush():
+                yield from self._take(frame)
         yield from self._settle(until)
         self._pending = None
         if part.padded:

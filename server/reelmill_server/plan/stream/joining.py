@@ -23,7 +23,7 @@ def pinned(spec: VideoSpec, stream: VideoStreamInfo, field: str) -> VideoSpec:
 
     Raises ConditionNotMet if the stream has less than it must.
     """
-    rate = video.usual_rate(stream)
+    rate = video.burst_rate(stream)
     adapted = adapted_video(spec, stream, rate, field)
     width, height = asked_size(adapted, *displayed_size(stream, spec.rotation))
     return replace(

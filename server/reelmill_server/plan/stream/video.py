@@ -31,6 +31,7 @@ VMAF_FILTER = "libvmaf"
 """The filter that measures VMAF."""
 _LEAST_MEASURED = 64  # pixels per side: below 40 libvmaf's results vary from run to run, below 18 it crashes
 _TRANSPARENT = "yuva420p"
+_HIGHEST_BURST = 60  # a rate above this that is not the average is the tick of a variable one
 _HIGHEST_RATE = 240  # more is not a rate but the tick of a variable one; SVT-AV1 does not open with it
 
 
@@ -167,6 +168,12 @@ def usual_rate(stream: VideoStreamInfo) -> Fraction:
     """Return the frame rate of `stream`, 0 if unknown."""
     rates = (stream.average_rate, stream.frame_rate)
     return next((rate for rate in rates if 0 < rate <= _HIGHEST_RATE), Fraction(0))
+
+
+def burst_rate(stream: VideoStreamInfo) -> Fraction:
+    """Frames a second that keep those of `stream` where its rate varies: that of its bursts, not the average over pauses."""
+    average, burst = usual_rate(stream), stream.frame_rate
+    return burst if average < burst <= _HIGHEST_BURST else average
 
 
 def frame_us(rate: Fraction) -> int:

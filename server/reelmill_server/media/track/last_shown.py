@@ -1,0 +1,43 @@
+"""Tell how long the frame is shown that is shown last, in packets that come in decoding order."""
+
+from collections.abc import Sequence
+
+from reelmill_server.media.libav.types import AnyPacket
+
+_MOST_HELD = 64  # more frames are not decoded between two that are shown one after the other
+
+
+class LastShown:
+    """Hold packets back from the one that is shown last so far, and end no packet after the next such one begins.
+
+    A demuxer's durations may be distances of decode timestamps: with B-frames, the one before a pause has another's.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[AnyPacket] = []  # the first one is shown last
+
+    def push(self, packet: AnyPacket) -> Sequence[AnyPacket]:
+        """Return the packets whose ends are known once `packet` came."""
+        if self._held and (_pts(packet) > _pts(self._held[0]) or len(self._held) >= _MOST_HELD):
+            last = self._held[0]
+            # Frames that are decoded later may be shown between the two.
+            end = min(_pts(packet), _pts(last) + (last.duration or 0)) if last.duration else _pts(packet)
+            ready = self.end(end)
+            self._held.append(packet)
+            return ready
+        self._held.append(packet)
+        return ()
+
+    def end(self, end: int) -> Sequence[AnyPacket]:
+        """Return the packets that are left; the last shown one lasts until `end`, in their ticks."""
+        ready, self._held = self._held, []
+        for packet in ready[1:]:
+            packet.duration = max(min(packet.duration or 0, _pts(ready[0]) - _pts(packet)), 0)
+        if ready:
+            ready[0].duration = max(end - _pts(ready[0]), 1)
+        return ready
+
+
+def _pts(packet: AnyPacket) -> int:
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    return stamp or 0

@@ -1,0 +1,81 @@
+"""Hold the frame on screen where a span begins and where it ends."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from av import VideoFrame
+
+from reelmill_server.media.input.part import Span
+from reelmill_server.media.libav.filter_graph import Chain
+
+# What a span lacks at its start for less than this is the rest of a frame that began before it, not a frame of its own.
+_UNSEEN = Fraction(1, 10)
+
+
+class FramesOnScreen:
+    """Give the frames of one part that are shown in its span.
+
+    The frame that was on screen when the span began comes first if the next one is late, at the time of the span's begin. The
+    last one is told to last until the span or its stream ends: a decoder's durations are those of packets, which may be
+    distances of decode timestamps.
+    """
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self._before: VideoFrame | None = None
+        self._held: VideoFrame | None = None
+        self._begun = False
+        self._twins = Chain(lambda: ())
+        self.held = 0
+        """How many frames from before the span are shown in it."""
+        self.over = False
+        """Whether a frame after the span came."""
+
+    def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
+        """Yield the frames of which all is known once `frame` came."""
+        if frame.pts is None or frame.time_base is None:
+            return
+        time = _time(frame)
+        if self.span.before(time):
+            self._before = frame
+            return
+        if not self._begun:
+            self._hold_first(time if self.span.end is None else min(time, self.span.end))
+        if self.span.after(time):
+            self.over = True
+            return
+        self._begun = True
+        held, self._held = self._held, frame
+        if held is not None:
+            yield held
+
+    def end(self, end: Fraction | None) -> Iterator[VideoFrame]:
+        """Yield the last frame, which is shown until `end` of its stream, seconds of the source; None: as long as it says."""
+        if self.span.end is not None:
+            end = self.span.end if self.over or end is None else min(end, self.span.end)
+        if not self._begun and end is not None:
+            self._hold_first(end)
+        frame, self._held = self._held, None
+        if frame is not None and end is not None and frame.time_base is not None:
+            base, frame = frame.time_base, self._twin(frame)
+            frame.duration = max(round(end / base) - (frame.pts or 0), 1)
+        if frame is not None:
+            yield frame
+
+    def _hold_first(self, until: Fraction) -> None:
+        """Hold the frame that was on screen when the span began, if it stays there `until` a moment worth seeing."""
+        before, self._before = self._before, None
+        if before is not None and until - self.span.begin >= _UNSEEN and before.time_base:
+            self.held += 1
+            self._held, self._begun = self._twin(before), True
+            self._held.pts = -(-self.span.begin // before.time_base)
+
+    def _twin(self, frame: VideoFrame) -> VideoFrame:
+        """Return the same frame with times of its own: other outputs are given it, too."""
+        twin: Any = [*self._twins.push(frame), *self._twins.flush()][0]
+        return twin  # type: ignore[no-any-return]
+
+
+def _time(frame: Any) -> Fraction:
+    return Fraction(frame.pts * frame.time_base)

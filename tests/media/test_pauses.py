@@ -1,0 +1,49 @@
+"""Variable frame rates with a pause: the frame on screen is held, and nothing lasts longer than the source."""
+
+from fractions import Fraction
+
+import pytest
+
+from reelmill_server.model.request import VideoSpec
+from tests import judge
+from tests.media.converter import Converter, encoded, target
+from tests.sources import Audio, Clip, Video
+
+pytestmark = pytest.mark.media
+
+TIMES = tuple(Fraction(number, 25) + (4 if number >= 25 else 0) for number in range(50))
+COPIED = VideoSpec()
+
+
+def source(form: str) -> Clip:
+    """Six seconds: one at 25 frames/s, a pause of four, and one again; B-frames across the pause."""
+    return Clip(form, (Video(times=TIMES, gop=250),), (Audio(seconds=6),))
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+@pytest.mark.parametrize("video", [encoded(), COPIED], ids=["encode", "copy"])
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_a_pause_makes_nothing_longer(convert: Converter, form: str, video: VideoSpec, container: str) -> None:
+    """The duration of the packet before a pause is that of another frame."""
+    made = convert(source(form), target(container, video))
+    assert judge.describe(made.path).duration == pytest.approx(6, abs=0.07)
+    assert made.artifact.duration_seconds == pytest.approx(6, abs=0.07)
+    assert judge.numbers(made.path) == list(range(50))
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_the_frame_on_screen_is_held_at_both_ends_of_a_cut(convert: Converter, form: str, container: str) -> None:
+    """A span that begins or ends within a pause, or lies in it."""
+    for start, duration, numbers in ((0, 3, range(25)), (2, 0, range(24, 50)), (2, 2, [24])):
+        made = convert(source(form), target(container, encoded(), None), start=start, duration=duration)
+        assert judge.numbers(made.path) == [*numbers]
+        assert judge.times(made.path)[0] == pytest.approx(0, abs=0.001)
+        assert judge.describe(made.path).duration == pytest.approx(duration or 4, abs=0.03)
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+def test_a_copy_holds_its_last_frame_to_the_end_of_the_cut(convert: Converter, form: str) -> None:
+    """Its packets end before the pause."""
+    made = convert(source(form), target("mp4", COPIED, None), duration=3)
+    assert judge.describe(made.path).duration == pytest.approx(3, abs=0.001)
