@@ -338,3 +338,13 @@ def test_each_part_brings_its_channels_to_the_layout_of_the_first(join: Joiner) 
             loud = layouts.levels(wave[begin : begin + count], layouts.tone(channel, number))
             assert layouts.names("7.1")[int(np.argmax(loud))] == channel
     assert np.abs(wave[count + 4800 : between - 4800]).max() < 0.001
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+def test_joined_recordings_with_pauses_keep_their_frames_and_lengths(join: Joiner, form: str) -> None:
+    """At the rate of their bursts, not the average over the pauses; each is as long as it is."""
+    times = tuple(Fraction(number, 25) + (4 if number >= 25 else 0) for number in range(50))
+    _, (path,) = join([Clip(form, (Video(times=times, gop=250),), (Audio(seconds=6),))] * 2, BOTH)  # type: ignore[misc]
+    assert judge.describe(path).duration == pytest.approx(12, abs=0.08)
+    assert set(judge.numbers(path)) == set(range(50))
+    assert len(judge.times(path)) == 300

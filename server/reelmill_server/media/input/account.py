@@ -69,8 +69,8 @@ class _Count:
         self.covered += max(0, end - max(begin, self.last))
         self.first = min(self.first, begin)
         if begin >= self.last_start:
-            self.last_start = begin
-        self.last = max(self.last, end)
+            # Not the latest end of all: a packet's duration may be another frame's, where frames are reordered.
+            self.last_start, self.last = begin, end
 
     def given(self, base: Fraction, begin: Fraction) -> Given:
         first, last_start, last = (tick * base - begin for tick in (self.first, self.last_start, self.last))
