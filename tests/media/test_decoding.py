@@ -1,5 +1,6 @@
 """Sources of which packets cannot be decoded: each stream is judged by itself."""
 
+import os
 import subprocess
 from collections.abc import Collection
 from dataclasses import replace
@@ -36,8 +37,8 @@ def chunked(convert: Converter, tmp_path_factory: pytest.TempPathFactory) -> Chu
 
 def spoilt(shelf: Shelf, name: str, broken: Collection[int], kind: str = "video") -> Path:
     """CLIP, but the packets `broken` (by number) of one stream hold zeros."""
-    path = shelf.folder / f"{name}.mkv"
-    with av.open(shelf.get(CLIP)) as source, av.open(path, "w") as output:
+    path, unfinished = shelf.folder / f"{name}.mkv", shelf.folder / f"{name}-{os.getpid()}.tmp"
+    with av.open(shelf.get(CLIP)) as source, av.open(unfinished, "w", format="matroska") as output:
         streams = {stream.index: output.add_stream_from_template(stream, opaque=True) for stream in source.streams}
         counts = dict.fromkeys(streams, 0)
         for packet in source.demux():
@@ -52,6 +53,7 @@ def spoilt(shelf: Shelf, name: str, broken: Collection[int], kind: str = "video"
                 written.time_base, written.is_keyframe = packet.time_base, packet.is_keyframe
             written.stream = streams[packet.stream_index]
             output.mux(written)
+    unfinished.replace(path)  # other processes may read it
     return path
 
 

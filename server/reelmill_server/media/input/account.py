@@ -26,8 +26,8 @@ class Given:
     """What reading gave of one stream in the span that an output takes of it.
 
     `items` are frames or packets. `first` and `last_start` are when the first and the last of them begin, `last` when the last
-    one ends, `length` the same for all parts together, `covered` how much time they fill; in seconds from the beginning of the
-    span.
+    one ends, `length` how long all parts together last, each with the longest of its streams, `covered` how much time they
+    fill; in seconds from the beginning of the span.
     """
 
     items: int
@@ -140,6 +140,7 @@ class Accountant:
         """`window`: the span of the source whose items count, in its seconds; None: that of each input."""
         self._inputs, self._window = inputs, window
         self._tallies: dict[tuple[Part, int, bool], _Tally] = {}
+        self._lasting: set[tuple[Part, int]] = set()  # streams of video and audio
 
     def packet(self, part: Part, packet: Any) -> None:
         """Count a packet that is copied."""
@@ -164,6 +165,8 @@ class Accountant:
         tally = self._tallies.get((part, stream, decoded))
         if tally is None:
             tally = self._tallies[part, stream, decoded] = self._open(part)
+            if part.source.streams[stream].type in ("video", "audio"):
+                self._lasting.add((part, stream))
         return tally
 
     def _open(self, part: Part) -> _Tally:
@@ -187,8 +190,21 @@ class Accountant:
             for (part, stream, kind), tally in self._tallies.items():
                 if (part.number, stream, kind) == (wanted.input, wanted.stream, decoded):
                     given = tally.given(from_key)
+                    if given is not None:
+                        given = replace(given, length=max(given.length, self._length(part)))
                     found = given if found is None else found if given is None else found + given
         return found
+
+    def _length(self, wanted: Part) -> Fraction:
+        """Return how long a part lasts, seconds: with its audio or its video, whichever is longer."""
+        lengths = [
+            given.last
+            for (part, stream, _), tally in self._tallies.items()
+            if part is wanted and (part, stream) in self._lasting
+            for given in (tally.given(False),)
+            if given is not None
+        ]
+        return max(lengths, default=Fraction(0))
 
 
 def as_text(given: Given | None) -> list[str]:

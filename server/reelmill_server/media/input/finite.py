@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from av import AudioFrame
+from av.audio.plane import AudioPlane
 from numpy.typing import NDArray
 
 _TYPES: dict[str, np.dtype[Any]] = {name: np.dtype("f4" if "flt" in name else "f8") for name in ("flt", "fltp", "dbl", "dblp")}
@@ -21,9 +22,8 @@ def _silence(frame: AudioFrame) -> int:
     kind, found = _TYPES[frame.format.name], 0
     channels, planar = frame.layout.nb_channels, frame.format.is_planar
     per_plane = frame.samples if planar else frame.samples * channels
-    # Of eight planes PyAV makes nine: it looks for the end of a list that is full.
-    planes: Any = frame.planes[: channels if planar else 1]
-    for plane in planes:
+    # Not `frame.planes`: of eight planes PyAV 18 makes nine, as it looks for the end of a list that is full, and 19 fails.
+    for plane in (AudioPlane(frame, number) for number in range(channels if planar else 1)):
         samples: NDArray[Any] = np.frombuffer(plane, kind, per_plane)
         if samples.size == 0 or np.abs(samples).max() < _LOUDEST:  # false where one is not a number
             continue

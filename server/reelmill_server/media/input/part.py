@@ -43,6 +43,7 @@ class Part:
     becomes black and silent.
 
     `extents`: how far each stream was read, by its index; video ends with the frame shown last.
+    `untold` holds the streams with packets that do not say how long they last.
     `over` holds the tracks and streams that have all of their span: writing threads add, the reading thread looks. `shown`
     counts the frames of a source without timestamps; `times` and `repeated` complete those of audio and of video frames, by
     stream. `sought`: where the span begins, seconds of the source; None: with it.
@@ -54,6 +55,7 @@ class Part:
     padded: bool = False
     shown: int = 0
     extents: Mapping[int, Extent] = field(default_factory=dict)
+    untold: set[int] = field(default_factory=set)
     over: set[tuple[int, int]] = field(default_factory=set)
     sought: Fraction | None = None
     times: defaultdict[int, FrameTimes] = field(default_factory=lambda: defaultdict(FrameTimes))
@@ -64,9 +66,9 @@ class Part:
         self.over.add((id(track), stream))
 
     def reached(self, stream: int) -> Fraction | None:
-        """Return where the stream ends as far as it was read, seconds of the source; None: nothing was read."""
+        """Return where the stream ends as far as it was read, seconds of the source; None: unknown."""
         extent = self.extents.get(stream)
-        return None if extent is None else extent.end
+        return None if extent is None or stream in self.untold else extent.end
 
     def wanted(self, track: object, stream: int) -> bool:
         """Return whether `track` still wants `stream`."""

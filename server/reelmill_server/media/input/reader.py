@@ -91,6 +91,8 @@ class Reader:
         extent = self._extents.get(packet.stream_index)
         if extent is None:
             extent = self._begin_extent(packet.stream_index)
+        if not packet.duration:
+            self.part.untold.add(packet.stream_index)
         # Not every container has packet durations; without one, assume that of the packet before.
         extent.add(ticks, packet.duration or extent.since(ticks), base)
         last, end = self._claimed_ends.get(packet.stream_index, (None, 0))

@@ -37,6 +37,8 @@ from reelmill_server.model.task import ArtifactStream
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.codec.containers import CONTAINERS
 
+_LASTING = (StreamType.VIDEO, StreamType.AUDIO)
+_OUTLASTING = Fraction(1, 10)  # seconds of audio behind the video that its last frame does not explain
 _GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav estimates their duration from the size and a bit rate
 # MP4 and MPEG-TS have one codec for all layers of MPEG audio, and libav one decoder.
 _ALIASES = {"mp2": "mp3"}
@@ -142,7 +144,7 @@ def _read_as_written(produced: MediaFile, moved: Callable[[], None], where: str)
     if produced.plan.package.format != SegmentFormat.DASH:
         cuts = _cuts(produced.plan, playlists[0])
         read = _read_back(produced, produced.path, moved, cuts, **_LISTED)
-        playlist = _checked(playlists[0], cuts, produced.written[cuts.stream], where)
+        playlist = _checked(playlists[0], cuts, produced.written[cuts.stream], where, _end(produced))
         _check_listed(playlist, read)
         return replace(read, playlists=(playlist,))
     return _read_streams(produced, playlists, moved, where)
@@ -168,14 +170,25 @@ def _cuts(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
     return Cuts(playlist, kinds.index(StreamType.VIDEO) if StreamType.VIDEO in kinds else 0)
 
 
-def _checked(playlist: MediaPlaylist, cuts: Cuts, written: StreamStats, where: str) -> MediaPlaylist:
-    """Check the segments; `written` are the statistics of the stream by which they are cut."""
+def _end(produced: MediaFile) -> Fraction:
+    """Return when the last frame of video or audio ends that was written, seconds."""
+    pairs = zip(produced.plan.streams, produced.written, strict=True)
+    return max((written.extent.last for planned, written in pairs if planned.type in _LASTING), default=Fraction(0))
+
+
+def _checked(
+    playlist: MediaPlaylist, cuts: Cuts, written: StreamStats, where: str, end: Fraction = Fraction(0)
+) -> MediaPlaylist:
+    """Check the segments; `written` are the statistics of the stream by which they are cut, `end` is that of all streams."""
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
     # libav's HLS muxer assumes that the first frame of the last segment lasts as long as the very first one.
     *before, last = playlist.segments
     rest = written.extent.last - (written.extent.first or Fraction(0)) - sum(segment.seconds for segment in before)
     last = replace(last, seconds=min(last.seconds, rest) if rest > 0 else last.seconds)
+    # It knows nothing of audio that goes on behind the video: players would stop there.
+    if end - written.extent.last > _OUTLASTING:
+        last = replace(last, seconds=last.seconds + end - written.extent.last)
     # libav counts what an edit list hides; a player that seeks a segment where the playlist says would wait for its end.
     first, *others = (*before, last)
     shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))

@@ -8,6 +8,7 @@ from av import VideoFrame
 
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.libav.filter_graph import Chain
+from reelmill_server.media.libav.timestamps import exact, first_tick
 
 # What a span lacks at its start for less than this is the rest of a frame that began before it, not a frame of its own.
 _UNSEEN = Fraction(1, 10)
@@ -69,7 +70,7 @@ class FramesOnScreen:
         if before is not None and until - self.span.begin >= _UNSEEN and before.time_base:
             self.held += 1
             self._held, self._begun = self._twin(before), True
-            self._held.pts = -(-self.span.begin // before.time_base)
+            self._held.pts = first_tick(self.span.begin, exact(before.time_base))
 
     def _twin(self, frame: VideoFrame) -> VideoFrame:
         """Return the same frame with times of its own: other outputs are given it, too."""
