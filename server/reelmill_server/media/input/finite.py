@@ -23,7 +23,8 @@ def _silence(frame: AudioFrame) -> int:
     channels, planar = frame.layout.nb_channels, frame.format.is_planar
     per_plane = frame.samples if planar else frame.samples * channels
     # Not `frame.planes`: of eight planes PyAV 18 makes nine, as it looks for the end of a list that is full, and 19 fails.
-    for plane in (AudioPlane(frame, number) for number in range(channels if planar else 1)):
+    planes: list[Any] = [AudioPlane(frame, number) for number in range(channels if planar else 1)]
+    for plane in planes:
         samples: NDArray[Any] = np.frombuffer(plane, kind, per_plane)
         if samples.size == 0 or np.abs(samples).max() < _LOUDEST:  # false where one is not a number
             continue
