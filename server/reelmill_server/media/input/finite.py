@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from av import AudioFrame
 from av.audio.plane import AudioPlane
-from numpy.typing import NDArray
 
-_TYPES: dict[str, np.dtype[Any]] = {name: np.dtype("f4" if "flt" in name else "f8") for name in ("flt", "fltp", "dbl", "dblp")}
+# libav's sample formats that are floating point, and numpy's names of them.
+_TYPES = {name: "f4" if "flt" in name else "f8" for name in ("flt", "fltp", "dbl", "dblp")}
 # So many times full scale is no sound either; encoders take it for infinity.
 _LOUDEST = 1e6
 
@@ -19,13 +18,15 @@ def silence_invalid(frames: Iterable[AudioFrame]) -> int:
 
 
 def _silence(frame: AudioFrame) -> int:
+    import numpy as np  # here, as a child that only copies does without
+
     kind, found = _TYPES[frame.format.name], 0
     channels, planar = frame.layout.nb_channels, frame.format.is_planar
     per_plane = frame.samples if planar else frame.samples * channels
     # Not `frame.planes`: of eight planes PyAV 18 makes nine, as it looks for the end of a list that is full, and 19 fails.
     planes: list[Any] = [AudioPlane(frame, number) for number in range(channels if planar else 1)]
     for plane in planes:
-        samples: NDArray[Any] = np.frombuffer(plane, kind, per_plane)
+        samples: Any = np.frombuffer(plane, kind, per_plane)
         if samples.size == 0 or np.abs(samples).max() < _LOUDEST:  # false where one is not a number
             continue
         invalid = ~(np.abs(samples) < _LOUDEST)
