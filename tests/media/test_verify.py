@@ -229,14 +229,15 @@ def test_a_source_with_a_damaged_stretch_is_told(convert: Converter) -> None:
 
 def test_a_long_file_is_seen_to_be_read(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading back moves: an attempt must not look stalled meanwhile."""
+    from reelmill_server.media.result import reading
     from reelmill_server.media.result import verify as module
 
-    monkeypatch.setattr(module, "_PACKETS_TO_MOVE", 10)
+    monkeypatch.setattr(reading, "_PACKETS_TO_MOVE", 10)
     moves: list[int] = []
-    original = module._read
+    original = reading.read_streams
     monkeypatch.setattr(
         module,
-        "_read",
+        "read_streams",
         lambda container, media, unordered, _, *rest: original(container, media, unordered, lambda: moves.append(1), *rest),
     )
     convert(Clip("mp4"), target("mkv"))

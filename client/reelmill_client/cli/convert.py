@@ -96,8 +96,14 @@ def _flags_named() -> Iterator[None]:
         # The text of an error that lists its violations is made of them, and must change with them.
         listed = error.message == "; ".join(map(str, error.violations))
         error.violations = tuple(Violation(_flag(fault.field), fault.description) for fault in error.violations)
-        error.message = "; ".join(map(str, error.violations)) if listed else error.message
+        error.message = "; ".join(map(str, error.violations)) if listed else _with_flag(error.message)
         raise
+
+
+def _with_flag(message: str) -> str:
+    """Name the flag in a message that begins with the path of a field."""
+    field, colon, rest = message.partition(": ")
+    return f"{_flag(field)}{colon}{rest}"
 
 
 def _flag(field: str) -> str:

@@ -245,7 +245,7 @@ class _Labels:
 
 
 class _Outages:
-    """What was said about the connection: one line when it breaks, one when it is back, however many watches it carries."""
+    """Print one line when the connection breaks and one when it is back, however many watches it carries."""
 
     def __init__(self, server: str) -> None:
         self._server = server

@@ -155,6 +155,11 @@ class StreamPlan:
         """Whether its packets are encoded from frames."""
         return self.type == StreamType.VIDEO and self.encoder != COPY
 
+    @property
+    def steady(self) -> bool:
+        """Whether a filter drops and repeats frames so that their rate is constant."""
+        return any(text.startswith("fps=") for part in self.parts for text in part.filters)
+
 
 @dataclass(frozen=True)
 class AttachmentPlan:

@@ -9,7 +9,7 @@ from reelmill_server.settings.group import Group, UsedBy
 
 
 class ApiSettings(Group):
-    """Where and how gRPC is served."""
+    """Settings of the gRPC server: its address and its TLS."""
 
     title = "API"
     used_by = UsedBy("serve", "api")

@@ -30,7 +30,7 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_checked_database_url), Metava
 
 
 class TaskSettings(Group):
-    """Where records of tasks live, how long, and how many tasks projects may have."""
+    """Settings of task records: where they are kept and for how long, and the quotas of projects."""
 
     title = "Tasks"
     used_by = UsedBy("serve", "api")

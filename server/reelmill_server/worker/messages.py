@@ -18,7 +18,9 @@ from reelmill_server.model.units import Split, SplitRule, UnitFile
 
 @dataclass(frozen=True)
 class SourceRef:
-    """Where a child reads an object: at a local `path`, or through its parent by number `key`, `size_bytes` long."""
+    """Location from which a child reads an object: a local `path`, or its parent, which knows it as number `key` and serves its
+    `size_bytes` bytes.
+    """
 
     path: str = ""
     key: int = -1

@@ -165,6 +165,9 @@ def test_a_wrong_request_ends_with_2(fake: Any, cli: Cli, failure: Any) -> None:
         2,
         ["error: the request is invalid", "  DST: must be set", "  SRC: must be set"],
     )
+    closed = "targets[0].uri: file:///etc/a.mp4 is outside: really"
+    fake.failures["Create"].append(failure(grpc.StatusCode.PERMISSION_DENIED, closed, "AccessDenied", ""))
+    assert cli(*CONVERT).stderr == "error: DST: file:///etc/a.mp4 is outside: really\n"
     fake.failures["Create"].append(failure(grpc.StatusCode.UNIMPLEMENTED, "no dash yet", "FieldNotSupported"))
     result = cli(*CONVERT)
     assert (result.exit_code, result.stderr) == (2, "error: no dash yet\n")

@@ -226,7 +226,7 @@ class Feed:
             frames = part.times[packet.stream_index].complete(packet, frames)
             self._counted(part, packet).invalid += silence_invalid(frames)
         else:
-            part.repeated[packet.stream_index].part(frames)
+            part.repeated[packet.stream_index].separate(frames)
         if part.source.format.name in UNTIMED_FORMATS:
             assign_timestamps(frames, packet.stream, part.shown)
             part.shown += len(frames)

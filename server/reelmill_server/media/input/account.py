@@ -23,7 +23,7 @@ PADDING, BEYOND = "encoder padding", "beyond the end"
 
 @dataclass(frozen=True)
 class Given:
-    """What reading gave of one stream in the span that an output takes of it.
+    """Totals of what was read of one stream, within the span that an output takes.
 
     `items` are frames or packets. `first` and `last_start` are when the first and the last of them begin, `last` when the last
     one ends, `length` how long all parts together last, each with the longest of its streams, `covered` how much time they

@@ -64,7 +64,7 @@ class RepeatedTimes:
         self._share = Fraction(1)
         self._end: int | None = None  # of the frame before
 
-    def part(self, frames: Sequence[Any]) -> None:
+    def separate(self, frames: Sequence[Any]) -> None:
         """Move those of `frames` that claim the time of the one before them: halfway to its end, and so on."""
         for frame in frames:
             if frame.pts is None and self._end is not None:

@@ -9,7 +9,7 @@ from reelmill_server.model.plan import StreamType, TargetPlan
 
 @dataclass
 class _Video:
-    """What was written of one stream, in its ticks: the first timestamps, the end, and the packet that is held back."""
+    """State of a video stream that is written, in its ticks: the first timestamps, the end, and the packet held back."""
 
     begin: int
     decoded: int

@@ -38,8 +38,7 @@ def check_balance(produced: MediaFile, where: str) -> None:
 
 def fixed_rate(planned: StreamPlan) -> bool:
     """Return whether frames are dropped and repeated so that they have a constant rate."""
-    filters = (text for part in planned.parts for text in part.filters)
-    return planned.counted or any(text.startswith("fps=") for text in filters)
+    return planned.counted or planned.steady
 
 
 def _lost(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:

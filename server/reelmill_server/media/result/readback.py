@@ -8,6 +8,7 @@ from typing import Any
 from av import AudioLayout
 
 from reelmill_server.media.input.decoding import BROKEN_SHARE
+from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.track.base import StreamStats
@@ -60,9 +61,9 @@ def described(stream: Any, planned: StreamPlan) -> Iterator[str]:
     """Yield what is wrong with how an encoded stream describes itself: channels, colors, shape of pixels."""
     context = stream.codec_context
     if planned.audio:
-        found, wanted = context.layout.name, planned.audio.layout
-        told = context.layout.nb_channels != AudioLayout(wanted).nb_channels or not found.endswith(_UNTOLD)
-        if told and _plain(found) != _plain(wanted):
+        (found, channels), wanted = layout_of(context), planned.audio.layout
+        named = channels != AudioLayout(wanted).nb_channels or not found.endswith(_UNTOLD)
+        if named and _plain(found) != _plain(wanted):
             yield f"the audio has the channels {found}, planned were {wanted}"
     if planned.video:
         for attribute, name in _TAGS.items():

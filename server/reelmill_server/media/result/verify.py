@@ -4,10 +4,9 @@ The file (of a segmented output: its playlist, or init segment and segments join
 and the first and the last GOP of each video stream, and the first and the last packets of each audio stream, are decoded.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,21 +16,20 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
-from reelmill_server.media.input.reader import claimed_ends
-from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
+from reelmill_server.media.libav.errors import meaning
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.probing import PROBING
-from reelmill_server.media.libav.timestamps import Extent, ShownExtent
-from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import codec_string
 from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.package.segments import Cuts, Joined, listed
 from reelmill_server.media.result.balance import check_balance
-from reelmill_server.media.result.readback import described, listed_short, moved_apart, out_of_order
+from reelmill_server.media.result.readback import described, listed_short, moved_apart
+from reelmill_server.media.result.reading import StreamReading, decode_ends, halves, read_streams
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.colour import Transfer
-from reelmill_server.model.plan import COPY, StreamPlan, StreamType, TargetPlan
+from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
 from reelmill_server.model.time import MICROSECONDS
@@ -44,63 +42,14 @@ _GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav estimates th
 _ALIASES = {"mp2": "mp3"}
 # Tolerated between the ends of counted video and audio besides two frames: imperceptible.
 _DRIFT_SECONDS = Fraction(1, 4)
-_SAMPLE_PACKETS = 50  # of audio, at each end
-_GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one frame, and recordings begin and end anywhere
-_PACKETS_TO_MOVE = 5000
-_GROUP_PACKETS = 600  # of a GOP, at each end
 # Names of the packets of a kind, where each one written must be read back.
 _COUNTED = {"video": "pictures", "data": "packets of data", "picture": "cover pictures"}
 _SUBTITLE_FILES = frozenset({"srt", "webvtt", "ass"})
 _HEADER_BYTES = 4096  # of a subtitle file without a cue: ASS has its styles there
-_EMPTY_LINE_BYTES = 2  # of an empty mov_text sample
 # By text codec: ASS counts in hundredths of a second.
 _LINE_ROUNDING = {name: Fraction(2, 1000) for name in ("subrip", "webvtt", "mov_text", "text")} | {"ass": Fraction(1, 50)}
 # Some muxers count in milliseconds (Matroska, FLV): times read back may be off by one.
 _ROUNDING = Fraction(2, 1000)
-
-
-@dataclass
-class StreamReading:
-    """Counters of one stream of the file read back; times in seconds.
-
-    `middle`: a GOP from packet number `half` on; 0: none is kept. `ordered`: the container keeps the times of frames.
-    """
-
-    packets: int = 0
-    extent: Extent = field(default_factory=Extent)
-    head: list[AnyPacket] = field(default_factory=list)
-    tail: deque[AnyPacket] = field(default_factory=lambda: deque(maxlen=_GROUP_PACKETS))
-    keys: int = 0
-    middle: list[AnyPacket] = field(default_factory=list)
-    half: int = 0
-    ordered: bool = True
-
-    def count(self, packet: AnyPacket, video: bool, unordered: bool) -> None:
-        """Count a packet. `unordered`: its container has one timestamp per frame, and libav guesses the other."""
-        self.packets += 1
-        ticks = packet.dts if unordered and packet.dts is not None else packet.pts
-        base = packet.time_base
-        if ticks is not None and base:
-            self.extent.add(ticks, packet.duration or 0, base)
-        if self.half and self.packets >= self.half:
-            self._keep_middle(packet)
-        if video and packet.is_keyframe:
-            self.keys += 1
-            before = self.tail[-1] if self.tail and self.tail[-1].is_keyframe else None
-            self.tail.clear()
-            if before is not None:
-                self.tail.append(before)  # two fields, each a keyframe, may make one frame
-        first = self.keys < 2 or len(self.head) < 2 if video else self.packets <= _SAMPLE_PACKETS
-        if first and len(self.head) < _GROUP_PACKETS:
-            self.head.append(packet)
-        self.tail.append(packet)
-
-    def _keep_middle(self, packet: AnyPacket) -> None:
-        if packet.is_keyframe and len(self.middle) > 1:
-            self.half = 0
-        elif packet.is_keyframe or self.middle:
-            self.middle.append(packet)
-            self.half = self.half if len(self.middle) < _GROUP_PACKETS else 0
 
 
 @dataclass(frozen=True)
@@ -232,10 +181,10 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
         with av.open(file, "r", **opening | {"options": {**PROBING, **opening.get("options", {})}}) as container:
             media = _media(container, plan)
             unordered = plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered)
-            seen = _read(container, media, unordered, moved, cuts, _halves(produced, unordered))
+            seen = read_streams(container, media, unordered, moved, cuts, halves(produced, unordered))
             _compare(media, plan, produced.written, seen, where)
             for stream, planned, sight in zip(media, plan.streams, seen, strict=True):
-                _decode_ends(stream, planned, sight, where)
+                decode_ends(stream, planned, sight, where)
             streams = tuple(
                 _describe(stream, planned, written, sight)
                 for stream, planned, written, sight in zip(media, plan.streams, produced.written, seen, strict=True)
@@ -251,7 +200,7 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
 
 
 def _without_lines(produced: MediaFile) -> Verified:
-    """Return whether it is a subtitle file without a cue in the span: libav does not read one back."""
+    """Return what is in a subtitle file without a cue in the span, which libav does not read back. Raises OutputInvalid."""
     plan, size = produced.plan, Path(produced.path).stat().st_size
     if size > _HEADER_BYTES:
         raise OutputInvalid(f"{plan.field}: no subtitles went in, {size} bytes came out")
@@ -288,8 +237,9 @@ def _compare_ends(produced: MediaFile, where: str) -> None:
 
 
 def _media(container: InputContainer, plan: TargetPlan) -> list[Stream]:
-    """The streams that were planned; muxers add data streams of their own, behind them, for chapters and time codes.
-    Attached files are only counted.
+    """Return the streams that were planned, without the data streams that muxers add behind them for chapters and time codes.
+
+    Raises OutputInvalid if the number of attached files is not the planned one.
     """
     if len(container.streams.attachments) != len(plan.attachments):
         count = len(container.streams.attachments)
@@ -301,38 +251,9 @@ def _media(container: InputContainer, plan: TargetPlan) -> list[Stream]:
 
 
 def _kind(stream: Any) -> str:
-    """The kind of a stream as plans call it."""
+    """Return the kind of a stream as plans call it."""
     picture = stream.type == "video" and int(stream.disposition) & int(Disposition.attached_pic)
     return "picture" if picture else str(stream.type)
-
-
-def _read(
-    container: InputContainer,
-    media: Sequence[Stream],
-    unordered: bool,
-    moved: Callable[[], None],
-    cuts: Cuts | None,
-    halves: Sequence[int],
-) -> list[StreamReading]:
-    seen = {stream.index: StreamReading(ordered=not unordered) for stream in media}
-    for (index, sight), half in zip(seen.items(), halves, strict=False):
-        sight.half = half
-        if container.streams[index].type == "video":
-            sight.extent = ShownExtent(True)
-    gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
-    for number, packet in enumerate(container.demux(media)):
-        if number % _PACKETS_TO_MOVE == 0:
-            moved()
-        gap = packet.stream.index in gaps and packet.size <= _EMPTY_LINE_BYTES
-        if (packet.size or packet.dts is not None) and not gap:
-            video = container.streams[packet.stream.index].type == "video"
-            seen[packet.stream.index].count(packet, video, video and unordered)
-            if cuts is not None:
-                cuts.see(packet)
-    for index, (_, end) in claimed_ends(container).items():
-        if index in seen and isinstance(extent := seen[index].extent, ShownExtent):
-            extent.end_at(end)
-    return list(seen.values())
 
 
 def _compare(
@@ -377,7 +298,7 @@ def _compare_counts(planned: StreamPlan, went_in: StreamStats, came_out: StreamR
 
 
 def _compare_lines(planned: StreamPlan, went_in: StreamStats, came_out: StreamReading, where: str) -> None:
-    """Compares how many lines there are and where the first and the last begin; pictures may come in pieces joined anew."""
+    """Compare how many cues there are, and where the first and the last begin; bitmaps may come in pieces joined anew."""
     if planned.codec not in _LINE_ROUNDING:
         return
     if came_out.packets != went_in.packets:
@@ -386,54 +307,6 @@ def _compare_lines(planned: StreamPlan, went_in: StreamStats, came_out: StreamRe
     off = abs((sent.last_start - (sent.first or 0)) - (got.last_start - (got.first or 0)))
     if off > _LINE_ROUNDING[planned.codec]:
         raise OutputInvalid(f"{where}: the last line of the subtitles lies {float(off):.3f} s off its place")
-
-
-def _decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: str) -> None:
-    """Decodes the first and the last packets; an encoder's mistake or a damaged file shows here."""
-    if planned.type not in (StreamType.VIDEO, StreamType.AUDIO) or not sight.packets:
-        return
-    # A copy may be as imperfect as its source; what was encoded here must be flawless.
-    copied = planned.encoder == COPY
-    stream.codec_context.options = {} if copied or stream.type == "audio" else {"err_detect": "explode"}
-    tail = list(sight.tail)
-    if stream.type == "audio":
-        tail = tail[-_SAMPLE_PACKETS:]
-    overlong = stream.type == "video" and len(tail) == _GROUP_PACKETS and not tail[0].is_keyframe
-    for packets in (sight.head, sight.middle, [] if overlong else tail):
-        if not packets:
-            continue
-        frames, refused, times = _decoded(stream.codec_context, packets)
-        # Leading frames refer to the GOP before.
-        begin = packets[0].pts or 0
-        pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
-        if (frames < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures):
-            raise OutputInvalid(f"{where}: the {stream.type} cannot be decoded")
-        if stream.type == "video" and sight.ordered and out_of_order(times):
-            raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")
-
-
-def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int, list[int]]:
-    """How many frames `packets` give, how many packets the decoder refuses, and the timestamps of the frames."""
-    frames = refused = 0
-    times: list[int] = []
-    for packet in (*packets, None):
-        try:
-            given = context.decode(packet)
-            frames += len(given)
-            times += [frame.pts for frame in given if frame.pts is not None]
-        except av.error.EOFError:
-            break
-        except LIBAV_ERRORS as error:
-            check_memory(error)
-            refused += 1
-    context.flush_buffers()
-    return frames, refused, times
-
-
-def _halves(produced: MediaFile, unordered: bool) -> list[int]:
-    """Return at which packet of each stream the sample in the middle begins; 0: none is taken."""
-    pairs = zip(produced.plan.streams, produced.written, strict=True)
-    return [0 if unordered or not planned.copies_video else written.packets // 2 for planned, written in pairs]
 
 
 def _check_listed(playlist: MediaPlaylist, read: Verified) -> None:
@@ -455,7 +328,7 @@ def _check_description(
 
 
 def _duration(container: InputContainer, seen: Sequence[StreamReading]) -> float:
-    """Seconds from the first to the end of the last: headers may count decoding time, and less."""
+    """Return the seconds from the first frame to the end of the last one: headers may count decoding time, and less."""
     begin = max(min((sight.extent.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
     end = max((sight.extent.last for sight in seen), default=Fraction(0))
     claimed = Fraction(0 if container.format.name in _GUESSED_FORMATS else container.duration or 0, MICROSECONDS)

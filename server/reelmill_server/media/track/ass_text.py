@@ -72,7 +72,7 @@ def _is_drawing(name: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Styles:
-    """What an ASS header says of places: the size of the canvas, and the alignment (as a numeric pad has it) of each style."""
+    """Canvas size of an ASS script, and the alignment of each of its styles: 1 to 9, as on a numeric keypad."""
 
     width: int = 384
     height: int = 288

@@ -177,8 +177,6 @@ class VfrVideoTrack(_VideoTrack):
         self._held: VideoFrame | None = None
         self._step = 0  # duration of the frame before the held one
         self._end = Fraction(0)  # where the last frame ends, seconds of the output
-        # The filter of a frame rate says how long each frame is shown.
-        self._steady = any(text.startswith("fps=") for part in plan.parts for text in part.filters)
         self._over = False  # whether the window was passed
         self.shape = ""  # of the source's first frame, for which the filters are built
 
@@ -217,7 +215,7 @@ class VfrVideoTrack(_VideoTrack):
 
     def finish(self) -> Iterator[AnyPacket]:
         if self._held is not None and self._in_window(self._held):
-            if self._steady:
+            if self.plan.steady:  # the filter of the frame rate says how long each frame is shown
                 self._held.duration = self._step or self._held.duration
             elif self._held.pts is not None and self._held.time_base and self._end:
                 # Filters scale timestamps, but not the last duration.

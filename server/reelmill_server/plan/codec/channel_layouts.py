@@ -146,14 +146,14 @@ def alike(layout: str, other: str) -> bool:
 
 
 def _places(own: Sequence[str], outer: Sequence[str]) -> dict[str, str]:
-    """Where each of the channels `own` goes among `outer`; empty unless each has a place that no other one has."""
+    """Return the channel of `outer` that takes each channel of `own`; empty unless each has one to itself."""
     places = {channel: channel if channel in outer else _SYNONYMS.get(channel, "") for channel in own}
     taken = list(places.values())
     return places if set(taken) <= set(outer) and len(set(taken)) == len(taken) else {}
 
 
 def _libav_places(own: Sequence[str], outer: Sequence[str]) -> bool:
-    """Whether libav's mixing gives each channel its place: it takes rear speakers for the center one where there is no pair."""
+    """Return whether libav's mixing gives each channel its place: without a rear pair it takes the rear center instead."""
     return _MIXED_BY_LIBAV.issuperset(own) and not ("BL" in own and "BL" not in outer and "BC" in outer)
 
 

@@ -94,7 +94,7 @@ def with_speed(planned: StreamPlan, speed: Fraction) -> StreamPlan:
     if speed == 1:
         return planned
     output, tick = planned.video, _USUAL_TICK
-    if output and not _steady(planned):
+    if output and not planned.steady:
         tick = _slower_tick(output.time_base, speed)
         output = replace(output, time_base=tick, frame_rate=output.frame_rate * speed)
     slower: tuple[str, ...] = (f"atempo={float(speed):.6f}",)
@@ -110,11 +110,6 @@ def with_speed(planned: StreamPlan, speed: Fraction) -> StreamPlan:
         slack_us=round(planned.slack_us / speed),
         speed=speed,
     )
-
-
-def _steady(planned: StreamPlan) -> bool:
-    """Return whether frames have a constant rate."""
-    return any(text.startswith("fps=") for part in planned.parts for text in part.filters)
 
 
 def _slower_tick(tick: Fraction, speed: Fraction) -> Fraction:

@@ -24,6 +24,6 @@ def test_a_frame_without_a_time_follows_the_one_before(timed: list[bool], begin:
     frames = [frame(begin + number * _LENGTH if known else None) for number, known in enumerate(timed)]
     times = RepeatedTimes()
     for one in frames:
-        times.part([one])
+        times.separate([one])
     first = timed.index(True) if True in timed else len(timed)
     assert [one.pts for one in frames] == [None] * first + [begin + n * _LENGTH for n in range(first, len(timed))]

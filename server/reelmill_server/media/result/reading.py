@@ -1,0 +1,151 @@
+"""Read the streams of an output: count every packet, keep those at the ends and in the middle, and decode these."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Stream
+
+from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.input.reader import claimed_ends
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+from reelmill_server.media.libav.timestamps import Extent, ShownExtent
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.output.base import MediaFile
+from reelmill_server.media.package.segments import Cuts
+from reelmill_server.media.result.readback import out_of_order
+from reelmill_server.model.plan import COPY, StreamPlan, StreamType
+
+_SAMPLE_PACKETS = 50  # of audio, at each end
+_GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one frame, and recordings begin and end anywhere
+_PACKETS_TO_MOVE = 5000
+_GROUP_PACKETS = 600  # of a GOP, at each end
+_EMPTY_LINE_BYTES = 2  # of an empty mov_text sample
+
+
+@dataclass
+class StreamReading:
+    """Counters of one stream of the file read back; times in seconds.
+
+    `middle`: a GOP from packet number `half` on; 0: none is kept. `ordered`: the container keeps the times of frames.
+    """
+
+    packets: int = 0
+    extent: Extent = field(default_factory=Extent)
+    head: list[AnyPacket] = field(default_factory=list)
+    tail: deque[AnyPacket] = field(default_factory=lambda: deque(maxlen=_GROUP_PACKETS))
+    keys: int = 0
+    middle: list[AnyPacket] = field(default_factory=list)
+    half: int = 0
+    ordered: bool = True
+
+    def count(self, packet: AnyPacket, video: bool, unordered: bool) -> None:
+        """Count a packet. `unordered`: its container has one timestamp per frame, and libav guesses the other."""
+        self.packets += 1
+        ticks = packet.dts if unordered and packet.dts is not None else packet.pts
+        base = packet.time_base
+        if ticks is not None and base:
+            self.extent.add(ticks, packet.duration or 0, base)
+        if self.half and self.packets >= self.half:
+            self._keep_middle(packet)
+        if video and packet.is_keyframe:
+            self.keys += 1
+            before = self.tail[-1] if self.tail and self.tail[-1].is_keyframe else None
+            self.tail.clear()
+            if before is not None:
+                self.tail.append(before)  # two fields, each a keyframe, may make one frame
+        first = self.keys < 2 or len(self.head) < 2 if video else self.packets <= _SAMPLE_PACKETS
+        if first and len(self.head) < _GROUP_PACKETS:
+            self.head.append(packet)
+        self.tail.append(packet)
+
+    def _keep_middle(self, packet: AnyPacket) -> None:
+        if packet.is_keyframe and len(self.middle) > 1:
+            self.half = 0
+        elif packet.is_keyframe or self.middle:
+            self.middle.append(packet)
+            self.half = self.half if len(self.middle) < _GROUP_PACKETS else 0
+
+
+def read_streams(
+    container: InputContainer,
+    media: Sequence[Stream],
+    unordered: bool,
+    moved: Callable[[], None],
+    cuts: Cuts | None,
+    middles: Sequence[int],
+) -> list[StreamReading]:
+    """Count the packets of `media`, in their order. `unordered`: the container has one timestamp per frame; `moved` is called
+    repeatedly; `middles` as from `halves`.
+    """
+    seen = {stream.index: StreamReading(ordered=not unordered) for stream in media}
+    for (index, sight), half in zip(seen.items(), middles, strict=False):
+        sight.half = half
+        if container.streams[index].type == "video":
+            sight.extent = ShownExtent(True)
+    gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
+    for number, packet in enumerate(container.demux(media)):
+        if number % _PACKETS_TO_MOVE == 0:
+            moved()
+        gap = packet.stream.index in gaps and packet.size <= _EMPTY_LINE_BYTES
+        if (packet.size or packet.dts is not None) and not gap:
+            video = container.streams[packet.stream.index].type == "video"
+            seen[packet.stream.index].count(packet, video, video and unordered)
+            if cuts is not None:
+                cuts.see(packet)
+    for index, (_, end) in claimed_ends(container).items():
+        if index in seen and isinstance(extent := seen[index].extent, ShownExtent):
+            extent.end_at(end)
+    return list(seen.values())
+
+
+def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: str) -> None:
+    """Decode the first and the last packets, where an encoder's mistake or a damaged file shows. Raises OutputInvalid."""
+    if planned.type not in (StreamType.VIDEO, StreamType.AUDIO) or not sight.packets:
+        return
+    # A copy may be as imperfect as its source; what was encoded here must be flawless.
+    copied = planned.encoder == COPY
+    stream.codec_context.options = {} if copied or stream.type == "audio" else {"err_detect": "explode"}
+    tail = list(sight.tail)
+    if stream.type == "audio":
+        tail = tail[-_SAMPLE_PACKETS:]
+    overlong = stream.type == "video" and len(tail) == _GROUP_PACKETS and not tail[0].is_keyframe
+    for packets in (sight.head, sight.middle, [] if overlong else tail):
+        if not packets:
+            continue
+        frames, refused, times = _decoded(stream.codec_context, packets)
+        # Leading frames refer to the GOP before.
+        begin = packets[0].pts or 0
+        pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
+        if (frames < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures):
+            raise OutputInvalid(f"{where}: the {stream.type} cannot be decoded")
+        if stream.type == "video" and sight.ordered and out_of_order(times):
+            raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")
+
+
+def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int, list[int]]:
+    """Return how many frames `packets` give, how many packets the decoder refuses, and the timestamps of the frames."""
+    frames = refused = 0
+    times: list[int] = []
+    for packet in (*packets, None):
+        try:
+            given = context.decode(packet)
+            frames += len(given)
+            times += [frame.pts for frame in given if frame.pts is not None]
+        except av.error.EOFError:
+            break
+        except LIBAV_ERRORS as error:
+            check_memory(error)
+            refused += 1
+    context.flush_buffers()
+    return frames, refused, times
+
+
+def halves(produced: MediaFile, unordered: bool) -> list[int]:
+    """Return at which packet of each stream the sample in the middle begins; 0: none is taken."""
+    pairs = zip(produced.plan.streams, produced.written, strict=True)
+    return [0 if unordered or not planned.copies_video else written.packets // 2 for planned, written in pairs]
