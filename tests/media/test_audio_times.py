@@ -1,5 +1,6 @@
 """Audio whose decoder leaves times out, whose last frame is padded, or whose times begin again."""
 
+import os
 import struct
 import subprocess
 from dataclasses import replace
@@ -24,9 +25,11 @@ LOSSLESS = target("flac", None, AudioSpec("flac"))
 
 def made(shelf: Shelf, name: str, *arguments: str, seconds: str = "1.23", begin: str = "0") -> Path:
     """A tone of 440 Hz that the judge encodes, from `begin` on."""
-    path, tone = shelf.folder / name, f"aevalsrc=sin(880*PI*(t+{begin}))/4:d={seconds}:s=48000"
-    whole = ["-f", "lavfi", "-i", tone, "-ac", "2", *arguments, "-y", str(path)]
+    path, unfinished = shelf.folder / name, shelf.folder / f"{os.getpid()}-{name}"  # other processes may read it
+    tone = f"aevalsrc=sin(880*PI*(t+{begin}))/4:d={seconds}:s=48000"
+    whole = ["-f", "lavfi", "-i", tone, "-ac", "2", *arguments, "-y", str(unfinished)]
     subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *whole], check=True)
+    unfinished.replace(path)
     return path
 
 

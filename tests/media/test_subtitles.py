@@ -23,8 +23,8 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, PartPlan, StreamPlan, StreamType, SubtitleFilePlan
 from reelmill_server.model.request import ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec, VideoSpec
 from tests import judge
-from tests.media.converter import CLIP, COPIED_VIDEO, Converter, encoded, target
-from tests.sources import Audio, Clip, Subtitle, Video
+from tests.media.converter import CLIP, COPIED_VIDEO, Converter, encoded, plan_of, target
+from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
 
@@ -124,6 +124,18 @@ def test_a_copied_cut_takes_subtitles_from_where_its_video_begins(convert: Conve
     assert begin == pytest.approx(0, abs=0.05)
     for path in made.paths:
         assert judge.lines(path) == near([(0.1, 0.5, "line")])
+
+
+def test_outputs_are_given_packets_of_their_own(shelf: Shelf) -> None:
+    """Each writes the stream and the times of its own file into those of the cues before a cut, on a thread of its own."""
+    path = str(shelf.get(clip("srt", ((0.5, 0.7, "early"), (1.1, 1.5, "line")), video=Video(seconds=2, gop=25))))
+    plan = plan_of(Path(path), (replace(target("mkv"), subtitle="all"),), replace(CLIP, start_us=1_300_000), Limits())
+    inputs = SubtitleInputs(plan.inputs, (path,), ((),), Limits())
+    (stream,) = {part.stream for planned in plan.targets[0].streams if planned.type == "subtitle" for part in planned.parts}
+    first, second = inputs.begun_before(0, stream), inputs.begun_before(0, stream)
+    texts = [bytes(cue.content) for cue in first]
+    assert texts == [bytes(cue.content) for cue in second] and b"early" in texts[0] and len(texts) == 2
+    assert not {id(cue.content) for cue in first} & {id(cue.content) for cue in second}
 
 
 def test_lines_that_overlap_are_shown_together_in_mp4(convert: Converter) -> None:

@@ -16,6 +16,7 @@ from reelmill_server.media.input.finite import silence_invalid
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.reader import ConcatReader, Reader, assign_timestamps, concat_readers
 from reelmill_server.media.input.seek import read
+from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Output, Stopped, StopSignal
 from reelmill_server.media.track.base import Track
@@ -216,7 +217,7 @@ class Feed:
             self._accountant.packet(part, packet)
         for output, track in active:
             if not track.wants_frames:
-                output.give(part, track, stream, _twin(packet))
+                output.give(part, track, stream, twin(packet))
 
     def _frames(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
         """Return the frames that a packet completes, each with its time."""
@@ -254,13 +255,3 @@ def _is_short(packet: AnyPacket) -> bool:
     """
     context = packet.stream.codec_context
     return bool(context) and context.name.startswith("pcm_")
-
-
-def _twin(packet: AnyPacket) -> AnyPacket:
-    """Return a packet with the same bytes (shared) and timestamps of its own, since muxing changes those."""
-    twin = AnyPacket(packet)  # type: ignore[arg-type]
-    twin.pts, twin.dts, twin.duration = packet.pts, packet.dts, packet.duration
-    twin.time_base, twin.is_keyframe = packet.time_base, packet.is_keyframe
-    for data in packet.iter_sidedata():
-        twin.set_sidedata(data)
-    return twin

@@ -112,6 +112,19 @@ class Chain:
         )
 
 
+class FrameTwins:
+    """Make twins of frames: with times and memory of their own, where outputs share a frame or show it again."""
+
+    def __init__(self, frame_rate: Fraction = FALLBACK_RATE) -> None:
+        self._chain = Chain(lambda: (), frame_rate=frame_rate)
+
+    def of(self, frame: VideoFrame) -> VideoFrame:
+        """Return a twin of `frame`; all frames have one time base."""
+        (twin,) = self._chain.push(frame)
+        assert isinstance(twin, VideoFrame)
+        return twin
+
+
 def _connected(graph: Graph, node: Any, filters: Sequence[str], sink: str) -> Graph:
     for text in filters:
         name, _, arguments = text.partition("=")

@@ -7,7 +7,7 @@ from typing import Any
 from av import VideoFrame
 
 from reelmill_server.media.input.part import Span
-from reelmill_server.media.libav.filter_graph import Chain
+from reelmill_server.media.libav.filter_graph import FrameTwins
 from reelmill_server.media.libav.timestamps import exact, first_tick
 
 # What a span lacks at its start for less than this is the rest of a frame that began before it, not a frame of its own.
@@ -27,7 +27,7 @@ class FramesOnScreen:
         self._before: VideoFrame | None = None
         self._held: VideoFrame | None = None
         self._begun = False
-        self._twins = Chain(lambda: ())
+        self._twins = FrameTwins()
         self.held = 0
         """How many frames from before the span are shown in it."""
         self.over = False
@@ -59,7 +59,7 @@ class FramesOnScreen:
             self._hold_first(end)
         frame, self._held = self._held, None
         if frame is not None and end is not None and frame.time_base is not None:
-            base, frame = frame.time_base, self._twin(frame)
+            base, frame = frame.time_base, self._twins.of(frame)
             frame.duration = max(round(end / base) - (frame.pts or 0), 1)
         if frame is not None:
             yield frame
@@ -69,13 +69,8 @@ class FramesOnScreen:
         before, self._before = self._before, None
         if before is not None and until - self.span.begin >= _UNSEEN and before.time_base:
             self.held += 1
-            self._held, self._begun = self._twin(before), True
+            self._held, self._begun = self._twins.of(before), True
             self._held.pts = first_tick(self.span.begin, exact(before.time_base))
-
-    def _twin(self, frame: VideoFrame) -> VideoFrame:
-        """Return the same frame with times of its own: other outputs are given it, too."""
-        twin: Any = [*self._twins.push(frame), *self._twins.flush()][0]
-        return twin  # type: ignore[no-any-return]
 
 
 def _time(frame: Any) -> Fraction:

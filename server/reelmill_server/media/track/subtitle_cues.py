@@ -14,6 +14,7 @@ from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.errors import check_memory
+from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.ass_text import TEXT_FIELD
 from reelmill_server.model.capability import Limits
@@ -68,7 +69,10 @@ class SubtitleInputs:
         return open_subtitles(place, part.file.charset, self._limits)
 
     def begun_before(self, number: int, stream: int) -> list[Cue]:
-        """Return the cues of a stream that begin before the span. Everything up to there is read, once."""
+        """Return the cues of a stream that begin before the span, in packets of the caller's own.
+
+        Everything up to there is read once, whatever the number of tracks that ask; each on a thread of its own.
+        """
         begin = self.begin(number)
         if begin is None:
             return []
@@ -76,7 +80,7 @@ class SubtitleInputs:
             if number not in self._begun:
                 with open_source(self._sources[self._inputs[number].source], self._limits) as container:
                     self._begun[number] = _cues_before(container, begin)
-            return self._begun[number].get(stream, [])
+            return [replace(cue, content=twin(cue.content)) for cue in self._begun[number].get(stream, [])]
 
 
 def _cues_before(container: InputContainer, begin: Fraction) -> dict[int, list[Cue]]:

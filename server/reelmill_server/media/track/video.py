@@ -15,7 +15,7 @@ from reelmill_server.media.input.account import UNTIMED
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
-from reelmill_server.media.libav.filter_graph import Chain
+from reelmill_server.media.libav.filter_graph import Chain, FrameTwins
 from reelmill_server.media.libav.segment_clock import SegmentClock
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.vmaf import Comparison
@@ -287,7 +287,7 @@ class CfrVideoTrack(_VideoTrack):
         self._last: VideoFrame | None = None
         self._pending: tuple[int, VideoFrame] | None = None
         self._chain: Chain | None = None
-        self._twins = Chain(lambda: (), frame_rate=self._rate)
+        self._twins = FrameTwins(self._rate)
 
     def begin(self, part: Part, span: Span) -> None:
         super().begin(part, span)
@@ -366,13 +366,7 @@ class CfrVideoTrack(_VideoTrack):
         self._count()
         frame.pts, frame.time_base, frame.duration = self._next, 1 / self._rate, 1
         self._next += 1
-        yield from self._encoder.encode(self._twin(frame) if self.plan.overlays else frame)
-
-    def _twin(self, frame: VideoFrame) -> VideoFrame:
-        """Return the same frame with memory of its own: overlays change it, and it may be shown again."""
-        (twin,) = self._twins.push(frame)
-        assert isinstance(twin, VideoFrame)
-        return twin
+        yield from self._encoder.encode(self._twins.of(frame) if self.plan.overlays else frame)
 
 
 def black(video: VideoOutput) -> VideoFrame:

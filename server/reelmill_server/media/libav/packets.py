@@ -1,0 +1,13 @@
+"""Packets that several outputs write."""
+
+from reelmill_server.media.libav.types import AnyPacket
+
+
+def twin(packet: AnyPacket) -> AnyPacket:
+    """Return a packet with the same bytes (shared) and with a stream and timestamps of its own, since muxing changes those."""
+    copy = AnyPacket(packet)  # type: ignore[arg-type]
+    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
+    for data in packet.iter_sidedata():
+        copy.set_sidedata(data)
+    return copy
