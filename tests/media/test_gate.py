@@ -13,6 +13,7 @@ import pytest
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.output import file as output_file
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package import segments
 from reelmill_server.media.result.verify import verify
@@ -30,6 +31,7 @@ CLIP = Clip("mp4", (Video(seconds=3, b_frames=2),), (Audio(seconds=3),))
 TAGGED, MUTE = Clip("mp4", (Video(color_space=1),), ()), Clip("mp4", (Video(seconds=1),), ())
 SHORT = Clip("mp4", (Video(seconds=1),), (Audio(seconds=1),))
 ENCODED, COPIED = target("mp4", encoded(), AudioSpec("aac")), target("mkv")
+SLIDES = Clip("mp4", (Video(times=tuple(map(Fraction, range(6))), last=Fraction(1), gop=250, b_frames=3),), ())
 SEGMENTS = replace(target("ts", encoded(), AudioSpec("aac")), segment=SegmentSpec(SegmentFormat.HLS, 1_000_000))
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -157,6 +159,13 @@ FAULTS = (
     Fault("a stretched copy", "later than in the source", COPIED, path=moving(stretched)),
     Fault("audio is moved", "further apart", path=shifted(("audio",), Fraction(1, 2))),
     Fault("a rendition is moved", "off the clock", SEGMENTS, path=shifted(("audio", "video"), Fraction(1))),
+    Fault(
+        "frames are decoded too early",
+        "off the clock",
+        replace(SEGMENTS, audio=None, video=encoded(preset="veryfast", gop_size=250)),
+        (SLIDES,),
+        lambda patch: patch.setattr(output_file, "begun_together", lambda _, packets: packets),
+    ),
     Fault("audio is lost at seams", "of audio in the span", clips=TWO, path=short_of_audio),
     Fault("joined sources grow", "its sources", target("mp4", encoded(), None), (MUTE, MUTE), doubled),
     Fault("other channels", "channels", path=opened(audio, "audio", layout="mono")),

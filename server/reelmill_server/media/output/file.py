@@ -16,6 +16,7 @@ from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile, Output, Stopped, StopSignal
+from reelmill_server.media.output.beginning import begun_together
 from reelmill_server.media.output.last_decoded import LastDecoded
 from reelmill_server.media.overlay.pipeline import make_overlays
 from reelmill_server.media.package.segments import Reframing, join_tail, open_output
@@ -146,7 +147,7 @@ class FileOutput(Output):
 
     def _write(self) -> None:
         reframing = Reframing(self.plan, list(self._container.streams))
-        for packet in self._ended(self._packets()):
+        for packet in self._ended(begun_together(self.plan, self._packets())):
             for reframed in reframing.of(packet):
                 self._container.mux(reframed)
             if self._stop.is_set():

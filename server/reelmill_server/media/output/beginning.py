@@ -1,0 +1,106 @@
+"""Let files begin so that no muxer moves their streams: one without times before 0 moves all of them by what comes first."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from reelmill_server.media.libav.timestamps import exact
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.model.plan import StreamType, TargetPlan
+
+# Frames that are seconds apart need no more time for being reordered than others, but encoders count it in frames.
+_LONGEST_DELAY = Fraction(1, 2)
+_MOST_UNTIMED = 64
+_HELD_BYTES = 32 << 20
+_INTERLEAVED = (StreamType.VIDEO, StreamType.AUDIO)
+
+
+def begun_together(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
+    """Yield `packets` of all streams, the first ones decoded in time and the first of each stream before all others."""
+    return _first_ones_first(plan, _decoded_in_time(plan, packets))
+
+
+def _first_ones_first(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
+    """Yield the first packet of each stream of video and audio before all others.
+
+    Encoders may give their first one late, and muxers wait for no more than 10 s of the other streams.
+    """
+    missing = {number for number, stream in enumerate(plan.streams) if stream.type in _INTERLEAVED}
+    first: list[AnyPacket] = []
+    others: list[AnyPacket] = []
+    held = 0
+    for packet in packets:
+        held += packet.size
+        (first if packet.stream_index in missing else others).append(packet)
+        missing.discard(packet.stream_index)
+        if not missing or held > _HELD_BYTES:
+            break
+    yield from first
+    yield from others
+    yield from packets
+
+
+def _decoded_in_time(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
+    """Move the decode timestamps of video that lie longer before its first frame than need be.
+
+    A muxer would move one rendition apart from its siblings by as much; players that ignore edit lists would show it late.
+    """
+    early = {number: _Early() for number, stream in enumerate(plan.streams) if stream.type == StreamType.VIDEO}
+    for packet in packets if early else ():
+        stream = early.get(packet.stream_index)
+        if stream is None:
+            yield packet
+            continue
+        yield from stream.push(packet)
+        if stream.over:
+            del early[packet.stream_index]
+            if not early:
+                break
+    for stream in early.values():
+        yield from stream.held
+    yield from packets
+
+
+class _Early:
+    """The packets of one stream that are decoded before its first frame is shown.
+
+    `held`: those without a decode timestamp, as of containers with one time per frame; `over`: all were seen.
+    """
+
+    def __init__(self) -> None:
+        self.held: list[AnyPacket] = []
+        self.over = False
+        self._shown: int | None = None
+        self._share = Fraction(1)
+        self._last: int | None = None
+
+    def push(self, packet: AnyPacket) -> list[AnyPacket]:
+        """Return the packets to write once `packet` came."""
+        ready = [*self.held, packet]
+        if packet.dts is None and packet.pts is not None and len(ready) < _MOST_UNTIMED:
+            self.held.append(packet)
+            return []
+        self.held = []
+        if packet.pts is None or packet.dts is None or not packet.time_base:
+            self.over = True
+            return ready
+        most = int(_LONGEST_DELAY / exact(packet.time_base))
+        if len(ready) > 1:
+            step = max(min(packet.duration or most, most // len(ready)), 1)
+            for number, untimed in enumerate(reversed(ready)):
+                untimed.dts = packet.dts - number * step
+        for timed in ready:
+            self._bound(timed, most)
+        return ready
+
+    def _bound(self, packet: AnyPacket, most: int) -> None:
+        """Move a packet so that none is decoded more than `most` ticks before the first frame is shown."""
+        assert packet.pts is not None and packet.dts is not None
+        if self._shown is None:
+            self._shown = packet.pts
+            self._share = min(Fraction(most, max(packet.pts - packet.dts, 1)), Fraction(1))
+        if packet.dts >= self._shown or self._share == 1:
+            self.over = True
+            return
+        moved = min(self._shown - int((self._shown - packet.dts) * self._share), packet.pts)
+        packet.dts = self._last = moved if self._last is None else max(moved, self._last + 1)
+        packet.pts = max(packet.pts, packet.dts)
