@@ -7,7 +7,7 @@ and book what they leave out under a reason.
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from reelmill_server.errors import OutputInvalid
+from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.input.account import Given
 from reelmill_server.media.input.part import own_parts
 from reelmill_server.media.output.base import MediaFile
@@ -19,6 +19,10 @@ from reelmill_server.plan.clock import OVERRUN
 _COMPARED = (StreamType.VIDEO, StreamType.AUDIO)
 _NAMES = {True: "packets", False: "frames"}
 _HELD = 2  # frames that a cut may repeat at its ends, for each part
+# Tolerated between the ends of counted video and audio besides two frames: imperceptible.
+_DRIFT_SECONDS = Fraction(1, 4)
+# Timestamps of some containers are in milliseconds.
+_MILLISECONDS = Fraction(2, 1000)
 # Besides a frame: timestamps of some containers are in milliseconds, and resamplers shift audio by less than this.
 _ROUNDING = Fraction(2, 100)
 
@@ -111,3 +115,30 @@ def _stretched(entries: Sequence[tuple[StreamPlan, StreamStats, Given]]) -> Iter
         seconds = written.extent.last * planned.speed
         if not shortest - slack - len(planned.parts) * OVERRUN <= seconds <= longest + slack:
             yield f"the joined {planned.type} lasts {float(seconds):.3f} s, its sources {float(longest):.3f} s"
+
+
+def check_claims(produced: MediaFile, where: str) -> None:
+    """Compare what was written with the duration that the source claims: a truncated source is not converted."""
+    for planned, written in zip(produced.plan.streams, produced.written, strict=True):
+        if written.packets == 0 and planned.type != StreamType.SUBTITLE:
+            raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
+        got_us = written.extent.last * MICROSECONDS
+        # A copy begins at a keyframe and may reach further: only less is wrong.
+        if planned.expected_us and got_us + planned.slack_us + _MILLISECONDS * MICROSECONDS < planned.expected_us:
+            raise InvalidMedia(
+                f"{where}: the source claims {planned.expected_us / MICROSECONDS:.3f} s of {planned.type} in the span, "
+                f"but only {float(got_us) / MICROSECONDS:.3f} s could be read: it is truncated or broken"
+            )
+
+
+def check_ends(produced: MediaFile, where: str) -> None:
+    """Check that video and audio on one clock end together: if not, they have drifted apart."""
+    ends: dict[frozenset[int], list[Fraction]] = {}
+    picture = Fraction(max(planned.slack_us for planned in produced.plan.streams), MICROSECONDS)
+    for planned, written in zip(produced.plan.streams, produced.written, strict=True):
+        if planned.counted:
+            ends.setdefault(frozenset(part.input for part in planned.parts), []).append(written.extent.last)
+    for together in ends.values():
+        if max(together) - min(together) > _DRIFT_SECONDS + 2 * picture:
+            apart = float(max(together) - min(together))
+            raise OutputInvalid(f"{where}: pictures and sound of joined sources end {apart:.3f} s apart")

@@ -10,13 +10,10 @@ from av import AudioLayout
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.timestamps import Extent
-from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
-# Timestamps of some containers are in milliseconds.
-_ROUNDING = Fraction(2, 1000)
 _PRIMING = Fraction(1, 10)  # of audio encoders: some containers move what lies before 0
 _TIMED = (StreamType.VIDEO, StreamType.AUDIO)
 # AAC, AC-3 and FLAC call surround channels "back" or "side" as their own tables say.
@@ -75,16 +72,6 @@ def described(stream: Any, planned: StreamPlan) -> Iterator[str]:
         told = Fraction(told.numerator, told.denominator)
         if abs(told / shape - 1) > Fraction(1, 100):
             yield f"the video's pixels have the shape {told}, planned was {shape}"
-
-
-def listed_short(playlist: MediaPlaylist, ends: Sequence[tuple[StreamPlan, Extent]]) -> Iterator[str]:
-    """Yield what is wrong with the length that a playlist gives its segments: they hold all streams, not the video alone."""
-    begin = min((extent.first for _, extent in ends if extent.first is not None), default=Fraction(0))
-    for planned, extent in ends:
-        if planned.type in _TIMED:
-            missing = extent.last - begin - playlist.seconds
-            if missing > Fraction(planned.slack_us, MICROSECONDS) + _PRIMING:
-                yield f"the playlist ends {float(missing):.3f} s before the {planned.type} in its segments"
 
 
 def _plain(layout: str) -> str:

@@ -1,0 +1,52 @@
+"""Describe the streams of an output as they were read back."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from av.container import InputContainer
+
+from reelmill_server.media.libav.layouts import layout_of
+from reelmill_server.media.result.reading import StreamReading
+from reelmill_server.media.track.base import StreamStats
+from reelmill_server.model.colour import Transfer
+from reelmill_server.model.plan import StreamPlan
+from reelmill_server.model.task import ArtifactStream
+from reelmill_server.model.time import MICROSECONDS
+
+_GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav estimates their duration from the size and a bit rate
+
+
+def seconds_of(container: InputContainer, seen: Sequence[StreamReading]) -> float:
+    """Return the seconds from the first frame to the end of the last one: headers may count decoding time, and less."""
+    begin = max(min((sight.extent.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
+    end = max((sight.extent.last for sight in seen), default=Fraction(0))
+    claimed = Fraction(0 if container.format.name in _GUESSED_FORMATS else container.duration or 0, MICROSECONDS)
+    if container.format.name == "flv":  # its duration is the time of its end, and with B-frames it begins late
+        claimed -= begin
+    return float(max(claimed, end - begin))
+
+
+def describe_stream(stream: Any, planned: StreamPlan, written: StreamStats, sight: StreamReading) -> ArtifactStream:
+    """Return what a stream of the file is, by what it says of itself and what was counted."""
+    context = stream.codec_context
+    video, audio = stream.type == "video", stream.type == "audio"
+    first = sight.extent.first or 0
+    seconds, between = sight.extent.last - first, sight.extent.last_start - first
+    return ArtifactStream(
+        type=planned.type,
+        codec=planned.codec,
+        encoder=planned.encoder,
+        reason=planned.reason,
+        packet_count=sight.packets,
+        duration_seconds=float(seconds),
+        width=context.width if video else 0,
+        height=context.height if video else 0,
+        sample_rate=context.sample_rate if audio else 0,
+        channels=layout_of(context)[1] if audio else 0,
+        bitrate=round(written.size_bytes * 8 / seconds) if seconds > 0 else 0,
+        frame_rate=round(float((sight.packets - 1) / between), 3) if video and between > 0 else 0.0,
+        language=stream.language or "",
+        vmaf=written.vmaf,
+        color_transfer=int(context.color_trc) if video else Transfer.UNSPECIFIED,
+    )

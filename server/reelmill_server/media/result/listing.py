@@ -1,0 +1,59 @@
+"""Compare what playlists and manifests say of segments with what is in them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.output.base import MediaFile
+from reelmill_server.media.package.playlists import MediaPlaylist
+from reelmill_server.media.package.segments import Cuts
+from reelmill_server.media.track.base import StreamStats
+from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
+from reelmill_server.model.time import MICROSECONDS
+
+_LASTING = (StreamType.VIDEO, StreamType.AUDIO)
+_OUTLASTING = Fraction(1, 10)  # seconds of audio behind the video that its last frame does not explain
+_PRIMING = Fraction(1, 10)  # of audio encoders: some containers move what lies before 0
+
+
+def cuts_of(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
+    """Return what watches the stream by which the segments of `playlist` are cut: video, if there is any."""
+    kinds = [stream.type for stream in plan.streams]
+    return Cuts(playlist, kinds.index(StreamType.VIDEO) if StreamType.VIDEO in kinds else 0)
+
+
+def end_of(produced: MediaFile) -> Fraction:
+    """Return when the last frame of video or audio ends that was written, seconds."""
+    pairs = zip(produced.plan.streams, produced.written, strict=True)
+    return max((written.extent.last for planned, written in pairs if planned.type in _LASTING), default=Fraction(0))
+
+
+def checked_playlist(
+    playlist: MediaPlaylist, cuts: Cuts, written: StreamStats, where: str, end: Fraction = Fraction(0)
+) -> MediaPlaylist:
+    """Check the segments; `written` are the statistics of the stream by which they are cut, `end` is that of all streams."""
+    if not cuts.all_found:
+        raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
+    # libav's HLS muxer assumes that the first frame of the last segment lasts as long as the very first one.
+    *before, last = playlist.segments
+    rest = written.extent.last - (written.extent.first or Fraction(0)) - sum(segment.seconds for segment in before)
+    last = replace(last, seconds=min(last.seconds, rest) if rest > 0 else last.seconds)
+    # It knows nothing of audio that goes on behind the video: players would stop there.
+    if end - written.extent.last > _OUTLASTING:
+        last = replace(last, seconds=last.seconds + end - written.extent.last)
+    # libav counts what an edit list hides; a player that seeks a segment where the playlist says would wait for its end.
+    first, *others = (*before, last)
+    shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
+    return replace(playlist, segments=(shown, *others), independent=cuts.independent)
+
+
+def listed_short(playlist: MediaPlaylist, ends: Sequence[tuple[StreamPlan, Extent]]) -> Iterator[str]:
+    """Yield what is wrong with the length that a playlist gives its segments: they hold all streams, not the video alone."""
+    begin = min((extent.first for _, extent in ends if extent.first is not None), default=Fraction(0))
+    for planned, extent in ends:
+        if planned.type in _LASTING:
+            missing = extent.last - begin - playlist.seconds
+            if missing > Fraction(planned.slack_us, MICROSECONDS) + _PRIMING:
+                yield f"the playlist ends {float(missing):.3f} s before the {planned.type} in its segments"
