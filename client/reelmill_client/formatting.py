@@ -3,7 +3,7 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from reelmill import vendor_json
-from reelmill.v1.task_pb2 import ArtifactStream, StreamType, Task
+from reelmill.v1.task_pb2 import ArtifactStream, StreamAdjustment, StreamType, Task
 from reelmill_client.watch import is_final
 
 
@@ -67,6 +67,12 @@ def stream_text(stream: ArtifactStream) -> str:
     elif stream.sample_rate:
         shape = f" {stream.sample_rate} Hz {stream.channels} ch"
     return f"{stream.codec}{shape}" + (f", {encoder_text(stream.encoder, stream.type)}" if stream.encoder else "")
+
+
+def adjustment_text(adjustment: StreamAdjustment) -> str:
+    """Describe what differs between a stream and its source, as `left out 2 packets: encoder padding`."""
+    action = "added" if adjustment.added else "left out"
+    return f"{action} {adjustment.count} {adjustment.unit}: {adjustment.reason}"
 
 
 def stream_type_word(kind: int) -> str:

@@ -13,6 +13,7 @@ from reelmill_server.model.task import (
     ArtifactStream,
     FailedAttempt,
     Outcome,
+    StreamAdjustment,
     TaskQuery,
     TaskRecord,
     TaskStatus,
@@ -25,13 +26,19 @@ MakeRecord = Callable[..., TaskRecord]
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 END = START + timedelta(seconds=90, microseconds=1)
 SUCCESS = Outcome(TaskStatus.SUCCEEDED)
+ADJUSTED = (StreamAdjustment("encoder padding", 2, "packets"), StreamAdjustment("repeated", 2**40, "frames", added=True))
 FULL_OUTCOME = Outcome(
     status=TaskStatus.FAILED,
     code="EncoderCrashed",
     message="Der Encoder ist abgestürzt.",
     artifacts=(
         Artifact(
-            "file:///a.mp4", 0, 2**40, 1.25, "mp4", (ArtifactStream("video", "h264", "libx264", "why", 3, 0.1, 640, 360),)
+            "file:///a.mp4",
+            0,
+            2**40,
+            1.25,
+            "mp4",
+            (ArtifactStream("video", "h264", "libx264", "why", 3, 0.1, 640, 360, adjustments=ADJUSTED),),
         ),
     ),
     warnings=("one", "two"),

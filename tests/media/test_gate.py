@@ -185,6 +185,32 @@ def test_a_fault_is_refused(fault: Fault, shelf: Shelf, tmp_path: Path, monkeypa
         verify(produced)
 
 
+LONG_AUDIO = Clip("mp4", (Video(seconds=1),), (Audio(seconds=1.4),))
+
+
+@pytest.mark.parametrize(
+    ("spec", "clips", "told"),
+    [
+        (ENCODED, (SHORT,), ["", ""]),
+        (ENCODED, (LONG_AUDIO, LONG_AUDIO), ["", r"\d+ samples left out: beyond the end"]),
+        (target("mp4", encoded(frame_rate=Fraction(50)), None), (MUTE,), ["25 frames added: repeated for the frame rate"]),
+        (target("mp4", encoded(frame_rate=Fraction(10)), None), (MUTE,), ["15 frames left out: more than the frame rate"]),
+        (ENCODED, (SHORT, MUTE), ["", r"48\d{3} samples added: silence where there is no audio"]),
+        (COPIED, (LONG_AUDIO, LONG_AUDIO), ["", r"\d+ packets left out: (beyond the end|encoder padding).*"]),
+    ],
+    ids=["nothing", "seam", "faster", "slower", "mute", "copy"],
+)
+def test_what_is_left_out_is_told(
+    spec: TargetSpec, clips: tuple[Clip, ...], told: list[str], shelf: Shelf, tmp_path: Path
+) -> None:
+    """And nothing else is."""
+    streams = verify(made(shelf, tmp_path, clips, spec)).streams
+    found = ["; ".join(map(str, stream.adjustments)) for stream in streams]
+    assert len(found) == len(told)
+    for text, pattern in zip(found, told, strict=True):
+        assert re.fullmatch(pattern, text)
+
+
 @pytest.mark.parametrize("spec", [ENCODED, COPIED, SEGMENTS], ids=["encoded", "copied", "segments"])
 @pytest.mark.parametrize("clips", [(CLIP,), TWO], ids=["one", "two"])
 def test_a_sound_path_passes(clips: tuple[Clip, ...], spec: TargetSpec, shelf: Shelf, tmp_path: Path) -> None:

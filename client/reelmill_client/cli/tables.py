@@ -11,6 +11,7 @@ from reelmill.v1.project_service_pb2 import Project
 from reelmill.v1.task_pb2 import ArtifactKind, FfmpegCommand, PlannedStream, Task
 from reelmill_client.cli.session import Session
 from reelmill_client.formatting import (
+    adjustment_text,
     duration_text,
     encoder_text,
     phase_word,
@@ -35,8 +36,9 @@ def print_result(session: Session, task: Task) -> None:
         _print_line(session, f"  {', '.join(filter(None, facts))}")
         for stream in artifact.streams:
             _print_line(session, f"  {stream_type_word(stream.type):<8} {stream_text(stream)}")
-            if session.verbose and stream.reason:
-                _print_line(session, f"           {stream.reason}")
+            adjusted = (adjustment_text(adjustment) for adjustment in stream.adjustments)
+            for detail in filter(None, (stream.reason, *adjusted)) if session.verbose else ():
+                _print_line(session, f"           {detail}")
     print_warnings(session, task.warnings)
 
 

@@ -187,7 +187,7 @@ class Artifact(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., segment_count: _Optional[int] = ..., segments_size: _Optional[int] = ..., sha256: _Optional[str] = ..., segments_sha256: _Optional[str] = ..., bitrate: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_times: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ArtifactStream(_message.Message):
-    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language", "vmaf")
+    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language", "vmaf", "adjustments")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +202,7 @@ class ArtifactStream(_message.Message):
     FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VMAF_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     type: StreamType
     codec: str
     encoder: str
@@ -216,7 +217,20 @@ class ArtifactStream(_message.Message):
     frame_rate: float
     language: str
     vmaf: float
-    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., bitrate: _Optional[int] = ..., frame_rate: _Optional[float] = ..., language: _Optional[str] = ..., vmaf: _Optional[float] = ...) -> None: ...
+    adjustments: _containers.RepeatedCompositeFieldContainer[StreamAdjustment]
+    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., bitrate: _Optional[int] = ..., frame_rate: _Optional[float] = ..., language: _Optional[str] = ..., vmaf: _Optional[float] = ..., adjustments: _Optional[_Iterable[_Union[StreamAdjustment, _Mapping]]] = ...) -> None: ...
+
+class StreamAdjustment(_message.Message):
+    __slots__ = ("reason", "count", "unit", "added")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    count: int
+    unit: str
+    added: bool
+    def __init__(self, reason: _Optional[str] = ..., count: _Optional[int] = ..., unit: _Optional[str] = ..., added: _Optional[bool] = ...) -> None: ...
 
 class FailedAttempt(_message.Message):
     __slots__ = ("attempt", "code", "message")

@@ -131,6 +131,10 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
             frame_rate=stream.frame_rate,
             language=stream.language,
             vmaf=stream.vmaf,
+            adjustments=[
+                task_pb2.StreamAdjustment(reason=one.reason, count=one.count, unit=one.unit, added=one.added)
+                for one in stream.adjustments
+            ],
         )
         for stream in artifact.streams
     ]

@@ -42,7 +42,8 @@ class Summary:
     that describes the stream, both in hexadecimal; the `shape` of the source's first frame; `vmaf` if it was measured, and
     `frames` that were to be encoded. For images: whether they are `final`, or only candidates.
 
-    `given`: what reading gave in the chunk (`media.input.account`), `taken`, `held` and `dropped` what became of it.
+    `given`: what reading gave in the chunk (`media.input.account`), `taken`, `held`, `samples`, `silent`, `cut` and `dropped`
+    what became of it (`media.track.base`).
 
     `decoding`: how decoding went in the whole chunk, of which this is one file.
     """
@@ -67,6 +68,9 @@ class Summary:
     given: list[str] = field(default_factory=list)
     taken: int = 0
     held: int = 0
+    samples: int = 0
+    silent: int = 0
+    cut: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     decoding: list[StreamDecoding] = field(default_factory=list)
 

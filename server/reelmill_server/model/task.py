@@ -70,9 +70,23 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class StreamAdjustment:
+    """What differs on purpose between a stream and what was read of its source: `count` of `unit` (frames, packets or samples)
+    were left out, or `added`, for a `reason`."""
+
+    reason: str
+    count: int
+    unit: str
+    added: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.unit} {'added' if self.added else 'left out'}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class ArtifactStream:
     """A stream of a published file and how it was produced; `type` is video, audio or subtitle. `vmaf` 0..100, None: not
-    measured. `color_transfer` as in H.273."""
+    measured. `color_transfer` as in H.273. `adjustments`: all that was left out or added on purpose."""
 
     type: str
     codec: str
@@ -89,6 +103,7 @@ class ArtifactStream:
     language: str = ""
     vmaf: float | None = None
     color_transfer: int = Transfer.UNSPECIFIED
+    adjustments: tuple[StreamAdjustment, ...] = ()
 
 
 class ArtifactKind(StrEnum):

@@ -37,6 +37,7 @@ from reelmill.v1.task_pb2 import (
     Plan,
     PlannedStream,
     PlannedTarget,
+    StreamAdjustment,
     TargetProgress,
     Task,
 )
@@ -66,7 +67,13 @@ SUCCEEDED = Task(
             duration=65.25,
             streams=[
                 ArtifactStream(
-                    type=STREAM_TYPE_VIDEO, codec="h264", encoder="libx264", width=640, height=360, reason="no GPU here"
+                    type=STREAM_TYPE_VIDEO,
+                    codec="h264",
+                    encoder="libx264",
+                    width=640,
+                    height=360,
+                    reason="no GPU here",
+                    adjustments=[StreamAdjustment(reason="back in time", count=2, unit="frames")],
                 )
             ],
         )
@@ -115,7 +122,8 @@ def test_convert_shows_progress_and_the_result(fake: Any, cli: Cli) -> None:
     block = ["file:///a[1]b.mp4", "  1.5 MB, 0:01:05.2", "  video    h264 640x360, libx264 (software)"]
     assert result.stdout.splitlines() == block
     fake.scripts.append([SUCCEEDED])
-    assert cli("watch", TASK_ID, "--verbose").stdout.splitlines() == [*block, "           no GPU here"]
+    details = ["           no GPU here", "           left out 2 frames: back in time"]
+    assert cli("watch", TASK_ID, "--verbose").stdout.splitlines() == [*block, *details]
 
 
 def test_convert_prints_json_lines(fake: Any, cli: Cli) -> None:

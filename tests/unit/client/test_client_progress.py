@@ -15,6 +15,7 @@ from reelmill.v1.task_pb2 import (
     TASK_STATUS_SUCCEEDED,
     ArtifactStream,
     FailedAttempt,
+    StreamAdjustment,
     TargetProgress,
     Task,
     TaskStatus,
@@ -183,6 +184,8 @@ def test_other_texts() -> None:
     assert formatting.phase_word(Task(phase=TASK_PHASE_QUEUED, cancel_requested=True)) == "canceling"
     audio = ArtifactStream(type=STREAM_TYPE_AUDIO, codec="aac", encoder="aac", sample_rate=48000, channels=2)
     assert formatting.stream_text(audio) == "aac 48000 Hz 2 ch, aac"
+    added = StreamAdjustment(reason="repeated", count=3, unit="frames", added=True)
+    assert formatting.adjustment_text(added) == "added 3 frames: repeated"
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,10 @@ class ChunkStreamOutput(Output):
         summary, track = self.summary, self._track
         summary.frames, summary.unordered, summary.vmaf = track.frames, track.unordered, track.written.vmaf
         summary.given = as_text(track.given(self._accountant, False))
-        summary.held = track.written.held
-        summary.taken, summary.dropped = track.written.taken, dict(track.written.dropped)
+        written = track.written
+        summary.taken, summary.held = written.taken, written.held
+        summary.samples, summary.silent = written.samples, written.silent
+        summary.dropped, summary.cut = dict(written.dropped), dict(written.cut)
         if isinstance(track, VfrVideoTrack):
             summary.shape, summary.extradata = track.shape, track.extradata.hex()
             self._container.start_encoding()  # a chunk without frames must describe its stream, too

@@ -17,7 +17,7 @@ from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import MICROSECONDS
 
 UNTIMED, UNORDERED = "without a time", "back in time"
-PADDING, BEYOND = "encoder padding", "beyond the end"
+PADDING, BEYOND, OVERLAP = "encoder padding", "beyond the end", "overlaps what came before"
 """Why something is left out on purpose."""
 
 

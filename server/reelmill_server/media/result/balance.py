@@ -63,7 +63,7 @@ def _silenced(planned: StreamPlan, written: StreamStats, given: Given) -> Iterat
     if planned.audio is None or not planned.counted or not written.samples or any(part.line for part in planned.parts):
         return
     rate = planned.audio.sample_rate
-    kept = Fraction(written.samples - written.silent + written.cut, rate) * planned.speed
+    kept = Fraction(written.samples - written.silent + written.cut.total(), rate) * planned.speed
     slack = len(planned.parts) * (_frame(planned, written) * planned.speed + _ROUNDING)
     if kept < given.covered - slack:
         yield f"the source gave {float(given.covered):.3f} s of audio in the span, of which {float(kept):.3f} s are left"

@@ -6,7 +6,9 @@ from typing import Any
 
 from av.container import InputContainer
 
+from reelmill_server.media.input.account import Given
 from reelmill_server.media.libav.layouts import layout_of
+from reelmill_server.media.result.bookings import adjustments
 from reelmill_server.media.result.reading import StreamReading
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.colour import Transfer
@@ -27,7 +29,9 @@ def seconds_of(container: InputContainer, seen: Sequence[StreamReading]) -> floa
     return float(max(claimed, end - begin))
 
 
-def describe_stream(stream: Any, planned: StreamPlan, written: StreamStats, sight: StreamReading) -> ArtifactStream:
+def describe_stream(
+    stream: Any, planned: StreamPlan, written: StreamStats, given: Given | None, sight: StreamReading
+) -> ArtifactStream:
     """Return what a stream of the file is, by what it says of itself and what was counted."""
     context = stream.codec_context
     video, audio = stream.type == "video", stream.type == "audio"
@@ -49,4 +53,5 @@ def describe_stream(stream: Any, planned: StreamPlan, written: StreamStats, sigh
         language=stream.language or "",
         vmaf=written.vmaf,
         color_transfer=int(context.color_trc) if video else Transfer.UNSPECIFIED,
+        adjustments=adjustments(planned, written, given),
     )

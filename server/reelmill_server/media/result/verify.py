@@ -117,7 +117,7 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
         except OSError as error:
             raise OutputInvalid(f"{where}: {error}") from error
         with closing(joined):
-            one = replace(produced, plan=alone, written=(produced.written[number],))
+            one = replace(produced, plan=alone, written=(produced.written[number],), given=produced.given[number:][:1])
             parts.append(_read_back(one, joined, moved, cuts, format="mp4"))
         checked.append(checked_playlist(playlist, cuts, produced.written[number], where))
         _check_listed(checked[-1], parts[-1])
@@ -145,10 +145,8 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
             compare(media, plan, produced.written, seen, where)
             for stream, planned, sight in zip(media, plan.streams, seen, strict=True):
                 decode_ends(stream, planned, sight, where)
-            streams = tuple(
-                describe_stream(stream, planned, written, sight)
-                for stream, planned, written, sight in zip(media, plan.streams, produced.written, seen, strict=True)
-            )
+            given = produced.given or (None,) * len(media)
+            streams = tuple(map(describe_stream, media, plan.streams, produced.written, given, seen))
             codecs = tuple(
                 codec_string(planned.codec, stream.codec_context) for stream, planned in zip(media, plan.streams, strict=True)
             )

@@ -10,7 +10,7 @@ from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 
 from reelmill_server.errors import MediaLimitExceeded
-from reelmill_server.media.input.account import UNTIMED
+from reelmill_server.media.input.account import BEYOND, OVERLAP, UNTIMED
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain
@@ -155,7 +155,7 @@ class ExactAudioInput(AudioInput):
         until = self._sample(length)
         for frame in super().end(length):
             yield from self._queue(frame)
-        self.written.cut += max(self._position + self._fifo.samples - until, 0)
+        self.written.cut[BEYOND] += max(self._position + self._fifo.samples - until, 0)
         yield from self._give(min(self._fifo.samples, until - self._position))
         yield from self._fill_silence(until)
         self._fifo = AudioFifo()
@@ -175,7 +175,7 @@ class ExactAudioInput(AudioInput):
             fresh = AudioFifo()
             fresh.write(frame)
             late = min(waiting - begin, frame.samples)
-            self.written.cut += late
+            self.written.cut[OVERLAP] += late
             fresh.read(late)
             rest = fresh.read(fresh.samples) if fresh.samples else None
             if rest is None:

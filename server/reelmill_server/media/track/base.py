@@ -31,8 +31,9 @@ class StreamStats:
     """Statistics of one written stream: packets, bytes, extent in time, and the mean VMAF if it was measured.
 
     `taken`: how many frames of the source went into the filters; `held`: how many from before the span are shown in it;
-    `dropped`: how many frames or packets were left out on purpose, by reason. Of encoded audio: `samples` of it, of which
-    `silent` ones fill gaps, and samples that were `cut` off.
+    `dropped`: how many frames or packets were left out on purpose, by reason. Of video at a constant rate: how many frames
+    were `skipped` and `repeated` for it, and how many are `black`. Of encoded audio: `samples` of it, of which `silent` ones
+    fill gaps, and samples that were `cut` off, by reason.
     """
 
     packets: int = 0
@@ -43,7 +44,10 @@ class StreamStats:
     held: int = 0
     samples: int = 0
     silent: int = 0
-    cut: int = 0
+    skipped: int = 0
+    repeated: int = 0
+    black: int = 0
+    cut: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 
     def count(self, packet: AnyPacket, base: Any = None) -> None:

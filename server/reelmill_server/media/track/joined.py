@@ -104,6 +104,9 @@ class JoinedTrack(Track):
         for chunk_file in chunk_files:
             self.written.taken += chunk_file.summary.taken
             self.written.held += chunk_file.summary.held
+            self.written.samples += chunk_file.summary.samples
+            self.written.silent += chunk_file.summary.silent
+            self.written.cut.update(chunk_file.summary.cut)
             self.written.dropped.update(chunk_file.summary.dropped)
         self.written.vmaf = _mean_vmaf([chunk_file.summary for chunk_file in chunk_files])
         self._packets = _all_packets(chunk_files, bool(plan.video))

@@ -285,6 +285,7 @@ class CfrVideoTrack(_VideoTrack):
         self._next = 0  # number of the next frame to encode
         self._first = 0  # number of the part's first frame
         self._last: VideoFrame | None = None
+        self._black = False  # whether that is no frame of the source
         self._pending: tuple[int, VideoFrame] | None = None
         self._chain: Chain | None = None
         self._twins = FrameTwins(self._rate)
@@ -324,6 +325,7 @@ class CfrVideoTrack(_VideoTrack):
             for frame in self._chain.flush():
                 yield from self._take(frame)
         yield from self._settle(until)
+        self.written.skipped += self._pending is not None
         self._pending = None
         if part.padded:
             self._last = None
@@ -340,6 +342,7 @@ class CfrVideoTrack(_VideoTrack):
         """Hold a frame until the next one shows that it lies in the part."""
         number = self._first + nearest(frame.pts * frame.time_base * self._rate)
         yield from self._settle(number)
+        self.written.skipped += self._pending is not None
         self._pending = number, frame
 
     def _settle(self, until: int) -> Iterator[AnyPacket]:
@@ -349,9 +352,10 @@ class CfrVideoTrack(_VideoTrack):
         number, frame = self._pending
         self._pending = None
         if self._last is None:
-            self._last = frame  # a part that begins late shows its first frame from the start
+            self._last, self._black = frame, False  # a part that begins late shows its first frame from the start
         yield from self._fill(number)
-        self._last = frame
+        self._last, self._black = frame, False
+        self.written.skipped += number < self._next
         if number >= self._next:
             yield from self._show(frame)
 
@@ -359,7 +363,9 @@ class CfrVideoTrack(_VideoTrack):
         while self._next < until:
             if self._last is None:
                 assert self.plan.video
-                self._last = black(self.plan.video)
+                self._last, self._black = black(self.plan.video), True
+            self.written.black += self._black
+            self.written.repeated += not self._black
             yield from self._show(self._last)
 
     def _show(self, frame: VideoFrame) -> Iterator[AnyPacket]:

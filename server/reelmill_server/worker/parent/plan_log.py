@@ -1,4 +1,4 @@
-"""Log what an attempt is about to do."""
+"""Log what an attempt is about to do, and what became of it."""
 
 from collections.abc import Sequence
 
@@ -21,3 +21,12 @@ def log_plan(assignment: messages.Assignment, plan: Plan, infos: Sequence[MediaI
         _log.exception("the plan cannot be written as an ffmpeg command line")
         return
     _log.info("attempt planned", ffmpeg=" ".join(command.lines), notes=command.notes)
+
+
+def log_adjustments(finished: messages.Finished) -> None:
+    """Log what was left out of each stream on purpose, and what was added to it."""
+    for artifact in (result.artifact for result in finished.made):
+        for number, stream in enumerate(artifact.streams):
+            if stream.adjustments:
+                texts = [str(adjustment) for adjustment in stream.adjustments]
+                _log.debug("stream adjusted", uri=artifact.uri, stream=number, type=stream.type, adjustments=texts)

@@ -36,7 +36,7 @@ from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.early_upload import EarlyUpload, upload_of
 from reelmill_server.worker.parent.heartbeat import RECEIVE_SECONDS, Heartbeat
-from reelmill_server.worker.parent.plan_log import log_plan
+from reelmill_server.worker.parent.plan_log import log_adjustments, log_plan
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.stall_watch import Bounds, StallWatch
 from reelmill_server.worker.parent.workspace import Scratch
@@ -162,6 +162,7 @@ class Supervisor:
                 case messages.Failed():
                     raise self._failure(message, context)
                 case messages.Finished():
+                    log_adjustments(message)
                     return message, plan
 
     async def _unit(

@@ -1,0 +1,43 @@
+"""Tell what was left out of a stream on purpose, and what was added to it: the rest of its source is in it."""
+
+from fractions import Fraction
+
+from reelmill_server.media.input.account import Given
+from reelmill_server.media.track.base import StreamStats
+from reelmill_server.model.plan import COPY, StreamPlan, StreamType
+from reelmill_server.model.task import StreamAdjustment
+
+_SKIPPED, _REPEATED = "more than the frame rate", "repeated for the frame rate"
+_HELD, _BLACK, _SILENT = "on screen when the span begins", "black where there is no video", "silence where there is no audio"
+
+
+def adjustments(planned: StreamPlan, written: StreamStats, given: Given | None) -> tuple[StreamAdjustment, ...]:
+    """Return all that was booked while a stream was written, as far as there is any."""
+    items = "packets" if planned.encoder == COPY else "frames"
+    skipped, repeated = _resampled(planned, written)
+    booked = (
+        *(StreamAdjustment(reason, count, items) for reason, count in written.dropped.items()),
+        *(StreamAdjustment(reason, count, "samples") for reason, count in written.cut.items()),
+        StreamAdjustment(_SKIPPED, skipped, items),
+        StreamAdjustment(_REPEATED, repeated, items, added=True),
+        StreamAdjustment(_HELD, written.held, items, added=True),
+        StreamAdjustment(_BLACK, written.black, items, added=True),
+        StreamAdjustment(_SILENT, _silent(planned, written, given), "samples", added=True),
+    )
+    return tuple(one for one in booked if one.count > 0)
+
+
+def _resampled(planned: StreamPlan, written: StreamStats) -> tuple[int, int]:
+    """Return how many frames were left out and repeated for a constant rate; of a filter only the balance is known."""
+    if not (planned.steady and written.taken):
+        return written.skipped, written.repeated
+    more = written.packets - written.taken
+    return max(-more, 0), max(more, 0)
+
+
+def _silent(planned: StreamPlan, written: StreamStats, given: Given | None) -> int:
+    """Return how many samples fill gaps: by the account where a filter fills them."""
+    if planned.type != StreamType.AUDIO or not planned.audio or planned.counted or given is None or len(planned.parts) > 1:
+        return written.silent
+    gaps = given.last - max(given.first, Fraction(0)) - given.covered
+    return round(max(gaps, Fraction(0)) / planned.speed * planned.audio.sample_rate)
