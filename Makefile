@@ -8,7 +8,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.installed
+NO_PYTHON := Reelmill needs Python 3.11 or later (Debian, Ubuntu: apt install python3-venv). PYTHON=path names one
+ENVIRONMENT = $(or $(PYTHON),$(error $(NO_PYTHON))) tools/environment.py $(VENV)
 # Tests run beside each other, more of them than there are cores: much of their time is waiting.
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 
@@ -20,23 +23,24 @@ PLAYER := $(CURDIR)/.reelmill/player
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Reelmill needs Python 3.11 or later" >&2; exit 1; }
-	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
-	@echo "installing Reelmill and its tools (a minute or two, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+# What only runs the service needs a third of what tests and checks need. An environment for those is good for it, too.
+$(RUNTIME): pyproject.toml
+	@[ $(STAMP) -nt pyproject.toml ] || $(ENVIRONMENT)
 	@touch $@
 
+$(STAMP): pyproject.toml
+	@$(ENVIRONMENT) dev
+	@touch $(RUNTIME) $@
+
 .PHONY: install
-install: $(STAMP) ## make the environment
+install: $(STAMP) ## make the environment with all tools
 
 .PHONY: run
-run: $(STAMP) ## start the service, convert a clip (SRC=path: yours), show live progress, stop
+run: $(RUNTIME) ## start the service, convert a clip (SRC=path: yours), show live progress, stop
 	@$(BIN)/python examples/quickstart.py run $(if $(SRC),--source '$(SRC)')
 
 .PHONY: serve
-serve: $(STAMP) ## start the service here and leave it running (ROOT=folder: it may use that one, too)
+serve: $(RUNTIME) ## start the service here and leave it running (ROOT=folder: it may use that one, too)
 	@$(BIN)/python examples/quickstart.py serve $(if $(ROOT),--root '$(ROOT)')
 
 .PHONY: cluster-demo
