@@ -44,6 +44,11 @@ def _programs() -> Path:
     return bundled[-1] if bundled else Path(str(initdb)).resolve().parent
 
 
+def _open_to_all(program: Path) -> bool:
+    """Return whether every user can reach and run a program."""
+    return all(path.stat().st_mode & 0o001 for path in (program, *program.parents))
+
+
 class PrivatePostgres:
     """A PostgreSQL on a socket in a temporary folder, deleted when it stops.
 
@@ -123,11 +128,19 @@ class PrivatePostgres:
         self._wait()
 
     def _reachable(self, programs: Path) -> Path:
-        """Return the programs, copied (about 50 MB) if they lie where `nobody` has no access, as below root's home."""
-        if self._user is None or all(directory.stat().st_mode & 0o001 for directory in programs.parents):
+        """Return the programs, copied (about 40 MB) if they lie where `nobody` has no access, as below root's home."""
+        if self._user is None or _open_to_all(programs / "initdb"):
             return programs
-        shutil.copytree(programs.parent, self._folder / "postgresql", symlinks=True)
-        return self._folder / "postgresql" / programs.name
+        # Beside the package are the libraries that its wheel brought, which the programs find by their place.
+        package = programs.parents[1]
+        copy = self._folder / package.name / programs.parent.name
+        shutil.copytree(programs.parent, copy, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, self._folder / libraries.name, symlinks=True)
+        for path in self._folder.rglob("*"):  # what only its owner may read was copied as such
+            os.chown(path, self._user, -1, follow_symlinks=False)
+        return copy / programs.name
 
     def stop(self) -> None:
         """Stop the server without waiting for clients, and delete its files."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from examples.local_cluster import postgres as private
 from examples.local_cluster.postgres import PrivatePostgres
 from tests.servers import wait_for
 
@@ -45,3 +46,20 @@ def test_it_ends_with_a_killed_process(postgres: PrivatePostgres) -> None:
     finally:
         owner.kill()
         shutil.rmtree(Path(folder), ignore_errors=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only for root PostgreSQL runs as another user")
+def test_programs_where_only_root_has_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a checkout below root's home, PostgreSQL's programs find the libraries that came with them, as another user."""
+    programs = private._programs()
+    closed = tmp_path / "home"
+    closed.mkdir(mode=0o700)
+    for part in (programs.parents[1], programs.parents[1].with_name(f"{programs.parents[1].name}.libs")):
+        (closed / part.name).symlink_to(part)
+    monkeypatch.setattr(private, "_programs", lambda: closed / programs.relative_to(programs.parents[2]))
+    server = PrivatePostgres(durable=False)
+    try:
+        server.start()
+        server.execute("SELECT 1")
+    finally:
+        server.stop()
