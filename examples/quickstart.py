@@ -132,6 +132,9 @@ def main() -> None:
     commands.add_parser("run").add_argument("--source", type=Path, help="a clip to convert instead")
     commands.add_parser("serve").add_argument("--root", type=Path, help="another folder that the service may use")
     options = parser.parse_args()
+    for name in ("root", "source"):  # some shells leave ROOT=~/Videos as it is
+        if getattr(options, name, None):
+            setattr(options, name, getattr(options, name).expanduser())
     if options.command == "serve":
         if options.root and not options.root.is_dir():
             sys.exit(f"{options.root} is not a folder")

@@ -1,6 +1,6 @@
 // Converts one file and prints its progress:
 //
-//     node convert.js file:///media/in.mov file:///media/out.mp4
+//     node convert.js file:///home/me/Videos/in.mov file:///home/me/Videos/out.mp4
 //
 // REELMILL_SERVER (127.0.0.1:50051) is the address of the server, REELMILL_PROJECT (default) the project to work in.
 'use strict';

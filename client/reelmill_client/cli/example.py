@@ -1,6 +1,7 @@
 """Example requests to start from."""
 
 from importlib import resources
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,17 +10,18 @@ from reelmill_client.cli.session import session_of
 from reelmill_client.errors import InvalidArgument
 
 _FOLDER = resources.files("reelmill_client.cli") / "examples"
+_MEDIA = "file:///media"  # as the files name it
 _NAME = typer.Argument(metavar="NAME", help="Which example. Default: a list of them.")
 
 
 def example(context: typer.Context, name: Annotated[str | None, _NAME] = None) -> None:
-    """Print a request to start from: reelmill example hls > request.yaml."""
+    """Print a request to start from, for files in the current folder: reelmill example hls > request.yaml."""
     texts = {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in _FOLDER.iterdir()}
     if name is None:
         for known in sorted(texts):
             first_line = texts[known].splitlines()[0].removeprefix("# ")
             session_of(context).out.print(f"{known:<10} {first_line}", soft_wrap=True)
     elif name in texts:
-        print(texts[name], end="")
+        print(texts[name].replace(_MEDIA, Path.cwd().as_uri()), end="")
     else:
         raise InvalidArgument(f"there is no example {name!r}; there are {', '.join(sorted(texts))}")

@@ -60,7 +60,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
     )
     admission = Admission(budget, capabilities.has_sessions, scratch.free_bytes)
     name = f"{socket.gethostname()}:{os.getpid()}"
-    storage, shared = build_storage(settings, metrics), build_scratch(settings, metrics)
+    storage, shared = build_storage(settings, metrics, writes_here=True), build_scratch(settings, metrics)
     return Attempts(
         name,
         storage=storage,

@@ -28,9 +28,12 @@ _MAX_SERVICES = 64
 _SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that make up one database
 
 
-def build_storage(settings: Settings, metrics: Metrics | None = None) -> Storage:
-    """Return the storage that the settings allow tasks to use; its use is counted in `metrics`."""
-    return _registry(settings, settings.file_root, metrics or Metrics(), reserved_by(settings))
+def build_storage(settings: Settings, metrics: Metrics | None = None, *, writes_here: bool = False) -> Storage:
+    """Return the storage that the settings allow tasks to use; its use is counted in `metrics`.
+
+    `writes_here`: this process is the one that writes, so that folders it may not write to are refused beforehand.
+    """
+    return _registry(settings, settings.file_root, metrics or Metrics(), reserved_by(settings), writes_here=writes_here)
 
 
 def build_scratch(settings: Settings, metrics: Metrics) -> SharedScratch | None:
@@ -65,9 +68,11 @@ def reserved_by(settings: Settings) -> Reserved:
     return Reserved(paths, objects)
 
 
-def _registry(settings: Settings, file_roots: Sequence[Path], metrics: Metrics, reserved: Reserved) -> Registry:
+def _registry(
+    settings: Settings, file_roots: Sequence[Path], metrics: Metrics, reserved: Reserved, *, writes_here: bool = False
+) -> Registry:
     retry_policy = RetryPolicy(settings.storage_tries)
-    backends: dict[str, Backend] = {"file": FileStorage(file_roots, reserved)}
+    backends: dict[str, Backend] = {"file": FileStorage(file_roots, reserved, writes_here=writes_here)}
     labels = Labels(settings.cache_control, settings.object_tags, settings.object_metadata)
     families = _families(RoleTable(settings.service_role))
     for rule in settings.bucket:

@@ -1,6 +1,7 @@
 """Storage of `file://`: folders of this machine below the configured roots."""
 
 import asyncio
+import errno
 import os
 import re
 import shutil
@@ -15,12 +16,14 @@ from typing import Self
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
+from reelmill_server.settings.reference import SETTINGS
 from reelmill_server.storage.base import Check, ObjectReader, StagedFile, Upload, check_folder, no_check
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
 from reelmill_server.storage.retry import in_thread
 from reelmill_server.uris import Resource, encoded, scheme_of
 
 _MAX_NAME_BYTES = 255
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}  # another attempt would meet the same
 _TEMPORARY = re.compile(r"\.reelmill-.*\.part")  # files that are staged but not published
 
 
@@ -50,20 +53,24 @@ class _LocalFile:
 
 
 class FileStorage:
-    """Files below `roots`, except `reserved` ones. Symbolic links are resolved before both checks."""
+    """Files below `roots`, except `reserved` ones. Symbolic links are resolved before both checks.
 
-    def __init__(self, roots: Sequence[Path], reserved: Reserved = NOTHING_RESERVED) -> None:
-        self._roots, self._reserved = tuple(root.resolve() for root in roots), reserved
+    `writes_here`: this process is the one that writes, so that folders it may not write to are refused beforehand.
+    """
+
+    def __init__(self, roots: Sequence[Path], reserved: Reserved = NOTHING_RESERVED, *, writes_here: bool = False) -> None:
+        self._roots, self._reserved, self._writes_here = tuple(root.resolve() for root in roots), reserved, writes_here
 
     def acting_as(self, credentials: Credentials) -> Self:
         return self  # local files have no roles: the roots apply to everyone
-        return self
 
     def check_readable(self, uri: str) -> None:
         self._resolve(uri)
 
     def check_writable(self, uri: str) -> None:
-        self._destination(uri)
+        destination = self._destination(uri)
+        if self._writes_here:
+            _check_access(destination, uri)
 
     async def open(self, uri: str) -> ObjectReader:
         return await asyncio.to_thread(self._open, uri)
@@ -139,9 +146,15 @@ class FileStorage:
 
     def _inside(self, path: Path, uri: str) -> Path:
         if not any(path.is_relative_to(root) for root in self._roots):
-            raise AccessDenied(f"{uri} is outside the folders that this server may access")
+            raise AccessDenied(f"{uri} is outside the folders that this server may access{self._folders()}")
         self._reserved.check_path(path, uri)
         return path
+
+    def _folders(self) -> str:
+        """Return which folders those are, and how to allow more."""
+        setting = SETTINGS["file_root"]
+        folders = ", ".join(map(str, self._roots)) or "none"
+        return f" ({folders}); the server's flag {setting.flag} or its variable {setting.variable} allows others"
 
     def _parse(self, uri: str) -> Path:
         return file_path(uri)
@@ -153,6 +166,9 @@ class FolderStorage(FileStorage):
     def __init__(self, folder: Path, reserved: Reserved = NOTHING_RESERVED) -> None:
         super().__init__([folder], reserved)
         self._folder = folder
+
+    def _folders(self) -> str:
+        return ""  # one folder stands for a bucket: its path is none of the caller's business
 
     def _parse(self, uri: str) -> Path:
         bucket, _, key = uri.partition("://")[2].partition("/")
@@ -188,16 +204,29 @@ class _PartFile:
         try:
             self.part.replace(self.destination)
         except OSError as error:
-            raise OutputError(f"{self.uri} cannot be written: {error.strerror}") from error
+            raise _not_written(self.uri, error) from error
         self.published = True
 
     async def roll_back(self, published: bool = True) -> None:
         # A file that has replaced this one since is kept: its mark differs.
-        with suppress(OSError, OutputError):
+        with suppress(OSError, OutputError, AccessDenied):
             if not self.published:
                 await asyncio.to_thread(self.part.unlink)
             elif published:
                 await asyncio.to_thread(_withdraw, PendingFile(self.uri, self.mark), self.destination)
+
+
+def _not_written(uri: str, error: OSError) -> AccessDenied | OutputError:
+    """Return the error for one of the system's: AccessDenied if another attempt would meet the same, else OutputError."""
+    kind = AccessDenied if error.errno in _DENIED else OutputError
+    return kind(f"{uri} cannot be written: {error.strerror}")
+
+
+def _check_access(destination: Path, uri: str) -> None:
+    """Raise AccessDenied if this process may not make a file there, or the folders that it needs."""
+    folder = next(folder for folder in destination.parents if os.path.exists(folder))  # False without access, too
+    if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise AccessDenied(f"{uri} cannot be written: the server's user may not write to {folder}")
 
 
 def _mark_of(path: Path) -> str:
@@ -241,7 +270,7 @@ def _erase(uri: str, folder: Path) -> None:
 
 
 def _write_part(upload: Upload, part: Path, owner: str) -> str:
-    """Write a part file durably beside its destination and return its mark. Raises OutputError."""
+    """Write a part file durably beside its destination and return its mark. Raises OutputError or AccessDenied."""
     try:
         _remove_leftovers(part.parent, owner)
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -253,4 +282,4 @@ def _write_part(upload: Upload, part: Path, owner: str) -> str:
             os.fsync(file.fileno())
         return _mark_of(part)
     except OSError as error:
-        raise OutputError(f"{upload.uri} cannot be written: {error.strerror}") from error
+        raise _not_written(upload.uri, error) from error

@@ -7,6 +7,7 @@ from typing import Self
 from reelmill_server.errors import AccessDenied, InvalidArgument
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
+from reelmill_server.settings.reference import SETTINGS
 from reelmill_server.storage import publication
 from reelmill_server.storage.base import Backend, Guard, ObjectReader, StagedFile, Upload, redacted
 
@@ -55,6 +56,16 @@ class Registry:
                 return backend
         schemes = sorted({key.partition("://")[0] for key in self._backends})
         if scheme in schemes:
-            raise AccessDenied(f"{uri} is not in a bucket that this server may access")
+            raise AccessDenied(f"{uri} is not in a bucket that this server may access; {_allowing('bucket')} others")
         known = ", ".join(f"{name}://" for name in schemes)
-        raise InvalidArgument(f"{redacted(uri)!r} is not a supported URI: expected {known}")
+        more = f"; {_allowing(_ALLOWED_BY[scheme])} {scheme}://" if scheme in _ALLOWED_BY else ""
+        raise InvalidArgument(f"{redacted(uri)!r} is not a supported URI: expected {known}{more}")
+
+
+_ALLOWED_BY = {"http": "web_host", "https": "web_host", "gs": "bucket", "s3": "bucket", "oss": "bucket", "file": "file_root"}
+"""Fields of the settings that allow URIs of a scheme."""
+
+
+def _allowing(field: str) -> str:
+    setting = SETTINGS[field]
+    return f"the server's flag {setting.flag} or its variable {setting.variable} allows"

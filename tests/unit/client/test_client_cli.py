@@ -480,6 +480,7 @@ def test_examples_are_requests(cli: Cli) -> None:
     assert {"mp4", "hls", "images"} <= set(names)
     for name in names:
         request = build_request(yaml.safe_load(cli("example", name).stdout), "default", {})
+        assert request.sources[0].uri.startswith(Path.cwd().as_uri())
         protovalidate.validate(request)
     assert cli("example", "none").exit_code == 2
 

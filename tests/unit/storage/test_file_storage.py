@@ -1,5 +1,9 @@
 """`file://`: what may be read and written, and how files appear."""
 
+import errno
+import os
+import pwd
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,7 +15,7 @@ from reelmill_server.plan.output.images import ANIMATIONS, STILLS
 from reelmill_server.plan.output.packaging import LIST_EXTENSION
 from reelmill_server.storage.base import Upload
 from reelmill_server.storage.content import CONTENT_TYPES
-from reelmill_server.storage.file import FileStorage
+from reelmill_server.storage.file import FileStorage, FolderStorage
 from reelmill_server.storage.registry import Registry
 
 
@@ -121,3 +125,69 @@ def test_a_name_that_is_too_long_is_refused_before_it_is_written(
         return
     with pytest.raises(InvalidArgument, match=r"255 bytes|too long"):
         storage.check_writable(uri)
+
+
+@pytest.fixture
+def as_nobody(root: Path) -> Iterator[None]:
+    """Root's rights on files are given up for the test; for others, the root is closed."""
+    changed = os.geteuid() == 0
+    root.chmod(0o555)
+    if changed:
+        for folder in (root, *root.parents[:-1]):
+            folder.chmod(folder.stat().st_mode | 0o055)
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    yield
+    if changed:
+        os.seteuid(0)
+    root.chmod(0o755)
+
+
+@pytest.mark.usefixtures("as_nobody")
+@pytest.mark.parametrize("name", ["made.mp4", "new/folder/made.mp4"])
+async def test_a_folder_that_may_not_be_written_is_refused_before_work_starts(root: Path, name: str) -> None:
+    """By the process that would write; an api replica may run as another user, or without the folder."""
+    uri = f"{root.as_uri()}/{name}"
+    FileStorage([root]).check_writable(uri)
+    with pytest.raises(AccessDenied, match=f"may not write to {root}"):
+        FileStorage([root], writes_here=True).check_writable(uri)
+
+
+@pytest.mark.usefixtures("as_nobody")
+async def test_what_may_not_be_written_is_not_tried_again(storage: Registry, root: Path) -> None:
+    """Another attempt would meet the same."""
+    with pytest.raises(AccessDenied, match=r"made\.mp4 cannot be written: Permission denied") as caught:
+        await storage.publish([Upload(root / "a b%.mp4", f"{root.as_uri()}/made.mp4")], "task")
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC])
+async def test_only_what_may_change_is_tried_again(
+    storage: Registry, root: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full may be emptied; one that is read-only stays so."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ReelmillError, match=r"cannot be written") as caught:
+        await storage.publish([Upload(root / "a b%.mp4", f"{root.as_uri()}/made.mp4")], "task")
+    assert caught.value.retryable == (number == errno.ENOSPC)
+
+
+def test_a_refusal_names_the_folders_and_how_to_allow_more(storage: Registry, root: Path, tmp_path: Path) -> None:
+    """A bucket's folder stays hidden."""
+    with pytest.raises(AccessDenied, match=rf"\({root}\); the server's flag --file-root or its variable REELMILL_FILE_ROOT"):
+        storage.check_readable((tmp_path / "secret").as_uri())
+    with pytest.raises(AccessDenied, match=r"may access$"):
+        FolderStorage(root).check_readable("s3://bucket/../secret")
+
+
+@pytest.mark.parametrize(
+    ("uri", "flag"), [("http://host/a.mp4", "--web-host"), ("oss://bucket/a.mp4", "--bucket"), ("s3://other/a", "--bucket")]
+)
+def test_a_refusal_names_the_flag(root: Path, uri: str, flag: str) -> None:
+    """Also where nothing of a kind is allowed."""
+    registry = Registry({"file": FileStorage([root]), "s3://media": FolderStorage(root)})
+    with pytest.raises(ReelmillError, match=flag):
+        registry.check_readable(uri)
