@@ -87,11 +87,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class PackedFrame:
-    """A frame as it will be written, and its time in seconds. `blank`: whether the source's frame is blank; None: unknown."""
+    """A frame as it will be written, and its time in seconds.
+
+    `blank`: whether the source's frame is blank; `until`: when the next frame of the sources follows it; None: unknown.
+    """
 
     time: Fraction
     frame: VideoFrame
     blank: bool | None = None
+    until: Fraction | None = None
 
 
 class ChunkFileWriter:
@@ -117,6 +121,7 @@ class ChunkFileWriter:
         description = {
             "time": str(packed.time),
             "blank": packed.blank,
+            "until": None if packed.until is None else str(packed.until),
             "format": frame.format.name,
             "size": [frame.width, frame.height],
             "range": int(frame.color_range),
@@ -217,7 +222,8 @@ def _frame(file: BinaryIO) -> PackedFrame:
         plane.update(b"".join(lines))
         place += row * rows
     frame.color_range, frame.colorspace = description["range"], description["space"]
-    return PackedFrame(Fraction(description["time"]), frame, description["blank"])
+    until = description.get("until")
+    return PackedFrame(Fraction(description["time"]), frame, description["blank"], Fraction(until) if until else None)
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:

@@ -236,7 +236,8 @@ class ImagePlan:
 
     File n (from 1) has the URI `<prefix><n><suffix>` if they are `numbered`, else all have `<prefix>`. `stream` is the stream
     that encodes them: its filters resize a frame to `width` x `height` in the encoder's format. `key_us`: average distance of
-    keyframes. `frame_rate` is that of animations. `field`: the path of the entry in the request.
+    keyframes. `frame_rate` is that of animations, unless each frame of them is `timed`: shown as long as in the sources.
+    `field`: the path of the entry in the request.
     """
 
     index: int
@@ -256,6 +257,7 @@ class ImagePlan:
     frame_rate: Rational = Fraction(0)
     sheet: SheetPlan | None = None
     field: str = ""
+    timed: bool = False
 
     def uri(self, number: int) -> str:
         """Return the URI of file `number`."""

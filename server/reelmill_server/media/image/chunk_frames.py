@@ -71,8 +71,8 @@ class _Packer:
         self._chunk_file, self.count = chunk_file, 0
         self.blank: bool | None = None
 
-    def take(self, time: Fraction, frame: VideoFrame) -> None:
-        self._chunk_file.frame(PackedFrame(time, frame, self.blank))
+    def take(self, time: Fraction, frame: VideoFrame, until: Fraction | None = None) -> None:
+        self._chunk_file.frame(PackedFrame(time, frame, self.blank, until))
         self.count += 1
 
     def finish(self) -> list[WrittenImage]:
@@ -95,7 +95,7 @@ class ChunkFrameTrack(FrameTrack):
         """Return how many frames were packed."""
         return self._packer.count
 
-    def _take(self, pictures: Iterator[SelectedFrame]) -> None:
-        for picked in pictures:
-            self._packer.blank = picked.blank
-            super()._take(iter((picked,)))
+    def _take(self, frames: Iterator[SelectedFrame], end: Fraction | None = None) -> None:
+        for selected in frames:
+            self._packer.blank = selected.blank
+            super()._take(iter((selected,)), end)

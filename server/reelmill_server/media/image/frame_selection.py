@@ -5,7 +5,7 @@ requested time is the one shown then.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count, pairwise
 from typing import Any, Protocol
@@ -27,12 +27,16 @@ _BLANK_SPREAD, _BLANK_OUTLIERS = 24, 10
 
 @dataclass(frozen=True)
 class SelectedFrame:
-    """A frame that becomes an image, its own time, and the number of its input. `blank`: whether it is blank; None: unknown."""
+    """A frame that becomes an image, its own time, and the number of its input.
+
+    `blank`: whether it is blank; `until`: when the next frame of the sources, or their end, follows it; None: unknown.
+    """
 
     time: Fraction
     frame: VideoFrame
     input: int = 0
     blank: bool | None = None
+    until: Fraction | None = None
 
 
 class _Times(Protocol):
@@ -71,29 +75,22 @@ class _Keys:
 
 
 class _Every:
-    """Take the frame shown at a time, and every one after it."""
+    """Take the frame shown at a time, and every one after it, each once it is known until when it is shown."""
 
     def __init__(self, start: Fraction) -> None:
         self.next_time: Fraction | None = start
         self._start = start
         self._held: SelectedFrame | None = None
-        self._begun = False
 
     def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
-        if not self._begun:
-            held, self._held = self._held, offered
-            if _before(held, offered) <= self._start:
-                return
-            self._begun, self._held = True, None
-            if held is not None:
-                yield held
-        yield offered
+        held, self._held = self._held, offered
+        if held is not None and _before(held, offered) > self._start:
+            yield replace(held, until=offered.time)
 
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
         held, self._held = self._held, None
         if held is not None and max(time, held.time + LATE) > self._start:
-            self._begun = True
-            yield held
+            yield replace(held, until=time if time > held.time else None)
 
     def skip(self, time: Fraction) -> None:
         pass

@@ -20,10 +20,12 @@ from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Output, Stopped, StopSignal, planned_span
 from reelmill_server.media.track.base import Track
+from reelmill_server.media.track.on_screen import UNSEEN
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import FrameAccess, ImagePlan, InputPlan, Plan
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
+from reelmill_server.plan.clock import UNTIMED_FORMATS
 
 _CLAIM_SECONDS = Fraction(1)  # the duration that a container claims is no more exact
 
@@ -65,6 +67,7 @@ class FrameTrack(Track):
         self._selector, self._writer = selector, writer
         self._parts = {part.input: part for part in plan.stream.parts}
         self._shapers: dict[int, _Shaper] = {}
+        self._before: VideoFrame | None = None
         self.files: Sequence[WrittenImage] = ()
 
     def next_time(self, length: Fraction | None) -> Fraction | None:
@@ -75,7 +78,7 @@ class FrameTrack(Track):
         return max(time - self._clock.offset, Fraction(0))
 
     def begin(self, part: Part, span: Span) -> None:
-        self._span = span
+        self._span, self._before = span, None
         plan = self._parts[part.number]
         if plan.stream >= 0:
             stream: Any = part.source.streams[plan.stream]
@@ -85,20 +88,43 @@ class FrameTrack(Track):
         if item.pts is None or item.time_base is None:
             return iter(())
         time = item.pts * item.time_base
-        if self._span.after(time) or self._selector.next_time is None:
+        if self._selector.next_time is None:
             part.close(self, stream)
-        elif not self._span.before(time):
-            self.frames += 1
-            place = self._clock.at(time - self._span.begin)
-            self.written.extent.reach(place)
-            self._take(self._selector.offer(SelectedFrame(place, item, part.number)))
-            self.unordered = self._selector.unordered
+        elif self._span.before(time):
+            self._before = item
+        elif self._span.after(time):
+            self._show_first(part, time)
+            part.close(self, stream)
+        else:
+            self._show_first(part, time)
+            self._offer(part, time, item)
         return iter(())
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        self._take(self._selector.end(self._clock.at(length)))
+        self._show_first(part, self._span.begin + length)
+        self._take(self._selector.end(self._clock.at(length)), self._end_of(part))
         self._clock.advance(length)
         return iter(())
+
+    def _show_first(self, part: Part, until: Fraction) -> None:
+        """Offer the frame that was on screen when the span began, if it stays there `until` a moment worth seeing."""
+        before, self._before = self._before, None
+        if before is not None and until - self._span.begin >= UNSEEN:
+            self._offer(part, self._span.begin, before)
+
+    def _offer(self, part: Part, time: Fraction, frame: VideoFrame) -> None:
+        self.frames += 1
+        place = self._clock.at(time - self._span.begin)
+        self.written.extent.reach(place)
+        self._take(self._selector.offer(SelectedFrame(place, frame, part.number)))
+        self.unordered = self._selector.unordered
+
+    def _end_of(self, part: Part) -> Fraction | None:
+        """Return when the part's last frame is over, which other streams may outlast; None: unknown."""
+        end = part.reached(self._parts[part.number].stream)
+        if end is None or part.source.format.name in UNTIMED_FORMATS:
+            return None
+        return self._clock.at((end if self._span.end is None else min(end, self._span.end)) - self._span.begin)
 
     def skip(self, length: Fraction) -> None:
         """Pass a part without video."""
@@ -110,9 +136,11 @@ class FrameTrack(Track):
         self.written.packets = sum(len(file.times) for file in self.files)
         return iter(())
 
-    def _take(self, frames: Iterator[SelectedFrame]) -> None:
+    def _take(self, frames: Iterator[SelectedFrame], end: Fraction | None = None) -> None:
+        """Write the selected frames; the last one is shown until `end` at most."""
         for selected in frames:
-            self._writer.take(selected.time, self._shapers[selected.input].shaped(selected.frame))
+            until = selected.until if end is None or selected.until is None else min(selected.until, end)
+            self._writer.take(selected.time, self._shapers[selected.input].shaped(selected.frame), until)
 
 
 class _Shaper:
@@ -172,6 +200,12 @@ class ImageOutput(Output):
         return self._made if self._chunk_files else self._frames.files
 
     def _write(self) -> None:
+        self._write_files()
+        for file in self.files:
+            if file.left_out:
+                self._note(f"{file.left_out} pictures left out: a {self._image.format} of more than 50 a second plays slowly")
+
+    def _write_files(self) -> None:
         if self.fed:
             for _ in self._packets():
                 pass
@@ -192,7 +226,7 @@ class ImageOutput(Output):
             for packed in chunk_file.frames():
                 if self._stop.is_set():
                     raise Stopped
-                candidate = SelectedFrame(packed.time, packed.frame, blank=packed.blank)
+                candidate = SelectedFrame(packed.time, packed.frame, blank=packed.blank, until=packed.until)
                 self._write_packed(iter((candidate,)) if chunk_file.summary.final else self._selector.sift(candidate))
                 self._frames.written.extent.reach(packed.time)
         if not any(chunk_file.summary.final for chunk_file in self._chunk_files):
@@ -201,7 +235,7 @@ class ImageOutput(Output):
 
     def _write_packed(self, frames: Iterator[SelectedFrame]) -> None:
         for selected in frames:
-            self._writer.take(selected.time, selected.frame)
+            self._writer.take(selected.time, selected.frame, selected.until)
 
     def _read(self, number: int, plan: InputPlan) -> None:
         """Give the track the frames it needs of one input, and no more."""

@@ -1,7 +1,7 @@
 """Write frames as image files: one file each, or many on a sheet."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -27,23 +27,60 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class WrittenImage:
-    """A file: its number from 1, its path, its size in pixels, and the times of the frames in it, seconds."""
+    """A file: its number from 1, its path, its size in pixels, the times of the frames in it, and how long it plays; seconds.
+
+    `left_out`: how many frames were not written as they are shown too shortly.
+    """
 
     number: int
     path: Path
     width: int
     height: int
     times: tuple[Fraction, ...]
+    seconds: Fraction = Fraction(0)
+    left_out: int = 0
 
 
 class ImageWriter(Protocol):
     """Write files of the frames of one plan, which come in the size and the pixel format that the plan says."""
 
-    def take(self, time: Fraction, frame: VideoFrame) -> None:
-        """Add a frame. Raises MediaLimitExceeded when there are too many."""
+    def take(self, time: Fraction, frame: VideoFrame, until: Fraction | None = None) -> None:
+        """Add a frame; `until`: when the next one of the sources follows. Raises MediaLimitExceeded when there are too many."""
 
     def finish(self) -> Sequence[WrittenImage]:
         """End the last file; return all files."""
+
+
+class StillEncoder:
+    """Encode single frames, each into a file of its own, with an encoder of libav (`name`)."""
+
+    def __init__(self, name: str, options: Mapping[str, str], what: str) -> None:
+        """`what` errors say cannot be made."""
+        self._name, self._options, self._what = name, options, what
+        self._encoder: Any = None
+        self._count = 0
+
+    def encode(self, frame: VideoFrame) -> bytes:
+        """Return the file of `frame`. Raises UnsupportedFormat if this encoder cannot be opened."""
+        shape = (frame.width, frame.height, frame.format.name)
+        if self._encoder is None or shape != (self._encoder.width, self._encoder.height, self._encoder.pix_fmt):
+            self._encoder = self._opened(frame)
+        self._count += 1
+        frame.pts, frame.time_base = self._count, Fraction(1)
+        packets = self._encoder.encode(frame)
+        if not packets:  # the encoder delays frames: flush it for each, and open it again for the next
+            packets, self._encoder = self._encoder.encode(None), None
+        return b"".join(bytes(packet) for packet in packets)
+
+    def _opened(self, frame: VideoFrame) -> Any:
+        try:
+            encoder: Any = av.CodecContext.create(self._name, "w")
+            encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
+            encoder.time_base, encoder.options, encoder.thread_count = Fraction(1), dict(self._options), 1
+            encoder.open(strict=False)
+        except LIBAV_ERRORS as error:
+            raise unwritable(error, self._what) from error
+        return encoder
 
 
 @dataclass
@@ -55,10 +92,10 @@ class StillWriter:
     most: int
     _made: list[WrittenImage] = field(default_factory=list)
     _last: tuple[Fraction, VideoFrame] | None = None
-    _encoder: Any = None
+    _encoder: StillEncoder | None = None
     _count: int = 0
 
-    def take(self, time: Fraction, frame: VideoFrame) -> None:
+    def take(self, time: Fraction, frame: VideoFrame, until: Fraction | None = None) -> None:
         self._count += 1
         if self._count > self.most and self.plan.numbered:
             raise MediaLimitExceeded(f"more than {self.most} pictures: ask for fewer by number or interval")
@@ -78,26 +115,11 @@ class StillWriter:
         self._made.append(WrittenImage(number, path, frame.width, frame.height, (time,)))
 
     def _encoded(self, frame: VideoFrame) -> bytes:
-        if self.plan.stream.encoder == PILLOW:
-            return encoded_image(to_pillow(frame), self.plan.format)
-        if self._encoder is None or self._encoder.pix_fmt != frame.format.name:
-            self._encoder = self._opened(frame)
-        frame.pts, frame.time_base = self._count, Fraction(1)
-        packets = self._encoder.encode(frame)
-        if not packets:  # the encoder delays frames: flush it for each, and open it again for the next
-            packets, self._encoder = self._encoder.encode(None), None
-        return b"".join(bytes(packet) for packet in packets)
-
-    def _opened(self, frame: VideoFrame) -> Any:
         name = self.plan.stream.encoder
-        try:
-            encoder: Any = av.CodecContext.create(name, "w")
-            encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
-            encoder.time_base, encoder.options, encoder.thread_count = Fraction(1), dict(STILL_OPTIONS[name]), 1
-            encoder.open(strict=False)
-        except LIBAV_ERRORS as error:
-            raise unwritable(error, f"{self.plan.format} pictures") from error
-        return encoder
+        if name == PILLOW:
+            return encoded_image(to_pillow(frame), self.plan.format)
+        self._encoder = self._encoder or StillEncoder(name, STILL_OPTIONS[name], f"{self.plan.format} pictures")
+        return self._encoder.encode(frame)
 
 
 class SheetWriter:
@@ -110,7 +132,7 @@ class SheetWriter:
         self._times: list[Fraction] = []
         self._made: list[WrittenImage] = []
 
-    def take(self, time: Fraction, frame: VideoFrame) -> None:
+    def take(self, time: Fraction, frame: VideoFrame, until: Fraction | None = None) -> None:
         if self._canvas is None:
             if len(self._made) >= self._most and self._plan.numbered:
                 raise MediaLimitExceeded(f"more than {self._most} sheets: ask for fewer pictures by number or interval")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.output.images import image_path, list_path
 from reelmill_server.uris import reference
 
+_ROUNDING = Fraction(2, 100)  # what the ticks of formats may add to the length of an animation
 _KINDS = {
     "snapshot": ArtifactKind.SNAPSHOT,
     "sprite": ArtifactKind.SPRITE,
@@ -48,24 +49,31 @@ def _check(file: WrittenImage, plan: ImagePlan) -> None:
         with Image.open(file.path) as image:
             shown = getattr(image, "n_frames", 1)
             size = image.size
-            image.seek(shown - 1)
-            image.load()
+            played = Fraction(sum(map(_loaded, repeat(image), range(shown)))) / 1000
     except (OSError, ValueError, SyntaxError) as error:
         raise OutputInvalid(f"{where} cannot be read back: {error}") from error
-    # Frames that look like the one before need not be stored again.
+    # libav's encoders need not store frames again that look like the one before.
     most = len(file.times) if plan.kind is ImageKind.ANIMATION else 1
     if size != (file.width, file.height) or not 1 <= shown <= most:
         raise OutputInvalid(f"{where} is {size[0]}x{size[1]} with {shown} pictures, not what was written")
+    if shown > 1 and abs(played - file.seconds) > _ROUNDING:
+        raise OutputInvalid(f"{where} plays for {float(played):.3f} s, not {float(file.seconds):.3f} s")
+
+
+def _loaded(image: Any, place: int) -> float:
+    """Decode frame `place`; return how long it is shown, milliseconds."""
+    image.seek(place)
+    image.load()
+    return image.info.get("duration", 0)  # type: ignore[no-any-return]
 
 
 def _result(slot: int, plan: ImagePlan, file: WrittenImage) -> Result:
-    shown = len(file.times) / plan.frame_rate if plan.frame_rate else 0
     return Result(
         image_path(slot, plan, file.number),
         Artifact(
             uri=plan.uri(file.number),
             target_index=plan.index,
-            duration_seconds=float(shown),
+            duration_seconds=float(file.seconds),
             container=plan.format,
             kind=_KINDS[plan.kind],
             width=file.width,

@@ -10,8 +10,8 @@ from reelmill_server.media.input.part import Span
 from reelmill_server.media.libav.filter_graph import FrameTwins
 from reelmill_server.media.libav.timestamps import exact, first_tick
 
-# What a span lacks at its start for less than this is the rest of a frame that began before it, not a frame of its own.
-_UNSEEN = Fraction(1, 10)
+UNSEEN = Fraction(1, 10)
+"""What a span lacks at its start for less than this is the rest of a frame that began before it, not a frame of its own."""
 
 
 class FramesOnScreen:
@@ -67,7 +67,7 @@ class FramesOnScreen:
     def _hold_first(self, until: Fraction) -> None:
         """Hold the frame that was on screen when the span began, if it stays there `until` a moment worth seeing."""
         before, self._before = self._before, None
-        if before is not None and until - self.span.begin >= _UNSEEN and before.time_base:
+        if before is not None and until - self.span.begin >= UNSEEN and before.time_base:
             self.held += 1
             self._held, self._begun = self._twins.of(before), True
             self._held.pts = first_tick(self.span.begin, exact(before.time_base))

@@ -12,6 +12,7 @@ from reelmill_server.plan.codec.image_encoders import (
     ANIMATION_MUXER_OPTIONS,
     ANIMATION_MUXERS,
     ANIMATION_OPTIONS,
+    GIF_LEAST,
     GIF_TICK,
     PALETTE,
     PALETTE_USE,
@@ -25,6 +26,7 @@ from reelmill_server.plan.output.images import STILLS
 
 _SPECIFIER = ":v"
 # Near to what the service makes with Pillow.
+_MILLISECOND = Fraction(1, 1000)
 _AVIF_ENCODER, _AVIF_OPTIONS = "libsvtav1", {"preset": "8", "crf": "30"}
 
 
@@ -184,13 +186,15 @@ def _count(image: ImagePlan) -> int | None:
 
 
 def _animation(draft: Draft, image: ImagePlan, chain: Chain) -> tuple[str, ...]:
-    tick, encoder = 1 / image.frame_rate, image.stream.encoder
-    # One frame after the other, however far they were apart.
-    chain = chain.then(f"settb={tick}", "setpts=N")
+    tick, encoder = _MILLISECOND if image.timed else 1 / image.frame_rate, image.stream.encoder
+    # One frame after the other, however far they were apart, unless each is shown as long as in the source.
+    chain = chain.then(f"settb={tick}", "setpts=PTS-STARTPTS" if image.timed else "setpts=N")
     muxing = {"loop": "0"} if encoder == PILLOW else dict(ANIMATION_MUXER_OPTIONS[encoder])
     if image.format == "gif":
+        if image.frame_rate > 1 / GIF_LEAST:
+            chain = chain.then(f"fps={1 / GIF_LEAST}")
         chain = _with_palette(draft, chain)
-        muxing["final_delay"] = str(max(round(tick / GIF_TICK), 1))
+        muxing["final_delay"] = str(max(round(1 / image.frame_rate / GIF_TICK), 2))
     if encoder == PILLOW:
         chain = chain.then("format=yuv420p")
         coding = (f"-c{_SPECIFIER}", _AVIF_ENCODER, *options(_AVIF_OPTIONS, _SPECIFIER))

@@ -59,7 +59,7 @@ STILLS: Mapping[str, ImageCodec] = {
 _SHEETS = {name: ImageCodec(codec.codec, "pillow", _RGB) for name, codec in STILLS.items()}
 ANIMATIONS: Mapping[str, ImageCodec] = {
     "gif": ImageCodec("gif", "gif", ("format=bgra",)),  # the input of palettegen
-    "webp": ImageCodec("webp", "libwebp_anim", _WEBP, _WEBP_ALPHA),
+    "webp": ImageCodec("webp", "libwebp", _WEBP, _WEBP_ALPHA),
     "apng": ImageCodec("apng", "apng", _RGB, _RGBA),
     "avif": ImageCodec("av1", "pillow", _RGB, _RGBA),
 }
@@ -135,6 +135,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         frame_rate=_frame_rate(spec, rate) if spec.kind is ImageKind.ANIMATION else Fraction(0),
         sheet=sheet,
         field=where,
+        timed=spec.kind is ImageKind.ANIMATION and not (spec.frame_rate or spec.frames.interval_us),
     )
     most = _KEPT_BYTES // (stream.width * stream.height * 3)
     if spec.frames.mode is FrameMode.DHASH and frames.number > most:
