@@ -124,3 +124,23 @@ def test_frames_that_share_a_pes_packet_are_all_shown(convert: Converter, tmp_pa
     assert apart == pytest.approx([number / 25 for number in range(len(apart))], abs=0.002)
     with pytest.raises(InvalidMedia, match="have no time"):
         convert(path, target("mkv", audio=None))
+
+
+RAW_DV = Clip("dv", (Video("dvvideo", size=(720, 576), seconds=1, gop=1),), (Audio("pcm_s16le", seconds=1),))
+
+
+def test_raw_dv_is_converted(convert: Converter) -> None:
+    """From the front, and from a start on."""
+    asked = target("mp4", encoded(), AudioSpec("aac"))
+    whole, cut = convert(RAW_DV, asked), convert(RAW_DV, asked, start=0.4, duration=0.4)
+    assert judge.numbers(whole.path) == list(range(25))
+    assert judge.numbers(cut.path) == list(range(10, 20))
+    assert len(judge.sound(whole.path)) == pytest.approx(48000, abs=1100)
+
+
+@pytest.mark.parametrize("container", ["mov", "avi"])
+def test_raw_dv_is_copied(convert: Converter, container: str) -> None:
+    """It claims its ticks as frame rate, and PCM is cut anew into packets."""
+    copied = convert(RAW_DV, target(container)).path
+    assert judge.numbers(copied) == list(range(25))
+    assert len(judge.sound(copied)) == 48000

@@ -7,7 +7,10 @@ import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
@@ -108,6 +111,19 @@ def test_what_is_no_media_is_said_to_be_none(convert: Converter, tmp_path: Path,
     path.write_bytes(content)
     with pytest.raises(BAD):
         convert(path, ENCODE, limits=SMALL)
+
+
+@pytest.mark.parametrize("codec, name", [("jpeg2000", "j2k"), ("qoi", "qoi"), ("ppm", "ppm"), ("dpx", "dpx")])
+def test_a_format_that_is_not_accepted_is_named(convert: Converter, tmp_path: Path, codec: str, name: str) -> None:
+    """With those that are; no path of this machine is in the message."""
+    path = tmp_path / "picture.jpg"
+    encoder: Any = av.CodecContext.create(codec, "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "rgb24", Fraction(1, 25)
+    packets = [*encoder.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24")), *encoder.encode(None)]
+    path.write_bytes(b"".join(map(bytes, packets)))
+    with pytest.raises(UnsupportedFormat, match=rf"format is {name} .*not accepted.* matroska ") as caught:
+        convert(path, ENCODE, limits=SMALL)
+    assert str(tmp_path) not in str(caught.value) and "<none>" not in str(caught.value)
 
 
 def png(width: int, height: int) -> bytes:

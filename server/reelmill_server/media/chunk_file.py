@@ -19,6 +19,7 @@ from av.packet import PacketSideData, packet_sidedata_type_from_literal
 from reelmill_server.errors import ChunksDiffer
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.source import Location, open_bytes
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 
 IMAGES = -1
@@ -181,7 +182,7 @@ def _summary(file: BinaryIO) -> tuple[int, Summary]:
         decoding = [StreamDecoding(**counts) for counts in description.pop("decoding", ())]
         return begin, Summary(**description, decoding=decoding)
     except (OSError, ValueError, TypeError) as error:
-        raise ChunksDiffer(f"a chunk file is not whole: {error}") from error
+        raise ChunksDiffer(f"a chunk file is not whole: {error_text(error)}") from error
 
 
 def _packet(file: BinaryIO, time_base: Fraction) -> AnyPacket:

@@ -13,6 +13,7 @@ from av.stream import Stream
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
 from reelmill_server.media.libav.layouts import keep_layouts
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.stream.alpha import alpha_decoder
 
@@ -97,11 +98,11 @@ class StreamDecoding:
         except av.error.EOFError:
             return ()
         except LIBAV_ERRORS as error:
-            refused = meaning(error, InvalidMedia(str(error)))
+            refused = meaning(error, InvalidMedia(error_text(error)))
             if not isinstance(refused, InvalidMedia):
                 raise refused from error
             self.broken += 1
-            self.last_error = str(error)
+            self.last_error = error_text(error)
             return ()
 
 

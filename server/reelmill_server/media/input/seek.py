@@ -15,6 +15,7 @@ from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.errors import check_memory
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.clock import UNINDEXED_FORMATS
 
@@ -77,7 +78,7 @@ def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
         return next(packets, None), ""
     except av.error.FFmpegError as error:
         check_memory(error)
-        return None, f"the source could not be read to its end: {error}"
+        return None, f"the source could not be read to its end: {error_text(error)}"
 
 
 def frames_from(

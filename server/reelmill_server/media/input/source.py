@@ -4,6 +4,7 @@ A media file can name other files and hosts (playlists, SDP, image sequences, co
 are opened, only the file itself is read, and every further open is refused.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
@@ -11,22 +12,26 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol
 
 import av
+import av.logging
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, is_memory, meaning
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.probing import PROBING
 from reelmill_server.model.capability import Limits
 from reelmill_server.plan.clock import UNTIMED_FORMATS
+from reelmill_server.plan.stream.video import HIGHEST_RATE
 
 # Demuxers that read one self-contained file. Left out on purpose: hls, dash, concat, sdp, rtsp, image2 patterns, vobsub, lavfi
 # and every device.
 FORMATS = (
     "mov mp4 m4a 3gp 3g2 mj2 matroska webm mpegts mpeg mpegvideo avi flv asf mxf ogg wav w64 aiff au caf mp3 aac ac3 eac3 "
     "flac opus amr wv tta ape dts mka rm nut y4m h264 hevc m4v ivf gif apng webp_pipe png_pipe jpeg_pipe bmp_pipe tiff_pipe "
-    "srt webvtt ass sup"
+    "dv srt webvtt ass sup"
 ).split()
 _READ_SIZE = 256 * 1024
+_RECOGNIZED = re.compile(r"Format (\S+) (?:probed|detected)")
 _OPENED_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
@@ -88,6 +93,8 @@ def average_rate(stream: Any) -> Fraction | None:
     """Return the frames per second of a video stream; without timestamps, what the stream's headers say."""
     timed = stream.container.format.name not in UNTIMED_FORMATS
     rate: Fraction | None = stream.average_rate if timed else stream.guessed_rate
+    if rate and rate > HIGHEST_RATE >= (stream.base_rate or 0) > 0:  # raw DV says its ticks
+        rate = stream.base_rate
     return rate or None
 
 
@@ -109,11 +116,37 @@ def _open(file: _Nameless, limits: Limits, formats: Sequence[str]) -> InputConta
         return container
     except PermissionError as error:
         raise UnsupportedFormat(f"the file refers to other files, which are not followed: {error}") from error
-    except av.error.InvalidDataError as error:
-        text = "the file is no media that can be read, or its format is not allowed"
-        raise meaning(error, InvalidMedia(text)) from error
     except (*LIBAV_ERRORS, MemoryError, OSError) as error:
-        raise meaning(error, InvalidMedia(f"the file cannot be opened: {error}")) from error
+        raise meaning(error, _reason(error, file, limits, formats)) from error
+
+
+def _reason(error: Exception, file: _Nameless, limits: Limits, formats: Sequence[str]) -> InvalidMedia | UnsupportedFormat:
+    """Return why a file was not opened: libav has one error for formats that are not allowed and for many faults."""
+    name = "" if is_memory(error) else _recognized(file, limits, formats)
+    if name and not {*name.split(",")} & {*formats}:
+        accepted = " ".join(dict.fromkeys(known.removesuffix("_pipe") for known in formats))
+        known = name.removesuffix("_pipe")
+        return UnsupportedFormat(f"the file's format is {known} (libav's name), which is not accepted; these are: {accepted}")
+    if isinstance(error, av.error.InvalidDataError):
+        return InvalidMedia("the file is no media that can be read")
+    return InvalidMedia(f"the file cannot be opened: {error_text(error)}")
+
+
+def _recognized(file: _Nameless, limits: Limits, formats: Sequence[str]) -> str:
+    """Return libav's name of the format that a file seems to have, as its log tells; empty: none."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.DEBUG)
+    try:
+        with av.logging.Capture() as log:
+            file.seek(0)
+            try:
+                av.open(file, "r", options=_options(limits, formats), io_open=_refuse, **_OPENED_ERRORS).close()
+            except (*LIBAV_ERRORS, MemoryError, OSError):
+                pass
+    finally:
+        av.logging.set_level(level)
+    found = (_RECOGNIZED.match(text) for _, _, text in log)
+    return next((match[1] for match in found if match), "")
 
 
 def _check(container: InputContainer, limits: Limits) -> None:

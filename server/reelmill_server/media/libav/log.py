@@ -1,11 +1,15 @@
 """Error texts from libav's log, and escaping of filter options."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av.logging
+
+# An absolute path of two names or more, in quotes if it is quoted.
+_PATH = re.compile(r"""(?P<quote>['"])?(?<![\w./:])/[^\s/'":,;]+/(?(quote)[^'"\n]*(?P=quote)|[^\s'":,;]*)""")
 
 
 @contextmanager
@@ -24,13 +28,13 @@ def captured_log() -> Iterator[None]:
 
 
 def error_text(error: Exception) -> str:
-    """Return the explanation that libav logged, or else the name of the error; never the options, which its own text
-    repeats.
+    """Return the explanation that libav logged, or else the name of the error, in words that users may read.
+
+    Neither options, which libav's own text repeats, nor paths of this machine are in it.
     """
     log = getattr(error, "log", None)
-    if log and log[2].strip():
-        return str(log[2].strip())
-    return str(getattr(error, "strerror", None) or error)
+    text = log[2].strip() if log else ""
+    return _PATH.sub("(a file)", str(text or getattr(error, "strerror", None) or error))
 
 
 def option_text(path: Path) -> str:

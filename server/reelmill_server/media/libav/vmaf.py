@@ -19,7 +19,7 @@ from av.filter import Graph
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.errors import meaning
-from reelmill_server.media.libav.log import option_text
+from reelmill_server.media.libav.log import error_text, option_text
 from reelmill_server.model.plan import StreamPlan
 
 _TICK = Fraction(1, 25)  # libvmaf pairs frames by timestamp; any tick will do
@@ -122,7 +122,7 @@ class Comparison:
         try:
             shown = self._decoder.decode(packet)
         except av.error.FFmpegError as error:
-            raise meaning(error, OutputInvalid(f"{self._name}: its output cannot be decoded: {error}")) from error
+            raise meaning(error, OutputInvalid(f"{self._name}: its output cannot be decoded: {error_text(error)}")) from error
         for frame in shown:
             given = self._given.pop(frame.pts, None)
             if given is not None:

@@ -17,6 +17,7 @@ from reelmill_server.errors import ReelmillError, UnsupportedFormat
 from reelmill_server.media.input.account import Given
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.libav.errors import meaning_of_writing
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.queue import EventQueue
 from reelmill_server.media.track.base import StreamStats, Track
@@ -170,7 +171,7 @@ class Output(ABC):
         """Classify a failure of libav: a lack of memory or disk, which may pass, or the fault of what is written."""
         form = self.plan.container if isinstance(self.plan, TargetPlan) else self.plan.format
         where = f"{self.plan.field}: {form}"
-        return meaning_of_writing(error, where, UnsupportedFormat(f"{where} does not take this media: {error}"))
+        return meaning_of_writing(error, where, UnsupportedFormat(f"{where} does not take this media: {error_text(error)}"))
 
     def _packets(self) -> Iterator[AnyPacket]:
         self._followers = [track for track in self.tracks if track.follows_position]

@@ -14,6 +14,7 @@ from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
 from reelmill_server.media.libav.filter_graph import Chain
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.overlay.base import writable
 from reelmill_server.media.overlay.bitmap import Bitmap
 from reelmill_server.media.overlay.text import draw_text
@@ -97,7 +98,7 @@ def _pushed(chain: Chain, picture: VideoFrame, uri: str) -> Iterator[Any]:
     try:
         yield from chain.push(picture)
     except LIBAV_ERRORS as error:
-        raise meaning(error, InvalidMedia(f"{uri}: its pictures cannot be drawn: {error}")) from error
+        raise meaning(error, InvalidMedia(f"{uri}: its pictures cannot be drawn: {error_text(error)}")) from error
 
 
 def _decoded(container: Any, stream: Any, decoder: str, limits: Limits) -> Iterator[VideoFrame]:

@@ -14,6 +14,7 @@ from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 
 from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.package.playlists import MediaPlaylist, read_manifest, read_playlist
 from reelmill_server.model.plan import COPY, Plan, StreamType, TargetPlan
@@ -120,7 +121,7 @@ def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:
         text = Path(path).read_text()
         lists = read_manifest(text) if dash else (read_playlist(text),)
     except (OSError, ValueError) as error:
-        raise OutputInvalid(f"{plan.field}: no list of segments was written: {error}") from error
+        raise OutputInvalid(f"{plan.field}: no list of segments was written: {error_text(error)}") from error
     if dash and len(lists) != len(plan.streams):
         raise OutputInvalid(f"{plan.field}: {len(lists)} streams are listed, planned were {len(plan.streams)}")
     return lists

@@ -11,6 +11,7 @@ import av
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.errors import meaning
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.package.playlists import MediaPlaylist, Segment
 from reelmill_server.model.package_plan import PackagePlan
 from reelmill_server.model.time import MICROSECONDS
@@ -108,6 +109,6 @@ def _check(file: Path, cues: Sequence[Cue]) -> None:
         with av.open(str(file), format="webvtt") as container:
             found = [(packet.pts, packet.duration) for packet in container.demux() if packet.pts is not None]
     except av.error.FFmpegError as error:
-        raise meaning(error, OutputInvalid(f"subtitles cannot be read back: {error}")) from error
+        raise meaning(error, OutputInvalid(f"subtitles cannot be read back: {error_text(error)}")) from error
     if sorted(found) != sorted((cue.begin_ms, cue.end_ms - cue.begin_ms) for cue in cues):
         raise OutputInvalid(f"{len(cues)} subtitles of a segment were written, {len(found)} with other times came back")

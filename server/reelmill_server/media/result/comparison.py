@@ -77,9 +77,9 @@ def _compare_counts(planned: StreamPlan, went_in: StreamStats, came_out: StreamR
     if got.first is None or sent.first is None:
         return
     # Lengths, not positions: muxers may move a file whose first timestamp is below 0. The start of the last frame is
-    # compared, since not every container keeps its duration.
+    # compared, since not every container keeps its duration. PCM is cut anew into frames of another length.
     expected, length = sent.last_start - sent.first, got.last_start - got.first
-    frame = max(got.last - got.last_start, Fraction(1, 1000))
+    frame = max(got.last - got.last_start, sent.last - sent.last_start, Fraction(1, 1000))
     if abs(length - expected) > frame + _ROUNDING:
         raise OutputInvalid(f"{where}: {float(expected):.3f} s of {planned.type} went in, {float(length):.3f} s came out")
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.image.stills import WrittenImage, tile_place
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.result.files import Result, checksum
 from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import ImagePlan
@@ -51,7 +52,7 @@ def _check(file: WrittenImage, plan: ImagePlan) -> None:
             size = image.size
             played = Fraction(sum(map(_loaded, repeat(image), range(shown)))) / 1000
     except (OSError, ValueError, SyntaxError) as error:
-        raise OutputInvalid(f"{where} cannot be read back: {error}") from error
+        raise OutputInvalid(f"{where} cannot be read back: {error_text(error)}") from error
     # libav's encoders need not store frames again that look like the one before.
     most = len(file.times) if plan.kind is ImageKind.ANIMATION else 1
     if size != (file.width, file.height) or not 1 <= shown <= most:

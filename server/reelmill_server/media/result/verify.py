@@ -15,6 +15,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.errors import meaning
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.probing import PROBING
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.output.base import MediaFile
@@ -115,7 +116,7 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
         try:
             joined = Joined(paths)
         except OSError as error:
-            raise OutputInvalid(f"{where}: {error}") from error
+            raise OutputInvalid(f"{where}: {error_text(error)}") from error
         with closing(joined):
             one = replace(produced, plan=alone, written=(produced.written[number],), given=produced.given[number:][:1])
             parts.append(_read_back(one, joined, moved, cuts, format="mp4"))
@@ -153,7 +154,7 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
             _check_description(container, produced, media, seen)
             duration = seconds_of(container, seen)
     except av.error.FFmpegError as error:
-        raise meaning(error, OutputInvalid(f"{where}: the file cannot be read back: {error}")) from error
+        raise meaning(error, OutputInvalid(f"{where}: the file cannot be read back: {error_text(error)}")) from error
     return Verified(produced, streams, duration, codecs, extents=tuple(sight.extent for sight in seen))
 
 

@@ -20,6 +20,7 @@ from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.subtitle_file import STYLES
 from reelmill_server.media.libav.errors import check_memory, meaning
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.ass_text import STYLE_FIELD, TEXT_FIELD, Styles, loses_looks, placed, readable, without_fonts
 from reelmill_server.media.track.base import Track, describe, left_out
@@ -284,7 +285,7 @@ class SubtitleTrack(Track):
             try:
                 packet = self._encode(content, _milliseconds(event))
             except av.error.FFmpegError as error:
-                text = f"a subtitle at {float(event.start):.3f} s cannot be written: {error}"
+                text = f"a subtitle at {float(event.start):.3f} s cannot be written: {error_text(error)}"
                 raise meaning(error, InvalidMedia(text)) from error
             if packet.size:
                 if event.settings:

@@ -27,6 +27,9 @@ from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 
+# x265 tells decode timestamps at random of streams that end with so many frames: none of them can have been reordered.
+_UNDATED_FRAMES = {"libx265": 2}
+
 
 class FrameEncoder:
     """Encode frames whose timestamps are final, and measure their VMAF if the plan says so."""
@@ -44,6 +47,7 @@ class FrameEncoder:
         self.stream = open_encoder(plan, output, global_header)
         self._plan, self._overlays = plan, overlays
         self._durations: dict[int, int] = {}
+        self._encoded = 0
         self._segment_clock = SegmentClock(plan.segment_us)
         log = Path(f"{output.name}.{self.stream.index}.vmaf")
         self._comparison = Comparison(plan, self.stream.codec_context, log) if plan.measured else None
@@ -61,6 +65,7 @@ class FrameEncoder:
             # NONE: otherwise the encoder repeats the source's choice of I, P and B frames.
             frame.pict_type = PictureType.I if boundary else PictureType.NONE
             self._remember_duration(frame)
+            self._encoded += 1
         try:
             packets = self.stream.encode(frame)
         except av.error.FFmpegError as error:
@@ -68,6 +73,8 @@ class FrameEncoder:
         if self._comparison and frame is not None:
             self._comparison.give(frame)
         for packet in packets:
+            if self._encoded <= _UNDATED_FRAMES.get(self._plan.encoder, 0):
+                packet.dts = packet.pts
             packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration
             self._written.count(packet)
             if self._comparison:

@@ -32,7 +32,8 @@ VMAF_FILTER = "libvmaf"
 _LEAST_MEASURED = 64  # pixels per side: below 40 libvmaf's results vary from run to run, below 18 it crashes
 _TRANSPARENT = "yuva420p"
 _HIGHEST_BURST = 60  # a rate above this that is not the average is the tick of a variable one
-_HIGHEST_RATE = 240  # more is not a rate but the tick of a variable one; SVT-AV1 does not open with it
+HIGHEST_RATE = 240
+"""More frames a second are not a rate but the tick of a variable one; SVT-AV1 does not open with it."""
 
 
 def natural_format(source_format: str, takes: Collection[str]) -> str:
@@ -167,7 +168,7 @@ def _square(spec: VideoSpec, stream: VideoStreamInfo) -> VideoSpec:
 def usual_rate(stream: VideoStreamInfo) -> Fraction:
     """Return the frame rate of `stream`, 0 if unknown."""
     rates = (stream.average_rate, stream.frame_rate)
-    return next((rate for rate in rates if 0 < rate <= _HIGHEST_RATE), Fraction(0))
+    return next((rate for rate in rates if 0 < rate <= HIGHEST_RATE), Fraction(0))
 
 
 def burst_rate(stream: VideoStreamInfo) -> Fraction:

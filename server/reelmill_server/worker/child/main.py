@@ -20,6 +20,7 @@ from reelmill_server.errors import (
     UnsupportedFormat,
 )
 from reelmill_server.media.libav.errors import is_memory, meaning_of_writing, too_little_memory
+from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.confinement import confine
@@ -92,9 +93,9 @@ def _failed(error: Exception, directory: str) -> messages.Failed:
     if isinstance(error, ReelmillError):
         known = error
     elif isinstance(error, OSError):
-        known = meaning_of_writing(error, "a file on the worker's disk", OutputError(f"the worker's disk: {error}"))
+        known = meaning_of_writing(error, "a file on the worker's disk", OutputError(f"the worker's disk: {error_text(error)}"))
     else:
-        known = InternalError(f"{type(error).__name__}: {error}")
+        known = InternalError(f"{type(error).__name__}: {error_text(error)}")
     if known.code in _AMBIGUOUS and is_memory(error):
         known = too_little_memory(known.message)
     elif known.code in _OF_THE_DISK and _is_full(directory):
