@@ -12,6 +12,19 @@ _MOMENTS = ("creation_time", f"{QUICKTIME}creationdate")
 # ISO 6709: latitude and longitude in degrees, or degrees and minutes, or also seconds, by the number of digits.
 _PLACE = re.compile(r"([+-])(\d{2})(\d{2})?(\d{2})?(\.\d+)?([+-])(\d{3})(\d{2})?(\d{2})?(\.\d+)?")
 
+# What RFC 5646 calls well-formed, as far as it begins with a code of ISO 639: `deu`, `de`, `zh-Hant-TW`.
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+_MAX_LANGUAGE_LENGTH = 35  # RFC 5646, 4.4.1: what every reader holds
+
+
+def language(tags: Mapping[str, str]) -> str:
+    """Return the language (ISO 639 or BCP 47); empty: there is none, or the tag is not the code of one.
+
+    Only what this returns may reach a file: libav writes languages into manifests without escaping them.
+    """
+    text = tags.get("language", "")
+    return text if len(text) <= _MAX_LANGUAGE_LENGTH and _LANGUAGE.fullmatch(text) else ""
+
 
 def tag(tags: Mapping[str, str], name: str) -> str:
     """Return the tag called `name` in lower case, or Apple's of that name; empty: there is none."""

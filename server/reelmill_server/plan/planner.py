@@ -18,6 +18,7 @@ from reelmill_server.plan.output.frame_access import with_shared_reading
 from reelmill_server.plan.output.images import ImageJob, plan_images, writable_image_uris
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, fill, source_variables
 from reelmill_server.plan.stream.extras import attached_files, cover_pictures, data_streams, lost_fonts
+from reelmill_server.plan.stream.languages import dropped_languages
 from reelmill_server.plan.stream.selection import Job, audio_streams, stream_number, video_streams
 from reelmill_server.plan.stream.subtitle import (
     SubtitleInput,
@@ -53,6 +54,7 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     decoded = _decoded(targets, inputs)
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
+    warnings += dropped_languages(inputs, targets)
     warnings += doubts(request, situation, plan.inputs, targets)
     made = [(file.target_index, file.uri) for file in packaging.planned_files(plan)]
     made += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]

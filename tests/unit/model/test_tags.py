@@ -36,3 +36,17 @@ def test_a_phones_names_are_translated() -> None:
     assert tags.of_a_device(phone) and not tags.of_a_device({"title": "Lake"})
     assert tags.moment({"creation_time": "once", **phone}) == tags.moment(phone)
     assert tags.moment({"creation_time": "2020-01-01"}) is None
+
+
+@pytest.mark.parametrize("text", ["eng", "de", "und", "zh-Hant-TW", "sl-rozaj-biske-1994", "i" * 2 + "-x"])
+def test_the_code_of_a_language_is_taken(text: str) -> None:
+    """ISO 639, and BCP 47 with subtags."""
+    assert tags.language({"language": text}) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", 'eng"><BaseURL>http://a/</BaseURL>', "English", "e", "en_US", "eng\n", "eng eng", "дэ", "en" + "-abcdefgh" * 4]
+)
+def test_what_is_no_code_is_no_language(text: str) -> None:
+    """It could say anything."""
+    assert tags.language({"language": text}) == ""

@@ -25,6 +25,7 @@ from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.side_data import codec_tag, orientation
 from reelmill_server.media.libav.timestamps import exact
+from reelmill_server.model import tags
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.colour import Matrix
 from reelmill_server.model.media_info import (
@@ -243,7 +244,7 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "codec": context.codec.canonical_name if context else "",
         "codec_long": context.codec.long_name if context else "",
         "codec_tag": codec_tag(context),
-        "language": stream.language or "",
+        "language": tags.language(stream.metadata),
         "time_base": exact(stream.time_base or 0),
         "start_seconds": _seconds(stream.start_time, stream.time_base),
         "duration_seconds": _seconds(stream.duration, stream.time_base),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-DASH_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+from reelmill_server.media.package.allowed import DASH_NAMESPACE, check_manifest
+
 AUDIO_GROUP, SUBTITLE_GROUP = "audio", "subtitles"
 _EXTINF = re.compile(r"#EXTINF:([0-9.]+)")
 _MAP = re.compile(r'#EXT-X-MAP:URI="([^"]*)"')
@@ -78,11 +79,14 @@ def read_playlist(text: str) -> MediaPlaylist:
 
 
 def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
-    """Read libav's manifest: one playlist per stream, in the output's order. Raises ValueError when it cannot be read."""
+    """Read libav's manifest: one playlist per stream, in the output's order. Raises ValueError when it cannot be read, or says
+    more than it should.
+    """
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise ValueError(f"the manifest is no XML: {error}") from error
+    check_manifest(root)
     found = {}
     sets = root.iter(_dash("AdaptationSet"))
     for adaptation, representation in ((one, held) for one in sets for held in one.iter(_dash("Representation"))):
@@ -207,5 +211,5 @@ def _media(kind: str, group: str, rendition: Rendition) -> str:
 
 
 def quoted(text: str) -> str:
-    """`text` as it may stand in a quoted string (RFC 8216, 4.2), which has no escapes."""
-    return re.sub(r'["\r\n]', "'", text)
+    """Return `text` as it may stand in a quoted string (RFC 8216, 4.2), which has no escapes."""
+    return re.sub(r'["\x00-\x1f\x7f\x85\u2028\u2029]', "'", text)

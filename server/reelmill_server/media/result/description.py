@@ -11,6 +11,7 @@ from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.result.bookings import adjustments
 from reelmill_server.media.result.reading import StreamReading
 from reelmill_server.media.track.base import StreamStats
+from reelmill_server.model import tags
 from reelmill_server.model.colour import Transfer
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.task import ArtifactStream
@@ -50,7 +51,7 @@ def describe_stream(
         channels=layout_of(context)[1] if audio else 0,
         bitrate=round(written.size_bytes * 8 / seconds) if seconds > 0 else 0,
         frame_rate=round(float((sight.packets - 1) / between), 3) if video and between > 0 else 0.0,
-        language=stream.language or "",
+        language=tags.language(stream.metadata),
         vmaf=written.vmaf,
         color_transfer=int(context.color_trc) if video else Transfer.UNSPECIFIED,
         adjustments=adjustments(planned, written, given),

@@ -22,7 +22,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model import tags
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 
-_DROPPED_METADATA = frozenset("encoder duration major_brand minor_version compatible_brands language".split())
+_DROPPED_METADATA = frozenset("encoder duration major_brand minor_version compatible_brands language role".split())
 _STATISTICS = frozenset("bps number_of_frames number_of_bytes".split())  # of mkvmerge, with `_STATISTICS_TAGS` and others
 
 
@@ -176,6 +176,7 @@ def describe(stream: Any, plan: StreamPlan, sources: Sequence[InputContainer], k
     source = template_of(plan, sources)
     if keep_metadata:
         stream.metadata.update(copy_metadata(source.metadata))
-    if source.language and source.language != "und":
-        stream.metadata["language"] = source.language
+    language = tags.language(source.metadata)
+    if language and language != "und":
+        stream.metadata["language"] = language
     stream.disposition = Disposition(int(source.disposition) & ~int(Disposition.attached_pic))

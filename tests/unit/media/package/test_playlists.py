@@ -118,3 +118,18 @@ def test_a_broken_manifest_is_told(text: str) -> None:
     """No XML, or no segments."""
     with pytest.raises(ValueError, match="manifest"):
         read_manifest(text)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "<BaseURL>http://evil.example/</BaseURL>",
+        '<x:BaseURL xmlns:x="urn:x">http://evil.example/</x:BaseURL>',
+        '<Period xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="http://evil.example/"/>',
+        '<Period id="1"><AdaptationSet><Role value="main"/></AdaptationSet></Period>',
+    ],
+)
+def test_a_manifest_with_more_than_ours_is_refused(more: str) -> None:
+    """Whatever wrote it there, it may lead players elsewhere."""
+    with pytest.raises(ValueError, match="unexpected"):
+        read_manifest(MANIFEST.replace("</MPD>", f"{more}</MPD>"))
