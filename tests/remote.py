@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +48,10 @@ class RemoteStorage:
 
     def check_writable(self, uri: str) -> None:
         """All is."""
+
+    def places(self, uri: str) -> frozenset[Hashable]:
+        """One, as each file has one name."""
+        return frozenset({uri})
 
     async def open(self, uri: str) -> ObjectReader:
         """As `Storage.open`."""

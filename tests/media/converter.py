@@ -20,6 +20,7 @@ from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec,
 from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
+from reelmill_server.plan.output.destinations import foreign_uris
 from reelmill_server.plan.output.packaging import part_uri
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.adaptive import needs_bitrates
@@ -81,6 +82,8 @@ def plan_of(
     info = probe_file(str(path), limits, needs_bitrates(request))
     marks = {uri: probe_beside(uri, uri, limits) for uri in request.watermark_uris}
     plan = make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks))
+    foreign = foreign_uris(request, (0,), plan)
+    assert not foreign, foreign  # else a worker would refuse it
     assert ffmpeg_command(request, plan, (info,)).groups and ffmpeg_command(request, plan).groups  # of every plan there is one
     return plan
 

@@ -54,8 +54,6 @@ def test_no_tag_leads_a_player_elsewhere(convert: Converter, text: str) -> None:
 
 def test_the_language_of_an_honest_file_stays(convert: Converter) -> None:
     """In manifests, as in what a probe of the output finds."""
-    done = convert(
-        replace(film("deu"), subtitles=()), cut(replace(target("mp4", encoded(), AAC), uri="file:///out/x"), DASH)
-    )
+    done = convert(replace(film("deu"), subtitles=()), cut(replace(target("mp4", encoded(), AAC), uri="file:///out/x"), DASH))
     (manifest,) = done.published.rglob("*.mpd")
     assert 'lang="deu"' in manifest.read_text() and not done.warnings

@@ -1,7 +1,7 @@
 """Interfaces of storage."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -115,6 +115,11 @@ class Backend(Protocol):
 
     def check_writable(self, uri: str) -> None:
         """Raise InvalidArgument for a malformed URI and AccessDenied for one that may not be written."""
+
+    def places(self, uri: str) -> frozenset[Hashable]:
+        """Return what `uri`, which may be read or written, resolves to: URIs of one object, in whatever spelling, share a
+        place. May block for the file system.
+        """
 
     async def open(self, uri: str) -> ObjectReader:
         """Open an object to read it in ranges.

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,7 @@ from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.settings.reference import SETTINGS
 from reelmill_server.storage.base import Check, ObjectReader, StagedFile, Upload, check_folder, no_check
-from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
+from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved, identity_of
 from reelmill_server.storage.retry import in_thread
 from reelmill_server.uris import Resource, encoded, scheme_of
 
@@ -71,6 +71,12 @@ class FileStorage:
         destination = self._destination(uri)
         if self._writes_here:
             _check_access(destination, uri)
+
+    def places(self, uri: str) -> frozenset[Hashable]:
+        path = self._parse(uri)
+        named = self._real(path.parent, uri) / path.name
+        # What it is called, and what is there: a link is replaced when written, and followed when read.
+        return frozenset((_place(named), _place(self._real(path, uri)), identity_of(named) or _place(named)))
 
     async def open(self, uri: str) -> ObjectReader:
         return await asyncio.to_thread(self._open, uri)
@@ -227,6 +233,12 @@ def _check_access(destination: Path, uri: str) -> None:
     folder = next(folder for folder in destination.parents if os.path.exists(folder))  # False without access, too
     if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise AccessDenied(f"{uri} cannot be written: the server's user may not write to {folder}")
+
+
+def _place(path: Path) -> Hashable:
+    """Return the place of a file that need not exist: the identity of the folder above it that does, and the way from there."""
+    folder = next(folder for folder in path.parents if identity_of(folder) is not None)
+    return identity_of(folder), path.relative_to(folder).as_posix()
 
 
 def _mark_of(path: Path) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -28,6 +28,7 @@ from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.net_guard import NetGuard, Refusal, UrlRules, private_address
 from reelmill_server.storage.base import ObjectReader, StagedFile, Upload, redacted
 from reelmill_server.storage.retry import RetryPolicy, error_of_status
+from reelmill_server.uris import Resource
 
 _MAX_REDIRECTS = 5
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
@@ -62,6 +63,9 @@ class HttpStorage:
 
     def check_readable(self, uri: str) -> None:
         check_url(uri, self._rules)
+
+    def places(self, uri: str) -> frozenset[Hashable]:
+        return frozenset({Resource.of(uri)})
 
     def check_writable(self, uri: str) -> None:
         raise InvalidArgument(f"{redacted(uri)} cannot be written: web servers are read-only")

@@ -1,6 +1,6 @@
 """Metrics of storage: bytes transferred and failed operations."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Self, TypeVar
 
 from reelmill_server.errors import ReelmillError
@@ -26,6 +26,9 @@ class MeteredStorage:
 
     def check_writable(self, uri: str) -> None:
         self._backend.check_writable(uri)
+
+    def places(self, uri: str) -> frozenset[Hashable]:
+        return self._backend.places(uri)
 
     async def open(self, uri: str) -> ObjectReader:
         reader = await self.run("open", self._backend.open(uri))

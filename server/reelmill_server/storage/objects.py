@@ -4,7 +4,7 @@ A service implements one protocol; names, retries and the order of operations ar
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
@@ -134,6 +134,10 @@ class ObjectStorage:
     def check_writable(self, uri: str) -> None:
         if self._location(uri).key.endswith("/"):
             raise InvalidArgument(f"{uri} is not the URI of an object")
+
+    def places(self, uri: str) -> frozenset[Hashable]:
+        location, target = self._location(uri), self._rule.target
+        return frozenset({(target.option("endpoint").rstrip("/").lower() or target.scheme, location.bucket, location.key)})
 
     async def open(self, uri: str) -> ObjectReader:
         location = self._location(uri)

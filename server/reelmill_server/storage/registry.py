@@ -1,6 +1,6 @@
 """Selection of the storage of a URI by its scheme and bucket."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Self
 
@@ -29,6 +29,9 @@ class Registry:
 
     def check_writable(self, uri: str) -> None:
         self._of(uri).check_writable(uri)
+
+    def places(self, uri: str) -> frozenset[Hashable]:
+        return self._of(uri).places(uri)
 
     async def open(self, uri: str) -> ObjectReader:
         return await self._of(uri).open(uri)

@@ -22,10 +22,10 @@ class Reserved:
         """Raise AccessDenied if `path` is reserved. Links on the way to it must be resolved; it may be a link itself."""
         real = Path(os.path.realpath(path))
         ancestry = {path, *path.parents, real, *real.parents}
-        identities = {_identity(ancestor) for ancestor in ancestry} - {None}
+        identities = {identity_of(ancestor) for ancestor in ancestry} - {None}
         names = {_folded(ancestor) for ancestor in ancestry}
         for reserved in self._paths:
-            identity = _identity(reserved)
+            identity = identity_of(reserved)
             if identity in identities if identity else _folded(Path(os.path.realpath(reserved))) in names:
                 raise _refusal(uri)
 
@@ -39,7 +39,7 @@ class Reserved:
 NOTHING_RESERVED = Reserved()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> tuple[int, int] | None:
     """Return the identity of a file or folder on this machine, independent of its name, or None if it does not exist."""
     try:
         status = path.stat()

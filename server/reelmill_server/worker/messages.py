@@ -3,7 +3,8 @@
 Not pickle: a child that its media has subverted must not be able to run code in its parent.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -77,11 +78,12 @@ class Advanced:
     """Progress of the attempt; `position` grows whenever media is processed, in arbitrary units."""
 
     progress: Progress
-    position: float
+    position: Annotated[float, Field(allow_inf_nan=False)]
     kind: Literal["advanced"] = "advanced"
 
 
 Stage = Literal["probe", "plan", "convert", "verify"]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Result:
 class Usage:
     """Resources used by a child: CPU time, and peak resident memory."""
 
-    cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    cpu_seconds: Seconds = 0.0
     memory_bytes: Annotated[int, Field(ge=0)] = 0
 
 
@@ -150,7 +152,7 @@ class Finished:
 
     made: tuple[Result, ...] = ()
     warnings: tuple[str, ...] = ()
-    stage_seconds: dict[str, float] = field(default_factory=dict)
+    stage_seconds: dict[Stage, Seconds] = field(default_factory=dict)
     usage: Usage = Usage()
     kind: Literal["finished"] = "finished"
 
@@ -161,7 +163,7 @@ class ChunkEncoded:
 
     files: tuple[UnitFile, ...]
     warnings: tuple[str, ...] = ()
-    stage_seconds: dict[str, float] = field(default_factory=dict)
+    stage_seconds: dict[Stage, Seconds] = field(default_factory=dict)
     usage: Usage = Usage()
     kind: Literal["unit_made"] = "unit_made"
 
@@ -235,6 +237,37 @@ FromChild = (
     Ready | Advanced | StageDone | Planned | Closed | EncoderLost | Finished | ChunkEncoded | Probed | TrialResults | Failed
 )
 ToChild = Go | Exclude | Stop
+
+MAX_TEXT_LENGTH = 4096
+"""Most characters of a text that a child reports, such as a reason or a warning."""
+_MAX_TEXTS = 1000
+
+
+def clipped(message: FromChild) -> FromChild:
+    """Return a message with its texts for people cut to MAX_TEXT_LENGTH, at most 1000 of them, and its percentage in range."""
+    match message:
+        case Advanced():
+            progress = message.progress
+            return replace(message, progress=replace(progress, percent=min(max(progress.percent, 0), 100)))
+        case Failed():
+            fields = tuple((_clip(field), _clip(text)) for field, text in message.fields[:_MAX_TEXTS])
+            return replace(message, code=_clip(message.code), message=_clip(message.message), fields=fields)
+        case EncoderLost():
+            return replace(message, encoder=_clip(message.encoder), device=_clip(message.device), reason=_clip(message.reason))
+        case Planned():
+            return replace(message, plan=replace(message.plan, warnings=_clip_all(message.plan.warnings)))
+        case Finished() | ChunkEncoded():
+            return replace(message, warnings=_clip_all(message.warnings))
+    return message
+
+
+def _clip_all(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(_clip, texts[:_MAX_TEXTS]))
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[: MAX_TEXT_LENGTH - 1]}…"
+
 
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])
 TO_CHILD: TypeAdapter[ToChild] = TypeAdapter(Annotated[ToChild, Field(discriminator="kind")])

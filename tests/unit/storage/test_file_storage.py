@@ -191,3 +191,25 @@ def test_a_refusal_names_the_flag(root: Path, uri: str, flag: str) -> None:
     registry = Registry({"file": FileStorage([root]), "s3://media": FolderStorage(root)})
     with pytest.raises(ReelmillError, match=flag):
         registry.check_readable(uri)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["a/../x.mp4", "./x.mp4", "link/x.mp4", "%78.mp4", "/x.mp4", "same.mp4", "hard.mp4"], ids=lambda text: text
+)
+def test_all_spellings_of_a_file_share_a_place(storage: Registry, root: Path, spelling: str) -> None:
+    """As the file system resolves them, whether the file is there or not."""
+    (root / "a").mkdir()
+    (root / "link").symlink_to(root)
+    uri, other = f"{root.as_uri()}/x.mp4", f"{root.as_uri()}/{spelling}"
+    if "same" not in spelling and "hard" not in spelling:
+        assert storage.places(uri) & storage.places(other)
+    (root / "x.mp4").write_text("x")
+    (root / "same.mp4").symlink_to(root / "x.mp4")
+    (root / "hard.mp4").hardlink_to(root / "x.mp4")
+    assert storage.places(uri) & storage.places(other)
+
+
+@pytest.mark.parametrize("name", ["y.mp4", "X.mp4", "a/x.mp4", "x.mp4.part"])
+def test_different_files_share_none(storage: Registry, root: Path, name: str) -> None:
+    """However alike their names are."""
+    assert not storage.places(f"{root.as_uri()}/x.mp4") & storage.places(f"{root.as_uri()}/{name}")

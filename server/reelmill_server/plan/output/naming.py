@@ -37,12 +37,12 @@ VARIABLES = frozenset({*_SOURCE_NAMES, *_OUTPUT_NAMES, *_TIME_FORMATS, *(f"t_{na
 
 @dataclass(frozen=True)
 class OutputName:
-    """Values of an output's own variables; `index` counts from 1 (or is a text in its place), `stream_index` from 0."""
+    """Values of an output's own variables; `index` counts from 1, `stream_index` from 0; texts may replace them."""
 
     extension: str
     resolution: str = ""
     index: int | str = 1
-    stream_index: int = 0
+    stream_index: int | str = 0
 
 
 def unknown_variables(template: str, tags: Mapping[str, TagValue]) -> list[str]:

@@ -322,7 +322,9 @@ def part_uri(plan: Plan, path: str) -> str | None:
     return f"{package.prefix}{stream}{int(match['name']) + first}{package.suffix}"
 
 
-_SAMPLES = tuple(f"{name}.{extension}" for extension in ("ts", "m4s", "vtt") for name in ("99999", "0-99999"))
+# Of few digits and of many, so that a number in a name is not taken for that of a segment.
+_NUMBERS = ("4", "99999", "0-4", "0-99999")
+_SAMPLES = (*(f"{name}.{extension}" for extension in ("ts", "m4s", "vtt") for name in _NUMBERS), "init.mp4", "0-init.mp4")
 
 
 def writable_uris(plan: Plan) -> list[str]:

@@ -37,7 +37,7 @@ class Attempt:
         self.watermark_locations = {uri: self.locate(ref) for uri, ref in assignment.watermarks.items()}
         self.subtitle_locations = tuple(tuple(self.locate(ref) for ref in files) for files in assignment.subtitles)
         self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
-        self.stages: dict[str, float] = {}
+        self.stages: dict[messages.Stage, float] = {}
         self._pipe = pipe
         self._sending = threading.Lock()
 

@@ -26,7 +26,7 @@ from reelmill_server.worker import messages
 from reelmill_server.worker.parent.admission import Admission
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_results, count_usage
-from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, uploading_early, uploads_of
+from reelmill_server.worker.parent.early_upload import EarlyUpload, check_own, inside, uploading_early, uploads_of
 from reelmill_server.worker.parent.heartbeat import Heartbeat, heartbeats
 from reelmill_server.worker.parent.publish_guard import PublishGuard
 from reelmill_server.worker.parent.range_server import RangeServer
@@ -175,6 +175,8 @@ class Attempts:
         if self._shared is None:
             raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
         paths = {file.path: inside(directory, file.path) for file in made.files}
+        for path in paths.values():
+            check_own(path)
         uris = await self._shared.keep(request.task_id, f"{number}-{uuid.uuid4().hex[:8]}", paths, guard.check)
         return tuple(KeptFile(file, uris[file.path]) for file in made.files)
 
@@ -235,7 +237,7 @@ class Attempts:
                     await guard.check()
                     with tracing.span("publish"):
                         await self._publish(early_upload, uploads_of(finished, plan, directory), guard)
-        count_results(self._metrics, finished)
+        count_results(self._metrics, finished, self.capabilities)
         count_usage(self._metrics, task.lane, "join" if task.kept else "whole", finished.usage)
         return tuple(made.artifact for made in finished.made), finished.warnings
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -44,6 +44,11 @@ class Capabilities:
     def encoders(self) -> tuple[Capability, ...]:
         """All candidates, in the order in which they are tried."""
         return tuple(self._encoders.values())
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of all candidates."""
+        return self._encoders.keys()
 
     def works(self, encoder: str) -> bool:
         """Return whether an encoder works now."""

@@ -26,7 +26,10 @@ _ASK_SECONDS = 1.0
 _TERMINATE_SECONDS = 0.5
 _KILL_SECONDS = 5.0
 _SEND_SECONDS = 5.0
-_MAX_MESSAGE_BYTES = 8 << 20  # a plan of a hundred targets has some hundred kilobytes
+# A plan of a hundred targets has some hundred kilobytes, the list of segments of a day of film two megabytes.
+_MAX_MESSAGE_BYTES = 8 << 20
+_MAX_SMALL_BYTES = 64 << 10  # of a message that has neither
+_LARGE = (messages.Planned, messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults)
 _MAX_WAITING_MESSAGES = 1000  # a child that floods its parent is as good as dead
 _End = Connection | socket.socket
 _context = multiprocessing.get_context("forkserver")
@@ -124,7 +127,7 @@ class Child:
         message: messages.FromChild | None
         while True:
             try:
-                message = messages.FROM_CHILD.validate_json(self._pipe.recv_bytes(_MAX_MESSAGE_BYTES))
+                message = _read(self._pipe.recv_bytes(_MAX_MESSAGE_BYTES))
             except (EOFError, OSError, ValueError, TypeError):
                 message = None  # gone, or as good as dead
             if self._inbox.qsize() > _MAX_WAITING_MESSAGES:
@@ -165,6 +168,14 @@ class Child:
             self._crash.close()
             with suppress(ValueError):
                 self._process.close()
+
+
+def _read(text: bytes) -> messages.FromChild:
+    """Return a child's message, its texts cut to a length fit for records and logs. Raises ValueError."""
+    message = messages.FROM_CHILD.validate_json(text)
+    if len(text) > _MAX_SMALL_BYTES and not isinstance(message, _LARGE):
+        raise ValueError(f"a message of {len(text)} bytes")
+    return messages.clipped(message)
 
 
 @asynccontextmanager

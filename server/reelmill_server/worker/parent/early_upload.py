@@ -1,10 +1,11 @@
 """Upload files of an attempt while the rest is encoded. Nothing becomes visible before all of it does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.model.plan import Plan
@@ -16,6 +17,7 @@ from reelmill_server.worker import messages
 
 # Few, so that uploads use the network without competing with reads.
 _AT_ONCE = 4
+_SHOWN_LENGTH = 80  # of a name that a child gives
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,15 @@ class EarlyUpload:
     def begin(self, upload: Upload) -> None:
         """Start to upload a file that was reported complete. If it changes later, `publish` uploads it again."""
         if upload.path not in self._uploads:
+            check_own(upload.path)
             self._uploads[upload.path] = _Staging(upload, _stamp(upload.path), asyncio.create_task(self._bring(upload)))
+
+    def check_own(self, paths: Iterable[Path]) -> None:
+        """Check the files that were not uploaded yet, or were replaced since, as the module's `check_own` does."""
+        for path in paths:
+            begun = self._uploads.get(path)
+            if begun is None or begun.stamp[0] != path.lstat().st_ino:
+                check_own(path)
 
     def check(self) -> None:
         """Raise the error of an upload that failed: encoding the rest would be in vain."""
@@ -91,6 +101,11 @@ async def uploading_early(storage: Storage, owner: str) -> AsyncIterator[EarlyUp
         await asyncio.shield(early_upload.roll_back())
 
 
+def parts_of(finished: messages.Finished) -> dict[str, None]:
+    """Return the paths of all segments, in order and once each."""
+    return dict.fromkeys(name for made in finished.made for name in made.parts)
+
+
 def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list[Upload]:
     """Return what to publish and where: segments first, lists of lists last, so that no file is listed before it exists.
 
@@ -101,9 +116,8 @@ def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list
     files, images = made[: len(planned)], made[len(planned) :]
     if files != [(file.path, file.uri) for file in planned] or any(image_uri(plan, path) != uri for path, uri in images):
         raise OutputInvalid("the child names other outputs than it planned")
-    parts = dict.fromkeys(name for made in finished.made for name in made.parts)
     return [
-        *(upload_of(name, plan, directory) for name in parts),
+        *(upload_of(name, plan, directory) for name in parts_of(finished)),
         *(Upload(inside(directory, name), uri) for name, uri in made),
     ]
 
@@ -112,7 +126,7 @@ def upload_of(name: str, plan: Plan, directory: Path) -> Upload:
     """Return where to publish the segment or planned file at path `name`. Raises OutputInvalid if the plan has none there."""
     uri = part_uri(plan, name) or next((file.uri for file in planned_files(plan) if file.path == name), None)
     if uri is None:
-        raise OutputInvalid(f"the child names {name!r}, which is no part of what it planned")
+        raise OutputInvalid(f"the child names {name[:_SHOWN_LENGTH]!r}, which is no part of what it planned")
     return Upload(inside(directory, name), uri)
 
 
@@ -122,5 +136,14 @@ def inside(directory: Path, name: str) -> Path:
     """
     path = directory / name
     if path.resolve() != directory.resolve() / name or not path.is_file():
-        raise OutputInvalid(f"the child names {name!r}, which is no file of its own")
+        raise OutputInvalid(f"the child names {name[:_SHOWN_LENGTH]!r}, which is no file of its own")
     return path
+
+
+def check_own(path: Path) -> None:
+    """Raise OutputInvalid unless the file, which has not been staged yet, is regular and has no other name: a hard link would
+    publish, and let the child change later, a file that belongs to something else.
+    """
+    status = path.lstat()
+    if not S_ISREG(status.st_mode) or status.st_nlink != 1:
+        raise OutputInvalid(f"the child names {path.name[:_SHOWN_LENGTH]!r}, which is a link to another file")

@@ -25,8 +25,6 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.model.units import Split
 from reelmill_server.plan.cost.needs import is_small, needs_of, unplanned
-from reelmill_server.plan.output.images import writable_image_uris
-from reelmill_server.plan.output.packaging import writable_uris
 from reelmill_server.settings.machine import visible_cpus
 from reelmill_server.storage.base import Storage
 from reelmill_server.telemetry import tracing
@@ -34,7 +32,9 @@ from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
-from reelmill_server.worker.parent.early_upload import EarlyUpload, upload_of
+from reelmill_server.worker.parent.counters import count_fallback
+from reelmill_server.worker.parent.destinations import check_destinations
+from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, parts_of, upload_of
 from reelmill_server.worker.parent.heartbeat import RECEIVE_SECONDS, Heartbeat
 from reelmill_server.worker.parent.plan_log import log_adjustments, log_plan
 from reelmill_server.worker.parent.range_server import RangeServer
@@ -147,6 +147,7 @@ class Supervisor:
                     watch.moved(message)
                 case messages.Planned():
                     plan = message.plan
+                    await self._check(context, message)
                     if context.cached and (finished := await context.cached(plan)):
                         return finished, plan
                     self._count_fallbacks(replaced, plan)
@@ -163,6 +164,8 @@ class Supervisor:
                     raise self._failure(message, context)
                 case messages.Finished():
                     log_adjustments(message)
+                    names = (*parts_of(message), *(made.path for made in message.made))
+                    context.early_upload.check_own(inside(directory, name) for name in names)
                     return message, plan
 
     async def _unit(
@@ -182,6 +185,12 @@ class Supervisor:
                     raise _error_of(message)
                 case messages.ChunkEncoded():
                     return message
+
+    async def _check(self, context: AttemptContext, planned: messages.Planned) -> None:
+        """Raise Deferred if the plan is not small, and what `check_destinations` raises."""
+        if context.small_only:
+            self._check_small(context.assignment, planned)
+        await asyncio.to_thread(check_destinations, context.storage, context.assignment, planned.plan)
 
     def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
         """Raise Deferred if the plan is not small."""
@@ -205,15 +214,8 @@ class Supervisor:
     async def _answer(
         self, process: child_process.Child, context: AttemptContext, planned: messages.Planned, lease: Lease
     ) -> Collection[str]:
-        """Accept a plan if its outputs may be written and sessions are free; return the encoders for which none are.
-
-        Raises Deferred for a task that is not small on the fast queue.
-        """
-        if context.small_only:
-            self._check_small(context.assignment, planned)
+        """Accept a plan if sessions are free; return the encoders for which none are."""
         plan = planned.plan
-        for uri in (*writable_uris(plan), *writable_image_uris(plan.images)):
-            context.storage.check_writable(uri)
         lease.release()
         refused = self._capabilities.refused(plan)
         if refused:
@@ -228,7 +230,7 @@ class Supervisor:
         """Count the substitutes of the encoders in `replaced` (encoder to kind of reason), and clear it."""
         encoders = [stream.encoder for target in plan.targets for stream in target.streams if stream.video]
         for encoder, kind in replaced.items():
-            self._metrics.encoder_fallback_total.labels(encoder, next(iter(encoders), ""), kind).inc()
+            count_fallback(self._metrics, self._capabilities, encoder, next(iter(encoders), ""), kind)
         replaced.clear()
 
 
