@@ -29,12 +29,12 @@ STATES = ("ok", "told", "refused", "unjudged", "wrong")
 _UNKNOWN_CAUSE = "cause not examined yet"
 KNOWN: tuple[tuple[str, str], ...] = (
     (r"copy \w+: mpeg2video, wide pixels: SAR", "the shape that the stream tells is kept, not the container's"),
-    (r"copy (?:avi|asf|mxf): (?:libx264|mpeg2video).*the judge", "packets have decoding times only, and a copy keeps them"),
+    (r"encode asf: mpeg2video.*pictures are", "the judge gives the last two pictures one time, and moves those before them"),
     (r"encode avi: .*: \+\d+ samples", "times in this AVI are far apart, as seen for E-AC-3, and the gaps become silence"),
     (r" (?:matroska|nut): pcm_.*layout", "the container tells how many channels there are, and readers differ on which"),
     (r"encode mov: (?:adpcm|libvorbis|libopencore)", "the track ends within the last packet, which the judge plays whole"),
-    (r"flv: h263: IndexError", "the stream appears only while packets are read"),
-    (r" (?:avi: libx264 \+ aac|avi: smc|asf: flac|wav: libvorbis|w64: libvorbis)", _UNKNOWN_CAUSE),
+    (r"copy avi: libx264 \+ aac: pictures", "AVI says when packets are decoded, of which the first two are 80 ms apart"),
+    (r" (?:avi: smc|asf: flac|wav: libvorbis|w64: libvorbis)", _UNKNOWN_CAUSE),
 )
 
 

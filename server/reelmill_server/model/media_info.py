@@ -58,7 +58,7 @@ class VideoStreamInfo(StreamInfo):
 
     `field_order`: progressive, or for interlaced video tt, bb, tb, bt (the field coded first, then the one displayed first: top
     or bottom) or interlaced (order unknown); empty: unknown. `key_seconds`: average distance of keyframes according to the
-    container's index, 0 if there is none.
+    container's index, 0 if there is none. `decoding_times`: packets do not say when reordered frames are shown.
     """
 
     width: int = 0
@@ -83,6 +83,7 @@ class VideoStreamInfo(StreamInfo):
     key_seconds: float = 0.0
     mirrored: bool = False
     transparent: bool = False
+    decoding_times: bool = False
 
     @property
     def turned(self) -> bool:

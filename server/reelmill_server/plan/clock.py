@@ -16,6 +16,10 @@ UNTIMED_FORMATS = ("h264", "hevc")
 """Video without a container has no timestamps: frames follow each other at the rate of the stream."""
 UNINDEXED_FORMATS = (*UNTIMED_FORMATS, "m4v", "mpegvideo")
 """Video without a container, in which it is impossible to seek."""
+DECODING_FORMATS = ("avi", "asf", "asf_o")
+"""Formats that tell when frames are decoded, not when they are shown."""
+COUNTING_FORMATS = ("avi",)
+"""Those of them that count from the first packet: audio beside it is not moved by the delay of reordering."""
 _ESTIMATED_FORMATS = ("mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v", "flv", "mpegvideo")
 _DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")  # of Matroska
 

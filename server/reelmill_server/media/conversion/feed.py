@@ -13,6 +13,7 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.account import Accountant
 from reelmill_server.media.input.decoding import Decoding, StreamDecoding
 from reelmill_server.media.input.finite import silence_invalid
+from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.reader import ConcatReader, Reader, assign_timestamps, concat_readers
 from reelmill_server.media.input.seek import read
@@ -227,7 +228,10 @@ class Feed:
             frames = part.times[packet.stream_index].complete(packet, frames)
             self._counted(part, packet).invalid += silence_invalid(frames)
         else:
-            part.repeated[packet.stream_index].separate(frames)
+            times = part.video_times.get(packet.stream_index)
+            if times is None:
+                times = part.video_times[packet.stream_index] = VideoTimes(packet.stream)
+            times.complete(packet, frames)
         if part.source.format.name in UNTIMED_FORMATS:
             assign_timestamps(frames, packet.stream, part.shown)
             part.shown += len(frames)

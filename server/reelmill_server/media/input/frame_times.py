@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import islice
 from typing import Any
+
+import av
 
 from reelmill_server.media.input.padding import cut_frames
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS
+
+_MOST_DELAYED = 64  # more frames no decoder holds back
+_LONGEST_DELAY = Fraction(1, 2)
 
 
 class FrameTimes:
@@ -75,3 +82,71 @@ class RepeatedTimes:
                 continue
             self._share /= 2
             frame.pts += int((frame.duration or 0) * (1 - self._share))
+
+
+class _DecodedTimes:
+    """Time the frames of a container whose packets say when they are decoded: frames leave the decoder as they are shown.
+
+    Each one's decode timestamp is that of the packet with which it came out. In AVI it is earlier by the delay of reordering, as
+    many packets as came before the first frame did: the first frame is shown when the first packet is decoded.
+    """
+
+    def __init__(self, stream: Any, keys: bool) -> None:
+        """`keys`: only keyframes are decoded, which come out with any later packet."""
+        self._first = [entry.timestamp for entry in islice(stream.index_entries, _MOST_DELAYED)]
+        self._longest = int(_LONGEST_DELAY / exact(stream.time_base))
+        self._front = round(Fraction(stream.container.start_time or 0, av.time_base) / exact(stream.time_base))
+        self._keys = keys
+        self._given: list[int] = []
+        self._delay: int | None = None if stream.container.format.name in COUNTING_FORMATS else 0
+        self._last: int | None = None
+        self._step = 0
+
+    def complete(self, packet: AnyPacket, frames: Sequence[Any]) -> None:
+        """Set the times of `frames`, which came out of the decoder with `packet`."""
+        if packet.dts is not None and self._delay is None:
+            self._given.append(packet.dts)
+            if self._keys and packet.pts is not None:
+                self._delay = packet.pts - packet.dts
+        for frame in frames:
+            time = self._time_of(frame, packet.dts is None)
+            if time is not None and self._last is not None and time > self._last:
+                self._step = time - self._last
+            frame.pts = self._last = time
+
+    def _time_of(self, frame: Any, ended: bool) -> int | None:
+        if self._keys:
+            return None if frame.pts is None else frame.pts - (self._delay or 0)
+        if frame.dts is not None:
+            if self._delay is None:
+                self._delay = self._measured(frame.dts)
+            return int(frame.dts - self._delay)
+        if not ended:  # of a decoder that does not say
+            return frame.pts  # type: ignore[no-any-return]
+        if self._last is not None:
+            return self._last + (self._step or frame.duration or 1)
+        return self._given[0] if self._given else frame.pts
+
+    def _measured(self, came_out: int) -> int:
+        """Return the delay of the first frame, which came out with the packet decoded at `came_out`."""
+        count = self._given.index(came_out) if came_out in self._given else 0
+        for times in (self._first, self._given):  # the same wherever reading begins, if the container has an index
+            if count < len(times) and times[count] - times[0] <= self._longest:
+                return min(times[count] - times[0], max(times[count] - self._front, 0))
+        return 0
+
+
+class VideoTimes:
+    """Time the frames of one video stream that is read from one position on."""
+
+    def __init__(self, stream: Any, keys: bool = False) -> None:
+        """`keys`: only keyframes are decoded."""
+        by_decoding = stream.container.format.name in DECODING_FORMATS
+        self._decoded = _DecodedTimes(stream, keys) if by_decoding else None
+        self._repeated = RepeatedTimes()
+
+    def complete(self, packet: AnyPacket, frames: Sequence[Any]) -> None:
+        """Set the times that miss, are those of decoding, or are claimed twice, in `frames` that came out with `packet`."""
+        if self._decoded is not None:
+            self._decoded.complete(packet, frames)
+        self._repeated.separate(frames)

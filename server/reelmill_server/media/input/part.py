@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from av.container import InputContainer
 
-from reelmill_server.media.input.frame_times import FrameTimes, RepeatedTimes
+from reelmill_server.media.input.frame_times import FrameTimes, VideoTimes
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
@@ -45,7 +45,7 @@ class Part:
     `extents`: how far each stream was read, by its index; video ends with the frame shown last.
     `untold` holds the streams with packets that do not say how long they last.
     `over` holds the tracks and streams that have all of their span: writing threads add, the reading thread looks. `shown`
-    counts the frames of a source without timestamps; `times` and `repeated` complete those of audio and of video frames, by
+    counts the frames of a source without timestamps; `times` and `video_times` complete those of audio and of video frames, by
     stream. `sought`: where the span begins, seconds of the source; None: with it.
     """
 
@@ -59,7 +59,7 @@ class Part:
     over: set[tuple[int, int]] = field(default_factory=set)
     sought: Fraction | None = None
     times: defaultdict[int, FrameTimes] = field(default_factory=lambda: defaultdict(FrameTimes))
-    repeated: defaultdict[int, RepeatedTimes] = field(default_factory=lambda: defaultdict(RepeatedTimes))
+    video_times: dict[int, VideoTimes] = field(default_factory=dict)
 
     def close(self, track: object, stream: int) -> None:
         """Note that `track` wants no more of `stream`."""

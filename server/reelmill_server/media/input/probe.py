@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import av
@@ -21,6 +21,7 @@ from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles
 from reelmill_server.media.input.timeline import continuous
+from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.side_data import codec_tag, orientation
@@ -37,6 +38,7 @@ from reelmill_server.model.media_info import (
     SubtitleStreamInfo,
     VideoStreamInfo,
 )
+from reelmill_server.plan.clock import DECODING_FORMATS
 from reelmill_server.plan.stream.alpha import has_alpha
 
 _PACKETS_TO_FIRST_PICTURE = 2000
@@ -44,6 +46,7 @@ _PACKETS_TO_FIRST_PICTURE = 2000
 _FRAMES = 8
 _OPAQUE = 255
 _TRIAL_BYTES = bytes(8)
+_TELLING_B_FRAMES = ("mpeg1video", "mpeg2video", "mpeg4")
 # AVFieldOrder
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
@@ -56,14 +59,25 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
     """
     with open_source(location, limits) as container:
         info = _from_headers(container)
-        frames = _first_frames(container)
+        frames, begins = _first_frames(container)
         orders = {stream.index: _field_order(stream, frames.get(stream.index, [])) for stream in container.streams.video}
+        unordered = {
+            stream.index
+            for stream in container.streams.video
+            if _decoding_times(stream, frames.get(stream.index, []), begins.get(stream.index))
+        }
         restarts = begins_again(container)
     if restarts:
         with open_source(location, limits) as container:
             info = _with_measured_length(info, container)
     info = replace(
-        info, video=tuple(_with_frames(stream, frames.get(stream.index), orders[stream.index]) for stream in info.video)
+        info,
+        video=tuple(
+            replace(
+                _with_frames(stream, frames.get(stream.index), orders[stream.index]), decoding_times=stream.index in unordered
+            )
+            for stream in info.video
+        ),
     )
     unknown = [stream.index for stream in (*info.pictures, *info.audio) if not stream.bitrate]
     if not measure_bitrates or not unknown:
@@ -112,7 +126,7 @@ def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict
     begin: dict[int, Fraction] = {}
     end: dict[int, Fraction] = {}
     try:
-        for packet in container.demux([container.streams[index] for index in wanted]):
+        for packet in packets_of(container, [container.streams[index] for index in wanted]):
             index, ticks = packet.stream.index, packet.pts if packet.pts is not None else packet.dts
             bits[index] += packet.size * 8
             if ticks is None or not packet.time_base:
@@ -140,19 +154,23 @@ def probe_subtitles(location: Location, uri: str, limits: Limits, language: str 
     return SubtitleFileInfo(info, encoding.charset, encoding.guessed, encoding.broken, styled)
 
 
-def _first_frames(container: InputContainer) -> dict[int, list[VideoFrame]]:
-    """Return the first frames that each video stream decodes to; streams that yield none soon are left out.
+def _first_frames(container: InputContainer) -> tuple[dict[int, list[VideoFrame]], dict[int, int]]:
+    """Return the first frames that each video stream decodes to, and when its first packet is decoded, in its ticks; streams
+    that yield none soon are left out.
 
     Only decoded frames tell the rotation, and headers may be wrong about the pixel format.
     """
     wanted = {stream.index for stream in container.streams.video if stream.codec_context}
     covers = {stream.index for stream in container.streams.video if stream.disposition & Disposition.attached_pic}
     found: dict[int, list[VideoFrame]] = {}
+    begins: dict[int, int] = {}
     decoders = Decoders()
-    packets = container.demux(container.streams.video) if wanted else iter(())
+    packets = packets_of(container, container.streams.video) if wanted else iter(())
     try:
         for packet in islice(packets, _PACKETS_TO_FIRST_PICTURE):
             if packet.stream.index in wanted:
+                if packet.dts is not None:
+                    begins.setdefault(packet.stream.index, packet.dts)
                 try:
                     frames = [frame for frame in decoders.decode(packet) if isinstance(frame, VideoFrame)]
                 except LIBAV_ERRORS as error:
@@ -164,7 +182,17 @@ def _first_frames(container: InputContainer) -> dict[int, list[VideoFrame]]:
                 break
     except av.error.FFmpegError as error:
         check_memory(error)  # else keep what the headers say
-    return found
+    return found, begins
+
+
+def _decoding_times(stream: Any, frames: Sequence[Any], begin: int | None) -> bool:
+    """Return whether nothing but decoding tells when the packets of a stream are shown."""
+    if stream.container.format.name not in DECODING_FORMATS or not frames:
+        return False
+    times = [frame.pts for frame in frames if frame.pts is not None]
+    # For a few codecs libav knows which packets are B-frames.
+    delayed = stream.codec_context.name not in _TELLING_B_FRAMES and frames[0].dts not in (None, begin)
+    return delayed or any(later <= earlier for earlier, later in pairwise(times))
 
 
 def _field_order(stream: Any, frames: list[VideoFrame]) -> str:

@@ -18,7 +18,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import InputPlan, StreamPlan
 from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
-from reelmill_server.plan.clock import OVERRUN, UNTIMED_FORMATS
+from reelmill_server.plan.clock import COUNTING_FORMATS, OVERRUN, UNTIMED_FORMATS
 
 # The duration that a container claims for a whole file is no more exact than this.
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
@@ -57,6 +57,7 @@ class Reader:
         self._extents: dict[int, Extent] = {}
         self._counting: dict[int, str] = {}  # kinds of the streams that count for the input's length
         self._indexed = source.format.name in INDEXED_FORMATS
+        self._by_decoding = source.format.name in COUNTING_FORMATS
         self._claimed_ends = claimed_ends(source)
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
@@ -86,6 +87,8 @@ class Reader:
         """Remember how far the packet reaches."""
         self._count_bytes(packet)
         ticks, base = packet.pts if packet.pts is not None else packet.dts, packet.time_base
+        if self._by_decoding and packet.dts is not None:
+            ticks = packet.dts
         if ticks is None or not base:
             return
         extent = self._extents.get(packet.stream_index)

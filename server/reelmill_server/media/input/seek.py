@@ -11,13 +11,15 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from reelmill_server.media.input.decoding import StreamDecoding
+from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.timeline import continuous
+from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.plan.clock import UNINDEXED_FORMATS
+from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, UNINDEXED_FORMATS
 
 # Audio decoders need some packets before the span: Opus has 80 ms of pre-roll, AAC one frame; rounded up.
 _PREROLL = Fraction(1, 2)
@@ -99,13 +101,21 @@ def frames_from(
     if not context.is_open:
         stream.thread_type = "AUTO"
     found = packets_from(container, [stream], [], begin)
+    times, by_decoding = VideoTimes(stream, keys), container.format.name in DECODING_FORMATS
     while (packet := _noted(found.packets, note)) is not None:
         # Before the wanted frame, decode reference frames only: the result is the same.
-        early = found.needed is not None and packet.pts is not None and packet.pts * packet.time_base < found.needed
+        early = (
+            found.needed is not None
+            and not by_decoding
+            and packet.pts is not None
+            and packet.pts * packet.time_base < found.needed
+        )
         context.skip_frame = "NONKEY" if keys else "NONREF" if early else "DEFAULT"
         decoding.damaged += packet.is_corrupt
-        for frame in decoding.decode(packet):
-            if isinstance(frame, VideoFrame) and frame.pts is not None and frame.time_base:
+        frames = [frame for frame in decoding.decode(packet) if isinstance(frame, VideoFrame)]
+        times.complete(packet, frames)
+        for frame in frames:
+            if frame.pts is not None and frame.time_base:
                 yield frame
 
 
@@ -134,7 +144,8 @@ def _seek(container: InputContainer, time: Fraction) -> bool:
 
 
 def _time(packet: AnyPacket) -> Fraction | None:
-    stamp = packet.pts if packet.pts is not None else packet.dts
+    by_decoding = packet.stream.container.format.name in COUNTING_FORMATS
+    stamp = packet.pts if packet.pts is not None and not (by_decoding and packet.dts is not None) else packet.dts
     return stamp * packet.time_base if stamp is not None and packet.time_base else None
 
 
@@ -143,7 +154,7 @@ def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> tupl
     last: Fraction | None = None
     shown: list[Fraction] = []
     timed = True
-    packets = container.demux(video)
+    packets = packets_of(container, [video])
     while (packet := read(packets)[0]) is not None:  # whoever reads from there is told why it breaks off
         time = _time(packet)
         if time is None:

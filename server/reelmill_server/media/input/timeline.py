@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from reelmill_server.media.input.restarts import begins_again
+from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 
@@ -82,7 +83,7 @@ class Timeline:
 
     def packets(self) -> Iterator[AnyPacket]:
         """Yield all packets."""
-        for packet in self._source.demux(self._streams):
+        for packet in packets_of(self._source, self._streams):
             if self._held:
                 yield from self._hold(packet)
                 continue
@@ -254,5 +255,5 @@ def continuous(source: InputContainer, streams: Sequence[Stream], seams: list[Fr
     """Return the packets of `streams`, with times that go on over seams; `seams` gets the time of each, seconds."""
     name = source.format.name
     if name not in _SEAMED_FORMATS or (name == "matroska,webm" and not begins_again(source)):
-        return source.demux(streams)
+        return packets_of(source, streams)
     return Timeline(source, streams, [] if seams is None else seams).packets()

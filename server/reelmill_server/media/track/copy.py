@@ -17,7 +17,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Track, describe, template_of
 from reelmill_server.media.track.last_shown import LastShown
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
-from reelmill_server.plan.clock import OVERRUN
+from reelmill_server.plan.clock import DECODING_FORMATS, OVERRUN
 from reelmill_server.plan.stream.container_fit import plain_rate
 
 # AVI needs start codes, and one tick per frame: its muxer writes an empty packet for every tick without a frame.
@@ -83,6 +83,8 @@ class CopyTrack(Track):
         self._reveals = plan.type == "video" and output.format.name not in _HIDING
         self._measures: _Measures | None = None  # known with the part's first packet
         self._previous: int | None = None
+        self._shown: int | None = None
+        self._by_decoding = plan.type == "video" and origin.container.format.name in DECODING_FORMATS
         self._reached: int | None = None  # the latest decode timestamp of the part
         self._last_decoded: int | None = None
         self._beyond: list[AnyPacket] = []
@@ -196,7 +198,9 @@ class CopyTrack(Track):
         if not duration and self._previous is not None:
             # A last packet of no duration would be dropped by readers of MP4.
             duration = max(0, decoded - self._previous)
-        self._previous = decoded
+        if pts == self._shown and self._by_decoding:  # libav takes the time of the next packet, which the last one lacks
+            pts += duration
+        self._previous, self._shown = decoded, pts
         if (
             self.plan.type == "data" and measures.stop is not None
         ):  # data packets may last long; a player would wait for their end

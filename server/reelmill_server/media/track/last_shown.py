@@ -34,7 +34,8 @@ class LastShown:
         for packet in ready[1:]:
             packet.duration = max(min(packet.duration or 0, _pts(ready[0]) - _pts(packet)), 0)
         if ready:
-            ready[0].duration = max(end - _pts(ready[0]), 1)
+            shown = end - _pts(ready[0])
+            ready[0].duration = shown if shown > 0 else ready[0].duration or 1
         return ready
 
 

@@ -60,7 +60,8 @@ class FramesOnScreen:
         frame, self._held = self._held, None
         if frame is not None and end is not None and frame.time_base is not None:
             base, frame = frame.time_base, self._twins.of(frame)
-            frame.duration = max(round(end / base) - (frame.pts or 0), 1)
+            shown = round(end / base) - (frame.pts or 0)
+            frame.duration = shown if shown > 0 else frame.duration or 1
         if frame is not None:
             yield frame
 

@@ -73,6 +73,11 @@ def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: s
         raise UnsupportedFormat(
             f"{field}: {stream.codec} without a container cannot be copied with its B-frames: choose a codec"
         )
+    if stream.decoding_times:
+        raise UnsupportedFormat(
+            f"{field}: the source's {stream.codec} has B-frames, and {source_format} does not say when they are shown: choose "
+            "a codec other than copy"
+        )
 
 
 def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
