@@ -21,7 +21,7 @@ from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.plan import FrameAccess
-from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
+from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.model.sizes import ScaleType
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.context import Situation
@@ -441,3 +441,24 @@ def test_pictures_that_fail_end_the_task_at_once(convert: Converter, monkeypatch
     with pytest.raises(InvalidMedia, match="no frame"):
         running.run()
     assert len(steps) < 100  # of 288 packets, a second of media
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts", "avi"])
+@pytest.mark.parametrize("beside", [False, True], ids=["sought", "decoded anyway"])
+def test_audio_that_goes_on_has_no_frames(convert: Converter, form: str, beside: bool) -> None:
+    """Evenly spread snapshots lie where the video is, and nothing is said to be missing."""
+    video = Video("mpeg4" if form == "avi" else "libx264", seconds=2, b_frames=0)
+    clip = Clip(form, (video,), (Audio("libmp3lame" if form == "avi" else "aac", seconds=4),))
+    spec = (
+        replace(target("mkv", encoded(), AudioSpec("flac")), subtitle="none")
+        if beside
+        else TargetSpec(0, "", "", subtitle="none")
+    )
+    for frames in (FramesSpec(mode=FrameMode.AVERAGE, number=4), FramesSpec(mode=FrameMode.INTERVAL, interval_us=520_000)):
+        entry = ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", frames)
+        made = convert(clip, replace(spec, images=(entry,)))
+        files = [made.published / one.uri.removeprefix("file:///out/") for one in made.artifacts if one.uri.endswith("png")]
+        even = frames.mode is FrameMode.AVERAGE
+        expected = [6, 18, 31, 43] if even else [0, 13, 26, 39]
+        assert [judge.numbers(path)[0] for path in files] == pytest.approx(expected, abs=1)
+        assert made.warnings == ()

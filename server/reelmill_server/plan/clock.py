@@ -68,6 +68,12 @@ class Clock:
             exact=info.format in _EXACT_FORMATS,
         )
 
+    def reach_us(self, stream: StreamInfo) -> int:
+        """Return how far into the range `stream` reaches, in microseconds; that of the range where it does not say less."""
+        end = _end_seconds(stream)
+        reach_us = round((end or 0) * MICROSECONDS) - self.origin_us - self.start_us
+        return min(reach_us, self.duration_us) if end and reach_us > 0 else self.duration_us
+
     def expected_us(self, stream: StreamInfo) -> int:
         """Return where in the range `stream` ends, in microseconds from the range's beginning; 0 if the container does not
         say.

@@ -102,7 +102,9 @@ class FrameTrack(Track):
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
         self._show_first(part, self._span.begin + length)
-        self._take(self._selector.end(self._clock.at(length)), self._end_of(part))
+        reached = part.reached(self._parts[part.number].stream) if last else None
+        shown = length if reached is None else min(length, reached - self._span.begin)  # audio may go on after the last frame
+        self._take(self._selector.end(self._clock.at(shown)), self._end_of(part))
         self._clock.advance(length)
         return iter(())
 
@@ -125,6 +127,11 @@ class FrameTrack(Track):
         if end is None or part.source.format.name in UNTIMED_FORMATS:
             return None
         return self._clock.at((end if self._span.end is None else min(end, self._span.end)) - self._span.begin)
+
+    @property
+    def length(self) -> Fraction:
+        """Return how long the parts that have ended were together."""
+        return self._clock.offset
 
     def skip(self, length: Fraction) -> None:
         """Pass a part without video."""
@@ -242,6 +249,8 @@ class ImageOutput(Output):
         stream = next(part.stream for part in self._frames.plan.parts if part.input == number)
         span = planned_span((), plan, Fraction(0))
         length = Fraction(plan.duration_us, MICROSECONDS) if plan.duration_us else None
+        if length is not None and self._image.duration_us:  # the audio of the last input may go on after its last frame
+            length = min(length, Fraction(self._image.duration_us, MICROSECONDS) - self._frames.length)
         if stream < 0:
             self._frames.skip(length or Fraction(0))
             return

@@ -87,8 +87,8 @@ class RepeatedTimes:
 class _DecodedTimes:
     """Time the frames of a container whose packets say when they are decoded: frames leave the decoder as they are shown.
 
-    Each one's decode timestamp is that of the packet with which it came out. In AVI it is earlier by the delay of reordering, as
-    many packets as came before the first frame did: the first frame is shown when the first packet is decoded.
+    Each one's decode timestamp is that of the packet with which it came out. In AVI it is earlier by the delay of reordering,
+    as many packets as came before the first frame did: that is shown when the first packet is decoded.
     """
 
     def __init__(self, stream: Any, keys: bool) -> None:

@@ -107,7 +107,8 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
     codec = _CODECS[spec.kind][spec.format]
     geometry = _geometry(spec, stream, where)
     sheet = _sheet(job, spec, geometry, number, where)
-    frames = _frames(job, spec, where)
+    shown_us = _shown_us(job.inputs, number)
+    frames = _frames(job, spec, shown_us, where)
     rate = usual_rate(stream) or FALLBACK_RATE
     reading = choose_reading(frames, job.inputs, number, rate) if number not in job.decoded else SHARED
     name = _name(job, spec, number)
@@ -131,7 +132,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         reading=reading.way,
         reason=reading.reason,
         key_us=round(key_seconds(job.inputs, number) * MICROSECONDS),
-        duration_us=job.inputs.duration_us,
+        duration_us=shown_us,
         frame_rate=_frame_rate(spec, rate) if spec.kind is ImageKind.ANIMATION else Fraction(0),
         sheet=sheet,
         field=where,
@@ -199,10 +200,18 @@ def _frame_rate(spec: ImageSpec, rate: Fraction) -> Fraction:
     return spec.frame_rate or usual
 
 
-def _frames(job: ImageJob, spec: ImageSpec, where: str) -> FramesPlan:
-    asked, length_us = spec.frames, job.inputs.duration_us
+def _shown_us(inputs: Inputs, number: int) -> int:
+    """Return how long there are frames to make images of, in microseconds: audio may go on after the last one; 0: unknown."""
+    last = inputs.main[-1]
+    stream = stream_at(last.video, number)
+    after_us = last.clock.duration_us - last.clock.reach_us(stream) if stream else 0
+    return max(inputs.duration_us - after_us, 0)
+
+
+def _frames(job: ImageJob, spec: ImageSpec, length_us: int, where: str) -> FramesPlan:
+    asked = spec.frames
     if length_us and asked.start_us >= length_us:
-        expected = f"must be before the end of the sources at {length_us / MICROSECONDS:.3f} s"
+        expected = f"must be before the end of the video at {length_us / MICROSECONDS:.3f} s"
         raise InvalidArgument(violations=[Violation(f"{where}.start_time", expected)])
     times: tuple[int, ...] = ()
     if asked.mode is FrameMode.AVERAGE:
