@@ -1,10 +1,12 @@
 """Variable frame rates with a pause: the frame on screen is held, and nothing lasts longer than the source."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
-from reelmill_server.model.request import VideoSpec
+from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec
+from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Audio, Clip, Video
@@ -47,3 +49,22 @@ def test_a_copy_holds_its_last_frame_to_the_end_of_the_cut(convert: Converter, f
     """Its packets end before the pause."""
     made = convert(source(form), target("mp4", COPIED, None), duration=3)
     assert judge.describe(made.path).duration == pytest.approx(3, abs=0.001)
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
+def test_a_cut_within_the_last_frame_shows_it(convert: Converter, form: str) -> None:
+    """Nothing begins after it; the audio packet that is heard then is copied, too."""
+    clip = Clip(form, (Video(seconds=2),), (Audio(seconds=2),))
+    for spec in (target("mp4", encoded(), AudioSpec("aac")), target("mkv", encoded(), None)):
+        made = convert(clip, spec, start=1.99)
+        assert judge.numbers(made.path) == [49]
+        assert judge.describe(made.path).duration == pytest.approx(0.03, abs=0.03)
+    alone = convert(clip, replace(target("mp4", None, AudioSpec("aac")), video_asked=False), start=1.999)
+    assert judge.packets(alone.path)
+    copied = convert(clip, replace(target("mp4", None), video_asked=False), start=1.999)
+    assert len(judge.packets(copied.path)) >= 1
+    entry = ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", FramesSpec(number=1, interval_us=500_000))
+    for spec in (TargetSpec(0, "", "", images=(entry,), subtitle="none"), replace(target("mkv"), images=(entry,))):
+        made = convert(clip, spec, start=1.97)
+        (picture,) = (made.published / one.uri.removeprefix("file:///out/") for one in made.artifacts if one.container == "png")
+        assert judge.numbers(picture) == [49]

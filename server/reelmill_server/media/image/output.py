@@ -93,7 +93,7 @@ class FrameTrack(Track):
         elif self._span.before(time):
             self._before = item
         elif self._span.after(time):
-            self._show_first(part, time)
+            self._show_first(part, None)
             part.close(self, stream)
         else:
             self._show_first(part, time)
@@ -101,17 +101,19 @@ class FrameTrack(Track):
         return iter(())
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        self._show_first(part, self._span.begin + length)
+        self._show_first(part, None)
         reached = part.reached(self._parts[part.number].stream) if last else None
         shown = length if reached is None else min(length, reached - self._span.begin)  # audio may go on after the last frame
-        self._take(self._selector.end(self._clock.at(shown)), self._end_of(part))
+        self._take(self._selector.end(self._clock.at(max(shown, Fraction(0)))), self._end_of(part))
         self._clock.advance(length)
         return iter(())
 
-    def _show_first(self, part: Part, until: Fraction) -> None:
-        """Offer the frame that was on screen when the span began, if it stays there `until` a moment worth seeing."""
+    def _show_first(self, part: Part, until: Fraction | None) -> None:
+        """Offer the frame that was on screen when the span began, if it stays there `until` a moment worth seeing; None: to the
+        end of the part.
+        """
         before, self._before = self._before, None
-        if before is not None and until - self._span.begin >= UNSEEN:
+        if before is not None and (until is None or until - self._span.begin >= UNSEEN):
             self._offer(part, self._span.begin, before)
 
     def _offer(self, part: Part, time: Fraction, frame: VideoFrame) -> None:

@@ -88,6 +88,7 @@ class CopyTrack(Track):
         self._reached: int | None = None  # the latest decode timestamp of the part
         self._last_decoded: int | None = None
         self._beyond: list[AnyPacket] = []
+        self._early: AnyPacket | None = None  # the last packet before the span, until one in it comes
         self._held_audio: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
         self._last_shown = LastShown() if plan.type == "video" else None
         # opaque=True: PyAV otherwise looks for an encoder, and a codec with a decoder only could not be copied.
@@ -112,7 +113,7 @@ class CopyTrack(Track):
         describe(self._stream, plan, sources, keep_metadata)
 
     def begin(self, part: Part, span: Span) -> None:
-        self._span, self._measures, self._previous, self._reached = span, None, None, None
+        self._span, self._measures, self._previous, self._reached, self._early = span, None, None, None, None
 
     def shorten(self, part: Part, span: Span) -> None:
         self._span, self._measures = span, None
@@ -132,7 +133,9 @@ class CopyTrack(Track):
             part.close(self, stream)
             return
         if self._before(pts, item.duration or 0, measures):
+            self._early = item if self._is_audio else None
             return
+        self._early = None
         if measures.over(pts):
             self._beyond.append(item)
             return
@@ -227,7 +230,21 @@ class CopyTrack(Track):
         self._last_decoded = decoded
         return decoded
 
+    def _on_the_way(self) -> Iterator[AnyPacket]:
+        """Yield the audio packet that is heard where the span begins, if none begins in it: it begins there then."""
+        early, self._early, measures = self._early, None, self._measures
+        if early is None or measures is None or self.frames or measures.over(measures.begin):
+            return
+        end = _stamp(early) + (early.duration or 0)
+        if end > measures.begin:
+            early.pts = early.dts = measures.begin
+            early.duration = end - measures.begin
+            self.frames += 1
+            yield from self._in_time(early)
+
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
+        if last:
+            yield from self._on_the_way()
         # Audio that begins after the end, or lies more after than before it, is left out.
         for packet in self._held_audio or ():
             if last or _begin(packet) + _length(packet) / 2 <= self._span.begin + length:
@@ -265,9 +282,13 @@ def _ticks(origin: Any, in_samples: bool) -> Fraction:
     return min(base, Fraction(1, rate)) if rate else base
 
 
-def _begin(packet: AnyPacket) -> Fraction:
+def _stamp(packet: AnyPacket) -> int:
     stamp: Any = packet.pts if packet.pts is not None else packet.dts
-    return Fraction(stamp * packet.time_base)
+    return int(stamp)
+
+
+def _begin(packet: AnyPacket) -> Fraction:
+    return Fraction(_stamp(packet) * packet.time_base)
 
 
 def _length(packet: AnyPacket) -> Fraction:

@@ -17,9 +17,9 @@ UNSEEN = Fraction(1, 10)
 class FramesOnScreen:
     """Give the frames of one part that are shown in its span.
 
-    The frame that was on screen when the span began comes first if the next one is late, at the time of the span's begin. The
-    last one is told to last until the span or its stream ends: a decoder's durations are those of packets, which may be
-    distances of decode timestamps.
+    The frame that was on screen when the span began comes first if the next one is late or there is none, at the time of the
+    span's begin. The last one is told to last until the span or its stream ends: a decoder's durations are those of packets,
+    which may be distances of decode timestamps.
     """
 
     def __init__(self, span: Span) -> None:
@@ -55,8 +55,8 @@ class FramesOnScreen:
         """Yield the last frame, which is shown until `end` of its stream, seconds of the source; None: as long as it says."""
         if self.span.end is not None:
             end = self.span.end if self.over or end is None else min(end, self.span.end)
-        if not self._begun and end is not None:
-            self._hold_first(end)
+        if not self._begun:
+            self._hold()
         frame, self._held = self._held, None
         if frame is not None and end is not None and frame.time_base is not None:
             base, frame = frame.time_base, self._twins.of(frame)
@@ -67,8 +67,12 @@ class FramesOnScreen:
 
     def _hold_first(self, until: Fraction) -> None:
         """Hold the frame that was on screen when the span began, if it stays there `until` a moment worth seeing."""
+        if until - self.span.begin >= UNSEEN:
+            self._hold()
+
+    def _hold(self) -> None:
         before, self._before = self._before, None
-        if before is not None and until - self.span.begin >= UNSEEN and before.time_base:
+        if before is not None and before.time_base:
             self.held += 1
             self._held, self._begun = self._twins.of(before), True
             self._held.pts = first_tick(self.span.begin, exact(before.time_base))
