@@ -6,6 +6,7 @@ python examples/quickstart.py serve [--root FOLDER]  start the service and leave
 
 import argparse
 import json
+import os
 import re
 import signal
 import subprocess
@@ -20,7 +21,6 @@ import av
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".reelmill"
-DATA = FOLDER / "service"  # closed to tasks, so beside clips and outputs
 _STOP_SECONDS = 60
 _CLIP_SECONDS = 15
 
@@ -33,10 +33,11 @@ def program(name: str) -> str:
 def make_clip(path: Path) -> None:
     """Write a moving test pattern with a tone: H.264 1080p and AAC in mp4."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.stem}-{os.getpid()}.part")
     with (
         av.open(f"testsrc2=size=1920x1080:rate=30:duration={_CLIP_SECONDS}", format="lavfi") as picture,
         av.open(f"sine=frequency=440:sample_rate=48000:duration={_CLIP_SECONDS}", format="lavfi") as tone,
-        av.open(str(path), "w") as clip,
+        av.open(str(unfinished), "w", format="mp4") as clip,
     ):
         video = clip.add_stream("libx264", rate=30, options={"preset": "ultrafast", "crf": "20"})
         video.width, video.height, video.pix_fmt = 1920, 1080, "yuv420p"
@@ -47,31 +48,57 @@ def make_clip(path: Path) -> None:
                     frame.pict_type = 0  # type: ignore[union-attr]  # decoded raw frames are all marked as I-frames
                 clip.mux(stream.encode(frame))  # type: ignore[arg-type]
             clip.mux(stream.encode(None))
+    unfinished.replace(path)
+
+
+def clip_of_ours() -> Path:
+    """Return the path of the clip, which is made at the first use."""
+    path = FOLDER / "clip" / "clip.mp4"
+    if not path.exists():
+        print(f"generating a clip of {_CLIP_SECONDS} s: {path}", flush=True)
+        make_clip(path)
+    return path
 
 
 @contextmanager
-def service(listen: str, http: str, *roots: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the service and yield its process and gRPC address. Its log is a file beside its data."""
+def service(name: str, listen: str, http: str, *roots: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the service and yield its process and gRPC address. Its log and its data, closed to tasks, are named `name`."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    log = FOLDER / "server.log"
-    arguments = [program("reelmill-server"), "serve", "--listen", listen, "--http", http, "--data-dir", str(DATA)]
+    log = FOLDER / f"{name}.log"
+    arguments = [program("reelmill-server"), "serve", "--listen", listen, "--http", http, "--data-dir", str(FOLDER / name)]
     for root in roots:
         arguments += ["--file-root", str(root)]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))
     with log.open("w") as errors:
-        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=errors, text=True)
+        # A session of its own: Ctrl-C would reach it, too, and be followed by our signal, and two mean that it stops at once.
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
         try:
             line = process.stdout.readline() if process.stdout else ""
             address = re.search(r"gRPC (\S+:\d+)", line)
             if not address:
-                sys.exit(f"the service did not start; see its log, {log}:\n{log.read_text()[-2000:]}")
-            print(line.strip())
+                process.wait(_STOP_SECONDS)
+                sys.exit(f"the service did not start: {why(log)}")
+            print(line.strip(), flush=True)
             yield process, address[1]
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            stop(process)
+
+
+def why(log: Path) -> str:
+    """Return the sentence with which the server ended, or where to look for it."""
+    sentences = [line for line in log.read_text().splitlines() if line.startswith("reelmill-server")]
+    return sentences[-1].partition(": ")[2] if sentences else f"its log is {log}"
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Have the server end its tasks and stop; Ctrl-C meanwhile stops it at once."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_STOP_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
 
 
 def request_for(source: Path, outputs: Path) -> dict[str, Any]:
@@ -92,37 +119,39 @@ def request_for(source: Path, outputs: Path) -> dict[str, Any]:
 
 def run(source: Path | None) -> int:
     """Start the service, convert one clip with live progress, stop, and return the client's exit status."""
-    if source is None:
-        source = FOLDER / "clip" / "clip.mp4"
-        print(f"generating a clip of {_CLIP_SECONDS} s: {source}")
-        make_clip(source)
-    source = source.resolve()
+    source = (source or clip_of_ours()).resolve()
     outputs = FOLDER / "outputs"
     request = FOLDER / "request.json"
     FOLDER.mkdir(exist_ok=True)
     request.write_text(json.dumps(request_for(source, outputs), indent=2))
     # The source and the outputs each have a file root; nothing else can be read or written.
-    with service("127.0.0.1:0", "127.0.0.1:0", source.parent, outputs) as (_, address):
+    with service("run", "127.0.0.1:0", "127.0.0.1:0", source.parent, outputs) as (_, address):
         status = subprocess.call([program("reelmill"), "--server", address, "submit", str(request)])
     print(f"request: {request}; outputs: {outputs}")
     return status
 
 
 def serve(*roots: Path) -> int:
-    """Start the service on its usual address and leave it running until Ctrl-C, with access to this folder and `roots`."""
-    clip = FOLDER / "clip" / "clip.mp4"
-    if not clip.exists():
-        make_clip(clip)
-    with service("127.0.0.1:50051", "127.0.0.1:9090", ROOT, *roots) as (process, address):
+    """Start the service and leave it running until Ctrl-C, with access to this folder and `roots`.
+
+    Its addresses are those of the variables that the server itself reads, or the usual ones.
+    """
+    clip = clip_of_ours()
+    listen = os.environ.get("REELMILL_LISTEN", "127.0.0.1:50051")
+    http = os.environ.get("REELMILL_HTTP", "127.0.0.1:9090")
+    with service("service", listen, http, ROOT, *roots) as (process, address):
         client = Path(program("reelmill"))
         command = client.relative_to(Path.cwd()) if client.is_relative_to(Path.cwd()) else client
-        print(f"try:  {command} --server {address} convert {clip} {FOLDER}/small.mp4 --video h264 --size 640x360 --audio aac")
-        print("stop: Ctrl-C")
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        print(f"files: below {', '.join(map(str, (ROOT, *roots)))} (make serve ROOT=folder: below that, too)")
+        print(f"try:   {command} --server {address} convert {clip} {FOLDER}/small.mp4 --video h264 --size 640x360 --audio aac")
+        print("stop:  Ctrl-C", flush=True)
         try:
-            return process.wait()
+            status = process.wait()
         except KeyboardInterrupt:
+            print("\nstopping: running tasks have 30 s to end, others go on at the next start (Ctrl-C: at once)", flush=True)
             return 0
+        print(f"the service ended: {why(FOLDER / 'service.log')}", file=sys.stderr)
+        return status
 
 
 def main() -> None:
@@ -141,7 +170,10 @@ def main() -> None:
         sys.exit(serve(*filter(None, [options.root])))
     if options.source and not options.source.is_file():
         sys.exit(f"{options.source} is not a file")
-    sys.exit(run(options.source))
+    try:
+        sys.exit(run(options.source))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def main() -> None:
     from reelmill_server.telemetry.logging import configure_logging
 
     command = parse_command_line(sys.argv[1:])
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its errors reach us as exceptions; its own lines are not of our format
     configure_logging(command.settings.log_format, command.settings.log_level)
     try:
         asyncio.run(_ROLES[command.role](command))

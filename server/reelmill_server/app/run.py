@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from reelmill_server.app.addresses import check_addresses
 from reelmill_server.app.connection import check_engine, connect_engine, engine_address
 from reelmill_server.app.control import Check, ControlPlane
 from reelmill_server.app.work import working
@@ -24,6 +25,7 @@ _log = structlog.get_logger(__name__)
 
 async def run(settings: Settings, *, control: bool, work: bool) -> None:
     """Run the api role, the worker role, or both with an embedded engine, until the process is signaled to stop."""
+    check_addresses(settings, control=control)
     metrics = Metrics()
     if control and not settings.temporal_address and not settings.scratch_uri:
         settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})

@@ -25,6 +25,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from reelmill_server.engine.client import connect
 from reelmill_server.engine.ports import HOST, ReservedPort
 from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.settings.group import both_names
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -109,7 +110,9 @@ class EmbeddedEngine:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
-            raise ServiceUnavailable(f"another server runs on the data folder {self._data_dir}") from error
+            raise ServiceUnavailable(
+                f"{both_names('data_dir')}: another server runs on the data folder {self._data_dir}"
+            ) from error
         self._lock = lock
 
     async def _start_server(self) -> Client:

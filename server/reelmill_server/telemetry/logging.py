@@ -30,8 +30,9 @@ _QUERY_SECRET = re.compile(
 _AUTHORIZATION = re.compile(r"\b((?:proxy-)?authorization\"?'?\s*[:=]\s*\"?'?)(?:(bearer|basic)\s+)?[^\s,\"']+", re.IGNORECASE)
 
 _MAX_DEPTH = 6
-# These log every statement and request, which would drown the server's own debug messages.
-_VERBOSE_LOGGERS = ("aiosqlite", "alembic", "google", "urllib3", "asyncio", "botocore", "s3transfer")
+# These log every statement and request, which would drown the server's own debug messages; Temporal's log the shutdown of each
+# worker, which would hide the one line that says why the server stops.
+_VERBOSE_LOGGERS = ("aiosqlite", "alembic", "google", "urllib3", "asyncio", "botocore", "s3transfer", "temporalio")
 
 
 def configure_logging(log_format: LogFormat = "auto", log_level: str = "info", stream: TextIO | None = None) -> None:
