@@ -26,6 +26,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from reelmill.v1.media_convert_service_pb2 import FieldProblem
 from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, TASK_STATUS_SUCCEEDED, Task
 
 
@@ -187,6 +188,27 @@ def from_rpc_error(error: grpc.RpcError) -> ReelmillError:
         request_id=metadata.get("request_id", ""),
         violations=_violations(details),
     )
+
+
+_BY_CODE: dict[str, type[ReelmillError]] = {
+    "FieldNotSupported": FieldNotSupported,
+    "ResourceNotFound": NotFound,
+    "BucketNotFound": NotFound,
+    "AccessDenied": PermissionDenied,
+    "InvalidMedia": FailedPrecondition,
+    "UnsupportedFormat": FailedPrecondition,
+    "ConditionNotMet": FailedPrecondition,
+    "HardwareUnavailable": FailedPrecondition,
+    "MediaLimitExceeded": ResourceExhausted,
+}
+
+
+def from_problems(problems: Sequence[FieldProblem]) -> ReelmillError:
+    """Return the typed error for the problems that a plan lists; the first one says which."""
+    code = problems[0].code if problems else ""
+    violations = [Violation(problem.field, problem.description) for problem in problems]
+    of_fields = violations if any(violation.field for violation in violations) else []
+    return _BY_CODE.get(code, InvalidArgument)("; ".join(map(str, violations)), code=code, violations=of_fields)
 
 
 def raise_unless_succeeded(task: Task) -> None:

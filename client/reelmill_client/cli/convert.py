@@ -15,7 +15,7 @@ from reelmill_client.cli.session import Session, session_of
 from reelmill_client.cli.wait import wait_for
 from reelmill_client.client import Client
 from reelmill_client.conversion import AUDIO_FIELDS, VIDEO_FIELDS, Conversion, is_uri
-from reelmill_client.errors import InvalidArgument, ReelmillError, Violation
+from reelmill_client.errors import ReelmillError, Violation, from_problems
 from reelmill_client.labels import request_label
 from reelmill_client.requests import build_request, pairs
 
@@ -185,12 +185,10 @@ def submit_request(
 
 
 def _print_plan(session: Session, response: media_convert.PlanMediaConvertTaskResponse) -> None:
-    """Print a plan; an invalid request exits as submit would."""
+    """Print a plan; raises what is wrong with the request."""
     if session.json:
         session.print_json(response)
     elif response.valid:
         tables.print_plan(session, response)
     if not response.valid:
-        violations = [Violation(problem.field, problem.description) for problem in response.problems]
-        code = response.problems[0].code if response.problems else ""
-        raise InvalidArgument(code=code, violations=violations)
+        raise from_problems(response.problems)

@@ -121,6 +121,9 @@ def print_plan(session: Session, response: PlanMediaConvertTaskResponse) -> None
         size = f"{image.width}x{image.height}"
         _print_line(session, f"target {image.target_index}: {image.uri} ({kind} {size}; {image.reading}: {image.reason})")
         _print_planned_streams(session, [image.stream])
+    if response.plan.chunks_reason:
+        verb = "split into" if response.plan.chunks else "not split into chunks:"
+        _print_line(session, f"{verb} {response.plan.chunks_reason}")
     _print_command(session, response.plan.ffmpeg_command)
     print_warnings(session, response.plan.warnings)
 

@@ -14,7 +14,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from reelmill_server.errors import InternalError, QuotaExceeded, ReelmillError, Violation
+from reelmill_server.errors import InternalError, QuotaExceeded, ReelmillError, StorageUnavailable, Violation
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -25,6 +25,8 @@ _QUOTA_RETRY_SECONDS = 10  # tasks take longer to end than a service to restart
 _MESSAGE_CHARACTERS = 300
 _VIOLATION_CHARACTERS = 200
 _DETAILS_BYTES = 3500
+# The server has called the storage several times: gRPC's own retries would add up to the deadline, and hide what is wrong.
+_NOT_AGAIN = ("grpc-retry-pushback-ms", "-1")
 _QUIET = ("/grpc.health.", "/grpc.reflection.")
 _log = structlog.get_logger(__name__)
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -90,9 +92,10 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ReelmillErr
     status = status_of(error, call_id)
     # The message is percent-encoded in transit: a character may take nine bytes.
     message = _truncate(error.message, _MESSAGE_CHARACTERS)
-    await context.abort(
-        grpc.StatusCode[error.status], message, trailing_metadata=((_STATUS_DETAILS, status.SerializeToString()),)
-    )
+    trailers: tuple[tuple[str, str | bytes], ...] = ((_STATUS_DETAILS, status.SerializeToString()),)
+    if isinstance(error, StorageUnavailable):
+        trailers += (_NOT_AGAIN,)
+    await context.abort(grpc.StatusCode[error.status], message, trailing_metadata=trailers)
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):

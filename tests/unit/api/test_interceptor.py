@@ -3,6 +3,7 @@
 from __future__ import annotations  # grpc's classes are generic in its stubs only
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,12 +12,14 @@ import grpc
 import pytest
 
 from reelmill_server.api.interceptor import CallInterceptor
-from reelmill_server.errors import ResourceNotFound
+from reelmill_server.errors import ResourceNotFound, ServiceUnavailable, StorageUnavailable
 from reelmill_server.telemetry.metrics import Metrics
 
 
 class Service:
     """A service whose answers are bytes, as many as the request says before it fails, ends or waits for ever."""
+
+    calls = 0
 
     async def watch(self, request: bytes, _: Any) -> AsyncIterator[bytes]:
         """Stream answers."""
@@ -30,13 +33,16 @@ class Service:
         """Answer once."""
         if request == b"fail":
             raise ResourceNotFound("gone")
+        if request in (b"down", b"busy"):
+            Service.calls += 1
+            raise StorageUnavailable("down") if request == b"down" else ServiceUnavailable("busy")
         if request == b"wait":
             await asyncio.Event().wait()
         return b"first"
 
 
 @asynccontextmanager
-async def serving(metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
+async def serving(metrics: Metrics, *options: tuple[str, Any]) -> AsyncIterator[grpc.aio.Channel]:
     """Serve it, and connect to it."""
     service, server = Service(), grpc.aio.server(interceptors=(CallInterceptor(metrics),))
     handlers = {
@@ -46,7 +52,7 @@ async def serving(metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         yield channel
     await server.stop(None)
 
@@ -95,3 +101,17 @@ def _counted(metrics: Metrics) -> dict[tuple[str, str], float]:
     return {
         (sample.labels["method"], sample.labels["code"]): sample.value for sample in samples if sample.name.endswith("_total")
     }
+
+
+@pytest.mark.parametrize(("request_bytes", "calls"), [(b"down", 1), (b"busy", 3)])
+async def test_calls_are_not_repeated_while_a_storage_is_down(request_bytes: bytes, calls: int) -> None:
+    """The server has called it several times; gRPC's retries would only hide what is wrong behind the call's deadline."""
+    policy = {"maxAttempts": 3, "initialBackoff": "0.01s", "maxBackoff": "0.01s", "backoffMultiplier": 1}
+    names = [{"service": "test.Service"}]
+    config = json.dumps({"methodConfig": [{"name": names, "retryPolicy": {**policy, "retryableStatusCodes": ["UNAVAILABLE"]}}]})
+    async with serving(Metrics(), ("grpc.service_config", config)) as channel:
+        before = Service.calls
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await get(channel, request_bytes)
+        assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, request_bytes.decode())
+        assert Service.calls - before == calls

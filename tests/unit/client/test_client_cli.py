@@ -326,14 +326,43 @@ def test_on_a_terminal_the_ffmpeg_command_has_a_line_for_each_part(fake: Any) ->
     assert " \\\n  ".join(COMMAND.lines) in terminal.output.replace("\r\n", "\n")
 
 
-def test_an_invalid_plan_ends_with_2(fake: Any, cli: Cli) -> None:
+def test_an_invalid_plan_ends_with_its_problems(fake: Any, cli: Cli) -> None:
     """With its problems."""
     problem = media_convert.FieldProblem(field="targets[0].container", code="UnsupportedFormat", description="no vp9 in flv")
     fake.plan = media_convert.PlanMediaConvertTaskResponse(problems=[problem])
     result = cli(*CONVERT, "--dry-run")
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (1, "")
     assert "--container: no vp9 in flv" in result.stderr
     assert json_lines(cli(*CONVERT, "--dry-run", "--json").stdout)[0]["Problems"][0]["Code"] == "UnsupportedFormat"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "reason", "line"),
+    [
+        (
+            6,
+            "6 chunks: 840 s of work for one core, by estimate",
+            "split into 6 chunks: 840 s of work for one core, by estimate",
+        ),
+        (0, "no video is encoded", "not split into chunks: no video is encoded"),
+    ],
+)
+def test_a_plan_says_whether_it_is_split_and_why(fake: Any, cli: Cli, chunks: int, reason: str, line: str) -> None:
+    """In one line of its own."""
+    plan = Plan(chunks=chunks, chunks_reason=reason, ffmpeg_command=COMMAND)
+    fake.plan = media_convert.PlanMediaConvertTaskResponse(valid=True, plan=plan)
+    assert cli(*CONVERT, "--dry-run").stdout.splitlines()[0] == line
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("InvalidArgument", 2), ("FieldNotSupported", 2), ("ResourceNotFound", 3), ("InvalidMedia", 1)]
+)
+def test_a_plan_that_fails_exits_as_documented(fake: Any, cli: Cli, code: str, status: int) -> None:
+    """By the kind of its first problem."""
+    problem = media_convert.FieldProblem(code=code, description="file:///i.mov is not there")
+    fake.plan = media_convert.PlanMediaConvertTaskResponse(problems=[problem])
+    result = cli(*CONVERT, "--dry-run")
+    assert (result.exit_code, result.stderr) == (status, "error: file:///i.mov is not there\n")
 
 
 def test_watch_takes_several_tasks(fake: Any, cli: Cli, failure: Any) -> None:
