@@ -10,7 +10,7 @@ An entry is `PATTERN` or `PATTERN=TARGET`, for example
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlsplit
@@ -69,16 +69,26 @@ class BucketRule:
         return fnmatchcase(f"{scheme}://{rest.partition('/')[0]}", self.pattern)
 
 
-def parse_rule(text: str) -> BucketRule:
-    """Parse one entry; raises ValueError that says what is wrong without the text, which may hold a password."""
+def parse_rule(text: str, oss_endpoint: str = "") -> BucketRule:
+    """Parse one entry; raises ValueError that says what is wrong without the text, which may hold a password.
+
+    `oss_endpoint` is that of oss:// targets that name none.
+    """
     pattern, separator, target = text.partition("=")
     if not _PATTERN.fullmatch(pattern):
         raise ValueError("expected gs://, s3:// or oss:// and a bucket name, which may contain *")
     scheme = pattern.partition("://")[0]
     rule = BucketRule(pattern, _parse_target(target) if separator else Target(scheme))
-    if rule.target.scheme == "oss" and not rule.target.option("endpoint"):
-        raise ValueError("oss:// has no default endpoint: add =oss://*?endpoint=https://oss-REGION.aliyuncs.com")
-    return rule
+    if rule.target.scheme != "oss" or rule.target.option("endpoint"):
+        return rule
+    if not oss_endpoint:
+        raise ValueError(
+            "oss:// has no default endpoint: add =oss://*?endpoint=https://oss-REGION.aliyuncs.com, or set OSS_ENDPOINT"
+        )
+    if not _OPTIONS["endpoint"].fullmatch(oss_endpoint):
+        raise ValueError("OSS_ENDPOINT or OSS_REGION is no endpoint: expected https://host")
+    options = sorted((*rule.target.options, ("endpoint", oss_endpoint)))
+    return replace(rule, target=replace(rule.target, options=tuple(options)))
 
 
 def _parse_target(text: str) -> Target:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from reelmill_server import __version__
 from reelmill_server.settings import GROUPS, Settings
+from reelmill_server.settings.clouds import refused_variables
 from reelmill_server.settings.group import ROLES, Role, both_names
 from reelmill_server.settings.reference import SETTINGS, Setting, settings_of
 
@@ -103,6 +104,8 @@ def _missing(role: Role, settings: Settings, given: Mapping[str, Any]) -> Iterat
     binary = settings.temporal_binary if role == "serve" and not settings.temporal_address else ""
     if binary and shutil.which(binary) is None:
         yield f"{_name('temporal_binary', given)}: there is no such program"
+    if role in ("serve", "worker", "plan"):  # those that access buckets
+        yield from refused_variables(settings.bucket)
     for setting in settings_of(role):
         path = getattr(settings, setting.field)
         if setting.is_pem_file and path and (problem := _pem_problem(path)):

@@ -8,12 +8,13 @@ from pydantic import BeforeValidator, ByteSize, Field, StringConstraints
 from pydantic_settings import NoDecode
 
 from reelmill_server.model.buckets import BucketRule, parse_rule
+from reelmill_server.settings.clouds import oss_endpoint
 from reelmill_server.settings.fields import Bytes, Count, Folder, Hosts, Metavar, Pairs, Separated
 from reelmill_server.settings.group import Group, UsedBy
 
 
 def _rule(value: Any) -> Any:
-    return parse_rule(value) if isinstance(value, str) else value
+    return parse_rule(value, oss_endpoint()) if isinstance(value, str) else value
 
 
 Folders = Annotated[tuple[Folder, ...], NoDecode, Separated(os.pathsep + ",", in_flags=False), Metavar("FOLDER")]

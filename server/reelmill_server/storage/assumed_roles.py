@@ -10,6 +10,7 @@ import botocore.session
 from botocore.config import Config
 
 from reelmill_server.model.buckets import Target
+from reelmill_server.settings.clouds import OSS_KEYS, REGIONS
 from reelmill_server.storage import aliyun
 from reelmill_server.storage.roles import Identity
 
@@ -19,8 +20,6 @@ Keys = Mapping[str, str]
 _SESSION_NAME = "reelmill"
 _LIFETIME_SECONDS = 3600
 """The maximum that AWS grants for a role assumed by another role."""
-_OSS_VARIABLES = ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN")
-"""The variables of Alibaba's own tools."""
 _LOADER = botocore.loaders.create_loader()
 """Shared, as it caches service descriptions, which are slow to load."""
 
@@ -45,9 +44,17 @@ def _session(target: Target) -> botocore.session.Session:
 
 def _own_session(target: Target) -> botocore.session.Session:
     session = _session(target)
-    if target.scheme == "oss" and not target.option("profile") and os.environ.get(_OSS_VARIABLES[0]):
-        session.set_credentials(*(os.environ.get(name) or None for name in _OSS_VARIABLES))
+    if target.scheme == "oss" and not target.option("profile"):
+        names = next((names for names in OSS_KEYS if os.environ.get(names[0])), ())
+        if names:
+            session.set_credentials(*(os.environ.get(name) or None for name in names))
     return session
+
+
+def region_of(target: Target, session: botocore.session.Session) -> str:
+    """Return the region of a target: its option, or that of the environment or the profile."""
+    named = os.environ.get(REGIONS[target.scheme]) or session.get_config_variable("region")
+    return target.option("region") or str(named or "us-east-1")
 
 
 class _RoleCredentialProvider(botocore.credentials.CredentialProvider):
@@ -88,7 +95,7 @@ def _assume_aws(target: Target, own_session: botocore.session.Session, keys: Key
     )
     client = own_session.create_client(
         "sts",
-        region_name=target.option("region") or own_session.get_config_variable("region") or "us-east-1",
+        region_name=region_of(target, own_session),
         endpoint_url=target.option("sts") or target.option("endpoint") or None,
         config=Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 3}),
         **key_options,

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from google.cloud.storage.exceptions import InvalidResponse
 from reelmill_server.errors import AccessDenied, BucketNotFound, OutputError, ReelmillError, StorageUnavailable
 from reelmill_server.model.buckets import Target
 from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.settings.clouds import emulator
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.objects import MARK, ObjectLocation, ObjectUpload, Stat, read_part
 from reelmill_server.storage.retry import error_of_status
@@ -43,6 +45,7 @@ class GcsService:
     """One endpoint, accessed with one identity."""
 
     def __init__(self, target: Target, identity: Identity) -> None:
+        target = _in_environment(target)
         credentials = _credentials(target, identity)
         self._session = AuthorizedSession(credentials) if credentials else requests.Session()
         adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=_CONNECTIONS)
@@ -117,6 +120,14 @@ class GcsService:
             return
         if not exists:
             raise BucketNotFound(f"The bucket of {location.uri} does not exist")
+
+
+def _in_environment(target: Target) -> Target:
+    """Return the target, on the emulator that the environment names if it has no endpoint: without credentials."""
+    if target.option("endpoint") or not emulator():
+        return target
+    options = {**dict(target.options), "endpoint": emulator(), "anonymous": "true"}
+    return replace(target, options=tuple(sorted(options.items())))
 
 
 def explain(error: Exception, uri: str) -> ReelmillError | None:

@@ -25,7 +25,7 @@ from reelmill_server.errors import (
 )
 from reelmill_server.model.buckets import Target
 from reelmill_server.model.time import MICROSECONDS
-from reelmill_server.storage.assumed_roles import session_of
+from reelmill_server.storage.assumed_roles import region_of, session_of
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.objects import MARK, ObjectLocation, ObjectUpload, Stat, read_part
 from reelmill_server.storage.retry import error_of_status
@@ -118,21 +118,22 @@ def explain(error: Exception, uri: str) -> ReelmillError | None:
 
 
 def _client_options(target: Target, session: botocore.session.Session) -> dict[str, Any]:
-    # OSS refuses path-style addressing; a custom endpoint often has no host name for each bucket.
-    default_style = "virtual" if target.scheme == "oss" else "path" if target.option("endpoint") else "auto"
+    # OSS refuses path-style addressing; a custom endpoint often has no host name for each bucket. Without one, environment and
+    # profile decide, as they do for Amazon's tools.
+    default_style = "virtual" if target.scheme == "oss" else "path" if target.option("endpoint") else None
+    style = target.option("addressing") or default_style
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
         max_pool_connections=_CONNECTIONS,
         retries={"total_max_attempts": 1},  # RetryPolicy applies to all services alike
-        s3={"addressing_style": target.option("addressing") or default_style},
+        s3={"addressing_style": style} if style else None,
         # All services support Content-MD5; the newer checksums are sent in a framing that OSS refuses.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         **({"signature_version": UNSIGNED} if target.option("anonymous") == "true" else {}),
     )
-    region = target.option("region") or session.get_config_variable("region") or "us-east-1"
-    return {"region_name": region, "config": config}
+    return {"region_name": region_of(target, session), "config": config}
 
 
 def _status(error: botocore.exceptions.ClientError) -> int:

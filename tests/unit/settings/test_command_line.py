@@ -245,3 +245,36 @@ def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.resolved_database_url() == "postgresql+psycopg://user:hunter2@host/name"
     for text in (repr(settings), str(settings), settings.model_dump_json()):
         assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "hint"),
+    [
+        ("AWS_S3_ENDPOINT", [], "set AWS_ENDPOINT_URL_S3, or give --bucket (REELMILL_BUCKET) 's3://*=s3://*?endpoint=URL'"),
+        (
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE",
+            [],
+            "give --bucket (REELMILL_BUCKET) 'gs://*=gs://*?endpoint=https://HOST'",
+        ),
+        ("CLOUDSDK_AUTH_ACCESS_TOKEN", [], "set GOOGLE_APPLICATION_CREDENTIALS"),
+        ("CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT", [], "allow the account with --service-role (REELMILL_SERVICE_ROLE)"),
+        ("ALIBABA_CLOUD_PROFILE", ["--bucket", "oss://*=oss://*?endpoint=https://here"], "set OSS_ACCESS_KEY_ID"),
+    ],
+)
+def test_variables_of_clouds_that_would_be_ignored(
+    refused: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, name: str, argv: list[str], hint: str
+) -> None:
+    """They are refused with what does it, where a bucket could use them; otherwise they do not matter."""
+    monkeypatch.setenv(name, "secret")
+    (line,) = refused("serve", *argv)
+    assert line.startswith(f"reelmill-server serve: {name} is not used here: {hint}") and "secret" not in line
+    parse_command_line(["serve", "--bucket", ""])
+    parse_command_line(["api", *NEEDED["api"]])
+
+
+def test_variables_that_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside one that counts, or to a bucket that has what they would give."""
+    monkeypatch.setenv("S3_ENDPOINT", "http://127.0.0.1:9000")
+    parse_command_line(["serve", "--bucket", "s3://*=s3://*?endpoint=http://127.0.0.1:9000"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    parse_command_line(["serve"])
