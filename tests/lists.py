@@ -53,10 +53,16 @@ def _master(read: m3u8.M3U8) -> Iterator[str]:
     for variant in read.playlists:
         said = variant.stream_info
         assert said.bandwidth >= said.average_bandwidth > 0
-        used = {(kind, group) for kind, group in (("AUDIO", said.audio), ("SUBTITLES", said.subtitles)) if group}
+        named = (
+            ("AUDIO", said.audio),
+            ("SUBTITLES", said.subtitles),
+            ("CLOSED-CAPTIONS", (said.closed_captions or "").strip('"')),
+        )
+        used = {(kind, group) for kind, group in named if group and group != "NONE"}
         assert used == groups
         yield variant.uri
-    yield from (entry.uri for entry in read.media)
+    assert all(bool(entry.uri) != bool(entry.instream_id) for entry in read.media)
+    yield from (entry.uri for entry in read.media if entry.uri)
 
 
 def _manifest(text: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ from reelmill_server.model.request import AlignMode, AudioSpec, ConvertRequest, 
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
 from tests import judge
+from tests.captions import captioned, heard, shown
 from tests.media import test_layouts as layouts
 from tests.media.converter import capabilities, encoded, target
 from tests.media.extents import reaching
@@ -348,3 +349,10 @@ def test_joined_recordings_with_pauses_keep_their_frames_and_lengths(join: Joine
     assert judge.describe(path).duration == pytest.approx(12, abs=0.08)
     assert set(judge.numbers(path)) == set(range(50))
     assert len(judge.times(path)) == 300
+
+
+def test_captions_of_joined_sources_follow_each_other(join: Joiner, shelf: Shelf) -> None:
+    said = [*shown("FIRST WORDS"), *shown("AND MORE")]
+    clip = captioned(shelf, "captioned-joined", said, frames=30)
+    _, (path,) = join([clip, clip], target("mp4", encoded(frame_rate=Fraction(30)), None))
+    assert heard(path) == 2 * said

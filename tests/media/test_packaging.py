@@ -418,3 +418,47 @@ def test_a_master_playlist_tells_the_video_range(convert: Converter, container: 
     rungs = [replace(rung, video=deep, audio=None) for rung in ladder(container, (64, 64), (32, 32))]
     made = convert(Clip("mp4", (video,), ()), *rungs, group_uris=("file:///out/film/main.m3u8",))
     assert re.findall(r"VIDEO-RANGE=(\w+)", (made.published / "film" / "main.m3u8").read_text()) == [expected] * 2
+
+
+def _of_gops(codec: str, form: str = "mpegts", b_frames: int = 2, **options: str) -> Clip:
+    quiet = {"x265-params": f"log-level=none:{options.pop('x265', 'open-gop=0')}"} if codec == "libx265" else {}
+    made = tuple({**options, **quiet}.items())
+    return Clip(form, (Video(codec, seconds=4, gop=20, b_frames=b_frames, options=made),), ())
+
+
+GOPS = {
+    "h264 refreshed gradually": (_of_gops("libx264", b_frames=0, **{"x264-params": "intra-refresh=1"}), False),
+    "h264 open": (_of_gops("libx264", **{"x264-params": "open-gop=1:bframes=2"}), False),
+    "h264 open in mp4": (_of_gops("libx264", "mp4", **{"x264-params": "open-gop=1:bframes=2"}), False),
+    "h264": (_of_gops("libx264"), True),
+    "h264 in mp4": (_of_gops("libx264", "mp4"), True),
+    "h265 open": (_of_gops("libx265", x265="open-gop=1"), False),
+    "h265 long open": (_of_gops("libx265", b_frames=4, x265="open-gop=1"), False),
+    "h265 in mp4": (_of_gops("libx265", "mp4"), True),
+    "mpeg2 open": (_of_gops("mpeg2video"), False),
+    "mpeg4 open": (_of_gops("mpeg4", "mp4"), False),
+}
+
+
+@pytest.mark.parametrize("form", [HLS, DASH])
+@pytest.mark.parametrize("kind", GOPS)
+def test_only_segments_that_decode_alone_are_called_independent(convert: Converter, kind: str, form: SegmentFormat) -> None:
+    clip, alone = GOPS[kind]
+    for container in ("mp4",) if form is DASH or "mpeg4" in kind else ("ts", "mp4"):
+        grouped = {} if form is DASH else {"group": 0}
+        spec = cut(target(container, audio=None), form, **grouped)
+        done = convert(clip, spec, group_uris=() if form is DASH else ("file:///out/all",))
+        for path in [path for path in done.published.rglob("*") if path.suffix in (".m3u8", ".mpd")]:
+            word = "startWithSAP" if path.suffix == ".mpd" else "#EXT-X-INDEPENDENT-SEGMENTS"
+            assert (word in path.read_text()) == alone, (path.name, container)
+
+
+@pytest.mark.parametrize("form", [HLS, DASH])
+@pytest.mark.parametrize("kind", [kind for kind in GOPS if kind.endswith(("open", "open in mp4"))])
+def test_fragments_keep_the_times_of_open_gops(convert: Converter, kind: str, form: SegmentFormat) -> None:
+    done = convert(GOPS[kind][0], cut(target("mp4", audio=None), form))
+    prefix = "x-0-" if form is DASH else "x-"
+    count = len(list(done.published.glob("*.m4s")))
+    parts = [f"{prefix}{number + (form is DASH)}.m4s" for number in range(count)]
+    times = sorted(unit.pts for unit in judge.packets(joined(done.published, "all.mp4", f"{prefix}init.mp4", *parts)))
+    assert [time - times[0] for time in times] == [Fraction(number, 25) for number in range(100)]

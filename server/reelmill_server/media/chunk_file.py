@@ -43,8 +43,8 @@ class Summary:
     that describes the stream, both in hexadecimal; the `shape` of the source's first frame; `vmaf` if it was measured, and
     `frames` that were to be encoded. For images: whether they are `final`, or only candidates.
 
-    `given`: what reading gave in the chunk (`media.input.account`), `taken`, `held`, `samples`, `silent`, `cut` and `dropped`
-    what became of it (`media.track.base`).
+    `given`: what reading gave in the chunk (`media.input.account`), `taken`, `held`, `captioned`,
+    `captions_lost`, `samples`, `silent`, `cut` and `dropped` what became of it (`media.track.base`).
 
     `decoding`: how decoding went in the whole chunk, of which this is one file.
     """
@@ -72,6 +72,8 @@ class Summary:
     samples: int = 0
     silent: int = 0
     cut: dict[str, int] = field(default_factory=dict)
+    captioned: int = 0
+    captions_lost: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     decoding: list[StreamDecoding] = field(default_factory=list)
 

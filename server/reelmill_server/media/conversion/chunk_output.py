@@ -103,6 +103,7 @@ class ChunkStreamOutput(Output):
         summary.taken, summary.held = written.taken, written.held
         summary.samples, summary.silent = written.samples, written.silent
         summary.dropped, summary.cut = dict(written.dropped), dict(written.cut)
+        summary.captioned, summary.captions_lost = written.captioned, written.captions_lost
         if isinstance(track, VfrVideoTrack):
             summary.shape, summary.extradata = track.shape, track.extradata.hex()
             self._container.start_encoding()  # a chunk without frames must describe its stream, too

@@ -31,6 +31,10 @@ _FIXED = {
     "opus": "Opus",
     "flac": "fLaC",
     "alac": "alac",
+    "mpeg1video": "mp4v.6A",
+    "mpeg2video": "mp4v.61",
+    "mpeg4": "mp4v.20",
+    "mjpeg": "mp4v.6C",
 }
 
 

@@ -2,14 +2,14 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
 from reelmill_server.media.package.allowed import DASH_NAMESPACE, check_manifest
 
-AUDIO_GROUP, SUBTITLE_GROUP = "audio", "subtitles"
+AUDIO_GROUP, SUBTITLE_GROUP, CAPTION_GROUP = "audio", "subtitles", "captions"
 _EXTINF = re.compile(r"#EXTINF:([0-9.]+)")
 _MAP = re.compile(r'#EXT-X-MAP:URI="([^"]*)"')
 _FRAGMENTED_VERSION, _PLAIN_VERSION = (
@@ -29,7 +29,7 @@ class Segment:
 @dataclass(frozen=True)
 class MediaPlaylist:
     """A rendition. `head` names the init segment of fragmented MP4; empty: none. `independent`: each segment decodes alone.
-    `language` as a manifest tells it, in ISO 639-2; empty: unknown.
+    `language` as a manifest tells it, in ISO 639-2; empty: unknown. `captions`: the channels of closed captions in the video.
     """
 
     segments: tuple[Segment, ...]
@@ -37,6 +37,7 @@ class MediaPlaylist:
     start_number: int = 0
     independent: bool = False
     language: str = ""
+    captions: tuple[str, ...] = ()
 
     @property
     def longest_seconds(self) -> int:
@@ -105,26 +106,44 @@ def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
     return tuple(found[stream] for stream in sorted(found))
 
 
-def rewrite_manifest(text: str, prefix: str, suffix: str, playlists: Sequence[MediaPlaylist]) -> str:
+def rewrite_manifest(
+    text: str, prefix: str, suffix: str, playlists: Sequence[MediaPlaylist], codecs: Sequence[str] = ()
+) -> str:
     """Return libav's manifest with references to segments as published, and made true.
 
-    It gets the longest segment, and `startWithSAP` (ISO 14496-12: a segment begins with a frame from which on all decode)
-    only for streams of which that is true.
+    It gets the `codecs` of each stream (RFC 6381) where libav does not know them, the longest segment, and `startWithSAP`
+    (ISO 14496-12: a segment begins with a frame from which on all decode) only for streams of which that is true.
     """
     ElementTree.register_namespace("", DASH_NAMESPACE)
     root = ElementTree.fromstring(text)
     longest = max((segment.seconds for playlist in playlists for segment in playlist.segments), default=Fraction(0))
     root.set("maxSegmentDuration", f"PT{float(longest):.3f}S")
     for adaptation in root.iter(_dash("AdaptationSet")):
-        for representation in adaptation.iter(_dash("Representation")):
-            if not playlists[int(representation.get("id", "0"))].independent:
+        for representation in [*adaptation.iter(_dash("Representation"))]:
+            playlist = playlists[int(representation.get("id", "0"))]
+            if not representation.get("codecs") and codecs:
+                representation.set("codecs", codecs[int(representation.get("id", "0"))])
+            if not playlist.independent:
                 adaptation.attrib.pop("startWithSAP", None)
+            for place, (scheme, channels) in enumerate(_caption_schemes(playlist.captions)):
+                described = ElementTree.Element(_dash("Accessibility"), schemeIdUri=scheme, value=channels)
+                described.tail = adaptation.text
+                adaptation.insert(place, described)
             for template in representation.iter(_dash("SegmentTemplate")):
                 template.set("initialization", f"{prefix}$RepresentationID$-init.mp4")
                 template.set("media", f"{prefix}$RepresentationID$-$Number${suffix}")
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True).replace(
         "encoding='us-ascii'", "encoding='utf-8'"
     )
+
+
+def _caption_schemes(captions: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the schemes of SCTE 214-1 for closed captions, and their channels, whose languages nothing tells."""
+    pairs = [f"{channel}=und" for channel in captions if channel.startswith("CC")]
+    services = [f"{channel.removeprefix('SERVICE')}=lang:und" for channel in captions if channel.startswith("SERVICE")]
+    for scheme, channels in (("cea-608", pairs), ("cea-708", services)):
+        if channels:
+            yield f"urn:scte:dash:cc:{scheme}:2015", ";".join(channels)
 
 
 def _dash(name: str) -> str:
@@ -147,7 +166,7 @@ class Rendition:
 @dataclass(frozen=True)
 class Variant:
     """One `EXT-X-STREAM-INF`; bit/s include its audio rendition. `codecs` as in RFC 6381, empty when one is unknown;
-    `video_range`: SDR, HLG or PQ.
+    `video_range`: SDR, HLG or PQ. `captions`: the channels of closed captions in the video.
     """
 
     uri: str
@@ -158,6 +177,7 @@ class Variant:
     height: int = 0
     frame_rate: float = 0.0
     video_range: str = ""
+    captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,9 +196,15 @@ class MasterPlaylist:
             lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
         lines += [_media("AUDIO", AUDIO_GROUP, rendition) for rendition in self.audio]
         lines += [_media("SUBTITLES", SUBTITLE_GROUP, rendition) for rendition in self.subtitles]
+        lines += [_caption_media(channel) for channel in self._captions]
         for variant in self.variants:
             lines += [f"#EXT-X-STREAM-INF:{','.join(self._attributes(variant))}", variant.uri]
         return "\n".join([*lines, ""])
+
+    @property
+    def _captions(self) -> tuple[str, ...]:
+        """Return the channels of closed captions of any variant."""
+        return tuple(dict.fromkeys(channel for variant in self.variants for channel in variant.captions))
 
     def _attributes(self, variant: Variant) -> list[str]:
         attributes = [f"BANDWIDTH={variant.peak}", f"AVERAGE-BANDWIDTH={variant.average}"]
@@ -194,7 +220,19 @@ class MasterPlaylist:
             attributes.append(f'AUDIO="{AUDIO_GROUP}"')
         if self.subtitles:
             attributes.append(f'SUBTITLES="{SUBTITLE_GROUP}"')
+        if variant.captions:
+            attributes.append(f'CLOSED-CAPTIONS="{CAPTION_GROUP}"')
+        elif variant.width and not self._captions:  # RFC 8216, 4.3.4.2: none of all variants
+            attributes.append("CLOSED-CAPTIONS=NONE")
         return attributes
+
+
+def _caption_media(channel: str) -> str:
+    """Return the entry of a channel in the video itself, which has no URI; nothing tells its language."""
+    return (
+        f'#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="{CAPTION_GROUP}",NAME="{channel}",DEFAULT=NO,AUTOSELECT=YES,'
+        f'INSTREAM-ID="{channel}"'
+    )
 
 
 def _media(kind: str, group: str, rendition: Rendition) -> str:

@@ -14,18 +14,28 @@ from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 
 from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.libav.a53 import in_packet
 from reelmill_server.media.libav.log import error_text
+from reelmill_server.media.libav.random_access import starts_decoding
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.package.caption_channels import CaptionChannels
 from reelmill_server.media.package.playlists import MediaPlaylist, read_manifest, read_playlist
-from reelmill_server.model.plan import COPY, Plan, StreamType, TargetPlan
+from reelmill_server.model.plan import COPY, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.output.packaging import output_path
 
 _SEGMENT = re.compile(r"(?P<stream>(?:\d+-)?)(?P<number>\d+)(?P<extension>\.ts|\.m4s)")
 # A playlist says where segments begin to a microsecond; a muxer counts audio before the first frame as part of a segment.
 _LIST_SECONDS = Fraction(1, 10)
+_MOST_LEADING = 16  # frames that are shown before the keyframe behind which they are decoded
 _TAIL_SECONDS = Fraction(1, 10)  # the longest priming is that of HE-AAC, 0.09 s at 22 kHz
 _EDITING = ("mp4", "mov", "ipod")
+# With an index of its own (sidx), each fragment would begin where the one before it ended: in an open GOP, a keyframe that is
+# shown behind frames that follow it would be shown too early.
+_OPEN_GOPS = {
+    SegmentFormat.HLS: {"hls_segment_options": "movflags=+skip_sidx"},
+    SegmentFormat.DASH: {"format_options": "movflags=+skip_sidx"},
+}
 
 
 def open_output(plan: TargetPlan, path: str) -> OutputContainer:
@@ -34,6 +44,8 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
     if plan.package:
         folder = Path(path).parent
         folder.mkdir()
+        if plan.container == "mp4" and any(stream.copies_video for stream in plan.streams):
+            options.update(_OPEN_GOPS[plan.package.format])
         if plan.package.rendition:
             pass  # one file, cut when the length of the video is known
         elif plan.package.format is SegmentFormat.DASH:
@@ -166,11 +178,12 @@ class Joined:
 
 
 class Cuts:
-    """Watch the packets of one `stream` for keyframes where a playlist says that segments begin."""
+    """Watch the packets of one `stream` for keyframes where a playlist says that segments begin, and for captions."""
 
-    def __init__(self, playlist: MediaPlaylist, stream: int) -> None:
+    def __init__(self, playlist: MediaPlaylist, stream: int, planned: StreamPlan) -> None:
         self._starts = [Fraction(0), *accumulate(segment.seconds for segment in playlist.segments)][:-1]
-        self.stream = stream
+        self.stream, self._codec = stream, planned.codec
+        self._channels = CaptionChannels() if planned.type == StreamType.VIDEO else None
         self._first: Fraction | None = None
         self._border = Fraction(0)
         self.found = 0
@@ -180,15 +193,24 @@ class Cuts:
         """Look at a packet; they come in decoding order."""
         if packet.stream.index != self.stream or packet.pts is None or not packet.time_base:
             return
+        if self._channels is not None:
+            self._channels.see(in_packet(packet))
         time = packet.pts * packet.time_base
         self._first = time if self._first is None else self._first
         if packet.is_keyframe and self.found < len(self._starts):
-            off = time - self._first - self._starts[self.found]
-            if abs(off) <= max(_LIST_SECONDS, (packet.duration or 0) * packet.time_base):
+            off, length = time - self._first - self._starts[self.found], (packet.duration or 0) * packet.time_base
+            # In a manifest, the segment of an open GOP begins with the first frame that is shown.
+            if -max(_LIST_SECONDS, length) <= off <= max(_LIST_SECONDS, (1 + _MOST_LEADING) * length):
                 self.found, self._border = self.found + 1, time
+                self.independent = self.independent and starts_decoding(packet, self._codec)
                 return
         if time < self._border:
             self.independent = False  # a leading frame: it refers to the segment before
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """Return the channels of closed captions that were seen."""
+        return self._channels.names if self._channels is not None else ()
 
     @property
     def hidden(self) -> Fraction:

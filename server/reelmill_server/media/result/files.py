@@ -146,8 +146,9 @@ class _Results:
         package = self._plan.targets[file.slot].package
         assert package
         prefix, suffix = reference_around(file.uri, package.prefix, package.suffix)
-        muxed = Path(self._verified[file.slot].produced.path).read_text()
-        return rewrite_manifest(muxed, prefix, suffix, [one.playlist for one in lists])
+        read = self._verified[file.slot]
+        muxed = Path(read.produced.path).read_text()
+        return rewrite_manifest(muxed, prefix, suffix, [one.playlist for one in lists], read.codecs)
 
     def _published(self, one: _Listed) -> MediaPlaylist:
         """Return a playlist with the names under which its segments are published."""
@@ -211,6 +212,7 @@ def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Seq
         height=video.height if video else 0,
         frame_rate=video.frame_rate if video else 0.0,
         video_range=_VIDEO_RANGES.get(video.color_transfer, "SDR") if video else "",
+        captions=one.playlist.captions,
     )
 
 

@@ -21,7 +21,8 @@ _PRIMING = Fraction(1, 10)  # of audio encoders: some containers move what lies 
 def cuts_of(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
     """Return what watches the stream by which the segments of `playlist` are cut: video, if there is any."""
     kinds = [stream.type for stream in plan.streams]
-    return Cuts(playlist, kinds.index(StreamType.VIDEO) if StreamType.VIDEO in kinds else 0)
+    stream = kinds.index(StreamType.VIDEO) if StreamType.VIDEO in kinds else 0
+    return Cuts(playlist, stream, plan.streams[stream])
 
 
 def end_of(produced: MediaFile) -> Fraction:
@@ -46,7 +47,7 @@ def checked_playlist(
     # libav counts what an edit list hides; a player that seeks a segment where the playlist says would wait for its end.
     first, *others = (*before, last)
     shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
-    return replace(playlist, segments=(shown, *others), independent=cuts.independent)
+    return replace(playlist, segments=(shown, *others), independent=cuts.independent, captions=cuts.captions)
 
 
 def listed_short(playlist: MediaPlaylist, ends: Sequence[tuple[StreamPlan, Extent]]) -> Iterator[str]:

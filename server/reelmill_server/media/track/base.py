@@ -31,6 +31,7 @@ class StreamStats:
     """Statistics of one written stream: packets, bytes, extent in time, and the mean VMAF if it was measured.
 
     `taken`: how many frames of the source went into the filters; `held`: how many from before the span are shown in it;
+    `captioned`: how many have closed captions, of which `captions_lost` pairs of bytes found no place;
     `dropped`: how many frames or packets were left out on purpose, by reason. Of video at a constant rate: how many frames
     were `skipped` and `repeated` for it, and how many are `black`. Of encoded audio: `samples` of it, of which `silent` ones
     fill gaps, and samples that were `cut` off, by reason.
@@ -42,6 +43,8 @@ class StreamStats:
     vmaf: float | None = None
     taken: int = 0
     held: int = 0
+    captioned: int = 0
+    captions_lost: int = 0
     samples: int = 0
     silent: int = 0
     skipped: int = 0

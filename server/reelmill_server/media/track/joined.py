@@ -21,8 +21,9 @@ from reelmill_server.media.input.source import Location, open_stream
 from reelmill_server.media.libav.encoder import describe_video, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe
+from reelmill_server.media.track.captions import caption_warnings
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import Plan, StreamPlan
+from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
 from reelmill_server.plan.chunks import encoded_sound, encoded_video, shared_images
 
@@ -107,6 +108,8 @@ class JoinedTrack(Track):
             self.written.samples += chunk_file.summary.samples
             self.written.silent += chunk_file.summary.silent
             self.written.cut.update(chunk_file.summary.cut)
+            self.written.captioned += chunk_file.summary.captioned
+            self.written.captions_lost += chunk_file.summary.captions_lost
             self.written.dropped.update(chunk_file.summary.dropped)
         self.written.vmaf = _mean_vmaf([chunk_file.summary for chunk_file in chunk_files])
         self._packets = _all_packets(chunk_files, bool(plan.video))
@@ -134,6 +137,10 @@ class JoinedTrack(Track):
 
     def finish(self) -> Iterator[AnyPacket]:
         return self.before(None)
+
+    def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
+        yield from super().warnings(target)
+        yield from caption_warnings(self.plan, self.written, target.field)
 
     def given(self, accountant: Accountant, from_key: bool) -> Given | None:
         known = [given for given in self._given if given is not None]

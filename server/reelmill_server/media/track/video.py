@@ -21,9 +21,10 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import StreamStats, Track, describe, nearest
+from reelmill_server.media.track.captions import Captions, caption_warnings
 from reelmill_server.media.track.on_screen import FramesOnScreen
 from reelmill_server.model.colour import RANGE_NAMES
-from reelmill_server.model.plan import StreamPlan, VideoOutput
+from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.clock import UNTIMED_FORMATS
 
@@ -40,10 +41,11 @@ class FrameEncoder:
         output: OutputContainer,
         written: StreamStats,
         overlays: Overlays,
+        captions: Captions,
         global_header: bool | None = None,
     ) -> None:
-        """`written` counts the packets; `global_header` as for `open_encoder`."""
-        self._written = written
+        """`written` counts the packets, `captions` are those of the source; `global_header` as for `open_encoder`."""
+        self._written, self._captions = written, captions
         self.stream = open_encoder(plan, output, global_header)
         self._plan, self._overlays = plan, overlays
         self._durations: dict[int, int] = {}
@@ -65,6 +67,7 @@ class FrameEncoder:
             # NONE: otherwise the encoder repeats the source's choice of I, P and B frames.
             frame.pict_type = PictureType.I if boundary else PictureType.NONE
             self._remember_duration(frame)
+            self._captions.give(frame, self._ticks(frame))
             self._encoded += 1
         try:
             packets = self.stream.encode(frame)
@@ -72,7 +75,8 @@ class FrameEncoder:
             raise failure_of_encoder(error, self._plan, "failed while encoding") from error
         if self._comparison and frame is not None:
             self._comparison.give(frame)
-        for packet in packets:
+        for encoded in packets:
+            packet = self._captions.onto(encoded)
             if self._encoded <= _UNDATED_FRAMES.get(self._plan.encoder, 0):
                 packet.dts = packet.pts
             packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration
@@ -89,7 +93,12 @@ class FrameEncoder:
         """
         if frame.pts is not None and frame.time_base and frame.duration:
             scale = frame.time_base / self.stream.codec_context.time_base
-            self._durations[round(frame.pts * scale)] = round(frame.duration * scale)
+            self._durations[self._ticks(frame)] = round(frame.duration * scale)
+
+    def _ticks(self, frame: VideoFrame) -> int:
+        """Return the timestamp that a frame's packet will have."""
+        ticks = (frame.pts or 0) * (frame.time_base or 0) / self.stream.codec_context.time_base
+        return nearest(Fraction(ticks))
 
 
 class _VideoTrack(Track):
@@ -111,7 +120,8 @@ class _VideoTrack(Track):
         """`global_header` as for `open_encoder`."""
         super().__init__(plan)
         self._max_frames = max_frames
-        self._encoder = FrameEncoder(plan, output, self.written, overlays, global_header)
+        self._captions = Captions(plan, self.written)
+        self._encoder = FrameEncoder(plan, output, self.written, overlays, self._captions, global_header)
         self._parts = {part.input: part for part in plan.parts}
         describe(self._encoder.stream, plan, sources, keep_metadata)
 
@@ -132,16 +142,24 @@ class _VideoTrack(Track):
         origin: Any = part.source.streams[plan.stream]
         ticks = round((self._span.begin - shift) / origin.time_base)
         return Chain(
-            lambda: (f"setpts=PTS-({ticks})", *plan.filters),
+            lambda: (f"setpts=PTS-({ticks})", *self._captions.filters, *plan.filters),
             origin.sample_aspect_ratio or Fraction(1),
             average_rate(origin) or FALLBACK_RATE,
         )
 
     def begin(self, part: Part, span: Span) -> None:
         self._span, self._on_screen = span, FramesOnScreen(span)
+        stream = self._parts[part.number].stream
+        self._codec = part.source.streams[stream].codec_context.codec.canonical_name if stream >= 0 else ""
 
     def shorten(self, part: Part, span: Span) -> None:
         self._span = self._on_screen.span = span
+
+    def _take_in(self, shown: VideoFrame) -> None:
+        """Count a frame that goes into the filters, and note its captions."""
+        self.written.taken += 1
+        if shown.pts is not None and shown.time_base:
+            self._captions.read(shown, self._codec, self._clock.at(shown.pts * shown.time_base - self._span.begin))
 
     def _shown(self, part: Part, stream: int, item: VideoFrame) -> Iterator[VideoFrame]:
         """Yield the frames of the span that are known once `item` came."""
@@ -150,6 +168,10 @@ class _VideoTrack(Track):
         self.written.held = max(self.written.held, self._on_screen.held)
         if self._on_screen.over:
             part.close(self, stream)
+
+    def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
+        yield from super().warnings(target)
+        yield from caption_warnings(self.plan, self.written, target.field)
 
     def _end_of(self, part: Part) -> Fraction | None:
         """Return where the part's own stream ends as far as it was read, seconds of the source; None: nobody knows."""
@@ -200,7 +222,7 @@ class VfrVideoTrack(_VideoTrack):
 
     def _filter(self, shown: VideoFrame) -> Iterator[AnyPacket]:
         self.shape = self.shape or _shape(shown)
-        self.written.taken += 1
+        self._take_in(shown)
         for frame in self._chain.push(shown):
             yield from self._take(frame)
 
@@ -230,6 +252,7 @@ class VfrVideoTrack(_VideoTrack):
             self._end_with_span(self._held)
             yield from self._encoder.encode(self._held)
         yield from self._encoder.encode(None)
+        self._captions.finish()
 
     def _end_with_span(self, frame: VideoFrame) -> None:
         """Cut the last frame's duration at the end of the span, so that every rendition has the same whole number of
@@ -255,6 +278,8 @@ class VfrVideoTrack(_VideoTrack):
             held.duration = self._step = frame.pts - held.pts
             if self._in_window(held):
                 yield from self._encoder.encode(held)
+            else:
+                self._captions.skip(held)
         self._held = frame
         self._over = self._window is not None and self._window.after(_time(frame))
 
@@ -312,7 +337,7 @@ class CfrVideoTrack(_VideoTrack):
                 yield from self._filter(self._chain, shown)
 
     def _filter(self, chain: Chain, shown: VideoFrame) -> Iterator[AnyPacket]:
-        self.written.taken += 1
+        self._take_in(shown)
         for frame in chain.push(shown):
             yield from self._take(frame)
 
@@ -340,6 +365,7 @@ class CfrVideoTrack(_VideoTrack):
 
     def finish(self) -> Iterator[AnyPacket]:
         yield from self._encoder.encode(None)
+        self._captions.finish()
 
     def _number(self, seconds: Fraction) -> int:
         """Return the number of the first frame shown at or after `seconds` into the part."""

@@ -1,0 +1,91 @@
+"""Closed captions (ATSC A/53, part 4): where frames and packets have them.
+
+A tuple of `cc_data` has three bytes: flags (whether it is valid, and its kind), and two bytes of data. Kinds 0 and 1 are pairs
+of CEA-608 for field 1 and 2, kinds 2 and 3 are CEA-708, where 3 begins a packet.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from av import VideoFrame
+from av.sidedata.sidedata import Type
+
+from reelmill_server.media.libav.packets import twin
+from reelmill_server.media.libav.side_data import frame_data
+from reelmill_server.media.libav.types import AnyPacket
+
+MOST = 31
+"""Tuples that one frame can have."""
+FIELDS, PACKET_START = (0, 1), 3
+"""Kinds of tuples: pairs of CEA-608, and what begins a packet of CEA-708."""
+DELETED = "sidedata=mode=delete:type=A53_CC"
+"""The filter that takes captions from frames."""
+
+_BYTES, _VALID, _KIND, _PARITY = 3, 4, 3, 0x80
+_IDENTIFIER = b"GA94\x03"
+_COUNTRY = b"\xb5\x00\x31"  # before the identifier in SEI messages (ITU-T T.35), not in MPEG-2
+_PLACE_BYTES = 1 << 17  # captions come before the slices of a frame, or of its fields
+_START_CODE = re.compile(rb"\x00?\x00\x00\x01")
+_ESCAPED = re.compile(rb"\x00\x00(?=[\x00-\x03])")
+_SEI_HEADERS: Mapping[str, bytes] = {"h264": b"\x06", "hevc": b"\x4e\x01"}
+_IS_SLICE: Mapping[str, Callable[[int], bool]] = {
+    "h264": lambda byte: 1 <= byte & 0x1F <= 5,
+    "hevc": lambda byte: byte >> 1 & 0x3F < 32,
+}
+CODECS = tuple(_SEI_HEADERS)
+"""Codecs (libav's names) whose encoders write captions, or whose packets can be given some."""
+
+
+def kind_of(part: bytes) -> int:
+    """Return the kind of a tuple."""
+    return part[0] & _KIND
+
+
+def tuples(data: bytes) -> Iterator[bytes]:
+    """Yield the valid tuples of `cc_data`."""
+    for begin in range(0, len(data) - _BYTES + 1, _BYTES):
+        if data[begin] & _VALID:
+            yield data[begin : begin + _BYTES]
+
+
+def is_filler(part: bytes) -> bool:
+    """Return whether a tuple only fills its place: a pair of CEA-608 of two zeros, without their parity."""
+    return kind_of(part) in FIELDS and not (part[1] | part[2]) & ~_PARITY
+
+
+def in_frame(frame: VideoFrame, codec: str) -> bytes:
+    """Return the `cc_data` of a decoded frame of `codec` (libav's name), empty if it has none."""
+    return frame_data(frame, codec, Type.A53_CC) or b""
+
+
+def in_packet(packet: AnyPacket) -> bytes:
+    """Return the `cc_data` of a packet of H.264, H.265 or MPEG-2, of all its fields, empty if it has none."""
+    data = bytes(memoryview(packet)[:_PLACE_BYTES])
+    found, place = b"", data.find(_IDENTIFIER)
+    while place >= 0:
+        rest = data[place + len(_IDENTIFIER) : place + len(_IDENTIFIER) + 2 * _BYTES * (MOST + 1)]
+        if data[place - len(_COUNTRY) : place] == _COUNTRY:
+            rest = rest.replace(b"\0\0\3", b"\0\0")
+        if rest:
+            found += rest[2 : 2 + (rest[0] & MOST) * _BYTES]
+        place = data.find(_IDENTIFIER, place + 1)
+    return found
+
+
+def with_captions(packet: AnyPacket, codec: str, data: bytes) -> AnyPacket:
+    """Return a packet of H.264 or H.265 with start codes, and with `data` (at most 31 tuples) as its captions."""
+    held = bytes(packet)
+    for found in _START_CODE.finditer(held):
+        if found.end() < len(held) and _IS_SLICE[codec](held[found.end()]):
+            place = found.start()
+            changed = AnyPacket(held[:place] + _message(codec, data) + held[place:])
+            changed.stream = packet.stream
+            return twin(packet, changed)
+    return packet
+
+
+def _message(codec: str, data: bytes) -> bytes:
+    """Return the NAL unit of an SEI message with captions."""
+    count = len(data) // _BYTES
+    payload = _COUNTRY + _IDENTIFIER + bytes((0x40 | count, 0xFF)) + data + b"\xff"
+    return b"\0\0\0\1" + _SEI_HEADERS[codec] + _ESCAPED.sub(b"\0\0\3", bytes((4, len(payload))) + payload + b"\x80")

@@ -1,0 +1,50 @@
+"""Tell whether a decoder can start at a packet that is marked as a keyframe.
+
+Demuxers and parsers also mark where decoding recovers after a while (gradual refresh), or from where on only what follows in
+time is whole (open GOP).
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from reelmill_server.media.libav.types import AnyPacket
+
+_START_CODE = re.compile(rb"\x00\x00\x01")
+_PLACE_BYTES = 1 << 16  # parameter sets and messages come before the first slice
+_IDR = 5
+_IRAP = range(16, 22)  # IDR, BLA, CRA: what makes a CRA frame depend on the GOP before are frames shown before it
+
+
+def starts_decoding(packet: AnyPacket, codec: str) -> bool:
+    """Return whether the keyframe in `packet` of `codec` (libav's name) needs no frame before it."""
+    kind_of, slices, alone = _RULES.get(codec, (None, (), ()))
+    if kind_of is None:
+        return True
+    data, extradata = bytes(memoryview(packet)[:_PLACE_BYTES]), bytes(packet.stream.codec_context.extradata or b"")
+    kinds = (kind_of(data[place]) for place in _units(data, _length_bytes(codec, extradata)) if place < len(data))
+    return next((kind in alone for kind in kinds if kind in slices), False)
+
+
+_RULES: Mapping[str, tuple[Callable[[int], int], Any, Any]] = {
+    "h264": (lambda byte: byte & 0x1F, range(1, 6), (_IDR,)),
+    "hevc": (lambda byte: byte >> 1 & 0x3F, range(32), _IRAP),
+}
+"""By codec: the type of a NAL unit by its first byte, the types of slices, and of those that need no other frame."""
+
+
+def _length_bytes(codec: str, extradata: bytes) -> int:
+    """Return how many bytes of length precede each NAL unit, as avcC and hvcC say; 0: units have start codes."""
+    place = {"h264": 4, "hevc": 21}[codec]
+    return (extradata[place] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > place else 0
+
+
+def _units(data: bytes, length_bytes: int) -> Iterator[int]:
+    """Yield where NAL units begin."""
+    if not length_bytes:
+        yield from (found.end() for found in _START_CODE.finditer(data))
+        return
+    place = 0
+    while place + length_bytes < len(data):
+        yield place + length_bytes
+        place += length_bytes + int.from_bytes(data[place : place + length_bytes])
