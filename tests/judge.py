@@ -200,6 +200,11 @@ def pictures(path: Path, pixel_format: str = "gray", upright: bool = False) -> N
     return np.frombuffer(raw, np.uint16 if pixel_format.endswith("48le") else np.uint8).reshape(shape)
 
 
+def cropped(path: Path) -> bytes:
+    """The luma of the first picture, cropped as the container says."""
+    return _run("-i", path, "-frames:v", "1", "-pix_fmt", "gray", "-f", "rawvideo", "-").stdout
+
+
 @lru_cache(_DECODED)
 def planes(path: Path, pixel_format: str, decoder: str = "") -> tuple[NDArray[np.integer], ...]:
     """The pictures of the first video stream, which must be in this planar format: one (number, height, width) per plane."""

@@ -52,6 +52,16 @@ class ContentLight:
 
 
 @dataclass(frozen=True)
+class Crop:
+    """What a container says is shown of frames of `width` x `height`: from `left` and `top` on."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class VideoStreamInfo(StreamInfo):
     """A video stream. `rotation`: degrees by which to rotate frames clockwise for display, after they are `mirrored`
     left to right. `transparent`: some of what the first frames show is. Color fields are H.273 numbers.
@@ -59,6 +69,9 @@ class VideoStreamInfo(StreamInfo):
     `field_order`: progressive, or for interlaced video tt, bb, tb, bt (the field coded first, then the one displayed first: top
     or bottom) or interlaced (order unknown); empty: unknown. `key_seconds`: average distance of keyframes according to the
     container's index, 0 if there is none. `decoding_times`: packets do not say when reordered frames are shown.
+
+    Only the container says: `crop`, of which `width` and `height` are left; the colors, with `header_colors`; the sample aspect
+    ratio, with `header_aspect`.
     """
 
     width: int = 0
@@ -84,6 +97,9 @@ class VideoStreamInfo(StreamInfo):
     mirrored: bool = False
     transparent: bool = False
     decoding_times: bool = False
+    crop: Crop | None = None
+    header_colors: bool = False
+    header_aspect: bool = False
 
     @property
     def turned(self) -> bool:

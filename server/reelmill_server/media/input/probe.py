@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input.cropping import cropped
 from reelmill_server.media.input.decoding import Decoders
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
 from reelmill_server.media.input.restarts import begins_again
@@ -213,14 +214,19 @@ def _with_frames(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field
     frame = frames[0]
     mastering, light = hdr_metadata_of(frame, stream.codec)
     rotation, mirrored = orientation(frame, stream.codec)
+    matrix = _from_frame(frame.colorspace, stream.color_space)
+    if matrix == Matrix.GBR and frame.format.is_planar and not frame.format.is_rgb:
+        matrix = Matrix.UNSPECIFIED  # a header that is wrong
+    span = int(frame.color_range) or stream.color_range
     return replace(
         stream,
         rotation=rotation,
         mirrored=mirrored,
         transparent=has_alpha(frame.format.name) and any(map(_transparent, frames)),
         pixel_format=frame.format.name,
-        color_space=int(frame.colorspace),
-        color_range=int(frame.color_range),
+        color_space=matrix,
+        color_range=span,
+        header_colors=(matrix, span) != (int(frame.colorspace), int(frame.color_range)),
         color_transfer=_from_frame(frame.color_trc, stream.color_transfer),
         color_primaries=_from_frame(frame.color_primaries, stream.color_primaries),
         field_order=field_order,
@@ -250,7 +256,7 @@ def _from_headers(container: InputContainer) -> MediaInfo:
         duration_seconds=_seconds(container.duration, Fraction(1, av.time_base)) or 0.0,
         stream_count=len(container.streams),
         metadata=dict(container.metadata),
-        video=tuple(_video(stream) for stream in container.streams.video),
+        video=tuple(cropped(_video(stream), stream) for stream in container.streams.video),
         audio=tuple(_audio(stream) for stream in container.streams.audio),
         subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
         data=tuple(_data(stream) for stream in container.streams.data),
@@ -306,6 +312,7 @@ def _video(stream: Any) -> VideoStreamInfo:
         color_primaries=int(context.color_primaries),
         attached_picture=bool(stream.disposition & Disposition.attached_pic),
         key_seconds=_key_seconds(stream),
+        header_aspect=(stream.sample_aspect_ratio or 0) not in (0, context.sample_aspect_ratio or 0),
     )
 
 

@@ -141,6 +141,8 @@ class InputList:
         if info is None:
             return ("-noautorotate",)
         options: tuple[str, ...] = ("-noautorotate",) if any(stream.turned for stream in info.pictures) else ()
+        # Since version 7.1 ffmpeg crops by itself, as the filters do.
+        options += ("-apply_cropping", "codec") if any(stream.crop for stream in info.pictures) else ()
         decoders = [alpha_decoder(stream.codec, stream.metadata) for stream in info.video]
         for number, name in enumerate(decoders):
             options += (f"-c:v:{number}", name) if name else ()

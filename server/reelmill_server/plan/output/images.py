@@ -18,6 +18,7 @@ from reelmill_server.plan.output.naming import MARK, Naming, OutputName, expand,
 from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
+from reelmill_server.plan.stream.header_facts import header_colours, header_crop
 from reelmill_server.plan.stream.video import usual_rate
 
 # Maximum side of a sheet in pixels: the contract's, and that of WebP (RFC 6386, 9.1: 14 bits).
@@ -181,7 +182,7 @@ def _part(spec: ImageSpec, item: Input, number: int, geometry: Geometry, codec: 
     own = _geometry(spec, stream, "")
     if (own.width, own.height) != (geometry.width, geometry.height):
         own = plan_geometry(sized, stream, "rgb24")
-    whole = (_DEINTERLACE,) if stream.interlaced else ()
+    whole = (*header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
     light = hdr.tone_mapping(stream) if hdr.is_hdr(stream) else ()
     if _shows_alpha(codec):
         filters = codec.alpha if codec.alpha and has_alpha(stream.pixel_format) else codec.filters

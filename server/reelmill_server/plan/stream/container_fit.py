@@ -18,8 +18,8 @@ from reelmill_server.plan.stream.video import usual_rate
 _SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round them
 # Codecs without a sample aspect ratio that players respect, and containers in which libav writes none either.
 _SHAPELESS_CODECS = ("vp8", "vp9", "av1", "prores", "dnxhd")
-_SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv")
-# Only their headers can say how pictures are to be turned for display.
+_SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv", "ts")
+# Only their headers can say how pictures are to be turned and cropped for display.
 _TURNING_CONTAINERS = ("mp4", "mov", "mkv", "webm")
 _COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
 
@@ -83,7 +83,8 @@ def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: s
 def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
     """Return whether a copy of the stream would be displayed with square pixels although the source's are not."""
     shaped = stream.sample_aspect_ratio not in (0, 1)
-    return shaped and stream.codec in _SHAPELESS_CODECS and container.name in _SHAPELESS_CONTAINERS
+    unsaid = stream.codec in _SHAPELESS_CODECS or stream.header_aspect
+    return shaped and unsaid and container.name in _SHAPELESS_CONTAINERS
 
 
 def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str]:
@@ -91,6 +92,9 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
     if loses_shape(stream, container):
         ratio_text = rational_text(stream.sample_aspect_ratio).replace("/", ":")
         yield f"{container.name} does not keep the shape of the source's pixels, {ratio_text}"
+    if stream.crop and container.name not in _TURNING_CONTAINERS:
+        size = f"{stream.width}x{stream.height} of {stream.crop.width}x{stream.crop.height}"
+        yield f"{container.name} cannot say that {size} pixels are to be shown: players show all of them"
     if stream.turned and container.name not in _TURNING_CONTAINERS:
         turn = " and ".join(
             filter(None, ("mirrored" * stream.mirrored, f"rotated by {stream.rotation}°" * bool(stream.rotation)))

@@ -77,6 +77,7 @@ def difference(first: StreamInfo, other: StreamInfo | None) -> str:
         facts["size"] = (f"{first.width}x{first.height}", f"{other.width}x{other.height}")
         facts["pixel format"] = (first.pixel_format, other.pixel_format)
         facts["rotation"] = (str(first.rotation), str(other.rotation))
+        facts["cropping"] = (str(first.crop), str(other.crop))
         facts["mirroring"] = (str(first.mirrored), str(other.mirrored))
     if isinstance(first, AudioStreamInfo) and isinstance(other, AudioStreamInfo):
         facts["sample rate"] = (str(first.sample_rate), str(other.sample_rate))

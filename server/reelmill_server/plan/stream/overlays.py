@@ -13,6 +13,7 @@ from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.sizes import in_pixels
 from reelmill_server.plan.stream.alpha import alpha_decoder
 from reelmill_server.plan.stream.geometry import displayed_size, upright
+from reelmill_server.plan.stream.header_facts import header_colours, header_crop
 
 # Players assume BT.709 for untagged video from this height on, libav assumes BT.601.
 _HIGH_DEFINITION = 577
@@ -94,7 +95,7 @@ def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: s
         width = round(height * ratio)
     matrix = ("scale=in_color_matrix=bt709",) if stream.color_space == Matrix.UNSPECIFIED and own[1] >= _HIGH_DEFINITION else ()
     box = _box(spec.place, max(1, width), max(1, height), output)
-    filters = (*upright(stream), *matrix, "format=rgba")
+    filters = (*header_colours(stream), *header_crop(stream), *upright(stream), *matrix, "format=rgba")
     return PicturePlan(
         spec.uri,
         stream.index,

@@ -19,6 +19,7 @@ from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.adaptive import adapted_video
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import displayed_size, plan_geometry
+from reelmill_server.plan.stream.header_facts import header_colours, header_crop
 
 _YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10|12|14|16)?")
 _SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le", "p210le": "yuv422p10le"}
@@ -116,7 +117,7 @@ def plan_video(
     shape = (*opaque, *geometry.filters, *_colour_filter(stream, mapped))
     # Drop frames before the expensive scaling, repeat frames after it.
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
-    whole = (_DEINTERLACE,) if stream.interlaced else ()
+    whole = (*header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
     options = video_encoders.options(choice, replace(spec, pixel_format=wanted))
     planned = StreamPlan(
         type=StreamType.VIDEO,
