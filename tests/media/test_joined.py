@@ -356,3 +356,28 @@ def test_captions_of_joined_sources_follow_each_other(join: Joiner, shelf: Shelf
     clip = captioned(shelf, "captioned-joined", said, frames=30)
     _, (path,) = join([clip, clip], target("mp4", encoded(frame_rate=Fraction(30)), None))
     assert heard(path) == 2 * said
+
+
+TOLD = Clip("matroska", (Video(),), (Audio(),), chapters=((0.0, 1.0, "a"), (1.0, 2.0, "b")))
+
+
+@pytest.mark.parametrize("container", ["mkv", "mp4"])
+def test_chapters_begin_where_their_source_does(join: Joiner, container: str) -> None:
+    """Behind a source that has none, and does not say how long it is. MP4 fills the time before the first one."""
+    untold = Clip("flv", (Video(),), (Audio(),))
+    _, (path,) = join([untold, TOLD, TOLD], target(container, encoded(), AudioSpec("aac")))
+    begins = [begin for begin, _ in judge.describe(path).chapters]
+    filled = [0] if container == "mp4" else []
+    assert begins == pytest.approx([*filled, 2, 3, 4, 5], abs=0.03)
+
+
+@pytest.mark.parametrize("container", ["mkv", "mp4"])
+def test_chapters_of_copies_begin_with_their_keyframe(join: Joiner, container: str) -> None:
+    """A copied source begins before the requested start, and lasts as long as it does. Matroska gives its first packets no
+    decode timestamps.
+    """
+    begun = (TOLD, SourceSpec("file:///a", start_us=1_200_000))
+    _, (path,) = join([begun, TOLD], target(container))
+    assert judge.numbers(path) == [*range(24, 50), *range(50)]
+    begins = [begin for begin, _ in judge.describe(path).chapters]
+    assert begins == pytest.approx([0, 0.04, 1.04, 2.04], abs=0.03)

@@ -88,6 +88,7 @@ class Output(ABC):
         self._open_parts: dict[int, Part] = {}
         self._main_length = Fraction(0)
         self._limit: Fraction | None = None  # length of the concatenated inputs, once they have ended
+        self._lengths: dict[int, Fraction] = {}  # of the concatenated inputs that have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
         self._followers: Sequence[Track] = ()
         self._events = EventQueue[_Event](self.check)
@@ -241,6 +242,7 @@ class Output(ABC):
             self._attached_lengths[number] += length
         else:
             self._main_length += length
+            self._lengths[number] = length
         return length
 
     def close(self) -> None:

@@ -34,6 +34,9 @@ from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, Stream
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.time import MICROSECONDS
 
+# Their muxers take chapters until the end: only then is it known where copies begin, and how long inputs are.
+_CHAPTERS_AT_THE_END = ("mp4", "mov", "ipod", "matroska", "webm")
+_GAPLESS_CHAPTERS = ("mp4", "mov", "ipod")
 # Containers that must not be closed are kept alive, since freeing closes them; the child process ends soon anyway.
 _LEFT_OPEN: list[OutputContainer] = []
 
@@ -80,12 +83,21 @@ class FileOutput(Output):
             )
         except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
-        self._attach(sources)
         self._sources = sources
+        self._attach(sources)
         self.fed = len(self._joined) < len(self.tracks)
         if plan.keep_metadata:
             self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
-            self._container.set_chapters(chapters(task.inputs, sources, plan.streams[0].speed))
+            if plan.muxer not in _CHAPTERS_AT_THE_END:
+                self._container.set_chapters(self._chapters())
+
+    def _chapters(self) -> list[Any]:
+        """Return the chapters, as far as it is known by now where the inputs begin and how long they are."""
+        found = [*chapters(self._inputs, self._sources, self.plan.streams[0].speed, self._spans, self._lengths)]
+        if self.plan.muxer in _GAPLESS_CHAPTERS and found and found[0]["start"] > 0:
+            # Their first chapter begins with the file, whatever it says.
+            found.insert(0, {**found[0], "start": 0, "end": found[0]["start"], "metadata": {"title": ""}})
+        return [{**chapter, "id": number + 1} for number, chapter in enumerate(found)]
 
     def _attach(self, sources: Sequence[InputContainer]) -> None:
         """Add the attached files. The muxer insists on a name and a type."""
@@ -154,6 +166,8 @@ class FileOutput(Output):
                 raise Stopped
         if self._unclosable:
             raise InvalidMedia(f"{self.plan.field}: the source's {self.tracks[0].plan.type} stream gave nothing in the span")
+        if self.plan.keep_metadata and self.plan.muxer in _CHAPTERS_AT_THE_END:
+            self._container.set_chapters(self._chapters())
         self._container.start_encoding()  # or a subtitle file without a cue would not even have a header
         languages = [stream.metadata.get("language", "") for stream in self._container.streams]
         self._container.close()
@@ -187,20 +201,30 @@ class FileOutput(Output):
             pass  # a discarded file need not be complete
 
 
-def chapters(inputs: Sequence[InputPlan], sources: Sequence[InputContainer], speed: Fraction) -> list[Any]:
-    """Return the chapters of the concatenated inputs that lie in the spans, moved with them."""
-    moved: list[Any] = []
+def chapters(
+    inputs: Sequence[InputPlan],
+    sources: Sequence[InputContainer],
+    speed: Fraction,
+    spans: Mapping[int, Span],
+    lengths: Mapping[int, Fraction],
+) -> Iterator[Any]:
+    """Yield the chapters of the concatenated inputs that lie in the spans, moved with them.
+
+    `spans` and `lengths` are those of the inputs, by number, of which they are known; the others are as planned.
+    """
     offset = Fraction(0)
-    for plan, source in zip(inputs, sources, strict=True):
+    for number, (plan, source) in enumerate(zip(inputs, sources, strict=True)):
         if plan.attached:
             break
         begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
         end = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
-        moved += _moved_chapters(source, begin, end, offset, speed)
-        if not plan.duration_us:
+        if number in spans:
+            begin, end = spans[number].begin, spans[number].end
+        yield from _moved_chapters(source, begin, end, offset, speed)
+        length = lengths.get(number, Fraction(plan.duration_us, MICROSECONDS))
+        if not length:
             break  # unknown where the next one begins
-        offset += Fraction(plan.duration_us, MICROSECONDS)
-    return [{**chapter, "id": number + 1} for number, chapter in enumerate(moved)]
+        offset += length
 
 
 def _moved_chapters(

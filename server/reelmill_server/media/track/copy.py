@@ -211,6 +211,9 @@ class CopyTrack(Track):
         moved = measures.place.at(pts)
         if dts is not None:
             item.dts = self._after_the_last(measures.place.at(decoded))
+        elif self._last_decoded is not None:  # the first frames of a further part: a muxer would take them for earlier ones
+            item.dts = self._after_the_last(self._last_decoded)
+        if item.dts is not None:
             moved = max(moved, item.dts)
         item.pts, item.duration = moved, measures.length.at(duration)
         item.time_base = self._time_base
