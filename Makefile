@@ -130,6 +130,14 @@ bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
 capacity: $(STAMP) ## measure what attempts take here, and how near the estimates come (ARGS='--media film.mp4')
 	$(BIN)/python -m bench.capacity $(ARGS)
 
+.PHONY: dist
+dist: $(RUNTIME) ## build packages of the protos, the client and the server into dist/
+	@$(BIN)/python tools/dist.py dist
+
+.PHONY: dist-check
+dist-check: dist ## install them in clean environments of each Python that is here, and convert a clip (2 GB, some minutes)
+	@$(BIN)/python tools/dist_check.py dist
+
 .PHONY: image-check
 image-check: ## build the images and use them (root, buildah, podman, debootstrap; ARGS=--keep: quicker next time)
 	$(PYTHON) -m images.image_check $(if $(IMAGE_ROOT),--root '$(IMAGE_ROOT)') $(ARGS)

@@ -182,9 +182,9 @@ async def test_faces_are_looked_for_in_the_child_and_only_where_detectors_run(be
     artifacts, warnings = await bench.convert(bench.request(bench.target("out.mp4", desensitization=spec)))
     assert artifacts[0].streams[0].encoder == "libx264" and not warnings
     bench.capabilities.detectors = (
-        replace(bench.capabilities.detectors[0], available=False, reason="pip install 'reelmill[privacy]'"),
+        replace(bench.capabilities.detectors[0], available=False, reason="pip install 'onnxruntime'"),
     )
-    with pytest.raises(UnsupportedFormat, match=r"desensitization: pip install 'reelmill\[privacy\]'"):
+    with pytest.raises(UnsupportedFormat, match=r"desensitization: pip install 'onnxruntime'"):
         await bench.convert(bench.request(bench.target("other.mp4", desensitization=spec)))
     assert bench.left() == ["out.mp4"]
 

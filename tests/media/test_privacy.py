@@ -329,11 +329,11 @@ def test_without_the_extra_the_field_is_refused_with_what_to_install(monkeypatch
     monkeypatch.delitem(sys.modules, "reelmill_server.media.overlay.privacy.detect")
     monkeypatch.delattr("reelmill_server.media.overlay.privacy.detect")
     tried = try_privacy()
-    assert not tried.available and "pip install 'reelmill[privacy]'" in tried.reason
+    assert not tried.available and "pip install 'onnxruntime>=1.23,<2'" in tried.reason
     path = lossless(tmp_path, 1)
     request = ConvertRequest("task", "project", (CLIP,), (target(video=encoded(desensitization=FACE)),))
     known = {**capabilities(), PRIVACY: tried}
-    with pytest.raises(UnsupportedFormat, match=r"video\.filter_video\.desensitization: .*pip install 'reelmill\[privacy\]'"):
+    with pytest.raises(UnsupportedFormat, match=r"video\.filter_video\.desensitization: .*pip install 'onnxruntime"):
         make_plan(request, Situation((probe_file(str(path), Limits()),), known))
 
 

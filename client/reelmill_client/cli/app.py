@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,7 +40,11 @@ class _Program(TyperGroup):
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"reelmill {installed_version('reelmill')}")
+        try:
+            version = installed_version("reelmill-client")
+        except PackageNotFoundError:  # a checkout, which is one package
+            version = installed_version("reelmill")
+        typer.echo(f"reelmill {version}")
         raise typer.Exit
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import av
 from av import VideoFrame
 
+from reelmill_server.extras import install_command
 from reelmill_server.media.libav.encoder import configure_video, hardware_frames
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.log import captured_log, error_text
@@ -34,7 +35,7 @@ _OFTEN = {
     "qsv": "no Intel GPU at /dev/dri, or no oneVPL runtime",
     "vaapi": "no GPU that encodes at /dev/dri, or no VA driver",
 }
-_NO_PRIVACY = "the detectors need the extra `privacy`, which the worker does not have: pip install 'reelmill[privacy]'"
+_NO_PRIVACY = f"the detectors need a library that the worker does not have: {install_command('privacy')}"
 _DECODERS = {
     "h264": "h264",
     "hevc": "hevc",

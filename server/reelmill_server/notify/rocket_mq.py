@@ -10,11 +10,12 @@ from typing import Any
 import structlog
 
 from reelmill_server.errors import Violation
+from reelmill_server.extras import install_command
 from reelmill_server.model.notification import Failure, Recipient
 from reelmill_server.notify.base import DeliveryFailed
 from reelmill_server.notify.message import TYPE, Message
 
-INSTALL = "pip install 'reelmill[rocketmq]'"
+INSTALL = install_command("rocketmq")
 _MAX_CONCURRENT = 4  # every producer starts threads
 _log = structlog.get_logger(__name__)
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from reelmill_server.errors import InvalidArgument
+from reelmill_server.extras import install_command
 from reelmill_server.settings.group import both_names
 
 _SERVICE = "reelmill"
@@ -34,7 +35,7 @@ def start(endpoint: str, role: str) -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         setting = both_names("otel_endpoint") if endpoint else _STANDARD_ENDPOINTS[-1]
-        raise InvalidArgument(f"{setting} needs the extra `tracing`: pip install 'reelmill[tracing]' ({error})") from error
+        raise InvalidArgument(f"{setting} needs OpenTelemetry: {install_command('tracing')} ({error})") from error
     use(BatchSpanProcessor(OTLPSpanExporter(endpoint or None)), role)
 
 

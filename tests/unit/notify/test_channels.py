@@ -321,6 +321,6 @@ async def test_channels_that_are_not_set_up_say_what_they_lack(monkeypatch: pyte
     assert "REELMILL_WEBHOOK_SECRETS" in said[Channel.WEBHOOK] and "REELMILL_MNS_ENDPOINT" in said[Channel.MNS]
     assert "REELMILL_PUBSUB_PROJECT" in said[Channel.PUB_SUB] and "REELMILL_ROCKETMQ_ENDPOINT" in said[Channel.ROCKET_MQ]
     (problem,) = half.problems(Recipient(Channel.ROCKET_MQ, "x"))
-    assert "pip install 'reelmill[rocketmq]'" in problem.description
+    assert "pip install 'rocketmq-python-client>=5.1.2,<6'" in problem.description
     failure = await failure_of(off, Recipient(Channel.WEBHOOK, "https://example.com", "default"))
     assert "not available on this server" in failure.message
