@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-_PIP = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target")
+_PIP = (sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--target")
 _LEFT_OUT = ("__pycache__", "*.pyc", "*.part")
 
 

@@ -30,13 +30,13 @@ def interpreters() -> Iterator[tuple[str, Path | None]]:
     """Yield each version with an interpreter of it, None if there is none: on the PATH, or among pyenv's."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
     for version in _VERSIONS:
-        candidates = [*sorted(pyenv.glob(f"{version}.*/bin/python")), *filter(None, [shutil.which(f"python{version}")])]
-        yield version, next((Path(found) for found in candidates if _is(Path(found), version)), None)
+        candidates = [*sorted(pyenv.glob(f"{version}.*/bin/python")), Path(shutil.which(f"python{version}") or "/nowhere")]
+        yield version, next((found for found in candidates if found.exists() and _is(found, version)), None)
 
 
 def _is(python: Path, version: str) -> bool:
-    command = [python, "-c", "import sys, ensurepip; print('%d.%d' % sys.version_info[:2])"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == version
+    command = [str(python), "-c", "import sys, ensurepip; print('%d.%d' % sys.version_info[:2])"]
+    return str(subprocess.run(command, capture_output=True, text=True, check=False).stdout).strip() == version
 
 
 def check(python: Path, packages: Path, folder: Path) -> None:
@@ -51,7 +51,8 @@ def check(python: Path, packages: Path, folder: Path) -> None:
     media.mkdir()
     subprocess.run([server / "python", "-c", _CLIP, str(media / "clip.mp4")], check=True)
     addresses = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
-    command = [server / "reelmill-server", "serve", *addresses, "--data-dir", folder / "data", "--file-root", media]
+    folders = ("--data-dir", str(folder / "data"), "--file-root", str(media))
+    command = [str(server / "reelmill-server"), "serve", *addresses, *folders]
     log = folder / "server.log"
     with log.open("w") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
         try:
@@ -69,7 +70,7 @@ def check(python: Path, packages: Path, folder: Path) -> None:
 def _environment(python: Path, folder: Path, packages: Path, name: str) -> Path:
     """Make an environment with a package and all that it needs, and return the folder of its programs."""
     subprocess.run([python, "-m", "venv", folder], check=True)
-    install = ("install", "--quiet", "--disable-pip-version-check", "--no-compile", "--find-links", str(packages), name)
+    install = ("install", "-qq", "--disable-pip-version-check", "--no-compile", "--find-links", str(packages), name)
     subprocess.run([folder / "bin" / "python", "-m", "pip", *install], check=True)
     return folder / "bin"
 

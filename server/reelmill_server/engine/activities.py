@@ -191,7 +191,9 @@ class WorkerActivities:
             if activity.is_worker_shutdown():
                 running.outcome = WORKER_DRAINING
                 raise ApplicationError(
-                    "the worker was stopped", [], running.started_us, running.percent, type=WORKER_DRAINING
+                    *("the worker was stopped", [], running.started_us, running.percent),
+                    type=WORKER_DRAINING,
+                    category=ApplicationErrorCategory.BENIGN,  # as above
                 ) from None
             raise
         except ReelmillError as error:
