@@ -117,6 +117,15 @@ protos-baseline: $(STAMP) ## hold later protos to what these promise, at a relea
 settings: $(STAMP) ## write the tables of settings in docs/operating.md
 	$(BIN)/python -m docs.write_settings
 
+.PHONY: docs-check
+docs-check: $(STAMP) ## run the commands in README and docs, as a reader would (PAGE=docs/clients.md: that one)
+	@$(BIN)/python docs/run_commands.py $(PAGE)
+
+.PHONY: screenshots
+screenshots: $(STAMP) ## record the terminal of make run for the README
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pyte>=0.8,<1'
+	@$(BIN)/python docs/make_screenshots.py
+
 .PHONY: gallery
 gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
 	$(BIN)/python -m docs.make_gallery

@@ -127,7 +127,7 @@ def run(source: Path | None) -> int:
     # The source and the outputs each have a file root; nothing else can be read or written.
     with service("run", "127.0.0.1:0", "127.0.0.1:0", source.parent, outputs) as (_, address):
         status = subprocess.call([program("reelmill"), "--server", address, "submit", str(request)])
-    print(f"request: {request}; outputs: {outputs}")
+    print(f"request: {request}\noutputs: {outputs}")
     return status
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import write_settings
+from docs import run_commands, write_settings
 from reelmill.v1 import media_convert_service_pb2, notification_service_pb2, project_service_pb2
 from reelmill_server.api import supported_fields
 from reelmill_server.errors import all_errors
@@ -125,3 +125,33 @@ def test_every_test_that_is_named_is_there() -> None:
         name for path in (DOCS.parent / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
     assert named and named <= there, named - there
+
+
+@pytest.mark.parametrize("page", sorted([*DOCS.parent.glob("*.md"), *DOCS.glob("*.md")]), ids=lambda page: page.name)
+def test_what_a_page_shows_is_run_or_says_why_not(page: Path) -> None:
+    """`make docs-check` runs it. A comment that it does not know would leave a block out without a word."""
+    run_commands.script(page)
+    assert all(block.how.startswith("not run: ") for block in run_commands.blocks(page) if block.how.startswith("not"))
+    assert page.read_text().count("<!-- docs-check:") == sum(bool(block.how) for block in run_commands.blocks(page))
+
+
+def test_a_page_is_held_to_what_it_shows() -> None:
+    """Every command that runs on its own would pass otherwise."""
+    assert not run_commands.differs("task 17\nsucceeded  \n", "task …\nsucceeded\n")
+    assert not run_commands.differs("a\nb\nc\n", "a\n…\nc")
+    assert run_commands.differs("a\nb\n", "a") and run_commands.differs("", "…x") and run_commands.differs("a.b", "a?b")
+
+
+def test_the_commands_of_a_page_are_found(tmp_path: Path) -> None:
+    """With what the comments above them say."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "<!-- docs-check: not run: no GPU -->\n```sh\nfalse\n```\n\n```console\n$ echo a \\\n  b\na b\n$ true\n```\n\n"
+        "<!-- docs-check: server -->\n```sh\nserve me\n```\n\n```yaml\nx: 1\n```\n"
+    )
+    assert [(block.line, block.kind, block.how, block.runs) for block in run_commands.blocks(page)] == [
+        (1, "sh", "not run: no GPU", True),
+        (6, "console", "", True),
+        (13, "sh", "server", True),
+        (18, "yaml", "", False),
+    ]

@@ -511,6 +511,12 @@ def test_examples_are_requests(cli: Cli) -> None:
         request = build_request(yaml.safe_load(cli("example", name).stdout), "default", {})
         assert request.sources[0].uri.startswith(Path.cwd().as_uri())
         protovalidate.validate(request)
+        named = yaml.safe_load(cli("example", name, "--source", "my: #1 film.mov").stdout)
+        assert named["sources"][0]["uri"] == Path("my: #1 film.mov").absolute().as_uri()
+        assert {**named, "sources": named["sources"][1:]} == {
+            **(given := yaml.safe_load(cli("example", name).stdout)),
+            "sources": given["sources"][1:],
+        }
     assert cli("example", "none").exit_code == 2
 
 
