@@ -70,6 +70,8 @@ class VideoStreamInfo(StreamInfo):
     or bottom) or interlaced (order unknown); empty: unknown. `key_seconds`: average distance of keyframes according to the
     container's index, 0 if there is none. `decoding_times`: packets do not say when reordered frames are shown.
 
+    `still`: a single frame that nothing says a duration of, as in files of images.
+
     Only the container says: `crop`, of which `width` and `height` are left; the colors, with `header_colors`; the sample aspect
     ratio, with `header_aspect`.
     """
@@ -97,6 +99,7 @@ class VideoStreamInfo(StreamInfo):
     mirrored: bool = False
     transparent: bool = False
     decoding_times: bool = False
+    still: bool = False
     crop: Crop | None = None
     header_colors: bool = False
     header_aspect: bool = False
@@ -171,6 +174,11 @@ class MediaInfo:
     subtitles: tuple[SubtitleStreamInfo, ...] = ()
     data: tuple[DataStreamInfo, ...] = ()
     attachments: tuple[AttachmentInfo, ...] = ()
+
+    @property
+    def still(self) -> bool:
+        """Whether it is a still image."""
+        return bool(self.pictures) and self.pictures[0].still and not self.audio
 
     @property
     def pictures(self) -> tuple[VideoStreamInfo, ...]:

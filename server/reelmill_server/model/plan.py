@@ -74,7 +74,8 @@ class InputPlan:
 
     `start_us`/`end_us` are positions relative to the source's beginning at timestamp `origin_us` (`end_us` 0: to the end),
     `duration_us` the duration of the range according to the container (0: unknown). Inputs that are not `attached` are
-    concatenated; an attached one runs in parallel, and `align` says what to do if it is shorter.
+    concatenated; an attached one runs in parallel, and `align` says what to do if it is shorter. `still`: its only frame is
+    shown until the end of the range.
     """
 
     source: int
@@ -84,6 +85,7 @@ class InputPlan:
     duration_us: int
     attached: bool = False
     align: AlignMode = AlignMode.NONE
+    still: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The range of a source that is converted, on the source's own clock."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, Violation
@@ -50,6 +50,9 @@ class Clock:
 
         Raises InvalidArgument if it begins after the end of the media.
         """
+        if info.still:
+            start = cls(0, 0, round(info.start_seconds * MICROSECONDS), 0, False)
+            return start.held(source.duration_us) if source.duration_us else start
         seconds = _media_seconds(info)
         total_us = 0 if info.format in _ESTIMATED_FORMATS else round(seconds * MICROSECONDS)
         if total_us and source.start_us >= total_us:
@@ -73,6 +76,10 @@ class Clock:
         end = _end_seconds(stream)
         reach_us = round((end or 0) * MICROSECONDS) - self.origin_us - self.start_us
         return min(reach_us, self.duration_us) if end and reach_us > 0 else self.duration_us
+
+    def held(self, length_us: int) -> "Clock":
+        """Return the range of a still image that is shown for `length_us`."""
+        return replace(self, end_us=self.start_us + length_us, duration_us=length_us, exact=False)
 
     def expected_us(self, stream: StreamInfo) -> int:
         """Return where in the range `stream` ends, in microseconds from the range's beginning; 0 if the container does not

@@ -1,11 +1,12 @@
 """The sources of a task as a plan sees them: which are concatenated, which run in parallel, and the range of each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, StreamInfo, SubtitleStreamInfo, VideoStreamInfo
 from reelmill_server.model.plan import InputPlan
 from reelmill_server.model.request import AlignMode, ConvertRequest, SourceSpec
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.context import Situation
 
@@ -50,7 +51,13 @@ class Input:
             duration_us=self.clock.duration_us,
             attached=self.source.attached,
             align=self.source.align_mode,
+            still=self.held,
         )
+
+    @property
+    def held(self) -> bool:
+        """Whether it is a still image that is shown for some time."""
+        return self.info.still and self.clock.end_us > 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class Inputs:
             )
             for number, source_number in enumerate(ordered)
         ]
+        inputs = [_held(item, inputs) for item in inputs]
         main = tuple(item for item in inputs if not item.source.attached)
         attached = tuple(item for item in inputs if item.source.attached)
         return cls(main, attached, next(item for item in main if item.source_number == request.alignment_index))
@@ -95,6 +103,26 @@ class Inputs:
     def plans(self) -> tuple[InputPlan, ...]:
         """Return the range to read of each input."""
         return tuple(item.plan() for item in (*self.main, *self.attached))
+
+
+def _held(item: Input, inputs: Sequence[Input]) -> Input:
+    """Return `item`; a still image that is to be shown for no certain time lasts as long as what runs beside it."""
+    if not item.info.still or item.clock.end_us:
+        return item
+    others = [other for other in inputs if other.source.attached is not item.source.attached and not other.info.still]
+    mains = [other for other in inputs if not other.source.attached]
+    if not item.source.attached:
+        length_us = max((_lasting_us(other) for other in others), default=0) if len(mains) == 1 else 0
+    else:
+        length_us = sum(map(_lasting_us, others)) if all(map(_lasting_us, others)) and len(others) == len(mains) else 0
+    return replace(item, clock=item.clock.held(length_us)) if length_us else item
+
+
+def _lasting_us(item: Input) -> int:
+    """Return how long an input lasts, microseconds, if only by estimate; 0: unknown."""
+    clock = item.clock
+    end_us = round(item.info.duration_seconds * MICROSECONDS)
+    return clock.duration_us or max(0, (min(end_us, clock.end_us) if clock.end_us else end_us) - clock.start_us)
 
 
 _ALL_ABOVE = 100  # the contract's convention for all streams of a kind

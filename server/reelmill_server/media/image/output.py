@@ -260,6 +260,7 @@ class ImageOutput(Output):
             part = Part(number, source, span.begin)
             self._frames.begin(part, span)
             end = self._read_frames(part, span, stream, length)
+            end = length if plan.still else end
             if end is not None and length is not None and end + _CLAIM_SECONDS < length:
                 text = f"the source claims {float(length):.3f} s, but has frames for {float(end):.3f} s only"
                 self._note(text)

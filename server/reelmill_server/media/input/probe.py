@@ -18,6 +18,7 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, Unsupported
 from reelmill_server.media.input.cropping import cropped
 from reelmill_server.media.input.decoding import Decoders
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
+from reelmill_server.media.input.heif import is_item
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles
@@ -46,6 +47,7 @@ _PACKETS_TO_FIRST_PICTURE = 2000
 # Enough frames to see an interlaced one in a stream that mixes both kinds, few enough to be cheap.
 _FRAMES = 8
 _OPAQUE = 255
+_IMAGE_FORMATS = ("gif", "apng")  # besides those that libav calls pipes
 _TRIAL_BYTES = bytes(8)
 _TELLING_B_FRAMES = ("mpeg1video", "mpeg2video", "mpeg4")
 # AVFieldOrder
@@ -67,6 +69,7 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
             for stream in container.streams.video
             if _decoding_times(stream, frames.get(stream.index, []), begins.get(stream.index))
         }
+        images = {stream.index for stream in container.streams.video if _is_image(stream)}
         restarts = begins_again(container)
     if restarts:
         with open_source(location, limits) as container:
@@ -75,7 +78,9 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
         info,
         video=tuple(
             replace(
-                _with_frames(stream, frames.get(stream.index), orders[stream.index]), decoding_times=stream.index in unordered
+                _with_frames(stream, frames.get(stream.index), orders[stream.index]),
+                decoding_times=stream.index in unordered,
+                still=stream.index in images and len(frames.get(stream.index, ())) == 1,
             )
             for stream in info.video
         ),
@@ -186,6 +191,16 @@ def _first_frames(container: InputContainer) -> tuple[dict[int, list[VideoFrame]
     return found, begins
 
 
+def _is_image(stream: Any) -> bool:
+    """Return whether a video stream that has one frame only says nothing of its duration."""
+    name = stream.container.format.name
+    return (name in _IMAGE_FORMATS or name.endswith("_pipe") or is_item(stream)) and not _is_cover(stream)
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
 def _decoding_times(stream: Any, frames: Sequence[Any], begin: int | None) -> bool:
     """Return whether nothing but decoding tells when the packets of a stream are shown."""
     if stream.container.format.name not in DECODING_FORMATS or not frames:
@@ -256,7 +271,7 @@ def _from_headers(container: InputContainer) -> MediaInfo:
         duration_seconds=_seconds(container.duration, Fraction(1, av.time_base)) or 0.0,
         stream_count=len(container.streams),
         metadata=dict(container.metadata),
-        video=tuple(cropped(_video(stream), stream) for stream in container.streams.video),
+        video=tuple(cropped(_video(stream), stream) for stream in _shown(container)),
         audio=tuple(_audio(stream) for stream in container.streams.audio),
         subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
         data=tuple(_data(stream) for stream in container.streams.data),
@@ -265,6 +280,12 @@ def _from_headers(container: InputContainer) -> MediaInfo:
             for stream in container.streams.attachments
         ),
     )
+
+
+def _shown(container: InputContainer) -> Sequence[Any]:
+    """Return the video streams of a file, without the still images that stand for the video of animated HEIF."""
+    tracks = [stream for stream in container.streams.video if not is_item(stream)]
+    return tracks if any(not _is_cover(stream) for stream in tracks) else container.streams.video
 
 
 def _seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
@@ -310,7 +331,7 @@ def _video(stream: Any) -> VideoStreamInfo:
         color_range=int(context.color_range),
         color_transfer=int(context.color_trc),
         color_primaries=int(context.color_primaries),
-        attached_picture=bool(stream.disposition & Disposition.attached_pic),
+        attached_picture=_is_cover(stream),
         key_seconds=_key_seconds(stream),
         header_aspect=(stream.sample_aspect_ratio or 0) not in (0, context.sample_aspect_ratio or 0),
     )

@@ -13,6 +13,7 @@ from reelmill_server.media.input.part import Part, own_parts
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import packets_from, rewind
 from reelmill_server.media.input.source import average_rate
+from reelmill_server.media.input.still import held
 from reelmill_server.media.libav.timestamps import Extent, ShownExtent, exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import InputPlan, StreamPlan
@@ -76,6 +77,7 @@ class Reader:
         """Times of the source at which its own times began again so far, seconds."""
         self._damaged: list[tuple[StreamDecoding, Fraction | None]] = []
         ends = declared_ends(source)
+        packets = held(packets, self._stop) if plan.still and self._stop is not None else packets
         self.packets = without_padding(packets, source, ends)
         sought = self._begin if plan.start_us else None
         self.part = Part(number, source, result.key, plan.align is AlignMode.PAD, sought=sought, extents=self._extents)

@@ -16,6 +16,7 @@ import av.logging
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input.heif import composed, has_pieces
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, is_memory, meaning
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.probing import PROBING
@@ -83,6 +84,10 @@ def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS
     """Open media in an open file; only `formats` (libav's names of demuxers) are allowed. Raises as `open_source` does."""
     container = _open(_Nameless(file), limits, formats)
     try:
+        if has_pieces(container):
+            image = composed(file, len(container.streams), limits)
+            container.close()
+            container = _open(_Nameless(image), limits, formats)
         _check(container, limits)
         yield container
     finally:

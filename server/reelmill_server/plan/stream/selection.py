@@ -120,7 +120,11 @@ def _reference(inputs: Inputs, streams: Callable[[Input], Sequence[StreamInfo]])
 
 def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
     stream, field = like.video[number], f"{job.target.field}.video"
-    counted = len(members) > 1 or like.aligned
+    counted = len(members) > 1 or like.aligned or like.held
+    for item in members:
+        if item.info.still and not item.held:
+            hint = "set duration to show it for longer"
+            job.warn(f".video: sources[{item.source_number}] is a still image, which is shown for one frame: {hint}")
     if spec.codec == COPY:
         return _joined_copy(job, "video", [(item, stream_at(item.video, number)) for item in members], stream)
     path = f"{field}.transcode_video"

@@ -167,14 +167,16 @@ def _square(spec: VideoSpec, stream: VideoStreamInfo) -> VideoSpec:
 
 
 def usual_rate(stream: VideoStreamInfo) -> Fraction:
-    """Return the frame rate of `stream`, 0 if unknown."""
+    """Return the frame rate of `stream`, 0 if unknown. Files of still images claim some rate."""
+    if stream.still:
+        return FALLBACK_RATE
     rates = (stream.average_rate, stream.frame_rate)
     return next((rate for rate in rates if 0 < rate <= HIGHEST_RATE), Fraction(0))
 
 
 def burst_rate(stream: VideoStreamInfo) -> Fraction:
     """Frames a second that keep those of `stream` where its rate varies: that of its bursts, not the average over pauses."""
-    average, burst = usual_rate(stream), stream.frame_rate
+    average, burst = usual_rate(stream), Fraction(0) if stream.still else stream.frame_rate
     return burst if average < burst <= _HIGHEST_BURST else average
 
 

@@ -1,0 +1,228 @@
+"""Still images as sources: shown for as long as is asked for, alone, with sound, and between films; and images in pieces."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from struct import pack
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.request import AlignMode, AudioSpec, SegmentFormat, SegmentSpec, SourceSpec
+from tests import judge
+from tests.media.converter import Converter, encoded, target
+from tests.media.test_animations import animation, played
+from tests.media.test_joined import PLAIN, SOUND, Joiner, beside, join, seconds_of_sound
+from tests.media.test_snapshots import alone, made, snapshots
+from tests.sources import BRIGHT, DARK
+
+__all__ = ["join"]
+
+pytestmark = pytest.mark.media
+
+FORMS = ("png", "jpg", "webp", "avif", "bmp", "tiff", "gif")
+SECOND = 1_000_000
+
+
+def picture(number: int, width: int = 96, height: int = 64) -> Image.Image:
+    """Its number in ten blocks, as the clips have it."""
+    luma = np.full((height, width), DARK, np.uint8)
+    for bit in range(10):
+        if number >> bit & 1:
+            row, column = divmod(bit, 5)
+            luma[row * height // 2 : (row + 1) * height // 2, column * width // 5 : (column + 1) * width // 5] = BRIGHT
+    return Image.fromarray(luma).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Picture 700."""
+    path = tmp_path_factory.mktemp("still") / "still.png"
+    picture(700).save(path)
+    return path
+
+
+def lasting(seconds: float, **more: Any) -> SourceSpec:
+    """A source with a duration."""
+    return SourceSpec("file:///s", duration_us=round(seconds * SECOND), **more)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_still_is_shown_for_the_duration(convert: Converter, tmp_path: Path, form: str) -> None:
+    """At 25 frames a second, or the asked rate; a start changes nothing."""
+    path = tmp_path / f"still.{form}"
+    picture(700).save(path)
+    for asked, start, count in ((encoded(), 0, 63), (encoded(frame_rate=Fraction(10)), 3, 25)):
+        converted = convert(path, target("mp4", asked, None), start=start, duration=2.5)
+        assert judge.numbers(converted.path) == [700] * count
+        assert converted.artifact.duration_seconds == pytest.approx(2.5, abs=0.021)
+        assert not any("still image" in text for text in converted.warnings)
+
+
+@pytest.mark.parametrize("container", ["mkv", "mov", "ts", "webm"])
+def test_containers_of_stills(convert: Converter, still: Path, container: str) -> None:
+    """All hold it."""
+    codec = "vp9" if container == "webm" else "h264"
+    assert judge.numbers(convert(still, target(container, encoded(codec), None), duration=1).path) == [700] * 25
+
+
+def test_a_still_in_segments(convert: Converter, still: Path) -> None:
+    """Of the length that is asked for."""
+    asked = replace(target("mp4", encoded(), None), segment=SegmentSpec(SegmentFormat.HLS, 2 * SECOND))
+    converted = convert(still, asked, duration=6)
+    segments = [artifact for artifact in converted.artifacts if artifact.kind == "playlist"]
+    assert segments and converted.artifacts[0].duration_seconds == pytest.approx(6, abs=0.05)
+
+
+def test_without_a_duration_a_still_is_one_frame_and_told(convert: Converter, still: Path) -> None:
+    """Images of it need no warning."""
+    converted = convert(still, target("mp4", encoded(), None))
+    assert judge.numbers(converted.path) == [700]
+    assert any("sources[0] is a still image" in text for text in converted.warnings)
+    assert not convert(still, alone(snapshots("jpg", number=1))).warnings
+
+
+def test_images_of_a_still(convert: Converter, still: Path) -> None:
+    """An animation lasts as long as is asked for; there is one snapshot."""
+    moving = convert(still, alone(animation("gif")), duration=2)
+    assert played(moving) == [(700, pytest.approx(2))] or moving.artifact.duration_seconds == 2
+    assert len(made(convert(still, alone(snapshots("png", interval_us=SECOND)), duration=3))) == 1
+
+
+def test_stills_and_films_follow_each_other(join: Joiner, still: Path, tmp_path: Path) -> None:
+    """Each still with the silence that belongs to it."""
+    other = tmp_path / "other.jpg"
+    picture(701).save(other, quality=95)
+    sources = [(still, lasting(1)), PLAIN, (other, lasting(0.6))]
+    _, (path,) = join(sources, target("mp4", encoded(), AudioSpec("aac")))
+    assert judge.numbers(path) == [700] * 25 + list(range(25)) + [701] * 15
+    assert seconds_of_sound(path) == pytest.approx(2.6, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        [(None, lasting(1)), (SOUND, beside())],
+        [(None, SourceSpec("file:///s")), (SOUND, beside())],
+        [(SOUND, SourceSpec("file:///s")), (None, beside())],
+        [(SOUND, SourceSpec("file:///s")), (None, beside(AlignMode.LOOP))],
+    ],
+    ids=["a duration", "that of the sound", "beside the sound", "looping"],
+)
+def test_a_still_with_sound(join: Joiner, still: Path, sources: Sequence[Any]) -> None:
+    """It is shown for as long as the sound is heard, if nothing else is asked for."""
+    _, (path,) = join(
+        [(still if clip is None else clip, spec) for clip, spec in sources], target("mp4", encoded(), AudioSpec("aac"))
+    )
+    assert judge.numbers(path) == [700] * 25
+    assert seconds_of_sound(path) == pytest.approx(1, abs=0.05)
+
+
+def test_all_frames_of_an_animated_avif(convert: Converter, tmp_path: Path) -> None:
+    """The still that stands for it in viewers without animation is not taken."""
+    path = tmp_path / "moving.avif"
+    first, *others = (picture(number) for number in (1, 2, 3))
+    first.save(path, save_all=True, append_images=others, duration=[200, 400, 600])
+    converted = convert(path, target("mp4", encoded(), None))
+    assert judge.numbers(converted.path) == [1, 2, 3]
+    assert converted.artifact.duration_seconds == pytest.approx(1.2, abs=0.01)
+    assert played(convert(path, alone(animation("apng")))) == [(1, 0.2), (2, 0.4), (3, 0.6)]
+
+
+def _box(name: bytes, *content: bytes) -> bytes:
+    data = b"".join(content)
+    return pack(">I", len(data) + 8) + name + data
+
+
+def _full(name: bytes, version_flags: int, *content: bytes) -> bytes:
+    return _box(name, pack(">I", version_flags), *content)
+
+
+def _coded(image: Image.Image) -> tuple[bytes, bytes]:
+    """The av1C box of an image, and its samples, as libavif writes them."""
+    file = io.BytesIO()
+    image.save(file, format="AVIF", quality=90)
+    written = file.getvalue()
+    box, samples = written.index(b"av1C") - 4, written.index(b"mdat") - 4
+    sizes = [int.from_bytes(written[begin : begin + 4], "big") for begin in (box, samples)]
+    return written[box : box + sizes[0]], written[samples + 8 : samples + sizes[1]]
+
+
+def grid(tiles: Sequence[Image.Image], width: int, height: int, brand: bytes = b"avif") -> bytes:
+    """An AVIF file whose image is a row of `tiles` (ISO/IEC 23008-12)."""
+    coded = [_coded(tile) for tile in tiles]
+    configuration, data = coded[0][0], [samples for _, samples in coded]
+    count = len(tiles)
+    description = pack(">BBBBHH", 0, 0, 0, count - 1, width, height)
+    infos = [_full(b"infe", 2 << 24, pack(">HH4s", number + 2, 0, b"av01"), b"\0") for number in range(count)]
+    infos.insert(0, _full(b"infe", 2 << 24, pack(">HH4s", 1, 0, b"grid"), b"\0"))
+    sizes = (_full(b"ispe", 0, pack(">II", width, height)), _full(b"ispe", 0, pack(">II", *tiles[0].size)))
+    properties = _box(b"ipco", *sizes, configuration, _full(b"pixi", 0, b"\x03\x08\x08\x08"))
+    links = [pack(">HBBB", 1, 2, 1, 4)] + [pack(">HBBBB", number + 2, 3, 2, 0x83, 4) for number in range(count)]
+    associations = _full(b"ipma", 0, pack(">I", count + 1), *links)
+    references = _full(b"iref", 0, _box(b"dimg", pack(">HH", 1, count), *(pack(">H", number + 2) for number in range(count))))
+
+    def meta(begin: int) -> bytes:
+        places, position = [pack(">HHHHII", 1, 1, 0, 1, 0, len(description))], begin
+        for number, tile in enumerate(data):
+            places.append(pack(">HHHHII", number + 2, 0, 0, 1, position, len(tile)))
+            position += len(tile)
+        located = _full(b"iloc", 1 << 24, pack(">BBH", 0x44, 0, count + 1), *places)
+        handler = _full(b"hdlr", 0, bytes(4), b"pict", bytes(13))
+        return _full(
+            b"meta",
+            0,
+            handler,
+            _full(b"pitm", 0, pack(">H", 1)),
+            located,
+            _full(b"iinf", 0, pack(">H", count + 1), *infos),
+            references,
+            _box(b"iprp", properties, associations),
+            _box(b"idat", description),
+        )
+
+    head = _box(b"ftyp", brand, bytes(4), brand, b"mif1", b"miaf")
+    return head + meta(len(head) + len(meta(0)) + 8) + _box(b"mdat", *data)
+
+
+def test_a_grid_of_avif_is_put_together(convert: Converter, tmp_path: Path) -> None:
+    """For film and images, within the limits."""
+    path = tmp_path / "grid.avif"
+    whole = picture(0b1101101010, 192, 64)
+    path.write_bytes(grid([whole.crop((0, 0, 64, 64)), whole.crop((64, 0, 128, 64)), whole.crop((128, 0, 192, 64))], 190, 64))
+    converted = convert(path, target("mp4", encoded(crf=10), None), duration=1)
+    assert judge.describe(converted.path).of("Video")[0].size == (190, 64)
+    assert judge.numbers(converted.path) == [0b1101101010] * 25
+    (shown,) = made(convert(path, alone(snapshots("png", number=1))))
+    with Image.open(shown) as image, Image.open(path) as pillows:
+        assert (np.asarray(image.convert("RGB")) == np.asarray(pillows.convert("RGB"))).all()
+    with pytest.raises(MediaLimitExceeded):
+        probe_file(str(path), Limits(max_pixels=96 * 96))
+
+
+def test_a_grid_that_cannot_be_put_together_is_refused(tmp_path: Path) -> None:
+    """With the number of its pieces, not its first tile as if it were all."""
+    path = tmp_path / "grid.heic"
+    tiles = [picture(number, 64, 64) for number in (1, 2)]
+    path.write_bytes(grid(tiles, 128, 64, b"heic").replace(b"pitm", b"xxxx", 1))
+    with pytest.raises(UnsupportedFormat, match="HEIF image of 2 pieces"):
+        probe_file(str(path), Limits())
+
+
+def test_an_avif_keeps_its_transparency(convert: Converter, tmp_path: Path) -> None:
+    """Alpha is an image of its own in the file."""
+    path = tmp_path / "clear.avif"
+    samples = np.full((48, 64, 4), 255, np.uint8)
+    samples[:, :32, 3] = 0
+    Image.fromarray(samples).save(path, quality=90)
+    (shown,) = made(convert(path, alone(snapshots("png", number=1))))
+    with Image.open(shown) as image:
+        alpha = np.asarray(image)[..., 3]
+    assert alpha[:, :28].max() < 8 and alpha[:, 36:].min() > 247
