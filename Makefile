@@ -122,7 +122,8 @@ docs-check: $(STAMP) ## run the commands in README and docs, as a reader would (
 	@$(BIN)/python docs/run_commands.py $(PAGE)
 
 .PHONY: screenshots
-screenshots: $(STAMP) ## record the terminal of make run for the README
+screenshots: $(STAMP) ## make the pictures of docs/terminal.md, and of make run in a terminal, anew
+	$(BIN)/python -m docs.make_terminal
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pyte>=0.8,<1'
 	@$(BIN)/python docs/make_screenshots.py
 

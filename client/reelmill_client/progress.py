@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
@@ -148,6 +148,11 @@ class BarReporter:
             pace = "" if is_final(task) else _speed(target)
             name = f"  {label.target(target.target_index)}"
             self._move((task.task_id, target.target_index), percent, label=name, phase="", pace=pace)
+
+    @property
+    def bars(self) -> RenderableType:
+        """The bars as they are now."""
+        return self._progress.get_renderable()
 
     def notice(self, text: str) -> None:
         """Print a line above the bars."""
