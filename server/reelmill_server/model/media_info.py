@@ -62,6 +62,17 @@ class Crop:
 
 
 @dataclass(frozen=True)
+class DolbyVision:
+    """Configuration of Dolby Vision. `compatibility`: what its base layer is to other players (1 and 6: HDR10, 2: SDR, 4: HLG,
+    0: nothing that they show in its colors).
+    """
+
+    profile: int
+    level: int
+    compatibility: int = 0
+
+
+@dataclass(frozen=True)
 class VideoStreamInfo(StreamInfo):
     """A video stream. `rotation`: degrees by which to rotate frames clockwise for display, after they are `mirrored`
     left to right. `transparent`: some of what the first frames show is. Color fields are H.273 numbers.
@@ -98,6 +109,8 @@ class VideoStreamInfo(StreamInfo):
     key_seconds: float = 0.0
     mirrored: bool = False
     transparent: bool = False
+    dolby_vision: DolbyVision | None = None
+    projection: str = ""
     decoding_times: bool = False
     still: bool = False
     crop: Crop | None = None

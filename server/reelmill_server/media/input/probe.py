@@ -24,9 +24,10 @@ from reelmill_server.media.input.source import Location, average_rate, open_sour
 from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.demuxing import packets_of
+from reelmill_server.media.libav.dolby_vision import dolby_vision_of
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.layouts import layout_of
-from reelmill_server.media.libav.side_data import codec_tag, orientation
+from reelmill_server.media.libav.side_data import codec_tag, orientation, projection
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model import tags
 from reelmill_server.model.capability import Limits
@@ -247,6 +248,7 @@ def _with_frames(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field
         field_order=field_order,
         mastering_display=mastering,
         content_light=light,
+        projection=projection(frame, stream.codec),
     )
 
 
@@ -334,6 +336,7 @@ def _video(stream: Any) -> VideoStreamInfo:
         attached_picture=_is_cover(stream),
         key_seconds=_key_seconds(stream),
         header_aspect=(stream.sample_aspect_ratio or 0) not in (0, context.sample_aspect_ratio or 0),
+        dolby_vision=dolby_vision_of(stream),
     )
 
 

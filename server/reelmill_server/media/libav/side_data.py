@@ -14,6 +14,14 @@ from av.sidedata.sidedata import Type
 # PNG alone makes such a dictionary: it names the ICC profile.
 _UNSAFE_CODECS = ("png", "apng")
 _MATRIX = Struct("=9i")
+_PROJECTIONS = (
+    "equirectangular",
+    "cube map",
+    "tile of an equirectangular one",
+    "half equirectangular",
+    "",
+    "fisheye",
+)  # AVSphericalProjection
 
 
 def codec_tag(context: Any) -> str:
@@ -58,6 +66,13 @@ def orientation(frame: VideoFrame, codec: str) -> tuple[int, bool]:
     if mirrored:
         a, b = -a, -b
     return _quarter(degrees(atan2(b, a))), mirrored
+
+
+def projection(frame: VideoFrame, codec: str) -> str:
+    """Return how a decoded frame of `codec` covers a sphere; empty: it is flat."""
+    data = frame_data(frame, codec, Type.SPHERICAL)
+    number = int.from_bytes(data[:4], "little") if data else len(_PROJECTIONS)
+    return _PROJECTIONS[number] if number < len(_PROJECTIONS) else ""
 
 
 def _quarter(angle: float) -> int:

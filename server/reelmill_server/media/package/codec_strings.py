@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from reelmill_server.model.media_info import DolbyVision
+
 _START_CODE = re.compile(rb"\x00\x00\x01")
 _H264_SPS, _H265_SPS = 7, 33
 _DEPTH = re.compile(r"(9|10|12|14|16)(le|be)")
@@ -94,3 +96,19 @@ def _aac(context: Any) -> str:
 
 
 _MAKERS: Mapping[str, Callable[[Any], str]] = {"h264": _h264, "hevc": _h265, "vp9": _vp9, "av1": _av1, "aac": _aac}
+
+
+_DOLBY_NAMES: Mapping[str, str] = {"hvc1": "dvh1", "hev1": "dvh1", "avc1": "dva1", "av01": "dav1"}
+_DOLBY_BRANDS: Mapping[int, str] = {1: "db1p", 2: "db2g", 4: "db4h"}  # by what the base layer is
+
+
+def dolby_codec_string(codec: str, told: DolbyVision) -> str:
+    """Return the string for Dolby Vision of such a configuration in video that is `codec` (RFC 6381) to other players."""
+    name = _DOLBY_NAMES.get(codec.partition(".")[0], "")
+    return f"{name}.{told.profile:02}.{told.level:02}" if name else ""
+
+
+def supplemental_codec(codec: str, told: DolbyVision) -> str:
+    """Return the string with a brand that master playlists name besides `codec`; empty: there is none."""
+    brand, name = _DOLBY_BRANDS.get(told.compatibility, ""), dolby_codec_string(codec, told)
+    return f"{name}/{brand}" if brand and name else ""

@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import ceil
 
 from reelmill_server.media.package.allowed import DASH_NAMESPACE, check_manifest
+from reelmill_server.model.media_info import DolbyVision
 
 AUDIO_GROUP, SUBTITLE_GROUP, CAPTION_GROUP = "audio", "subtitles", "captions"
 _EXTINF = re.compile(r"#EXTINF:([0-9.]+)")
@@ -30,6 +31,7 @@ class Segment:
 class MediaPlaylist:
     """A rendition. `head` names the init segment of fragmented MP4; empty: none. `independent`: each segment decodes alone.
     `language` as a manifest tells it, in ISO 639-2; empty: unknown. `captions`: the channels of closed captions in the video.
+    `dolby_vision`: its configuration, as the init segment tells it.
     """
 
     segments: tuple[Segment, ...]
@@ -38,6 +40,7 @@ class MediaPlaylist:
     independent: bool = False
     language: str = ""
     captions: tuple[str, ...] = ()
+    dolby_vision: DolbyVision | None = None
 
     @property
     def longest_seconds(self) -> int:
@@ -121,7 +124,7 @@ def rewrite_manifest(
     for adaptation in root.iter(_dash("AdaptationSet")):
         for representation in [*adaptation.iter(_dash("Representation"))]:
             playlist = playlists[int(representation.get("id", "0"))]
-            if not representation.get("codecs") and codecs:
+            if codecs and (not representation.get("codecs") or playlist.dolby_vision):
                 representation.set("codecs", codecs[int(representation.get("id", "0"))])
             if not playlist.independent:
                 adaptation.attrib.pop("startWithSAP", None)
@@ -167,6 +170,7 @@ class Rendition:
 class Variant:
     """One `EXT-X-STREAM-INF`; bit/s include its audio rendition. `codecs` as in RFC 6381, empty when one is unknown;
     `video_range`: SDR, HLG or PQ. `captions`: the channels of closed captions in the video.
+    `supplemental`: what players of Dolby Vision read instead of `codecs`; empty: nothing.
     """
 
     uri: str
@@ -178,6 +182,7 @@ class Variant:
     frame_rate: float = 0.0
     video_range: str = ""
     captions: tuple[str, ...] = ()
+    supplemental: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,6 +215,8 @@ class MasterPlaylist:
         attributes = [f"BANDWIDTH={variant.peak}", f"AVERAGE-BANDWIDTH={variant.average}"]
         if variant.codecs:
             attributes.append(f'CODECS="{",".join(variant.codecs)}"')
+        if variant.supplemental:
+            attributes.append(f'SUPPLEMENTAL-CODECS="{variant.supplemental}"')
         if variant.width:
             attributes.append(f"RESOLUTION={variant.width}x{variant.height}")
         if variant.frame_rate:

@@ -15,11 +15,13 @@ from av.container import OutputContainer
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.a53 import in_packet
+from reelmill_server.media.libav.dolby_vision import dolby_vision_of
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.random_access import starts_decoding
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.package.caption_channels import CaptionChannels
 from reelmill_server.media.package.playlists import MediaPlaylist, read_manifest, read_playlist
+from reelmill_server.model.media_info import DolbyVision
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.plan.output.packaging import output_path
@@ -184,6 +186,7 @@ class Cuts:
         self._starts = [Fraction(0), *accumulate(segment.seconds for segment in playlist.segments)][:-1]
         self.stream, self._codec = stream, planned.codec
         self._channels = CaptionChannels() if planned.type == StreamType.VIDEO else None
+        self.dolby_vision: DolbyVision | None = None
         self._first: Fraction | None = None
         self._border = Fraction(0)
         self.found = 0
@@ -195,6 +198,8 @@ class Cuts:
             return
         if self._channels is not None:
             self._channels.see(in_packet(packet))
+            if self._first is None:
+                self.dolby_vision = dolby_vision_of(packet.stream)
         time = packet.pts * packet.time_base
         self._first = time if self._first is None else self._first
         if packet.is_keyframe and self.found < len(self._starts):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reelmill_server.media.package.codec_strings import dolby_codec_string, supplemental_codec
 from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
 from reelmill_server.media.package.webvtt import cut_subtitles
 from reelmill_server.media.result.verify import Verified
@@ -14,6 +15,7 @@ from reelmill_server.model.plan import Plan, StreamType
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import Artifact, ArtifactKind, ArtifactStream
 from reelmill_server.plan.output.packaging import PlannedFile, part_uri, planned_files
+from reelmill_server.plan.stream.dolby import stands_alone
 from reelmill_server.uris import reference, reference_around
 
 _VIDEO_RANGES: Mapping[int, str] = {Transfer.PQ: "PQ", Transfer.HLG: "HLG"}  # RFC 8216bis, 4.4.6.2
@@ -100,7 +102,7 @@ class _Results:
             parts = tuple(f"{file.slot}/{name}" for name in names)
             sizes = tuple((self._directory / part).stat().st_size for part in parts)
             streams = (read.streams[number],) if apart else read.streams
-            codecs = (read.codecs[number],) if apart else read.codecs
+            codecs = _dolby_codecs(playlist, (read.codecs[number],) if apart else read.codecs)
             found.append(_Listed(file.uri, playlist, parts, sizes, streams, codecs))
         return tuple(found) if file.stream < 0 else (found[file.stream],)
 
@@ -148,7 +150,8 @@ class _Results:
         prefix, suffix = reference_around(file.uri, package.prefix, package.suffix)
         read = self._verified[file.slot]
         muxed = Path(read.produced.path).read_text()
-        return rewrite_manifest(muxed, prefix, suffix, [one.playlist for one in lists], read.codecs)
+        codecs = [codec for one in lists for codec in one.codecs]
+        return rewrite_manifest(muxed, prefix, suffix, [one.playlist for one in lists], codecs)
 
     def _published(self, one: _Listed) -> MediaPlaylist:
         """Return a playlist with the names under which its segments are published."""
@@ -199,6 +202,19 @@ class _Results:
         )
 
 
+def _dolby_codecs(playlist: MediaPlaylist, codecs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `codecs` with that of Dolby Vision in place of the first, the video's, if only its players show right colors."""
+    told = playlist.dolby_vision
+    return (dolby_codec_string(codecs[0], told), *codecs[1:]) if told is not None and stands_alone(told) else codecs
+
+
+def _video_range(one: _Listed) -> str:
+    told = one.playlist.dolby_vision
+    if one.video is None:
+        return ""
+    return "PQ" if told is not None and stands_alone(told) else _VIDEO_RANGES.get(one.video.color_transfer, "SDR")
+
+
 def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Sequence[_Listed]) -> Variant:
     """Return a variant with the audio and the subtitles that cost most: a player may choose any."""
     codecs = (*one.codecs, *(codec for sound in audio for codec in sound.codecs))
@@ -211,8 +227,9 @@ def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Seq
         width=video.width if video else 0,
         height=video.height if video else 0,
         frame_rate=video.frame_rate if video else 0.0,
-        video_range=_VIDEO_RANGES.get(video.color_transfer, "SDR") if video else "",
+        video_range=_video_range(one),
         captions=one.playlist.captions,
+        supplemental=supplemental_codec(one.codecs[0], told) if (told := one.playlist.dolby_vision) else "",
     )
 
 

@@ -47,7 +47,13 @@ def checked_playlist(
     # libav counts what an edit list hides; a player that seeks a segment where the playlist says would wait for its end.
     first, *others = (*before, last)
     shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
-    return replace(playlist, segments=(shown, *others), independent=cuts.independent, captions=cuts.captions)
+    return replace(
+        playlist,
+        segments=(shown, *others),
+        independent=cuts.independent,
+        captions=cuts.captions,
+        dolby_vision=cuts.dolby_vision,
+    )
 
 
 def listed_short(playlist: MediaPlaylist, ends: Sequence[tuple[StreamPlan, Extent]]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.output.frame_access import SHARED, choose_reading, key_seconds
 from reelmill_server.plan.output.naming import MARK, Naming, OutputName, expand, has_extension, variables_in
-from reelmill_server.plan.stream import hdr
+from reelmill_server.plan.stream import dolby, hdr
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
 from reelmill_server.plan.stream.header_facts import header_colours, header_crop
@@ -102,6 +102,8 @@ def plan_images(job: ImageJob) -> Iterator[ImagePlan]:
 
 def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> ImagePlan:
     stream = like.video[number]
+    for text in dolby.encoded_warnings(stream):
+        job.warn(spec, text)
     where = f"{job.target.field}.{spec.field}"
     if not stream.decodable or not stream.width:
         raise InvalidMedia(f"{where}: the source's {stream.codec} video cannot be decoded")

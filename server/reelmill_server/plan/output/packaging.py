@@ -62,7 +62,7 @@ def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: s
         plan,
         uri=name.playlist,
         muxer=str(segment.format),
-        muxer_options=_dash_options(segment) if dash else _hls_options(segment, target.container),
+        muxer_options=_boxes(plan) | (_dash_options(segment) if dash else _hls_options(segment, target.container)),
         streams=tuple(_cut(stream, segment.duration_us) for stream in plan.streams),
         package=PackagePlan(
             format=segment.format,
@@ -121,6 +121,11 @@ def _hls_options(segment: SegmentSpec, container: str) -> dict[str, str]:
 def _dash_options(segment: SegmentSpec) -> dict[str, str]:
     shortest_us = segment.duration_us - min(_DASH_SLACK_US, segment.duration_us // 10)
     return {"seg_duration": f"{shortest_us}us", "use_template": "1", "use_timeline": "1"}
+
+
+def _boxes(plan: TargetPlan) -> dict[str, str]:
+    """Return the options by which a file would have boxes that libav calls unofficial: segments have them as well."""
+    return {name: value for name, value in plan.muxer_options.items() if name == "strict"}
 
 
 def _cut(stream: StreamPlan, segment_us: int) -> StreamPlan:

@@ -12,6 +12,7 @@ from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
 from reelmill_server.plan.codec.channel_layouts import alike, channels_of
 from reelmill_server.plan.codec.containers import Container
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
+from reelmill_server.plan.stream import dolby
 from reelmill_server.plan.stream.alpha import has_alpha
 from reelmill_server.plan.stream.video import usual_rate
 
@@ -21,6 +22,8 @@ _SHAPELESS_CODECS = ("vp8", "vp9", "av1", "prores", "dnxhd")
 _SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv", "ts")
 # Only their headers can say how pictures are to be turned and cropped for display.
 _TURNING_CONTAINERS = ("mp4", "mov", "mkv", "webm")
+# Where libav writes Dolby Vision's configuration, and the projection of spherical video.
+_DOLBY_CONTAINERS, _PROJECTING_CONTAINERS = ("mp4", "mkv"), ("mp4", "mov", "mkv", "webm")
 _COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
 
 
@@ -100,6 +103,11 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
             filter(None, ("mirrored" * stream.mirrored, f"rotated by {stream.rotation}°" * bool(stream.rotation)))
         )
         yield f"{container.name} cannot say that pictures are to be {turn}: players show them as they are coded"
+
+    if (told := stream.dolby_vision) is not None and container.name not in _DOLBY_CONTAINERS:
+        yield f"{container.name} cannot say that the video is {dolby.name_of(told)}: {dolby.shown_as(told)}"
+    if stream.projection and container.name not in _PROJECTING_CONTAINERS:
+        yield f"{container.name} cannot say that the video is spherical ({stream.projection}): players show it flat"
 
 
 def check_copied_audio(stream: AudioStreamInfo, container: Container, field: str) -> None:

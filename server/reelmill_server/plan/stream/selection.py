@@ -16,7 +16,7 @@ from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
-from reelmill_server.plan.stream import audio, container_fit, joining, video
+from reelmill_server.plan.stream import audio, container_fit, dolby, joining, video
 from reelmill_server.plan.stream.overlays import plan_overlays
 
 COPY_TAGS = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
@@ -132,7 +132,7 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
     if counted:
         spec = joining.pinned(spec, stream, path)
     planned, notes = video.plan_video(spec, stream, like.clock, job.situation, path)
-    for note in (*remarks, *notes):
+    for note in (*remarks, *notes, *dolby.encoded_warnings(stream), *dolby.flat_warnings(stream)):
         job.warn(f": {note}")
     planned = _tagged(job, planned)
     if job.target.measure_vmaf:
@@ -258,8 +258,16 @@ def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
         codec=stream.codec,
         encoder=COPY,
         reason="stream copy",
-        codec_tag=COPY_TAGS.get((container.muxer, stream.codec), ""),
+        codec_tag=_copied_tag(container, stream),
     )
+
+
+def _copied_tag(container: Container, stream: StreamInfo) -> str:
+    """Return the codec tag that players expect of a copy; empty: libav's."""
+    told = stream.dolby_vision if isinstance(stream, VideoStreamInfo) and container.muxer == "mp4" else None
+    if told is not None and dolby.stands_alone(told) and stream.codec == "hevc":
+        return dolby.ALONE_TAG
+    return COPY_TAGS.get((container.muxer, stream.codec), "")
 
 
 def _encodable(kind: str, container: Container) -> bool:

@@ -1,0 +1,46 @@
+"""Dolby Vision and spherical video: what of them outputs keep, and in which words that is told."""
+
+from collections.abc import Iterator, Mapping
+
+from reelmill_server.model.media_info import DolbyVision, VideoStreamInfo
+
+ALONE_TAG = "dvh1"
+"""The codec tag of H.265 whose colors are right for players of Dolby Vision only: others are to refuse it."""
+_BASES: Mapping[int, str] = {1: "HDR10", 2: "SDR", 4: "HLG", 6: "HDR10"}
+
+
+def stands_alone(told: DolbyVision) -> bool:
+    """Return whether there is no base layer that other players show in its colors, as in profile 5."""
+    return told.compatibility not in _BASES
+
+
+def name_of(told: DolbyVision) -> str:
+    """Return the name of a configuration in words."""
+    number = f"{told.profile}.{told.compatibility}" if told.profile == 8 else f"{told.profile}"
+    return f"Dolby Vision (profile {number})"
+
+
+def shown_as(told: DolbyVision) -> str:
+    """Return what becomes of it where nothing says that it is Dolby Vision."""
+    if stands_alone(told):
+        return "players show it in wrong colors, purple and green"
+    return f"players show its base layer, {_BASES[told.compatibility]}"
+
+
+def encoded_warnings(stream: VideoStreamInfo) -> Iterator[str]:
+    """Yield what is lost where frames of `stream` are decoded and encoded anew."""
+    told = stream.dolby_vision
+    if told is not None and stands_alone(told):
+        yield (
+            f"the source is {name_of(told)}, whose colors are right only with its metadata, which encoding does not keep: they "
+            "are wrong, purple and green"
+        )
+    elif told is not None:
+        base = _BASES[told.compatibility]
+        yield f"the source is {name_of(told)}, which encoding does not keep: its base layer, {base}, is encoded"
+
+
+def flat_warnings(stream: VideoStreamInfo) -> Iterator[str]:
+    """Yield what encoded video no longer says of a spherical source."""
+    if stream.projection:
+        yield f"the source is spherical ({stream.projection}), which encoding does not keep: players show it flat"
