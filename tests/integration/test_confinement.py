@@ -33,3 +33,25 @@ def test_root_keeps_its_files_only() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     (effective,) = (int(line.split()[1], 16) for line in done.stdout.splitlines() if line.startswith("CapEff"))
     assert effective & ~0b1111 == 0
+
+
+_CONFINED = """
+import ctypes, subprocess
+from reelmill_server.model.capability import Limits
+from reelmill_server.worker import messages
+from reelmill_server.worker.child.confinement import confine
+confine(messages.Assignment("probe", Limits()))
+dumpable = 3
+print("Dumpable:", ctypes.CDLL(None).prctl(dumpable))
+print(subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True).stdout)
+"""
+
+
+def test_what_a_child_executes_gains_nothing() -> None:
+    """As root it had all capabilities again."""
+    done = subprocess.run([sys.executable, "-c", _CONFINED], capture_output=True, text=True, check=True)
+    status = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+    found = {name: int(status[name].strip(), 16) for name in ("CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Dumpable")}
+    if os.geteuid() != 0:
+        found["CapBnd"] = 0  # others cannot lower it, and have nothing to gain through it without new privileges
+    assert found == {"CapPrm": 0, "CapEff": 0, "CapBnd": 0, "NoNewPrivs": 1, "Dumpable": 0}
