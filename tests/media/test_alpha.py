@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.model.request import SourceSpec
 from tests import judge
-from tests.media.converter import Converter, encoded, target
+from tests.media.converter import NO_LIMITS, Converter, encoded, target
+from tests.media.test_joined import Joiner, join
 from tests.media.test_snapshots import alone, made, snapshots
+from tests.sources import Clip, Video
+
+__all__ = ["join"]
 
 pytestmark = pytest.mark.media
 
@@ -71,3 +77,28 @@ def test_with_alpha_it_is_kept(convert: Converter, source: Path) -> None:
     image = Image.open(io.BytesIO(made(converted)[0].read_bytes()))
     left, right = halves(np.asarray(image.getchannel("A")))
     assert left < 8 and right > 240
+
+
+@pytest.mark.parametrize("container", ["webm", "mkv", "mp4"])
+def test_a_copy_keeps_alpha_where_it_can(convert: Converter, source: Path, container: str) -> None:
+    """WebM and Matroska have it beside the frames; elsewhere a warning says that hidden colors show."""
+    video = probe_file(str(source), NO_LIMITS).video[0]
+    if video.codec != "vp9":
+        pytest.skip("mp4 holds neither VP8 nor PNG")
+    converted = convert(source, target(container, audio=None))
+    lost = any("cannot hold the alpha channel of vp9" in text for text in converted.warnings)
+    assert lost == (container == "mp4")
+    assert probe_file(str(converted.path), NO_LIMITS).video[0].transparent != lost
+
+
+@pytest.mark.parametrize("codec, container", [("h264", "mp4"), ("vp9", "webm")])
+def test_a_transparent_source_behind_an_opaque_one_is_shown_on_black(
+    join: Joiner, source: Path, codec: str, container: str
+) -> None:
+    """The first one decides what the output can be, and a warning says so."""
+    opaque = Clip("mp4", (Video(size=SIZE, seconds=0.2, pattern="black"),), ())
+    clear = (source, SourceSpec("file:///b", duration_us=200_000))
+    plan, (path,) = join([opaque, clear], target(container, encoded(codec, crf=8), None))
+    left, right = halves(judge.pictures(path, "rgb24")[-1])
+    assert left < 8 and right > 235
+    assert sum(WORDS in text for text in plan.warnings) == 1

@@ -20,7 +20,9 @@ def alpha_decoder(codec: str, metadata: Mapping[str, str]) -> str:
 
     WebM has the alpha of VP8 and VP9 beside the frames, where only libvpx's decoders look for it.
     """
-    return _DECODERS.get(codec, "") if metadata.get("alpha_mode") == "1" else ""
+    # Matroska's element is `alpha_mode` here, the tag that libav writes besides has capitals.
+    said = codec in _DECODERS and any(name.lower() == "alpha_mode" and value == "1" for name, value in metadata.items())
+    return _DECODERS[codec] if said else ""
 
 
 def has_alpha(pixel_format: str) -> bool:

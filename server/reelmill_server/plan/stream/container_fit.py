@@ -13,7 +13,7 @@ from reelmill_server.plan.codec.channel_layouts import alike, channels_of
 from reelmill_server.plan.codec.containers import Container
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.stream import dolby
-from reelmill_server.plan.stream.alpha import has_alpha
+from reelmill_server.plan.stream.alpha import alpha_decoder, has_alpha
 from reelmill_server.plan.stream.video import usual_rate
 
 _SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round them
@@ -95,6 +95,8 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
     if loses_shape(stream, container):
         ratio_text = rational_text(stream.sample_aspect_ratio).replace("/", ":")
         yield f"{container.name} does not keep the shape of the source's pixels, {ratio_text}"
+    if stream.transparent and alpha_decoder(stream.codec, stream.metadata) and not container.alpha:
+        yield f"{container.name} cannot hold the alpha channel of {stream.codec}: hidden colors show"
     if stream.crop and container.name not in _TURNING_CONTAINERS:
         size = f"{stream.width}x{stream.height} of {stream.crop.width}x{stream.crop.height}"
         yield f"{container.name} cannot say that {size} pixels are to be shown: players show all of them"

@@ -17,6 +17,7 @@ from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.stream import audio, container_fit, dolby, joining, video
+from reelmill_server.plan.stream.alpha import ON_BLACK
 from reelmill_server.plan.stream.overlays import plan_overlays
 
 COPY_TAGS = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
@@ -157,7 +158,9 @@ def _overlays(job: Job, spec: VideoSpec, planned: StreamPlan) -> tuple[OverlayPl
 def _video_part(job: Job, spec: VideoSpec, like: StreamPlan, item: Input, stream: StreamInfo | None, path: str) -> PartPlan:
     if not isinstance(stream, VideoStreamInfo):
         return PartPlan(-1, (), item.number)
-    planned, _ = video.plan_video(joining.alike(spec, like), stream, item.clock, job.situation, path)
+    planned, notes = video.plan_video(joining.alike(spec, like), stream, item.clock, job.situation, path)
+    if ON_BLACK in notes:
+        job.warn(f": {ON_BLACK}")
     return replace(planned.parts[0], filters=joining.matched(planned, like), input=item.number)
 
 
