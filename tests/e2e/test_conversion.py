@@ -165,6 +165,9 @@ def test_the_same_request_id_is_the_same_task(client: Client, clip: Path, files:
     ids = {client.submit(**arguments, request_id="0f0e0d0c-1111-4222-8333-444455556666").task_id for _ in range(3)}
     assert len(ids) == 1
     assert client.submit(**arguments).task_id not in ids
+    other = {**arguments, "destination": str(files / "other.mp4")}
+    with pytest.raises(FailedPrecondition, match="belongs to another request"):
+        client.submit(**other, request_id="0f0e0d0c-1111-4222-8333-444455556666")
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
-from reelmill_server.errors import InternalError, QuotaExceeded, ReelmillError, StorageUnavailable, Violation
+from reelmill_server.errors import InternalError, InvalidArgument, QuotaExceeded, ReelmillError, StorageUnavailable, Violation
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -98,6 +98,24 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ReelmillErr
     await context.abort(grpc.StatusCode[error.status], message, trailing_metadata=trailers)
 
 
+def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """Return a parser of requests that gives None for a malformed one: gRPC would call it a defect of the server (INTERNAL)."""
+    if parse is None:
+        return None
+
+    def read(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError:
+            return None
+
+    return read
+
+
+async def _refuse() -> NoReturn:
+    raise InvalidArgument("the request is no protobuf message of the call's type")
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Interceptor of all calls except health checks and reflection."""
 
@@ -116,10 +134,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream), handler.request_deserializer, handler.response_serializer
+                self._stream(method, handler.unary_stream), _reader(handler.request_deserializer), handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
-            self._unary(method, handler.unary_unary), handler.request_deserializer, handler.response_serializer
+            self._unary(method, handler.unary_unary), _reader(handler.request_deserializer), handler.response_serializer
         )
 
     def _unary(self, method: str, handler: Any) -> Any:
@@ -129,7 +147,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def respond(message: Any, context: Any) -> Any:
             async with _CallScope(self._metrics, method, context) as call_scope:
-                response = await call_scope.run(handler(message, context))
+                response = await call_scope.run(handler(message, context) if message is not None else _refuse())
                 call_scope.succeeded()
                 return response
 
@@ -138,6 +156,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _stream(self, method: str, handler: Any) -> Any:
         async def call(message: Any, context: Any) -> AsyncIterator[Any]:
             async with _CallScope(self._metrics, method, context) as call_scope:
+                if message is None:
+                    await call_scope.run(_refuse())
                 responses = handler(message, context)
                 try:
                     while True:

@@ -85,7 +85,10 @@ class MediaConvertService:
     async def CreateMediaConvertTask(
         self, request: pb.CreateMediaConvertTaskRequest, _: Any
     ) -> pb.CreateMediaConvertTaskResponse:
-        """Record a task and start its workflow. A repeated `request_id` returns the task that the first call created."""
+        """Record a task and start its workflow. A repeated `request_id` returns the task that the first call created.
+
+        Raises StatusConflict if the first call had another request, and what is wrong with this one.
+        """
         record = self._record(request, await self._check(request))
         recipients = [recipient for _, recipient in notification_requests.recipients(request.notification)]
         try:
@@ -93,6 +96,10 @@ class MediaConvertService:
         except QuotaExceeded:
             self._metrics.quota_refusal_total.inc()
             raise
+        if not created and json.loads(stored.request_json) != json.loads(record.request_json):
+            raise StatusConflict(
+                f"request_id {request.request_id} belongs to another request: send a new one with this request"
+            )
         if created and stored.admitted:
             await self._start(stored)
         return pb.CreateMediaConvertTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)

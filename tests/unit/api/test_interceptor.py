@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import DecodeError
 
 from reelmill_server.api.interceptor import CallInterceptor
 from reelmill_server.errors import ResourceNotFound, ServiceUnavailable, StorageUnavailable
@@ -41,13 +42,19 @@ class Service:
         return b"first"
 
 
+def _parse(data: bytes) -> bytes:
+    if data == b"malformed":
+        raise DecodeError
+    return data
+
+
 @asynccontextmanager
 async def serving(metrics: Metrics, *options: tuple[str, Any]) -> AsyncIterator[grpc.aio.Channel]:
     """Serve it, and connect to it."""
     service, server = Service(), grpc.aio.server(interceptors=(CallInterceptor(metrics),))
     handlers = {
-        "Watch": grpc.unary_stream_rpc_method_handler(service.watch),
-        "Get": grpc.unary_unary_rpc_method_handler(service.get),
+        "Watch": grpc.unary_stream_rpc_method_handler(service.watch, _parse),
+        "Get": grpc.unary_unary_rpc_method_handler(service.get, _parse),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -77,6 +84,8 @@ async def get(channel: grpc.aio.Channel, request: bytes) -> None:
         (watch, "Watch", b"wait", "CANCELLED"),
         (get, "Get", b"end", "OK"),
         (get, "Get", b"fail", "NOT_FOUND"),
+        (watch, "Watch", b"malformed", "INVALID_ARGUMENT"),
+        (get, "Get", b"malformed", "INVALID_ARGUMENT"),
         (get, "Get", b"wait", "CANCELLED"),
     ],
 )
@@ -88,8 +97,10 @@ async def test_a_call_counts_by_its_end(
     async with serving(metrics) as channel:
         try:
             await make(channel, request_bytes)
-        except (grpc.aio.AioRpcError, asyncio.CancelledError):
-            assert code != "OK"
+        except grpc.aio.AioRpcError as error:
+            assert error.code().name == code or (code, error.code().name) == ("CANCELLED", "DEADLINE_EXCEEDED")
+        except asyncio.CancelledError:
+            assert code == "CANCELLED"
         async with asyncio.timeout(20):
             while not (counted := _counted(metrics)):
                 await asyncio.sleep(0.01)
