@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input import pieces
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AlignMode, AudioSpec, SegmentFormat, SegmentSpec, SourceSpec
@@ -125,15 +126,33 @@ def test_a_still_with_sound(join: Joiner, still: Path, sources: Sequence[Any]) -
     assert seconds_of_sound(path) == pytest.approx(1, abs=0.05)
 
 
-def test_all_frames_of_an_animated_avif(convert: Converter, tmp_path: Path) -> None:
-    """The still that stands for it in viewers without animation is not taken."""
-    path = tmp_path / "moving.avif"
+@pytest.mark.parametrize("form", ["avif", "webp"])
+@pytest.mark.parametrize("alpha", [False, True], ids=["opaque", "transparent"])
+def test_all_frames_of_an_animation(convert: Converter, tmp_path: Path, form: str, alpha: bool) -> None:
+    """The still that stands for an AVIF in viewers without animation is not taken; alpha is a track of its own there."""
+    path = tmp_path / f"moving.{form}"
     first, *others = (picture(number) for number in (1, 2, 3))
+    if alpha:
+        first.putalpha(Image.fromarray(np.repeat(np.arange(64, dtype=np.uint8)[:, None] + 190, 96, axis=1)))
+        others = [other.convert("RGBA") for other in others]
     first.save(path, save_all=True, append_images=others, duration=[200, 400, 600])
     converted = convert(path, target("mp4", encoded(), None))
     assert judge.numbers(converted.path) == [1, 2, 3]
     assert converted.artifact.duration_seconds == pytest.approx(1.2, abs=0.01)
-    assert played(convert(path, alone(animation("apng")))) == [(1, 0.2), (2, 0.4), (3, 0.6)]
+    assert any("partly transparent" in text for text in converted.warnings) == alpha
+    shown = played(convert(path, alone(animation("apng"))))
+    assert shown == [(1, 0.2), (2, 0.4), (3, 0.6)]
+
+
+def test_an_animation_that_is_read_in_memory_must_fit(
+    convert: Converter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All frames of it are there at once."""
+    path = tmp_path / "moving.webp"
+    picture(1).save(path, save_all=True, append_images=[picture(2)], duration=100)
+    monkeypatch.setattr(pieces, "_MOST_BYTES", 96 * 64 * 4)
+    with pytest.raises(MediaLimitExceeded, match="2 pictures"):
+        convert(path, target("mp4", encoded(), None))
 
 
 def _box(name: bytes, *content: bytes) -> bytes:
@@ -212,7 +231,7 @@ def test_a_grid_that_cannot_be_put_together_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "grid.heic"
     tiles = [picture(number, 64, 64) for number in (1, 2)]
     path.write_bytes(grid(tiles, 128, 64, b"heic").replace(b"pitm", b"xxxx", 1))
-    with pytest.raises(UnsupportedFormat, match="HEIF image of 2 pieces"):
+    with pytest.raises(UnsupportedFormat, match="an image of 2 pieces"):
         probe_file(str(path), Limits())
 
 

@@ -18,7 +18,7 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, Unsupported
 from reelmill_server.media.input.cropping import cropped
 from reelmill_server.media.input.decoding import Decoders
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
-from reelmill_server.media.input.heif import is_item
+from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles

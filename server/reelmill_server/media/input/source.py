@@ -16,7 +16,7 @@ import av.logging
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.input.heif import composed, has_pieces
+from reelmill_server.media.input.pieces import composed, has_pieces
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, is_memory, meaning
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.probing import PROBING
