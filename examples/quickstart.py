@@ -142,10 +142,12 @@ def serve(*roots: Path) -> int:
     with service("service", listen, http, ROOT, *roots) as (process, address):
         client = Path(program("reelmill"))
         command = client.relative_to(Path.cwd()) if client.is_relative_to(Path.cwd()) else client
-        print(f"files: below {', '.join(map(str, (ROOT, *roots)))} (make serve ROOT=folder: below that, too)")
-        print(f"try:   {command} --server {address} convert {clip} {FOLDER}/small.mp4 --video h264 --size 640x360 --audio aac")
-        print("stop:  Ctrl-C", flush=True)
         try:
+            print(f"files: below {', '.join(map(str, (ROOT, *roots)))} (make serve ROOT=folder: below that, too)")
+            print(
+                f"try:   {command} --server {address} convert {clip} {FOLDER}/small.mp4 --video h264 --size 640x360 --audio aac"
+            )
+            print("stop:  Ctrl-C", flush=True)
             status = process.wait()
         except KeyboardInterrupt:
             print("\nstopping: running tasks have 30 s to end, others go on at the next start (Ctrl-C: at once)", flush=True)
@@ -164,15 +166,15 @@ def main() -> None:
     for name in ("root", "source"):  # some shells leave ROOT=~/Videos as it is
         if getattr(options, name, None):
             setattr(options, name, getattr(options, name).expanduser())
-    if options.command == "serve":
-        if options.root and not options.root.is_dir():
-            sys.exit(f"{options.root} is not a folder")
-        sys.exit(serve(*filter(None, [options.root])))
-    if options.source and not options.source.is_file():
-        sys.exit(f"{options.source} is not a file")
     try:
+        if options.command == "serve":
+            if options.root and not options.root.is_dir():
+                sys.exit(f"{options.root} is not a folder")
+            sys.exit(serve(*filter(None, [options.root])))
+        if options.source and not options.source.is_file():
+            sys.exit(f"{options.source} is not a file")
         sys.exit(run(options.source))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before the service is ready, or while the clip is converted: it was stopped already
         sys.exit(130)
 
 
