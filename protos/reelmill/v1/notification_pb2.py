@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ereelmill/v1/notification.proto\x12\x0breelmill.v1\x1a\x1b\x62uf/validate/validate.proto\"\xc9\x04\n\x0cNotification\x12\"\n\x03mns\x18\x01 \x01(\x0b\x32\x10.reelmill.v1.MNSR\x03MNS\x12\x32\n\trocket_mq\x18\x02 \x01(\x0b\x32\x15.reelmill.v1.RocketMQR\x08RocketMQ\x12:\n\x14\x65xtended_message_uri\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\x12\x45xtendedMessageURI\x12.\n\x07webhook\x18\x64 \x01(\x0b\x32\x14.reelmill.v1.WebhookR\x07Webhook\x12,\n\x07pub_sub\x18\x65 \x01(\x0b\x32\x13.reelmill.v1.PubSubR\x06PubSub\x12J\n\x1cnotify_progress_percent_step\x18\x66 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x32(\x00R\x19NotifyProgressPercentStep:\xfa\x01\xbaH\xf6\x01\x1a\xf3\x01\n%notification.progress_needs_a_channel\x12Pnotify_progress_percent_step needs a channel: mns, rocket_mq, webhook or pub_sub\x1axthis.notify_progress_percent_step == 0 || has(this.mns) || has(this.rocket_mq) || has(this.webhook) || has(this.pub_sub)\"J\n\x03MNS\x12\x43\n\ntopic_name\x18\x01 \x01(\tB$\xbaH!r\x1f\x18\x80\x02\x32\x1a^[A-Za-z0-9][A-Za-z0-9-]*$R\tTopicName\"\x82\x01\n\x08RocketMQ\x12:\n\x0binstance_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x18@2\x10^[A-Za-z0-9_-]*$R\nInstanceId\x12:\n\ntopic_name\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16\x18\x7f\x32\x12^[A-Za-z0-9%|_-]+$R\tTopicName\"c\n\x07Webhook\x12\x1c\n\x03url\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10R\x03URL\x12:\n\x0bsecret_name\x18\x02 \x01(\tB\x19\xbaH\x16r\x14\x18@2\x10^[A-Za-z0-9_-]*$R\nSecretName\"R\n\x06PubSub\x12H\n\ntopic_name\x18\x01 \x01(\tB)\xbaH&r$\x18\xff\x01\x32\x1f^[A-Za-z][A-Za-z0-9._~+%-]{2,}$R\tTopicName\"\x85\x01\n\x10\x43redentialConfig\x12!\n\x0cservice_role\x18\x01 \x01(\tR\x0bServiceRole\x12\x16\n\x06policy\x18\x02 \x01(\tR\x06Policy\x12\x36\n\x05\x63hain\x18\x03 \x03(\x0b\x32 .reelmill.v1.CredentialChainLinkR\x05\x43hain\"\x8f\x01\n\x13\x43redentialChainLink\x12\x12\n\x04role\x18\x01 \x01(\tR\x04Role\x12<\n\trole_type\x18\x02 \x01(\x0e\x32\x15.reelmill.v1.RoleTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08RoleType\x12&\n\x0f\x61ssume_role_for\x18\x03 \x01(\tR\rAssumeRoleFor*P\n\x08RoleType\x12\x19\n\x15ROLE_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eROLE_TYPE_USER\x10\x01\x12\x15\n\x11ROLE_TYPE_SERVICE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ereelmill/v1/notification.proto\x12\x0breelmill.v1\x1a\x1b\x62uf/validate/validate.proto\"\xc9\x04\n\x0cNotification\x12\"\n\x03mns\x18\x01 \x01(\x0b\x32\x10.reelmill.v1.MNSR\x03MNS\x12\x32\n\trocket_mq\x18\x02 \x01(\x0b\x32\x15.reelmill.v1.RocketMQR\x08RocketMQ\x12:\n\x14\x65xtended_message_uri\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\x12\x45xtendedMessageURI\x12.\n\x07webhook\x18\x64 \x01(\x0b\x32\x14.reelmill.v1.WebhookR\x07Webhook\x12,\n\x07pub_sub\x18\x65 \x01(\x0b\x32\x13.reelmill.v1.PubSubR\x06PubSub\x12J\n\x1cnotify_progress_percent_step\x18\x66 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x32(\x00R\x19NotifyProgressPercentStep:\xfa\x01\xbaH\xf6\x01\x1a\xf3\x01\n%notification.progress_needs_a_channel\x12Pnotify_progress_percent_step needs a channel: mns, rocket_mq, webhook or pub_sub\x1axthis.notify_progress_percent_step == 0 || has(this.mns) || has(this.rocket_mq) || has(this.webhook) || has(this.pub_sub)\"J\n\x03MNS\x12\x43\n\ntopic_name\x18\x01 \x01(\tB$\xbaH!r\x1f\x18\x80\x02\x32\x1a^[A-Za-z0-9][A-Za-z0-9-]*$R\tTopicName\"\x82\x01\n\x08RocketMQ\x12:\n\x0binstance_id\x18\x01 \x01(\tB\x19\xbaH\x16r\x14\x18@2\x10^[A-Za-z0-9_-]*$R\nInstanceId\x12:\n\ntopic_name\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16\x18\x7f\x32\x12^[A-Za-z0-9%|_-]+$R\tTopicName\"c\n\x07Webhook\x12\x1c\n\x03url\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10R\x03URL\x12:\n\x0bsecret_name\x18\x02 \x01(\tB\x19\xbaH\x16r\x14\x18@2\x10^[A-Za-z0-9_-]*$R\nSecretName\"R\n\x06PubSub\x12H\n\ntopic_name\x18\x01 \x01(\tB)\xbaH&r$\x18\xff\x01\x32\x1f^[A-Za-z][A-Za-z0-9._~+%-]{2,}$R\tTopicName\"\xa3\x01\n\x10\x43redentialConfig\x12+\n\x0cservice_role\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\x0bServiceRole\x12 \n\x06policy\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\x06Policy\x12@\n\x05\x63hain\x18\x03 \x03(\x0b\x32 .reelmill.v1.CredentialChainLinkB\x08\xbaH\x05\x92\x01\x02\x10\nR\x05\x43hain\"\xa3\x01\n\x13\x43redentialChainLink\x12\x1c\n\x04role\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\x04Role\x12<\n\trole_type\x18\x02 \x01(\x0e\x32\x15.reelmill.v1.RoleTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08RoleType\x12\x30\n\x0f\x61ssume_role_for\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\rAssumeRoleFor*P\n\x08RoleType\x12\x19\n\x15ROLE_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eROLE_TYPE_USER\x10\x01\x12\x15\n\x11ROLE_TYPE_SERVICE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,10 +50,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WEBHOOK'].fields_by_name['secret_name']._serialized_options = b'\272H\026r\024\030@2\020^[A-Za-z0-9_-]*$'
   _globals['_PUBSUB'].fields_by_name['topic_name']._loaded_options = None
   _globals['_PUBSUB'].fields_by_name['topic_name']._serialized_options = b'\272H&r$\030\377\0012\037^[A-Za-z][A-Za-z0-9._~+%-]{2,}$'
+  _globals['_CREDENTIALCONFIG'].fields_by_name['service_role']._loaded_options = None
+  _globals['_CREDENTIALCONFIG'].fields_by_name['service_role']._serialized_options = b'\272H\005r\003\030\200\020'
+  _globals['_CREDENTIALCONFIG'].fields_by_name['policy']._loaded_options = None
+  _globals['_CREDENTIALCONFIG'].fields_by_name['policy']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_CREDENTIALCONFIG'].fields_by_name['chain']._loaded_options = None
+  _globals['_CREDENTIALCONFIG'].fields_by_name['chain']._serialized_options = b'\272H\005\222\001\002\020\n'
+  _globals['_CREDENTIALCHAINLINK'].fields_by_name['role']._loaded_options = None
+  _globals['_CREDENTIALCHAINLINK'].fields_by_name['role']._serialized_options = b'\272H\005r\003\030\200\020'
   _globals['_CREDENTIALCHAINLINK'].fields_by_name['role_type']._loaded_options = None
   _globals['_CREDENTIALCHAINLINK'].fields_by_name['role_type']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_ROLETYPE']._serialized_start=1340
-  _globals['_ROLETYPE']._serialized_end=1420
+  _globals['_CREDENTIALCHAINLINK'].fields_by_name['assume_role_for']._loaded_options = None
+  _globals['_CREDENTIALCHAINLINK'].fields_by_name['assume_role_for']._serialized_options = b'\272H\005r\003\030\200\020'
+  _globals['_ROLETYPE']._serialized_start=1390
+  _globals['_ROLETYPE']._serialized_end=1470
   _globals['_NOTIFICATION']._serialized_start=77
   _globals['_NOTIFICATION']._serialized_end=662
   _globals['_MNS']._serialized_start=664
@@ -65,7 +75,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUBSUB']._serialized_start=974
   _globals['_PUBSUB']._serialized_end=1056
   _globals['_CREDENTIALCONFIG']._serialized_start=1059
-  _globals['_CREDENTIALCONFIG']._serialized_end=1192
-  _globals['_CREDENTIALCHAINLINK']._serialized_start=1195
-  _globals['_CREDENTIALCHAINLINK']._serialized_end=1338
+  _globals['_CREDENTIALCONFIG']._serialized_end=1222
+  _globals['_CREDENTIALCHAINLINK']._serialized_start=1225
+  _globals['_CREDENTIALCHAINLINK']._serialized_end=1388
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18reelmill/v1/source.proto\x12\x0breelmill.v1\x1a\x1b\x62uf/validate/validate.proto\"\xfa\x02\n\x06Source\x12\x1d\n\x03uri\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80 \xc8\x01\x01R\x03URI\x12\x38\n\nstart_time\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x65\xcd\xcd\x41)\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\tStartTime\x12\x35\n\x08\x64uration\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x65\xcd\xcd\x41)\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\x08\x44uration\x12\x39\n\tsubtitles\x18\x04 \x03(\x0b\x32\x1b.reelmill.v1.SourceSubtitleR\tSubtitles\x12\x1a\n\x08\x61ttached\x18\x05 \x01(\x08R\x08\x41ttached\x12?\n\nalign_mode\x18\x06 \x01(\x0e\x32\x16.reelmill.v1.AlignModeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\tAlignMode\x12#\n\rdisable_video\x18\x07 \x01(\x08R\x0c\x44isableVideo\x12#\n\rdisable_audio\x18\x08 \x01(\x08R\x0c\x44isableAudio\"\xfe\x01\n\x0eSourceSubtitle\x12\x1d\n\x03uri\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80 \xc8\x01\x01R\x03URI\x12(\n\x0btime_offset\x18\x02 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01R\nTimeOffset\x12\xa2\x01\n\x08language\x18\x03 \x01(\tB\x85\x01\xbaH\x81\x01\xba\x01~\n\x18source_subtitle.language\x12\x43must be an ISO 639-2 code: three lowercase letters, for example eng\x1a\x1dthis.matches(\'^([a-z]{3})?$\')R\x08Language*f\n\tAlignMode\x12\x1a\n\x16\x41LIGN_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41LIGN_MODE_FALSE\x10\x01\x12\x13\n\x0f\x41LIGN_MODE_LOOP\x10\x02\x12\x12\n\x0e\x41LIGN_MODE_PAD\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18reelmill/v1/source.proto\x12\x0breelmill.v1\x1a\x1b\x62uf/validate/validate.proto\"\x84\x03\n\x06Source\x12\x1d\n\x03uri\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80 \xc8\x01\x01R\x03URI\x12\x38\n\nstart_time\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x65\xcd\xcd\x41)\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\tStartTime\x12\x35\n\x08\x64uration\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x65\xcd\xcd\x41)\x00\x00\x00\x00\x00\x00\x00\x00@\x01R\x08\x44uration\x12\x43\n\tsubtitles\x18\x04 \x03(\x0b\x32\x1b.reelmill.v1.SourceSubtitleB\x08\xbaH\x05\x92\x01\x02\x10\x64R\tSubtitles\x12\x1a\n\x08\x61ttached\x18\x05 \x01(\x08R\x08\x41ttached\x12?\n\nalign_mode\x18\x06 \x01(\x0e\x32\x16.reelmill.v1.AlignModeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\tAlignMode\x12#\n\rdisable_video\x18\x07 \x01(\x08R\x0c\x44isableVideo\x12#\n\rdisable_audio\x18\x08 \x01(\x08R\x0c\x44isableAudio\"\xfe\x01\n\x0eSourceSubtitle\x12\x1d\n\x03uri\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80 \xc8\x01\x01R\x03URI\x12(\n\x0btime_offset\x18\x02 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01R\nTimeOffset\x12\xa2\x01\n\x08language\x18\x03 \x01(\tB\x85\x01\xbaH\x81\x01\xba\x01~\n\x18source_subtitle.language\x12\x43must be an ISO 639-2 code: three lowercase letters, for example eng\x1a\x1dthis.matches(\'^([a-z]{3})?$\')R\x08Language*f\n\tAlignMode\x12\x1a\n\x16\x41LIGN_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41LIGN_MODE_FALSE\x10\x01\x12\x13\n\x0f\x41LIGN_MODE_LOOP\x10\x02\x12\x12\n\x0e\x41LIGN_MODE_PAD\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOURCE'].fields_by_name['start_time']._serialized_options = b'\272H\026\022\024\031\000\000\000\000e\315\315A)\000\000\000\000\000\000\000\000@\001'
   _globals['_SOURCE'].fields_by_name['duration']._loaded_options = None
   _globals['_SOURCE'].fields_by_name['duration']._serialized_options = b'\272H\026\022\024\031\000\000\000\000e\315\315A)\000\000\000\000\000\000\000\000@\001'
+  _globals['_SOURCE'].fields_by_name['subtitles']._loaded_options = None
+  _globals['_SOURCE'].fields_by_name['subtitles']._serialized_options = b'\272H\005\222\001\002\020d'
   _globals['_SOURCE'].fields_by_name['align_mode']._loaded_options = None
   _globals['_SOURCE'].fields_by_name['align_mode']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_SOURCESUBTITLE'].fields_by_name['uri']._loaded_options = None
@@ -46,10 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOURCESUBTITLE'].fields_by_name['time_offset']._serialized_options = b'\272H\004\022\002@\001'
   _globals['_SOURCESUBTITLE'].fields_by_name['language']._loaded_options = None
   _globals['_SOURCESUBTITLE'].fields_by_name['language']._serialized_options = b'\272H\201\001\272\001~\n\030source_subtitle.language\022Cmust be an ISO 639-2 code: three lowercase letters, for example eng\032\035this.matches(\'^([a-z]{3})?$\')'
-  _globals['_ALIGNMODE']._serialized_start=708
-  _globals['_ALIGNMODE']._serialized_end=810
+  _globals['_ALIGNMODE']._serialized_start=718
+  _globals['_ALIGNMODE']._serialized_end=820
   _globals['_SOURCE']._serialized_start=71
-  _globals['_SOURCE']._serialized_end=449
-  _globals['_SOURCESUBTITLE']._serialized_start=452
-  _globals['_SOURCESUBTITLE']._serialized_end=706
+  _globals['_SOURCE']._serialized_end=459
+  _globals['_SOURCESUBTITLE']._serialized_start=462
+  _globals['_SOURCESUBTITLE']._serialized_end=716
 # @@protoc_insertion_point(module_scope)

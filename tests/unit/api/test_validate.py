@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from buf.validate import validate_pb2
 from reelmill import vendor_json
+from reelmill.v1 import media_convert_service_pb2, notification_service_pb2, project_service_pb2
 from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import validate
 from reelmill_server.api.requests import credentials
@@ -425,3 +427,25 @@ def test_subtitles_of_groups_that_can_be() -> None:
     for first, second in (({"ExtractSubtitle": VTT}, {"DisableSubtitle": True}), ({"ExtractSubtitle": VTT},) * 2):
         targets = [{"URI": f"file:///out/{n}", "Container": "ts", "Subtitle": one} for n, one in enumerate((first, second))]
         check(TargetGroups=[{"URI": "file:///out/m.m3u8", "Targets": targets}])
+
+
+def test_every_text_and_list_of_a_request_is_bounded() -> None:
+    """Records, logs and workflows hold them: one without a bound may have the four megabytes of a message."""
+    services = (media_convert_service_pb2, project_service_pb2, notification_service_pb2)
+    entries = [entry for file in services for entry in file.DESCRIPTOR.services_by_name.values()]
+    todo = [method.input_type for entry in entries for method in entry.methods]
+    unbounded, seen = [], set()
+    while todo:
+        message = todo.pop()
+        for field in message.fields if message.full_name not in seen else ():
+            rules = field.GetOptions().Extensions[validate_pb2.field]
+            text = rules.repeated.items.string if field.is_repeated else rules.string
+            bounds = getattr(text, "in") or any(text.HasField(name) for name in ("max_len", "max_bytes", "len", "uuid"))
+            if (field.is_repeated and not rules.repeated.max_items) or (
+                field.type == field.TYPE_STRING and not (bounds or field.name in ("language", "resolution"))
+            ):
+                unbounded.append(f"{message.name}.{field.name}")
+            elif field.message_type and field.message_type.full_name.startswith("reelmill."):
+                todo.append(field.message_type)
+        seen.add(message.full_name)
+    assert unbounded == []
