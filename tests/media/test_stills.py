@@ -148,8 +148,10 @@ def test_an_animation_that_is_read_in_memory_must_fit(
     convert: Converter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All frames of it are there at once."""
-    path = tmp_path / "moving.webp"
-    picture(1).save(path, save_all=True, append_images=[picture(2)], duration=100)
+    path = tmp_path / "moving.avif"
+    first, other = (picture(number).convert("RGBA") for number in (1, 2))
+    first.putalpha(100)
+    first.save(path, save_all=True, append_images=[other], duration=100)
     monkeypatch.setattr(pieces, "_MOST_BYTES", 96 * 64 * 4)
     with pytest.raises(MediaLimitExceeded, match="2 pictures"):
         convert(path, target("mp4", encoded(), None))

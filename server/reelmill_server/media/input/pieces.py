@@ -11,7 +11,7 @@ from PIL import Image
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.model.capability import Limits
 
-_HEIF, _WEBP = "mov,mp4,m4a,3gp,3g2,mj2", "webp_pipe"
+_HEIF, _WEBP = "mov,mp4,m4a,3gp,3g2,mj2", "webp_pipe"  # which FFmpeg 9 no longer takes for animated ones: it reads them
 _ANIMATED_BRAND = "avis"
 # All frames of an animation are in memory at once.
 _MOST_BYTES = 256 << 20

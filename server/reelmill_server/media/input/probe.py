@@ -48,7 +48,7 @@ _PACKETS_TO_FIRST_PICTURE = 2000
 # Enough frames to see an interlaced one in a stream that mixes both kinds, few enough to be cheap.
 _FRAMES = 8
 _OPAQUE = 255
-_IMAGE_FORMATS = ("gif", "apng")  # besides those that libav calls pipes
+_IMAGE_FORMATS = ("gif", "apng", "webp_anim")  # besides those that libav calls pipes
 _TRIAL_BYTES = bytes(8)
 _TELLING_B_FRAMES = ("mpeg1video", "mpeg2video", "mpeg4")
 # AVFieldOrder
