@@ -10,6 +10,7 @@ import pytest
 
 from reelmill_server.errors import InvalidArgument, ResourceNotFound
 from reelmill_server.model.task import Outcome, TagValue, TaskQuery, TaskRecord, TaskStatus, tag_text
+from reelmill_server.tasks.listing import MAX_PAGE_BYTES
 from reelmill_server.tasks.page_tokens import encode_token
 from reelmill_server.tasks.selector import matches, parse_selector
 from reelmill_server.tasks.store import TaskStore
@@ -236,3 +237,17 @@ async def test_a_made_up_token_cannot_reach_the_database(store: TaskStore, make_
     for position in ((2**63, "a"), (1,), (1, "a", "b"), ("1", "a"), (True, "a"), (1, "a\0"), (1, "\ud800"), (1, 2)):
         with pytest.raises(InvalidArgument, match="is invalid: pass the next_token"):
             await store.list(replace(query, next_token=encode_token(position, _digest(query))))
+
+
+async def test_a_page_fits_into_a_message(store: TaskStore, make_record: MakeRecord) -> None:
+    """Large records make it shorter than was asked for; no task is lost, and one that is too large is a page of its own."""
+    large = '{"ProjectName":"' + "é" * (MAX_PAGE_BYTES // 5) + '"}'  # two bytes each: two records fit
+    for number in range(5):
+        await store.insert(make_record(number, request_json=large))
+    await store.insert(make_record(5, request_json='{"x":"' + "y" * 2 * MAX_PAGE_BYTES + '"}'))
+    pages, token = [], ""
+    while not pages or token:
+        page = await store.list(TaskQuery("demo", limit=100, next_token=token))
+        pages.append([record.task_id[-1] for record in page.tasks])
+        token = page.next_token
+    assert pages == [["0", "1"], ["2", "3"], ["4"], ["5"]]

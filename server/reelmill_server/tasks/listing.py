@@ -18,6 +18,9 @@ _SORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "start_time": ("start_time", "task_id"),
     "end_time": ("end_time", "task_id"),
 }
+MAX_PAGE_BYTES = 3 << 20
+"""Most bytes of a page of several tasks: gRPC's clients accept messages of 4 MiB by default."""
+_NOT_SHOWN = ("work_json",)  # the largest column, which no list contains
 _KINDS: Mapping[str, type[int] | type[str]] = {"task_id": str, "start_time": int, "end_time": int}
 
 
@@ -38,13 +41,25 @@ def page_query(query: TaskQuery) -> Select[Any]:
 
 
 def page_of(query: TaskQuery, rows: Sequence[RowMapping]) -> TaskPage:
-    """Return the page for the rows of page_query's statement."""
-    page = rows[: query.limit]
-    token = ""
-    if len(rows) > query.limit:
+    """Return the page for the rows of page_query's statement: fewer than the query asks for if they would not fit into a
+    message.
+    """
+    count = _fitting(rows[: query.limit])
+    page, token = rows[:count], ""
+    if len(rows) > count:
         position: Position = tuple(page[-1][name] for name in _sort_columns(query))
         token = encode_token(position, _digest(query))
     return TaskPage(tuple(task_record(row) for row in page), token)
+
+
+def _fitting(rows: Sequence[RowMapping]) -> int:
+    """Return how many of the rows fit into a page, at least one."""
+    total = 0
+    for number, row in enumerate(rows):
+        total += sum(len(str(value).encode()) for name, value in row.items() if name not in _NOT_SHOWN)
+        if number and total > MAX_PAGE_BYTES:
+            return number
+    return len(rows)
 
 
 def is_first_page(query: TaskQuery) -> bool:
