@@ -46,6 +46,12 @@ def test_captions_are_laid_out_anew_at_another_rate(convert: Converter, shelf: S
     judge.check(path)
 
 
+def test_captions_of_the_last_frame_stay(convert: Converter, shelf: Shelf) -> None:
+    clip = captioned(shelf, "captioned-to-the-end", tuples(0, *[(0x41, 0x42)] * 49, (0x43, 0x44)), frames=50)
+    path = convert(clip, target("mp4", encoded(frame_rate=Fraction(7)), None)).path
+    assert len(heard(path)) == 50 and heard(path)[-1] == heard(clip)[-1]
+
+
 def test_captions_of_a_cut_are_those_of_its_frames(convert: Converter, clip: Path) -> None:
     path = convert(clip, target("mp4", encoded(frame_rate=Fraction(50)), None), start=0.4, duration=0.8).path
     assert heard(path) == spoken(SAID[10:30])

@@ -54,6 +54,10 @@ class Captions:
             if data:
                 self._given[ticks] = data
 
+    def hasten(self) -> None:
+        """Let the next frame, which is the last one, show all that has come."""
+        self._coming = deque((Fraction(-1), data) for _, data in self._coming)
+
     def skip(self, frame: VideoFrame) -> None:
         """Leave out what a frame would show that is not encoded."""
         if self._moved and frame.pts is not None and frame.time_base:

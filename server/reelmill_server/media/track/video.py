@@ -250,6 +250,8 @@ class VfrVideoTrack(_VideoTrack):
                 # Filters scale timestamps, but not the last duration.
                 self._held.duration = max(round(self._end / self._held.time_base) - self._held.pts, 1)
             self._end_with_span(self._held)
+            if not self._over:
+                self._captions.hasten()
             yield from self._encoder.encode(self._held)
         yield from self._encoder.encode(None)
         self._captions.finish()
