@@ -21,7 +21,7 @@ nobody here encodes (WMV 3, RealVideo 3 and 4, Monkey's Audio, DTS-HD and others
   shorter, since packets are whole; audio beside pictures may differ by 60 ms more.
 - `told`: they differ, and a warning says that something does.
 - `refused`: by an error, whose words are below.
-- `unjudged`: the judge cannot read its own clip without errors, so nothing was compared.
+- `unjudged`: the judge cannot read its own clip without errors, and the service converts it: nothing was compared.
 - `wrong`: all else, with the reason where it is known.
 """
 STATES = ("ok", "told", "refused", "unjudged", "wrong")

@@ -27,6 +27,7 @@ MODES = ("encode", "copy")
 
 def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
     """Convert a clip; return ok, refused or wrong, and the words."""
+    kinds: set[str] = set()
     try:
         kinds = {stream.kind for stream in judge.describe(path).streams}
         reference = judge.times(path) if "Video" in kinds else judge.frames(path, "a:0")
@@ -34,9 +35,9 @@ def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
             if kind in kinds:
                 read(path)
     except judge.Judgement as error:
-        return "unjudged", _short(str(error))
+        return _unread(convert, path, kinds, mode, _short(str(error)))
     if not reference:
-        return "unjudged", "the judge reads nothing"
+        return _unread(convert, path, kinds, mode, "the judge reads nothing")
     try:
         made = convert(path, _target(kinds, mode))
     except ReelmillError as error:
@@ -52,6 +53,17 @@ def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
     if not faults:
         return "ok", "; ".join(said)
     return ("told" if said else "wrong"), "; ".join([*faults, *(f"told: {text}" for text in said)])
+
+
+def _unread(convert: Converter, path: Path, kinds: set[str], mode: str, why: str) -> tuple[str, str]:
+    """Convert a clip that the judge does not read: it is to be refused, or else nothing can be said."""
+    try:
+        convert(path, _target(kinds or {"Video", "Audio"}, mode))
+    except ReelmillError as error:
+        return "refused", f"{type(error).__name__}: {_short(str(error), path)}"
+    except Exception as error:
+        return "wrong", f"{type(error).__name__}: {_short(str(error), path)}"
+    return "unjudged", why
 
 
 def _short(text: str, path: Path | None = None) -> str:

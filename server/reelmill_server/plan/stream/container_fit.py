@@ -1,6 +1,6 @@
 """Adapt video to what its container supports beyond the codec (B-frames, frame rates), and refuse what cannot be adapted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
@@ -24,6 +24,11 @@ _SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv", "ts")
 _TURNING_CONTAINERS = ("mp4", "mov", "mkv", "webm")
 # Where libav writes Dolby Vision's configuration, and the projection of spherical video.
 _DOLBY_CONTAINERS, _PROJECTING_CONTAINERS = ("mp4", "mkv"), ("mp4", "mov", "mkv", "webm")
+_UNLAID = "rawvideo"  # of AVI and others, where nothing but the container says how its pixels lie
+# Whose order of decoding libav has no parser to find out.
+_GUESSED_ORDER, _ORDERED_SOURCES = ("vvc",), "mov"
+# Audio that a container describes in a form of its own.
+_OWN_FORM: Mapping[str, str] = {"caf": "flac"}
 _COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
 
 
@@ -55,6 +60,11 @@ def fit_video(spec: VideoSpec, stream: VideoStreamInfo, container: Container, fi
 
 def check_copied_video(stream: VideoStreamInfo, container: Container, field: str) -> None:
     """Check that the container can contain a stream as it is; raise UnsupportedFormat."""
+    if stream.codec == _UNLAID and not stream.codec_tag and container.name == "mkv":
+        raise UnsupportedFormat(
+            f"{field}: the source's video is uncompressed and without a code for how its pixels lie, which {container.name} "
+            "needs: choose a codec other than copy"
+        )
     if stream.codec in container.unordered and stream.has_b_frames:
         raise UnsupportedFormat(
             f"{field}: the source's {stream.codec} has B-frames, and {container.name} one time per picture, which they do not "
@@ -72,6 +82,11 @@ def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: s
     """Check that a copy needs no timestamps that only decoding yields; raise UnsupportedFormat."""
     if cut and source_format in UNINDEXED_FORMATS:
         raise UnsupportedFormat(f"{field}: {stream.codec} without a container cannot be copied from a start on: choose a codec")
+    if stream.codec in _GUESSED_ORDER and stream.has_b_frames and not source_format.startswith(_ORDERED_SOURCES):
+        raise UnsupportedFormat(
+            f"{field}: {stream.codec} with B-frames is copied from mp4 and mov only, which tell the order of decoding: "
+            "choose a codec"
+        )
     if stream.has_b_frames and source_format in UNTIMED_FORMATS:
         raise UnsupportedFormat(
             f"{field}: {stream.codec} without a container cannot be copied with its B-frames: choose a codec"
@@ -112,11 +127,16 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
         yield f"{container.name} cannot say that the video is spherical ({stream.projection}): players show it flat"
 
 
-def check_copied_audio(stream: AudioStreamInfo, container: Container, field: str) -> None:
+def check_copied_audio(stream: AudioStreamInfo, container: Container, source_format: str, field: str) -> None:
     """Check that the container supports the stream's codec at its sample rate and in its channel layout.
 
     Raises UnsupportedFormat.
     """
+    if _OWN_FORM.get(source_format) == stream.codec:
+        raise UnsupportedFormat(
+            f"{field}: {source_format} describes {stream.codec} in a form that no other container has: choose a codec other "
+            "than copy"
+        )
     rates = container.sample_rates.get(stream.codec)
     if rates and stream.sample_rate not in rates:
         raise UnsupportedFormat(

@@ -232,7 +232,7 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
         for lost in container_fit.copy_warnings(like, job.container):
             job.warn(f".video: {lost}")
     elif isinstance(like, AudioStreamInfo):
-        container_fit.check_copied_audio(like, job.container, field)
+        container_fit.check_copied_audio(like, job.container, members[0][0].info.format, field)
     parts = tuple(PartPlan(stream.index, (), item.number) for item, stream in members if stream)
     expected_us = first.clock.expected_us(like) if len(members) == 1 else 0
     slack_us = video.frame_us(video.usual_rate(like)) if isinstance(like, VideoStreamInfo) else 0

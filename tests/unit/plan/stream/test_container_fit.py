@@ -1,14 +1,21 @@
 """What is asked for is brought to what the container can hold."""
 
+from contextlib import nullcontext
 from fractions import Fraction
 
 import pytest
 
 from reelmill_server.errors import UnsupportedFormat
-from reelmill_server.model.media_info import VideoStreamInfo
+from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan.codec.containers import CONTAINERS
-from reelmill_server.plan.stream.container_fit import check_copied_video, fit_video, plain_rate
+from reelmill_server.plan.stream.container_fit import (
+    check_copied_audio,
+    check_copied_video,
+    check_times,
+    fit_video,
+    plain_rate,
+)
 
 
 def stream(average: str, base: str) -> VideoStreamInfo:
@@ -48,3 +55,29 @@ def test_alpha_goes_where_the_container_keeps_it(container: str, kept: bool) -> 
     source = VideoStreamInfo(0, "prores", width=64, height=64, pixel_format="yuva444p10le", average_rate=Fraction(25))
     spec, _ = fit_video(VideoSpec("vp9"), source, CONTAINERS[container], "f")
     assert spec.pixel_format == ("" if kept else "yuv420p")
+
+
+@pytest.mark.parametrize(
+    ("codec", "tag", "b_frames", "source", "refused"),
+    [
+        ("rawvideo", "", 0, "avi", True),
+        ("rawvideo", "I420", 0, "avi", False),
+        ("vvc", "", 1, "mpegts", True),
+        ("vvc", "", 1, "matroska,webm", True),
+        ("vvc", "", 0, "mpegts", False),
+        ("vvc", "", 1, "mov,mp4,m4a,3gp,3g2,mj2", False),
+    ],
+)
+def test_what_the_muxer_would_refuse_is_refused_by_name(
+    codec: str, tag: str, b_frames: int, source: str, refused: bool
+) -> None:
+    stream = VideoStreamInfo(0, codec, codec_tag=tag, has_b_frames=b_frames)
+    with pytest.raises(UnsupportedFormat, match="choose a codec") if refused else nullcontext():
+        check_copied_video(stream, CONTAINERS["mkv"], "video")
+        check_times(stream, source, False, "video")
+
+
+@pytest.mark.parametrize(("source", "refused"), [("caf", True), ("flac", False)])
+def test_flac_of_caf_is_refused_by_name(source: str, refused: bool) -> None:
+    with pytest.raises(UnsupportedFormat, match="caf describes flac") if refused else nullcontext():
+        check_copied_audio(AudioStreamInfo(0, "flac", sample_rate=48000), CONTAINERS["mkv"], source, "audio")
