@@ -91,10 +91,12 @@ class _Tally:
         self._counts: dict[Fraction, tuple[_Count, _Count]] = {}
         self._over = False
         self._next: int | None = None
+        self._before: int | None = None
 
     def _measure(self, base: Any) -> None:
         tick = exact(base)
         before = None if self._next is None else self._next * exact(self._base)
+        self._before = None
         self._next = None if before is None else round(before / tick)
         self._base = base
         self._ticks = tuple(-(-(time - TOLERANCE) // tick) for time in (self.key, self.begin))
@@ -102,13 +104,17 @@ class _Tally:
         self._now = self._counts.setdefault(tick, (_Count(), _Count()))
 
     def add(self, shown: int | None, decoded: int | None, length: int, base: Any) -> None:
-        """Add an item, in ticks of `base`; one without a time follows the one before it."""
+        """Add an item, in ticks of `base`; one without a time follows the one before it, and a frame without a length lasts as
+        long as the one before it.
+        """
         if base is not self._base and base != self._base:
             self._measure(base)
         begin = self._next if shown is None else shown
         if begin is None:
             begin = self._ticks[1]
-        self._next = begin + length
+        if decoded is None and not length and self._before is not None:
+            length = max(begin - self._before, 0)
+        self._next, self._before = begin + length, begin
         stop = self._stop
         if stop is not None and (begin if decoded is None else decoded) >= stop:
             self._over = True

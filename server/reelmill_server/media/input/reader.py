@@ -96,10 +96,12 @@ class Reader:
         extent = self._extents.get(packet.stream_index)
         if extent is None:
             extent = self._begin_extent(packet.stream_index)
-        if not packet.duration:
+        duration = packet.duration
+        if not duration and not isinstance(extent, ShownExtent):
+            # Not every container has packet durations; without one, assume that of the packet before.
             self.part.untold.add(packet.stream_index)
-        # Not every container has packet durations; without one, assume that of the packet before.
-        extent.add(ticks, packet.duration or extent.since(ticks), base)
+            duration = extent.since(ticks)
+        extent.add(ticks, duration or 0, base)
         last, end = self._claimed_ends.get(packet.stream_index, (None, 0))
         if last is not None and packet.dts == last and isinstance(extent, ShownExtent):
             extent.end_at(end)

@@ -1,8 +1,12 @@
 """Packet timestamps as integers of their time base: as exact as rational numbers, at a tenth of the cost per packet."""
 
+from bisect import insort
 from fractions import Fraction
+from itertools import pairwise
 from math import lcm
 from typing import Any
+
+_STEPS = 5  # so many of the last frames tell how long one lasts: with a pause among them, too
 
 
 class AffineMap:
@@ -96,7 +100,8 @@ class Extent:
 
 
 class ShownExtent(Extent):
-    """The extent of video packets: it ends with the frame that is shown last, which need not be decoded last.
+    """The extent of video packets: it ends with the frame that is shown last, which need not be decoded last. Where packets
+    do not say how long they last, as in MPEG-TS, that one lasts as long as those before it.
 
     `by_decoding`: the demuxer's durations are distances of decode timestamps (MP4). With B-frames the one before a pause then
     belongs to another frame, so the shortest one counts, until `end_at` tells the end.
@@ -107,18 +112,23 @@ class ShownExtent(Extent):
         self._by_decoding = by_decoding
         self._reordered = False
         self._shortest = self._latest = 0
+        self._shown: list[int] = []  # the last begins, ascending, since a packet came without a duration
 
     def add(self, begin: int, duration: int, base: Any) -> None:
         if self._ticks is None or base != self._base:
             super().add(begin, duration, base)
-            self._shortest = duration
+            self._shortest, self._shown = duration, [] if duration else [begin]
             return
         tick, first, last, reached = self._ticks
         self._reordered = self._reordered or begin < last
         self._shortest = min(self._shortest, duration) if self._shortest and duration else duration or self._shortest
         if begin >= last:
             last, reached = begin, begin + duration
-        if self._by_decoding and self._reordered:
+        if not duration or self._shown:
+            insort(self._shown, begin)
+            del self._shown[:-_STEPS]
+            self._shortest = min((after - before for before, after in pairwise(self._shown)), default=0)
+        if (self._by_decoding and self._reordered) or self._shown:
             reached = last + self._shortest
         self._latest = begin + duration
         self._ticks = (tick, min(first, begin), last, reached)
