@@ -82,15 +82,15 @@ def stretched(packet: Any) -> None:
 
 def shifted(kinds: Sequence[str], seconds: Fraction) -> Patch:
     """The muxer moves some streams."""
-    original = segments.Reframing.of
+    original = segments.Reframing.all_of
 
-    def of(self: Any, packet: Any) -> Iterator[Any]:
+    def moved(packet: Any) -> Any:
         if packet.stream.type in kinds:
             ticks = round(seconds / Fraction(packet.time_base.numerator, packet.time_base.denominator))
             packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
-        return original(self, packet)
+        return packet
 
-    return lambda patch: patch.setattr(segments.Reframing, "of", of)
+    return lambda patch: patch.setattr(segments.Reframing, "all_of", lambda self, packets: original(self, map(moved, packets)))
 
 
 def opened(module: Any, part: str, **changes: Any) -> Patch:

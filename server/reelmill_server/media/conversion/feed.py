@@ -89,7 +89,7 @@ class Feed:
             return
         main = self._main
         while not main.exhausted:
-            running = [inputs for inputs in self._attached if not inputs.exhausted]
+            running = [inputs for inputs in self._attached if not inputs.exhausted] if self._attached else ()
             self._step(min((main, *running), key=lambda inputs: inputs.position) if running else main)
             self._tick()
         for inputs in self._attached:
@@ -202,10 +202,10 @@ class Feed:
         return bool(listeners) and not any(part.wanted(track, stream) for track, stream in listeners)
 
     def _give(self, part: Part, packet: AnyPacket) -> None:
-        stream = packet.stream.index
-        active = [
-            (output, track) for output, track in self._listening.get((part.number, stream), ()) if part.wanted(track, stream)
-        ]
+        stream = packet.stream_index
+        listening = self._listening.get((part.number, stream), ())
+        # Nobody has closed anything yet, for most of the packets.
+        active = [entry for entry in listening if part.wanted(entry[1], stream)] if part.over else listening
         if any(track.wants_frames for _, track in active):
             for frame in self._frames(part, packet):
                 self._accountant.frame(part, stream, frame)
@@ -214,11 +214,14 @@ class Feed:
                         output.give(part, track, stream, frame)
         if packet.size == 0 and packet.dts is None:
             return  # marks the end of the stream: only decoders need it
-        if any(not track.wants_frames for _, track in active):
-            self._accountant.packet(part, packet)
-        for output, track in active:
-            if not track.wants_frames:
-                output.give(part, track, stream, twin(packet))
+        copying = [entry for entry in active if not entry[1].wants_frames]
+        if not copying:
+            return
+        self._accountant.packet(part, packet)
+        *others, (last, its_track) = copying
+        for output, track in others:
+            output.give(part, track, stream, twin(packet))
+        last.give(part, its_track, stream, packet)
 
     def _frames(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
         """Return the frames that a packet completes, each with its time."""

@@ -150,11 +150,13 @@ class Accountant:
 
     def packet(self, part: Part, packet: Any) -> None:
         """Count a packet that is copied."""
-        if packet.time_base is None:
+        index = packet.stream_index
+        base = part.bases.of(packet, index)
+        if base is None:
             return
         pts, dts = packet.pts, packet.dts
         shown, decoded = (dts if pts is None else pts), (pts if dts is None else dts)
-        self._tally(part, packet.stream_index, False).add(shown, decoded, packet.duration or 0, packet.time_base)
+        self._tally(part, index, False).add(shown, decoded, packet.duration or 0, base)
 
     def frame(self, part: Part, stream: int, frame: Any) -> None:
         """Count a decoded frame."""

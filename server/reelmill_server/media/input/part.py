@@ -8,7 +8,7 @@ from fractions import Fraction
 from av.container import InputContainer
 
 from reelmill_server.media.input.frame_times import FrameTimes, VideoTimes
-from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.libav.timestamps import Extent, TimeBases
 from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
 
@@ -60,6 +60,9 @@ class Part:
     sought: Fraction | None = None
     times: defaultdict[int, FrameTimes] = field(default_factory=lambda: defaultdict(FrameTimes))
     video_times: dict[int, VideoTimes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.bases = TimeBases(self.source)
 
     def close(self, track: object, stream: int) -> None:
         """Note that `track` wants no more of `stream`."""

@@ -28,6 +28,7 @@ _DOUBT = 2
 _SEAM_SECONDS = Fraction(1, 2)
 _LASTING = ("video", "audio")  # a subtitle cue may be shown long after the last frame
 _TIMED = (*_LASTING, "subtitle", "data")
+_NO_END = (None, 0)
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
 """Formats whose packets may lie in the file in any order, and last until the next one is decoded."""
 
@@ -88,24 +89,27 @@ class Reader:
     def note(self, packet: AnyPacket) -> None:
         """Remember how far the packet reaches."""
         self._count_bytes(packet)
-        ticks, base = packet.pts if packet.pts is not None else packet.dts, packet.time_base
+        index, pts = packet.stream_index, packet.pts
+        ticks, base = packet.dts if pts is None else pts, self.part.bases.of(packet, index)
         if self._by_decoding and packet.dts is not None:
             ticks = packet.dts
         if ticks is None or not base:
             return
-        extent = self._extents.get(packet.stream_index)
+        extent = self._extents.get(index)
         if extent is None:
-            extent = self._begin_extent(packet.stream_index)
+            extent = self._begin_extent(index)
         duration = packet.duration
         if not duration and not isinstance(extent, ShownExtent):
             # Not every container has packet durations; without one, assume that of the packet before.
-            self.part.untold.add(packet.stream_index)
+            self.part.untold.add(index)
             duration = extent.since(ticks)
         extent.add(ticks, duration or 0, base)
-        last, end = self._claimed_ends.get(packet.stream_index, (None, 0))
+        last, end = self._claimed_ends.get(index, _NO_END)
         if last is not None and packet.dts == last and isinstance(extent, ShownExtent):
             extent.end_at(end)
-        self.latest = max(self.latest, ticks * float(base))
+        latest = ticks * base.numerator / base.denominator
+        if latest > self.latest:
+            self.latest = latest
 
     def _begin_extent(self, index: int) -> Extent:
         kind = self._source.streams[index].type
@@ -136,8 +140,9 @@ class Reader:
             return
         if self._first_position is None:
             self._first_position = position
-        read = position + packet.size - self._first_position
-        self._share = max(self._share, read / max(size - self._first_position, 1))
+        share = (position + packet.size - self._first_position) / ((size - self._first_position) or 1)
+        if share > self._share:
+            self._share = share
 
     def expected(self) -> Fraction:
         """Return how long the span will be, seconds, as far as is known so far; 0: unknown.

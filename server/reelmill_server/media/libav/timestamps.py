@@ -25,6 +25,25 @@ class AffineMap:
         return (self._factor * number + self._shift) // self._divisor
 
 
+class TimeBases:
+    """The time bases of the packets of a container. Reading one from a packet makes a new rational number each time."""
+
+    def __init__(self, container: Any) -> None:
+        # Ogg may change that of a stream where another one follows it; Opus always has the same.
+        ogg = container.streams if container.format.name == "ogg" else ()
+        self._changing = {stream.index for stream in ogg if not stream.codec_context or stream.codec_context.name != "opus"}
+        self._known: dict[int, Any] = {}
+
+    def of(self, packet: Any, stream: int) -> Any:
+        """Return the time base of a packet of `stream`, as PyAV gives it; None or 0: unknown."""
+        base = self._known.get(stream)
+        if base is None:
+            base = packet.time_base
+            if base and stream not in self._changing:
+                self._known[stream] = base
+        return base
+
+
 def exact(base: Any) -> Fraction:
     """Return a time base as a Fraction: since PyAV 19 it is a type with less arithmetic."""
     return Fraction(base.numerator, base.denominator)

@@ -19,7 +19,7 @@ from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.output.queue import EventQueue
+from reelmill_server.media.output.queue import WORKING_BYTES, EventQueue
 from reelmill_server.media.track.base import StreamStats, Track
 from reelmill_server.model.plan import ImagePlan, InputPlan, Plan, StreamType, TargetPlan
 from reelmill_server.model.request import AlignMode
@@ -91,6 +91,7 @@ class Output(ABC):
         self._lengths: dict[int, Fraction] = {}  # of the concatenated inputs that have ended
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
         self._followers: Sequence[Track] = ()
+        self._reaching = True
         self._events = EventQueue[_Event](self.check)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
 
@@ -109,6 +110,8 @@ class Output(ABC):
 
     def start(self) -> None:
         """Start the writing thread."""
+        self._followers = [track for track in self.tracks if track.follows_position]
+        self._reaching = any(type(track).reach is not Track.reach for track in self.tracks)
         self._thread.start()
 
     def begin(self, part: Part) -> None:
@@ -119,17 +122,21 @@ class Output(ABC):
 
     def give(self, part: Part, track: Track, stream: int, item: Any) -> None:
         """Hand a frame or a packet to a track."""
-        event = partial(self._feed, part, track, stream, item)
         if isinstance(item, Packet):
-            self._events.give(event, item.size)
-        elif isinstance(item, AudioFrame):
-            self._events.give(event, item.samples * item.layout.nb_channels * _SAMPLE_BYTES)
+            # There may be many, and there is seldom anybody who follows.
+            feed = partial(self._feed, part, track) if self._followers else partial(track.feed, part)
+            self._events.give(partial(feed, stream, item), item.size)
+            return
+        event = partial(self._feed, part, track, stream, item)
+        if isinstance(item, AudioFrame):
+            self._events.give(event, max(item.samples * item.layout.nb_channels * _SAMPLE_BYTES, WORKING_BYTES))
         else:
             self._events.give(event)
 
     def reach(self, part: Part, seconds: Fraction) -> None:
         """Tell that the part lasts at least `seconds`."""
-        self._events.give(partial(self._reach, part, seconds))
+        if self._reaching:
+            self._events.give(partial(self._reach, part, seconds))
 
     def end(self, part: Part, end: Fraction | None, last: bool) -> None:
         """End a part at `end`, in the source's seconds; None: where the concatenated inputs end."""
@@ -175,7 +182,6 @@ class Output(ABC):
         return meaning_of_writing(error, where, UnsupportedFormat(f"{where} does not take this media: {error_text(error)}"))
 
     def _packets(self) -> Iterator[AnyPacket]:
-        self._followers = [track for track in self.tracks if track.follows_position]
         for event in self._events:
             yield from event()
         for track in self.tracks:

@@ -158,10 +158,9 @@ class FileOutput(Output):
         return MediaFile(self.path, self.plan, tuple(track.written for track in self.tracks), given)
 
     def _write(self) -> None:
-        reframing = Reframing(self.plan, list(self._container.streams))
-        for packet in self._ended(begun_together(self.plan, self._packets())):
-            for reframed in reframing.of(packet):
-                self._container.mux(reframed)
+        packets, mux = begun_together(self.plan, self._packets()), self._container.mux
+        for packet in Reframing(self.plan, list(self._container.streams)).all_of(LastDecoded(self.plan).all_of(packets)):
+            mux(packet)
             if self._stop.is_set():
                 raise Stopped
         if self._unclosable:
@@ -174,12 +173,6 @@ class FileOutput(Output):
         if self.plan.muxer == "mov":
             name_languages(self.path, languages)
         join_tail(self.plan, self.path)
-
-    def _ended(self, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
-        last = LastDecoded(self.plan)
-        for packet in packets:
-            yield from last.of(packet)
-        yield from last.finish()
 
     @property
     def _unclosable(self) -> bool:

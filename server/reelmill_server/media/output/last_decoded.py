@@ -30,6 +30,15 @@ class LastDecoded:
         self._kinds = [stream.type == StreamType.VIDEO and counts for stream in plan.streams]
         self._videos: dict[int, _Video] = {}
 
+    def all_of(self, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
+        """Yield the packets to write for `packets`."""
+        if any(self._kinds):
+            for packet in packets:
+                yield from self.of(packet)
+            yield from self.finish()
+        else:
+            yield from packets
+
     def of(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """Yield the packets to write once `packet` came."""
         index, pts, dts = packet.stream.index, packet.pts, packet.dts

@@ -1,18 +1,20 @@
 """A queue of events from one thread to another, in order."""
 
 import queue
-import time
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 # Enough to keep the encoder busy while the decoder works on a complex frame, few enough to hold only tens of frames.
 _QUEUE_ITEMS = 24
-# Waking another thread takes longer than copying a packet, so small items travel in bundles.
-_BUNDLE_ITEMS = 16
-_BUNDLE_BYTES = 256 * 1024
+# Waking another thread takes longer than copying a packet, so small items travel in bundles. Threads that both touch packets
+# wait for the interpreter's lock at each of them: after many small items, the other thread works alone.
+_BUNDLE_ITEMS = 256
+_BUNDLE_BYTES = 1 << 20
+_MANY_ITEMS = 16
+WORKING_BYTES = _BUNDLE_BYTES // _MANY_ITEMS
+"""The least size of an item that takes work of its own: no more of them travel together than both threads work on at once."""
 _POLL_SECONDS = 0.2
-_SETTLE_SECONDS = 0.0005
 
 
 class EventQueue(Generic[T]):
@@ -42,9 +44,7 @@ class EventQueue(Generic[T]):
     def settle(self) -> None:
         """Wait until the other thread has processed everything. Raises what `check` raises."""
         self._flush()
-        while self._queue.unfinished_tasks:
-            self._check()
-            time.sleep(_SETTLE_SECONDS)
+        self._wait()
 
     def __iter__(self) -> Iterator[T]:
         """Yield the events. Raises what `check` raises."""
@@ -56,6 +56,15 @@ class EventQueue(Generic[T]):
         bundle, self._bundle, self._bytes = self._bundle, [], 0
         if bundle:
             self._put(bundle)
+        if len(bundle) > _MANY_ITEMS:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait until the other thread has processed what it was given. Raises what `check` raises."""
+        with self._queue.all_tasks_done:
+            while self._queue.unfinished_tasks:
+                self._check()
+                self._queue.all_tasks_done.wait(_POLL_SECONDS)
 
     def _put(self, bundle: list[T]) -> None:
         while True:

@@ -75,6 +75,12 @@ class Reframing:
             if planned.encoder == COPY and planned.codec == "aac":
                 self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream, stream)
 
+    def all_of(self, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
+        """Yield the packets to write for `packets`."""
+        if self._filters:
+            return (reframed for packet in packets for reframed in self.of(packet))
+        return packets
+
     def of(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """Yield the packets to write for `packet`."""
         reframing = self._filters.get(packet.stream.index)

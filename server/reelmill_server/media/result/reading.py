@@ -13,7 +13,7 @@ from av.stream import Stream
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.input.reader import claimed_ends
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
-from reelmill_server.media.libav.timestamps import Extent, ShownExtent
+from reelmill_server.media.libav.timestamps import Extent, ShownExtent, TimeBases
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.segments import Cuts
@@ -48,11 +48,12 @@ class StreamReading:
     half: int = 0
     ordered: bool = True
 
-    def count(self, packet: AnyPacket, video: bool, unordered: bool) -> None:
-        """Count a packet. `unordered`: its container has one timestamp per frame, and libav guesses the other."""
+    def count(self, packet: AnyPacket, base: Any, video: bool, unordered: bool) -> None:
+        """Count a packet of the time base `base`. `unordered`: its container has one timestamp per frame, and libav guesses the
+        other.
+        """
         self.packets += 1
         ticks = packet.dts if unordered and packet.dts is not None else packet.pts
-        base = packet.time_base
         if ticks is not None and base:
             self.extent.add(ticks, packet.duration or 0, base)
         if self.half and self.packets >= self.half:
@@ -93,13 +94,16 @@ def read_streams(
         if container.streams[index].type == "video":
             sight.extent = ShownExtent(True)
     gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
+    videos = {stream.index for stream in media if stream.type == "video"}
+    bases = TimeBases(container)
     for number, packet in enumerate(container.demux(media)):
         if number % _PACKETS_TO_MOVE == 0:
             moved()
-        gap = packet.stream.index in gaps and packet.size <= _EMPTY_LINE_BYTES
-        if (packet.size or packet.dts is not None) and not gap:
-            video = container.streams[packet.stream.index].type == "video"
-            seen[packet.stream.index].count(packet, video, video and unordered)
+        index, size = packet.stream_index, packet.size
+        gap = index in gaps and size <= _EMPTY_LINE_BYTES
+        if (size or packet.dts is not None) and not gap:
+            video = index in videos
+            seen[index].count(packet, bases.of(packet, index), video, video and unordered)
             if cuts is not None:
                 cuts.see(packet)
     for index, (_, end) in claimed_ends(container).items():

@@ -119,20 +119,20 @@ class CopyTrack(Track):
         self._span, self._measures = span, None
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
-        pts, dts, base = item.pts, item.dts, item.time_base
+        pts, dts, base = item.pts, item.dts, part.bases.of(item, stream)
         if pts is None:
             pts = dts
         if pts is None or base is None:
             self.written.dropped[UNTIMED] += 1
             return
         measures = self._measures
-        if measures is None or measures.base != base:
+        if measures is None or (measures.base is not base and measures.base != base):
             measures = self._measure(base)
         decoded = pts if dts is None else dts
         if measures.over(decoded):
             part.close(self, stream)
             return
-        if self._before(pts, item.duration or 0, measures):
+        if (pts < measures.begin or self._is_audio) and self._before(pts, item.duration or 0, measures):
             self._early = item if self._is_audio else None
             return
         self._early = None
@@ -144,9 +144,11 @@ class CopyTrack(Track):
         if (dts is not None or self._is_audio) and self._goes_back(pts, decoded):
             self.unordered += 1
             return
-        for packet in (*self._beyond, item):
-            yield from self._in_time(packet)
-        self._beyond.clear()
+        if self._beyond:
+            for packet in self._beyond:
+                yield from self._in_time(packet)
+            self._beyond.clear()
+        yield from self._in_time(item)
 
     def _before(self, begin: int, duration: int, measures: _Measures) -> bool:
         """Return whether a packet lies before the span, or an edit list hides it and the audio after it does not need it."""
