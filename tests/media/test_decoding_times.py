@@ -1,7 +1,9 @@
 """Containers that say when frames are decoded, not when they are shown: with B-frames these differ."""
 
 from fractions import Fraction
+from pathlib import Path
 
+import av
 import pytest
 
 from reelmill_server.errors import UnsupportedFormat
@@ -83,3 +85,19 @@ def test_b_frames_that_libav_knows_are_copied(convert: Converter, codec: str) ->
         assert judge.numbers(made.path) == [*range(50)]
         times = judge.times(made.path)
         assert len({*times}) == 50 and times[-1] - times[0] <= Fraction(50, 25)
+
+
+def test_the_last_frames_are_those_of_their_stream(convert: Converter, tmp_path: Path) -> None:
+    """They leave the decoder at the end, also of a video stream that is not the first stream."""
+    path = tmp_path / "behind.avi"
+    with av.open(str(convert.shelf.get(clip("avi")))) as source, av.open(str(path), "w") as swapped:
+        streams = {
+            stream.index: swapped.add_stream_from_template(stream, opaque=True)
+            for stream in (source.streams.audio[0], source.streams.video[0])
+        }
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                swapped.mux(packet)
+    made = convert(path, target("mp4", encoded(), AudioSpec("aac")))
+    assert judge.numbers(made.path) == [*range(50)]

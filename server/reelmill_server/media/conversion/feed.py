@@ -202,7 +202,7 @@ class Feed:
         return bool(listeners) and not any(part.wanted(track, stream) for track, stream in listeners)
 
     def _give(self, part: Part, packet: AnyPacket) -> None:
-        stream = packet.stream_index
+        stream = packet.stream.index  # `stream_index` of the packet that ends a stream is always 0
         listening = self._listening.get((part.number, stream), ())
         # Nobody has closed anything yet, for most of the packets.
         active = [entry for entry in listening if part.wanted(entry[1], stream)] if part.over else listening
@@ -228,12 +228,12 @@ class Feed:
         frames = self._decode(part, packet)
         if packet.stream.type == "audio":
             frames = [frame for frame in frames if isinstance(frame, AudioFrame)]  # a stream may change its kind midway
-            frames = part.times[packet.stream_index].complete(packet, frames)
+            frames = part.times[packet.stream.index].complete(packet, frames)
             self._counted(part, packet).invalid += silence_invalid(frames)
         else:
-            times = part.video_times.get(packet.stream_index)
+            times = part.video_times.get(packet.stream.index)
             if times is None:
-                times = part.video_times[packet.stream_index] = VideoTimes(packet.stream)
+                times = part.video_times[packet.stream.index] = VideoTimes(packet.stream)
             times.complete(packet, frames)
         if part.source.format.name in UNTIMED_FORMATS:
             assign_timestamps(frames, packet.stream, part.shown)
@@ -249,7 +249,7 @@ class Feed:
             early = packet.stream.type == "audio" and part.sought is not None and time < part.sought
             if early or (counted and (counted.before(time) or counted.after(time))):
                 decoding = Decoding()
-        return decoding.of(self._plan.inputs[part.number].source, packet.stream_index, packet.stream.type)
+        return decoding.of(self._plan.inputs[part.number].source, packet.stream.index, packet.stream.type)
 
     def _decode(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
         self.decoded += 1

@@ -90,9 +90,8 @@ class Reader:
         """Remember how far the packet reaches."""
         self._count_bytes(packet)
         index, pts = packet.stream_index, packet.pts
-        ticks, base = packet.dts if pts is None else pts, self.part.bases.of(packet, index)
-        if self._by_decoding and packet.dts is not None:
-            ticks = packet.dts
+        ticks = packet.dts if pts is None or (self._by_decoding and packet.dts is not None) else pts
+        base = None if ticks is None else self.part.bases.of(packet, index)
         if ticks is None or not base:
             return
         extent = self._extents.get(index)

@@ -52,7 +52,7 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
         everything = [stream for stream in container.streams if stream in wanted or stream.type in ("video", "audio")]
         seams: list[Fraction] = []
         indexes = {stream.index for stream in wanted}
-        packets = (packet for packet in continuous(container, everything, seams) if packet.stream_index in indexes)
+        packets = (packet for packet in continuous(container, everything, seams) if packet.stream.index in indexes)
         return SeekResult(packets, begin, seams=seams)
     video = next((stream for stream in streams if stream.type == "video"), None)
     if begin <= front or container.format.name in UNINDEXED_FORMATS:
