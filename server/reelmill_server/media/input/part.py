@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 from av.container import InputContainer
 
@@ -61,8 +62,10 @@ class Part:
     times: defaultdict[int, FrameTimes] = field(default_factory=lambda: defaultdict(FrameTimes))
     video_times: dict[int, VideoTimes] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.bases = TimeBases(self.source)
+    @cached_property
+    def bases(self) -> TimeBases:
+        """The time bases of the source's packets."""
+        return TimeBases(self.source)
 
     def close(self, track: object, stream: int) -> None:
         """Note that `track` wants no more of `stream`."""
