@@ -1,5 +1,6 @@
 """Animated pictures: which frames, how fast, how often, and how they look."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from reelmill_server.media.image import animations
 from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.task import ArtifactKind
 from tests import judge
-from tests.media.converter import Converted, Converter
+from tests.media.chunked import Chunked
+from tests.media.converter import Converted, Converter, encoded, target
 from tests.media.test_snapshots import FILM, SECOND, alone, made, snapshots
 from tests.sources import Clip, Video
 
@@ -115,6 +117,23 @@ def test_pictures_of_unequal_length_are_shown_as_long_as_in_the_source(
     assert [number for number, _ in shown] == [number for number, _ in expected]
     assert [duration for _, duration in shown] == pytest.approx([duration for _, duration in expected], abs=0.0011)
     assert converted.artifact.duration_seconds == pytest.approx(sum(duration for _, duration in expected), abs=0.0011)
+
+
+@pytest.fixture(scope="module")
+def chunked(convert: Converter, tmp_path_factory: pytest.TempPathFactory) -> Chunked:
+    """Converts in chunks."""
+    return Chunked(convert, lambda: tmp_path_factory.mktemp("chunked"))
+
+
+@pytest.mark.parametrize("asked", [{}, {"number": 30}], ids=["all", "some"])
+def test_chunks_keep_the_lengths_of_pictures(convert: Converter, chunked: Chunked, asked: dict[str, Any]) -> None:
+    """What follows a picture may lie in the next chunk."""
+    times = tuple(Fraction(number, 10) + (number > 20) + Fraction(number > 35, 3) for number in range(48))
+    clip = Clip("mp4", (Video(times=times, last=Fraction(2), gop=4),), ())
+    wanted = replace(target("mp4", encoded(), None), images=(animation("apng", **asked),))
+    one, many = convert(clip, wanted), chunked(clip, wanted)
+    assert played(many) == played(one)
+    assert [seconds for _, seconds in played(one)][20] == pytest.approx(1.1, abs=0.002)
 
 
 @pytest.mark.parametrize("asked", [{"interval_us": SECOND}, {"number": 1}], ids=["every second", "the first"])
