@@ -190,6 +190,8 @@ def _animation(draft: Draft, image: ImagePlan, chain: Chain) -> tuple[str, ...]:
     # One frame after the other, however far they were apart, unless each is shown as long as in the source.
     chain = chain.then(f"settb={tick}", "setpts=PTS-STARTPTS" if image.timed else "setpts=N")
     muxing = {"loop": "0"} if encoder == PILLOW else dict(ANIMATION_MUXER_OPTIONS[encoder])
+    if image.timed and image.format in ("gif", "apng"):
+        draft.notes.add(f"{image.field}: the service shows the last frame as long as the source, ffmpeg for one frame's time")
     if image.format == "gif":
         if image.frame_rate > 1 / GIF_LEAST:
             chain = chain.then(f"fps={1 / GIF_LEAST}")
