@@ -91,3 +91,18 @@ def heard(path: Path, kinds: tuple[int, ...] = (0,)) -> list[bytes]:
 def text(path: Path) -> str:
     """What the captions show, in the judge's words."""
     return _captions(path, "-f", "srt").decode()
+
+
+def captions_apart(shelf: Shelf, name: str, clip: Path) -> Path:
+    """The clip as QuickTime with its captions in a track of their own (c608)."""
+    unfinished = shelf.folder / f"{name}.tmp.mov"
+    inputs = ("-i", str(clip), "-f", "lavfi", "-i", f"movie={clip}[out0+subcc]", "-map", "0:v", "-map", "1:s")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *inputs, "-c", "copy", str(unfinished)]
+    subprocess.run(command, check=True)
+    return unfinished.replace(shelf.folder / f"{name}.mov")
+
+
+def track_text(path: Path) -> str:
+    """What a track of captions shows, in the judge's words."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-i", str(path), "-map", "0:s:0", "-f", "srt", "-"]
+    return subprocess.run(command, check=True, capture_output=True).stdout.decode()

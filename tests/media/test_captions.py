@@ -8,7 +8,7 @@ import pytest
 
 from reelmill_server.model.request import SegmentFormat, SegmentSpec, VideoSpec
 from tests import judge
-from tests.captions import captioned, heard, shown, text, tuples
+from tests.captions import captioned, captions_apart, heard, shown, text, track_text, tuples
 from tests.media.chunked import Chunked
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Shelf
@@ -105,3 +105,12 @@ def test_a_manifest_tells_the_channels(convert: Converter, shelf: Shelf) -> None
     (manifest,) = convert(clip, spec).published.rglob("*.mpd")
     assert '"urn:scte:dash:cc:cea-608:2015" value="CC1=und"' in manifest.read_text()
     assert '"urn:scte:dash:cc:cea-708:2015" value="1=lang:und"' in manifest.read_text()
+
+
+@pytest.mark.parametrize("video", [VideoSpec(), encoded()], ids=["copy", "encode"])
+def test_a_track_of_captions_stays_in_mov(convert: Converter, shelf: Shelf, clip: Path, video: VideoSpec) -> None:
+    path = captions_apart(shelf, "captions-apart", clip)
+    done = convert(path, target("mov", video, None))
+    assert track_text(done.path) == track_text(path) and "FIRST WORDS" in track_text(path) and not done.warnings
+    (warning,) = convert(path, target("mkv", video, None)).warnings
+    assert "eia_608" in warning

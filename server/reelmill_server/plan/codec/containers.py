@@ -93,7 +93,7 @@ CONTAINERS: Mapping[str, Container] = {
             "mov",
             video="h264 hevc mpeg4 mpeg2video mpeg1video mjpeg jpeg2000 prores dnxhd dvvideo svq1 v210",
             audio="aac mp3 ac3 eac3 alac amr_nb pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_f32le",
-            subtitle="mov_text",
+            subtitle="mov_text eia_608",
             options=_FASTSTART,
             tagged_options=_KEPT_TAGS,
         ),
