@@ -217,3 +217,4 @@ def test_hdr_tags_stay_in_vp9_where_it_has_ten_bits_else_it_is_sdr(convert: Conv
     made = convert(hdr_clip(PQ), target("webm", encoded("vp9"), None))
     rest = judge.describe(made.path).of("Video")[0].rest
     assert ("smpte2084" in rest) if "10le" in rest else ("bt709" in rest)
+    assert any("becomes SDR" in text for text in made.warnings) == ("10le" not in rest)

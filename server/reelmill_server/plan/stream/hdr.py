@@ -15,6 +15,11 @@ def is_hdr(stream: VideoStreamInfo) -> bool:
     return stream.color_transfer in (Transfer.PQ, Transfer.HLG)
 
 
+def unasked(codec: str) -> str:
+    """Return the warning where HDR is mapped to SDR though no pixel format of 8 bits was requested."""
+    return f"the source is HDR, and {codec} is encoded in 8 bits here: it becomes SDR (BT.709)"
+
+
 def tone_mapping(stream: VideoStreamInfo) -> tuple[str, ...]:
     """Return the filters that map the stream to BT.709 in limited range; `media.libav.tone_mapping` makes the file for
     `lut3d`.

@@ -139,7 +139,8 @@ def plan_video(
         expected_us=clock.expected_us(stream),
         slack_us=frame_us(min(rate, source_rate or rate) or source_rate),
     )
-    return planned, (*geometry.warnings, *((ON_BLACK,) if opaque and stream.transparent else ()))
+    told = (ON_BLACK * bool(opaque and stream.transparent), hdr.unasked(spec.codec) * (mapped and not spec.pixel_format))
+    return planned, (*geometry.warnings, *filter(None, told))
 
 
 def measured(planned: StreamPlan, situation: Situation, field: str) -> StreamPlan:
