@@ -17,6 +17,7 @@ _DECLARING_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
 _WHOLE_FRAME_CODECS = ("mp3", "mp3float")
 # AV_PKT_DATA_SKIP_SAMPLES: samples to drop at the front and at the end of a packet, two reasons.
 _SKIP_SAMPLES = struct.Struct("<IIBB")
+_NEGATIVE = 1 << 31
 
 
 def declared_ends(source: InputContainer) -> dict[int, int]:
@@ -35,6 +36,7 @@ def declared_ends(source: InputContainer) -> dict[int, int]:
 
 def without_padding(packets: Iterable[AnyPacket], source: InputContainer, ends: Mapping[int, int]) -> Iterator[AnyPacket]:
     """Yield `packets`; those of audio last no longer than what is heard of them. `ends` as `declared_ends` returns them."""
+    packets = _signed(packets) if source.format.name == "ogg" else packets
     whole = {
         stream.index: stream.sample_rate
         for stream in source.streams.audio
@@ -53,6 +55,20 @@ def without_padding(packets: Iterable[AnyPacket], source: InputContainer, ends: 
                 _shorten(packet, usual[index], whole[index])
             usual[index] = packet.duration
         yield packet
+
+
+def _signed(packets: Iterable[AnyPacket]) -> Iterator[AnyPacket]:
+    """Yield the packets of Ogg: where several streams lie in it, libav's demuxer takes more padding off the last one than it
+    has, and tells 2^32 ticks less the difference.
+    """
+    for packet in packets:
+        packet.duration = heard(packet.duration)
+        yield packet
+
+
+def heard(duration: int | None) -> int:
+    """Return how long a packet lasts, ticks: not less than 0, which libav tells as an unsigned number of 32 bits."""
+    return 0 if duration is None or _NEGATIVE <= duration < 2 * _NEGATIVE else duration
 
 
 def _shorten(packet: AnyPacket, usual: int, rate: int) -> None:
