@@ -93,7 +93,8 @@ class FrameEncoder:
         """
         if frame.pts is not None and frame.time_base and frame.duration:
             scale = frame.time_base / self.stream.codec_context.time_base
-            self._durations[self._ticks(frame)] = round(frame.duration * scale)
+            begin = self._ticks(frame)
+            self._durations[begin] = nearest(Fraction((frame.pts + frame.duration) * scale)) - begin
 
     def _ticks(self, frame: VideoFrame) -> int:
         """Return the timestamp that a frame's packet will have."""
@@ -157,9 +158,13 @@ class _VideoTrack(Track):
 
     def _take_in(self, shown: VideoFrame) -> None:
         """Count a frame that goes into the filters, and note its captions."""
-        self.written.taken += 1
+        self.written.taken += self._counts(shown)
         if shown.pts is not None and shown.time_base:
             self._captions.read(shown, self._codec, self._clock.at(shown.pts * shown.time_base - self._span.begin))
+
+    def _counts(self, shown: VideoFrame) -> bool:
+        """Return whether a frame of the source counts in this output."""
+        return True
 
     def _shown(self, part: Part, stream: int, item: VideoFrame) -> Iterator[VideoFrame]:
         """Yield the frames of the span that are known once `item` came."""
@@ -225,6 +230,14 @@ class VfrVideoTrack(_VideoTrack):
         self._take_in(shown)
         for frame in self._chain.push(shown):
             yield from self._take(frame)
+
+    def _counts(self, shown: VideoFrame) -> bool:
+        """Return whether a frame of the source lies in the window: the neighboring chunks take the others."""
+        window = self._window
+        if window is None:
+            return True
+        time = self._clock.at(_time(shown) - self._span.begin)
+        return not (window.before(time) or window.after(time))
 
     def _broken(self, part: Part, item: Any) -> bool:
         """Return whether a frame is shown before the keyframe from which reading began: it refers to frames that were not
