@@ -48,7 +48,7 @@ CASES: Mapping[str, TargetSpec] = {
 class _Uncounted(Accountant):
     """An accountant that looks away."""
 
-    def packet(self, part: Any, packet: Any) -> None:
+    def packet(self, part: Any, packet: Any, decoded: bool = False) -> None:
         pass
 
     def frame(self, part: Any, stream: int, frame: Any) -> None:
@@ -60,9 +60,9 @@ class _Timed(Accountant):
 
     spent = 0.0
 
-    def packet(self, part: Any, packet: Any) -> None:
+    def packet(self, part: Any, packet: Any, decoded: bool = False) -> None:
         begun = time.thread_time()
-        super().packet(part, packet)
+        super().packet(part, packet, decoded)
         _Timed.spent += time.thread_time() - begun
 
     def frame(self, part: Any, stream: int, frame: Any) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.conversion.whole import Conversion
+from reelmill_server.media.input import frame_times, seek
 from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.output import file as output_file
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package import segments
@@ -23,11 +25,13 @@ from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentForm
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.planner import make_plan
 from tests.media.converter import capabilities, encoded, target
+from tests.media.test_audio_times import made as audio_clip
 from tests.sources import Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
 
 CLIP = Clip("mp4", (Video(seconds=3, b_frames=2),), (Audio(seconds=3),))
+UNCLAIMED = replace(CLIP, format="matroska")  # it claims no length for each stream
 TAGGED, MUTE = Clip("mp4", (Video(color_space=1),), ()), Clip("mp4", (Video(seconds=1),), ())
 SHORT = Clip("mp4", (Video(seconds=1),), (Audio(seconds=1),))
 ENCODED, COPIED = target("mp4", encoded(), AudioSpec("aac")), target("mkv")
@@ -35,11 +39,12 @@ SLIDES = Clip("mp4", (Video(times=tuple(map(Fraction, range(6))), last=Fraction(
 SEGMENTS = replace(target("ts", encoded(), AudioSpec("aac")), segment=SegmentSpec(SegmentFormat.HLS, 1_000_000))
 
 Patch = Callable[[pytest.MonkeyPatch], None]
+Made = Callable[[Shelf], Path]
 
 
-def made(shelf: Shelf, folder: Path, clips: Sequence[Clip], spec: TargetSpec) -> MediaFile:
+def made(shelf: Shelf, folder: Path, clips: Sequence[Clip | Made], spec: TargetSpec) -> MediaFile:
     """The output of a conversion, not yet verified."""
-    paths = [str(shelf.get(clip)) for clip in clips]
+    paths = [str(shelf.get(clip) if isinstance(clip, Clip) else clip(shelf)) for clip in clips]
     request = ConvertRequest("t", "p", tuple(SourceSpec("file:///a") for _ in clips), (replace(spec, index=0),))
     plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
     (produced,), _ = Conversion(plan, paths, folder, limits=Limits(), stop=threading.Event()).run()
@@ -57,13 +62,13 @@ def skipping(owner: Any, every: int) -> Patch:
     return lambda patch: patch.setattr(owner, "feed", feed)
 
 
-def moving(change: Callable[[Any], None]) -> Patch:
+def moving(change: Callable[[Any], None], kind: str = "video") -> Patch:
     """Packets that are copied get other times."""
     original = copy.CopyTrack._moved
 
     def moved(self: Any, item: Any) -> Any:
         packet = original(self, item)
-        if self.plan.type == "video":
+        if self.plan.type == kind:
             change(packet)
         return packet
 
@@ -91,6 +96,55 @@ def shifted(kinds: Sequence[str], seconds: Fraction) -> Patch:
         return packet
 
     return lambda patch: patch.setattr(segments.Reframing, "all_of", lambda self, packets: original(self, map(moved, packets)))
+
+
+def untimed(patch: pytest.MonkeyPatch) -> None:
+    """Frames without a time are thrown away: of several in a packet only the first has one."""
+    original = audio.AudioInput.feed
+    patch.setattr(frame_times.FrameTimes, "complete", lambda self, packet, frames: frames)
+    patch.setattr(audio.AudioInput, "feed", lambda self, part, item: () if item.pts is None else original(self, part, item))
+
+
+def unfollowed(patch: pytest.MonkeyPatch) -> None:
+    """The times of a recording that follows another one begin again."""
+    patch.setattr(seek, "continuous", lambda source, streams, seams: source.demux(streams))
+
+
+def lasting(patch: pytest.MonkeyPatch) -> None:
+    """The last frame is told to last nine seconds more."""
+    original = video._VideoTrack._end_of
+    patch.setattr(video._VideoTrack, "_end_of", lambda self, part: original(self, part) + 9)
+
+
+def copied_twice(patch: pytest.MonkeyPatch) -> None:
+    """Each packet of video is written a second time, a tick later."""
+    original = copy.CopyTrack.feed
+
+    def feed(self: Any, part: Any, stream: int, item: Any) -> Iterator[Any]:
+        again = twin(item)
+        again.pts, again.dts = item.pts + 1, item.dts + 1
+        yield from original(self, part, stream, item)
+        if self.plan.type == "video":
+            yield from original(self, part, stream, again)
+
+    patch.setattr(copy.CopyTrack, "feed", feed)
+
+
+def filtering(*filters: str) -> Patch:
+    """Audio passes further filters."""
+    original = audio.AudioInput._cut
+    return lambda patch: patch.setattr(audio.AudioInput, "_cut", lambda self: (*original(self), *filters))
+
+
+def uneven(owner: Any, method: str) -> Patch:
+    """Each fifth frame that has passed the filters is lost."""
+    original, seen = getattr(owner, method), [0]
+
+    def take(self: Any, frame: Any) -> Iterator[Any]:
+        seen[0] += 1
+        return iter(()) if seen[0] % 5 == 0 else original(self, frame)
+
+    return lambda patch: patch.setattr(owner, method, take)
 
 
 def opened(module: Any, part: str, **changes: Any) -> Patch:
@@ -144,12 +198,25 @@ class Fault:
     name: str
     words: str
     spec: TargetSpec = ENCODED
-    clips: tuple[Clip, ...] = (CLIP,)
+    clips: Sequence[Clip | Made] = (CLIP,)
     path: Patch = nothing
     file: Callable[[MediaFile], None] = whole
 
 
+def blocks(shelf: Shelf) -> Path:
+    """Several frames in each packet."""
+    return audio_clip(shelf, "samples-adpcm_ms.wav", "-c:a", "adpcm_ms")
+
+
+def chained(shelf: Shelf) -> Path:
+    """Two recordings put one behind the other."""
+    links = [audio_clip(shelf, f"link-{number}.opus", "-c:a", "libopus", seconds="1", begin=str(number)) for number in range(2)]
+    return shelf.join("chained-twice.opus", *links)
+
+
 TWO = (SHORT, SHORT)
+FLAC, RATED = target("flac", None, AudioSpec("flac")), target("mp4", encoded(frame_rate=Fraction(50)), None)
+FRAGMENTS, DASH = (replace(ENCODED, segment=SegmentSpec(form, 1_000_000)) for form in (SegmentFormat.HLS, SegmentFormat.DASH))
 FAULTS = (
     Fault("audio frames are dropped", "of audio in the span, of which", path=skipping(audio.AudioInput, 2)),
     Fault("video frames are dropped", "of video in the span, of which", path=skipping(video.VfrVideoTrack, 10)),
@@ -171,6 +238,18 @@ FAULTS = (
     Fault("other channels", "channels", path=opened(audio, "audio", layout="mono")),
     Fault("other colors", "color space", target("mp4", encoded(), None), (TAGGED,), opened(video, "video", color_space=9)),
     Fault("another shape", "shape", path=opened(video, "video", sample_aspect_ratio=Fraction(4, 3))),
+    Fault("frames without a time are dropped", "of audio in the span", FLAC, (blocks,), untimed),
+    Fault("times begin again", "lie over each other", FLAC, (chained,), unfollowed),
+    Fault("the last frame lasts too long", "ends 8.9", path=lasting),
+    Fault("packets are copied twice", "were written", COPIED, path=copied_twice),
+    Fault("audio of a copy is stretched", "audio ends", COPIED, path=moving(stretched, "audio")),
+    Fault("audio is late", "audio begins", path=filtering("asetpts=PTS+2400")),
+    Fault("audio is played faster", "audio ends", clips=(UNCLAIMED,), path=filtering("atempo=1.1")),
+    Fault("audio is cut short", "audio ends", clips=(UNCLAIMED,), path=filtering("atrim=end=2.9")),
+    Fault("a constant rate has gaps", "at a rate of", RATED, (MUTE,), uneven(video.VfrVideoTrack, "_take")),
+    Fault("a rendition in fMP4 is moved", "off the clock", FRAGMENTS, path=shifted(("audio", "video"), Fraction(1))),
+    Fault("audio in DASH is moved", "off the clock", DASH, path=shifted(("audio",), Fraction(1, 10))),
+    Fault("audio is moved by a frame of video", "further apart", path=shifted(("audio",), Fraction(1, 25))),
     Fault("a short playlist", "playlist ends", SEGMENTS, file=lists_less),
 )
 

@@ -11,14 +11,17 @@ from typing import Any
 from av import AudioFrame
 
 from reelmill_server.media.input.part import TOLERANCE, Part, Span, own_parts
+from reelmill_server.media.input.reader import claimed_ends
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.plan import InputPlan, StreamPlan
 from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.plan.clock import OVERRUN
 
 UNTIMED, UNORDERED = "without a time", "back in time"
 PADDING, BEYOND, OVERLAP = "encoder padding", "beyond the end", "overlaps what came before"
 """Why something is left out on purpose."""
+_UNCLEAR = Fraction(1, 10)  # packets and frames say to about this whether audio outlasts its video by more than OVERRUN
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,10 @@ class Given:
     """Totals of what was read of one stream, within the span that an output takes.
 
     `items` are frames or packets. `first` and `last_start` are when the first and the last of them begin, `last` when the last
-    one ends, `length` how long all parts together last, each with the longest of its streams, `covered` how much time they
-    fill; in seconds from the beginning of the span.
+    one ends, `length` how long all parts together last, each with its video or with audio that goes on for long, `covered` how
+    much time they fill; in seconds from the beginning of the span. `doubt`: by how much `length` may be wrong, where it is not
+    clear whether audio goes on for long. `total`: how long all items are together, which is more than `covered` where they
+    overlap; 0: not known.
     """
 
     items: int
@@ -36,10 +41,12 @@ class Given:
     last: Fraction
     length: Fraction
     covered: Fraction
+    doubt: Fraction = Fraction(0)
+    total: Fraction = Fraction(0)
 
     def also(self, other: "Given") -> "Given":
         """Return this and what was given in the same reading."""
-        return replace(self + other, length=max(self.length, other.length))
+        return replace(self + other, length=max(self.length, other.length), doubt=max(self.doubt, other.doubt))
 
     def __add__(self, other: "Given") -> "Given":
         return Given(
@@ -49,6 +56,8 @@ class Given:
             max(self.last, other.last),
             self.length + other.length,
             self.covered + other.covered,
+            self.doubt + other.doubt,
+            self.total + other.total,
         )
 
 
@@ -56,16 +65,19 @@ class Given:
 class _Count:
     """Items in ticks of one time base."""
 
+    begun: bool = False
     items: int = 0
     first: int = 0
     last_start: int = 0
     last: int = 0
     covered: int = 0
+    total: int = 0
 
-    def add(self, begin: int, end: int) -> None:
-        if not self.items:
-            self.first = self.last_start = self.last = begin
-        self.items += 1
+    def add(self, begin: int, end: int, items: int = 1) -> None:
+        if not self.begun:
+            self.begun, self.first, self.last_start, self.last = True, begin, begin, begin
+        self.items += items
+        self.total += end - begin
         self.covered += max(0, end - max(begin, self.last))
         self.first = min(self.first, begin)
         if begin >= self.last_start:
@@ -74,7 +86,7 @@ class _Count:
 
     def given(self, base: Fraction, begin: Fraction) -> Given:
         first, last_start, last = (tick * base - begin for tick in (self.first, self.last_start, self.last))
-        return Given(self.items, first, last_start, last, last, self.covered * base)
+        return Given(self.items, first, last_start, last, last, self.covered * base, total=self.total * base)
 
 
 class _Tally:
@@ -86,8 +98,13 @@ class _Tally:
     def __init__(self, key: Fraction, begin: Fraction, end: Fraction | None, from_front: bool, zero: Fraction) -> None:
         """Times in seconds of the source; `from_front`: nothing lies before the span; `zero`: the output's 0."""
         self._zero = zero
+        self.claimed: Fraction | None = None
+        """Where video ends by its container, which knows better than a frame that is not decoded last; None: unknown."""
+        self.latest: tuple[int, Any] = (0, None)
+        """When the frame is shown that was decoded last, in ticks of a time base; None: unknown."""
+        self.video = False
         self.key, self.begin, self._end, self._from_front = key, begin, end, from_front
-        self._base: Any = None
+        self.base: Any = None
         self._counts: dict[Fraction, tuple[_Count, _Count]] = {}
         self._over = False
         self._next: int | None = None
@@ -95,19 +112,19 @@ class _Tally:
 
     def _measure(self, base: Any) -> None:
         tick = exact(base)
-        before = None if self._next is None else self._next * exact(self._base)
+        before = None if self._next is None else self._next * exact(self.base)
         self._before = None
         self._next = None if before is None else round(before / tick)
-        self._base = base
+        self.base = base
         self._ticks = tuple(-(-(time - TOLERANCE) // tick) for time in (self.key, self.begin))
         self._stop = None if self._end is None else -(-(self._end - TOLERANCE) // tick)
         self._now = self._counts.setdefault(tick, (_Count(), _Count()))
 
-    def add(self, shown: int | None, decoded: int | None, length: int, base: Any) -> None:
+    def add(self, shown: int | None, decoded: int | None, length: int, base: Any, divisible: bool = False) -> None:
         """Add an item, in ticks of `base`; one without a time follows the one before it, and a frame without a length lasts as
-        long as the one before it.
+        long as the one before it. One that is `divisible` counts from where the span begins in it.
         """
-        if base is not self._base and base != self._base:
+        if base is not self.base and base != self.base:
             self._measure(base)
         begin = self._next if shown is None else shown
         if begin is None:
@@ -124,8 +141,12 @@ class _Tally:
         key, front = self._ticks
         if begin >= front or self._from_front:
             self._now[1].add(begin, end)
-        elif begin >= key:
-            self._now[0].add(begin, end)
+        elif divisible and end > front:
+            self._now[1].add(front, end)
+            if front > key:
+                self._now[0].add(max(begin, key), front, items=0)
+        elif begin >= key or (divisible and end > key):
+            self._now[0].add(max(begin, key), end)
 
     def given(self, from_key: bool) -> Given | None:
         """Return what is counted; `from_key`: from the keyframe on."""
@@ -133,10 +154,24 @@ class _Tally:
         found: Given | None = None
         for tick, (lead, body) in self._counts.items():
             for count in (lead, body) if from_key else (body,):
-                if count.items:
+                if count.begun:
                     given = count.given(tick, begin)
                     found = given if found is None else found.also(given)
-        return found
+        return found if found is None or not self.video else self._held(found, begin)
+
+    def _held(self, given: Given, begin: Fraction) -> Given:
+        """Return it with the end of the frame shown last: it stays on screen until the next one, or until its stream ends.
+
+        Its own duration may be a distance of decode timestamps, unless nothing was decoded after it.
+        """
+        end = self._end if self._over else self.claimed
+        if end is None:
+            return given
+        shown, base = self.latest
+        if not self._over and base is not None and shown * exact(base) - begin >= given.last_start:
+            end = max(end, given.last + begin)
+        last = (end if self._end is None else min(end, self._end)) - begin
+        return replace(given, last=last, length=last) if last > given.last_start else given
 
 
 class Accountant:
@@ -146,35 +181,42 @@ class Accountant:
         """`window`: the span of the source whose items count, in its seconds; None: that of each input."""
         self._inputs, self._window = inputs, window
         self._tallies: dict[tuple[Part, int, bool], _Tally] = {}
-        self._lasting: set[tuple[Part, int]] = set()  # streams of video and audio
+        self._kinds: dict[tuple[Part, int], str] = {}
 
-    def packet(self, part: Part, packet: Any) -> None:
-        """Count a packet that is copied."""
+    def packet(self, part: Part, packet: Any, decoded: bool = False) -> None:
+        """Count a packet that is copied. `decoded`: its frames are counted instead."""
         index = packet.stream_index
         base = part.bases.of(packet, index)
         if base is None:
             return
         pts, dts = packet.pts, packet.dts
-        shown, decoded = (dts if pts is None else pts), (pts if dts is None else dts)
-        self._tally(part, index, False).add(shown, decoded, packet.duration or 0, base)
+        shown, begun = (dts if pts is None else pts), (pts if dts is None else dts)
+        tally = self._tally(part, index, decoded)
+        if tally.video and shown is not None:
+            tally.latest = shown, base
+        if not decoded:
+            tally.add(shown, begun, packet.duration or 0, base)
 
     def frame(self, part: Part, stream: int, frame: Any) -> None:
         """Count a decoded frame."""
-        base = frame.time_base
+        tally, audio = self._tally(part, stream, True), isinstance(frame, AudioFrame)
+        base: Any = frame.time_base or tally.base
         if not base:
             return
-        if isinstance(frame, AudioFrame):
+        if audio:
             length = round(frame.samples * base.denominator / (frame.sample_rate * base.numerator))
         else:
             length = frame.duration or 0
-        self._tally(part, stream, True).add(frame.pts, None, length, base)
+        tally.add(frame.pts, None, length, base, audio)
 
     def _tally(self, part: Part, stream: int, decoded: bool) -> _Tally:
         tally = self._tallies.get((part, stream, decoded))
         if tally is None:
             tally = self._tallies[part, stream, decoded] = self._open(part)
-            if part.source.streams[stream].type in ("video", "audio"):
-                self._lasting.add((part, stream))
+            kind = self._kinds[part, stream] = part.source.streams[stream].type
+            tally.video = kind == "video"
+            if tally.video and (claim := claimed_ends(part.source).get(stream)):
+                tally.claimed = claim[1] * exact(part.source.streams[stream].time_base)
         return tally
 
     def _open(self, part: Part) -> _Tally:
@@ -199,20 +241,26 @@ class Accountant:
                 if (part.number, stream, kind) == (wanted.input, wanted.stream, decoded):
                     given = tally.given(from_key)
                     if given is not None:
-                        given = replace(given, length=max(given.length, self._length(part)))
+                        length, doubt = self._length(part)
+                        given = replace(given, length=length, doubt=doubt)
                     found = given if found is None else found if given is None else found + given
         return found
 
-    def _length(self, wanted: Part) -> Fraction:
-        """Return how long a part lasts, seconds: with its audio or its video, whichever is longer."""
-        lengths = [
-            given.last
-            for (part, stream, _), tally in self._tallies.items()
-            if part is wanted and (part, stream) in self._lasting
-            for given in (tally.given(False),)
-            if given is not None
-        ]
-        return max(lengths, default=Fraction(0))
+    def _length(self, wanted: Part) -> tuple[Fraction, Fraction]:
+        """Return how long a part lasts, seconds, and by how much that may be wrong: with its video, or with audio that goes on
+        for long.
+        """
+        ends: dict[str, Fraction] = {}
+        for (part, stream, _), tally in self._tallies.items():
+            given = tally.given(False) if part is wanted else None
+            if given is not None:
+                kind = self._kinds[part, stream]
+                ends[kind] = max(ends.get(kind, Fraction(0)), given.last)
+        video, audio = ends.get("video"), ends.get("audio")
+        if video is None or audio is None:
+            return max((end for end in (video, audio) if end is not None), default=Fraction(0)), Fraction(0)
+        beyond = audio - video
+        return (audio if beyond > OVERRUN else video), (abs(beyond) if abs(beyond - OVERRUN) < _UNCLEAR else Fraction(0))
 
 
 def as_text(given: Given | None) -> list[str]:

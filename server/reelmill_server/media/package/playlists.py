@@ -12,6 +12,7 @@ from reelmill_server.model.media_info import DolbyVision
 
 AUDIO_GROUP, SUBTITLE_GROUP, CAPTION_GROUP = "audio", "subtitles", "captions"
 _EXTINF = re.compile(r"#EXTINF:([0-9.]+)")
+_DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?")
 _MAP = re.compile(r'#EXT-X-MAP:URI="([^"]*)"')
 _FRAGMENTED_VERSION, _PLAIN_VERSION = (
     7,
@@ -107,6 +108,16 @@ def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
         segments = tuple(Segment(f"{stream}-{number}.m4s", length) for number, length in enumerate(lengths, first))
         found[stream] = MediaPlaylist(segments, f"{stream}-init.mp4", language=adaptation.get("lang", ""))
     return tuple(found[stream] for stream in sorted(found))
+
+
+def presentation_seconds(text: str) -> Fraction:
+    """Return the length that libav's manifest claims; 0: none."""
+    claimed = ElementTree.fromstring(text).get("mediaPresentationDuration", "")
+    found = _DURATION.fullmatch(claimed)
+    if found is None:
+        return Fraction(0)
+    hours, minutes, seconds = (Fraction(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def rewrite_manifest(

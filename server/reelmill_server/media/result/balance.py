@@ -7,24 +7,28 @@ and book what they leave out under a reason.
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from reelmill_server.errors import InvalidMedia, OutputInvalid
+from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.input.account import Given
+from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import own_parts
 from reelmill_server.media.output.base import MediaFile
+from reelmill_server.media.result.tolerances import (
+    MILLISECONDS,
+    PRIMING,
+    RESAMPLING,
+    audio_frame,
+    half_frame,
+    overlap,
+    rate_step,
+)
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import COPY, StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
-from reelmill_server.plan.clock import OVERRUN
 
 _COMPARED = (StreamType.VIDEO, StreamType.AUDIO)
 _NAMES = {True: "packets", False: "frames"}
-_HELD = 2  # frames that a cut may repeat at its ends, for each part
-# Tolerated between the ends of counted video and audio besides two frames: imperceptible.
-_DRIFT_SECONDS = Fraction(1, 4)
-# Timestamps of some containers are in milliseconds.
-_MILLISECONDS = Fraction(2, 1000)
-# Besides a frame: timestamps of some containers are in milliseconds, and resamplers shift audio by less than this.
-_ROUNDING = Fraction(2, 100)
+_REORDERED = 16  # frames: no codec shows one later that it decodes before others
+_Entry = tuple[StreamPlan, StreamStats, Given]
 
 
 def check_balance(produced: MediaFile, where: str) -> None:
@@ -33,112 +37,138 @@ def check_balance(produced: MediaFile, where: str) -> None:
     compared = [
         (planned, written, given) for planned, written, given in entries if given is not None and planned.type in _COMPARED
     ]
-    for planned, written, given in compared:
-        for text in (text for rule in (_lost, _shifted, _silenced) for text in rule(planned, written, given)):
+    for entry in compared:
+        for text in (text for rule in (_lost, _overlapping, _paced, _shifted, _sampled, _silenced) for text in rule(*entry)):
             raise OutputInvalid(f"{where}: {text}")
-    for text in _stretched(compared):
+    for text in (*_stretched(compared), *_drifted(produced)):
         raise OutputInvalid(f"{where}: {text}")
-
-
-def fixed_rate(planned: StreamPlan) -> bool:
-    """Return whether frames are dropped and repeated so that they have a constant rate."""
-    return planned.counted or planned.steady
 
 
 def _lost(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
     """Yield what is wrong with how many frames or packets there are."""
-    copied = planned.encoder == COPY
-    one_by_one = copied or (planned.type == StreamType.VIDEO and not fixed_rate(planned))
+    copied, video = planned.encoder == COPY, planned.type == StreamType.VIDEO
+    one_by_one = copied or (video and not rate_step(planned))
     kept = written.packets if one_by_one else written.taken
-    lost = given.items - kept - written.dropped.total()
-    name = f"{_NAMES[copied]} of {planned.type}"
-    if lost > 0:
-        yield f"the source gave {given.items} {name} in the span, of which {lost} were lost on the way"
-    if one_by_one and not copied and kept > given.items + _HELD * len(planned.parts):
-        yield f"the source gave {given.items} {name} in the span, but {kept} were written"
+    expected = given.items + written.held + written.ahead - written.dropped.total()
+    gave = f"the source gave {given.items} {_NAMES[copied]} of {planned.type} in the span"
+    if kept < expected:
+        yield f"{gave}, of which {expected - kept} were lost on the way"
+    # Frames of audio that lie before the span are taken, too: a filter cuts to the sample.
+    if kept > expected and (copied or video):
+        yield f"{gave}, but {kept} were written"
+
+
+def _paced(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+    """Yield what is wrong with how many frames there are at a constant rate."""
+    step, seconds = rate_step(planned), written.extent.last - (written.extent.first or 0)
+    if step and abs(written.packets * step - seconds) > step:
+        yield f"{written.packets} frames of video last {float(seconds):.3f} s, at a rate of {float(1 / step):.3f}"
+
+
+def _overlapping(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+    """Yield what is wrong with audio of which much goes back in time, and is left out: where recordings follow each other, the
+    times of the second were not followed.
+    """
+    if planned.audio and overlap(given) > given.total * BROKEN_SHARE + audio_frame(planned, written, given):
+        yield f"{float(overlap(given)):.3f} of {float(given.total):.3f} s of audio that the source gave lie over each other"
+
+
+def _sampled(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+    """Yield what is wrong with how many samples there are of audio that keeps the times of its source."""
+    if planned.audio is None or planned.counted or not written.samples or len(planned.parts) > 1:
+        return
+    expected = (given.last - max(given.first, Fraction(0))) / planned.speed
+    off = Fraction(written.samples, planned.audio.sample_rate) - expected
+    if abs(off) > audio_frame(planned, written, given) + RESAMPLING:
+        yield f"the source gave {float(expected):.3f} s of audio in the span, and {float(expected + off):.3f} s were encoded"
 
 
 def _silenced(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
     """Yield what is wrong with how much of the audio of joined sources is silence that fills gaps."""
-    if planned.audio is None or not planned.counted or not written.samples or any(part.line for part in planned.parts):
+    if planned.audio is None or not planned.counted or not written.samples or _mixed(planned):
         return
-    rate = planned.audio.sample_rate
-    kept = Fraction(written.samples - written.silent + written.cut.total(), rate) * planned.speed
-    slack = len(planned.parts) * (_frame(planned, written) * planned.speed + _ROUNDING)
+    kept = Fraction(written.samples - written.silent + written.cut.total(), planned.audio.sample_rate) * planned.speed
+    slack = len(planned.parts) * (audio_frame(planned, written, given) * planned.speed + RESAMPLING)
     if kept < given.covered - slack:
         yield f"the source gave {float(given.covered):.3f} s of audio in the span, of which {float(kept):.3f} s are left"
-
-
-def _frame(planned: StreamPlan, written: StreamStats) -> Fraction:
-    """Return how long a frame of the output is, about, seconds."""
-    mean = (written.extent.last - (written.extent.first or 0)) / max(written.packets, 1)
-    if planned.video and fixed_rate(planned):
-        return max(1 / planned.video.frame_rate, Fraction(planned.slack_us, MICROSECONDS))
-    return max(mean if planned.type == StreamType.AUDIO else Fraction(0), Fraction(planned.slack_us, MICROSECONDS))
 
 
 def _shifted(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
     """Yield what is wrong with the times of a stream that keeps those of its source."""
     if planned.counted or len(planned.parts) > 1:
         return
-    tolerance = 2 * _frame(planned, written) + _ROUNDING
-    if planned.type == StreamType.VIDEO:
-        expected, found = max(given.last_start, Fraction(0)), written.extent.last_start
-    else:
-        expected, found = max(given.last, Fraction(0)), written.extent.last
-    off = float(found - expected / planned.speed)
-    if abs(off) > tolerance:
-        yield f"the {planned.type} ends {abs(off):.3f} s {'later' if off > 0 else 'earlier'} than in the source"
-    front = max(given.first, Fraction(0)) if planned.type == StreamType.AUDIO else given.first
-    if planned.segment_us:
-        front = Fraction(0)  # segments count from 0, so the first frame is shown from 0
+    rules = _video_bounds if planned.type == StreamType.VIDEO else _audio_bounds
+    for what, found, least, most in rules(planned, written, given):
+        if not least <= found <= most:
+            off = float(found - (most if found > most else least))
+            yield f"the {planned.type} {what} {abs(off):.3f} s {'later' if off > 0 else 'earlier'} than in the source"
+
+
+_Bounds = Iterator[tuple[str, Fraction, Fraction, Fraction]]
+
+
+def _video_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _Bounds:
+    """Yield where the stream begins and ends, and between which times it should, seconds of the output."""
+    extent, speed, step = written.extent, planned.speed, rate_step(planned)
+    frame = Fraction(planned.slack_us, MICROSECONDS)
+    front = Fraction(0) if planned.segment_us else given.first / speed  # segments count from 0: so does the first frame
     if written.held:
         front = min(front, Fraction(0))  # the frame on screen when the span begins
-    begin = float((written.extent.first or Fraction(0)) - front / planned.speed)
-    if abs(begin) > tolerance + (Fraction(1, 10) if planned.type == StreamType.AUDIO else 0):
-        yield f"the {planned.type} begins {abs(begin):.3f} s {'later' if begin > 0 else 'earlier'} than in the source"
+    begin, tolerance = extent.first or Fraction(0), half_frame(planned)
+    yield "begins", begin, front - tolerance - step / 2, front + tolerance + step / 2
+    last = max(given.last_start, Fraction(0)) / speed
+    if step:  # a rate repeats the last frame for as long as it is shown
+        shown = max(given.last / speed, last + frame)
+        yield "ends", extent.last, last - step - tolerance, shown + step + tolerance
+    else:
+        most = max(given.last / speed, last + frame) + frame
+        yield "ends", extent.last, extent.last_start, most + (_REORDERED * frame if written.ahead else 0)
+        # What was left out may have been the last frame; what lies ahead was shown later.
+        least = last - tolerance - written.dropped.total() * frame
+        yield "ends", extent.last_start, least, last + tolerance + (_REORDERED * frame if written.ahead else 0)
 
 
-def _one_behind_the_other(planned: StreamPlan) -> bool:
-    """Return whether all parts were read, and none is mixed with another."""
-    return len(own_parts(planned)) == len(planned.parts) and not any(part.line for part in planned.parts)
+def _audio_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _Bounds:
+    """Yield where the stream begins and ends, and between which times it should, seconds of the output."""
+    extent, frame = written.extent, audio_frame(planned, written, given)
+    front, end = (max(time, Fraction(0)) / planned.speed for time in (given.first, given.last))
+    yield "begins", extent.first or Fraction(0), front - PRIMING - 2 * frame, front + MILLISECONDS
+    yield "ends", extent.last, end - frame - MILLISECONDS, end + frame + MILLISECONDS
 
 
-def _stretched(entries: Sequence[tuple[StreamPlan, StreamStats, Given]]) -> Iterator[str]:
-    """Yield what is wrong with the lengths of joined sources: no stream outlasts what was read of all of them."""
-    joined = [entry for entry in entries if entry[0].counted and _one_behind_the_other(entry[0])]
-    if not joined:
-        return
-    shortest, longest = min(given.length for _, _, given in joined), max(given.length for _, _, given in joined)
-    for planned, written, _ in joined:
-        slack = len(planned.parts) * (_frame(planned, written) * planned.speed + _ROUNDING)
-        seconds = written.extent.last * planned.speed
-        if not shortest - slack - len(planned.parts) * OVERRUN <= seconds <= longest + slack:
-            yield f"the joined {planned.type} lasts {float(seconds):.3f} s, its sources {float(longest):.3f} s"
+def _mixed(planned: StreamPlan) -> bool:
+    return any(part.line for part in planned.parts)
 
 
-def check_claims(produced: MediaFile, where: str) -> None:
-    """Compare what was written with the duration that the source claims: a truncated source is not converted."""
+def _stretched(entries: Sequence[_Entry]) -> Iterator[str]:
+    """Yield what is wrong with the lengths of joined sources: each stream is as long as all that was read of them."""
+    joined = [entry for entry in entries if entry[0].counted and len(own_parts(entry[0])) == len(entry[0].parts)]
+    for planned, written, given in (entry for entry in joined if not _mixed(entry[0])):
+        # Where a part ends within a frame, the next one begins up to a frame apart.
+        frame = max(Fraction(other.slack_us, MICROSECONDS) for other, _, _ in joined) * planned.speed
+        slack = len(planned.parts) * (frame + MILLISECONDS) + given.doubt + audio_frame(planned, written, given)
+        seconds = _seconds(planned, written) * planned.speed
+        if abs(seconds - given.length) > slack:
+            yield f"the joined {planned.type} lasts {float(seconds):.3f} s, its sources {float(given.length):.3f} s"
+
+
+def _seconds(planned: StreamPlan, written: StreamStats) -> Fraction:
+    """Return where a joined stream ends, without what an encoder adds to fill its last frame."""
+    if planned.audio and written.samples:
+        return Fraction(written.samples, planned.audio.sample_rate)
+    return written.extent.last
+
+
+def _drifted(produced: MediaFile) -> Iterator[str]:
+    """Yield what is wrong with where video and audio on one clock end: together, if they have not drifted apart."""
+    together: dict[frozenset[int], list[tuple[Fraction, Fraction]]] = {}
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
-        if written.packets == 0 and planned.type != StreamType.SUBTITLE:
-            raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
-        got_us = written.extent.last * MICROSECONDS
-        # A copy begins at a keyframe and may reach further: only less is wrong.
-        if planned.expected_us and got_us + planned.slack_us + _MILLISECONDS * MICROSECONDS < planned.expected_us:
-            raise InvalidMedia(
-                f"{where}: the source claims {planned.expected_us / MICROSECONDS:.3f} s of {planned.type} in the span, "
-                f"but only {float(got_us) / MICROSECONDS:.3f} s could be read: it is truncated or broken"
-            )
-
-
-def check_ends(produced: MediaFile, where: str) -> None:
-    """Check that video and audio on one clock end together: if not, they have drifted apart."""
-    ends: dict[frozenset[int], list[Fraction]] = {}
-    picture = Fraction(max(planned.slack_us for planned in produced.plan.streams), MICROSECONDS)
-    for planned, written in zip(produced.plan.streams, produced.written, strict=True):
-        if planned.counted:
-            ends.setdefault(frozenset(part.input for part in planned.parts), []).append(written.extent.last)
-    for together in ends.values():
-        if max(together) - min(together) > _DRIFT_SECONDS + 2 * picture:
-            apart = float(max(together) - min(together))
-            raise OutputInvalid(f"{where}: pictures and sound of joined sources end {apart:.3f} s apart")
+        if planned.counted and planned.type in _COMPARED:
+            # Video ends with a whole frame, copied audio with a whole packet; a part is rounded to either.
+            unit = max(rate_step(planned) / 2, audio_frame(planned, written))
+            ends = together.setdefault(frozenset(part.input for part in planned.parts), [])
+            ends.append((written.extent.last, unit))
+    for ends in together.values():
+        (first, least), (last, most) = min(ends), max(ends)
+        if last - first > least + most + MILLISECONDS:
+            yield f"video and audio of joined sources end {float(last - first):.3f} s apart"

@@ -2,12 +2,14 @@
 
 from fractions import Fraction
 
-from reelmill_server.media.input.account import Given
+from reelmill_server.media.input.account import OVERLAP, Given
+from reelmill_server.media.result.tolerances import overlap
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import COPY, StreamPlan, StreamType
 from reelmill_server.model.task import StreamAdjustment
 
 _SKIPPED, _REPEATED = "more than the frame rate", "repeated for the frame rate"
+_AHEAD = "after the span, for frames in it that refer to them"
 _HELD, _BLACK, _SILENT = "on screen when the span begins", "black where there is no video", "silence where there is no audio"
 
 
@@ -15,12 +17,14 @@ def adjustments(planned: StreamPlan, written: StreamStats, given: Given | None) 
     """Return all that was booked while a stream was written, as far as there is any."""
     items = "packets" if planned.encoder == COPY else "frames"
     skipped, repeated = _resampled(planned, written)
+    cut = {OVERLAP: _overlapping(planned, given), **written.cut}
     booked = (
         *(StreamAdjustment(reason, count, items) for reason, count in written.dropped.items()),
-        *(StreamAdjustment(reason, count, "samples") for reason, count in written.cut.items()),
+        *(StreamAdjustment(reason, count, "samples") for reason, count in cut.items()),
         StreamAdjustment(_SKIPPED, skipped, items),
         StreamAdjustment(_REPEATED, repeated, items, added=True),
         StreamAdjustment(_HELD, written.held, items, added=True),
+        StreamAdjustment(_AHEAD, written.ahead, items, added=True),
         StreamAdjustment(_BLACK, written.black, items, added=True),
         StreamAdjustment(_SILENT, _silent(planned, written, given), "samples", added=True),
     )
@@ -33,6 +37,13 @@ def _resampled(planned: StreamPlan, written: StreamStats) -> tuple[int, int]:
         return written.skipped, written.repeated
     more = written.packets - written.taken
     return max(-more, 0), max(more, 0)
+
+
+def _overlapping(planned: StreamPlan, given: Given | None) -> int:
+    """Return how many samples are left out as they lie over others, where a filter does that."""
+    if not planned.audio or planned.counted or given is None:
+        return 0
+    return round(overlap(given) / planned.speed * planned.audio.sample_rate)
 
 
 def _silent(planned: StreamPlan, written: StreamStats, given: Given | None) -> int:

@@ -9,13 +9,13 @@ from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.package.segments import Cuts
+from reelmill_server.media.result.tolerances import PRIMING
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
 _LASTING = (StreamType.VIDEO, StreamType.AUDIO)
 _OUTLASTING = Fraction(1, 10)  # seconds of audio behind the video that its last frame does not explain
-_PRIMING = Fraction(1, 10)  # of audio encoders: some containers move what lies before 0
 
 
 def cuts_of(plan: TargetPlan, playlist: MediaPlaylist) -> Cuts:
@@ -56,11 +56,21 @@ def checked_playlist(
     )
 
 
-def listed_short(playlist: MediaPlaylist, ends: Sequence[tuple[StreamPlan, Extent]]) -> Iterator[str]:
-    """Yield what is wrong with the length that a playlist gives its segments: they hold all streams, not the video alone."""
-    begin = min((extent.first for _, extent in ends if extent.first is not None), default=Fraction(0))
-    for planned, extent in ends:
-        if planned.type in _LASTING:
-            missing = extent.last - begin - playlist.seconds
-            if missing > Fraction(planned.slack_us, MICROSECONDS) + _PRIMING:
-                yield f"the playlist ends {float(missing):.3f} s before the {planned.type} in its segments"
+def mislisted(
+    seconds: Fraction, plans: Sequence[StreamPlan], read: Sequence[Extent], written: Sequence[StreamStats]
+) -> Iterator[str]:
+    """Yield what is wrong with how long the segments are together by their playlist or manifest: they hold all streams, not the
+    video alone, and no more.
+    """
+    timed = [entry for entry in zip(plans, read, written, strict=True) if entry[0].type in _LASTING]
+    begin = min((extent.first for _, extent, _ in timed if extent.first is not None), default=Fraction(0))
+    longest = Fraction(0)
+    for planned, extent, went_in in timed:
+        slack = Fraction(planned.slack_us, MICROSECONDS) + PRIMING
+        missing = extent.last - begin - seconds
+        if missing > slack:
+            yield f"the playlist ends {float(missing):.3f} s before the {planned.type} in its segments"
+        # Not every container says how long the last frame lasts.
+        longest = max(longest, extent.last - begin + slack, went_in.extent.last - (went_in.extent.first or 0) + slack)
+    if timed and seconds > longest:
+        yield f"the playlist ends {float(seconds - longest):.3f} s after its segments"

@@ -10,11 +10,14 @@ from av import AudioLayout
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.result.tolerances import MILLISECONDS, half_frame
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
-_PRIMING = Fraction(1, 10)  # of audio encoders: some containers move what lies before 0
+# AVI knows no times, so that audio that lies before 0 begins there. Of several streams in Ogg, libav's demuxer tells the delay
+# of the encoder for one only.
+_FROM_ZERO = ("avi", "oga", "opus")
 _TIMED = (StreamType.VIDEO, StreamType.AUDIO)
 # AAC, AC-3 and FLAC call surround channels "back" or "side" as their own tables say.
 _UNTOLD = " channels"  # libav's name of a layout that says no more than their number
@@ -42,16 +45,23 @@ def moved_apart(plan: TargetPlan, written: Sequence[StreamStats], seen: Sequence
         sent = went_in.extent
         if planned.type in _TIMED and sent.first is not None and got.first is not None:
             shifts.append((planned, got.first - sent.first))
-    half = Fraction(max((planned.slack_us for planned, _ in shifts), default=0), 2 * MICROSECONDS)
+    tolerance = min((half_frame(planned) for planned, _ in shifts), default=MILLISECONDS)
     if len(shifts) > 1:
         apart = max(shift for _, shift in shifts) - min(shift for _, shift in shifts)
-        if apart > half + _PRIMING:
+        if apart > tolerance + (_before_zero(plan, written) if plan.container in _FROM_ZERO else 0):
             yield f"audio and video lie {float(apart):.3f} s further apart in the file than they were written"
-    if plan.package and plan.package.clock_us:
+    if plan.package and not plan.package.rendition:
         for planned, shift in shifts:
             off = abs(shift - Fraction(plan.package.clock_us, MICROSECONDS))
-            if off > _PRIMING:  # a slow frame rate is no excuse
+            if off > tolerance:
                 yield f"the {planned.type} is {float(off):.3f} s off the clock that all renditions share"
+
+
+def _before_zero(plan: TargetPlan, written: Sequence[StreamStats]) -> Fraction:
+    """Return how far audio lies before 0: the delay of its encoder."""
+    pairs = zip(plan.streams, written, strict=True)
+    begins = (went_in.extent.first for planned, went_in in pairs if planned.type == StreamType.AUDIO)
+    return max((-begin for begin in begins if begin is not None), default=Fraction(0))
 
 
 def described(stream: Any, planned: StreamPlan) -> Iterator[str]:

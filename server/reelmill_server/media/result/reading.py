@@ -11,7 +11,8 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from reelmill_server.errors import OutputInvalid
-from reelmill_server.media.input.reader import claimed_ends
+from reelmill_server.media.input.padding import heard
+from reelmill_server.media.input.reader import INDEXED_FORMATS, claimed_ends
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.timestamps import Extent, ShownExtent, TimeBases
 from reelmill_server.media.libav.types import AnyPacket
@@ -55,7 +56,7 @@ class StreamReading:
         self.packets += 1
         ticks = packet.dts if unordered and packet.dts is not None else packet.pts
         if ticks is not None and base:
-            self.extent.add(ticks, packet.duration or 0, base)
+            self.extent.add(ticks, heard(packet.duration), base)
         if self.half and self.packets >= self.half:
             self._keep_middle(packet)
         if video and packet.is_keyframe:
@@ -92,7 +93,7 @@ def read_streams(
     for (index, sight), half in zip(seen.items(), middles, strict=False):
         sight.half = half
         if container.streams[index].type == "video":
-            sight.extent = ShownExtent(True)
+            sight.extent = ShownExtent(container.format.name in INDEXED_FORMATS)
     gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
     videos = {stream.index for stream in media if stream.type == "video"}
     bases = TimeBases(container)

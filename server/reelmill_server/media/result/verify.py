@@ -7,6 +7,7 @@ and the first and the last GOP of each video stream, and the first and the last 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from reelmill_server.media.libav.probing import PROBING
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import codec_string
-from reelmill_server.media.package.playlists import MediaPlaylist
+from reelmill_server.media.package.playlists import MediaPlaylist, presentation_seconds
 from reelmill_server.media.package.segments import Cuts, Joined, listed
-from reelmill_server.media.result.balance import check_balance, check_claims, check_ends
+from reelmill_server.media.result.balance import check_balance
+from reelmill_server.media.result.claims import check_source_claims, overstated
 from reelmill_server.media.result.comparison import compare, planned_streams
 from reelmill_server.media.result.description import describe_stream, seconds_of
-from reelmill_server.media.result.listing import checked_playlist, cuts_of, end_of, listed_short
+from reelmill_server.media.result.listing import checked_playlist, cuts_of, end_of, mislisted
 from reelmill_server.media.result.readback import described, moved_apart
 from reelmill_server.media.result.reading import StreamReading, decode_ends, halves, read_streams
 from reelmill_server.model.plan import StreamType
@@ -59,8 +61,7 @@ def verify(produced: MediaFile, moved: Callable[[], None] = lambda: None) -> Ver
     """
     where = f"{produced.plan.field}"
     produced = _without_empty_data(produced)
-    check_claims(produced, where)
-    check_ends(produced, where)
+    check_source_claims(produced, where)
     read = _read_as_written(produced, moved, where)
     check_balance(produced, where)
     return read
@@ -79,14 +80,15 @@ def _read_as_written(produced: MediaFile, moved: Callable[[], None], where: str)
         cuts = cuts_of(produced.plan, playlists[0])
         read = _read_back(produced, produced.path, moved, cuts, **_LISTED)
         playlist = checked_playlist(playlists[0], cuts, produced.written[cuts.stream], where, end_of(produced))
-        _check_listed(playlist, read)
+        _check_listed(playlist.seconds, read)
         return replace(read, playlists=(playlist,))
     return _read_streams(produced, playlists, moved, where)
 
 
-def _check_listed(playlist: MediaPlaylist, read: Verified) -> None:
+def _check_listed(seconds: Fraction, read: Verified) -> None:
+    """Check how long a playlist or manifest says its segments are. Raises OutputInvalid."""
     plan = read.produced.plan
-    for text in listed_short(playlist, list(zip(plan.streams, read.extents, strict=True))):
+    for text in mislisted(seconds, plan.streams, read.extents, read.produced.written):
         raise OutputInvalid(f"{plan.field}: {text}")
 
 
@@ -121,8 +123,9 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
             one = replace(produced, plan=alone, written=(produced.written[number],), given=produced.given[number:][:1])
             parts.append(_read_back(one, joined, moved, cuts, format="mp4"))
         checked.append(checked_playlist(playlist, cuts, produced.written[number], where))
-        _check_listed(checked[-1], parts[-1])
-    return Verified(
+        _check_listed(checked[-1].seconds, parts[-1])
+    extents = tuple(extent for part in parts for extent in part.extents)
+    whole = Verified(
         produced,
         # libav writes the language into the manifest only.
         tuple(
@@ -133,7 +136,11 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
         max(part.duration_seconds for part in parts),
         tuple(codec for part in parts for codec in part.codecs),
         tuple(checked),
+        extents,
     )
+    if claimed := presentation_seconds(Path(produced.path).read_text()):
+        _check_listed(claimed, whole)
+    return whole
 
 
 def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
@@ -175,6 +182,7 @@ def _check_description(
     plan = produced.plan
     extents = [sight.extent for sight in seen]
     texts = [*moved_apart(plan, produced.written, extents)]
+    texts += overstated(container, media, plan.streams, produced.written, extents)
     texts += [text for stream, planned in zip(media, plan.streams, strict=True) for text in described(stream, planned)]
     for text in texts:
         raise OutputInvalid(f"{plan.field}: {text}")

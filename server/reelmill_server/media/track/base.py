@@ -32,7 +32,8 @@ class StreamStats:
 
     `taken`: how many frames of the source went into the filters; `held`: how many from before the span are shown in it;
     `captioned`: how many have closed captions, of which `captions_lost` pairs of bytes found no place;
-    `dropped`: how many frames or packets were left out on purpose, by reason. Of video at a constant rate: how many frames
+    `ahead`: how many packets from after the span are in it, as others refer to them; `dropped`: how many frames or packets were
+    left out on purpose, by reason. Of video at a constant rate: how many frames
     were `skipped` and `repeated` for it, and how many are `black`. Of encoded audio: `samples` of it, of which `silent` ones
     fill gaps, and samples that were `cut` off, by reason.
     """
@@ -45,6 +46,7 @@ class StreamStats:
     held: int = 0
     captioned: int = 0
     captions_lost: int = 0
+    ahead: int = 0
     samples: int = 0
     silent: int = 0
     skipped: int = 0

@@ -145,6 +145,7 @@ class CopyTrack(Track):
             self.unordered += 1
             return
         if self._beyond:
+            self.written.ahead += len(self._beyond)
             for packet in self._beyond:
                 yield from self._in_time(packet)
             self._beyond.clear()

@@ -1,0 +1,118 @@
+"""Compare how long containers claim to be with what is in them: of the source what was read, of the output what players see."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from av.container import InputContainer
+
+from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.output.base import MediaFile
+from reelmill_server.media.result.movie_lengths import MovieLengths, movie_lengths
+from reelmill_server.media.result.tolerances import MILLISECONDS
+from reelmill_server.media.track.base import StreamStats
+from reelmill_server.model.plan import StreamPlan, StreamType
+from reelmill_server.model.time import MICROSECONDS
+
+_LASTING = (StreamType.VIDEO, StreamType.AUDIO)
+_MOVIES = "mov,mp4,m4a,3gp,3g2,mj2"
+# Formats whose headers say how long the whole file is, and how many frames this may be off: that of MP3 leaves out the delay
+# of encoder and decoder. Of others libav guesses the length from the last timestamps or from a bit rate.
+_CLAIMING: Mapping[str, int] = {
+    "matroska,webm": 1,
+    "flv": 1,
+    "asf": 1,
+    "avi": 1,
+    "mxf": 1,
+    "wav": 1,
+    "flac": 1,
+    "mp3": 3,
+}
+
+
+def check_source_claims(produced: MediaFile, where: str) -> None:
+    """Compare what was written with the duration that the source claims: a truncated source is not converted."""
+    for planned, written in zip(produced.plan.streams, produced.written, strict=True):
+        if written.packets == 0 and planned.type != StreamType.SUBTITLE:
+            raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
+        got_us = written.extent.last * MICROSECONDS
+        # A copy begins at a keyframe and may reach further: only less is wrong.
+        if planned.expected_us and got_us + planned.slack_us + MILLISECONDS * MICROSECONDS < planned.expected_us:
+            raise InvalidMedia(
+                f"{where}: the source claims {planned.expected_us / MICROSECONDS:.3f} s of {planned.type} in the span, "
+                f"but only {float(got_us) / MICROSECONDS:.3f} s could be read: it is truncated or broken"
+            )
+
+
+def overstated(
+    container: InputContainer,
+    media: Sequence[Any],
+    plans: Sequence[StreamPlan],
+    written: Sequence[StreamStats],
+    seen: Sequence[Extent],
+) -> Iterator[str]:
+    """Yield what is wrong with the lengths that a file claims. `media` are its streams, as planned in `plans`, `written` and
+    `seen` as they were read back.
+    """
+    streams = {stream.index: _Ends(*entry) for stream, entry in zip(media, zip(plans, written, seen, strict=True), strict=True)}
+    ends = [end for end in streams.values() if end.any]
+    if not ends:
+        return
+    if container.format.name == _MOVIES and isinstance(container.name, str):
+        with open(container.name, "rb") as file:
+            lengths = movie_lengths(file)
+        yield from _movie(lengths, streams)
+    frames = _CLAIMING.get(container.format.name)
+    if frames and container.duration:
+        claimed = Fraction(container.duration, MICROSECONDS)
+        begin = min(end.first for end in ends)
+        last = max(ends, key=lambda end: end.seen)
+        # Some count from 0, some from the first frame.
+        if not any(end.near(time, frames) and last.within(time, frames) for end in ends for time in (claimed, claimed + begin)):
+            yield f"the file claims {float(claimed):.3f} s, in it are {float(last.seen - begin):.3f} s"
+
+
+class _Ends:
+    """Where a stream ends: as it was read back, or, where its container does not say how long the last frame lasts, as it was
+    written.
+    """
+
+    def __init__(self, planned: StreamPlan, written: StreamStats, seen: Extent) -> None:
+        self.any = seen.first is not None
+        self.first = seen.first if seen.first is not None else Fraction(0)
+        self.lasts = planned.type in _LASTING
+        self.seen = seen.last
+        self._written = written.extent.last + self.first - (written.extent.first or Fraction(0))
+        mean = (seen.last_start - self.first) / (written.packets - 1) if written.packets > 1 else Fraction(0)
+        self._frame = max(Fraction(planned.slack_us, MICROSECONDS), mean)
+        self.tolerance = self._frame + MILLISECONDS
+
+    def near(self, time: Fraction, frames: int = 1) -> bool:
+        """Return whether the stream ends at `time`, within so many frames."""
+        return any(abs(time - end) <= frames * self._frame + MILLISECONDS for end in (self.seen, self._written))
+
+    def within(self, time: Fraction, frames: int) -> bool:
+        """Return whether the stream ends before `time`, or within so many frames of it."""
+        return self.seen <= time + frames * self._frame + MILLISECONDS
+
+
+def _movie(lengths: MovieLengths, streams: Mapping[int, _Ends]) -> Iterator[str]:
+    """Yield what is wrong with the headers of an MP4 file; those of a fragmented one claim nothing."""
+    if not lengths.seconds:
+        return
+    longest = max((track.shown for track in lengths.tracks), default=Fraction(0))
+    if abs(lengths.seconds - longest) > MILLISECONDS:
+        yield f"the movie claims {float(lengths.seconds):.3f} s, its longest track {float(longest):.3f} s"
+    for number, track in enumerate(lengths.tracks):
+        end = streams.get(number)
+        if end is None or not (end.lasts and end.any):
+            continue
+        if track.edits is not None and abs(track.edits - track.shown) > MILLISECONDS:
+            yield f"track {number} claims {float(track.shown):.3f} s, its edits {float(track.edits):.3f} s"
+        if not end.near(track.shown):
+            yield f"track {number} claims to be shown until {float(track.shown):.3f} s, but ends at {float(end.seen):.3f} s"
+        # What an edit skips may be media that are hidden, or only the delay of frames that are decoded in another order.
+        shown = track.shown - track.delay
+        if not shown - end.tolerance <= track.media <= shown + track.skipped + end.tolerance:
+            yield f"the media of track {number} claim {float(track.media):.3f} s, of which {float(shown):.3f} s are shown"

@@ -1,0 +1,82 @@
+"""Read the lengths that an MP4 or QuickTime file claims (ISO/IEC 14496-12, 8.2.2, 8.3.2, 8.4.2, 8.6.6)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO
+
+from reelmill_server.media.input.boxes import boxes
+
+# Where the time scale and the length lie in a box, with times of 32 and of 64 bits. `tkhd` counts in the scale of `mvhd`.
+_SCALE_AT = (12, 20)
+_LENGTH_AT = {b"mvhd": (16, 24), b"mdhd": (16, 24), b"tkhd": (20, 28)}
+_EMPTY = -1  # where an edit begins that shows nothing
+_EDITS_AT = 8  # in `elst`, behind version and count
+
+
+@dataclass(frozen=True)
+class TrackLengths:
+    """Lengths of a track, seconds: `shown` as its header says, that of its `media`, and of its `edits`, None: it has none.
+
+    `delay` is how much of the edits is empty, `skipped` what of the media lies before the first one that is not.
+    """
+
+    shown: Fraction
+    media: Fraction
+    edits: Fraction | None = None
+    delay: Fraction = Fraction(0)
+    skipped: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True)
+class MovieLengths:
+    """The length of a movie, seconds (0: none is claimed, as in fragmented files), and those of its tracks."""
+
+    seconds: Fraction
+    tracks: tuple[TrackLengths, ...] = ()
+
+
+def movie_lengths(file: BinaryIO) -> MovieLengths:
+    """Return what the headers of a file claim."""
+    for span in boxes(file, 0, file.seek(0, 2), b"moov"):
+        length, scale = _length(file, span, b"mvhd")
+        tracks = [_track(file, track, scale) for track in boxes(file, *span, b"trak")]
+        return MovieLengths(Fraction(length, scale), tuple(tracks))
+    return MovieLengths(Fraction(0))
+
+
+def _track(file: BinaryIO, span: tuple[int, int], scale: int) -> TrackLengths:
+    shown = Fraction(_length(file, span, b"tkhd")[0], scale)
+    length, media_scale = next((_length(file, found, b"mdhd") for found in boxes(file, *span, b"mdia")), (0, 1))
+    media = Fraction(length, media_scale)
+    for edits in boxes(file, *span, b"edts"):
+        for begin, end in boxes(file, *edits, b"elst"):
+            entries = list(_edits(file, begin, end))
+            total = sum(length for length, _ in entries)
+            delay = sum(length for length, begin in entries if begin == _EMPTY)
+            skipped = next((begin for _, begin in entries if begin != _EMPTY), 0)
+            return TrackLengths(shown, media, Fraction(total, scale), Fraction(delay, scale), Fraction(skipped, media_scale))
+    return TrackLengths(shown, media)
+
+
+def _length(file: BinaryIO, span: tuple[int, int], kind: bytes) -> tuple[int, int]:
+    """Return the length in the box of `kind`, and the time scale; 0: it is not known."""
+    for begin, end in boxes(file, *span, kind):
+        file.seek(begin)
+        content = file.read(end - begin)
+        wide = content[:1] == b"\1"
+        scale, length = _SCALE_AT[wide], _LENGTH_AT[kind][wide]
+        width = 8 if wide else 4
+        ticks = int.from_bytes(content[length : length + width])
+        return (0 if ticks == (1 << 8 * width) - 1 else ticks), int.from_bytes(content[scale : scale + 4]) or 1
+    return 0, 1
+
+
+def _edits(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the length of each edit, and where it begins in the media."""
+    file.seek(begin)
+    content = file.read(end - begin)
+    width = 8 if content[:1] == b"\1" else 4
+    for place in range(_EDITS_AT, len(content) - 2 * width - 3, 2 * width + 4):
+        length, media = (content[at : at + width] for at in (place, place + width))
+        yield int.from_bytes(length), int.from_bytes(media, signed=True)
