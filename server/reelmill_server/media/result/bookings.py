@@ -10,7 +10,11 @@ from reelmill_server.model.task import StreamAdjustment
 
 _SKIPPED, _REPEATED = "more than the frame rate", "repeated for the frame rate"
 _AHEAD = "after the span, for frames in it that refer to them"
-_HELD, _BLACK, _SILENT = "on screen when the span begins", "black where there is no video", "silence where there is no audio"
+_HELD, _BLACK, _SILENT = (
+    "shown or heard when the span begins",
+    "black where there is no video",
+    "silence where there is no audio",
+)
 
 
 def adjustments(planned: StreamPlan, written: StreamStats, given: Given | None) -> tuple[StreamAdjustment, ...]:

@@ -246,6 +246,7 @@ class CopyTrack(Track):
             early.pts = early.dts = measures.begin
             early.duration = end - measures.begin
             self.frames += 1
+            self.written.held += 1
             yield from self._in_time(early)
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:

@@ -372,7 +372,10 @@ class CfrVideoTrack(_VideoTrack):
             for frame in self._chain.flush():
                 yield from self._take(frame)
         yield from self._settle(until)
-        self.written.skipped += self._pending is not None
+        if self._last is None and self._pending is not None:
+            self._last, self._black = self._pending[1], False  # too short a part for its only frame still shows that
+        else:
+            self.written.skipped += self._pending is not None
         self._pending = None
         if part.padded:
             self._last = None

@@ -26,7 +26,7 @@ from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan, Stream
 
 BASES = (Fraction(1, 1000), Fraction(1, 90_000), Fraction(1, 12_800))
 OUTPUT_BASE, SAMPLE_RATE = Fraction(1, 90_000), 48_000
-SEEN = Fraction(1, 10)  # a frame on screen before the span is held if the next one comes so late
+SEEN = Fraction(1, 10)  # a frame on screen before the span is held if the next one comes so late, or none does
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Film:
         inside = [(time, number) for time, number in frames if time >= 0 and (self.end is None or time < self.length)]
         before = [number for time, number in frames if time < 0]
         first = inside[0][0] if inside else self.length
-        return ([(Fraction(0), before[-1])] if before and first >= SEEN else []) + inside
+        return ([(Fraction(0), before[-1])] if before and (first >= SEEN or not inside) else []) + inside
 
 
 @st.composite
