@@ -207,7 +207,8 @@ class Feed:
         # Nobody has closed anything yet, for most of the packets.
         active = [entry for entry in listening if part.wanted(entry[1], stream)] if part.over else listening
         if any(track.wants_frames for _, track in active):
-            self._accountant.packet(part, packet, decoded=True)
+            if packet.stream.type == "video":
+                self._accountant.packet(part, packet, decoded=True)
             for frame in self._frames(part, packet):
                 self._accountant.frame(part, stream, frame)
                 for output, track in active:

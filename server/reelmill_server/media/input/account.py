@@ -31,8 +31,7 @@ class Given:
     `items` are frames or packets. `first` and `last_start` are when the first and the last of them begin, `last` when the last
     one ends, `length` how long all parts together last, each with its video or with audio that goes on for long, `covered` how
     much time they fill; in seconds from the beginning of the span. `doubt`: by how much `length` may be wrong, where it is not
-    clear whether audio goes on for long. `total`: how long all items are together, which is more than `covered` where they
-    overlap; 0: not known.
+    clear whether audio goes on for long. `overlap`: how much time of items lies over what came before them.
     """
 
     items: int
@@ -42,7 +41,7 @@ class Given:
     length: Fraction
     covered: Fraction
     doubt: Fraction = Fraction(0)
-    total: Fraction = Fraction(0)
+    overlap: Fraction = Fraction(0)
 
     def also(self, other: "Given") -> "Given":
         """Return this and what was given in the same reading."""
@@ -57,7 +56,7 @@ class Given:
             self.length + other.length,
             self.covered + other.covered,
             self.doubt + other.doubt,
-            self.total + other.total,
+            self.overlap + other.overlap,
         )
 
 
@@ -71,13 +70,13 @@ class _Count:
     last_start: int = 0
     last: int = 0
     covered: int = 0
-    total: int = 0
+    overlap: int = 0
 
     def add(self, begin: int, end: int, items: int = 1) -> None:
         if not self.begun:
             self.begun, self.first, self.last_start, self.last = True, begin, begin, begin
         self.items += items
-        self.total += end - begin
+        self.overlap += max(0, min(self.last, end) - begin - 1)  # a tick may be the rounding of lengths
         self.covered += max(0, end - max(begin, self.last))
         self.first = min(self.first, begin)
         if begin >= self.last_start:
@@ -86,7 +85,7 @@ class _Count:
 
     def given(self, base: Fraction, begin: Fraction) -> Given:
         first, last_start, last = (tick * base - begin for tick in (self.first, self.last_start, self.last))
-        return Given(self.items, first, last_start, last, last, self.covered * base, total=self.total * base)
+        return Given(self.items, first, last_start, last, last, self.covered * base, overlap=self.overlap * base)
 
 
 class _Tally:
@@ -102,6 +101,8 @@ class _Tally:
         """Where video ends by its container, which knows better than a frame that is not decoded last; None: unknown."""
         self.latest: tuple[int, Any] = (0, None)
         """When the frame is shown that was decoded last, in ticks of a time base; None: unknown."""
+        self.reached: tuple[int, Any] = (0, None)
+        """Where the packets of video end, likewise: some hold a frame and give none of their own."""
         self.video = False
         self.key, self.begin, self._end, self._from_front = key, begin, end, from_front
         self.base: Any = None
@@ -164,10 +165,12 @@ class _Tally:
 
         Its own duration may be a distance of decode timestamps, unless nothing was decoded after it.
         """
+        (shown, base), (reached, reached_base) = self.latest, self.reached
         end = self._end if self._over else self.claimed
+        if end is None and reached_base is not None:
+            end = reached * exact(reached_base)
         if end is None:
             return given
-        shown, base = self.latest
         if not self._over and base is not None and shown * exact(base) - begin >= given.last_start:
             end = max(end, given.last + begin)
         last = (end if self._end is None else min(end, self._end)) - begin
@@ -194,6 +197,8 @@ class Accountant:
         tally = self._tally(part, index, decoded)
         if tally.video and shown is not None:
             tally.latest = shown, base
+            if shown + (packet.duration or 0) > tally.reached[0]:
+                tally.reached = shown + (packet.duration or 0), base
         if not decoded:
             tally.add(shown, begun, packet.duration or 0, base)
 

@@ -69,8 +69,9 @@ def _overlapping(planned: StreamPlan, written: StreamStats, given: Given) -> Ite
     """Yield what is wrong with audio of which much goes back in time, and is left out: where recordings follow each other, the
     times of the second were not followed.
     """
-    if planned.audio and overlap(given) > given.total * BROKEN_SHARE + audio_frame(planned, written, given):
-        yield f"{float(overlap(given)):.3f} of {float(given.total):.3f} s of audio that the source gave lie over each other"
+    total = given.covered + given.overlap
+    if planned.audio and overlap(given) > total * BROKEN_SHARE + audio_frame(planned, written, given):
+        yield f"{float(given.overlap):.3f} of {float(total):.3f} s of audio that the source gave lie over each other"
 
 
 def _sampled(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
@@ -115,7 +116,8 @@ def _video_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _B
     if written.held:
         front = min(front, Fraction(0))  # the frame on screen when the span begins
     begin, tolerance = extent.first or Fraction(0), half_frame(planned)
-    yield "begins", begin, front - tolerance - step / 2, front + tolerance + step / 2
+    # Frames at a constant rate are counted from 0: the first one fills what lies before it.
+    yield "begins", begin, (min(front, Fraction(0)) if step else front) - tolerance - step / 2, front + tolerance + step / 2
     last = max(given.last_start, Fraction(0)) / speed
     if step:  # a rate repeats the last frame for as long as it is shown
         shown = max(given.last / speed, last + frame)
@@ -132,7 +134,7 @@ def _audio_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _B
     """Yield where the stream begins and ends, and between which times it should, seconds of the output."""
     extent, frame = written.extent, audio_frame(planned, written, given)
     front, end = (max(time, Fraction(0)) / planned.speed for time in (given.first, given.last))
-    yield "begins", extent.first or Fraction(0), front - PRIMING - 2 * frame, front + MILLISECONDS
+    yield "begins", extent.first or Fraction(0), front - PRIMING - 2 * frame, front + RESAMPLING
     yield "ends", extent.last, end - frame - MILLISECONDS, end + frame + MILLISECONDS
 
 

@@ -36,4 +36,4 @@ def audio_frame(planned: StreamPlan, written: StreamStats, given: Given | None =
 
 def overlap(given: Given) -> Fraction:
     """Return how much of what was read lies over what came before it, seconds of the source; less is in order."""
-    return max(given.total - given.covered - RESAMPLING, Fraction(0))
+    return max(given.overlap - RESAMPLING, Fraction(0))
