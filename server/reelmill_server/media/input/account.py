@@ -69,19 +69,22 @@ class _Count:
     first: int = 0
     last_start: int = 0
     last: int = 0
+    reached: int = 0
     covered: int = 0
     overlap: int = 0
 
     def add(self, begin: int, end: int, items: int = 1) -> None:
         if not self.begun:
-            self.begun, self.first, self.last_start, self.last = True, begin, begin, begin
+            self.begun, self.first, self.last_start, self.last, self.reached = True, begin, begin, begin, begin
         self.items += items
-        self.overlap += max(0, min(self.last, end) - begin - 1)  # a tick may be the rounding of lengths
-        self.covered += max(0, end - max(begin, self.last))
+        self.overlap += max(0, min(self.reached, end) - begin - 1)  # a tick may be the rounding of lengths
+        self.covered += max(0, end - max(begin, self.reached))
+        self.reached = max(self.reached, end)
         self.first = min(self.first, begin)
         if begin >= self.last_start:
             # Not the latest end of all: a packet's duration may be another frame's, where frames are reordered.
-            self.last_start, self.last = begin, end
+            self.last = max(self.last, end) if begin == self.last_start else end
+            self.last_start = begin
 
     def given(self, base: Fraction, begin: Fraction) -> Given:
         first, last_start, last = (tick * base - begin for tick in (self.first, self.last_start, self.last))
