@@ -188,9 +188,10 @@ class Supervisor:
 
     async def _check(self, context: AttemptContext, planned: messages.Planned) -> None:
         """Raise Deferred if the plan is not small, and what `check_destinations` raises."""
+        # Before it is deferred: what may not be written need not wait in another queue.
+        await asyncio.to_thread(check_destinations, context.storage, context.assignment, planned.plan)
         if context.small_only:
             self._check_small(context.assignment, planned)
-        await asyncio.to_thread(check_destinations, context.storage, context.assignment, planned.plan)
 
     def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
         """Raise Deferred if the plan is not small."""
