@@ -17,10 +17,12 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,8 +128,17 @@ def run(page: Path) -> bool:
         home, checkout = Path(folder, "home"), Path(folder, "home", "reelmill")
         _copy(checkout)
         environment = {**os.environ, "HOME": str(home), "CHECKER": __file__, "COLUMNS": "80", "NO_COLOR": "1"}
-        command = ["timeout", "--kill-after=10", str(_PAGE_SECONDS), "bash", "-c", text]
-        return subprocess.run(command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, check=False).returncode == 0
+        # A session of its own: what the page leaves in the background ends with it.
+        shell = subprocess.Popen(
+            ["bash", "-c", text], cwd=checkout, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            return shell.wait(_PAGE_SECONDS) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGTERM)
 
 
 def _copy(checkout: Path) -> None:
