@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from av import AudioFrame
+from av.audio.plane import AudioPlane
 
 from reelmill_server.media.input.finite import silence_invalid
 
@@ -14,7 +15,7 @@ def test_they_become_silence_in_each_channel(layout: str, sample_format: str) ->
     frame = AudioFrame(sample_format, layout, 100)
     channels, planar = frame.layout.nb_channels, frame.format.is_planar
     kind = np.float64 if sample_format.startswith("dbl") else np.float32
-    for plane in frame.planes[: channels if planar else 1]:
+    for plane in (AudioPlane(frame, number) for number in range(channels if planar else 1)):
         samples = np.full(plane.buffer_size // np.dtype(kind).itemsize, 0.5, kind)
         samples[3] = np.nan
         plane.update(samples.tobytes())
