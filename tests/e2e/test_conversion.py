@@ -176,7 +176,7 @@ def test_the_same_request_id_is_the_same_task(client: Client, clip: Path, files:
         ("empty.mp4", b"", "InvalidMedia"),
         ("text.mp4", b"this is text\n" * 50, "InvalidMedia"),
         ("list.m3u8", b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nclip.mp4\n#EXT-X-ENDLIST\n", "InvalidMedia"),
-        ("concat.mp4", b"ffconcat version 1.0\nfile clip.mp4\n", "InvalidMedia"),
+        ("concat.mp4", b"ffconcat version 1.0\nfile clip.mp4\n", "UnsupportedFormat"),
     ],
 )
 def test_files_that_are_no_media_fail_with_a_code(

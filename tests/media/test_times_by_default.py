@@ -101,7 +101,7 @@ def test_pictures_that_cannot_be_hidden_are_told(convert: Converter, container: 
     assert judge.clicks(made.path)[-1] - shown == pytest.approx(1.5 - 12 * FRAME, abs=0.002)
     assert judge.packets(made.path, "a:0")[0].pts - judge.times(made.path)[0] > -0.05
     mixed = convert(TRIMMED, target(container, encoded(), AudioSpec()))
-    assert mixed.warnings == ()
+    assert all("players skip" in text for text in mixed.warnings)  # FFmpeg 9 has Matroska say so
     assert judge.times(mixed.path)[0] - judge.packets(mixed.path, "a:0")[0].pts < 0.15
 
 

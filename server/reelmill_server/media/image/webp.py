@@ -9,11 +9,9 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
 
-import numpy as np
 from av import VideoFrame
 
 from reelmill_server.media.image.stills import StillEncoder
-from reelmill_server.media.libav.planes import planes
 
 _RIFF, _CHUNK = Struct("<4sI4s"), Struct("<4sI")
 _ALPHA, _ANIMATED = 0x10, 0x02
@@ -99,6 +97,11 @@ def _difference(before: VideoFrame, frame: VideoFrame) -> tuple[int, int, int, i
     """Return left, top, right and bottom of what differs, from even pixels on and to even ones; the least there can be where
     nothing does.
     """
+    # Here, as a child without animations does without arrays.
+    import numpy as np
+
+    from reelmill_server.media.libav.planes import planes
+
     rows, columns = np.zeros(-(-frame.height // 2), bool), np.zeros(-(-frame.width // 2), bool)
     for old, new in zip(planes(before), planes(frame), strict=True):
         changed = old != new
@@ -115,6 +118,8 @@ def _difference(before: VideoFrame, frame: VideoFrame) -> tuple[int, int, int, i
 def _cropped(frame: VideoFrame, left: int, top: int, right: int, bottom: int) -> VideoFrame:
     part = VideoFrame(right - left, bottom - top, frame.format.name)
     part.colorspace, part.color_range = frame.colorspace, frame.color_range
+    from reelmill_server.media.libav.planes import planes  # here, as above
+
     for own, whole in zip(planes(part), planes(frame), strict=True):
         step = 1 if whole.shape == (frame.height, frame.width) else 2
         own[...] = whole[top // step : top // step + own.shape[0], left // step : left // step + own.shape[1]]

@@ -8,6 +8,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.result.movie_lengths import MovieLengths, movie_lengths
 from reelmill_server.media.result.tolerances import MILLISECONDS
@@ -16,11 +17,12 @@ from reelmill_server.model.plan import StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
 
 _LASTING = (StreamType.VIDEO, StreamType.AUDIO)
+_SKIPPING = "matroska,webm"
 _MOVIES = "mov,mp4,m4a,3gp,3g2,mj2"
 # Formats whose headers say how long the whole file is, and how many frames this may be off: that of MP3 leaves out the delay
 # of encoder and decoder. Of others libav guesses the length from the last timestamps or from a bit rate.
 _CLAIMING: Mapping[str, int] = {
-    "matroska,webm": 1,
+    _SKIPPING: 1,
     "flv": 1,
     "asf": 1,
     "avi": 1,
@@ -68,8 +70,10 @@ def overstated(
         claimed = Fraction(container.duration, MICROSECONDS)
         begin = min(end.first for end in ends)
         last = max(ends, key=lambda end: end.seen)
-        # Some count from 0, some from the first frame.
-        if not any(end.near(time, frames) and last.within(time, frames) for end in ends for time in (claimed, claimed + begin)):
+        # Some count from 0, some from the first frame, and libav's Matroska with the audio that decoders skip.
+        skipped = max((codec_delay(stream) for stream in media if stream.type == "audio"), default=Fraction(0))
+        times = (claimed, claimed + begin, *([claimed - skipped] if container.format.name == _SKIPPING else []))
+        if not any(end.near(time, frames) and last.within(time, frames) for end in ends for time in times):
             yield f"the file claims {float(claimed):.3f} s, in it are {float(last.seen - begin):.3f} s"
 
 

@@ -133,7 +133,9 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
         # Leading frames refer to the GOP before.
         begin = packets[0].pts or 0
         pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
-        if (frames < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures):
+        # Audio that the container has decoders skip gives no frames, which is no fault.
+        good = frames if stream.type == "video" else len(packets) - refused
+        if (good < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures):
             raise OutputInvalid(f"{where}: the {stream.type} cannot be decoded")
         if stream.type == "video" and sight.ordered and out_of_order(times):
             raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")

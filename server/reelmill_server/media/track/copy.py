@@ -13,6 +13,7 @@ from reelmill_server.media.input.account import BEYOND, PADDING, UNTIMED
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import AffineMap, exact, first_tick
+from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Clock, Track, describe, template_of
 from reelmill_server.media.track.last_shown import LastShown
@@ -28,6 +29,7 @@ _COUNTING_SAMPLES = ("mp4", "mov", "ipod")
 _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, those with AVFMT_TS_NONSTRICT
 # Encoder priming is shorter than this (Opus, the longest, has 80 ms of pre-roll); packets hidden before it are useless.
 _PRIMING = Fraction(1, 10)
+_SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")
 
@@ -80,6 +82,8 @@ class CopyTrack(Track):
         origin: Any = template_of(plan, sources)
         self.items, self.revealed = f"packets of {plan.type}", 0
         self._is_audio = plan.type == "audio"
+        skips = self._is_audio and output.format.name in _SKIPPING
+        self._skipped = codec_delay(origin) if skips else Fraction(0)
         self._reveals = plan.type == "video" and output.format.name not in _HIDING
         self._measures: _Measures | None = None  # known with the part's first packet
         self._previous: int | None = None
@@ -280,6 +284,9 @@ class CopyTrack(Track):
         if self.revealed and isinstance(target, TargetPlan):
             hidden = f"the source hides its first {self.revealed} frames, which {target.container} cannot"
             yield f"{target.field}: {hidden}: they are shown"
+        if self._skipped > _PRIMING and isinstance(target, TargetPlan):
+            skipped = f"players skip the first {float(self._skipped):.2f} s of the copied audio, as the source's edit list says"
+            yield f"{target.field}: {skipped}: encode the audio, or copy to mp4"
 
 
 def _ticks(origin: Any, in_samples: bool) -> Fraction:

@@ -1,0 +1,55 @@
+"""Learn of a stream what PyAV hands out to muxers only: cropping, and for how long decoders are to skip audio.
+
+The header of a Matroska file with a copy of the stream tells.
+"""
+
+import io
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+
+# Elements of Matroska (RFC 9559): Segment, Tracks, TrackEntry and Video, which hold others, and CodecDelay in nanoseconds.
+_MASTERS = (0x18538067, 0x1654AE6B, 0xAE, 0xE0)
+_CODEC_DELAY = 0x56AA
+
+
+def codec_delay(stream: Any) -> Fraction:
+    """Return the seconds of audio at its beginning that Matroska would have decoders skip in a copy of `stream`."""
+    return Fraction(trial_header(stream).get(_CODEC_DELAY, 0), 1_000_000_000)
+
+
+def trial_header(stream: Any) -> Mapping[int, int]:
+    """Return the numbers in the description of a copy of `stream` by their element; empty where Matroska does not take it."""
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format="matroska") as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except LIBAV_ERRORS as error:
+        check_memory(error)
+    return dict(_elements(memoryview(file.getvalue())))
+
+
+def _elements(data: memoryview) -> Iterator[tuple[int, int]]:
+    """Yield the numbers in the elements of `data` on the way to the description of a video track."""
+    position = 0
+    while position < len(data):
+        name, position = _number(data, position, True)
+        size, position = _number(data, position, False)
+        content = data[position : position + size]
+        if name in _MASTERS:
+            yield from _elements(content)
+        elif size <= 8:
+            yield name, int.from_bytes(content, "big")
+        position += size
+
+
+def _number(data: memoryview, position: int, marked: bool) -> tuple[int, int]:
+    """Return a number of EBML's variable length at `position`, with its length mark or without, and where it ends."""
+    length = 9 - data[position].bit_length()
+    value = int.from_bytes(data[position : position + length], "big")
+    return value if marked else value & ~(1 << 7 * length), position + length
