@@ -1,5 +1,6 @@
 """Clips with closed captions (ATSC A/53) in their pictures, written byte by byte, and the judge's reading of them."""
 
+import os
 import subprocess
 from fractions import Fraction
 from itertools import zip_longest
@@ -42,7 +43,7 @@ def captioned(
     codec: str = "libx264",
 ) -> Path:
     """A clip whose pictures have one tuple each, fillers behind the last one, and beside it those of `second`."""
-    unfinished = shelf.folder / f"{name}.tmp"
+    unfinished = shelf.folder / f"{name}-{os.getpid()}.tmp"
     header, prefix = {"libx264": (b"\x06", b"\xb5\x00\x31"), "libx265": (b"\x4e\x01", b"\xb5\x00\x31")}[codec]
     with av.open(str(unfinished), "w", format="mpegts") as file:
         stream = file.add_stream(codec, rate=rate, options={"preset": "ultrafast", "g": "25", "bf": "2"})
@@ -95,7 +96,7 @@ def text(path: Path) -> str:
 
 def captions_apart(shelf: Shelf, name: str, clip: Path) -> Path:
     """The clip as QuickTime with its captions in a track of their own (c608)."""
-    unfinished = shelf.folder / f"{name}.tmp.mov"
+    unfinished = shelf.folder / f"{name}-{os.getpid()}.tmp.mov"
     inputs = ("-i", str(clip), "-f", "lavfi", "-i", f"movie={clip}[out0+subcc]", "-map", "0:v", "-map", "1:s")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *inputs, "-c", "copy", str(unfinished)]
     subprocess.run(command, check=True)
