@@ -17,7 +17,7 @@ import pytest
 from reelmill_server.errors import EncoderFailed, InternalError, InvalidMedia, OutputInvalid, ReelmillError
 from reelmill_server.media.libav import encoder
 from reelmill_server.media.libav.encoder import EncoderDown
-from reelmill_server.media.track import video
+from reelmill_server.media.track import frame_encoder
 from reelmill_server.model.capability import Capability, Limits
 from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec, SheetSpec
 from reelmill_server.model.plan import StreamPlan
@@ -94,22 +94,22 @@ def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Call
 @pytest.fixture(params=[45, 0], ids=["midway", "at once"])
 def failing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """An NVENC that loses its device after almost two seconds, of which segments were written, or with the first frame."""
-    open_real, encode_real = encoder._open, video.FrameEncoder._encode
-    frames = Counter[video.FrameEncoder]()
+    open_real, encode_real = encoder._open, frame_encoder.FrameEncoder._encode
+    frames = Counter[frame_encoder.FrameEncoder]()
 
     def opened(plan: StreamPlan, *rest: Any) -> Any:
         if plan.encoder == "h264_nvenc":
             plan = replace(plan, encoder="libx264", options={"preset": "ultrafast", "bf": "0", "g": "5"})
         return open_real(plan, *rest)
 
-    def encode(encoding: video.FrameEncoder, frame: Any) -> Any:
+    def encode(encoding: frame_encoder.FrameEncoder, frame: Any) -> Any:
         frames[encoding] += 1
         if encoding._plan.encoder == "h264_nvenc" and frames[encoding] > request.param:
             raise EncoderDown("h264_nvenc", "nvenc", "failed while encoding: device lost")
         return encode_real(encoding, frame)
 
     monkeypatch.setattr(encoder, "_open", opened)
-    monkeypatch.setattr(video.FrameEncoder, "_encode", encode)
+    monkeypatch.setattr(frame_encoder.FrameEncoder, "_encode", encode)
 
 
 def planned_encoders(said: list[messages.FromChild]) -> list[str]:

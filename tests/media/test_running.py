@@ -18,7 +18,7 @@ from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Stopped
-from reelmill_server.media.track import video
+from reelmill_server.media.track import frame_encoder
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import TaskPhase
@@ -84,14 +84,14 @@ def test_an_encoder_that_fails_midway_ends_the_conversion_and_not_the_attempt(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All threads end; the stop flag stays clear, so that another encoder can be tried."""
-    real = video.FrameEncoder.encode
+    real = frame_encoder.FrameEncoder.encode
 
-    def fail(self: video.FrameEncoder, frame: object) -> object:
+    def fail(self: frame_encoder.FrameEncoder, frame: object) -> object:
         if self._written.packets > 5:
             raise EncoderDown("h264_nvenc", "nvenc", "lost")
         return real(self, frame)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(video.FrameEncoder, "encode", fail)
+    monkeypatch.setattr(frame_encoder.FrameEncoder, "encode", fail)
     running, stop = conversion(shelf, LONG, tmp_path, target("mp4", encoded(b_frames=0), None), target("mkv"))
     with pytest.raises(EncoderDown):
         running.run()

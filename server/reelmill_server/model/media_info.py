@@ -53,7 +53,10 @@ class ContentLight:
 
 @dataclass(frozen=True)
 class Crop:
-    """What a container says is shown of frames of `width` x `height`: from `left` and `top` on."""
+    """The cropping that a container asks of players: they show the frame from pixel (`left`, `top`) on.
+
+    `width` and `height` are those of the whole frame, before it is cropped.
+    """
 
     left: int
     top: int

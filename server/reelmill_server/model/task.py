@@ -71,8 +71,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class StreamAdjustment:
-    """What differs on purpose between a stream and what was read of its source: `count` of `unit` (frames, packets or samples)
-    were left out, or `added`, for a `reason`."""
+    """A deliberate difference between a stream and its source: `count` frames, packets or samples (`unit`) were left out, or
+    `added`, for a `reason` in words."""
 
     reason: str
     count: int

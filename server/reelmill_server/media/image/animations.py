@@ -1,5 +1,6 @@
 """Write animated images."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -40,7 +41,7 @@ def animation_writer(plan: ImagePlan, folder: Path, most: int) -> ImageWriter:
     return _WRITERS[plan.stream.encoder](plan, folder, most)
 
 
-class _Animation:
+class _Animation(ABC):
     """Base of all formats: frames shown one after the other, looping.
 
     They are shown as long as in the sources if the plan is `timed`, else at its frame rate.
@@ -74,9 +75,9 @@ class _Animation:
         except LIBAV_ERRORS as error:
             raise unwritable(error, f"{self._plan.format} animations") from error
 
+    @abstractmethod
     def _add(self, frame: VideoFrame, begin: Fraction) -> None:
         """Show `frame` from `begin` on, seconds of the animation."""
-        raise NotImplementedError
 
     def _begin(self, time: Fraction) -> Fraction:
         if not self._plan.timed:

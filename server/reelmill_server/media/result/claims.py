@@ -78,8 +78,8 @@ def overstated(
 
 
 class _Ends:
-    """Where a stream ends: as it was read back, or, where its container does not say how long the last frame lasts, as it was
-    written.
+    """The end of a stream as it was read back, and as it was written: some containers do not say how long the last frame
+    lasts.
     """
 
     def __init__(self, planned: StreamPlan, written: StreamStats, seen: Extent) -> None:

@@ -2,104 +2,26 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-import av
 from av import VideoFrame
 from av.container import InputContainer, OutputContainer
-from av.video.frame import PictureType
 
 from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.input.account import UNTIMED
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.input.source import average_rate
-from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.filter_graph import Chain, FrameTwins
-from reelmill_server.media.libav.segment_clock import SegmentClock
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.overlay.pipeline import Overlays
-from reelmill_server.media.track.base import StreamStats, Track, describe, nearest
+from reelmill_server.media.track.base import Track, describe, nearest
 from reelmill_server.media.track.captions import Captions, caption_warnings
+from reelmill_server.media.track.frame_encoder import FrameEncoder
 from reelmill_server.media.track.on_screen import FramesOnScreen
 from reelmill_server.model.colour import RANGE_NAMES
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.clock import UNTIMED_FORMATS
-
-# x265 tells decode timestamps at random of streams that end with so many frames: none of them can have been reordered.
-_UNDATED_FRAMES = {"libx265": 2}
-
-
-class FrameEncoder:
-    """Encode frames whose timestamps are final, and measure their VMAF if the plan says so."""
-
-    def __init__(
-        self,
-        plan: StreamPlan,
-        output: OutputContainer,
-        written: StreamStats,
-        overlays: Overlays,
-        captions: Captions,
-        global_header: bool | None = None,
-    ) -> None:
-        """`written` counts the packets, `captions` are those of the source; `global_header` as for `open_encoder`."""
-        self._written, self._captions = written, captions
-        self.stream = open_encoder(plan, output, global_header)
-        self._plan, self._overlays = plan, overlays
-        self._durations: dict[int, int] = {}
-        self._encoded = 0
-        self._segment_clock = SegmentClock(plan.segment_us)
-        log = Path(f"{output.name}.{self.stream.index}.vmaf")
-        self._comparison = Comparison(plan, self.stream.codec_context, log) if plan.measured else None
-
-    def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
-        """Yield the packets that are ready once the frame has passed the overlays; None: the end. Raises EncoderDown."""
-        for passed in self._overlays.push(frame) if frame is not None else self._overlays.flush():
-            yield from self._encode(passed)
-        if frame is None:
-            yield from self._encode(None)
-
-    def _encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
-        if frame is not None:
-            boundary = self._segment_clock.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
-            # NONE: otherwise the encoder repeats the source's choice of I, P and B frames.
-            frame.pict_type = PictureType.I if boundary else PictureType.NONE
-            self._remember_duration(frame)
-            self._captions.give(frame, self._ticks(frame))
-            self._encoded += 1
-        try:
-            packets = self.stream.encode(frame)
-        except av.error.FFmpegError as error:
-            raise failure_of_encoder(error, self._plan, "failed while encoding") from error
-        if self._comparison and frame is not None:
-            self._comparison.give(frame)
-        for encoded in packets:
-            packet = self._captions.onto(encoded)
-            if self._encoded <= _UNDATED_FRAMES.get(self._plan.encoder, 0):
-                packet.dts = packet.pts
-            packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration
-            self._written.count(packet)
-            if self._comparison:
-                self._comparison.see(packet)
-            yield packet
-        if self._comparison and frame is None:
-            self._written.vmaf = self._comparison.finish()
-
-    def _remember_duration(self, frame: VideoFrame) -> None:
-        """Remember how long a frame is shown: video encoders forget it, and only that of a file's last frame cannot be told
-        otherwise.
-        """
-        if frame.pts is not None and frame.time_base and frame.duration:
-            scale = frame.time_base / self.stream.codec_context.time_base
-            begin = self._ticks(frame)
-            self._durations[begin] = nearest(Fraction((frame.pts + frame.duration) * scale)) - begin
-
-    def _ticks(self, frame: VideoFrame) -> int:
-        """Return the timestamp that a frame's packet will have."""
-        ticks = (frame.pts or 0) * (frame.time_base or 0) / self.stream.codec_context.time_base
-        return nearest(Fraction(ticks))
 
 
 class _VideoTrack(Track):
