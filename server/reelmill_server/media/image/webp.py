@@ -116,10 +116,10 @@ def _difference(before: VideoFrame, frame: VideoFrame) -> tuple[int, int, int, i
 
 
 def _cropped(frame: VideoFrame, left: int, top: int, right: int, bottom: int) -> VideoFrame:
-    part = VideoFrame(right - left, bottom - top, frame.format.name)
-    part.colorspace, part.color_range = frame.colorspace, frame.color_range
     from reelmill_server.media.libav.planes import planes  # here, as above
 
+    part = VideoFrame(right - left, bottom - top, frame.format.name)
+    part.colorspace, part.color_range = frame.colorspace, frame.color_range
     for own, whole in zip(planes(part), planes(frame), strict=True):
         step = 1 if whole.shape == (frame.height, frame.width) else 2
         own[...] = whole[top // step : top // step + own.shape[0], left // step : left // step + own.shape[1]]
