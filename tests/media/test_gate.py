@@ -19,7 +19,7 @@ from reelmill_server.media.output import file as output_file
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package import segments
 from reelmill_server.media.result.verify import verify
-from reelmill_server.media.track import audio, copy, video
+from reelmill_server.media.track import audio, copy, frame_encoder, video
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
 from reelmill_server.plan.context import Situation
@@ -236,8 +236,10 @@ FAULTS = (
     Fault("audio is lost at seams", "of audio in the span", clips=TWO, path=short_of_audio),
     Fault("joined sources grow", "its sources", target("mp4", encoded(), None), (MUTE, MUTE), doubled),
     Fault("other channels", "channels", path=opened(audio, "audio", layout="mono")),
-    Fault("other colors", "color space", target("mp4", encoded(), None), (TAGGED,), opened(video, "video", color_space=9)),
-    Fault("another shape", "shape", path=opened(video, "video", sample_aspect_ratio=Fraction(4, 3))),
+    Fault(
+        "other colors", "color space", target("mp4", encoded(), None), (TAGGED,), opened(frame_encoder, "video", color_space=9)
+    ),
+    Fault("another shape", "shape", path=opened(frame_encoder, "video", sample_aspect_ratio=Fraction(4, 3))),
     Fault("frames without a time are dropped", "of audio in the span", FLAC, (blocks,), untimed),
     Fault("times begin again", "lie over each other", FLAC, (chained,), unfollowed),
     Fault("the last frame lasts too long", "ends 8.9", path=lasting),

@@ -1,11 +1,8 @@
 """Read how a stream is configured for Dolby Vision."""
 
-import io
 from typing import Any
 
-import av
-
-from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+from reelmill_server.media.libav.trial_header import header_of_copy
 from reelmill_server.model.media_info import DolbyVision
 
 _CODECS = ("hevc", "h264", "av1")
@@ -20,15 +17,7 @@ def dolby_vision_of(stream: Any) -> DolbyVision | None:
     """
     if not stream.codec_context or stream.codec_context.codec.canonical_name not in _CODECS:
         return None
-    file = io.BytesIO()
-    try:
-        with av.open(file, "w", format="mp4", options=_OPTIONS) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
-            trial.start_encoding()
-    except LIBAV_ERRORS as error:
-        check_memory(error)
-        return None
-    header = file.getvalue()
+    header = header_of_copy(stream, "mp4", _OPTIONS)
     places = [header.rfind(box) + len(box) for box in _BOXES if box in header]
     if not places or max(places) + 5 > len(header):
         return None

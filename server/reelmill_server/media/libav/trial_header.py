@@ -1,11 +1,12 @@
-"""Learn of a stream what PyAV hands out to muxers only: cropping, and for how long decoders are to skip audio.
+"""Learn of a stream what PyAV hands out to muxers only, from the header that one writes for a copy of it.
 
-The header of a Matroska file with a copy of the stream tells.
+That is cropping, for how long decoders are to skip audio, and Dolby Vision.
 """
 
 import io
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -23,15 +24,20 @@ def codec_delay(stream: Any) -> Fraction:
 
 
 def trial_header(stream: Any) -> Mapping[int, int]:
-    """Return the numbers in the description of a copy of `stream` by their element; empty where Matroska does not take it."""
+    """Return the numbers in Matroska's description of a copy of `stream` by their element; empty where it does not take it."""
+    return dict(_elements(memoryview(header_of_copy(stream, "matroska"))))
+
+
+def header_of_copy(stream: Any, muxer: str, options: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """Return the header of a file with a copy of `stream`; at most its beginning where the muxer does not take the stream."""
     file = io.BytesIO()
     try:
-        with av.open(file, "w", format="matroska") as trial:
+        with av.open(file, "w", format=muxer, options=dict(options)) as trial:
             trial.add_stream_from_template(stream, opaque=True)
             trial.start_encoding()
     except LIBAV_ERRORS as error:
         check_memory(error)
-    return dict(_elements(memoryview(file.getvalue())))
+    return file.getvalue()
 
 
 def _elements(data: memoryview) -> Iterator[tuple[int, int]]:

@@ -71,8 +71,8 @@ def overstated(
         begin = min(end.first for end in ends)
         last = max(ends, key=lambda end: end.seen)
         # Some count from 0, some from the first frame, and libav's Matroska with the audio that decoders skip.
-        skipped = max((codec_delay(stream) for stream in media if stream.type == "audio"), default=Fraction(0))
-        times = (claimed, claimed + begin, *([claimed - skipped] if container.format.name == _SKIPPING else []))
+        audio = [stream for stream in media if stream.type == "audio"] if container.format.name == _SKIPPING else []
+        times = (claimed, claimed + begin, *(claimed - codec_delay(stream) for stream in audio))
         if not any(end.near(time, frames) and last.within(time, frames) for end in ends for time in times):
             yield f"the file claims {float(claimed):.3f} s, in it are {float(last.seen - begin):.3f} s"
 
