@@ -19,6 +19,7 @@ _SEPARATOR = re.compile(f"[-_.](?=[{MARK}{_STREAM}])")
 _LAST_EXTENSION = re.compile(rf"(\.(?:[A-Za-z0-9]+|{_EXTENSION}))?$")
 # What derived names have behind the template's: `-audio-1.m3u8`, `-0-init.mp4`, `_0_12.jpg`.
 _DERIVED = r"(?:[-_](?:audio|init|\d+))*(?:\.[A-Za-z0-9]{1,8})?"
+_LARGE = 99_999
 _INIT = r"(?:\d+-)?init\.mp4"  # the init segment has what precedes the number in the names of the others
 
 
@@ -27,7 +28,8 @@ def foreign_uris(request: ConvertRequest, modified_us: Sequence[int], plan: Plan
     number = request.alignment_index
     naming = source_variables(request.sources[number].uri, modified_us[number]), request.tags, request.created_us
     patterns = [_pattern(template, naming) for template in dict.fromkeys(_templates(request)) if template]
-    uris = (*writable_uris(plan), *writable_image_uris(plan.images))
+    # Of numbered files a second one, so that a number in a name is not taken for theirs.
+    uris = (*writable_uris(plan), *writable_image_uris(plan.images), *(image.uri(_LARGE) for image in plan.images))
     return [uri for uri in uris if not any(pattern.fullmatch(uri) for pattern in patterns)]
 
 

@@ -1,9 +1,12 @@
 """Which URIs a request lets its task write. Every plan that a media test makes is checked by `tests.media.converter`, too."""
 
+from dataclasses import replace
+
 import pytest
 
+from reelmill_server.model.image_request import FrameMode, ImageKind, ImageSpec
 from reelmill_server.model.package_plan import PackagePlan
-from reelmill_server.model.plan import Plan, TargetPlan
+from reelmill_server.model.plan import FrameAccess, FramesPlan, ImagePlan, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import ConvertRequest, ExtractSpec, SegmentFormat, SourceSpec, TargetSpec
 from reelmill_server.plan.output.destinations import foreign_uris
 
@@ -72,3 +75,25 @@ def test_separate_subtitles_have_a_template_of_their_own() -> None:
     lines = Plan((TargetPlan(0, "s3://out/lines_0.srt", "srt", "srt", 1, ()),))
     assert foreign_uris(request("s3://out/x", "s3://out/lines.srt"), (0,), lines) == []
     assert foreign_uris(request("s3://out/x"), (0,), lines) == ["s3://out/lines_0.srt"]
+
+
+@pytest.mark.parametrize(("template", "allowed"), [("s3://out/x-{index}.jpg", True), ("s3://out/x-1.jpg", False)])
+def test_images_are_numbered_only_where_their_template_is(template: str, allowed: bool) -> None:
+    """A number in a name is not that of an image: others of that name are not this task's."""
+    stream, frames = StreamPlan(StreamType.VIDEO, (), "mjpeg", "mjpeg", ""), FramesPlan(FrameMode.AVERAGE)
+    names = {"prefix": "s3://out/x-", "suffix": ".jpg", "numbered": True}
+    image = ImagePlan(
+        0,
+        ImageKind.SNAPSHOT,
+        "jpg",
+        **names,
+        stream=stream,
+        frames=frames,
+        width=1,
+        height=1,
+        reading=FrameAccess.SEEK,
+        reason="",
+    )
+    asked = TargetSpec(0, "", "", images=(ImageSpec(ImageKind.SNAPSHOT, 0, template, "jpg"),))
+    found = foreign_uris(replace(request(""), targets=(asked,)), (0,), Plan((), images=(image,)))
+    assert (found == []) is allowed
