@@ -139,14 +139,15 @@ async def _told(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch, segmen
     """Run an attempt whose child lies; return the texts that a user would see, the error's first if there is one."""
     monkeypatch.setattr(child_process, "_entry", partial(_lie, name))
     try:
-        _, warnings = await bench.convert(bench.request(packaged(bench) if segments else bench.target("out.mp4")))
+        artifacts, warnings = await bench.convert(bench.request(packaged(bench) if segments else bench.target("out.mp4")))
     except ReelmillError as error:
         return [f"{error.code}: {error.message}"]
     finally:
         assert (bench.folder / _VICTIM).read_text() == "the file of another task"
         assert (bench.folder / "clip.mp4").stat().st_size > 10_000
         assert set(bench.left()) <= {_VICTIM, "out.mp4", "film"}
-    return list(warnings)
+    streams = [stream for artifact in artifacts for stream in artifact.streams]
+    return [*warnings, *(text for stream in streams for text in (stream.codec, stream.encoder, stream.reason))]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -248,17 +248,38 @@ def clipped(message: FromChild) -> FromChild:
     match message:
         case Advanced():
             progress = message.progress
-            return replace(message, progress=replace(progress, percent=min(max(progress.percent, 0), 100)))
+            message = replace(message, progress=replace(progress, percent=min(max(progress.percent, 0), 100)))
         case Failed():
             fields = tuple((_clip(field), _clip(text)) for field, text in message.fields[:_MAX_TEXTS])
-            return replace(message, code=_clip(message.code), message=_clip(message.message), fields=fields)
+            message = replace(message, code=_clip(message.code), message=_clip(message.message), fields=fields)
         case EncoderLost():
-            return replace(message, encoder=_clip(message.encoder), device=_clip(message.device), reason=_clip(message.reason))
+            message = replace(
+                message, encoder=_clip(message.encoder), device=_clip(message.device), reason=_clip(message.reason)
+            )
         case Planned():
-            return replace(message, plan=replace(message.plan, warnings=_clip_all(message.plan.warnings)))
-        case Finished() | ChunkEncoded():
-            return replace(message, warnings=_clip_all(message.warnings))
+            message = replace(message, plan=replace(message.plan, warnings=_clip_all(message.plan.warnings)))
+        case Finished():
+            made = tuple(replace(result, artifact=_clip_artifact(result.artifact)) for result in message.made)
+            message = replace(message, made=made, warnings=_clip_all(message.warnings))
+        case ChunkEncoded():
+            message = replace(message, warnings=_clip_all(message.warnings))
     return message
+
+
+def _clip_artifact(artifact: Artifact) -> Artifact:
+    """Return an artifact with short texts about its streams; its URI is compared with the plan's."""
+    streams = tuple(
+        replace(
+            stream,
+            codec=_clip(stream.codec),
+            encoder=_clip(stream.encoder),
+            reason=_clip(stream.reason),
+            language=_clip(stream.language),
+            adjustments=tuple(replace(one, reason=_clip(one.reason)) for one in stream.adjustments[:_MAX_TEXTS]),
+        )
+        for stream in artifact.streams
+    )
+    return replace(artifact, streams=streams)
 
 
 def _clip_all(texts: Sequence[str]) -> tuple[str, ...]:
