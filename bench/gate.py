@@ -93,7 +93,9 @@ def measure(name: str, source: Path, repeat: int) -> dict[str, object]:
     for number in range(repeat):
         for gate in (True, False) if number % 2 else (False, True):
             seconds[gate].append(timed(partial(in_child, convert, source, CASES[name], gate, spent))[1])
-            own.append(spent.get() if gate else spent.get() * 0)
+            took = spent.get()
+            if gate:
+                own.append(took)
     without = median(seconds[False])
     paired = median(with_it - bare for with_it, bare in zip(seconds[True], seconds[False], strict=True))
     return {
@@ -101,7 +103,7 @@ def measure(name: str, source: Path, repeat: int) -> dict[str, object]:
         "rounds": repeat,
         **{f"{word}_s": _spread(seconds[gate]) for word, gate in (("with", True), ("without", False))},
         "paired_percent": round(100 * paired / without, 2),
-        "own_percent": round(100 * median(value for value in own if value) / without, 2),
+        "own_percent": round(100 * median(own) / without, 2),
     }
 
 
