@@ -35,7 +35,7 @@ class AsyncClient:
     ) -> None:
         self.project = project
         self._connection = Connection(target=target, **connection)
-        self._metadata = tuple(self._connection.metadata)
+        self._metadata = self._connection.call_metadata()
         self._channel = self._connection.open_async()
         self.projects = AsyncProjects(self._call)
         self.notifications = AsyncNotifications(self._call, project)

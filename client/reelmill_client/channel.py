@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 import grpc
@@ -36,14 +36,19 @@ _RETRY_POLICY = {
 class ConnectionOptions(TypedDict, total=False):
     """Connection keywords of both clients.
 
-    The connection is plaintext unless `tls` is true or one of `root_certificates` (PEM bytes) and `credentials` is given.
-    `metadata` is sent with every call. `timeout_seconds` limits each call that is not a stream (default 30, None: no limit).
+    The connection is plaintext unless `tls` is true or one of `root_certificates`, `certificate` and `key` (PEM bytes: what the
+    server's certificate is checked with, the client's own, and its private key) and `credentials` is given. `token`, an API key
+    or a JWT, says who calls; without TLS others on the network can read it. `metadata` is sent with every call.
+    `timeout_seconds` limits each call that is not a stream (default 30, None: no limit).
     `keepalive_seconds` is the time between pings while a call is open (default 320; most servers refuse less than 300).
     `max_message_bytes` limits messages in both directions (default 64 MiB).
     """
 
     tls: bool
     root_certificates: bytes | None
+    certificate: bytes | None
+    key: bytes | None
+    token: str
     credentials: grpc.ChannelCredentials | None
     metadata: Sequence[tuple[str, str | bytes]]
     timeout_seconds: float | None
@@ -58,6 +63,9 @@ class Connection:
     target: str = DEFAULT_TARGET
     tls: bool = False
     root_certificates: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
+    token: str = field(default="", repr=False)
     credentials: grpc.ChannelCredentials | None = None
     metadata: Sequence[tuple[str, str | bytes]] = ()
     timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
@@ -82,9 +90,13 @@ class Connection:
         """Return the credentials to use, or None for plaintext."""
         if self.credentials is not None:
             return self.credentials
-        if self.tls or self.root_certificates is not None:
-            return grpc.ssl_channel_credentials(self.root_certificates)
+        if self.tls or self.root_certificates is not None or self.certificate is not None:
+            return grpc.ssl_channel_credentials(self.root_certificates, self.key, self.certificate)
         return None
+
+    def call_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        """Return what is sent with every call: the metadata, and who calls."""
+        return (*self.metadata, *((("authorization", f"Bearer {self.token}"),) if self.token else ()))
 
     def options(self) -> list[tuple[str, str | int]]:
         """Return the gRPC channel arguments."""

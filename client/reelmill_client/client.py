@@ -35,7 +35,7 @@ class Client:
     ) -> None:
         self.project = project
         self._connection = Connection(target=target, **connection)
-        self._metadata = tuple(self._connection.metadata)
+        self._metadata = self._connection.call_metadata()
         self._channel = self._connection.open()
         self._closed = False
         self.projects = Projects(self._call)

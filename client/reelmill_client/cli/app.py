@@ -17,7 +17,7 @@ from reelmill_client.cli.session import Session
 from reelmill_client.errors import ReelmillError
 
 _GLOBAL_FLAGS = frozenset({"--json", "--tls", "--verbose"})
-_GLOBAL_VALUES = frozenset({"--server", "--project", "--timeout", "--ca-file"})
+_GLOBAL_VALUES = frozenset({"--server", "--project", "--timeout", "--ca-file", "--cert-file", "--key-file", "--token-file"})
 
 
 class _Program(TyperGroup):
@@ -77,13 +77,41 @@ def root(
         Path | None,
         typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Connect with TLS and these PEM root certificates."),
     ] = None,
+    cert_file: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Show the server this PEM certificate; needs its key."),
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, metavar="FILE", help="PEM private key of that certificate.")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="File with an API key or a JWT; REELMILL_TOKEN may hold it itself.",
+        ),
+    ] = None,
     version: Annotated[  # done by its callback
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Convert media with a Reelmill server. These options may stand before or after the command."""
+    if (cert_file is None) != (key_file is None):
+        raise typer.BadParameter("--cert-file and --key-file: give both or neither")
     context.obj = Session(
-        server=server, project=project, json=json, verbose=verbose, timeout_seconds=timeout, tls=tls, ca_file=ca_file
+        server=server,
+        project=project,
+        json=json,
+        verbose=verbose,
+        timeout_seconds=timeout,
+        tls=tls,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        # No flag holds it: every user of a machine can read its command lines.
+        token=(token_file.read_text() if token_file else os.environ.get("REELMILL_TOKEN", "")).strip(),
     )
 
 

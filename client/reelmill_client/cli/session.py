@@ -36,6 +36,9 @@ class Session:
     timeout_seconds: float
     tls: bool
     ca_file: Path | None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    token: str = field(default="", repr=False)
     out: Console = field(default_factory=lambda: _console(stderr=False))
     err: Console = field(default_factory=lambda: _console(stderr=True))
 
@@ -46,7 +49,10 @@ class Session:
             project=self.project,
             timeout_seconds=self.timeout_seconds,
             tls=self.tls,
-            root_certificates=self.ca_file.read_bytes() if self.ca_file else None,
+            root_certificates=_content(self.ca_file),
+            certificate=_content(self.cert_file),
+            key=_content(self.key_file),
+            token=self.token,
         )
 
     @property
@@ -61,6 +67,10 @@ class Session:
     def print_json_data(self, data: dict[str, Any]) -> None:
         """Print one line of JSON."""
         print(json.dumps(data, ensure_ascii=False), flush=True)
+
+
+def _content(file: Path | None) -> bytes | None:
+    return None if file is None else file.read_bytes()
 
 
 def session_of(context: typer.Context) -> Session:

@@ -1,7 +1,5 @@
 """The gRPC server: services, health, reflection, TLS, and graceful shutdown."""
 
-from pathlib import Path
-
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -57,11 +55,13 @@ class GrpcServer:
             (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), self._server
         )
 
-    async def start(self, address: str, certificate: Path | None = None, key: Path | None = None) -> int:
-        """Serve on `address` and return the port. Raises ServiceUnavailable if the address cannot be bound."""
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Serve on `address`, with TLS if there are credentials, and return the port.
+
+        Raises ServiceUnavailable if the address cannot be bound.
+        """
         try:
-            if certificate and key:
-                credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+            if credentials is not None:
                 port = self._server.add_secure_port(address, credentials)
             else:
                 port = self._server.add_insecure_port(address)

@@ -11,6 +11,7 @@ from temporalio.client import Client
 
 from reelmill import vendor_json
 from reelmill_server.api import responses
+from reelmill_server.api.certificates import server_credentials
 from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
 from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
@@ -160,7 +161,7 @@ class ControlPlane:
             await stack.enter_async_context(background("notify", self._delivery.deliver_overdue, settings.reconcile_seconds))
             await stack.enter_async_context(background("count", self._count_tasks, _COUNT_SECONDS))
             await stack.enter_async_context(background("queues", self._measure_queues, _COUNT_SECONDS))
-            port = await self._grpc.start(settings.listen, settings.tls_certificate, settings.tls_key)
+            port = await self._grpc.start(settings.listen, server_credentials(settings))
             stack.push_async_callback(self._stop_serving)
             yield port
 

@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from reelmill_server.settings.fields import Address, OptionalPemFile
-from reelmill_server.settings.group import Group, UsedBy
+from reelmill_server.settings.group import Group, UsedBy, both_names
 
 
 class ApiSettings(Group):
@@ -22,7 +22,15 @@ class ApiSettings(Group):
         default=None, description="PEM file with the private key of that certificate. Empty: no TLS."
     )
 
+    tls_client_ca: OptionalPemFile = Field(
+        default=None,
+        description="PEM file with the CA of client certificates: each client then has to show one (mTLS). Empty: none is asked"
+        " for.",
+    )
+
     @model_validator(mode="after")
     def _check_tls(self) -> Self:
         self.require_together("tls_certificate", "tls_key")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError(f"{both_names('tls_client_ca')}: requires {both_names('tls_certificate')}")
         return self

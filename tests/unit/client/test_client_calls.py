@@ -283,3 +283,16 @@ def test_a_tls_server_answers(fake: Any) -> None:
     fake.start(grpc.ssl_server_credentials([authority.issue()]))
     with Client(f"localhost:{fake.port}", root_certificates=authority.root) as client:
         assert client.capabilities().worker == "w1"
+
+
+def test_a_client_says_who_it_is(fake: Any) -> None:
+    """With a certificate, which the server asks for, and with a token in each call, which its representation does not show."""
+    authority = Authority()
+    fake.stop()
+    fake.start(grpc.ssl_server_credentials([authority.issue()], authority.root, require_client_auth=True))
+    key, certificate = authority.issue("encoder-1")
+    options = {"root_certificates": authority.root, "certificate": certificate, "key": key, "token": "planted"}
+    with Client(f"localhost:{fake.port}", **options) as client:
+        client.capabilities()
+    assert fake.calls[0][2]["authorization"] == "Bearer planted"
+    assert "planted" not in repr(Connection(**options)) and "PRIVATE" not in repr(Connection(**options))

@@ -44,6 +44,7 @@ from reelmill.v1.task_pb2 import (
 from reelmill_client.cli import app
 from reelmill_client.cli.app import global_options_first
 from reelmill_client.requests import build_request
+from tests.certificates import Authority
 
 TASK_ID = "MediaConvert-0"
 QUEUED = Task(task_id=TASK_ID, status=TASK_STATUS_RUNNING, phase=TASK_PHASE_QUEUED)
@@ -577,6 +578,23 @@ def test_help_explains_the_exit_codes(cli: Cli) -> None:
     assert result.exit_code == 0
     for text in ("Exit codes", "3  not found", "130  interrupted", "REELMILL_SERVER"):
         assert text in result.stdout
+
+
+def test_certificates_and_a_token_come_from_files(fake: Any, cli: Cli, tmp_path: Path) -> None:
+    """A server that asks for a certificate gets one; the token is sent, and stands on no command line."""
+    authority = Authority()
+    fake.stop()
+    fake.start(grpc.ssl_server_credentials([authority.issue()], authority.root, require_client_auth=True))
+    key, certificate = authority.issue("operator")
+    files = {"--ca-file": authority.root, "--cert-file": certificate, "--key-file": key, "--token-file": b"planted\n"}
+    flags: list[str] = []
+    for flag, content in files.items():
+        (tmp_path / flag).write_bytes(content)
+        flags += [flag, str(tmp_path / flag)]
+    result = cli("capabilities", *flags, target=f"localhost:{fake.port}")
+    assert result.exit_code == 0, result.output
+    assert fake.calls[0][2]["authorization"] == "Bearer planted"
+    assert cli("capabilities", *flags[:4]).exit_code == 2
 
 
 class Terminal:
