@@ -1,6 +1,7 @@
 """A storage elsewhere, for tests: files that are read in ranges only, with every read counted, and faults where asked for."""
 
 import asyncio
+import os
 import shutil
 import uuid
 from collections.abc import Hashable, Sequence
@@ -12,6 +13,9 @@ from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage import publication
 from reelmill_server.storage.base import Check, Guard, ObjectReader, StagedFile, Upload, no_check
+from reelmill_server.worker.messages import SourceRef
+from reelmill_server.worker.parent.block_cache import BlockCache
+from reelmill_server.worker.parent.range_server import RangeServer
 
 
 @dataclass
@@ -121,7 +125,7 @@ class _Staged:
 class _Reader:
     def __init__(self, storage: RemoteStorage, uri: str, path: Path) -> None:
         self.uri, self.size_bytes = uri, path.stat().st_size
-        self.local_path = str(path) if storage.local else None
+        self.descriptor = os.open(path, os.O_RDONLY) if storage.local else None
         self.modified_us = path.stat().st_mtime_ns // 1000
         self._storage, self._path = storage, path
 
@@ -140,4 +144,32 @@ class _Reader:
             return file.read(length // 2 if storage.shortens else length)
 
     async def close(self) -> None:
+        if self.descriptor is not None:
+            os.close(self.descriptor)
         self._storage.open_count -= 1
+
+
+class LocalFiles(RangeServer):
+    """Files of this machine that children inherit; each is opened once."""
+
+    def __init__(self) -> None:
+        super().__init__(RemoteStorage(Path()), BlockCache.__new__(BlockCache), 0)  # nothing is served
+        self._paths: list[Path] = []
+
+    def ref(self, path: Path) -> SourceRef:
+        """Open a file."""
+        if path not in self._paths:
+            self._paths.append(path)
+            self.descriptors.append(os.open(path, os.O_RDONLY))
+        return SourceRef(descriptor=self._paths.index(path), size_bytes=path.stat().st_size)
+
+    def path(self, ref: SourceRef) -> Path:
+        """Return what was opened."""
+        return self._paths[ref.descriptor]
+
+    def forget(self) -> None:
+        """Close all."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors.clear()
+        self._paths.clear()

@@ -249,7 +249,7 @@ async def test_ranges_are_read(shop: Shop) -> None:
     reader = await shop.storage.open(shop.uri("a%20b%25%C3%A9.bin" if shop.kind in ("file", "http") else "a b%é.bin"))
     try:
         assert reader.size_bytes == len(DATA) and reader.modified_us > 1_700_000_000_000_000
-        assert (reader.local_path is not None) == (shop.kind in ("file", "folder"))
+        assert (reader.descriptor is not None) == (shop.kind in ("file", "folder"))
         for offset, length in ((0, 1), (300, 1000), (len(DATA) - 5, 5), (len(DATA) - 5, 50), (len(DATA), 5), (0, len(DATA))):
             assert await reader.read(offset, length) == DATA[offset : offset + length]
     finally:

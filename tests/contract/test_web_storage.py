@@ -47,7 +47,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, serving: Front) -> None:
 async def _read(url: str, rules: HttpRules = ANY) -> bytes:
     reader = await HttpStorage(rules, RetryPolicy()).open(url)
     try:
-        assert reader.local_path is None
+        assert reader.descriptor is None
         return await reader.read(100, 50) + await reader.read(0, reader.size_bytes)
     finally:
         await reader.close()

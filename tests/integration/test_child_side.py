@@ -35,8 +35,10 @@ from reelmill_server.worker import messages
 from reelmill_server.worker.child import convert, main
 from reelmill_server.worker.child.context import Attempt
 from tests.clips import moving_picture
+from tests.remote import LocalFiles
 
 ORDER = ("nvenc", "software")
+FILES = LocalFiles()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def assignment(clip: Path, folder: Path, *targets: TargetSpec, **limits: Any) ->
         "convert",
         Limits(**limits),
         ConvertRequest("task", "default", (SourceSpec(clip.as_uri()),), targets or (FILE,), group_uris=groups),
-        (messages.SourceRef(str(clip)),),
+        (FILES.ref(clip),),
         (0,),
         str(folder),
         (Capability("h264_nvenc", "h264", "nvenc", True), Capability("libx264", "h264", "software", True)),
@@ -74,7 +76,7 @@ def without_hardware(target: TargetSpec) -> TargetSpec:
 def carry_out(task: messages.Assignment) -> tuple[list[messages.FromChild], Callable[[], messages.FromChild]]:
     """An attempt whose parent agrees to every plan: what it says, and the work itself."""
     ours, theirs = Pipe()
-    attempt = Attempt(theirs, task)
+    attempt = Attempt(theirs, task, files=FILES.descriptors)
     said: list[messages.FromChild] = []
 
     def agree() -> None:

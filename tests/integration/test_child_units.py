@@ -1,6 +1,6 @@
 """A task that is cut: children plan it, encode its units and join them, as on as many machines."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +14,17 @@ from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.clips import moving_picture
-from tests.remote import RemoteStorage
+from tests.remote import LocalFiles, RemoteStorage
+
+FILES = LocalFiles()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def server() -> None:
+def server() -> Iterator[None]:
     """Children start quickly."""
     child_process.preload()
+    yield
+    FILES.forget()
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def assignment(clip: Path) -> messages.Assignment:
         "plan",
         Limits(),
         ConvertRequest("task", "default", (SourceSpec(clip.as_uri()),), (target,)),
-        (messages.SourceRef(str(clip)),),
+        (FILES.ref(clip),),
         (0,),
         capabilities=(Capability("libx264", "h264", "software", True),),
         encoder_order=("software",),
@@ -49,7 +53,7 @@ def assignment(clip: Path) -> messages.Assignment:
 async def said(task: messages.Assignment, broker: RangeServer | None = None) -> AsyncIterator[messages.FromChild]:
     """What a child says whose parent agrees to every plan, to its end."""
     ends = messages.ChunkEncoded | messages.Finished | messages.Failed
-    async with child_process.start(task, broker) as process:
+    async with child_process.start(task, broker or FILES) as process:
         while True:
             message = await process.receive(5)
             if message is None:
@@ -90,7 +94,7 @@ async def made_by_units(task: messages.Assignment, folder: Path) -> tuple[messag
         for file in made.files:
             place = directory / file.path
             assert place.stat().st_size == file.size_bytes
-            files.append(messages.JoinedFile(file, messages.SourceRef(str(place))))
+            files.append(messages.JoinedFile(file, FILES.ref(place)))
     return tuple(files)
 
 
@@ -118,8 +122,9 @@ async def test_files_of_units_are_read_where_they_lie(clip: Path, tmp_path: Path
     storage = RemoteStorage(tmp_path)
     with Scratch(tmp_path / "scratch", cache_bytes=1 << 30).cache() as cache:
         broker = RangeServer(storage, cache, 0)
-        elsewhere = [replace(entry, ref=(await broker.open(storage.uri(Path(entry.ref.path))))[0]) for entry in chunks]
-        task = replace(task, action="convert", joined=tuple(elsewhere), directory=str(tmp_path / "joined"))
+        elsewhere = [replace(entry, ref=(await broker.open(storage.uri(FILES.path(entry.ref))))[0]) for entry in chunks]
+        source, _ = await broker.open(storage.uri(clip))
+        task = replace(task, action="convert", sources=(source,), joined=tuple(elsewhere), directory=str(tmp_path / "joined"))
         joined = await last(task, broker)
         await broker.close()
     assert isinstance(joined, messages.Finished), joined

@@ -23,7 +23,7 @@ from reelmill_server.worker.child import main
 from reelmill_server.worker.child.context import Attempt
 from reelmill_server.worker.parent import child_process
 from tests.clips import moving_picture
-from tests.integration.test_child_side import FILE, assignment, segmented, without_hardware
+from tests.integration.test_child_side import FILE, FILES, assignment, segmented, without_hardware
 
 MIB = 1 << 20
 
@@ -38,7 +38,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def attempt(task: messages.Assignment) -> tuple[messages.Finished, int]:
     """What a child makes, and how much address space it has taken to plan. Raises what it fails with."""
     planned = 0
-    async with child_process.start(task) as process:
+    async with child_process.start(task, FILES) as process:
         while True:
             message = await process.receive(30)
             assert message is not None

@@ -30,8 +30,8 @@ class ObjectReader(Protocol):
         """Modification time in microseconds since the epoch."""
 
     @property
-    def local_path(self) -> str | None:
-        """Path on this machine, if it is stored there."""
+    def descriptor(self) -> int | None:
+        """Descriptor of the open file, if it lies on this machine. It is closed with the reader."""
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from `offset`; fewer only at the end of the object.

@@ -10,7 +10,9 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
+from stat import S_ISREG
 from typing import Self
 
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
@@ -18,42 +20,50 @@ from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.settings.reference import SETTINGS
 from reelmill_server.storage.base import Check, ObjectReader, StagedFile, Upload, check_folder, no_check
+from reelmill_server.storage.beneath import Beneath
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved, identity_of
 from reelmill_server.storage.retry import in_thread
 from reelmill_server.uris import Resource, encoded, scheme_of
 
 _MAX_NAME_BYTES = 255
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}  # another attempt would meet the same
+_CHANGED = {errno.ELOOP, errno.ENOTDIR}  # a link, or no folder, where none was when the path was resolved
+_TRIES = 3  # at a path that changes meanwhile
+# A pipe would wait for somebody who writes into it.
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+_COPY_BYTES = 1 << 20
+_MADE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _TEMPORARY = re.compile(r"\.reelmill-.*\.part")  # files that are staged but not published
 
 
 @dataclass(frozen=True)
 class _LocalFile:
-    """A reader of a local file."""
+    """A reader of a local file, which stays the same file whatever its name means later."""
 
     uri: str
     size_bytes: int
     modified_us: int
-    local_path: str | None
+    file: FileIO
+
+    @property
+    def descriptor(self) -> int:
+        return self.file.fileno()
 
     async def read(self, offset: int, length: int) -> bytes:
         return await asyncio.to_thread(self._read, offset, length)
 
     def _read(self, offset: int, length: int) -> bytes:
-        assert self.local_path
         try:
-            with Path(self.local_path).open("rb") as file:
-                file.seek(offset)
-                return file.read(length)
+            return os.pread(self.file.fileno(), length, offset)
         except OSError as error:
             raise AccessDenied(f"{self.uri} cannot be read: {error.strerror}") from error
 
     async def close(self) -> None:
-        pass
+        self.file.close()
 
 
 class FileStorage:
-    """Files below `roots`, except `reserved` ones. Symbolic links are resolved before both checks.
+    """Files below `roots`, except `reserved` ones. Symbolic links are resolved before both checks, and not followed afterwards.
 
     `writes_here`: this process is the one that writes, so that folders it may not write to are refused beforehand.
     """
@@ -82,18 +92,19 @@ class FileStorage:
         return await asyncio.to_thread(self._open, uri)
 
     async def stage(self, upload: Upload, owner: str) -> StagedFile:
-        destination = self._destination(upload.uri)
-        part = destination.parent / f".reelmill-{owner}-{uuid.uuid4().hex[:8]}.part"
-        staged = _PartFile(upload.uri, part, destination)
+        destination = self._beneath(self._destination(upload.uri))
+        part = f".reelmill-{owner}-{uuid.uuid4().hex[:8]}.part"
+        staged = _PartFile(upload.uri, destination.folder, part, destination.path.name)
         try:
-            staged.mark = await in_thread(None, _write_part, upload, part, owner)
+            staged.mark = await in_thread(None, _write_part, upload, staged, owner)
         except BaseException:
             await asyncio.shield(staged.roll_back())
             raise
         return staged
 
     async def withdraw(self, file: PendingFile) -> None:
-        await in_thread(None, _withdraw, file, self._destination(file.uri))
+        destination = self._beneath(self._destination(file.uri))
+        await in_thread(None, _withdraw, file, destination.folder, destination.path.name)
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
         return await asyncio.to_thread(self._list, folder_uri)
@@ -117,19 +128,28 @@ class FileStorage:
             raise InvalidArgument(f"{uri} is a whole file root: expected a folder below it")
         return path
 
-    def _open(self, uri: str) -> ObjectReader:
+    def _open(self, uri: str, tries: int = _TRIES) -> ObjectReader:
         path = self._resolve(uri)
         try:
-            status = path.stat()
-            if not path.is_file():
-                raise ResourceNotFound(f"{uri} is not a file")
-            with path.open("rb"):
-                pass
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise ResourceNotFound(f"The specified resource {uri} is not found") from error
+            descriptor = self._beneath(path).open(_READ)
         except OSError as error:
-            raise AccessDenied(f"{uri} cannot be read: {error.strerror}") from error
-        return _LocalFile(uri, status.st_size, status.st_mtime_ns // 1000, str(path))
+            if error.errno in _CHANGED and tries > 1:
+                return self._open(uri, tries - 1)
+            raise _not_read(uri, error) from error
+        try:
+            status = os.fstat(descriptor)
+            self._reserved.check_identity((status.st_dev, status.st_ino), uri)
+            if not S_ISREG(status.st_mode):
+                raise ResourceNotFound(f"{uri} is not a file")
+            return _LocalFile(uri, status.st_size, status.st_mtime_ns // 1000, FileIO(descriptor))
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def _beneath(self, path: Path) -> Beneath:
+        """Return what `path`, which was resolved, is below a root."""
+        root = next(root for root in self._roots if path.is_relative_to(root))
+        return Beneath(root, path.relative_to(root))
 
     def _destination(self, uri: str) -> Path:
         """Return the path to write; its folder is resolved, its name is not: a link there is replaced instead of followed."""
@@ -194,11 +214,12 @@ def file_path(uri: str) -> Path:
 
 @dataclass
 class _PartFile:
-    """A temporary file beside its destination, renamed to it when it is published."""
+    """A temporary file beside its destination, named `part`, renamed to `name` when it is published."""
 
     uri: str
-    part: Path
-    destination: Path
+    folder: Beneath
+    part: str
+    name: str
     mark: str = ""
     published: bool = False
 
@@ -208,7 +229,8 @@ class _PartFile:
 
     def _publish(self) -> None:
         try:
-            self.part.replace(self.destination)
+            with self.folder.opened() as folder:
+                os.replace(self.part, self.name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError as error:
             raise _not_written(self.uri, error) from error
         self.published = True
@@ -217,9 +239,19 @@ class _PartFile:
         # A file that has replaced this one since is kept: its mark differs.
         with suppress(OSError, OutputError, AccessDenied):
             if not self.published:
-                await asyncio.to_thread(self.part.unlink)
+                await asyncio.to_thread(self._remove)
             elif published:
-                await asyncio.to_thread(_withdraw, PendingFile(self.uri, self.mark), self.destination)
+                await asyncio.to_thread(_withdraw, PendingFile(self.uri, self.mark), self.folder, self.name)
+
+    def _remove(self) -> None:
+        with self.folder.opened() as folder:
+            os.unlink(self.part, dir_fd=folder)
+
+
+def _not_read(uri: str, error: OSError) -> AccessDenied | ResourceNotFound:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ResourceNotFound(f"The specified resource {uri} is not found")
+    return AccessDenied(f"{uri} cannot be read: {error.strerror}")
 
 
 def _not_written(uri: str, error: OSError) -> AccessDenied | OutputError:
@@ -241,20 +273,21 @@ def _place(path: Path) -> Hashable:
     return identity_of(folder), path.relative_to(folder).as_posix()
 
 
-def _mark_of(path: Path) -> str:
+def _mark_of(name: str, folder: int) -> str:
     """Return the identity of a file on its file system, across machines.
 
     Inode numbers are reused, hence the modification time.
     """
-    status = path.lstat()
+    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
 
-def _withdraw(file: PendingFile, path: Path) -> None:
+def _withdraw(file: PendingFile, place: Beneath, name: str) -> None:
     """Remove a file if it has this mark. Raises OutputError."""
     try:
-        if _mark_of(path) == file.mark:
-            path.unlink()
+        with place.opened() as folder:
+            if _mark_of(name, folder) == file.mark:
+                os.unlink(name, dir_fd=folder)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
@@ -262,14 +295,24 @@ def _withdraw(file: PendingFile, path: Path) -> None:
 
 
 @lru_cache(maxsize=256)
-def _remove_leftovers(folder: Path, owner: str) -> None:
+def _remove_leftovers(place: Beneath, owner: str) -> None:
     """Remove, once, the part files of earlier attempts of the same task, which may have been killed."""
     task, _, attempt = owner.partition(".")
-    if attempt and folder.is_dir():
-        for part in folder.glob(f".reelmill-{task}.*.part"):
-            if not part.name.startswith(f".reelmill-{owner}-"):
+    if not attempt:
+        return
+    with suppress(OSError), place.opened() as folder:
+        for name in _names(folder):
+            if name.startswith(f".reelmill-{task}.") and name.endswith(".part") and not name.startswith(f".reelmill-{owner}-"):
                 with suppress(OSError):
-                    part.unlink()
+                    os.unlink(name, dir_fd=folder)
+
+
+def _names(folder: int) -> list[str]:
+    readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+    try:
+        return os.listdir(readable)
+    finally:
+        os.close(readable)
 
 
 def _erase(uri: str, folder: Path) -> None:
@@ -281,17 +324,30 @@ def _erase(uri: str, folder: Path) -> None:
         raise OutputError(f"{uri} cannot be erased: {error.strerror}") from error
 
 
-def _write_part(upload: Upload, part: Path, owner: str) -> str:
+def _write_part(upload: Upload, staged: _PartFile, owner: str) -> str:
     """Write a part file durably beside its destination and return its mark. Raises OutputError or AccessDenied."""
     try:
-        _remove_leftovers(part.parent, owner)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(upload.path, part)  # a link, as the file may still be in use
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(upload.path, part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        return _mark_of(part)
+        _remove_leftovers(staged.folder, owner)
+        with staged.folder.opened(make=True) as folder:
+            try:
+                # A link, as the file may still be in use.
+                os.link(upload.path, staged.part, dst_dir_fd=folder, follow_symlinks=False)
+            except OSError:  # another file system, or one without hard links
+                _copy(upload.path, staged.part, folder)
+            written = os.open(staged.part, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
+            try:
+                os.fsync(written)
+            finally:
+                os.close(written)
+            return _mark_of(staged.part, folder)
     except OSError as error:
         raise _not_written(upload.uri, error) from error
+
+
+def _copy(path: Path, name: str, folder: int) -> None:
+    """Copy the file at `path`, which is no link, to the new file `name` in a folder."""
+    with (
+        open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as source,
+        open(os.open(name, _MADE, 0o666, dir_fd=folder), "wb") as copy,
+    ):
+        shutil.copyfileobj(source, copy, _COPY_BYTES)

@@ -122,7 +122,7 @@ class _Reader:
     _session: aiohttp.ClientSession
     size_bytes: int = 0
     modified_us: int = 0
-    local_path: str | None = None
+    descriptor: int | None = None
     _validators: dict[str, str] = field(default_factory=dict)
     _spooled: IO[bytes] | None = None
 

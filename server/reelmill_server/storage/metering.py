@@ -32,7 +32,7 @@ class MeteredStorage:
 
     async def open(self, uri: str) -> ObjectReader:
         reader = await self.run("open", self._backend.open(uri))
-        return reader if reader.local_path is not None else _MeteredReader(reader, self.run, self._count)
+        return reader if reader.descriptor is not None else _MeteredReader(reader, self.run, self._count)
 
     async def stage(self, upload: Upload, owner: str) -> StagedFile:
         staged = await self.run("stage", self._backend.stage(upload, owner))
@@ -63,7 +63,7 @@ class MeteredStorage:
 class _MeteredReader:
     """A reader that counts the bytes read."""
 
-    local_path = None
+    descriptor = None
 
     def __init__(
         self,

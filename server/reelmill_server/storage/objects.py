@@ -252,7 +252,7 @@ class _Reader:
     _location: ObjectLocation
     _version: str
     _ask: Callable[..., Any]
-    local_path: str | None = None
+    descriptor: int | None = None
 
     async def read(self, offset: int, length: int) -> bytes:
         length = min(length, self.size_bytes - offset)

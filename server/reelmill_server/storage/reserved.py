@@ -20,7 +20,10 @@ class Reserved:
 
     def check_path(self, path: Path, uri: str) -> None:
         """Raise AccessDenied if `path` is reserved. Links on the way to it must be resolved; it may be a link itself."""
-        real = Path(os.path.realpath(path))
+        try:
+            real = Path(os.path.realpath(path))
+        except OSError as error:  # a link that is none any more
+            raise AccessDenied(f"{uri} changed while it was checked") from error
         ancestry = {path, *path.parents, real, *real.parents}
         identities = {identity_of(ancestor) for ancestor in ancestry} - {None}
         names = {_folded(ancestor) for ancestor in ancestry}
@@ -28,6 +31,11 @@ class Reserved:
             identity = identity_of(reserved)
             if identity in identities if identity else _folded(Path(os.path.realpath(reserved))) in names:
                 raise _refusal(uri)
+
+    def check_identity(self, identity: tuple[int, int], uri: str) -> None:
+        """Raise AccessDenied if this is the identity of a reserved path: of what was opened, whatever its name was."""
+        if any(identity_of(reserved) == identity for reserved in self._paths):
+            raise _refusal(uri)
 
     def check_object(self, bucket: str, key: str, uri: str) -> None:
         """Raise AccessDenied if this object is reserved, on any service, as a service may have several names."""

@@ -19,11 +19,11 @@ from reelmill_server.model.units import Split, SplitRule, UnitFile
 
 @dataclass(frozen=True)
 class SourceRef:
-    """Location from which a child reads an object: a local `path`, or its parent, which knows it as number `key` and serves its
-    `size_bytes` bytes.
+    """Where a child reads an object of `size_bytes` bytes: from a descriptor that it inherits, number `descriptor` of those, or
+    from its parent, which knows it as number `key`.
     """
 
-    path: str = ""
+    descriptor: int = -1
     key: int = -1
     size_bytes: int = 0
 

@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import NoReturn
@@ -18,6 +18,7 @@ from reelmill_server.media.output.base import Stopped
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.worker import messages
+from reelmill_server.worker.child.opened_file import OpenedFile
 from reelmill_server.worker.child.range_client import RangeClient, RemoteObject
 
 REPORT_SECONDS = 0.3
@@ -28,10 +29,19 @@ _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 class Attempt:
     """An assignment in progress: pipe to the parent, stop flag, answers of the parent, and locations of sources."""
 
-    def __init__(self, pipe: Connection, assignment: messages.Assignment, channel: socket.socket | None = None) -> None:
-        """`channel`: where the parent serves ranges of objects that are not local files."""
+    def __init__(
+        self,
+        pipe: Connection,
+        assignment: messages.Assignment,
+        channel: socket.socket | None = None,
+        files: Sequence[int] = (),
+    ) -> None:
+        """`channel`: where the parent serves ranges of objects that are not local files; `files`: descriptors of those that
+        are.
+        """
         self.assignment = assignment
         self.stop = threading.Event()
+        self._files = files
         self._ranges = RangeClient(channel, self.stop) if channel else None
         self.locations = tuple(self.locate(ref) for ref in assignment.sources)
         self.watermark_locations = {uri: self.locate(ref) for uri, ref in assignment.watermarks.items()}
@@ -50,7 +60,11 @@ class Attempt:
 
     def locate(self, ref: messages.SourceRef) -> Location:
         """Return where an object can be opened."""
-        return RemoteObject(self._ranges, ref.key, ref.size_bytes) if self._ranges and ref.key >= 0 else ref.path
+        if ref.descriptor >= 0:
+            return OpenedFile(self._files[ref.descriptor])
+        if self._ranges is None:
+            raise InternalError("an assignment with objects that the parent does not serve")
+        return RemoteObject(self._ranges, ref.key, ref.size_bytes)
 
     def receive_answer(self) -> messages.Go | messages.Exclude:
         """Wait for the parent's answer to the plan. Raises Stopped."""

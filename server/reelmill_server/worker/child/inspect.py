@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from reelmill_server.media import capabilities
 from reelmill_server.media.input.keyframe_index import keyframe_times
@@ -111,5 +110,4 @@ def split_for(attempt: Attempt, plan: Plan, probed: ProbedSources) -> Split | No
 
 def identities(assignment: messages.Assignment) -> tuple[tuple[int, int], ...]:
     """Return size in bytes and modification time of each source."""
-    sizes = (Path(ref.path).stat().st_size if ref.key < 0 else ref.size_bytes for ref in assignment.sources)
-    return tuple(zip(sizes, assignment.modified_us, strict=True))
+    return tuple(zip((ref.size_bytes for ref in assignment.sources), assignment.modified_us, strict=True))

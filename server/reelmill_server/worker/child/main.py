@@ -4,7 +4,7 @@ import mmap
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
@@ -57,12 +57,16 @@ _ACTIONS: dict[str, Callable[[Attempt], messages.FromChild]] = {
 }
 
 
-def main(pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket) -> None:
-    """Carry out one assignment and report the outcome: the entry point of a child. `crashes` takes reports of fatal signals."""
+def main(
+    pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket, files: Sequence[int]
+) -> None:
+    """Carry out one assignment and report the outcome: the entry point of a child. `crashes` takes reports of fatal signals;
+    `files` are descriptors of the local files of the assignment.
+    """
     assignment = messages.ASSIGNMENT.validate_json(assignment_json)
     confine(assignment)  # before any thread starts, so that all inherit it
     report_signals(crashes)
-    attempt = Attempt(pipe, assignment, channel)
+    attempt = Attempt(pipe, assignment, channel, files)
     attempt.report(messages.Ready())
     spare = mmap.mmap(-1, _SPARE_BYTES)
 

@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.reduction import DupFd
+from typing import Any
 
 from reelmill_server.address_space import peak_bytes, was_short
 from reelmill_server.errors import EncoderCrashed, MediaLimitExceeded, ReelmillError, Stalled
@@ -31,7 +33,6 @@ _MAX_MESSAGE_BYTES = 8 << 20
 _MAX_SMALL_BYTES = 64 << 10  # of a message that has neither
 _LARGE = (messages.Planned, messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults)
 _MAX_WAITING_MESSAGES = 1000  # a child that floods its parent is as good as dead
-_End = Connection | socket.socket
 _context = multiprocessing.get_context("forkserver")
 
 
@@ -52,11 +53,34 @@ def preload() -> None:
         os.environ.update(saved)
 
 
-def _entry(pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket) -> None:
+class _Inherited:
+    """A copy of a descriptor that a child inherits; there, it is a number."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = os.dup(descriptor)  # the file may be closed while a child still starts that nobody waits for
+
+    def close(self) -> None:
+        """Close the copy in this process."""
+        os.close(self._descriptor)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _detached, (DupFd(self._descriptor),)
+
+
+_End = Connection | socket.socket | _Inherited
+
+
+def _detached(copy: Any) -> int:
+    return copy.detach()  # type: ignore[no-any-return]
+
+
+def _entry(
+    pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket, files: Sequence[int]
+) -> None:
     """Run in the child. The import is here so that the parent never loads libav."""
     from reelmill_server.worker.child.main import main
 
-    main(pipe, assignment_json, channel, crashes)
+    main(pipe, assignment_json, channel, crashes, files)
 
 
 class Child:
@@ -189,9 +213,10 @@ async def start(assignment: messages.Assignment, range_server: RangeServer | Non
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(_served(range_server)) if range_server and range_server.serves else None
         crashes, told = socket.socketpair()
-        arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel, told)
+        files = [_Inherited(descriptor) for descriptor in range_server.descriptors] if range_server else []
+        arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel, told, files)
         process = _context.Process(target=_entry, args=arguments, daemon=True)
-        await _start(process, (ours, crashes), (theirs, told, *([channel] if channel else [])))
+        await _start(process, (ours, crashes), (theirs, told, *files, *([channel] if channel else [])))
         child = Child(process, ours, CrashReport(crashes, process.pid or 0), assignment.limits.max_memory_bytes)
         try:
             if not isinstance(await child.receive(_READY_SECONDS), messages.Ready):

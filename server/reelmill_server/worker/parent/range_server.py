@@ -21,6 +21,8 @@ from reelmill_server.worker.parent.block_cache import Block, BlockCache
 
 # With the longest ranges, each held twice for a moment, these are 32 MiB of memory for each child.
 _AT_ONCE = 16
+# A child has few descriptors, and a message takes 253. Local files beyond these are served, too.
+_MOST_DESCRIPTORS = 64
 _log = structlog.get_logger(__name__)
 
 
@@ -33,7 +35,10 @@ class RangeServer:
         self.hits = self.misses = 0
         """Requested blocks that had been read already or were being read, and those that had not."""
         self._storage, self._cache, self._max_bytes = storage, cache, max_bytes
-        self._readers: dict[str, ObjectReader] = {}
+        self.descriptors: list[int] = []
+        """Descriptors of local files, which the child inherits."""
+        self._opened: dict[str, tuple[SourceRef, int]] = {}
+        self._readers: list[ObjectReader] = []
         self._remote: list[ObjectReader] = []
         self._coming: dict[Block, asyncio.Task[dict[Block, memoryview]]] = {}
 
@@ -42,23 +47,23 @@ class RangeServer:
 
         Raises the storage's errors, and MediaLimitExceeded for an object that is too large.
         """
-        if uri not in self._readers:
+        if uri not in self._opened:
             reader = await self._storage.open(uri)
-            self._readers[uri] = reader
+            self._readers.append(reader)
             if self._max_bytes and reader.size_bytes > self._max_bytes:
                 raise MediaLimitExceeded(f"{uri} has {reader.size_bytes} bytes, more than {self._max_bytes}")
-            if reader.local_path is None:
-                self._remote.append(reader)
-        reader = self._readers[uri]
-        if reader.local_path is not None:
-            return SourceRef(path=reader.local_path), reader.modified_us
-        return SourceRef(key=self._remote.index(reader), size_bytes=reader.size_bytes), reader.modified_us
+            self._opened[uri] = self._reference(reader), reader.modified_us
+        return self._opened[uri]
 
     async def adopt(self, reader: ObjectReader) -> SourceRef:
         """Take over an object that was opened elsewhere; return its reference for the child."""
-        self._readers.setdefault(reader.uri, reader)
-        if reader.local_path is not None:
-            return SourceRef(path=reader.local_path)
+        self._readers.append(reader)
+        return self._reference(reader)
+
+    def _reference(self, reader: ObjectReader) -> SourceRef:
+        if reader.descriptor is not None and len(self.descriptors) < _MOST_DESCRIPTORS:
+            self.descriptors.append(reader.descriptor)
+            return SourceRef(descriptor=len(self.descriptors) - 1, size_bytes=reader.size_bytes)
         self._remote.append(reader)
         return SourceRef(key=len(self._remote) - 1, size_bytes=reader.size_bytes)
 
@@ -70,7 +75,7 @@ class RangeServer:
     async def close(self) -> None:
         """Stop reading, and close the objects."""
         await _end([*self._coming.values()])
-        for reader in self._readers.values():
+        for reader in self._readers:
             try:
                 await reader.close()
             except Exception as error:

@@ -54,7 +54,7 @@ async def ends(folder: Path, data: bytes, cache: int = 1 << 30) -> AsyncIterator
     with Scratch(folder / "scratch", cache_bytes=cache).cache() as kept:
         broker = RangeServer(storage, kept, 0)
         ref, _ = await broker.open(storage.uri(folder / "object"))
-        assert (ref.path, ref.key, ref.size_bytes) == ("", 0, SIZE)
+        assert (ref.descriptor, ref.key, ref.size_bytes) == (-1, 0, SIZE)
         ours, theirs = socket.socketpair()
         serving = asyncio.create_task(broker.serve(ours))
         try:
