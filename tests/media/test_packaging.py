@@ -110,6 +110,15 @@ def test_copied_video_is_cut_at_its_own_key_frames(convert: Converter) -> None:
     assert judge.numbers(playlist) == list(range(125))
 
 
+@pytest.mark.parametrize("segmented", [False, True])
+def test_a_very_short_transport_stream_is_told_from_other_formats(convert: Converter, segmented: bool) -> None:
+    """Two small frames are fewer packets than readers ask for: null packets follow."""
+    single = target("ts", encoded(), None)
+    made = convert(Clip("mp4", (Video(seconds=0.08),)), cut(single) if segmented else single)
+    for path in made.published.iterdir():
+        assert judge.numbers(path) == [0, 1]
+
+
 def test_sound_alone_is_cut(convert: Converter) -> None:
     """Any packet of sound is a border."""
     made = convert(FILM, cut(target("ts", None, AAC)))

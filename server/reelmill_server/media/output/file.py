@@ -19,7 +19,7 @@ from reelmill_server.media.output.base import MediaFile, Output, Stopped, StopSi
 from reelmill_server.media.output.beginning import begun_together
 from reelmill_server.media.output.last_decoded import LastDecoded
 from reelmill_server.media.overlay.pipeline import make_overlays
-from reelmill_server.media.package.segments import Reframing, join_tail, open_output
+from reelmill_server.media.package.segments import Reframing, join_tail, open_output, pad_transport_stream
 from reelmill_server.media.track import timecode
 from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.base import Track, copy_metadata
@@ -173,6 +173,7 @@ class FileOutput(Output):
         if self.plan.muxer == "mov":
             name_languages(self.path, languages)
         join_tail(self.plan, self.path)
+        pad_transport_stream(self.plan, self.path)
 
     @property
     def _unclosable(self) -> bool:

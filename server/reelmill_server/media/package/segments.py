@@ -31,6 +31,9 @@ _SEGMENT = re.compile(r"(?P<stream>(?:\d+-)?)(?P<number>\d+)(?P<extension>\.ts|\
 _LIST_SECONDS = Fraction(1, 10)
 _MOST_LEADING = 16  # frames that are shown before the keyframe behind which they are decoded
 _TAIL_SECONDS = Fraction(1, 10)  # the longest priming is that of HE-AAC, 0.09 s at 22 kHz
+# libav takes fewer packets than this, of 204 bytes as with error correction, for another format (mpegts_probe).
+_TOLD_BYTES = 204 * 10
+_NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # ISO/IEC 13818-1, 2.4.3.3
 _EDITING = ("mp4", "mov", "ipod")
 # With an index of its own (sidx), each fragment would begin where the one before it ended: in an open GOP, a keyframe that is
 # shown behind frames that follow it would be shown too early.
@@ -110,6 +113,18 @@ def join_tail(plan: TargetPlan, path: str) -> None:
     (folder / tail.name).unlink()
     joined = replace(playlist, segments=(*others, replace(before, seconds=before.seconds + tail.seconds)))
     Path(path).write_text(joined.render(joined.longest_seconds))
+
+
+def pad_transport_stream(plan: TargetPlan, path: str) -> None:
+    """Pad MPEG-TS that is too short to be told from other formats with null packets: a few small frames without audio."""
+    if plan.container != "ts" or (plan.package and plan.package.rendition):
+        return
+    folder = Path(path).parent
+    files = [folder / each.name for each in listed(plan, path)[0].segments] if plan.package else [Path(path)]
+    missing = _TOLD_BYTES - sum(file.stat().st_size for file in files)
+    if missing > 0:
+        with files[-1].open("ab") as file:
+            file.write(_NULL_PACKET * -(-missing // len(_NULL_PACKET)))
 
 
 def closed_segments(plan: Plan, directory: Path) -> set[str]:
