@@ -102,6 +102,14 @@ def test_a_stream_that_begins_late_is_found(convert: Converter) -> None:
     assert len(judge.sound(result.path)) > 48000
 
 
+@pytest.mark.parametrize(("pause", "told"), [(1.0, False), (3.0, True)])
+def test_audio_that_is_mostly_silence_for_its_gaps_is_told(convert: Converter, pause: float, told: bool) -> None:
+    """A recording may pause, but a source with wrong times looks alike."""
+    clip = Clip("matroska", (), (Audio("pcm_s16le", rate=8000, layout="mono", seconds=4, gaps=((0.5, 0.5 + pause),)),))
+    result = convert(clip, target("mkv", None, AudioSpec("flac")))
+    assert ("of 4.0 s of the audio are silence" in " ".join(result.warnings)) == told
+
+
 def test_slides_are_packaged(convert: Converter) -> None:
     clip = Clip("mp4", (Video(times=tuple(map(Fraction, (0, 7, 14)))),), (Audio(seconds=15),))
     hls = replace(target("ts", encoded(gop_size=0), AudioSpec("aac")), segment=SegmentSpec(SegmentFormat.HLS, 10_000_000))

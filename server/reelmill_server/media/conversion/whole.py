@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
@@ -77,7 +78,8 @@ class Conversion:
         OutputError as they happen.
         """
         warnings = [*self._run.write(self._open_outputs), *self._run.judge()]
-        return [output.produced(self._run.accountant) for output in self._files], warnings
+        files = [output.produced(self._run.accountant) for output in self._files]
+        return files, [*warnings, *(text for file in files for text in _mostly_silent(file))]
 
     def _open_outputs(self, sources: Sequence[InputContainer]) -> Iterator[Output]:
         if self._joined_chunks:
@@ -119,3 +121,14 @@ class Conversion:
             stop=self._run.stop,
             chunk_files=chunk_files,
         )
+
+
+def _mostly_silent(file: MediaFile) -> Iterator[str]:
+    """Yield a warning for audio with more gaps than sound: its recording may have pauses, or wrong times."""
+    for planned, given in zip(file.plan.streams, file.given, strict=True):
+        if not planned.audio or planned.counted or given is None or len(planned.parts) > 1:
+            continue
+        length = given.last - max(given.first, Fraction(0))
+        if length > 2 * given.covered:
+            silent, total = (float(seconds) for seconds in (length - given.covered, length))
+            yield f"{file.plan.field}: {silent:.1f} of {total:.1f} s of the audio are silence, where the source has none by its times"
