@@ -57,6 +57,7 @@ from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.claims import Told
 from tests.clips import moving_picture
+from tests.integration.trials import discover
 from tests.waiting import eventually
 
 ORDER = ("nvenc", "vaapi", "qsv", "software")
@@ -140,7 +141,7 @@ async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
     """Software encoders that were really tried."""
     child_process.preload()
     made = Bench(tmp_path, clip)
-    await made.capabilities.discover()
+    await discover(made.capabilities)
     yield made
 
 
@@ -192,7 +193,7 @@ async def test_faces_are_looked_for_in_the_child_and_only_where_detectors_run(be
 async def test_no_free_session_means_the_next_candidate(tmp_path: Path, clip: Path) -> None:
     """The device's sessions are all leased: software runs, and the reason says so. They come back at the end."""
     bench = Bench(tmp_path, clip, sessions={"nvenc": 1})
-    await bench.capabilities.discover()
+    await discover(bench.capabilities)
     bench.claim("h264_nvenc", "h264", "nvenc")
     bench.capabilities._in_use["nvenc"] = 1
     artifacts, _ = await bench.convert(bench.request(bench.target("out.mp4")))
@@ -206,7 +207,7 @@ async def test_no_free_session_means_the_next_candidate(tmp_path: Path, clip: Pa
 async def test_a_child_that_stands_still_is_ended_as_stalled(tmp_path: Path, clip: Path) -> None:
     """Media time must move; the message names the stage."""
     bench = Bench(tmp_path, clip, stall_seconds=0.0)
-    await bench.capabilities.discover()
+    await discover(bench.capabilities)
     with pytest.raises(Stalled, match="while"):
         await bench.convert(bench.request(bench.target("out.mp4")))
     assert bench.left() == []
@@ -215,7 +216,7 @@ async def test_a_child_that_stands_still_is_ended_as_stalled(tmp_path: Path, cli
 async def test_an_attempt_that_takes_too_long_is_ended(tmp_path: Path, clip: Path) -> None:
     """By the clock, with a code that is not tried again."""
     bench = Bench(tmp_path, clip, timeout_seconds=0.0)
-    await bench.capabilities.discover()
+    await discover(bench.capabilities)
     with pytest.raises(Timeout):
         await bench.convert(bench.request(bench.target("out.mp4")))
     assert not Timeout.retryable and bench.left() == []

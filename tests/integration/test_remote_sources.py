@@ -38,6 +38,7 @@ from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.claims import Told
+from tests.integration.trials import discover
 from tests.remote import RemoteStorage
 from tests.waiting import eventually
 
@@ -123,7 +124,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """With encoders that were tried."""
     child_process.preload()
     made = Bench(tmp_path)
-    await made.capabilities.discover()
+    await discover(made.capabilities)
     yield made
     assert made.storage.open_count == 0
 
@@ -242,7 +243,7 @@ async def test_a_storage_that_says_nothing_is_a_stall(tmp_path: Path, film: Path
     """Nothing moves, neither media nor bytes."""
     child_process.preload()
     bench = Bench(tmp_path, stall=1.0)
-    await bench.capabilities.discover()
+    await discover(bench.capabilities)
     bench.storage.fails_at, bench.storage.fails_until = MIDDLE
     with pytest.raises(Stalled):
         await bench.convert(bench.request(film, bench.target()))

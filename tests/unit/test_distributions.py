@@ -34,6 +34,9 @@ def _imports(folder: Path) -> Iterator[str]:
             yield from names
 
 
+_DISTRIBUTIONS = packages_distributions()  # reads the metadata of all that is installed
+
+
 def _distributions(module: str) -> set[str]:
     top = module.partition(".")[0]
     if top == "google":  # a namespace that many share
@@ -43,7 +46,7 @@ def _distributions(module: str) -> set[str]:
             "google.cloud.storage": "google-cloud-storage",
         }
         return {name for prefix, name in known.items() if module.startswith(prefix)}
-    return {_normal(name) for name in packages_distributions().get(top, [])}
+    return {_normal(name) for name in _DISTRIBUTIONS.get(top, [])}
 
 
 @pytest.mark.parametrize("name", PROJECTS)

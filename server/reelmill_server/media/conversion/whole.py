@@ -130,5 +130,5 @@ def _mostly_silent(file: MediaFile) -> Iterator[str]:
             continue
         length = given.last - max(given.first, Fraction(0))
         if length > 2 * given.covered:
-            silent, total = (float(seconds) for seconds in (length - given.covered, length))
-            yield f"{file.plan.field}: {silent:.1f} of {total:.1f} s of the audio are silence, where the source has none by its times"
+            silent = f"{float(length - given.covered):.1f} of {float(length):.1f} s of the audio are silence"
+            yield f"{file.plan.field}: {silent}, where the source has none by its times"

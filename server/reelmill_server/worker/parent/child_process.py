@@ -90,6 +90,7 @@ class Child:
         """`crash` reports fatal signals; `memory_bytes`: limit of the child's address space, 0: none."""
         self._process, self._pipe = process, pipe
         self._crash, self._memory_bytes = crash, memory_bytes
+        self._subverted = False
         self._inbox: asyncio.Queue[messages.FromChild | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, name="child-pipe", daemon=True).start()
@@ -139,6 +140,8 @@ class Child:
     def ending(self) -> str:
         """Return in words how the process ended, for an error or a metric."""
         code = self._process.exitcode
+        if self._subverted:
+            return "what it sent was not a message"
         if code is None:
             return "it closed its pipe"
         if code < 0:
@@ -147,15 +150,20 @@ class Child:
         return f"exit status {code}"
 
     def _listen(self) -> None:
-        """Read the pipe until it ends, or until something arrives that is not one of our messages."""
+        """Read the pipe until it ends, or until something arrives that is not one of our messages: then the child is killed."""
         message: messages.FromChild | None
         while True:
             try:
                 message = _read(self._pipe.recv_bytes(_MAX_MESSAGE_BYTES))
-            except (EOFError, OSError, ValueError, TypeError):
-                message = None  # gone, or as good as dead
-            if self._inbox.qsize() > _MAX_WAITING_MESSAGES:
+                self._subverted = self._inbox.qsize() > _MAX_WAITING_MESSAGES
+            except (EOFError, OSError, ValueError, TypeError) as error:
                 message = None
+                # Of a pipe that broke, the operating system's number is known; of a length beyond the bound, none.
+                self._subverted = not isinstance(error, EOFError) and getattr(error, "errno", None) is None
+            if self._subverted:
+                message = None
+                with suppress(ValueError):  # closed meanwhile
+                    self._process.kill()
             try:
                 self._loop.call_soon_threadsafe(self._inbox.put_nowait, message)
             except RuntimeError:
