@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Tests and examples start hundreds of interpreters: they compile the project once, also where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
 
 # The first interpreter that is new enough; PYTHON=… names another one. Each has an environment of its own.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \

@@ -348,6 +348,7 @@ async def test_what_was_placed_is_removed(shop: Shop, tmp_path: Path) -> None:
     assert [shop.get(f"out/{name}") for name in ("seg0.ts", "seg1.ts", "list.m3u8")] == [None] * 3
 
 
+@pytest.mark.sample(every=5)
 @writable
 @pytest.mark.parametrize("later", [DATA[::-1], DATA], ids=["other", "same"])
 @pytest.mark.parametrize("times", [1, BIG // len(DATA) + 1], ids=["small", "in parts"])
@@ -461,6 +462,7 @@ async def test_nothing_is_left_when_it_is_canceled(shop: Shop, tmp_path: Path) -
     assert shop.unfinished() == 0
 
 
+@pytest.mark.sample(every=3)
 @remote
 @pytest.mark.parametrize("kind", ["503", "429", "cut", "short", "slow"])
 async def test_reads_are_repeated(shop: Shop, kind: str) -> None:
@@ -497,6 +499,7 @@ async def test_a_refusal_is_not_repeated(shop: Shop) -> None:
     await reader.close()
 
 
+@pytest.mark.sample(every=5)
 @objects
 @pytest.mark.parametrize("kind", ["503", "cut", "lost"])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
@@ -620,6 +623,7 @@ async def test_what_cannot_be_erased(shop: Shop, name: str) -> None:
     assert shop.get("a/b") == b"kept"
 
 
+@pytest.mark.sample(every=5)
 @objects
 @pytest.mark.parametrize("kind", ["503", "cut", "lost", "slow"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

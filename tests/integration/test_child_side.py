@@ -182,6 +182,7 @@ def files_below(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_of_a_failed_run_is_left_in_what_another_encoder_makes(
     failing: None, clip: Path, tmp_path: Path, package: str

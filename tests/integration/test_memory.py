@@ -59,6 +59,7 @@ CASES = {
 }
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("case", CASES)
 async def test_too_little_memory_is_called_nothing_else(clip: Path, tmp_path: Path, case: str) -> None:
     """Decoders, threads, encoders, muxers and libraries fail each in a way of its own as there is more and more. What is made

@@ -419,7 +419,7 @@ async def test_a_task_that_a_busy_worker_gives_back_counts_for_nothing(world: Wo
         if work.lane == FAST:
             return AttemptResult(needs=Needs(Cost()))
         given_back += 1
-        if given_back < 6:
+        if given_back < 5:
             raise ApplicationError("no room", [], 0, type="WorkerBusy")
         assert work.priority == 1
         return MADE

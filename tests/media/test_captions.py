@@ -36,6 +36,7 @@ def test_captions_stay(convert: Converter, clip: Path, codec: str, container: st
     assert heard(path) == spoken(SAID) and heard(path, (1,)) == heard(clip, (1,)) and text(path) == text(clip)
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("rate", [Fraction(10), Fraction(24), Fraction(25), NTSC, Fraction(50), Fraction(60)], ids=str)
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_captions_are_laid_out_anew_at_another_rate(convert: Converter, shelf: Shelf, rate: Fraction, codec: str) -> None:

@@ -92,6 +92,7 @@ ENTRIES = {
 }
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside an encode"])
 @pytest.mark.parametrize("reading", ENTRIES)
 def test_images_of_a_stream_that_mostly_cannot_be_decoded_are_refused(

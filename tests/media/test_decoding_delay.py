@@ -34,6 +34,7 @@ def begins(path: Path, stream: str) -> float:
     return float(min(packet.pts for packet in judge.packets(path, stream)))
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(("container", "zero"), [("ts", 1.4), ("mp4", 0.0)])
 @pytest.mark.parametrize("apart", [1, 3])
 def test_all_renditions_of_slides_are_on_one_clock(convert: Converter, apart: int, container: str, zero: float) -> None:
@@ -53,6 +54,7 @@ def test_all_renditions_of_slides_are_on_one_clock(convert: Converter, apart: in
     assert shown(folder / "s/lines_0.m3u8")[0][0][:2] == pytest.approx((zero + LINES[0][0], zero + LINES[0][1]), abs=0.002)
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("video", [QUICK, COPIED], ids=["encode", "copy"])
 @pytest.mark.parametrize("container", ["ts", "flv", "mp4", "mkv"])
 def test_audio_stays_with_slides(convert: Converter, container: str, video: VideoSpec) -> None:

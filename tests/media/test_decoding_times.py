@@ -22,6 +22,7 @@ def clip(form: str, codec: str = "libx264", b_frames: int = 2) -> Clip:
     return Clip(form, (Video(codec, b_frames=b_frames),), (clicks,))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", ["avi", "asf"])
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
 def test_frames_are_shown_in_order(convert: Converter, form: str, codec: str) -> None:

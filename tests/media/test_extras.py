@@ -161,6 +161,7 @@ def test_joined_sources_give_the_data_and_covers_of_the_primary_one_at_its_place
     assert len(judge.times(made)) == 100
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 @pytest.mark.parametrize("form", ["mp4", "matroska", "mp3", "flac"])
 def test_covers_stay_as_they_are(convert: Converter, container: str, form: str) -> None:

@@ -125,6 +125,7 @@ def test_rotations_of_source_and_request_add_up_clockwise(convert: Converter, ro
     assert quarters(luma(result)) == TURNED[(rotation + asked) % 360]
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_mirrored_pictures_are_shown_mirrored(convert: Converter, rotation: int, mirrored: bool) -> None:

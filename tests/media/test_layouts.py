@@ -66,6 +66,7 @@ def plain(layout: str) -> str:
     return layout.replace("(back)", "").replace("(side)", "")
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.sample(every=7)
 @pytest.mark.parametrize("layout", [name for name in CHANNELS if name not in BEYOND_WAV])
 @pytest.mark.parametrize(

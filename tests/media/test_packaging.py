@@ -78,6 +78,7 @@ def test_a_percent_sign_in_the_path_of_the_scratch_stays(shelf: Shelf, tmp_path:
     assert judge.numbers(made.published / "x.m3u8") == list(range(50))
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_each_segment_decodes_alone(convert: Converter, codec: str) -> None:
     """A forced key frame is one at which any decoder can begin, for every encoder."""
@@ -255,6 +256,7 @@ def heard(path: Path) -> float:
     return judge.pitch(judge.sound(path)[4800:-9600, 0], 48000)
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("container", ["ts", "mp4"])
 @pytest.mark.parametrize("sizes", [((96, 64), (48, 32)), ((96, 64),)])
 def test_each_language_is_a_rendition(convert: Converter, container: str, sizes: tuple[tuple[int, int], ...]) -> None:

@@ -165,6 +165,7 @@ def test_a_bitrate_is_met(convert: Converter, codec: str, tolerance: float) -> N
     assert bits / 4 == pytest.approx(300_000, rel=tolerance)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_an_upper_bound_holds(convert: Converter, codec: str) -> None:
     """MaxBitrate with BufferSize bounds what a good CRF would take."""

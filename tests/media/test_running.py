@@ -199,6 +199,7 @@ def percents_by_bytes(
     return told
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.sample(every=5)
 @pytest.mark.parametrize(
     ("names", "asked"),

@@ -443,6 +443,7 @@ def test_pictures_that_fail_end_the_task_at_once(convert: Converter, monkeypatch
     assert len(steps) < 100  # of 288 packets, a second of media
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts", "avi"])
 @pytest.mark.parametrize("beside", [False, True], ids=["sought", "decoded anyway"])
 def test_audio_that_goes_on_has_no_frames(convert: Converter, form: str, beside: bool) -> None:
