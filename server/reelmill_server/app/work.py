@@ -38,6 +38,7 @@ def _media_limits(settings: Settings) -> Limits:
         max_output_frames=settings.max_output_frames,
         max_pictures=settings.max_pictures,
         max_memory_bytes=int(settings.child_memory_bytes),
+        more_decoders=settings.decoder,
     )
 
 

@@ -27,7 +27,7 @@ class Capability:
 @dataclass(frozen=True)
 class Limits:
     """Limits of one attempt: pixels per frame, streams per file, seconds, frames per output, images or sheets per image entry,
-    and bytes of address space."""
+    and bytes of address space. `more_decoders`: patterns of libav's names that are allowed besides the usual ones."""
 
     max_pixels: int = 8192 * 8192
     max_streams: int = 100
@@ -35,6 +35,7 @@ class Limits:
     max_output_frames: int = 10_000_000
     max_pictures: int = 2000
     max_memory_bytes: int = 8 << 30
+    more_decoders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

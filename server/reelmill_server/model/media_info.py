@@ -12,7 +12,8 @@ from reelmill_server.model.time import Rational
 class StreamInfo:
     """Properties of all kinds of streams. `index` counts from 0 over the whole file; times in seconds, None: unknown.
 
-    `configuration` is a digest of the data that a decoder needs before the first packet.
+    `decodable`: there is a decoder for it, and it is allowed; `barred`: there is one that is not. `configuration` is a digest
+    of the data that a decoder needs before the first packet.
     """
 
     index: int
@@ -28,6 +29,7 @@ class StreamInfo:
     metadata: Mapping[str, str] = field(default_factory=dict)
     decodable: bool = True
     configuration: str = ""
+    barred: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,15 @@
 """Settings of the limits on media."""
 
-from pydantic import ByteSize, Field
+from typing import Annotated
 
-from reelmill_server.settings.fields import DAY_SECONDS, Bytes, Count, Seconds
+from pydantic import ByteSize, Field, StringConstraints
+from pydantic_settings import NoDecode
+
+from reelmill_server.settings.fields import DAY_SECONDS, Bytes, Count, Metavar, Seconds, Separated
 from reelmill_server.settings.group import Group, UsedBy
+
+_Decoder = Annotated[str, StringConstraints(pattern=r"^[\w.*-]+$")]
+Decoders = Annotated[tuple[_Decoder, ...], NoDecode, Separated(), Metavar("DECODER")]
 
 
 class LimitSettings(Group):
@@ -34,6 +40,11 @@ class LimitSettings(Group):
         ge=1,
         le=20_000,
         description="Maximum number of images, or sheets of images, that one entry of a target may produce.",
+    )
+    decoder: Decoders = Field(
+        default=(),
+        description="Decoder, by libav's name, that sources may use besides the usual ones (docs/media.md); * matches any"
+        " characters. Empty: none.",
     )
     max_source_bytes: Bytes = Field(
         default=ByteSize(0), ge=0, le=1024**6, description="Largest source, for example 100GiB. 0: no limit."

@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.cropping import cropped
+from reelmill_server.media.input.decoders import may_decode
 from reelmill_server.media.input.decoding import Decoders
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
 from reelmill_server.media.input.pieces import is_item
@@ -167,7 +168,7 @@ def _first_frames(container: InputContainer) -> tuple[dict[int, list[VideoFrame]
 
     Only decoded frames tell the rotation, and headers may be wrong about the pixel format.
     """
-    wanted = {stream.index for stream in container.streams.video if stream.codec_context}
+    wanted = {stream.index for stream in container.streams.video if may_decode(stream)}
     covers = {stream.index for stream in container.streams.video if stream.disposition & Disposition.attached_pic}
     found: dict[int, list[VideoFrame]] = {}
     begins: dict[int, int] = {}
@@ -308,7 +309,8 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "bitrate": (context.bit_rate or 0) if context else 0,
         "frame_count": stream.frames,
         "metadata": dict(stream.metadata),
-        "decodable": context is not None,
+        "decodable": may_decode(stream),
+        "barred": context is not None and not may_decode(stream),
         "configuration": hashlib.sha256(context.extradata or b"").hexdigest()[:16] if context else "",
     }
 

@@ -16,6 +16,7 @@ import av.logging
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input.decoders import decoder_options, restrict
 from reelmill_server.media.input.pieces import composed, has_pieces
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, is_memory, meaning
 from reelmill_server.media.libav.log import error_text
@@ -63,7 +64,7 @@ def _options(limits: Limits, formats: Sequence[str]) -> dict[str, str]:
         "format_whitelist": ",".join(formats),
         "protocol_whitelist": "none",
         "max_streams": str(limits.max_streams + 1),  # one more, to see that there are too many
-        "max_pixels": str(limits.max_pixels),
+        **decoder_options(limits),
         **PROBING,
     }
 
@@ -157,14 +158,14 @@ def _recognized(file: _Nameless, limits: Limits, formats: Sequence[str]) -> str:
 def _check(container: InputContainer, limits: Limits) -> None:
     if len(container.streams) > limits.max_streams:
         raise MediaLimitExceeded(f"the file has {len(container.streams)} streams, more than {limits.max_streams}")
+    for stream in container.streams:
+        restrict(stream, limits)
     for stream in container.streams.video:
         if not stream.codec_context:
             continue  # no decoder for it
         pixels = stream.codec_context.width * stream.codec_context.height
         if pixels > limits.max_pixels:
             raise MediaLimitExceeded(f"frames of {pixels} pixels are larger than the limit of {limits.max_pixels}")
-        # Options of the container do not reach decoders, and a stream may change its size midway.
-        stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
     seconds = (container.duration or 0) / av.time_base
     if seconds > limits.max_duration_seconds:
         raise MediaLimitExceeded(f"{seconds:.0f} s are longer than the limit of {limits.max_duration_seconds:.0f} s")

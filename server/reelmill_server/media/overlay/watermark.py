@@ -10,6 +10,7 @@ from av import CodecContext, VideoFrame
 from PIL import Image
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.decoders import decoder_options
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
@@ -106,7 +107,7 @@ def _decoded(container: Any, stream: Any, decoder: str, limits: Limits) -> Itera
     if decoder:
         context = CodecContext.create(decoder, "r")
         context.extradata = stream.codec_context.extradata
-        context.options = {"max_pixels": str(limits.max_pixels)}
+        context.options = decoder_options(limits)
     packets = container.demux(stream)
     while True:
         try:

@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.input.decoders import may_decode, usual_decoders
 from reelmill_server.media.input.padding import heard
 from reelmill_server.media.input.reader import INDEXED_FORMATS, claimed_ends
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
@@ -119,8 +120,10 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
         return
     # A copy may be as imperfect as its source; what was encoded here must be flawless.
     copied = planned.encoder == COPY
-    if stream.type == "video":
-        stream.codec_context.options = _QUICKLY if copied else {**_QUICKLY, "err_detect": "explode"}
+    checks = {} if stream.type != "video" else _QUICKLY if copied else {**_QUICKLY, "err_detect": "explode"}
+    stream.codec_context.options = {**usual_decoders(), **checks}
+    if copied and not may_decode(stream):
+        return
     tail = list(sight.tail)
     if stream.type == "audio":
         tail = tail[-_SAMPLE_PACKETS:]

@@ -15,6 +15,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.input.decoders import usual_decoders
 from reelmill_server.media.libav.errors import meaning
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.probing import PROBING
@@ -145,8 +146,9 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
 
 def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
     plan, where = produced.plan, f"{produced.plan.field}"
+    options = {**PROBING, **usual_decoders(), **opening.get("options", {})}
     try:
-        with av.open(file, "r", **opening | {"options": {**PROBING, **opening.get("options", {})}}) as container:
+        with av.open(file, "r", **opening | {"options": options}) as container:
             media = planned_streams(container, plan)
             unordered = plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered)
             seen = read_streams(container, media, unordered, moved, cuts, halves(produced, unordered))

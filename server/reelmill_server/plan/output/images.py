@@ -19,6 +19,7 @@ from reelmill_server.plan.stream import dolby, hdr
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
 from reelmill_server.plan.stream.header_facts import header_colours, header_crop
+from reelmill_server.plan.stream.undecodable import undecodable
 from reelmill_server.plan.stream.video import usual_rate
 
 # Maximum side of a sheet in pixels: the contract's, and that of WebP (RFC 6386, 9.1: 14 bits).
@@ -106,7 +107,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         job.warn(spec, text)
     where = f"{job.target.field}.{spec.field}"
     if not stream.decodable or not stream.width:
-        raise InvalidMedia(f"{where}: the source's {stream.codec} video cannot be decoded")
+        raise undecodable(stream, f"{where}: the source's {stream.codec} video")
     codec = _CODECS[spec.kind][spec.format]
     geometry = _geometry(spec, stream, where)
     sheet = _sheet(job, spec, geometry, number, where)

@@ -14,6 +14,7 @@ from reelmill_server.model.sizes import in_pixels
 from reelmill_server.plan.stream.alpha import alpha_decoder
 from reelmill_server.plan.stream.geometry import displayed_size, upright
 from reelmill_server.plan.stream.header_facts import header_colours, header_crop
+from reelmill_server.plan.stream.undecodable import undecodable
 
 # Players assume BT.709 for untagged video from this height on, libav assumes BT.601.
 _HIGH_DEFINITION = 577
@@ -84,6 +85,8 @@ def _text(spec: WatermarkSpec, output: VideoOutput) -> TextPlan:
 def _picture(spec: WatermarkSpec, output: VideoOutput, info: MediaInfo, field: str) -> PicturePlan:
     stream = next((stream for stream in info.pictures if stream.decodable and stream.width), None)
     if stream is None:
+        for barred in (stream for stream in info.pictures if stream.barred):
+            raise undecodable(barred, f"{field}.uri: {spec.uri} is in {barred.codec}, which")
         raise InvalidMedia(f"{field}.uri: {spec.uri} has no pictures that can be decoded")
     own = displayed_size(stream)
     ratio = Fraction(own[0], own[1]) / (output.sample_aspect_ratio or 1)  # of width to height in the output's pixels

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from reelmill_server.errors import InvalidArgument, InvalidMedia, UnsupportedFormat, Violation
+from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
 from reelmill_server.model.capability import PRIVACY
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.overlay_plan import OverlayPlan
@@ -19,6 +19,7 @@ from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.stream import audio, container_fit, dolby, joining, video
 from reelmill_server.plan.stream.alpha import ON_BLACK
 from reelmill_server.plan.stream.overlays import plan_overlays
+from reelmill_server.plan.stream.undecodable import hint, undecodable
 
 COPY_TAGS = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
 """Codec tags that players expect where libav would write another: Apple's refuse `hev1`."""
@@ -90,9 +91,8 @@ def _usable_audio(job: Job, spec: AudioSpec, streams: Sequence[AudioStreamInfo])
     numbers = selected(len(streams), job.target.audio_streams, _FIRST)
     kept = [number for number in numbers if number in usable] or ([] if job.target.audio_streams else usable[:1])
     for number in set(numbers) - set(kept) if kept else ():
-        what = (
-            f"{streams[number].codec or 'a codec that is not known here'}, which cannot be {'copied' if copied else 'decoded'}"
-        )
+        how = "copied" if copied else f"decoded{hint(streams[number])}"
+        what = f"{streams[number].codec or 'a codec that is not known here'}, which cannot be {how}"
         instead = "" if kept[0] in numbers else f", audio stream {kept[0]} is taken"
         job.warn(f".audio: audio stream {number} of the source is in {what}: left out{instead}")
     return kept or numbers
@@ -191,9 +191,7 @@ def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Inp
     field = f"{job.target.field}.audio"
     if not _is_decodable(stream):
         codec = stream.codec or "a codec that is not known here"
-        raise InvalidMedia(
-            f"{field}: the source's audio (stream {stream.index} of the file) is in {codec}: it cannot be decoded"
-        )
+        raise undecodable(stream, f"{field}: the source's audio (stream {stream.index} of the file) is in {codec}: it")
     path = f"{field}.transcode_audio"
     planned, note = audio.plan_audio(spec, stream, like.clock, path, job.situation.capabilities, job.container)
     if note:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
 
-from reelmill_server.errors import InvalidMedia, UnsupportedFormat
+from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.media_info import VideoStreamInfo
@@ -20,6 +20,7 @@ from reelmill_server.plan.stream.adaptive import adapted_video
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import displayed_size, plan_geometry
 from reelmill_server.plan.stream.header_facts import header_colours, header_crop
+from reelmill_server.plan.stream.undecodable import undecodable
 
 _YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10|12|14|16)?")
 _SEMI_PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le", "p210le": "yuv422p10le"}
@@ -101,7 +102,7 @@ def plan_video(
     ConditionNotMet if the source has less than it must, HardwareUnavailable or UnsupportedFormat if no encoder is available.
     """
     if not stream.decodable or not stream.width:
-        raise InvalidMedia(f"{field}: the source's {stream.codec} video cannot be decoded")
+        raise undecodable(stream, f"{field}: the source's {stream.codec} video")
     source_rate = usual_rate(stream)
     spec = adapted_video(spec, stream, source_rate, field)
     software = video_encoders.takes(video_encoders.VIDEO_ENCODERS[spec.codec][SOFTWARE], situation.capabilities)
