@@ -282,7 +282,7 @@ async def test_canceling_ends_the_child(bench: Bench) -> None:
 
 async def test_a_child_that_talks_nonsense_is_as_good_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not one of our messages: the parent ends it and says that it crashed."""
-    monkeypatch.setattr(child_process, "_entry", _talk_nonsense)
+    monkeypatch.setattr(child_process, "enter", _talk_nonsense)
     with pytest.raises(EncoderCrashed):
         async with child_process.start(messages.Assignment("probe", Limits())):
             pass
@@ -294,7 +294,7 @@ def _talk_nonsense(pipe: Any, *_: Any) -> None:
 
 async def test_a_child_in_an_endless_loop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that neither hears nor heeds SIGTERM is killed and reaped."""
-    monkeypatch.setattr(child_process, "_entry", _ignore_everything)
+    monkeypatch.setattr(child_process, "enter", _ignore_everything)
     async with child_process.start(messages.Assignment("probe", Limits())) as process:
         pid = process.pid
         assert await process.stop() == "killed"

@@ -1,6 +1,7 @@
 """The child's side, run in this process: what it does when an encoder fails in the middle, and within its limits."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -204,6 +205,40 @@ def test_nothing_of_a_failed_run_is_left_in_what_another_encoder_makes(
     place = next(place for place, message in enumerate(said) if isinstance(message, messages.EncoderLost))
     closed = {message.path for message in said[place:] if isinstance(message, messages.Closed)}
     assert closed <= {name for made in finished.made for name in (made.path, *made.parts)}
+
+
+_SCRIPT = """
+import asyncio
+from reelmill_server.model.capability import Limits
+from reelmill_server.worker import messages
+from reelmill_server.worker.parent import child_process
+
+print("the script runs", flush=True)
+
+
+class Files:
+    serves, descriptors = False, (0,)
+
+
+async def main():
+    child_process.preload()
+    async with child_process.start(messages.Assignment("capabilities", Limits()), Files()) as child:
+        loaded = open(f"/proc/{child.pid}/maps").read()
+        print("ssl" if "_ssl." in loaded else "no ssl", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the memory map of a child is open to root only")
+def test_a_child_loads_nothing_of_its_parent(tmp_path: Path) -> None:
+    """Neither the script that started the server, nor what starts children: a fifth of a second each, and more to attack."""
+    script = tmp_path / "server.py"
+    script.write_text(_SCRIPT)
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "the script runs\nno ssl\n"
 
 
 def test_a_child_has_no_arrays_before_it_needs_them() -> None:

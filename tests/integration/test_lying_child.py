@@ -138,7 +138,7 @@ async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
 
 async def _told(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch, segments: bool = False) -> list[str]:
     """Run an attempt whose child lies; return the texts that a user would see, the error's first if there is one."""
-    monkeypatch.setattr(child_process, "_entry", partial(_lie, name))
+    monkeypatch.setattr(child_process, "enter", partial(_lie, name))
     try:
         artifacts, warnings = await bench.convert(bench.request(packaged(bench) if segments else bench.target("out.mp4")))
     except ReelmillError as error:

@@ -117,7 +117,7 @@ async def test_a_child_that_dies_near_its_bound_had_too_little_memory(
 ) -> None:
     """By a signal, as when C++ has no memory, or by a library that gives up; else it crashed, and may be tried again."""
     child_process.preload()
-    monkeypatch.setattr(child_process, "_entry", partial(_end, kind, starved))
+    monkeypatch.setattr(child_process, "enter", partial(_end, kind, starved))
     with pytest.raises(MediaLimitExceeded if starved else EncoderCrashed, match=ENDINGS[kind][1]):
         await attempt(messages.Assignment("probe", Limits(max_memory_bytes=BOUND)))
 
@@ -128,7 +128,7 @@ async def test_a_child_that_stands_still_near_its_bound_had_too_little_memory(
 ) -> None:
     """x265 waits for ever for threads that did not start."""
     child_process.preload()
-    monkeypatch.setattr(child_process, "_entry", partial(_end, "wait", starved))
+    monkeypatch.setattr(child_process, "enter", partial(_end, "wait", starved))
     with pytest.raises(MediaLimitExceeded if starved else Stalled, match="nothing moved"):
         async with child_process.start(messages.Assignment("probe", Limits(max_memory_bytes=BOUND))) as process:
             assert isinstance(await process.receive(30), messages.Probed)
@@ -138,7 +138,7 @@ async def test_a_child_that_stands_still_near_its_bound_had_too_little_memory(
 async def test_what_a_child_did_when_it_crashed_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where each of its threads was."""
     child_process.preload()
-    monkeypatch.setattr(child_process, "_entry", partial(_end, "fault", False))
+    monkeypatch.setattr(child_process, "enter", partial(_end, "fault", False))
     with structlog.testing.capture_logs() as lines, pytest.raises(EncoderCrashed):
         await attempt(messages.Assignment("probe", Limits()))
     (line,) = (line for line in lines if line["event"] == "a child process crashed")

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -18,11 +19,12 @@ from reelmill_server.address_space import peak_bytes, was_short
 from reelmill_server.errors import EncoderCrashed, MediaLimitExceeded, ReelmillError, Stalled
 from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
+from reelmill_server.worker.child.entry import detached, enter
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.crash_report import CrashReport
 from reelmill_server.worker.parent.range_server import RangeServer
 
-_PRELOADED = ["av", "reelmill_server.worker.child.main"]
+_PRELOADED = ["av", "reelmill_server.worker.child.entry", "reelmill_server.worker.child.main"]
 _READY_SECONDS = 30.0
 _ASK_SECONDS = 1.0
 _TERMINATE_SECONDS = 0.5
@@ -43,6 +45,10 @@ def preload() -> None:
     this once, before anything else runs. Python restarts a fork server that died, with the whole environment, of which a
     child then deletes the rest itself.
     """
+    main = sys.modules["__main__"]
+    if main.__spec__ is None:
+        # Else each child would run the script that started this process, to have what it defines: all of the server.
+        vars(main).pop("__file__", None)
     _context.set_forkserver_preload(_PRELOADED)
     saved = dict(os.environ)
     for name in set(saved) - set(KEPT_ENVIRONMENT):
@@ -64,23 +70,10 @@ class _Inherited:
         os.close(self._descriptor)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _detached, (DupFd(self._descriptor),)
+        return detached, (DupFd(self._descriptor),)
 
 
 _End = Connection | socket.socket | _Inherited
-
-
-def _detached(copy: Any) -> int:
-    return copy.detach()  # type: ignore[no-any-return]
-
-
-def _entry(
-    pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket, files: Sequence[int]
-) -> None:
-    """Run in the child. The import is here so that the parent never loads libav."""
-    from reelmill_server.worker.child.main import main
-
-    main(pipe, assignment_json, channel, crashes, files)
 
 
 class Child:
@@ -223,7 +216,7 @@ async def start(assignment: messages.Assignment, range_server: RangeServer | Non
         crashes, told = socket.socketpair()
         files = [_Inherited(descriptor) for descriptor in range_server.descriptors] if range_server else []
         arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel, told, files)
-        process = _context.Process(target=_entry, args=arguments, daemon=True)
+        process = _context.Process(target=enter, args=arguments, daemon=True)
         await _start(process, (ours, crashes), (theirs, told, *files, *([channel] if channel else [])))
         child = Child(process, ours, CrashReport(crashes, process.pid or 0), assignment.limits.max_memory_bytes)
         try:

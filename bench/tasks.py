@@ -1,0 +1,242 @@
+"""Compare whole tasks, sent to a running service, with the ffmpeg command line: medians, ratios and spread.
+
+    python -m bench.tasks [--rounds N] [--source CLIP=FILE]... [--json FILE] [WORD ...]
+
+Both sides take turns, so that a machine whose speed changes is as fast for one as for the other. Wall time of a task runs from
+CreateMediaConvertTask to its outcome in a watched stream; CPU time is that of the server and of all processes below it, the
+engine included (Linux). The command line verifies nothing; what it leaves out is part of a task. WORDs select cases whose names
+have one of them. Clips are made once and kept in `--folder`; `--source` takes another file for a clip.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import imageio_ffmpeg
+
+from reelmill_client import Client
+from tests.servers import serve
+
+_FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+_TICKS = os.sysconf("SC_CLK_TCK")
+_NOISY = "-vf noise=alls=60:allf=t -c:v libx264 -preset ultrafast -b:v 40M -g 50 -pix_fmt yuv420p"
+CLIPS: Mapping[str, str] = {
+    "hd.mp4": "-f lavfi -i testsrc2=s=1920x1080:r=25:d=60 -f lavfi -i sine=d=60:r=48000 -vf noise=alls=8:allf=t "
+    "-c:v libx264 -preset ultrafast -crf 24 -g 50 -pix_fmt yuv420p -c:a aac",
+    "small.mp4": "-f lavfi -i testsrc2=s=768x432:r=25:d=120 -f lavfi -i sine=d=120:r=48000 -c:v libx264 -preset veryfast -g 50 "
+    "-pix_fmt yuv420p -c:a aac",
+    "short.mp4": "-f lavfi -i testsrc2=s=640x360:r=25:d=10 -f lavfi -i sine=d=10:r=48000 -c:v libx264 -preset veryfast -g 50 "
+    "-pix_fmt yuv420p -c:a aac",
+    "large.mp4": f"-f lavfi -i testsrc2=s=1280x720:r=25:d=60 -f lavfi -i sine=d=60:r=48000 {_NOISY} -c:a aac",
+    "packets.mp4": "-f lavfi -i testsrc2=s=160x90:r=25:d=900 -f lavfi -i sine=d=900:r=48000 -c:v libx264 -preset ultrafast "
+    "-g 50 -pix_fmt yuv420p -c:a aac",
+    "audio.mp3": "-f lavfi -i sine=d=1200:r=44100,volume=0.5 -ac 2 -c:a libmp3lame -b:a 192k",
+}
+"""How ffmpeg makes each clip."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task and the commands that do the same; in both, IN is the clip and OUT the folder of outputs."""
+
+    name: str
+    clip: str
+    target: Mapping[str, Any]
+    commands: tuple[str, ...]
+    source: Mapping[str, Any] | None = None
+
+
+def _video(**settings: Any) -> dict[str, Any]:
+    return {"transcode_video": {"codec": "h264", **settings}}
+
+
+_AAC = {"transcode_audio": {"codec": "aac", "bitrate": 128000}}
+_FILE = {"uri": "OUT/o", "container": "mp4"}
+CASES = (
+    Case(
+        "encode 720p medium",
+        "hd.mp4",
+        {**_FILE, "video": _video(resolution="1280x720", crf=23), "audio": _AAC},
+        ("-i IN -c:v libx264 -preset medium -crf 23 -g 150 -s 1280x720 -c:a aac -b:a 128k OUT/o.mp4",),
+    ),
+    Case(
+        "encode 360p ultrafast",
+        "small.mp4",
+        {**_FILE, "video": _video(resolution="640x360", crf=23, preset="ultrafast"), "audio": _AAC},
+        ("-i IN -c:v libx264 -preset ultrafast -crf 23 -g 150 -s 640x360 -c:a aac -b:a 128k OUT/o.mp4",),
+    ),
+    Case(
+        "audio mp3 to aac",
+        "audio.mp3",
+        {"uri": "OUT/o", "container": "m4a", "audio": _AAC},
+        ("-i IN -c:a aac -b:a 128k OUT/o.m4a",),
+    ),
+    Case("remux 300 MB", "large.mp4", {"uri": "OUT/o", "container": "mkv"}, ("-i IN -c copy OUT/o.mkv",)),
+    Case("remux of many packets", "packets.mp4", {"uri": "OUT/o", "container": "mkv"}, ("-i IN -c copy OUT/o.mkv",)),
+    Case(
+        "HLS by copy",
+        "hd.mp4",
+        {"uri": "OUT/o", "container": "ts", "segment": {"format": "hls", "duration": 6}},
+        ("-i IN -c copy -f hls -hls_time 6 -hls_list_size 0 OUT/o.m3u8",),
+    ),
+    Case(
+        "cut by copy",
+        "hd.mp4",
+        {"uri": "OUT/o", "container": "mp4"},
+        ("-ss 20 -t 5 -i IN -c copy OUT/o.mp4",),
+        {"start_time": 20, "duration": 5},
+    ),
+    Case("small remux", "short.mp4", {"uri": "OUT/o", "container": "mkv"}, ("-i IN -c copy OUT/o.mkv",)),
+    Case(
+        "small snapshot",
+        "short.mp4",
+        {"image": {"snapshots": [{"uri": "OUT/o.{autoext}", "format": "jpg", "start_time": 5, "number": 1}]}},
+        ("-ss 5 -i IN -frames:v 1 OUT/o.jpg",),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds that one run took: wall time, and CPU time of all its processes."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All runs of a case."""
+
+    case: str
+    ours: tuple[Run, ...]
+    theirs: tuple[Run, ...]
+
+    def ratio(self, what: str) -> float:
+        """Return the median of ours over that of theirs."""
+        ours, theirs = (median(asdict(run)[what] for run in runs) for runs in (self.ours, self.theirs))
+        return float(ours / theirs)
+
+    def __str__(self) -> str:
+        def spread(runs: Sequence[Run]) -> str:
+            walls = sorted(run.wall for run in runs)
+            return f"{walls[0]:.2f} {median(walls):.2f} {walls[-1]:.2f}"
+
+        ratios = f"{self.ratio('wall'):.2f} | {self.ratio('cpu'):.2f}"
+        return f"| {self.case} | {ratios} | {spread(self.ours)} | {spread(self.theirs)} |"
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and all below it, with that of those that have ended and were waited for."""
+    times: dict[int, tuple[int, float]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        times[int(path.parent.name)] = int(fields[1]), sum(map(int, fields[11:15])) / _TICKS
+    total, waiting = 0.0, [pid]
+    while waiting:
+        parent = waiting.pop()
+        total += times[parent][1] if parent in times else 0
+        waiting += [process for process, (above, _) in times.items() if above == parent]
+    return total
+
+
+def _filled(value: Any, source: Path, folder: Path) -> Any:
+    """Return a request with the URIs of a clip and of a folder."""
+    if isinstance(value, Mapping):
+        return {name: _filled(entry, source, folder) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_filled(entry, source, folder) for entry in value]
+    return value.replace("OUT", folder.as_uri()) if isinstance(value, str) else value
+
+
+def _ours(case: Case, client: Client, pid: int, source: Path, folder: Path) -> Run:
+    request = {
+        "sources": [{"uri": source.as_uri(), **(case.source or {})}],
+        "targets": [_filled(case.target, source, folder)],
+    }
+    cpu, start = _cpu_seconds(pid), time.monotonic()
+    client.wait(client.submit(request).task_id)
+    wall = time.monotonic() - start
+    return Run(wall, _cpu_seconds(pid) - cpu)
+
+
+def _theirs(case: Case, source: Path, folder: Path) -> Run:
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    for command in case.commands:
+        words = [word.replace("IN", str(source)).replace("OUT", str(folder)) for word in shlex.split(command)]
+        subprocess.run([_FFMPEG, "-v", "error", "-nostdin", "-y", *words], check=True)
+    wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def _clip(name: str, folder: Path, given: Mapping[str, str]) -> Path:
+    if name in given:
+        return Path(given[name]).resolve()
+    path = folder / name
+    if not path.exists():
+        print(f"making {path}", file=sys.stderr)
+        unfinished = path.with_stem(f"{path.stem}-unfinished")
+        subprocess.run([_FFMPEG, "-v", "error", "-y", *shlex.split(CLIPS[name]), str(unfinished)], check=True)
+        unfinished.replace(path)
+    return path
+
+
+def compare(case: Case, rounds: int, client: Client, pid: int, source: Path, folder: Path) -> Outcome:
+    """Run both sides of a case `rounds` times in turns, after one turn that does not count."""
+    ours, theirs = [], []
+    for number in range(rounds + 1):
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            ran = _ours(case, client, pid, source, Path(place))
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            ran_there = _theirs(case, source, Path(place))
+        if number:
+            ours.append(ran)
+            theirs.append(ran_there)
+    return Outcome(case.name, tuple(ours), tuple(theirs))
+
+
+def main() -> None:
+    """Print a table of all cases, or of those that words select."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", help="only cases with one of these words in their names")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, default=Path(".reelmill/bench"), help="where clips are kept")
+    parser.add_argument("--source", action="append", default=[], metavar="CLIP=FILE")
+    parser.add_argument("--json", type=Path, help="where all runs are written")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    given = dict(entry.split("=", 1) for entry in arguments.source)
+    cases = [case for case in CASES if not arguments.words or any(word in case.name for word in arguments.words)]
+    clips = {case.clip: _clip(case.clip, arguments.folder.resolve(), given) for case in cases}
+    outcomes = []
+    print(f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}, {arguments.rounds} rounds\n")
+    print("| case | wall | CPU | seconds, ours: least, median, most | ffmpeg's |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(dir=arguments.folder.resolve()) as place:
+        folder = Path(place)
+        roots = [option for clip in clips.values() for option in ("--file-root", str(clip.parent))]
+        with serve(folder, *roots) as server, Client(server.grpc) as client:
+            for case in cases:
+                outcome = compare(case, arguments.rounds, client, server.process.pid, clips[case.clip], folder / "files")
+                outcomes.append(outcome)
+                print(outcome, flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+
+
+if __name__ == "__main__":
+    main()
