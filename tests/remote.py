@@ -22,9 +22,9 @@ from reelmill_server.worker.parent.range_server import RangeServer
 class RemoteStorage:
     """Serves `remote:///path` from the files below `root`.
 
-    `reads` are the ranges that were read, as (uri, offset, length). A read that ends between `fails_at` and `fails_until`
-    raises `failure`, or, if there is none, never ends. `local`: the files lie on this machine. What is published goes to files,
-    too; URIs that end with `refuses` cannot be written.
+    `reads` are the ranges that were read, as (uri, offset, length); each takes `seconds`. A read that ends between `fails_at`
+    and `fails_until` raises `failure`, or, if there is none, never ends. `local`: the files lie on this machine. What is
+    published goes to files, too; URIs that end with `refuses` cannot be written.
     """
 
     root: Path
@@ -33,6 +33,7 @@ class RemoteStorage:
     fails_until: int = 1 << 62
     failure: Exception | None = None
     shortens: bool = False
+    seconds: float = 0.0
     local: bool = False
     refuses: str = ""
     staged: list["_Staged"] = field(default_factory=list)
@@ -132,7 +133,7 @@ class _Reader:
     async def read(self, offset: int, length: int) -> bytes:
         storage = self._storage
         assert 0 <= offset < offset + length <= self.size_bytes
-        await asyncio.sleep(0)
+        await asyncio.sleep(storage.seconds)
         if storage.fails_at < offset + length <= storage.fails_until:
             if storage.failure is None:
                 await asyncio.Event().wait()

@@ -145,7 +145,7 @@ class BucketNotFound(ResourceNotFound):
 
 
 class StorageUnavailable(ServiceUnavailable):
-    """A storage repeatedly failed to respond correctly."""
+    """A storage repeatedly failed to respond correctly, or gives a source too slowly."""
 
     code = "StorageUnavailable"
 
@@ -215,7 +215,7 @@ class Stalled(ReelmillError):
 
 
 class Timeout(ReelmillError):
-    """The task exceeded its time limit."""
+    """The task, or the look at its sources, exceeded its time limit."""
 
     code = "Timeout"
     status = "DEADLINE_EXCEEDED"

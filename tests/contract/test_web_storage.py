@@ -1,5 +1,6 @@
 """`http://` sources: which hosts, which addresses, where redirects may lead, how much is read."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,15 @@ import pytest
 from aiohttp import web
 from tenacity import wait_none
 
-from reelmill_server.errors import AccessDenied, InvalidArgument, MediaLimitExceeded, ReelmillError, ResourceNotFound
+from reelmill_server.errors import (
+    AccessDenied,
+    InvalidArgument,
+    MediaLimitExceeded,
+    ReelmillError,
+    ResourceNotFound,
+    StorageUnavailable,
+)
+from reelmill_server.storage import http
 from reelmill_server.storage.http import HttpRules, HttpStorage
 from reelmill_server.storage.retry import RetryPolicy
 from tests.stores import Fault, Front, web_files
@@ -26,6 +35,14 @@ def serving() -> Iterator[Front]:
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.path == "/to":
             return web.Response(status=302, headers={"Location": request.query_string})
+        if request.path == "/dripping":
+            dripping = web.StreamResponse()
+            await dripping.prepare(request)
+            while True:
+                await dripping.write(b"x")
+                await asyncio.sleep(0.01)
+        if request.path == "/silent":
+            await asyncio.Event().wait()
         if request.path == "/endless":
             endless = web.StreamResponse()
             await endless.prepare(request)
@@ -166,3 +183,13 @@ async def test_a_signed_link_is_not_told(serving: Front) -> None:
     with pytest.raises(ResourceNotFound) as caught:
         await _read(f"{serving.url}/nothing.mp4?X-Amz-Signature=abcdef")
     assert "nothing.mp4" in caught.value.message and "abcdef" not in caught.value.message
+
+
+@pytest.mark.parametrize("path", ["dripping", "silent"])
+async def test_a_server_that_gives_drops(serving: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """It is given up after a while, however many drops came, and nothing of them is kept."""
+    monkeypatch.setattr(http, "PATIENCE_SECONDS", 0.2)
+    rules = HttpRules(("*",), private=True, spool=tmp_path)
+    with pytest.raises(StorageUnavailable, match=r"less than 64 KiB a second"):
+        await HttpStorage(rules, RetryPolicy()).open(f"{serving.url}/{path}")
+    assert not list(tmp_path.iterdir())

@@ -16,6 +16,8 @@ from reelmill_server.errors import (
     ResourceNotFound,
     ServiceUnavailable,
     Stalled,
+    StorageUnavailable,
+    Timeout,
 )
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec
@@ -31,7 +33,7 @@ from reelmill_server.model.request import (
 )
 from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.telemetry.metrics import Metrics
-from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent import child_process, pace
 from reelmill_server.worker.parent.admission import Admission, Budget
 from reelmill_server.worker.parent.attempt import Attempts
 from reelmill_server.worker.parent.capabilities import Capabilities
@@ -247,6 +249,37 @@ async def test_a_storage_that_says_nothing_is_a_stall(tmp_path: Path, film: Path
     bench.storage.fails_at, bench.storage.fails_until = MIDDLE
     with pytest.raises(Stalled):
         await bench.convert(bench.request(film, bench.target()))
+
+
+@pytest.mark.parametrize("look", ["probe", "plan", "convert"])
+async def test_a_storage_that_gives_drops_is_given_up(
+    bench: Bench, film: Path, look: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the source is looked at; a conversion that runs may wait."""
+    monkeypatch.setattr(pace, "PATIENCE_SECONDS", 0.1)
+    bench.storage.seconds = 30.0
+    request = bench.request(film, bench.target())
+    with pytest.raises(StorageUnavailable, match=r"film.* KiB came in .* s of waiting"):
+        await (bench.convert(request) if look == "convert" else bench.attempts.inspect(look, request))
+    bench.storage.seconds, bench.storage.reads = 0.0, []
+    monkeypatch.setattr(pace, "PATIENCE_SECONDS", 20.0)
+    await bench.convert(request)
+
+
+async def test_a_look_has_a_clock(bench: Bench, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening, and probing and planning; the rest of an attempt has another."""
+    bench.attempts._bounds = replace(bench.attempts._bounds, look_seconds=0.2)
+    bench.attempts._supervisor._bounds = bench.attempts._bounds
+    bench.storage.seconds = 30.0
+    with pytest.raises(Timeout, match="looking at the sources took longer"):
+        await bench.attempts.inspect("probe", bench.request(film, bench.target()))
+
+    async def never(uri: str) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bench.storage, "open", never)
+    with pytest.raises(Timeout, match="opening the sources took longer"):
+        await bench.attempts.inspect("probe", bench.request(film, bench.target()))
 
 
 def packaged(bench: Bench, form: SegmentFormat) -> TargetSpec:

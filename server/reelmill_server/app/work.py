@@ -53,6 +53,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
         encoder_order=tuple(settings.encoder_order),
         fast_core_seconds=settings.fast_core_seconds,
         admission_wait_seconds=settings.admission_wait_seconds,
+        look_seconds=settings.look_seconds,
         chunks=SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
     )
     capabilities = Capabilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)

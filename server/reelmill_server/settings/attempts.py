@@ -27,6 +27,12 @@ class AttemptSettings(Group):
         description="How long a worker may be silent before another one takes over its attempt. A longer time survives longer"
         " outages of the engine, a shorter one takes over sooner.",
     )
+    look_seconds: Annotated[Seconds, UsedBy("serve", "worker")] = Field(
+        default=600,
+        ge=1,
+        le=DAY_SECONDS,
+        description="How long opening the sources of an attempt may take, and how long probing them and planning.",
+    )
     stall_seconds: Annotated[Seconds, UsedBy("serve", "worker")] = Field(
         default=120, ge=1, le=DAY_SECONDS, description="How long an attempt may make no progress before it is ended."
     )

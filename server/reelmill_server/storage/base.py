@@ -10,6 +10,10 @@ from reelmill_server.errors import InvalidArgument
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 
+LEAST_RATE = 64 << 10
+"""Bytes a second that a source must give while it is opened and probed, after PATIENCE_SECONDS of waiting."""
+PATIENCE_SECONDS = 20.0
+
 
 class ObjectReader(Protocol):
     """An object that several callers may read in ranges concurrently.

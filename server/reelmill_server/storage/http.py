@@ -26,7 +26,7 @@ from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.net_guard import NetGuard, Refusal, UrlRules, private_address
-from reelmill_server.storage.base import ObjectReader, StagedFile, Upload, redacted
+from reelmill_server.storage.base import LEAST_RATE, PATIENCE_SECONDS, ObjectReader, StagedFile, Upload, redacted
 from reelmill_server.storage.retry import RetryPolicy, error_of_status
 from reelmill_server.uris import Resource
 
@@ -125,10 +125,20 @@ class _Reader:
     descriptor: int | None = None
     _validators: dict[str, str] = field(default_factory=dict)
     _spooled: IO[bytes] | None = None
+    _clock: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    _came: int = 0
 
     async def begin(self) -> None:
-        """Request the source's size and version."""
-        await self._retry_policy.call(self._begin, self._explain)
+        """Request the source's size and version. The answer must begin soon; where it is kept in a file, it must come at the
+        least rate.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS) as self._clock:
+                await self._retry_policy.call(self._begin, self._explain)
+        except TimeoutError:
+            raise StorageUnavailable(
+                f"{redacted(self.uri)}: the server gave {self._came >> 10} KiB, less than {LEAST_RATE >> 10} KiB a second"
+            ) from None
 
     async def read(self, offset: int, length: int) -> bytes:
         length = min(length, self.size_bytes - offset)
@@ -184,12 +194,14 @@ class _Reader:
             self._spooled.close()
         self._rules.spool.mkdir(parents=True, exist_ok=True)
         self._spooled = tempfile.TemporaryFile(dir=self._rules.spool)  # noqa: SIM115 - closed with the reader
-        size = 0
+        begun = asyncio.get_running_loop().time()
+        self._came = 0
         async for block in response.content.iter_chunked(_BLOCK_BYTES):
-            size += len(block)
-            self._check_size(size)
+            self._came += len(block)
+            self._check_size(self._came)
+            self._clock.reschedule(begun + PATIENCE_SECONDS + self._came / LEAST_RATE)
             await asyncio.to_thread(self._spooled.write, block)
-        self.size_bytes = size
+        self.size_bytes = self._came
 
     def _check_size(self, size: int) -> None:
         if size > self._rules.max_bytes:

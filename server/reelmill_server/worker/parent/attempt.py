@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from reelmill_server.errors import InternalError, ServiceUnavailable, WorkerBusy
+from reelmill_server.errors import InternalError, ServiceUnavailable, Timeout, WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
 from reelmill_server.model.needs import FAST, Needs
@@ -268,7 +268,17 @@ class Attempts:
                 self._metrics.source_block_total.labels("Miss").inc(range_server.misses)
 
     async def _assignment(self, request: ConvertRequest, range_server: RangeServer) -> messages.Assignment:
-        """Return an assignment to probe the sources of `request`; all files that the child reads are opened."""
+        """Return an assignment to probe the sources of `request`; all files that the child reads are opened.
+
+        Raises Timeout if that takes too long.
+        """
+        try:
+            async with asyncio.timeout(self._bounds.look_seconds):
+                return await self._opened(request, range_server)
+        except TimeoutError:
+            raise Timeout(f"opening the sources took longer than {self._bounds.look_seconds:.0f} s") from None
+
+    async def _opened(self, request: ConvertRequest, range_server: RangeServer) -> messages.Assignment:
         sources = [await range_server.open(source.uri) for source in request.sources]
         subtitles = [[(await range_server.open(file.uri))[0] for file in source.subtitles] for source in request.sources]
         return messages.Assignment(

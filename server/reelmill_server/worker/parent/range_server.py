@@ -18,6 +18,7 @@ from reelmill_server.storage.base import ObjectReader, Storage
 from reelmill_server.worker.frames import BLOCK_BYTES, MAX_LENGTH, REQUEST_BYTES, AnswerHead, Request
 from reelmill_server.worker.messages import SourceRef
 from reelmill_server.worker.parent.block_cache import Block, BlockCache
+from reelmill_server.worker.parent.pace import Pace
 
 # With the longest ranges, each held twice for a moment, these are 32 MiB of memory for each child.
 _AT_ONCE = 16
@@ -35,6 +36,7 @@ class RangeServer:
         self.hits = self.misses = 0
         """Requested blocks that had been read already or were being read, and those that had not."""
         self._storage, self._cache, self._max_bytes = storage, cache, max_bytes
+        self.pace = Pace()
         self.descriptors: list[int] = []
         """Descriptors of local files, which the child inherits."""
         self._opened: dict[str, tuple[SourceRef, int]] = {}
@@ -152,7 +154,9 @@ class RangeServer:
             reader = self._remote[key]
             offset = first * BLOCK_BYTES
             length = min((last + 1) * BLOCK_BYTES, reader.size_bytes) - offset
-            data = memoryview(await _read_whole(reader, offset, length))
+            with self.pace.waiting(reader.uri):
+                data = memoryview(await _read_whole(reader, offset, length))
+            self.pace.received(length)
             self.fetched_bytes += length
             found = {block: data[at * BLOCK_BYTES : (at + 1) * BLOCK_BYTES] for at, block in enumerate(blocks)}
             await self._cache.put(found)

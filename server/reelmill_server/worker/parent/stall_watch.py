@@ -17,7 +17,7 @@ class Bounds:
     """Limits of an attempt: of media, seconds of work, seconds without progress, bytes of a source (0: any).
 
     A task of at most `fast_core_seconds` is small; an attempt waits `admission_wait_seconds` for resources. `chunks`: when a
-    task is split.
+    task is split. `look_seconds`: opening the sources may take as long, and probing and planning.
     """
 
     limits: Limits
@@ -28,14 +28,18 @@ class Bounds:
     fast_core_seconds: float = 10.0
     admission_wait_seconds: float = 60.0
     chunks: SplitRule = field(default_factory=SplitRule)
+    look_seconds: float = 600.0
 
 
 class StallWatch:
-    """Notices when an attempt takes too long or stalls: media time must advance, it is not enough that the process lives."""
+    """Notices when an attempt takes too long or stalls: media time must advance, it is not enough that the process lives.
 
-    def __init__(self, bounds: Bounds, range_server: RangeServer) -> None:
+    While it looks at its sources, their storage must keep a least rate.
+    """
+
+    def __init__(self, bounds: Bounds, range_server: RangeServer, *, looks: bool = True) -> None:
         self._bounds, self._range_server = bounds, range_server
-        self._fetched = 0
+        self._fetched, self._looks = 0, looks
         self._begun = self._moved = self._looked = time.monotonic()
         self._position = -1.0
 
@@ -43,6 +47,10 @@ class StallWatch:
         """Note the position that the child reports."""
         if message.position != self._position:
             self._position, self._moved = message.position, time.monotonic()
+
+    def planned(self) -> None:
+        """Note that the look at the sources is over."""
+        self._looks = False
 
     def second_passed(self) -> bool:
         """Return whether a second has passed since this last returned true."""
@@ -57,6 +65,10 @@ class StallWatch:
         now = time.monotonic()
         if self._range_server.fetched_bytes != self._fetched:  # a slow source is not a stall
             self._fetched, self._moved = self._range_server.fetched_bytes, now
+        if self._looks:
+            self._range_server.pace.check()
+            if now - self._begun > self._bounds.look_seconds:
+                raise Timeout(f"looking at the sources took longer than {self._bounds.look_seconds:.0f} s")
         if now - self._begun > self._bounds.timeout_seconds:
             raise Timeout(f"the attempt took longer than {self._bounds.timeout_seconds:.0f} s")
         if now - self._moved > self._bounds.stall_seconds:

@@ -146,6 +146,7 @@ class Supervisor:
                     heartbeat(message.progress)
                     watch.moved(message)
                 case messages.Planned():
+                    watch.planned()
                     plan = message.plan
                     await self._check(context, message)
                     if context.cached and (finished := await context.cached(plan)):
@@ -171,7 +172,7 @@ class Supervisor:
     async def _unit(
         self, process: child_process.Child, heartbeat: Heartbeat, range_server: RangeServer
     ) -> messages.ChunkEncoded:
-        watch = StallWatch(self._bounds, range_server)
+        watch = StallWatch(self._bounds, range_server, looks=False)
         while True:
             message = await process.receive(RECEIVE_SECONDS)
             watch.check(heartbeat.latest)
