@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 import av
@@ -29,6 +30,8 @@ _GROUP_PACKETS = 600  # of the last GOP
 # Of the first GOP, and of one in the middle: a GOP of 10 s would cost as much as it does to encode 1 s. An encoder's delay and
 # the order of its frames show long before.
 _HEAD_PACKETS = 30
+# Of each GOP of a copy: its packets are those of the source, so that more of them say nothing new about headers and framing.
+_COPY_BYTES = 1 << 20
 # Frames need not look right to be counted: without their last filter they are decoded a fifth faster.
 _QUICKLY = {"skip_loop_filter": "all"}
 _EMPTY_LINE_BYTES = 2  # of an empty mov_text sample
@@ -132,6 +135,8 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
     for packets in ([] if again else sight.head, sight.middle, [] if overlong else tail):
         if not packets:
             continue
+        if copied:
+            packets = _few(packets)
         frames, refused, times = _decoded(stream.codec_context, packets)
         # Leading frames refer to the GOP before.
         begin = packets[0].pts or 0
@@ -142,6 +147,12 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
             raise OutputInvalid(f"{where}: the {stream.type} cannot be decoded")
         if stream.type == "video" and sight.ordered and out_of_order(times):
             raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")
+
+
+def _few(packets: Sequence[AnyPacket]) -> Sequence[AnyPacket]:
+    """Return the first packets, two or as many as fit into `_COPY_BYTES`."""
+    sizes = accumulate(packet.size for packet in packets)
+    return packets[: max(2, sum(size <= _COPY_BYTES for size in sizes))]
 
 
 def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int, list[int]]:
