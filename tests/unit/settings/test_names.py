@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from reelmill_server.plan.stream import undecodable
 from reelmill_server.settings.command_line import parse_command_line
 from reelmill_server.settings.group import ROLES, Role
+from reelmill_server.settings.reference import SETTINGS
 
 RELEASED = Path(__file__).parents[2] / "golden/settings/names.txt"
 _ENTRY = re.compile(r"^  (--[a-z-]+)(.*(?:\n {6,}.*)*)", re.MULTILINE)
@@ -42,3 +44,9 @@ def test_no_name_or_default_changes(capsys: pytest.CaptureFixture[str]) -> None:
             roles[variable_only, "", ""].append(role)
     rows = sorted(f"{variable} | {flag} | {default} | {' '.join(names)}" for (variable, flag, default), names in roles.items())
     assert rows == RELEASED.read_text().splitlines()
+
+
+def test_what_children_say_of_a_setting_is_its_name() -> None:
+    """They load no settings, so the name is written there."""
+    setting = SETTINGS["decoder"]
+    assert f"{setting.flag}, {setting.variable}" == undecodable.SETTING

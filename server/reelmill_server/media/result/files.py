@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import dolby_codec_string, supplemental_codec
 from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
 from reelmill_server.media.package.webvtt import cut_subtitles
@@ -60,17 +62,33 @@ class _Listed:
         return next((stream for stream in self.streams if stream.type == StreamType.VIDEO), None)
 
 
-def make_results(plan: Plan, verified: Sequence[Verified], directory: Path) -> tuple[Result, ...]:
+class Checksums:
+    """Checksums of media files, taken on a thread while something else looks at them."""
+
+    def __init__(self, files: Sequence[MediaFile] = ()) -> None:
+        """Begin with all of `files` that are single files; of the segments of others it is not known yet which are listed."""
+        self._executor = ThreadPoolExecutor(1, "checksums")
+        single = [Path(file.path) for file in files if file.plan.package is None]
+        self._begun = {path: self._executor.submit(checksum, [path]) for path in single}
+
+    def of(self, path: Path) -> tuple[int, str]:
+        """Return the size and SHA-256 of a file. Raises OSError."""
+        return self._begun[path].result() if path in self._begun else checksum([path])
+
+
+def make_results(
+    plan: Plan, verified: Sequence[Verified], directory: Path, checksums: Checksums | None = None
+) -> tuple[Result, ...]:
     """Write the playlists of a plan whose outputs were `verified` (in the plan's order) below `directory`.
 
-    Return all artifacts, those that name others behind them.
+    Return all artifacts, those that name others behind them. `checksums`: those that are being taken of the outputs.
     """
-    return _Results(plan, verified, directory).make()
+    return _Results(plan, verified, directory, checksums or Checksums()).make()
 
 
 class _Results:
-    def __init__(self, plan: Plan, verified: Sequence[Verified], directory: Path) -> None:
-        self._plan, self._directory = plan, directory
+    def __init__(self, plan: Plan, verified: Sequence[Verified], directory: Path, checksums: Checksums) -> None:
+        self._plan, self._directory, self._checksums = plan, directory, checksums
         self._verified = [self._cut(read, verified) for read in verified]
         self._files = planned_files(plan)
         self._lists = {
@@ -115,7 +133,7 @@ class _Results:
         return Result(file.path, self._artifact(file, path, lists, parts), parts)
 
     def _artifact(self, file: PlannedFile, path: Path, lists: Sequence[_Listed], parts: Sequence[str]) -> Artifact:
-        size, digest = checksum([path])
+        size, digest = self._checksums.of(path)
         segments_size, segments_digest = checksum([self._directory / part for part in parts])
         if file.kind is ArtifactKind.MASTER_PLAYLIST:
             return Artifact(file.uri, file.target_index, size, self._seconds(file), "m3u8", kind=file.kind, sha256=digest)

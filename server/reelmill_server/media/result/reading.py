@@ -132,11 +132,10 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
         tail = tail[-_SAMPLE_PACKETS:]
     overlong = stream.type == "video" and len(tail) == _GROUP_PACKETS and not tail[0].is_keyframe
     again = tail[0] is sight.head[0] and not overlong  # a single GOP
-    for packets in ([] if again else sight.head, sight.middle, [] if overlong else tail):
-        if not packets:
+    for group in ([] if again else sight.head, sight.middle, [] if overlong else tail):
+        if not group:
             continue
-        if copied:
-            packets = _few(packets)
+        packets = _few(group) if copied else group
         frames, refused, times = _decoded(stream.codec_context, packets)
         # Leading frames refer to the GOP before.
         begin = packets[0].pts or 0

@@ -2,7 +2,9 @@
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.model.media_info import StreamInfo
-from reelmill_server.settings.reference import SETTINGS
+
+SETTING = "--decoder, REELMILL_DECODER"
+"""The setting that allows more decoders; planning runs in children, too, which load no settings."""
 
 
 def undecodable(stream: StreamInfo, what: str) -> InvalidMedia | UnsupportedFormat:
@@ -12,5 +14,4 @@ def undecodable(stream: StreamInfo, what: str) -> InvalidMedia | UnsupportedForm
 
 def hint(stream: StreamInfo) -> str:
     """Return what follows the statement that a stream cannot be decoded."""
-    setting = SETTINGS["decoder"]
-    return f": its decoder is not one that this server allows ({setting.flag}, {setting.variable})" if stream.barred else ""
+    return f": its decoder is not one that this server allows ({SETTING})" if stream.barred else ""

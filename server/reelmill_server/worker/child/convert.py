@@ -13,7 +13,7 @@ from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.media.package.segments import closed_segments
-from reelmill_server.media.result.files import make_results
+from reelmill_server.media.result.files import Checksums, make_results
 from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import verify
 from reelmill_server.media.track.joined import JoinedChunks
@@ -171,7 +171,7 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: Joine
 
     moved()
     with attempt.stage("verify"):
-        verified = []
+        verified, checksums = [], Checksums(produced)
         for file in produced:
             verified.append(verify(file, moved))
             attempt.report(meter.verified(len(verified)))
@@ -179,7 +179,7 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: Joine
                 attempt.report(messages.Closed(str(Path(file.path).relative_to(directory))))
             if attempt.stop.is_set():
                 raise Stopped
-        results = [*make_results(plan, verified, directory)]
+        results = [*make_results(plan, verified, directory, checksums)]
         for slot, files in enumerate(conversion.images):
             results += image_results(slot, plan.images[slot], files, directory, moved)
     made = tuple(messages.Result(result.path, result.artifact, result.parts) for result in results)
