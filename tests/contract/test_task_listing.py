@@ -110,10 +110,13 @@ async def test_running_tasks_sort_as_if_they_ended_last(store: TaskStore, make_r
 
 
 async def test_a_page_holds_whole_records(store: TaskStore, make_record: MakeRecord) -> None:
-    """A listed task equals the one that get reads."""
+    """A listed task equals the one that get reads, but for what nobody is shown; its request is read only if asked for."""
     await insert_all(store, [make_record(1, tags={"a": 1.5}, status=TaskStatus.FAILED, end_time=START)])
-    (record,) = (await store.list(TaskQuery("demo"))).tasks
-    assert record == await store.get("demo", record.task_id)
+    for requests in (False, True):
+        (record,) = (await store.list(TaskQuery("demo", requests=requests))).tasks
+        whole = await store.get("demo", record.task_id)
+        assert record == await store.get("demo", record.task_id, request=requests, work=False)
+        assert record == replace(whole, work_json="", request_json=whole.request_json if requests else "")
 
 
 async def test_filters_by_status_and_times(store: TaskStore, make_record: MakeRecord) -> None:
@@ -247,7 +250,7 @@ async def test_a_page_fits_into_a_message(store: TaskStore, make_record: MakeRec
     await store.insert(make_record(5, request_json='{"x":"' + "y" * 2 * MAX_PAGE_BYTES + '"}'))
     pages, token = [], ""
     while not pages or token:
-        page = await store.list(TaskQuery("demo", limit=100, next_token=token))
+        page = await store.list(TaskQuery("demo", limit=100, next_token=token, requests=True))
         pages.append([record.task_id[-1] for record in page.tasks])
         token = page.next_token
     assert pages == [["0", "1"], ["2", "3"], ["4"], ["5"]]

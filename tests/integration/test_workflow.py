@@ -495,6 +495,24 @@ async def test_starting_twice_is_starting_once(world: World) -> None:
     assert world.numbers == [1, 1]
 
 
+async def test_the_engine_lists_what_runs(world: World) -> None:
+    """A task appears soon after its start, and goes after its end; other workflows are not listed."""
+    ended = asyncio.Event()
+
+    async def wait(_: Work) -> AttemptResult:
+        await ended.wait()
+        return AttemptResult()
+
+    world.attempt = wait
+    await world.start("task")
+    async with asyncio.timeout(40):
+        while await world.engine.running() != {"task"}:
+            await asyncio.sleep(0.1)
+        ended.set()
+        while await world.engine.running():
+            await asyncio.sleep(0.1)
+
+
 async def test_a_namespace_that_is_not_there_is_told(world: World) -> None:
     """With the command that makes it: an engine of one's own has none for the service."""
     with pytest.raises(ServiceUnavailable, match="namespace create --namespace nowhere"):

@@ -112,6 +112,13 @@ def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | No
     return read
 
 
+def _writer(serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes] | None:
+    """Return a serializer of responses that leaves those alone that are serialized already, for many streams."""
+    if serialize is None:
+        return None
+    return lambda message: message if isinstance(message, bytes) else serialize(message)
+
+
 async def _refuse() -> NoReturn:
     raise InvalidArgument("the request is no protobuf message of the call's type")
 
@@ -134,7 +141,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream), _reader(handler.request_deserializer), handler.response_serializer
+                self._stream(method, handler.unary_stream),
+                _reader(handler.request_deserializer),
+                _writer(handler.response_serializer),
             )
         return grpc.unary_unary_rpc_method_handler(
             self._unary(method, handler.unary_unary), _reader(handler.request_deserializer), handler.response_serializer

@@ -1,11 +1,12 @@
 """Implementation of MediaConvertService."""
 
+import asyncio
 import json
 import secrets
 import string
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from reelmill_server.api import notification_requests, requests, responses, vali
 from reelmill_server.api.interceptor import request_id
 from reelmill_server.api.media_info import media_info
 from reelmill_server.api.task_query import list_query, status_filter
+from reelmill_server.api.watches import Watches
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.work import Inspection, Work, dump_work, load_work
 from reelmill_server.errors import (
@@ -44,6 +46,8 @@ from reelmill_server.telemetry.metrics import Metrics
 
 _BASE62 = string.digits + string.ascii_letters
 _DEFAULT_PRIORITY = 3
+# Each takes some ms in many steps: with a whole burst at once, every other call would wait for all of them at each step.
+_CREATED_AT_ONCE = 8
 _DEFAULT_QUOTAS = Quotas(fairness_weight=1.0)
 _NO_PROJECT = Project("", datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC))
 
@@ -76,11 +80,14 @@ class MediaConvertService:
         channels: Channels,
         defaults: TaskDefaults,
         settle: Callable[[str, Outcome], Awaitable[None]],
+        watches: Watches,
         metrics: Metrics,
     ) -> None:
         """Create the service; `settle` records the outcome of a task that the engine does not have."""
         self._tasks, self._projects, self._engine, self._feeds, self._settle = tasks, projects, engine, feeds, settle
         self._storage, self._channels, self._defaults, self._metrics = storage, channels, defaults, metrics
+        self._watches = watches
+        self._creating = asyncio.Semaphore(_CREATED_AT_ONCE)
 
     async def CreateMediaConvertTask(
         self, request: pb.CreateMediaConvertTaskRequest, _: Any
@@ -89,13 +96,14 @@ class MediaConvertService:
 
         Raises StatusConflict if the first call had another request, and what is wrong with this one.
         """
-        record = self._record(request, await self._check(request))
-        recipients = [recipient for _, recipient in notification_requests.recipients(request.notification)]
-        try:
-            stored, created = await self._tasks.insert(record, recipients)
-        except QuotaExceeded:
-            self._metrics.quota_refusal_total.inc()
-            raise
+        async with self._creating:
+            record = self._record(request, await self._check(request))
+            recipients = [recipient for _, recipient in notification_requests.recipients(request.notification)]
+            try:
+                stored, created = await self._tasks.insert(record, recipients)
+            except QuotaExceeded:
+                self._metrics.quota_refusal_total.inc()
+                raise
         if not created and json.loads(stored.request_json) != json.loads(record.request_json):
             raise StatusConflict(
                 f"request_id {request.request_id} belongs to another request: send a new one with this request"
@@ -106,7 +114,7 @@ class MediaConvertService:
 
     async def GetTask(self, request: pb.GetTaskRequest, _: Any) -> pb.GetTaskResponse:
         validate.check_rules(request)
-        record = await self._tasks.get(request.project_name, request.task_id)
+        record = await self._tasks.get(request.project_name, request.task_id, request=request.request_definition, work=False)
         task = responses.task(await self._feeds.snapshot(record), request.request_definition)
         return pb.GetTaskResponse(request_id=request_id(), task=task)
 
@@ -123,20 +131,22 @@ class MediaConvertService:
             tasks=tasks,
         )
 
-    async def WatchTask(self, request: pb.WatchTaskRequest, _: Any) -> AsyncIterator[pb.WatchTaskResponse]:
+    async def WatchTask(self, request: pb.WatchTaskRequest, context: Any) -> AsyncIterator[bytes]:
         validate.check_rules(request)
-        with self._metrics.watchers.track_inprogress():
-            async for snapshot in self._feeds.watch(request.project_name, request.task_id):
-                yield pb.WatchTaskResponse(task=responses.task(snapshot))
+        with self._watches.one(context.peer()):
+            async with aclosing(self._feeds.watch(request.project_name, request.task_id)) as states:
+                async for snapshot in states:
+                    yield responses.watched(snapshot, pb.WatchTaskResponse)
 
-    async def WatchTasks(self, request: pb.WatchTasksRequest, _: Any) -> AsyncIterator[pb.WatchTasksResponse]:
+    async def WatchTasks(self, request: pb.WatchTasksRequest, context: Any) -> AsyncIterator[bytes]:
         validate.check_rules(request)
         query = TaskQuery(
             request.project_name, statuses=status_filter(request.status), tags=parse_selector(request.tag_selector)
         )
-        with self._metrics.watchers.track_inprogress():
-            async for snapshot in self._feeds.watch_all(query):
-                yield pb.WatchTasksResponse(task=responses.task(snapshot))
+        with self._watches.one(context.peer()):
+            async with aclosing(self._feeds.watch_all(query)) as states:
+                async for snapshot in states:
+                    yield responses.watched(snapshot, pb.WatchTasksResponse)
 
     async def CancelTask(self, request: pb.CancelTaskRequest, _: Any) -> pb.CancelTaskResponse:
         """Request cancellation; watchers see when the task has ended."""
@@ -208,9 +218,7 @@ class MediaConvertService:
             await self.start(record)
         except ServiceUnavailable:
             return
-        await self._tasks.mark_started(record.task_id)
-        current = await self._tasks.find(record.task_id)
-        if current is not None and current.cancel_requested:  # requested before the workflow started
+        if await self._tasks.mark_started(record.task_id):  # requested before the workflow started
             with suppress(ServiceUnavailable):
                 await self._engine.cancel(record.task_id)
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
 from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
 from reelmill_server.model.task import Artifact, ArtifactKind, FailedAttempt, Progress, TargetProgress, TaskPhase, TaskStatus
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
 from reelmill_server.plan.ffmpeg.command import FfmpegCommand
-from reelmill_server.tasks.feed import Snapshot
+from reelmill_server.tasks.follower import Snapshot
 
 _STATUS = {
     TaskStatus.RUNNING: task_pb2.TASK_STATUS_RUNNING,
@@ -40,6 +41,14 @@ def timestamp(time: datetime | None) -> Timestamp | None:
     message = Timestamp()
     message.FromDatetime(time.astimezone(UTC))
     return message
+
+
+def watched(snapshot: Snapshot, kind: type[pb.WatchTaskResponse] | type[pb.WatchTasksResponse]) -> bytes:
+    """Return a state as a message of a stream, serialized once for all streams."""
+    encoded = snapshot.encoded.get(kind.__name__)
+    if encoded is None:
+        encoded = snapshot.encoded[kind.__name__] = kind(task=task(snapshot)).SerializeToString()
+    return encoded
 
 
 def task(snapshot: Snapshot, with_definition: bool = False) -> task_pb2.Task:

@@ -51,4 +51,5 @@ def list_query(request: pb.ListTasksRequest) -> TaskQuery:
         descending=request.order == pb.SORT_ORDER_DESC,
         limit=request.max_results or _DEFAULT_PAGE,
         next_token=request.next_token,
+        requests=request.request_definition,
     )

@@ -16,6 +16,7 @@ from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
 from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
 from reelmill_server.api.server import GrpcServer
+from reelmill_server.api.watches import Watches
 from reelmill_server.app.background import background, polling
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
@@ -30,9 +31,11 @@ from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
 from reelmill_server.storage.build import build_storage
+from reelmill_server.tasks.changes import ChangeStore
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.delivery import NotificationDelivery
-from reelmill_server.tasks.feed import Feeds, Snapshot
+from reelmill_server.tasks.feed import Feeds
+from reelmill_server.tasks.follower import Snapshot
 from reelmill_server.tasks.migrate import check_current
 from reelmill_server.tasks.notifications import NotificationStore
 from reelmill_server.tasks.projects import ProjectStore
@@ -59,7 +62,8 @@ class ControlPlane:
         self._tasks = TaskStore(self._database, retention, quotas)
         self._projects = ProjectStore(self._database, settings.max_projects)
         self._engine = engine = Engine(client)
-        self._feeds = Feeds(self._tasks, engine.view, settings.watch_poll_seconds)
+        changes = ChangeStore(self._database)
+        self._feeds = Feeds(self._tasks, changes, engine.view, settings.watch_poll_seconds, settings.watch_rate)
         self._channels = Channels(settings)
         notifications = NotificationStore(self._database)
         self._notifications = notifications
@@ -88,6 +92,7 @@ class ControlPlane:
                 accelerator_seconds=settings.accelerator_wait_seconds,
             ),
             settle=self._settle,
+            watches=Watches(settings.watch_limit, settings.watch_caller_limit, metrics),
             metrics=metrics,
         )
         self._admit = service.admit
@@ -95,6 +100,7 @@ class ControlPlane:
             self._tasks,
             start=service.start,
             view=engine.view,
+            running=engine.running,
             cancel=engine.cancel,
             settle=self._settle,
             admit=self._admit,
@@ -171,6 +177,7 @@ class ControlPlane:
         await asyncio.wait((stopping,), timeout=_WATCH_GRACE_SECONDS)
         self._feeds.close()
         await stopping
+        await self._feeds.wait_closed()
 
     async def drain(self) -> None:
         """Make load balancers send new calls elsewhere."""

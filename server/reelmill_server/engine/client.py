@@ -33,6 +33,8 @@ from reelmill_server.telemetry import tracing
 
 _RPC_SECONDS = timedelta(seconds=5)
 _INSPECT_SECONDS = 90.0
+_LISTED = 1000
+_WORKFLOW = "MediaConvert"
 _CONNECT_PAUSE_SECONDS = 0.5
 _POLL_SECONDS = 90  # a poll lasts a minute: who did not come again since is gone
 _STANDINGS = {
@@ -151,6 +153,17 @@ class Engine:
         if attempt is None:
             return EngineView(EngineState.RUNNING)
         return EngineView(EngineState.RUNNING, await self._progress(attempt), busy=True)
+
+    async def running(self) -> set[str]:
+        """Return the ids of the tasks that the engine lists as running; the list may be some seconds old. Raises
+        ServiceUnavailable.
+        """
+        query = f"WorkflowType = '{_WORKFLOW}' AND ExecutionStatus = 'Running'"
+        try:
+            listed = self._client.list_workflows(query, page_size=_LISTED, rpc_timeout=_RPC_SECONDS)
+            return {execution.id async for execution in listed}
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
 
     async def _progress(self, attempt: PendingActivityInfo) -> Progress:
         """Return the progress in an attempt's last heartbeat; without one the attempt waits for a worker."""

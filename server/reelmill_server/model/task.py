@@ -199,7 +199,10 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class TaskQuery:
-    """Filter, order and page of ListTasks; `sort` is task_id, start_time or end_time; times are inclusive; `limit` 1..100."""
+    """Filter, order and page of ListTasks; `sort` is task_id, start_time or end_time; times are inclusive; `limit` 1..100.
+
+    `requests`: records have their `request_json`, which is empty otherwise.
+    """
 
     project_name: str
     statuses: frozenset[TaskStatus] = frozenset()
@@ -212,6 +215,7 @@ class TaskQuery:
     descending: bool = False
     limit: int = 100
     next_token: str = ""
+    requests: bool = False
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,23 @@ class TaskSettings(Group):
         default=10, ge=0.1, le=3600, description="How often records are compared with the engine, and differences repaired."
     )
     watch_poll_seconds: Seconds = Field(
-        default=0.5, ge=0.05, le=60, description="How often a watched task is polled, once for all of its watchers."
+        default=0.5,
+        ge=0.05,
+        le=60,
+        description="How often a watched project is asked for changes, and a watched task for progress, once for all watchers.",
+    )
+    watch_limit: Count = Field(
+        default=4000, ge=1, le=1_000_000, description="Maximum number of WatchTask and WatchTasks streams of a replica at once."
+    )
+    watch_caller_limit: Count = Field(
+        default=2000, ge=1, le=1_000_000, description="Maximum number of those streams of one caller at once."
+    )
+    watch_rate: Count = Field(
+        default=2000,
+        ge=1,
+        le=1_000_000,
+        description="Maximum number of states of tasks that a replica sends to all of its watchers per second. Those that"
+        " wait longer skip more of them.",
     )
 
     def resolved_database_url(self) -> str:

@@ -1,260 +1,321 @@
-"""Live tasks: one poller per watched task, shared by all its watchers."""
+"""Live tasks: each project that is watched is followed once, for all its watchers on this replica."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 
 import structlog
 
-from reelmill_server.errors import ReelmillError, ResourceNotFound, ServiceUnavailable
+from reelmill_server.errors import ReelmillError, ServiceUnavailable
 from reelmill_server.model.engine_view import EngineState, EngineView
-from reelmill_server.model.task import Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus
-from reelmill_server.tasks.store import TaskStore
+from reelmill_server.model.task import Progress, TaskPhase, TaskQuery, TaskRecord
+from reelmill_server.tasks.changes import BATCH, ChangeStore
+from reelmill_server.tasks.follower import Entry, Follower, Reader, Snapshot
+from reelmill_server.tasks.projects import no_such_project
+from reelmill_server.tasks.store import TaskStore, no_such_task
+from reelmill_server.tasks.turns import Turns
+from reelmill_server.tasks.views import EngineViews, ViewEngine
 
+_LOADS = 4  # from the database at once; its other connections are for other calls
+_AHEAD = 15  # tasks that are loaded together with one, as most watchers will need them next
+_LISTED = 100
+_LOOKS = 100  # at running tasks at once: more of them are looked at less often
+_MOST_PAUSES = 8  # of a task that does nothing yet
+_LEAST_PAUSES = 0.1  # after a change of this replica
+_LOG = 200_000  # changes of all projects, about 40 MB
+_SHOWN_BYTES = 16 << 20
+_LEAST = 1_000
 _log = structlog.get_logger(__name__)
-ViewEngine = Callable[[str], Awaitable[EngineView]]
-
-
-_CONCURRENT_SNAPSHOTS = 20
-_NO_PROGRESS = Progress(phase=TaskPhase.NONE)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The current state of a task: its record, and its progress while it is running."""
-
-    record: TaskRecord
-    progress: Progress = _NO_PROGRESS
-
-
-class _Poller:
-    """Poller of one task, which wakes its watchers on every change."""
-
-    def __init__(self, first: Snapshot) -> None:
-        self.latest = first
-        self.error: ReelmillError | None = None
-        self.watchers = 0
-        self.changed = asyncio.Event()
-        self.poll_now = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-
-    def offer(self, snapshot: Snapshot) -> None:
-        """Accept a newer snapshot; percentages never decrease, not even when a new attempt starts."""
-        before, now = self.latest.progress, snapshot.progress
-        snapshot = replace(snapshot, progress=replace(now, percent=max(before.percent, now.percent)))
-        if snapshot != self.latest:
-            self.latest = snapshot
-            self._wake()
-
-    def fail(self, error: ReelmillError) -> None:
-        """Report to the watchers that the task can no longer be polled."""
-        self.error = error
-        self._wake()
-
-    def _wake(self) -> None:
-        # Each waiter holds the event it waits for, so the new event is set up before the old one wakes them.
-        changed, self.changed = self.changed, asyncio.Event()
-        changed.set()
 
 
 class Feeds:
     """Feeds of all watched tasks on this replica."""
 
-    def __init__(self, store: TaskStore, view: ViewEngine, poll_seconds: float) -> None:
-        self._store, self._view, self._poll_seconds = store, view, poll_seconds
-        self._pollers: dict[str, _Poller] = {}
-        self._closed = asyncio.Event()
+    def __init__(
+        self, store: TaskStore, changes: ChangeStore, view: ViewEngine, poll_seconds: float, states_per_second: float = 2_000
+    ) -> None:
+        """Follow `changes` every `poll_seconds`, and send watchers at most so many states per second altogether."""
+        self._store, self._changes, self._poll_seconds = store, changes, poll_seconds
+        self._views = EngineViews(view, poll_seconds * 0.9)
+        self._turns = Turns(states_per_second)
+        self._followers: dict[str, Follower] = {}
+        self._loads = asyncio.Semaphore(_LOADS)
+        self._poll_now = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+        self._closed = False
 
     def close(self) -> None:
         """End all watches, present and future, with ServiceUnavailable, so that watchers connect to another replica."""
-        self._closed.set()
-        for poller in self._pollers.values():
-            poller.fail(_shutting_down())
+        self._closed = True
+        self._poll_now.set()
+        for follower in self._followers.values():
+            follower.fail(_shutting_down())
+
+    async def wait_closed(self) -> None:
+        """Wait, once the feeds are closed, until they use the database no more."""
+        await asyncio.gather(*self._loops)
 
     async def snapshot(self, record: TaskRecord) -> Snapshot:
         """Return the current state of a task; progress is missing if the engine does not respond."""
         if record.status.final:
             return Snapshot(record)
-        poller = self._pollers.get(record.task_id)
-        if poller is not None:
-            return Snapshot(record, poller.latest.progress)
-        with suppress(ServiceUnavailable):
-            view = await self._view(record.task_id)
-            return Snapshot(record, view.progress if view.busy else Progress())
+        follower = self._followers.get(record.project_name)
+        entry = follower.entries.get(record.task_id) if follower else None
+        if entry is not None and entry.look_at > time.monotonic():
+            return Snapshot(record, entry.progress)
+        if record.admitted:
+            with suppress(ServiceUnavailable):
+                view = await self._views.get(record.task_id)
+                return Snapshot(record, _progress(view))
         return Snapshot(record, Progress())
 
     async def snapshots(self, records: Sequence[TaskRecord]) -> list[Snapshot]:
-        """Return the current states of tasks, a limited number concurrently."""
-        limit = asyncio.Semaphore(_CONCURRENT_SNAPSHOTS)
-
-        async def limited_snapshot(record: TaskRecord) -> Snapshot:
-            async with limit:
-                return await self.snapshot(record)
-
-        return await asyncio.gather(*(limited_snapshot(record) for record in records))
+        """Return the current states of tasks."""
+        return await asyncio.gather(*(self.snapshot(record) for record in records))
 
     def poll_now(self, task_id: str) -> None:
-        """Poll a watched task immediately because its record has changed."""
-        poller = self._pollers.get(task_id)
-        if poller is not None:
-            poller.poll_now.set()
+        """Look for changes immediately because a record has changed, if its task is watched."""
+        if any(task_id in follower.entries for follower in self._followers.values()):
+            self._poll_now.set()
 
-    async def watch(self, project_name: str, task_id: str) -> AsyncIterator[Snapshot]:
+    async def watch(self, project_name: str, task_id: str) -> AsyncGenerator[Snapshot, None]:
         """Yield the current state of a task, then each change, up to its final state. Slow readers skip outdated states.
 
         Raises ResourceNotFound, and ServiceUnavailable once the feeds are closed.
         """
-        record = await self._store.get(project_name, task_id)
+        record = await self._store.get(project_name, task_id, request=False, work=False)
         if record.status.final:
             yield Snapshot(record)
             return
-        first = await self.snapshot(record)
-        if self._closed.is_set():
-            raise _shutting_down()
-        async with self._polled(first) as poller:
+        async with self._following(project_name) as follower, self._kept(follower, task_id) as entry:
+            last: Snapshot | None = None
             while True:
-                changed, latest = poller.changed, poller.latest
-                yield latest
-                if latest.record.status.final:
+                seq = entry.seq
+                snapshot = await self._snapshot_of(follower, task_id)
+                if snapshot is None:
+                    raise no_such_task(project_name, task_id)
+                if snapshot != last:
+                    if last is not None:
+                        await self._turns.take()
+                    last = snapshot
+                    yield snapshot
+                if snapshot.record.status.final:
                     return
-                if poller.latest is latest and poller.error is None:
-                    await changed.wait()
-                if poller.latest is latest and poller.error is not None:  # newer states come first, above all the final one
-                    raise poller.error
+                while entry.seq == seq:  # newer states come first, above all the final one
+                    follower.raise_error()
+                    await follower.change(task_id)
 
-    async def watch_all(self, query: TaskQuery) -> AsyncIterator[Snapshot]:
+    async def watch_all(self, query: TaskQuery) -> AsyncGenerator[Snapshot, None]:
         """Yield every task that matches `query`, then every change among them and every new task, without end.
 
         Raises ServiceUnavailable once the feeds are closed.
         """
-        project_watch = _ProjectWatch(self, query)
-        try:
-            while True:
-                async for snapshot in project_watch.changes():
+        async with self._following(query.project_name) as follower, self._reading(follower, query) as reader:
+            async with aclosing(self._present(follower, query, reader)) as present:
+                async for snapshot in present:
                     yield snapshot
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._closed.wait(), self._poll_seconds)
-                    raise _shutting_down()
-        finally:
-            await project_watch.close()
+            while True:
+                task_id, entry, seq = await reader.next()
+                await self._turns.take()
+                if entry.seq != seq:
+                    continue  # it changed meanwhile, and comes again
+                latest = await self._snapshot_of(follower, task_id, reader.ahead(_AHEAD))
+                if latest is not None and entry.seq == seq:
+                    yield latest
+
+    async def _present(self, follower: Follower, query: TaskQuery, reader: Reader) -> AsyncGenerator[Snapshot, None]:
+        """Yield the tasks that match a query now."""
+        last = ""
+        while True:
+            async with self._loads:
+                page = await self._changes.matching(query, last, _LISTED)
+            for at, task_id in enumerate(page):
+                await self._turns.take()
+                follower.raise_error()
+                snapshot = await self._snapshot_of(follower, task_id, page[at + 1 : at + 1 + _AHEAD])
+                if snapshot is not None and (not query.statuses or snapshot.record.status in query.statuses):
+                    reader.told(task_id)
+                    yield snapshot
+            if len(page) < _LISTED:
+                return
+            last = page[-1]
 
     @asynccontextmanager
-    async def _polled(self, first: Snapshot) -> AsyncIterator[_Poller]:
-        poller = self._join(first)
+    async def _following(self, project_name: str) -> AsyncIterator[Follower]:
+        """Follow a project during the block. Raises ResourceNotFound, and ServiceUnavailable once the feeds are closed."""
+        if self._closed:
+            raise _shutting_down()
+        follower = self._followers.get(project_name)
+        if follower is None or follower.error is not None:
+            follower = self._followers[project_name] = Follower(project_name)
+            follower.started = asyncio.create_task(self._start(follower))
+        follower.users += 1
         try:
-            yield poller
+            await asyncio.shield(follower.started)
+            follower.raise_error()
+            yield follower
         finally:
-            self._leave(first.record.task_id, poller)
+            self._leave(follower)
 
-    def _join(self, first: Snapshot) -> _Poller:
-        task_id = first.record.task_id
-        poller = self._pollers.get(task_id)
-        if poller is None:
-            poller = self._pollers[task_id] = _Poller(first)
-            poller.task = asyncio.create_task(self._poll(poller))
-        poller.watchers += 1
-        return poller
+    def _leave(self, follower: Follower) -> None:
+        follower.users -= 1
+        if not follower.users and self._followers.get(follower.project_name) is follower:
+            del self._followers[follower.project_name]
 
-    def _leave(self, task_id: str, poller: _Poller) -> None:
-        poller.watchers -= 1
-        if poller.watchers == 0:
-            self._pollers.pop(task_id, None)
-            if poller.task is not None:
-                poller.task.cancel()
+    async def _start(self, follower: Follower) -> None:
+        """Read where a project stands, and follow it from there."""
+        try:
+            follower.number = (await self._changes.heads([follower.project_name]))[follower.project_name]
+            last = ""
+            while page := await self._changes.running(follower.project_name, last):
+                for change in page:
+                    follower.keep(change)
+                last = page[-1].task_id
+        except KeyError:
+            follower.fail(no_such_project(follower.project_name))
+        except ReelmillError as error:
+            follower.fail(error)
+        if all(loop.done() for loop in self._loops):
+            self._loops = [
+                asyncio.create_task(self._repeat(self._follow_changes, self._until_next_change)),
+                asyncio.create_task(self._repeat(self._follow_progress, partial(asyncio.sleep, self._poll_seconds))),
+            ]
 
-    async def _poll(self, poller: _Poller) -> None:
-        """Poll until the task is final or has no watchers."""
-        while not poller.latest.record.status.final:
-            record_changed = poller.poll_now.is_set()
-            poller.poll_now.clear()
+    async def _repeat(self, step: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
+        """Do a step again and again while anyone watches; a failure is logged, as watchers still need the next one."""
+        while self._followers and not self._closed:
             try:
-                poller.offer(await self._next_snapshot(poller.latest, record_changed))
-            except ResourceNotFound as error:  # deleted with its project
-                poller.fail(error)
-                return
-            except Exception as error:  # whatever it is, the watchers still need the next poll
-                _log.warning("polling a watched task failed", reason=f"{type(error).__name__}: {error}")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
-                    await poller.poll_now.wait()
+                await step()
+            except Exception as error:
+                _log.warning("following watched tasks failed", reason=f"{type(error).__name__}: {error}")
+            await pause()
 
-    async def _next_snapshot(self, latest: Snapshot, record_changed: bool) -> Snapshot:
-        """Return the next snapshot of a task. The record is read only if it may have changed."""
-        view = await self._view(latest.record.task_id)
-        if view.state is EngineState.RUNNING and view.busy and not record_changed:
-            return Snapshot(latest.record, view.progress)
-        record = await self._store.get(latest.record.project_name, latest.record.task_id)
-        return Snapshot(record, Progress(phase=TaskPhase.NONE) if record.status.final else view.progress)
+    @asynccontextmanager
+    async def _reading(self, follower: Follower, query: TaskQuery) -> AsyncIterator[Reader]:
+        """Read the changes of a project during the block."""
+        reader = Reader(follower, query)
+        new = reader.tags - follower.wanted
+        follower.readers.add(reader)
+        try:
+            if new:  # until now nobody had to know which tasks have them
+                await self._find_tags(follower, list(follower.entries), new)
+            yield reader
+        finally:
+            follower.readers.discard(reader)
+
+    async def _find_tags(self, follower: Follower, task_ids: Sequence[str], digests: frozenset[str]) -> None:
+        for begin in range(0, len(task_ids), BATCH):
+            found = await self._changes.tagged(task_ids[begin : begin + BATCH], digests)
+            for task_id, its in found.items():
+                if task_id in follower.entries:
+                    follower.entries[task_id].tags |= its
+
+    @asynccontextmanager
+    async def _kept(self, follower: Follower, task_id: str) -> AsyncIterator[Entry]:
+        """Keep an entry of a task during the block. Raises ResourceNotFound."""
+        for change in await self._changes.of([task_id]):
+            entry = follower.note(change) or follower.keep(change)
+            entry.watchers += 1
+            try:
+                if entry.runs and not entry.look_at:
+                    with suppress(ServiceUnavailable):
+                        await self._look(follower, task_id, entry)
+                yield entry
+            finally:
+                entry.watchers -= 1
+            return
+        raise no_such_task(follower.project_name, task_id)
+
+    async def _snapshot_of(self, follower: Follower, task_id: str, ahead: Sequence[str] = ()) -> Snapshot | None:
+        """Return the state of a task, None if it is deleted; those `ahead` are loaded with it if it has to be."""
+        found = follower.shown.get(task_id)
+        if found is not None:
+            return found
+        loading = follower.loading.get(task_id)
+        if loading is None:
+            others = [other for other in ahead if other not in follower.loading and follower.shown.get(other) is None]
+            task_ids = [task_id, *dict.fromkeys(others)]
+            loading = asyncio.create_task(self._load(follower, task_ids))
+            follower.loading.update(dict.fromkeys(task_ids, loading))
+        return (await asyncio.shield(loading)).get(task_id)
+
+    async def _load(self, follower: Follower, task_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        try:
+            async with self._loads:
+                rows = await self._changes.shown(task_ids)
+        finally:
+            for task_id in task_ids:
+                follower.loading.pop(task_id, None)
+        loaded: dict[str, Snapshot] = {}
+        for change, record in rows:
+            entry = follower.note(change)
+            progress = entry.progress if entry else Progress() if not change.status.final else Progress(TaskPhase.NONE)
+            loaded[change.task_id] = snapshot = Snapshot(record, progress)
+            if entry is None or entry.number == change.number:
+                follower.shown.put(snapshot)
+        return loaded
+
+    async def _until_next_change(self) -> None:
+        await asyncio.sleep(self._poll_seconds * _LEAST_PAUSES)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_seconds * (1 - _LEAST_PAUSES)):
+                await self._poll_now.wait()
+        self._poll_now.clear()
+
+    async def _follow_changes(self) -> None:
+        followers = [one for one in self._followers.values() if one.started.done() and one.error is None]
+        heads = await self._changes.heads([follower.project_name for follower in followers])
+        for follower in followers:
+            head = heads.get(follower.project_name, -1)
+            if head < follower.number:  # deleted, and perhaps created anew
+                follower.fail(no_such_project(follower.project_name))
+            elif head > follower.number:
+                await self._read_changes(follower)
+            follower.shown.limit = max(_LEAST, _SHOWN_BYTES // len(self._followers))
+            follower.prune(max(_LEAST, _LOG // len(self._followers)))
+
+    async def _read_changes(self, follower: Follower) -> None:
+        number, last = follower.number, ""
+        while page := await self._changes.after(follower.project_name, number, last):
+            wanted = follower.wanted
+            tags = await self._changes.tagged([change.task_id for change in page], wanted) if wanted else {}
+            for change in page:
+                follower.note(change, tags.get(change.task_id, frozenset()))
+            number, last = page[-1].number, page[-1].task_id
+            if len(page) < BATCH:
+                break
+        follower.number = number
+
+    async def _follow_progress(self) -> None:
+        """Look at those running tasks that are due longest, and whose progress someone watches."""
+        now = time.monotonic()
+        due = [(follower, *found) for follower in self._followers.values() for found in follower.to_look_at(now)]
+        due.sort(key=lambda item: item[2].look_at)
+        looks = (self._look(*item) for item in due[:_LOOKS])
+        failures = [failure for failure in await asyncio.gather(*looks, return_exceptions=True) if failure is not None]
+        if failures:
+            raise failures[0]
+
+    async def _look(self, follower: Follower, task_id: str, entry: Entry) -> None:
+        """Ask the engine for the progress of a task: less often while it only waits."""
+        view = await self._views.get(task_id)
+        progress = _progress(view)
+        idle = progress.phase is TaskPhase.QUEUED
+        entry.pause = (
+            min(entry.pause * 2 or self._poll_seconds, self._poll_seconds * _MOST_PAUSES) if idle else self._poll_seconds
+        )
+        entry.look_at = time.monotonic() + entry.pause - self._poll_seconds / 2  # due before the round after the pause
+        follower.advance(task_id, entry, progress)
+        if view.state is not EngineState.RUNNING:  # a replica of an earlier version does not number what it records
+            for change in await self._changes.of([task_id]):
+                follower.note(change)
+
+
+def _progress(view: EngineView) -> Progress:
+    return view.progress if view.busy else Progress()
 
 
 def _shutting_down() -> ServiceUnavailable:
     return ServiceUnavailable("this replica is shutting down: watch again")
-
-
-class _ProjectWatch:
-    """State of one watcher of a project."""
-
-    def __init__(self, feeds: Feeds, query: TaskQuery) -> None:
-        self._feeds, self._statuses = feeds, query.statuses
-        self._query = replace(query, statuses=frozenset())
-        self._seen: dict[str, Snapshot] = {}
-        self._following: dict[str, _Poller] = {}
-        self._newest: datetime | None = None
-
-    async def changes(self) -> AsyncIterator[Snapshot]:
-        """Yield the changes since the last call; at the first call, everything that matches."""
-        records = await self._candidates()
-        for task_id in self._following.keys() - records.keys():
-            ended = await self._feeds._store.find(task_id)
-            if ended is not None:
-                records[task_id] = ended
-        for record in records.values():
-            snapshot = self._follow(record)
-            matches = not self._statuses or record.status in self._statuses or record.task_id in self._seen
-            if matches and self._seen.get(record.task_id) != snapshot:
-                self._seen[record.task_id] = snapshot
-                yield snapshot
-        self._forget(records)
-
-    def _follow(self, record: TaskRecord) -> Snapshot:
-        """Return the current state of a task, polling it while it is running."""
-        poller = self._following.get(record.task_id)
-        if record.status.final:
-            if poller is not None:
-                self._feeds._leave(record.task_id, self._following.pop(record.task_id))
-            return Snapshot(record)
-        if poller is None:
-            poller = self._following[record.task_id] = self._feeds._join(Snapshot(record, Progress()))
-        return poller.latest
-
-    async def _candidates(self) -> dict[str, TaskRecord]:
-        """Return all tasks at first, later those running and those created since the last call."""
-        if self._newest is None:
-            return await self._all(self._query)
-        running = await self._all(replace(self._query, statuses=frozenset({TaskStatus.RUNNING})))
-        return running | await self._all(replace(self._query, start_from=self._newest))
-
-    def _forget(self, records: dict[str, TaskRecord]) -> None:
-        """Keep only what may be needed again: a watch may last for months."""
-        for record in records.values():
-            self._newest = max(self._newest or record.start_time, record.start_time)
-        for task_id, snapshot in list(self._seen.items()):
-            if snapshot.record.status.final and self._newest and snapshot.record.start_time < self._newest:
-                del self._seen[task_id]
-
-    async def _all(self, query: TaskQuery) -> dict[str, TaskRecord]:
-        records: dict[str, TaskRecord] = {}
-        while True:
-            page = await self._feeds._store.list(query)
-            records |= {record.task_id: record for record in page.tasks}
-            if not page.next_token:
-                return records
-            query = replace(query, next_token=page.next_token)
-
-    async def close(self) -> None:
-        """Stop polling."""
-        for task_id, poller in self._following.items():
-            self._feeds._leave(task_id, poller)
-        self._following.clear()

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, RowMapping, Select, select, tuple_
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.task import TaskPage, TaskQuery
 from reelmill_server.tasks.page_tokens import Position, decode_token, encode_token, query_digest
-from reelmill_server.tasks.rows import task_record, to_microseconds
+from reelmill_server.tasks.rows import shown_columns, task_record, to_microseconds
 from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import NOT_ENDED, task_tags, tasks
 
@@ -20,7 +20,6 @@ _SORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 MAX_PAGE_BYTES = 3 << 20
 """Most bytes of a page of several tasks: gRPC's clients accept messages of 4 MiB by default."""
-_NOT_SHOWN = ("work_json",)  # the largest column, which no list contains
 _KINDS: Mapping[str, type[int] | type[str]] = {"task_id": str, "start_time": int, "end_time": int}
 
 
@@ -31,7 +30,7 @@ def page_query(query: TaskQuery) -> Select[Any]:
     """
     names = _sort_columns(query)
     columns = [tasks.c[name] for name in names]
-    statement = select(tasks).where(*_filters(query)).limit(query.limit + 1)
+    statement = select(*shown_columns(query.requests)).where(*filters(query)).limit(query.limit + 1)
     statement = statement.order_by(*(column.desc() if query.descending else column.asc() for column in columns))
     if is_first_page(query):
         return statement
@@ -56,7 +55,7 @@ def _fitting(rows: Sequence[RowMapping]) -> int:
     """Return how many of the rows fit into a page, at least one."""
     total = 0
     for number, row in enumerate(rows):
-        total += sum(len(str(value).encode()) for name, value in row.items() if name not in _NOT_SHOWN)
+        total += sum(len(str(value).encode()) for value in row.values())
         if number and total > MAX_PAGE_BYTES:
             return number
     return len(rows)
@@ -73,25 +72,26 @@ def _sort_columns(query: TaskQuery) -> tuple[str, ...]:
     return _SORT_COLUMNS[query.sort]
 
 
-def _filters(query: TaskQuery) -> list[ColumnElement[bool]]:
-    filters: list[ColumnElement[bool]] = [tasks.c.project_name == query.project_name]
+def filters(query: TaskQuery) -> list[ColumnElement[bool]]:
+    """Return the conditions of a query, without its position."""
+    found: list[ColumnElement[bool]] = [tasks.c.project_name == query.project_name]
     if query.statuses:
-        filters.append(tasks.c.status.in_(sorted(status.value for status in query.statuses)))
+        found.append(tasks.c.status.in_(sorted(status.value for status in query.statuses)))
     for key, text in query.tags:
         tagged = select(task_tags.c.task_id).where(task_tags.c.tag_digest == tag_digest(key, text))
-        filters.append(tasks.c.task_id.in_(tagged))
+        found.append(tasks.c.task_id.in_(tagged))
     bounds = (
         (tasks.c.start_time, query.start_from, query.start_to),
         (tasks.c.end_time, query.end_from, query.end_to),
     )
     for column, first, last in bounds:
         if first is not None:
-            filters.append(column >= to_microseconds(first))
+            found.append(column >= to_microseconds(first))
         if last is not None:
-            filters.append(column <= to_microseconds(last))
+            found.append(column <= to_microseconds(last))
     if query.end_from is not None or query.end_to is not None:
-        filters.append(tasks.c.end_time < NOT_ENDED)  # a running task has no end time that could be in the range
-    return filters
+        found.append(tasks.c.end_time < NOT_ENDED)  # a running task has no end time that could be in the range
+    return found
 
 
 def _digest(query: TaskQuery) -> str:

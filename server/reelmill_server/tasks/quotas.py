@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from reelmill_server.errors import QuotaExceeded, Violation
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import TaskRecord, TaskStatus
+from reelmill_server.tasks.changes import next_change
 from reelmill_server.tasks.rows import task_record
 from reelmill_server.tasks.tables import projects, tasks
 
@@ -51,7 +52,8 @@ async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas
     rows = (await connection.execute(query)).mappings().all()
     admitted = [replace(task_record(row), admitted=True) for row in rows]
     names = [record.task_id for record in admitted]
-    await connection.execute(update(tasks).where(tasks.c.task_id.in_(names)).values(admitted=True))
+    number = await next_change(connection, project_name)
+    await connection.execute(update(tasks).where(tasks.c.task_id.in_(names)).values(admitted=True, change_number=number))
     return admitted
 
 

@@ -1,6 +1,6 @@
 """Repair of differences between records and the engine after a crash, and deletion of expired tasks."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -25,32 +25,45 @@ class Reconciler:
         *,
         start: Callable[[TaskRecord], Awaitable[None]],
         view: Callable[[str], Awaitable[EngineView]],
+        running: Callable[[], Awaitable[Collection[str]]],
         cancel: Callable[[str], Awaitable[None]],
         settle: Callable[[str, Outcome], Awaitable[None]],
         admit: Callable[[str], Awaitable[None]],
         retention: timedelta,
     ) -> None:
-        """Compare `store` with the engine through `start`, `view` and `cancel`.
+        """Compare `store` with the engine through `start`, `view`, `running` and `cancel`.
 
-        `start` raises InvalidArgument or ValueError for a task that the engine will never accept. `settle` records an outcome,
-        `admit` starts waiting tasks of a project.
+        `running` returns the tasks whose workflows run, as a list that may be some seconds old. `start` raises InvalidArgument
+        or ValueError for a task that the engine will never accept. `settle` records an outcome, `admit` starts waiting tasks of
+        a project.
         """
         self._store, self._retention, self._admit = store, retention, admit
         self._start, self._view, self._cancel, self._settle = start, view, cancel, settle
+        self._running = running
 
     async def once(self) -> None:
         """Check all running records once. A record that cannot be repaired is logged and does not affect others."""
         now = datetime.now(UTC)
         async for record in self._store.unstarted(now - _SETTLING):
             await self._repair(record, self._repair_unstarted)
-        async for record in self._store.running():
-            if record.engine_started and record.start_time < now - _SETTLING:
-                await self._repair(record, self._repair_started)
+        await self._check_started(now - _SETTLING)
         for project_name in await self._store.projects_with_waiting_tasks():
             await self._admit(project_name)  # the replica that should have done it when a task ended may have died
         expired = await self._store.expire(now - self._retention)
         if expired:
             _log.info("expired tasks deleted", count=expired)
+
+    async def _check_started(self, before: datetime) -> None:
+        """Check the tasks that the engine should have: only those that it does not list are asked for one by one."""
+        try:
+            running = await self._running()
+        except ServiceUnavailable as error:
+            _log.warning("the engine did not list its tasks", reason=error.message)
+            return
+        async for record in self._store.running():
+            unknown = record.task_id not in running or record.cancel_requested
+            if record.engine_started and record.start_time < before and unknown:
+                await self._repair(record, self._repair_started)
 
     async def _repair(self, record: TaskRecord, repair: Callable[[TaskRecord], Awaitable[None]]) -> None:
         try:
@@ -95,4 +108,4 @@ class Reconciler:
             await self._settle(record.task_id, Outcome(TaskStatus.CANCELED, "Canceled", "canceled"))
         else:
             _log.warning("the engine lost a task: starting it again", task_id=record.task_id)
-            await self._start_or_fail(record)
+            await self._start_or_fail(current)

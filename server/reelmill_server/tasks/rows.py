@@ -1,17 +1,17 @@
 """Conversion of rows to records and back: times as microseconds, tags and outcomes as JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import RowMapping
+from sqlalchemy import Column, RowMapping
 
 from reelmill_server.model.project import Project, Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
-from reelmill_server.tasks.tables import NOT_ENDED
+from reelmill_server.tasks.tables import NOT_ENDED, tasks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -67,8 +67,15 @@ def task_row(record: TaskRecord) -> dict[str, Any]:
     }
 
 
+@cache
+def shown_columns(request: bool = False, work: bool = False) -> Sequence[Column[Any]]:
+    """Return the columns of a task as `task_record` needs them: its request and its work, the largest, only where wanted."""
+    left_out = ({"request_json"} if not request else set()) | ({"work_json"} if not work else set())
+    return [column for column in tasks.c if column.name not in left_out]
+
+
 def task_record(row: RowMapping) -> TaskRecord:
-    """Return the task of a row of the tasks table."""
+    """Return the task of a row of the tasks table; texts that were not selected are empty."""
     return TaskRecord(
         task_id=row["task_id"],
         project_name=row["project_name"],
@@ -76,8 +83,8 @@ def task_record(row: RowMapping) -> TaskRecord:
         event_id=row["event_id"],
         status=TaskStatus(row["status"]),
         start_time=from_microseconds(row["start_time"]),
-        request_json=row["request_json"],
-        work_json=row["work_json"],
+        request_json=row.get("request_json", ""),
+        work_json=row.get("work_json", ""),
         user_data=row["user_data"],
         tags=json.loads(row["tags"]),
         priority=row["priority"],

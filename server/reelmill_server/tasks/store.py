@@ -13,12 +13,13 @@ from reelmill_server.errors import ResourceAlreadyExists, ResourceNotFound
 from reelmill_server.model.notification import Recipient
 from reelmill_server.model.project import NO_QUOTAS, Quotas
 from reelmill_server.model.task import Outcome, TaskPage, TaskQuery, TaskRecord, TaskStatus, tag_text
+from reelmill_server.tasks.changes import next_change
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.listing import is_first_page, page_of, page_query
 from reelmill_server.tasks.notifications import insert_waiting, make_due
 from reelmill_server.tasks.projects import no_such_project
 from reelmill_server.tasks.quotas import admit, unfinished, with_admission
-from reelmill_server.tasks.rows import encode_outcome, task_record, task_row, to_microseconds
+from reelmill_server.tasks.rows import encode_outcome, shown_columns, task_record, task_row, to_microseconds
 from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import projects, task_tags, tasks
 
@@ -64,10 +65,10 @@ class TaskStore:
                 await self._raise_refusal(record)
         raise ResourceAlreadyExists(f"The specified resource task/{record.task_id} already exists.")
 
-    async def get(self, project_name: str, task_id: str) -> TaskRecord:
-        """Return a task of a project. Raises ResourceNotFound."""
+    async def get(self, project_name: str, task_id: str, *, request: bool = True, work: bool = True) -> TaskRecord:
+        """Return a task of a project; without `request` or `work`, these texts are empty. Raises ResourceNotFound."""
         async with self._database.read() as connection:
-            record = await _find(connection, task_id)
+            record = await _find(connection, task_id, request, work)
             if record is None or record.project_name != project_name:
                 await _require_project(connection, project_name)
                 raise no_such_task(project_name, task_id)
@@ -92,15 +93,17 @@ class TaskStore:
                 await _require_project(connection, query.project_name)
         return page_of(query, rows)
 
-    async def mark_started(self, task_id: str) -> None:
-        """Record that the engine has the task."""
+    async def mark_started(self, task_id: str) -> bool:
+        """Record that the engine has the task; return whether it was to be canceled before."""
+        started = update(tasks).where(tasks.c.task_id == task_id).values(engine_started=True)
         async with self._database.write() as connection:
-            await connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(engine_started=True))
+            return bool((await connection.execute(started.returning(tasks.c.cancel_requested))).scalar_one_or_none())
 
     async def request_cancel(self, task_id: str) -> TaskRecord:
         """Record that a running task is to be canceled, and return its current state. Raises ResourceNotFound."""
         async with self._database.write() as connection:
-            await connection.execute(update(tasks).where(tasks.c.task_id == task_id, _IS_RUNNING).values(cancel_requested=True))
+            values = {"cancel_requested": True, "change_number": await _next_change_of(connection, task_id)}
+            await connection.execute(update(tasks).where(tasks.c.task_id == task_id, _IS_RUNNING).values(values))
             record = await _find(connection, task_id)
         if record is None:
             raise ResourceNotFound(f"The specified resource task/{task_id} is not found.")
@@ -115,6 +118,7 @@ class TaskStore:
             raise ValueError(f"expected a final status, not {outcome.status}")
         values = {"status": outcome.status.value, "end_time": to_microseconds(end_time), "outcome": encode_outcome(outcome)}
         async with self._database.write() as connection:
+            values["change_number"] = await _next_change_of(connection, task_id)
             result = await connection.execute(update(tasks).where(tasks.c.task_id == task_id, _IS_RUNNING).values(values))
             if result.rowcount == 1:
                 await make_due(connection, task_id, end_time)
@@ -136,8 +140,8 @@ class TaskStore:
             yield record
 
     async def running(self, limit: int | None = None, after: str = "") -> AsyncIterator[TaskRecord]:
-        """Yield the running tasks by task id, after the id `after`, at most `limit`."""
-        query = select(tasks).where(_IS_RUNNING, tasks.c.task_id > after).order_by(tasks.c.task_id)
+        """Yield the running tasks, without their requests and work, by task id, after the id `after`, at most `limit`."""
+        query = select(*shown_columns()).where(_IS_RUNNING, tasks.c.task_id > after).order_by(tasks.c.task_id)
         async for record in self._walk(query, tuple_(tasks.c.task_id), ("task_id",)):
             if limit is not None:
                 if limit <= 0:
@@ -233,15 +237,22 @@ class TaskStore:
 
 
 async def _insert_task(connection: AsyncConnection, record: TaskRecord) -> None:
-    await connection.execute(insert(tasks).values(task_row(record)))
+    number = await next_change(connection, record.project_name)
+    await connection.execute(insert(tasks).values(**task_row(record), change_number=number))
     digests = {tag_digest(key, tag_text(value)) for key, value in record.tags.items()}
     if digests:
         rows = [{"task_id": record.task_id, "tag_digest": digest} for digest in sorted(digests)]
         await connection.execute(insert(task_tags), rows)
 
 
-async def _find(connection: AsyncConnection, task_id: str) -> TaskRecord | None:
-    row = (await connection.execute(select(tasks).where(tasks.c.task_id == task_id))).mappings().one_or_none()
+async def _next_change_of(connection: AsyncConnection, task_id: str) -> int:
+    """Return the number of a change of this task. Its project is locked before it is, as everywhere."""
+    return await next_change(connection, select(tasks.c.project_name).where(tasks.c.task_id == task_id).scalar_subquery())
+
+
+async def _find(connection: AsyncConnection, task_id: str, request: bool = True, work: bool = True) -> TaskRecord | None:
+    query = select(*shown_columns(request, work)).where(tasks.c.task_id == task_id)
+    row = (await connection.execute(query)).mappings().one_or_none()
     return None if row is None else task_record(row)
 
 

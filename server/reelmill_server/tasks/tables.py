@@ -61,6 +61,7 @@ projects = Table(
     Column("engine_concurrency", BigInteger, nullable=False, server_default="0", comment="0: the server's default"),
     Column("max_queued_tasks", BigInteger, nullable=False, server_default="0", comment="0: the server's default"),
     Column("fairness_weight", Float, nullable=False, server_default="0", comment="0: the server's default"),
+    Column("change_count", BigInteger, nullable=False, server_default="0", comment="changes of its tasks so far"),
 )
 
 project_tags = Table(
@@ -91,6 +92,9 @@ tasks = Table(
     Column("request_json", PlainText, nullable=False),
     Column("work_json", PlainText, nullable=False),
     Column("outcome", PlainText, comment="JSON of the outcome; NULL while running"),
+    Column(
+        "change_number", BigInteger, nullable=False, server_default="0", comment="its last change among those of the project"
+    ),
 )
 
 task_tags = Table(
@@ -146,6 +150,10 @@ Index(
     postgresql_where=tasks.c.admitted.is_(False),
     sqlite_where=tasks.c.admitted.is_(False),
 )
+# Quotas: every new task counts the unfinished ones of its project, admitted and waiting.
+Index("ix_tasks_by_admission", tasks.c.project_name, tasks.c.status, tasks.c.admitted)
+# Watchers: what has changed since.
+Index("ix_tasks_by_change", tasks.c.project_name, tasks.c.change_number, tasks.c.task_id)
 # Retention.
 Index("ix_tasks_start", tasks.c.start_time)
 # Tag selectors.

@@ -6,7 +6,7 @@ import pytest
 
 from reelmill_server.api import responses
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
-from reelmill_server.tasks.feed import Snapshot
+from reelmill_server.tasks.follower import Snapshot
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -1,20 +1,26 @@
 """Live tasks: snapshots first, then changes, latest wins, however many watch."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from reelmill_server.errors import ResourceNotFound, ServiceUnavailable
 from reelmill_server.model.engine_view import EngineState, EngineView
 from reelmill_server.model.task import Outcome, Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus
+from reelmill_server.tasks import feed
+from reelmill_server.tasks.changes import Change, ChangeStore
 from reelmill_server.tasks.database import Database
-from reelmill_server.tasks.feed import Feeds, Snapshot
+from reelmill_server.tasks.feed import Feeds
+from reelmill_server.tasks.follower import Snapshot
 from reelmill_server.tasks.migrate import upgrade
-from reelmill_server.tasks.projects import ProjectStore
+from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
 from reelmill_server.tasks.store import TaskStore
+from reelmill_server.tasks.tables import projects, tasks
 
 POLL = 0.01
 
@@ -26,13 +32,19 @@ class World:
         self.store, self.projects = TaskStore(database), ProjectStore(database)
         self.looks, self.percent, self.error = 0, 0, Exception
         self.broken: Exception | None = None
-        self.feeds = Feeds(self.store, self.view, POLL)
+        self.looked: Counter[str] = Counter()
+        self.idle: set[str] = set()
+        self.changes = ChangeStore(database)
+        self.feeds = Feeds(self.store, self.changes, self.view, POLL)
 
-    async def view(self, _: str) -> EngineView:
+    async def view(self, task_id: str) -> EngineView:
         """The engine's word."""
         self.looks += 1
+        self.looked[task_id] += 1
         if self.broken is not None:
             raise self.broken
+        if task_id in self.idle:
+            return EngineView(EngineState.RUNNING, Progress(), busy=True)
         return EngineView(EngineState.RUNNING, Progress(TaskPhase.CONVERTING, self.percent, 1), busy=True)
 
     async def add(self, task_id: str, **tags: str) -> None:
@@ -47,18 +59,26 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """With the project `default`."""
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """With our tables."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'records.db'}"
     await upgrade(url)
-    database = Database(url)
+    opened = Database(url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    """With the project `default`."""
     made = World(database)
     await made.projects.ensure("default")
     yield made
-    await database.close()
+    made.feeds.close()
+    await made.feeds.wait_closed()
 
 
-async def _until_percent(watch: AsyncIterator[Snapshot], percent: int) -> Snapshot:
+async def _until_percent(watch: AsyncGenerator[Snapshot, None], percent: int) -> Snapshot:
     async for snapshot in watch:
         if snapshot.progress.percent == percent:
             return snapshot
@@ -101,11 +121,11 @@ async def test_nobody_watching_means_nobody_looking(world: World) -> None:
     await world.add("task")
     watch = world.feeds.watch("default", "task")
     await anext(watch)
-    await watch.aclose()  # type: ignore[attr-defined]
+    await watch.aclose()
     await asyncio.sleep(2 * POLL)
     looks = world.looks
     await asyncio.sleep(5 * POLL)
-    assert world.looks == looks and not world.feeds._pollers
+    assert world.looks == looks and not world.feeds._followers and all(loop.done() for loop in world.feeds._loops)
 
 
 @pytest.mark.parametrize("broken", [ServiceUnavailable("away"), RuntimeError("a defect")])
@@ -156,7 +176,7 @@ async def test_an_end_is_told_before_the_feeds_close(world: World) -> None:
     await anext(watch)
     await world.end("task")
     async with asyncio.timeout(10):
-        while not world.feeds._pollers["task"].latest.record.status.final:
+        while not world.feeds._followers["default"].entries["task"].status.final:
             await asyncio.sleep(POLL)
     world.feeds.close()
     assert [snapshot.record.status for snapshot in [found async for found in watch]] == [TaskStatus.SUCCEEDED]
@@ -185,9 +205,9 @@ async def test_a_project_is_watched_with_a_filter(world: World) -> None:
                 if snapshot.record.status.final:
                     break
         assert (snapshot.record.task_id, snapshot.record.status) == ("run", TaskStatus.SUCCEEDED)
-        await watch.aclose()  # type: ignore[attr-defined]
+        await watch.aclose()
     await asyncio.sleep(2 * POLL)
-    assert not world.feeds._pollers
+    assert not world.feeds._followers
 
 
 async def test_a_project_watch_sees_a_task_that_begins_and_ends_between_looks(world: World) -> None:
@@ -202,4 +222,160 @@ async def test_a_project_watch_sees_a_task_that_begins_and_ends_between_looks(wo
         assert (await anext(watch)).record.task_id == "second"
         await world.add("third")
         assert (await anext(watch)).record.task_id == "third"
-    await watch.aclose()  # type: ignore[attr-defined]
+    await watch.aclose()
+
+
+class CountingChanges(ChangeStore):
+    """Counts what is read."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.reads: Counter[str] = Counter()
+
+    async def heads(self, project_names: Collection[str]) -> Mapping[str, int]:
+        """Once per round."""
+        self.reads["rounds"] += 1
+        return await super().heads(project_names)
+
+    async def after(self, project_name: str, number: int, task_id: str = "") -> Sequence[Change]:
+        """Once per round with changes."""
+        self.reads["changes"] += 1
+        return await super().after(project_name, number, task_id)
+
+    async def shown(self, task_ids: Collection[str]) -> Sequence[tuple[Change, TaskRecord]]:
+        """Once for each state."""
+        found = await super().shown(task_ids)
+        assert not any(record.request_json or record.work_json for _, record in found)
+        self.reads["states"] += len(found)
+        return found
+
+
+async def test_many_watchers_of_a_project_read_it_once(world: World, database: Database) -> None:
+    """Fifty watchers cost as much as one: rounds without changes read no task, and a change is read once for all of them."""
+    changes = CountingChanges(database)
+    feeds = Feeds(world.store, changes, world.view, POLL, 1e6)
+    for number in range(10):
+        await world.add(f"old{number}")
+        await world.end(f"old{number}")
+    seen: Counter[str] = Counter()
+
+    async def one() -> None:
+        async for snapshot in feeds.watch_all(TaskQuery("default")):
+            seen[snapshot.record.task_id] += 1
+
+    watchers = [asyncio.create_task(one()) for _ in range(50)]
+    await _until(lambda: seen.total() == 500)
+    assert changes.reads["states"] == 10
+    rounds = changes.reads["rounds"]
+    await _until(lambda: changes.reads["rounds"] >= rounds + 3)
+    assert changes.reads["changes"] == 0
+    await world.add("new")
+    await _until(lambda: seen["new"] >= 50)
+    assert changes.reads["states"] <= 12  # its second state may already be the one in which it is converted
+    feeds.close()
+    await asyncio.gather(*watchers, return_exceptions=True)
+    await feeds.wait_closed()
+
+
+async def test_a_slow_watcher_is_told_the_latest_state_only(world: World) -> None:
+    """What a task went through meanwhile costs nothing, and is not told."""
+    await world.add("task")
+    watch = world.feeds.watch_all(TaskQuery("default"))
+    await anext(watch)
+    follower = world.feeds._followers["default"]
+    for percent in range(1, 60):
+        world.percent = percent
+        await _until(lambda percent=percent: follower.entries["task"].progress.percent == percent)  # type: ignore[misc]
+    assert (await anext(watch)).progress.percent == 59
+    await world.end("task")
+    assert (await anext(watch)).record.status.final
+    await watch.aclose()
+
+
+async def test_a_watcher_that_is_too_far_behind_has_to_watch_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes are not kept for ever: it is told so, and nobody else is."""
+    monkeypatch.setattr(feed, "_LOG", 20)
+    monkeypatch.setattr(feed, "_LEAST", 1)
+    slow, quick = (world.feeds.watch_all(TaskQuery("default")) for _ in range(2))
+    await world.add("first")
+    for watch in (slow, quick):
+        assert (await anext(watch)).record.task_id == "first"
+    for number in range(40):
+        await world.add(f"task{number:02}")
+        async for snapshot in quick:
+            if snapshot.record.task_id == f"task{number:02}":
+                break
+    with pytest.raises(ServiceUnavailable, match="too far behind"):
+        async with asyncio.timeout(10):
+            async for _ in slow:
+                pass
+    await quick.aclose()
+
+
+async def test_the_engine_is_asked_seldom_for_tasks_that_only_wait(world: World) -> None:
+    """One that runs is looked at every time, one that waits for a worker less and less often, for a quota never."""
+    await world.add("runs")
+    await world.add("waits")
+    now = datetime.now(UTC)
+    await world.projects.update("default", ProjectPatch(quotas={"engine_concurrency": 2}))
+    await world.store.insert(TaskRecord("queued", "default", "", "e", TaskStatus.RUNNING, now, "{}", "{}"))
+    world.idle.add("waits")
+    watch = world.feeds.watch_all(TaskQuery("default"))
+    for _ in range(3):
+        await anext(watch)
+    await _until(lambda: world.looked["runs"] >= 30)
+    assert world.looked["waits"] < world.looked["runs"] // 3
+    snapshots = await world.feeds.snapshots([await world.store.get("default", "queued")])
+    assert snapshots[0].progress.phase is TaskPhase.QUEUED and not world.looked["queued"]
+    await watch.aclose()
+
+
+async def test_callers_share_what_the_engine_said(world: World) -> None:
+    """Fifty calls at once ask it once."""
+    await world.add("task")
+    record = await world.store.get("default", "task")
+    world.percent = 30
+    found = await asyncio.gather(*(world.feeds.snapshot(record) for _ in range(50)))
+    assert world.looks == 1 and {snapshot.progress.percent for snapshot in found} == {30}
+
+
+async def test_a_selector_that_comes_later_finds_the_tasks_that_run(world: World) -> None:
+    """Nobody had to know their tags until then."""
+    await world.add("a", kind="a")
+    await world.add("b", kind="b")
+    everything = world.feeds.watch_all(TaskQuery("default"))
+    await anext(everything)
+    chosen = world.feeds.watch_all(TaskQuery("default", tags=(("kind", "b"),)))
+    assert (await anext(chosen)).record.task_id == "b"
+    await world.end("a")
+    await world.end("b")
+    async with asyncio.timeout(10):
+        while not (snapshot := await anext(chosen)).record.status.final:
+            pass
+    assert snapshot.record.task_id == "b"
+    for watch in (everything, chosen):
+        await watch.aclose()
+
+
+async def test_a_record_of_an_earlier_version_is_seen(world: World, database: Database) -> None:
+    """During a rollout, replicas that do not number changes record outcomes, too."""
+    await world.add("task")
+    watch = world.feeds.watch("default", "task")
+    await anext(watch)
+    await world.store.finish("task", Outcome(TaskStatus.SUCCEEDED), datetime.now(UTC))
+    async with database.write() as connection:
+        await connection.execute(update(tasks).values(change_number=1))
+        await connection.execute(update(projects).values(change_count=1))
+
+    async def closed(_: str) -> EngineView:
+        return EngineView(EngineState.CLOSED)
+
+    world.feeds._views._view = closed
+    async with asyncio.timeout(10):
+        assert [snapshot.record.status async for snapshot in watch][-1] is TaskStatus.SUCCEEDED
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(POLL)

@@ -26,10 +26,12 @@ class World:
         self.canceled: list[str] = []
         self.refused: set[str] = set()
         self.admitted: list[str] = []
+        self.views: list[str] = []
         self.reconciler = Reconciler(
             self.store,
             start=self.start,
             view=self.view,
+            running=self.running,
             cancel=self.cancel,
             settle=self.settle,
             admit=self.admit,
@@ -51,7 +53,14 @@ class World:
 
     async def view(self, task_id: str) -> EngineView:
         """What the engine says."""
+        self.views.append(task_id)
         return EngineView(self.states.get(task_id, EngineState.UNKNOWN))
+
+    async def running(self) -> list[str]:
+        """What the engine lists, unless it is away."""
+        if self.down:
+            raise ServiceUnavailable("down")
+        return [name for name, state in self.states.items() if state is EngineState.RUNNING]
 
     async def cancel(self, task_id: str) -> None:
         """The engine hears of a cancel."""
@@ -207,3 +216,16 @@ async def test_a_canceled_task_that_the_engine_lost_is_not_started_again(world: 
     await world.store.request_cancel("task")
     await world.reconciler.once()
     assert world.started == [] and await world.status("task") == (TaskStatus.CANCELED, "Canceled")
+
+
+async def test_tasks_at_work_are_not_asked_for_one_by_one(world: World) -> None:
+    """The engine lists them; only one that it does not list is asked for, and none while it lists nothing."""
+    for number in range(5):
+        await world.add(f"task{number}", started=True)
+        world.states[f"task{number}"] = EngineState.RUNNING
+    world.states["task3"] = EngineState.CLOSED
+    await world.reconciler.once()
+    assert world.views == ["task3"]
+    world.down = True
+    await world.reconciler.once()
+    assert world.views == ["task3"]

@@ -1,0 +1,101 @@
+"""Changes of tasks, numbered within each project: whoever follows a project reads what has changed, and nothing else.
+
+A change takes the next number while it holds the row of its project, until it is committed. So whoever sees a number sees all
+smaller ones, on both databases.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
+from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.listing import filters
+from reelmill_server.tasks.rows import shown_columns, task_record
+from reelmill_server.tasks.tables import projects, task_tags, tasks
+
+BATCH = 500
+_LIGHT = (tasks.c.task_id, tasks.c.change_number, tasks.c.status, tasks.c.admitted)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The last change of a task: its number, and what the task is since."""
+
+    task_id: str
+    number: int
+    status: TaskStatus
+    admitted: bool
+
+
+async def next_change(connection: AsyncConnection, project_name: str | ScalarSelect[Any]) -> int:
+    """Return the next number of a project, whose row stays locked until the transaction ends; 0 if there is no project."""
+    statement = update(projects).where(projects.c.project_name == project_name)
+    counted = statement.values(change_count=projects.c.change_count + 1).returning(projects.c.change_count)
+    return (await connection.execute(counted)).scalar_one_or_none() or 0
+
+
+class ChangeStore:
+    """What followers of projects read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def heads(self, project_names: Collection[str]) -> Mapping[str, int]:
+        """Return the number of the last change of each of these projects that exists."""
+        query = select(projects.c.project_name, projects.c.change_count).where(projects.c.project_name.in_(project_names))
+        async with self._database.read() as connection:
+            return {str(name): int(count) for name, count in await connection.execute(query)}
+
+    async def after(self, project_name: str, number: int, task_id: str = "") -> Sequence[Change]:
+        """Return the next changes of a project after this one, by number, BATCH at most; "": after all of `number`."""
+        key, position = tuple_(tasks.c.change_number, tasks.c.task_id), tuple_(number, task_id)
+        later: ColumnElement[bool] = key > position if task_id else tasks.c.change_number > number
+        return await self._changes((tasks.c.project_name == project_name) & later, tasks.c.change_number)
+
+    async def running(self, project_name: str, task_id: str = "") -> Sequence[Change]:
+        """Return the running tasks of a project that wait for no quota, after this id, BATCH at most."""
+        running = (tasks.c.status == TaskStatus.RUNNING.value) & tasks.c.admitted
+        return await self._changes((tasks.c.project_name == project_name) & running & (tasks.c.task_id > task_id))
+
+    async def of(self, task_ids: Collection[str]) -> Sequence[Change]:
+        """Return the last changes of these tasks, as far as they exist."""
+        return await self._changes(tasks.c.task_id.in_(task_ids))
+
+    async def matching(self, query: TaskQuery, task_id: str, limit: int) -> Sequence[str]:
+        """Return the next ids of the tasks that match a query, after this one."""
+        statement = select(tasks.c.task_id).where(*filters(query), tasks.c.task_id > task_id)
+        async with self._database.read() as connection:
+            found = await connection.execute(statement.order_by(tasks.c.task_id).limit(limit))
+            return [str(name) for name in found.scalars()]
+
+    async def tagged(self, task_ids: Collection[str], digests: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return which of these digests of tags each of the tasks has that has any."""
+        query = select(task_tags).where(task_tags.c.task_id.in_(task_ids), task_tags.c.tag_digest.in_(digests))
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        async with self._database.read() as connection:
+            for task_id, digest in await connection.execute(query):
+                found[task_id].add(digest)
+        return {task_id: frozenset(its) for task_id, its in found.items()}
+
+    async def shown(self, task_ids: Collection[str]) -> Sequence[tuple[Change, TaskRecord]]:
+        """Return these tasks with their last changes, without their requests and work, as far as they exist."""
+        query = select(*shown_columns()).where(tasks.c.task_id.in_(task_ids))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [
+            (_change(row["task_id"], row["change_number"], row["status"], row["admitted"]), task_record(row)) for row in rows
+        ]
+
+    async def _changes(self, condition: ColumnElement[bool], *order: ColumnElement[Any]) -> Sequence[Change]:
+        query = select(*_LIGHT).where(condition).order_by(*order, tasks.c.task_id).limit(BATCH)
+        async with self._database.read() as connection:
+            return [_change(*row) for row in await connection.execute(query)]
+
+
+def _change(task_id: str, number: int, status: str, admitted: bool) -> Change:
+    return Change(task_id, number, TaskStatus(status), admitted)
