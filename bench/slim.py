@@ -49,7 +49,7 @@ def ffmpeg(*arguments: str | Path) -> str:
 def measure(excerpt: Path, codec: str, crf: float, recipe: Mapping[str, str]) -> tuple[float, int]:
     """Encode `excerpt` and return VMAF and bytes."""
     encoder = video_encoders.VIDEO_ENCODERS[codec][SOFTWARE]
-    choice = video_encoders.Choice(encoder, SOFTWARE, "", "")
+    choice = video_encoders.EncoderChoice(encoder, SOFTWARE, "", "")
     options = {**video_encoders.options(choice, VideoSpec(codec, crf=crf)), **recipe}
     output = excerpt.with_suffix(f".{codec}")
     arguments = [argument for name, value in options.items() for argument in (f"-{name}", value)]

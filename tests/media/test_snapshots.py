@@ -26,7 +26,7 @@ from reelmill_server.model.sizes import ScaleType
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.output import images
-from reelmill_server.plan.output.frame_access import Reading
+from reelmill_server.plan.output.frame_access import AccessChoice
 from reelmill_server.plan.planner import make_plan
 from tests import judge
 from tests.media.converter import Converted, Converter, capabilities, encoded, target
@@ -120,7 +120,7 @@ SOURCES: dict[str, Clip] = {
 def test_the_frame_shown_at_the_asked_time(convert: Converter, monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
     """Of all kinds of sources, sought and in a row: the one that the judge's decoder shows then, and its time."""
     if name != "raw":  # which has no times, and is read through whatever is asked
-        monkeypatch.setattr(images, "choose_reading", lambda *_: Reading(FrameAccess(way), "asked for by the test"))
+        monkeypatch.setattr(images, "choose_access", lambda *_: AccessChoice(FrameAccess(way), "asked for by the test"))
     path = convert.shelf.get(SOURCES[name])
     first = Fraction(str(judge.describe(path).start))
     shown = [time - first for time in judge.times(path)]
@@ -170,7 +170,7 @@ def test_a_source_that_cannot_be_read_on_gives_what_there_is(
     convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
 ) -> None:
     """An error of reading ends the source; it is told, and the pictures before it are made."""
-    monkeypatch.setattr(images, "choose_reading", lambda *_: Reading(FrameAccess(way), "asked for by the test"))
+    monkeypatch.setattr(images, "choose_access", lambda *_: AccessChoice(FrameAccess(way), "asked for by the test"))
     break_off(monkeypatch, 2)
     running = converting(convert, tmp_path, alone(snapshots(interval_us=SECOND // 2)))
     _, warnings = running.run()
@@ -184,7 +184,7 @@ def test_a_source_without_a_frame_takes_no_time(
     convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
 ) -> None:
     """What follows it begins where it began."""
-    monkeypatch.setattr(images, "choose_reading", lambda *_: Reading(FrameAccess(way), "asked for by the test"))
+    monkeypatch.setattr(images, "choose_access", lambda *_: AccessChoice(FrameAccess(way), "asked for by the test"))
     late = Clip("mpegts", (Video(seconds=2, gop=25),), (), offset=Fraction(10))
     paths = [str(convert.shelf.get(clip)) for clip in (late, Clip("mp4", (Video(seconds=2, gop=25),), ()))]
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 2, (alone(snapshots(interval_us=SECOND)),))
@@ -336,7 +336,7 @@ def test_the_source_of_a_span_is_not_read_whole(convert: Converter) -> None:
 def test_pictures_of_joined_sources(convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str) -> None:
     """Times go on over the seam; every picture has the size of the first source's, the shape of its own; sound alone gives
     none."""
-    monkeypatch.setattr(images, "choose_reading", lambda *_: Reading(FrameAccess(way), "asked for by the test"))
+    monkeypatch.setattr(images, "choose_access", lambda *_: AccessChoice(FrameAccess(way), "asked for by the test"))
     upright = Clip(
         "mpegts", (Video(size=(64, 96), fps=Fraction(10), seconds=2, gop=5),), (Audio(seconds=2),), offset=Fraction(7)
     )

@@ -60,7 +60,7 @@ _DECODERS = {
 def try_video(codec: str, device: str, encoder: str) -> Capability:
     """Encode a few frames with `encoder`, as a task would; return whether packets came out."""
     formats = video_encoders.PIXEL_FORMATS[encoder]
-    choice = video_encoders.Choice(encoder, device, formats["yuv420p"], "trial")
+    choice = video_encoders.EncoderChoice(encoder, device, formats["yuv420p"], "trial")
     spec = VideoSpec(codec, preset="ultrafast")
     output = VideoOutput(_SIZE, _SIZE, choice.pixel_format, time_base=1 / FALLBACK_RATE, frame_rate=FALLBACK_RATE)
     try:

@@ -45,7 +45,7 @@ def encoded_video(plan: Plan) -> Iterator[tuple[int, int, StreamPlan]]:
     return _encoded(plan, "video")
 
 
-def encoded_sound(plan: Plan) -> Iterator[tuple[int, int, StreamPlan]]:
+def encoded_audio(plan: Plan) -> Iterator[tuple[int, int, StreamPlan]]:
     """Yield the encoded audio streams of a plan: index of the target, index of the stream in it, the stream."""
     return _encoded(plan, "audio")
 
@@ -95,7 +95,7 @@ def split(
     units: list[Unit] = [
         VideoUnit(number, begin, end, lead_us if begin else 0) for number, (begin, end) in enumerate(pairwise(edges))
     ]
-    if any(encoded_sound(plan)) or shared_images(plan, whole=True):
+    if any(encoded_audio(plan)) or shared_images(plan, whole=True):
         units.append(WholeUnit(len(units)))
     reason = "asked for" if rule.parallelism else f"{_work(plan, infos):.0f} s of work for one core, by estimate"
     made = Split(tuple(units), f"{len(cuts) + 1} chunks: {reason}", "", libraries, tuple(sources))
@@ -236,7 +236,7 @@ def members(plan: Plan, unit: Unit) -> tuple[list[tuple[int, int]], list[int]]:
     produces.
     """
     whole = isinstance(unit, WholeUnit)
-    streams = encoded_sound(plan) if whole else encoded_video(plan)
+    streams = encoded_audio(plan) if whole else encoded_video(plan)
     return [(slot, number) for slot, number, _ in streams], shared_images(plan, whole)
 
 

@@ -134,7 +134,7 @@ class ShownExtent(Extent):
         self._shown: list[int] = []  # the last begins, ascending, since a packet came without a duration
 
     def add(self, begin: int, duration: int, base: Any) -> None:
-        if self._ticks is None or base != self._base:
+        if self._ticks is None or (base is not self._base and base != self._base):
             super().add(begin, duration, base)
             self._shortest, self._shown = duration, [] if duration else [begin]
             return

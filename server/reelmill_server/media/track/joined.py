@@ -25,7 +25,7 @@ from reelmill_server.media.track.captions import caption_warnings
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
-from reelmill_server.plan.chunks import encoded_sound, encoded_video, shared_images
+from reelmill_server.plan.chunks import encoded_audio, encoded_video, shared_images
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class JoinedChunks:
 
         Raises as `chunk_files_of`.
         """
-        units = {False: encoded_video(plan), True: encoded_sound(plan)}
+        units = {False: encoded_video(plan), True: encoded_audio(plan)}
         chunk_files = {
             (slot, stream): self.chunk_files_of(slot, stream, whole) for whole in units for slot, stream, _ in units[whole]
         }

@@ -60,7 +60,7 @@ _QSV_PRESET = {**_X26X_PRESET, "ultrafast": "veryfast", "superfast": "veryfast"}
 
 
 @dataclass(frozen=True)
-class Choice:
+class EncoderChoice:
     """The chosen encoder: its device family, its pixel format, and why it was chosen and those before it were not."""
 
     encoder: str
@@ -151,7 +151,7 @@ WITHOUT_REFERENCES = ("vp9", "av1")
 """Codecs for which neither B-frames nor reference frames can be set."""
 
 
-def options(choice: Choice, spec: VideoSpec) -> dict[str, str]:
+def options(choice: EncoderChoice, spec: VideoSpec) -> dict[str, str]:
     """Return the options to open `choice.encoder` with, as libav names and writes them."""
     family = _FAMILY_OPTIONS.get(choice.encoder) or _FAMILY_OPTIONS[choice.device]
     mapped = family(spec)
@@ -174,7 +174,7 @@ def choose(
     capabilities: Mapping[str, Capability],
     order: Sequence[str] = DEFAULT_ORDER,
     excluded: Mapping[str, str] | None = None,
-) -> Choice:
+) -> EncoderChoice:
     """Return the first encoder in `order` that `spec.hardware` allows, accepts the pixel format, passed its trial and is not
     `excluded` (encoder to reason).
 
@@ -188,7 +188,7 @@ def choose(
         objection = _objection(spec, encoder, device, pixel_format, capabilities, excluded or {})
         if objection is None:
             because = f"; {'; '.join(passed)}" if passed else ""
-            return Choice(encoder, device, PIXEL_FORMATS[encoder][pixel_format], f"{_policy(spec, device)}{because}")
+            return EncoderChoice(encoder, device, PIXEL_FORMATS[encoder][pixel_format], f"{_policy(spec, device)}{because}")
         passed.append(f"{encoder}: {objection}")
     error = HardwareUnavailable if spec.hardware is Hardware.REQUIRED else UnsupportedFormat
     raise error(f"no encoder for {spec.codec} in {pixel_format} can run here: {'; '.join(passed) or 'none is in the order'}")

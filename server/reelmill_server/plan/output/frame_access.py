@@ -17,34 +17,34 @@ _SEEK_FRAMES = 4.0
 
 
 @dataclass(frozen=True)
-class Reading:
+class AccessChoice:
     """A way to read frames, and why it was chosen."""
 
     way: FrameAccess
     reason: str
 
 
-SHARED = Reading(FrameAccess.SHARED, "another output of the task decodes all of it")
+SHARED = AccessChoice(FrameAccess.SHARED, "another output of the task decodes all of it")
 
 
-def choose_reading(frames: FramesPlan, inputs: Inputs, number: int, rate: Fraction) -> Reading:
+def choose_access(frames: FramesPlan, inputs: Inputs, number: int, rate: Fraction) -> AccessChoice:
     """Return how to read the frames of video stream `number`, which has `rate` frames per second, if nothing else decodes
     it.
     """
     if any(item.info.format in UNINDEXED_FORMATS for item in inputs.main):
-        return Reading(FrameAccess.SEQUENTIAL, "nothing can be looked up in video without a container")
+        return AccessChoice(FrameAccess.SEQUENTIAL, "nothing can be looked up in video without a container")
     if frames.mode is FrameMode.KEYFRAME:
-        return Reading(FrameAccess.KEYFRAMES, "only key frames are decoded")
+        return AccessChoice(FrameAccess.KEYFRAMES, "only key frames are decoded")
     wanted = _wanted(frames, inputs.duration_us / MICROSECONDS, float(rate))
     if wanted is None:
-        return Reading(FrameAccess.SEQUENTIAL, "the length of the sources is not known")
+        return AccessChoice(FrameAccess.SEQUENTIAL, "the length of the sources is not known")
     first, last, count = wanted
     jump = key_seconds(inputs, number) * float(rate) / 2 + _SEEK_FRAMES
     gap = (last - first) * float(rate) / max(count - 1, 1)
     # A frame near the previous one is reached by decoding on instead of seeking.
     seek, through = jump + (count - 1) * min(jump, gap), last * float(rate)
     text = f"about {round(seek)} frames when sought, {round(through)} in a row"
-    return Reading(FrameAccess.SEEK, text) if seek < through else Reading(FrameAccess.SEQUENTIAL, text)
+    return AccessChoice(FrameAccess.SEEK, text) if seek < through else AccessChoice(FrameAccess.SEQUENTIAL, text)
 
 
 def _wanted(frames: FramesPlan, total: float, rate: float) -> tuple[float, float, int] | None:

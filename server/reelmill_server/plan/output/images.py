@@ -13,7 +13,7 @@ from reelmill_server.model.request import TargetSpec, VideoSpec
 from reelmill_server.model.sizes import ScaleType, in_pixels
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
-from reelmill_server.plan.output.frame_access import SHARED, choose_reading, key_seconds
+from reelmill_server.plan.output.frame_access import SHARED, choose_access, key_seconds
 from reelmill_server.plan.output.naming import MARK, Naming, OutputName, expand, has_extension, variables_in
 from reelmill_server.plan.stream import dolby, hdr
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
@@ -114,7 +114,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
     shown_us = _shown_us(job.inputs, number)
     frames = _frames(job, spec, shown_us, where)
     rate = usual_rate(stream) or FALLBACK_RATE
-    reading = choose_reading(frames, job.inputs, number, rate) if number not in job.decoded else SHARED
+    reading = choose_access(frames, job.inputs, number, rate) if number not in job.decoded else SHARED
     name = _name(job, spec, number)
     plan = ImagePlan(
         index=job.target.index,

@@ -8,7 +8,7 @@ from reelmill_server.errors import HardwareUnavailable, InvalidArgument, Unsuppo
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.request import Hardware, VideoSpec
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, audio_bitrate, audio_encoder, quality_options
-from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, Choice, choose, options
+from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, EncoderChoice, choose, options
 
 
 def working(*devices: str) -> Mapping[str, Capability]:
@@ -102,7 +102,7 @@ def test_a_trial_may_find_fewer_pixel_formats_than_an_encoder_can_have() -> None
 
 def settings(encoder: str, device: str, spec: VideoSpec) -> dict[str, str]:
     """What the encoder is told."""
-    return options(Choice(encoder, device, "yuv420p", ""), spec)
+    return options(EncoderChoice(encoder, device, "yuv420p", ""), spec)
 
 
 CONTROLS = {

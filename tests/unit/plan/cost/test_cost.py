@@ -31,7 +31,7 @@ from reelmill_server.model.plan import (
     VideoOutput,
 )
 from reelmill_server.model.request import AlignMode, VideoSpec
-from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, Choice, options
+from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, EncoderChoice, options
 from reelmill_server.plan.cost import steps, tables
 from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.cost.tables import ENCODERS, STILLS
@@ -159,7 +159,7 @@ def test_presets_encoders_and_formats_that_exist_have_costs() -> None:
         costs = ENCODERS[encoder]
         works = []
         for preset in PRESETS:
-            chosen = options(Choice(encoder, "software", "yuv420p", ""), VideoSpec(codec, preset=preset))
+            chosen = options(EncoderChoice(encoder, "software", "yuv420p", ""), VideoSpec(codec, preset=preset))
             works.append(costs.presets[chosen[costs.option]].work)
         assert works == sorted(works), encoder
     assert {*STILL_FORMATS, *ANIMATIONS} == set(STILLS)

@@ -10,7 +10,7 @@ from reelmill_server.model.plan import FrameAccess, FramesPlan, ImagePlan, PartP
 from reelmill_server.model.request import ConvertRequest, SourceSpec
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.output.frame_access import choose_reading, with_shared_reading
+from reelmill_server.plan.output.frame_access import choose_access, with_shared_reading
 
 SECOND = 1_000_000
 SHARED, THROUGH, SEEK, KEYFRAMES = FrameAccess
@@ -21,7 +21,7 @@ def way(frames: FramesPlan, seconds: float = 300, key_seconds: float = 6) -> Fra
     video = VideoStreamInfo(0, "h264", width=1280, height=720, key_seconds=key_seconds)
     info = MediaInfo("matroska,webm", duration_seconds=seconds, video=(video,))
     inputs = Inputs.of(ConvertRequest("t", "p", (SourceSpec("file:///a"),), ()), Situation((info,), {}))
-    return choose_reading(frames, inputs, 0, Fraction(25)).way
+    return choose_access(frames, inputs, 0, Fraction(25)).way
 
 
 @pytest.mark.parametrize(
