@@ -1,4 +1,5 @@
-"""Environment variables of the clouds' own tools: those that stand for settings of ours, and those that are refused.
+"""Environment variables of the clouds' own tools: those that stand for settings of ours, and those that are refused or
+lead nowhere.
 
 Most of them are read by the clouds' libraries themselves (docs/storage.md lists all).
 """
@@ -14,6 +15,7 @@ EMULATOR = "STORAGE_EMULATOR_HOST"
 """Address of an emulator of Google Cloud Storage, as Google's libraries read it."""
 REGIONS: Mapping[str, str] = {"s3": "AWS_REGION", "oss": "OSS_REGION"}
 """Variable of the region by scheme. Amazon's newer tools read this one first, the library that is used here does not."""
+_PROFILES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")  # in the order of Amazon's library
 OSS_KEYS = (
     ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN"),
     ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"),
@@ -104,3 +106,48 @@ def emulator(environment: Mapping[str, str] = os.environ) -> str:
     """Return the URL of the emulator of Google Cloud Storage, "" if the environment names none."""
     host = environment.get(EMULATOR, "").rstrip("/")
     return host if not host or "://" in host else f"http://{host}"
+
+
+# Variables that name a file without which no bucket of the scheme can be accessed.
+_FILES = (("gs", "GOOGLE_APPLICATION_CREDENTIALS"), ("s3", "AWS_WEB_IDENTITY_TOKEN_FILE"), ("s3", "AWS_CA_BUNDLE"))
+
+
+def missing_credentials(buckets: Sequence[BucketRule], environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Say of each file and profile of credentials that buckets would use what is wrong with it; no path is repeated."""
+    targets = [rule.target for rule in buckets]
+    keyed = [target for target in targets if not target.option("anonymous")]
+    for scheme, name in _FILES:
+        used = environment.get(name) and any(target.scheme == scheme for target in keyed)
+        problem = _unreadable(environment[name]) if used and not (scheme == "gs" and environment.get(EMULATOR)) else ""
+        if problem:
+            yield f"{name}: the file cannot be read: {problem}; mend it, or leave {scheme}:// out of {both_names('bucket')}"
+    amazon = [target for target in targets if target.scheme in REGIONS]
+    for profile in sorted({target.option("profile") for target in amazon}):
+        variable = next(filter(environment.get, _PROFILES), "")
+        name = profile or environment.get(variable, "")
+        if name and (problem := _profile_problem(name)):
+            where = f"profile={name} in {both_names('bucket')}" if profile else f"{variable}={name}"
+            yield f"{where}: {problem}"
+
+
+def _unreadable(path: str) -> str:
+    """Say why a file cannot be read; "" if it can."""
+    try:
+        with open(path, "rb"):
+            return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
+def _profile_problem(name: str) -> str:
+    """Say why Amazon's library finds no profile of this name; "" if it does."""
+    import botocore.exceptions
+    import botocore.session
+
+    try:
+        botocore.session.Session(profile=name).get_scoped_config()
+    except botocore.exceptions.ProfileNotFound:
+        return "there is no such profile in Amazon's files (~/.aws/config, ~/.aws/credentials)"
+    except botocore.exceptions.BotoCoreError as error:
+        return str(error)
+    return ""

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from reelmill_server import __version__
 from reelmill_server.settings import GROUPS, Settings
-from reelmill_server.settings.clouds import refused_variables
+from reelmill_server.settings.clouds import missing_credentials, refused_variables
 from reelmill_server.settings.group import ROLES, Role, both_names
 from reelmill_server.settings.reference import SETTINGS, Setting, settings_of
 
@@ -106,6 +106,7 @@ def _missing(role: Role, settings: Settings, given: Mapping[str, Any]) -> Iterat
         yield f"{_name('temporal_binary', given)}: there is no such program"
     if role in ("serve", "worker", "plan"):  # those that access buckets
         yield from refused_variables(settings.bucket)
+        yield from missing_credentials(settings.bucket)
     for setting in settings_of(role):
         path = getattr(settings, setting.field)
         if setting.is_pem_file and path and (problem := _pem_problem(path)):

@@ -278,3 +278,45 @@ def test_variables_that_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     parse_command_line(["serve", "--bucket", "s3://*=s3://*?endpoint=http://127.0.0.1:9000"])
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
     parse_command_line(["serve"])
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "elsewhere"),
+    [
+        ("GOOGLE_APPLICATION_CREDENTIALS", [], "s3://*"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", [], "gs://*"),
+        ("AWS_PROFILE", [], "gs://*"),
+        ("AWS_PROFILE", ["--bucket", "oss://*=oss://*?endpoint=https://here"], "gs://*"),
+    ],
+)
+def test_credentials_that_are_missing(
+    refused: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+    argv: list[str],
+    elsewhere: str,
+) -> None:
+    """They are named at the start, where a bucket needs them; that a file is there is enough."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    for other in ("AWS_CA_BUNDLE", "AWS_DEFAULT_PROFILE", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, str(tmp_path / "none"))
+    (line,) = refused("serve", *argv)
+    assert line.startswith(f"reelmill-server serve: {name}") and ("No such file" in line or "no such profile" in line)
+    parse_command_line(["serve", "--bucket", elsewhere])
+    parse_command_line(["api", *NEEDED["api"]])
+    (tmp_path / "none").touch()
+    (tmp_path / "config").write_text(f"[profile {tmp_path / 'none'}]\n")
+    parse_command_line(["serve", *argv])
+
+
+def test_a_profile_of_a_bucket_that_is_missing(
+    refused: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is named with its flag."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    (line,) = refused("serve", "--bucket", "s3://a=s3://b?profile=studio")
+    assert line.startswith("reelmill-server serve: profile=studio in --bucket (REELMILL_BUCKET): there is no such profile")
