@@ -37,13 +37,16 @@ $(STAMP): pyproject.toml
 .PHONY: install
 install: $(STAMP) ## make the environment with all tools
 
+# Names of files reach the shell by the environment: they may contain whatever it or make would expand.
 .PHONY: run
+run: export QUICKSTART_SOURCE = $(value SRC)
 run: $(RUNTIME) ## start the service, convert a clip (SRC=path: yours), show live progress, stop
-	@$(BIN)/python examples/quickstart.py run $(if $(SRC),--source '$(SRC)')
+	@$(BIN)/python examples/quickstart.py run --source "$$QUICKSTART_SOURCE"
 
 .PHONY: serve
+serve: export QUICKSTART_ROOT = $(value ROOT)
 serve: $(RUNTIME) ## start the service here and leave it running (ROOT=folder: it may use that one, too)
-	@$(BIN)/python examples/quickstart.py serve $(if $(ROOT),--root '$(ROOT)')
+	@$(BIN)/python examples/quickstart.py serve --root "$$QUICKSTART_ROOT"
 
 .PHONY: cluster-demo
 cluster-demo: $(STAMP) ## start a cluster on this machine, convert a batch, kill a worker, tell what happened

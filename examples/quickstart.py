@@ -128,6 +128,8 @@ def run(source: Path | None) -> int:
     with service("run", "127.0.0.1:0", "127.0.0.1:0", source.parent, outputs) as (_, address):
         status = subprocess.call([program("reelmill"), "--server", address, "submit", str(request)])
     print(f"request: {request}\noutputs: {outputs}")
+    if not status:
+        print("next:    make run SRC=path/to/clip.mp4 converts yours; make serve keeps the service running")
     return status
 
 
@@ -140,13 +142,11 @@ def serve(*roots: Path) -> int:
     listen = os.environ.get("REELMILL_LISTEN", "127.0.0.1:50051")
     http = os.environ.get("REELMILL_HTTP", "127.0.0.1:9090")
     with service("service", listen, http, ROOT, *roots) as (process, address):
-        client = Path(program("reelmill"))
-        command = client.relative_to(Path.cwd()) if client.is_relative_to(Path.cwd()) else client
+        server = "" if address == "127.0.0.1:50051" else f" --server {address}"
+        convert = f"{_here(Path(program('reelmill')))}{server} convert {_here(clip)} {_here(FOLDER / 'small.mp4')}"
         try:
             print(f"files: below {', '.join(map(str, (ROOT, *roots)))} (make serve ROOT=folder: below that, too)")
-            print(
-                f"try:   {command} --server {address} convert {clip} {FOLDER}/small.mp4 --video h264 --size 640x360 --audio aac"
-            )
+            print(f"try:   {convert} --video h264 --size 640x360 --audio aac")
             print("stop:  Ctrl-C", flush=True)
             status = process.wait()
         except KeyboardInterrupt:
@@ -156,16 +156,23 @@ def serve(*roots: Path) -> int:
         return status
 
 
+def _path(text: str) -> Path | None:
+    """Return a path, None for an empty text; some shells leave ROOT=~/Videos as it is."""
+    return Path(text).expanduser() if text else None
+
+
+def _here(path: Path) -> Path:
+    """Return a path as it is written in the current folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def main() -> None:
     """Run one of the two commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run").add_argument("--source", type=Path, help="a clip to convert instead")
-    commands.add_parser("serve").add_argument("--root", type=Path, help="another folder that the service may use")
+    commands.add_parser("run").add_argument("--source", type=_path, help="a clip to convert instead")
+    commands.add_parser("serve").add_argument("--root", type=_path, help="another folder that the service may use")
     options = parser.parse_args()
-    for name in ("root", "source"):  # some shells leave ROOT=~/Videos as it is
-        if getattr(options, name, None):
-            setattr(options, name, getattr(options, name).expanduser())
     try:
         if options.command == "serve":
             if options.root and not options.root.is_dir():

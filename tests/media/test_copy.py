@@ -42,6 +42,15 @@ def test_a_copy_between_alike_containers_keeps_payloads_and_times(convert: Conve
         assert judge.packets(made, stream) == judge.packets(source, stream)
 
 
+def test_the_frame_rate_of_a_copy_is_the_source_s(convert: Converter) -> None:
+    """Matroska's milliseconds do not make 29.999 of 30; what is counted counts where the header is not true."""
+    for rate in (Fraction(30), Fraction(24000, 1001)):
+        clip = Clip("mp4", (Video(fps=rate),))
+        for container in ("mkv", "flv", "mp4"):
+            (stream,) = convert(clip, target(container, audio=None)).artifact.streams
+            assert stream.frame_rate == round(float(rate), 3), container
+
+
 def test_copies_through_a_chain_of_containers_keep_pictures_sound_and_sync(convert: Converter) -> None:
     """mp4 > mkv > mp4 > ts > mp4 > mov > mkv > ts: same pictures, same sound, sound where it was against the picture."""
     source = convert.shelf.get(FULL)

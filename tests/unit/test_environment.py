@@ -90,3 +90,17 @@ def test_what_only_runs_installs_no_tools(target: str, extra: str, tmp_path: Pat
 def test_progress(output: str, installed: int, expected: str) -> None:
     """What pip has printed so far becomes one line; files of metadata do not count."""
     assert environment.progress(output, installed).strip() == expected
+
+
+def test_names_of_files_reach_the_programs_as_they_are(tmp_path: Path) -> None:
+    """Neither make nor the shell takes a part of one for its own."""
+    name = 'it\'s a $(name) with $HOME, `ls` and "quotes".mp4'
+    (tmp_path / "bin").mkdir()
+    for stamp in (".runtime", ".installed"):
+        (tmp_path / stamp).touch()
+    program = tmp_path / "bin" / "python"
+    program.write_text("#!/bin/sh\nprintf '%s|' \"$@\"\n")
+    program.chmod(0o755)
+    for target, variable, flag in (("run", "SRC", "--source"), ("serve", "ROOT", "--root")):
+        made = make("-o", str(tmp_path / ".runtime"), target, f"VENV={tmp_path}", f"{variable}={name}")
+        assert f"examples/quickstart.py|{target}|{flag}|{name}|" in made.stdout, made.stderr

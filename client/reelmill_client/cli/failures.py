@@ -52,11 +52,16 @@ def report(session: Session, error: errors.ReelmillError) -> None:
         session.err.print(f"  request id: {error.request_id}", soft_wrap=True)
 
 
+def _cause(message: str) -> str:
+    """Return the end of gRPC's account of a connection, which is what the system said: `Connection refused`."""
+    return message.rpartition("Failed to connect to remote host: ")[2] or message
+
+
 def _sentence(session: Session, error: errors.ReelmillError) -> str:
     if error.violations and error.message == "; ".join(map(str, error.violations)):
         return "the request is invalid"
     if isinstance(error, errors.Unavailable) and not error.code:
-        return f"cannot reach the server at {session.server}: {error.message}"
+        return f"cannot reach the server at {session.server}: {_cause(error.message)}; --server names another one"
     if isinstance(error, errors.DeadlineExceeded) and not error.code:
         return f"the server at {session.server} did not answer within {session.timeout_seconds:g} seconds"
     return error.message

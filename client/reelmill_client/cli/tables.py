@@ -8,7 +8,7 @@ from reelmill.v1.media_convert_service_pb2 import CodecCapability, GetCapabiliti
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from reelmill.v1.notification_service_pb2 import NotificationState, NotificationStatus
 from reelmill.v1.project_service_pb2 import Project
-from reelmill.v1.task_pb2 import ArtifactKind, FfmpegCommand, PlannedStream, Task
+from reelmill.v1.task_pb2 import ArtifactKind, FfmpegCommand, PlannedStream, Task, TaskPhase
 from reelmill_client.cli.session import Session
 from reelmill_client.formatting import (
     adjustment_text,
@@ -103,8 +103,11 @@ _TASK_COLUMNS = 130
 
 
 def _progress_text(task: Task) -> str:
-    """Return the status, with the progress while it says something."""
-    return status_word(task) if is_final(task) else f"{status_word(task)} {task.progress}%"
+    """Return the status, with the progress while it says something; a task that waits for a worker is queued."""
+    if is_final(task):
+        return status_word(task)
+    queued = task.phase == TaskPhase.TASK_PHASE_QUEUED and not task.progress
+    return "Queued" if queued else f"{status_word(task)} {task.progress}%"
 
 
 def print_plan(session: Session, response: PlanMediaConvertTaskResponse) -> None:

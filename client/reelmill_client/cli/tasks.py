@@ -115,7 +115,7 @@ def retry(
         task = client.get(task_id, with_definition=True)
         if task.status not in (TASK_STATUS_FAILED, TASK_STATUS_CANCELED):
             raise FailedPrecondition(
-                f"task {task_id} is {status_word(task).lower()}: only failed and canceled tasks are retried"
+                f"task {task_id} is not retried: only failed and canceled ones are, its status is {status_word(task)}"
             )
         request = build_request(json.loads(task.task_request_definition), task.project_name, {})
         request.request_id = ""  # the old one would return the old task

@@ -166,10 +166,11 @@ class Engine:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
 
     async def _progress(self, attempt: PendingActivityInfo) -> Progress:
-        """Return the progress in an attempt's last heartbeat; without one the attempt waits for a worker."""
+        """Return the progress in an attempt's last heartbeat; without one the attempt waits for a worker, or for its turn on
+        one, which says first what it does with it.
+        """
         if not attempt.HasField("heartbeat_details"):
-            started = attempt.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
-            return Progress(phase=TaskPhase.PROBING if started else TaskPhase.QUEUED)
+            return Progress()
         try:
             decoded = await self._client.data_converter.decode(attempt.heartbeat_details.payloads, [Progress])
         except (ValueError, TypeError, RuntimeError):  # of a worker of another version

@@ -8,6 +8,7 @@ from av.container import InputContainer
 
 from reelmill_server.media.input.account import Given
 from reelmill_server.media.libav.layouts import layout_of
+from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.result.bookings import adjustments
 from reelmill_server.media.result.reading import StreamReading
 from reelmill_server.media.track.base import StreamStats
@@ -50,9 +51,18 @@ def describe_stream(
         sample_rate=context.sample_rate if audio else 0,
         channels=layout_of(context)[1] if audio else 0,
         bitrate=round(written.size_bytes * 8 / seconds) if seconds > 0 else 0,
-        frame_rate=round(float((sight.packets - 1) / between), 3) if video and between > 0 else 0.0,
+        frame_rate=round(float(_frame_rate(stream, sight.packets, between)), 3) if video and between > 0 else 0.0,
         language=tags.language(stream.metadata),
         vmaf=written.vmaf,
         color_transfer=int(context.color_trc) if video else Transfer.UNSPECIFIED,
         adjustments=adjustments(planned, written, given),
     )
+
+
+def _frame_rate(stream: Any, packets: int, seconds: Fraction) -> Fraction:
+    """Return the frames per second of `packets` whose first and last are `seconds` apart: what the container says, where the
+    two differ by no more than one of its ticks (Matroska's are 1 ms), else what was counted.
+    """
+    claimed, between = exact(stream.guessed_rate or 0), packets - 1
+    agrees = claimed > 0 and abs(between / claimed - seconds) <= exact(stream.time_base)
+    return claimed if agrees else between / seconds
