@@ -1,6 +1,7 @@
 """One attempt with a real child: fallback between encoders, sessions, stalls, publish guards, and what is left afterwards."""
 
 import asyncio
+import errno
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -450,3 +451,22 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     with pytest.raises(WorkerBusy):
         await bench.attempts.convert(request, bench.reported.append, Told(), lane="nvenc", needs=needs)
     assert samples("reelmill_admission_busy_total", {"lane": "nvenc"}) == 1
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_a_worker_without_descriptors_is_busy(bench: Bench, monkeypatch: pytest.MonkeyPatch, wrapped: bool) -> None:
+    """Whatever the lack led to, the task goes to another worker, and the attempt does not count."""
+
+    async def refuse(_: object, uri: str) -> Any:
+        lack = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        if wrapped:
+            raise AccessDenied(f"{uri} cannot be read") from lack
+        raise lack
+
+    monkeypatch.setattr(Registry, "open", refuse)
+    request = bench.request(bench.target("out"))
+    with pytest.raises(WorkerBusy, match="descriptors"):
+        await bench.convert(request)
+    with pytest.raises(WorkerBusy, match="descriptors"):
+        await bench.attempts.inspect("probe", request)
+    assert bench.left() == []

@@ -26,10 +26,19 @@ SERVICES = (
     project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
     notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"].full_name,
 )
+_MINUTE_MS = 60_000
 _OPTIONS = (
     # Watchers may ping every 10 s, even between messages, to detect a dead connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A connection that says nothing, or too little to be one of HTTP/2, holds a descriptor for no longer than this.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.http2.settings_timeout", 20_000),
+    # One without calls is closed: clients open another when they need it. One whose peer is gone is noticed.
+    ("grpc.max_connection_idle_ms", 5 * _MINUTE_MS),
+    ("grpc.keepalive_time_ms", _MINUTE_MS),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_concurrent_streams", 2_000),
     # With SO_REUSEPORT, two servers on one port would silently share its calls.
     ("grpc.so_reuseport", 0),
 )
@@ -44,8 +53,11 @@ class GrpcServer:
         projects: ProjectService,
         notifications: NotificationService,
         metrics: Metrics,
+        max_connections: int,
     ) -> None:
-        self._server = grpc.aio.server(interceptors=(CallInterceptor(metrics),), options=_OPTIONS)
+        """Create the server; what connects beyond `max_connections` is closed at once."""
+        bound = ("grpc.max_allowed_incoming_connections", max_connections)
+        self._server = grpc.aio.server(interceptors=(CallInterceptor(metrics),), options=(*_OPTIONS, bound))
         media_convert_service_pb2_grpc.add_MediaConvertServiceServicer_to_server(media_convert, self._server)  # type: ignore[no-untyped-call]
         project_service_pb2_grpc.add_ProjectServiceServicer_to_server(projects, self._server)  # type: ignore[no-untyped-call]
         notification_service_pb2_grpc.add_NotificationServiceServicer_to_server(notifications, self._server)  # type: ignore[no-untyped-call]

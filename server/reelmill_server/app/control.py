@@ -10,6 +10,7 @@ import structlog
 from temporalio.client import Client
 
 from reelmill import vendor_json
+from reelmill_server import descriptors
 from reelmill_server.api import responses
 from reelmill_server.api.certificates import server_credentials
 from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
@@ -111,6 +112,7 @@ class ControlPlane:
             ProjectService(self._projects, self._tasks, quotas, self._admit),
             NotificationService(notifications, self._projects, self._delivery.deliver_pending),
             metrics,
+            min(settings.max_connections, descriptors.limit() // 2),  # the others are for tasks
         )
 
     async def _settle(self, task_id: str, outcome: Outcome) -> None:

@@ -11,6 +11,7 @@ from reelmill_server.app.addresses import check_addresses
 from reelmill_server.app.connection import check_engine, connect_engine, engine_address
 from reelmill_server.app.control import Check, ControlPlane
 from reelmill_server.app.work import working
+from reelmill_server.descriptors import raise_limit
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.settings import Settings
 from reelmill_server.settings.group import both_names
@@ -26,6 +27,7 @@ _log = structlog.get_logger(__name__)
 async def run(settings: Settings, *, control: bool, work: bool) -> None:
     """Run the api role, the worker role, or both with an embedded engine, until the process is signaled to stop."""
     check_addresses(settings, control=control)
+    raise_limit()  # before anything is started that inherits it
     metrics = Metrics()
     if control and not settings.temporal_address and not settings.scratch_uri:
         settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})

@@ -9,6 +9,7 @@ from functools import partial
 
 from temporalio.client import Client
 
+from reelmill_server import descriptors
 from reelmill_server.app.background import background, polling
 from reelmill_server.engine.activities import WorkerActivities
 from reelmill_server.engine.client import Engine
@@ -60,7 +61,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
     budget = Budget(
         settings.worker_slots, settings.worker_cores, int(settings.worker_memory_bytes), int(settings.scratch_bytes)
     )
-    admission = Admission(budget, capabilities.has_sessions, scratch.free_bytes)
+    admission = Admission(budget, capabilities.has_sessions, scratch.free_bytes, descriptors.free)
     name = f"{socket.gethostname()}:{os.getpid()}"
     storage, shared = build_storage(settings, metrics, writes_here=True), build_scratch(settings, metrics)
     return Attempts(

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from reelmill_server.settings.fields import Address, OptionalPemFile
+from reelmill_server.settings.fields import Address, Count, OptionalPemFile
 from reelmill_server.settings.group import Group, UsedBy, both_names
 
 
@@ -15,6 +15,13 @@ class ApiSettings(Group):
     used_by = UsedBy("serve", "api")
 
     listen: Address = Field(default="127.0.0.1:50051", description="Address to serve gRPC on; port 0 picks a free one.")
+    max_connections: Count = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="Maximum number of connections to the gRPC server at once; half of the open files that the process may have"
+        " if that is less. Others are closed at once.",
+    )
     tls_certificate: OptionalPemFile = Field(
         default=None, description="PEM file with the certificate chain of the gRPC server. Empty: no TLS."
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -10,8 +11,16 @@ from reelmill_server.settings.fields import split_address
 from reelmill_server.telemetry.logging import redact_text
 from reelmill_server.telemetry.metrics import Metrics
 
+_CONNECTIONS = 100
 Check = Callable[[], Awaitable[object]]
 """Returns if a part is ready, else raises an error that says why not."""
+
+
+def _accepted(server: web.Server) -> asyncio.Protocol:
+    """Return the handler of a new connection; beyond so many, the oldest one, which is idle or slow, makes room."""
+    if len(server.connections) >= _CONNECTIONS:
+        server.connections[0].force_close()
+    return server()
 
 
 class TelemetryServer:
@@ -26,6 +35,7 @@ class TelemetryServer:
         self._checks = checks
         self._check_seconds = check_seconds
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     async def start(self, address: str) -> int:
         """Serve on `host:port` and return the port, which matters for port 0; raises OSError if it is in use."""
@@ -40,18 +50,22 @@ class TelemetryServer:
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
+        assert runner.server
         try:
-            await web.TCPSite(runner, host, port).start()
+            listener = await asyncio.get_running_loop().create_server(
+                partial(_accepted, runner.server), host, port, backlog=128
+            )
         except OSError:
             await runner.cleanup()
             raise
-        self._runner = runner
-        return int(runner.addresses[0][1])
+        self._runner, self._listener = runner, listener
+        return int(listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop serving, if started."""
         runner, self._runner = self._runner, None
-        if runner is not None:
+        if runner is not None and self._listener is not None:
+            self._listener.close()
             await runner.cleanup()
 
     async def failing(self) -> dict[str, str]:

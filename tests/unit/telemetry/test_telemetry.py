@@ -270,3 +270,14 @@ async def test_a_taken_port_is_an_error(base: str) -> None:
     with pytest.raises(OSError, match="address"):
         await server.start(base.removeprefix("http://"))
     await server.stop()
+
+
+async def test_connections_that_do_nothing_make_room(base: str) -> None:
+    """The oldest go, and whoever asks is answered."""
+    host, _, port = base.removeprefix("http://").partition(":")
+    idle = [await asyncio.open_connection(host, int(port)) for _ in range(150)]
+    assert (await fetch(base + "/healthz"))[0] == 200
+    async with asyncio.timeout(20):
+        assert await idle[0][0].read() == b""
+    for _, writer in idle:
+        writer.close()

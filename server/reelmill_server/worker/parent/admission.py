@@ -2,7 +2,7 @@
 
 A worker waits for room before it takes a task off a queue, and a task that was taken waits for its resources. Waiting
 attempts go in order, and while one waits no task is taken, so that small ones cannot starve a large one. Nothing starts
-while the disk is full: it would fail here again and again while other workers have room.
+while the disk is full or descriptors are short: it would fail here again and again while other workers have room.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from reelmill_server.model.needs import Needs
 _POLL_SECONDS = 0.5
 _LEAST_CORES = 0.5  # with less than this free, no task is worth taking
 _LEAST_DISK_BYTES = 16 * 1024**2  # with less than this, hardly any output has room
+_LEAST_DESCRIPTORS = 100  # an attempt takes a dozen, and some for each source and connection
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class QueueSlots:
 
 
 class FastQueueSlots:
-    """Slots of the fast queue: a fixed number, and none while the disk is full."""
+    """Slots of the fast queue: a fixed number, and none while the disk is full or descriptors are short."""
 
     def __init__(self, admission: "Admission", slots: int) -> None:
         self._admission, self._free = admission, asyncio.Semaphore(slots)
@@ -108,11 +109,13 @@ class Admission:
         budget: Budget,
         has_sessions: Callable[[str, int], bool],
         free_bytes: Callable[[], int] = lambda: _LEAST_DISK_BYTES,
+        free_descriptors: Callable[[], int] = lambda: _LEAST_DESCRIPTORS,
     ) -> None:
         """`has_sessions`: whether an encoder family works here and can take so many more streams now; `free_bytes`: free space
-        on the scratch disk.
+        on the scratch disk; `free_descriptors`: how many more files and connections this process may open.
         """
         self.budget, self.free_bytes, self._has_sessions = budget, free_bytes, has_sessions
+        self._free_descriptors = free_descriptors
         self._used = _Usage()
         self._waiting: deque[_QueuedAttempt] = deque()
         self._changed = asyncio.Event()
@@ -152,16 +155,18 @@ class Admission:
         return used.attempts == 0 or (cores and (not budget.memory_bytes or used.memory_bytes < budget.memory_bytes))
 
     def _has_disk(self) -> bool:
-        return self.free_bytes() >= _LEAST_DISK_BYTES
+        return self.free_bytes() >= _LEAST_DISK_BYTES and self._free_descriptors() >= _LEAST_DESCRIPTORS
 
     async def wait_for_disk(self, wait_seconds: float | None = None) -> None:
-        """Wait until the disk has room. Raises WorkerBusy if that takes longer than `wait_seconds` (None: wait forever)."""
+        """Wait until the disk has room, and there are descriptors. Raises WorkerBusy if that takes longer than `wait_seconds`
+        (None: wait forever).
+        """
         try:
             async with asyncio.timeout(wait_seconds):
                 while not self._has_disk():
                     await self._change()
         except TimeoutError:
-            raise WorkerBusy(f"the worker's disk was full for {wait_seconds:.0f} s") from None
+            raise WorkerBusy(f"the worker's disk was full, or its descriptors used up, for {wait_seconds:.0f} s") from None
 
     async def _change(self) -> None:
         """Wait until resources are released, or may have changed elsewhere: encoders and disks come and go."""

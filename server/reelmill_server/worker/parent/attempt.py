@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from reelmill_server import descriptors
 from reelmill_server.errors import InternalError, ServiceUnavailable, Timeout, WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
@@ -61,6 +62,17 @@ class _Task:
         return self.lane == FAST
 
 
+@contextmanager
+def _busy_without_descriptors() -> Iterator[None]:
+    """Raise WorkerBusy for whatever fails because this process has no more descriptors: that is no fault of the task."""
+    try:
+        yield
+    except Exception as error:
+        if descriptors.lacking(error):
+            raise WorkerBusy("the worker has no more file descriptors") from error
+        raise
+
+
 class Attempts:
     """Runs attempts on this machine."""
 
@@ -106,6 +118,10 @@ class Attempts:
 
     async def inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
         """Probe the request's sources and, if `action` is `plan`, plan. Raises the child's error."""
+        with _busy_without_descriptors():
+            return await self._inspect(action, request)
+
+    async def _inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
         async with self._reading(request) as range_server:
             assignment = await self._assignment(request, range_server)
             if action == "plan":
@@ -131,7 +147,7 @@ class Attempts:
         left behind.
         """
         async with heartbeats(report) as heartbeat:
-            with self.capabilities.lease() as lease:
+            with _busy_without_descriptors(), self.capabilities.lease() as lease:
                 if needs is None:
                     with self._counting_busy(lane):
                         await self.admission.wait_for_disk(_FAST_DISK_SECONDS)
@@ -158,7 +174,7 @@ class Attempts:
         """
         assert needs.chunked
         async with heartbeats(report) as heartbeat:
-            with self.capabilities.lease() as lease:
+            with _busy_without_descriptors(), self.capabilities.lease() as lease:
                 async with self._admitted(needs, lane, heartbeat, lease), self._reading(request) as range_server:
                     with self._scratch.attempt(request.task_id) as directory:
                         opened = await self._assignment(request, range_server)
