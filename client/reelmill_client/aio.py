@@ -15,6 +15,7 @@ from reelmill_client import methods, requests
 from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET, Connection, ConnectionOptions, traced
 from reelmill_client.conversion import Conversion
 from reelmill_client.errors import from_rpc_error, raise_unless_succeeded
+from reelmill_client.keys import AsyncKeys
 from reelmill_client.methods import Method, RequestT, ResponseT
 from reelmill_client.notifications import AsyncNotifications
 from reelmill_client.projects import AsyncProjects
@@ -39,6 +40,7 @@ class AsyncClient:
         self._channel = self._connection.open_async()
         self.projects = AsyncProjects(self._call)
         self.notifications = AsyncNotifications(self._call, project)
+        self.keys = AsyncKeys(self._call)
 
     async def submit(
         self, request: requests.CreateRequest | None = None, *, project: str | None = None, **conversion: Unpack[Conversion]

@@ -15,6 +15,7 @@ from reelmill_client import methods, requests
 from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET, Connection, ConnectionOptions, traced
 from reelmill_client.conversion import Conversion
 from reelmill_client.errors import ReelmillError, from_rpc_error, raise_unless_succeeded
+from reelmill_client.keys import Keys
 from reelmill_client.methods import Method, RequestT, ResponseT
 from reelmill_client.notifications import Notifications
 from reelmill_client.projects import Projects
@@ -40,6 +41,7 @@ class Client:
         self._closed = False
         self.projects = Projects(self._call)
         self.notifications = Notifications(self._call, project)
+        self.keys = Keys(self._call)
 
     def submit(
         self, request: requests.CreateRequest | None = None, *, project: str | None = None, **conversion: Unpack[Conversion]

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from reelmill.v1 import key_service_pb2 as keys
 from reelmill.v1 import media_convert_service_pb2 as media_convert
 from reelmill.v1 import notification_service_pb2 as notifications
 from reelmill.v1 import project_service_pb2 as projects
@@ -16,6 +17,7 @@ ResponseT = TypeVar("ResponseT", bound=Message)
 _MEDIA_CONVERT = "reelmill.v1.MediaConvertService"
 _PROJECTS = "reelmill.v1.ProjectService"
 _NOTIFICATIONS = "reelmill.v1.NotificationService"
+_KEYS = "reelmill.v1.KeyService"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ REDELIVER_NOTIFICATION = Method(
     notifications.RedeliverNotificationRequest,
     notifications.RedeliverNotificationResponse,
 )
+CREATE_KEY = Method(_KEYS, "CreateKey", keys.CreateKeyRequest, keys.CreateKeyResponse)
+LIST_KEYS = Method(_KEYS, "ListKeys", keys.ListKeysRequest, keys.ListKeysResponse, retry=True)
+REVOKE_KEY = Method(_KEYS, "RevokeKey", keys.RevokeKeyRequest, keys.RevokeKeyResponse)
 
 RETRIED = (
     CREATE_TASK,
@@ -97,4 +102,5 @@ RETRIED = (
     GET_PROJECT,
     LIST_PROJECTS,
     LIST_NOTIFICATIONS,
+    LIST_KEYS,
 )

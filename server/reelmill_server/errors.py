@@ -1,6 +1,7 @@
 """Every error that Reelmill reports, as one tree.
 
 ReelmillError
+├── of a caller:   NotAuthenticated, Forbidden, Throttled
 ├── of a request:  InvalidArgument, FieldNotSupported, ResourceNotFound, ResourceAlreadyExists, StatusConflict,
 │                  LimitExceeded, QuotaExceeded, ServiceUnavailable
 ├── of media:      InvalidMedia, UnsupportedFormat, ConditionNotMet, MediaLimitExceeded
@@ -44,6 +45,31 @@ class ReelmillError(Exception):
     def reason(cls) -> str:
         """Return `code` in UPPER_SNAKE_CASE, as google.rpc.ErrorInfo.reason requires."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.code).upper()
+
+
+class NotAuthenticated(ReelmillError):
+    """The caller did not say who it is, or its token is not valid."""
+
+    code = "NotAuthenticated"
+    status = "UNAUTHENTICATED"
+
+
+class Forbidden(ReelmillError):
+    """The caller may see the project, but not do this there, or not with these URIs."""
+
+    code = "Forbidden"
+    status = "PERMISSION_DENIED"
+
+
+class Throttled(ReelmillError):
+    """The caller makes more calls than it may."""
+
+    code = "Throttling"
+    status = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str = "", violations: Sequence[Violation] = (), retry_seconds: float = 1.0) -> None:
+        super().__init__(message, violations)
+        self.retry_seconds = retry_seconds
 
 
 class InvalidArgument(ReelmillError):

@@ -29,6 +29,7 @@ EVERYTHING = "tests/everything"
 SECRETS: Mapping[str, Mapping[str, str]] = {
     "reelmill-database": {"url": "postgresql+psycopg://user:password@db/reelmill"},
     "reelmill-temporal": {"api-key": "key"},
+    "reelmill-callers": {"admin-token": "a token of an administrator"},
 }
 USER = 10001
 MARGIN_SECONDS = 10
@@ -76,6 +77,23 @@ def test_kubernetes_accepts_them(manifests: tuple[Manifest, ...]) -> None:
     assert len(names) == len(set(names))
     namespaces = {found["metadata"].get("namespace") for found in manifests if found["kind"] != "Namespace"}
     assert namespaces == {found["metadata"]["name"] for found in find(manifests, "Namespace")}
+
+
+def test_callers_are_asked_who_they_are_or_kept_out(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that asks nobody has a policy that lets pods of its own namespace in only."""
+    served = [_settings(workload, monkeypatch) for workload in workloads(manifests) if workload.role in ("api", "serve")]
+    assert served
+    for settings in served:
+        assert bool(settings.authentication) != settings.insecure
+        if settings.insecure:
+            (policy,) = (found["spec"] for found in find(manifests, "NetworkPolicy"))
+            assert policy == {
+                "podSelector": {},
+                "policyTypes": ["Ingress"],
+                "ingress": [{"from": [{"podSelector": {}}]}],
+            }
+        else:
+            assert settings.admin_token.get_secret_value()
 
 
 def test_the_checks_of_schemas_find_mistakes() -> None:
@@ -233,9 +251,8 @@ def test_selectors_find_what_they_mean(manifests: tuple[Manifest, ...]) -> None:
 def test_policies_deny_and_then_allow(manifests: tuple[Manifest, ...]) -> None:
     """Everything is denied first; each other policy is about pods that exist and ports that they have."""
     policies = find(manifests, "NetworkPolicy")
-    if not policies:
-        assert [workload.role for workload in workloads(manifests)] == ["serve"]
-        return
+    if [workload.role for workload in workloads(manifests)] == ["serve"]:
+        return  # it has callers to keep out only
     first = next(policy for policy in policies if policy["metadata"]["name"] == "deny-all")
     assert first["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     components = {workload.labels["app.kubernetes.io/component"] for workload in workloads(manifests)}

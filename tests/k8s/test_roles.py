@@ -39,6 +39,9 @@ def _possible() -> None:
         pytest.skip("this machine lets root mount nothing")
 
 
+ADMIN_TOKEN = "a token of an administrator"
+
+
 class Network:
     """Addresses on loopback that nobody else has, and the names that pods find them by."""
 
@@ -149,6 +152,7 @@ class Cluster:
         keys = {name.upper(): value for name, value in KEYS.items()}
         self.secrets = {
             "reelmill-database": {"url": url},
+            "reelmill-callers": {"admin-token": ADMIN_TOKEN},
             "reelmill-storage": {**keys, "AWS_ENDPOINT_URL_S3": store.url, "AWS_DEFAULT_REGION": "us-east-1"},
         }
 
@@ -236,7 +240,9 @@ def test_the_roles_of_the_example_convert_a_file(cluster: Cluster, tmp_path: Pat
     worker = cluster.run(workload(manifests, "reelmill-worker-software"))
     for pod in (api.start(), worker.start()):
         _assert_held(pod)
-    with Client(f"{api.address}:50051") as client:
+    with Client(f"{api.address}:50051", token=ADMIN_TOKEN) as administrator:
+        key = administrator.keys.create("shop", ["submitter@default,source=s3://media/,target=s3://media/"]).secret
+    with Client(f"{api.address}:50051", token=key) as client:
         asked = {"source": "s3://media/in.mp4", "destination": "s3://media/small.mp4", "duration_seconds": 2}
         task = client.wait(client.submit(**asked, video="h264", size="320x180").task_id, timeout_seconds=120)
         assert task.artifacts[0].uri == "s3://media/small.mp4"

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from reelmill_client.channel import DEFAULT_PROJECT, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
-from reelmill_client.cli import convert, example, notifications, projects, service, tasks
+from reelmill_client.cli import convert, example, keys, notifications, projects, service, tasks
 from reelmill_client.cli.failures import EXIT_CODES_HELP, EXIT_INTERRUPTED, exit_code, report
 from reelmill_client.cli.session import Session
 from reelmill_client.errors import ReelmillError
@@ -128,6 +128,7 @@ app.command()(service.probe)
 app.command()(service.capabilities)
 app.add_typer(projects.app, name="projects")
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(keys.app, name="keys")
 
 
 def global_options_first(arguments: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
+from reelmill.v1.key_service_pb2 import Key
 from reelmill.v1.media_convert_service_pb2 import CodecCapability, GetCapabilitiesResponse, PlanMediaConvertTaskResponse
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from reelmill.v1.notification_service_pb2 import NotificationState, NotificationStatus
@@ -204,6 +205,21 @@ def print_projects(session: Session, projects: Sequence[Project]) -> None:
     """Print a list of projects, one per row."""
     rows = [(project.project_name, project.description, time_text(project.create_time), _tags(project)) for project in projects]
     session.out.print(_table(("Project", "Description", "Created", "Tags"), rows))
+
+
+def print_keys(session: Session, keys: Sequence[Key]) -> None:
+    """Print a list of API keys, one per row."""
+    rows = [
+        (
+            key.key_id,
+            key.name,
+            "\n".join(key.grants),
+            time_text(key.create_time),
+            time_text(key.expire_time) if key.HasField("expire_time") else "never",
+        )
+        for key in keys
+    ]
+    session.out.print(_table(("Key", "Name", "Grants", "Created", "Expires"), rows))
 
 
 def _of(count: int, limit: int) -> str:

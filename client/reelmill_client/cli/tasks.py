@@ -18,6 +18,7 @@ from reelmill_client.requests import TaskFilter, build_request, pairs
 
 _TASK_ID = typer.Argument(metavar="TASK_ID")
 _LISTED = 20
+_MASK = "***"  # in place of what only the caller that made a task sees
 
 
 def watch(
@@ -117,6 +118,8 @@ def retry(
             raise FailedPrecondition(
                 f"task {task_id} is not retried: only failed and canceled ones are, its status is {status_word(task)}"
             )
+        if _MASK in task.task_request_definition:
+            raise FailedPrecondition(f"task {task_id} is another caller's, and its request holds secrets: submit it anew")
         request = build_request(json.loads(task.task_request_definition), task.project_name, {})
         request.request_id = ""  # the old one would return the old task
         submit_request(session, client, request, detach)

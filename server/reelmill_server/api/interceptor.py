@@ -14,7 +14,17 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
-from reelmill_server.errors import InternalError, InvalidArgument, QuotaExceeded, ReelmillError, StorageUnavailable, Violation
+from reelmill_server.api import audit
+from reelmill_server.api.gate import Gate
+from reelmill_server.errors import (
+    InternalError,
+    InvalidArgument,
+    QuotaExceeded,
+    ReelmillError,
+    StorageUnavailable,
+    Throttled,
+    Violation,
+)
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -56,11 +66,21 @@ def status_of(error: ReelmillError, call_id: str) -> status_pb2.Status:
         _add_detail(status, failure)
     elif error.violations:
         _add_detail(status, _bad_request(error.violations))
-    if isinstance(error, QuotaExceeded) or code is grpc.StatusCode.UNAVAILABLE:
+    seconds = _retry_seconds(error)
+    if seconds:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromSeconds(_QUOTA_RETRY_SECONDS if isinstance(error, QuotaExceeded) else _RETRY_SECONDS)
+        retry.retry_delay.FromMicroseconds(round(seconds * 1_000_000))
         _add_detail(status, retry)
     return status
+
+
+def _retry_seconds(error: ReelmillError) -> float:
+    """Return after how long another call may succeed; 0: there is nothing to wait for."""
+    if isinstance(error, Throttled):
+        return error.retry_seconds
+    if isinstance(error, QuotaExceeded):
+        return _QUOTA_RETRY_SECONDS
+    return _RETRY_SECONDS if error.status == "UNAVAILABLE" else 0
 
 
 def _add_detail(status: status_pb2.Status, detail: Message) -> None:
@@ -126,8 +146,9 @@ async def _refuse() -> NoReturn:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Interceptor of all calls except health checks and reflection."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, gate: Gate | None = None) -> None:
+        """Count calls in `metrics`; `gate` lets callers in, by default all of them."""
+        self._metrics, self._gate = metrics, gate or Gate()
 
     async def intercept_service(
         self,
@@ -155,16 +176,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 return await respond(message, context)
 
         async def respond(message: Any, context: Any) -> Any:
-            async with _CallScope(self._metrics, method, context) as call_scope:
+            async with _CallScope(self._metrics, method, message, context) as call_scope:
+                await call_scope.run(self._gate.admit(method, message, context))
                 response = await call_scope.run(handler(message, context) if message is not None else _refuse())
-                call_scope.succeeded()
+                call_scope.succeeded(response)
                 return response
 
         return call
 
     def _stream(self, method: str, handler: Any) -> Any:
         async def call(message: Any, context: Any) -> AsyncIterator[Any]:
-            async with _CallScope(self._metrics, method, context) as call_scope:
+            async with _CallScope(self._metrics, method, message, context) as call_scope:
+                await call_scope.run(self._gate.admit(method, message, context))
                 if message is None:
                     await call_scope.run(_refuse())
                 responses = handler(message, context)
@@ -183,10 +206,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _CallScope:
-    """Scope of one call: binds its id to the log, and counts it when it ends."""
+    """Scope of one call: binds its id to the log; counts it, and writes it to the audit log, when it ends."""
 
-    def __init__(self, metrics: Metrics, method: str, context: Any) -> None:
-        self._metrics, self._context = metrics, context
+    def __init__(self, metrics: Metrics, method: str, request: Any, context: Any) -> None:
+        self._metrics, self._path, self._request, self._context = metrics, method, request, context
+        self._response: Any = None
+        self._audited = False
         self._method = method.rpartition("/")[2]
         self._id = str(uuid.uuid4()).upper()
         self._code = "CANCELLED"  # unless it comes to another end: a caller may leave at any moment
@@ -209,16 +234,24 @@ class _CallScope:
             _log.exception("call failed")
             await self._fail(InternalError(f"internal error: {type(error).__name__}"))
 
-    def succeeded(self) -> None:
+    def succeeded(self, response: Any = None) -> None:
         """Count the call as answered in full."""
-        self._code = "OK"
+        self._code, self._response = "OK", response
 
     async def _fail(self, error: ReelmillError) -> None:
         self._code = error.status
         log = _log.error if error.status == "INTERNAL" else _log.info
         log("call refused", code=error.code, reason=error.message)
+        self._audit()
         await _abort(self._context, error, self._id)
 
+    def _audit(self) -> None:
+        """Write the call to the audit log, before its caller knows how it ended."""
+        if not self._audited:
+            self._audited = True
+            audit.write(self._path, self._request, self._response, self._code, self._context.peer())
+
     async def __aexit__(self, *_: object) -> None:
+        self._audit()
         self._metrics.rpc_total.labels(self._method, self._code).inc()
         self._metrics.rpc_seconds.labels(self._method).observe(time.monotonic() - self._start)

@@ -13,8 +13,10 @@ from typing import Any
 
 from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
+from reelmill.v1.task_pb2 import Task
 from reelmill_server import __version__
 from reelmill_server.api import notification_requests, requests, responses, validate
+from reelmill_server.api.caller import caller
 from reelmill_server.api.interceptor import request_id
 from reelmill_server.api.media_info import media_info
 from reelmill_server.api.task_query import list_query, status_filter
@@ -38,6 +40,7 @@ from reelmill_server.notify.registry import Channels
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.storage.base import Storage
 from reelmill_server.tasks.feed import Feeds
+from reelmill_server.tasks.follower import Snapshot
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.selector import parse_selector
 from reelmill_server.tasks.store import TaskStore
@@ -115,14 +118,14 @@ class MediaConvertService:
     async def GetTask(self, request: pb.GetTaskRequest, _: Any) -> pb.GetTaskResponse:
         validate.check_rules(request)
         record = await self._tasks.get(request.project_name, request.task_id, request=request.request_definition, work=False)
-        task = responses.task(await self._feeds.snapshot(record), request.request_definition)
+        task = _shown(await self._feeds.snapshot(record), request.request_definition)
         return pb.GetTaskResponse(request_id=request_id(), task=task)
 
     async def ListTasks(self, request: pb.ListTasksRequest, _: Any) -> pb.ListTasksResponse:
         validate.check_rules(request)
         page = await self._tasks.list(list_query(request))
         snapshots = await self._feeds.snapshots(page.tasks)
-        tasks = [responses.task(snapshot, request.request_definition) for snapshot in snapshots]
+        tasks = [_shown(snapshot, request.request_definition) for snapshot in snapshots]
         return pb.ListTasksResponse(
             request_id=request_id(),
             project_name=request.project_name,
@@ -133,20 +136,20 @@ class MediaConvertService:
 
     async def WatchTask(self, request: pb.WatchTaskRequest, context: Any) -> AsyncIterator[bytes]:
         validate.check_rules(request)
-        with self._watches.one(context.peer()):
+        with self._watches.one(_watcher(context)):
             async with aclosing(self._feeds.watch(request.project_name, request.task_id)) as states:
                 async for snapshot in states:
-                    yield responses.watched(snapshot, pb.WatchTaskResponse)
+                    yield responses.watched(snapshot, pb.WatchTaskResponse, _is_foreign(snapshot))
 
     async def WatchTasks(self, request: pb.WatchTasksRequest, context: Any) -> AsyncIterator[bytes]:
         validate.check_rules(request)
         query = TaskQuery(
             request.project_name, statuses=status_filter(request.status), tags=parse_selector(request.tag_selector)
         )
-        with self._watches.one(context.peer()):
+        with self._watches.one(_watcher(context)):
             async with aclosing(self._feeds.watch_all(query)) as states:
                 async for snapshot in states:
-                    yield responses.watched(snapshot, pb.WatchTasksResponse)
+                    yield responses.watched(snapshot, pb.WatchTasksResponse, _is_foreign(snapshot))
 
     async def CancelTask(self, request: pb.CancelTaskRequest, _: Any) -> pb.CancelTaskResponse:
         """Request cancellation; watchers see when the task has ended."""
@@ -162,7 +165,7 @@ class MediaConvertService:
             with suppress(ServiceUnavailable):  # the reconciler cancels the workflow when the engine is back
                 await self._engine.cancel(record.task_id)
             self._feeds.poll_now(record.task_id)
-        return pb.CancelTaskResponse(request_id=request_id(), task=responses.task(await self._feeds.snapshot(record)))
+        return pb.CancelTaskResponse(request_id=request_id(), task=_shown(await self._feeds.snapshot(record)))
 
     async def PlanMediaConvertTask(self, request: pb.PlanMediaConvertTaskRequest, _: Any) -> pb.PlanMediaConvertTaskResponse:
         """Validate and plan a request without creating a task; the response lists the problems of an invalid request."""
@@ -266,7 +269,24 @@ class MediaConvertService:
             user_data=request.user_data,
             tags=requests.tags_of(request),
             priority=priority,
+            created_by=caller().name if caller().known else "",
         )
+
+
+def _shown(snapshot: Snapshot, with_definition: bool = False) -> Task:
+    return responses.task(snapshot, with_definition, _is_foreign(snapshot))
+
+
+def _is_foreign(snapshot: Snapshot) -> bool:
+    """Return whether a task's secrets are not for this caller: they are for the one who made it, and for all where nobody is
+    asked.
+    """
+    return caller().known and snapshot.record.created_by != caller().name
+
+
+def _watcher(context: Any) -> str:
+    """Return by what streams of one caller are counted: its name, or its address where nobody is asked."""
+    return caller().name if caller().known else context.peer()
 
 
 def _event_id() -> str:

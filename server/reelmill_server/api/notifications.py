@@ -6,7 +6,9 @@ from typing import Any
 
 from reelmill.v1 import notification_service_pb2 as pb
 from reelmill_server.api import validate
+from reelmill_server.api.caller import caller
 from reelmill_server.api.interceptor import request_id
+from reelmill_server.api.masking import masked, masked_url
 from reelmill_server.api.responses import timestamp
 from reelmill_server.model.notification import DeliveryState, Notification, NotificationQuery
 from reelmill_server.tasks.notifications import NotificationStore
@@ -50,16 +52,18 @@ class NotificationService:
 
 
 def _status(notification: Notification) -> pb.NotificationStatus:
+    destination = notification.recipient.destination
     pending = notification.state is DeliveryState.PENDING
     return pb.NotificationStatus(
         notification_id=notification.notification_id,
         task_id=notification.task_id,
         channel=notification.recipient.channel.value,
-        destination=notification.recipient.destination,
+        # The path of a webhook is often its secret, and whose task it is about is not known here.
+        destination=masked_url(destination) if caller().known else destination,
         progress=notification.percent,
         state=_STATE[notification.state],
         attempts=notification.attempts,
-        last_error=notification.last_error,
+        last_error=masked(notification.last_error) if caller().known else notification.last_error,
         create_time=timestamp(notification.create_time),
         last_attempt_time=timestamp(notification.last_attempt_time),
         next_attempt_time=timestamp(notification.next_time) if pending else None,

@@ -6,6 +6,7 @@ from typing import Any
 
 from reelmill.v1 import project_service_pb2 as pb
 from reelmill_server.api import validate
+from reelmill_server.api.caller import caller
 from reelmill_server.api.interceptor import request_id
 from reelmill_server.api.responses import timestamp
 from reelmill_server.model.project import DATASET_LIMITS, Project, Quotas
@@ -47,7 +48,9 @@ class ProjectService:
     async def ListProjects(self, request: pb.ListProjectsRequest, _: Any) -> pb.ListProjectsResponse:
         validate.check_rules(request)
         tags = tuple((tag.key, tag.value) for tag in request.tag)
-        page = await self._projects.list(request.prefix, tags, request.max_results or _DEFAULT_PAGE, request.next_token)
+        visible = caller().projects("ListProjects")
+        limit = request.max_results or _DEFAULT_PAGE
+        page = await self._projects.list(request.prefix, tags, limit, request.next_token, visible)
         projects = [self._project(project) for project in page.projects]
         return pb.ListProjectsResponse(request_id=request_id(), next_token=page.next_token, projects=projects)
 

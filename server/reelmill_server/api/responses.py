@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
+from reelmill_server.api.masking import mask_task
 from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
 from reelmill_server.model.task import Artifact, ArtifactKind, FailedAttempt, Progress, TargetProgress, TaskPhase, TaskStatus
 from reelmill_server.model.time import MICROSECONDS
@@ -43,16 +44,24 @@ def timestamp(time: datetime | None) -> Timestamp | None:
     return message
 
 
-def watched(snapshot: Snapshot, kind: type[pb.WatchTaskResponse] | type[pb.WatchTasksResponse]) -> bytes:
-    """Return a state as a message of a stream, serialized once for all streams."""
-    encoded = snapshot.encoded.get(kind.__name__)
+def watched(snapshot: Snapshot, kind: type[pb.WatchTaskResponse] | type[pb.WatchTasksResponse], masked: bool = False) -> bytes:
+    """Return a state as a message of a stream, serialized once for all streams; `masked`: without secrets."""
+    name = f"{kind.__name__} masked" if masked else kind.__name__
+    encoded = snapshot.encoded.get(name)
     if encoded is None:
-        encoded = snapshot.encoded[kind.__name__] = kind(task=task(snapshot)).SerializeToString()
+        encoded = snapshot.encoded[name] = kind(task=task(snapshot, masked=masked)).SerializeToString()
     return encoded
 
 
-def task(snapshot: Snapshot, with_definition: bool = False) -> task_pb2.Task:
-    """Return a task as a message; `with_definition` includes its request."""
+def task(snapshot: Snapshot, with_definition: bool = False, masked: bool = False) -> task_pb2.Task:
+    """Return a task as a message; `with_definition` includes its request; `masked`: without the secrets in its URIs."""
+    message = _task(snapshot, with_definition)
+    if masked:
+        mask_task(message)
+    return message
+
+
+def _task(snapshot: Snapshot, with_definition: bool) -> task_pb2.Task:
     record, outcome = snapshot.record, snapshot.record.outcome
     message = task_pb2.Task(
         status=_STATUS[record.status],

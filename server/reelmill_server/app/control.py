@@ -12,10 +12,14 @@ from temporalio.client import Client
 from reelmill import vendor_json
 from reelmill_server import descriptors
 from reelmill_server.api import responses
+from reelmill_server.api.authentication import Authenticator
 from reelmill_server.api.certificates import server_credentials
+from reelmill_server.api.gate import Gate
+from reelmill_server.api.keys import KeyService
 from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
 from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
+from reelmill_server.api.rate_limit import RateLimit
 from reelmill_server.api.server import GrpcServer
 from reelmill_server.api.watches import Watches
 from reelmill_server.app.background import background, polling
@@ -37,6 +41,7 @@ from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.delivery import NotificationDelivery
 from reelmill_server.tasks.feed import Feeds
 from reelmill_server.tasks.follower import Snapshot
+from reelmill_server.tasks.keys import KeyStore
 from reelmill_server.tasks.migrate import check_current
 from reelmill_server.tasks.notifications import NotificationStore
 from reelmill_server.tasks.projects import ProjectStore
@@ -97,6 +102,7 @@ class ControlPlane:
             metrics=metrics,
         )
         self._admit = service.admit
+        keys = KeyStore(self._database)
         self._reconciler = Reconciler(
             self._tasks,
             start=service.start,
@@ -111,7 +117,9 @@ class ControlPlane:
             service,
             ProjectService(self._projects, self._tasks, quotas, self._admit),
             NotificationService(notifications, self._projects, self._delivery.deliver_pending),
+            KeyService(keys),
             metrics,
+            _gate(settings, keys),
             min(settings.max_connections, descriptors.limit() // 2),  # the others are for tasks
         )
 
@@ -184,6 +192,14 @@ class ControlPlane:
     async def drain(self) -> None:
         """Make load balancers send new calls elsewhere."""
         await self._grpc.drain()
+
+
+def _gate(settings: Settings, keys: KeyStore) -> Gate:
+    """Return what lets callers in: all of them if no way to show who they are is set."""
+    if not settings.authentication:
+        return Gate()
+    limit = RateLimit(settings.caller_rate, settings.caller_burst)
+    return Gate(Authenticator(settings, keys).authenticate, limit)
 
 
 def _detail(record: TaskRecord) -> Mapping[str, Any]:

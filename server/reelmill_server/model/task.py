@@ -177,7 +177,8 @@ class Outcome:
 @dataclass(frozen=True)
 class TaskRecord:
     """A row of the task table. Times are UTC. `request_json` is the request in the vendor's JSON form, `work_json` the plain
-    data that the engine passes to workers. A task that is not `admitted` waits for others of its project."""
+    data that the engine passes to workers. A task that is not `admitted` waits for others of its project. `created_by` is the
+    name of the principal, empty where nobody is asked who calls."""
 
     task_id: str
     project_name: str
@@ -195,6 +196,7 @@ class TaskRecord:
     engine_started: bool = False
     cancel_requested: bool = False
     outcome: Outcome | None = None
+    created_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reelmill_server.settings.api import ApiSettings
 from reelmill_server.settings.attempts import AttemptSettings
+from reelmill_server.settings.callers import CallerSettings
 from reelmill_server.settings.chunks import ChunkSettings
 from reelmill_server.settings.encoders import EncoderSettings
 from reelmill_server.settings.engine import EngineSettings
@@ -25,6 +26,7 @@ from reelmill_server.settings.worker import WorkerSettings
 
 class Settings(
     ApiSettings,
+    CallerSettings,
     TaskSettings,
     StorageSettings,
     EngineSettings,

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from reelmill_server import __version__
 from reelmill_server.settings import GROUPS, Settings
 from reelmill_server.settings.clouds import missing_credentials, refused_variables
-from reelmill_server.settings.group import ROLES, Role, both_names
+from reelmill_server.settings.fields import is_loopback, split_address
+from reelmill_server.settings.group import ROLES, Role, both_names, environment_name
 from reelmill_server.settings.reference import SETTINGS, Setting, settings_of
 
 _PROGRAM = "reelmill-server"
@@ -101,6 +102,7 @@ def _missing(role: Role, settings: Settings, given: Mapping[str, Any]) -> Iterat
         yield f"{both_names('temporal_address')}: the role `{role}` needs one"
     if role == "worker" and settings.worker_slots == 0:
         yield f"{_name('worker_slots', given)}: a worker needs at least 1"
+    yield from _open_to_others(role, settings, given)
     binary = settings.temporal_binary if role == "serve" and not settings.temporal_address else ""
     if binary and shutil.which(binary) is None:
         yield f"{_name('temporal_binary', given)}: there is no such program"
@@ -111,6 +113,19 @@ def _missing(role: Role, settings: Settings, given: Mapping[str, Any]) -> Iterat
         path = getattr(settings, setting.field)
         if setting.is_pem_file and path and (problem := _pem_problem(path)):
             yield f"{_name(setting.field, given)}: {problem}"
+
+
+def _open_to_others(role: Role, settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:
+    """Say that others reach the API although nobody is asked who they are, and what helps."""
+    asks = settings.authentication or settings.insecure
+    if role in ("serve", "api") and not asks and not is_loopback(split_address(settings.listen)[0]):
+        yield (
+            f"{_name('listen', given)}: others reach {settings.listen}, and nobody is asked who they are: choose"
+            f" {both_names('authentication')}, for example keys, listen on 127.0.0.1, or set"
+            f" {environment_name('insecure')}=yes where something else keeps strangers out (docs/authentication.md)"
+        )
+    if "mtls" in settings.authentication and not settings.tls_client_ca:
+        yield f"{_name('authentication', given)}: mtls requires {both_names('tls_client_ca')}"
 
 
 def _pem_problem(path: Path) -> str:

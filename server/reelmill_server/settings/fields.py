@@ -3,6 +3,7 @@
 A variable holds one text, a flag of a list holds one or more. What an empty text means is up to each type.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,6 +83,14 @@ def split_address(address: str) -> tuple[str, int]:
     if match is None or int(match["port"]) > 65535:
         raise ValueError("expected host:port, for example 127.0.0.1:50051 or [::1]:0")
     return match["v6"] or match["host"], int(match["port"])
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _checked_address(value: str) -> str:

@@ -32,6 +32,7 @@ class Lock(IntEnum):
 
     MIGRATE = 7_310_001
     CREATE_PROJECT = 7_310_002
+    CREATE_KEY = 7_310_003
 
 
 class Database:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, false, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,7 @@ from reelmill_server.tasks.rows import project_record, to_microseconds
 from reelmill_server.tasks.tables import project_tags, projects, tasks
 
 _LAST_CHARACTER = chr(0x10FFFF)
+_EVERY = "*"
 
 
 def no_such_project(project_name: str) -> ResourceNotFound:
@@ -92,16 +93,24 @@ class ProjectStore:
             return await self._read(connection, project_name)
 
     async def list(
-        self, prefix: str = "", tags: Sequence[tuple[str, str]] = (), limit: int = 100, next_token: str = ""
+        self,
+        prefix: str = "",
+        tags: Sequence[tuple[str, str]] = (),
+        limit: int = 100,
+        next_token: str = "",
+        visible: Sequence[str] = (_EVERY,),
     ) -> ProjectPage:
         """Return a page of the projects whose names begin with `prefix` and that have all the tags, by name.
 
-        `limit` is 1 to 200 projects. Raises InvalidArgument for a token of another query.
+        `limit` is 1 to 200 projects; `visible` are names, and prefixes that end in `*`: other projects are left out. Raises
+        InvalidArgument for a token of another query.
         """
-        digest = query_digest("projects", prefix, sorted(tags))
+        digest = query_digest("projects", prefix, sorted(tags), *([] if _EVERY in visible else [sorted(visible)]))
         query = select(projects).order_by(projects.c.project_name).limit(limit + 1)
+        if _EVERY not in visible:
+            query = query.where(or_(false(), *map(_named, visible)))
         if prefix:
-            query = query.where(projects.c.project_name >= prefix, projects.c.project_name < prefix + _LAST_CHARACTER)
+            query = query.where(_begins(prefix))
         for key, value in tags:
             query = query.where(projects.c.project_name.in_(_tagged(key, value)))
         if next_token:
@@ -159,6 +168,14 @@ class ProjectStore:
 
 def _tagged(key: str, value: str) -> Select[tuple[str]]:
     return select(project_tags.c.project_name).where(project_tags.c.key == key, project_tags.c.value == value)
+
+
+def _begins(prefix: str) -> ColumnElement[bool]:
+    return and_(projects.c.project_name >= prefix, projects.c.project_name < prefix + _LAST_CHARACTER)
+
+
+def _named(pattern: str) -> ColumnElement[bool]:
+    return _begins(pattern[:-1]) if pattern.endswith("*") else projects.c.project_name == pattern
 
 
 async def _insert_tags(connection: AsyncConnection, project_name: str, tags: Mapping[str, str]) -> None:

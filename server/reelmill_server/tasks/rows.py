@@ -64,6 +64,7 @@ def task_row(record: TaskRecord) -> dict[str, Any]:
         "request_json": record.request_json,
         "work_json": record.work_json,
         "outcome": None if record.outcome is None else encode_outcome(record.outcome),
+        "created_by": record.created_by,
     }
 
 
@@ -93,6 +94,7 @@ def task_record(row: RowMapping) -> TaskRecord:
         engine_started=row["engine_started"],
         cancel_requested=row["cancel_requested"],
         outcome=None if row["outcome"] is None else decode_outcome(row["outcome"]),
+        created_by=row["created_by"],
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables of projects, tasks and notifications. migrations/versions creates them; a test checks that the two agree.
+"""The tables of projects, tasks, notifications and API keys. migrations/versions creates them; a test compares the two.
 
 Times are whole microseconds since 1970 UTC, so that they are exact and sort alike on every database. Sorted texts are ordered
 by their bytes ("C" collation), so that PostgreSQL agrees with SQLite and Python.
@@ -95,6 +95,7 @@ tasks = Table(
     Column(
         "change_number", BigInteger, nullable=False, server_default="0", comment="its last change among those of the project"
     ),
+    Column("created_by", PlainText, nullable=False, server_default="", comment="name of the principal; empty: nobody asked"),
 )
 
 task_tags = Table(
@@ -121,6 +122,18 @@ notifications = Table(
     Column("since_time", BigInteger, comment="when delivery was asked for"),
     Column("next_time", BigInteger, comment="of the next attempt"),
     Column("last_attempt_time", BigInteger),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", SortedText, primary_key=True),
+    Column("name", PlainText, nullable=False),
+    Column("secret_digest", String(64), nullable=False, comment="SHA-256 of the secret, which is not stored"),
+    Column("grants", PlainText, nullable=False, comment="JSON list of grants"),
+    Column("created_by", PlainText, nullable=False, comment="name of the principal"),
+    Column("create_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger, nullable=False, comment="9223372036854775807: never"),
 )
 
 UNIQUE_REQUEST = Index("uq_tasks_request", tasks.c.project_name, tasks.c.request_key, unique=True)

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from reelmill.v1 import key_service_pb2 as keys
 from reelmill.v1 import media_convert_service_pb2 as media_convert
 from reelmill.v1 import notification_service_pb2 as notifications
 from reelmill.v1 import project_service_pb2 as projects
@@ -44,7 +45,7 @@ def test_the_table_of_methods_is_the_contract() -> None:
     """Names, message types and streams are those of the protos, and none is missing."""
     table = {value.path: value for value in vars(methods).values() if isinstance(value, methods.Method)}
     contract: dict[str, Any] = {}
-    for file in (media_convert.DESCRIPTOR, projects.DESCRIPTOR, notifications.DESCRIPTOR):
+    for file in (media_convert.DESCRIPTOR, projects.DESCRIPTOR, notifications.DESCRIPTOR, keys.DESCRIPTOR):
         for service in file.services_by_name.values():
             contract |= {f"/{service.full_name}/{method.name}": method for method in service.methods}
     assert table.keys() == contract.keys()

@@ -21,19 +21,6 @@ WITH_VALUE = [setting for setting in SETTINGS.values() if not setting.is_switch]
 PEM = "-----BEGIN CERTIFICATE-----\n"
 
 
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-    """Parse arguments that are wrong; return the lines on standard error."""
-
-    def parse(*argv: str) -> list[str]:
-        with pytest.raises(SystemExit) as exit_:
-            parse_command_line(argv)
-        assert exit_.value.code == 2
-        return capsys.readouterr().err.splitlines()
-
-    return parse
-
-
 def _named(settings: list[Setting]) -> Any:
     return pytest.mark.parametrize("setting", settings, ids=lambda setting: setting.field)
 

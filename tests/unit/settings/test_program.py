@@ -56,7 +56,7 @@ def test_a_flag_wins_over_the_environment(tmp_path: Path) -> None:
 
 def test_an_address_that_is_not_of_this_machine_is_one_line(tmp_path: Path) -> None:
     """It names the flag, and the engine is not started before."""
-    done = _run("serve", "--data-dir", str(tmp_path / "data"), "--listen", "192.0.2.1:50051")
+    done = _run("serve", "--data-dir", str(tmp_path / "data"), "--listen", "192.0.2.1:50051", "--insecure")
     assert done.returncode == 1 and not done.stdout
     assert done.stderr.splitlines() == [
         "reelmill-server: ServiceUnavailable: --listen (REELMILL_LISTEN): cannot listen on 192.0.2.1:50051:"

@@ -1,0 +1,39 @@
+"""What a call passes before its service sees it: who calls, how often, and whether it may."""
+
+from typing import Any
+
+from google.protobuf.message import Message
+
+from reelmill_server.api.authentication import Authenticate
+from reelmill_server.api.caller import set_caller
+from reelmill_server.api.permissions import authorize
+from reelmill_server.api.rate_limit import RateLimit
+from reelmill_server.model.access import ANYONE, Principal
+
+_NOT_YET_KNOWN = Principal("unknown", ())
+
+
+async def ask_nobody(_: Any) -> Principal:
+    """Return the caller of a service that asks nobody."""
+    return ANYONE
+
+
+class Gate:
+    """The one place where callers are let in."""
+
+    def __init__(self, authenticate: Authenticate = ask_nobody, limit: RateLimit | None = None) -> None:
+        self._authenticate, self._limit = authenticate, limit or RateLimit(0, 1)
+
+    async def admit(self, method: str, request: Message | None, context: Any) -> None:
+        """Find out who makes a call, for `caller`. `request` None: it is malformed, and refused later.
+
+        Raises NotAuthenticated, Throttled, ResourceNotFound, Forbidden, or ServiceUnavailable.
+        """
+        set_caller(_NOT_YET_KNOWN)
+        principal = await self._authenticate(context)
+        set_caller(principal)
+        if not principal.known:
+            return
+        self._limit.take(principal.name)
+        if request is not None:
+            authorize(principal, method, request)

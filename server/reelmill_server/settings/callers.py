@@ -1,0 +1,109 @@
+"""Settings of callers: who may use the API, and how they show who they are."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
+
+from reelmill_server.model.access import Grant, parse_grant
+from reelmill_server.settings.fields import DISTINCT, Count, Metavar, Name, Secret, Separated, is_loopback
+from reelmill_server.settings.group import Group, UsedBy, both_names, environment_name
+
+
+def _checked_url(value: str) -> str:
+    url = urlsplit(value)
+    if value and not (url.hostname and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname)))):
+        raise ValueError("expected https://…")
+    return value
+
+
+UrlOrEmpty = Annotated[str, AfterValidator(_checked_url), Metavar("URL")]
+Method = Literal["keys", "jwt", "mtls"]
+_LEAST_TOKEN = 24
+_SUBJECT = re.compile(r"(jwt|mtls):[^\s=]+")
+
+
+def _checked_grant(value: str) -> str:
+    subject, _, grants = value.partition("=")
+    if not _SUBJECT.fullmatch(subject.strip()) or not grants.strip():
+        raise ValueError("expected jwt:SUBJECT=GRANT or mtls:NAME=GRANT, for example mtls:encoder-1=submitter@films")
+    for grant in grants.split():
+        parse_grant(grant)
+    return value
+
+
+def _checked_token(value: SecretStr) -> SecretStr:
+    if 0 < len(value.get_secret_value()) < _LEAST_TOKEN:
+        raise ValueError(f"expected at least {_LEAST_TOKEN} characters, for example of `openssl rand -hex 32`")
+    return value
+
+
+class CallerSettings(Group):
+    """Who may call, how callers show who they are, and how often they may call."""
+
+    title = "Callers"
+    used_by = UsedBy("serve", "api")
+
+    authentication: Annotated[tuple[Method, ...], NoDecode, Separated(), DISTINCT, Metavar("METHOD")] = Field(
+        default=(),
+        description="How callers show who they are: `keys` (API keys), `jwt` (tokens of an OpenID Connect issuer), `mtls`"
+        " (client certificates). Empty: nobody is asked, which is for loopback only.",
+    )
+    insecure: bool = Field(
+        default=False, description="Serve on an address that others reach although nobody is asked who they are."
+    )
+    admin_token: Annotated[Secret, AfterValidator(_checked_token)] = Field(
+        default=SecretStr(""), description="Token of an administrator, with which the first keys are made. Empty: none."
+    )
+    grant: Annotated[
+        tuple[Annotated[str, AfterValidator(_checked_grant)], ...], NoDecode, Separated(";", in_flags=False), Metavar("GRANT")
+    ] = Field(
+        default=(),
+        description="What the subject of a JWT or the name in a client certificate may do, for example"
+        " `mtls:encoder-1=submitter@films`; several grants of one are separated by spaces. Empty: nothing.",
+    )
+    jwt_issuer: UrlOrEmpty = Field(
+        default="", description="Issuer of the JWTs that are accepted, as their claim `iss` names it. Empty: none is."
+    )
+    jwt_audience: Name = Field(
+        default="", description="Audience that a JWT must name in its claim `aud`. Empty: none is accepted."
+    )
+    jwt_jwks_url: UrlOrEmpty = Field(
+        default="", description="Where the issuer's keys are. Empty: its OpenID Connect configuration says it."
+    )
+    jwt_algorithm: Annotated[
+        tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...],
+        NoDecode,
+        Separated(),
+        DISTINCT,
+        Metavar("NAME"),
+    ] = Field(default=("RS256", "ES256"), min_length=1, description="Signature algorithms of JWTs that are accepted.")
+    jwt_grants_claim: Name = Field(
+        default="", description="Claim of a JWT that lists grants of its subject. Empty: only the settings grant something."
+    )
+    caller_rate: Count = Field(
+        default=50, ge=0, le=1_000_000, description="Calls a second that one caller may make in the long run. 0: no limit."
+    )
+    caller_burst: Count = Field(
+        default=500, ge=1, le=1_000_000, description="Calls that one caller may make at once before that limit counts."
+    )
+
+    @model_validator(mode="after")
+    def _check_authentication(self) -> Self:
+        if "jwt" in self.authentication and not (self.jwt_issuer and self.jwt_audience):
+            raise ValueError(f"{both_names('jwt_issuer')} and {both_names('jwt_audience')}: set both to accept JWTs")
+        if self.admin_token.get_secret_value() and not self.authentication:
+            raise ValueError(f"{environment_name('admin_token')}: requires {both_names('authentication')}, for example keys")
+        return self
+
+    def grants(self) -> Mapping[str, tuple[Grant, ...]]:
+        """Return the grants of each subject, named jwt:SUBJECT or mtls:NAME."""
+        by_subject: defaultdict[str, list[Grant]] = defaultdict(list)
+        for entry in self.grant:
+            subject, _, grants = entry.partition("=")
+            by_subject[subject.strip()].extend(map(parse_grant, grants.split()))
+        return {subject: tuple(grants) for subject, grants in by_subject.items()}

@@ -1,0 +1,214 @@
+"""A service that asks who calls: keys, foreign projects, audit, and secrets that nobody else sees."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+from reelmill_client import Client, NotFound, PermissionDenied, Unauthenticated
+from reelmill_server.api.permissions import RULES
+from reelmill_server.api.server import SERVICES
+from tests import servers
+from tests.clips import moving_picture
+
+pytestmark = pytest.mark.xdist_group("callers")
+ADMIN_TOKEN = "planted-admin-token-0123456789"
+WEBHOOK, QUERY, PASSWORD = "planted-hook", "planted-query", "planted-password"
+
+
+def methods() -> Iterator[MethodDescriptor]:
+    """Every RPC of the API."""
+    for name in SERVICES:
+        yield from descriptor_pool.Default().FindServiceByName(name).methods
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """A service that takes keys, with one worker slot."""
+    folder = tmp_path_factory.mktemp("callers")
+    secret = {"REELMILL_ADMIN_TOKEN": ADMIN_TOKEN, "REELMILL_CALLER_RATE": "0"}
+    moving_picture(folder / "files" / "clip.mp4", 1)
+    with servers.serve(folder, "--authentication", "keys", "--worker-slots", "1", environment=secret) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def files(server: servers.Server) -> Path:
+    """Where the service reads and writes."""
+    return server.log.parents[1] / "files"
+
+
+@pytest.fixture(scope="module")
+def admin(server: servers.Server) -> Iterator[Client]:
+    """An administrator's client; the projects `mine` and `private` are there."""
+    with Client(server.grpc, token=ADMIN_TOKEN) as client:
+        for name in ("mine", "private"):
+            client.projects.create(name)
+        yield client
+
+
+def key_of(admin: Client, name: str, *grants: str) -> str:
+    """A new key."""
+    return admin.keys.create(name, grants).secret
+
+
+def call(server: servers.Server, method: MethodDescriptor, request: Message, token: str) -> Any:
+    """Make a call without our client: the error, or the first answer."""
+    answer = message_factory.GetMessageClass(method.output_type)
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    with grpc.insecure_channel(server.grpc) as channel:
+        kind = channel.unary_stream if method.server_streaming else channel.unary_unary
+        made = kind(path, lambda sent: sent.SerializeToString(), answer.FromString)(request, timeout=30, metadata=metadata)
+        try:
+            return next(iter(made)) if method.server_streaming else made
+        except grpc.RpcError as error:
+            return error
+
+
+def request_for(method: MethodDescriptor, project: str, task_id: str = "MediaConvert-x") -> Message:
+    """A request about a project, with ids where it has some."""
+    request = message_factory.GetMessageClass(method.input_type)()
+    body = request.request if hasattr(request, "request") else request
+    for name, value in (("project_name", project), ("task_id", task_id), ("notification_id", f"{task_id}.Webhook.100")):
+        if hasattr(body, name):
+            setattr(body, name, value)
+    if hasattr(request, "source_uri"):
+        request.source_uri = "file:///clip.mp4"
+    return request
+
+
+def failure(server: servers.Server, method: MethodDescriptor, request: Message, token: str) -> tuple[Any, str]:
+    """The code and the message of a refusal."""
+    try:
+        error = call(server, method, request, token)
+    except grpc.RpcError as raised:
+        error = raised
+    assert isinstance(error, grpc.RpcError), f"{method.name} was allowed"
+    return error.code(), error.details()
+
+
+def test_without_a_token_or_with_a_wrong_one_there_is_nothing(server: servers.Server, admin: Client) -> None:
+    """Every RPC is UNAUTHENTICATED, and says what is missing; a revoked key is as worthless as one that never was."""
+    made = admin.keys.create("gone", ["admin@*"])
+    admin.keys.revoke(made.key.key_id)
+    for method in methods():
+        request = request_for(method, "mine")
+        code, text = failure(server, method, request, "")
+        assert code is grpc.StatusCode.UNAUTHENTICATED and "API key" in text
+        wrong = {failure(server, method, request, token) for token in (made.secret, "rmk_0000_x", "no key", "e30.e30.e30")}
+        assert wrong == {(grpc.StatusCode.UNAUTHENTICATED, "the token is not valid")}
+
+
+def test_private_names_are_like_those_that_nobody_has(server: servers.Server, admin: Client, files: Path) -> None:
+    """In every RPC with a project: NOT_FOUND, with the same words for both; ids of other projects are not there either."""
+    token = key_of(admin, "mine", "admin@mine")
+    made = admin.submit(source=files / "clip.mp4", destination=files / "private.mp4", project="private")
+    tried = set()
+    for method in methods():
+        rule = RULES[f"/{method.containing_service.full_name}/{method.name}"]
+        if rule.project is None:
+            continue
+        tried.add(method.name)
+        answers = {}
+        for project in ("private", "nobody"):
+            code, text = failure(server, method, request_for(method, project, made.task_id), token)
+            answers[project] = (code, text.replace(project, "NAME"))
+        assert answers["private"] == answers["nobody"]
+        assert answers["nobody"] == (grpc.StatusCode.NOT_FOUND, "The specified resource project/NAME is not found.")
+    assert len(tried) >= 14
+    for name in ("GetTask", "WatchTask", "CancelTask", "RedeliverNotification"):
+        method = next(method for method in methods() if method.name == name)
+        foreign, unknown = (
+            failure(server, method, request_for(method, "mine", task_id), token) for task_id in (made.task_id, "MediaConvert-0")
+        )
+        assert foreign[0] is unknown[0] is grpc.StatusCode.NOT_FOUND
+        assert foreign[1].replace(made.task_id, "ID") == unknown[1].replace("MediaConvert-0", "ID")
+    with Client(server.grpc, token=token, project="mine") as client:
+        assert [project.project_name for project in client.projects.list()] == ["mine"]
+        assert not list(client.notifications.list(made.task_id))
+
+
+def test_a_key_may_what_it_was_granted(server: servers.Server, admin: Client, files: Path) -> None:
+    """A submitter converts below its prefixes and nowhere else; a viewer sees the task and cannot touch it."""
+    prefix = files.as_uri()
+    submitter = key_of(admin, "submitter", f"submitter@mine,source={prefix}/,target={prefix}/mine/")
+    with Client(server.grpc, token=submitter, project="mine") as client:
+        task = client.submit(source=files / "clip.mp4", destination=files / "mine" / "out.mp4")
+        client.wait(task.task_id)
+        for destination in (
+            files / "out.mp4",
+            f"{prefix}/mine/../out.mp4",
+            f"{prefix}/mine/%2e%2e/out.mp4",
+            f"{prefix}/mine2/o.mp4",
+        ):
+            with pytest.raises(PermissionDenied, match="imm:CreateMediaConvertTask on acs:imm:"):
+                client.submit(source=files / "clip.mp4", destination=destination)
+        with pytest.raises(PermissionDenied, match="imm:CreateMediaConvertTask on"):
+            client.submit(source=files / "clip.mp4", destination=f"{prefix}/mine/{{tags.a}}/o.mp4", tags={"a": "../.."})
+        with pytest.raises(PermissionDenied, match=r"imm:ListKeys on acs:imm:\*:\*:project/\*"):
+            list(client.keys.list())
+    with Client(server.grpc, token=key_of(admin, "viewer", "viewer@mi*"), project="mine") as client:
+        assert client.get(task.task_id).task_id == task.task_id
+        with pytest.raises(PermissionDenied, match=r"this needs imm:CancelTask on acs:imm:.*project/mine"):
+            client.cancel(task.task_id)
+        with pytest.raises(NotFound):
+            client.get(task.task_id, project="private")
+    with pytest.raises(Unauthenticated), Client(server.grpc) as client:
+        client.get(task.task_id, project="mine")
+
+
+def test_changes_are_in_the_audit_log(server: servers.Server, admin: Client) -> None:
+    """Who did what to which project, and how it ended: refusals, too, and no key in it."""
+    token = key_of(admin, "auditor", "viewer@mine", "admin@audited")
+    with Client(server.grpc, token=token) as client:
+        client.projects.create("audited")
+        with pytest.raises(PermissionDenied):
+            client.projects.delete("mine")
+    lines = [line for line in server.events("audit") if line["principal"] == "key:auditor"]
+    told = [(line["action"], line["project"], line["outcome"]) for line in lines]
+    assert told == [("imm:CreateProject", "audited", "OK"), ("imm:DeleteProject", "mine", "PERMISSION_DENIED")]
+    created = [line for line in server.events("audit") if line["action"] == "imm:CreateKey"][-1]
+    assert created["principal"] == "admin-token" and created["key_id"] in token
+
+
+def test_planted_secrets_are_shown_to_nobody_else(server: servers.Server, admin: Client, files: Path) -> None:
+    """Tokens, keys, signed queries, webhooks and passwords: in no log, error, metric, nor record that another caller sees."""
+    owner, other = key_of(admin, "owner", "submitter@mine"), key_of(admin, "other", "admin@mine")
+    source = f"https://user:{PASSWORD}@127.0.0.1:9/clip.mp4?X-Signature={QUERY}&key={QUERY}"
+    request = {
+        "ProjectName": "mine",
+        "Sources": [{"URI": (files / "clip.mp4").as_uri()}],
+        "Targets": [{"URI": (files / "planted.mp4").as_uri(), "Container": "mp4"}],
+        "UserData": "u",
+    }
+    with Client(server.grpc, token=owner, project="mine") as client:
+        task_id = client.submit(request).task_id
+        client.wait(task_id)
+        errors = []
+        for call_it in (
+            lambda: client.probe(source),
+            lambda: client.submit({**request, "Sources": [{"URI": source}]}),
+            lambda: client.submit({**request, "Notification": {"Webhook": {"URL": f"http://127.0.0.1/{WEBHOOK}"}}}),
+        ):
+            with pytest.raises(Exception) as caught:
+                call_it()
+            errors.append(str(caught.value))
+    with Client(server.grpc, token=other, project="mine") as client:
+        seen = str(client.get(task_id, with_definition=True)) + str(list(client.list()))
+    everything = {
+        "log": server.log.read_text(),
+        "metrics": server.get("/metrics")[1],
+        "record": seen,
+        "database": "".join(p.read_bytes().decode("latin-1") for p in (files.parent / "data").glob("reelmill.db*")),
+    }
+    for secret in (ADMIN_TOKEN, owner, other, owner.rpartition("_")[2]):
+        assert [name for name, text in everything.items() if secret in text] == []
+    for secret in (WEBHOOK, QUERY, PASSWORD):
+        assert [name for name, text in everything.items() if secret in text and name != "database"] == []
+        assert [text for text in errors if secret in text] == []
