@@ -21,7 +21,7 @@ from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.plan.output.destinations import foreign_uris
-from reelmill_server.plan.output.packaging import part_uri
+from reelmill_server.plan.output.package_files import part_uri
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.adaptive import needs_bitrates
 from tests import lists

@@ -41,7 +41,7 @@ from reelmill_server.model.request import (
 from reelmill_server.model.sizes import ScaleType
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.ffmpeg.command import FfmpegCommand, ffmpeg_command
-from reelmill_server.plan.output.packaging import part_uri
+from reelmill_server.plan.output.package_files import part_uri
 from reelmill_server.plan.planner import make_plan
 from tests import judge
 from tests.media.converter import capabilities, encoded, target, watermark_paths

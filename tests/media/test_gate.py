@@ -19,7 +19,7 @@ from reelmill_server.media.output import file as output_file
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package import segments
 from reelmill_server.media.result.verify import verify
-from reelmill_server.media.track import audio, copy, frame_encoder, video
+from reelmill_server.media.track import audio, audio_inputs, cfr_video, copy, frame_encoder, vfr_video, video
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
 from reelmill_server.plan.context import Situation
@@ -100,9 +100,11 @@ def shifted(kinds: Sequence[str], seconds: Fraction) -> Patch:
 
 def untimed(patch: pytest.MonkeyPatch) -> None:
     """Frames without a time are thrown away: of several in a packet only the first has one."""
-    original = audio.AudioInput.feed
+    original = audio_inputs.AudioInput.feed
     patch.setattr(frame_times.FrameTimes, "complete", lambda self, packet, frames: frames)
-    patch.setattr(audio.AudioInput, "feed", lambda self, part, item: () if item.pts is None else original(self, part, item))
+    patch.setattr(
+        audio_inputs.AudioInput, "feed", lambda self, part, item: () if item.pts is None else original(self, part, item)
+    )
 
 
 def unfollowed(patch: pytest.MonkeyPatch) -> None:
@@ -112,8 +114,8 @@ def unfollowed(patch: pytest.MonkeyPatch) -> None:
 
 def lasting(patch: pytest.MonkeyPatch) -> None:
     """The last frame is told to last nine seconds more."""
-    original = video._VideoTrack._end_of
-    patch.setattr(video._VideoTrack, "_end_of", lambda self, part: original(self, part) + 9)
+    original = video.VideoTrack._end_of
+    patch.setattr(video.VideoTrack, "_end_of", lambda self, part: original(self, part) + 9)
 
 
 def copied_twice(patch: pytest.MonkeyPatch) -> None:
@@ -132,8 +134,8 @@ def copied_twice(patch: pytest.MonkeyPatch) -> None:
 
 def filtering(*filters: str) -> Patch:
     """Audio passes further filters."""
-    original = audio.AudioInput._cut
-    return lambda patch: patch.setattr(audio.AudioInput, "_cut", lambda self: (*original(self), *filters))
+    original = audio_inputs.AudioInput._cut
+    return lambda patch: patch.setattr(audio_inputs.AudioInput, "_cut", lambda self: (*original(self), *filters))
 
 
 def uneven(owner: Any, method: str) -> Patch:
@@ -159,7 +161,7 @@ def opened(module: Any, part: str, **changes: Any) -> Patch:
 
 def short_of_audio(patch: pytest.MonkeyPatch) -> None:
     """A part of joined audio loses its first tenth of a second; silence takes its place."""
-    original = audio.ExactAudioInput._queue
+    original = audio_inputs.ExactAudioInput._queue
     lost: set[int] = set()
 
     def queue(self: Any, frame: Any) -> Iterator[Any]:
@@ -167,13 +169,13 @@ def short_of_audio(patch: pytest.MonkeyPatch) -> None:
         lost.add(id(frame))
         return iter(()) if begin < Fraction(3, 10) else original(self, frame)
 
-    patch.setattr(audio.ExactAudioInput, "_queue", queue)
+    patch.setattr(audio_inputs.ExactAudioInput, "_queue", queue)
 
 
 def doubled(patch: pytest.MonkeyPatch) -> None:
     """The frames of joined sources are counted at half their rate: the video lasts twice as long."""
-    original = video.CfrVideoTrack._number
-    patch.setattr(video.CfrVideoTrack, "_number", lambda self, seconds: original(self, seconds * 2))
+    original = cfr_video.CfrVideoTrack._number
+    patch.setattr(cfr_video.CfrVideoTrack, "_number", lambda self, seconds: original(self, seconds * 2))
 
 
 def nothing(_: pytest.MonkeyPatch) -> None:
@@ -218,9 +220,9 @@ TWO = (SHORT, SHORT)
 FLAC, RATED = target("flac", None, AudioSpec("flac")), target("mp4", encoded(frame_rate=Fraction(50)), None)
 FRAGMENTS, DASH = (replace(ENCODED, segment=SegmentSpec(form, 1_000_000)) for form in (SegmentFormat.HLS, SegmentFormat.DASH))
 FAULTS = (
-    Fault("audio frames are dropped", "of audio in the span, of which", path=skipping(audio.AudioInput, 2)),
-    Fault("video frames are dropped", "of video in the span, of which", path=skipping(video.VfrVideoTrack, 10)),
-    Fault("frames of a fixed rate are dropped", "of which", clips=TWO, path=skipping(video.CfrVideoTrack, 10)),
+    Fault("audio frames are dropped", "of audio in the span, of which", path=skipping(audio_inputs.AudioInput, 2)),
+    Fault("video frames are dropped", "of video in the span, of which", path=skipping(vfr_video.VfrVideoTrack, 10)),
+    Fault("frames of a fixed rate are dropped", "of which", clips=TWO, path=skipping(cfr_video.CfrVideoTrack, 10)),
     Fault("copied packets are dropped", "of which", COPIED, path=skipping(copy.CopyTrack, 10)),
     Fault("times of decoding", "another order", COPIED, path=moving(times_of_decoding)),
     Fault("a stretched copy", "later than in the source", COPIED, path=moving(stretched)),
@@ -248,7 +250,7 @@ FAULTS = (
     Fault("audio is late", "audio begins", path=filtering("asetpts=PTS+2400")),
     Fault("audio is played faster", "audio ends", clips=(UNCLAIMED,), path=filtering("atempo=1.1")),
     Fault("audio is cut short", "audio ends", clips=(UNCLAIMED,), path=filtering("atrim=end=2.9")),
-    Fault("a constant rate has gaps", "at a rate of", RATED, (MUTE,), uneven(video.VfrVideoTrack, "_take")),
+    Fault("a constant rate has gaps", "at a rate of", RATED, (MUTE,), uneven(vfr_video.VfrVideoTrack, "_take")),
     Fault("a rendition in fMP4 is moved", "off the clock", FRAGMENTS, path=shifted(("audio", "video"), Fraction(1))),
     Fault("audio in DASH is moved", "off the clock", DASH, path=shifted(("audio",), Fraction(1, 10))),
     Fault("audio is moved by a frame of video", "further apart", path=shifted(("audio",), Fraction(1, 25))),

@@ -13,9 +13,10 @@ from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS, Container
 from reelmill_server.plan.context import Situation
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.output import packaging
+from reelmill_server.plan.output import package_files, packaging
 from reelmill_server.plan.output.frame_access import with_shared_reading
-from reelmill_server.plan.output.images import ImageJob, plan_images, writable_image_uris
+from reelmill_server.plan.output.image_files import writable_image_uris
+from reelmill_server.plan.output.images import ImageJob, plan_images
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, fill, source_variables
 from reelmill_server.plan.stream.extras import attached_files, cover_pictures, data_streams, lost_fonts
 from reelmill_server.plan.stream.languages import dropped_languages
@@ -56,7 +57,7 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
     warnings += dropped_languages(inputs, targets)
     warnings += doubts(request, situation, plan.inputs, targets)
-    made = [(file.target_index, file.uri) for file in packaging.planned_files(plan)]
+    made = [(file.target_index, file.uri) for file in package_files.planned_files(plan)]
     made += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
     _spare_sources(request, made)
     counts = Counter(Resource.of(uri) for _, uri in made)

@@ -16,7 +16,7 @@ from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.output.base import Output, Stopped, StopSignal
 from reelmill_server.media.overlay.pipeline import make_overlays
 from reelmill_server.media.track.audio import AudioTrack
-from reelmill_server.media.track.video import VfrVideoTrack
+from reelmill_server.media.track.vfr_video import VfrVideoTrack
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
 

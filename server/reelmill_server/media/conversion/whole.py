@@ -20,8 +20,8 @@ from reelmill_server.media.track.joined import JoinedChunks, decoding_of
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
-from reelmill_server.plan.output.images import image_folder
-from reelmill_server.plan.output.packaging import output_path
+from reelmill_server.plan.output.image_files import image_folder
+from reelmill_server.plan.output.package_files import output_path
 
 
 class Conversion:

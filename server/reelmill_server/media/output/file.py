@@ -23,12 +23,13 @@ from reelmill_server.media.package.segments import Reframing, join_tail, open_ou
 from reelmill_server.media.track import timecode
 from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.base import Track, copy_metadata
+from reelmill_server.media.track.cfr_video import CfrVideoTrack
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.media.track.cover_art import CoverInputs, CoverTrack
 from reelmill_server.media.track.joined import JoinedTrack, in_decode_order
 from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
-from reelmill_server.media.track.video import CfrVideoTrack, VfrVideoTrack
+from reelmill_server.media.track.vfr_video import VfrVideoTrack
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat

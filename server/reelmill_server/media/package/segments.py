@@ -24,7 +24,7 @@ from reelmill_server.media.package.playlists import MediaPlaylist, read_manifest
 from reelmill_server.model.media_info import DolbyVision
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
-from reelmill_server.plan.output.packaging import output_path
+from reelmill_server.plan.output.package_files import output_path
 
 _SEGMENT = re.compile(r"(?P<stream>(?:\d+-)?)(?P<number>\d+)(?P<extension>\.ts|\.m4s)")
 # A playlist says where segments begin to a microsecond; a muxer counts audio before the first frame as part of a segment.

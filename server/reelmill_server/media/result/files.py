@@ -16,7 +16,7 @@ from reelmill_server.model.package_plan import RenditionPlan
 from reelmill_server.model.plan import Plan, StreamType
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import Artifact, ArtifactKind, ArtifactStream
-from reelmill_server.plan.output.packaging import PlannedFile, part_uri, planned_files
+from reelmill_server.plan.output.package_files import PlannedFile, part_uri, planned_files
 from reelmill_server.plan.stream.dolby import stands_alone
 from reelmill_server.uris import reference, reference_around
 

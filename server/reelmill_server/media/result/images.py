@@ -16,7 +16,7 @@ from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.model.time import MICROSECONDS
-from reelmill_server.plan.output.images import image_path, list_path
+from reelmill_server.plan.output.image_files import image_path, list_path
 from reelmill_server.uris import reference
 
 _ROUNDING = Fraction(2, 100)  # what the ticks of formats may add to the length of an animation

@@ -5,200 +5,20 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av import AudioFifo, AudioFormat, AudioFrame, AudioResampler
+from av import AudioFrame
 from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 
 from reelmill_server.errors import MediaLimitExceeded
-from reelmill_server.media.input.account import BEYOND, OVERLAP, UNTIMED
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
-from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.base import Clock, StreamStats, Track, describe, nearest
-from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
-from reelmill_server.plan.clock import OVERRUN
-from reelmill_server.plan.stream.audio import mixing, mixing_gain, resampling
+from reelmill_server.media.track.audio_inputs import AudioInput, ExactAudioInput
+from reelmill_server.media.track.base import Track, describe
+from reelmill_server.model.plan import AudioOutput, StreamPlan
+from reelmill_server.plan.stream.audio import mixing, mixing_gain
 
-_LONGEST_GAP_SECONDS = 1
 _FRAME_SAMPLES = 1024  # samples that limits count as one frame
-
-
-def silence(output: AudioOutput, samples: int) -> AudioFrame:
-    """Return `samples` samples of silence as an encoder takes them."""
-    return _silence(AudioFormat(output.sample_format), output.layout, output.sample_rate, samples)
-
-
-def _silence(sample_format: AudioFormat, layout: str, rate: int, samples: int) -> AudioFrame:
-    packed = AudioFrame(sample_format.packed.name, layout, samples)
-    plane = packed.planes[0]
-    plane.update((b"\x80" if sample_format.bytes == 1 else b"\0") * plane.buffer_size)
-    packed.sample_rate, packed.time_base = rate, Fraction(1, rate)
-    if not sample_format.is_planar:
-        return packed
-    # Not written to its planes: PyAV reads beyond them where a frame has eight channels or more.
-    (frame,) = AudioResampler(sample_format.name, layout, rate).resample(packed)
-    return frame
-
-
-class AudioInput:
-    """Concatenate and filter the parts of one audio stream.
-
-    It yields frames as the encoder takes them, `pts` in samples of the output.
-    """
-
-    def __init__(self, plan: StreamPlan, parts: Sequence[PartPlan]) -> None:
-        assert plan.audio
-        self.parts = {part.input: part for part in parts}
-        self._output, self._rate = plan.audio, plan.audio.sample_rate
-        self._clock, self._span = Clock(plan), Span(Fraction(0), None)
-        self._chain: Chain | None = None
-        self._samples: int | None = None
-        self._source_rate = 0
-        self._sound_end: Fraction | None = None
-        self.written = StreamStats()
-
-    def begin(self, part: Part, span: Span) -> None:
-        """Begin a part that takes `span`."""
-        self._span, self._samples, self._sound_end = span, None, None
-        plan = self.parts[part.number]
-        self._chain = None if plan.stream < 0 else Chain(lambda: (*self._cut(), *plan.filters))
-
-    def shorten(self, part: Part, span: Span) -> None:
-        """Let the part end earlier, with `span`."""
-        self._span = span
-
-    def _cut(self) -> tuple[str, ...]:
-        """Return filters that make the span begin at 0 and cut it to the sample.
-
-        aresample's async=1 fills gaps with silence and drops overlaps, so that samples and clock agree. A new chain
-        continues where the last one ended, after `_samples` samples.
-        """
-        rate, span = self._rate, self._span
-        start = round(span.begin * rate)
-        end = f":end_pts={round(span.end * rate)}" if span.end is not None else ""
-        resumed = ""
-        if self._samples is not None:  # aresample takes first_pts in samples of the source's rate
-            begin = span.begin + self._samples * self._clock.speed / rate
-            resumed = f":first_pts={round(begin * self._source_rate)}"
-        return (f"{resampling(rate)}{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
-
-    def feed(self, part: Part, item: AudioFrame) -> Iterator[AudioFrame]:
-        """Yield the frames that are ready once `item` went in."""
-        if item.pts is None or not item.time_base or self._chain is None:
-            self.written.dropped[UNTIMED] += item.pts is None
-            return
-        time = item.pts * item.time_base
-        if self._span.after(time):
-            part.close(self, self.parts[part.number].stream)
-            return
-        self._source_rate = item.sample_rate
-        self.written.taken += 1
-        # A filter cuts to the sample, since a frame may begin before the span and end in it.
-        for whole in self._without_gap(item, time):
-            yield from self._count(self._chain.push(whole))
-
-    def _without_gap(self, item: AudioFrame, time: Fraction) -> Iterator[AudioFrame]:
-        """Yield `item`, after silence if a long gap precedes it: the resampler would hold all of the gap in memory."""
-        end = time if self._sound_end is None else self._sound_end
-        while time - end > _LONGEST_GAP_SECONDS:
-            yield _second_of_silence(item, end)
-            end += 1
-        self._sound_end = time + Fraction(item.samples, item.sample_rate)
-        yield item
-
-    def _count(self, frames: Iterator[Any]) -> Iterator[AudioFrame]:
-        for frame in frames:
-            self._samples = None if frame.pts is None else frame.pts + frame.samples
-            yield frame
-
-    def reach(self, part: Part, seconds: Fraction) -> Iterator[AudioFrame]:
-        """Generate audio up to `seconds` of the part; here, none."""
-        return iter(())
-
-    def end(self, length: Fraction) -> Iterator[AudioFrame]:
-        """Yield what the filters still hold and end the part."""
-        if self._chain is not None:
-            yield from self._count(self._chain.flush())
-            self._chain = None
-        self._clock.advance(length)
-
-
-class ExactAudioInput(AudioInput):
-    """Concatenate audio without gaps: every part has exactly the samples that its length calls for."""
-
-    def __init__(self, plan: StreamPlan, parts: Sequence[PartPlan]) -> None:
-        super().__init__(plan, parts)
-        self._position = 0  # samples yielded so far
-        self._first = 0  # the part's first sample
-        self._fifo = AudioFifo()
-
-    def begin(self, part: Part, span: Span) -> None:
-        super().begin(part, span)
-        self._first = self._sample(Fraction(0))
-
-    def feed(self, part: Part, item: AudioFrame) -> Iterator[AudioFrame]:
-        for frame in super().feed(part, item):
-            yield from self._queue(frame)
-        hold = round(2 * OVERRUN * self._rate)
-        if self._fifo.samples > 2 * hold:
-            yield from self._give(self._fifo.samples - hold)
-
-    def reach(self, part: Part, seconds: Fraction) -> Iterator[AudioFrame]:
-        until = self._sample(seconds)
-        generated = self._chain is None or part.padded  # otherwise its audio may still come, after the video in the file
-        if generated and self._position + self._fifo.samples < until:
-            yield from self._give(self._fifo.samples)
-            yield from self._fill_silence(until)
-
-    def end(self, length: Fraction) -> Iterator[AudioFrame]:
-        until = self._sample(length)
-        for frame in super().end(length):
-            yield from self._queue(frame)
-        self.written.cut[BEYOND] += max(self._position + self._fifo.samples - until, 0)
-        yield from self._give(min(self._fifo.samples, until - self._position))
-        yield from self._fill_silence(until)
-        self._fifo = AudioFifo()
-
-    def _sample(self, seconds: Fraction) -> int:
-        return nearest(self._clock.at(seconds) * self._rate)
-
-    def _queue(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """Queue a frame at its time: gaps before it become silence, overlaps are dropped."""
-        begin = self._first + nearest((frame.pts or 0) * Fraction(frame.time_base or 0) * self._rate)
-        waiting = self._position + self._fifo.samples
-        if begin > waiting:
-            yield from self._give(self._fifo.samples)
-            yield from self._fill_silence(begin)
-        frame.pts = None
-        if begin < waiting:
-            fresh = AudioFifo()
-            fresh.write(frame)
-            late = min(waiting - begin, frame.samples)
-            self.written.cut[OVERLAP] += late
-            fresh.read(late)
-            rest = fresh.read(fresh.samples) if fresh.samples else None
-            if rest is None:
-                return
-            frame = rest
-            frame.pts = None
-        self._fifo.write(frame)
-
-    def _give(self, samples: int) -> Iterator[AudioFrame]:
-        while samples > 0:
-            frame: Any = self._fifo.read(min(samples, self._rate))
-            samples -= frame.samples
-            yield self._stamp(frame)
-
-    def _fill_silence(self, until: int) -> Iterator[AudioFrame]:
-        self.written.silent += max(until - self._position, 0)
-        while self._position < until:
-            yield self._stamp(silence(self._output, min(until - self._position, self._rate)))
-
-    def _stamp(self, frame: AudioFrame) -> AudioFrame:
-        frame.pts, frame.time_base = self._position, Fraction(1, self._rate)
-        self._position += frame.samples
-        return frame
 
 
 class Mixer:
@@ -334,11 +154,3 @@ def _named(text: str) -> tuple[str, str]:
     """Return the name of a filter and its arguments."""
     name, _, arguments = text.partition("=")
     return name, arguments
-
-
-def _second_of_silence(like: AudioFrame, time: Fraction) -> AudioFrame:
-    """Return a second of silence at `time`, in the format of `like`."""
-    frame = _silence(like.format, like.layout.name, like.sample_rate, like.sample_rate)
-    frame.time_base = like.time_base
-    frame.pts = round(time / like.time_base) if like.time_base else None
-    return frame

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest
-from reelmill_server.plan.output.images import writable_image_uris
+from reelmill_server.plan.output.image_files import writable_image_uris
 from reelmill_server.plan.output.naming import MARK, Naming, OutputName, fill, source_variables
-from reelmill_server.plan.output.packaging import writable_uris
+from reelmill_server.plan.output.package_files import writable_uris
 
 # Stand for what only the media tells; control characters, which no URI contains.
 _STREAM, _SIZE, _EXTENSION = "\x01", "\x02", "\x03"

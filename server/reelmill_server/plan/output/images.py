@@ -1,14 +1,13 @@
 """Plan images: which frames to take, their size, and the names of files."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExceeded, UnsupportedFormat, Violation
 from reelmill_server.model.image_request import FrameMode, ImageKind, ImageSpec, SheetSpec
 from reelmill_server.model.media_info import VideoStreamInfo
-from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, Plan, SheetPlan, StreamPlan, StreamType
+from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, SheetPlan, StreamPlan, StreamType
 from reelmill_server.model.request import TargetSpec, VideoSpec
 from reelmill_server.model.sizes import ScaleType, in_pixels
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
@@ -234,46 +233,6 @@ def _frames(job: ImageJob, spec: ImageSpec, length_us: int, where: str) -> Frame
         times_us=times,
         repeats=spec.kind is ImageKind.ANIMATION,
     )
-
-
-def image_folder(slot: int) -> str:
-    """Return the folder of image entry `slot`, relative to the attempt's folder."""
-    return f"image-{slot}"
-
-
-def image_path(slot: int, plan: ImagePlan, number: int) -> str:
-    """Return the path of file `number` of an image entry, relative to the attempt's folder."""
-    return f"{image_folder(slot)}/{number}.{plan.format}"
-
-
-def list_path(slot: int, extension: str) -> str:
-    """Return the path of a list of sprite sheets (`vtt` or `m3u8`), relative to the attempt's folder."""
-    return f"{image_folder(slot)}/sheets.{extension}"
-
-
-_PATH = re.compile(r"image-(?P<slot>\d+)/(?:(?P<number>[1-9]\d*)|sheets)\.(?P<extension>\w+)")
-
-
-def image_uri(plan: Plan, path: str) -> str | None:
-    """Return the URI to publish `path` of the attempt's folder at, None if the plan has no such image or list."""
-    match = _PATH.fullmatch(path)
-    slot = int(match["slot"]) if match else -1
-    if match is None or slot >= len(plan.images):
-        return None
-    image = plan.images[slot]
-    if match["number"]:
-        number = int(match["number"])
-        return image.uri(number) if path == image_path(slot, image, number) and (image.numbered or number == 1) else None
-    lists = {"vtt": image.sheet.web_vtt_uri, "m3u8": image.sheet.playlist_uri} if image.sheet else {}
-    return (lists.get(match["extension"]) or None) if path == list_path(slot, match["extension"]) else None
-
-
-def writable_image_uris(images: Sequence[ImagePlan]) -> Iterator[str]:
-    """Yield one URI of each kind of file that these entries will write."""
-    for image in images:
-        yield image.uri(1)
-        if image.sheet:
-            yield from filter(None, (image.sheet.web_vtt_uri, image.sheet.playlist_uri))
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,13 @@ publishing need not trust what the child says.
     <n>/main.m3u8, group-<n>.m3u8  master playlists
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.package_plan import GroupPlan, PackagePlan, RenditionPlan
-from reelmill_server.model.plan import COPY, Plan, StreamPlan, StreamType, TargetPlan
+from reelmill_server.model.plan import COPY, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SegmentFormat, SegmentSpec, TargetSpec
-from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, expand_package
 from reelmill_server.uris import Resource
 
@@ -29,7 +27,8 @@ LIST_EXTENSION: Mapping[str, str] = {SegmentFormat.HLS: "m3u8", SegmentFormat.DA
 TS_CLOCK_US = 1_400_000
 """Position of an output's 0 on the clock of MPEG-TS segments, which has no negative times; as in FFmpeg's tools."""
 
-_SEGMENT_EXTENSION = {"ts": "ts", "mp4": "m4s", "vtt": "vtt"}
+SEGMENT_EXTENSIONS = {"ts": "ts", "mp4": "m4s", "vtt": "vtt"}
+"""Extensions of segments, by container."""
 # Options that make a forced keyframe one at which a decoder can start; other encoders always do.
 _FORCED_KEYS: Mapping[str, Mapping[str, str]] = {
     "libx264": {"forced-idr": "1"},
@@ -41,7 +40,6 @@ _FORCED_KEYS: Mapping[str, Mapping[str, str]] = {
     "hevc_qsv": {"forced_idr": "1"},
 }
 _DASH_SLACK_US = 100_000  # a boundary moves to the next frame, so that a segment may be a frame shorter
-_PART = re.compile(r"(?P<slot>\d+)/(?:(?P<stream>\d+)-)?(?P<name>\d+|init)\.(?P<extension>ts|m4s|mp4|vtt)")
 
 
 def segment_of(target: TargetSpec) -> SegmentSpec | None:
@@ -56,7 +54,7 @@ def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: s
         return plan
     dash = segment.format is SegmentFormat.DASH
     listed = OutputName(LIST_EXTENSION[segment.format], resolution)
-    extension = _SEGMENT_EXTENSION[target.container]
+    extension = SEGMENT_EXTENSIONS[target.container]
     name = expand_package(target.uri, listed, extension, *naming)
     return replace(
         plan,
@@ -84,7 +82,7 @@ def packaged_subtitles(plan: TargetPlan, target: TargetSpec, rendition: Renditio
         format=segment.format,
         segment_us=segment.duration_us,
         prefix=f"{base}-",
-        suffix=f".{_SEGMENT_EXTENSION[plan.container]}",
+        suffix=f".{SEGMENT_EXTENSIONS[plan.container]}",
         start_number=segment.start_number,
         clock_us=_clock_us(target.container),
         rendition=rendition,
@@ -150,7 +148,7 @@ def arrange(
         listed = OutputName(LIST_EXTENSION[SegmentFormat.HLS])
         uri = expand(template, listed, *naming)
         members = [slot for slot, plan in enumerate(targets) if specs[plan.index].group == number]
-        subtitles = tuple(slot for slot in members if _is_subtitles(targets[slot]))
+        subtitles = tuple(slot for slot in members if is_subtitles(targets[slot]))
         slots = [slot for slot in members if slot not in subtitles]
         _check_places(uri, [(specs[targets[slot].index], targets[slot]) for slot in members])
         shared = () if _begins_early(request, targets, slots) else _shared_audio([targets[slot] for slot in slots])
@@ -174,7 +172,8 @@ def unheard_audio(targets: Sequence[TargetPlan]) -> Iterator[str]:
             )
 
 
-def _is_subtitles(plan: TargetPlan) -> bool:
+def is_subtitles(plan: TargetPlan) -> bool:
+    """Return whether a target is a rendition of subtitles."""
     return plan.package is not None and plan.package.rendition is not None
 
 
@@ -237,7 +236,7 @@ def _audio_targets(member: TargetPlan, streams: Sequence[StreamPlan], master: st
     assert member.package
     for number, stream in enumerate(streams):
         base = f"{master.removesuffix('.m3u8')}-audio" + (f"-{number}" if len(streams) > 1 else "")
-        package = replace(member.package, prefix=f"{base}-", suffix=f".{_SEGMENT_EXTENSION[member.container]}")
+        package = replace(member.package, prefix=f"{base}-", suffix=f".{SEGMENT_EXTENSIONS[member.container]}")
         yield replace(member, uri=f"{base}.m3u8", streams=(stream,), package=package)
 
 
@@ -254,86 +253,6 @@ def _check_places(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]])
         elif there in taken:
             expected = f"must have a name of its own in the group, not {plan.uri}"
         if expected:
-            field = "subtitle.extract_subtitle.uri" if _is_subtitles(plan) else "uri"
+            field = "subtitle.extract_subtitle.uri" if is_subtitles(plan) else "uri"
             raise InvalidArgument(violations=[Violation(f"{spec.field}.{field}", expected)])
         taken.add(there)
-
-
-@dataclass(frozen=True)
-class PlannedFile:
-    """A result that has a name of its own: its path in the attempt's folder, its URI and kind.
-
-    `target_index`: the target's index in the request; `slot`: its index in the plan, -1 for the master playlist of `group`.
-    `stream`: the only stream of the output in it; -1: all.
-    """
-
-    path: str
-    uri: str
-    kind: ArtifactKind
-    target_index: int
-    slot: int = -1
-    group: int = -1
-    stream: int = -1
-
-
-def output_path(slot: int, target: TargetPlan) -> str:
-    """Return the path that a target's muxer writes to, relative to the attempt's folder."""
-    if target.package is None:
-        return f"{slot}.{target.container}"
-    return f"{slot}/muxed.{target.container if _is_subtitles(target) else LIST_EXTENSION[target.package.format]}"
-
-
-def planned_files(plan: Plan) -> tuple[PlannedFile, ...]:
-    """Return the named results of a plan; files that list others come last."""
-    files = [file for slot, target in enumerate(plan.targets) for file in _files(slot, target)]
-    for number, group in enumerate(plan.groups):
-        index = plan.targets[group.variants[0]].index
-        files.append(PlannedFile(f"group-{number}.m3u8", group.uri, ArtifactKind.MASTER_PLAYLIST, index, group=number))
-    return tuple(sorted(files, key=lambda file: file.kind in (ArtifactKind.MASTER_PLAYLIST, ArtifactKind.MANIFEST)))
-
-
-def _files(slot: int, target: TargetPlan) -> Iterator[PlannedFile]:
-    package = target.package
-    if package is None:
-        yield PlannedFile(output_path(slot, target), target.uri, ArtifactKind.MEDIA, target.index, slot)
-        return
-    path = f"{slot}/list.{LIST_EXTENSION[package.format]}"
-    kind = ArtifactKind.MANIFEST if package.format is SegmentFormat.DASH else ArtifactKind.PLAYLIST
-    yield PlannedFile(path, target.uri, kind, target.index, slot)
-    if package.hls_uri:
-        for number in range(len(target.streams)):
-            uri = f"{package.hls_uri.removesuffix('.m3u8')}-{number}.m3u8"
-            yield PlannedFile(f"{slot}/list-{number}.m3u8", uri, ArtifactKind.PLAYLIST, package.hls_index, slot, stream=number)
-        yield PlannedFile(f"{slot}/main.m3u8", package.hls_uri, ArtifactKind.MASTER_PLAYLIST, package.hls_index, slot)
-
-
-def part_uri(plan: Plan, path: str) -> str | None:
-    """Return the URI of the segment or init segment at `path` of the attempt's folder, None if the plan has none there."""
-    match = _PART.fullmatch(path)
-    slot = int(match["slot"]) if match else -1
-    package = plan.targets[slot].package if match and slot < len(plan.targets) else None
-    if match is None or package is None or str(slot) != match["slot"]:
-        return None
-    extension = "mp4" if match["name"] == "init" else _SEGMENT_EXTENSION[plan.targets[slot].container]
-    dash = package.format is SegmentFormat.DASH
-    if match["extension"] != extension or dash != bool(match["stream"]):
-        return None
-    if dash and int(match["stream"]) >= len(plan.targets[slot].streams):
-        return None
-    stream = f"{match['stream']}-" if dash else ""
-    if match["name"] == "init":
-        return f"{package.prefix}{stream}init.mp4"
-    first = 0 if dash else package.start_number  # DASH counts from 1 by itself
-    return f"{package.prefix}{stream}{int(match['name']) + first}{package.suffix}"
-
-
-# Of few digits and of many, so that a number in a name is not taken for that of a segment.
-_NUMBERS = ("4", "99999", "0-4", "0-99999")
-_SAMPLES = (*(f"{name}.{extension}" for extension in ("ts", "m4s", "vtt") for name in _NUMBERS), "init.mp4", "0-init.mp4")
-
-
-def writable_uris(plan: Plan) -> list[str]:
-    """Return one URI of each kind that the plan will write, to be checked before work starts."""
-    examples = [f"{slot}/{name}" for slot in range(len(plan.targets)) for name in _SAMPLES]
-    parts = [uri for uri in (part_uri(plan, path) for path in examples) if uri is not None]
-    return [*(file.uri for file in planned_files(plan)), *parts]

@@ -5,8 +5,8 @@ from collections.abc import Hashable
 from reelmill_server.errors import InvalidArgument, OutputInvalid
 from reelmill_server.model.plan import Plan
 from reelmill_server.plan.output.destinations import foreign_uris
-from reelmill_server.plan.output.images import writable_image_uris
-from reelmill_server.plan.output.packaging import writable_uris
+from reelmill_server.plan.output.image_files import writable_image_uris
+from reelmill_server.plan.output.package_files import writable_uris
 from reelmill_server.storage.base import Storage, redacted
 from reelmill_server.worker import messages
 

@@ -9,8 +9,8 @@ from stat import S_ISREG
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.model.plan import Plan
-from reelmill_server.plan.output.images import image_uri
-from reelmill_server.plan.output.packaging import part_uri, planned_files
+from reelmill_server.plan.output.image_files import image_uri
+from reelmill_server.plan.output.package_files import part_uri, planned_files
 from reelmill_server.storage.base import Guard, StagedFile, Storage, Upload
 from reelmill_server.storage.publication import publish, roll_back
 from reelmill_server.worker import messages

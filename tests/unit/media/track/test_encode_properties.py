@@ -19,9 +19,10 @@ from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.timestamps import ShownExtent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.overlay.pipeline import Overlays
-from reelmill_server.media.track.audio import ExactAudioInput
+from reelmill_server.media.track.audio_inputs import ExactAudioInput
 from reelmill_server.media.track.base import nearest
-from reelmill_server.media.track.video import CfrVideoTrack, VfrVideoTrack
+from reelmill_server.media.track.cfr_video import CfrVideoTrack
+from reelmill_server.media.track.vfr_video import VfrVideoTrack
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan, StreamType, VideoOutput
 
 BASES = (Fraction(1, 1000), Fraction(1, 90_000), Fraction(1, 12_800))

@@ -9,7 +9,7 @@ from reelmill_server.model.plan import Plan, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.naming import OutputName, expand_package, package_problems
-from reelmill_server.plan.output.packaging import part_uri, planned_files
+from reelmill_server.plan.output.package_files import part_uri, planned_files
 
 HLS = TargetPlan(0, "s3://b/x.m3u8", "mp4", "hls", 0, (), package=PackagePlan(SegmentFormat.HLS, 1, "s3://b/x-", ".m4s", 7))
 DASH = TargetPlan(
