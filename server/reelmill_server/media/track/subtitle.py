@@ -3,7 +3,6 @@
 A cue that begins before the span and reaches into it is kept, shortened. Text is written with times in whole milliseconds.
 """
 
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,19 +12,18 @@ from typing import Any
 import av
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
-from av.subtitles.subtitle import SubtitleSet
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.subtitle_file import STYLES
-from reelmill_server.media.libav.errors import check_memory, meaning
-from reelmill_server.media.libav.log import error_text
+from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.ass_text import STYLE_FIELD, TEXT_FIELD, Styles, loses_looks, placed, readable, without_fonts
 from reelmill_server.media.track.base import Track, describe, left_out
+from reelmill_server.media.track.cue_encoder import CueEncoder
 from reelmill_server.media.track.subtitle_cues import Cue, OverlapMerger, SubtitleInputs, cue_of, with_end_times
-from reelmill_server.media.track.webvtt_settings import settings_data, settings_of
+from reelmill_server.media.track.webvtt_settings import settings_of
 from reelmill_server.model.plan import COPY, ImagePlan, PartPlan, StreamPlan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
@@ -36,10 +34,6 @@ _UTF8 = frozenset({"subrip", "ass", "webvtt", "text"})  # codecs whose packets a
 _PLAIN_STYLE = b"Default"
 _ONE_AT_A_TIME = frozenset({"mov_text"})  # its cues are samples, which cannot overlap
 _EMPTY_BYTES = 2  # an empty mov_text sample: only the length of its text
-_READ_ORDER = re.compile(rb"^-?\d+")
-_WEBVTT_MARKUP = re.compile(rb"\{[^}]*\}|[&<]|(?<=--)>")  # not inside ASS override codes, which become tags
-_WEBVTT_ESCAPES = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;"}
-_BLANK_LINES = re.compile(rb"\n\s*\n")
 _HEADER = (
     b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\nScaledBorderAndShadow: yes\r\n\r\n"
     b"[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, "
@@ -82,10 +76,10 @@ class SubtitleTrack(Track):
         self._part = 0
         self._from: Fraction | None = None
         self._last_start = Fraction(0)
-        self._read_order = 0
         self._joined = OverlapMerger() if plan.codec in _ONE_AT_A_TIME and plan.encoder != COPY else None
         self._files: dict[int, list[Cue]] = {}
         self._stream: Any = None
+        self._encoder: CueEncoder | None = None
         headers: list[bytes] = []
         for number, part in enumerate(plan.parts):
             if part.file is None:
@@ -98,6 +92,7 @@ class SubtitleTrack(Track):
         if plan.encoder != COPY and self._stream is not None:
             header = next(filter(None, headers), _HEADER)
             self._stream.codec_context.subtitle_header = without_fonts(header) if plan.codec == "subrip" else header
+            self._encoder = CueEncoder(self._stream.codec_context, plan.codec)
         if plan.parts[0].file is None:
             describe(self._stream, plan, sources, keep_metadata)
 
@@ -278,30 +273,11 @@ class SubtitleTrack(Track):
         yield replace(event, content=b",".join([*fields, found.text]), settings=at if codec == "webvtt" else b"")
 
     def _encoded(self, events: Iterator[Cue]) -> Iterator[AnyPacket]:
+        assert self._encoder
         for event in events:
-            # ReadOrder is renumbered: ASS muxers sort by it, and a cut or a second source would leave gaps or start over.
-            content = _READ_ORDER.sub(str(self._read_order).encode(), event.content, count=1)
-            self._read_order += 1
-            try:
-                packet = self._encode(content, _milliseconds(event))
-            except av.error.FFmpegError as error:
-                text = f"a subtitle at {float(event.start):.3f} s cannot be written: {error_text(error)}"
-                raise meaning(error, InvalidMedia(text)) from error
+            packet = self._encoder.encode(event)
             if packet.size:
-                if event.settings:
-                    packet.set_sidedata(settings_data(event.settings))
                 yield self._timed(packet, event)
-
-    def _encode(self, content: bytes, milliseconds: int) -> AnyPacket:
-        """Encode an ASS event.
-
-        libav writes WebVTT with unescaped markup characters, and with empty cues, which end a cue: both are mended here.
-        """
-        webvtt = self.plan.codec == "webvtt"
-        if webvtt:
-            content = _WEBVTT_MARKUP.sub(lambda found: _WEBVTT_ESCAPES.get(found[0], found[0]), content)
-        packet: AnyPacket = self._stream.codec_context.encode_subtitle(SubtitleSet.create(content, 0, milliseconds, 0))
-        return AnyPacket(_BLANK_LINES.sub(b"\n", bytes(packet)).strip()) if webvtt else packet
 
     def _timed(self, packet: AnyPacket, cue: Cue) -> AnyPacket:
         # Timestamps of a file must not decrease; those of a text file's cues may.
@@ -315,7 +291,3 @@ class SubtitleTrack(Track):
 
 def _has_styles(context: Any) -> bool:
     return bool(STYLES.search(bytes(context.extradata or b"")))
-
-
-def _milliseconds(cue: Cue) -> int:
-    return max(1, round((cue.end - cue.start) * 1000)) if cue.end is not None else 0
