@@ -21,6 +21,7 @@ from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine, connect
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.queues import Backlog, backlogs
+from reelmill_server.engine.shares import share
 from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.errors import InternalError, InvalidMedia, ServiceUnavailable, StorageUnavailable
@@ -421,7 +422,7 @@ async def test_a_task_that_a_busy_worker_gives_back_counts_for_nothing(world: Wo
         given_back += 1
         if given_back < 5:
             raise ApplicationError("no room", [], 0, type="WorkerBusy")
-        assert work.priority == 1
+        assert (work.priority, work.ahead) == (3, 2)
         return MADE
 
     world.attempt = busy
@@ -448,8 +449,9 @@ async def test_a_later_attempt_does_not_look_again(world: World) -> None:
     assert (outcome.attempt, world.lanes) == (2, ["fast", "software", "software"])
 
 
-async def test_projects_take_turns(world: World) -> None:
-    """Of two projects of which one came first with many tasks, the other does not wait for all of them."""
+@pytest.mark.parametrize("urgent", [3, 1])
+async def test_projects_take_turns(world: World, urgent: int) -> None:
+    """Of two projects of which one came first with many tasks, urgent ones even, the other does not wait for all of them."""
     order: list[str] = []
 
     async def look(work: Work) -> AttemptResult:
@@ -460,7 +462,7 @@ async def test_projects_take_turns(world: World) -> None:
 
     world.attempt = look
     for number in range(12):
-        await world.start(f"turn-many-{number}", project_name="many")
+        await world.start(f"turn-many-{number}", project_name="many", priority=urgent)
     for number in range(3):
         await world.start(f"turn-few-{number}", project_name="few")
     async with asyncio.timeout(20):
@@ -482,6 +484,31 @@ async def test_projects_take_turns(world: World) -> None:
             await world.outcome(f"turn-few-{number}")
     last = max(place for place, project in enumerate(order) if project == "few")
     assert last < 10, order  # in the order in which they came it would be 14
+
+
+async def test_priorities_count_within_a_project(world: World) -> None:
+    """What came later and is urgent is before most of what is not; the project has no more of the workers for it."""
+    order: list[int] = []
+
+    async def look(work: Work) -> AttemptResult:
+        if work.lane == FAST:
+            return AttemptResult(needs=Needs(Cost()))
+        order.append(work.priority)
+        return MADE
+
+    world.attempt = look
+    for number in range(12):
+        await world.start(f"some-{number}", priority=4, weight=share(4, ()))
+    for number in range(4):
+        await world.start(f"urgent-{number}", priority=1, weight=share(1, (4,)))
+    async with asyncio.timeout(20):
+        while len(world.lanes) < 16 or (await backlogs(world.client))["software"].tasks < 16:
+            await asyncio.sleep(0.1)
+    queue = encode_queue("software")
+    async with Worker(world.client, task_queue=queue, activities=[world.convert], max_concurrent_activities=1):
+        for number in range(12):
+            await world.outcome(f"some-{number}")
+    assert max(place for place, priority in enumerate(order) if priority == 1) < 11, order
 
 
 async def test_starting_twice_is_starting_once(world: World) -> None:

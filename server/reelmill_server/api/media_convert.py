@@ -5,7 +5,7 @@ import json
 import secrets
 import string
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from reelmill_server.api.media_info import media_info
 from reelmill_server.api.task_query import list_query, status_filter
 from reelmill_server.api.watches import Watches
 from reelmill_server.engine.client import Engine
+from reelmill_server.engine.shares import share
 from reelmill_server.engine.work import Inspection, Work, dump_work, load_work
 from reelmill_server.errors import (
     InternalError,
@@ -100,7 +101,8 @@ class MediaConvertService:
         Raises StatusConflict if the first call had another request, and what is wrong with this one.
         """
         async with self._creating:
-            record = self._record(request, await self._check(request))
+            project = await self._check(request)
+            record = self._record(request, project, await self._tasks.priorities(request.project_name))
             recipients = [recipient for _, recipient in notification_requests.recipients(request.notification)]
             try:
                 stored, created = await self._tasks.insert(record, recipients)
@@ -242,14 +244,15 @@ class MediaConvertService:
         validate.check_create(request, self._storage, missing, project.service_role, self._channels)
         return project
 
-    def _record(self, request: pb.CreateMediaConvertTaskRequest, project: Project) -> TaskRecord:
+    def _record(self, request: pb.CreateMediaConvertTaskRequest, project: Project, priorities: Collection[int]) -> TaskRecord:
+        """Return the record of a new task; `priorities` are those of its project's unfinished tasks."""
         now = datetime.now(UTC)
         task_id = f"MediaConvert-{uuid.uuid4()}"
         priority = request.priority or _DEFAULT_PRIORITY
         work = Work(
             request=requests.conversion(request, task_id, now, project.service_role),
             priority=priority,
-            weight=project.quotas.over(_DEFAULT_QUOTAS).fairness_weight,
+            weight=project.quotas.over(_DEFAULT_QUOTAS).fairness_weight * share(priority, priorities),
             max_attempts=self._defaults.max_attempts,
             timeout_seconds=self._defaults.timeout_seconds,
             heartbeat_seconds=self._defaults.heartbeat_seconds,

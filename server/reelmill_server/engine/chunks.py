@@ -102,7 +102,7 @@ class Chunks:
                 # A heartbeat tells how far the unit came, not the task.
                 failure = replace(Failure.of(error), percent=JOINING_FROM * len(self._results) // count)
                 if failure.code == WorkerBusy.code:
-                    work = replace(work, priority=max(1, work.priority - 1))
+                    work = work.returned()
                     await backoff.pause()
                     if history_is_full():
                         return

@@ -25,6 +25,7 @@ UNTIL_DONE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval
 """For activities on records: retry however long the database is away."""
 
 _FAIRNESS_KEY_BYTES = 64  # of the engine
+_ALL = 3  # the engine's priority of tasks that had no turn yet
 _GRACE_SECONDS = 300  # the worker ends an attempt by its own clock first, which begins when it has what the attempt needs
 _PRESENT_SECONDS = 10
 
@@ -90,7 +91,7 @@ async def run_activity(
         retry_policy=ONCE,
         # The child must be gone before the task is called canceled.
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        priority=Priority(work.priority, _fairness_key(work.request.project_name), work.weight),
+        priority=turn_of(work),
     )
     try:
         return await asyncio.shield(running)
@@ -118,8 +119,17 @@ def _no_accelerator(work: Work) -> ApplicationError:
     return ApplicationError(words, type=HardwareUnavailable.code, non_retryable=True)
 
 
-def _fairness_key(project: str) -> str:
+def turn_of(work: Work) -> Priority:
+    """Return when a task's turn is among those that wait.
+
+    The engine's priorities are strict, over all projects: they are for tasks that had their turn. Tasks take turns by project
+    and, within it, by priority, which divides the project's share.
+    """
+    return Priority(_ALL - work.ahead, fairness_key(f"{work.priority}:{work.request.project_name}"), work.weight)
+
+
+def fairness_key(name: str) -> str:
     """Return the engine's fairness key of a project, hashed when the name is longer than a key may be."""
-    if len(project.encode()) <= _FAIRNESS_KEY_BYTES:
-        return project
-    return hashlib.sha256(project.encode()).hexdigest()[:_FAIRNESS_KEY_BYTES]
+    if len(name.encode()) <= _FAIRNESS_KEY_BYTES:
+        return name
+    return hashlib.sha256(name.encode()).hexdigest()[:_FAIRNESS_KEY_BYTES]

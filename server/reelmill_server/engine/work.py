@@ -1,6 +1,6 @@
 """Data that crosses the engine: small and plain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import TypeAdapter
@@ -16,6 +16,9 @@ from reelmill_server.model.units import Split
 
 JOINING_FROM = 95
 """Percent of a task that is encoded in chunks when all chunks are encoded."""
+
+
+MOST_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Continuation:
 class Work:
     """One task's work and its limits (times in seconds). `attempt` counts from 1; `priority` from 1 (first) to 5.
 
-    `weight`: share of its project among waiting tasks. `progress_step`: progress is notified each time it passes so many
+    `weight`: share of its project's tasks of this priority among waiting tasks. `ahead`: how often a worker that had no room
+    has returned it, up to MOST_AHEAD: it had its turn. `progress_step`: progress is notified each time it passes so many
     percent; 0: never. `lane`: queue of the current attempt; `needs`: requirements found by the first look;
     `accelerator_seconds`: how long to wait for each accelerator. `kept`: files of chunks that this attempt joins. `trace`:
     span of the call that created the task, as from telemetry.tracing.current. `earlier`: state from an earlier run of the
@@ -76,7 +80,12 @@ class Work:
     needs: Needs | None = None
     kept: tuple[KeptFile, ...] = ()
     trace: str = ""
+    ahead: int = 0
     earlier: Continuation | None = None
+
+    def returned(self) -> "Work":
+        """Return the work as a worker without room hands it back."""
+        return replace(self, ahead=min(self.ahead + 1, MOST_AHEAD))
 
 
 @dataclass(frozen=True)

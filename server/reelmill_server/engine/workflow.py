@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine.history import Failure, History
     from reelmill_server.engine.names import ERASE, INSPECT, PLACING, PROGRESS, RECORD, WITHDRAW
     from reelmill_server.engine.notification import ProgressNotes
-    from reelmill_server.engine.scheduling import ONCE, UNTIL_DONE, attempt
+    from reelmill_server.engine.scheduling import ONCE, UNTIL_DONE, attempt, fairness_key
     from reelmill_server.engine.work import AttemptResult, Continuation, Inspected, Inspection, Placing, Withdrawal, Work
     from reelmill_server.errors import SourceChanged, WorkerBusy
     from reelmill_server.model.needs import Needs
@@ -91,7 +91,7 @@ class MediaConvertWorkflow:
                         return history.canceled()
                     failure = Failure.of(error)
                     if failure.code == WorkerBusy.code:  # go ahead of later tasks
-                        self._work = replace(self._work, priority=max(1, self._work.priority - 1))
+                        self._work = self._work.returned()
                         await backoff.pause()
                         continue
                     history.add(failure)
@@ -192,5 +192,6 @@ class InspectWorkflow:
             schedule_to_start_timeout=timedelta(seconds=_INSPECT_QUEUED_SECONDS),
             start_to_close_timeout=timedelta(seconds=_INSPECT_SECONDS),
             retry_policy=ONCE,
+            priority=Priority(fairness_key=fairness_key(inspection.request.project_name)) if inspection.request else Priority(),
         )
         return seen

@@ -1,7 +1,7 @@
 """Task records."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -154,6 +154,12 @@ class TaskStore:
         """Return how many unfinished tasks of a project are admitted, and how many are waiting."""
         async with self._database.read() as connection:
             return await unfinished(connection, project_name)
+
+    async def priorities(self, project_name: str) -> Collection[int]:
+        """Return the priorities of the unfinished tasks of a project."""
+        query = select(tasks.c.priority).where(tasks.c.project_name == project_name, _IS_RUNNING).distinct()
+        async with self._database.read() as connection:
+            return {int(priority) for priority in (await connection.execute(query)).scalars()}
 
     async def admit(self, project_name: str) -> Sequence[TaskRecord]:
         """Admit waiting tasks of a project as far as its quotas allow, and return them."""

@@ -163,8 +163,8 @@ Index(
     postgresql_where=tasks.c.admitted.is_(False),
     sqlite_where=tasks.c.admitted.is_(False),
 )
-# Quotas: every new task counts the unfinished ones of its project, admitted and waiting.
-Index("ix_tasks_by_admission", tasks.c.project_name, tasks.c.status, tasks.c.admitted)
+# Quotas and shares: every new task counts the unfinished ones of its project, and asks for their priorities.
+Index("ix_tasks_by_admission", tasks.c.project_name, tasks.c.status, tasks.c.admitted, tasks.c.priority)
 # Watchers: what has changed since.
 Index("ix_tasks_by_change", tasks.c.project_name, tasks.c.change_number, tasks.c.task_id)
 # Retention.

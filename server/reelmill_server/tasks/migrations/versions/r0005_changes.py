@@ -26,7 +26,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_tasks_by_change", "tasks", ["project_name", "change_number", "task_id"])
-    op.create_index("ix_tasks_by_admission", "tasks", ["project_name", "status", "admitted"])
+    op.create_index("ix_tasks_by_admission", "tasks", ["project_name", "status", "admitted", "priority"])
 
 
 def downgrade() -> None:
