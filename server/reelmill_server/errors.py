@@ -151,7 +151,7 @@ class ConditionNotMet(ReelmillError):
 
 
 class MediaLimitExceeded(ReelmillError):
-    """A source or output exceeds a limit of the worker: pixels, streams, duration, frames, memory."""
+    """A source or output exceeds a limit of the worker: pixels, streams, duration, frames, memory, what a look may cost."""
 
     code = "MediaLimitExceeded"
     status = "RESOURCE_EXHAUSTED"

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from reelmill_server.media.capabilities import library_versions, list_decoders, try_encoders, try_video
-from reelmill_server.media.input import probe
+from reelmill_server.media.input import first_frames
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.plan.codec.video_encoders import DEFAULT_ORDER, PIXEL_FORMATS
@@ -78,7 +78,7 @@ def test_a_cover_does_not_make_the_probe_read_on(shelf: Shelf, monkeypatch: pyte
             read.append(packet)
             yield packet
 
-    monkeypatch.setattr(probe, "islice", counted)
+    monkeypatch.setattr(first_frames, "islice", counted)
     probe_file(str(shelf.get(Clip("mp4", (Video(),), (Audio(),), covers=("png",)))), Limits())
     assert 8 <= len(read) <= 20  # of 51
 

@@ -177,7 +177,9 @@ class AttachmentInfo:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """A media file. `format` is the name of libav's demuxer, `start_seconds` the earliest timestamp."""
+    """A media file. `format` is the name of libav's demuxer, `start_seconds` the earliest timestamp. `tags_left_out`: so many
+    of the file and its streams are too long.
+    """
 
     format: str
     format_long: str = ""
@@ -192,6 +194,7 @@ class MediaInfo:
     subtitles: tuple[SubtitleStreamInfo, ...] = ()
     data: tuple[DataStreamInfo, ...] = ()
     attachments: tuple[AttachmentInfo, ...] = ()
+    tags_left_out: int = 0
 
     @property
     def still(self) -> bool:

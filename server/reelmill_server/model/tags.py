@@ -16,6 +16,19 @@ _PLACE = re.compile(r"([+-])(\d{2})(\d{2})?(\d{2})?(\.\d+)?([+-])(\d{3})(\d{2})?
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _MAX_LANGUAGE_LENGTH = 35  # RFC 5646, 4.4.1: what every reader holds
 
+MOST_CHARACTERS = 64 << 10
+"""Of the tags of a stream or a file together, names included."""
+
+
+def bounded(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags, in their order, but those that would make them longer than MOST_CHARACTERS."""
+    left, kept = MOST_CHARACTERS, {}
+    for name, value in tags.items():
+        if len(name) + len(value) <= left:
+            left -= len(name) + len(value)
+            kept[name] = value
+    return kept
+
 
 def language(tags: Mapping[str, str]) -> str:
     """Return the language (ISO 639 or BCP 47); empty: there is none, or the tag is not the code of one.

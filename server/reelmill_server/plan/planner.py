@@ -8,7 +8,7 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
 from reelmill_server.model.plan import Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
-from reelmill_server.model.tags import of_a_device
+from reelmill_server.model.tags import MOST_CHARACTERS, of_a_device
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS, Container
 from reelmill_server.plan.context import Situation
@@ -56,6 +56,7 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
     warnings += dropped_languages(inputs, targets)
+    warnings += _long_tags(inputs, targets)
     warnings += doubts(request, situation, plan.inputs, targets)
     made = [(file.target_index, file.uri) for file in package_files.planned_files(plan)]
     made += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
@@ -64,6 +65,15 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     shared = [uri for _, uri in made if counts[Resource.of(uri)] > 1]
     warnings += [f"several outputs go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _long_tags(inputs: Inputs, targets: Sequence[TargetPlan]) -> Iterator[str]:
+    """Warnings of tags that are too long to be taken over."""
+    if any(target.keep_metadata for target in targets):
+        for item in inputs.main:
+            if item.info.tags_left_out:
+                many = f"{item.info.tags_left_out} tags of sources[{item.source_number}] are left out"
+                yield f"{many}: a file and each of its streams may have {MOST_CHARACTERS} characters of them"
 
 
 def _spare_sources(request: ConvertRequest, made: Sequence[tuple[int, str]]) -> None:

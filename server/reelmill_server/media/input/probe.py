@@ -6,19 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import av
-from av import VideoFrame
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.cropping import cropped
 from reelmill_server.media.input.decoders import may_decode
-from reelmill_server.media.input.decoding import Decoders
-from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
+from reelmill_server.media.input.first_frames import FirstFrames, first_frames
 from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.source import Location, average_rate, open_source
@@ -28,7 +26,7 @@ from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.dolby_vision import dolby_vision_of
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.layouts import layout_of
-from reelmill_server.media.libav.side_data import codec_tag, orientation, projection
+from reelmill_server.media.libav.side_data import codec_tag
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model import tags
 from reelmill_server.model.capability import Limits
@@ -43,12 +41,7 @@ from reelmill_server.model.media_info import (
     VideoStreamInfo,
 )
 from reelmill_server.plan.clock import DECODING_FORMATS
-from reelmill_server.plan.stream.alpha import has_alpha
 
-_PACKETS_TO_FIRST_PICTURE = 2000
-# Enough frames to see an interlaced one in a stream that mixes both kinds, few enough to be cheap.
-_FRAMES = 8
-_OPAQUE = 255
 _IMAGE_FORMATS = ("gif", "apng", "webp_anim")  # besides those that libav calls pipes
 _TRIAL_BYTES = bytes(8)
 _TELLING_B_FRAMES = ("mpeg1video", "mpeg2video", "mpeg4")
@@ -64,13 +57,9 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
     """
     with open_source(location, limits) as container:
         info = _from_headers(container)
-        frames, begins = _first_frames(container)
-        orders = {stream.index: _field_order(stream, frames.get(stream.index, [])) for stream in container.streams.video}
-        unordered = {
-            stream.index
-            for stream in container.streams.video
-            if _decoding_times(stream, frames.get(stream.index, []), begins.get(stream.index))
-        }
+        seen = first_frames(container)
+        orders = {index: _field_order(container.streams[index], frames) for index, frames in seen.items()}
+        unordered = {index for index, frames in seen.items() if _decoding_times(container.streams[index], frames)}
         images = {stream.index for stream in container.streams.video if _is_image(stream)}
         restarts = begins_again(container)
     if restarts:
@@ -80,10 +69,12 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
         info,
         video=tuple(
             replace(
-                _with_frames(stream, frames.get(stream.index), orders[stream.index]),
+                _with_frames(stream, seen[stream.index], orders[stream.index]),
                 decoding_times=stream.index in unordered,
-                still=stream.index in images and len(frames.get(stream.index, ())) == 1,
+                still=stream.index in images and seen[stream.index].count == 1,
             )
+            if stream.index in seen
+            else stream
             for stream in info.video
         ),
     )
@@ -162,37 +153,6 @@ def probe_subtitles(location: Location, uri: str, limits: Limits, language: str 
     return SubtitleFileInfo(info, encoding.charset, encoding.guessed, encoding.broken, styled)
 
 
-def _first_frames(container: InputContainer) -> tuple[dict[int, list[VideoFrame]], dict[int, int]]:
-    """Return the first frames that each video stream decodes to, and when its first packet is decoded, in its ticks; streams
-    that yield none soon are left out.
-
-    Only decoded frames tell the rotation, and headers may be wrong about the pixel format.
-    """
-    wanted = {stream.index for stream in container.streams.video if may_decode(stream)}
-    covers = {stream.index for stream in container.streams.video if stream.disposition & Disposition.attached_pic}
-    found: dict[int, list[VideoFrame]] = {}
-    begins: dict[int, int] = {}
-    decoders = Decoders()
-    packets = packets_of(container, container.streams.video) if wanted else iter(())
-    try:
-        for packet in islice(packets, _PACKETS_TO_FIRST_PICTURE):
-            if packet.stream.index in wanted:
-                if packet.dts is not None:
-                    begins.setdefault(packet.stream.index, packet.dts)
-                try:
-                    frames = [frame for frame in decoders.decode(packet) if isinstance(frame, VideoFrame)]
-                except LIBAV_ERRORS as error:
-                    check_memory(error)
-                    continue  # a broken start: later frames may be whole
-                if frames:
-                    found.setdefault(packet.stream.index, []).extend(frames)
-            if all(len(found.get(index, ())) >= _FRAMES for index in wanted - covers):  # a cover picture has one frame only
-                break
-    except av.error.FFmpegError as error:
-        check_memory(error)  # else keep what the headers say
-    return found, begins
-
-
 def _is_image(stream: Any) -> bool:
     """Return whether a video stream that has one frame only says nothing of its duration."""
     name = stream.container.format.name
@@ -203,60 +163,45 @@ def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _decoding_times(stream: Any, frames: Sequence[Any], begin: int | None) -> bool:
+def _decoding_times(stream: Any, frames: FirstFrames) -> bool:
     """Return whether nothing but decoding tells when the packets of a stream are shown."""
-    if stream.container.format.name not in DECODING_FORMATS or not frames:
+    if stream.container.format.name not in DECODING_FORMATS or not frames.count:
         return False
-    times = [frame.pts for frame in frames if frame.pts is not None]
     # For a few codecs libav knows which packets are B-frames.
-    delayed = stream.codec_context.name not in _TELLING_B_FRAMES and frames[0].dts not in (None, begin)
-    return delayed or any(later <= earlier for earlier, later in pairwise(times))
+    delayed = stream.codec_context.name not in _TELLING_B_FRAMES and frames.dts not in (None, frames.begin)
+    return delayed or any(later <= earlier for earlier, later in pairwise(frames.times))
 
 
-def _field_order(stream: Any, frames: list[VideoFrame]) -> str:
+def _field_order(stream: Any, frames: FirstFrames) -> str:
     """Return how frames are scanned, as the decoded ones say, since headers are often wrong. A header that announces fields is
     believed, since they may come later.
     """
-    if not stream.codec_context or not frames:
+    if not frames.count:
         return ""
     announced = _FIELD_ORDERS.get(stream.codec_context.field_order, "")
-    if any(frame.interlaced_frame for frame in frames):
+    if frames.interlaced:
         return announced if announced not in ("", "progressive") else "interlaced"
     return announced or "progressive"
 
 
-def _with_frames(stream: VideoStreamInfo, frames: list[VideoFrame] | None, field_order: str) -> VideoStreamInfo:
-    if not frames:
+def _with_frames(stream: VideoStreamInfo, frames: FirstFrames, field_order: str) -> VideoStreamInfo:
+    if not frames.count:
         return stream
-    frame = frames[0]
-    mastering, light = hdr_metadata_of(frame, stream.codec)
-    rotation, mirrored = orientation(frame, stream.codec)
-    matrix = _from_frame(frame.colorspace, stream.color_space)
-    if matrix == Matrix.GBR and frame.format.is_planar and not frame.format.is_rgb:
-        matrix = Matrix.UNSPECIFIED  # a header that is wrong
-    span = int(frame.color_range) or stream.color_range
+    said = dict(frames.said)
+    rgb, matrix, span = said.pop("rgb"), said["color_space"], said["color_range"]
+    told = {
+        name: _from_frame(said[name], getattr(stream, name)) for name in ("color_space", "color_transfer", "color_primaries")
+    }
+    if told["color_space"] == Matrix.GBR and not rgb:
+        told["color_space"] = Matrix.UNSPECIFIED  # a header that is wrong
+    told["color_range"] = span or stream.color_range
     return replace(
         stream,
-        rotation=rotation,
-        mirrored=mirrored,
-        transparent=has_alpha(frame.format.name) and any(map(_transparent, frames)),
-        pixel_format=frame.format.name,
-        color_space=matrix,
-        color_range=span,
-        header_colors=(matrix, span) != (int(frame.colorspace), int(frame.color_range)),
-        color_transfer=_from_frame(frame.color_trc, stream.color_transfer),
-        color_primaries=_from_frame(frame.color_primaries, stream.color_primaries),
+        **said | told,
+        transparent=frames.transparent,
+        header_colors=(told["color_space"], told["color_range"]) != (matrix, span),
         field_order=field_order,
-        mastering_display=mastering,
-        content_light=light,
-        projection=projection(frame, stream.codec),
     )
-
-
-def _transparent(frame: VideoFrame) -> bool:
-    """Return whether a part of a frame with an alpha channel is not opaque."""
-    samples = frame.reformat(format="rgba").to_ndarray()
-    return bool(samples[..., 3].min() < _OPAQUE)
 
 
 def _from_frame(of_picture: int, of_header: int) -> int:
@@ -273,7 +218,8 @@ def _from_headers(container: InputContainer) -> MediaInfo:
         start_seconds=_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
         duration_seconds=_seconds(container.duration, Fraction(1, av.time_base)) or 0.0,
         stream_count=len(container.streams),
-        metadata=dict(container.metadata),
+        metadata=tags.bounded(container.metadata),
+        tags_left_out=sum(len(item.metadata) - len(tags.bounded(item.metadata)) for item in (container, *container.streams)),
         video=tuple(cropped(_video(stream), stream) for stream in _shown(container)),
         audio=tuple(_audio(stream) for stream in container.streams.audio),
         subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
@@ -308,7 +254,7 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "duration_seconds": _seconds(stream.duration, stream.time_base),
         "bitrate": (context.bit_rate or 0) if context else 0,
         "frame_count": stream.frames,
-        "metadata": dict(stream.metadata),
+        "metadata": tags.bounded(stream.metadata),
         "decodable": may_decode(stream),
         "barred": context is not None and not may_decode(stream),
         "configuration": hashlib.sha256(context.extradata or b"").hexdigest()[:16] if context else "",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
+from io import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol
 
@@ -15,10 +16,11 @@ import av
 import av.logging
 from av.container import InputContainer
 
-from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
+from reelmill_server.media.input.box_limits import check_boxes
 from reelmill_server.media.input.decoders import decoder_options, restrict
 from reelmill_server.media.input.pieces import composed, has_pieces
-from reelmill_server.media.libav.errors import LIBAV_ERRORS, is_memory, meaning
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning, memory_was_short
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.probing import PROBING
 from reelmill_server.model.capability import Limits
@@ -32,7 +34,11 @@ FORMATS = (
     "flac opus amr wv tta ape dts mka rm nut y4m h264 hevc m4v ivf gif apng webp_anim webp_pipe png_pipe jpeg_pipe bmp_pipe "
     "tiff_pipe dv srt webvtt ass sup"
 ).split()
+# These are read whole when they are opened.
+_TEXT_FORMATS = ("srt", "webvtt", "ass")
+MOST_TEXT_BYTES = 32 << 20  # those of the longest movies have some hundred kilobytes
 _READ_SIZE = 256 * 1024
+_TOO_MANY = "exceeds max_streams"
 _RECOGNIZED = re.compile(r"Format (\S+) (?:probed|detected)")
 _OPENED_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
@@ -76,8 +82,12 @@ def open_source(location: Location, limits: Limits) -> Iterator[InputContainer]:
     Raises UnsupportedFormat for a format that is not allowed, InvalidMedia for a file that is not readable media,
     MediaLimitExceeded when it exceeds a limit, and what its storage fails with.
     """
-    with open_bytes(location) as file, open_stream(file, limits) as container:
-        yield container
+    with open_bytes(location) as file:
+        size = file.seek(0, SEEK_END)
+        check_boxes(file, size)
+        formats = FORMATS if size <= MOST_TEXT_BYTES else [name for name in FORMATS if name not in _TEXT_FORMATS]
+        with open_stream(file, limits, formats) as container:
+            yield container
 
 
 @contextmanager
@@ -123,12 +133,17 @@ def _open(file: _Nameless, limits: Limits, formats: Sequence[str]) -> InputConta
     except PermissionError as error:
         raise UnsupportedFormat(f"the file refers to other files, which are not followed: {error}") from error
     except (*LIBAV_ERRORS, MemoryError, OSError) as error:
-        raise meaning(error, _reason(error, file, limits, formats)) from error
+        reason = _reason(error, file, limits, formats)
+        raise reason if isinstance(reason, MediaLimitExceeded) else meaning(error, reason) from error
 
 
-def _reason(error: Exception, file: _Nameless, limits: Limits, formats: Sequence[str]) -> InvalidMedia | UnsupportedFormat:
+def _reason(error: Exception, file: _Nameless, limits: Limits, formats: Sequence[str]) -> ReelmillError:
     """Return why a file was not opened: libav has one error for formats that are not allowed and for many faults."""
-    name = "" if is_memory(error) else _recognized(file, limits, formats)
+    name, too_many = ("", False) if memory_was_short() else _recognized(file, limits, formats)
+    if too_many:
+        return MediaLimitExceeded(f"the file has more than {limits.max_streams} streams")
+    if name in _TEXT_FORMATS and (size := file.seek(0, SEEK_END)) > MOST_TEXT_BYTES:
+        return MediaLimitExceeded(f"subtitles of {size} bytes are more than {MOST_TEXT_BYTES}")
     if name and not {*name.split(",")} & {*formats}:
         accepted = " ".join(dict.fromkeys(known.removesuffix("_pipe") for known in formats))
         known = name.removesuffix("_pipe")
@@ -138,8 +153,10 @@ def _reason(error: Exception, file: _Nameless, limits: Limits, formats: Sequence
     return InvalidMedia(f"the file cannot be opened: {error_text(error)}")
 
 
-def _recognized(file: _Nameless, limits: Limits, formats: Sequence[str]) -> str:
-    """Return libav's name of the format that a file seems to have, as its log tells; empty: none."""
+def _recognized(file: _Nameless, limits: Limits, formats: Sequence[str]) -> tuple[str, bool]:
+    """Return libav's name of the format that a file seems to have, as its log tells, or nothing; and whether it has too many
+    streams.
+    """
     level = av.logging.get_level()
     av.logging.set_level(av.logging.DEBUG)
     try:
@@ -152,7 +169,7 @@ def _recognized(file: _Nameless, limits: Limits, formats: Sequence[str]) -> str:
     finally:
         av.logging.set_level(level)
     found = (_RECOGNIZED.match(text) for _, _, text in log)
-    return next((match[1] for match in found if match), "")
+    return next((match[1] for match in found if match), ""), any(_TOO_MANY in text for _, _, text in log)
 
 
 def _check(container: InputContainer, limits: Limits) -> None:

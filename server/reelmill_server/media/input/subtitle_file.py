@@ -12,12 +12,11 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.charset import TextEncoding, find_encoding, marked_charset
-from reelmill_server.media.input.source import Location, open_bytes, open_stream
+from reelmill_server.media.input.source import MOST_TEXT_BYTES, Location, open_bytes, open_stream
 from reelmill_server.model.capability import Limits
 
 _TEXT_FORMATS = ("srt", "webvtt", "ass")
 _OTHER_FORMATS = ("sup", "mov", "mp4", "matroska", "webm", "mpeg", "mpegts")
-_MAX_TEXT_BYTES = 32 << 20  # those of the longest movies have some hundred kilobytes
 _MAX_OTHER_BYTES = 512 << 20
 _HEAD_BYTES = 4096
 STYLES = re.compile(rb"^(?:STYLE|REGION)[ \t]*\r?$", re.MULTILINE)
@@ -38,7 +37,7 @@ def encoding_of(location: Location, language: str = "") -> TextEncoding:
         raise UnsupportedFormat("the index of a VobSub pair holds no subtitles: give the .sub file, or dvd_subtitle in mkv")
     marked = marked_charset(head)
     text = bool(marked) or b"\0" not in head
-    limit = _MAX_TEXT_BYTES if text else _MAX_OTHER_BYTES
+    limit = MOST_TEXT_BYTES if text else _MAX_OTHER_BYTES
     if size > limit:
         raise MediaLimitExceeded(f"subtitles of {size} bytes are more than {limit}")
     return find_encoding(_whole(location), marked, language) if text else TextEncoding("")

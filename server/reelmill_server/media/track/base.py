@@ -158,8 +158,9 @@ def nearest(value: Fraction) -> int:
 
 
 def copy_metadata(source: Mapping[str, str]) -> dict[str, str]:
-    """Return titles and the like, without what describes the old file itself."""
-    return {key: value for key, value in (*tags.translated(source).items(), *source.items()) if not _describes_file(key)}
+    """Return titles and the like, without what describes the old file itself, and without what is too long."""
+    kept = tags.bounded(source)
+    return {key: value for key, value in (*tags.translated(kept).items(), *kept.items()) if not _describes_file(key)}
 
 
 def _describes_file(key: str) -> bool:

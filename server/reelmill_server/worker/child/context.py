@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from reelmill_server.errors import InternalError
+from reelmill_server.errors import InternalError, ReelmillError
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.model.request import ConvertRequest
@@ -82,6 +82,11 @@ class Attempt:
                 self._pipe.send_bytes(messages.FROM_CHILD.dump_json(message))
             except (BrokenPipeError, OSError):
                 _leave()
+
+    def fail(self, error: ReelmillError) -> NoReturn:
+        """Report an error and exit at once, from whatever thread."""
+        self.report(messages.Failed(error.code, error.message))
+        os._exit(0)
 
     def listen(self) -> None:
         """Receive messages on separate threads: a stop must arrive whatever else is running."""

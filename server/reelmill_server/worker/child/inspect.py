@@ -15,11 +15,13 @@ from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.adaptive import needs_bitrates
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.context import Attempt
+from reelmill_server.worker.child.look import bounded_look
 
 
 def probe(attempt: Attempt) -> messages.FromChild:
     """Return the contents of the sources."""
-    return messages.Probed(_probe_all(attempt))
+    with bounded_look(attempt):
+        return messages.Probed(_probe_all(attempt))
 
 
 def plan(attempt: Attempt) -> messages.FromChild:
@@ -53,9 +55,10 @@ class ProbedSources:
     def by(cls, attempt: Attempt) -> "ProbedSources":
         """Probe all files that the assignment names."""
         locations, limits = attempt.watermark_locations, attempt.assignment.limits
-        with attempt.stage("probe"):
-            watermarks = {uri: probe_beside(place, uri, limits) for uri, place in locations.items()}
-        return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
+        with bounded_look(attempt):
+            with attempt.stage("probe"):
+                watermarks = {uri: probe_beside(place, uri, limits) for uri, place in locations.items()}
+            return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
 
 
 def _probe_all(attempt: Attempt) -> tuple[MediaInfo, ...]:

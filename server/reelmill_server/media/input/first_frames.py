@@ -1,0 +1,117 @@
+"""What the first frames of a file tell. Frames may be huge: none is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from math import isqrt
+from typing import Any
+
+import av
+from av import VideoFrame
+from av.container import InputContainer
+from av.stream import Disposition
+
+from reelmill_server.media.input.decoders import may_decode
+from reelmill_server.media.input.decoding import Decoders
+from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
+from reelmill_server.media.libav.demuxing import packets_of
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+from reelmill_server.media.libav.side_data import orientation, projection
+from reelmill_server.plan.stream.alpha import has_alpha
+
+_PACKETS = 2000
+# Enough frames to see an interlaced one in a stream that mixes both kinds, few enough to be cheap.
+_FRAMES = 8
+# Of all streams together: four frames of 8K, and at least one of any size that is allowed.
+_MOST_PIXELS = 4 * 7680 * 4320
+_OPAQUE = 255
+_EXACT_PIXELS = 1 << 24  # larger frames are averaged before their alpha is looked at, so that its copies stay small
+
+
+@dataclass
+class FirstFrames:
+    """The first frames of a stream, which is in `codec`: their `count` and times, what some of them are, and what the first
+    one says. `begin`: when the first packet is decoded, in ticks of the stream; `dts`: the packet's of the first frame.
+    """
+
+    codec: str
+    begin: int | None = None
+    count: int = 0
+    dts: int | None = None
+    times: list[int] = field(default_factory=list)
+    interlaced: bool = False
+    transparent: bool = False
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+    def add(self, frame: VideoFrame) -> None:
+        """Note what a frame shows."""
+        if not self.count:
+            self.dts, self.said = frame.dts, _said(frame, self.codec)
+        self.count += 1
+        self.times += [] if frame.pts is None else [frame.pts]
+        self.interlaced = self.interlaced or bool(frame.interlaced_frame)
+        self.transparent = self.transparent or (has_alpha(frame.format.name) and _transparent(frame))
+
+
+def first_frames(container: InputContainer) -> dict[int, FirstFrames]:
+    """Return what the first frames tell that each video stream decodes to, by index; streams that yield none soon have none.
+
+    Only decoded frames tell the rotation, and headers may be wrong about the pixel format.
+    """
+    streams = [stream for stream in container.streams.video if may_decode(stream)]
+    found = {stream.index: FirstFrames(stream.codec_context.codec.canonical_name) for stream in streams}
+    # A cover picture has one frame only.
+    wanted = {stream.index for stream in streams if not stream.disposition & Disposition.attached_pic}
+    for stream in streams:
+        stream.codec_context.thread_count = 1  # each thread more holds frames of its own
+    left = _MOST_PIXELS
+    packets = packets_of(container, container.streams.video) if found else iter(())
+    try:
+        decoders = Decoders()
+        for packet in islice(packets, _PACKETS):
+            if seen := found.get(packet.stream.index):
+                if seen.begin is None:
+                    seen.begin = packet.dts
+                left -= _note(seen, decoders, packet)
+            if left <= 0 or all(found[index].count >= _FRAMES for index in wanted):
+                break
+    except av.error.FFmpegError as error:
+        check_memory(error)  # else keep what the headers say
+    return found
+
+
+def _note(seen: FirstFrames, decoders: Decoders, packet: Any) -> int:
+    """Note the frames that a packet gives, and return how many pixels they have."""
+    try:
+        frames = [frame for frame in decoders.decode(packet) if isinstance(frame, VideoFrame)]
+    except LIBAV_ERRORS as error:
+        check_memory(error)
+        return 0  # a broken start: later frames may be whole
+    for frame in frames:
+        seen.add(frame)
+    return sum(frame.width * frame.height for frame in frames)
+
+
+def _transparent(frame: VideoFrame) -> bool:
+    """Return whether a part of a frame with an alpha channel is not opaque."""
+    shrink = isqrt(frame.width * frame.height // _EXACT_PIXELS) + 1
+    small = frame.reformat(-(-frame.width // shrink), -(-frame.height // shrink), "rgba", interpolation="AREA")
+    return bool(small.to_ndarray()[..., 3].min() < _OPAQUE)
+
+
+def _said(frame: Any, codec: str) -> Mapping[str, Any]:
+    mastering, light = hdr_metadata_of(frame, codec)
+    rotation, mirrored = orientation(frame, codec)
+    return {
+        "rotation": rotation,
+        "mirrored": mirrored,
+        "mastering_display": mastering,
+        "content_light": light,
+        "projection": projection(frame, codec),
+        "pixel_format": frame.format.name,
+        "color_space": int(frame.colorspace),
+        "color_range": int(frame.color_range),
+        "color_transfer": int(frame.color_trc),
+        "color_primaries": int(frame.color_primaries),
+        "rgb": frame.format.is_rgb or not frame.format.is_planar,
+    }
