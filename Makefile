@@ -137,7 +137,11 @@ gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
 	$(BIN)/python -m docs.make_gallery
 
 .PHONY: bench
-bench: $(STAMP) ## compare with the ffmpeg command line, in ratios
+bench: $(STAMP) ## compare whole tasks with the ffmpeg command line, in ratios (ARGS="remux small": only such cases)
+	$(BIN)/python -m bench.tasks $(ARGS)
+
+.PHONY: bench-pipeline
+bench-pipeline: $(STAMP) ## compare the pipeline without the service with the ffmpeg command line, in ratios
 	$(BIN)/python -m bench.transcode $(ARGS)
 	$(BIN)/python -m bench.images $(ARGS)
 
