@@ -210,6 +210,7 @@ class _CallScope:
 
     def __init__(self, metrics: Metrics, method: str, request: Any, context: Any) -> None:
         self._metrics, self._path, self._request, self._context = metrics, method, request, context
+        self._peer = context.peer()  # now: once a call has ended, gRPC 1.8x reads memory that it has freed
         self._response: Any = None
         self._audited = False
         self._method = method.rpartition("/")[2]
@@ -249,7 +250,7 @@ class _CallScope:
         """Write the call to the audit log, before its caller knows how it ended."""
         if not self._audited:
             self._audited = True
-            audit.write(self._path, self._request, self._response, self._code, self._context.peer())
+            audit.write(self._path, self._request, self._response, self._code, self._peer)
 
     async def __aexit__(self, *_: object) -> None:
         self._audit()

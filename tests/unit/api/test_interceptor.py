@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.protobuf.message import DecodeError
 
-from reelmill_server.api.interceptor import CallInterceptor
+from reelmill_server.api.interceptor import CallInterceptor, _CallScope
 from reelmill_server.errors import ResourceNotFound, ServiceUnavailable, StorageUnavailable
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -126,3 +126,21 @@ async def test_calls_are_not_repeated_while_a_storage_is_down(request_bytes: byt
             await get(channel, request_bytes)
         assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, request_bytes.decode())
         assert Service.calls - before == calls
+
+
+class _Call:
+    """A call whose context must not be used any more once it has ended."""
+
+    ended = False
+
+    def peer(self) -> str:
+        """Where it comes from."""
+        assert not self.ended
+        return "ipv4:10.0.0.1:80"
+
+
+async def test_nothing_is_asked_about_a_call_that_has_ended() -> None:
+    """gRPC would read memory that it has freed: the server died of a caller that left in time."""
+    call = _Call()
+    async with _CallScope(Metrics(), "/reelmill.v1.MediaConvertService/CancelTask", None, call):
+        call.ended = True
