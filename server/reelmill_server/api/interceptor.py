@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
 from reelmill_server.api import audit
+from reelmill_server.api.caller import peer, set_peer
 from reelmill_server.api.gate import Gate
 from reelmill_server.errors import (
     InternalError,
@@ -210,7 +211,7 @@ class _CallScope:
 
     def __init__(self, metrics: Metrics, method: str, request: Any, context: Any) -> None:
         self._metrics, self._path, self._request, self._context = metrics, method, request, context
-        self._peer = context.peer()  # now: once a call has ended, gRPC 1.8x reads memory that it has freed
+        set_peer(context.peer())  # now: once a call has ended, gRPC 1.85 reads memory that it has freed
         self._response: Any = None
         self._audited = False
         self._method = method.rpartition("/")[2]
@@ -250,7 +251,7 @@ class _CallScope:
         """Write the call to the audit log, before its caller knows how it ended."""
         if not self._audited:
             self._audited = True
-            audit.write(self._path, self._request, self._response, self._code, self._peer)
+            audit.write(self._path, self._request, self._response, self._code, peer())
 
     async def __aexit__(self, *_: object) -> None:
         self._audit()

@@ -16,7 +16,7 @@ from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1.task_pb2 import Task
 from reelmill_server import __version__
 from reelmill_server.api import notification_requests, requests, responses, validate
-from reelmill_server.api.caller import caller
+from reelmill_server.api.caller import caller, peer
 from reelmill_server.api.interceptor import request_id
 from reelmill_server.api.media_info import media_info
 from reelmill_server.api.task_query import list_query, status_filter
@@ -136,19 +136,19 @@ class MediaConvertService:
             tasks=tasks,
         )
 
-    async def WatchTask(self, request: pb.WatchTaskRequest, context: Any) -> AsyncIterator[bytes]:
+    async def WatchTask(self, request: pb.WatchTaskRequest, _: Any) -> AsyncIterator[bytes]:
         validate.check_rules(request)
-        with self._watches.one(_watcher(context)):
+        with self._watches.one(_watcher()):
             async with aclosing(self._feeds.watch(request.project_name, request.task_id)) as states:
                 async for snapshot in states:
                     yield responses.watched(snapshot, pb.WatchTaskResponse, _is_foreign(snapshot))
 
-    async def WatchTasks(self, request: pb.WatchTasksRequest, context: Any) -> AsyncIterator[bytes]:
+    async def WatchTasks(self, request: pb.WatchTasksRequest, _: Any) -> AsyncIterator[bytes]:
         validate.check_rules(request)
         query = TaskQuery(
             request.project_name, statuses=status_filter(request.status), tags=parse_selector(request.tag_selector)
         )
-        with self._watches.one(_watcher(context)):
+        with self._watches.one(_watcher()):
             async with aclosing(self._feeds.watch_all(query)) as states:
                 async for snapshot in states:
                     yield responses.watched(snapshot, pb.WatchTasksResponse, _is_foreign(snapshot))
@@ -287,9 +287,9 @@ def _is_foreign(snapshot: Snapshot) -> bool:
     return caller().known and snapshot.record.created_by != caller().name
 
 
-def _watcher(context: Any) -> str:
+def _watcher() -> str:
     """Return by what streams of one caller are counted: its name, or its address where nobody is asked."""
-    return caller().name if caller().known else context.peer()
+    return caller().name if caller().known else peer()
 
 
 def _event_id() -> str:
