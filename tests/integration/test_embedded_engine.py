@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from reelmill_server.engine import embedded
+from reelmill_server.engine import embedded, launcher
 from reelmill_server.engine.client import connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.ports import HOST, ReservedPort
@@ -150,3 +152,43 @@ def test_a_reserved_port_is_for_servers_that_know_it() -> None:
         with socket.create_connection((HOST, port.number), timeout=5):
             pass
     port.release()
+
+
+async def test_another_user_of_the_machine_does_not_reach_the_engine(tmp_path: Path) -> None:
+    """Neither through its port, nor through one of those that its parts open; our own processes do."""
+    if os.geteuid() != 0 or launcher.why_not():
+        pytest.skip("needs root, to be somebody else, and network namespaces")
+    before = _listening()
+    started = engine(tmp_path)
+    try:
+        await started.start()
+        assert (await connect(started.address, "test")).namespace == "test"
+        opened = _listening() - before
+        assert {port for port in opened if port == int(started.address.rpartition(":")[2])} and len(opened) == 1
+        assert await asyncio.to_thread(_as_nobody, started.address) == "closed"
+        assert (await connect(started.address, "test")).namespace == "test"
+    finally:
+        await started.stop()
+
+
+def _listening() -> set[int]:
+    """The ports on which programs that this process knows listen, on IPv4 and IPv6."""
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}
+
+
+def _as_nobody(address: str) -> str:
+    """Say hello to a gRPC server as another user: how it answers."""
+    script = (
+        "import encodings.idna, os, socket, sys\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "host, _, port = sys.argv[1].rpartition(':')\n"
+        "there = socket.create_connection((host, int(port)), timeout=10)\n"
+        "try:\n"
+        "    there.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))\n"
+        "    print('answered' if there.recv(1) else 'closed')\n"
+        "except ConnectionError:\n"
+        "    print('closed')\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", script, address], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -1,6 +1,7 @@
 """The embedded engine: Temporal's single-machine server as a supervised child, for `serve`.
 
-It listens on loopback only and has no authentication; its state is a file in the data folder and survives a kill.
+It has no authentication: launcher.py lets in nobody but the server's own user. Its state is a file in the data folder and
+survives a kill.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from reelmill_server.engine import launcher
 from reelmill_server.engine.client import connect
 from reelmill_server.engine.ports import HOST, ReservedPort
 from reelmill_server.errors import ServiceUnavailable
@@ -35,14 +37,8 @@ _START_ATTEMPTS = 5
 _PORT_TAKEN = b"address already in use"
 _SECONDS_PER_HOUR = 3600
 _LOG, _LOCK = "temporal.log", "lock"
-# A killed server must not leave its engine behind: the program is started by a small one that asks the kernel for SIGTERM at
-# its parent's death (PR_SET_PDEATHSIG is 1), which survives exec. Python's hook between fork and exec is not safe with threads.
-_LAUNCHER = (
-    "import ctypes, os, signal, sys\n"
-    "parent = int(sys.argv[1])\n"
-    "sys.platform == 'linux' and ctypes.CDLL(None).prctl(1, signal.SIGTERM)\n"
-    "os.getppid() == parent and os.execv(sys.argv[2], sys.argv[2:])\n"
-)
+# A killed server must not leave its engine behind, and nobody else may reach it: a small program starts it.
+_LAUNCHER = Path(launcher.__file__)
 # Two to three times as fast as the defaults, and as safe against a kill; a loss of power may cost the last moments.
 # Else fairness keys do nothing; and only one partition has an order of its own.
 _DYNAMIC_CONFIG = (
@@ -125,12 +121,20 @@ class EmbeddedEngine:
             process = self._launch()
             client = await self._first_client(process)
             if client is not None:
+                self._say_who_reaches_it(log.read_bytes()[log_begin:])
                 return client
             if attempt == _START_ATTEMPTS or _PORT_TAKEN not in log.read_bytes()[log_begin:]:
                 problem = f"exit status {process.returncode}, its log is {log}"
                 raise ServiceUnavailable(f"the engine did not start on {self.address}: {problem}")
             _log.warning("a port of the engine was taken, others are tried", address=self.address, attempt=attempt)
             attempt += 1
+
+    def _say_who_reaches_it(self, log: bytes) -> None:
+        if launcher.OPEN.encode() in log:
+            _log.warning(
+                "other users of this machine reach the engine: the kernel lets this user make no network namespace",
+                reason=log.rpartition(launcher.OPEN.encode())[2].partition(b"\n")[0].decode().strip(": "),
+            )
 
     def _reserve_port(self) -> None:
         if self._port is not None:
@@ -150,8 +154,8 @@ class EmbeddedEngine:
 
     def _launch(self) -> "subprocess.Popen[bytes]":
         assert self._port is not None
-        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
-        arguments = [*launcher, self._binary, "server", "start-dev", "--headless", "--ip", HOST]
+        starter = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), str(self._port.number)]
+        arguments = [*starter, self._binary, "server", "start-dev", "--headless", "--ip", HOST]
         arguments += ["--port", str(self._port.number), "--db-filename", str(self._data_dir / "temporal.db")]
         arguments += ["--log-level", "error", "--log-format", "json"]
         for setting in _DYNAMIC_CONFIG:
