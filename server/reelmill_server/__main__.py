@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from reelmill_server.errors import ReelmillError
+from reelmill_server.modes import keep_private
 
 if TYPE_CHECKING:
     from reelmill_server.settings.command_line import CommandLine
@@ -20,6 +21,8 @@ def main() -> None:
     command = parse_command_line(sys.argv[1:])
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its errors reach us as exceptions; its own lines are not of our format
     configure_logging(command.settings.log_format, command.settings.log_level)
+    if command.role in _KEEPING:
+        keep_private()
     try:
         asyncio.run(_ROLES[command.role](command))
         _exit()
@@ -87,6 +90,9 @@ _ROLES = {
     "plan": _plan,
     "capabilities": _capabilities,
 }
+
+_KEEPING = ("serve", "api", "worker", "migrate")
+"""The roles that keep something."""
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from reelmill_server.app.control import Check, ControlPlane
 from reelmill_server.app.work import working
 from reelmill_server.descriptors import raise_limit
 from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.modes import make_private
 from reelmill_server.settings import Settings
 from reelmill_server.settings.group import both_names
 from reelmill_server.tasks.migrate import upgrade
@@ -28,6 +29,7 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
     """Run the api role, the worker role, or both with an embedded engine, until the process is signaled to stop."""
     check_addresses(settings, control=control)
     raise_limit()  # before anything is started that inherits it
+    make_private(settings.data_dir)
     metrics = Metrics()
     if control and not settings.temporal_address and not settings.scratch_uri:
         settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})

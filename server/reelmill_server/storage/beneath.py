@@ -8,9 +8,11 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from reelmill_server.modes import show_folder
 
 _OPENAT2 = 437  # on every architecture
 _NO_MAGIC_LINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
@@ -47,8 +49,9 @@ class Beneath:
             os.close(root)
 
     @contextmanager
-    def opened(self, *, make: bool = False) -> Iterator[int]:
-        """Open the folder for the block, as the `dir_fd` of calls that name what is in it; `make`: with those that are missing.
+    def opened(self, *, make: bool = False, shown: bool = False) -> Iterator[int]:
+        """Open the folder for the block, as the `dir_fd` of calls that name what is in it; `make`: with those that are missing,
+        `shown` to others as the user's own folders are.
 
         Raises OSError.
         """
@@ -58,24 +61,34 @@ class Beneath:
             if not make:
                 raise
             self.root.mkdir(parents=True, exist_ok=True)
-            descriptor = self._made()
+            descriptor = self._made(shown)
         try:
             yield descriptor
         finally:
             os.close(descriptor)
 
-    def _made(self) -> int:
+    def _made(self, shown: bool) -> int:
         """Return a descriptor of the folder, after making it and those on the way."""
         folder = os.open(self.root, _FOLDER)
         for name in self.path.parts:
             try:
-                with suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=folder)
+                new = _make(name, folder)
                 below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+                if new and shown:
+                    show_folder(below)
             finally:
                 os.close(folder)
             folder = below
         return folder
+
+
+def _make(name: str, folder: int) -> bool:
+    """Make a folder in another; return whether it was not there."""
+    try:
+        os.mkdir(name, dir_fd=folder)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _open(folder: int, path: Path, flags: int) -> int:

@@ -45,7 +45,7 @@ def build_scratch(settings: Settings, metrics: Metrics) -> SharedScratch | None:
     if uri.startswith("file:"):
         roots = (file_path(uri),)
         roots[0].mkdir(parents=True, exist_ok=True)
-    return SharedScratch(_registry(settings, roots, metrics, NOTHING_RESERVED), uri)
+    return SharedScratch(_registry(settings, roots, metrics, NOTHING_RESERVED, shown=False), uri)
 
 
 def reserved_by(settings: Settings) -> Reserved:
@@ -69,10 +69,16 @@ def reserved_by(settings: Settings) -> Reserved:
 
 
 def _registry(
-    settings: Settings, file_roots: Sequence[Path], metrics: Metrics, reserved: Reserved, *, writes_here: bool = False
+    settings: Settings,
+    file_roots: Sequence[Path],
+    metrics: Metrics,
+    reserved: Reserved,
+    *,
+    writes_here: bool = False,
+    shown: bool = True,
 ) -> Registry:
     retry_policy = RetryPolicy(settings.storage_tries)
-    backends: dict[str, Backend] = {"file": FileStorage(file_roots, reserved, writes_here=writes_here)}
+    backends: dict[str, Backend] = {"file": FileStorage(file_roots, reserved, writes_here=writes_here, shown=shown)}
     labels = Labels(settings.cache_control, settings.object_tags, settings.object_metadata)
     families = _families(RoleTable(settings.service_role))
     for rule in settings.bucket:

@@ -18,6 +18,7 @@ from typing import Self
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
+from reelmill_server.modes import show_file
 from reelmill_server.settings.reference import SETTINGS
 from reelmill_server.storage.base import Check, ObjectReader, StagedFile, Upload, check_folder, no_check
 from reelmill_server.storage.beneath import Beneath
@@ -65,11 +66,20 @@ class _LocalFile:
 class FileStorage:
     """Files below `roots`, except `reserved` ones. Symbolic links are resolved before both checks, and not followed afterwards.
 
-    `writes_here`: this process is the one that writes, so that folders it may not write to are refused beforehand.
+    `writes_here`: this process is the one that writes, so that folders it may not write to are refused beforehand. `shown`: what
+    is written has the mode that the user's other files have.
     """
 
-    def __init__(self, roots: Sequence[Path], reserved: Reserved = NOTHING_RESERVED, *, writes_here: bool = False) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        reserved: Reserved = NOTHING_RESERVED,
+        *,
+        writes_here: bool = False,
+        shown: bool = True,
+    ) -> None:
         self._roots, self._reserved, self._writes_here = tuple(root.resolve() for root in roots), reserved, writes_here
+        self._shown = shown
 
     def acting_as(self, credentials: Credentials) -> Self:
         return self  # local files have no roles: the roots apply to everyone
@@ -96,7 +106,7 @@ class FileStorage:
         part = f".reelmill-{owner}-{uuid.uuid4().hex[:8]}.part"
         staged = _PartFile(upload.uri, destination.folder, part, destination.path.name)
         try:
-            staged.mark = await in_thread(None, _write_part, upload, staged, owner)
+            staged.mark = await in_thread(None, _write_part, upload, staged, owner, self._shown)
         except BaseException:
             await asyncio.shield(staged.roll_back())
             raise
@@ -324,11 +334,11 @@ def _erase(uri: str, folder: Path) -> None:
         raise OutputError(f"{uri} cannot be erased: {error.strerror}") from error
 
 
-def _write_part(upload: Upload, staged: _PartFile, owner: str) -> str:
+def _write_part(upload: Upload, staged: _PartFile, owner: str, shown: bool) -> str:
     """Write a part file durably beside its destination and return its mark. Raises OutputError or AccessDenied."""
     try:
         _remove_leftovers(staged.folder, owner)
-        with staged.folder.opened(make=True) as folder:
+        with staged.folder.opened(make=True, shown=shown) as folder:
             try:
                 # A link, as the file may still be in use.
                 os.link(upload.path, staged.part, dst_dir_fd=folder, follow_symlinks=False)
@@ -336,6 +346,8 @@ def _write_part(upload: Upload, staged: _PartFile, owner: str) -> str:
                 _copy(upload.path, staged.part, folder)
             written = os.open(staged.part, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
             try:
+                if shown:
+                    show_file(written)
                 os.fsync(written)
             finally:
                 os.close(written)
