@@ -22,6 +22,7 @@ from reelmill_server.notify.registry import Channels
 from reelmill_server.storage.base import Storage
 from reelmill_server.storage.roles import MAX_POLICY_CHARACTERS, is_policy
 
+_PACKAGE = "reelmill.v1."
 _MAX_REQUEST_BYTES = 256 * 1024  # the engine accepts 2 MB, in a form up to six times as long
 _MAX_OFFSET_SECONDS = 86_400  # a day, longer than any video
 _MAX_TAGS = 100
@@ -35,6 +36,7 @@ def check(message: Message, custom_rules: Callable[[], Iterator[Violation | Reel
     Raises InvalidArgument with every violation; else FieldNotSupported with every unsupported field that is set; else the first
     other error of `custom_rules`.
     """
+    _check_numbers(message)
     results = list(custom_rules())
     violations = [*_proto_violations(message), *(item for item in results if isinstance(item, Violation))]
     unsupported_fields = list(supported_fields.unsupported(message))
@@ -49,9 +51,32 @@ def check(message: Message, custom_rules: Callable[[], Iterator[Violation | Reel
 
 def check_rules(message: Message) -> None:
     """Raise InvalidArgument with every violation of the protos' rules."""
+    _check_numbers(message)
     violations = list(_proto_violations(message))
     if violations:
         raise InvalidArgument(violations=violations)
+
+
+def _check_numbers(message: Message) -> None:
+    """Raise InvalidArgument for NaN and infinities, with which the rules cannot calculate."""
+    violations = [Violation(path, "must be a finite number") for path in _not_finite(message)]
+    if violations:
+        raise InvalidArgument(violations=violations)
+
+
+def _not_finite(message: Message, prefix: str = "") -> Iterator[str]:
+    """Yield the paths of numbers that are none, in our messages."""
+    for field, value in message.ListFields():
+        path, is_message = f"{prefix}{field.name}", field.message_type is not None
+        if is_message and not field.message_type.full_name.startswith(_PACKAGE):
+            continue
+        several = enumerate(value) if field.is_repeated else ((None, value),)
+        for index, item in several:
+            place = path if index is None else f"{path}[{index}]"
+            if is_message:
+                yield from _not_finite(item, f"{place}.")
+            elif isinstance(item, float) and not isfinite(item):
+                yield place
 
 
 def check_required(message: Message, field: str) -> None:

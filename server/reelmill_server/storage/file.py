@@ -66,8 +66,8 @@ class _LocalFile:
 class FileStorage:
     """Files below `roots`, except `reserved` ones. Symbolic links are resolved before both checks, and not followed afterwards.
 
-    `writes_here`: this process is the one that writes, so that folders it may not write to are refused beforehand. `shown`: what
-    is written has the mode that the user's other files have.
+    `writes_here`: this process is the one that writes, so that folders it may not write to are refused beforehand. `shown`:
+    what is written has the mode that the user's other files have.
     """
 
     def __init__(
