@@ -67,13 +67,13 @@ def _check_numbers(message: Message) -> None:
 def _not_finite(message: Message, prefix: str = "") -> Iterator[str]:
     """Yield the paths of numbers that are none, in our messages."""
     for field, value in message.ListFields():
-        path, is_message = f"{prefix}{field.name}", field.message_type is not None
-        if is_message and not field.message_type.full_name.startswith(_PACKAGE):
+        path, inner = f"{prefix}{field.name}", field.message_type
+        if inner is not None and not inner.full_name.startswith(_PACKAGE):
             continue
         several = enumerate(value) if field.is_repeated else ((None, value),)
         for index, item in several:
             place = path if index is None else f"{path}[{index}]"
-            if is_message:
+            if inner is not None:
                 yield from _not_finite(item, f"{place}.")
             elif isinstance(item, float) and not isfinite(item):
                 yield place

@@ -203,7 +203,9 @@ class WorkerActivities:
         except Exception as error:
             running.outcome = InternalError.code
             _log.exception("attempt failed")
-            raise _failure(InternalError(f"{type(error).__name__}: {error}"), running.started_us, running.percent) from error
+            # Its text, which may name paths of this machine, is in the log.
+            known = InternalError(f"internal error: {type(error).__name__}")
+            raise _failure(known, running.started_us, running.percent) from error
         finally:
             self._metrics.attempt_total.labels(work.lane, part, running.outcome).inc()
             self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - running.started_us / MICROSECONDS)
