@@ -1,20 +1,24 @@
 """A service that asks who calls: keys, foreign projects, audit, and secrets that nobody else sees."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from aiohttp import web as web_server
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from reelmill_client import Client, NotFound, PermissionDenied, Unauthenticated
+from reelmill_client import Client, NotFound, PermissionDenied, ReelmillError, Unauthenticated
 from reelmill_server.api.permissions import RULES
 from reelmill_server.api.server import SERVICES
 from tests import servers
 from tests.clips import moving_picture
+from tests.e2e.test_traces import Collector
+from tests.stores import Front, web_files
 
 pytestmark = pytest.mark.xdist_group("callers")
 ADMIN_TOKEN = "planted-admin-token-0123456789"
@@ -28,12 +32,48 @@ def methods() -> Iterator[MethodDescriptor]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
-    """A service that takes keys, with one worker slot."""
-    folder = tmp_path_factory.mktemp("callers")
-    secret = {"REELMILL_ADMIN_TOKEN": ADMIN_TOKEN, "REELMILL_CALLER_RATE": "0"}
-    moving_picture(folder / "files" / "clip.mp4", 1)
-    with servers.serve(folder, "--authentication", "keys", "--worker-slots", "1", environment=secret) as running:
+def collector() -> Iterator[Collector]:
+    """Where the spans go."""
+    made = Collector()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the service, with a clip."""
+    made = tmp_path_factory.mktemp("callers")
+    moving_picture(made / "files" / "clip.mp4", 1)
+    return made
+
+
+@pytest.fixture(scope="module")
+def web(folder: Path) -> Front:
+    """A web server with the clip, which takes what is posted to it."""
+    files = web_files({"clip.mp4": (folder / "files" / "clip.mp4").read_bytes()}, {})
+
+    async def answer(request: web_server.Request) -> web_server.StreamResponse:
+        return web_server.Response() if request.method == "POST" else await files(request)
+
+    return Front(answer).start()
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, web: Front, collector: Collector) -> Iterator[servers.Server]:
+    """A service that takes keys and traces, with one worker slot, and reaches the web server."""
+    environment = {
+        "REELMILL_ADMIN_TOKEN": ADMIN_TOKEN,
+        "REELMILL_CALLER_RATE": "0",
+        "REELMILL_WEBHOOK_SECRETS": f"default=whsec_{base64.b64encode(b'0123456789abcdef0123456789abcdef').decode()}",
+        "REELMILL_WEBHOOK_ALLOW_HTTP": "true",
+        "REELMILL_WEBHOOK_ALLOW_PRIVATE": "true",
+        "REELMILL_WEB_HOST": "127.0.0.1",
+        "REELMILL_WEB_PRIVATE": "true",
+        "REELMILL_LOG_LEVEL": "debug",
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+    }
+    flags = ("--authentication", "keys", "--worker-slots", "1", "--otel-endpoint", collector.endpoint)
+    with servers.serve(folder, *flags, environment=environment) as running:
         yield running
 
 
@@ -177,38 +217,50 @@ def test_changes_are_in_the_audit_log(server: servers.Server, admin: Client) -> 
     assert created["principal"] == "admin-token" and created["key_id"] in token
 
 
-def test_planted_secrets_are_shown_to_nobody_else(server: servers.Server, admin: Client, files: Path) -> None:
-    """Tokens, keys, signed queries, webhooks and passwords: in no log, error, metric, nor record that another caller sees."""
+def test_planted_secrets_are_shown_to_nobody_else(
+    server: servers.Server, admin: Client, files: Path, web: Front, collector: Collector
+) -> None:
+    """Tokens, keys, signed queries, webhooks and passwords: in no log, error, metric, trace, nor record that others see."""
     owner, other = key_of(admin, "owner", "submitter@mine"), key_of(admin, "other", "admin@mine")
-    source = f"https://user:{PASSWORD}@127.0.0.1:9/clip.mp4?X-Signature={QUERY}&key={QUERY}"
+    source = f"{web.url}/clip.mp4?key={QUERY}&X-Amz-Signature={QUERY}"
+    with_password = source.replace("http://", f"http://user:{PASSWORD}@")
+    missing = source.replace("clip", "missing")
     request = {
         "ProjectName": "mine",
-        "Sources": [{"URI": (files / "clip.mp4").as_uri()}],
-        "Targets": [{"URI": (files / "planted.mp4").as_uri(), "Container": "mp4"}],
-        "UserData": "u",
+        "Sources": [{"URI": source}],
+        "Targets": [{"URI": (files / "planted.mkv").as_uri(), "Container": "mkv"}],
+        "Notification": {"Webhook": {"URL": f"http://127.0.0.1:{web.port}/{WEBHOOK}"}},
     }
+    told: list[str] = []
     with Client(server.grpc, token=owner, project="mine") as client:
         task_id = client.submit(request).task_id
         client.wait(task_id)
-        errors = []
-        for call_it in (
-            lambda: client.probe(source),
-            lambda: client.submit({**request, "Sources": [{"URI": source}]}),
-            lambda: client.submit({**request, "Notification": {"Webhook": {"URL": f"http://127.0.0.1/{WEBHOOK}"}}}),
-        ):
-            with pytest.raises(Exception) as caught:
-                call_it()
-            errors.append(str(caught.value))
+        assert QUERY in client.get(task_id, with_definition=True).task_request_definition, "it is the owner's"
+        failed = client.submit({**request, "Sources": [{"URI": missing}]}).task_id
+        ended = client.wait(failed, check=False)
+        assert ended.code == "ResourceNotFound"
+        told.append(str(ended))
+        for uri in (missing, with_password):
+            with pytest.raises(ReelmillError) as caught:
+                client.probe(uri)
+            told.append(str(caught.value))
+        servers.wait_for(lambda: any(WEBHOOK in path for _, path, _ in web.requests), "the webhook")
+        servers.wait_for(lambda: [one for one in client.notifications.list() if one.attempts], "its record")
     with Client(server.grpc, token=other, project="mine") as client:
-        seen = str(client.get(task_id, with_definition=True)) + str(list(client.list()))
+        seen = [str(client.get(one, with_definition=True)) for one in (task_id, failed)]
+        seen += [str(next(iter(client.watch(one)))) for one in (task_id, failed)]
+        seen += [str(list(client.list())), str(list(client.notifications.list()))]
+        assert all(task_id in text or failed in text for text in seen)
     everything = {
-        "log": server.log.read_text(),
+        "log": server.log.read_text() + (files.parent / "data" / "temporal.log").read_text(),
         "metrics": server.get("/metrics")[1],
-        "record": seen,
-        "database": "".join(p.read_bytes().decode("latin-1") for p in (files.parent / "data").glob("reelmill.db*")),
+        "record": "".join(seen),
+        "error": "".join(told),
+        "trace": str(collector.spans),
     }
+    assert collector.spans and "attempt planned" in everything["log"]
+    for secret in (ADMIN_TOKEN, owner, other, owner.rpartition("_")[2], WEBHOOK, QUERY, PASSWORD):
+        assert [name for name, text in everything.items() if secret in text] == [], secret
+    database = b"".join(path.read_bytes() for path in (files.parent / "data").glob("*.db*"))
     for secret in (ADMIN_TOKEN, owner, other, owner.rpartition("_")[2]):
-        assert [name for name, text in everything.items() if secret in text] == []
-    for secret in (WEBHOOK, QUERY, PASSWORD):
-        assert [name for name, text in everything.items() if secret in text and name != "database"] == []
-        assert [text for text in errors if secret in text] == []
+        assert secret.encode() not in database
