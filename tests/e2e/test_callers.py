@@ -195,6 +195,7 @@ def test_a_key_may_what_it_was_granted(server: servers.Server, admin: Client, fi
             list(client.keys.list())
     with Client(server.grpc, token=key_of(admin, "viewer", "viewer@mi*"), project="mine") as client:
         assert client.get(task.task_id).task_id == task.task_id
+        assert client.capabilities().limits["max_pixels"] > 0
         with pytest.raises(PermissionDenied, match=r"this needs imm:CancelTask on acs:imm:.*project/mine"):
             client.cancel(task.task_id)
         with pytest.raises(NotFound):

@@ -208,7 +208,7 @@ class MediaConvertService:
             encoders=[_capability(capability) for capability in report.encoders],
             decoders=[_capability(capability) for capability in report.decoders],
             filters=[_capability(capability) for capability in report.filters],
-            limits={name: float(value) for name, value in vars(report.limits).items()},
+            limits={name: float(value) for name, value in vars(report.limits).items() if isinstance(value, int | float)},
             versions={"reelmill": __version__, **report.versions},
             worker=report.worker,
         )
