@@ -17,6 +17,7 @@ from reelmill_server.errors import (
     EncoderCrashed,
     HardwareUnavailable,
     InternalError,
+    MediaLimitExceeded,
     OutputError,
     OutputInvalid,
     ServiceUnavailable,
@@ -49,10 +50,11 @@ from reelmill_server.storage.registry import Registry
 from reelmill_server.storage.shared_scratch import SharedScratch
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
-from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent import child_process, stall_watch
 from reelmill_server.worker.parent.admission import Admission, Budget
 from reelmill_server.worker.parent.attempt import Attempts
 from reelmill_server.worker.parent.capabilities import Capabilities
+from reelmill_server.worker.parent.child_usage import ChildUsage, usage_of
 from reelmill_server.worker.parent.early_upload import uploads_of
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
@@ -470,3 +472,27 @@ async def test_a_worker_without_descriptors_is_busy(bench: Bench, monkeypatch: p
     with pytest.raises(WorkerBusy, match="descriptors"):
         await bench.attempts.inspect("probe", request)
     assert bench.left() == []
+
+
+@pytest.mark.parametrize(
+    ("usage", "words"), [(ChildUsage(2 << 30, 1.0), "1024 MiB of memory"), (ChildUsage(1 << 20, 21.0), "20 s of CPU")]
+)
+async def test_a_look_that_takes_too_much_is_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, usage: ChildUsage, words: str
+) -> None:
+    """A probe, a plan and the first look alike; what follows the look may take more."""
+    request = bench.request(bench.target("out"))
+    monkeypatch.setattr(stall_watch, "usage_of", lambda _: usage)
+    for action in ("probe", "plan"):
+        with pytest.raises(MediaLimitExceeded, match=words):
+            await bench.attempts.inspect(action, request)
+    with pytest.raises(MediaLimitExceeded, match=words):
+        await bench.convert(request)
+    assert bench.left() == []
+
+
+def test_the_usage_of_a_process_is_read() -> None:
+    """Of this one; of one that is gone there is none."""
+    usage = usage_of(os.getpid())
+    assert usage.memory_bytes > 10 << 20 and usage.core_seconds > 0
+    assert usage_of(2**22 + 1) == ChildUsage()

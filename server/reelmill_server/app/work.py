@@ -28,6 +28,7 @@ from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
 
 _TRIAL_CHECK_SECONDS = 5.0
+_TAKEN = 2  # tasks are taken off a queue for each place: those of a project that has its places already wait aside
 
 
 def _media_limits(settings: Settings) -> Limits:
@@ -55,13 +56,15 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
         fast_core_seconds=settings.fast_core_seconds,
         admission_wait_seconds=settings.admission_wait_seconds,
         look_seconds=settings.look_seconds,
+        look_memory_bytes=int(settings.look_memory_bytes),
+        look_core_seconds=settings.look_core_seconds,
         chunks=SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
     )
     capabilities = Capabilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)
     budget = Budget(
         settings.worker_slots, settings.worker_cores, int(settings.worker_memory_bytes), int(settings.scratch_bytes)
     )
-    admission = Admission(budget, capabilities.has_sessions, scratch.free_bytes, descriptors.free)
+    admission = Admission(budget, capabilities.has_sessions, scratch.free_bytes, descriptors.free, bounds.look_memory_bytes)
     name = f"{socket.gethostname()}:{os.getpid()}"
     storage, shared = build_storage(settings, metrics, writes_here=True), build_scratch(settings, metrics)
     return Attempts(
@@ -73,6 +76,8 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
         bounds=bounds,
         metrics=metrics,
         shared=shared,
+        fast_slots=settings.fast_slots,
+        inspect_slots=settings.inspect_slots,
     )
 
 
@@ -88,9 +93,9 @@ async def working(settings: Settings, client: Client, metrics: Metrics) -> Async
         activities = WorkerActivities(attempts, Engine(client), metrics)
         await stack.enter_async_context(background("encoders", attempts.capabilities.retry_lost, _TRIAL_CHECK_SECONDS))
         files = FileActivities(build_storage(settings, metrics))
-        workers = [inspect_worker(client, activities, files, settings.inspect_slots)]
+        workers = [inspect_worker(client, activities, files, settings.inspect_slots * _TAKEN)]
         if "fast" in settings.lane:
-            fast = FastQueueSlots(attempts.admission, settings.fast_slots)
+            fast = FastQueueSlots(attempts.admission, settings.fast_slots * _TAKEN)
             workers.append(fast_worker(client, activities, fast, settings.drain_seconds))
         families = [family for family in settings.encoder_order if family in settings.lane]
         for family in families:

@@ -84,7 +84,9 @@ class Work:
     earlier: Continuation | None = None
 
     def returned(self) -> "Work":
-        """Return the work as a worker without room hands it back."""
+        """Return the work as a worker without room hands it back. A first look has no turn before those of other projects."""
+        if self.needs is None:
+            return self
         return replace(self, ahead=min(self.ahead + 1, MOST_AHEAD))
 
 

@@ -33,6 +33,16 @@ class AttemptSettings(Group):
         le=DAY_SECONDS,
         description="How long opening the sources of an attempt may take, and how long probing them and planning.",
     )
+    look_memory_bytes: Annotated[Bytes, UsedBy("serve", "worker")] = Field(
+        default=ByteSize(1 << 30),
+        ge=1 << 27,
+        le=1024**5,
+        description="How much memory probing the sources of an attempt, and planning, may use. A worker holds as much of its"
+        " memory for each.",
+    )
+    look_core_seconds: Annotated[Seconds, UsedBy("serve", "worker")] = Field(
+        default=20, ge=1, le=DAY_SECONDS, description="How much CPU time that may use."
+    )
     stall_seconds: Annotated[Seconds, UsedBy("serve", "worker")] = Field(
         default=120, ge=1, le=DAY_SECONDS, description="How long an attempt may make no progress before it is ended."
     )

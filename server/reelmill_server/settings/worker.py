@@ -48,7 +48,13 @@ class WorkerSettings(Group):
         description="Queue to take tasks from: fast (new tasks, to probe and plan them, and small ones) or an encoder family,"
         " which is skipped if none of its encoders works on this machine.",
     )
-    fast_slots: Count = Field(default=2, ge=1, le=1024, description="Maximum number of tasks of the fast queue at once.")
+    fast_slots: Count = Field(
+        default=3,
+        ge=1,
+        le=1024,
+        description="Maximum number of tasks of the fast queue at once; those of a project have one fewer, so that one is left"
+        " for others.",
+    )
     fast_core_seconds: Seconds = Field(
         default=10,
         ge=0,
@@ -69,7 +75,10 @@ class WorkerSettings(Group):
         description="How long a task waits on a worker for free cores and memory before it is handed to another worker.",
     )
     inspect_slots: Annotated[Count, UsedBy("serve", "api", "worker")] = Field(
-        default=4, ge=1, le=1024, description="Maximum number of requests to probe or plan that are served at once."
+        default=4,
+        ge=1,
+        le=1024,
+        description="Maximum number of requests to probe or plan that are served at once; those of a project have one fewer.",
     )
     drain_seconds: Annotated[Seconds, UsedBy("serve", "api", "worker")] = Field(
         default=30, ge=0, le=DAY_SECONDS, description="How long a server that shuts down waits for running attempts and calls."

@@ -110,12 +110,16 @@ class Admission:
         has_sessions: Callable[[str, int], bool],
         free_bytes: Callable[[], int] = lambda: _LEAST_DISK_BYTES,
         free_descriptors: Callable[[], int] = lambda: _LEAST_DESCRIPTORS,
+        look_bytes: int = 1 << 30,
     ) -> None:
         """`has_sessions`: whether an encoder family works here and can take so many more streams now; `free_bytes`: free space
-        on the scratch disk; `free_descriptors`: how many more files and connections this process may open.
+        on the scratch disk; `free_descriptors`: how many more files and connections this process may open; `look_bytes`: memory
+        that a look at sources holds.
         """
         self.budget, self.free_bytes, self._has_sessions = budget, free_bytes, has_sessions
         self._free_descriptors = free_descriptors
+        self._look_bytes = min(look_bytes, budget.memory_bytes)  # 0: memory is not limited
+        self._looks = 0
         self._used = _Usage()
         self._waiting: deque[_QueuedAttempt] = deque()
         self._changed = asyncio.Event()
@@ -153,6 +157,21 @@ class Admission:
             return False
         cores = lane != SOFTWARE or budget.cores - used.cores >= _LEAST_CORES
         return used.attempts == 0 or (cores and (not budget.memory_bytes or used.memory_bytes < budget.memory_bytes))
+
+    def hold_look(self) -> bool:
+        """Hold the memory of a look at sources if it is free, and no attempt waits for it; one look is always possible."""
+        head = self._waiting[0].cost.memory_bytes if self._waiting else 0
+        if self._looks and self._used.memory_bytes + self._look_bytes + head > self.budget.memory_bytes > 0:
+            return False
+        self._looks += 1
+        self._used.memory_bytes += self._look_bytes
+        return True
+
+    def release_look(self) -> None:
+        """Release the memory of a look."""
+        self._looks -= 1
+        self._used.memory_bytes -= self._look_bytes
+        self._notify()
 
     def _has_disk(self) -> bool:
         return self.free_bytes() >= _LEAST_DISK_BYTES and self._free_descriptors() >= _LEAST_DESCRIPTORS
@@ -215,10 +234,13 @@ class Admission:
             return False
         if waiting.lane != SOFTWARE and not self._has_sessions(waiting.lane, waiting.sessions):
             return False
-        return used.attempts == 0 or (
+        memory = not budget.memory_bytes or used.memory_bytes + cost.memory_bytes <= budget.memory_bytes
+        if used.attempts == 0:  # what needs more than all of the machine runs beside one look at most
+            return memory or self._looks <= 1
+        return (
             used.attempts < budget.slots
             and used.cores + cost.cores <= budget.cores
-            and (not budget.memory_bytes or used.memory_bytes + cost.memory_bytes <= budget.memory_bytes)
+            and memory
             and (not budget.scratch_bytes or used.scratch_bytes + cost.scratch_bytes <= budget.scratch_bytes)
         )
 

@@ -29,6 +29,7 @@ from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_results, count_usage
 from reelmill_server.worker.parent.early_upload import EarlyUpload, check_own, inside, uploading_early, uploads_of
 from reelmill_server.worker.parent.heartbeat import Heartbeat, heartbeats
+from reelmill_server.worker.parent.looks import Looks
 from reelmill_server.worker.parent.publish_guard import PublishGuard
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.result_cache import ResultCache
@@ -37,7 +38,8 @@ from reelmill_server.worker.parent.supervisor import AttemptContext, InspectionR
 from reelmill_server.worker.parent.workspace import Scratch
 
 T = TypeVar("T")
-_FAST_DISK_SECONDS = 2.0  # a task on the fast queue is soon done elsewhere
+_FAST_WAIT_SECONDS = 3.0  # a task on the fast queue is soon done elsewhere, and another project's may be next here
+_INSPECT_WAIT_SECONDS = 10.0  # of the time that a caller is willing to wait
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,13 @@ class Attempts:
         bounds: Bounds,
         metrics: Metrics,
         shared: SharedScratch | None = None,
+        fast_slots: int = 3,
+        inspect_slots: int = 4,
     ) -> None:
-        """`shared`: where chunks of long encodes are kept; None: nowhere, so tasks are not chunked."""
+        """`shared`: where chunks of long encodes are kept; None: nowhere, so tasks are not chunked. `fast_slots`: tasks of the
+        fast queue at once, `inspect_slots`: probes and plans.
+        """
+        self._fast, self._inspections = Looks(admission, fast_slots), Looks(admission, inspect_slots)
         self._shared, self._supervisor = shared, Supervisor(capabilities, scratch, bounds, metrics)
         self.capabilities, self.admission = capabilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
@@ -119,7 +126,8 @@ class Attempts:
     async def inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
         """Probe the request's sources and, if `action` is `plan`, plan. Raises the child's error."""
         with _busy_without_descriptors():
-            return await self._inspect(action, request)
+            async with self._inspections.place(request.project_name, _INSPECT_WAIT_SECONDS):
+                return await self._inspect(action, request)
 
     async def _inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
         async with self._reading(request) as range_server:
@@ -149,9 +157,13 @@ class Attempts:
         async with heartbeats(report) as heartbeat:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
                 if needs is None:
-                    with self._counting_busy(lane):
-                        await self.admission.wait_for_disk(_FAST_DISK_SECONDS)
-                    return await self._convert(_Task(request, heartbeat, claim, lease, lane))
+                    async with AsyncExitStack() as stack:
+                        with self._counting_busy(lane):
+                            heartbeat.queued()
+                            await self.admission.wait_for_disk(_FAST_WAIT_SECONDS)
+                            await stack.enter_async_context(self._fast.place(request.project_name, _FAST_WAIT_SECONDS))
+                            heartbeat.started()
+                        return await self._convert(_Task(request, heartbeat, claim, lease, lane))
                 async with self._admitted(needs, lane, heartbeat, lease):
                     task = _Task(request, heartbeat, claim, lease, lane, keeps=needs.keeps)
                     if kept:

@@ -35,7 +35,7 @@ from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_fallback
 from reelmill_server.worker.parent.destinations import check_destinations
 from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, parts_of, upload_of
-from reelmill_server.worker.parent.heartbeat import RECEIVE_SECONDS, Heartbeat
+from reelmill_server.worker.parent.heartbeat import Heartbeat
 from reelmill_server.worker.parent.plan_log import log_adjustments, log_plan
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.stall_watch import Bounds, StallWatch
@@ -77,10 +77,10 @@ class Supervisor:
 
     async def inspect(self, assignment: messages.Assignment, range_server: RangeServer) -> InspectionResult:
         """Run an inspection to its end. Raises the child's error."""
-        watch = StallWatch(self._bounds, range_server)
         async with child_process.start(assignment, range_server) as process:
+            watch = StallWatch(self._bounds, range_server, process.pid)
             while True:
-                message = await process.receive(RECEIVE_SECONDS)
+                message = await process.receive(watch.interval)
                 watch.check(Progress(phase=TaskPhase.PROBING))
                 match message:
                     case messages.Failed():
@@ -132,11 +132,11 @@ class Supervisor:
     async def _convert(
         self, process: child_process.Child, context: AttemptContext, lease: Lease, heartbeat: Heartbeat
     ) -> tuple[messages.Finished, Plan]:
-        watch, directory = StallWatch(self._bounds, context.range_server), Path(context.assignment.directory)
+        watch, directory = StallWatch(self._bounds, context.range_server, process.pid), Path(context.assignment.directory)
         plan = Plan(())
         replaced: dict[str, str] = {}
         while True:
-            message = await process.receive(RECEIVE_SECONDS)
+            message = await process.receive(watch.interval)
             watch.check(heartbeat.latest)
             if watch.second_passed():
                 await self._scratch.check(directory)
@@ -172,9 +172,9 @@ class Supervisor:
     async def _unit(
         self, process: child_process.Child, heartbeat: Heartbeat, range_server: RangeServer
     ) -> messages.ChunkEncoded:
-        watch = StallWatch(self._bounds, range_server, looks=False)
+        watch = StallWatch(self._bounds, range_server, process.pid, looks=False)
         while True:
-            message = await process.receive(RECEIVE_SECONDS)
+            message = await process.receive(watch.interval)
             watch.check(heartbeat.latest)
             match message:
                 case messages.Advanced():
