@@ -35,6 +35,7 @@ from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
+from reelmill_server.settings.fields import is_loopback, split_address
 from reelmill_server.storage.build import build_storage
 from reelmill_server.tasks.changes import ChangeStore
 from reelmill_server.tasks.database import Database
@@ -177,7 +178,12 @@ class ControlPlane:
             await stack.enter_async_context(background("notify", self._delivery.deliver_overdue, settings.reconcile_seconds))
             await stack.enter_async_context(background("count", self._count_tasks, _COUNT_SECONDS))
             await stack.enter_async_context(background("queues", self._measure_queues, _COUNT_SECONDS))
-            port = await self._grpc.start(settings.listen, server_credentials(settings))
+            credentials = server_credentials(settings)
+            if settings.authentication and credentials is None and not is_loopback(split_address(settings.listen)[0]):
+                _log.warning(
+                    "tokens of callers travel in the clear unless something else encrypts: set tls_certificate and tls_key"
+                )
+            port = await self._grpc.start(settings.listen, credentials)
             stack.push_async_callback(self._stop_serving)
             yield port
 
