@@ -11,8 +11,10 @@ from aiohttp import web as web_server
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from typer.testing import CliRunner
 
 from reelmill_client import Client, NotFound, PermissionDenied, ReelmillError, Unauthenticated
+from reelmill_client.cli.app import app
 from reelmill_server.api.permissions import RULES
 from reelmill_server.api.server import SERVICES
 from tests import servers
@@ -204,6 +206,25 @@ def test_a_key_may_what_it_was_granted(server: servers.Server, admin: Client, fi
         client.get(task.task_id, project="mine")
 
 
+def test_the_command_line_makes_lists_and_revokes_keys(server: servers.Server, admin: Client) -> None:
+    """A key is printed once, and in no list."""
+
+    def cli(*arguments: str, token: str = ADMIN_TOKEN) -> Any:
+        environment = {"REELMILL_SERVER": server.grpc, "REELMILL_PROJECT": "mine", "REELMILL_TOKEN": token}
+        return CliRunner().invoke(app, list(arguments), env=environment)
+
+    made = cli("keys", "create", "cli", "--grant", "viewer@mine", "--grant", "submitter@mine", "--days", "2")
+    token = made.stdout.strip()
+    assert made.exit_code == 0 and cli("list", token=token).exit_code == 0
+    listed = cli("keys", "list").stdout
+    key_id = token.split("_")[1]
+    assert key_id in listed and "submitter@mine" in listed and token.split("_", 2)[2] not in listed
+    assert cli("keys", "create", "cli", "--grant", "owner@mine").exit_code == 2
+    assert cli("keys", "list", token=token).exit_code == 1
+    assert cli("keys", "revoke", key_id).exit_code == 0
+    assert cli("list", token=token).exit_code == 1 and cli("keys", "revoke", key_id).exit_code == 3
+
+
 def test_changes_are_in_the_audit_log(server: servers.Server, admin: Client) -> None:
     """Who did what to which project, and how it ended: refusals, too, and no key in it."""
     token = key_of(admin, "auditor", "viewer@mine", "admin@audited")
@@ -252,6 +273,8 @@ def test_planted_secrets_are_shown_to_nobody_else(
         seen += [str(next(iter(client.watch(one)))) for one in (task_id, failed)]
         seen += [str(list(client.list())), str(list(client.notifications.list()))]
         assert all(task_id in text or failed in text for text in seen)
+    environment = {"REELMILL_SERVER": server.grpc, "REELMILL_PROJECT": "mine", "REELMILL_TOKEN": other}
+    assert "submit it anew" in CliRunner().invoke(app, ["retry", failed], env=environment).output
     everything = {
         "log": server.log.read_text() + (files.parent / "data" / "temporal.log").read_text(),
         "metrics": server.get("/metrics")[1],

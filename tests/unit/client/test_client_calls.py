@@ -34,6 +34,7 @@ from reelmill_client import (
 )
 from reelmill_client.aio import AsyncClient as AsyncClientClass
 from reelmill_client.channel import Connection, service_config
+from reelmill_client.keys import AsyncKeys, Keys
 from reelmill_client.notifications import AsyncNotifications, Notifications
 from reelmill_client.projects import AsyncProjects, Projects
 from tests.certificates import Authority
@@ -59,7 +60,15 @@ def test_only_safe_calls_are_retried() -> None:
     """What changes something is sent once, except a create, which carries its request_id."""
     config = json.loads(service_config())
     retried = {name["method"] for entry in config["methodConfig"] for name in entry["name"]}
-    changing = {"CancelTask", "CreateProject", "UpdateProject", "DeleteProject", "RedeliverNotification"}
+    changing = {
+        "CancelTask",
+        "CreateProject",
+        "UpdateProject",
+        "DeleteProject",
+        "RedeliverNotification",
+        "CreateKey",
+        "RevokeKey",
+    }
     assert not retried & changing
     assert {"GetTask", "ListTasks", "ProbeMedia", "PlanMediaConvertTask", "GetCapabilities"} <= retried
     assert "CreateMediaConvertTask" in retried
@@ -67,7 +76,8 @@ def test_only_safe_calls_are_retried() -> None:
 
 def test_the_clients_have_the_same_methods() -> None:
     """Same names, same parameters."""
-    for one, other in ((Client, AsyncClientClass), (Projects, AsyncProjects), (Notifications, AsyncNotifications)):
+    pairs = ((Client, AsyncClientClass), (Projects, AsyncProjects), (Notifications, AsyncNotifications), (Keys, AsyncKeys))
+    for one, other in pairs:
         public = [name for name in vars(one) if not name.startswith("_")]
         assert public == [name for name in vars(other) if not name.startswith("_")]
         for name in public:
