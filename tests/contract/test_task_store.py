@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import update
 
-from reelmill_server.errors import InvalidArgument, ResourceAlreadyExists, ResourceNotFound
+from reelmill_server.errors import InvalidArgument, QuotaExceeded, ResourceAlreadyExists, ResourceNotFound
 from reelmill_server.model.task import (
     Artifact,
     ArtifactStream,
@@ -18,8 +19,10 @@ from reelmill_server.model.task import (
     TaskRecord,
     TaskStatus,
 )
+from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.store import TaskStore
+from reelmill_server.tasks.tables import tasks
 
 MakeRecord = Callable[..., TaskRecord]
 
@@ -219,3 +222,42 @@ async def test_expire_deletes_only_finished_tasks_that_began_before(
     assert [record.task_id[-1] for record in left] == ["0", "6", "7"]
     with pytest.raises(ResourceNotFound):
         await store.get("demo", "MediaConvert-0001")
+
+
+async def test_ended_tasks_count_by_their_bytes(database: Database, store: TaskStore, make_record: MakeRecord) -> None:
+    """Beyond the limit the oldest are deleted, whatever the retention; nothing that runs, and nothing that ended lately."""
+    bounded = TaskStore(database, most_bytes=100_000)
+    records = [make_record(number, user_data="u" * 9_000) for number in range(12)]
+    for number, record in enumerate(records[:10]):
+        await store.insert(record)
+        if number:  # the first, and oldest, runs
+            await store.finish(record.task_id, SUCCESS, START + timedelta(seconds=number))
+    assert await bounded.expire(START) == 2
+    left = {record.task_id for record in (await store.list(TaskQuery("demo"))).tasks}
+    assert left == {record.task_id for record in (records[0], *records[3:10])}
+    assert await bounded.expire(START) == 0
+    for record in records[10:]:
+        await bounded.insert(record)
+        await store.finish(record.task_id, SUCCESS, datetime.now(UTC))
+    await bounded.expire(START)
+    assert records[11].task_id in {record.task_id for record in (await store.list(TaskQuery("demo"))).tasks}
+
+
+async def test_a_project_of_large_tasks_that_just_ended_is_refused_more(database: Database, projects: ProjectStore) -> None:
+    """None of them may be deleted yet; other projects are not concerned, and there is room again when they are."""
+    bounded, now = TaskStore(database, most_bytes=20_000), datetime.now(UTC)
+    await projects.ensure("other")
+
+    def record(number: int, project: str = "demo") -> TaskRecord:
+        return TaskRecord(f"t{number}", project, "", "e", TaskStatus.RUNNING, now, "{}", "{}", user_data="u" * 21_000)
+
+    await bounded.insert(record(1))
+    await bounded.finish("t1", SUCCESS, now)
+    assert await bounded.expire(START) == 0
+    with pytest.raises(QuotaExceeded, match="20000 bytes"):
+        await bounded.insert(record(2))
+    await bounded.insert(record(3, "other"))
+    async with database.write() as connection:
+        await connection.execute(update(tasks).where(tasks.c.task_id == "t1").values(end_time=1))
+    assert await bounded.expire(START) == 1
+    await bounded.insert(record(2))

@@ -66,7 +66,7 @@ class ControlPlane:
         self._database = Database(settings.resolved_database_url())
         retention = timedelta(hours=settings.retention_hours)
         quotas = Quotas(settings.project_concurrency, settings.project_queue, 1.0)
-        self._tasks = TaskStore(self._database, retention, quotas)
+        self._tasks = TaskStore(self._database, retention, quotas, int(settings.project_record_bytes))
         self._projects = ProjectStore(self._database, settings.max_projects)
         self._engine = engine = Engine(client)
         changes = ChangeStore(self._database)

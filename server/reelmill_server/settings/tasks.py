@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, ByteSize, Field, SecretStr
 
-from reelmill_server.settings.fields import Count, Folder, Hours, Metavar, Seconds
+from reelmill_server.settings.fields import Bytes, Count, Folder, Hours, Metavar, Seconds
 from reelmill_server.settings.group import Group, UsedBy
 
 _DRIVERS: Mapping[str, str] = {
@@ -61,6 +61,13 @@ class TaskSettings(Group):
         le=10_000_000,
         description="Maximum number of tasks of a project waiting at once, unless the project has a limit of its own; further"
         " ones are refused. 0: no limit.",
+    )
+    project_record_bytes: Bytes = Field(
+        default=ByteSize(4 << 30),
+        ge=0,
+        le=1024**5,
+        description="Maximum size of the records of a project's tasks: beyond it, the oldest ended tasks are deleted early, and"
+        " new tasks are refused while all of them ended within an hour. 0: no limit.",
     )
     reconcile_seconds: Seconds = Field(
         default=10, ge=0.1, le=3600, description="How often records are compared with the engine, and differences repaired."

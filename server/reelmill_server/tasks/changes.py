@@ -32,10 +32,14 @@ class Change:
     admitted: bool
 
 
-async def next_change(connection: AsyncConnection, project_name: str | ScalarSelect[Any]) -> int:
-    """Return the next number of a project, whose row stays locked until the transaction ends; 0 if there is no project."""
+async def next_change(connection: AsyncConnection, project_name: str | ScalarSelect[Any], more_bytes: int = 0) -> int:
+    """Return the next number of a project, whose row stays locked until the transaction ends; 0 if there is no project.
+
+    `more_bytes` are added to those of its records.
+    """
     statement = update(projects).where(projects.c.project_name == project_name)
-    counted = statement.values(change_count=projects.c.change_count + 1).returning(projects.c.change_count)
+    values = {"change_count": projects.c.change_count + 1, "record_bytes": projects.c.record_bytes + more_bytes}
+    counted = statement.values(values).returning(projects.c.change_count)
     return (await connection.execute(counted)).scalar_one_or_none() or 0
 
 

@@ -15,14 +15,19 @@ from reelmill_server.tasks.tables import projects, tasks
 
 _RUNNING: ColumnElement[bool] = tasks.c.status == TaskStatus.RUNNING.value
 _NO_LIMIT = 1_000
+_MOST_SURPLUS = 1.1  # what is beyond the limit is deleted soon, unless it ended lately
 
 
-async def with_admission(connection: AsyncConnection, record: TaskRecord, defaults: Quotas) -> TaskRecord:
-    """Return a new task as admitted or waiting. Raises QuotaExceeded if no more may wait.
+async def with_admission(connection: AsyncConnection, record: TaskRecord, defaults: Quotas, most_bytes: int = 0) -> TaskRecord:
+    """Return a new task as admitted or waiting. Raises QuotaExceeded if no more may wait, or if the project's records have a
+    tenth more than `most_bytes` (0: any number).
 
     The row of its project stays locked until the transaction ends, so that two replicas never admit too many.
     """
-    quotas = await _locked_quotas(connection, record.project_name, defaults)
+    quotas, stored_bytes = await _locked_quotas(connection, record.project_name, defaults)
+    if most_bytes and stored_bytes > most_bytes * _MOST_SURPLUS:
+        kept = f"may have records of at most {most_bytes} bytes; ended tasks are kept for an hour"
+        raise QuotaExceeded(violations=[Violation(f"project/{record.project_name}", kept)])
     if not quotas.engine_concurrency and not quotas.max_queued_tasks:
         return record
     running, waiting = await unfinished(connection, record.project_name)
@@ -38,7 +43,7 @@ async def with_admission(connection: AsyncConnection, record: TaskRecord, defaul
 async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas) -> Sequence[TaskRecord]:
     """Admit as many waiting tasks of a project as its quota allows and return them: by priority, then first come, first
     served."""
-    quotas = await _locked_quotas(connection, project_name, defaults)
+    quotas, _ = await _locked_quotas(connection, project_name, defaults)
     running, waiting = await unfinished(connection, project_name)
     free = quotas.engine_concurrency - running if quotas.engine_concurrency else _NO_LIMIT
     if free <= 0 or not waiting:
@@ -66,10 +71,13 @@ async def unfinished(connection: AsyncConnection, project_name: str) -> tuple[in
     return counts.get(True, 0), counts.get(False, 0)
 
 
-async def _locked_quotas(connection: AsyncConnection, project_name: str, defaults: Quotas) -> Quotas:
-    """Lock the row of a project against concurrent admission and return its quotas; none for a project that does not exist."""
-    query = select(projects.c.engine_concurrency, projects.c.max_queued_tasks, projects.c.fairness_weight)
+async def _locked_quotas(connection: AsyncConnection, project_name: str, defaults: Quotas) -> tuple[Quotas, int]:
+    """Lock the row of a project against concurrent admission; return its quotas and the bytes of its records, none for a
+    project that does not exist.
+    """
+    columns = (projects.c.engine_concurrency, projects.c.max_queued_tasks, projects.c.fairness_weight, projects.c.record_bytes)
+    query = select(*columns)
     row = (
         await connection.execute(query.where(projects.c.project_name == project_name).with_for_update(key_share=True))
     ).one_or_none()
-    return Quotas(*row).over(defaults) if row else Quotas()
+    return (Quotas(*row[:3]).over(defaults), int(row[3])) if row else (Quotas(), 0)

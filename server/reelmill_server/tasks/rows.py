@@ -68,6 +68,11 @@ def task_row(record: TaskRecord) -> dict[str, Any]:
     }
 
 
+def record_bytes(values: Mapping[str, Any]) -> int:
+    """Return about how many bytes the values of a row take, with its indexes."""
+    return sum(len(value.encode()) for value in values.values() if isinstance(value, str))
+
+
 @cache
 def shown_columns(request: bool = False, work: bool = False) -> Sequence[Column[Any]]:
     """Return the columns of a task as `task_record` needs them: its request and its work, the largest, only where wanted."""

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,19 +13,20 @@ from reelmill_server.errors import ResourceAlreadyExists, ResourceNotFound
 from reelmill_server.model.notification import Recipient
 from reelmill_server.model.project import NO_QUOTAS, Quotas
 from reelmill_server.model.task import Outcome, TaskPage, TaskQuery, TaskRecord, TaskStatus, tag_text
+from reelmill_server.tasks import retention
 from reelmill_server.tasks.changes import next_change
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.listing import is_first_page, page_of, page_query
 from reelmill_server.tasks.notifications import insert_waiting, make_due
 from reelmill_server.tasks.projects import no_such_project
 from reelmill_server.tasks.quotas import admit, unfinished, with_admission
-from reelmill_server.tasks.rows import encode_outcome, shown_columns, task_record, task_row, to_microseconds
+from reelmill_server.tasks.rows import encode_outcome, record_bytes, shown_columns, task_record, task_row, to_microseconds
 from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import projects, task_tags, tasks
 
 _INSERT_TRIES = 5
 _BATCH = 500
-_KEPT_AFTER_END = timedelta(hours=1)
+_ROW_BYTES = 2000  # of a record without texts: columns and indexes
 _IS_RUNNING: ColumnElement[bool] = tasks.c.status == TaskStatus.RUNNING.value
 
 
@@ -37,11 +38,19 @@ def no_such_task(project_name: str, task_id: str) -> ResourceNotFound:
 class TaskStore:
     """Tasks in a database. A task is inserted as RUNNING, finished once, and deleted when it expires."""
 
-    def __init__(self, database: Database, request_window: timedelta = timedelta(days=7), quotas: Quotas = NO_QUOTAS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        request_window: timedelta = timedelta(days=7),
+        quotas: Quotas = NO_QUOTAS,
+        most_bytes: int = 0,
+    ) -> None:
         """Store tasks in `database`.
 
-        Within `request_window` of a task's start, its request_id refers to it; `quotas` are the defaults of projects.
+        Within `request_window` of a task's start, its request_id refers to it; `quotas` are the defaults of projects, whose
+        records may have `most_bytes` (0: any number).
         """
+        self._most_bytes = most_bytes
         self._database, self._request_window, self._quotas = database, request_window, quotas
 
     async def insert(self, record: TaskRecord, recipients: Sequence[Recipient] = ()) -> tuple[TaskRecord, bool]:
@@ -56,7 +65,7 @@ class TaskStore:
                 async with self._database.write() as connection:
                     earlier = await self._same_request(connection, record)
                     if earlier is None:
-                        record = await with_admission(connection, record, self._quotas)
+                        record = await with_admission(connection, record, self._quotas, self._most_bytes)
                         await _insert_task(connection, record)
                         await insert_waiting(connection, record, recipients)
                     return earlier or record, earlier is None
@@ -117,9 +126,12 @@ class TaskStore:
         """
         if not outcome.status.final:
             raise ValueError(f"expected a final status, not {outcome.status}")
-        values = {"status": outcome.status.value, "end_time": to_microseconds(end_time), "outcome": encode_outcome(outcome)}
+        text = encode_outcome(outcome)
+        size = record_bytes({"outcome": text})
+        values: dict[str, Any] = {"status": outcome.status.value, "end_time": to_microseconds(end_time), "outcome": text}
+        values["record_bytes"] = tasks.c.record_bytes + size
         async with self._database.write() as connection:
-            values["change_number"] = await _next_change_of(connection, task_id)
+            values["change_number"] = await _next_change_of(connection, task_id, size)
             result = await connection.execute(update(tasks).where(tasks.c.task_id == task_id, _IS_RUNNING).values(values))
             if result.rowcount == 1:
                 await make_due(connection, task_id, end_time)
@@ -193,20 +205,11 @@ class TaskStore:
         return {project: (admitted, waiting) for project, (admitted, waiting) in counts.items()}
 
     async def expire(self, before: datetime) -> int:
-        """Delete the finished tasks created before this time, a batch per transaction, and return their number.
-
-        Tasks that ended in the last hour are kept however long they took, so that watchers see their end.
+        """Delete the ended tasks created before this time, and the oldest of projects whose records have too many bytes; return
+        their number. Those that ended in the last hour are kept.
         """
-        ended = to_microseconds(datetime.now(UTC) - _KEPT_AFTER_END)
-        old = (tasks.c.start_time < to_microseconds(before), tasks.c.end_time < ended, ~_IS_RUNNING)
-        batch = select(tasks.c.task_id).where(*old).limit(_BATCH)
-        total = 0
-        while True:
-            async with self._database.write() as connection:
-                deleted = (await connection.execute(delete(tasks).where(tasks.c.task_id.in_(batch)))).rowcount
-            total += deleted
-            if deleted < _BATCH:
-                return total
+        deleted = await retention.expire(self._database, before)
+        return deleted + (await retention.expire_surplus(self._database, self._most_bytes) if self._most_bytes else 0)
 
     async def _same_request(self, connection: AsyncConnection, record: TaskRecord) -> TaskRecord | None:
         """Return the task that an earlier call with this request_id created. An expired task loses its request_id."""
@@ -244,17 +247,20 @@ class TaskStore:
 
 
 async def _insert_task(connection: AsyncConnection, record: TaskRecord) -> None:
-    number = await next_change(connection, record.project_name)
-    await connection.execute(insert(tasks).values(**task_row(record), change_number=number))
+    row = task_row(record)
+    size = _ROW_BYTES + record_bytes(row)
+    number = await next_change(connection, record.project_name, size)
+    await connection.execute(insert(tasks).values(**row, change_number=number, record_bytes=size))
     digests = {tag_digest(key, tag_text(value)) for key, value in record.tags.items()}
     if digests:
         rows = [{"task_id": record.task_id, "tag_digest": digest} for digest in sorted(digests)]
         await connection.execute(insert(task_tags), rows)
 
 
-async def _next_change_of(connection: AsyncConnection, task_id: str) -> int:
-    """Return the number of a change of this task. Its project is locked before it is, as everywhere."""
-    return await next_change(connection, select(tasks.c.project_name).where(tasks.c.task_id == task_id).scalar_subquery())
+async def _next_change_of(connection: AsyncConnection, task_id: str, more_bytes: int = 0) -> int:
+    """Return the number of a change of this task, while it runs. Its project is locked before it is, as everywhere."""
+    of_task = select(tasks.c.project_name).where(tasks.c.task_id == task_id, _IS_RUNNING)
+    return await next_change(connection, of_task.scalar_subquery(), more_bytes)
 
 
 async def _find(

@@ -62,6 +62,7 @@ projects = Table(
     Column("max_queued_tasks", BigInteger, nullable=False, server_default="0", comment="0: the server's default"),
     Column("fairness_weight", Float, nullable=False, server_default="0", comment="0: the server's default"),
     Column("change_count", BigInteger, nullable=False, server_default="0", comment="changes of its tasks so far"),
+    Column("record_bytes", BigInteger, nullable=False, server_default="0", comment="of its tasks"),
 )
 
 project_tags = Table(
@@ -95,6 +96,7 @@ tasks = Table(
     Column(
         "change_number", BigInteger, nullable=False, server_default="0", comment="its last change among those of the project"
     ),
+    Column("record_bytes", BigInteger, nullable=False, server_default="0", comment="with indexes, about"),
     Column("created_by", PlainText, nullable=False, server_default="", comment="name of the principal; empty: nobody asked"),
 )
 
