@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import uuid
 from dataclasses import replace
@@ -37,6 +38,9 @@ _TIMEOUT_SECONDS = (10, 60)
 _CONNECTIONS = 32
 _LIFETIME_SECONDS = 3600
 _IAM = "https://iamcredentials.googleapis.com"
+# Recent clients ask for the metadata of each bucket, in a thread of their own, with or without traces: a request that nothing
+# needs, that a role may not be allowed to make, and that may come when its task is over.
+os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 _NO_PROJECT = "reelmill"
 """The client needs a project, but uses it only to list buckets."""
 
