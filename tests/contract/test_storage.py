@@ -757,7 +757,8 @@ def test_marks_are_read_whatever_their_case(tmp_path: Path, found: dict[str, str
         def delete_object(self, **at: str) -> None:
             removals.append(at["Key"])
 
-    delivery = s3._Upload(Store(), ObjectLocation("s3://films/x", "films", "x"), tmp_path / "x", Labels())
+    upload = Upload(tmp_path / "x", "s3://films/x")
+    delivery = s3._Upload(Store(), ObjectLocation("s3://films/x", "films", "x"), upload, Labels())
     delivery.publish()
     delivery.remove()
     assert bool(removals) == removed

@@ -11,8 +11,6 @@ from reelmill_server.media.input.probe import probe_beside, probe_file
 from reelmill_server.media.input.source import open_source
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec
-from reelmill_server.plan.stream import undecodable
-from reelmill_server.settings.reference import SETTINGS
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.media.test_snapshots import alone, snapshots
@@ -57,11 +55,6 @@ def test_the_refusal_names_the_codec_and_the_setting(convert: Converter, odd: Pa
     """As does the one for a watermark."""
     with pytest.raises(UnsupportedFormat, match=rf"{words} cannot be decoded: .*--decoder, REELMILL_DECODER"):
         convert(odd, asked)
-
-
-def test_the_setting_is_called_that() -> None:
-    """Children, which speak of it, do not load it."""
-    assert f"{SETTINGS['decoder'].flag}, {SETTINGS['decoder'].variable}" == undecodable.SETTING
 
 
 def test_the_setting_allows_others(convert: Converter, odd: Path) -> None:

@@ -1,14 +1,16 @@
 """Interfaces of storage."""
 
+import os
 import re
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
 from reelmill_server.errors import InvalidArgument
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
+from reelmill_server.storage.beneath import Beneath
 
 LEAST_RATE = 64 << 10
 """Bytes a second that a source must give while it is opened and probed, after PATIENCE_SECONDS of waiting."""
@@ -49,10 +51,18 @@ class ObjectReader(Protocol):
 
 @dataclass(frozen=True)
 class Upload:
-    """A finished local file and the URI under which to publish it."""
+    """A finished local file and the URI under which to publish it. `folder`: the file is below it, and a child may still write
+    there.
+    """
 
     path: Path
     uri: str
+    folder: Path | None = None
+
+    def open(self) -> BinaryIO:
+        """Open the file: itself, whatever a child puts in its place or in its way. Raises OSError."""
+        beneath = Beneath(self.folder or self.path.parent, self.path.relative_to(self.folder or self.path.parent))
+        return open(beneath.open(os.O_RDONLY | os.O_NONBLOCK), "rb")
 
 
 def redacted(uri: str) -> str:

@@ -339,11 +339,13 @@ def _write_part(upload: Upload, staged: _PartFile, owner: str, shown: bool) -> s
     try:
         _remove_leftovers(staged.folder, owner)
         with staged.folder.opened(make=True, shown=shown) as folder:
-            try:
-                # A link, as the file may still be in use.
-                os.link(upload.path, staged.part, dst_dir_fd=folder, follow_symlinks=False)
-            except OSError:  # another file system, or one without hard links
-                _copy(upload.path, staged.part, folder)
+            with upload.open() as file:
+                try:
+                    # A link, as the file may still be in use; by its descriptor, so that it is to this file.
+                    os.link(f"/proc/self/fd/{file.fileno()}", staged.part, dst_dir_fd=folder, follow_symlinks=True)
+                except OSError:  # another file system, or one without hard links
+                    with open(os.open(staged.part, _MADE, 0o666, dir_fd=folder), "wb") as copy:
+                        shutil.copyfileobj(file, copy, _COPY_BYTES)
             written = os.open(staged.part, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
             try:
                 if shown:
@@ -354,12 +356,3 @@ def _write_part(upload: Upload, staged: _PartFile, owner: str, shown: bool) -> s
             return _mark_of(staged.part, folder)
     except OSError as error:
         raise _not_written(upload.uri, error) from error
-
-
-def _copy(path: Path, name: str, folder: int) -> None:
-    """Copy the file at `path`, which is no link, to the new file `name` in a folder."""
-    with (
-        open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as source,
-        open(os.open(name, _MADE, 0o666, dir_fd=folder), "wb") as copy,
-    ):
-        shutil.copyfileobj(source, copy, _COPY_BYTES)

@@ -6,7 +6,6 @@ import os
 import re
 import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import google.auth
@@ -25,8 +24,9 @@ from reelmill_server.errors import AccessDenied, BucketNotFound, OutputError, Re
 from reelmill_server.model.buckets import Target
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.settings.clouds import emulator
+from reelmill_server.storage.base import Upload
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.objects import MARK, ObjectLocation, ObjectUpload, Stat, read_part
+from reelmill_server.storage.objects import MARK, ObjectLocation, ObjectUpload, Stat, read_part, size_of
 from reelmill_server.storage.retry import error_of_status
 from reelmill_server.storage.roles import Identity
 
@@ -87,8 +87,8 @@ class GcsService:
             raise StorageUnavailable(f"{location.uri}: received {len(data)} bytes instead of {length}")
         return data
 
-    def prepare_upload(self, location: ObjectLocation, path: Path, labels: Labels) -> ObjectUpload:
-        return _ResumableUpload(self._client, self._session, location, path, labels)
+    def prepare_upload(self, location: ObjectLocation, upload: Upload, labels: Labels) -> ObjectUpload:
+        return _ResumableUpload(self._client, self._session, location, upload, labels)
 
     def withdraw(self, location: ObjectLocation, mark: str) -> None:
         blob = self._client.bucket(location.bucket).blob(location.key)
@@ -198,9 +198,10 @@ def _boundary(policy: str) -> downscoped.CredentialAccessBoundary:
 class _ResumableUpload:
     """A resumable upload; its last chunk is sent when the file is published."""
 
-    def __init__(self, client: Any, session: Any, location: ObjectLocation, path: Path, labels: Labels) -> None:
-        self._client, self._session, self._location, self._path, self._labels = client, session, location, path, labels
-        self._size = path.stat().st_size
+    def __init__(self, client: Any, session: Any, location: ObjectLocation, upload: Upload, labels: Labels) -> None:
+        self._client, self._session, self._location, self._labels = client, session, location, labels
+        self._upload = upload
+        self._size = size_of(upload)
         self.mark = uuid.uuid4().hex
         self.parts = max(0, -(-self._size // _CHUNK_BYTES) - 1)
         self._url = self._checksum = ""
@@ -212,7 +213,7 @@ class _ResumableUpload:
         blob = self._client.bucket(self._location.bucket).blob(self._location.key)
         blob.cache_control = self._labels.cache(self._location.key) or None
         blob.metadata = {**self._labels.tags, **self._labels.metadata, MARK: self.mark}
-        self._checksum = _crc32c(self._path, self._size)
+        self._checksum = _crc32c(self._upload, self._size)
         blob.crc32c = self._checksum
         try:
             self._url = blob.create_resumable_upload_session(
@@ -260,7 +261,7 @@ class _ResumableUpload:
         received = self._received(
             self._session.put(
                 self._url,
-                data=read_part(self._path, start, end - start),
+                data=read_part(self._upload, start, end - start),
                 headers={"Content-Range": f"bytes {start}-{end - 1}/{self._size}" if self._size else "bytes */0"},
                 timeout=_TIMEOUT_SECONDS,
             )
@@ -290,8 +291,8 @@ class _ResumableUpload:
         raise error_of_status(response.status_code, self._location.uri)
 
 
-def _crc32c(path: Path, size: int) -> str:
+def _crc32c(upload: Upload, size: int) -> str:
     checksum = google_crc32c.Checksum()
     for offset in range(0, size, _CHUNK_BYTES):
-        checksum.update(read_part(path, offset, min(_CHUNK_BYTES, size - offset)))
+        checksum.update(read_part(upload, offset, min(_CHUNK_BYTES, size - offset)))
     return base64.b64encode(checksum.digest()).decode()

@@ -4,12 +4,12 @@ A service implements one protocol; names, retries and the order of operations ar
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 import structlog
@@ -82,7 +82,7 @@ class Service(Protocol):
     def read(self, location: ObjectLocation, version: str, offset: int, length: int) -> bytes:
         """Return a range of one version of an object."""
 
-    def prepare_upload(self, location: ObjectLocation, path: Path, labels: Labels) -> ObjectUpload:
+    def prepare_upload(self, location: ObjectLocation, upload: Upload, labels: Labels) -> ObjectUpload:
         """Return the upload of a file, without contacting the service."""
 
     def withdraw(self, location: ObjectLocation, mark: str) -> None:
@@ -147,7 +147,7 @@ class ObjectStorage:
     async def stage(self, upload: Upload, owner: str) -> StagedFile:
         # The last part is sent when the file is published. Until then nothing has a name that `owner` could mark.
         location = self._location(upload.uri)
-        object_upload = await self._ask(location, lambda service: service.prepare_upload(location, upload.path, self._labels))
+        object_upload = await self._ask(location, lambda service: service.prepare_upload(location, upload, self._labels))
         staged = _StagedUpload(location, object_upload, self._do)
         try:
             await self._do(location, object_upload.begin)
@@ -267,14 +267,23 @@ class _Reader:
         pass
 
 
-def read_part(path: Path, offset: int, length: int) -> bytes:
-    """Read a part of a local file for an upload. Raises OutputError."""
+def size_of(upload: Upload) -> int:
+    """Return how many bytes an upload has. Raises OutputError."""
     try:
-        with path.open("rb") as file:
+        with upload.open() as file:
+            return file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise OutputError(f"{upload.path.name} cannot be read: {error.strerror}") from None
+
+
+def read_part(upload: Upload, offset: int, length: int) -> bytes:
+    """Read a part of an upload. Raises OutputError."""
+    try:
+        with upload.open() as file:
             file.seek(offset)
             part = file.read(length)
     except OSError as error:
-        raise OutputError(f"{path.name} cannot be read: {error.strerror}") from None
+        raise OutputError(f"{upload.path.name} cannot be read: {error.strerror}") from None
     if len(part) != length:
-        raise OutputError(f"{path.name} became shorter during the upload")
+        raise OutputError(f"{upload.path.name} became shorter during the upload")
     return part

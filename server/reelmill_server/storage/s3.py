@@ -5,7 +5,6 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,8 +25,9 @@ from reelmill_server.errors import (
 from reelmill_server.model.buckets import Target
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.storage.assumed_roles import region_of, session_of
+from reelmill_server.storage.base import Upload
 from reelmill_server.storage.content import Labels
-from reelmill_server.storage.objects import MARK, ObjectLocation, ObjectUpload, Stat, read_part
+from reelmill_server.storage.objects import MARK, ObjectLocation, ObjectUpload, Stat, read_part, size_of
 from reelmill_server.storage.retry import error_of_status
 from reelmill_server.storage.roles import Identity
 
@@ -82,8 +82,8 @@ class S3Service:
             raise StorageUnavailable(f"{location.uri}: received {len(data)} bytes instead of {length}")
         return data
 
-    def prepare_upload(self, location: ObjectLocation, path: Path, labels: Labels) -> ObjectUpload:
-        return _Upload(self._client, location, path, labels)
+    def prepare_upload(self, location: ObjectLocation, upload: Upload, labels: Labels) -> ObjectUpload:
+        return _Upload(self._client, location, upload, labels)
 
     def withdraw(self, location: ObjectLocation, mark: str) -> None:
         head = _head(self._client, {"Bucket": location.bucket, "Key": location.key})
@@ -157,11 +157,11 @@ def _explain_response(error: botocore.exceptions.ClientError, uri: str) -> Reelm
 class _Upload:
     """An upload: a single part is sent when it is published, more parts are a multipart upload that is then completed."""
 
-    def __init__(self, client: Any, location: ObjectLocation, path: Path, labels: Labels) -> None:
-        self._client, self._path = client, path
+    def __init__(self, client: Any, location: ObjectLocation, upload: Upload, labels: Labels) -> None:
+        self._client, self._upload = client, upload
         self._at = {"Bucket": location.bucket, "Key": location.key}
         self._uri = location.uri
-        self._size = path.stat().st_size
+        self._size = size_of(upload)
         self._part_bytes = max(_PART_BYTES, -(-self._size // _MAX_PARTS))
         self.mark = uuid.uuid4().hex
         self._attributes = _attributes(location.key, labels, self.mark)
@@ -227,7 +227,7 @@ class _Upload:
         return bool(mark == self.mark if mark else head["ETag"] == self._etag)
 
     def _read(self, offset: int, length: int) -> tuple[bytes, bytes]:
-        body = read_part(self._path, offset, length)
+        body = read_part(self._upload, offset, length)
         return body, _md5(body)
 
 

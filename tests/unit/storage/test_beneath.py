@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.errors import AccessDenied, ReelmillError, ResourceNotFound
+from reelmill_server.errors import AccessDenied, OutputError, ReelmillError, ResourceNotFound
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.storage.base import Upload
 from reelmill_server.storage.beneath import Beneath
 from reelmill_server.storage.file import FileStorage
+from reelmill_server.storage.objects import read_part, size_of
 from reelmill_server.storage.reserved import Reserved
 
 FLIPS = 1000
@@ -175,3 +176,24 @@ def test_missing_folders_are_made(root: Path) -> None:
     (root / "link").symlink_to(root.parent / "outside")
     with pytest.raises(OSError), Beneath(root, Path("link/a")).opened(make=True):
         pass
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+async def test_what_a_child_puts_in_the_place_of_a_result_is_not_uploaded(root: Path, tmp_path: Path, what: str) -> None:
+    """Between its report and the upload: neither a link to another file, nor one to a folder on the way."""
+    (tmp_path / "attempt" / "v").mkdir(parents=True)
+    (tmp_path / "attempt" / "v" / "x").write_text("made")
+    upload = Upload(tmp_path / "attempt" / "v" / "x", (root / "published").as_uri(), tmp_path / "attempt")
+    assert read_part(upload, 1, 3) == b"ade" and size_of(upload) == 4
+    if what == "file":
+        upload.path.unlink()
+        upload.path.symlink_to(root.parent / "outside" / "x")
+    else:
+        (tmp_path / "attempt" / "v").rename(tmp_path / "attempt" / "w")
+        (tmp_path / "attempt" / "v").symlink_to(root.parent / "outside")
+    with pytest.raises(ReelmillError, match="cannot be written"):
+        await FileStorage([root]).stage(upload, "task.one")
+    with pytest.raises(OutputError, match="cannot be read"):
+        read_part(upload, 0, 4)
+    with pytest.raises(OutputError, match="cannot be read"):
+        size_of(upload)

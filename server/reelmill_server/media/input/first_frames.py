@@ -25,7 +25,8 @@ _FRAMES = 8
 # Of all streams together: four frames of 8K, and at least one of any size that is allowed.
 _MOST_PIXELS = 4 * 7680 * 4320
 _OPAQUE = 255
-_EXACT_PIXELS = 1 << 24  # larger frames are averaged before their alpha is looked at, so that its copies stay small
+# Larger frames are decoded by one thread, and averaged before their alpha is looked at, so that few copies are made.
+_LARGE_PIXELS = 1 << 24
 
 
 @dataclass
@@ -62,8 +63,9 @@ def first_frames(container: InputContainer) -> dict[int, FirstFrames]:
     found = {stream.index: FirstFrames(stream.codec_context.codec.canonical_name) for stream in streams}
     # A cover picture has one frame only.
     wanted = {stream.index for stream in streams if not stream.disposition & Disposition.attached_pic}
-    for stream in streams:
-        stream.codec_context.thread_count = 1  # each thread more holds frames of its own
+    for context in (stream.codec_context for stream in streams):
+        if context.width * context.height > _LARGE_PIXELS:
+            context.thread_count = 1  # each thread more holds frames of its own
     left = _MOST_PIXELS
     packets = packets_of(container, container.streams.video) if found else iter(())
     try:
@@ -94,7 +96,7 @@ def _note(seen: FirstFrames, decoders: Decoders, packet: Any) -> int:
 
 def _transparent(frame: VideoFrame) -> bool:
     """Return whether a part of a frame with an alpha channel is not opaque."""
-    shrink = isqrt(frame.width * frame.height // _EXACT_PIXELS) + 1
+    shrink = isqrt(frame.width * frame.height // _LARGE_PIXELS) + 1
     small = frame.reformat(-(-frame.width // shrink), -(-frame.height // shrink), "rgba", interpolation="AREA")
     return bool(small.to_ndarray()[..., 3].min() < _OPAQUE)
 

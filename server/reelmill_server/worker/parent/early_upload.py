@@ -118,7 +118,7 @@ def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list
         raise OutputInvalid("the child names other outputs than it planned")
     return [
         *(upload_of(name, plan, directory) for name in parts_of(finished)),
-        *(Upload(inside(directory, name), uri) for name, uri in made),
+        *(Upload(inside(directory, name), uri, directory) for name, uri in made),
     ]
 
 
@@ -127,7 +127,7 @@ def upload_of(name: str, plan: Plan, directory: Path) -> Upload:
     uri = part_uri(plan, name) or next((file.uri for file in planned_files(plan) if file.path == name), None)
     if uri is None:
         raise OutputInvalid(f"the child names {name[:_SHOWN_LENGTH]!r}, which is no part of what it planned")
-    return Upload(inside(directory, name), uri)
+    return Upload(inside(directory, name), uri, directory)
 
 
 def inside(directory: Path, name: str) -> Path:

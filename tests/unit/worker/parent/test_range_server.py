@@ -1,6 +1,7 @@
 """The two ends of reading through the parent, without a child: what is read is right, once, bounded, and only what may be."""
 
 import asyncio
+import os
 import random
 import socket
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from reelmill_server.errors import AccessDenied, InternalError, MediaLimitExceeded
 from reelmill_server.media.output.base import Stopped
+from reelmill_server.worker.child.opened_file import OpenedFile
 from reelmill_server.worker.child.range_client import RangeClient, RemoteObject
 from reelmill_server.worker.frames import BLOCK_BYTES, MAX_LENGTH, AnswerHead, Request
 from reelmill_server.worker.parent.range_server import RangeServer
@@ -239,3 +241,48 @@ async def test_an_object_that_is_too_large_is_not_opened(tmp_path: Path, data: b
             await broker.open(storage.uri(tmp_path / "object"))
         await broker.close()
     assert storage.open_count == 0
+
+
+async def test_local_files_are_inherited_and_the_rest_of_very_many_is_served(tmp_path: Path) -> None:
+    """A child has few descriptors. Neither way names a path, and both read the same."""
+    storage = RemoteStorage(tmp_path, local=True)
+    with Scratch(tmp_path / "scratch", cache_bytes=1 << 20).cache() as cache:
+        broker = RangeServer(storage, cache, 0)
+        refs = []
+        for number in range(70):
+            (tmp_path / str(number)).write_bytes(b"%d" % number)
+            ref, _ = await broker.open(storage.uri(tmp_path / str(number)))
+            refs.append(ref)
+            assert (await broker.open(storage.uri(tmp_path / str(number))))[0] == ref
+        assert len(broker.descriptors) == 64 and broker.serves
+        assert str(tmp_path) not in repr(refs)
+        ours, theirs = socket.socketpair()
+        serving = asyncio.create_task(broker.serve(ours))
+        ranges = RangeClient(theirs, threading.Event())
+        ranges.listen()
+        for number, ref in enumerate(refs):
+            place = (
+                OpenedFile(broker.descriptors[ref.descriptor])
+                if ref.descriptor >= 0
+                else RemoteObject(ranges, ref.key, ref.size_bytes)
+            )
+            with place.open() as file:
+                assert await asyncio.to_thread(file.read) == b"%d" % number
+        theirs.close()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        await broker.close()
+    assert storage.open_count == 0
+
+
+def test_readers_of_one_descriptor_have_places_of_their_own(tmp_path: Path, data: bytes) -> None:
+    """Several threads read a source at once; the descriptor stays open."""
+    (tmp_path / "file").write_bytes(data)
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    opened = OpenedFile(descriptor)
+    with opened.open() as one, opened.open() as other:
+        assert one.read(1000) == data[:1000] == other.read(1000)
+        assert one.seek(-10, 2) == SIZE - 10 and one.read() == data[-10:] and one.read(1) == b""
+        assert other.seek(500, 1) == 1500 and other.read(500_000) == data[1500:501_500] and other.tell() == 501_500
+    assert os.read(descriptor, 5) == data[:5]
+    os.close(descriptor)
