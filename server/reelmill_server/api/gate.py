@@ -32,8 +32,16 @@ class Gate:
         set_caller(_NOT_YET_KNOWN)
         principal = await self._authenticate(context)
         set_caller(principal)
-        if not principal.known:
-            return
-        self._limit.take(principal.name)
-        if request is not None:
+        if principal.known:
+            self._limit.take(principal.name)
+            if request is not None:
+                authorize(principal, method, request)
+
+    async def check_again(self, method: str, request: Message, context: Any) -> None:
+        """Find out whether the caller of a long stream still may: its key may be revoked by now, its token expired.
+
+        Raises NotAuthenticated, ResourceNotFound, Forbidden, or ServiceUnavailable.
+        """
+        principal = await self._authenticate(context)
+        if principal.known:
             authorize(principal, method, request)

@@ -38,6 +38,8 @@ _VIOLATION_CHARACTERS = 200
 _DETAILS_BYTES = 3500
 # The server has called the storage several times: gRPC's own retries would add up to the deadline, and hide what is wrong.
 _NOT_AGAIN = ("grpc-retry-pushback-ms", "-1")
+# A key that is revoked, or a token that expires, ends a stream when it would next say something after this time.
+_CHECK_AGAIN_SECONDS = 60.0
 _QUIET = ("/grpc.health.", "/grpc.reflection.")
 _log = structlog.get_logger(__name__)
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -191,7 +193,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await call_scope.run(self._gate.admit(method, message, context))
                 if message is None:
                     await call_scope.run(_refuse())
-                responses = handler(message, context)
+                responses, checked_at = handler(message, context), time.monotonic()
                 try:
                     while True:
                         try:
@@ -199,6 +201,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                         except StopAsyncIteration:
                             call_scope.succeeded()
                             return
+                        if time.monotonic() - checked_at >= _CHECK_AGAIN_SECONDS:
+                            await call_scope.run(self._gate.check_again(method, message, context))
+                            checked_at = time.monotonic()
                         yield response
                 finally:
                     await responses.aclose()

@@ -285,6 +285,40 @@ async def test_a_throttled_call_carries_retry_info() -> None:
     assert any(detail.Unpack(retry) for detail in status.details) and 1 < retry.retry_delay.ToTimedelta().total_seconds() <= 2
 
 
+async def test_a_stream_ends_when_its_caller_may_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found out before something is said: the first state comes, the next does not."""
+    monkeypatch.setattr("reelmill_server.api.interceptor._CHECK_AGAIN_SECONDS", 0.0)
+    allowed = [True, True]
+
+    async def known(_: Any) -> Principal:
+        if not allowed:
+            raise NotAuthenticated("revoked")
+        allowed.pop()
+        return principal("viewer@films")
+
+    async def states(_: bytes, __: Any) -> AsyncIterator[bytes]:
+        yield b"1"
+        yield b"2"
+
+    server = grpc.aio.server(interceptors=(CallInterceptor(Metrics(), Gate(known)),))
+    method = METHODS["WatchTasks"]
+    parse = message_factory.GetMessageClass(method.input_type).FromString
+    handlers = {method.name: grpc.unary_stream_rpc_method_handler(states, parse)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(method.containing_service.full_name, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    seen = []
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        made = channel.unary_stream(
+            f"/{method.containing_service.full_name}/{method.name}", lambda sent: sent.SerializeToString()
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            async for state in made(pb.WatchTasksRequest(project_name="films")):
+                seen.append(state)
+    await server.stop(None)
+    assert (seen, refused.value.code()) == ([b"1"], grpc.StatusCode.UNAUTHENTICATED)
+
+
 class _SyncError:
     """An error of asyncio's gRPC as grpc_status reads it."""
 
