@@ -74,10 +74,13 @@ def _most_bytes(pid: int) -> int:
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM")), 0)
 
 
-@pytest.mark.parametrize(("bound", "words"), [("_CPU_SECONDS", "of CPU time"), ("_MOST_BYTES", "MiB of memory")])
-async def test_both_bounds_end_a_look(bound: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [(messages.LookBounds(core_seconds=0), "0 s of CPU"), (messages.LookBounds(memory_bytes=1 << 20), "1 MiB of memory")],
+    ids=["CPU", "memory"],
+)
+async def test_both_bounds_end_a_look(bounds: messages.LookBounds, words: str) -> None:
     """On a thread of their own, whatever libav does meanwhile."""
-    monkeypatch.setattr(look, bound, 0)
     failed: asyncio.Future[ReelmillError] = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
 
@@ -85,7 +88,7 @@ async def test_both_bounds_end_a_look(bound: str, words: str, monkeypatch: pytes
         if not failed.done():
             loop.call_soon_threadsafe(lambda: failed.done() or failed.set_result(error))
 
-    attempt: Any = SimpleNamespace(assignment=SimpleNamespace(sources=()), fail=fail)
+    attempt: Any = SimpleNamespace(assignment=SimpleNamespace(look=bounds), fail=fail)
     with look.bounded_look(attempt):
         error = await asyncio.wait_for(failed, 10)
     assert isinstance(error, MediaLimitExceeded) and words in error.message

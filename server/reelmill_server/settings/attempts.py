@@ -41,7 +41,10 @@ class AttemptSettings(Group):
         " memory for each.",
     )
     look_core_seconds: Annotated[Seconds, UsedBy("serve", "worker")] = Field(
-        default=20, ge=1, le=DAY_SECONDS, description="How much CPU time that may use."
+        default=20,
+        ge=1,
+        le=DAY_SECONDS,
+        description="How much CPU time that may use, besides a second for each 50 MiB of sources.",
     )
     stall_seconds: Annotated[Seconds, UsedBy("serve", "worker")] = Field(
         default=120, ge=1, le=DAY_SECONDS, description="How long an attempt may make no progress before it is ended."

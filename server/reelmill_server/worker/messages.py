@@ -37,6 +37,14 @@ class JoinedFile:
 
 
 @dataclass(frozen=True)
+class LookBounds:
+    """What probing the sources and planning may use: memory, and CPU time."""
+
+    memory_bytes: int = 1 << 30
+    core_seconds: float = 20.0
+
+
+@dataclass(frozen=True)
 class Assignment:
     """Work for a child: `convert` everything, `encode_unit` one chunk only, `plan` or `probe` the sources, or try the
     `capabilities`.
@@ -64,6 +72,7 @@ class Assignment:
     unit: int = -1
     joined: tuple[JoinedFile, ...] = ()
     traced: bool = False
+    look: LookBounds = field(default_factory=LookBounds)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from reelmill_server.worker.parent.looks import Looks
 from reelmill_server.worker.parent.publish_guard import PublishGuard
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.result_cache import ResultCache
-from reelmill_server.worker.parent.stall_watch import Bounds
+from reelmill_server.worker.parent.stall_watch import Bounds, look_bounds
 from reelmill_server.worker.parent.supervisor import AttemptContext, InspectionResult, Supervisor
 from reelmill_server.worker.parent.workspace import Scratch
 
@@ -319,6 +319,7 @@ class Attempts:
             modified_us=tuple(modified_us for _, modified_us in sources),
             capabilities=(*self.capabilities.encoders, *self.capabilities.detectors, *self.capabilities.filters),
             encoder_order=self._bounds.encoder_order,
+            look=look_bounds(self._bounds, range_server),
         )
 
     async def _publish(self, early_upload: EarlyUpload, uploads: Sequence[Upload], guard: PublishGuard) -> None:

@@ -70,6 +70,11 @@ class RangeServer:
         return SourceRef(key=len(self._remote) - 1, size_bytes=reader.size_bytes)
 
     @property
+    def size_bytes(self) -> int:
+        """The size of all objects together."""
+        return sum(reader.size_bytes for reader in self._readers)
+
+    @property
     def serves(self) -> bool:
         """Whether there is an object that a child cannot read by itself."""
         return bool(self._remote)

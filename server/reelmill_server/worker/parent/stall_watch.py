@@ -12,6 +12,7 @@ from reelmill_server.worker.parent.child_usage import usage_of
 from reelmill_server.worker.parent.heartbeat import RECEIVE_SECONDS
 from reelmill_server.worker.parent.range_server import RangeServer
 
+_BYTES_PER_CORE_SECOND = 50 << 20
 _LOOK_INTERVAL = 0.2  # a frame of a bomb is decoded in as long
 
 
@@ -35,6 +36,12 @@ class Bounds:
     look_seconds: float = 600.0
     look_memory_bytes: int = 1 << 30
     look_core_seconds: float = 20.0
+
+
+def look_bounds(bounds: Bounds, range_server: RangeServer) -> messages.LookBounds:
+    """Return what a look may use. Some sources are read to their end, which costs CPU time of its own."""
+    more = range_server.size_bytes / _BYTES_PER_CORE_SECOND
+    return messages.LookBounds(bounds.look_memory_bytes, bounds.look_core_seconds + more)
 
 
 class StallWatch:
@@ -87,10 +94,10 @@ class StallWatch:
             raise Stalled(f"nothing moved for {self._bounds.stall_seconds:.0f} s while {progress.phase.lower()}")
 
     def _check_look(self, now: float) -> None:
-        bounds, usage = self._bounds, usage_of(self._pid)
-        if now - self._begun > bounds.look_seconds:
-            raise Timeout(f"looking at the sources took longer than {bounds.look_seconds:.0f} s")
-        if usage.memory_bytes > bounds.look_memory_bytes:
-            raise MediaLimitExceeded(f"looking at the sources takes more than {bounds.look_memory_bytes >> 20} MiB of memory")
-        if usage.core_seconds > bounds.look_core_seconds:
-            raise MediaLimitExceeded(f"looking at the sources takes more than {bounds.look_core_seconds:.0f} s of CPU")
+        most, usage = look_bounds(self._bounds, self._range_server), usage_of(self._pid)
+        if now - self._begun > self._bounds.look_seconds:
+            raise Timeout(f"looking at the sources took longer than {self._bounds.look_seconds:.0f} s")
+        if usage.memory_bytes > most.memory_bytes:
+            raise MediaLimitExceeded(f"looking at the sources takes more than {most.memory_bytes >> 20} MiB of memory")
+        if usage.core_seconds > most.core_seconds:
+            raise MediaLimitExceeded(f"looking at the sources takes more than {most.core_seconds:.0f} s of CPU")

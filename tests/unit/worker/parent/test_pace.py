@@ -1,10 +1,16 @@
 """How slow a storage may be while its objects are looked at."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from reelmill_server.errors import StorageUnavailable
+from reelmill_server.model.capability import Limits
 from reelmill_server.storage.base import LEAST_RATE, PATIENCE_SECONDS
+from reelmill_server.worker.messages import LookBounds
 from reelmill_server.worker.parent.pace import Pace
+from reelmill_server.worker.parent.stall_watch import Bounds, look_bounds
 
 
 class Clock:
@@ -44,3 +50,10 @@ def test_requests_that_run_together_count_once() -> None:
     with pace.waiting("x"), pace.waiting("y"), pace.waiting("z"):
         clock.now = PATIENCE_SECONDS - 1
     pace.check()
+
+
+def test_long_sources_may_take_longer() -> None:
+    """Some are read to their end before anything is planned."""
+    bounds = Bounds(Limits(), 60, 60, 0, (), look_memory_bytes=1 << 20, look_core_seconds=20)
+    reading: Any = SimpleNamespace(size_bytes=500 << 20)
+    assert look_bounds(bounds, reading) == LookBounds(1 << 20, 30)
