@@ -267,6 +267,17 @@ def test_policies_deny_and_then_allow(manifests: tuple[Manifest, ...]) -> None:
                 assert all(workload.port(port["port"]) for workload in chosen if workload.role != "migrate")
 
 
+def test_names_are_asked_of_the_cluster_s_dns_only(manifests: tuple[Manifest, ...]) -> None:
+    """Questions for names to any other server would carry data out."""
+    for policy in find(manifests, "NetworkPolicy"):
+        for rule in policy["spec"].get("egress", []):
+            if any(port["port"] == 53 for port in rule["ports"]):
+                (peer,) = rule["to"]
+                assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kube-system"}
+                assert peer["podSelector"]["matchLabels"] == {"k8s-app": "kube-dns"}
+                assert {port["port"] for port in rule["ports"]} == {53}
+
+
 def test_scaling_looks_at_the_queues_of_the_pool(everything: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """KEDA's triggers name the queues from which the pool's lanes take, in the namespace of the settings, and real metrics."""
     metrics = Metrics().render().decode()
