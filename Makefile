@@ -79,6 +79,19 @@ chaos: $(STAMP) ## 200 tasks while everything dies at random instants (TASKS=, S
 chaos-short: $(STAMP) ## the same in about a minute: 20 tasks, each kind of fault once (SEED=)
 	$(BIN)/python -m tests.chaos --short --tasks 20 --patience 400 $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## read 20,000 broken files in real children (CASES=, SEED=; REPLAY=file: one that was kept)
+	$(BIN)/python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY)) $(ARGS)
+
+.PHONY: fuzz-short
+fuzz-short: $(STAMP) ## 300 of them, always the same, in 40 seconds at most
+	$(BIN)/python -m tests.fuzz --cases 300 --seed 1 --seconds 35
+
+.PHONY: fuzz-texts
+fuzz-texts: $(STAMP) ## templates, selectors, tokens, playlists, requests under Atheris (Python 3.11 to 3.13; RUNS=)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3,<4'
+	$(BIN)/python -m tests.fuzz.texts -runs=$(or $(RUNS),200000) -max_len=2000 $(ARGS)
+
 .PHONY: sweep
 sweep: $(STAMP) ## each container with each codec that goes into it, against the judge, and write docs/sweep.md
 	$(BIN)/python -m tests.sweep --out docs/sweep.md $(ARGS)

@@ -11,6 +11,7 @@ from reelmill_server.media.package.allowed import DASH_NAMESPACE, check_manifest
 from reelmill_server.model.media_info import DolbyVision
 
 AUDIO_GROUP, SUBTITLE_GROUP, CAPTION_GROUP = "audio", "subtitles", "captions"
+_MAX_SEGMENTS = 1_000_000  # a day has 86,400 of a second
 _EXTINF = re.compile(r"#EXTINF:([0-9.]+)")
 _DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?")
 _MAP = re.compile(r'#EXT-X-MAP:URI="([^"]*)"')
@@ -98,16 +99,20 @@ def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
         template = representation.find(_dash("SegmentTemplate"))
         if template is None:
             raise ValueError("the manifest has no segments")
-        timescale = int(template.get("timescale", "1"))
-        lengths = [
-            Fraction(int(entry.get("d", "0")), timescale)
-            for entry in template.iter(_dash("S"))
-            for _ in range(int(entry.get("r", "0")) + 1)
-        ]
+        lengths = _segment_lengths(template)
         stream, first = int(representation.get("id", "-1")), int(template.get("startNumber", "1"))
         segments = tuple(Segment(f"{stream}-{number}.m4s", length) for number, length in enumerate(lengths, first))
         found[stream] = MediaPlaylist(segments, f"{stream}-init.mp4", language=adaptation.get("lang", ""))
     return tuple(found[stream] for stream in sorted(found))
+
+
+def _segment_lengths(template: ElementTree.Element) -> list[Fraction]:
+    """Return the seconds of each segment that a SegmentTemplate lists. Raises ValueError."""
+    timescale = int(template.get("timescale", "1"))
+    runs = [(int(entry.get("d", "0")), max(0, int(entry.get("r", "0")) + 1)) for entry in template.iter(_dash("S"))]
+    if timescale <= 0 or sum(count for _, count in runs) > _MAX_SEGMENTS:
+        raise ValueError("the manifest has numbers that cannot be")
+    return [Fraction(length, timescale) for length, count in runs for _ in range(count)]
 
 
 def presentation_seconds(text: str) -> Fraction:
