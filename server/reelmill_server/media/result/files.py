@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,12 +69,16 @@ class Checksums:
     def __init__(self, files: Sequence[MediaFile] = ()) -> None:
         """Begin with all of `files` that are single files; of the segments of others it is not known yet which are listed."""
         self._executor = ThreadPoolExecutor(1, "checksums")
-        single = [Path(file.path) for file in files if file.plan.package is None]
-        self._begun = {path: self._executor.submit(checksum, [path]) for path in single}
+        self._begun: dict[Path, Future[tuple[int, str]]] = {}
+        with suppress(RuntimeError):  # no thread can be started
+            for path in (Path(file.path) for file in files if file.plan.package is None):
+                self._begun[path] = self._executor.submit(checksum, [path])
 
     def of(self, path: Path) -> tuple[int, str]:
         """Return the size and SHA-256 of a file. Raises OSError."""
-        return self._begun[path].result() if path in self._begun else checksum([path])
+        begun = self._begun.get(path)
+        # One that has not begun by now may never do: a thread that finds no memory when it starts ends without a word.
+        return checksum([path]) if begun is None or begun.cancel() else begun.result()
 
 
 def make_results(
