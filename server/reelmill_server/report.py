@@ -15,7 +15,7 @@ from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import requests, validate
 from reelmill_server.app.work import build_attempts
 from reelmill_server.errors import InvalidArgument, Violation
-from reelmill_server.model.capability import Capability
+from reelmill_server.model.capability import Capability, Sandbox
 from reelmill_server.model.plain import plain
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.settings import Settings
@@ -39,7 +39,13 @@ async def print_capabilities(settings: Settings, as_json: bool) -> None:
     print("decoders:", *_rows(report.decoders), sep="\n")
     print("filters:", *_rows(report.filters), sep="\n")
     print("detectors:", *_rows(report.detectors), sep="\n")
+    print("sandbox:", _sandbox_text(report.sandbox))
     print("versions:", ", ".join(f"{name} {version}" for name, version in report.versions.items()))
+
+
+def _sandbox_text(sandbox: Sandbox) -> str:
+    walls = f"{sandbox.mode}: {', '.join(sandbox.walls) or 'none'}"
+    return f"{walls}; this kernel lacks {'; '.join(sandbox.lacks)}" if sandbox.lacks else walls
 
 
 def _rows(capabilities: Iterable[Capability]) -> Iterable[str]:

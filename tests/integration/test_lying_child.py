@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reelmill_server.errors import OutputInvalid, ReelmillError
+from reelmill_server.model.capability import Limits
 from reelmill_server.worker.child.main import main
 from reelmill_server.worker.messages import MAX_TEXT_LENGTH
 from reelmill_server.worker.parent import child_process
@@ -25,6 +26,11 @@ class _LyingPipe:
 
     def __init__(self, pipe: Any, lie: Callable[[Message], list[Message]]) -> None:
         self._pipe, self._lie = pipe, lie
+
+    def fileno(self) -> int:
+        """The pipe's."""
+        number: int = self._pipe.fileno()
+        return number
 
     def send_bytes(self, text: bytes) -> None:
         """Send the lies instead of the message."""
@@ -130,7 +136,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
     """Another task's file lies beside."""
     child_process.preload()
-    made = Bench(tmp_path, clip)
+    # The sandbox would keep it from making links: here, the parent stands alone.
+    made = Bench(tmp_path, clip, limits=Limits(sandbox="off"))
     await discover(made.capabilities)
     (tmp_path / _VICTIM).write_text("the file of another task")
     yield made

@@ -5,7 +5,12 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 
 from reelmill.v1.key_service_pb2 import Key
-from reelmill.v1.media_convert_service_pb2 import CodecCapability, GetCapabilitiesResponse, PlanMediaConvertTaskResponse
+from reelmill.v1.media_convert_service_pb2 import (
+    CodecCapability,
+    GetCapabilitiesResponse,
+    PlanMediaConvertTaskResponse,
+    Sandbox,
+)
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from reelmill.v1.notification_service_pb2 import NotificationState, NotificationStatus
 from reelmill.v1.project_service_pb2 import Project
@@ -179,7 +184,13 @@ def print_capabilities(session: Session, response: GetCapabilitiesResponse) -> N
     for title, codecs in (("Encoder", response.encoders), ("Decoder", response.decoders)):
         session.out.print(_table((title, "Codec", "Device", "Available", "Reason"), [_capability(codec) for codec in codecs]))
     session.out.print(_table(("Limit", "Value"), [(name, _limit(value)) for name, value in sorted(response.limits.items())]))
+    if response.sandbox.mode:  # older servers do not tell
+        session.out.print(_table(("Sandbox", "Confined by", "The kernel lacks"), [_sandbox(response.sandbox)]))
     session.out.print(_table(("Component", "Version"), sorted(response.versions.items())))
+
+
+def _sandbox(sandbox: Sandbox) -> tuple[str, str, str]:
+    return sandbox.mode, ", ".join(sandbox.walls) or "nothing", "; ".join(sandbox.lacks)
 
 
 def print_notifications(session: Session, notifications: Sequence[NotificationStatus]) -> None:

@@ -242,7 +242,7 @@ class GetCapabilitiesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetCapabilitiesResponse(_message.Message):
-    __slots__ = ("request_id", "encoders", "decoders", "limits", "versions", "worker", "filters")
+    __slots__ = ("request_id", "encoders", "decoders", "limits", "versions", "worker", "filters", "sandbox")
     class LimitsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -264,6 +264,7 @@ class GetCapabilitiesResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     WORKER_FIELD_NUMBER: _ClassVar[int]
     FILTERS_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     encoders: _containers.RepeatedCompositeFieldContainer[CodecCapability]
     decoders: _containers.RepeatedCompositeFieldContainer[CodecCapability]
@@ -271,7 +272,18 @@ class GetCapabilitiesResponse(_message.Message):
     versions: _containers.ScalarMap[str, str]
     worker: str
     filters: _containers.RepeatedCompositeFieldContainer[CodecCapability]
-    def __init__(self, request_id: _Optional[str] = ..., encoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., decoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ..., versions: _Optional[_Mapping[str, str]] = ..., worker: _Optional[str] = ..., filters: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ...) -> None: ...
+    sandbox: Sandbox
+    def __init__(self, request_id: _Optional[str] = ..., encoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., decoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ..., versions: _Optional[_Mapping[str, str]] = ..., worker: _Optional[str] = ..., filters: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ...) -> None: ...
+
+class Sandbox(_message.Message):
+    __slots__ = ("mode", "walls", "lacks")
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    WALLS_FIELD_NUMBER: _ClassVar[int]
+    LACKS_FIELD_NUMBER: _ClassVar[int]
+    mode: str
+    walls: _containers.RepeatedScalarFieldContainer[str]
+    lacks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, mode: _Optional[str] = ..., walls: _Optional[_Iterable[str]] = ..., lacks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CodecCapability(_message.Message):
     __slots__ = ("name", "codec", "device", "available", "reason", "tried_time")

@@ -208,6 +208,7 @@ class MediaConvertService:
             encoders=[_capability(capability) for capability in report.encoders],
             decoders=[_capability(capability) for capability in report.decoders],
             filters=[_capability(capability) for capability in report.filters],
+            sandbox=pb.Sandbox(mode=report.sandbox.mode, walls=report.sandbox.walls, lacks=report.sandbox.lacks),
             limits={name: float(value) for name, value in vars(report.limits).items() if isinstance(value, int | float)},
             versions={"reelmill": __version__, **report.versions},
             worker=report.worker,

@@ -6,7 +6,9 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from math import ceil
 
+import structlog
 from temporalio.client import Client
 
 from reelmill_server import descriptors
@@ -15,9 +17,10 @@ from reelmill_server.engine.activities import WorkerActivities
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.notification import FileActivities
 from reelmill_server.engine.workers import encode_worker, fast_worker, inspect_worker, presence_worker
-from reelmill_server.model.capability import Limits
+from reelmill_server.model.capability import Limits, Sandbox
 from reelmill_server.model.units import SplitRule
 from reelmill_server.settings import Settings
+from reelmill_server.settings.machine import visible_cpus
 from reelmill_server.storage.build import build_scratch, build_storage
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker.parent.admission import Admission, Budget, FastQueueSlots, QueueSlots
@@ -29,6 +32,7 @@ from reelmill_server.worker.parent.workspace import Scratch
 
 _TRIAL_CHECK_SECONDS = 5.0
 _TAKEN = 2  # tasks are taken off a queue for each place: those of a project that has its places already wait aside
+_log = structlog.get_logger(__name__)
 
 
 def _media_limits(settings: Settings) -> Limits:
@@ -41,6 +45,10 @@ def _media_limits(settings: Settings) -> Limits:
         max_pictures=settings.max_pictures,
         max_memory_bytes=int(settings.child_memory_bytes),
         more_decoders=settings.decoder,
+        # All cores for as long as an attempt may take: what needs more does not end.
+        max_cpu_seconds=ceil(settings.task_timeout_seconds * visible_cpus()),
+        max_file_bytes=int(settings.scratch_bytes),
+        sandbox=settings.sandbox,
     )
 
 
@@ -89,6 +97,7 @@ async def working(settings: Settings, client: Client, metrics: Metrics) -> Async
         stack.callback(scratch.close)
         attempts = build_attempts(settings, scratch, metrics)
         await attempts.capabilities.discover()
+        _log_sandbox(attempts.capabilities.sandbox)
         show(metrics, attempts.admission, attempts.capabilities)
         activities = WorkerActivities(attempts, Engine(client), metrics)
         await stack.enter_async_context(background("encoders", attempts.capabilities.retry_lost, _TRIAL_CHECK_SECONDS))
@@ -106,6 +115,12 @@ async def working(settings: Settings, client: Client, metrics: Metrics) -> Async
             show_presence = partial(_show_presence, client, family, attempts.capabilities)
             await stack.enter_async_context(background("presence", show_presence, _TRIAL_CHECK_SECONDS))
         yield
+
+
+def _log_sandbox(sandbox: Sandbox) -> None:
+    """Log how children are confined, and what the kernel lacks for it."""
+    log = _log.warning if sandbox.lacks or sandbox.mode == "off" else _log.info
+    log("sandbox", mode=sandbox.mode, walls=sandbox.walls, lacks=sandbox.lacks)
 
 
 async def _show_presence(client: Client, family: str, capabilities: Capabilities) -> None:

@@ -1,6 +1,7 @@
 """Capabilities and limits of a worker."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 SOFTWARE = "software"
 PRIVACY = "privacy"
@@ -24,10 +25,26 @@ class Capability:
     pixel_formats: tuple[str, ...] = ()
 
 
+SandboxMode = Literal["require", "prefer", "off"]
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """How children are confined on a machine: as the `mode` says, by `walls` (`landlock`, `seccomp`); `lacks`: what this kernel
+    cannot do, in words.
+    """
+
+    mode: SandboxMode = "off"
+    walls: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Limits:
     """Limits of one attempt: pixels per frame, streams per file, seconds, frames per output, images or sheets per image entry,
-    and bytes of address space. `more_decoders`: patterns of libav's names that are allowed besides the usual ones."""
+    bytes of address space, seconds of CPU time (0: any), bytes of a file (0: those of the disk); how it is confined.
+    `more_decoders`: patterns of libav's names that are allowed besides the usual ones.
+    """
 
     max_pixels: int = 8192 * 8192
     max_streams: int = 100
@@ -36,6 +53,9 @@ class Limits:
     max_pictures: int = 2000
     max_memory_bytes: int = 8 << 30
     more_decoders: tuple[str, ...] = ()
+    max_cpu_seconds: int = 0
+    max_file_bytes: int = 0
+    sandbox: SandboxMode = "prefer"
 
 
 @dataclass(frozen=True)
@@ -49,3 +69,4 @@ class Report:
     versions: dict[str, str]
     detectors: tuple[Capability, ...] = ()
     filters: tuple[Capability, ...] = ()
+    sandbox: Sandbox = Sandbox()

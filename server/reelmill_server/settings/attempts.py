@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import ByteSize, Field
 
+from reelmill_server.model.capability import SandboxMode
 from reelmill_server.settings.fields import DAY_SECONDS, Bytes, Count, Seconds
 from reelmill_server.settings.group import Group, UsedBy
 
@@ -48,6 +49,11 @@ class AttemptSettings(Group):
     )
     stall_seconds: Annotated[Seconds, UsedBy("serve", "worker")] = Field(
         default=120, ge=1, le=DAY_SECONDS, description="How long an attempt may make no progress before it is ended."
+    )
+    sandbox: Annotated[SandboxMode, UsedBy("serve", "worker", "plan", "capabilities")] = Field(
+        default="prefer",
+        description="How the child processes that open media are confined: `require` (by Landlock and seccomp, or the worker"
+        " does not start), `prefer` (as far as the kernel can), `off`.",
     )
     child_memory_bytes: Annotated[Bytes, UsedBy("serve", "api", "worker", "plan", "capabilities")] = Field(
         default=ByteSize(8 * 1024**3),

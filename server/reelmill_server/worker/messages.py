@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from reelmill_server.model.capability import Capability, Limits
+from reelmill_server.model.capability import Capability, Limits, Sandbox
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest
@@ -194,6 +194,7 @@ class TrialResults:
     versions: dict[str, str]
     filters: tuple[Capability, ...] = ()
     detectors: tuple[Capability, ...] = ()
+    sandbox: Sandbox = field(default_factory=Sandbox)
     kind: Literal["tried"] = "tried"
 
 

@@ -175,7 +175,11 @@ class _MediaConvert(media_convert_service_pb2_grpc.MediaConvertServiceServicer):
         self.fake.answer("Capabilities", request, context)
         encoder = media_convert.CodecCapability(name="h264_nvenc", codec="h264", device="nvenc", reason="no such device")
         return media_convert.GetCapabilitiesResponse(
-            encoders=[encoder], limits={"max_pixels": 4096.0 * 4096}, versions={"server": "1.2.3"}, worker="w1"
+            encoders=[encoder],
+            limits={"max_pixels": 4096.0 * 4096},
+            versions={"server": "1.2.3"},
+            worker="w1",
+            sandbox=media_convert.Sandbox(mode="prefer", walls=["seccomp"], lacks=["Landlock"]),
         )
 
 

@@ -533,6 +533,7 @@ def test_cancel_probe_and_capabilities(fake: Any, cli: Cli) -> None:
     assert json_lines(cli("probe", "/a", "--json").stdout)[0]["VideoStreams"][0]["CodecName"] == "h264"
     shown = cli("capabilities").stdout
     assert "h264_nvenc" in shown and "no such device" in shown and "16777216" in shown and "1.2.3" in shown
+    assert "prefer" in shown and "seccomp" in shown and "Landlock" in shown
     assert json_lines(cli("capabilities", "--json").stdout)[0]["Worker"] == "w1"
 
 

@@ -5,9 +5,14 @@ import os
 import resource
 import signal
 import sys
-from contextlib import suppress
+import tempfile
+from collections.abc import Collection
 
+from reelmill_server.model.capability import SOFTWARE, Sandbox
+from reelmill_server.model.request import Hardware
 from reelmill_server.worker import messages
+from reelmill_server.worker.child.resources import limit
+from reelmill_server.worker.child.sandbox import enter
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 _MOST_CAPABILITIES = 64  # bits of capset; the kernel knows about 41
@@ -16,6 +21,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _FILES = 0b1111
 NOT_REAL_TIME = ~(1 << 23)
 """All capabilities but CAP_SYS_NICE, which allows real-time threads."""
+_STANDARD = 3  # input, output and error
 
 
 class _Header(ctypes.Structure):
@@ -56,9 +62,12 @@ def gain_nothing() -> None:
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def confine(assignment: messages.Assignment) -> None:
-    """Drop privileges, environment and signals that a child does not need, limit its memory, and have it killed when its parent
-    dies.
+def confine(assignment: messages.Assignment, kept: Collection[int] = ()) -> Sandbox:
+    """Drop what a child does not need: privileges, environment, signals, descriptors but `kept` and the standard ones.
+
+    Limit what it uses, have it killed when its parent dies, and confine it.
+
+    Return how. Raises ServiceUnavailable if it must be confined and cannot.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -69,13 +78,30 @@ def confine(assignment: messages.Assignment) -> None:
     for name in set(os.environ) - set(messages.KEPT_ENVIRONMENT):
         del os.environ[name]
     os.environ.setdefault("SVT_LOG", "0")  # else SVT-AV1 writes its banner to stderr
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else onnxruntime looks for a place to keep a number of this machine
     # numpy is not loaded yet. Its matrices are small here, and OpenBLAS threads that compete with an encoder slow a product of
     # one millisecond down to fifty.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    memory = assignment.limits.max_memory_bytes
-    if memory:
-        with suppress(ValueError, OSError):  # a lower hard limit is set already
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     if assignment.directory:
         os.chdir(assignment.directory)
+        tempfile.tempdir = os.environ["TMPDIR"] = assignment.directory
+    _close_all_but(kept)
+    limit(assignment, len(kept))
+    return enter(assignment.limits.sandbox, assignment.directory, _uses_devices(assignment))
+
+
+def _close_all_but(kept: Collection[int]) -> None:
+    """Close what the fork server left open: with its pipes, a child could keep it alive, or have it start another child."""
+    first = _STANDARD
+    for number in sorted({*kept, resource.getrlimit(resource.RLIMIT_NOFILE)[0]}):
+        os.closerange(first, number)
+        first = number + 1
+
+
+def _uses_devices(assignment: messages.Assignment) -> bool:
+    """Return whether the child tries accelerators, or may encode with one that works."""
+    if assignment.action == "capabilities":
+        return any(family != SOFTWARE for family in assignment.encoder_order)
+    targets = assignment.request.targets if assignment.request else ()
+    wanted = any(target.video and target.video.hardware is not Hardware.NEVER for target in targets)
+    return wanted and any(known.available and known.device != SOFTWARE for known in assignment.capabilities)

@@ -15,6 +15,7 @@ from typing import NoReturn
 from reelmill_server.errors import InternalError, ReelmillError
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.output.base import Stopped
+from reelmill_server.model.capability import Sandbox
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.worker import messages
@@ -39,7 +40,7 @@ class Attempt:
         """`channel`: where the parent serves ranges of objects that are not local files; `files`: descriptors of those that
         are.
         """
-        self.assignment = assignment
+        self.assignment, self.sandbox = assignment, Sandbox()
         self.stop = threading.Event()
         self._files = files
         self._ranges = RangeClient(channel, self.stop) if channel else None

@@ -40,6 +40,7 @@ def run_trials(attempt: Attempt) -> messages.FromChild:
         versions=capabilities.library_versions(),
         filters=capabilities.try_filters(),
         detectors=(capabilities.try_privacy(),),
+        sandbox=attempt.sandbox,
     )
 
 

@@ -17,6 +17,7 @@ from reelmill_server.errors import (
     OutputError,
     OutputInvalid,
     ReelmillError,
+    ServiceUnavailable,
     UnsupportedFormat,
 )
 from reelmill_server.media.libav.errors import is_memory, meaning_of_writing, too_little_memory
@@ -64,9 +65,12 @@ def main(
     `files` are descriptors of the local files of the assignment.
     """
     assignment = messages.ASSIGNMENT.validate_json(assignment_json)
-    confine(assignment)  # before any thread starts, so that all inherit it
-    report_signals(crashes)
     attempt = Attempt(pipe, assignment, channel, files)
+    try:  # before any thread starts, so that all inherit it
+        attempt.sandbox = confine(assignment, [*files, *(end.fileno() for end in (pipe, crashes, channel) if end)])
+    except ServiceUnavailable as error:
+        _leave(attempt, _failed(error, ""))
+    report_signals(crashes)
     attempt.report(messages.Ready())
     spare = mmap.mmap(-1, _SPARE_BYTES)
 

@@ -121,6 +121,7 @@ class Attempts:
             versions=capabilities.versions,
             detectors=capabilities.detectors,
             filters=capabilities.filters,
+            sandbox=capabilities.sandbox,
         )
 
     async def inspect(self, action: str, request: ConvertRequest) -> InspectionResult:

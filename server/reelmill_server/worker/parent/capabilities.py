@@ -1,5 +1,6 @@
 """Track what this worker's encoders can do now: trials, failures with a cool-down, and sessions in use."""
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from reelmill_server.model.capability import SOFTWARE, Capability, Limits
+from reelmill_server.model.capability import SOFTWARE, Capability, Limits, Sandbox
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.worker import messages
@@ -20,10 +21,13 @@ _log = structlog.get_logger(__name__)
 
 
 async def run_trials(limits: Limits, order: Sequence[str], only: Sequence[str] = ()) -> messages.TrialResults:
-    """Run trial encodes in a child, of all encoders or of those in `only`. Raises EncoderCrashed if the child dies."""
-    assignment = messages.Assignment("capabilities", limits, encoder_order=tuple(order), retry_encoders=tuple(only))
-    async with child_process.start(assignment) as process:
-        answer = await process.receive(_TRIAL_SECONDS)
+    """Run trial encodes in a child, of all encoders or of those in `only`. Raises what starting a child raises."""
+    with tempfile.TemporaryDirectory() as folder:
+        assignment = messages.Assignment(
+            "capabilities", limits, directory=folder, encoder_order=tuple(order), retry_encoders=tuple(only)
+        )
+        async with child_process.start(assignment) as process:
+            answer = await process.receive(_TRIAL_SECONDS)
     return answer if isinstance(answer, messages.TrialResults) else messages.TrialResults((), (), {})
 
 
@@ -35,6 +39,7 @@ class Capabilities:
         self.filters: tuple[Capability, ...] = ()
         self.detectors: tuple[Capability, ...] = ()
         self.versions: dict[str, str] = {}
+        self.sandbox = Sandbox()
         self._encoders: dict[str, Capability] = {}
         self._limits, self._order, self._sessions = limits, tuple(order), sessions
         self._cooldown_us = round(cooldown_seconds * MICROSECONDS)
@@ -64,7 +69,7 @@ class Capabilities:
         tried = await run_trials(self._limits, self._order)
         self._encoders = {capability.name: capability for capability in tried.encoders}
         self.decoders, self.versions = tried.decoders, tried.versions
-        self.detectors, self.filters = tried.detectors, tried.filters
+        self.detectors, self.filters, self.sandbox = tried.detectors, tried.filters, tried.sandbox
 
     def lose(self, encoder: str, reason: str) -> None:
         """Exclude an encoder that failed in a task until a trial succeeds."""

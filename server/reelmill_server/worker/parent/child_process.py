@@ -16,7 +16,7 @@ from multiprocessing.reduction import DupFd
 from typing import Any
 
 from reelmill_server.address_space import peak_bytes, was_short
-from reelmill_server.errors import EncoderCrashed, MediaLimitExceeded, ReelmillError, Stalled
+from reelmill_server.errors import EncoderCrashed, MediaLimitExceeded, ReelmillError, Stalled, Timeout, from_code
 from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.entry import detached, enter
@@ -103,7 +103,7 @@ class Child:
     async def receive(self, timeout: float) -> messages.FromChild | None:
         """Return the next message, or None on timeout (seconds).
 
-        Raises EncoderCrashed if the child is gone, or MediaLimitExceeded if it had used up its memory.
+        Raises EncoderCrashed if the child is gone, MediaLimitExceeded if it had used up its memory, or Timeout if its CPU time.
         """
         try:
             # Not wait_for: before Python 3.12 it loses a cancel that comes together with a message.
@@ -116,6 +116,8 @@ class Child:
             return None
         if message is None:
             await self._gone(_KILL_SECONDS)
+            if self._process.exitcode == -signal.SIGXCPU:
+                raise Timeout("the attempt needs more CPU time than it may have")
             raise self._blamed(EncoderCrashed(f"the child process ended: {self.ending()}"), self._crash.peak_bytes)
         return message
 
@@ -207,8 +209,8 @@ def _read(text: bytes) -> messages.FromChild:
 async def start(assignment: messages.Assignment, range_server: RangeServer | None = None) -> AsyncIterator[Child]:
     """Run a child that carries out `assignment` during the block; `range_server` reads for it.
 
-    Raises EncoderCrashed if it is not ready in time. If the block raises Stalled and the child had used up its memory, that
-    becomes MediaLimitExceeded.
+    Raises EncoderCrashed if it is not ready in time, ServiceUnavailable if it cannot be confined as it must be. If the block
+    raises Stalled and the child had used up its memory, that becomes MediaLimitExceeded.
     """
     ours, theirs = _context.Pipe()
     async with AsyncExitStack() as stack:
@@ -220,14 +222,21 @@ async def start(assignment: messages.Assignment, range_server: RangeServer | Non
         await _start(process, (ours, crashes), (theirs, told, *files, *([channel] if channel else [])))
         child = Child(process, ours, CrashReport(crashes, process.pid or 0), assignment.limits.max_memory_bytes)
         try:
-            if not isinstance(await child.receive(_READY_SECONDS), messages.Ready):
-                raise EncoderCrashed(f"the child process did not get ready in {_READY_SECONDS:.0f} s")
+            _check_ready(await child.receive(_READY_SECONDS))
             yield child
         except Stalled as error:
             raise child.stalled(error) from error
         finally:
             # Shielded: a cancel must not leave the process behind.
             await asyncio.shield(child.end())
+
+
+def _check_ready(message: messages.FromChild | None) -> None:
+    """Raise the error of a child that cannot do its work, and EncoderCrashed for one that does not say that it can."""
+    if isinstance(message, messages.Failed):
+        raise from_code(message.code, message.message)
+    if not isinstance(message, messages.Ready):
+        raise EncoderCrashed(f"the child process did not get ready in {_READY_SECONDS:.0f} s")
 
 
 async def _start(process: ForkServerProcess, ours: Sequence[_End], theirs: Sequence[_End]) -> None:

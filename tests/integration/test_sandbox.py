@@ -1,0 +1,53 @@
+"""What a subverted child reaches: nothing, as root and as an ordinary user."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+from reelmill_server.worker.child.landlock import ABI
+from tests.integration import hostile
+
+pytestmark = pytest.mark.skipif(ABI < 6, reason="this kernel's Landlock closes less")
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_NOBODY = 65534
+_MANY = 40
+
+
+async def test_a_subverted_child_reaches_nothing(tmp_path: Path) -> None:
+    """Whoever runs the server."""
+    assert await hostile.reached(tmp_path, "require") == []
+
+
+@pytest.fixture(scope="module")
+def as_nobody() -> list[str]:
+    """A command that runs this version of Python, with these modules, as a user without powers."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    modules = [_REPOSITORY, *(_REPOSITORY / name for name in ("server", "client", "protos")), Path(av.__file__).parents[1]]
+    path = f"PYTHONPATH={os.pathsep.join(map(str, modules))}"
+    for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        command = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "env", "HOME=/tmp", path, python]
+        try:
+            subprocess.run([*command, "-c", "import av, reelmill_server"], check=True, capture_output=True, cwd="/")
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return [*command, "-m", "tests.integration.hostile"]
+    pytest.skip("others cannot read this interpreter or its modules")
+
+
+def test_nor_does_one_of_an_ordinary_user(as_nobody: list[str]) -> None:
+    """Who has no powers to drop."""
+    done = subprocess.run([*as_nobody, "require"], check=True, capture_output=True, text=True, cwd=_REPOSITORY)
+    assert json.loads(done.stdout) == []
+
+
+def test_without_the_sandbox_it_reaches_most(as_nobody: list[str]) -> None:
+    """Else nothing is shown by what fails."""
+    done = subprocess.run([*as_nobody, "off"], check=True, capture_output=True, text=True, cwd=_REPOSITORY)
+    reached = json.loads(done.stdout)
+    assert len(reached) > _MANY and {"read its rows", "the engine", "a shell", "outlive the server"} <= set(reached)
