@@ -170,6 +170,11 @@ dist: $(RUNTIME) ## build packages of the protos, the client and the server into
 dist-check: dist ## install them in clean environments of each Python that is here, and convert a clip (2 GB, some minutes)
 	@$(BIN)/python tools/dist_check.py dist
 
+.PHONY: lock
+lock: $(STAMP) ## renew the locks of the images, up to the Dockerfile's SNAPSHOT
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1'
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/lock.py
+
 .PHONY: image-check
 image-check: ## build the images and use them (root, buildah, podman, debootstrap; ARGS=--keep: quicker next time)
 	$(PYTHON) -m images.image_check $(if $(IMAGE_ROOT),--root '$(IMAGE_ROOT)') $(ARGS)

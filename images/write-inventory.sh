@@ -1,5 +1,6 @@
 #!/bin/sh
-# Writes down what is in the image, for readers of software lists: packages of Debian and of Python.
+# Writes down what is in the image, for readers of software lists: packages of Debian and of Python, also as CycloneDX, and the
+# hashes of the locks that they came from.
 # Usage: write-inventory.sh ENVIRONMENT FOLDER
 set -eu
 mkdir -p "$2"
@@ -7,3 +8,5 @@ dpkg-query --show --showformat '${Package}=${Version}\t${Architecture}\t${source
 "$1/bin/python" -c '
 from importlib.metadata import distributions
 print(*sorted(f"{found.name}=={found.version}" for found in distributions()), sep="\n")' > "$2/python.txt"
+"$1/bin/python" /images/sbom.py < "$2/debian.tsv" > "$2/sbom.cdx.json"
+(cd /images && sha256sum ./*.lock) > "$2/locks.sha256"

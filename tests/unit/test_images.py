@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import tomllib
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dockerfile_parse.parser import image_from
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
+from images import sbom
 from images.containers import digest
 from reelmill_server import __version__
 from reelmill_server.__main__ import _ROLES
@@ -115,3 +117,42 @@ def test_a_changed_script_is_run_again(tmp_path: Path) -> None:
         (tmp_path / name).write_text("changed")
         digests.append(digest(tmp_path))
     assert digests[0] == digests[1] and len(set(digests)) == 3
+
+
+LOCKS = {path.name: path.read_text() for path in (ROOT / "images").glob("*.lock")}
+LOCKED = {name: dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)) for name, text in LOCKS.items()}
+
+
+def test_locks_have_all_that_the_images_need() -> None:
+    """In versions that the project takes, with a hash for each; `make lock` renews them."""
+    asked = [
+        *PROJECT["dependencies"],
+        *PROJECT["optional-dependencies"]["privacy"],
+        *PROJECT["optional-dependencies"]["rocketmq"],
+    ]
+    for requirement in map(Requirement, asked):
+        if requirement.name != "av":
+            assert LOCKED["requirements.lock"][requirement.name] in requirement.specifier, requirement
+    assert "av" not in LOCKED["requirements.lock"]
+    assert LOCKED["av.lock"] == {"av": ARGUMENTS["AV_VERSION"]}
+    assert "hatchling" in LOCKED["build.lock"]
+    for text in LOCKS.values():
+        entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
+        assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_pip_installs_by_hash_only() -> None:
+    """Or what the steps before it made."""
+    for script in ("build-venv.sh", "build-av.sh"):
+        for line in (ROOT / "images" / script).read_text().splitlines():
+            if re.search(r"-m pip .*(install|wheel) ", line):
+                assert "--require-hashes" in line or "--no-index" in line, line
+
+
+def test_the_bill_of_materials() -> None:
+    """Of Python's packages and Debian's, each by its package URL."""
+    made = sbom.document(distributions(), ["libavcodec63=7:9.0.2-1\tamd64\tffmpeg=7:9.0.2-1\n"])
+    purls = [component["purl"] for component in made["components"]]
+    assert "pkg:deb/debian/libavcodec63@7%3A9.0.2-1?arch=amd64" in purls
+    assert f"pkg:pypi/grpcio@{version('grpcio')}" in purls
+    assert made["bomFormat"] == "CycloneDX" and len(set(purls)) == len({part["bom-ref"] for part in made["components"]})
