@@ -155,3 +155,18 @@ def test_the_commands_of_a_page_are_found(tmp_path: Path) -> None:
         (13, "sh", "server", True),
         (18, "yaml", "", False),
     ]
+
+
+def test_each_wall_has_its_test() -> None:
+    """The files that the page on security names exist; a name without a folder follows one with it."""
+    rows = [line.split("|") for line in (DOCS / "security.md").read_text().partition("## Walls")[2].splitlines()]
+    tried = [row[3] for row in rows if len(row) == 5][2:]
+    assert len(tried) >= 20
+    for cell in tried:
+        folder = DOCS.parent
+        names = re.findall(r"`((?:tests/|test_)[^`]+)`", cell)
+        assert names or "`make " in cell, cell
+        for name in names:
+            path = DOCS.parent / name if name.startswith("tests/") else folder / name
+            assert path.exists(), name
+            folder = path.parent
