@@ -15,7 +15,20 @@ from tests.integration import hostile
 pytestmark = pytest.mark.skipif(ABI < 6, reason="this kernel's Landlock closes less")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _NOBODY = 65534
+_HOSTILE = ("-m", "tests.integration.hostile")
 _MANY = 40
+_OWNERS = """
+import os
+from multiprocessing import forkserver
+from reelmill_server.closed_memory import close_memory
+from reelmill_server.worker.parent import child_process
+child_process.preload()
+open_before = os.stat("/proc/self/mem").st_uid
+close_memory()
+while os.stat(f"/proc/{forkserver._forkserver._forkserver_pid}/mem").st_uid != 0:
+    pass
+print(open_before, os.stat("/proc/self/mem").st_uid)
+"""
 
 
 async def test_a_subverted_child_reaches_nothing(tmp_path: Path) -> None:
@@ -36,18 +49,24 @@ def as_nobody() -> list[str]:
             subprocess.run([*command, "-c", "import av, reelmill_server"], check=True, capture_output=True, cwd="/")
         except (OSError, subprocess.CalledProcessError):
             continue
-        return [*command, "-m", "tests.integration.hostile"]
+        return command
     pytest.skip("others cannot read this interpreter or its modules")
 
 
 def test_nor_does_one_of_an_ordinary_user(as_nobody: list[str]) -> None:
     """Who has no powers to drop."""
-    done = subprocess.run([*as_nobody, "require"], check=True, capture_output=True, text=True, cwd=_REPOSITORY)
+    done = subprocess.run([*as_nobody, *_HOSTILE, "require"], check=True, capture_output=True, text=True, cwd=_REPOSITORY)
     assert json.loads(done.stdout) == []
 
 
 def test_without_the_sandbox_it_reaches_most(as_nobody: list[str]) -> None:
     """Else nothing is shown by what fails."""
-    done = subprocess.run([*as_nobody, "off"], check=True, capture_output=True, text=True, cwd=_REPOSITORY)
+    done = subprocess.run([*as_nobody, *_HOSTILE, "off"], check=True, capture_output=True, text=True, cwd=_REPOSITORY)
     reached = json.loads(done.stdout)
     assert len(reached) > _MANY and {"read its rows", "the engine", "a shell", "outlive the server"} <= set(reached)
+
+
+def test_the_memory_of_server_and_fork_server_is_closed(as_nobody: list[str]) -> None:
+    """The kernel gives it to root, once they are ready."""
+    done = subprocess.run([*as_nobody, "-c", _OWNERS], check=True, capture_output=True, text=True, cwd=_REPOSITORY, timeout=60)
+    assert done.stdout.split() == [str(_NOBODY), "0"]

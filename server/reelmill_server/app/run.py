@@ -11,6 +11,7 @@ from reelmill_server.app.addresses import check_addresses
 from reelmill_server.app.connection import check_engine, connect_engine, engine_address
 from reelmill_server.app.control import Check, ControlPlane
 from reelmill_server.app.work import working
+from reelmill_server.closed_memory import close_memory
 from reelmill_server.descriptors import raise_limit
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.modes import make_private
@@ -27,6 +28,7 @@ _log = structlog.get_logger(__name__)
 
 async def run(settings: Settings, *, control: bool, work: bool) -> None:
     """Run the api role, the worker role, or both with an embedded engine, until the process is signaled to stop."""
+    close_memory()  # it holds the keys of storages
     check_addresses(settings, control=control)
     raise_limit()  # before anything is started that inherits it
     make_private(settings.data_dir)

@@ -8,13 +8,14 @@ import sys
 import tempfile
 from collections.abc import Collection
 
+from reelmill_server.closed_memory import close_memory
 from reelmill_server.model.capability import SOFTWARE, Sandbox
 from reelmill_server.model.request import Hardware
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.resources import limit
 from reelmill_server.worker.child.sandbox import enter
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
 _MOST_CAPABILITIES = 64  # bits of capset; the kernel knows about 41
 _CAPABILITY_VERSION_3 = 0x20080522
 # CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: a child of root has the file access of root.
@@ -59,7 +60,7 @@ def gain_nothing() -> None:
     for capability in range(_MOST_CAPABILITIES):
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for one that the kernel does not know, and for other users
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    close_memory()
 
 
 def confine(assignment: messages.Assignment, kept: Collection[int] = ()) -> Sandbox:

@@ -24,7 +24,12 @@ from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.crash_report import CrashReport
 from reelmill_server.worker.parent.range_server import RangeServer
 
-_PRELOADED = ["av", "reelmill_server.worker.child.entry", "reelmill_server.worker.child.main"]
+_PRELOADED = [
+    "reelmill_server.worker.child.fork_server",
+    "av",
+    "reelmill_server.worker.child.entry",
+    "reelmill_server.worker.child.main",
+]
 _READY_SECONDS = 30.0
 _ASK_SECONDS = 1.0
 _TERMINATE_SECONDS = 0.5
