@@ -9,12 +9,17 @@ if TYPE_CHECKING:
 
 
 def enter(
-    pipe: "Connection", assignment_json: bytes, channel: "socket | None", crashes: "socket", files: Sequence[int]
+    pipe: "Connection",
+    assignment_json: bytes,
+    channel: "socket | None",
+    crashes: "socket",
+    files: Sequence[int],
+    output: "Connection",
 ) -> None:
     """Run the child; takes what its `main` takes."""
     from reelmill_server.worker.child.main import main
 
-    main(pipe, assignment_json, channel, crashes, files)
+    main(pipe, assignment_json, channel, crashes, files, output)
 
 
 def detached(copy: Any) -> int:

@@ -30,6 +30,7 @@ from reelmill_server.worker.child.convert import convert, encode_unit
 from reelmill_server.worker.child.crash import on_exit, report_signals
 from reelmill_server.worker.child.inspect import plan, probe, run_trials
 
+_STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 # A disk with less is full: what libav could not write were its buffers, of 32 KiB, or a file of some.
 _ROOM_BYTES = 1024**2
 # Released when an attempt fails, so that there is memory left to report it.
@@ -59,11 +60,19 @@ _ACTIONS: dict[str, Callable[[Attempt], messages.FromChild]] = {
 
 
 def main(
-    pipe: Connection, assignment_json: bytes, channel: socket.socket | None, crashes: socket.socket, files: Sequence[int]
+    pipe: Connection,
+    assignment_json: bytes,
+    channel: socket.socket | None,
+    crashes: socket.socket,
+    files: Sequence[int],
+    output: Connection,
 ) -> None:
     """Carry out one assignment and report the outcome: the entry point of a child. `crashes` takes reports of fatal signals;
-    `files` are descriptors of the local files of the assignment.
+    `files` are descriptors of the local files of the assignment; `output` takes what libraries print.
     """
+    for standard in (_STANDARD_OUTPUT, _STANDARD_ERROR):
+        os.dup2(output.fileno(), standard)
+    output.close()
     assignment = messages.ASSIGNMENT.validate_json(assignment_json)
     attempt = Attempt(pipe, assignment, channel, files)
     try:  # before any thread starts, so that all inherit it

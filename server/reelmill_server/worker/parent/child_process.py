@@ -21,6 +21,7 @@ from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.entry import detached, enter
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
+from reelmill_server.worker.parent.child_output import ChildOutput
 from reelmill_server.worker.parent.crash_report import CrashReport
 from reelmill_server.worker.parent.range_server import RangeServer
 
@@ -222,9 +223,11 @@ async def start(assignment: messages.Assignment, range_server: RangeServer | Non
         channel = await stack.enter_async_context(_served(range_server)) if range_server and range_server.serves else None
         crashes, told = socket.socketpair()
         files = [_Inherited(descriptor) for descriptor in range_server.descriptors] if range_server else []
-        arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel, told, files)
+        shown, output = _context.Pipe(duplex=False)
+        arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel, told, files, output)
         process = _context.Process(target=enter, args=arguments, daemon=True)
-        await _start(process, (ours, crashes), (theirs, told, *files, *([channel] if channel else [])))
+        await _start(process, (ours, crashes, shown), (theirs, told, output, *files, *([channel] if channel else [])))
+        stack.callback(ChildOutput(shown).close)
         child = Child(process, ours, CrashReport(crashes, process.pid or 0), assignment.limits.max_memory_bytes)
         try:
             _check_ready(await child.receive(_READY_SECONDS))
