@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
@@ -268,6 +268,23 @@ async def test_a_cancel_waits_for_the_attempt_to_end(world: World) -> None:
     await world.begun()
     await world.engine.cancel("slow")
     assert (await world.outcome("slow")).status is TaskStatus.CANCELED and gone.is_set()
+
+
+async def test_a_cancel_survives_the_end_of_a_look(world: World) -> None:
+    """The look did not hear of it, and found that the task is not small: nothing more of it is done."""
+
+    async def look(work: Work) -> AttemptResult:
+        with suppress(asyncio.CancelledError):
+            await _until_canceled()
+        return AttemptResult(needs=Needs(Cost()))
+
+    world.attempt = look
+    async with world.polls(encode_queue("software")):
+        await world.start("look")
+        await world.begun()
+        await world.engine.cancel("look")
+        outcome = await world.outcome("look")
+    assert outcome.status is TaskStatus.CANCELED and world.lanes == [FAST]
 
 
 async def test_a_cancel_survives_a_crash_of_the_attempt(world: World) -> None:

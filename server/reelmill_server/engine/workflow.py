@@ -102,6 +102,8 @@ class MediaConvertWorkflow:
                     if result.needs is None:
                         return history.succeeded(result)
                     self._take_needs(result, result.needs)
+                    if workflow.cancellation_reason() is not None:  # it came while the look ended
+                        return history.canceled()
                 backoff = Backoff()
         except asyncio.CancelledError:
             return history.canceled()
