@@ -40,7 +40,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, ...]
     """All pools, with all components."""
     folder = tmp_path_factory.mktemp("everything")
     pools = ("software", "nvidia", "intel")
-    components = ["monitoring", "tls", "temporal-cloud", *(f"keda/{pool}" for pool in pools)]
+    components = ["monitoring", "tls", "temporal-cloud", "gvisor", "user-namespaces", *(f"keda/{pool}" for pool in pools)]
     base = Path("../" * len(folder.resolve().parts[1:])) / FOLDER.relative_to("/")
     content = {
         "resources": [str(base / "base"), *(str(base / "pools" / pool) for pool in pools)],
@@ -166,6 +166,14 @@ def test_pods_are_restricted(manifests: tuple[Manifest, ...]) -> None:
         }
         assert pod["automountServiceAccountToken"] is False and pod["enableServiceLinks"] is False
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+
+
+def test_children_are_confined(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everywhere by all that there is, but under gVisor, which has no Landlock."""
+    for workload in workloads(manifests):
+        below_gvisor = workload.pod.get("runtimeClassName") == "gvisor"
+        assert _settings(workload, monkeypatch).sandbox == ("prefer" if below_gvisor else "require")
+        assert workload.pod.get("hostUsers", True) is not below_gvisor
 
 
 def test_what_is_written_has_a_volume_with_a_bound(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
