@@ -28,6 +28,7 @@ from unittest.mock import patch
 from reelmill_server.model.capability import Limits, SandboxMode
 from reelmill_server.worker import messages
 from reelmill_server.worker.child import main as child
+from reelmill_server.worker.child.context import Attempt
 from reelmill_server.worker.parent import child_process
 
 SECRET = "a key of the storage"
@@ -374,6 +375,30 @@ async def reached(folder: Path, mode: SandboxMode) -> list[str]:
     return list(json.loads(message.message))
 
 
+def _stay(attempt: Any) -> messages.FromChild:
+    """Never end, whatever happens to the parent."""
+    while True:
+        signal.pause()
+
+
+def staying(*rest: Any) -> None:
+    """Run in the child: it does not listen to its parent, and so does not notice its end."""
+    child._ACTIONS = {**child._ACTIONS, "probe": _stay}
+    with patch.object(Attempt, "listen"):
+        child.main(*rest)
+
+
+async def keep_one() -> None:
+    """Print the process ID of a child that stays, and wait to be killed."""
+    child_process.preload()
+    with patch.object(child_process, "enter", staying):
+        async with child_process.start(messages.Assignment("probe", Limits(sandbox="require"))) as process:
+            print(process.pid, flush=True)
+            await asyncio.sleep(60)
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "stay":
+        asyncio.run(keep_one())
     with tempfile.TemporaryDirectory() as place:
         print(json.dumps(asyncio.run(reached(Path(place), sys.argv[1]))))

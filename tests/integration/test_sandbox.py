@@ -11,6 +11,7 @@ import pytest
 
 from reelmill_server.worker.child.landlock import ABI
 from tests.integration import hostile
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(ABI < 6, reason="this kernel's Landlock closes less")
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -70,3 +71,13 @@ def test_the_memory_of_server_and_fork_server_is_closed(as_nobody: list[str]) ->
     """The kernel gives it to root, once they are ready."""
     done = subprocess.run([*as_nobody, "-c", _OWNERS], check=True, capture_output=True, text=True, cwd=_REPOSITORY, timeout=60)
     assert done.stdout.split() == [str(_NOBODY), "0"]
+
+
+async def test_a_child_does_not_outlive_a_server_that_is_killed() -> None:
+    """Not even one that does not listen: it held the fork server alive, whose end is its own."""
+    command = [sys.executable, "-m", "tests.integration.hostile", "stay"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_REPOSITORY) as server:
+        assert server.stdout
+        child = int(server.stdout.readline())
+        server.kill()
+    await eventually(lambda: not Path(f"/proc/{child}").exists(), "the end of the child")
