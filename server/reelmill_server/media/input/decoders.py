@@ -14,7 +14,7 @@ _DECODERS: Mapping[str, str] = {
     "video": "h264 hevc libdav1d av1 vp8 vp9 libvpx libvpx-vp9 vp6 vp6f mpeg1video mpeg2video mpeg4 msmpeg4v2"
     " msmpeg4 wmv1 wmv2 wmv3 vc1 flv h263 theora vvc svq1 mjpeg dvvideo",
     "intermediate video": "prores dnxhd ffv1 huffyuv ffvhuff qtrle v210 rawvideo",
-    "images": "png apng gif webp bmp tiff jpeg2000",
+    "images": "png apng gif webp webp_anim bmp tiff jpeg2000",
     "audio": "aac aac_latm mp3float mp3 mp2float mp2 mp1float mp1 ac3 eac3 dca truehd mlp vorbis opus libopus flac alac ape tta"
     " wavpack wmav1 wmav2 wmapro wmalossless amrnb amrwb libopencore_amrnb libopencore_amrwb dvaudio s302m",
     "audio samples": "pcm_alaw pcm_mulaw pcm_[sufbd]* adpcm_ms adpcm_ima_wav adpcm_ima_qt adpcm_swf g722",
