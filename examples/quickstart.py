@@ -22,7 +22,7 @@ import av
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".reelmill"
 _STOP_SECONDS = 60
-_CLIP_SECONDS = 15
+_CLIP_SECONDS = 10
 
 
 def program(name: str) -> str:
