@@ -5,15 +5,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
-from reelmill_server.worker.child.landlock import ABI
+from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.model.capability import Limits
+from reelmill_server.worker.child import landlock
+from reelmill_server.worker.child import main as child
+from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent.capabilities import run_trials
 from tests.integration import hostile
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.skipif(ABI < 6, reason="this kernel's Landlock closes less")
+pytestmark = pytest.mark.skipif(landlock.ABI < 6, reason="this kernel's Landlock closes less")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _NOBODY = 65534
 _HOSTILE = ("-m", "tests.integration.hostile")
@@ -81,3 +87,17 @@ async def test_a_child_does_not_outlive_a_server_that_is_killed() -> None:
         child = int(server.stdout.readline())
         server.kill()
     await eventually(lambda: not Path(f"/proc/{child}").exists(), "the end of the child")
+
+
+def _without_landlock(*arguments: Any) -> None:
+    """The entry point of a child on a kernel without Landlock."""
+    landlock.ABI = 0
+    child.main(*arguments)
+
+
+async def test_a_child_that_cannot_be_confined_as_it_must_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker says why, and does not start: the first child is the one that tries encoders."""
+    child_process.preload()
+    monkeypatch.setattr(child_process, "enter", _without_landlock)
+    with pytest.raises(ServiceUnavailable, match=r"REELMILL_SANDBOX=require.*Landlock \(Linux 5\.13"):
+        await run_trials(Limits(sandbox="require"), ("software",))
