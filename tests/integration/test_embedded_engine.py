@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -158,13 +159,11 @@ async def test_another_user_of_the_machine_does_not_reach_the_engine(tmp_path: P
     """Neither through its port, nor through one of those that its parts open; our own processes do."""
     if os.geteuid() != 0 or not _has_namespaces():
         pytest.skip("needs root, to be somebody else, and network namespaces")
-    before = _listening()
     started = engine(tmp_path)
     try:
         await started.start()
         assert (await connect(started.address, "test")).namespace == "test"
-        opened = _listening() - before
-        assert {port for port in opened if port == int(started.address.rpartition(":")[2])} and len(opened) == 1
+        assert _listening(started.pid) == {int(started.address.rpartition(":")[2])}
         assert await asyncio.to_thread(_as_nobody, started.address) == "closed"
         assert (await connect(started.address, "test")).namespace == "test"
     finally:
@@ -177,10 +176,22 @@ def _has_namespaces() -> bool:
     return subprocess.run([sys.executable, "-I", "-S", "-c", script, launcher.__file__], check=False).returncode == 0
 
 
-def _listening() -> set[int]:
-    """The ports on which programs that this process knows listen, on IPv4 and IPv6."""
+def _listening(pid: int) -> set[int]:
+    """The ports of this machine on which a process and those below it listen, on IPv4 and IPv6."""
+    family, size = {pid}, 0
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    while len(family) > size:
+        size = len(family)
+        family |= {child for child, parent in parents.items() if parent in family}
+    held = set()
+    for descriptor in (path for member in family for path in Path(f"/proc/{member}/fd").glob("*")):
+        with suppress(OSError):
+            held.add(os.readlink(descriptor))
     rows = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
-    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in held}
 
 
 def _as_nobody(address: str) -> str:
