@@ -37,7 +37,7 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.video import VMAF_FILTER
@@ -103,7 +103,7 @@ def attempt(pipe: Connection, source: Path, targets: tuple[TargetSpec, ...]) -> 
     start = time.monotonic()
     info = probe_file(str(source), Limits())
     request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), targets)
-    plan = make_plan(request, Situation([info], {**_SOFTWARE, **_FILTERS}))
+    plan = make_plan(request, PlanFacts([info], {**_SOFTWARE, **_FILTERS}))
     with tempfile.TemporaryDirectory() as folder:
         conversion = Conversion(plan, (str(source),), Path(folder), limits=Limits(), stop=Event())
         produced, _ = conversion.run()

@@ -29,7 +29,7 @@ from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests.clips import moving_picture
 
@@ -76,7 +76,7 @@ def convert(source: Path, target: TargetSpec, gate: bool, spent: "SimpleQueue[fl
     base.Accountant = _Timed if gate else _Uncounted  # type: ignore[attr-defined]
     info = probe_file(str(source), Limits())
     request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), (target,))
-    plan = make_plan(request, Situation([info], {"libx264": Capability("libx264", "h264", SOFTWARE, True)}))
+    plan = make_plan(request, PlanFacts([info], {"libx264": Capability("libx264", "h264", SOFTWARE, True)}))
     with tempfile.TemporaryDirectory() as folder:
         (produced,), _ = Conversion(plan, (str(source),), Path(folder), limits=Limits(), stop=Event()).run()
         begun = time.process_time()

@@ -28,7 +28,7 @@ from reelmill_server.media.result.images import image_results
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec, SheetSpec
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests.clips import moving_picture
 
@@ -93,7 +93,7 @@ def convert(source: Path, folder: Path, entry: ImageSpec) -> None:
     """Do what the child of an attempt does."""
     target = TargetSpec(0, "", "", images=(entry,), subtitle="none")
     request = ConvertRequest("bench", "default", (SourceSpec("file:///x"),), (target,))
-    plan = make_plan(request, Situation([probe_file(str(source), Limits())], {}))
+    plan = make_plan(request, PlanFacts([probe_file(str(source), Limits())], {}))
     conversion = Conversion(plan, (str(source),), folder, limits=Limits(), stop=Event())
     conversion.run()
     for slot, files in enumerate(conversion.images):

@@ -34,7 +34,7 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.units import Split, SplitRule, VideoUnit
 from reelmill_server.plan.chunks import encoded_video, split
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 
 _LIMITS = Limits()
@@ -52,7 +52,7 @@ def planned(clip: Path, codec: str, mode: str, preset: str, capabilities: Mappin
     video = VideoSpec(codec, preset=preset, **MODES[mode])  # type: ignore[arg-type]
     target = TargetSpec(0, "file:///out/x", "mkv", video, None, "none", True)
     request = ConvertRequest("task", "project", (SourceSpec(clip.as_uri()),), (target,))
-    return make_plan(request, Situation((probe_file(str(clip), _LIMITS),), capabilities, subtitle_infos=((),)))
+    return make_plan(request, PlanFacts((probe_file(str(clip), _LIMITS),), capabilities, subtitle_infos=((),)))
 
 
 def split_plan(plan: Plan, clip: Path, chunks: int) -> Split:

@@ -28,7 +28,7 @@ from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests.clips import moving_picture
 
@@ -74,7 +74,7 @@ def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
     software = {"libx264": Capability("libx264", "h264", SOFTWARE, True)}
     watermarks = {uri: uri for uri in request.watermark_uris}
     infos = {uri: probe_file(path, Limits()) for uri, path in watermarks.items()}
-    plan = make_plan(request, Situation([info], software, watermark_infos=infos))
+    plan = make_plan(request, PlanFacts([info], software, watermark_infos=infos))
     produced, _ = Conversion(plan, (str(source),), folder, limits=Limits(), stop=Event(), watermark_locations=watermarks).run()
     for file in produced:
         verify(file)

@@ -30,7 +30,7 @@ from reelmill_server.model.request import (
 )
 from reelmill_server.model.sizes import ScaleType
 from reelmill_server.plan.codec.video_encoders import PIXEL_FORMATS, VIDEO_ENCODERS
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.output.destinations import foreign_uris
 from reelmill_server.plan.planner import make_plan
 
@@ -194,7 +194,7 @@ def test_a_plan_is_as_committed(case: str, request: pytest.FixtureRequest) -> No
         created_us=MADE_US,
         group_uris=("file:///out/{barename}/main",) if any(spec.group >= 0 for spec in targets) else (),
     )
-    made = make_plan(asked, Situation((info,), capabilities(*devices), watermark_infos=WATERMARKS))
+    made = make_plan(asked, PlanFacts((info,), capabilities(*devices), watermark_infos=WATERMARKS))
     assert foreign_uris(asked, (0,), made) == []
     plan = PLAN.dump_python(made, mode="json")
     path = HERE / "plans" / f"{case}.json"

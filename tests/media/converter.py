@@ -18,7 +18,7 @@ from reelmill_server.model.overlay_plan import PicturePlan
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.task import Artifact, ArtifactKind
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.plan.output.destinations import foreign_uris
 from reelmill_server.plan.output.package_files import part_uri
@@ -81,7 +81,7 @@ def plan_of(
     files = tuple(probe_subtitles(file.uri, file.uri, limits, file.language) for file in source.subtitles)
     info = probe_file(str(path), limits, needs_bitrates(request))
     marks = {uri: probe_beside(uri, uri, limits) for uri in request.watermark_uris}
-    plan = make_plan(request, Situation((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks))
+    plan = make_plan(request, PlanFacts((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks))
     foreign = foreign_uris(request, (0,), plan)
     assert not foreign, foreign  # else a worker would refuse it
     assert ffmpeg_command(request, plan, (info,)).groups and ffmpeg_command(request, plan).groups  # of every plan there is one

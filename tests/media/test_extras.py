@@ -18,7 +18,7 @@ from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests import judge
 from tests.media.converter import Converter, capabilities, encoded, target
@@ -144,7 +144,7 @@ def joined(folder: Path, clips: Sequence[Path], asked: TargetSpec, primary: int)
     infos = tuple(probe_file(str(path), Limits()) for path in clips)
     sources = tuple(SourceSpec(f"file:///in/{number}") for number in range(len(clips)))
     request = ConvertRequest("t", "p", sources, (asked,), alignment_index=primary)
-    plan = make_plan(request, Situation(infos, capabilities()))
+    plan = make_plan(request, PlanFacts(infos, capabilities()))
     (produced,), _ = Conversion(plan, [str(path) for path in clips], folder, limits=Limits(), stop=threading.Event()).run()
     verify(produced)
     return produced

@@ -39,7 +39,7 @@ from reelmill_server.model.request import (
     VideoSpec,
 )
 from reelmill_server.model.sizes import ScaleType
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.ffmpeg.command import FfmpegCommand, ffmpeg_command
 from reelmill_server.plan.output.package_files import part_uri
 from reelmill_server.plan.planner import make_plan
@@ -395,7 +395,7 @@ def test_names_are_kept_whatever_is_in_them(shelf: Shelf, tmp_path: Path) -> Non
     twice = ConvertRequest("task", "project", (SourceSpec(other.as_uri()),) * 2, (replace(joined, index=0),))
     infos = [probe_file(str(source), Limits())]
     for work, known in ((request, infos), (twice, infos * 2)):
-        plan = make_plan(work, Situation(known, capabilities()))
+        plan = make_plan(work, PlanFacts(known, capabilities()))
         _run(ffmpeg_command(work, plan, known), tmp_path / work.targets[0].uri.rpartition("/")[2])
     made = {path.name for path in folder.iterdir()} - {source.name}
     segments = {f"50% 's-{number}.ts" for number in range(2)} | {"50% 's.m3u8"}
@@ -416,7 +416,7 @@ def _convert(case: Case, shelf: Shelf, folder: Path) -> tuple[Path, Path]:
         for source in request.sources
     ]
     marks = {uri: probe_beside(uri, uri, Limits()) for uri in request.watermark_uris}
-    plan = make_plan(request, Situation(infos, capabilities(), subtitle_infos=files, watermark_infos=marks))
+    plan = make_plan(request, PlanFacts(infos, capabilities(), subtitle_infos=files, watermark_infos=marks))
     return _serve(request, plan, paths, folder), _run(ffmpeg_command(request, plan, infos), folder)
 
 

@@ -22,7 +22,7 @@ from reelmill_server.media.result.verify import verify
 from reelmill_server.media.track import audio, audio_inputs, cfr_video, copy, frame_encoder, vfr_video, video
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests.media.converter import capabilities, encoded, target
 from tests.media.test_audio_times import made as audio_clip
@@ -46,7 +46,7 @@ def made(shelf: Shelf, folder: Path, clips: Sequence[Clip | Made], spec: TargetS
     """The output of a conversion, not yet verified."""
     paths = [str(shelf.get(clip) if isinstance(clip, Clip) else clip(shelf)) for clip in clips]
     request = ConvertRequest("t", "p", tuple(SourceSpec("file:///a") for _ in clips), (replace(spec, index=0),))
-    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+    plan = make_plan(request, PlanFacts([probe_file(path, Limits()) for path in paths], capabilities()))
     (produced,), _ = Conversion(plan, paths, folder, limits=Limits(), stop=threading.Event()).run()
     return produced
 

@@ -18,7 +18,7 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.overlay_request import PlaceSpec, WatermarkSpec
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import AlignMode, AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests import judge
 from tests.captions import captioned, heard, shown
@@ -55,7 +55,7 @@ def join(shelf: Shelf, tmp_path: Path) -> Joiner:
         request = ConvertRequest("t", "p", tuple(spec for _, spec in pairs), numbered, primary)
         infos = [probe_file(path, Limits()) for path in paths]
         marks = {uri: probe_file(uri, Limits()) for uri in request.watermark_uris}
-        plan = make_plan(request, Situation(infos, capabilities(), watermark_infos=marks))
+        plan = make_plan(request, PlanFacts(infos, capabilities(), watermark_infos=marks))
         files = {uri: uri for uri in marks}
         produced, _ = Conversion(
             plan, paths, tmp_path, limits=Limits(), stop=threading.Event(), watermark_locations=files
@@ -312,7 +312,7 @@ def test_drift_is_no_success(shelf: Shelf, tmp_path: Path) -> None:
     """An output whose sound ends a second before its pictures is not published."""
     paths = [str(shelf.get(clip)) for clip in (PLAIN, UPRIGHT)]
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"), SourceSpec("file:///b")), (BOTH,))
-    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+    plan = make_plan(request, PlanFacts([probe_file(path, Limits()) for path in paths], capabilities()))
     (produced,), _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event()).run()
     verify(produced)
     pictures, sound = produced.written

@@ -19,7 +19,7 @@ from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import ConvertRequest, ExtractSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import ArtifactKind
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests import judge
 from tests.media.converter import Converted, Converter, capabilities, target
@@ -180,7 +180,7 @@ def test_sources_that_follow_each_other_give_one_stream(convert: Converter, tmp_
     paths = [str(convert.shelf.get(clip)) for clip in clips]
     members = tuple(replace(member, index=index) for index, member in enumerate(variants()))
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 2, members, group_uris=(MASTER,))
-    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+    plan = make_plan(request, PlanFacts([probe_file(path, Limits()) for path in paths], capabilities()))
     produced, _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event()).run()
     results = make_results(plan, [verify(file) for file in produced], tmp_path)
     (made,) = (result for result in results if result.artifact.container == "vtt")

@@ -27,7 +27,7 @@ from reelmill_server.model.capability import PRIVACY, Limits
 from reelmill_server.model.overlay_plan import BlurPlan
 from reelmill_server.model.overlay_request import DelogoSpec, DesensitizationRule, DesensitizationSpec, TextSpec, WatermarkSpec
 from reelmill_server.model.request import ConvertRequest
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests.media.converter import CLIP, Converter, capabilities, encoded, target
 
@@ -317,7 +317,7 @@ def test_blurs_lie_between_delogos_and_watermarks(tmp_path: Path) -> None:
     """A watermark may lie over a face, and what hides a logo does not undo a blur."""
     video = encoded(desensitization=FACE, watermarks=(WatermarkSpec(text=TextSpec("x")),), delogos=(DelogoSpec(),))
     info = probe_file(str(lossless(tmp_path, 1)), Limits())
-    plan = make_plan(ConvertRequest("task", "project", (CLIP,), (target(video=video),)), Situation((info,), capabilities()))
+    plan = make_plan(ConvertRequest("task", "project", (CLIP,), (target(video=video),)), PlanFacts((info,), capabilities()))
     assert [overlay.kind for overlay in plan.targets[0].streams[0].overlays] == ["delogo", "blur", "text"]
     assert plan.targets[0].streams[0].overlays[1] == BlurPlan(FACE)
 
@@ -334,7 +334,7 @@ def test_without_the_extra_the_field_is_refused_with_what_to_install(monkeypatch
     request = ConvertRequest("task", "project", (CLIP,), (target(video=encoded(desensitization=FACE)),))
     known = {**capabilities(), PRIVACY: tried}
     with pytest.raises(UnsupportedFormat, match=r"video\.filter_video\.desensitization: .*pip install 'onnxruntime"):
-        make_plan(request, Situation((probe_file(str(path), Limits()),), known))
+        make_plan(request, PlanFacts((probe_file(str(path), Limits()),), known))
 
 
 def test_the_drawn_plate_and_the_face_are_found_where_they_are() -> None:

@@ -22,7 +22,7 @@ from reelmill_server.media.track import frame_encoder
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import TaskPhase
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.worker.child.progress import ProgressMeter
 from tests import judge
@@ -178,7 +178,7 @@ def percents_by_bytes(
     """(share of the sources' bytes that were read, percent) after every packet."""
     infos = [probe_file(str(path), Limits()) for path in paths]
     request = ConvertRequest("t", "p", (SOURCE,) * len(paths), (asked,))
-    plan = make_plan(request, Situation(infos, capabilities()))
+    plan = make_plan(request, PlanFacts(infos, capabilities()))
     running = Conversion(plan, [str(path) for path in paths], folder, limits=Limits(), stop=threading.Event())
     meter = ProgressMeter(1)
     meter.begin(plan)

@@ -24,7 +24,7 @@ from reelmill_server.model.plan import FrameAccess
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.model.sizes import ScaleType
 from reelmill_server.model.task import ArtifactKind
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.output import images
 from reelmill_server.plan.output.frame_access import AccessChoice
 from reelmill_server.plan.planner import make_plan
@@ -188,7 +188,7 @@ def test_a_source_without_a_frame_takes_no_time(
     late = Clip("mpegts", (Video(seconds=2, gop=25),), (), offset=Fraction(10))
     paths = [str(convert.shelf.get(clip)) for clip in (late, Clip("mp4", (Video(seconds=2, gop=25),), ()))]
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 2, (alone(snapshots(interval_us=SECOND)),))
-    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+    plan = make_plan(request, PlanFacts([probe_file(path, Limits()) for path in paths], capabilities()))
     break_off(monkeypatch, 5)
     running = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event())
     running.run()
@@ -348,7 +348,7 @@ def test_pictures_of_joined_sources(convert: Converter, monkeypatch: pytest.Monk
         tuple(SourceSpec("file:///a", duration_us=2 * SECOND) for _ in clips),
         (alone(snapshots(interval_us=SECOND // 2)),),
     )
-    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], {}))
+    plan = make_plan(request, PlanFacts([probe_file(path, Limits()) for path in paths], {}))
     conversion = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event())
     conversion.run()
     (files,) = conversion.images
@@ -417,7 +417,7 @@ def converting(convert: Converter, folder: Path, asked: TargetSpec) -> Conversio
     """A conversion of the film, ready to run."""
     path = str(convert.shelf.get(FILM))
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),), (asked,))
-    plan = make_plan(request, Situation([probe_file(path, Limits())], capabilities()))
+    plan = make_plan(request, PlanFacts([probe_file(path, Limits())], capabilities()))
     return Conversion(plan, [path], folder, limits=Limits(), stop=threading.Event())
 
 

@@ -16,7 +16,7 @@ from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import Artifact
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests import judge
 from tests.media.converter import Converter, capabilities, encoded, plan_of, target
@@ -140,7 +140,7 @@ def test_joined_sources_are_measured(shelf: Shelf, tmp_path: Path) -> None:
     spec = replace(lossy(), audio=AudioSpec("aac"))
     targets = (spec, replace(lossless(), audio=AudioSpec("aac"), index=1))
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 3, targets)
-    plan = make_plan(request, Situation([probe_file(path, Limits()) for path in paths], capabilities()))
+    plan = make_plan(request, PlanFacts([probe_file(path, Limits()) for path in paths], capabilities()))
     produced, _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event()).run()
     found = [verify(file).streams[0].vmaf for file in produced]
     assert found[0] == pytest.approx(judge.vmaf(*(Path(file.path) for file in produced)), abs=AGREED)

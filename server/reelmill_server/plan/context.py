@@ -9,7 +9,7 @@ from reelmill_server.plan.codec.video_encoders import DEFAULT_ORDER
 
 
 @dataclass(frozen=True)
-class Situation:
+class PlanFacts:
     """Sources, capabilities of the worker, and its preferences.
 
     `infos`, `modified_us` (time of last modification, microseconds since the epoch) and `subtitle_infos` (one member per

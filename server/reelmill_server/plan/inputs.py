@@ -8,7 +8,7 @@ from reelmill_server.model.plan import InputPlan
 from reelmill_server.model.request import AlignMode, ConvertRequest, SourceSpec
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import Clock
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Inputs:
     primary: Input
 
     @classmethod
-    def of(cls, request: ConvertRequest, situation: Situation) -> "Inputs":
+    def of(cls, request: ConvertRequest, facts: PlanFacts) -> "Inputs":
         """Return the inputs of `request`. Raises InvalidArgument if a range begins after the end of its source."""
         ordered = sorted(range(len(request.sources)), key=lambda number: request.sources[number].attached)
         inputs = [
@@ -79,8 +79,8 @@ class Inputs:
                 number,
                 source_number,
                 request.sources[source_number],
-                situation.infos[source_number],
-                Clock.of(request.sources[source_number], situation.infos[source_number], f"sources[{source_number}]"),
+                facts.infos[source_number],
+                Clock.of(request.sources[source_number], facts.infos[source_number], f"sources[{source_number}]"),
             )
             for number, source_number in enumerate(ordered)
         ]

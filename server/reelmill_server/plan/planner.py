@@ -11,7 +11,7 @@ from reelmill_server.model.request import ConvertRequest, TargetSpec
 from reelmill_server.model.tags import MOST_CHARACTERS, of_a_device
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS, Container
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.output import package_files, packaging
 from reelmill_server.plan.output.frame_access import with_shared_reading
@@ -37,18 +37,18 @@ _UNOFFICIAL = {"strict": "unofficial"}
 _WITH_BOXES = ("mp4", "mov")
 
 
-def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
+def make_plan(request: ConvertRequest, facts: PlanFacts) -> Plan:
     """Return the plan of `request`.
 
     Raises InvalidArgument, InvalidMedia, UnsupportedFormat or HardwareUnavailable, naming the target, if there is none.
     """
-    inputs = Inputs.of(request, situation)
-    naming = _naming(request, inputs, situation)
+    inputs = Inputs.of(request, facts)
+    naming = _naming(request, inputs, facts)
     warnings: list[str] = []
     planned = [
         plan
         for target in packaging.subtitles_once(request.targets)
-        for plan in _plan_target(target, inputs, situation, naming, warnings)
+        for plan in _plan_target(target, inputs, facts, naming, warnings)
     ]
     targets, groups = packaging.arrange(request, planned, naming)
     warnings += packaging.unheard_audio(targets)
@@ -57,7 +57,7 @@ def make_plan(request: ConvertRequest, situation: Situation) -> Plan:
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
     warnings += dropped_languages(inputs, targets)
     warnings += _long_tags(inputs, targets)
-    warnings += doubts(request, situation, plan.inputs, targets)
+    warnings += doubts(request, facts, plan.inputs, targets)
     made = [(file.target_index, file.uri) for file in package_files.planned_files(plan)]
     made += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
     _spare_sources(request, made)
@@ -111,12 +111,12 @@ def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:
 
 
 def _plan_target(
-    target: TargetSpec, inputs: Inputs, situation: Situation, naming: Naming, warnings: list[str]
+    target: TargetSpec, inputs: Inputs, facts: PlanFacts, naming: Naming, warnings: list[str]
 ) -> Iterator[TargetPlan]:
     """Yield a target's media files, if it has any, and its separate subtitle files."""
-    offers = tuple(SubtitleInput.of(item.number, item.source_number, item.source, situation) for item in inputs.main)
+    offers = tuple(SubtitleInput.of(item.number, item.source_number, item.source, facts) for item in inputs.main)
     if target.container:
-        yield from _plan_files(target, inputs, situation, naming, offers, warnings)
+        yield from _plan_files(target, inputs, facts, naming, offers, warnings)
     else:
         target = replace(target, speed=Fraction(1))  # said to be ignored where no container is made
     extracts = plan_extracts(target, offers, warnings)
@@ -131,17 +131,17 @@ def _plan_target(
         yield plan if target.group < 0 else packaging.packaged_subtitles(plan, target, rendition)
 
 
-def _naming(request: ConvertRequest, inputs: Inputs, situation: Situation) -> Naming:
+def _naming(request: ConvertRequest, inputs: Inputs, facts: PlanFacts) -> Naming:
     """Return the values that URI templates are filled with, besides the output's own."""
     number = inputs.primary.source_number
-    variables = source_variables(request.sources[number].uri, situation.modified_us[number])
+    variables = source_variables(request.sources[number].uri, facts.modified_us[number])
     return variables, request.tags, request.created_us
 
 
 def _plan_files(
     target: TargetSpec,
     inputs: Inputs,
-    situation: Situation,
+    facts: PlanFacts,
     naming: Naming,
     offers: Sequence[SubtitleInput],
     warnings: list[str],
@@ -149,7 +149,7 @@ def _plan_files(
     """Yield the media files of a target: one, or one per audio stream if the container holds only one."""
     rules.check(rules.target_problems(target, target.field))
     container = CONTAINERS[target.container]
-    streams = _streams(Job(target, inputs, container, situation, warnings), offers)
+    streams = _streams(Job(target, inputs, container, facts, warnings), offers)
     files = [(stream,) for stream in streams] if container.single else [streams]
     for count, held in enumerate(files):
         number = stream_number(inputs, held[0]) if container.single else 0

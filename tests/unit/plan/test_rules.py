@@ -16,7 +16,7 @@ from reelmill_server.model.request import SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests.unit.api.test_validate import Anywhere
 
@@ -74,7 +74,7 @@ def test_api_and_planner_refuse_the_same_in_the_same_words(asked: dict[str, Any]
     with pytest.raises(InvalidArgument) as by_api:
         validate.check_create(message, Anywhere())  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument) as by_planner:
-        make_plan(requests.conversion(message, "task", datetime.now(UTC)), Situation((INFO,), WORKER))
+        make_plan(requests.conversion(message, "task", datetime.now(UTC)), PlanFacts((INFO,), WORKER))
     assert [violation.field for violation in by_planner.value.violations] == [field]
     assert list(by_api.value.violations) == list(by_planner.value.violations)
 

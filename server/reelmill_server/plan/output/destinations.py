@@ -24,7 +24,7 @@ _INIT = r"(?:\d+-)?init\.mp4"  # the init segment has what precedes the number i
 
 
 def foreign_uris(request: ConvertRequest, modified_us: Sequence[int], plan: Plan) -> list[str]:
-    """Return those URIs of `plan` that no template of `request` can name; `modified_us` as in `Situation`."""
+    """Return those URIs of `plan` that no template of `request` can name; `modified_us` as in `PlanFacts`."""
     number = request.alignment_index
     naming = source_variables(request.sources[number].uri, modified_us[number]), request.tags, request.created_us
     patterns = [_pattern(template, naming) for template in dict.fromkeys(_templates(request)) if template]

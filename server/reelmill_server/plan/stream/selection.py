@@ -14,7 +14,7 @@ from reelmill_server.plan import rules
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.stream import audio, container_fit, dolby, joining, video
 from reelmill_server.plan.stream.alpha import ON_BLACK
@@ -33,7 +33,7 @@ class Job:
     target: TargetSpec
     inputs: Inputs
     container: Container
-    situation: Situation
+    facts: PlanFacts
     warnings: list[str]
 
     def warn(self, text: str) -> None:
@@ -132,12 +132,12 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
     spec, remarks = container_fit.fit_video(spec, stream, job.container, path)
     if counted:
         spec = joining.pinned(spec, stream, path)
-    planned, notes = video.plan_video(spec, stream, like.clock, job.situation, path)
+    planned, notes = video.plan_video(spec, stream, like.clock, job.facts, path)
     for note in (*remarks, *notes, *dolby.encoded_warnings(stream), *dolby.flat_warnings(stream)):
         job.warn(f": {note}")
     planned = _tagged(job, planned)
     if job.target.measure_vmaf:
-        planned = video.measured(planned, job.situation, f"{job.target.field}.measure_vmaf")
+        planned = video.measured(planned, job.facts, f"{job.target.field}.measure_vmaf")
     parts = [replace(planned.parts[0], input=like.number)]
     if counted:
         streams = [stream_at(item.video, number) for item in members]
@@ -149,16 +149,16 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
 def _overlays(job: Job, spec: VideoSpec, planned: StreamPlan) -> tuple[OverlayPlan, ...]:
     assert planned.video
     field = f"{job.target.field}.video.filter_video"
-    detectors = job.situation.capabilities.get(PRIVACY)
+    detectors = job.facts.capabilities.get(PRIVACY)
     if spec.desensitization is not None and detectors is not None and not detectors.available:
         raise UnsupportedFormat(f"{field}.desensitization: {detectors.reason}")
-    return plan_overlays(spec, planned.video, job.situation.watermark_infos, field, job.warnings.append)
+    return plan_overlays(spec, planned.video, job.facts.watermark_infos, field, job.warnings.append)
 
 
 def _video_part(job: Job, spec: VideoSpec, like: StreamPlan, item: Input, stream: StreamInfo | None, path: str) -> PartPlan:
     if not isinstance(stream, VideoStreamInfo):
         return PartPlan(-1, (), item.number)
-    planned, notes = video.plan_video(joining.alike(spec, like), stream, item.clock, job.situation, path)
+    planned, notes = video.plan_video(joining.alike(spec, like), stream, item.clock, job.facts, path)
     if ON_BLACK in notes:
         job.warn(f": {ON_BLACK}")
     return replace(planned.parts[0], filters=joining.matched(planned, like), input=item.number)
@@ -193,10 +193,10 @@ def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Inp
         codec = stream.codec or "a codec that is not known here"
         raise undecodable(stream, f"{field}: the source's audio (stream {stream.index} of the file) is in {codec}: it")
     path = f"{field}.transcode_audio"
-    planned, note = audio.plan_audio(spec, stream, like.clock, path, job.situation.capabilities, job.container)
+    planned, note = audio.plan_audio(spec, stream, like.clock, path, job.facts.capabilities, job.container)
     if note:
         job.warn(f".audio: {note}")
-    tried = job.situation.capabilities.get(planned.encoder)
+    tried = job.facts.capabilities.get(planned.encoder)
     if tried is not None and not tried.available:
         raise UnsupportedFormat(f"{path}: no encoder for {spec.codec} can run here: {planned.encoder}: {tried.reason}")
     return _tagged(job, planned)

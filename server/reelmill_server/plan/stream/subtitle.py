@@ -14,7 +14,7 @@ from reelmill_server.model.package_plan import RenditionPlan
 from reelmill_server.model.plan import COPY, InputPlan, PartPlan, StreamPlan, StreamType, SubtitleFilePlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.plan.codec.containers import CONTAINERS, Container
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 
 ALL_STREAMS_ABOVE = 100
 """A member of a list of streams above this means all of them (the contract's convention)."""
@@ -43,11 +43,11 @@ class SubtitleInput:
     streams: tuple[tuple[SubtitleStreamInfo, PartPlan], ...]
 
     @classmethod
-    def of(cls, number: int, source_number: int, source: SourceSpec, situation: Situation) -> "SubtitleInput":
+    def of(cls, number: int, source_number: int, source: SourceSpec, facts: PlanFacts) -> "SubtitleInput":
         """Return the subtitle streams of a source that is input `number` of the plan."""
-        info: MediaInfo = situation.infos[source_number]
+        info: MediaInfo = facts.infos[source_number]
         offered = [(stream, PartPlan(stream.index, input=number)) for stream in info.subtitles]
-        files = situation.subtitle_infos[source_number] if source.subtitles else ()
+        files = facts.subtitle_infos[source_number] if source.subtitles else ()
         for place, (spec, file) in enumerate(zip(source.subtitles, files, strict=True)):
             plan = SubtitleFilePlan(place, spec.offset_us, spec.language, file.charset)
             offered += [(stream, PartPlan(stream.index, input=number, file=plan)) for stream in file.media.subtitles]
@@ -109,13 +109,13 @@ def plan_extracts(
 
 
 def doubts(
-    request: ConvertRequest, situation: Situation, inputs: Sequence[InputPlan], targets: Sequence[TargetPlan]
+    request: ConvertRequest, facts: PlanFacts, inputs: Sequence[InputPlan], targets: Sequence[TargetPlan]
 ) -> Iterator[str]:
     """Warnings of the text of the subtitle files that `targets` use: charsets that were guessed, and broken characters."""
     parts = [part for target in targets for stream in target.streams for part in stream.parts]
     used = {(inputs[part.input].source, part.file.number) for part in parts if part.file}
     for source, number in sorted(used):
-        file, spec = situation.subtitle_infos[source][number], request.sources[source].subtitles[number]
+        file, spec = facts.subtitle_infos[source][number], request.sources[source].subtitles[number]
         field = f"sources[{source}].subtitles[{number}]"
         if file.guessed:
             hint = "if its letters are wrong, store it as UTF-8" + ("" if spec.language else ", or set language")

@@ -14,7 +14,7 @@ from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.codec import video_encoders
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.adaptive import adapted_video
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
@@ -94,7 +94,7 @@ def _colours(stream: VideoStreamInfo, mapped: bool) -> dict[str, int]:
 
 
 def plan_video(
-    spec: VideoSpec, stream: VideoStreamInfo, clock: Clock, situation: Situation, field: str
+    spec: VideoSpec, stream: VideoStreamInfo, clock: Clock, facts: PlanFacts, field: str
 ) -> tuple[StreamPlan, tuple[str, ...]]:
     """Return how `stream` is encoded according to `spec`, and warnings; `field` is the path of the TranscodeVideo message.
 
@@ -105,12 +105,12 @@ def plan_video(
         raise undecodable(stream, f"{field}: the source's {stream.codec} video")
     source_rate = usual_rate(stream)
     spec = adapted_video(spec, stream, source_rate, field)
-    software = video_encoders.takes(video_encoders.VIDEO_ENCODERS[spec.codec][SOFTWARE], situation.capabilities)
+    software = video_encoders.takes(video_encoders.VIDEO_ENCODERS[spec.codec][SOFTWARE], facts.capabilities)
     wanted = spec.pixel_format or (
         _TRANSPARENT if stream.transparent and _TRANSPARENT in software else natural_format(stream.pixel_format, software)
     )
     opaque = () if has_alpha(wanted) else on_black(stream)
-    choice = video_encoders.choose(spec, wanted, situation.capabilities, situation.order, situation.excluded)
+    choice = video_encoders.choose(spec, wanted, facts.capabilities, facts.order, facts.excluded)
     geometry = plan_geometry(_square(spec, stream), stream, wanted)
     rate = spec.frame_rate
     steady = (f"fps={rate}:start_time=0",) if rate else ()
@@ -144,9 +144,9 @@ def plan_video(
     return planned, (*geometry.warnings, *filter(None, told))
 
 
-def measured(planned: StreamPlan, situation: Situation, field: str) -> StreamPlan:
+def measured(planned: StreamPlan, facts: PlanFacts, field: str) -> StreamPlan:
     """Return `planned` with VMAF measurement, as `field` requests. Raises UnsupportedFormat if it is not possible."""
-    tried = situation.capabilities.get(VMAF_FILTER)
+    tried = facts.capabilities.get(VMAF_FILTER)
     if tried is None or not tried.available:
         reason = tried.reason if tried else "was not tried on this worker"
         raise UnsupportedFormat(f"{field}: VMAF cannot be measured here: {VMAF_FILTER} {reason}")

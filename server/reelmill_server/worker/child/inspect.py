@@ -10,7 +10,7 @@ from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.units import Split
 from reelmill_server.plan.chunks import encoded_video, split
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.adaptive import needs_bitrates
 from reelmill_server.worker import messages
@@ -85,7 +85,7 @@ def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ..
 def plan_for(attempt: Attempt, probed: ProbedSources, excluded: dict[str, str]) -> Plan:
     """Return the plan without the `excluded` encoders (name to reason). Raises ReelmillError."""
     assignment = attempt.assignment
-    situation = Situation(
+    facts = PlanFacts(
         infos=probed.media,
         subtitle_infos=probed.subtitles,
         watermark_infos=probed.watermarks,
@@ -95,7 +95,7 @@ def plan_for(attempt: Attempt, probed: ProbedSources, excluded: dict[str, str]) 
         excluded=excluded,
     )
     with attempt.stage("plan"):
-        return make_plan(attempt.request, situation)
+        return make_plan(attempt.request, facts)
 
 
 def split_for(attempt: Attempt, plan: Plan, probed: ProbedSources) -> Split | None:

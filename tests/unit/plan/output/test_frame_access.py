@@ -8,7 +8,7 @@ from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.media_info import MediaInfo, VideoStreamInfo
 from reelmill_server.model.plan import FrameAccess, FramesPlan, ImagePlan, PartPlan, StreamPlan, StreamType
 from reelmill_server.model.request import ConvertRequest, SourceSpec
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Inputs
 from reelmill_server.plan.output.frame_access import choose_access, with_shared_reading
 
@@ -20,7 +20,7 @@ def way(frames: FramesPlan, seconds: float = 300, key_seconds: float = 6) -> Fra
     """What is chosen for a source at 25 frames a second."""
     video = VideoStreamInfo(0, "h264", width=1280, height=720, key_seconds=key_seconds)
     info = MediaInfo("matroska,webm", duration_seconds=seconds, video=(video,))
-    inputs = Inputs.of(ConvertRequest("t", "p", (SourceSpec("file:///a"),), ()), Situation((info,), {}))
+    inputs = Inputs.of(ConvertRequest("t", "p", (SourceSpec("file:///a"),), ()), PlanFacts((info,), {}))
     return choose_access(frames, inputs, 0, Fraction(25)).way
 
 

@@ -12,7 +12,7 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import Adapt, AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.clock import Clock
 from reelmill_server.plan.codec.containers import CONTAINERS, fitting
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.audio import plan_audio
 from reelmill_server.plan.stream.video import natural_format, usual_rate
@@ -32,7 +32,7 @@ SECONDS = 1_000_000
 
 def plan(info: MediaInfo, *targets: TargetSpec, source: SourceSpec = SourceSpec("file:///in/a.mp4")) -> Plan:  # noqa: B008
     """The plan of a request with these targets."""
-    return make_plan(ConvertRequest("t", "p", (source,), targets), Situation((info,), WORKER))
+    return make_plan(ConvertRequest("t", "p", (source,), targets), PlanFacts((info,), WORKER))
 
 
 def target(container: str, video: VideoSpec | None = None, audio: AudioSpec | None = None) -> TargetSpec:
@@ -231,7 +231,7 @@ def test_two_outputs_in_one_place_are_told_however_they_are_spelled() -> None:
         replace(copied, index=index, uri=uri) for index, uri in enumerate(("file:///out/b c.mp4", "file:///out/b%20c.mp4"))
     )
     request = ConvertRequest("t", "p", (SourceSpec("file:///in/a.mp4"),), specs)
-    warnings = make_plan(request, Situation((INFO,), WORKER)).warnings
+    warnings = make_plan(request, PlanFacts((INFO,), WORKER)).warnings
     assert warnings == tuple(f"several outputs go to {spec.uri}: the last one stays" for spec in specs)
 
 
@@ -248,6 +248,6 @@ def test_attached_sound_is_counted_behind_that_of_the_sources_in_a_row() -> None
     sources = (SourceSpec("file:///in/b.mp4", attached=True), SourceSpec("file:///in/a.mp4"))
     asked = replace(target("mp3", None, AudioSpec("mp3")), audio_streams=(1,))
     request = ConvertRequest("t", "p", sources, (asked,), alignment_index=1)
-    planned = make_plan(request, Situation((INFO, two), WORKER)).targets
+    planned = make_plan(request, PlanFacts((INFO, two), WORKER)).targets
     assert [file.uri for file in planned] == ["file:///out/a_1.mp3", "file:///out/a_2.mp3"]
     assert [file.streams[0].parts[0].input for file in planned] == [0, 1]

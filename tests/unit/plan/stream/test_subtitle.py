@@ -11,7 +11,7 @@ from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, Subtitl
 from reelmill_server.model.plan import Plan, SubtitleFilePlan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec
 from reelmill_server.plan.codec.containers import CONTAINERS
-from reelmill_server.plan.context import Situation
+from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.subtitle import SubtitleInput, extract_prefix, plan_subtitles
 
@@ -30,7 +30,7 @@ def plan(target: TargetSpec, *codecs: str, files: Sequence[str] = ()) -> Plan:
     specs = tuple(SubtitleFileSpec(f"file:///in/{number}", 500_000 * number, "fra") for number in range(len(files)))
     infos = tuple(SubtitleFileInfo(media(codec), "cp1251") for codec in files)
     request = ConvertRequest("task", "p", (SourceSpec("file:///in/film.mkv", subtitles=specs),), (target,), tags={"who": "me"})
-    return make_plan(request, Situation((media(*codecs),), {}, subtitle_infos=(infos,)))
+    return make_plan(request, PlanFacts((media(*codecs),), {}, subtitle_infos=(infos,)))
 
 
 def test_files_are_numbered_behind_the_sources_own() -> None:
@@ -89,8 +89,8 @@ def test_what_cannot_be_extracted_is_an_error() -> None:
 def joined(container: str, *sources: Sequence[str]) -> list[tuple[str, str, list[int]]]:
     """Codec, encoder and inputs of each stream when sources with such streams follow each other."""
     request = [SourceSpec("file:///x") for _ in sources]
-    situation = Situation(tuple(media(*codecs) for codecs in sources), {})
-    offers = [SubtitleInput.of(number, number, request[number], situation) for number in range(len(sources))]
+    facts = PlanFacts(tuple(media(*codecs) for codecs in sources), {})
+    offers = [SubtitleInput.of(number, number, request[number], facts) for number in range(len(sources))]
     streams = plan_subtitles(replace(ASKED, container=container), CONTAINERS[container], offers, [])
     return [(stream.codec, stream.encoder, [part.input for part in stream.parts]) for stream in streams]
 
