@@ -43,7 +43,7 @@ class Feeds:
         self._followers: dict[str, Follower] = {}
         self._loads = asyncio.Semaphore(_LOADS)
         self._poll_now = asyncio.Event()
-        self._loops: list[asyncio.Task[None]] = []
+        self._loops: dict[str, asyncio.Task[None]] = {}
         self._closed = False
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class Feeds:
 
     async def wait_closed(self) -> None:
         """Wait, once the feeds are closed, until they use the database no more."""
-        await asyncio.gather(*self._loops)
+        await asyncio.gather(*self._loops.values())
 
     async def snapshot(self, record: TaskRecord) -> Snapshot:
         """Return the current state of a task; progress is missing if the engine does not respond."""
@@ -177,11 +177,13 @@ class Feeds:
             follower.fail(no_such_project(follower.project_name))
         except ReelmillError as error:
             follower.fail(error)
-        if all(loop.done() for loop in self._loops):
-            self._loops = [
-                asyncio.create_task(self._repeat(self._follow_changes, self._until_next_change)),
-                asyncio.create_task(self._repeat(self._follow_progress, partial(asyncio.sleep, self._poll_seconds))),
-            ]
+        self._keep_looping("changes", self._follow_changes, self._until_next_change)
+        self._keep_looping("progress", self._follow_progress, partial(asyncio.sleep, self._poll_seconds))
+
+    def _keep_looping(self, name: str, step: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
+        """Start a loop unless it runs: those of earlier watchers end one by one."""
+        if name not in self._loops or self._loops[name].done():
+            self._loops[name] = asyncio.create_task(self._repeat(step, pause))
 
     async def _repeat(self, step: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
         """Do a step again and again while anyone watches; a failure is logged, as watchers still need the next one."""

@@ -125,7 +125,7 @@ async def test_nobody_watching_means_nobody_looking(world: World) -> None:
     await asyncio.sleep(2 * POLL)
     looks = world.looks
     await asyncio.sleep(5 * POLL)
-    assert world.looks == looks and not world.feeds._followers and all(loop.done() for loop in world.feeds._loops)
+    assert world.looks == looks and not world.feeds._followers and all(loop.done() for loop in world.feeds._loops.values())
 
 
 @pytest.mark.parametrize("broken", [ServiceUnavailable("away"), RuntimeError("a defect")])
@@ -379,3 +379,22 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(POLL)
+
+
+@pytest.mark.parametrize("ended", ["changes", "progress"])
+async def test_a_watcher_that_comes_while_the_loops_end_is_served(world: World, ended: str) -> None:
+    """One of the loops saw that nobody watches, the other has not looked yet: progress and the end are told all the same."""
+    await world.add("task")
+    first = world.feeds.watch("default", "task")
+    await anext(first)
+    world.feeds._loops[ended].cancel()
+    await asyncio.sleep(0)
+    assert world.feeds._loops[ended].done()
+    await first.aclose()
+    watch = world.feeds.watch("default", "task")
+    await anext(watch)
+    world.percent = 60
+    async with asyncio.timeout(5):
+        await _until_percent(watch, 60)
+        await world.end("task")
+        assert [snapshot async for snapshot in watch][-1].record.status is TaskStatus.SUCCEEDED
