@@ -1,6 +1,7 @@
 """Small files that would cost gigabytes or minutes to look at."""
 
 import asyncio
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,6 +93,16 @@ async def test_both_bounds_end_a_look(bounds: messages.LookBounds, words: str) -
     with look.bounded_look(attempt):
         error = await asyncio.wait_for(failed, 10)
     assert isinstance(error, MediaLimitExceeded) and words in error.message
+
+
+def test_what_was_used_before_a_look_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look within the process of the tests ended that, once they had taken 20 s of CPU together."""
+    monkeypatch.setattr(look, "usage", lambda: messages.Usage(1e6, 1 << 40))
+    failed: list[ReelmillError] = []
+    attempt: Any = SimpleNamespace(assignment=SimpleNamespace(look=messages.LookBounds()), fail=failed.append)
+    with look.bounded_look(attempt):
+        time.sleep(0.1)
+    assert not failed
 
 
 def test_more_streams_than_the_limit_are_called_that(tmp_path: Path) -> None:

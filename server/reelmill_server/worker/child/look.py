@@ -17,13 +17,13 @@ def bounded_look(attempt: Attempt) -> Iterator[None]:
 
     libav has no such limits, and cannot be interrupted everywhere: the process ends.
     """
-    most = attempt.assignment.look
+    most, before = attempt.assignment.look, usage()
 
     def check() -> None:
         used = usage()
-        if used.cpu_seconds > most.core_seconds:
+        if used.cpu_seconds - before.cpu_seconds > most.core_seconds:
             attempt.fail(MediaLimitExceeded(f"looking at the sources takes more than {most.core_seconds:.0f} s of CPU"))
-        if used.memory_bytes > most.memory_bytes - _MARGIN_BYTES:
+        if used.memory_bytes - before.memory_bytes > most.memory_bytes - _MARGIN_BYTES:
             attempt.fail(MediaLimitExceeded(f"looking at the sources takes more than {most.memory_bytes >> 20} MiB of memory"))
 
     with every(_POLL_SECONDS, check):
