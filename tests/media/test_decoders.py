@@ -90,7 +90,8 @@ def test_few_decoders_are_reachable() -> None:
     reachable = set(decoders.decoder_options(Limits())["codec_whitelist"].split(","))
     codecs = {av.Codec(name, "r").canonical_name for name in reachable - {"libx264"} if _decodes(name)}
     assert len({codec for codec in codecs if not codec.startswith("pcm_")}) < 80
-    assert all("*" in name or _decodes(name) or name.startswith("libopencore") for name in decoders._PATTERNS)
+    some_builds = {"libopencore_amrnb", "libopencore_amrwb", "webp_anim"}  # the last: FFmpeg 9
+    assert all("*" in name or _decodes(name) for name in set(decoders._PATTERNS) - some_builds)
 
 
 def _decodes(name: str) -> bool:

@@ -8,7 +8,7 @@ from reelmill_server.worker.child.context import Attempt, every, usage
 
 # Memory can grow by some gigabytes a second: the parent, which looks less often, would see it late.
 _POLL_SECONDS = 0.02
-_MARGIN_BYTES = 64 << 20
+_MARGIN_BYTES = 112 << 20  # as much as grows meanwhile, and what a child has already when a look begins
 
 
 @contextmanager
