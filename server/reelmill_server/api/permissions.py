@@ -20,8 +20,11 @@ _TAG = "{tags."
 
 @dataclass(frozen=True)
 class Rule:
-    """Where an RPC happens: in the project that `project` finds in its request, in all of them, or anywhere. `changes`: it is
-    written to the audit log."""
+    """What a caller needs for an RPC: the right to its action on one project, on all of them, or on any.
+
+    `project` returns the name of the one project from a request. Otherwise the right must hold for all projects if
+    `everywhere`, else for any. `changes`: calls are written to the audit log.
+    """
 
     project: Callable[[Any], str] | None = None
     everywhere: bool = False

@@ -85,23 +85,7 @@ class ControlPlane:
             retry=timedelta(hours=settings.notify_retry_hours),
             metrics=metrics,
         )
-        service = MediaConvertService(
-            tasks=self._tasks,
-            projects=self._projects,
-            engine=engine,
-            feeds=self._feeds,
-            storage=build_storage(settings, metrics),
-            channels=self._channels,
-            defaults=TaskDefaults(
-                max_attempts=settings.max_attempts,
-                timeout_seconds=settings.task_timeout_seconds,
-                heartbeat_seconds=settings.heartbeat_timeout_seconds,
-                accelerator_seconds=settings.accelerator_wait_seconds,
-            ),
-            settle=self._settle,
-            watches=Watches(settings.watch_limit, settings.watch_caller_limit, metrics),
-            metrics=metrics,
-        )
+        service = self._media_convert_service()
         self._admit = service.admit
         keys = KeyStore(self._database)
         self._reconciler = Reconciler(
@@ -122,6 +106,26 @@ class ControlPlane:
             metrics,
             _gate(settings, keys),
             min(settings.max_connections, descriptors.limit() // 2),  # the others are for tasks
+        )
+
+    def _media_convert_service(self) -> MediaConvertService:
+        settings = self._settings
+        return MediaConvertService(
+            tasks=self._tasks,
+            projects=self._projects,
+            engine=self._engine,
+            feeds=self._feeds,
+            storage=build_storage(settings, self._metrics),
+            channels=self._channels,
+            defaults=TaskDefaults(
+                max_attempts=settings.max_attempts,
+                timeout_seconds=settings.task_timeout_seconds,
+                heartbeat_seconds=settings.heartbeat_timeout_seconds,
+                accelerator_seconds=settings.accelerator_wait_seconds,
+            ),
+            settle=self._settle,
+            watches=Watches(settings.watch_limit, settings.watch_caller_limit, self._metrics),
+            metrics=self._metrics,
         )
 
     async def _settle(self, task_id: str, outcome: Outcome) -> None:

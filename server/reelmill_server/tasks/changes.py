@@ -44,7 +44,7 @@ async def next_change(connection: AsyncConnection, project_name: str | ScalarSel
 
 
 class ChangeStore:
-    """What followers of projects read."""
+    """Read which tasks of a project have changed since a number, and what watchers are shown of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

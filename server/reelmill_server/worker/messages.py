@@ -19,8 +19,10 @@ from reelmill_server.model.units import Split, SplitRule, UnitFile
 
 @dataclass(frozen=True)
 class SourceRef:
-    """Where a child reads an object of `size_bytes` bytes: from a descriptor that it inherits, number `descriptor` of those, or
-    from its parent, which knows it as number `key`.
+    """How a child reads an object of `size_bytes` bytes. One of the two is set, the other is -1.
+
+    `descriptor`: a local file, as an index into the open files that the child inherits. `key`: an object elsewhere, as a number
+    by which the child requests ranges of it from its parent.
     """
 
     descriptor: int = -1
@@ -38,7 +40,7 @@ class JoinedFile:
 
 @dataclass(frozen=True)
 class LookBounds:
-    """What probing the sources and planning may use: memory, and CPU time."""
+    """Limit the memory and the CPU time, in seconds of one core, that a child uses to probe sources and to plan."""
 
     memory_bytes: int = 1 << 30
     core_seconds: float = 20.0

@@ -37,7 +37,10 @@ class SeccompError(OSError):
 
 @dataclass(frozen=True)
 class Argument:
-    """What an argument must be: one of `values`, after `mask`. An int, unless `pointer`: all 64 bits count then."""
+    """A condition on argument `number` (from 0) of a system call: its value, after `& mask`, is one of `values`.
+
+    The lower 32 bits are compared, as the kernel reads an int; with `pointer`, the upper ones must be 0 as well.
+    """
 
     number: int
     values: tuple[int, ...]

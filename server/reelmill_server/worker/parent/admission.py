@@ -147,7 +147,7 @@ class Admission:
     async def wait_for_room(self, lane: str, ready: Callable[[], bool] = lambda: True) -> None:
         """Wait until one more task of queue `lane` may be taken, and `ready` returns true."""
         while not ready() or not self._has_room(lane):
-            await self._change()
+            await self.change()
 
     def _has_room(self, lane: str) -> bool:
         used, budget = self._used, self.budget
@@ -183,11 +183,11 @@ class Admission:
         try:
             async with asyncio.timeout(wait_seconds):
                 while not self._has_disk():
-                    await self._change()
+                    await self.change()
         except TimeoutError:
             raise WorkerBusy(f"the worker's disk was full, or its descriptors used up, for {wait_seconds:.0f} s") from None
 
-    async def _change(self) -> None:
+    async def change(self) -> None:
         """Wait until resources are released, or may have changed elsewhere: encoders and disks come and go."""
         try:
             async with asyncio.timeout(_POLL_SECONDS):
@@ -206,7 +206,7 @@ class Admission:
         try:
             async with asyncio.timeout(wait_seconds):
                 while not self._admits(waiting):
-                    await self._change()
+                    await self.change()
         except TimeoutError:
             raise WorkerBusy(f"the worker had no room for the task in {wait_seconds:.0f} s") from None
         finally:

@@ -12,8 +12,6 @@ from contextlib import asynccontextmanager
 from reelmill_server.errors import WorkerBusy
 from reelmill_server.worker.parent.admission import Admission
 
-_POLL_SECONDS = 0.5
-
 
 class Looks:
     """A limited number of places."""
@@ -23,7 +21,6 @@ class Looks:
         self._admission, self._places, self._most = admission, places, max(1, places - 1)
         self._used: Counter[str] = Counter()
         self._waiting: deque[str] = deque()
-        self._changed = asyncio.Event()
 
     @asynccontextmanager
     async def place(self, project_name: str, wait_seconds: float) -> AsyncIterator[None]:
@@ -32,7 +29,7 @@ class Looks:
         try:
             async with asyncio.timeout(wait_seconds):
                 while not self._takes(project_name):
-                    await self._change()
+                    await self._admission.change()
         except TimeoutError:
             raise WorkerBusy(f"the worker had no room for a look at the sources in {wait_seconds:.0f} s") from None
         finally:
@@ -43,8 +40,6 @@ class Looks:
             self._used[project_name] -= 1
             self._used += Counter()  # forget projects without any
             self._admission.release_look()
-            changed, self._changed = self._changed, asyncio.Event()
-            changed.set()
 
     def _takes(self, project_name: str) -> bool:
         """Take a place if it is the turn of this project, and there is one."""
@@ -55,10 +50,3 @@ class Looks:
             return False
         self._used[project_name] += 1
         return True
-
-    async def _change(self) -> None:
-        try:
-            async with asyncio.timeout(_POLL_SECONDS):
-                await self._changed.wait()
-        except TimeoutError:
-            return
