@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from examples.local_cluster.processes import events
+from tests import servers
 
 # Where a shell starts the tests in the background, SIGINT is ignored; a terminal sends it to the whole group.
 _SERVE = """
@@ -75,3 +76,11 @@ def test_a_port_that_is_taken(folder: Path, setting: str) -> None:
     ]
     assert not (folder / "service" / "temporal.db").exists()
     assert (folder / "service.log").read_text().count("\n") == 1
+
+
+def test_a_signal_right_after_it_is_ready_drains(tmp_path: Path) -> None:
+    """Whoever is told that it is ready may stop it at once."""
+    with servers.serve(tmp_path) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(60) == 0
+        assert server.events("stopping")

@@ -61,8 +61,9 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
         if settings.http:
             http_port = await _serve_http(http, settings.http)
             endpoints.insert(1, f"http {settings.http.rpartition(':')[0]}:{http_port}")
+        stopped = _stop_signal()  # before anybody is told that it is ready, and may stop it
         print(f"reelmill-server is ready: {', '.join(endpoints)}", flush=True)
-        await _until_stopped()
+        await stopped.wait()
         _log.info("stopping", drain_seconds=settings.drain_seconds)
         if plane is not None:
             await plane.drain()
@@ -75,8 +76,8 @@ async def _serve_http(http: TelemetryServer, address: str) -> int:
         raise ServiceUnavailable(f"{both_names('http')}: cannot serve metrics on {address}: {error}") from error
 
 
-async def _until_stopped() -> None:
-    """Wait for SIGTERM or SIGINT; a second signal exits immediately."""
+def _stop_signal() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets from now on; a second signal exits immediately."""
     stopped = asyncio.Event()
 
     def stop() -> None:
@@ -87,4 +88,4 @@ async def _until_stopped() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    await stopped.wait()
+    return stopped
