@@ -1,7 +1,7 @@
 """Blocking client: one method per call, generators for streams. Safe to share between threads."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
@@ -98,6 +98,10 @@ class Client:
         request = media_convert.CancelTaskRequest(project_name=project or self.project, task_id=task_id)
         return self._call(methods.CANCEL_TASK, request).task
 
+    def retry(self, task_id: str, *, project: str | None = None) -> media_convert.RetryTaskResponse:
+        """Create a task from the request of one that has ended and return the response, which holds its `task_id`."""
+        return self._call(methods.RETRY_TASK, requests.retry_request(project or self.project, task_id))
+
     def watch(
         self,
         task_id: str,
@@ -153,6 +157,10 @@ class Client:
     def capabilities(self) -> media_convert.GetCapabilitiesResponse:
         """Return which encoders and decoders work on the server, and its limits."""
         return self._call(methods.GET_CAPABILITIES, media_convert.GetCapabilitiesRequest())
+
+    def workers(self) -> Sequence[media_convert.Worker]:
+        """Return the workers: what each runs now, how much room it has, and what works on it."""
+        return self._call(methods.LIST_WORKERS, media_convert.ListWorkersRequest()).workers
 
     def close(self) -> None:
         """Close the connection and end calls in progress."""

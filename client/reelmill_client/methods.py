@@ -57,6 +57,8 @@ LIST_TASKS = Method(_MEDIA_CONVERT, "ListTasks", media_convert.ListTasksRequest,
 WATCH_TASK = Method(_MEDIA_CONVERT, "WatchTask", media_convert.WatchTaskRequest, media_convert.WatchTaskResponse)
 WATCH_TASKS = Method(_MEDIA_CONVERT, "WatchTasks", media_convert.WatchTasksRequest, media_convert.WatchTasksResponse)
 CANCEL_TASK = Method(_MEDIA_CONVERT, "CancelTask", media_convert.CancelTaskRequest, media_convert.CancelTaskResponse)
+# Safe to repeat for the same reason as CREATE_TASK.
+RETRY_TASK = Method(_MEDIA_CONVERT, "RetryTask", media_convert.RetryTaskRequest, media_convert.RetryTaskResponse, retry=True)
 PLAN_TASK = Method(
     _MEDIA_CONVERT,
     "PlanMediaConvertTask",
@@ -69,6 +71,9 @@ PROBE_MEDIA = Method(
 )
 GET_CAPABILITIES = Method(
     _MEDIA_CONVERT, "GetCapabilities", media_convert.GetCapabilitiesRequest, media_convert.GetCapabilitiesResponse, retry=True
+)
+LIST_WORKERS = Method(
+    _MEDIA_CONVERT, "ListWorkers", media_convert.ListWorkersRequest, media_convert.ListWorkersResponse, retry=True
 )
 CREATE_PROJECT = Method(_PROJECTS, "CreateProject", projects.CreateProjectRequest, projects.CreateProjectResponse)
 GET_PROJECT = Method(_PROJECTS, "GetProject", projects.GetProjectRequest, projects.GetProjectResponse, retry=True)
@@ -96,9 +101,11 @@ RETRIED = (
     CREATE_TASK,
     GET_TASK,
     LIST_TASKS,
+    RETRY_TASK,
     PLAN_TASK,
     PROBE_MEDIA,
     GET_CAPABILITIES,
+    LIST_WORKERS,
     GET_PROJECT,
     LIST_PROJECTS,
     LIST_NOTIFICATIONS,

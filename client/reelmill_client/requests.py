@@ -74,6 +74,11 @@ def build_request(
     return built
 
 
+def retry_request(project: str, task_id: str) -> media_convert.RetryTaskRequest:
+    """Return a request to retry a task, with a random request_id, so that sending it twice creates one task."""
+    return media_convert.RetryTaskRequest(project_name=project, task_id=task_id, request_id=str(uuid.uuid4()))
+
+
 def with_request_id(request: media_convert.CreateMediaConvertTaskRequest) -> media_convert.CreateMediaConvertTaskRequest:
     """Set a random `request_id` unless the request has one, so that sending it twice creates one task."""
     request.request_id = request.request_id or str(uuid.uuid4())

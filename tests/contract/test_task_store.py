@@ -54,7 +54,7 @@ FULL_OUTCOME = Outcome(
 async def test_a_record_is_read_back_whole(store: TaskStore, make_record: MakeRecord) -> None:
     """Every field survives: exact times in UTC, scalar tags with their types, texts of any script, big texts."""
     tags = {"text": "ä,=\0", "yes": True, "no": None, "whole": 7, "real": 7.0, "small": 1e-7, "long": "x" * 10_000}
-    record = make_record(1, tags=tags, user_data="✓" * 600, priority=5, request_id="r", work_json="w" * 200_000)
+    record = make_record(1, tags=tags, user_data="✓" * 600, priority=5, request_id="r", work_json="w" * 200_000, retry_of="t")
     assert await store.insert(record) == (record, True)
     found = await store.get("demo", record.task_id)
     assert found == record == await store.find(record.task_id)

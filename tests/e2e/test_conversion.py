@@ -550,3 +550,62 @@ def test_each_sound_becomes_a_file_of_its_own_through_the_service(client: Client
     assert len(task.warnings) == 1 and "one.mp3: the last one stays" in task.warnings[0]
     for name, hz in (("dubbed_0", 440), ("dubbed_1", 880), ("one", 880)):
         assert judge.pitch(judge.sound(files / "dubbed" / f"{name}.mp3")[:, 0], 48000) == pytest.approx(hz, abs=2)
+
+
+def test_a_task_that_ended_is_retried_with_the_same_request(client: Client, files: Path, long_clip: Path) -> None:
+    """Not one that runs. The new task says which one it retries; sent twice with one request id, there is one."""
+    late, out = files / "late.mp4", files / "retried.mp4"
+    request = {
+        "Sources": [{"URI": late.as_uri()}],
+        "Targets": [{"URI": out.as_uri(), "Container": "mp4"}],
+        "Tags": {"show": "retry"},
+        "UserData": "again",
+    }
+    failed = client.wait(client.submit(request).task_id, check=False)
+    assert failed.code == "ResourceNotFound" and not failed.retry_of
+    late.write_bytes(long_clip.read_bytes())
+    again = client.retry(failed.task_id).task_id
+    task = client.wait(again)
+    assert (task.retry_of, task.user_data, dict(task.tags)) == (failed.task_id, "again", {"show": "retry"})
+    assert judged(out)[0] == 1000
+    definitions = [json.loads(client.get(one, with_definition=True).task_request_definition) for one in (failed.task_id, again)]
+    for definition in definitions:
+        definition.pop("RequestId")
+    assert definitions[0] == definitions[1]
+    assert [listed.retry_of for listed in client.list(tags={"show": "retry"}, sort="StartTime")] == ["", failed.task_id]
+    running = client.submit(source=long_clip, destination=out, video="h264", preset="veryslow").task_id
+    with pytest.raises(FailedPrecondition, match="has not ended"):
+        client.retry(running)
+    client.cancel(running)
+    with pytest.raises(TaskCanceled):
+        client.wait(running)
+    with pytest.raises(NotFound):
+        client.retry("MediaConvert-nobody")
+
+
+def test_workers_show_what_they_run(client: Client, files: Path, long_clip: Path) -> None:
+    """Their room, their lanes, the running task with its encoders, and why an encoder is missing."""
+    task_id = client.submit(source=long_clip, destination=files / "shown.mp4", video="h264", preset="veryslow").task_id
+
+    converting = task_pb2.TASK_PHASE_CONVERTING
+
+    def runs() -> list[pb.Worker]:
+        return [one for one in client.workers() if any(attempt.phase == converting for attempt in one.attempts)]
+
+    servers.wait_for(runs, "a worker that converts")
+    (worker,) = runs()
+    (attempt,) = worker.attempts
+    assert (attempt.task_id, attempt.project_name, attempt.attempt) == (task_id, "default", 1)
+    assert attempt.part == pb.TASK_PART_WHOLE and attempt.start_time.seconds
+    assert "libx264" in attempt.targets[0].encoders
+    lanes = {lane.name: lane for lane in worker.lanes}
+    assert lanes["software"].available and lanes["fast"].available and not lanes["nvenc"].available
+    assert lanes[attempt.lane].attempts == 1
+    assert worker.load.max_slots == 2 and worker.load.max_cores > 0
+    assert worker.seen_time.seconds >= worker.start_time.seconds > 0 and not worker.draining
+    capabilities = client.capabilities()
+    assert worker.name == capabilities.worker and worker.versions == capabilities.versions
+    assert [one.reason for one in worker.encoders if one.name == "h264_nvenc"] != [""]
+    client.cancel(task_id)
+    client.wait(task_id, check=False)
+    servers.wait_for(lambda: not client.workers()[0].attempts, "an idle worker")

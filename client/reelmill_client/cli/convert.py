@@ -16,7 +16,7 @@ from reelmill_client.cli.wait import wait_for
 from reelmill_client.client import Client
 from reelmill_client.conversion import AUDIO_FIELDS, VIDEO_FIELDS, Conversion, is_uri
 from reelmill_client.errors import ReelmillError, Violation, from_problems
-from reelmill_client.labels import request_label
+from reelmill_client.labels import TaskLabel, request_label
 from reelmill_client.requests import build_request, pairs
 
 _VIDEO = "Video"
@@ -172,7 +172,18 @@ def submit_request(
     session: Session, client: Client, request: media_convert.CreateMediaConvertTaskRequest, detach: bool
 ) -> None:
     """Create a task and, unless `detach`, show it until it ends."""
-    created = client.submit(request)
+    follow_created(session, client, client.submit(request), request.project_name, detach, request_label(request))
+
+
+def follow_created(
+    session: Session,
+    client: Client,
+    created: media_convert.CreateMediaConvertTaskResponse | media_convert.RetryTaskResponse,
+    project: str,
+    detach: bool,
+    label: TaskLabel | None = None,
+) -> None:
+    """Print which task was created and, unless `detach`, show it until it ends; `label`: names of its files, if known."""
     if session.json:
         session.print_json(created)
     elif detach:
@@ -180,8 +191,8 @@ def submit_request(
     else:
         session.err.print(f"task {created.task_id}", soft_wrap=True)
     if not detach:
-        labels = {created.task_id: request_label(request)}
-        wait_for(session, client, [created.task_id], project=request.project_name, offer_cancel=True, labels=labels)
+        labels = {created.task_id: label} if label else {}
+        wait_for(session, client, [created.task_id], project=project, offer_cancel=True, labels=labels)
 
 
 def _print_plan(session: Session, response: media_convert.PlanMediaConvertTaskResponse) -> None:

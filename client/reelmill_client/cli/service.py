@@ -1,4 +1,4 @@
-"""Commands about media and the service itself: probe and capabilities."""
+"""Commands about media and the service itself: probe, capabilities and workers."""
 
 from typing import Annotated
 
@@ -31,3 +31,15 @@ def capabilities(context: typer.Context) -> None:
         session.print_json(response)
     else:
         tables.print_capabilities(session, response)
+
+
+def workers(context: typer.Context) -> None:
+    """Print the workers: how much room each has, and what it runs now."""
+    session = session_of(context)
+    with session.client() as client:
+        listed = client.workers()
+    if session.json:
+        for worker in listed:
+            session.print_json(worker)
+    else:
+        tables.print_workers(session, listed)

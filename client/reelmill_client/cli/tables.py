@@ -9,7 +9,10 @@ from reelmill.v1.media_convert_service_pb2 import (
     CodecCapability,
     GetCapabilitiesResponse,
     PlanMediaConvertTaskResponse,
+    RunningAttempt,
     Sandbox,
+    TaskPart,
+    Worker,
 )
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from reelmill.v1.notification_service_pb2 import NotificationState, NotificationStatus
@@ -187,6 +190,34 @@ def print_capabilities(session: Session, response: GetCapabilitiesResponse) -> N
     if response.sandbox.mode:  # older servers do not tell
         session.out.print(_table(("Sandbox", "Confined by", "The kernel lacks"), [_sandbox(response.sandbox)]))
     session.out.print(_table(("Component", "Version"), sorted(response.versions.items())))
+
+
+def print_workers(session: Session, workers: Sequence[Worker]) -> None:
+    """Print workers, and below each what it runs."""
+    for worker in workers:
+        load = worker.load
+        facts = [
+            f"{load.slots} of {load.max_slots} slots, {load.cores:g} of {load.max_cores:g} cores",
+            f"{load.waiting} waiting" if load.waiting else "",
+            "draining" if worker.draining else "",
+            f"serves {', '.join(lane.name for lane in worker.lanes if lane.available)}",
+            f"since {time_text(worker.start_time)}, seen {time_text(worker.seen_time)}",
+        ]
+        _print_line(session, f"{worker.name}: {', '.join(filter(None, facts))}")
+        for attempt in worker.attempts:
+            _print_line(session, f"  {_attempt_text(attempt)}")
+
+
+def _attempt_text(attempt: RunningAttempt) -> str:
+    part = TaskPart.Name(attempt.part).removeprefix("TASK_PART_").lower()
+    doing = TaskPhase.Name(attempt.phase).removeprefix("TASK_PHASE_").lower()
+    facts = [
+        attempt.task_id or "(a task of another project)",
+        f"chunk {attempt.chunk}" if attempt.part == TaskPart.TASK_PART_CHUNK else part,
+        f"{doing} {attempt.progress}%",
+        *dict.fromkeys(target.encoders for target in attempt.targets if target.encoders),
+    ]
+    return ", ".join(facts)
 
 
 def _sandbox(sandbox: Sandbox) -> tuple[str, str, str]:

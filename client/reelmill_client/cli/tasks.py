@@ -1,24 +1,21 @@
 """Commands about existing tasks: watch, get, list, cancel and retry."""
 
-import json
 from itertools import islice
 from typing import Annotated, cast
 
 import typer
 
-from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, TASK_STATUS_FAILED
 from reelmill_client.cli import tables
-from reelmill_client.cli.convert import DETACH, submit_request
+from reelmill_client.cli.convert import DETACH, follow_created
 from reelmill_client.cli.failures import EXIT_OK, exit_code, report
 from reelmill_client.cli.session import session_of
 from reelmill_client.cli.wait import show_all, wait_for
-from reelmill_client.errors import FailedPrecondition, ReelmillError
-from reelmill_client.formatting import phase_word, status_word
-from reelmill_client.requests import TaskFilter, build_request, pairs
+from reelmill_client.errors import ReelmillError
+from reelmill_client.formatting import phase_word
+from reelmill_client.requests import TaskFilter, pairs
 
 _TASK_ID = typer.Argument(metavar="TASK_ID")
 _LISTED = 20
-_MASK = "***"  # in place of what only the caller that made a task sees
 
 
 def watch(
@@ -110,16 +107,7 @@ def retry(
     task_id: Annotated[str, _TASK_ID],
     detach: Annotated[bool, DETACH] = False,
 ) -> None:
-    """Create a new task from the request of one that failed or was canceled, and wait for the result."""
+    """Create a new task from the request of one that has ended, and wait for the result."""
     session = session_of(context)
     with session.client() as client:
-        task = client.get(task_id, with_definition=True)
-        if task.status not in (TASK_STATUS_FAILED, TASK_STATUS_CANCELED):
-            raise FailedPrecondition(
-                f"task {task_id} is not retried: only failed and canceled ones are, its status is {status_word(task)}"
-            )
-        if _MASK in task.task_request_definition:
-            raise FailedPrecondition(f"task {task_id} is another caller's, and its request holds secrets: submit it anew")
-        request = build_request(json.loads(task.task_request_definition), task.project_name, {})
-        request.request_id = ""  # the old one would return the old task
-        submit_request(session, client, request, detach)
+        follow_created(session, client, client.retry(task_id), session.project, detach)

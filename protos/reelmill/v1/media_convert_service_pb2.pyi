@@ -29,6 +29,13 @@ class SortOrder(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SORT_ORDER_UNSPECIFIED: _ClassVar[SortOrder]
     SORT_ORDER_ASC: _ClassVar[SortOrder]
     SORT_ORDER_DESC: _ClassVar[SortOrder]
+
+class TaskPart(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_PART_UNSPECIFIED: _ClassVar[TaskPart]
+    TASK_PART_WHOLE: _ClassVar[TaskPart]
+    TASK_PART_CHUNK: _ClassVar[TaskPart]
+    TASK_PART_JOIN: _ClassVar[TaskPart]
 TASK_SORT_UNSPECIFIED: TaskSort
 TASK_SORT_TASK_ID: TaskSort
 TASK_SORT_START_TIME: TaskSort
@@ -36,6 +43,10 @@ TASK_SORT_END_TIME: TaskSort
 SORT_ORDER_UNSPECIFIED: SortOrder
 SORT_ORDER_ASC: SortOrder
 SORT_ORDER_DESC: SortOrder
+TASK_PART_UNSPECIFIED: TaskPart
+TASK_PART_WHOLE: TaskPart
+TASK_PART_CHUNK: TaskPart
+TASK_PART_JOIN: TaskPart
 
 class CreateMediaConvertTaskRequest(_message.Message):
     __slots__ = ("project_name", "sources", "targets", "target_groups", "alignment_index", "tags", "user_data", "notification", "credential_config", "request_id", "priority", "parallelism")
@@ -189,6 +200,26 @@ class CancelTaskResponse(_message.Message):
     task: _task_pb2.Task
     def __init__(self, request_id: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
+class RetryTaskRequest(_message.Message):
+    __slots__ = ("project_name", "task_id", "request_id")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    task_id: str
+    request_id: str
+    def __init__(self, project_name: _Optional[str] = ..., task_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class RetryTaskResponse(_message.Message):
+    __slots__ = ("request_id", "event_id", "task_id")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    event_id: str
+    task_id: str
+    def __init__(self, request_id: _Optional[str] = ..., event_id: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+
 class PlanMediaConvertTaskRequest(_message.Message):
     __slots__ = ("request",)
     REQUEST_FIELD_NUMBER: _ClassVar[int]
@@ -300,3 +331,121 @@ class CodecCapability(_message.Message):
     reason: str
     tried_time: _timestamp_pb2.Timestamp
     def __init__(self, name: _Optional[str] = ..., codec: _Optional[str] = ..., device: _Optional[str] = ..., available: _Optional[bool] = ..., reason: _Optional[str] = ..., tried_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListWorkersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListWorkersResponse(_message.Message):
+    __slots__ = ("request_id", "workers")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    workers: _containers.RepeatedCompositeFieldContainer[Worker]
+    def __init__(self, request_id: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ...) -> None: ...
+
+class Worker(_message.Message):
+    __slots__ = ("name", "start_time", "seen_time", "lanes", "load", "attempts", "encoders", "decoders", "filters", "limits", "versions", "sandbox", "draining")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class VersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    LANES_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    ENCODERS_FIELD_NUMBER: _ClassVar[int]
+    DECODERS_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    start_time: _timestamp_pb2.Timestamp
+    seen_time: _timestamp_pb2.Timestamp
+    lanes: _containers.RepeatedCompositeFieldContainer[WorkerLane]
+    load: WorkerLoad
+    attempts: _containers.RepeatedCompositeFieldContainer[RunningAttempt]
+    encoders: _containers.RepeatedCompositeFieldContainer[CodecCapability]
+    decoders: _containers.RepeatedCompositeFieldContainer[CodecCapability]
+    filters: _containers.RepeatedCompositeFieldContainer[CodecCapability]
+    limits: _containers.ScalarMap[str, float]
+    versions: _containers.ScalarMap[str, str]
+    sandbox: Sandbox
+    draining: bool
+    def __init__(self, name: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lanes: _Optional[_Iterable[_Union[WorkerLane, _Mapping]]] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[RunningAttempt, _Mapping]]] = ..., encoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., decoders: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., filters: _Optional[_Iterable[_Union[CodecCapability, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ..., versions: _Optional[_Mapping[str, str]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., draining: _Optional[bool] = ...) -> None: ...
+
+class WorkerLane(_message.Message):
+    __slots__ = ("name", "attempts", "available", "sessions", "max_sessions")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    attempts: int
+    available: bool
+    sessions: int
+    max_sessions: int
+    def __init__(self, name: _Optional[str] = ..., attempts: _Optional[int] = ..., available: _Optional[bool] = ..., sessions: _Optional[int] = ..., max_sessions: _Optional[int] = ...) -> None: ...
+
+class WorkerLoad(_message.Message):
+    __slots__ = ("slots", "max_slots", "waiting", "cores", "max_cores", "memory_bytes", "max_memory_bytes", "scratch_bytes", "max_scratch_bytes", "machine_load")
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    CORES_FIELD_NUMBER: _ClassVar[int]
+    MAX_CORES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SCRATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_SCRATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_LOAD_FIELD_NUMBER: _ClassVar[int]
+    slots: int
+    max_slots: int
+    waiting: int
+    cores: float
+    max_cores: float
+    memory_bytes: int
+    max_memory_bytes: int
+    scratch_bytes: int
+    max_scratch_bytes: int
+    machine_load: float
+    def __init__(self, slots: _Optional[int] = ..., max_slots: _Optional[int] = ..., waiting: _Optional[int] = ..., cores: _Optional[float] = ..., max_cores: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., max_memory_bytes: _Optional[int] = ..., scratch_bytes: _Optional[int] = ..., max_scratch_bytes: _Optional[int] = ..., machine_load: _Optional[float] = ...) -> None: ...
+
+class RunningAttempt(_message.Message):
+    __slots__ = ("project_name", "task_id", "attempt", "lane", "part", "chunk", "start_time", "phase", "progress", "targets")
+    PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    project_name: str
+    task_id: str
+    attempt: int
+    lane: str
+    part: TaskPart
+    chunk: int
+    start_time: _timestamp_pb2.Timestamp
+    phase: _task_pb2.TaskPhase
+    progress: int
+    targets: _containers.RepeatedCompositeFieldContainer[_task_pb2.TargetProgress]
+    def __init__(self, project_name: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., lane: _Optional[str] = ..., part: _Optional[_Union[TaskPart, str]] = ..., chunk: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., phase: _Optional[_Union[_task_pb2.TaskPhase, str]] = ..., progress: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[_task_pb2.TargetProgress, _Mapping]]] = ...) -> None: ...

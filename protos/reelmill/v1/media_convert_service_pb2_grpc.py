@@ -68,6 +68,11 @@ class MediaConvertServiceStub:
                 request_serializer=reelmill_dot_v1_dot_media__convert__service__pb2.CancelTaskRequest.SerializeToString,
                 response_deserializer=reelmill_dot_v1_dot_media__convert__service__pb2.CancelTaskResponse.FromString,
                 _registered_method=True)
+        self.RetryTask = channel.unary_unary(
+                '/reelmill.v1.MediaConvertService/RetryTask',
+                request_serializer=reelmill_dot_v1_dot_media__convert__service__pb2.RetryTaskRequest.SerializeToString,
+                response_deserializer=reelmill_dot_v1_dot_media__convert__service__pb2.RetryTaskResponse.FromString,
+                _registered_method=True)
         self.PlanMediaConvertTask = channel.unary_unary(
                 '/reelmill.v1.MediaConvertService/PlanMediaConvertTask',
                 request_serializer=reelmill_dot_v1_dot_media__convert__service__pb2.PlanMediaConvertTaskRequest.SerializeToString,
@@ -82,6 +87,11 @@ class MediaConvertServiceStub:
                 '/reelmill.v1.MediaConvertService/GetCapabilities',
                 request_serializer=reelmill_dot_v1_dot_media__convert__service__pb2.GetCapabilitiesRequest.SerializeToString,
                 response_deserializer=reelmill_dot_v1_dot_media__convert__service__pb2.GetCapabilitiesResponse.FromString,
+                _registered_method=True)
+        self.ListWorkers = channel.unary_unary(
+                '/reelmill.v1.MediaConvertService/ListWorkers',
+                request_serializer=reelmill_dot_v1_dot_media__convert__service__pb2.ListWorkersRequest.SerializeToString,
+                response_deserializer=reelmill_dot_v1_dot_media__convert__service__pb2.ListWorkersResponse.FromString,
                 _registered_method=True)
 
 
@@ -134,6 +144,14 @@ class MediaConvertServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryTask(self, request, context):
+        """Creates a new task from the request of one that has ended. FAILED_PRECONDITION if that task is still running, or if its request
+        holds secrets of another caller. Chunks of the ended task that are still kept are not encoded again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PlanMediaConvertTask(self, request, context):
         """Returns what CreateMediaConvertTask would do with the same request, without creating a task.
         """
@@ -150,6 +168,13 @@ class MediaConvertServiceServicer:
 
     def GetCapabilities(self, request, context):
         """Returns which encoders and decoders passed their trial on a worker, why others are unavailable, and the limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWorkers(self, request, context):
+        """Returns the workers: what each runs now, how much room it has, and what works on it. The answer may be some seconds old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,6 +213,11 @@ def add_MediaConvertServiceServicer_to_server(servicer, server):
                     request_deserializer=reelmill_dot_v1_dot_media__convert__service__pb2.CancelTaskRequest.FromString,
                     response_serializer=reelmill_dot_v1_dot_media__convert__service__pb2.CancelTaskResponse.SerializeToString,
             ),
+            'RetryTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryTask,
+                    request_deserializer=reelmill_dot_v1_dot_media__convert__service__pb2.RetryTaskRequest.FromString,
+                    response_serializer=reelmill_dot_v1_dot_media__convert__service__pb2.RetryTaskResponse.SerializeToString,
+            ),
             'PlanMediaConvertTask': grpc.unary_unary_rpc_method_handler(
                     servicer.PlanMediaConvertTask,
                     request_deserializer=reelmill_dot_v1_dot_media__convert__service__pb2.PlanMediaConvertTaskRequest.FromString,
@@ -202,6 +232,11 @@ def add_MediaConvertServiceServicer_to_server(servicer, server):
                     servicer.GetCapabilities,
                     request_deserializer=reelmill_dot_v1_dot_media__convert__service__pb2.GetCapabilitiesRequest.FromString,
                     response_serializer=reelmill_dot_v1_dot_media__convert__service__pb2.GetCapabilitiesResponse.SerializeToString,
+            ),
+            'ListWorkers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWorkers,
+                    request_deserializer=reelmill_dot_v1_dot_media__convert__service__pb2.ListWorkersRequest.FromString,
+                    response_serializer=reelmill_dot_v1_dot_media__convert__service__pb2.ListWorkersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -381,6 +416,33 @@ class MediaConvertService:
             _registered_method=True)
 
     @staticmethod
+    def RetryTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelmill.v1.MediaConvertService/RetryTask',
+            reelmill_dot_v1_dot_media__convert__service__pb2.RetryTaskRequest.SerializeToString,
+            reelmill_dot_v1_dot_media__convert__service__pb2.RetryTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def PlanMediaConvertTask(request,
             target,
             options=(),
@@ -451,6 +513,33 @@ class MediaConvertService:
             '/reelmill.v1.MediaConvertService/GetCapabilities',
             reelmill_dot_v1_dot_media__convert__service__pb2.GetCapabilitiesRequest.SerializeToString,
             reelmill_dot_v1_dot_media__convert__service__pb2.GetCapabilitiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWorkers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelmill.v1.MediaConvertService/ListWorkers',
+            reelmill_dot_v1_dot_media__convert__service__pb2.ListWorkersRequest.SerializeToString,
+            reelmill_dot_v1_dot_media__convert__service__pb2.ListWorkersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,6 +24,11 @@ def masked_url(url: str) -> str:
     return f"{scheme}://{rest.split('/', 1)[0].rpartition('@')[2].partition('?')[0]}/{MASK}"
 
 
+def holds_secrets(request_json: str) -> bool:
+    """Return whether a recorded request has something that others are not shown."""
+    return MASK in _masked_request(request_json)
+
+
 def mask_task(task: task_pb2.Task) -> None:
     """Mask the URIs of a task, its messages and its request."""
     task.message = masked(task.message)

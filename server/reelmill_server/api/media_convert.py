@@ -9,20 +9,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1.task_pb2 import Task
 from reelmill_server import __version__
-from reelmill_server.api import notification_requests, requests, responses, validate
+from reelmill_server.api import notification_requests, requests, responses, validate, workers
 from reelmill_server.api.caller import caller, peer
 from reelmill_server.api.interceptor import request_id
+from reelmill_server.api.masking import holds_secrets
 from reelmill_server.api.media_info import media_info
+from reelmill_server.api.permissions import check_uris
 from reelmill_server.api.task_query import list_query, status_filter
 from reelmill_server.api.watches import Watches
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.shares import share
+from reelmill_server.engine.shown_workers import ShownWorkers
 from reelmill_server.engine.work import Inspection, Work, dump_work, load_work
 from reelmill_server.errors import (
     InternalError,
@@ -33,7 +37,6 @@ from reelmill_server.errors import (
     StatusConflict,
     Violation,
 )
-from reelmill_server.model.capability import Capability
 from reelmill_server.model.project import Project, Quotas
 from reelmill_server.model.request import ConvertRequest, SourceSpec
 from reelmill_server.model.task import Outcome, TaskQuery, TaskRecord, TaskStatus
@@ -85,12 +88,13 @@ class MediaConvertService:
         defaults: TaskDefaults,
         settle: Callable[[str, Outcome], Awaitable[None]],
         watches: Watches,
+        shown_workers: ShownWorkers,
         metrics: Metrics,
     ) -> None:
         """Create the service; `settle` records the outcome of a task that the engine does not have."""
         self._tasks, self._projects, self._engine, self._feeds, self._settle = tasks, projects, engine, feeds, settle
         self._storage, self._channels, self._defaults, self._metrics = storage, channels, defaults, metrics
-        self._watches = watches
+        self._watches, self._workers = watches, shown_workers
         self._creating = asyncio.Semaphore(_CREATED_AT_ONCE)
 
     async def CreateMediaConvertTask(
@@ -100,21 +104,7 @@ class MediaConvertService:
 
         Raises StatusConflict if the first call had another request, and what is wrong with this one.
         """
-        async with self._creating:
-            project = await self._check(request)
-            record = self._record(request, project, await self._tasks.priorities(request.project_name))
-            recipients = [recipient for _, recipient in notification_requests.recipients(request.notification)]
-            try:
-                stored, created = await self._tasks.insert(record, recipients)
-            except QuotaExceeded:
-                self._metrics.quota_refusal_total.inc()
-                raise
-        if not created and json.loads(stored.request_json) != json.loads(record.request_json):
-            raise StatusConflict(
-                f"request_id {request.request_id} belongs to another request: send a new one with this request"
-            )
-        if created and stored.admitted:
-            await self._start(stored)
+        stored = await self._create(request)
         return pb.CreateMediaConvertTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)
 
     async def GetTask(self, request: pb.GetTaskRequest, _: Any) -> pb.GetTaskResponse:
@@ -141,7 +131,7 @@ class MediaConvertService:
         with self._watches.one(_watcher()):
             async with aclosing(self._feeds.watch(request.project_name, request.task_id)) as states:
                 async for snapshot in states:
-                    yield responses.watched(snapshot, pb.WatchTaskResponse, _is_foreign(snapshot))
+                    yield responses.watched(snapshot, pb.WatchTaskResponse, _is_foreign(snapshot.record))
 
     async def WatchTasks(self, request: pb.WatchTasksRequest, _: Any) -> AsyncIterator[bytes]:
         validate.check_rules(request)
@@ -151,7 +141,7 @@ class MediaConvertService:
         with self._watches.one(_watcher()):
             async with aclosing(self._feeds.watch_all(query)) as states:
                 async for snapshot in states:
-                    yield responses.watched(snapshot, pb.WatchTasksResponse, _is_foreign(snapshot))
+                    yield responses.watched(snapshot, pb.WatchTasksResponse, _is_foreign(snapshot.record))
 
     async def CancelTask(self, request: pb.CancelTaskRequest, _: Any) -> pb.CancelTaskResponse:
         """Request cancellation; watchers see when the task has ended."""
@@ -168,6 +158,21 @@ class MediaConvertService:
                 await self._engine.cancel(record.task_id)
             self._feeds.poll_now(record.task_id)
         return pb.CancelTaskResponse(request_id=request_id(), task=_shown(await self._feeds.snapshot(record)))
+
+    async def RetryTask(self, request: pb.RetryTaskRequest, _: Any) -> pb.RetryTaskResponse:
+        """Create a task from the request of one that has ended, under the same conditions as if it were sent again."""
+        validate.check_rules(request)
+        earlier = await self._tasks.get(request.project_name, request.task_id, work=False)
+        if not earlier.status.final:
+            raise StatusConflict(f"task {earlier.task_id} has not ended: cancel it, or wait for its end")
+        if _is_foreign(earlier) and holds_secrets(earlier.request_json):
+            raise StatusConflict(f"task {earlier.task_id} is another caller's, and its request holds secrets: submit it anew")
+        again = vendor_json.parse(json.loads(earlier.request_json), pb.CreateMediaConvertTaskRequest, ignore_unknown=True)
+        again.request_id = request.request_id  # the old one stands for the old task
+        if caller().known:
+            check_uris(caller(), "RetryTask", request.project_name, again)
+        stored = await self._create(again, retry_of=earlier.task_id)
+        return pb.RetryTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)
 
     async def PlanMediaConvertTask(self, request: pb.PlanMediaConvertTaskRequest, _: Any) -> pb.PlanMediaConvertTaskResponse:
         """Validate and plan a request without creating a task; the response lists the problems of an invalid request."""
@@ -203,16 +208,33 @@ class MediaConvertService:
         report = (await self._engine.inspect(Inspection("capabilities"))).report
         if report is None:
             raise InternalError("the worker did not report its capabilities")
-        return pb.GetCapabilitiesResponse(
-            request_id=request_id(),
-            encoders=[_capability(capability) for capability in report.encoders],
-            decoders=[_capability(capability) for capability in report.decoders],
-            filters=[_capability(capability) for capability in report.filters],
-            sandbox=pb.Sandbox(mode=report.sandbox.mode, walls=report.sandbox.walls, lacks=report.sandbox.lacks),
-            limits={name: float(value) for name, value in vars(report.limits).items() if isinstance(value, int | float)},
-            versions={"reelmill": __version__, **report.versions},
-            worker=report.worker,
+        return workers.capabilities(report, __version__, request_id())
+
+    async def ListWorkers(self, request: pb.ListWorkersRequest, _: Any) -> pb.ListWorkersResponse:
+        """Return all workers that show themselves."""
+        shown = await self._workers.list()
+        return pb.ListWorkersResponse(
+            request_id=request_id(), workers=[workers.worker(one, partial(caller().may, "GetTask")) for one in shown]
         )
+
+    async def _create(self, request: pb.CreateMediaConvertTaskRequest, retry_of: str = "") -> TaskRecord:
+        """Record a task and start its workflow; `retry_of` as in its record. Raises as `CreateMediaConvertTask`."""
+        async with self._creating:
+            project = await self._check(request)
+            record = self._record(request, project, await self._tasks.priorities(request.project_name), retry_of)
+            recipients = [recipient for _, recipient in notification_requests.recipients(request.notification)]
+            try:
+                stored, created = await self._tasks.insert(record, recipients)
+            except QuotaExceeded:
+                self._metrics.quota_refusal_total.inc()
+                raise
+        if not created and (stored.retry_of, json.loads(stored.request_json)) != (retry_of, json.loads(record.request_json)):
+            raise StatusConflict(
+                f"request_id {request.request_id} belongs to another request: send a new one with this request"
+            )
+        if created and stored.admitted:
+            await self._start(stored)
+        return stored
 
     async def start(self, record: TaskRecord) -> None:
         """Start the workflow of a recorded task. Raises ServiceUnavailable."""
@@ -245,7 +267,9 @@ class MediaConvertService:
         validate.check_create(request, self._storage, missing, project.service_role, self._channels)
         return project
 
-    def _record(self, request: pb.CreateMediaConvertTaskRequest, project: Project, priorities: Collection[int]) -> TaskRecord:
+    def _record(
+        self, request: pb.CreateMediaConvertTaskRequest, project: Project, priorities: Collection[int], retry_of: str
+    ) -> TaskRecord:
         """Return the record of a new task; `priorities` are those of its project's unfinished tasks."""
         now = datetime.now(UTC)
         task_id = f"MediaConvert-{uuid.uuid4()}"
@@ -274,18 +298,19 @@ class MediaConvertService:
             tags=requests.tags_of(request),
             priority=priority,
             created_by=caller().name if caller().known else "",
+            retry_of=retry_of,
         )
 
 
 def _shown(snapshot: Snapshot, with_definition: bool = False) -> Task:
-    return responses.task(snapshot, with_definition, _is_foreign(snapshot))
+    return responses.task(snapshot, with_definition, _is_foreign(snapshot.record))
 
 
-def _is_foreign(snapshot: Snapshot) -> bool:
+def _is_foreign(record: TaskRecord) -> bool:
     """Return whether a task's secrets are not for this caller: they are for the one who made it, and for all where nobody is
     asked.
     """
-    return caller().known and snapshot.record.created_by != caller().name
+    return caller().known and record.created_by != caller().name
 
 
 def _watcher() -> str:
@@ -301,15 +326,3 @@ def _event_id() -> str:
 def _problems(error: ReelmillError) -> list[pb.FieldProblem]:
     violations = error.violations or (Violation("", error.message),)
     return [pb.FieldProblem(field=item.field, code=error.code, description=item.description) for item in violations]
-
-
-def _capability(capability: Capability) -> pb.CodecCapability:
-    message = pb.CodecCapability(
-        name=capability.name,
-        codec=capability.codec,
-        device=capability.device,
-        available=capability.available,
-        reason=capability.reason,
-    )
-    message.tried_time.FromMicroseconds(capability.tried_us)
-    return message

@@ -48,9 +48,11 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "WatchTask": _READ,
         "WatchTasks": _READ,
         "CancelTask": _CHANGE,
+        "RetryTask": _CHANGE,  # and what its request names, which the service looks up
         "PlanMediaConvertTask": Rule(_planned),
         "ProbeMedia": _READ,
         "GetCapabilities": Rule(),
+        "ListWorkers": Rule(),  # names the tasks that the caller may see
     },
     "ProjectService": {
         "CreateProject": _CHANGE,
@@ -106,10 +108,11 @@ def authorize(principal: Principal, method: str, request: Message) -> None:
     if not allowed:
         raise Forbidden(f"this needs {action_text(action, place)}")
     if rule.project is not None:
-        _check_uris(principal, action, place, request)
+        check_uris(principal, action, place, request)
 
 
-def _check_uris(principal: Principal, action: str, project: str, request: Message) -> None:
+def check_uris(principal: Principal, action: str, project: str, request: Message) -> None:
+    """Raise Forbidden unless one grant of the action lets the principal use all URIs in a request."""
     found = list(_uris(request))
     if found and not principal.may_use(
         action,

@@ -74,6 +74,7 @@ def _task(snapshot: Snapshot, with_definition: bool) -> task_pb2.Task:
         project_name=record.project_name,
         priority=record.priority,
         cancel_requested=record.cancel_requested,
+        retry_of=record.retry_of,
         task_request_definition=record.request_json if with_definition else "",
     )
     if record.tags:
@@ -95,13 +96,19 @@ def _task(snapshot: Snapshot, with_definition: bool) -> task_pb2.Task:
 
 
 def _add_progress(message: task_pb2.Task, progress: Progress) -> None:
-    message.phase = _PHASE.get(progress.phase, task_pb2.TASK_PHASE_QUEUED)
+    message.phase = phase(progress.phase)
     message.progress = progress.percent
     message.attempt = progress.attempt
-    message.targets.extend(_target_progress(target) for target in progress.targets)
+    message.targets.extend(target_progress(target) for target in progress.targets)
 
 
-def _target_progress(target: TargetProgress) -> task_pb2.TargetProgress:
+def phase(value: TaskPhase) -> Any:
+    """Return a phase of what runs as an enum value."""
+    return _PHASE.get(value, task_pb2.TASK_PHASE_QUEUED)
+
+
+def target_progress(target: TargetProgress) -> task_pb2.TargetProgress:
+    """Return the progress of one target as a message."""
     return task_pb2.TargetProgress(
         target_index=target.target_index,
         percent=target.percent,

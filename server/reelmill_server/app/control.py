@@ -27,6 +27,7 @@ from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.queues import backlogs
+from reelmill_server.engine.shown_workers import ShownWorkers
 from reelmill_server.engine.work import load_work
 from reelmill_server.engine.workers import control_worker, notify_worker
 from reelmill_server.errors import ServiceUnavailable
@@ -124,6 +125,7 @@ class ControlPlane:
                 accelerator_seconds=settings.accelerator_wait_seconds,
             ),
             settle=self._settle,
+            shown_workers=ShownWorkers(self._client),
             watches=Watches(settings.watch_limit, settings.watch_caller_limit, self._metrics),
             metrics=self._metrics,
         )

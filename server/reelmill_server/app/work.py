@@ -3,22 +3,26 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from math import ceil
 
 import structlog
 from temporalio.client import Client
 
-from reelmill_server import descriptors
+from reelmill_server import __version__, descriptors
 from reelmill_server.app.background import background, polling
 from reelmill_server.engine.activities import WorkerActivities
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.notification import FileActivities
+from reelmill_server.engine.shown_workers import ShowWorker
 from reelmill_server.engine.workers import encode_worker, fast_worker, inspect_worker, presence_worker
-from reelmill_server.model.capability import Limits, Sandbox
+from reelmill_server.model.capability import Limits, Report, Sandbox
 from reelmill_server.model.units import SplitRule
+from reelmill_server.model.worker_state import WorkerState
 from reelmill_server.settings import Settings
 from reelmill_server.settings.machine import visible_cpus
 from reelmill_server.storage.build import build_scratch, build_storage
@@ -28,6 +32,7 @@ from reelmill_server.worker.parent.attempt import Attempts
 from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.gauges import show
 from reelmill_server.worker.parent.stall_watch import Bounds
+from reelmill_server.worker.parent.state import worker_state
 from reelmill_server.worker.parent.workspace import Scratch
 
 _TRIAL_CHECK_SECONDS = 5.0
@@ -110,10 +115,31 @@ async def working(settings: Settings, client: Client, metrics: Metrics) -> Async
         for family in families:
             slots = QueueSlots(attempts.admission, family)
             workers.append(encode_worker(client, activities, family, slots, settings.drain_seconds))
+        draining = asyncio.Event()
+        lanes = [*(["fast"] if "fast" in settings.lane else []), *families]
+        await stack.enter_async_context(_shown(client, attempts, activities, lanes, draining))
         await stack.enter_async_context(polling(workers))
+        stack.callback(draining.set)
         for family in families:  # entered last, left first: no presence is shown while the worker drains
             show_presence = partial(_show_presence, client, family, attempts.capabilities)
             await stack.enter_async_context(background("presence", show_presence, _TRIAL_CHECK_SECONDS))
+        yield
+
+
+@asynccontextmanager
+async def _shown(
+    client: Client, attempts: Attempts, activities: WorkerActivities, lanes: Sequence[str], draining: asyncio.Event
+) -> AsyncIterator[None]:
+    """Show replicas this worker, and what it does, during the block."""
+    started_us = time.time_ns() // 1000
+
+    def state() -> tuple[Report, WorkerState]:
+        running = activities.running()
+        known = worker_state(__version__, started_us, lanes, running, attempts.admission, attempts.capabilities)
+        return attempts.describe(), replace(known, draining=draining.is_set())
+
+    shown = ShowWorker(client, attempts.describe().worker, state)
+    async with polling([shown.worker()]), background("shown", shown.once, _TRIAL_CHECK_SECONDS):
         yield
 
 

@@ -24,3 +24,8 @@ def presence_queue(family: str) -> str:
     A worker polls it as long as the family works there: a busy worker does not poll the queue of its attempts.
     """
     return f"reelmill-present-{family}"
+
+
+def worker_queue(name: str) -> str:
+    """Return the queue that only the worker of this name polls."""
+    return f"reelmill-worker-{name}"

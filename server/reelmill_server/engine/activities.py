@@ -41,6 +41,7 @@ from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Outcome, Progress
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
+from reelmill_server.model.worker_state import AttemptState, TaskPart
 from reelmill_server.telemetry.metrics import Metrics
 
 _CHUNK_STEP_PERCENT = 5  # of one chunk, after which the progress of the task is computed
@@ -117,6 +118,11 @@ class WorkerActivities:
 
     def __init__(self, attempts: Attempts, engine: Engine, metrics: Metrics) -> None:
         self._attempts, self._engine, self._metrics = attempts, engine, metrics
+        self._running: list[_RunningAttempt] = []
+
+    def running(self) -> tuple[AttemptState, ...]:
+        """Return the running attempts, in the order in which they began."""
+        return tuple(attempt.state for attempt in self._running)
 
     @activity.defn(name=CONVERT)
     async def convert(self, work: Work) -> AttemptResult:
@@ -125,11 +131,11 @@ class WorkerActivities:
             self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / MICROSECONDS))
         milestones = Milestones(partial(self._engine.report_progress, work.request.task_id), work.progress_step)
 
-        async with self._counted(work, "join" if work.kept else "whole") as running:
+        async with self._counted(work, TaskPart.JOIN if work.kept else TaskPart.WHOLE) as running:
 
             def report(progress: Progress) -> None:
                 scaled = _scaled(progress, work)
-                running.percent = scaled.percent
+                running.progress, running.percent = progress, scaled.percent
                 activity.heartbeat(scaled)  # engine.client.Engine.view reads it, for watchers
                 milestones.reached(scaled.percent)
 
@@ -155,11 +161,13 @@ class WorkerActivities:
         structlog.contextvars.bind_contextvars(unit=unit.number)
         milestones = Milestones(partial(self._report_whole, work), min(work.progress_step, _CHUNK_STEP_PERCENT), last=END)
 
-        def report(progress: Progress) -> None:
-            activity.heartbeat(progress)
-            milestones.reached(progress.percent)
+        async with self._counted(work, TaskPart.CHUNK, unit.number) as running:
 
-        async with self._counted(work, "unit"):
+            def report(progress: Progress) -> None:
+                running.progress = progress
+                activity.heartbeat(progress)
+                milestones.reached(progress.percent)
+
             kept, warnings = await self._attempts.encode_unit(
                 work.request,
                 work.needs,
@@ -178,9 +186,10 @@ class WorkerActivities:
             await self._engine.report_progress(work.request.task_id, percent)
 
     @asynccontextmanager
-    async def _counted(self, work: Work, part: str) -> AsyncIterator["_RunningAttempt"]:
+    async def _counted(self, work: Work, part: TaskPart, chunk: int = 0) -> AsyncIterator["_RunningAttempt"]:
         """Count and log an attempt; its errors cross the engine with their codes."""
-        running = _RunningAttempt()
+        running = _RunningAttempt(work, part, chunk)
+        self._running.append(running)
         structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
         _log.info("attempt started", lane=work.lane)
         try:
@@ -207,6 +216,7 @@ class WorkerActivities:
             known = InternalError(f"internal error: {type(error).__name__}")
             raise _failure(known, running.started_us, running.percent) from error
         finally:
+            self._running.remove(running)
             self._metrics.attempt_total.labels(work.lane, part, running.outcome).inc()
             self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - running.started_us / MICROSECONDS)
             _log.info("attempt ended", outcome=running.outcome)
@@ -250,10 +260,27 @@ class WorkerActivities:
 
 
 class _RunningAttempt:
-    """A running attempt: when it began, microseconds since the epoch; how far it came; and how it will be counted."""
+    """A running attempt: when it began, microseconds since the epoch; how far its task came; and how it will be counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: Work, part: TaskPart, chunk: int) -> None:
         self.started_us, self.outcome, self.percent = time.time_ns() // 1000, "Succeeded", 0
+        self.progress = Progress()
+        self._work, self._part, self._chunk = work, part, chunk
+
+    @property
+    def state(self) -> AttemptState:
+        """What it does now."""
+        request = self._work.request
+        return AttemptState(
+            project_name=request.project_name,
+            task_id=request.task_id,
+            attempt=self._work.attempt,
+            lane=self._work.lane,
+            part=self._part,
+            started_us=self.started_us,
+            progress=self.progress,
+            chunk=self._chunk,
+        )
 
 
 def _scaled(progress: Progress, work: Work) -> Progress:

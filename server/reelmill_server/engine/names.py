@@ -2,6 +2,7 @@
 
 CONVERT, ENCODE_UNIT, ERASE, WITHDRAW = "convert", "encode_unit", "erase", "withdraw"
 RECORD, PRESENT, INSPECT = "record_outcome", "present", "inspect"
+SHOW_WORKER = "show_worker"
 PLACING = "placing"
 """Signal: an attempt is about to publish files."""
 PROGRESS = "progress"

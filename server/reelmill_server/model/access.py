@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 from reelmill_server.uris import Resource
 
-_VIEW = "GetTask ListTasks WatchTask WatchTasks GetProject ListProjects ListNotifications GetCapabilities".split()
-_SUBMIT = "CreateMediaConvertTask PlanMediaConvertTask ProbeMedia CancelTask RedeliverNotification".split()
+_VIEW = "GetTask ListTasks WatchTask WatchTasks GetProject ListProjects ListNotifications GetCapabilities ListWorkers".split()
+_SUBMIT = "CreateMediaConvertTask PlanMediaConvertTask ProbeMedia CancelTask RetryTask RedeliverNotification".split()
 _ADMINISTER = "CreateProject UpdateProject DeleteProject CreateKey ListKeys RevokeKey".split()
 ROLES: Mapping[str, frozenset[str]] = {
     "viewer": frozenset(_VIEW),

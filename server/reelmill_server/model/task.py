@@ -178,7 +178,7 @@ class Outcome:
 class TaskRecord:
     """A row of the task table. Times are UTC. `request_json` is the request in the vendor's JSON form, `work_json` the plain
     data that the engine passes to workers. A task that is not `admitted` waits for others of its project. `created_by` is the
-    name of the principal, empty where nobody is asked who calls."""
+    name of the principal, empty where nobody is asked who calls. `retry_of` is the id of the task that it retries, if any."""
 
     task_id: str
     project_name: str
@@ -197,6 +197,7 @@ class TaskRecord:
     cancel_requested: bool = False
     outcome: Outcome | None = None
     created_by: str = ""
+    retry_of: str = ""
 
 
 @dataclass(frozen=True)

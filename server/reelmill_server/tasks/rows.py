@@ -65,6 +65,7 @@ def task_row(record: TaskRecord) -> dict[str, Any]:
         "work_json": record.work_json,
         "outcome": None if record.outcome is None else encode_outcome(record.outcome),
         "created_by": record.created_by,
+        "retry_of": record.retry_of,
     }
 
 
@@ -100,6 +101,7 @@ def task_record(row: RowMapping) -> TaskRecord:
         cancel_requested=row["cancel_requested"],
         outcome=None if row["outcome"] is None else decode_outcome(row["outcome"]),
         created_by=row["created_by"],
+        retry_of=row["retry_of"],
     )
 
 

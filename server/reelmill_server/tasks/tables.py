@@ -98,6 +98,7 @@ tasks = Table(
     ),
     Column("record_bytes", BigInteger, nullable=False, server_default="0", comment="with indexes, about"),
     Column("created_by", PlainText, nullable=False, server_default="", comment="name of the principal; empty: nobody asked"),
+    Column("retry_of", PlainText, nullable=False, server_default="", comment="id of the task that it retries"),
 )
 
 task_tags = Table(

@@ -18,7 +18,7 @@ from reelmill.v1 import media_convert_service_pb2_grpc, notification_service_pb2
 from reelmill.v1 import notification_service_pb2 as notifications
 from reelmill.v1 import project_service_pb2 as projects
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, VideoStream
-from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, Task
+from reelmill.v1.task_pb2 import TASK_STATUS_CANCELED, TargetProgress, Task
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,23 @@ class _MediaConvert(media_convert_service_pb2_grpc.MediaConvertServiceServicer):
         self.fake.answer("Cancel", request, context)
         self.fake.canceled.set()
         return media_convert.CancelTaskResponse(task=Task(task_id=request.task_id, status=TASK_STATUS_CANCELED))
+
+    def RetryTask(self, request: Any, context: Any) -> Any:
+        self.fake.answer("Retry", request, context)
+        return media_convert.RetryTaskResponse(request_id="R", event_id="E", task_id=f"{request.task_id}-again")
+
+    def ListWorkers(self, request: Any, context: Any) -> Any:
+        self.fake.answer("Workers", request, context)
+        target = TargetProgress(percent=50, encoders="libx264, aac")
+        mine = media_convert.RunningAttempt(task_id="t", part=2, chunk=3, phase=4, progress=50, targets=[target])
+        others = media_convert.RunningAttempt(part=1, phase=2)
+        worker = media_convert.Worker(
+            name="w1",
+            lanes=[media_convert.WorkerLane(name="software", available=True), media_convert.WorkerLane(name="nvenc")],
+            load=media_convert.WorkerLoad(slots=1, max_slots=2, cores=1.5, max_cores=4),
+            attempts=[mine, others],
+        )
+        return media_convert.ListWorkersResponse(workers=[worker])
 
     def PlanMediaConvertTask(self, request: Any, context: Any) -> Any:
         self.fake.answer("Plan", request, context)

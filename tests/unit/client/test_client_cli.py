@@ -457,18 +457,26 @@ def test_cancel_of_several_goes_on_after_an_error(fake: Any, cli: Cli, failure: 
     assert "no such task" in result.stderr
 
 
-def test_retry_sends_the_request_again(fake: Any, cli: Cli) -> None:
-    """With a new request id: the old one would return the old task. Only what failed or was canceled."""
-    fake.tasks["a"] = Task(task_id="a", status=TASK_STATUS_FAILED, project_name="q", task_request_definition=DEFINITION)
-    fake.scripts.append([SUCCEEDED])
-    assert cli("retry", "a").exit_code == 0
-    request = fake.requests("Create")[0]
-    assert (request.project_name, request.sources[0].uri) == ("q", "file:///in/film%201.mov")
+def test_retry_follows_the_new_task(fake: Any, cli: Cli) -> None:
+    """In the project of the command line, with a request id: sent twice, it makes one task."""
+    fake.scripts.append([Task(task_id="a-again", status=TASK_STATUS_SUCCEEDED)])
+    result = cli("--project", "q", "retry", "a")
+    assert result.exit_code == 0 and "task a-again" in result.stderr
+    request = fake.requests("Retry")[0]
+    assert (request.project_name, request.task_id) == ("q", "a")
     assert request.request_id
-    fake.tasks["b"] = Task(task_id="b", status=TASK_STATUS_SUCCEEDED)
-    result = cli("retry", "b")
-    assert (result.exit_code, len(fake.requests("Create"))) == (1, 1)
-    assert "only failed and canceled" in result.stderr
+    assert cli("retry", "a", "--detach").stdout == "a-again\n"
+
+
+def test_workers_are_printed(cli: Cli) -> None:
+    """With what they run; a task of another project has no name."""
+    lines = cli("workers").stdout.splitlines()
+    assert lines[0].startswith("w1: 1 of 2 slots, 1.5 of 4 cores, serves software, since")
+    assert lines[1:] == [
+        "  t, chunk 3, converting 50%, libx264, aac",
+        "  (a task of another project), whole, probing 0%",
+    ]
+    assert json.loads(cli("--json", "workers").stdout)["Name"] == "w1"
 
 
 def test_a_missing_file_fails_before_a_task_is_made(fake: Any, cli: Cli, failure: Any, tmp_path: Path) -> None:

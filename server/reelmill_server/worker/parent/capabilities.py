@@ -64,6 +64,10 @@ class Capabilities:
         """Return how many streams encoders of a family encode now."""
         return self._in_use[family]
 
+    def max_sessions(self, family: str) -> int:
+        """Return how many streams they may encode at once; 0: any number."""
+        return self._sessions.get(family, 0)
+
     async def discover(self) -> None:
         """Run all trials once."""
         tried = await run_trials(self._limits, self._order)

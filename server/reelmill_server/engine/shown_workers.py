@@ -1,0 +1,151 @@
+"""Workers show what they can do and what they do now, and replicas read it: neither reaches the other but by the engine.
+
+Each worker runs one activity on a queue of its own for as long as it works. What it can do and what it does now is in the
+activity's heartbeats, which are no history: a worker that runs for long and is asked often costs no more.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from temporalio import activity, workflow
+from temporalio.client import Client, WorkflowExecution, WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ActivityError
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
+
+with workflow.unsafe.imports_passed_through():
+    from reelmill_server.engine import CONTROL_QUEUE, worker_queue
+    from reelmill_server.engine.names import SHOW_WORKER
+    from reelmill_server.engine.scheduling import ONCE
+    from reelmill_server.errors import ServiceUnavailable
+    from reelmill_server.model.capability import Report
+    from reelmill_server.model.worker_state import ShownWorker, WorkerState
+
+_WORKFLOW = "ShowWorker"
+_QUEUED_SECONDS = 30
+_SILENCE_SECONDS = 30  # a worker that says nothing for so long is gone
+_LONGEST_DAYS = 7
+_STEP_SECONDS = 1.0
+_QUIET_SECONDS = 5.0  # a worker that does nothing says so no more often
+_FRESH_SECONDS = 1.0
+_AT_ONCE = 16
+_RPC_SECONDS = timedelta(seconds=5)
+
+
+@workflow.defn(name=_WORKFLOW)
+class ShowWorkerWorkflow:
+    """A worker that works."""
+
+    @workflow.run
+    async def run(self, name: str) -> None:
+        """Last as long as the worker."""
+        with suppress(ActivityError):
+            await workflow.execute_activity(
+                SHOW_WORKER,
+                task_queue=worker_queue(name),
+                schedule_to_start_timeout=timedelta(seconds=_QUEUED_SECONDS),
+                start_to_close_timeout=timedelta(days=_LONGEST_DAYS),
+                heartbeat_timeout=timedelta(seconds=_SILENCE_SECONDS),
+                retry_policy=ONCE,
+            )
+
+
+class ShowWorker:
+    """Shows one worker."""
+
+    def __init__(self, client: Client, name: str, state: Callable[[], tuple[Report, WorkerState]]) -> None:
+        """`state` returns what the worker can do, and what it does now."""
+        self._client, self._name, self._state = client, name, state
+
+    async def once(self) -> None:
+        """Show the worker until the engine forgets it. Raises ServiceUnavailable."""
+        try:
+            handle = await self._client.start_workflow(
+                ShowWorkerWorkflow.run,
+                self._name,
+                id=f"worker-{self._name}",
+                task_queue=CONTROL_QUEUE,
+                # One of the same name is gone: processes of containers often have the same number.
+                id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+                rpc_timeout=_RPC_SECONDS,
+            )
+            with suppress(WorkflowFailureError):
+                await handle.result()
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+
+    @activity.defn(name=SHOW_WORKER)
+    async def show(self) -> None:
+        """Say what the worker does, whenever that changes, until it stops."""
+        said, said_at = None, 0.0
+        with suppress(asyncio.CancelledError):
+            while True:
+                state = self._state()
+                if state != said or time.monotonic() - said_at >= _QUIET_SECONDS:
+                    activity.heartbeat(*state)
+                    said, said_at = state, time.monotonic()
+                await asyncio.sleep(_STEP_SECONDS)
+
+    def worker(self) -> Worker:
+        """Return the engine's worker that runs the activity."""
+        throttle = timedelta(seconds=_STEP_SECONDS)
+        return Worker(
+            self._client,
+            task_queue=worker_queue(self._name),
+            activities=[self.show],
+            max_concurrent_activities=2,  # the last one may not have ended yet
+            max_heartbeat_throttle_interval=throttle,
+            default_heartbeat_throttle_interval=throttle,
+        )
+
+
+class ShownWorkers:
+    """The workers that show themselves; an answer is reused for a second, however many ask."""
+
+    def __init__(self, client: Client) -> None:
+        self._client, self._reading = client, asyncio.Lock()
+        self._known: Sequence[ShownWorker] = ()
+        self._read_at = -_FRESH_SECONDS
+
+    async def list(self) -> Sequence[ShownWorker]:
+        """Return the workers, by name. Raises ServiceUnavailable."""
+        async with self._reading:
+            if time.monotonic() - self._read_at >= _FRESH_SECONDS:
+                self._known = await self._read()
+                self._read_at = time.monotonic()
+            return self._known
+
+    async def _read(self) -> Sequence[ShownWorker]:
+        limit = asyncio.Semaphore(_AT_ONCE)
+        query = f"WorkflowType = '{_WORKFLOW}' AND ExecutionStatus = 'Running'"
+
+        async def one(execution: WorkflowExecution) -> ShownWorker | None:
+            async with limit:
+                return await self._worker(execution.id)
+
+        try:
+            listed = [execution async for execution in self._client.list_workflows(query, rpc_timeout=_RPC_SECONDS)]
+            found = await asyncio.gather(*(one(execution) for execution in listed))
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+        return sorted((shown for shown in found if shown is not None), key=lambda shown: shown.report.worker)
+
+    async def _worker(self, workflow_id: str) -> ShownWorker | None:
+        """Return one worker; None if it is gone, has only just come, or is of a version that tells something else."""
+        try:
+            description = await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=_RPC_SECONDS)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        for pending in description.raw_description.pending_activities:
+            if pending.HasField("heartbeat_details"):
+                with suppress(ValueError, TypeError, RuntimeError):
+                    payloads = pending.heartbeat_details.payloads
+                    report, state = await self._client.data_converter.decode(payloads, [Report, WorkerState])
+                    return ShownWorker(report, state, pending.last_heartbeat_time.ToMicroseconds())
+        return None

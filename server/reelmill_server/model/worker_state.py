@@ -1,0 +1,76 @@
+"""What workers do now."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reelmill_server.model.capability import Report
+from reelmill_server.model.task import Progress
+
+
+class TaskPart(StrEnum):
+    """A part of a task that one worker does."""
+
+    WHOLE = "whole"
+    CHUNK = "unit"
+    JOIN = "join"
+
+
+@dataclass(frozen=True)
+class AttemptState:
+    """A running attempt; `chunk` is the number of the chunk, if it is one; `started_us`: microseconds since the epoch."""
+
+    project_name: str
+    task_id: str
+    attempt: int
+    lane: str
+    part: TaskPart
+    started_us: int
+    progress: Progress
+    chunk: int = 0
+
+
+@dataclass(frozen=True)
+class LaneState:
+    """A queue that a worker serves: whether its encoders work, and how many streams they encode, and may (0: any number)."""
+
+    name: str
+    available: bool = True
+    sessions: int = 0
+    max_sessions: int = 0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What attempts hold together, or may hold (0: any): their number, cores, bytes of memory and of scratch."""
+
+    slots: int = 0
+    cores: float = 0.0
+    memory_bytes: int = 0
+    scratch_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker now: of which version, since when (microseconds since the epoch), what it serves, holds, may hold and runs.
+
+    `waiting`: attempts that wait for resources; `machine_load`: processes that want a core, on average over a minute.
+    """
+
+    version: str
+    started_us: int
+    lanes: tuple[LaneState, ...] = ()
+    held: Load = Load()
+    most: Load = Load()
+    waiting: int = 0
+    machine_load: float = 0.0
+    attempts: tuple[AttemptState, ...] = ()
+    draining: bool = False
+
+
+@dataclass(frozen=True)
+class ShownWorker:
+    """A worker as the engine knows it: what it can do and did when it was last heard of (microseconds since the epoch)."""
+
+    report: Report
+    state: WorkerState
+    seen_us: int
