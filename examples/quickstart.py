@@ -15,7 +15,7 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 
@@ -23,6 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".reelmill"
 _STOP_SECONDS = 60
 _CLIP_SECONDS = 10
+_FREE = "127.0.0.1:0"
+
+
+class Addresses(NamedTuple):
+    """What the service listens on, by the names of its settings."""
+
+    listen: str
+    http_api: str
+    http: str
 
 
 def program(name: str) -> str:
@@ -61,11 +70,13 @@ def clip_of_ours() -> Path:
 
 
 @contextmanager
-def service(name: str, listen: str, http: str, *roots: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def service(name: str, addresses: Addresses, *roots: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the service and yield its process and gRPC address. Its log and its data, closed to tasks, are named `name`."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     log = FOLDER / f"{name}.log"
-    arguments = [program("reelmill-server"), "serve", "--listen", listen, "--http", http, "--data-dir", str(FOLDER / name)]
+    arguments = [program("reelmill-server"), "serve", "--data-dir", str(FOLDER / name)]
+    for flag, address in addresses._asdict().items():
+        arguments += [f"--{flag.replace('_', '-')}", address]
     for root in roots:
         arguments += ["--file-root", str(root)]
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -125,7 +136,7 @@ def run(source: Path | None) -> int:
     FOLDER.mkdir(exist_ok=True)
     request.write_text(json.dumps(request_for(source, outputs), indent=2))
     # The source and the outputs each have a file root; nothing else can be read or written.
-    with service("run", "127.0.0.1:0", "127.0.0.1:0", source.parent, outputs) as (_, address):
+    with service("run", Addresses(*[_FREE] * 3), source.parent, outputs) as (_, address):
         status = subprocess.call([program("reelmill"), "--server", address, "submit", str(request)])
     print(f"request: {request}\noutputs: {outputs}")
     if not status:
@@ -139,9 +150,11 @@ def serve(*roots: Path) -> int:
     Its addresses are those of the variables that the server itself reads, or the usual ones.
     """
     clip = clip_of_ours()
-    listen = os.environ.get("REELMILL_LISTEN", "127.0.0.1:50051")
-    http = os.environ.get("REELMILL_HTTP", "127.0.0.1:9090")
-    with service("service", listen, http, ROOT, *roots) as (process, address):
+    usual = Addresses("127.0.0.1:50051", "127.0.0.1:8080", "127.0.0.1:9090")
+    addresses = Addresses(
+        *(os.environ.get(f"REELMILL_{name.upper()}", address) for name, address in zip(usual._fields, usual, strict=True))
+    )
+    with service("service", addresses, ROOT, *roots) as (process, address):
         server = "" if address == "127.0.0.1:50051" else f" --server {address}"
         convert = f"{_here(Path(program('reelmill')))}{server} convert {_here(clip)} {_here(FOLDER / 'small.mp4')}"
         try:

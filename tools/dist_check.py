@@ -50,7 +50,7 @@ def check(python: Path, packages: Path, folder: Path) -> None:
     media = folder / "media"
     media.mkdir()
     subprocess.run([server / "python", "-c", _CLIP, str(media / "clip.mp4")], check=True)
-    addresses = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
+    addresses = ("--listen", "127.0.0.1:0", "--http-api", "127.0.0.1:0", "--http", "127.0.0.1:0")
     folders = ("--data-dir", str(folder / "data"), "--file-root", str(media))
     command = [str(server / "reelmill-server"), "serve", *addresses, *folders]
     log = folder / "server.log"

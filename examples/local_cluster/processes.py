@@ -70,7 +70,8 @@ class Server:
     def __init__(self, role: str, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"{role}-{time.monotonic_ns()}.log"
-        command = [program("reelmill-server"), role, "--http", f"{HOST}:0", *arguments]
+        addresses = ["--http", f"{HOST}:0", *(["--http-api", f"{HOST}:0"] if role in ("serve", "api") else [])]
+        command = [program("reelmill-server"), role, *addresses, *arguments]
         with self.log.open("w") as errors:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(environment or {})}
@@ -88,6 +89,11 @@ class Server:
     def grpc(self) -> str:
         """host:port of the gRPC service."""
         return self._address("gRPC")
+
+    @property
+    def api(self) -> str:
+        """URL of the HTTP front."""
+        return self._address("API")
 
     @property
     def engine(self) -> str:

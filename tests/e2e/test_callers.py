@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from reelmill_client import Client, NotFound, PermissionDenied, ReelmillError, Unauthenticated
 from reelmill_client.cli.app import app
 from reelmill_server.api.permissions import RULES
-from reelmill_server.api.server import SERVICES
+from reelmill_server.api.services import SERVICES
 from tests import servers
 from tests.clips import moving_picture
 from tests.e2e.test_traces import Collector

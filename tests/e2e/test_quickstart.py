@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def serve(folder: Path, listen: str = "127.0.0.1:0", http: str = "127.0.0.1:0") -> subprocess.Popen[str]:
     """`make serve` in a process group of its own."""
-    environment = {**os.environ, "REELMILL_LISTEN": listen, "REELMILL_HTTP": http}
+    environment = {**os.environ, "REELMILL_LISTEN": listen, "REELMILL_HTTP_API": "127.0.0.1:0", "REELMILL_HTTP": http}
     return subprocess.Popen(
         [sys.executable, "-c", _SERVE, str(folder)],
         stdout=subprocess.PIPE,

@@ -132,10 +132,10 @@ def test_a_stopping_service_says_so_and_finishes_its_work(tmp_path: Path) -> Non
     servers.wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), "the end of its processes")
 
 
-@pytest.mark.parametrize("flag", ["--listen", "--http"])
+@pytest.mark.parametrize("flag", ["--listen", "--http-api", "--http"])
 def test_a_taken_port_is_a_sentence_and_not_a_traceback(flag: str, server: servers.Server, tmp_path: Path) -> None:
     """The second server on one address names the flag and the address, and exits with 1."""
-    addresses = {"--listen": "127.0.0.1:0", "--http": ""} | {flag: server.grpc}
+    addresses = {"--listen": "127.0.0.1:0", "--http-api": "", "--http": ""} | {flag: server.grpc}
     arguments = [part for pair in addresses.items() for part in pair]
     arguments += ["--data-dir", str(tmp_path), "--worker-slots", "0"]
     done = subprocess.run(

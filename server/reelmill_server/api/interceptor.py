@@ -122,7 +122,7 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ReelmillErr
 
 
 def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
-    """Return a parser of requests that gives None for a malformed one: gRPC would call it a defect of the server (INTERNAL)."""
+    """Return a parser that gives an error for a malformed request: gRPC would call it a defect of the server (INTERNAL)."""
     if parse is None:
         return None
 
@@ -130,7 +130,7 @@ def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | No
         try:
             return parse(data)
         except DecodeError:
-            return None
+            return InvalidArgument("the request is no protobuf message of the call's type")
 
     return read
 
@@ -142,8 +142,13 @@ def _writer(serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes] 
     return lambda message: message if isinstance(message, bytes) else serialize(message)
 
 
-async def _refuse() -> NoReturn:
-    raise InvalidArgument("the request is no protobuf message of the call's type")
+async def _refuse(problem: ReelmillError) -> NoReturn:
+    raise problem
+
+
+def _is_problem(message: Any) -> bool:
+    """Return whether a request could not be read, and is why."""
+    return isinstance(message, ReelmillError)
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -161,8 +166,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Return the handler of one call, wrapped."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(_QUIET):
-            return handler
+        return handler if handler is None or method.startswith(_QUIET) else self.wrap(method, handler)
+
+    def wrap(self, method: str, handler: Any) -> Any:
+        """Return the handler of the calls of one method, wrapped. A request that cannot be read is given to it as the error."""
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(method, handler.unary_stream),
@@ -180,8 +187,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def respond(message: Any, context: Any) -> Any:
             async with _CallScope(self._metrics, method, message, context) as call_scope:
-                await call_scope.run(self._gate.admit(method, message, context))
-                response = await call_scope.run(handler(message, context) if message is not None else _refuse())
+                await call_scope.run(self._gate.admit(method, call_scope.request, context))
+                response = await call_scope.run(_refuse(message) if _is_problem(message) else handler(message, context))
                 call_scope.succeeded(response)
                 return response
 
@@ -190,9 +197,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _stream(self, method: str, handler: Any) -> Any:
         async def call(message: Any, context: Any) -> AsyncIterator[Any]:
             async with _CallScope(self._metrics, method, message, context) as call_scope:
-                await call_scope.run(self._gate.admit(method, message, context))
-                if message is None:
-                    await call_scope.run(_refuse())
+                await call_scope.run(self._gate.admit(method, call_scope.request, context))
+                if _is_problem(message):
+                    await call_scope.run(_refuse(message))
                 responses, checked_at = handler(message, context), time.monotonic()
                 try:
                     while True:
@@ -215,7 +222,8 @@ class _CallScope:
     """Scope of one call: binds its id to the log; counts it, and writes it to the audit log, when it ends."""
 
     def __init__(self, metrics: Metrics, method: str, request: Any, context: Any) -> None:
-        self._metrics, self._path, self._request, self._context = metrics, method, request, context
+        self._metrics, self._path, self._context = metrics, method, context
+        self.request = None if _is_problem(request) else request
         set_peer(context.peer())  # now: once a call has ended, gRPC 1.85 reads memory that it has freed
         self._response: Any = None
         self._audited = False
@@ -256,7 +264,7 @@ class _CallScope:
         """Write the call to the audit log, before its caller knows how it ended."""
         if not self._audited:
             self._audited = True
-            audit.write(self._path, self._request, self._response, self._code, peer())
+            audit.write(self._path, self.request, self._response, self._code, peer())
 
     async def __aexit__(self, *_: object) -> None:
         self._audit()

@@ -5,32 +5,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from reelmill.v1 import (
-    key_service_pb2,
-    key_service_pb2_grpc,
-    media_convert_service_pb2,
-    media_convert_service_pb2_grpc,
-    notification_service_pb2,
-    notification_service_pb2_grpc,
-    project_service_pb2,
-    project_service_pb2_grpc,
-)
-from reelmill_server.api.gate import Gate
 from reelmill_server.api.interceptor import CallInterceptor
-from reelmill_server.api.keys import KeyService
-from reelmill_server.api.media_convert import MediaConvertService
-from reelmill_server.api.notifications import NotificationService
-from reelmill_server.api.projects import ProjectService
+from reelmill_server.api.services import SERVICES, Services
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.settings.group import both_names
-from reelmill_server.telemetry.metrics import Metrics
 
-SERVICES = (
-    media_convert_service_pb2.DESCRIPTOR.services_by_name["MediaConvertService"].full_name,
-    project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
-    notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"].full_name,
-    key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name,
-)
 _MINUTE_MS = 60_000
 _OPTIONS = (
     # Watchers may ping every 10 s, even between messages, to detect a dead connection.
@@ -52,23 +31,11 @@ _OPTIONS = (
 class GrpcServer:
     """Server of all services on one address."""
 
-    def __init__(
-        self,
-        media_convert: MediaConvertService,
-        projects: ProjectService,
-        notifications: NotificationService,
-        keys: KeyService,
-        metrics: Metrics,
-        gate: Gate,
-        max_connections: int,
-    ) -> None:
-        """Create the server; `gate` lets callers in, and what connects beyond `max_connections` is closed at once."""
+    def __init__(self, services: Services, interceptor: CallInterceptor, max_connections: int) -> None:
+        """Create the server; what connects beyond `max_connections` is closed at once."""
         bound = ("grpc.max_allowed_incoming_connections", max_connections)
-        self._server = grpc.aio.server(interceptors=(CallInterceptor(metrics, gate),), options=(*_OPTIONS, bound))
-        media_convert_service_pb2_grpc.add_MediaConvertServiceServicer_to_server(media_convert, self._server)  # type: ignore[no-untyped-call]
-        project_service_pb2_grpc.add_ProjectServiceServicer_to_server(projects, self._server)  # type: ignore[no-untyped-call]
-        notification_service_pb2_grpc.add_NotificationServiceServicer_to_server(notifications, self._server)  # type: ignore[no-untyped-call]
-        key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, self._server)  # type: ignore[no-untyped-call]
+        self._server = grpc.aio.server(interceptors=(interceptor,), options=(*_OPTIONS, bound))
+        services.register(self._server)
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(

@@ -10,13 +10,13 @@ from reelmill_server.settings.group import both_names
 
 
 def check_addresses(settings: Settings, *, control: bool) -> None:
-    """Raise ServiceUnavailable if the gRPC address, where there is one, or the HTTP address cannot be listened on.
+    """Raise ServiceUnavailable if one of the addresses of this process cannot be listened on.
 
     An engine and workers would otherwise start, and stop, for nothing.
     """
-    fields = (("listen", settings.listen if control else ""), ("http", settings.http))
-    for field, address in fields:
-        if address:
+    fields = ("listen", "http_api", "http") if control else ("http",)
+    for field in fields:
+        if address := getattr(settings, field):
             _check(field, address)
 
 

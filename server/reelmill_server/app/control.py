@@ -13,14 +13,19 @@ from reelmill import vendor_json
 from reelmill_server import descriptors
 from reelmill_server.api import responses
 from reelmill_server.api.authentication import Authenticator
-from reelmill_server.api.certificates import server_credentials
+from reelmill_server.api.certificates import http_context, server_credentials
 from reelmill_server.api.gate import Gate
+from reelmill_server.api.http.front import Front
+from reelmill_server.api.http.guard import Guard
+from reelmill_server.api.http.server import HttpServer
+from reelmill_server.api.interceptor import CallInterceptor
 from reelmill_server.api.keys import KeyService
 from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
 from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
 from reelmill_server.api.rate_limit import RateLimit
 from reelmill_server.api.server import GrpcServer
+from reelmill_server.api.services import Services
 from reelmill_server.api.watches import Watches
 from reelmill_server.app.background import background, polling
 from reelmill_server.engine.activities import ControlActivities
@@ -99,15 +104,19 @@ class ControlPlane:
             admit=self._admit,
             retention=retention,
         )
-        self._grpc = GrpcServer(
+        services = Services(
             service,
             ProjectService(self._projects, self._tasks, quotas, self._admit),
             NotificationService(notifications, self._projects, self._delivery.deliver_pending),
             KeyService(keys),
-            metrics,
-            _gate(settings, keys),
-            min(settings.max_connections, descriptors.limit() // 2),  # the others are for tasks
         )
+        interceptor = CallInterceptor(metrics, _gate(settings, keys))
+        most, files = settings.max_connections, descriptors.limit()  # those that are left are for tasks
+        self._grpc = GrpcServer(services, interceptor, min(most, files // 2))
+        self._http: HttpServer | None = None
+        if settings.http_api:
+            guard = Guard(split_address(settings.http_api)[0], settings.http_api_host, settings.http_api_origin)
+            self._http = HttpServer(Front(services, interceptor), guard, min(most, files // 4))
 
     def _media_convert_service(self) -> MediaConvertService:
         settings = self._settings
@@ -167,9 +176,9 @@ class ControlPlane:
         return {"database": lambda: check_current(self._database)}
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[int]:
-        """Serve for the duration of the block and yield the gRPC port. Raises ServiceUnavailable if the database needs
-        migration."""
+    async def running(self) -> AsyncIterator[dict[str, str]]:
+        """Serve for the duration of the block and yield the addresses by what they serve. Raises ServiceUnavailable if the
+        database needs migration."""
         settings = self._settings
         await check_current(self._database)
         await self._projects.ensure(_DEFAULT_PROJECT)
@@ -185,17 +194,25 @@ class ControlPlane:
             await stack.enter_async_context(background("count", self._count_tasks, _COUNT_SECONDS))
             await stack.enter_async_context(background("queues", self._measure_queues, _COUNT_SECONDS))
             credentials = server_credentials(settings)
-            if settings.authentication and credentials is None and not is_loopback(split_address(settings.listen)[0]):
+            if settings.authentication and credentials is None and self._reached_by_others():
                 _log.warning(
                     "tokens of callers travel in the clear unless something else encrypts: set tls_certificate and tls_key"
                 )
-            port = await self._grpc.start(settings.listen, credentials)
+            addresses = {"gRPC": _with_port(settings.listen, await self._grpc.start(settings.listen, credentials))}
             stack.push_async_callback(self._stop_serving)
-            yield port
+            if self._http is not None:
+                port = await self._http.start(settings.http_api, http_context(settings))
+                addresses["API"] = f"http{'' if credentials is None else 's'}://{_with_port(settings.http_api, port)}"
+            yield addresses
+
+    def _reached_by_others(self) -> bool:
+        addresses = (self._settings.listen, self._settings.http_api)
+        return any(address and not is_loopback(split_address(address)[0]) for address in addresses)
 
     async def _stop_serving(self) -> None:
         """Close the watches before the server stops: they would last forever, while calls in progress are to be answered."""
-        stopping = asyncio.create_task(self._grpc.stop(_CALL_GRACE_SECONDS))
+        servers = [self._grpc.stop(_CALL_GRACE_SECONDS), *([self._http.stop()] if self._http is not None else [])]
+        stopping = asyncio.gather(*servers)
         await asyncio.wait((stopping,), timeout=_WATCH_GRACE_SECONDS)
         self._feeds.close()
         await stopping
@@ -204,6 +221,12 @@ class ControlPlane:
     async def drain(self) -> None:
         """Make load balancers send new calls elsewhere."""
         await self._grpc.drain()
+        if self._http is not None:
+            self._http.drain()
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def _gate(settings: Settings, keys: KeyStore) -> Gate:

@@ -53,8 +53,8 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
         http = TelemetryServer(metrics, checks)
         stack.push_async_callback(http.stop)
         if plane is not None:
-            port = await stack.enter_async_context(plane.running())
-            endpoints.insert(0, f"gRPC {settings.listen.rpartition(':')[0]}:{port}")
+            addresses = await stack.enter_async_context(plane.running())
+            endpoints[:0] = [f"{name} {at}" for name, at in addresses.items()]
         if work:
             await stack.enter_async_context(working(settings, client, metrics))
             endpoints.append(f"{settings.worker_slots} slots")

@@ -1,29 +1,54 @@
-"""Settings of the gRPC server."""
+"""Settings of the servers of the API: gRPC and HTTP."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
+from pydantic_settings import NoDecode
 
-from reelmill_server.settings.fields import Address, Count, OptionalPemFile
+from reelmill_server.settings.fields import (
+    Address,
+    AddressOrEmpty,
+    Count,
+    Hosts,
+    Metavar,
+    OptionalPemFile,
+    Origin,
+    Separated,
+)
 from reelmill_server.settings.group import Group, UsedBy, both_names
 
 
 class ApiSettings(Group):
-    """Settings of the gRPC server: its address and its TLS."""
+    """Settings of the gRPC server and of the HTTP front: their addresses and their TLS."""
 
     title = "API"
     used_by = UsedBy("serve", "api")
 
     listen: Address = Field(default="127.0.0.1:50051", description="Address to serve gRPC on; port 0 picks a free one.")
+    http_api: AddressOrEmpty = Field(
+        default="127.0.0.1:8080",
+        description="Address to serve the same RPCs on by HTTP: Connect, gRPC-Web, JSON, the vendor's wire protocol; port 0"
+        " picks a free one. Empty: off.",
+    )
+    http_api_host: Hosts = Field(
+        default=(),
+        description="Names by which HTTP clients may call this server besides those of loopback. Empty: no others on loopback,"
+        " any elsewhere.",
+    )
+    http_api_origin: Annotated[tuple[Origin, ...], NoDecode, Separated(), Metavar("ORIGIN")] = Field(
+        default=(),
+        description="Origins of web pages that may call by HTTP (CORS), for example https://app.example.com; * is any. Empty:"
+        " only pages of the server itself.",
+    )
     max_connections: Count = Field(
         default=10_000,
         ge=1,
         le=1_000_000,
-        description="Maximum number of connections to the gRPC server at once; half of the open files that the process may have"
-        " if that is less. Others are closed at once.",
+        description="Maximum number of connections to the gRPC server at once, and to the HTTP front; half and a quarter of the"
+        " open files that the process may have if that is less. Others are closed at once.",
     )
     tls_certificate: OptionalPemFile = Field(
-        default=None, description="PEM file with the certificate chain of the gRPC server. Empty: no TLS."
+        default=None, description="PEM file with the certificate chain of both servers. Empty: no TLS."
     )
     tls_key: OptionalPemFile = Field(
         default=None, description="PEM file with the private key of that certificate. Empty: no TLS."

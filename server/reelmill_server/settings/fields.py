@@ -104,6 +104,12 @@ def _checked_endpoint(value: str) -> str:
     return value
 
 
+def _checked_origin(value: str) -> str:
+    if value != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+", value, re.IGNORECASE):
+        raise ValueError("expected https://host, or *")
+    return value
+
+
 def _folder(value: Path | str) -> Path:
     if value == "":
         raise ValueError("expected a folder")
@@ -134,6 +140,7 @@ Name = Annotated[str, Metavar("NAME")]
 Secret = Annotated[SecretStr, EnvironmentOnly()]
 Address = Annotated[str, AfterValidator(_checked_address), Metavar("HOST:PORT")]
 AddressOrEmpty = Annotated[str, _or_empty(_checked_address), Metavar("HOST:PORT")]
+Origin = Annotated[str, AfterValidator(_checked_origin)]
 Endpoint = Annotated[str, AfterValidator(_checked_endpoint), Metavar("URL")]
 EndpointOrEmpty = Annotated[str, _or_empty(_checked_endpoint), Metavar("URL")]
 Folder = Annotated[Path, BeforeValidator(_folder), Metavar("FOLDER")]

@@ -25,7 +25,7 @@ from reelmill_server.api.authentication import Authenticator
 from reelmill_server.api.gate import Gate
 from reelmill_server.api.interceptor import CallInterceptor
 from reelmill_server.api.rate_limit import RateLimit
-from reelmill_server.api.server import SERVICES
+from reelmill_server.api.services import SERVICES
 from reelmill_server.api.tokens import KeyRing, TokenVerifier
 from reelmill_server.errors import Forbidden, NotAuthenticated, ServiceUnavailable, Throttled
 from reelmill_server.model.access import Principal, parse_grant

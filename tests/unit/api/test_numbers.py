@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from reelmill_server.api import validate
-from reelmill_server.api.server import SERVICES
+from reelmill_server.api.services import SERVICES
 from reelmill_server.errors import InvalidArgument
 from tests.unit.api.test_validate import Anywhere
 
