@@ -2,10 +2,10 @@
 
     python protos/generate.py             write the *_pb2 modules beside their protos
     python protos/generate.py --check     fail if they are not up to date
-    python protos/generate.py --image F   write a descriptor image with imports and comments (for buf)
+    python protos/generate.py --image F   write a descriptor image with imports and comments (for buf, and for releases)
 
-protovalidate does not ship `buf/validate/validate.proto` as a file: its descriptor is taken from the wheel, whose version is
-pinned, so that the generated module and the validator always agree (docs/adr/0003).
+protovalidate ships `buf/validate/validate.proto` as a descriptor only: its source is written from that of the wheel, whose
+version is pinned, so that the generated module and the validator always agree (docs/adr/0003).
 """
 
 import argparse
@@ -13,28 +13,44 @@ import filecmp
 import sys
 import tempfile
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 
 import grpc_tools
 import protovalidate._gen.buf.validate.validate_pb as validate_pb
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf import descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_tools import protoc
 
+from proto_source import source
+
 ROOT = Path(__file__).resolve().parent
-GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py")
+GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "validate.proto")
+VALIDATE = "buf/validate/validate.proto"
+_IMPORTED = (descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2)
+_ORIGIN = """\
+// Rules for fields, of https://github.com/bufbuild/protovalidate, Apache License 2.0 (LICENSE beside this file).
+//
+// Written by protos/generate.py from the descriptor in the package protovalidate {version} of PyPI, which has no comments: they
+// are in proto/protovalidate/buf/validate/validate.proto of that repository.
+
+"""
+
+
+def validate_source() -> str:
+    """Return the source of the rules' own proto."""
+    imports = []
+    for module in _IMPORTED:
+        imports.append(FileDescriptorProto())
+        module.DESCRIPTOR.CopyToProto(imports[-1])
+    file = FileDescriptorProto.FromString(validate_pb._DESC.proto.to_binary())
+    return _ORIGIN.format(version=version("protovalidate")) + source(file, imports)
 
 
 def run_protoc(*arguments: str) -> None:
     """Run protoc over Reelmill's protos; raises SystemExit with its status if it fails."""
-    with tempfile.TemporaryDirectory() as scratch:
-        descriptors = Path(scratch, "validate.binpb")
-        well_known = Path(str(resources.files(grpc_tools)), "_proto")
-        descriptor_set = FileDescriptorSet()
-        descriptor_set.file.add().MergeFromString(validate_pb._DESC.proto.to_binary())
-        descriptors.write_bytes(descriptor_set.SerializeToString())
-        status = protoc.main(
-            ["protoc", f"--proto_path={ROOT}", f"--proto_path={well_known}", f"--descriptor_set_in={descriptors}", *arguments]
-        )
+    well_known = Path(str(resources.files(grpc_tools)), "_proto")
+    status = protoc.main(["protoc", f"--proto_path={ROOT}", f"--proto_path={well_known}", *arguments])
     if status:
         raise SystemExit(status)
 
@@ -43,7 +59,9 @@ def generate(destination: Path) -> None:
     """Write all generated modules below `destination`."""
     names = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("reelmill/**/*.proto"))
     services = [name for name in names if name.endswith("_service.proto")]
-    run_protoc(f"--python_out={destination}", f"--pyi_out={destination}", *names, "buf/validate/validate.proto")
+    (destination / VALIDATE).parent.mkdir(parents=True, exist_ok=True)
+    (destination / VALIDATE).write_text(validate_source())
+    run_protoc(f"--python_out={destination}", f"--pyi_out={destination}", *names, VALIDATE)
     run_protoc(f"--grpc_python_out={destination}", *services)
 
 

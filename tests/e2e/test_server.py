@@ -9,9 +9,10 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import media_convert_service_pb2_grpc, task_pb2
@@ -29,14 +30,27 @@ def health(channel: grpc.Channel, service: str = "") -> int:
     return int(answer.status)
 
 
+def reflected(channel: grpc.Channel, version: str, symbol: str = "") -> reflection_pb2.ServerReflectionResponse:
+    """What a version of reflection tells of a symbol, or which services there are; the messages of both are the same."""
+    call = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    asked = {"file_containing_symbol": symbol} if symbol else {"list_services": ""}
+    answer: reflection_pb2.ServerReflectionResponse = next(call(iter([reflection_pb2.ServerReflectionRequest(**asked)])))
+    return answer
+
+
 def test_health_reflection_and_pages(server: servers.Server) -> None:
     """Each service is SERVING, tools find the services without protos, the pages answer."""
     with grpc.insecure_channel(server.grpc) as channel:
         assert {health(channel, service) for service in ("", *SERVICES)} == {health_pb2.HealthCheckResponse.SERVING}
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-        listed = next(iter(stub.ServerReflectionInfo(asked))).list_services_response
-    assert {service.name for service in listed.service} >= set(SERVICES)
+        for version in ("v1", "v1alpha"):
+            assert {service.name for service in reflected(channel, version).list_services_response.service} >= set(SERVICES)
+            name = f"grpc.reflection.{version}.ServerReflection"
+            (described,) = reflected(channel, version, name).file_descriptor_response.file_descriptor_proto
+            assert FileDescriptorProto.FromString(described).package == f"grpc.reflection.{version}"
     assert server.get("/healthz")[0] == 200
     assert server.get("/readyz") == (200, '{"ready": true, "failing": {}}')
     status, page = server.get("/metrics")

@@ -1,6 +1,7 @@
 """The generated modules run with what the project asks for, and the protos keep what they promised."""
 
 import re
+import shutil
 import subprocess
 import sysconfig
 import tomllib
@@ -8,11 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from reelmill.descriptors import descriptor_set
+from reelmill_server.api.services import SERVICES
+
 ROOT = Path(__file__).resolve().parents[2]
+_BUF = Path(sysconfig.get_path("scripts"), "buf")
 _GRPC = re.compile(r"GRPC_GENERATED_VERSION = '([\d.]+)'")
 _PROTOBUF = re.compile(r"ValidateProtobufRuntimeVersion\(\s*_runtime_version\.Domain\.PUBLIC,\s*(\d+),\s*(\d+),\s*(\d+),")
 
@@ -29,6 +35,26 @@ def test_the_oldest_runtime_that_is_asked_for_is_new_enough(name: str, made_for:
     texts = [path.read_text() for path in (ROOT / "protos").rglob("*_pb2*.py")]
     versions = {Version(".".join(found.groups())) for text in texts if (found := made_for.search(text))}
     assert versions and max(versions) <= _least(name)
+
+
+def test_the_descriptor_set_has_all_that_is_needed() -> None:
+    """In an order in which each file finds what it imports: every service, the rules, and the details of errors."""
+    pool = descriptor_pool.DescriptorPool()
+    for file in FileDescriptorSet.FromString(descriptor_set()).file:
+        pool.AddSerializedFile(file.SerializeToString())
+    for service in SERVICES:
+        assert pool.FindServiceByName(service).methods  # type: ignore[no-untyped-call]
+    for message in ("buf.validate.FieldRules", "google.rpc.BadRequest", "google.rpc.Status"):
+        pool.FindMessageTypeByName(message)  # type: ignore[no-untyped-call]
+
+
+def test_the_protos_build_without_a_network(tmp_path: Path) -> None:
+    """As a whole, as a folder, and the folder alone in a copy: buf needs nothing from elsewhere."""
+    shutil.copytree(ROOT / "protos", tmp_path / "alone" / "protos")
+    empty = {"HOME": str(tmp_path), "BUF_CACHE_DIR": str(tmp_path / "cache"), "https_proxy": "http://127.0.0.1:1"}
+    for folder, arguments in ((ROOT, ()), (ROOT, ("protos",)), (tmp_path / "alone" / "protos", ())):
+        built = subprocess.run([_BUF, "build", *arguments], cwd=folder, env=empty, capture_output=True, text=True, check=False)
+        assert built.returncode == 0, built.stderr
 
 
 def _delete_field(file: FileDescriptorProto) -> None:
@@ -53,9 +79,6 @@ def _delete_call(file: FileDescriptorProto) -> None:
 
 def _add_field(file: FileDescriptorProto) -> None:
     file.message_type[0].field.add(name="another", json_name="another", number=999, type=5, label=1)
-
-
-_BUF = Path(sysconfig.get_path("scripts"), "buf")
 
 
 @pytest.mark.parametrize(

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18reelmill/v1/common.proto\x12\x0breelmill.v1*u\n\x0b\x41\x64\x61ptOption\x12\x1c\n\x18\x41\x44\x41PT_OPTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41\x44\x41PT_OPTION_FIXED\x10\x01\x12\x19\n\x15\x41\x44\x41PT_OPTION_ADAPTIVE\x10\x02\x12\x15\n\x11\x41\x44\x41PT_OPTION_FALL\x10\x03*}\n\tScaleType\x12\x1a\n\x16SCALE_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12SCALE_TYPE_STRETCH\x10\x01\x12\x13\n\x0fSCALE_TYPE_CROP\x10\x02\x12\x13\n\x0fSCALE_TYPE_FILL\x10\x03\x12\x12\n\x0eSCALE_TYPE_FIT\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18reelmill/v1/common.proto\x12\x0breelmill.v1*u\n\x0b\x41\x64\x61ptOption\x12\x1c\n\x18\x41\x44\x41PT_OPTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41\x44\x41PT_OPTION_FIXED\x10\x01\x12\x19\n\x15\x41\x44\x41PT_OPTION_ADAPTIVE\x10\x02\x12\x15\n\x11\x41\x44\x41PT_OPTION_FALL\x10\x03*}\n\tScaleType\x12\x1a\n\x16SCALE_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12SCALE_TYPE_STRETCH\x10\x01\x12\x13\n\x0fSCALE_TYPE_CROP\x10\x02\x12\x13\n\x0fSCALE_TYPE_FILL\x10\x03\x12\x12\n\x0eSCALE_TYPE_FIT\x10\x04\x42\x86\x01\n\x15io.github.reelmill.v1P\x01Z:github.com/reelmill/reelmill/sdk/go/reelmill/v1;reelmillv1\xa2\x02\x03RLM\xaa\x02\x0bReelmill.V1\xca\x02\x0bReelmill\\V1\xea\x02\x0cReelmill::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reelmill.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\025io.github.reelmill.v1P\001Z:github.com/reelmill/reelmill/sdk/go/reelmill/v1;reelmillv1\242\002\003RLM\252\002\013Reelmill.V1\312\002\013Reelmill\\V1\352\002\014Reelmill::V1'
   _globals['_ADAPTOPTION']._serialized_start=41
   _globals['_ADAPTOPTION']._serialized_end=158
   _globals['_SCALETYPE']._serialized_start=160

@@ -26,13 +26,14 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dreelmill/v1/key_service.proto\x12\x0breelmill.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x01\n\x10\x43reateKeyRequest\x12\x32\n\x04name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18\x80\x01\x32\x12^[A-Za-z0-9_.@-]+$R\x04Name\x12+\n\x06grants\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x64\"\x07r\x05\x10\x01\x18\x80\x10R\x06Grants\x12\x45\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xbaH\x05\xb2\x01\x02@\x01R\nExpireTime\"n\n\x11\x43reateKeyResponse\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\tRequestId\x12\"\n\x03key\x18\x02 \x01(\x0b\x32\x10.reelmill.v1.KeyR\x03Key\x12\x16\n\x06secret\x18\x03 \x01(\tR\x06Secret\"f\n\x0fListKeysRequest\x12*\n\x0bmax_results\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\nMaxResults\x12\'\n\nnext_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\tNextToken\"v\n\x10ListKeysResponse\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\tRequestId\x12$\n\x04keys\x18\x02 \x03(\x0b\x32\x10.reelmill.v1.KeyR\x04Keys\x12\x1d\n\nnext_token\x18\x03 \x01(\tR\tNextToken\"5\n\x10RevokeKeyRequest\x12!\n\x06key_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05KeyId\"2\n\x11RevokeKeyResponse\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\tRequestId\"\xe1\x01\n\x03Key\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05KeyId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04Name\x12\x16\n\x06grants\x18\x03 \x03(\tR\x06Grants\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nCreateTime\x12;\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nExpireTime\x12\x1d\n\ncreated_by\x18\x06 \x01(\tR\tCreatedBy2\xed\x01\n\nKeyService\x12J\n\tCreateKey\x12\x1d.reelmill.v1.CreateKeyRequest\x1a\x1e.reelmill.v1.CreateKeyResponse\x12G\n\x08ListKeys\x12\x1c.reelmill.v1.ListKeysRequest\x1a\x1d.reelmill.v1.ListKeysResponse\x12J\n\tRevokeKey\x12\x1d.reelmill.v1.RevokeKeyRequest\x1a\x1e.reelmill.v1.RevokeKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dreelmill/v1/key_service.proto\x12\x0breelmill.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x01\n\x10\x43reateKeyRequest\x12\x32\n\x04name\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18\x80\x01\x32\x12^[A-Za-z0-9_.@-]+$R\x04Name\x12+\n\x06grants\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x64\"\x07r\x05\x10\x01\x18\x80\x10R\x06Grants\x12\x45\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xbaH\x05\xb2\x01\x02@\x01R\nExpireTime\"n\n\x11\x43reateKeyResponse\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\tRequestId\x12\"\n\x03key\x18\x02 \x01(\x0b\x32\x10.reelmill.v1.KeyR\x03Key\x12\x16\n\x06secret\x18\x03 \x01(\tR\x06Secret\"f\n\x0fListKeysRequest\x12*\n\x0bmax_results\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\nMaxResults\x12\'\n\nnext_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\tNextToken\"v\n\x10ListKeysResponse\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\tRequestId\x12$\n\x04keys\x18\x02 \x03(\x0b\x32\x10.reelmill.v1.KeyR\x04Keys\x12\x1d\n\nnext_token\x18\x03 \x01(\tR\tNextToken\"5\n\x10RevokeKeyRequest\x12!\n\x06key_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05KeyId\"2\n\x11RevokeKeyResponse\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\tRequestId\"\xe1\x01\n\x03Key\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05KeyId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04Name\x12\x16\n\x06grants\x18\x03 \x03(\tR\x06Grants\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nCreateTime\x12;\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nExpireTime\x12\x1d\n\ncreated_by\x18\x06 \x01(\tR\tCreatedBy2\xf2\x01\n\nKeyService\x12J\n\tCreateKey\x12\x1d.reelmill.v1.CreateKeyRequest\x1a\x1e.reelmill.v1.CreateKeyResponse\x12L\n\x08ListKeys\x12\x1c.reelmill.v1.ListKeysRequest\x1a\x1d.reelmill.v1.ListKeysResponse\"\x03\x90\x02\x01\x12J\n\tRevokeKey\x12\x1d.reelmill.v1.RevokeKeyRequest\x1a\x1e.reelmill.v1.RevokeKeyResponseB\x86\x01\n\x15io.github.reelmill.v1P\x01Z:github.com/reelmill/reelmill/sdk/go/reelmill/v1;reelmillv1\xa2\x02\x03RLM\xaa\x02\x0bReelmill.V1\xca\x02\x0bReelmill\\V1\xea\x02\x0cReelmill::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reelmill.v1.key_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\025io.github.reelmill.v1P\001Z:github.com/reelmill/reelmill/sdk/go/reelmill/v1;reelmillv1\242\002\003RLM\252\002\013Reelmill.V1\312\002\013Reelmill\\V1\352\002\014Reelmill::V1'
   _globals['_CREATEKEYREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['name']._serialized_options = b'\272H\033r\031\020\001\030\200\0012\022^[A-Za-z0-9_.@-]+$'
   _globals['_CREATEKEYREQUEST'].fields_by_name['grants']._loaded_options = None
@@ -45,6 +46,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTKEYSREQUEST'].fields_by_name['next_token']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_REVOKEKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
   _globals['_REVOKEKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_KEYSERVICE'].methods_by_name['ListKeys']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\220\002\001'
   _globals['_CREATEKEYREQUEST']._serialized_start=109
   _globals['_CREATEKEYREQUEST']._serialized_end=295
   _globals['_CREATEKEYRESPONSE']._serialized_start=297
@@ -60,5 +63,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEY']._serialized_start=741
   _globals['_KEY']._serialized_end=966
   _globals['_KEYSERVICE']._serialized_start=969
-  _globals['_KEYSERVICE']._serialized_end=1206
+  _globals['_KEYSERVICE']._serialized_end=1211
 # @@protoc_insertion_point(module_scope)

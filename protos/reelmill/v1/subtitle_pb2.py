@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1areelmill/v1/subtitle.proto\x12\x0breelmill.v1\x1a\x1b\x62uf/validate/validate.proto\"\xad\x01\n\x0eTargetSubtitle\x12)\n\x10\x64isable_subtitle\x18\x01 \x01(\x08R\x0f\x44isableSubtitle\x12\'\n\x06stream\x18\x02 \x03(\x05\x42\x0f\xbaH\x0c\x92\x01\t\x10\xc8\x01\"\x04\x1a\x02(\x00R\x06Stream\x12G\n\x10\x65xtract_subtitle\x18\x03 \x01(\x0b\x32\x1c.reelmill.v1.ExtractSubtitleR\x0f\x45xtractSubtitle\"l\n\x0f\x45xtractSubtitle\x12=\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1b.reelmill.v1.SubtitleFormatB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06\x46ormat\x12\x1a\n\x03uri\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\x03URI*\x98\x01\n\x0eSubtitleFormat\x12\x1f\n\x1bSUBTITLE_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13SUBTITLE_FORMAT_ASS\x10\x01\x12\x17\n\x13SUBTITLE_FORMAT_SRT\x10\x02\x12\x1a\n\x16SUBTITLE_FORMAT_WEBVTT\x10\x03\x12\x17\n\x13SUBTITLE_FORMAT_VTT\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1areelmill/v1/subtitle.proto\x12\x0breelmill.v1\x1a\x1b\x62uf/validate/validate.proto\"\xad\x01\n\x0eTargetSubtitle\x12)\n\x10\x64isable_subtitle\x18\x01 \x01(\x08R\x0f\x44isableSubtitle\x12\'\n\x06stream\x18\x02 \x03(\x05\x42\x0f\xbaH\x0c\x92\x01\t\x10\xc8\x01\"\x04\x1a\x02(\x00R\x06Stream\x12G\n\x10\x65xtract_subtitle\x18\x03 \x01(\x0b\x32\x1c.reelmill.v1.ExtractSubtitleR\x0f\x45xtractSubtitle\"l\n\x0f\x45xtractSubtitle\x12=\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1b.reelmill.v1.SubtitleFormatB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06\x46ormat\x12\x1a\n\x03uri\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\x03URI*\x98\x01\n\x0eSubtitleFormat\x12\x1f\n\x1bSUBTITLE_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13SUBTITLE_FORMAT_ASS\x10\x01\x12\x17\n\x13SUBTITLE_FORMAT_SRT\x10\x02\x12\x1a\n\x16SUBTITLE_FORMAT_WEBVTT\x10\x03\x12\x17\n\x13SUBTITLE_FORMAT_VTT\x10\x04\x42\x86\x01\n\x15io.github.reelmill.v1P\x01Z:github.com/reelmill/reelmill/sdk/go/reelmill/v1;reelmillv1\xa2\x02\x03RLM\xaa\x02\x0bReelmill.V1\xca\x02\x0bReelmill\\V1\xea\x02\x0cReelmill::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reelmill.v1.subtitle_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\025io.github.reelmill.v1P\001Z:github.com/reelmill/reelmill/sdk/go/reelmill/v1;reelmillv1\242\002\003RLM\252\002\013Reelmill.V1\312\002\013Reelmill\\V1\352\002\014Reelmill::V1'
   _globals['_TARGETSUBTITLE'].fields_by_name['stream']._loaded_options = None
   _globals['_TARGETSUBTITLE'].fields_by_name['stream']._serialized_options = b'\272H\014\222\001\t\020\310\001\"\004\032\002(\000'
   _globals['_EXTRACTSUBTITLE'].fields_by_name['format']._loaded_options = None

@@ -3,9 +3,9 @@
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection
 
 from reelmill_server.api.interceptor import CallInterceptor
+from reelmill_server.api.reflection import add_reflection
 from reelmill_server.api.services import SERVICES, Services
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.settings.group import both_names
@@ -38,9 +38,7 @@ class GrpcServer:
         services.register(self._server)
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), self._server
-        )
+        add_reflection((*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), self._server)
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Serve on `address`, with TLS if there are credentials, and return the port.
