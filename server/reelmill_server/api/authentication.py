@@ -1,10 +1,12 @@
-"""Who calls: a bearer token (an administrator's, an API key, a JWT) or the name in a client certificate."""
+"""Who calls: a bearer token (an administrator's, an API key, a JWT), a signature, or the name in a client certificate."""
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from reelmill_server.api.access_keys import AccessKeys
+from reelmill_server.api.signature import NotSigned
 from reelmill_server.api.tokens import TokenVerifier
 from reelmill_server.errors import NotAuthenticated
 from reelmill_server.model.access import Grant, Principal, parse_grant
@@ -21,17 +23,23 @@ Authenticate = Callable[[Any], Awaitable[Principal]]
 
 
 class Authenticator:
-    """The methods that the settings choose. A token counts before a certificate."""
+    """The methods that the settings choose. A signature or a token counts before a certificate."""
 
     def __init__(self, settings: CallerSettings, keys: KeyStore) -> None:
         self._keys = keys if "keys" in settings.authentication else None
         self._tokens = TokenVerifier(settings) if "jwt" in settings.authentication else None
+        self._access_keys = AccessKeys(settings.access_key_pairs()) if "access-keys" in settings.authentication else None
         self._certificates = "mtls" in settings.authentication
         self._grants, self._expected = settings.grants(), _expected(settings)
         self._admin_digest = _digest(settings.admin_token.get_secret_value())
 
     async def authenticate(self, context: Any) -> Principal:
         """Return who makes a call. Raises NotAuthenticated, and ServiceUnavailable when that cannot be found out."""
+        signed = getattr(context, "signed", None)  # of the vendor's wire protocol
+        if isinstance(signed, NotSigned):
+            raise NotAuthenticated(str(signed))
+        if signed is not None and self._access_keys is not None:
+            return self._access_keys.principal(signed, self._grants)
         token = _bearer_token(context.invocation_metadata())
         if token:
             return await self._of_token(token)
@@ -56,6 +64,7 @@ def _expected(settings: CallerSettings) -> str:
         "keys": "`authorization: Bearer` with an API key",
         "jwt": f"`authorization: Bearer` with a JWT of {settings.jwt_issuer}",
         "mtls": "a client certificate",
+        "access-keys": "a signature with an access key, in the vendor's wire protocol",
     }
     return ", or ".join(forms[method] for method in settings.authentication)
 

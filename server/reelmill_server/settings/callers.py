@@ -3,10 +3,11 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from reelmill_server.model.access import Grant, parse_grant
@@ -22,15 +23,18 @@ def _checked_url(value: str) -> str:
 
 
 UrlOrEmpty = Annotated[str, AfterValidator(_checked_url), Metavar("URL")]
-Method = Literal["keys", "jwt", "mtls"]
+Method = Literal["keys", "jwt", "mtls", "access-keys"]
 _LEAST_TOKEN = 24
-_SUBJECT = re.compile(r"(jwt|mtls):[^\s=]+")
+_LEAST_SECRET = 16
+_SUBJECT = re.compile(r"(jwt|mtls|access-key):[^\s=]+")
 
 
 def _checked_grant(value: str) -> str:
     subject, _, grants = value.partition("=")
     if not _SUBJECT.fullmatch(subject.strip()) or not grants.strip():
-        raise ValueError("expected jwt:SUBJECT=GRANT or mtls:NAME=GRANT, for example mtls:encoder-1=submitter@films")
+        raise ValueError(
+            "expected jwt:SUBJECT=GRANT, mtls:NAME=GRANT or access-key:ID=GRANT, for example mtls:encoder-1=submitter@films"
+        )
     for grant in grants.split():
         parse_grant(grant)
     return value
@@ -39,6 +43,36 @@ def _checked_grant(value: str) -> str:
 def _checked_token(value: SecretStr) -> SecretStr:
     if 0 < len(value.get_secret_value()) < _LEAST_TOKEN:
         raise ValueError(f"expected at least {_LEAST_TOKEN} characters, for example of `openssl rand -hex 32`")
+    return value
+
+
+class AccessKey(NamedTuple):
+    """An access key: its id, its secret, and its security token if it is a temporary one."""
+
+    key_id: str
+    secret: str
+    token: str
+
+
+def _parsed_access_keys(text: str) -> Mapping[str, AccessKey]:
+    """Return keys by their ids, from entries separated by commas or line breaks, without comments (#). Raises ValueError."""
+    keys: dict[str, AccessKey] = {}
+    for line in re.split(r"[,\n]", text):
+        entry = line.strip()
+        if not entry or entry.startswith("#"):
+            continue
+        key_id, _, rest = entry.partition(":")
+        secret, _, token = rest.partition(":")
+        if not re.fullmatch(r"[^\s=]+", key_id) or len(secret) < _LEAST_SECRET:
+            raise ValueError(f"expected ID:SECRET, with a secret of at least {_LEAST_SECRET} characters")
+        if key_id in keys:
+            raise ValueError("expected each ID once")
+        keys[key_id] = AccessKey(key_id, secret, token)
+    return keys
+
+
+def _checked_access_keys(value: SecretStr) -> SecretStr:
+    _parsed_access_keys(value.get_secret_value())
     return value
 
 
@@ -51,7 +85,8 @@ class CallerSettings(Group):
     authentication: Annotated[tuple[Method, ...], NoDecode, Separated(), DISTINCT, Metavar("METHOD")] = Field(
         default=(),
         description="How callers show who they are: `keys` (API keys), `jwt` (tokens of an OpenID Connect issuer), `mtls`"
-        " (client certificates). Empty: nobody is asked, which is for loopback only.",
+        " (client certificates), `access-keys` (signatures of the vendor's SDKs). Empty: nobody is asked, which is for loopback"
+        " only.",
     )
     insecure: bool = Field(
         default=False, description="Serve on an address that others reach although nobody is asked who they are."
@@ -59,11 +94,19 @@ class CallerSettings(Group):
     admin_token: Annotated[Secret, AfterValidator(_checked_token)] = Field(
         default=SecretStr(""), description="Token of an administrator, with which the first keys are made. Empty: none."
     )
+    access_keys: Annotated[Secret, AfterValidator(_checked_access_keys)] = Field(
+        default=SecretStr(""),
+        description="Access keys for the vendor's SDKs: `ID:SECRET`, or `ID:SECRET:TOKEN` for one with a security token,"
+        " separated by commas. REELMILL_GRANT says what each may do, as `access-key:ID`. Empty: none.",
+    )
+    access_key_file: Annotated[Path | None, BeforeValidator(lambda value: value or None), Metavar("FILE")] = Field(
+        default=None, description="File with more of them, one on each line. It is read at the start. Empty: none."
+    )
     grant: Annotated[
         tuple[Annotated[str, AfterValidator(_checked_grant)], ...], NoDecode, Separated(";", in_flags=False), Metavar("GRANT")
     ] = Field(
         default=(),
-        description="What the subject of a JWT or the name in a client certificate may do, for example"
+        description="What the subject of a JWT, the name in a client certificate or an access key may do, for example"
         " `mtls:encoder-1=submitter@films`; several grants of one are separated by spaces. Empty: nothing.",
     )
     jwt_issuer: UrlOrEmpty = Field(
@@ -98,10 +141,26 @@ class CallerSettings(Group):
             raise ValueError(f"{both_names('jwt_issuer')} and {both_names('jwt_audience')}: set both to accept JWTs")
         if self.admin_token.get_secret_value() and not self.authentication:
             raise ValueError(f"{environment_name('admin_token')}: requires {both_names('authentication')}, for example keys")
+        if "access-keys" in self.authentication and not self.access_key_pairs():
+            names = f"{environment_name('access_keys')} or {both_names('access_key_file')}"
+            raise ValueError(f"{names}: set one to accept access keys")
+        if self.access_keys.get_secret_value() and "access-keys" not in self.authentication:
+            raise ValueError(f"{environment_name('access_keys')}: requires {both_names('authentication')} access-keys")
         return self
 
+    def access_key_pairs(self) -> Mapping[str, AccessKey]:
+        """Return the access keys by their ids. Raises ValueError if the file cannot be read or is malformed."""
+        keys = dict(_parsed_access_keys(self.access_keys.get_secret_value()))
+        if self.access_key_file is not None:
+            try:
+                keys |= _parsed_access_keys(self.access_key_file.read_text())
+            except (OSError, UnicodeDecodeError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                raise ValueError(f"{both_names('access_key_file')}: {reason}") from None
+        return keys
+
     def grants(self) -> Mapping[str, tuple[Grant, ...]]:
-        """Return the grants of each subject, named jwt:SUBJECT or mtls:NAME."""
+        """Return the grants of each subject, named jwt:SUBJECT, mtls:NAME or access-key:ID."""
         by_subject: defaultdict[str, list[Grant]] = defaultdict(list)
         for entry in self.grant:
             subject, _, grants = entry.partition("=")

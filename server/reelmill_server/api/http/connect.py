@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from math import ceil
 from typing import ClassVar
 
 from aiohttp import web
@@ -46,7 +47,7 @@ class ConnectUnary:
             body=json.dumps(error_json(status), ensure_ascii=False).encode(),
             content_type="application/json",
             status=CODES[status.code].http,
-            headers={"Retry-After": str(seconds)} if seconds else None,
+            headers={"Retry-After": str(ceil(seconds))} if seconds else None,
         )
 
 

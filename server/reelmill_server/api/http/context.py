@@ -7,7 +7,7 @@ import grpc
 from aiohttp import web
 from google.rpc import status_pb2
 
-from reelmill_server.api.signature import Signed
+from reelmill_server.api.signature import NotSigned, Signed
 
 _STATUS_DETAILS = "grpc-status-details-bin"
 
@@ -28,13 +28,14 @@ def failed(code: grpc.StatusCode, message: str) -> CallFailed:
 class HttpContext:
     """The context of one call, as the interceptor and the gate use it."""
 
-    def __init__(self, request: web.Request, signed: Signed | None = None) -> None:
-        """Take the request of the call and, in the vendor's protocol, its signature."""
-        self._request, self.signed = request, signed
+    def __init__(self, request: web.Request, signed: Signed | NotSigned | None = None, bearer: str = "") -> None:
+        """Take the request of the call and, in the vendor's protocol, its signature or its bearer token."""
+        self._request, self.signed, self._bearer = request, signed, bearer
 
     def invocation_metadata(self) -> list[tuple[str, str]]:
         """Return the headers, with names in lower case."""
-        return [(name.lower(), value) for name, value in self._request.headers.items()]
+        headers = [(name.lower(), value) for name, value in self._request.headers.items()]
+        return [*headers, ("authorization", f"Bearer {self._bearer}")] if self._bearer else headers
 
     def peer(self) -> str:
         """Return where the call comes from, as gRPC writes it."""

@@ -1,7 +1,6 @@
 """The google.rpc.Status of a call as JSON, and what HTTP has words for in it."""
 
 import base64
-import math
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
@@ -36,8 +35,7 @@ def unpacked(status: status_pb2.Status, kind: type[DetailT]) -> DetailT:
     return found  # type: ignore[no-any-return]
 
 
-def retry_seconds(status: status_pb2.Status) -> int:
-    """Return after how many whole seconds another call may succeed; 0: nothing is said of it."""
+def retry_seconds(status: status_pb2.Status) -> float:
+    """Return after how many seconds another call may succeed; 0: nothing is said of it."""
     delay: Any = unpacked(status, error_details_pb2.RetryInfo).retry_delay
-    seconds: float = delay.seconds + delay.nanos / 1e9
-    return math.ceil(seconds)
+    return float(delay.seconds + delay.nanos / 1e9)

@@ -14,8 +14,15 @@ from reelmill_server.api.http.dialects import Framed, Single
 from reelmill_server.api.http.grpc_web import grpc_web
 from reelmill_server.api.http.methods import Method, methods
 from reelmill_server.api.http.queries import message_of_fields
+from reelmill_server.api.http.vendor import Vendor, is_call
 from reelmill_server.api.interceptor import CallInterceptor
 from reelmill_server.api.services import Services
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def _nothing(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
 
 
 class Front:
@@ -24,6 +31,9 @@ class Front:
     def __init__(self, services: Services, interceptor: CallInterceptor) -> None:
         self.methods: Mapping[str, Method] = methods(services, interceptor)
         self._bodies = Bodies()
+        self._vendor = Vendor(self.methods, self._bodies.read)
+        self.index: Handler = _nothing
+        """What answers GET at the root, where it is no call of the vendor's."""
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Add the routes of all RPCs."""
@@ -31,11 +41,16 @@ class Front:
             router.add_post(method.path, partial(self._post, method))
             if method.safe:
                 router.add_get(method.path, partial(self._get, method), allow_head=False)
+        router.add_post("/", self._vendor.handle)
+        router.add_get("/", self._root)
 
     async def call(self, path: str, message: Message, request: web.Request) -> Message:
         """Make a call with one answer for whoever makes a request, and return the response. Raises CallFailed."""
         response: Message = await call(self.methods[path], message, HttpContext(request))
         return response
+
+    async def _root(self, request: web.Request) -> web.StreamResponse:
+        return await (self._vendor.handle if is_call(request) else self.index)(request)
 
     async def _post(self, method: Method, request: web.Request) -> web.StreamResponse:
         kind, headers = request.content_type, request.headers

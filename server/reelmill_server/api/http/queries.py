@@ -11,8 +11,10 @@ from reelmill_server.api.http.codecs import to_message
 from reelmill_server.api.http.methods import Method
 from reelmill_server.errors import InvalidArgument, Violation
 
+_MOST_LEVELS = 20
 
-def message_of_fields(method: Method, parameters: Mapping[str, str], ignore_unknown: bool = False) -> Message:
+
+def message_of_fields(method: Method, parameters: Mapping[str, Any], ignore_unknown: bool = False) -> Message:
     """Return the request that parameters describe. Raises InvalidArgument with every problem of a kind."""
     fields = {
         key: field
@@ -32,8 +34,34 @@ def message_of_fields(method: Method, parameters: Mapping[str, str], ignore_unkn
     return to_message(method, values, ignore_unknown)
 
 
-def _value(field: Any, text: str) -> object:
+def nested(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return parameters as values, with what some SDKs flatten, as in `Sources.1.URI`, put together to lists and objects."""
+    tree: dict[str, Any] = {}
+    for name, text in parameters.items():
+        *parents, last = name.split(".", _MOST_LEVELS)
+        place: Any = tree
+        for part in parents:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                break
+        else:
+            place[last] = text
+    return {name: _listed(value) for name, value in tree.items()}
+
+
+def _listed(value: Any) -> Any:
+    """Return objects whose names are numbers as lists."""
+    if not isinstance(value, dict):
+        return value
+    if all(name.isdecimal() and name.isascii() for name in value):
+        return [_listed(value[name]) for name in sorted(value, key=lambda name: (len(name), name))]
+    return {name: _listed(item) for name, item in value.items()}
+
+
+def _value(field: Any, text: Any) -> object:
     """Return a parameter's value. Raises ValueError for broken JSON. An empty text is one of a text field only."""
+    if not isinstance(text, str):
+        return text
     if field.message_type is None and not field.is_repeated:
         is_text = field.cpp_type == FieldDescriptor.CPPTYPE_STRING
         return text if text or is_text else None
