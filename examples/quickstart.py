@@ -140,7 +140,7 @@ def run(source: Path | None) -> int:
         status = subprocess.call([program("reelmill"), "--server", address, "submit", str(request)])
     print(f"request: {request}\noutputs: {outputs}")
     if not status:
-        print("next:    make run SRC=path/to/clip.mp4 converts yours; make serve keeps the service running")
+        print("next:    make run SRC=clip.mp4 converts yours; make serve keeps the service up")
     return status
 
 
