@@ -54,7 +54,7 @@ cluster-demo: $(STAMP) ## start a cluster on this machine, convert a batch, kill
 
 .PHONY: test
 test: $(STAMP) ## run the tests, but for clusters and the further cells of tables (four minutes on two cores)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not cluster and not matrix" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not cluster and not matrix and not toolchain" $(ARGS)
 
 .PHONY: test-all
 test-all: $(STAMP) ## run all tests, as CI does
@@ -128,6 +128,10 @@ protos: $(STAMP) ## generate the Python modules of the protos
 protos-baseline: $(STAMP) ## hold later protos to what these promise, at a release (fails if these break a promise)
 	$(BIN)/buf breaking --against $(PROTO_BASELINE) && $(BIN)/buf build --exclude-source-info -o $(PROTO_BASELINE)
 
+.PHONY: sdk
+sdk: ## write stubs for C++, Java, Go, Ruby and TypeScript into .reelmill/sdk (LANGUAGES="go ruby": only these)
+	@$(PYTHON) tools/sdk.py .reelmill/sdk $(LANGUAGES)
+
 .PHONY: settings
 settings: $(STAMP) ## write the tables of settings in docs/operating.md
 	$(BIN)/python -m docs.write_settings
@@ -160,7 +164,7 @@ capacity: $(STAMP) ## measure what attempts take here, and how near the estimate
 	$(BIN)/python -m bench.capacity $(ARGS)
 
 .PHONY: dist
-dist: $(RUNTIME) ## build packages of the protos, the client and the server into dist/
+dist: $(RUNTIME) ## build packages of the protos, the client and the server, and a descriptor set, into dist/
 	@$(BIN)/python tools/dist.py dist
 
 .PHONY: dist-check

@@ -59,8 +59,10 @@ def sources(name: str) -> list[Path]:
 
 
 def build(folder: Path) -> list[Path]:
-    """Build all packages into a folder, in place of earlier ones, and return their files."""
+    """Build all packages and the descriptor set into a folder, in place of earlier ones, and return their files."""
     folder.mkdir(parents=True, exist_ok=True)
+    for earlier in folder.glob("reelmill-*.binpb"):
+        earlier.unlink()
     for name in projects():
         for earlier in folder.glob(f"{name.replace('-', '_')}-*"):
             earlier.unlink()
@@ -78,6 +80,9 @@ def build(folder: Path) -> list[Path]:
             environment = {**os.environ, "PYTHONPATH": str(tools)}
             command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder.resolve())]
             subprocess.run(command, cwd=place, env=environment, check=True)
+    from reelmill.descriptors import descriptor_set  # not needed to derive the packages' metadata
+
+    (folder / f"reelmill-{_version()}.binpb").write_bytes(descriptor_set())
     return sorted(folder.iterdir())
 
 
