@@ -20,6 +20,9 @@ WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 # A descriptor image of the protos as last released.
 PROTO_BASELINE := protos/baseline.binpb
 PLAYER := $(CURDIR)/.reelmill/player
+WEB := $(CURDIR)/.reelmill/web
+WEB_PACKAGES := @alicloud/pop-core@1.8.0 @bufbuild/protobuf@2.17.0 @connectrpc/connect@2.3.0 @connectrpc/connect-node@2.3.0 \
+	@connectrpc/connect-web@2.3.0 esbuild@0.28.2 google-protobuf@4.0.3 grpc-web@2.1.1 playwright-core@1.65.1
 
 .PHONY: help
 help: ## list the targets
@@ -70,6 +73,12 @@ test-player: $(STAMP) ## play a ladder in hls.js in Chromium (SCREENSHOT=file.pn
 	@command -v npm >/dev/null || { echo "npm is not installed" >&2; exit 1; }
 	@npm install --prefix $(PLAYER) --no-fund --no-audit --silent hls.js@1.7.4
 	REELMILL_PLAYER=$(PLAYER) REELMILL_SCREENSHOT='$(SCREENSHOT)' $(BIN)/python -m pytest tests/player $(ARGS)
+
+.PHONY: test-web
+test-web: $(STAMP) ## call the HTTP front with clients of npm, in Node and in Chromium
+	@command -v npm >/dev/null || { echo "npm is not installed" >&2; exit 1; }
+	@npm install --prefix $(WEB) --no-fund --no-audit --silent $(WEB_PACKAGES)
+	REELMILL_WEB=$(WEB) $(BIN)/python -m pytest tests/web $(ARGS)
 
 .PHONY: chaos
 chaos: $(STAMP) ## 200 tasks while everything dies at random instants (TASKS=, SEED=, SECONDS=)

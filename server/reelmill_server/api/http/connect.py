@@ -114,8 +114,9 @@ def message_of_query(query: Mapping[str, str]) -> bytes | None:
         return None
     data = query["message"].encode()
     if query.get("base64") == "1":
+        data = data.rstrip(b"=")
         try:
-            data = base64.b64decode(data.rstrip(b"=") + b"==", altchars=b"-_", validate=True)
+            data = base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
         except binascii.Error:
             raise InvalidArgument("the message is no base64") from None
     return decompressed(data, query.get("compression", ""))

@@ -10,6 +10,7 @@ from reelmill_server.api.http import connect, events
 from reelmill_server.api.http.body import Bodies
 from reelmill_server.api.http.calls import answer_framed, answer_single, call
 from reelmill_server.api.http.context import HttpContext
+from reelmill_server.api.http.descriptors import descriptor_set
 from reelmill_server.api.http.dialects import Framed, Single
 from reelmill_server.api.http.grpc_web import grpc_web
 from reelmill_server.api.http.methods import Method, methods
@@ -23,6 +24,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 async def _nothing(_: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
+
+
+async def _descriptors(_: web.Request) -> web.StreamResponse:
+    return web.Response(body=descriptor_set(), content_type="application/x-protobuf")
 
 
 class Front:
@@ -41,6 +46,7 @@ class Front:
             router.add_post(method.path, partial(self._post, method))
             if method.safe:
                 router.add_get(method.path, partial(self._get, method), allow_head=False)
+        router.add_get("/descriptor.binpb", _descriptors)
         router.add_post("/", self._vendor.handle)
         router.add_get("/", self._root)
 

@@ -50,5 +50,4 @@ def methods(services: Services, interceptor: CallInterceptor) -> Mapping[str, Me
 
 
 def _is_safe(descriptor: Any) -> bool:
-    level = descriptor.GetOptions().idempotency_level
-    return bool(level == MethodOptions.NO_SIDE_EFFECTS) or descriptor.name.startswith(("Get", "List", "Watch", "Plan", "Probe"))
+    return bool(descriptor.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS)

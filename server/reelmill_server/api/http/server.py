@@ -20,6 +20,14 @@ _GRACE_SECONDS = 10.0  # a call may wait for the database and the engine
 _BACKLOG = 1024
 
 
+class _Closed(asyncio.Protocol):
+    """A connection beyond what is served."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
+
+
 class HttpServer:
     """Server of the front, and of what else has routes in `app`, on one address."""
 
@@ -77,10 +85,7 @@ class HttpServer:
 
     def _accepted(self, server: web.Server) -> asyncio.Protocol:
         """Return the handler of a new connection."""
-        protocol = server()
-        if len(server.connections) >= self._max_connections:
-            asyncio.get_running_loop().call_soon(protocol.force_close)
-        return protocol
+        return server() if len(server.connections) < self._max_connections else _Closed()
 
     async def _close_when_draining(self, _: web.Request, response: web.StreamResponse) -> None:
         if self._draining:
