@@ -11,6 +11,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.account import Accountant
+from reelmill_server.media.input.audio_blocks import AudioBlock
 from reelmill_server.media.input.decoding import Decoding, StreamDecoding
 from reelmill_server.media.input.finite import silence_invalid
 from reelmill_server.media.input.frame_times import VideoTimes
@@ -156,7 +157,8 @@ class Feed:
                 output.end(inputs.reader.part, None, True)
 
     def _conclude(self, reader: Reader) -> None:
-        """Take over what a reader noticed."""
+        """Give what audio is held back, and take over what the reader noticed."""
+        self._give_rest(reader.part)
         reader.count_damaged()
         self.warnings += [text for text in reader.warnings() if text not in self.warnings]
 
@@ -167,6 +169,7 @@ class Feed:
         if inputs.reader is None:
             return True
         # A short input that loops would be read again and again before its tracks could tell that they have enough.
+        self._give_rest(inputs.reader.part)
         for output in self._fed:
             output.settle()
         return self._satisfied(inputs.reader.part)
@@ -209,11 +212,13 @@ class Feed:
         if any(track.wants_frames for _, track in active):
             if packet.stream.type == "video":
                 self._accountant.packet(part, packet, decoded=True)
-            for frame in self._frames(part, packet):
+            frames = self._frames(part, packet)
+            for frame in frames:
                 self._accountant.frame(part, stream, frame)
-                for output, track in active:
-                    if track.wants_frames:
-                        output.give(part, track, stream, frame)
+            if packet.stream.type == "audio":
+                self._give_blocks(part, packet, frames)
+            else:
+                self._give_frames(part, stream, active, frames)
         if packet.size == 0 and packet.dts is None:
             return  # marks the end of the stream: only decoders need it
         copying = [entry for entry in active if not entry[1].wants_frames]
@@ -225,13 +230,39 @@ class Feed:
             output.give(part, track, stream, twin(packet))
         last.give(part, its_track, stream, packet)
 
+    def _give_frames(self, part: Part, stream: int, active: Sequence[tuple[Output, Track]], frames: Sequence[Any]) -> None:
+        for frame in frames:
+            for output, track in active:
+                if track.wants_frames:
+                    output.give(part, track, stream, frame)
+
+    def _give_blocks(self, part: Part, packet: AnyPacket, frames: Sequence[AudioFrame]) -> None:
+        """Give what `frames` of audio, which came with `packet`, complete."""
+        stream, counts = packet.stream.index, self._counted(part, packet)
+        blocks = [*part.blocks[stream].join(frames)]
+        if self._is_early(part, packet):  # what does not count must not be joined to what does
+            blocks += part.blocks[stream].rest()
+        if blocks:
+            self._give_sound(part, stream, blocks, counts)
+
+    def _give_rest(self, part: Part) -> None:
+        """Give the audio that waits for more."""
+        for stream, held in part.blocks.items():
+            if blocks := [*held.rest()]:
+                counts = self._decoding.of(self._plan.inputs[part.number].source, stream, "audio")
+                self._give_sound(part, stream, blocks, counts)
+
+    def _give_sound(self, part: Part, stream: int, blocks: Sequence[AudioBlock], counts: StreamDecoding) -> None:
+        counts.invalid += silence_invalid(block.frame for block in blocks)
+        listening = self._listening.get((part.number, stream), ())
+        self._give_frames(part, stream, [entry for entry in listening if part.wanted(entry[1], stream)], blocks)
+
     def _frames(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
         """Return the frames that a packet completes, each with its time."""
         frames = self._decode(part, packet)
         if packet.stream.type == "audio":
             frames = [frame for frame in frames if isinstance(frame, AudioFrame)]  # a stream may change its kind midway
             frames = part.times[packet.stream.index].complete(packet, frames)
-            self._counted(part, packet).invalid += silence_invalid(frames)
         else:
             times = part.video_times.get(packet.stream.index)
             if times is None:
@@ -245,13 +276,21 @@ class Feed:
     def _counted(self, part: Part, packet: AnyPacket) -> StreamDecoding:
         """Return the counters of a packet's stream; those of a packet that does not count here are thrown away."""
         counted, decoding = self._scope.counted, self._decoding
-        if packet.pts is not None and packet.time_base and (counted or part.sought):
+        if self._is_early(part, packet):
+            decoding = Decoding()
+        elif counted and packet.pts is not None and packet.time_base:
             time = packet.pts * packet.time_base
-            # Reading may begin in the middle of what the demuxer takes for an audio packet.
-            early = packet.stream.type == "audio" and part.sought is not None and time < part.sought
-            if early or (counted and (counted.before(time) or counted.after(time))):
+            if counted.before(time) or counted.after(time):
                 decoding = Decoding()
         return decoding.of(self._plan.inputs[part.number].source, packet.stream.index, packet.stream.type)
+
+    def _is_early(self, part: Part, packet: AnyPacket) -> bool:
+        """Return whether a packet of audio lies before the span: reading may begin in the middle of what the demuxer takes for
+        one.
+        """
+        if part.sought is None or packet.stream.type != "audio" or packet.pts is None or not packet.time_base:
+            return False
+        return packet.pts * packet.time_base < part.sought
 
     def _decode(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
         self.decoded += 1

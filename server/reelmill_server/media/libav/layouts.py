@@ -31,7 +31,12 @@ def keep_layouts(frames: Iterable[Any]) -> None:
                 _keep(layout)
 
 
+def is_shared(layout: Any) -> bool:
+    """Return whether two would free the list of channels of a layout, which no more objects may share."""
+    return _SHARES and _OWN_ORDER.match(layout.name) is not None
+
+
 def _keep(layout: Any) -> None:
     # What is never freed frees nothing: some fifty bytes for each frame of such a stream.
-    if _SHARES and _OWN_ORDER.match(layout.name):
+    if is_shared(layout):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))

@@ -11,10 +11,10 @@ from typing import Any
 
 import av
 from av import Packet
-from av.audio.frame import AudioFrame
 
 from reelmill_server.errors import ReelmillError, UnsupportedFormat
 from reelmill_server.media.input.account import Given
+from reelmill_server.media.input.audio_blocks import AudioBlock
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
 from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.log import error_text
@@ -128,8 +128,9 @@ class Output(ABC):
             self._events.give(partial(feed, stream, item), item.size)
             return
         event = partial(self._feed, part, track, stream, item)
-        if isinstance(item, AudioFrame):
-            self._events.give(event, max(item.samples * item.layout.nb_channels * _SAMPLE_BYTES, WORKING_BYTES))
+        if isinstance(item, AudioBlock):
+            frame = item.frame
+            self._events.give(event, max(frame.samples * frame.layout.nb_channels * _SAMPLE_BYTES, WORKING_BYTES))
         else:
             self._events.give(event)
 

@@ -10,6 +10,7 @@ from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 
 from reelmill_server.errors import MediaLimitExceeded
+from reelmill_server.media.input.audio_blocks import AudioBlock
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
@@ -89,7 +90,7 @@ class AudioTrack(Track):
         for audio in self._inputs:
             audio.written = self.written
         self._mixer = Mixer(plan.audio, len(numbers)) if len(numbers) > 1 else None
-        self._max_frames = max_frames
+        self._max_frames, self._base = max_frames, None
         self._stream = open_encoder(plan, output)
         describe(self._stream, plan, sources, keep_metadata)
 
@@ -105,7 +106,7 @@ class AudioTrack(Track):
         for _, audio in self._of(part):
             audio.shorten(part, span)
 
-    def feed(self, part: Part, stream: int, item: AudioFrame) -> Iterator[AnyPacket]:
+    def feed(self, part: Part, stream: int, item: AudioBlock) -> Iterator[AnyPacket]:
         for number, audio in self._of(part):
             if audio.parts[part.number].stream == stream:
                 yield from self._take(number, audio.feed(part, item))
@@ -145,8 +146,9 @@ class AudioTrack(Track):
             packets = self._stream.encode(frame)
         except av.error.FFmpegError as error:
             raise failure_of_encoder(error, self.plan, "failed while encoding") from error
+        base = self._base = self._base or (packets[0].time_base if packets else None)
         for packet in packets:
-            self.written.count(packet)
+            self.written.count(packet, base)
             yield packet
 
 

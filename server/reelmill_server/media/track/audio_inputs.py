@@ -7,6 +7,7 @@ from typing import Any
 from av import AudioFifo, AudioFormat, AudioFrame, AudioResampler
 
 from reelmill_server.media.input.account import BEYOND, OVERLAP, UNTIMED
+from reelmill_server.media.input.audio_blocks import AudioBlock
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.track.base import Clock, StreamStats, nearest
@@ -76,29 +77,30 @@ class AudioInput:
             resumed = f":first_pts={round(begin * self._source_rate)}"
         return (f"{resampling(rate)}{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
 
-    def feed(self, part: Part, item: AudioFrame) -> Iterator[AudioFrame]:
+    def feed(self, part: Part, item: AudioBlock) -> Iterator[AudioFrame]:
         """Yield the frames that are ready once `item` went in."""
-        if item.pts is None or not item.time_base or self._chain is None:
-            self.written.dropped[UNTIMED] += item.pts is None
+        frame = item.frame
+        if frame.pts is None or not frame.time_base or self._chain is None:
+            self.written.dropped[UNTIMED] += frame.pts is None
             return
-        time = item.pts * item.time_base
+        time = frame.pts * frame.time_base
         if self._span.after(time):
             part.close(self, self.parts[part.number].stream)
             return
-        self._source_rate = item.sample_rate
-        self.written.taken += 1
+        self._source_rate = frame.sample_rate
+        self.written.taken += item.count
         # A filter cuts to the sample, since a frame may begin before the span and end in it.
-        for whole in self._without_gap(item, time):
+        for whole in self._without_gap(frame, time):
             yield from self._count(self._chain.push(whole))
 
-    def _without_gap(self, item: AudioFrame, time: Fraction) -> Iterator[AudioFrame]:
-        """Yield `item`, after silence if a long gap precedes it: the resampler would hold all of the gap in memory."""
+    def _without_gap(self, frame: AudioFrame, time: Fraction) -> Iterator[AudioFrame]:
+        """Yield `frame`, after silence if a long gap precedes it: the resampler would hold all of the gap in memory."""
         end = time if self._sound_end is None else self._sound_end
         while time - end > _LONGEST_GAP_SECONDS:
-            yield _second_of_silence(item, end)
+            yield _second_of_silence(frame, end)
             end += 1
-        self._sound_end = time + Fraction(item.samples, item.sample_rate)
-        yield item
+        self._sound_end = time + Fraction(frame.samples, frame.sample_rate)
+        yield frame
 
     def _count(self, frames: Iterator[Any]) -> Iterator[AudioFrame]:
         for frame in frames:
@@ -130,7 +132,7 @@ class ExactAudioInput(AudioInput):
         super().begin(part, span)
         self._first = self._sample(Fraction(0))
 
-    def feed(self, part: Part, item: AudioFrame) -> Iterator[AudioFrame]:
+    def feed(self, part: Part, item: AudioBlock) -> Iterator[AudioFrame]:
         for frame in super().feed(part, item):
             yield from self._queue(frame)
         hold = round(2 * OVERRUN * self._rate)

@@ -15,6 +15,7 @@ from av import AudioFrame, VideoFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reelmill_server.media.input.audio_blocks import AudioBlock
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.timestamps import ShownExtent
 from reelmill_server.media.libav.types import AnyPacket
@@ -187,7 +188,7 @@ def heard(parts: Sequence[tuple[list[tuple[int, int]], int]]) -> np.ndarray[Any,
         for loud, (begin, samples) in enumerate(spans, 1):
             frame = AudioFrame.from_ndarray(np.full((1, samples), 100 * loud, np.int16), "s16", "mono")
             frame.pts, frame.sample_rate, frame.time_base = begin, SAMPLE_RATE, Fraction(1, SAMPLE_RATE)
-            given_frames += line.feed(part, frame)
+            given_frames += line.feed(part, AudioBlock(frame))
         given_frames += line.end(Fraction(length, SAMPLE_RATE))
     position = 0
     for frame in given_frames:
