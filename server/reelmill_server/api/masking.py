@@ -16,6 +16,12 @@ def masked(text: str) -> str:
     return _QUERY.sub(rf"\1{MASK}", redact_text(text))
 
 
+def masked_uri(uri: str) -> str:
+    """Return a URI without its query, user and password, whatever characters it has: in a text, a quote would end it."""
+    head, question, _ = uri.partition("?")
+    return redact_text(f"{head}{question}{MASK if question else ''}") if "://" in head else masked(uri)
+
+
 def masked_url(url: str) -> str:
     """Return the host of a URL: the path of a webhook is often its secret. What is no URL stays."""
     scheme, separator, rest = url.partition("://")
@@ -35,7 +41,7 @@ def mask_task(task: task_pb2.Task) -> None:
     for attempt in task.failed_attempts:
         attempt.message = masked(attempt.message)
     for artifact in task.artifacts:
-        artifact.uri = masked(artifact.uri)
+        artifact.uri = masked_uri(artifact.uri)
     task.warnings[:] = [masked(warning) for warning in task.warnings]
     if task.task_request_definition:
         task.task_request_definition = _masked_request(task.task_request_definition)
@@ -49,4 +55,13 @@ def _masked_request(text: str) -> str:
         holder = holder.get(parent) or {}
     if name in holder:
         holder[name] = masked_url(holder[name])
-    return masked(json.dumps(request, ensure_ascii=False))
+    return json.dumps(_masked_values(request), ensure_ascii=False)
+
+
+def _masked_values(value: Any) -> Any:
+    """Return a value of JSON with its texts masked."""
+    if isinstance(value, str):
+        return masked_uri(value)
+    if isinstance(value, list):
+        return [_masked_values(item) for item in value]
+    return {name: _masked_values(item) for name, item in value.items()} if isinstance(value, dict) else value

@@ -14,6 +14,7 @@ from reelmill_server import descriptors
 from reelmill_server.api import responses
 from reelmill_server.api.authentication import Authenticator
 from reelmill_server.api.certificates import http_context, server_credentials
+from reelmill_server.api.console.console import Console
 from reelmill_server.api.gate import Gate
 from reelmill_server.api.http.front import Front
 from reelmill_server.api.http.guard import Guard
@@ -67,7 +68,8 @@ Check = Callable[[], Awaitable[object]]
 class ControlPlane:
     """The api role: records, workflows and RPCs."""
 
-    def __init__(self, settings: Settings, client: Client, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, client: Client, metrics: Metrics, *, console: bool = False) -> None:
+        """Make the parts; `console`: the HTTP front shows pages for people, too."""
         self._settings, self._client, self._metrics = settings, client, metrics
         self._database = Database(settings.resolved_database_url())
         retention = timedelta(hours=settings.retention_hours)
@@ -116,7 +118,10 @@ class ControlPlane:
         self._http: HttpServer | None = None
         if settings.http_api:
             guard = Guard(split_address(settings.http_api)[0], settings.http_api_host, settings.http_api_origin)
-            self._http = HttpServer(Front(services, interceptor), guard, min(most, files // 4))
+            front = Front(services, interceptor)
+            self._http = HttpServer(front, guard, min(most, files // 4))
+            if console:
+                Console(front, asks=bool(settings.authentication)).add_routes(front, self._http.app.router)
 
     def _media_convert_service(self) -> MediaConvertService:
         settings = self._settings

@@ -48,7 +48,7 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
         if control:
             if not settings.temporal_address:
                 await upgrade(settings.resolved_database_url())
-            plane = ControlPlane(settings, client, metrics)
+            plane = ControlPlane(settings, client, metrics, console=settings.console in ("yes", "auto" if work else "yes"))
             checks |= plane.checks()
         http = TelemetryServer(metrics, checks)
         stack.push_async_callback(http.stop)

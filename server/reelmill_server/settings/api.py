@@ -1,6 +1,6 @@
 """Settings of the servers of the API: gRPC and HTTP."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import NoDecode
@@ -39,6 +39,10 @@ class ApiSettings(Group):
         default=(),
         description="Origins of web pages that may call by HTTP (CORS), for example https://app.example.com; * is any. Empty:"
         " only pages of the server itself.",
+    )
+    console: Literal["auto", "yes", "no"] = Field(
+        default="auto",
+        description="Whether the HTTP front shows the console, pages for people, at its root. auto: where the role is serve.",
     )
     max_connections: Count = Field(
         default=10_000,
