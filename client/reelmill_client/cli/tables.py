@@ -72,6 +72,7 @@ def print_task(session: Session, task: Task) -> None:
         ("Attempt", str(task.attempt or "")),
         ("Created", time_text(task.start_time)),
         ("Ended", time_text(task.end_time)),
+        ("Problem", task.problem),
         ("Error", f"{task.code}: {task.message}" if task.code else ""),
         ("Tags", ", ".join(f"{key}={_tag_value(value)}" for key, value in sorted(task.tags.items()))),
         ("User data", task.user_data),

@@ -87,7 +87,7 @@ STREAM_TYPE_DATA: StreamType
 STREAM_TYPE_ATTACHED_PICTURE: StreamType
 
 class Task(_message.Message):
-    __slots__ = ("status", "code", "message", "start_time", "end_time", "user_data", "task_type", "task_id", "tags", "task_request_definition", "progress", "event_id", "project_name", "phase", "attempt", "targets", "artifacts", "warnings", "priority", "cancel_requested", "failed_attempts", "first_attempt_time", "retry_of")
+    __slots__ = ("status", "code", "message", "start_time", "end_time", "user_data", "task_type", "task_id", "tags", "task_request_definition", "progress", "event_id", "project_name", "phase", "attempt", "targets", "artifacts", "warnings", "priority", "cancel_requested", "failed_attempts", "first_attempt_time", "retry_of", "problem")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +111,7 @@ class Task(_message.Message):
     FAILED_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     FIRST_ATTEMPT_TIME_FIELD_NUMBER: _ClassVar[int]
     RETRY_OF_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     status: TaskStatus
     code: str
     message: str
@@ -134,7 +135,8 @@ class Task(_message.Message):
     failed_attempts: _containers.RepeatedCompositeFieldContainer[FailedAttempt]
     first_attempt_time: _timestamp_pb2.Timestamp
     retry_of: str
-    def __init__(self, status: _Optional[_Union[TaskStatus, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_data: _Optional[str] = ..., task_type: _Optional[_Union[TaskType, str]] = ..., task_id: _Optional[str] = ..., tags: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., task_request_definition: _Optional[str] = ..., progress: _Optional[int] = ..., event_id: _Optional[str] = ..., project_name: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., attempt: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetProgress, _Mapping]]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., cancel_requested: _Optional[bool] = ..., failed_attempts: _Optional[_Iterable[_Union[FailedAttempt, _Mapping]]] = ..., first_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_of: _Optional[str] = ...) -> None: ...
+    problem: str
+    def __init__(self, status: _Optional[_Union[TaskStatus, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_data: _Optional[str] = ..., task_type: _Optional[_Union[TaskType, str]] = ..., task_id: _Optional[str] = ..., tags: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., task_request_definition: _Optional[str] = ..., progress: _Optional[int] = ..., event_id: _Optional[str] = ..., project_name: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., attempt: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetProgress, _Mapping]]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., cancel_requested: _Optional[bool] = ..., failed_attempts: _Optional[_Iterable[_Union[FailedAttempt, _Mapping]]] = ..., first_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_of: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class TargetProgress(_message.Message):
     __slots__ = ("target_index", "percent", "media_time", "speed", "frames_per_second", "eta", "encoders")

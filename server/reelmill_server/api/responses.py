@@ -99,6 +99,7 @@ def _add_progress(message: task_pb2.Task, progress: Progress) -> None:
     message.phase = phase(progress.phase)
     message.progress = progress.percent
     message.attempt = progress.attempt
+    message.problem = progress.problem
     message.targets.extend(target_progress(target) for target in progress.targets)
 
 

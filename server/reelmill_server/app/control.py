@@ -101,10 +101,13 @@ class ControlPlane:
             start=service.start,
             view=engine.view,
             running=engine.running,
+            stalled=engine.stalled,
             cancel=engine.cancel,
+            abandon=engine.abandon,
             settle=self._settle,
             admit=self._admit,
             retention=retention,
+            show_stalled=metrics.tasks_stalled.set,
         )
         services = Services(
             service,

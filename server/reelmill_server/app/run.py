@@ -13,6 +13,7 @@ from reelmill_server.app.control import Check, ControlPlane
 from reelmill_server.app.work import working
 from reelmill_server.closed_memory import close_memory
 from reelmill_server.descriptors import raise_limit
+from reelmill_server.engine.core_log import use_our_log
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.modes import make_private
 from reelmill_server.settings import Settings
@@ -32,6 +33,7 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
     check_addresses(settings, control=control)
     raise_limit()  # before anything is started that inherits it
     make_private(settings.data_dir)
+    use_our_log()
     metrics = Metrics()
     if control and not settings.temporal_address and not settings.scratch_uri:
         settings = settings.model_copy(update={"scratch_uri": (settings.data_dir / "shared").as_uri()})

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,19 +12,27 @@ from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
-from temporalio.client import Client, Interceptor, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.client import (
+    Client,
+    Interceptor,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowHistory,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reelmill_server.engine import CONTROL_QUEUE, presence_queue
-from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, PLACING, UNITS
 from reelmill_server.engine.notification import NotifyWorkflow
 from reelmill_server.engine.payloads import DATA_CONVERTER
 from reelmill_server.engine.pending_files import pack
-from reelmill_server.engine.work import JOINING_FROM, Inspected, Inspection, Placing, Work
-from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
+from reelmill_server.engine.stalls import STALLED_QUERY, problem_of
+from reelmill_server.engine.work import JOINING_FROM, Inspected, Inspection, Left, Placing, Work
+from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
 from reelmill_server.model.engine_view import EngineState, EngineView, Standing
 from reelmill_server.model.notification import END
@@ -34,7 +43,7 @@ from reelmill_server.telemetry import tracing
 _RPC_SECONDS = timedelta(seconds=5)
 _INSPECT_SECONDS = 90.0
 _LISTED = 1000
-_WORKFLOW = "MediaConvert"
+_RUNNING_QUERY = "WorkflowType = 'MediaConvert' AND ExecutionStatus = 'Running'"
 _CONNECT_PAUSE_SECONDS = 0.5
 _POLL_SECONDS = 90  # a poll lasts a minute: who did not come again since is gone
 _STANDINGS = {
@@ -145,25 +154,67 @@ class Engine:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
         if description.status is not WorkflowExecutionStatus.RUNNING:
             return EngineView(EngineState.CLOSED)
+        running = EngineView(EngineState.RUNNING, problem=problem_of(description.raw_description))
         pending = list(description.raw_description.pending_activities)
         units = [activity for activity in pending if activity.activity_type.name == ENCODE_UNIT]
         if units:
-            return EngineView(EngineState.RUNNING, await self._progress_of_units(units, await description.memo()), busy=True)
+            return replace(running, progress=await self._progress_of_units(units, await description.memo()), busy=True)
         attempt = next((activity for activity in pending if activity.activity_type.name == CONVERT), None)
         if attempt is None:
-            return EngineView(EngineState.RUNNING)
-        return EngineView(EngineState.RUNNING, await self._progress(attempt), busy=True)
+            return running
+        return replace(running, progress=await self._progress(attempt), busy=True)
 
     async def running(self) -> set[str]:
         """Return the ids of the tasks that the engine lists as running; the list may be some seconds old. Raises
         ServiceUnavailable.
         """
-        query = f"WorkflowType = '{_WORKFLOW}' AND ExecutionStatus = 'Running'"
+        return await self._listed(_RUNNING_QUERY)
+
+    async def stalled(self) -> set[str]:
+        """Return the ids of the running tasks whose workflows fail whenever they are run; the list may be some seconds old.
+        Raises ServiceUnavailable.
+        """
+        return await self._listed(f"{_RUNNING_QUERY} AND {STALLED_QUERY}")
+
+    async def _listed(self, query: str) -> set[str]:
         try:
             listed = self._client.list_workflows(query, page_size=_LISTED, rpc_timeout=_RPC_SECONDS)
             return {execution.id async for execution in listed}
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+
+    async def abandon(self, task_id: str) -> None:
+        """End a task without its workflow, and have what its attempts announced rolled back. Raises ServiceUnavailable."""
+        handle = self._client.get_workflow_handle(task_id)
+        try:
+            try:
+                await handle.terminate(reason="canceled; its workflow does not go on", rpc_timeout=_RPC_SECONDS)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:  # it ended before
+                    raise
+            left = await self._left_by(await handle.fetch_history(rpc_timeout=_RPC_SECONDS), task_id)
+            await self._client.start_workflow(
+                CleanUpWorkflow.run,
+                left,
+                id=f"clean-up-{task_id}",
+                task_queue=CONTROL_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=_RPC_SECONDS,
+            )
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not end the task: {error.message}") from error
+
+    async def _left_by(self, history: WorkflowHistory, task_id: str) -> Left:
+        """Return what a workflow that was terminated would have cleaned up."""
+        decode = self._client.data_converter.decode
+        begun = history.events[0].workflow_execution_started_event_attributes
+        (work,) = await decode(begun.input.payloads, [Work])
+        placings = list(work.earlier.placings) if work.earlier else []
+        for event in history.events:
+            signal = event.workflow_execution_signaled_event_attributes
+            if signal.signal_name == PLACING:
+                placings += await decode(signal.input.payloads, [Placing])
+        return Left(task_id, work.request.credentials, tuple(placing.packed for placing in placings))
 
     async def _progress(self, attempt: PendingActivityInfo) -> Progress:
         """Return the progress in an attempt's last heartbeat; without one the attempt waits for a worker, or for its turn on

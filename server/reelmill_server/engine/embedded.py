@@ -45,6 +45,8 @@ _DYNAMIC_CONFIG = (
     "matching.enableFairness=true",
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
+    # Workflows that fail twice in a row are listed as such, for the reconciler.
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2",
 )
 _PRAGMAS = ("journal_mode=wal", "synchronous=normal")
 _log = structlog.get_logger(__name__)

@@ -120,6 +120,15 @@ class Withdrawal:
 
 
 @dataclass(frozen=True)
+class Left:
+    """What a task leaves that was ended without its workflow: what its attempts announced, packed, and what its chunks kept."""
+
+    task_id: str
+    credentials: Credentials
+    placings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Inspection:
     """An inspection: probe the sources, plan the request, or report the worker's capabilities."""
 

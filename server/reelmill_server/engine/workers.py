@@ -19,7 +19,7 @@ from reelmill_server.engine import (
 from reelmill_server.engine.activities import ControlActivities, WorkerActivities
 from reelmill_server.engine.notification import FileActivities, NotifyActivities, NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.shown_workers import ShowWorkerWorkflow
-from reelmill_server.engine.workflow import InspectWorkflow, MediaConvertWorkflow
+from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
 
 # A cancel reaches an attempt with a heartbeat: with the engine's default throttle that takes 3 s and more.
 _HEARTBEAT_THROTTLE = timedelta(seconds=0.4)
@@ -32,7 +32,14 @@ def control_worker(client: Client, activities: ControlActivities, notify: Notify
     return Worker(
         client,
         task_queue=CONTROL_QUEUE,
-        workflows=[MediaConvertWorkflow, InspectWorkflow, ShowWorkerWorkflow, NotifyWorkflow, ProgressWorkflow],
+        workflows=[
+            MediaConvertWorkflow,
+            CleanUpWorkflow,
+            InspectWorkflow,
+            ShowWorkerWorkflow,
+            NotifyWorkflow,
+            ProgressWorkflow,
+        ],
         activities=[activities.record_outcome, activities.present, notify.next, notify.note, notify.progress],
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("reelmill_server", "opentelemetry")

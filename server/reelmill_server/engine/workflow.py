@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine.names import ERASE, INSPECT, PLACING, PROGRESS, RECORD, WITHDRAW
     from reelmill_server.engine.notification import ProgressNotes
     from reelmill_server.engine.scheduling import ONCE, UNTIL_DONE, attempt, fairness_key
-    from reelmill_server.engine.work import AttemptResult, Continuation, Inspected, Inspection, Placing, Withdrawal, Work
+    from reelmill_server.engine.work import AttemptResult, Continuation, Inspected, Inspection, Left, Placing, Withdrawal, Work
     from reelmill_server.errors import SourceChanged, WorkerBusy
     from reelmill_server.model.needs import Needs
     from reelmill_server.model.task import Outcome
@@ -177,6 +177,19 @@ async def _clean_up(activity: str, argument: Any, task_id: str) -> None:
         )
     except ActivityError:
         workflow.logger.warning("what a task left could not be removed", extra={"task_id": task_id, "activity": activity})
+
+
+@workflow.defn(name="CleanUp")
+class CleanUpWorkflow:
+    """Clean up after a task whose own workflow was terminated."""
+
+    @workflow.run
+    async def run(self, left: Left) -> None:
+        """Roll back what its attempts announced, and remove what its chunks left."""
+        task_id = left.task_id
+        for packed in left.placings:
+            await _clean_up(WITHDRAW, Withdrawal(left.credentials, packed), task_id)
+        await _erase(task_id)
 
 
 @workflow.defn(name="Inspect")

@@ -26,8 +26,11 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class EngineView:
-    """State of a task in the engine. `busy`: an attempt is queued or running, so the record cannot be final yet."""
+    """State of a task in the engine. `busy`: an attempt is queued or running, so the record cannot be final yet; `problem`: why
+    the engine does not carry the task on, empty if it does.
+    """
 
     state: EngineState
     progress: Progress = QUEUED
     busy: bool = False
+    problem: str = ""

@@ -61,12 +61,13 @@ class TargetProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of an attempt; `percent` 0..100 over all targets."""
+    """Progress of an attempt; `percent` 0..100 over all targets. `problem`: why the task does not go on, empty if it does."""
 
     phase: TaskPhase = TaskPhase.QUEUED
     percent: int = 0
     attempt: int = 0
     targets: tuple[TargetProgress, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -316,7 +317,8 @@ class Feeds:
 
 
 def _progress(view: EngineView) -> Progress:
-    return view.progress if view.busy else Progress()
+    progress = view.progress if view.busy else Progress()
+    return replace(progress, problem=view.problem) if view.problem else progress
 
 
 def _shutting_down() -> ServiceUnavailable:

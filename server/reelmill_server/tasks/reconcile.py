@@ -13,6 +13,7 @@ from reelmill_server.tasks.store import TaskStore
 # A younger record may be between its insert and the start of its workflow, which are two steps of one call.
 _SETTLING = timedelta(seconds=5)
 _MESSAGE_CHARACTERS = 1000
+_CANCELED = Outcome(TaskStatus.CANCELED, "Canceled", "canceled")
 _log = structlog.get_logger(__name__)
 
 
@@ -26,20 +27,26 @@ class Reconciler:
         start: Callable[[TaskRecord], Awaitable[None]],
         view: Callable[[str], Awaitable[EngineView]],
         running: Callable[[], Awaitable[Collection[str]]],
+        stalled: Callable[[], Awaitable[Collection[str]]],
         cancel: Callable[[str], Awaitable[None]],
+        abandon: Callable[[str], Awaitable[None]],
         settle: Callable[[str, Outcome], Awaitable[None]],
         admit: Callable[[str], Awaitable[None]],
         retention: timedelta,
+        show_stalled: Callable[[int], object] = bool,
     ) -> None:
-        """Compare `store` with the engine through `start`, `view`, `running` and `cancel`.
+        """Compare `store` with the engine through `start`, `view`, `running`, `stalled`, `cancel` and `abandon`.
 
-        `running` returns the tasks whose workflows run, as a list that may be some seconds old. `start` raises InvalidArgument
-        or ValueError for a task that the engine will never accept. `settle` records an outcome, `admit` starts waiting tasks of
-        a project.
+        `running` returns the tasks whose workflows run, `stalled` those of them whose workflows cannot go on, as lists that may
+        be some seconds old. `start` raises InvalidArgument or ValueError for a task that the engine will never accept.
+        `abandon` ends a task without its workflow. `settle` records an outcome, `admit` starts waiting tasks of a project.
+        `show_stalled` is told how many tasks do not go on.
         """
         self._store, self._retention, self._admit = store, retention, admit
         self._start, self._view, self._cancel, self._settle = start, view, cancel, settle
-        self._running = running
+        self._running, self._stalled, self._abandon, self._show_stalled = running, stalled, abandon, show_stalled
+        self._known_stalled: frozenset[str] = frozenset()
+        self._doubtful: set[str] = set()
 
     async def once(self) -> None:
         """Check all running records once. A record that cannot be repaired is logged and does not affect others."""
@@ -47,6 +54,7 @@ class Reconciler:
         async for record in self._store.unstarted(now - _SETTLING):
             await self._repair(record, self._repair_unstarted)
         await self._check_started(now - _SETTLING)
+        await self._report_stalled()
         for project_name in await self._store.projects_with_waiting_tasks():
             await self._admit(project_name)  # the replica that should have done it when a task ended may have died
         expired = await self._store.expire(now - self._retention)
@@ -64,6 +72,18 @@ class Reconciler:
             unknown = record.task_id not in running or record.cancel_requested
             if record.engine_started and record.start_time < before and unknown:
                 await self._repair(record, self._repair_started)
+
+    async def _report_stalled(self) -> None:
+        """Say which tasks do not go on; each is logged once."""
+        try:
+            stalled = frozenset(await self._stalled())
+        except ServiceUnavailable as error:  # or it is too old to know
+            _log.debug("the engine did not list its failing workflows", reason=error.message)
+            return
+        for task_id in sorted(stalled - self._known_stalled):
+            _log.error("a task does not go on: the control plane cannot run its workflow", task_id=task_id)
+        self._known_stalled = stalled
+        self._show_stalled(len(stalled))
 
     async def _repair(self, record: TaskRecord, repair: Callable[[TaskRecord], Awaitable[None]]) -> None:
         try:
@@ -95,17 +115,36 @@ class Reconciler:
         view = await self._view(record.task_id)
         if view.state is EngineState.RUNNING:
             if record.cancel_requested:
-                await self._cancel(record.task_id)  # an earlier cancellation may not have reached the engine
+                await self._cancel_again(record.task_id, view.problem)
             return
         current = await self._store.find(record.task_id)
         if current is None or current.status.final:
             return  # recorded meanwhile
-        if view.state is EngineState.CLOSED:
+        if view.state is EngineState.CLOSED and current.cancel_requested:
+            await self._end_without_workflow(record.task_id)  # whoever began that has died
+        elif view.state is EngineState.CLOSED:
             _log.error("a workflow ended without recording its outcome", task_id=record.task_id)
             message = "the engine ended the task without a result"
             await self._settle(record.task_id, Outcome(TaskStatus.FAILED, InternalError.code, message))
         elif current.cancel_requested:
-            await self._settle(record.task_id, Outcome(TaskStatus.CANCELED, "Canceled", "canceled"))
+            await self._settle(record.task_id, _CANCELED)
         else:
             _log.warning("the engine lost a task: starting it again", task_id=record.task_id)
             await self._start_or_fail(current)
+
+    async def _cancel_again(self, task_id: str, problem: str) -> None:
+        """Repeat a cancel that may not have reached the engine. A workflow that does not go on will never act on it: when that
+        is so twice in a row, which no restart of a replica explains, the task ends without it.
+        """
+        await self._cancel(task_id)
+        if problem and task_id in self._doubtful:
+            _log.error("a canceled task ends without its workflow", task_id=task_id, reason=problem)
+            await self._end_without_workflow(task_id)
+        elif problem:
+            self._doubtful.add(task_id)
+            return
+        self._doubtful.discard(task_id)
+
+    async def _end_without_workflow(self, task_id: str) -> None:
+        await self._abandon(task_id)
+        await self._settle(task_id, _CANCELED)

@@ -62,6 +62,7 @@ class Metrics:
     """
 
     tasks = _gauge("reelmill_tasks", "Tasks on record, by status.", "status")
+    tasks_stalled = _gauge("reelmill_tasks_stalled", "Running tasks whose workflow fails whenever it is run.")
     task_total = _counter(
         "reelmill_task",
         "Tasks that ended, by final status and error code (empty on success).",

@@ -24,6 +24,9 @@ class World:
         self.database, self.store = database, TaskStore(database)
         self.states, self.started, self.down = dict[str, EngineState](), list[str](), False
         self.canceled: list[str] = []
+        self.problems: dict[str, str] = {}
+        self.abandoned: list[str] = []
+        self.shown: list[int] = []
         self.refused: set[str] = set()
         self.admitted: list[str] = []
         self.views: list[str] = []
@@ -32,10 +35,13 @@ class World:
             start=self.start,
             view=self.view,
             running=self.running,
+            stalled=self.stalled,
             cancel=self.cancel,
+            abandon=self.abandon,
             settle=self.settle,
             admit=self.admit,
             retention=timedelta(days=7),
+            show_stalled=self.shown.append,
         )
 
     async def start(self, record: TaskRecord) -> None:
@@ -54,13 +60,24 @@ class World:
     async def view(self, task_id: str) -> EngineView:
         """What the engine says."""
         self.views.append(task_id)
-        return EngineView(self.states.get(task_id, EngineState.UNKNOWN))
+        return EngineView(self.states.get(task_id, EngineState.UNKNOWN), problem=self.problems.get(task_id, ""))
 
     async def running(self) -> list[str]:
         """What the engine lists, unless it is away."""
         if self.down:
             raise ServiceUnavailable("down")
         return [name for name, state in self.states.items() if state is EngineState.RUNNING]
+
+    async def stalled(self) -> list[str]:
+        """What the engine lists as failing, unless it is away."""
+        if self.down:
+            raise ServiceUnavailable("down")
+        return list(self.problems)
+
+    async def abandon(self, task_id: str) -> None:
+        """The engine ends a task."""
+        self.abandoned.append(task_id)
+        self.states[task_id] = EngineState.CLOSED
 
     async def cancel(self, task_id: str) -> None:
         """The engine hears of a cancel."""
@@ -144,6 +161,34 @@ async def test_a_workflow_that_ended_unrecorded_ends_its_task(world: World) -> N
     world.states["task"] = EngineState.CLOSED
     await world.reconciler.once()
     assert await world.status("task") == (TaskStatus.FAILED, "InternalError")
+
+
+async def test_a_canceled_task_whose_workflow_does_not_go_on_ends_without_it(world: World) -> None:
+    """In the second pass: in the first, a replica may just have started again."""
+    await world.add("task", started=True)
+    world.states["task"], world.problems["task"] = EngineState.RUNNING, "fails"
+    await world.reconciler.once()
+    assert (world.canceled, world.abandoned, world.shown) == ([], [], [1])
+    await world.store.request_cancel("task")
+    await world.reconciler.once()
+    assert (world.canceled, world.abandoned) == (["task"], [])
+    world.problems.clear()
+    await world.reconciler.once()
+    world.problems["task"] = "fails"
+    await world.reconciler.once()
+    assert world.abandoned == []
+    await world.reconciler.once()
+    assert world.abandoned == ["task"] and await world.status("task") == (TaskStatus.CANCELED, "Canceled")
+    assert world.shown == [1, 1, 0, 1, 1]
+
+
+async def test_an_end_without_the_workflow_that_was_cut_off_is_completed(world: World) -> None:
+    """The replica died between the two: what attempts announced is cleaned up, and the record ends."""
+    await world.add("task", started=True)
+    await world.store.request_cancel("task")
+    world.states["task"] = EngineState.CLOSED
+    await world.reconciler.once()
+    assert world.abandoned == ["task"] and await world.status("task") == (TaskStatus.CANCELED, "Canceled")
 
 
 async def test_a_task_at_work_is_left_alone(world: World) -> None:
