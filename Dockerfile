@@ -50,6 +50,7 @@ ENV PATH=/opt/reelmill/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     REELMILL_DATA_DIR=/data \
     REELMILL_FILE_ROOT= \
     REELMILL_LISTEN=0.0.0.0:50051 \
+    REELMILL_HTTP_API=0.0.0.0:8080 \
     REELMILL_HTTP=0.0.0.0:9090 \
     REELMILL_SANDBOX=require
 LABEL org.opencontainers.image.title=reelmill \
@@ -61,7 +62,7 @@ LABEL org.opencontainers.image.title=reelmill \
     org.opencontainers.image.revision="$REVISION"
 WORKDIR /data
 VOLUME /data
-EXPOSE 50051 9090
+EXPOSE 50051 8080 9090
 USER 10001:10001
 ENTRYPOINT ["reelmill-server"]
 CMD ["serve"]

@@ -93,8 +93,13 @@ fuzz: $(STAMP) ## read 20,000 broken files in real children (CASES=, SEED=; REPL
 	$(BIN)/python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY)) $(ARGS)
 
 .PHONY: fuzz-short
-fuzz-short: $(STAMP) ## 300 of them, always the same; none begins after 35 seconds
+fuzz-short: $(STAMP) ## 300 of them and 1,000 broken requests, always the same; none begins after 35 and 15 seconds
 	$(BIN)/python -m tests.fuzz --cases 300 --seed 1 --seconds 35
+	$(BIN)/python -m tests.fuzz.http --cases 1000 --seed 1 --seconds 15
+
+.PHONY: fuzz-http
+fuzz-http: $(STAMP) ## send 20,000 broken requests to the HTTP front (CASES=, SEED=)
+	$(BIN)/python -m tests.fuzz.http $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: fuzz-texts
 fuzz-texts: $(STAMP) ## templates, selectors, tokens, playlists, requests under Atheris (Python 3.11 to 3.13; RUNS=)

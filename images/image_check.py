@@ -101,7 +101,9 @@ def check_capabilities(image: Image) -> None:
 def check_service(image: Image) -> None:
     """The default command converts a file, and ends with 0 when it is told to stop."""
     image.output("-c", _CLIP, entrypoint="python")
-    service = image.start(REELMILL_FILE_ROOT="/media", REELMILL_LISTEN="127.0.0.1:0", REELMILL_HTTP="127.0.0.1:0")
+    service = image.start(
+        REELMILL_FILE_ROOT="/media", REELMILL_LISTEN="127.0.0.1:0", REELMILL_HTTP_API="127.0.0.1:0", REELMILL_HTTP="127.0.0.1:0"
+    )
     assert service.stdout is not None
     try:
         ready = service.stdout.readline()

@@ -124,7 +124,11 @@ def test_probes_and_ports_are_those_that_are_served(manifests: tuple[Manifest, .
         (grpc_host, grpc_port), (http_host, http_port) = split_address(settings.listen), split_address(settings.http)
         assert http_host == "0.0.0.0"
         ports = {port["name"]: port["containerPort"] for port in workload.container["ports"]}
-        serves = {"http": http_port} if workload.role == "worker" else {"grpc": grpc_port, "http": http_port}
+        serves = {"http": http_port}
+        if workload.role != "worker":
+            api_host, api_port = split_address(settings.http_api)
+            serves |= {"grpc": grpc_port, "connect": api_port}
+            assert api_host == "0.0.0.0"
         assert ports == serves and (workload.role == "worker" or grpc_host == "0.0.0.0")
         probes = workload.probes()
         assert set(probes) == {"startup", "readiness", "liveness"}

@@ -73,7 +73,7 @@ class Pod:
         program = servers.program("reelmill-server")
         environment = {**IMAGE, **workload.environment(secrets), "PATH": f"{Path(program).parent}:/usr/bin:/bin"}
         # The only thing that a pod has of its own and a process has not: all addresses are its address.
-        for name in ("REELMILL_LISTEN", "REELMILL_HTTP"):
+        for name in ("REELMILL_LISTEN", "REELMILL_HTTP_API", "REELMILL_HTTP"):
             environment[name] = environment[name].replace("0.0.0.0", self.address)
         if "PYTHONPATH" in os.environ:
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]

@@ -86,7 +86,7 @@ def test_the_images_set_what_the_server_reads(name: str) -> None:
     steps = image(name)
     settings = {variable: value for variable, value in steps.envs.items() if variable.startswith("REELMILL_")}
     assert settings.keys() <= {setting.variable for setting in SETTINGS.values()}
-    listening = (split_address(settings["REELMILL_LISTEN"]), split_address(settings["REELMILL_HTTP"]))
+    listening = [split_address(settings[f"REELMILL_{name}"]) for name in ("LISTEN", "HTTP_API", "HTTP")]
     assert {host for host, _ in listening} == {"0.0.0.0"}
     assert last(steps, "EXPOSE") == [str(port) for _, port in listening]
     written = {settings["REELMILL_DATA_DIR"], steps.envs["TMPDIR"], steps.envs["HOME"], *last(steps, "WORKDIR")}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from hmac import compare_digest
 
-from reelmill_server.api.signature import Signed
+from reelmill_server.api.signature import Signed, as_bytes
 from reelmill_server.errors import NotAuthenticated, Throttled
 from reelmill_server.model.access import Grant, Principal
 from reelmill_server.settings.callers import AccessKey
@@ -31,7 +31,7 @@ class AccessKeys:
         Raises NotAuthenticated, and Throttled if more was signed lately than can be remembered.
         """
         key = self._keys.get(signed.key_id, _NOBODY)
-        matches = signed.matches(key.secret) and compare_digest(signed.token.encode(), key.token.encode())
+        matches = signed.matches(key.secret) and compare_digest(as_bytes(signed.token), key.token.encode())
         if not matches or key is _NOBODY:
             raise NotAuthenticated("the signature is not that of an access key of this server")
         now = datetime.fromtimestamp(self._clock(), UTC)
@@ -45,7 +45,7 @@ class AccessKeys:
         now = self._clock()
         while self._until and self._until[0][0] < now:
             self._seen.discard(self._until.popleft()[1])
-        mark = blake2b(f"{signed.key_id}\n{signed.nonce}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        mark = blake2b(as_bytes(f"{signed.key_id}\n{signed.nonce}"), digest_size=16).digest()
         if mark in self._seen:
             raise NotAuthenticated("a request with this nonce was made already")
         if len(self._seen) >= _MOST_NONCES:

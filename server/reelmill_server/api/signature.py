@@ -50,12 +50,12 @@ def acs3(method: str, path: str, query: Sequence[tuple[str, str]], headers: Mapp
     if lacking:
         raise NotSigned(f"the signature does not cover {', '.join(lacking)}")
     digest = sha256(body).hexdigest()
-    if not hmac.compare_digest(digest.encode(), _one(headers, "x-acs-content-sha256").lower().encode()):
+    if not hmac.compare_digest(digest.encode(), as_bytes(_one(headers, "x-acs-content-sha256").lower())):
         raise NotSigned("x-acs-content-sha256 is not that of the body")
     canonical_query = "&".join(f"{name}={encoded(value)}" if value else f"{name}=" for name, value in sorted(query))
     canonical_headers = "".join(f"{name}:{_one(headers, name).strip()}\n" for name in sorted(signed))
     canonical = f"{method}\n{path}\n{canonical_query}\n{canonical_headers}\n{names}\n{digest}"
-    text = f"{ACS3}\n{sha256(canonical.encode('utf-8', 'surrogateescape')).hexdigest()}"
+    text = f"{ACS3}\n{sha256(as_bytes(canonical)).hexdigest()}"
     return Signed(
         key_id,
         _time(_one(headers, "x-acs-date")),
@@ -81,7 +81,7 @@ def hmac_sha1(method: str, parameters: Sequence[tuple[str, str]]) -> Signed:
         _time(given.get("Timestamp", "")),
         _nonce(given.get("SignatureNonce", "")),
         given.get("SecurityToken", ""),
-        given.get("Signature", "").encode("utf-8", "surrogateescape"),
+        as_bytes(given.get("Signature", "")),
         lambda secret: base64.b64encode(hmac.digest(f"{secret}&".encode(), text.encode(), "sha1")),
     )
 
@@ -89,6 +89,11 @@ def hmac_sha1(method: str, parameters: Sequence[tuple[str, str]]) -> Signed:
 def encoded(text: str) -> str:
     """Return a text as it is signed: percent-encoded but for letters, digits and -_.~"""
     return quote(text, safe="-_.~", errors="surrogateescape")
+
+
+def as_bytes(text: str) -> bytes:
+    """Return a text of a request as it was sent: it may be no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _one(headers: Mapping[str, Sequence[str]], name: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
+import structlog
 from aiohttp import web
 from google.protobuf.message import Message
 from google.rpc import status_pb2
@@ -21,8 +22,10 @@ _OPEN_SECONDS = 1.0
 _PING_SECONDS = 15.0
 # Of a reader that takes nothing. Meanwhile no state is made for it: when it goes on, it gets the latest.
 _STALL_SECONDS = 60.0
+_DEFECT = failed(grpc.StatusCode.INTERNAL, "internal error").status
 _TOO_LATE = failed(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline of the call has passed").status
 
+_log = structlog.get_logger(__name__)
 Read = Callable[[], Awaitable[Message]]
 
 
@@ -50,9 +53,9 @@ async def answer_single(
     try:
         message, seconds = await _request(read, request.headers)
         response = await call(method, message, context, seconds)
+        return dialect.answer(dialect.codec.write(method, response))
     except CallFailed as error:
         return dialect.failure(error.status)
-    return dialect.answer(dialect.codec.write(method, response))
 
 
 async def answer_framed(
@@ -73,6 +76,11 @@ async def answer_framed(
         status = error.status
     except TimeoutError:
         status = _TOO_LATE
+    except ConnectionError:
+        raise
+    except Exception:  # the response may have begun
+        _log.exception("request failed")
+        status = _DEFECT
     return await reply.end(status)
 
 

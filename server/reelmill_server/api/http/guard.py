@@ -68,7 +68,7 @@ class Guard:
         if origin and not self.problem(request):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED
-            response.headers["Vary"] = "Origin"
+            response.headers["Vary"] = "Origin, Accept-Encoding"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Server"] = "reelmill"
 

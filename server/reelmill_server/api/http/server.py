@@ -1,9 +1,12 @@
 """The listener of the HTTP front: connections, TLS, and graceful shutdown."""
 
 import asyncio
+import logging
 import ssl
+from collections.abc import Awaitable, Callable
 from functools import partial
 
+import structlog
 from aiohttp import web
 
 from reelmill_server.api.http.front import Front
@@ -18,6 +21,26 @@ _IDLE_SECONDS = 60.0  # also of a connection whose request does not end its head
 _HANDSHAKE_SECONDS = 20.0
 _GRACE_SECONDS = 10.0  # a call may wait for the database and the engine
 _BACKLOG = 1024
+_MOST_PATH = 200
+
+
+_log = structlog.get_logger(__name__)
+# Of what is no HTTP, aiohttp would write tracebacks.
+_NOWHERE = logging.getLogger("reelmill.http.connections")
+_NOWHERE.addHandler(logging.NullHandler())
+_NOWHERE.propagate = False
+
+
+@web.middleware
+async def _defects(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    """Log what goes wrong in a handler, and answer that it did."""
+    try:
+        return await handler(request)
+    except (web.HTTPException, ConnectionError):
+        raise
+    except Exception:
+        _log.exception("request failed", path=request.path[:_MOST_PATH])
+        return web.json_response({"code": "internal", "message": "internal error"}, status=500)
 
 
 class _Closed(asyncio.Protocol):
@@ -34,7 +57,7 @@ class HttpServer:
     def __init__(self, front: Front, guard: Guard, max_connections: int) -> None:
         """Create the server; what connects beyond `max_connections` is closed at once."""
         self._max_connections = max_connections
-        self.app = web.Application(middlewares=(guard.middleware,))
+        self.app = web.Application(middlewares=(_defects, guard.middleware))
         self.app.on_response_prepare.append(guard.sign)
         self.app.on_response_prepare.append(self._close_when_draining)
         front.add_routes(self.app.router)
@@ -51,6 +74,7 @@ class HttpServer:
         runner = web.AppRunner(
             self.app,
             access_log=None,
+            logger=_NOWHERE,
             handler_cancellation=True,
             shutdown_timeout=_GRACE_SECONDS,
             keepalive_timeout=_IDLE_SECONDS,
