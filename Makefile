@@ -80,6 +80,13 @@ test-web: $(STAMP) ## call the HTTP front with clients of npm, in Node and in Ch
 	@npm install --prefix $(WEB) --no-fund --no-audit --silent $(WEB_PACKAGES)
 	REELMILL_WEB=$(WEB) $(BIN)/python -m pytest tests/web $(ARGS)
 
+.PHONY: test-console
+test-console: $(STAMP) ## use the console in Chromium, and have axe look at its pages
+	@command -v chromium google-chrome >/dev/null || { echo "Chromium is not installed (Debian: apt install chromium)" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is not installed" >&2; exit 1; }
+	@npm install --prefix $(PLAYER) --no-fund --no-audit --silent axe-core@4.14.1
+	REELMILL_AXE=$(PLAYER) $(BIN)/python -m pytest -n 0 tests/console $(ARGS)
+
 .PHONY: chaos
 chaos: $(STAMP) ## 200 tasks while everything dies at random instants (TASKS=, SEED=, SECONDS=)
 	$(BIN)/python -m tests.chaos $(if $(TASKS),--tasks $(TASKS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

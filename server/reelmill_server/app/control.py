@@ -93,6 +93,7 @@ class ControlPlane:
             retry=timedelta(hours=settings.notify_retry_hours),
             metrics=metrics,
         )
+        self._storage = build_storage(settings, metrics)
         service = self._media_convert_service()
         self._admit = service.admit
         keys = KeyStore(self._database)
@@ -124,7 +125,7 @@ class ControlPlane:
             front = Front(services, interceptor)
             self._http = HttpServer(front, guard, min(most, files // 4))
             if console:
-                Console(front, asks=bool(settings.authentication)).add_routes(front, self._http.app.router)
+                Console(front, self._storage, asks=bool(settings.authentication)).add_routes(front, self._http.app.router)
 
     def _media_convert_service(self) -> MediaConvertService:
         settings = self._settings
@@ -133,7 +134,7 @@ class ControlPlane:
             projects=self._projects,
             engine=self._engine,
             feeds=self._feeds,
-            storage=build_storage(settings, self._metrics),
+            storage=self._storage,
             channels=self._channels,
             defaults=TaskDefaults(
                 max_attempts=settings.max_attempts,

@@ -5,15 +5,20 @@ import json
 import re
 from collections.abc import AsyncIterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import project_service_pb2, task_pb2
 from reelmill_server.api.console import documents, live, session, text
 from reelmill_server.api.console.console import Console
+from reelmill_server.api.console.made import Links, made_by, path_of
+from reelmill_server.api.console.media import Media
 from reelmill_server.api.gate import Gate
 from reelmill_server.api.http.front import Front
 from reelmill_server.api.http.guard import Guard
@@ -23,6 +28,7 @@ from reelmill_server.api.services import Services
 from reelmill_server.errors import InvalidArgument, LimitExceeded, NotAuthenticated, ResourceNotFound
 from reelmill_server.model import access
 from reelmill_server.model.access import parse_grant
+from reelmill_server.storage.file import FileStorage
 from reelmill_server.telemetry.metrics import Metrics
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -39,6 +45,7 @@ DEFINITION = json.dumps(
 PINNED = {
     "htmx-2.0.11.min.js": "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717",
     "htmx-ext-sse-2.2.4.min.js": "98a46496de0c3605fbffdce9167ba427bdd9553184f83f149c261891a92c0136",
+    "dash-5.2.1.min.js": "d4ee2d6fd00a3944f448964787d4603ca1e4ae5ce2956d0a755b78e0d3566b57",
     "hls-1.7.4.min.js": "cfc70cc9e9fc63d071919e087670abc760c8fd1bc889b88588026e4d22193bbe",
 }
 INLINE = re.compile(r"""\sstyle=|\son[a-z]+=|<style|javascript:|<script(?! src="/console/static/)|https?://(?!web|hooks|127)""")
@@ -63,6 +70,7 @@ class MediaConvert:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.made = ""
 
     def __getattr__(self, name: str) -> Any:
         async def answer(request: Any, _: Any) -> Any:
@@ -72,6 +80,7 @@ class MediaConvert:
                 if request.task_id == "missing":
                     raise ResourceNotFound(f"no task {HOSTILE}")
                 response.task.CopyFrom(a_task(task_request_definition=DEFINITION))
+                response.task.artifacts.add(uri=self.made, kind=task_pb2.ARTIFACT_KIND_MEDIA)
             if name == "ListTasks":
                 response.tasks.append(a_task(task_request_definition=DEFINITION if request.request_definition else ""))
                 response.next_token = "next&page"
@@ -123,11 +132,11 @@ class Site:
     """A console and its client."""
 
     def __init__(self, *, asks: bool) -> None:
-        self.service = MediaConvert()
+        self.service, self.storage = MediaConvert(), FileStorage([Path("/nowhere")])
         services = Services(self.service, Projects(), Nothing(), Nothing())
         front = Front(services, CallInterceptor(Metrics(), Gate(knows) if asks else Gate()))
         app = HttpServer(front, Guard("127.0.0.1", (), ()), 100).app
-        Console(front, asks=asks).add_routes(front, app.router)
+        Console(front, self.storage, asks=asks).add_routes(front, app.router)
         self.client = TestClient(TestServer(app))
 
     async def get(self, path: str, **more: Any) -> tuple[int, str, Any]:
@@ -292,3 +301,70 @@ def test_logins_lead_nowhere_else(place: str) -> None:
     """A path of this server, or the first page."""
     assert session.local_path(place) == "/"
     assert session.local_path("/console/try?a=b") == "/console/try?a=b"
+
+
+async def test_only_what_a_task_made_is_served(tmp_path: Path) -> None:
+    """Artifacts and what their playlists name, in ranges, with types from a list; nothing else, nothing that was replaced."""
+    folder = tmp_path / "it's here"
+    (folder / "low").mkdir(parents=True)
+    (folder / "main.m3u8").write_text("#EXTM3U\nlow/a%20b.m3u8\n../../secret.txt\n/etc/passwd\nfile:///etc/passwd\n")
+    (folder / "low/a b.m3u8").write_text('#EXTM3U\n#EXT-X-MAP:URI="init.mp4"\n1.m4s\n')
+    (folder / "changed.m3u8").write_text("unnamed")
+    (folder / "x.mpd").write_text(
+        '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><SegmentTemplate media="$RepresentationID$-$Number%05d$.m4s"/></MPD>'
+    )
+    for name in ("low/init.mp4", "low/1.m4s", "low/2.m4s", "v0-00001.m4s", "v0-x.m4s", "page.html", "changed.mp4", "unnamed"):
+        (folder / name).write_text("0123456789")
+    (tmp_path / "secret.txt").write_text("hush")
+    task = task_pb2.Task()
+    kinds: dict[str, Any] = {
+        "main.m3u8": task_pb2.ARTIFACT_KIND_MASTER_PLAYLIST,
+        "low/a b.m3u8": task_pb2.ARTIFACT_KIND_PLAYLIST,
+    }
+    kinds |= {
+        "x.mpd": task_pb2.ARTIFACT_KIND_MANIFEST,
+        "page.html": task_pb2.ARTIFACT_KIND_MEDIA,
+        "changed.mp4": 1,
+        "changed.m3u8": 2,
+    }
+    for name, kind in kinds.items():
+        content = b"earlier" if name.startswith("changed") else (folder / name).read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        task.artifacts.add(uri=(folder / name).as_uri(), kind=kind, size=len(content), sha256=digest)
+    links = Links()
+    key = links.make(made_by(task))
+    app = web.Application()
+    app.router.add_get("/console/media/{key}/{scheme}/{authority}/{path:.+}", Media(links, FileStorage([folder])).serve)
+
+    async with TestClient(TestServer(app)) as client:
+
+        async def get(path: Path, key: str = key, **headers: str) -> tuple[int, str, Any]:
+            async with client.get(URL(path_of(key, path.as_uri()), encoded=True), headers=headers) as response:
+                return response.status, await response.text(), response.headers
+
+        for name in ("main.m3u8", "low/a b.m3u8", "low/init.mp4", "low/1.m4s", "v0-00001.m4s"):
+            status, _, headers = await get(folder / name)
+            assert status == 200 and "sandbox" in headers["Content-Security-Policy"], name
+        for name in ("low/2.m4s", "v0-x.m4s", "unnamed", "../secret.txt"):
+            assert (await get(folder / name))[0] == 404, name
+        assert (await get(Path("/etc/passwd")))[0] == 404 and (await get(folder / "main.m3u8", "guess"))[0] == 403
+        assert (await get(folder / "changed.mp4"))[0] == 410
+        status, _, headers = await get(folder / "page.html")
+        assert headers["Content-Type"] == "application/octet-stream" and headers["Content-Disposition"] == "attachment"
+        at = folder / "low/init.mp4"
+        for asked, got in (("2-4", "234"), ("-3", "789"), ("8-", "89"), ("3-99", "3456789")):
+            assert (await get(at, Range=f"bytes={asked}"))[:2] == (206, got)
+        assert (await get(at, Range="bytes=1-2,4-5"))[:2] == (200, "0123456789")
+        assert (await get(at, Range="bytes=10-"))[0] == 416
+        links.find(key).until = 0
+        assert (await get(at))[0] == 403
+
+
+async def test_players(site: Site) -> None:
+    """A page with a link for what can be played, and none for the rest."""
+    for number in ("9", "0", "-1", "x"):
+        assert (await site.get(f"{TASK_PAGE}/play/{number}"))[0] == 404
+    site.service.made = "s3://bucket/it's a.mp4"
+    _, page, headers = await site.get(f"{TASK_PAGE}/play/1")
+    assert re.search(r'data-source="/console/media/[\w-]{32}/s3/bucket/it%27s%20a.mp4"', page)
+    assert headers["Content-Security-Policy"].startswith("default-src 'self'")

@@ -15,6 +15,8 @@ from google.rpc import error_details_pb2, status_pb2
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import project_service_pb2, task_pb2
 from reelmill_server.api.console import documents, live, pages, session, text
+from reelmill_server.api.console.made import Links, made_by, path_of, player_of
+from reelmill_server.api.console.media import Media
 from reelmill_server.api.console.titles import Titles
 from reelmill_server.api.http.calls import answer_framed, call
 from reelmill_server.api.http.codecs import to_message
@@ -25,6 +27,7 @@ from reelmill_server.api.http.front import Front
 from reelmill_server.api.http.methods import Method
 from reelmill_server.api.masking import mask_task, masked
 from reelmill_server.errors import ReelmillError
+from reelmill_server.storage.base import Storage
 
 _SERVICE = "/reelmill.v1.MediaConvertService"
 _LIST_PROJECTS = "/reelmill.v1.ProjectService/ListProjects"
@@ -41,9 +44,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Console:
     """The pages of the console, over the RPCs of the front. `asks`: callers show who they are."""
 
-    def __init__(self, front: Front, *, asks: bool) -> None:
+    def __init__(self, front: Front, storage: Storage, *, asks: bool) -> None:
         self._methods, self._asks = front.methods, asks
         self._titles = Titles()
+        self._links = Links()
+        self._media = Media(self._links, storage)
         self._streams = 0
 
     def add_routes(self, front: Front, router: web.UrlDispatcher) -> None:
@@ -62,6 +67,8 @@ class Console:
         get("/console/workers", self._page(self.workers))
         get("/console/live/workers", self._page(self.live_workers))
         get(task, self._page(self.task))
+        get(f"{task}/play/{{number}}", self._page(self.play))
+        get("/console/media/{key}/{scheme}/{authority}/{path:.+}", self._media.serve)
         get(f"{task}/live", self._page(self.live_task))
         post(f"{task}/plan", self._page(self.plan_of_task))
         post(f"{task}/cancel", self._page(self.cancel))
@@ -102,6 +109,28 @@ class Console:
             at=_place_of(task),
             definition=json.dumps(json.loads(definition), ensure_ascii=False, indent=2),
             copies=text.copies(definition, origin, self._asks),
+        )
+
+    async def play(self, request: web.Request) -> web.StreamResponse:
+        """Return the page that plays one of a task's artifacts."""
+        task = await self._task(request, hidden=False)
+        number = request.match_info["number"]
+        chosen = task.artifacts[int(number)] if number.isdecimal() and int(number) < len(task.artifacts) else None
+        how = player_of(chosen) if chosen is not None else ""
+        if chosen is None or not how:
+            raise web.HTTPNotFound
+        key = self._links.make(made_by(task))
+        pictures = [item for item in task.artifacts if item.kind == task_pb2.ARTIFACT_KIND_SPRITE_WEB_VTT]
+        pictures.sort(key=lambda item: item.target_index != chosen.target_index)
+        return self._show(
+            request,
+            "play.html",
+            name=text.name_of(chosen.uri),
+            title=text.title(task.task_request_definition) or task.task_id,
+            at=_place_of(task),
+            how=how,
+            source=path_of(key, chosen.uri),
+            sprites=path_of(key, pictures[0].uri) if pictures else "",
         )
 
     async def draft(self, request: web.Request) -> web.StreamResponse:

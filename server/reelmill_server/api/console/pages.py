@@ -9,6 +9,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reelmill_server.api.console import text
+from reelmill_server.api.console.made import player_of
 
 POLICY = (
     "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -25,6 +26,8 @@ STATIC: Mapping[str, str] = {
     "console.css": "text/css",
     "icon.svg": "image/svg+xml",
     "console.js": "text/javascript",
+    "console-play.js": "text/javascript",
+    "dash-5.2.1.min.js": "text/javascript",
     "htmx-2.0.11.min.js": "text/javascript",
     "htmx-ext-sse-2.2.4.min.js": "text/javascript",
     "hls-1.7.4.min.js": "text/javascript",
@@ -42,6 +45,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {name: getattr(text, name) for name in _FILTERS}
+    environment.filters["player_of"] = player_of
     return environment
 
 
@@ -65,6 +69,6 @@ async def static(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     if name not in STATIC:
         raise web.HTTPNotFound
-    age = "no-cache" if name.startswith("console.") else "public, max-age=604800"
+    age = "no-cache" if name.startswith(("console", "icon")) else "public, max-age=604800"
     headers = {"Cache-Control": age, "Cross-Origin-Resource-Policy": "same-origin"}
     return web.Response(body=_content(name), content_type=STATIC[name], charset="utf-8", headers=headers)
