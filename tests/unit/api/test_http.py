@@ -245,6 +245,25 @@ async def test_hosts_and_origins() -> None:
             assert response.status == 403
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (GET, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}, 403),
+        (GET, {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "iframe"}, 403),
+        (GET, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}, 200),
+        (GET, {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}, 200),
+        ("/?Action=GetTask", {"User-Agent": "Mozilla/5.0"}, 200),
+        ("/?Action=CancelTask", {"User-Agent": "Mozilla/5.0"}, 403),
+        ("/?Action=CancelTask", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}, 403),
+        ("/?Action=DeleteProject", {"Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}, 403),
+    ],
+)
+async def test_links_and_pictures_of_other_pages_change_nothing(path: str, headers: dict[str, str], status: int) -> None:
+    """A GET has no origin: who made it is told by what browsers add."""
+    async with front() as session, session.get(path, params=QUERY, headers=headers) as response:
+        assert response.status == status
+
+
 async def test_more_connections_than_allowed_are_closed() -> None:
     """At once, and those before go on."""
     async with serving(pretended_front(), most=2) as url:

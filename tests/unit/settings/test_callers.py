@@ -1,6 +1,7 @@
 """Settings of callers, and the addresses on which nobody has to say who they are."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,34 @@ def test_methods_need_what_they_check_with(refused: Callable[..., list[str]], mo
     assert "REELMILL_ADMIN_TOKEN: expected at least 24 characters" in refused("serve")[0]
     monkeypatch.setenv("REELMILL_ADMIN_TOKEN", "planted-" * 4)
     assert "requires --authentication" in refused("serve")[0] and "planted" not in refused("serve")[0]
+
+
+def test_access_keys(refused: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From the variable and from a file; what is wrong is said without what it holds."""
+    assert "set one to accept access keys" in refused("serve", "--authentication", "access-keys")[0]
+    file = tmp_path / "keys"
+    file.write_text("# of the encoders\nplanted-b:planted-secret-0002:planted-token\n\n")
+    monkeypatch.setenv("REELMILL_ACCESS_KEYS", "planted-a:planted-secret-0001")
+    assert "requires --authentication" in refused("serve")[0]
+    arguments = ["serve", "--authentication", "access-keys", "--access-key-file", str(file)]
+    keys = parse_command_line(arguments).settings.access_key_pairs()
+    assert [(key.key_id, key.secret, key.token) for key in keys.values()] == [
+        ("planted-a", "planted-secret-0001", ""),
+        ("planted-b", "planted-secret-0002", "planted-token"),
+    ]
+    for wrong in (
+        "planted",
+        "planted:short",
+        ":planted-secret-0001",
+        "planted-a:planted-secret-0001,planted-a:planted-secret-0002",
+    ):
+        file.write_text(wrong)
+        monkeypatch.setenv("REELMILL_ACCESS_KEYS", wrong)
+        for line in (refused("serve", "--authentication", "access-keys")[0], refused(*arguments)[0]):
+            assert "expected" in line and "planted" not in line
+    monkeypatch.delenv("REELMILL_ACCESS_KEYS")
+    file.unlink()
+    assert "--access-key-file (REELMILL_ACCESS_KEY_FILE): No such file" in refused(*arguments)[0]
 
 
 def test_grants_of_subjects_are_a_list(refused: Callable[..., list[str]]) -> None:

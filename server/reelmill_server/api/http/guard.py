@@ -17,6 +17,7 @@ _EXPOSED = (
     "Connect-Content-Encoding, Content-Encoding, Grpc-Encoding, Grpc-Message, Grpc-Status, Grpc-Status-Details-Bin, Retry-After"
 )
 _PREFLIGHT_SECONDS = 7200
+_FOREIGN = ("cross-site", "same-site")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -38,6 +39,8 @@ class Guard:
         if not self._is_ours(host):
             return "this host is not served here: name it in REELMILL_HTTP_API_HOST"
         origin = request.headers.get("Origin", "")
+        if not origin and request.headers.get("Sec-Fetch-Site") in _FOREIGN and not _is_visit(request):
+            return "pages of other sites may not embed what is here"
         if origin and not self._is_allowed(origin, request.scheme, host):
             return "pages of this origin may not call: name it in REELMILL_HTTP_API_ORIGIN"
         return ""
@@ -71,6 +74,16 @@ class Guard:
             response.headers["Vary"] = "Origin, Accept-Encoding"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Server"] = "reelmill"
+
+
+def _is_visit(request: web.Request) -> bool:
+    """Return whether somebody follows a link, as opposed to a page that loads pictures, scripts and frames."""
+    return request.method == "GET" and request.headers.get("Sec-Fetch-Dest") == "document"
+
+
+def is_browser(request: web.Request) -> bool:
+    """Return whether a browser makes a request: a link or a form of any page may be behind one without an origin."""
+    return "Sec-Fetch-Site" in request.headers or "Mozilla/" in request.headers.get("User-Agent", "")
 
 
 def _preflight() -> dict[str, str]:

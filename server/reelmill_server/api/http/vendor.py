@@ -17,6 +17,7 @@ from reelmill_server.api.http.codecs import Codec
 from reelmill_server.api.http.codes import CODES
 from reelmill_server.api.http.context import HttpContext
 from reelmill_server.api.http.errors import retry_seconds, unpacked
+from reelmill_server.api.http.guard import is_browser
 from reelmill_server.api.http.methods import Method
 from reelmill_server.api.http.queries import message_of_fields, nested
 from reelmill_server.api.signature import NotSigned, Signed, acs3, hmac_sha1
@@ -60,6 +61,8 @@ class Vendor:
         method = self._actions.get(parts.action)
         if method is None:
             return answers.refusal(404, "InvalidAction.NotFound", f"no action {parts.action[:64]!r} is served here")
+        if request.method == "GET" and not method.safe and is_browser(request):
+            return answers.refusal(403, "Forbidden", "browsers may only read with GET")
 
         async def read() -> Message:
             return message_of_fields(method, nested(parts.parameters), ignore_unknown=True)
