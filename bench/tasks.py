@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import shlex
 import subprocess
@@ -42,20 +43,28 @@ CLIPS: Mapping[str, str] = {
     "large.mp4": f"-f lavfi -i testsrc2=s=1280x720:r=25:d=60 -f lavfi -i sine=d=60:r=48000 {_NOISY} -c:a aac",
     "packets.mp4": "-f lavfi -i testsrc2=s=160x90:r=25:d=900 -f lavfi -i sine=d=900:r=48000 -c:v libx264 -preset ultrafast "
     "-g 50 -pix_fmt yuv420p -c:a aac",
+    "large.ts": "-i {large.mp4} -c copy",
+    "large.mkv": "-i {large.mp4} -c copy",
+    "million.mp4": "-stream_loop 15 -i {packets.mp4} -c copy",
     "audio.mp3": "-f lavfi -i sine=d=1200:r=44100,volume=0.5 -ac 2 -c:a libmp3lame -b:a 192k",
 }
-"""How ffmpeg makes each clip."""
+"""How ffmpeg makes each clip, some of them from others."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A task and the commands that do the same; in both, IN is the clip and OUT the folder of outputs."""
+    """A task and the commands that do the same; in both, IN is the clip and OUT the folder of outputs.
+
+    `times`: how often the clip is joined to itself. `long`: it runs only if a word selects it.
+    """
 
     name: str
     clip: str
     target: Mapping[str, Any]
     commands: tuple[str, ...]
     source: Mapping[str, Any] | None = None
+    times: int = 1
+    long: bool = False
 
 
 def _video(**settings: Any) -> dict[str, Any]:
@@ -84,12 +93,28 @@ CASES = (
         ("-i IN -c:a aac -b:a 128k OUT/o.m4a",),
     ),
     Case("remux 300 MB", "large.mp4", {"uri": "OUT/o", "container": "mkv"}, ("-i IN -c copy OUT/o.mkv",)),
+    Case("remux 300 MB of mkv to mp4", "large.mkv", _FILE, ("-i IN -c copy -movflags +faststart OUT/o.mp4",)),
+    Case("remux 300 MB of ts to mp4", "large.ts", _FILE, ("-i IN -c copy -movflags +faststart OUT/o.mp4",)),
     Case("remux of many packets", "packets.mp4", {"uri": "OUT/o", "container": "mkv"}, ("-i IN -c copy OUT/o.mkv",)),
+    Case(
+        "remux of a million packets",
+        "million.mp4",
+        {"uri": "OUT/o", "container": "mkv"},
+        ("-i IN -c copy OUT/o.mkv",),
+        long=True,
+    ),
+    Case("join by copy", "large.ts", _FILE, ("-i concat:IN|IN -c copy -movflags +faststart OUT/o.mp4",), times=2),
     Case(
         "HLS by copy",
         "hd.mp4",
         {"uri": "OUT/o", "container": "ts", "segment": {"format": "hls", "duration": 6}},
         ("-i IN -c copy -f hls -hls_time 6 -hls_list_size 0 OUT/o.m3u8",),
+    ),
+    Case(
+        "DASH by copy",
+        "hd.mp4",
+        {"uri": "OUT/o", "container": "mp4", "segment": {"format": "dash", "duration": 6}},
+        ("-i IN -c copy -f dash -seg_duration 6 OUT/o.mpd",),
     ),
     Case(
         "cut by copy",
@@ -166,7 +191,7 @@ def _filled(value: Any, source: Path, folder: Path) -> Any:
 
 def _ours(case: Case, client: Client, pid: int, source: Path, folder: Path) -> Run:
     request = {
-        "sources": [{"uri": source.as_uri(), **(case.source or {})}],
+        "sources": [{"uri": source.as_uri(), **(case.source or {})}] * case.times,
         "targets": [_filled(case.target, source, folder)],
     }
     cpu, start = _cpu_seconds(pid), time.monotonic()
@@ -189,9 +214,10 @@ def _clip(name: str, folder: Path, given: Mapping[str, str]) -> Path:
         return Path(given[name]).resolve()
     path = folder / name
     if not path.exists():
+        recipe = re.sub(r"{(.*?)}", lambda other: str(_clip(other[1], folder, given)), CLIPS[name])
         print(f"making {path}", file=sys.stderr)
         unfinished = path.with_stem(f"{path.stem}-unfinished")
-        subprocess.run([_FFMPEG, "-v", "error", "-y", *shlex.split(CLIPS[name]), str(unfinished)], check=True)
+        subprocess.run([_FFMPEG, "-v", "error", "-y", *shlex.split(recipe), str(unfinished)], check=True)
         unfinished.replace(path)
     return path
 
@@ -221,7 +247,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     given = dict(entry.split("=", 1) for entry in arguments.source)
-    cases = [case for case in CASES if not arguments.words or any(word in case.name for word in arguments.words)]
+    words = arguments.words
+    cases = [case for case in CASES if any(word in case.name for word in words) or not (words or case.long)]
     clips = {case.clip: _clip(case.clip, arguments.folder.resolve(), given) for case in cases}
     outcomes = []
     print(f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}, {arguments.rounds} rounds\n")

@@ -13,6 +13,7 @@ import pytest
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input import frame_times, seek
+from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.output import file as output_file
@@ -20,6 +21,7 @@ from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package import segments
 from reelmill_server.media.result.verify import verify
 from reelmill_server.media.track import audio, audio_inputs, cfr_video, copy, frame_encoder, vfr_video, video
+from reelmill_server.media.track.base import Track
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
 from reelmill_server.plan.context import PlanFacts
@@ -59,7 +61,23 @@ def skipping(owner: Any, every: int) -> Patch:
         seen[0] += 1
         return iter(()) if seen[0] % every == 0 else original(self, part, *rest)
 
-    return lambda patch: patch.setattr(owner, "feed", feed)
+    def path(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(owner, "feed", feed)
+        patch.setattr(owner, "feed_all", Track.feed_all, raising=False)
+
+    return path
+
+
+def losing(every: int) -> Patch:
+    """A copy throws away each n-th packet of a run, without a word."""
+    original = copy.CopyTrack.feed_all
+
+    def feed_all(self: Any, part: Any, run: Run) -> Any:
+        kept = [packet for number, packet in enumerate(run.packets, 1) if number % every]
+        made = iter(original(self, part, Run.of(run.index, run.base, kept)) if kept else ())
+        return [next(made) if number % every else () for number, _ in enumerate(run.packets, 1)]
+
+    return lambda patch: patch.setattr(copy.CopyTrack, "feed_all", feed_all)
 
 
 def moving(change: Callable[[Any], None], kind: str = "video") -> Patch:
@@ -72,7 +90,11 @@ def moving(change: Callable[[Any], None], kind: str = "video") -> Patch:
             change(packet)
         return packet
 
-    return lambda patch: patch.setattr(copy.CopyTrack, "_moved", moved)
+    def path(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(copy.CopyTrack, "_moved", moved)
+        patch.setattr(copy.CopyTrack, "feed_all", Track.feed_all)
+
+    return path
 
 
 def times_of_decoding(packet: Any) -> None:
@@ -95,7 +117,10 @@ def shifted(kinds: Sequence[str], seconds: Fraction) -> Patch:
             packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
         return packet
 
-    return lambda patch: patch.setattr(segments.Reframing, "all_of", lambda self, packets: original(self, map(moved, packets)))
+    def all_of(self: Any, bundles: Any) -> Any:
+        return original(self, (list(map(moved, packets)) for packets in bundles))
+
+    return lambda patch: patch.setattr(segments.Reframing, "all_of", all_of)
 
 
 def untimed(patch: pytest.MonkeyPatch) -> None:
@@ -130,6 +155,7 @@ def copied_twice(patch: pytest.MonkeyPatch) -> None:
             yield from original(self, part, stream, again)
 
     patch.setattr(copy.CopyTrack, "feed", feed)
+    patch.setattr(copy.CopyTrack, "feed_all", Track.feed_all)
 
 
 def filtering(*filters: str) -> Patch:
@@ -229,6 +255,7 @@ FAULTS = (
     Fault("video frames are dropped", "of video in the span, of which", path=skipping(vfr_video.VfrVideoTrack, 10)),
     Fault("frames of a fixed rate are dropped", "of which", clips=TWO, path=skipping(cfr_video.CfrVideoTrack, 10)),
     Fault("copied packets are dropped", "of which", COPIED, path=skipping(copy.CopyTrack, 10)),
+    Fault("packets of a run are dropped", "of which", COPIED, path=losing(10)),
     Fault("times of decoding", "another order", COPIED, path=moving(times_of_decoding)),
     Fault("a stretched copy", "later than in the source", COPIED, path=moving(stretched)),
     Fault("audio is moved", "further apart", path=shifted(("audio",), Fraction(1, 2))),

@@ -13,7 +13,7 @@ import pytest
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.conversion.feed import Feed
 from reelmill_server.media.conversion.whole import Conversion
-from reelmill_server.media.input import reader
+from reelmill_server.media.input import bundle, reader
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.libav.types import AnyPacket
@@ -184,16 +184,27 @@ def percents_by_bytes(
     meter.begin(plan)
     told: list[tuple[float, float]] = []
     read, size = [0], sum(path.stat().st_size for path in paths)
-    original = reader.Reader.note
+    original, all_together = reader.Reader.note, reader.Reader._note_all
+
+    def tell(size_bytes: int) -> None:
+        for output in running.outputs:  # what was read before is to be written: a reader may be seconds ahead in what is small
+            output.settle()
+        read[0] += size_bytes
+        told.append((read[0] / size, meter.measure(running).progress.targets[0].percent))
 
     def note(self: reader.Reader, packet: AnyPacket) -> None:
         original(self, packet)
-        for output in running.outputs:  # what was read before is to be written: a reader may be seconds ahead in what is small
-            output.settle()
-        read[0] += packet.size
-        told.append((read[0] / size, meter.measure(running).progress.targets[0].percent))
+        tell(packet.size)
+
+    def note_all(self: reader.Reader, run: bundle.Run) -> None:
+        before = read[0]
+        all_together(self, run)
+        if read[0] == before:
+            tell(run.size_bytes)
 
     monkeypatch.setattr(reader.Reader, "note", note)
+    monkeypatch.setattr(reader.Reader, "_note_all", note_all)
+    monkeypatch.setattr(bundle, "_MOST_PACKETS", 1)
     with suppress(InvalidMedia):  # what promises more than there is fails in the end
         running.run()
     return told

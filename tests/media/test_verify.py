@@ -229,10 +229,12 @@ def test_a_source_with_a_damaged_stretch_is_told(convert: Converter) -> None:
 
 def test_a_long_file_is_seen_to_be_read(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading back moves: an attempt must not look stalled meanwhile."""
+    from reelmill_server.media.input import bundle
     from reelmill_server.media.result import reading
     from reelmill_server.media.result import verify as module
 
-    monkeypatch.setattr(reading, "_PACKETS_TO_MOVE", 10)
+    monkeypatch.setattr(reading, "_RUNS_TO_MOVE", 1)
+    monkeypatch.setattr(bundle, "_MOST_PACKETS", 10)
     moves: list[int] = []
     original = reading.read_streams
     monkeypatch.setattr(

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from av.container import InputContainer
 
+from reelmill_server.media.conversion.copying import CopyFeed, copies
 from reelmill_server.media.conversion.feed import Feed, Scope
 from reelmill_server.media.input.account import Accountant
 from reelmill_server.media.input.decoding import Decoding
@@ -58,7 +59,8 @@ class Run:
                 self.outputs.append(output)
             for output in self.outputs:
                 output.start()
-            self._feed = Feed(self._plan, self.outputs, sources, self.decoding, self.accountant, self._scope, self.stop)
+            kind = CopyFeed if copies(self._plan, self.outputs, sources) else Feed
+            self._feed = kind(self._plan, self.outputs, sources, self.decoding, self.accountant, self._scope, self.stop)
             self._feed.run()
             for output in self.outputs:
                 output.join()

@@ -12,11 +12,12 @@ from av.container import InputContainer
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.account import Accountant
 from reelmill_server.media.input.audio_blocks import AudioBlock
+from reelmill_server.media.input.concat import ConcatReader, concat_readers
 from reelmill_server.media.input.decoding import Decoding, StreamDecoding
 from reelmill_server.media.input.finite import silence_invalid
 from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import Part, Span, own_parts
-from reelmill_server.media.input.reader import ConcatReader, Reader, assign_timestamps, concat_readers
+from reelmill_server.media.input.reader import Reader, assign_timestamps
 from reelmill_server.media.input.seek import read
 from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.libav.types import AnyPacket
@@ -113,11 +114,15 @@ class Feed:
             self._end(inputs, reader)
             return
         reader.note(packet)
-        if packet.is_corrupt and not _is_short(packet) and (reader.part.number, packet.stream_index) in self._listening:
-            reader.mark_damaged(self._counted(reader.part, packet), packet)
+        if packet.is_corrupt:
+            self._mark_damaged(reader, packet)
         self._give(reader.part, packet)
         if until is None and self._enough(reader):
             self._end(inputs, reader)
+
+    def _mark_damaged(self, reader: Reader, packet: AnyPacket) -> None:
+        if not _is_short(packet) and (reader.part.number, packet.stream_index) in self._listening:
+            reader.mark_damaged(self._counted(reader.part, packet), packet)
 
     def _check_end(self, reader: Reader) -> None:
         """Raise InvalidMedia when a source breaks off; images are still made of what there is."""

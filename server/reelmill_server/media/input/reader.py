@@ -1,4 +1,4 @@
-"""Read the inputs of a plan: the concatenated ones, and those attached beside them."""
+"""Read one input, and follow how far it reaches."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -7,16 +7,16 @@ from typing import Any
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.bundle import Bundle, Run, read_bundle
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.padding import declared_ends, without_padding
-from reelmill_server.media.input.part import Part, own_parts
-from reelmill_server.media.input.restarts import begins_again
-from reelmill_server.media.input.seek import packets_from, rewind
+from reelmill_server.media.input.part import Part
+from reelmill_server.media.input.seek import packets_from
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.input.still import held
 from reelmill_server.media.libav.timestamps import Extent, ShownExtent, exact
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.model.plan import InputPlan, StreamPlan
+from reelmill_server.model.plan import InputPlan
 from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import COUNTING_FORMATS, OVERRUN, UNTIMED_FORMATS
@@ -88,7 +88,7 @@ class Reader:
 
     def note(self, packet: AnyPacket) -> None:
         """Remember how far the packet reaches."""
-        self._count_bytes(packet)
+        self._count_bytes(packet, packet.size)
         index, pts = packet.stream_index, packet.pts
         ticks = packet.dts if pts is None or (self._by_decoding and packet.dts is not None) else pts
         base = None if ticks is None else self.part.bases.of(packet, index)
@@ -110,6 +110,28 @@ class Reader:
         if latest > self.latest:
             self.latest = latest
 
+    def bundle(self) -> Bundle:
+        """Read the next packets and remember how far they reach."""
+        bundle = read_bundle(self.packets, self.part.bases)
+        for run in bundle.runs:
+            self._note_all(run)
+        return bundle
+
+    def _note_all(self, run: Run) -> None:
+        last, _ = self._claimed_ends.get(run.index, _NO_END)
+        if not run.timed or (last is not None and last in run.dts):
+            for packet in run.packets:
+                self.note(packet)
+            return
+        self._count_bytes(run.packets[0], 0)
+        self._count_bytes(run.packets[-1], run.size_bytes)
+        ticks = run.dts if self._by_decoding else run.pts
+        extent = self._extents.get(run.index)
+        if extent is None:
+            extent = self._begin_extent(run.index)
+        extent.add_all(ticks, run.durations, run.base)
+        self.latest = max(self.latest, max(ticks) * run.base.numerator / run.base.denominator)
+
     def _begin_extent(self, index: int) -> Extent:
         kind = self._source.streams[index].type
         extent = self._extents[index] = ShownExtent(self._indexed) if kind == "video" else Extent()
@@ -129,9 +151,10 @@ class Reader:
     def _reached(self) -> Fraction:
         return max((extent.last for extent in self._extents.values()), default=Fraction(0))
 
-    def _count_bytes(self, packet: AnyPacket) -> None:
+    def _count_bytes(self, packet: AnyPacket, read: int) -> None:
+        """Count bytes that were `read`, the last ones with `packet`."""
         size, position = self._size, packet.pos
-        self._bytes += packet.size
+        self._bytes += read
         if size <= 0 or not packet.size:
             return
         if self._indexed or position is None or position < 0:
@@ -220,82 +243,6 @@ class Reader:
                 f"the source claims {float(claimed):.3f} s in the span, but only {float(got):.3f} s could be read: "
                 "it is truncated or broken"
             )
-
-
-class ConcatReader:
-    """Read inputs one after the other; `loops`: again and again. `lead_in` as for Reader."""
-
-    def __init__(
-        self,
-        numbers: Sequence[int],
-        inputs: Sequence[InputPlan],
-        sources: Sequence[InputContainer],
-        streams: Sequence[StreamPlan],
-        lead_in: Fraction | None = None,
-    ) -> None:
-        self.plan = inputs[numbers[0]]
-        self.loops, self.aligned = self.plan.align is AlignMode.LOOP, self.plan.align is not AlignMode.NONE
-        self._inputs, self._sources, self._streams, self._lead_in = inputs, sources, streams, lead_in
-        self._todo = list(numbers)
-        self._numbers = numbers
-        self._before = Fraction(0)
-        self.reader: Reader | None = None
-        self.exhausted = False
-
-    @property
-    def position(self) -> Fraction:
-        """Return how many seconds were read, from the beginning of the first input."""
-        return self._before + (self.reader.position if self.reader else 0)
-
-    @property
-    def last(self) -> bool:
-        """Return whether no input follows the current one."""
-        return not self._todo
-
-    def expected(self) -> Fraction:
-        """Return how long all inputs together will be, seconds, as far as is known so far; 0: unknown."""
-        reader = self.reader
-        parts = [reader.expected()] if reader else []
-        for number in list(self._todo):
-            claimed = Fraction(self._inputs[number].duration_us, MICROSECONDS)
-            # Without a claimed duration, assume the byte rate of the current input.
-            parts.append(claimed or (reader.pace * max(self._sources[number].size, 0) if reader else Fraction(0)))
-        return self._before + sum(parts) if all(parts) else Fraction(0)
-
-    def next(self) -> Reader | None:
-        """Begin the next input; None when there is none."""
-        if self.reader is not None:
-            self._before += self.reader.length()
-        if self.loops and not self._todo and self.reader is not None:
-            if not self.reader.position:
-                raise InvalidMedia(f"sources[{self.plan.source}]: gave nothing that could be repeated")
-            self._todo = list(self._numbers)
-            source = self._sources[self._numbers[0]]
-            if source.format.name == "ogg" and begins_again(source):  # libav finds its streams only once
-                raise InvalidMedia(f"sources[{self.plan.source}]: Ogg in which streams follow each other cannot be repeated")
-            rewind(source)
-        if not self._todo:
-            self.reader, self.exhausted = None, True
-            return None
-        number = self._todo.pop(0)
-        used = frozenset(part.stream for stream in self._streams for part in own_parts(stream) if part.input == number)
-        self.reader = Reader(number, self._inputs[number], self._sources[number], used, self._lead_in)
-        return self.reader
-
-
-def concat_readers(
-    inputs: Sequence[InputPlan],
-    sources: Sequence[InputContainer],
-    streams: Sequence[StreamPlan],
-    lead_in: Fraction | None = None,
-) -> tuple[ConcatReader, list[ConcatReader]]:
-    """Return the reader of the concatenated inputs, and one for each attached input that one of `streams` uses."""
-    main = [number for number, plan in enumerate(inputs) if not plan.attached]
-    used = {part.input for stream in streams for part in stream.parts}
-    attached = [number for number, plan in enumerate(inputs) if plan.attached and number in used]
-    return ConcatReader(main, inputs, sources, streams, lead_in), [
-        ConcatReader([number], inputs, sources, streams) for number in attached
-    ]
 
 
 def _timed(packets: Iterator[Any]) -> Iterator[Any]:

@@ -80,7 +80,12 @@ def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
         return next(packets, None), ""
     except av.error.FFmpegError as error:
         check_memory(error)
-        return None, f"the source could not be read to its end: {error_text(error)}"
+        return None, broken_off(error)
+
+
+def broken_off(error: Exception) -> str:
+    """Say why reading broke off."""
+    return f"the source could not be read to its end: {error_text(error)}"
 
 
 def frames_from(

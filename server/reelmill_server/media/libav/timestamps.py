@@ -1,6 +1,8 @@
 """Packet timestamps as integers of their time base: as exact as rational numbers, at a tenth of the cost per packet."""
 
+import operator
 from bisect import insort
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import lcm
@@ -23,6 +25,14 @@ class AffineMap:
     def at(self, number: int | Fraction) -> int:
         """Return the value for `number`, which may also be rational."""
         return (self._factor * number + self._shift) // self._divisor
+
+    def all(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Return the values for `numbers`."""
+        factor, shift, divisor = self._factor, self._shift, self._divisor
+        # Half a step of rounding does not move integers.
+        if factor == divisor and shift == divisor // 2:
+            return numbers
+        return [(factor * number + shift) // divisor for number in numbers]
 
 
 class TimeBases:
@@ -75,6 +85,14 @@ class Extent:
         tick, first, last, reached = self._ticks
         if begin < first or begin > last or end > reached:
             self._ticks = (tick, min(first, begin), max(last, begin), max(reached, end))
+
+    def add_all(self, begins: Sequence[int], durations: Sequence[int], base: Any) -> None:
+        """Add packets that have durations, in ticks of `base`, their time base."""
+        self.add(begins[0], durations[0], base)
+        assert self._ticks is not None
+        tick, first, last, reached = self._ticks
+        end = max(map(operator.add, begins, durations))
+        self._ticks = (tick, min(first, *begins), max(last, *begins), max(reached, end))
 
     @property
     def end(self) -> Fraction | None:
@@ -151,6 +169,25 @@ class ShownExtent(Extent):
             reached = last + self._shortest
         self._latest = begin + duration
         self._ticks = (tick, min(first, begin), last, reached)
+
+    def add_all(self, begins: Sequence[int], durations: Sequence[int], base: Any) -> None:
+        self.add(begins[0], durations[0], base)
+        if self._shown or len(begins) == 1:  # some packets do not say how long they last
+            for begin, duration in zip(begins[1:], durations[1:], strict=True):
+                self.add(begin, duration, base)
+            return
+        assert self._ticks is not None
+        tick, first, last, reached = self._ticks
+        latest = max(begins)
+        self._reordered = self._reordered or begins != sorted(begins)
+        self._shortest = min(self._shortest, *durations)
+        if latest >= last:
+            place = len(begins) - 1 - begins[::-1].index(latest)  # of equal ones, the one that came last
+            last, reached = latest, latest + durations[place]
+        if self._by_decoding and self._reordered:
+            reached = last + self._shortest
+        self._latest = begins[-1] + durations[-1]
+        self._ticks = (tick, min(first, *begins), last, reached)
 
     def end_at(self, end: int) -> None:
         """End with the stream, which claims to end at `end` in ticks of its packets, of which all were added.

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import av
 from av import Packet
 
 from reelmill_server.errors import ReelmillError, UnsupportedFormat
-from reelmill_server.media.input.account import Given
 from reelmill_server.media.input.audio_blocks import AudioBlock
+from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
+from reelmill_server.media.input.tally import Given
 from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
@@ -63,8 +65,8 @@ class MediaFile:
     given: tuple[Given | None, ...] = ()
 
 
-# A step of the writing thread; yields the packets that become ready.
-_Event = Callable[[], Iterator[AnyPacket]]
+# A step of the writing thread: gives the packets that become ready, all at once or one by one.
+_Event = Callable[[], list[AnyPacket] | Iterator[AnyPacket]]
 
 
 class Output(ABC):
@@ -134,6 +136,11 @@ class Output(ABC):
         else:
             self._events.give(event)
 
+    def give_all(self, part: Part, order: Sequence[int], runs: Sequence[tuple[Track, Run]]) -> None:
+        """Hand runs of packets to tracks; `order`: the source stream of each packet, as they were read."""
+        size = sum(run.size_bytes for _, run in runs)
+        self._events.give(partial(self._feed_all, part, order, runs), size, len(order))
+
     def reach(self, part: Part, seconds: Fraction) -> None:
         """Tell that the part lasts at least `seconds`."""
         if self._reaching:
@@ -183,10 +190,21 @@ class Output(ABC):
         return meaning_of_writing(error, where, UnsupportedFormat(f"{where} does not take this media: {error_text(error)}"))
 
     def _packets(self) -> Iterator[AnyPacket]:
+        """Yield the packets to write."""
+        return chain.from_iterable(self._bundles())
+
+    def _bundles(self) -> Iterator[Sequence[AnyPacket]]:
+        """Yield the packets to write, those together that became ready together."""
         for event in self._events:
-            yield from event()
+            made = event()
+            if isinstance(made, list):
+                yield made
+            else:
+                for packet in made:
+                    yield (packet,)
         for track in self.tracks:
-            yield from track.finish()
+            for packet in track.finish():
+                yield (packet,)
 
     def _tracks_of(self, part: Part) -> list[Track]:
         return [track for track in self.tracks if any(planned.input == part.number for planned in track.plan.parts)]
@@ -202,6 +220,28 @@ class Output(ABC):
         yield from track.feed(part, stream, item)
         for follower in self._followers:
             yield from follower.advance(self.position)
+
+    def _feed_all(self, part: Part, order: Sequence[int], runs: Sequence[tuple[Track, Run]]) -> list[AnyPacket]:
+        if self._followers:
+            return self._feed_in_turn(part, order, runs)
+        by_stream = defaultdict(list)
+        for track, run in runs:
+            by_stream[run.index].append(iter(track.feed_all(part, run)))
+        ready: list[AnyPacket] = []
+        for index in order:
+            for made in by_stream[index]:
+                ready += next(made)
+        return ready
+
+    def _feed_in_turn(self, part: Part, order: Sequence[int], runs: Sequence[tuple[Track, Run]]) -> list[AnyPacket]:
+        """Feed packet by packet, as others follow."""
+        waiting = [(track, run.index, iter(run.packets)) for track, run in runs]
+        ready: list[AnyPacket] = []
+        for index in order:
+            for track, stream, packets in waiting:
+                if stream == index:
+                    ready += self._feed(part, track, stream, next(packets))
+        return ready
 
     def _reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
         for track in self._tracks_of(part):

@@ -1,7 +1,8 @@
 """Let files begin so that no muxer moves their streams: one without times before 0 moves all of them by what comes first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
@@ -14,13 +15,38 @@ _HELD_BYTES = 32 << 20
 _INTERLEAVED = (StreamType.VIDEO, StreamType.AUDIO)
 
 
-def begun_together(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
-    """Yield `packets` of all streams, the first ones decoded in time and the first of each stream before all others."""
-    return _first_ones_first(plan, _decoded_in_time(plan, packets))
+def begun_together(plan: TargetPlan, bundles: Iterator[Sequence[AnyPacket]]) -> Iterator[Sequence[AnyPacket]]:
+    """Yield the packets of all streams, the first ones decoded in time and the first of each stream before all others."""
+    packets = _OneByOne(bundles)
+    timed = _decoded_in_time(plan, packets)
+    for packet in chain(_first_ones_first(plan, chain(timed, packets)), timed):
+        yield (packet,)
+    yield from packets.bundles()
+
+
+class _OneByOne:
+    """Yield packets that come in bundles, and then the bundles that are left."""
+
+    def __init__(self, bundles: Iterator[Sequence[AnyPacket]]) -> None:
+        self._bundles = bundles
+        self._current: Iterator[AnyPacket] = iter(())
+
+    def __iter__(self) -> Iterator[AnyPacket]:
+        return self
+
+    def __next__(self) -> AnyPacket:
+        while (packet := next(self._current, None)) is None:
+            self._current = iter(next(self._bundles))
+        return packet
+
+    def bundles(self) -> Iterator[Sequence[AnyPacket]]:
+        """Yield what is left."""
+        yield list(self._current)
+        yield from self._bundles
 
 
 def _first_ones_first(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
-    """Yield the first packet of each stream of video and audio before all others.
+    """Yield the first packets, and before the others the first one of each stream of video and audio.
 
     Encoders may give their first one late, and muxers wait for no more than 10 s of the other streams.
     """
@@ -36,11 +62,10 @@ def _first_ones_first(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterato
             break
     yield from first
     yield from others
-    yield from packets
 
 
 def _decoded_in_time(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
-    """Move the decode timestamps of video that lie longer before its first frame than need be.
+    """Yield the first packets. Move the decode timestamps of video that lie longer before its first frame than need be.
 
     A muxer would move one rendition apart from its siblings by as much; players that ignore edit lists would show it late.
     """
@@ -57,7 +82,6 @@ def _decoded_in_time(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterator
                 break
     for stream in early.values():
         yield from stream.held
-    yield from packets
 
 
 class _Early:

@@ -142,13 +142,14 @@ class FileOutput(Output):
                     described.metadata["timecode"] = timecode.moved(code, video[0].average_rate, moved_by)
         return span
 
-    def _packets(self) -> Iterator[AnyPacket]:
+    def _bundles(self) -> Iterator[Sequence[AnyPacket]]:
         if self.fed:
-            yield from super()._packets()
+            yield from super()._bundles()
             return
         for number, source in enumerate(self._sources):
             self._span_of(Part(number, source, Fraction(self._inputs[number].origin_us, MICROSECONDS)))
-        yield from in_decode_order(self._joined)
+        for packet in in_decode_order(self._joined):
+            yield (packet,)
 
     def produced(self, accountant: Accountant) -> MediaFile:
         """Return the written file, once `join` has returned; `accountant` counted what was read for it."""
@@ -159,9 +160,10 @@ class FileOutput(Output):
         return MediaFile(self.path, self.plan, tuple(track.written for track in self.tracks), given)
 
     def _write(self) -> None:
-        packets, mux = begun_together(self.plan, self._packets()), self._container.mux
-        for packet in Reframing(self.plan, list(self._container.streams)).all_of(LastDecoded(self.plan).all_of(packets)):
-            mux(packet)
+        bundles, mux = LastDecoded(self.plan).all_of(begun_together(self.plan, self._bundles())), self._container.mux
+        for packets in Reframing(self.plan, list(self._container.streams)).all_of(bundles):
+            for packet in packets:
+                mux(packet)
             if self._stop.is_set():
                 raise Stopped
         if self._unclosable:

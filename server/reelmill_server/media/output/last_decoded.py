@@ -1,6 +1,6 @@
 """Make files last as long as their video where the container counts the time of decoding."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from reelmill_server.media.libav.types import AnyPacket
@@ -30,27 +30,34 @@ class LastDecoded:
         self._kinds = [stream.type == StreamType.VIDEO and counts for stream in plan.streams]
         self._videos: dict[int, _Video] = {}
 
-    def all_of(self, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
-        """Yield the packets to write for `packets`."""
-        if any(self._kinds):
-            for packet in packets:
-                yield from self.of(packet)
-            yield from self.finish()
-        else:
-            yield from packets
+    def all_of(self, bundles: Iterator[Sequence[AnyPacket]]) -> Iterator[Sequence[AnyPacket]]:
+        """Yield the packets to write for those of `bundles`."""
+        if not any(self._kinds):
+            yield from bundles
+            return
+        for packets in bundles:
+            yield self._of(packets)
+        yield list(self.finish())
 
-    def of(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """Yield the packets to write once `packet` came."""
-        index, pts, dts = packet.stream.index, packet.pts, packet.dts
-        if not self._kinds[index] or pts is None or dts is None:
-            yield packet
-            return
-        end, video = pts + (packet.duration or 0), self._videos.get(index)
-        if video is None:
-            self._videos[index] = _Video(pts, dts, end, packet)
-            return
-        yield video.held
-        video.begin, video.end, video.held = min(video.begin, pts), max(video.end, end), packet
+    def _of(self, packets: Sequence[AnyPacket]) -> Sequence[AnyPacket]:
+        """Return the packets to write once `packets` came."""
+        ready: list[AnyPacket] = []
+        for packet in packets:
+            index = packet.stream_index
+            if not self._kinds[index] or (pts := packet.pts) is None or (dts := packet.dts) is None:
+                ready.append(packet)
+                continue
+            end, video = pts + (packet.duration or 0), self._videos.get(index)
+            if video is None:
+                self._videos[index] = _Video(pts, dts, end, packet)
+                continue
+            ready.append(video.held)
+            video.held = packet
+            if pts < video.begin:
+                video.begin = pts
+            if end > video.end:
+                video.end = end
+        return ready
 
     def finish(self) -> Iterator[AnyPacket]:
         """Yield the packets that were held back."""

@@ -27,13 +27,17 @@ class EventQueue(Generic[T]):
         self._check = check
         self._queue = _Bundles[T](_QUEUE_ITEMS)
         self._bundle: list[T] = []
-        self._bytes = 0
+        self._items = self._bytes = 0
 
-    def give(self, item: T, size_bytes: int = _BUNDLE_BYTES) -> None:
-        """Add an event; small ones wait for others. Blocks while the queue is full. Raises what `check` raises."""
-        self._bundle.append(item)
+    def give(self, event: T, size_bytes: int = _BUNDLE_BYTES, items: int = 1) -> None:
+        """Add an event of so many items; small ones wait for others.
+
+        Blocks while the queue is full. Raises what `check` raises.
+        """
+        self._bundle.append(event)
+        self._items += items
         self._bytes += size_bytes
-        if len(self._bundle) >= _BUNDLE_ITEMS or self._bytes >= _BUNDLE_BYTES:
+        if self._items >= _BUNDLE_ITEMS or self._bytes >= _BUNDLE_BYTES:
             self._flush()
 
     def finish(self) -> None:
@@ -53,10 +57,10 @@ class EventQueue(Generic[T]):
             self._queue.task_done()
 
     def _flush(self) -> None:
-        bundle, self._bundle, self._bytes = self._bundle, [], 0
+        bundle, items, self._bundle, self._items, self._bytes = self._bundle, self._items, [], 0, 0
         if bundle:
             self._put(bundle)
-        if len(bundle) > _MANY_ITEMS:
+        if items > _MANY_ITEMS:
             self._wait()
 
     def _wait(self) -> None:

@@ -45,6 +45,11 @@ class MediaPlaylist:
     dolby_vision: DolbyVision | None = None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all files: of the init segment, if there is one, and of the segments."""
+        return (*([self.head] if self.head else []), *(segment.name for segment in self.segments))
+
+    @property
     def longest_seconds(self) -> int:
         """Return the target duration that is true for every segment."""
         return max((ceil(segment.seconds) for segment in self.segments), default=1)

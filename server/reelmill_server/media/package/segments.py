@@ -78,22 +78,21 @@ class Reframing:
             if planned.encoder == COPY and planned.codec == "aac":
                 self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream, stream)
 
-    def all_of(self, packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
-        """Yield the packets to write for `packets`."""
+    def all_of(self, bundles: Iterator[Sequence[AnyPacket]]) -> Iterator[Sequence[AnyPacket]]:
+        """Yield the packets to write for those of `bundles`."""
         if self._filters:
-            return (reframed for packet in packets for reframed in self.of(packet))
-        return packets
+            return ([reframed for packet in packets for reframed in self._of(packet)] for packets in bundles)
+        return bundles
 
-    def of(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """Yield the packets to write for `packet`."""
-        reframing = self._filters.get(packet.stream.index)
+    def _of(self, packet: AnyPacket) -> Sequence[AnyPacket]:
+        """Return the packets to write for `packet`."""
+        reframing = self._filters.get(packet.stream_index)
         if reframing is None:
-            yield packet
-            return
-        stream = packet.stream
-        for reframed in reframing.filter(packet):
+            return (packet,)
+        stream, made = packet.stream, reframing.filter(packet)
+        for reframed in made:
             reframed.stream = stream
-            yield reframed
+        return made
 
 
 def join_tail(plan: TargetPlan, path: str) -> None:

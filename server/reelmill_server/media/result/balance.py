@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from reelmill_server.errors import OutputInvalid
-from reelmill_server.media.input.account import Given
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import own_parts
+from reelmill_server.media.input.tally import Given
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.result.tolerances import (
     MILLISECONDS,

@@ -2,7 +2,8 @@
 
 from fractions import Fraction
 
-from reelmill_server.media.input.account import OVERLAP, Given
+from reelmill_server.media.input.account import OVERLAP
+from reelmill_server.media.input.tally import Given
 from reelmill_server.media.result.tolerances import overlap
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import COPY, StreamPlan, StreamType

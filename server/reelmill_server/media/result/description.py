@@ -6,7 +6,7 @@ from typing import Any
 
 from av.container import InputContainer
 
-from reelmill_server.media.input.account import Given
+from reelmill_server.media.input.tally import Given
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.result.bookings import adjustments

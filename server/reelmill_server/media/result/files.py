@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import dolby_codec_string, supplemental_codec
 from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
+from reelmill_server.media.package.segments import listed
 from reelmill_server.media.package.webvtt import cut_subtitles
 from reelmill_server.media.result.verify import Verified
 from reelmill_server.model.colour import Transfer
@@ -64,21 +66,33 @@ class _Listed:
 
 
 class Checksums:
-    """Checksums of media files, taken on a thread while something else looks at them."""
+    """Checksums of media files and segments, taken on a thread while something else looks at them."""
 
     def __init__(self, files: Sequence[MediaFile] = ()) -> None:
-        """Begin with all of `files` that are single files; of the segments of others it is not known yet which are listed."""
+        """Begin with all of `files`."""
         self._executor = ThreadPoolExecutor(1, "checksums")
-        self._begun: dict[Path, Future[tuple[int, str]]] = {}
+        self._begun: dict[tuple[Path, ...], Future[tuple[int, str]]] = {}
         with suppress(RuntimeError):  # no thread can be started
-            for path in (Path(file.path) for file in files if file.plan.package is None):
-                self._begun[path] = self._executor.submit(checksum, [path])
+            for paths in map(_large_files, files):
+                self._begun[paths] = self._executor.submit(checksum, paths)
 
-    def of(self, path: Path) -> tuple[int, str]:
-        """Return the size and SHA-256 of a file. Raises OSError."""
-        begun = self._begun.get(path)
+    def of(self, paths: Sequence[Path]) -> tuple[int, str]:
+        """Return the size and SHA-256 of files one after the other. Raises OSError."""
+        begun = self._begun.get(tuple(paths))
         # One that has not begun by now may never do: a thread that finds no memory when it starts ends without a word.
-        return checksum([path]) if begun is None or begun.cancel() else begun.result()
+        return checksum(paths) if begun is None or begun.cancel() else begun.result()
+
+
+def _large_files(file: MediaFile) -> tuple[Path, ...]:
+    """Return the written file, or all segments that its list names; none where they are cut later, or there is no list."""
+    if file.plan.package is None:
+        return (Path(file.path),)
+    if file.plan.package.rendition is not None:
+        return ()
+    with suppress(OutputInvalid):
+        playlists = listed(file.plan, file.path)
+        return tuple(Path(file.path).parent / name for playlist in playlists for name in playlist.names)
+    return ()
 
 
 def make_results(
@@ -121,8 +135,7 @@ class _Results:
         apart = len(read.playlists) == len(read.streams)
         found = []
         for number, playlist in enumerate(read.playlists):
-            names = (*([playlist.head] if playlist.head else []), *(segment.name for segment in playlist.segments))
-            parts = tuple(f"{file.slot}/{name}" for name in names)
+            parts = tuple(f"{file.slot}/{name}" for name in playlist.names)
             sizes = tuple((self._directory / part).stat().st_size for part in parts)
             streams = (read.streams[number],) if apart else read.streams
             codecs = _dolby_codecs(playlist, (read.codecs[number],) if apart else read.codecs)
@@ -138,8 +151,8 @@ class _Results:
         return Result(file.path, self._artifact(file, path, lists, parts), parts)
 
     def _artifact(self, file: PlannedFile, path: Path, lists: Sequence[_Listed], parts: Sequence[str]) -> Artifact:
-        size, digest = self._checksums.of(path)
-        segments_size, segments_digest = checksum([self._directory / part for part in parts])
+        size, digest = self._checksums.of([path])
+        segments_size, segments_digest = self._checksums.of([self._directory / part for part in parts])
         if file.kind is ArtifactKind.MASTER_PLAYLIST:
             return Artifact(file.uri, file.target_index, size, self._seconds(file), "m3u8", kind=file.kind, sha256=digest)
         read = self._verified[file.slot]

@@ -1,7 +1,7 @@
 """Read the streams of an output: count every packet, keep those at the ends and in the middle, and decode these."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate
@@ -12,6 +12,7 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.input.bundle import Run, read_bundle
 from reelmill_server.media.input.decoders import may_decode, usual_decoders
 from reelmill_server.media.input.padding import heard
 from reelmill_server.media.input.reader import INDEXED_FORMATS, claimed_ends
@@ -25,7 +26,7 @@ from reelmill_server.model.plan import COPY, StreamPlan, StreamType
 
 _SAMPLE_PACKETS = 50  # of audio, at each end
 _GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one frame, and recordings begin and end anywhere
-_PACKETS_TO_MOVE = 5000
+_RUNS_TO_MOVE = 20
 _GROUP_PACKETS = 600  # of the last GOP
 # Of the first GOP, and of one in the middle: a GOP of 10 s would cost as much as it does to encode 1 s. An encoder's delay and
 # the order of its frames show long before.
@@ -74,6 +75,32 @@ class StreamReading:
             self.head.append(packet)
         self.tail.append(packet)
 
+    def count_all(self, run: Run, video: bool, unordered: bool) -> None:
+        """Count the packets of a run."""
+        packets = run.packets
+        if not packets:
+            return
+        middle = self.half and self.packets + len(packets) >= self.half
+        if not run.timed or max(run.durations) != heard(max(run.durations)) or middle or self._begins(video):
+            for packet in packets:
+                self.count(packet, run.base, video, unordered)
+            return
+        self.packets += len(packets)
+        self.extent.add_all(run.dts if unordered else run.pts, run.durations, run.base)
+        keys = [number for number, packet in enumerate(packets) if packet.is_keyframe] if video else []
+        self.keys += len(keys)
+        if keys:
+            before = packets[keys[-1] - 1] if keys[-1] else self.tail[-1]
+            self.tail.clear()
+            self.tail.extend([before] * before.is_keyframe)
+            packets = packets[keys[-1] :]
+        self.tail.extend(packets)
+
+    def _begins(self, video: bool) -> bool:
+        """Return whether the packets at the front are still to be kept."""
+        first = self.keys < 2 or len(self.head) < 2 if video else self.packets < _SAMPLE_PACKETS
+        return first and len(self.head) < _HEAD_PACKETS
+
     def _keep_middle(self, packet: AnyPacket) -> None:
         if packet.is_keyframe and len(self.middle) > 1:
             self.half = 0
@@ -100,21 +127,34 @@ def read_streams(
             sight.extent = ShownExtent(container.format.name in INDEXED_FORMATS)
     gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
     videos = {stream.index for stream in media if stream.type == "video"}
-    bases = TimeBases(container)
-    for number, packet in enumerate(container.demux(media)):
-        if number % _PACKETS_TO_MOVE == 0:
+    for number, run in enumerate(_runs(container, media)):
+        if number % _RUNS_TO_MOVE == 0:
             moved()
-        index, size = packet.stream_index, packet.size
-        gap = index in gaps and size <= _EMPTY_LINE_BYTES
-        if (size or packet.dts is not None) and not gap:
-            video = index in videos
-            seen[index].count(packet, bases.of(packet, index), video, video and unordered)
-            if cuts is not None:
+        kept = _without_gaps(run) if run.index in gaps else run
+        video = run.index in videos
+        seen[run.index].count_all(kept, video, video and unordered)
+        if cuts is not None and run.index == cuts.stream:
+            for packet in run.packets:
                 cuts.see(packet)
     for index, (_, end) in claimed_ends(container).items():
         if index in seen and isinstance(extent := seen[index].extent, ShownExtent):
             extent.end_at(end)
     return list(seen.values())
+
+
+def _without_gaps(run: Run) -> Run:
+    return Run.of(run.index, run.base, [packet for packet in run.packets if packet.size > _EMPTY_LINE_BYTES])
+
+
+def _runs(container: InputContainer, media: Sequence[Stream]) -> Iterator[Run]:
+    packets, bases = container.demux(media), TimeBases(container)
+    over = False
+    while not over:
+        bundle = read_bundle(packets, bases)
+        if bundle.error is not None:
+            raise bundle.error
+        yield from bundle.runs
+        over = bundle.over
 
 
 def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: str) -> None:

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from reelmill_server.media.input.account import Given
+from reelmill_server.media.input.tally import Given
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS

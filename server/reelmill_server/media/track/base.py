@@ -14,9 +14,11 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.input.account import UNTIMED, Accountant, Given
+from reelmill_server.media.input.account import UNTIMED, Accountant
+from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span, own_parts
+from reelmill_server.media.input.tally import Given
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model import tags
@@ -63,6 +65,13 @@ class StreamStats:
         if packet.pts is not None and base:
             self.extent.add(packet.pts, packet.duration or 0, base)
 
+    def count_all(self, packets: Sequence[AnyPacket], base: Any) -> None:
+        """Count packets that have times and durations, in ticks of `base`."""
+        self.packets += len(packets)
+        self.size_bytes += sum([packet.size for packet in packets])
+        shown: list[Any] = [packet.pts for packet in packets]
+        self.extent.add_all(shown, [packet.duration or 0 for packet in packets], base)
+
 
 class Track:
     """Make one stream of an output from the parts of its sources.
@@ -92,6 +101,10 @@ class Track:
     def feed(self, part: Part, stream: int, item: Any) -> Iterator[AnyPacket]:
         """Take a frame or a packet of source stream `stream`."""
         return iter(())
+
+    def feed_all(self, part: Part, run: Run) -> Sequence[Sequence[AnyPacket]]:
+        """Take a run of packets, and return what is to be written once each has come."""
+        return [list(self.feed(part, run.index, item)) for item in run.packets]
 
     def shorten(self, part: Part, span: Span) -> None:
         """Let the part that has begun end earlier, with `span`."""

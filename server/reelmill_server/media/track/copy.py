@@ -1,8 +1,8 @@
 """Copy streams without decoding."""
 
+import operator
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -10,13 +10,15 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.media.input.account import BEYOND, PADDING, UNTIMED
-from reelmill_server.media.input.part import TOLERANCE, Part, Span
+from reelmill_server.media.input.bundle import Run
+from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import average_rate
-from reelmill_server.media.libav.timestamps import AffineMap, exact, first_tick
+from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.base import Clock, Track, describe, template_of
+from reelmill_server.media.track.base import Track, describe, template_of
 from reelmill_server.media.track.last_shown import LastShown
+from reelmill_server.media.track.measures import PRIMING, Measures
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.plan.clock import DECODING_FORMATS, OVERRUN
 from reelmill_server.plan.stream.container_fit import plain_rate
@@ -27,46 +29,9 @@ _TICKS_PER_PICTURE = ("avi", "mxf")
 # These count audio in samples; where the source's ticks are coarser, several packets may fall on one.
 _COUNTING_SAMPLES = ("mp4", "mov", "ipod")
 _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, those with AVFMT_TS_NONSTRICT
-# Encoder priming is shorter than this (Opus, the longest, has 80 ms of pre-roll); packets hidden before it are useless.
-_PRIMING = Fraction(1, 10)
 _SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")
-
-
-@dataclass(frozen=True)
-class _Measures:
-    """A span in ticks of the packets' time base, and how its packets map to the output's ticks.
-
-    `begin` and `end` are rounded to ticks, `stop` is the exact end. Audio from `primed` on is kept although it lies before
-    the span: the decoder needs it. `place` maps a timestamp, `length` a duration.
-    """
-
-    base: Any  # the type is PyAV's own
-    begin: int
-    end: int | None
-    stop: Fraction | None
-    primed: int
-    place: AffineMap
-    length: AffineMap
-
-    def over(self, tick: int) -> bool:
-        """Return whether a time is at or after the end."""
-        return self.end is not None and tick >= self.end
-
-    @classmethod
-    def of(cls, base: Any, span: Span, clock: Clock, output_base: Fraction) -> "_Measures":
-        """Measure `span`; `clock` is that of the output when the part begins."""
-        tick, scale = exact(base), 1 / clock.speed / output_base
-        return cls(
-            base,
-            first_tick(span.begin - TOLERANCE, tick),
-            None if span.end is None else first_tick(span.end - TOLERANCE, tick),
-            None if span.end is None else span.end / tick,
-            first_tick(span.begin - _PRIMING, tick),
-            AffineMap(tick * scale, (clock.offset - span.begin) * scale),
-            AffineMap(tick * scale),
-        )
 
 
 class CopyTrack(Track):
@@ -85,7 +50,7 @@ class CopyTrack(Track):
         skips = self._is_audio and output.format.name in _SKIPPING
         self._skipped = codec_delay(origin) if skips else Fraction(0)
         self._reveals = plan.type == "video" and output.format.name not in _HIDING
-        self._measures: _Measures | None = None  # known with the part's first packet
+        self._measures: Measures | None = None  # known with the part's first packet
         self._previous: int | None = None
         self._shown: int | None = None
         self._by_decoding = plan.type == "video" and origin.container.format.name in DECODING_FORMATS
@@ -114,6 +79,7 @@ class CopyTrack(Track):
             self._stream.codec_context.framerate = rate
         name = _BITSTREAM_FILTERS.get((output.format.name, plan.codec))
         self._filter = av.BitStreamFilterContext(name, origin, self._stream) if name else None
+        self._straight = plan.type in ("video", "audio") and self._filter is None and not self._by_decoding
         describe(self._stream, plan, sources, keep_metadata)
 
     def begin(self, part: Part, span: Span) -> None:
@@ -155,7 +121,69 @@ class CopyTrack(Track):
             self._beyond.clear()
         yield from self._in_time(item)
 
-    def _before(self, begin: int, duration: int, measures: _Measures) -> bool:
+    def feed_all(self, part: Part, run: Run) -> Sequence[Sequence[AnyPacket]]:
+        if not self._takes(run):
+            return super().feed_all(part, run)
+        self._early, self._reached = None, run.dts[-1]
+        self.frames += len(run.packets)
+        if self._held_audio is None:
+            return self._all_moved(run)
+        held, ready = self._held_audio, list[list[AnyPacket]]()
+        for packet, begin in zip(run.packets, run.pts, strict=True):
+            held.append(packet)
+            ready.append([])
+            while begin - _stamp(held[0]) > self._measured.overrun:
+                ready[-1].append(held.popleft())
+        if released := [packet for packets in ready for packet in packets]:
+            self._all_moved(Run.of(run.index, run.base, released))
+        return ready
+
+    def _takes(self, run: Run) -> bool:
+        """Return whether all of a run is taken, and nothing but moved: it lies in the span, and goes on where all before it
+        ended.
+        """
+        if not (self._straight and run.timed and run.ordered) or self._beyond:
+            return False
+        if self._reached is not None and run.dts[0] < self._reached:
+            return False
+        measures = self._measures or self._measure(run.base)
+        # At a seam, the priming of an encoder is left out.
+        at_seam = self._held_audio is not None and self._clock.offset and run.span[0] * exact(run.base) <= self._span.begin
+        return measures.hold(run) and not at_seam
+
+    def _all_moved(self, run: Run) -> Sequence[Sequence[AnyPacket]]:
+        """Return what is to be written of a run that is taken, once each of its packets has come."""
+        shown = self._last_shown
+        if not (run.timed and run.ordered and self._move_together(run)):
+            moved = [[self._moved(packet)] for packet in run.packets]
+            known = moved if shown is None else [shown.push(packet) for (packet,) in moved]
+            return [[written for packet in packets for written in self._written(packet)] for packets in known]
+        ready = [(packet,) for packet in run.packets] if shown is None else shown.push_all(run.packets)
+        if packets := [packet for known in ready for packet in known]:
+            for packet in packets:
+                packet.stream = self._stream
+            self.written.count_all(packets, self._time_base)
+        return ready
+
+    def _move_together(self, run: Run) -> bool:
+        """Move a run if its packets stay in order; return whether it was."""
+        measures, step = self._measured, self._least_step
+        shown, decoded = measures.place.all(run.pts), measures.place.all(run.dts)
+        lengths = measures.length.all(run.durations)
+        behind = self._last_decoded is None or decoded[0] >= self._last_decoded + step
+        apart = not step or len({*decoded}) == len(decoded)
+        if not (behind and apart and all(map(operator.ge, shown, decoded))):
+            return False
+        if shown is not run.pts or decoded is not run.dts or lengths is not run.durations:
+            for packet, pts, dts, duration in zip(run.packets, shown, decoded, lengths, strict=True):
+                packet.pts, packet.dts, packet.duration = pts, dts, duration
+        if exact(run.base) != self._time_base:
+            for packet in run.packets:
+                packet.time_base = self._time_base
+        self._previous, self._shown, self._last_decoded = run.dts[-1], run.pts[-1], decoded[-1]
+        return True
+
+    def _before(self, begin: int, duration: int, measures: Measures) -> bool:
         """Return whether a packet lies before the span, or an edit list hides it and the audio after it does not need it."""
         if begin < measures.begin:
             if not self._span.from_front:
@@ -165,11 +193,16 @@ class CopyTrack(Track):
         self.written.dropped[PADDING] += hidden
         return hidden
 
-    def _measure(self, base: Any) -> _Measures:
+    @property
+    def _measured(self) -> Measures:
+        assert self._measures is not None
+        return self._measures
+
+    def _measure(self, base: Any) -> Measures:
         """Measure the part in ticks of `base`, the time base of its packets."""
         if self._measures is not None:  # the time base changed: these are in ticks of the old one
             self._previous = self._reached = None
-        self._measures = _Measures.of(base, self._span, self._clock, self._time_base)
+        self._measures = Measures.of(base, self._span, self._clock, self._time_base)
         return self._measures
 
     def _goes_back(self, shown: int, decoded: int) -> bool:
@@ -284,7 +317,7 @@ class CopyTrack(Track):
         if self.revealed and isinstance(target, TargetPlan):
             hidden = f"the source hides its first {self.revealed} frames, which {target.container} cannot"
             yield f"{target.field}: {hidden}: they are shown"
-        if self._skipped > _PRIMING and isinstance(target, TargetPlan):
+        if self._skipped > PRIMING and isinstance(target, TargetPlan):
             skipped = f"players skip the first {float(self._skipped):.2f} s of the copied audio, as the source's edit list says"
             yield f"{target.field}: {skipped}: encode the audio, or copy to mp4"
 

@@ -14,10 +14,11 @@ from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import ChunksDiffer, MediaLimitExceeded
 from reelmill_server.media.chunk_file import IMAGES, ChunkFile, Summary
-from reelmill_server.media.input.account import Accountant, Given, from_text
+from reelmill_server.media.input.account import Accountant, from_text
 from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.source import Location, open_stream
+from reelmill_server.media.input.tally import Given
 from reelmill_server.media.libav.encoder import describe_video, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe

@@ -28,6 +28,27 @@ class LastShown:
         self._held.append(packet)
         return ()
 
+    def push_all(self, packets: Sequence[AnyPacket]) -> Sequence[Sequence[AnyPacket]]:
+        """Return what `push` returns for each of `packets`, which have times and durations."""
+        held, ready = self._held, list[Sequence[AnyPacket]]()
+        top, lasts = (_pts(held[0]), held[0].duration or 0) if held else (0, 0)
+        for packet in packets:
+            begin, length = _pts(packet), packet.duration or 0
+            if held and begin <= top and len(held) < _MOST_HELD:
+                if begin + length > top:
+                    packet.duration = max(top - begin, 0)
+                held.append(packet)
+                ready.append(())
+                continue
+            if held:
+                until = begin - top
+                if until < lasts or not lasts:
+                    held[0].duration = until if until > 0 else lasts or 1
+            ready.append(held)
+            held, top, lasts = [packet], begin, length
+        self._held = held
+        return ready
+
     def end(self, end: int) -> Sequence[AnyPacket]:
         """Return the packets that are left; the last shown one lasts until `end`, in their ticks."""
         ready, self._held = self._held, []

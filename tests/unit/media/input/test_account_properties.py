@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelmill_server.media.input.account import Accountant
+from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import Part
 from reelmill_server.model.plan import COPY, InputPlan, PartPlan, StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
@@ -32,12 +33,18 @@ def test_the_account_is_what_lies_in_the_span(read: list[tuple[int, int]], start
     end = None if duration is None else start + duration
     source: Any = SimpleNamespace(streams=[SimpleNamespace(type="audio")], format=SimpleNamespace(name="x"))
     inputs = [InputPlan(0, start * 1000, (end or 0) * 1000, 0, 0)]
-    accountant = Accountant(inputs)
+    accountant, together = Accountant(inputs), Accountant(inputs)
     part = Part(0, source, Fraction(start * 1000, MICROSECONDS))
-    for begin, length in read:
-        packet = SimpleNamespace(pts=begin, dts=begin, duration=length, time_base=BASE, stream_index=0)
+    items: list[Any] = [
+        SimpleNamespace(pts=begin, dts=begin, duration=length, time_base=BASE, stream_index=0, size=1) for begin, length in read
+    ]
+    for packet in items:
         accountant.packet(part, packet)
-    found = accountant.given(StreamPlan(StreamType.AUDIO, (PartPlan(0),), "x", COPY, ""), False, False)
+    for place in range(0, len(items), 3):
+        together.run(part, Run.of(0, BASE, items[place : place + 3]))
+    plan = StreamPlan(StreamType.AUDIO, (PartPlan(0),), "x", COPY, "")
+    found = accountant.given(plan, False, False)
+    assert together.given(plan, False, False) == found
     inside = [(begin, length) for begin, length in read if start <= begin and (end is None or begin < end)]
     if not inside:
         assert found is None

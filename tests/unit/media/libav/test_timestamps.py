@@ -1,11 +1,13 @@
 """Times as whole numbers of a time base: exactly what rational numbers give."""
 
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelmill_server.media.libav.timestamps import AffineMap, Extent, first_tick
+from reelmill_server.media.libav.timestamps import AffineMap, Extent, ShownExtent, first_tick
 from reelmill_server.media.track.base import nearest
 
 BASES = st.sampled_from([Fraction(1, 90000), Fraction(1, 44100), Fraction(1, 1000), Fraction(1001, 30000), Fraction(1, 12288)])
@@ -51,3 +53,28 @@ def test_an_extent_knows_the_distance_to_the_packet_before() -> None:
     assert extent.since(5) == 0
     extent.add(10, 0, Fraction(1, 1000))
     assert (extent.since(35), extent.since(5)) == (25, 0)
+
+
+RUNS = st.lists(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), min_size=1, max_size=6), max_size=4)
+
+
+@given(st.sampled_from([Extent, ShownExtent, partial(ShownExtent, True)]), RUNS, st.booleans())
+def test_an_extent_takes_packets_together(kind: Callable[[], Extent], runs: list[list[tuple[int, int]]], untold: bool) -> None:
+    """As one by one, whether those before them say how long they last or not."""
+    one_by_one, together, base = kind(), kind(), Fraction(1, 25)
+    for extent in (one_by_one, together) if untold else ():
+        extent.add(0, 1, base)
+        extent.add(3, 0, base)
+    for run in runs:
+        for begin, duration in run:
+            one_by_one.add(begin, duration, base)
+        together.add_all([begin for begin, _ in run], [duration for _, duration in run], base)
+    assert vars(together) == vars(one_by_one)
+
+
+@given(RATIONALS, RATIONALS, st.lists(TICKS, max_size=5))
+def test_numbers_are_mapped_together(factor: Fraction, shift: Fraction, numbers: list[int]) -> None:
+    """To what each is mapped to alone."""
+    line = AffineMap(factor, shift)
+    assert [*line.all(numbers)] == [line.at(number) for number in numbers]
+    assert [*AffineMap(Fraction(1)).all(numbers)] == numbers

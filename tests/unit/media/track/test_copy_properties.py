@@ -11,6 +11,7 @@ import av
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.timestamps import Extent, ShownExtent
 from reelmill_server.media.libav.types import AnyPacket
@@ -109,8 +110,13 @@ def tones(draw: st.DrawFn) -> Recording:
     return Recording(tuple(frames), base, begin + late, stop, max(min(ends) - begin - late, Fraction(0)))
 
 
-def copied(kind: StreamType, recordings: Sequence[Recording], container: str = "matroska") -> list[AnyPacket]:
-    """What a copy of the recordings, one behind the other, writes; each packet has its recording and number as its bytes."""
+def copied(
+    kind: StreamType, recordings: Sequence[Recording], container: str = "matroska", together: int = 0
+) -> list[AnyPacket]:
+    """What a copy of the recordings, one behind the other, writes; each packet has its recording and number as its bytes.
+
+    `together`: so many packets are given at once; 0: one by one.
+    """
     described = av.open(io.BytesIO(), "w", format="nut")
     stream: Any = described.add_stream("pcm_s16le", rate=48_000) if kind == StreamType.AUDIO else described.add_stream("mpeg4")
     if kind == StreamType.VIDEO:
@@ -127,13 +133,19 @@ def copied(kind: StreamType, recordings: Sequence[Recording], container: str = "
         track.begin(
             part, Span(recording.begin, recording.end, from_front=recording.begin == recording.frames[0].shown * recording.base)
         )
+        packets = []
         for frame in recording.frames:
             packet = AnyPacket(bytes([number, frame.number]))
             packet.pts, packet.dts, packet.time_base = frame.pts, frame.dts, recording.base
             packet.duration = frame.end - frame.shown
             extent.add(frame.shown, packet.duration, recording.base)
-            if part.wanted(track, 0):
-                written += track.feed(part, 0, packet)
+            packets.append(packet)
+        for place in range(0, len(packets), together or 1):
+            run = packets[place : place + (together or 1)]
+            if not part.wanted(track, 0):
+                break
+            made = track.feed_all(part, Run.of(0, recording.base, run)) if together else [track.feed(part, 0, run[0])]
+            written += [packet for packets in made for packet in packets]
         written += track.end(part, recording.length, number == len(recordings) - 1)
     written += track.finish()
     return written
@@ -168,6 +180,22 @@ def test_frames_are_copied_once_in_order_and_in_time(recordings: list[Recording]
         assert base is not None and packet.pts is not None
         right = begins[number] + recording.frames[place].shown * recording.base - recording.begin
         assert abs(packet.pts * base - right) <= Fraction(base) * (Fraction(1, 2) + number)
+
+
+@settings(max_examples=200)
+@given(
+    st.tuples(st.just(StreamType.VIDEO), st.lists(films(), min_size=1, max_size=3))
+    | st.tuples(st.just(StreamType.AUDIO), st.lists(tones(), min_size=1, max_size=3)),
+    st.sampled_from(["matroska", "mp4"]),
+    st.integers(1, 9),
+)
+def test_runs_are_copied_as_their_packets_are(read: tuple[StreamType, list[Recording]], container: str, together: int) -> None:
+    """The same packets with the same times, whether they come one by one or together."""
+    one_by_one, at_once = (
+        [(bytes(packet), packet.pts, packet.dts, packet.duration, packet.time_base) for packet in found]
+        for found in (copied(*read, container), copied(*read, container, together))
+    )
+    assert at_once == one_by_one
 
 
 @settings(max_examples=60)
