@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
@@ -45,3 +46,20 @@ def test_pages_of_other_sites_reach_nothing(server: servers.Server) -> None:
         assert post(server, "ProjectService/GetProject", {"ProjectName": "default"}, **header)[0] == 403
     own = {"Origin": server.api}
     assert post(server, "ProjectService/GetProject", {"ProjectName": "default"}, **own)[0] == 200
+
+
+def test_a_stopping_service_ends_its_streams(tmp_path: Path) -> None:
+    """Their last event says why, and the process ends with 0."""
+    (tmp_path / "files").mkdir()
+    source = tmp_path / "files" / "clip.mp4"
+    source.touch()
+    with servers.serve(tmp_path, "--worker-slots", "0", "--drain-seconds", "0") as server:
+        with servers.client(server) as client:
+            task_id = client.submit(source=source, destination=source.with_name("out.mp4"), video="h264").task_id
+        url = f"{server.api}/reelmill.v1.MediaConvertService/WatchTask?ProjectName=default&TaskId={task_id}"
+        with urllib.request.urlopen(url, timeout=60) as stream:
+            assert json.loads(stream.readline().removeprefix(b"data: "))["Task"]["Status"] == "TASK_STATUS_RUNNING"
+            server.process.terminate()
+            events = stream.read().decode().split("\n\n")
+        assert events[-2].startswith("event: error\ndata: ") and '"unavailable"' in events[-2]
+        assert server.process.wait(60) == 0

@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill_server.api.http.guard import Guard
+from reelmill_server.api.http.server import HttpServer
 from reelmill_server.telemetry.metrics import Metrics
 from tests.fronts import Pretended, pretended_front, serving
 
@@ -311,3 +312,16 @@ async def test_flat_parameters() -> None:
     async with front() as session, session.get("/", params=flat) as response:
         (project,) = json.loads(await response.read())["Projects"]
         assert [tag["TagKey"] for tag in project["Tags"]] == ["Key1", "Key2", "Key10"]
+
+
+async def test_a_drain_sends_clients_elsewhere() -> None:
+    """Calls are answered, and their connections closed."""
+    server = HttpServer(pretended_front(), Guard("127.0.0.1", (), ()), 10)
+    port = await server.start("127.0.0.1:0")
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        for headers in ({}, {"Connection": "close"}):
+            async with session.get(GET, params=QUERY) as response:
+                assert response.status == 200 and headers.items() <= response.headers.items()
+                assert ("Connection" in response.headers) == ("Connection" in headers)
+            server.drain()
+    await server.stop()

@@ -114,3 +114,4 @@ class HttpServer:
     async def _close_when_draining(self, _: web.Request, response: web.StreamResponse) -> None:
         if self._draining:
             response.force_close()
+            response.headers["Connection"] = "close"
