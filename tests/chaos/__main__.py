@@ -24,7 +24,10 @@ from tests.chaos.verdict import CHECKS, WORKER_LOST, Aftermath, none_running
 from tests.receivers import Receiver, receiving
 
 _HEARTBEAT_SECONDS = 5
-_REPLICA = ("--heartbeat-timeout-seconds", str(_HEARTBEAT_SECONDS), "--reconcile-seconds", "1", "--drain-seconds", "5")
+_REPLICA = (
+    *("--heartbeat-timeout-seconds", str(_HEARTBEAT_SECONDS), "--reconcile-seconds", "1", "--drain-seconds", "5"),
+    *("--retry-keep-seconds", "0"),  # nobody retries, and nothing may be left
+)
 # Small scratch and short drains; a low bound of what is small, so that both lanes are used.
 _WORKER = ("--drain-seconds", "2", "--fast-core-seconds", "1", "--source-cache-bytes", "16MiB", "--chunk-seconds", "3")
 _PAUSE_SECONDS = 0.1

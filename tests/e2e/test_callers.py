@@ -195,11 +195,17 @@ def test_a_key_may_what_it_was_granted(server: servers.Server, admin: Client, fi
             client.submit(source=files / "clip.mp4", destination=f"{prefix}/mine/{{tags.a}}/o.mp4", tags={"a": "../.."})
         with pytest.raises(PermissionDenied, match=r"imm:ListKeys on acs:imm:\*:\*:project/\*"):
             list(client.keys.list())
+    elsewhere = key_of(admin, "elsewhere", f"submitter@mine,source={prefix}/,target={prefix}/other/")
+    refused = pytest.raises(PermissionDenied, match="no grant of imm:RetryTask on")
+    with Client(server.grpc, token=elsewhere, project="mine") as client, refused:
+        client.retry(task.task_id)
     with Client(server.grpc, token=key_of(admin, "viewer", "viewer@mi*"), project="mine") as client:
         assert client.get(task.task_id).task_id == task.task_id
         assert client.capabilities().limits["max_pixels"] > 0
         with pytest.raises(PermissionDenied, match=r"this needs imm:CancelTask on acs:imm:.*project/mine"):
             client.cancel(task.task_id)
+        with pytest.raises(PermissionDenied, match=r"this needs imm:RetryTask on"):
+            client.retry(task.task_id)
         with pytest.raises(NotFound):
             client.get(task.task_id, project="private")
     with pytest.raises(Unauthenticated), Client(server.grpc) as client:

@@ -19,12 +19,12 @@ SLOW = {"Codec": "h264", "Preset": "slower", "CRF": 20}
 class Cluster:
     """An engine with its api, and workers of their own, which share a folder of scratch."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keep_seconds: int) -> None:
         self.folder, self.files, self.scratch = folder, folder / "files", folder / "scratch"
         self.files.mkdir()
         self.common = ("--file-root", str(self.files), "--scratch-uri", self.scratch.as_uri())
         quick = ("--heartbeat-timeout-seconds", "3", "--reconcile-seconds", "1", "--worker-slots", "0")
-        data = ("--data-dir", str(folder / "api"), "--listen", "127.0.0.1:0")
+        data = ("--data-dir", str(folder / "api"), "--listen", "127.0.0.1:0", "--retry-keep-seconds", str(keep_seconds))
         self.api = servers.Server("serve", folder / "api", *data, *quick, *self.common)
         self.workers: list[servers.Server] = []
 
@@ -53,9 +53,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, clip: Path) -> Iterator[Cluster]:
-    """A cluster with the clip, and without a worker."""
-    running = Cluster(tmp_path)
+def cluster(tmp_path: Path, clip: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster with the clip, and without a worker; its parameter: for how many seconds it keeps chunks for a retry."""
+    running = Cluster(tmp_path, getattr(request, "param", 0))
     (running.files / "clip.mp4").write_bytes(clip.read_bytes())
     try:
         yield running
@@ -143,6 +143,24 @@ def test_progress_of_units_adds_up_and_a_cancel_ends_them_all(cluster: Cluster) 
     assert seen == sorted(seen) and len(set(seen)) >= 4
     assert not (cluster.files / "out.mp4").exists()
     assert all(not _children(worker) for worker in cluster.workers)
+
+
+@pytest.mark.parametrize("cluster", [600], indirect=True)
+def test_a_retry_takes_over_what_was_encoded(cluster: Cluster) -> None:
+    """Chunks of a canceled task are not encoded again, the others are; then all is whole."""
+    cluster.add_worker()
+    cluster.add_worker()
+    with servers.client(cluster.api) as client:
+        first = client.submit(request(cluster, "out.mp4", 4)).task_id
+        servers.wait_for(lambda: len(cluster.units()) >= 2, "two chunks")
+        client.cancel(first)
+        client.wait(first, check=False)
+        made = cluster.units()
+        task = client.wait(client.retry(first).task_id)
+    assert task.retry_of == first
+    reused = [entry["unit"] for worker in cluster.workers for entry in worker.events("kept chunk reused")]
+    assert len(made) < 5 and set(made) <= set(reused) and len(reused) < 5
+    assert len(judge.times(cluster.files / "out.mp4")) == 500
 
 
 def _children(worker: servers.Server) -> list[str]:

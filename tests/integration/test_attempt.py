@@ -29,7 +29,7 @@ from reelmill_server.errors import (
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import Standing
-from reelmill_server.model.needs import Needs
+from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
 from reelmill_server.model.package_plan import PackagePlan
 from reelmill_server.model.plan import Plan, TargetPlan
@@ -389,6 +389,33 @@ async def test_what_was_verified_is_not_made_again(bench: Bench, monkeypatch: py
     assert len(list(bench.folder.glob("*.ts"))) == artifacts[1].segment_count == 2
     await bench.attempts.erase("task-1")
     assert kept(bench) == []
+
+
+async def test_a_retry_takes_over_chunks_that_are_kept(bench: Bench) -> None:
+    """In its own scratch, with nothing encoded again; what is gone, it encodes."""
+    (bench.folder / "shared").mkdir()
+    first = replace(bench.request(bench.target("out.mp4")), parallelism=2)
+    claim = Told(lambda: Standing.OURS)
+
+    async def chunk(request: ConvertRequest, number: int) -> tuple[list[tuple[str, bytes]], bool]:
+        """The files of a chunk, and whether it was encoded."""
+        with pytest.raises(Deferred) as deferred:
+            await bench.attempts.convert(request, bench.reported.append, claim)
+        needs = deferred.value.needs
+        with capture_logs() as logged:
+            files, _ = await bench.attempts.encode_unit(request, needs, number, bench.reported.append, claim, SOFTWARE)
+        assert all(f"/{request.task_id}/" in kept.uri for kept in files)
+        made = [(kept.file.path, Path(kept.uri.removeprefix("file://")).read_bytes()) for kept in files]
+        return made, "kept chunk reused" not in {entry["event"] for entry in logged}
+
+    encoded = await chunk(first, 0)
+    assert encoded[1]
+    again = replace(first, task_id="task-2", retry_of="task-1")
+    assert await chunk(again, 0) == (encoded[0], False)
+    assert (await chunk(again, 1))[1], "that one was never kept"
+    await bench.attempts.erase("task-1")
+    assert (await chunk(replace(again, task_id="task-3"), 0))[1]
+    assert bench.left() == []
 
 
 async def test_what_was_made_is_kept_though_the_engine_is_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

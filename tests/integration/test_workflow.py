@@ -585,6 +585,37 @@ async def test_what_a_lost_worker_was_to_erase_is_erased_by_another(world: World
     assert asked == ["kept", "kept"]
 
 
+@pytest.mark.parametrize("fails", [True, False])
+async def test_what_a_task_kept_stays_for_a_retry_if_it_failed(world: World, fails: bool) -> None:
+    """For so many seconds after its end, and is erased then; of one that succeeded at once."""
+    erased: list[str] = []
+
+    @activity.defn(name="erase")
+    async def erase(task_id: str) -> None:
+        erased.append(task_id)
+
+    async def attempt(work: Work) -> AttemptResult:
+        if work.needs is None:
+            return AttemptResult(needs=Needs(Cost(), keeps=True))
+        if fails:
+            raise ApplicationError("no", [], type="InvalidMedia", non_retryable=True)
+        return MADE
+
+    world.attempt = attempt
+    eraser = Worker(world.client, task_queue=INSPECT_QUEUE, activities=[erase])
+    async with world.polls(encode_queue("software")), eraser:
+        await world.engine.start(Work(ConvertRequest("kept", "default", (), ()), keep_seconds=1.5))
+        handle = world.client.get_workflow_handle("kept")
+        async with asyncio.timeout(30):
+            await handle.result()
+    waits = [
+        event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta().total_seconds()
+        for event in (await handle.fetch_history()).events
+        if event.HasField("timer_started_event_attributes")
+    ]
+    assert waits == ([1.5] if fails else []) and erased == ["kept"]
+
+
 @asynccontextmanager
 async def withdrawing(world: World) -> AsyncIterator[None]:
     """A worker that takes away what is left."""

@@ -7,7 +7,7 @@ import string
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -64,13 +64,14 @@ class TaskDefaults:
     """Settings of every new task.
 
     Attempts, seconds per attempt, seconds without a heartbeat before another worker takes over, and seconds to wait for each
-    accelerator.
+    accelerator, and seconds for which what a task that did not succeed has kept stays there.
     """
 
     max_attempts: int
     timeout_seconds: float
     heartbeat_seconds: float
     accelerator_seconds: float
+    keep_seconds: float
 
 
 class MediaConvertService:
@@ -275,13 +276,14 @@ class MediaConvertService:
         task_id = f"MediaConvert-{uuid.uuid4()}"
         priority = request.priority or _DEFAULT_PRIORITY
         work = Work(
-            request=requests.conversion(request, task_id, now, project.service_role),
+            request=replace(requests.conversion(request, task_id, now, project.service_role), retry_of=retry_of),
             priority=priority,
             weight=project.quotas.over(_DEFAULT_QUOTAS).fairness_weight * share(priority, priorities),
             max_attempts=self._defaults.max_attempts,
             timeout_seconds=self._defaults.timeout_seconds,
             heartbeat_seconds=self._defaults.heartbeat_seconds,
             accelerator_seconds=self._defaults.accelerator_seconds,
+            keep_seconds=self._defaults.keep_seconds,
             trace=tracing.current(),
             progress_step=request.notification.notify_progress_percent_step,
         )

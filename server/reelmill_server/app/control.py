@@ -141,6 +141,7 @@ class ControlPlane:
                 timeout_seconds=settings.task_timeout_seconds,
                 heartbeat_seconds=settings.heartbeat_timeout_seconds,
                 accelerator_seconds=settings.accelerator_wait_seconds,
+                keep_seconds=settings.retry_keep_seconds,
             ),
             settle=self._settle,
             shown_workers=ShownWorkers(self._client),

@@ -64,7 +64,8 @@ class Work:
     percent; 0: never. `lane`: queue of the current attempt; `needs`: requirements found by the first look;
     `accelerator_seconds`: how long to wait for each accelerator. `kept`: files of chunks that this attempt joins. `trace`:
     span of the call that created the task, as from telemetry.tracing.current. `earlier`: state from an earlier run of the
-    task's workflow, not passed to workers.
+    task's workflow, not passed to workers. `keep_seconds`: how long what a task that did not succeed has in shared scratch
+    stays there, for a retry.
     """
 
     request: ConvertRequest
@@ -82,6 +83,7 @@ class Work:
     trace: str = ""
     ahead: int = 0
     earlier: Continuation | None = None
+    keep_seconds: float = 0.0
 
     def returned(self) -> "Work":
         """Return the work as a worker without room hands it back. A first look has no turn before those of other projects."""

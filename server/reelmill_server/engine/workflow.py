@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine.work import AttemptResult, Continuation, Inspected, Inspection, Left, Placing, Withdrawal, Work
     from reelmill_server.errors import SourceChanged, WorkerBusy
     from reelmill_server.model.needs import Needs
-    from reelmill_server.model.task import Outcome
+    from reelmill_server.model.task import Outcome, TaskStatus
 
 _RECORD_SECONDS = 30
 _INSPECT_QUEUED_SECONDS = 15
@@ -71,6 +71,8 @@ class MediaConvertWorkflow:
         for withdrawal in withdrawing:
             await _uninterrupted(withdrawal)
         if self._chunks.used:
+            if outcome.status is not TaskStatus.SUCCEEDED and self._work.keep_seconds:
+                await _uninterrupted(asyncio.sleep(self._work.keep_seconds))
             await _uninterrupted(_erase(task_id))
         return outcome.status
 

@@ -205,7 +205,8 @@ class ConvertRequest:
     """The work of one task. `created_us` is the creation time in microseconds since the epoch, for URI templates.
 
     `targets` holds the members of groups after the other targets; `group_uris` the master playlists of the groups.
-    `parallelism`: number of chunks of the encode; 0: split when it pays off.
+    `parallelism`: number of chunks of the encode; 0: split when it pays off. `retry_of`: the task that this one retries, whose
+    kept results it may use.
     """
 
     task_id: str
@@ -218,6 +219,7 @@ class ConvertRequest:
     group_uris: tuple[str, ...] = ()
     credentials: Credentials = Credentials()
     parallelism: int = 0
+    retry_of: str = ""
 
     @property
     def watermark_uris(self) -> tuple[str, ...]:

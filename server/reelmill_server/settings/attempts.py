@@ -21,6 +21,13 @@ class AttemptSettings(Group):
     max_attempts: Count = Field(
         default=3, ge=1, le=100, description="Maximum number of attempts at a task that fails with temporary errors."
     )
+    retry_keep_seconds: Annotated[Seconds, UsedBy("serve", "api")] = Field(
+        default=900,
+        ge=0,
+        le=DAY_SECONDS,
+        description="How long the encoded chunks of a task that failed or was canceled are kept, so that a retry need not"
+        " encode them again. 0: not at all.",
+    )
     heartbeat_timeout_seconds: Seconds = Field(
         default=15,
         ge=2,

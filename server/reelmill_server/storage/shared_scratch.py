@@ -11,7 +11,7 @@ _BLOCK_BYTES = 8 << 20
 
 
 class SharedScratch:
-    """Files of unfinished tasks. The files of a task are erased when it has ended."""
+    """Files of unfinished tasks. Those of a task are erased when it has ended, some time later if it can be retried."""
 
     def __init__(self, storage: Storage, root: str) -> None:
         """Use the scratch below the URI `root`."""
@@ -32,8 +32,12 @@ class SharedScratch:
         return await self._storage.open(uri)
 
     async def fetch(self, task_id: str, attempt: str, name: str, path: Path) -> None:
-        """Download a stored file to `path`. Raises ResourceNotFound if there is none, and the errors of reading."""
-        reader = await self._storage.open(self._uri(task_id, attempt, name))
+        """Download a stored file to `path`. Raises as `download`."""
+        await self.download(self._uri(task_id, attempt, name), path)
+
+    async def download(self, uri: str, path: Path) -> None:
+        """Download a file of shared scratch to `path`. Raises ResourceNotFound if there is none, and the errors of reading."""
+        reader = await self._storage.open(uri)
         try:
             with path.open("wb") as file:
                 for offset in range(0, reader.size_bytes, _BLOCK_BYTES):

@@ -17,7 +17,7 @@ from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
-from reelmill_server.model.units import SplitRule
+from reelmill_server.model.units import Split, SplitRule, UnitFile
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.storage.publication import withdraw
 from reelmill_server.storage.shared_scratch import SharedScratch
@@ -26,6 +26,7 @@ from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.admission import Admission
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
+from reelmill_server.worker.parent.chunk_cache import ChunkCache, KeptChunk
 from reelmill_server.worker.parent.counters import count_results, count_usage
 from reelmill_server.worker.parent.early_upload import EarlyUpload, check_own, inside, uploading_early, uploads_of
 from reelmill_server.worker.parent.heartbeat import Heartbeat, heartbeats
@@ -62,6 +63,16 @@ class _Task:
     def small_only(self) -> bool:
         """Whether a task that is not small is deferred."""
         return self.lane == FAST
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """An encoded chunk of a task, whose files are in a directory."""
+
+    task_id: str
+    split: Split
+    number: int
+    directory: Path
 
 
 @contextmanager
@@ -188,6 +199,8 @@ class Attempts:
         assert needs.chunked
         async with heartbeats(report) as heartbeat:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
+                if found := await self._kept_before(request, needs.chunked.split, number, PublishGuard(claim)):
+                    return found.files, found.warnings
                 async with self._admitted(needs, lane, heartbeat, lease), self._reading(request) as range_server:
                     with self._scratch.attempt(request.task_id) as directory:
                         opened = await self._assignment(request, range_server)
@@ -196,18 +209,34 @@ class Attempts:
                         made = await self._supervisor.unit(assignment, range_server, heartbeat)
                         count_usage(self._metrics, lane, "unit", made.usage)
                         with tracing.span("keep"):
-                            return await self._keep(request, number, made, directory, PublishGuard(claim)), made.warnings
+                            chunk = _Chunk(request.task_id, needs.chunked.split, number, directory)
+                            return await self._keep(chunk, made.files, made.warnings, PublishGuard(claim)), made.warnings
+
+    async def _kept_before(self, request: ConvertRequest, split: Split, number: int, guard: PublishGuard) -> KeptChunk | None:
+        """Return a chunk that the retried task kept, in the scratch of this one; None if there is none."""
+        if self._shared is None or not request.retry_of:
+            return None
+        with self._scratch.attempt(request.task_id) as directory:
+            found = await ChunkCache(self._shared, split, number).load(request.retry_of, directory)
+            if found is None:
+                return None
+            chunk = _Chunk(request.task_id, split, number, directory)
+            files = tuple(kept.file for kept in found.files)
+            return replace(found, files=await self._keep(chunk, files, found.warnings, guard))
 
     async def _keep(
-        self, request: ConvertRequest, number: int, made: messages.ChunkEncoded, directory: Path, guard: PublishGuard
+        self, chunk: "_Chunk", files: Sequence[UnitFile], warnings: tuple[str, ...], guard: PublishGuard
     ) -> tuple[KeptFile, ...]:
         if self._shared is None:
             raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
-        paths = {file.path: inside(directory, file.path) for file in made.files}
+        paths = {file.path: inside(chunk.directory, file.path) for file in files}
         for path in paths.values():
             check_own(path)
-        uris = await self._shared.keep(request.task_id, f"{number}-{uuid.uuid4().hex[:8]}", paths, guard.check)
-        return tuple(KeptFile(file, uris[file.path]) for file in made.files)
+        uris = await self._shared.keep(chunk.task_id, f"{chunk.number}-{uuid.uuid4().hex[:8]}", paths, guard.check)
+        kept = tuple(KeptFile(file, uris[file.path]) for file in files)
+        cache = ChunkCache(self._shared, chunk.split, chunk.number)
+        await cache.store(chunk.task_id, KeptChunk(kept, warnings), chunk.directory, guard.check)
+        return kept
 
     @asynccontextmanager
     async def _admitted(self, needs: Needs, lane: str, heartbeat: Heartbeat, lease: Lease) -> AsyncIterator[None]:

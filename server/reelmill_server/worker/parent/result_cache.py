@@ -27,7 +27,7 @@ class ResultCache:
 
     def __init__(self, shared: SharedScratch, assignment: messages.Assignment) -> None:
         assert assignment.request
-        self._shared, self._task_id = shared, assignment.request.task_id
+        self._shared, self._task_id, self._retry_of = shared, assignment.request.task_id, assignment.request.retry_of
         self._sources = (assignment.modified_us, [ref.size_bytes for ref in assignment.sources])
         self._directory = Path(assignment.directory)
 
@@ -46,25 +46,33 @@ class ResultCache:
             _log.warning("results not cached", code=error.code, reason=error.message)
 
     async def load(self, plan: Plan) -> messages.Finished | None:
-        """Fetch the results of the same plan and the same sources to the assignment's directory; None if there are none."""
+        """Fetch the results of the same plan and the same sources, of this task or of the one that it retries, to the
+        assignment's directory; None if there are none.
+        """
+        for task_id in filter(None, (self._task_id, self._retry_of)):
+            finished = await self._load(plan, task_id)
+            if finished is not None:
+                return finished
+        return None
+
+    async def _load(self, plan: Plan, task_id: str) -> messages.Finished | None:
         try:
-            manifest = await self._fetch(plan, _MANIFEST)
+            manifest = await self._fetch(task_id, plan, _MANIFEST)
             finished = _FINISHED.validate_json(await asyncio.to_thread(manifest.read_bytes))
             for name in dict.fromkeys(name for result in finished.made for name in (*result.parts, result.path)):
-                await self._fetch(plan, name)
-        except ResourceNotFound:
-            return None
+                await self._fetch(task_id, plan, name)
         except (ReelmillError, ValueError) as error:
-            _log.warning("cached results unusable", reason=str(error))
+            if not isinstance(error, ResourceNotFound):
+                _log.warning("cached results unusable", reason=str(error))
             (self._directory / _MANIFEST).unlink(missing_ok=True)
             return None
         _log.info("cached results reused")
         return replace(finished, stage_seconds={})
 
-    async def _fetch(self, plan: Plan, name: str) -> Path:
+    async def _fetch(self, task_id: str, plan: Plan, name: str) -> Path:
         path = self._directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        await self._shared.fetch(self._task_id, self._name(plan), name, path)
+        await self._shared.fetch(task_id, self._name(plan), name, path)
         return path
 
     def _name(self, plan: Plan) -> str:
