@@ -61,5 +61,5 @@ def test_a_stopping_service_ends_its_streams(tmp_path: Path) -> None:
             assert json.loads(stream.readline().removeprefix(b"data: "))["Task"]["Status"] == "TASK_STATUS_RUNNING"
             server.process.terminate()
             events = stream.read().decode().split("\n\n")
-        assert events[-2].startswith("event: error\ndata: ") and '"unavailable"' in events[-2]
+        assert events[-2].lstrip().startswith("event: error\ndata: ") and '"unavailable"' in events[-2]
         assert server.process.wait(60) == 0
