@@ -162,10 +162,11 @@ docs-check: $(STAMP) ## run the commands in README and docs, as a reader would (
 	@$(BIN)/python docs/run_commands.py $(PAGE)
 
 .PHONY: screenshots
-screenshots: $(STAMP) ## make the pictures of docs/terminal.md, and of make run in a terminal, anew
+screenshots: $(STAMP) ## make the pictures of docs/terminal.md, of make run in a terminal, and of the console (Chromium), anew
 	$(BIN)/python -m docs.make_terminal
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pyte>=0.8,<1'
 	@$(BIN)/python docs/make_screenshots.py
+	@$(BIN)/python -m docs.make_console
 
 .PHONY: gallery
 gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
