@@ -16,6 +16,7 @@ from sqlalchemy.util import await_only
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
+from reelmill_server.tasks.sqlite import Connection
 
 _BUSY_MILLISECONDS = 10_000
 _WAL_RETRY_MILLISECONDS = 20
@@ -125,7 +126,10 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
 
 def _sqlite_engine(url: URL) -> AsyncEngine:
     engine = create_async_engine(
-        url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000}, pool_size=_POOL_CONNECTIONS, pool_timeout=_POOL_SECONDS
+        url,
+        connect_args={"timeout": _BUSY_MILLISECONDS / 1000, "async_creator_fn": Connection},
+        pool_size=_POOL_CONNECTIONS,
+        pool_timeout=_POOL_SECONDS,
     )
     file = url.database
 
