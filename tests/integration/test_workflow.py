@@ -36,6 +36,7 @@ from reelmill_server.telemetry.metrics import Metrics
 pytestmark = pytest.mark.xdist_group("workflow")
 MADE = AttemptResult((Artifact("file:///out.mp4", 0, 1, 1.0, "mp4"),), started_us=1_000_000)
 Attempt = Callable[[Work], Awaitable[AttemptResult]]
+_USUAL = {"heartbeat_seconds": 2, "records_at_once": True}
 
 
 class World:
@@ -91,7 +92,7 @@ class World:
 
     async def start(self, task_id: str, project_name: str = "default", **settings: float) -> None:
         """Begins a task."""
-        await self.engine.start(Work(ConvertRequest(task_id, project_name, (), ()), **{"heartbeat_seconds": 2, **settings}))  # type: ignore[arg-type]
+        await self.engine.start(Work(ConvertRequest(task_id, project_name, (), ()), **{**_USUAL, **settings}))  # type: ignore[arg-type]
 
     async def outcome(self, task_id: str) -> Outcome:
         """How the task ended."""
@@ -337,15 +338,30 @@ async def test_a_cancel_that_comes_too_late_leaves_the_success(world: World) -> 
     assert outcome.status is TaskStatus.SUCCEEDED and len(outcome.artifacts) == 1
 
 
-async def test_a_cancel_while_the_outcome_is_recorded_does_not_lose_it(world: World) -> None:
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "of an earlier version"])
+async def test_a_cancel_while_the_outcome_is_recorded_does_not_lose_it(world: World, at_once: bool) -> None:
     """The database is away for a moment, and a cancel comes then."""
     world.record_failures = 2
-    await world.start("recorded")
+    await world.start("recorded", records_at_once=at_once)
     async with asyncio.timeout(20):
         while world.record_failures == 2:
             await asyncio.sleep(0.02)
     await world.engine.cancel("recorded")
     assert (await world.outcome("recorded")).status is TaskStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(("failures", "activities"), [(0, ["convert"]), (2, ["convert", "record_outcome"])])
+async def test_an_outcome_is_recorded_at_once_or_as_soon_as_the_records_are_there(
+    world: World, failures: int, activities: Sequence[str]
+) -> None:
+    """The engine runs an activity for it only while the database is away."""
+    world.record_failures = failures
+    await world.start("at-once")
+    assert (await world.outcome("at-once")).status is TaskStatus.SUCCEEDED
+    handle = world.client.get_workflow_handle("at-once")
+    await handle.result()
+    scheduled = [event.activity_task_scheduled_event_attributes async for event in handle.fetch_history_events()]
+    assert [one.activity_type.name for one in scheduled if one.activity_type.name] == activities
 
 
 async def test_a_cancel_while_waiting_for_the_next_attempt(world: World) -> None:

@@ -286,6 +286,7 @@ class MediaConvertService:
             keep_seconds=self._defaults.keep_seconds,
             trace=tracing.current(),
             progress_step=request.notification.notify_progress_percent_step,
+            records_at_once=True,
         )
         return TaskRecord(
             task_id=task_id,

@@ -38,7 +38,7 @@ from reelmill_server.engine.work import load_work
 from reelmill_server.engine.workers import control_worker, notify_worker
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.model.project import Quotas
-from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
+from reelmill_server.model.task import Outcome, Progress, TaskRecord, TaskStatus
 from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
@@ -60,7 +60,7 @@ from reelmill_server.telemetry.metrics import Metrics
 _DEFAULT_PROJECT = "default"
 _CALL_GRACE_SECONDS = 10.0  # a call may wait for the database and the engine
 _WATCH_GRACE_SECONDS = 2.0  # watchers still receive tasks that end during the drain
-_COUNT_SECONDS = 5.0
+_COUNT_SECONDS = 15.0
 _log = structlog.get_logger(__name__)
 Check = Callable[[], Awaitable[object]]
 
@@ -148,6 +148,10 @@ class ControlPlane:
             watches=Watches(settings.watch_limit, settings.watch_caller_limit, self._metrics),
             metrics=self._metrics,
         )
+
+    def advanced(self, task_id: str, progress: Progress) -> None:
+        """Show watchers the progress of a task that is worked on in this process."""
+        self._feeds.advanced(task_id, progress)
 
     async def _settle(self, task_id: str, outcome: Outcome) -> None:
         """Record a task's outcome and have its notifications delivered; the first outcome wins."""

@@ -58,7 +58,7 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
             addresses = await stack.enter_async_context(plane.running())
             endpoints[:0] = [f"{name} {at}" for name, at in addresses.items()]
         if work:
-            await stack.enter_async_context(working(settings, client, metrics))
+            await stack.enter_async_context(working(settings, client, metrics, plane.advanced if plane else None))
             endpoints.append(f"{settings.worker_slots} slots")
         if settings.http:
             http_port = await _serve_http(http, settings.http)

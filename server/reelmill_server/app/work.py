@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ from reelmill_server.engine.notification import FileActivities
 from reelmill_server.engine.shown_workers import ShowWorker
 from reelmill_server.engine.workers import encode_worker, fast_worker, inspect_worker, presence_worker
 from reelmill_server.model.capability import Limits, Report, Sandbox
+from reelmill_server.model.task import Progress
 from reelmill_server.model.units import SplitRule
 from reelmill_server.model.worker_state import WorkerState
 from reelmill_server.settings import Settings
@@ -95,8 +96,13 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
 
 
 @asynccontextmanager
-async def working(settings: Settings, client: Client, metrics: Metrics) -> AsyncIterator[None]:
-    """Work for the duration of the block; then running attempts get the drain time, and are returned to their queues."""
+async def working(
+    settings: Settings, client: Client, metrics: Metrics, advanced: Callable[[str, Progress], None] | None = None
+) -> AsyncIterator[None]:
+    """Work for the duration of the block; then running attempts get the drain time, and are returned to their queues.
+
+    `advanced` as in WorkerActivities.
+    """
     async with AsyncExitStack() as stack:
         scratch = Scratch(settings.data_dir / "scratch", int(settings.scratch_bytes), int(settings.source_cache_bytes))
         stack.callback(scratch.close)
@@ -104,7 +110,7 @@ async def working(settings: Settings, client: Client, metrics: Metrics) -> Async
         await attempts.capabilities.discover()
         _log_sandbox(attempts.capabilities.sandbox)
         show(metrics, attempts.admission, attempts.capabilities)
-        activities = WorkerActivities(attempts, Engine(client), metrics)
+        activities = WorkerActivities(attempts, Engine(client), metrics, advanced)
         await stack.enter_async_context(background("encoders", attempts.capabilities.retry_lost, _TRIAL_CHECK_SECONDS))
         files = FileActivities(build_storage(settings, metrics))
         workers = [inspect_worker(client, activities, files, settings.inspect_slots * _TAKEN)]

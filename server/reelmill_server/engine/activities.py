@@ -116,8 +116,11 @@ class Attempts(Protocol):
 class WorkerActivities:
     """The activities that workers run."""
 
-    def __init__(self, attempts: Attempts, engine: Engine, metrics: Metrics) -> None:
-        self._attempts, self._engine, self._metrics = attempts, engine, metrics
+    def __init__(
+        self, attempts: Attempts, engine: Engine, metrics: Metrics, advanced: Callable[[str, Progress], None] | None = None
+    ) -> None:
+        """`advanced` takes the progress of whole tasks besides the engine, where watchers are served by the same process."""
+        self._attempts, self._engine, self._metrics, self._advanced = attempts, engine, metrics, advanced
         self._running: list[_RunningAttempt] = []
 
     def running(self) -> tuple[AttemptState, ...]:
@@ -138,6 +141,8 @@ class WorkerActivities:
                 running.progress, running.percent = progress, scaled.percent
                 activity.heartbeat(scaled)  # engine.client.Engine.view reads it, for watchers
                 milestones.reached(scaled.percent)
+                if self._advanced:
+                    self._advanced(work.request.task_id, scaled)
 
             try:
                 artifacts, warnings = await self._attempts.convert(

@@ -127,6 +127,7 @@ class Engine:
                     task_queue=CONTROL_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    request_eager_start=True,  # this process runs workflows, too: the first step comes with the answer
                     rpc_timeout=_RPC_SECONDS,
                 )
         except WorkflowAlreadyStartedError:

@@ -65,7 +65,8 @@ class Work:
     `accelerator_seconds`: how long to wait for each accelerator. `kept`: files of chunks that this attempt joins. `trace`:
     span of the call that created the task, as from telemetry.tracing.current. `earlier`: state from an earlier run of the
     task's workflow, not passed to workers. `keep_seconds`: how long what a task that did not succeed has in shared scratch
-    stays there, for a retry.
+    stays there, for a retry. `records_at_once`: the outcome is recorded by the step of the workflow that ends it; tasks of
+    earlier versions, whose workflows may be replayed, do it in an activity.
     """
 
     request: ConvertRequest
@@ -84,6 +85,7 @@ class Work:
     ahead: int = 0
     earlier: Continuation | None = None
     keep_seconds: float = 0.0
+    records_at_once: bool = False
 
     def returned(self) -> "Work":
         """Return the work as a worker without room hands it back. A first look has no turn before those of other projects."""

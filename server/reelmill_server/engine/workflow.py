@@ -1,6 +1,7 @@
 """Workflows: deterministic code that the engine replays. All effects are in activities."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.model.task import Outcome, TaskStatus
 
 _RECORD_SECONDS = 30
+_RECORD_AT_ONCE_SECONDS = 5  # a step of a workflow may take ten
 _INSPECT_QUEUED_SECONDS = 15
 _INSPECT_SECONDS = 60
 _WITHDRAWAL_WAIT_SECONDS = 30  # an outcome waits so long for removals; a storage that is away must not delay it further
@@ -67,7 +69,7 @@ class MediaConvertWorkflow:
         withdrawing = [asyncio.ensure_future(_withdraw(self._work, packed)) for packed in left]
         if withdrawing:
             await _uninterrupted(workflow.wait(withdrawing, timeout=_WITHDRAWAL_WAIT_SECONDS))
-        await _uninterrupted(_record(task_id, outcome))
+        await _uninterrupted(_record(self._work, outcome))
         for withdrawal in withdrawing:
             await _uninterrupted(withdrawal)
         if self._chunks.used:
@@ -144,10 +146,21 @@ async def _uninterrupted(doing: Any) -> None:
     running.result()
 
 
-async def _record(task_id: str, outcome: Outcome) -> None:
+async def _record(work: Work, outcome: Outcome) -> None:
+    """Record the outcome: in this step of the workflow, or, if the records are away, however long that takes."""
+    arguments = [work.request.task_id, outcome]
+    if work.records_at_once:
+        with suppress(FailureError):  # of a local activity, that which it raised
+            await workflow.execute_local_activity(
+                RECORD,
+                args=arguments,
+                schedule_to_close_timeout=timedelta(seconds=_RECORD_AT_ONCE_SECONDS),
+                retry_policy=ONCE,
+            )
+            return
     await workflow.execute_activity(
         RECORD,
-        args=[task_id, outcome],
+        args=arguments,
         task_queue=CONTROL_QUEUE,
         start_to_close_timeout=timedelta(seconds=_RECORD_SECONDS),
         heartbeat_timeout=timedelta(seconds=SILENCE_SECONDS),

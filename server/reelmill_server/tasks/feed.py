@@ -24,6 +24,7 @@ _AHEAD = 15  # tasks that are loaded together with one, as most watchers will ne
 _LISTED = 100
 _LOOKS = 100  # at running tasks at once: more of them are looked at less often
 _MOST_PAUSES = 8  # of a task that does nothing yet
+_SILENCE_SECONDS = 2.0  # an attempt reports its progress every second
 _LEAST_PAUSES = 0.1  # after a change of this replica
 _LOG = 200_000  # changes of all projects, about 40 MB
 _SHOWN_BYTES = 16 << 20
@@ -80,6 +81,15 @@ class Feeds:
         """Look for changes immediately because a record has changed, if its task is watched."""
         if any(task_id in follower.entries for follower in self._followers.values()):
             self._poll_now.set()
+
+    def advanced(self, task_id: str, progress: Progress) -> None:
+        """Take the progress of an attempt in this process; the engine, which knows it later, is not asked meanwhile."""
+        self._views.put(task_id, EngineView(EngineState.RUNNING, progress, busy=True))
+        for follower in self._followers.values():
+            entry = follower.entries.get(task_id)
+            if entry is not None:
+                entry.look_at = time.monotonic() + _SILENCE_SECONDS
+                follower.advance(task_id, entry, progress)
 
     async def watch(self, project_name: str, task_id: str) -> AsyncGenerator[Snapshot, None]:
         """Yield the current state of a task, then each change, up to its final state. Slow readers skip outdated states.
@@ -304,6 +314,8 @@ class Feeds:
     async def _look(self, follower: Follower, task_id: str, entry: Entry) -> None:
         """Ask the engine for the progress of a task: less often while it only waits."""
         view = await self._views.get(task_id)
+        if entry.look_at > time.monotonic():
+            return  # an attempt here has told meanwhile, and knows it better
         progress = _progress(view)
         idle = progress.phase is TaskPhase.QUEUED
         entry.pause = (

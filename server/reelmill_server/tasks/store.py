@@ -175,6 +175,9 @@ class TaskStore:
 
     async def admit(self, project_name: str) -> Sequence[TaskRecord]:
         """Admit waiting tasks of a project as far as its quotas allow, and return them."""
+        async with self._database.read() as connection:  # mostly nothing waits, and nobody else has to
+            if not (await unfinished(connection, project_name))[1]:
+                return ()
         async with self._database.write() as connection:
             return await admit(connection, project_name, self._quotas)
 

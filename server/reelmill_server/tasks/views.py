@@ -34,11 +34,16 @@ class EngineViews:
         asking.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(asking)
 
+    def put(self, task_id: str, view: EngineView) -> None:
+        """Take a view that came without being asked for."""
+        self._recent.pop(task_id, None)
+        self._recent[task_id] = time.monotonic(), view
+
     async def _ask(self, task_id: str) -> EngineView:
         try:
             async with self._limit:
                 view = await self._view(task_id)
-            self._recent[task_id] = time.monotonic(), view
+            self.put(task_id, view)
             return view
         finally:
             del self._asking[task_id]

@@ -397,3 +397,18 @@ async def test_a_watcher_that_comes_while_the_loops_end_is_served(world: World, 
         await _until_percent(watch, 60)
         await world.end("task")
         assert [snapshot async for snapshot in watch][-1].record.status is TaskStatus.SUCCEEDED
+
+
+async def test_an_attempt_of_this_process_is_shown_without_the_engine(world: World) -> None:
+    """Watchers, and whoever asks for the task, see its progress at once; the engine is not asked while the attempt tells."""
+    await world.add("task")
+    watch = world.feeds.watch("default", "task")
+    await anext(watch)
+    world.feeds.advanced("task", Progress(TaskPhase.CONVERTING, 30, 1))
+    assert (await anext(watch)).progress.percent == 30
+    await asyncio.sleep(2 * POLL)
+    looks = world.looks
+    await asyncio.sleep(5 * POLL)
+    assert world.looks == looks
+    assert (await world.feeds.snapshot(await world.store.get("default", "task"))).progress.percent == 30
+    await watch.aclose()

@@ -151,9 +151,9 @@ class Admission:
 
     def _has_room(self, lane: str) -> bool:
         used, budget = self._used, self.budget
-        if not self._has_disk():
-            return False
         if self._waiting or used.attempts >= budget.slots or (lane != SOFTWARE and not self._has_sessions(lane, 1)):
+            return False
+        if not self._has_disk():  # last: a family that does not work here is looked at as often as one that does
             return False
         cores = lane != SOFTWARE or budget.cores - used.cores >= _LEAST_CORES
         return used.attempts == 0 or (cores and (not budget.memory_bytes or used.memory_bytes < budget.memory_bytes))

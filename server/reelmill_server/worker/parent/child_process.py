@@ -32,6 +32,7 @@ _PRELOADED = [
     "reelmill_server.worker.child.main",
 ]
 _READY_SECONDS = 30.0
+_LEAVE_SECONDS = 0.1
 _ASK_SECONDS = 1.0
 _TERMINATE_SECONDS = 0.5
 _KILL_SECONDS = 5.0
@@ -40,6 +41,7 @@ _SEND_SECONDS = 5.0
 _MAX_MESSAGE_BYTES = 8 << 20
 _MAX_SMALL_BYTES = 64 << 10  # of a message that has neither
 _LARGE = (messages.Planned, messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults)
+_LAST = (messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults, messages.Failed)
 _MAX_WAITING_MESSAGES = 1000  # a child that floods its parent is as good as dead
 _context = multiprocessing.get_context("forkserver")
 
@@ -89,7 +91,7 @@ class Child:
         """`crash` reports fatal signals; `memory_bytes`: limit of the child's address space, 0: none."""
         self._process, self._pipe = process, pipe
         self._crash, self._memory_bytes = crash, memory_bytes
-        self._subverted = False
+        self._subverted = self._leaves = False
         self._inbox: asyncio.Queue[messages.FromChild | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, name="child-pipe", daemon=True).start()
@@ -120,6 +122,7 @@ class Child:
                     message = await self._inbox.get()
         except TimeoutError:
             return None
+        self._leaves = isinstance(message, _LAST)
         if message is None:
             await self._gone(_KILL_SECONDS)
             if self._process.exitcode == -signal.SIGXCPU:
@@ -174,14 +177,21 @@ class Child:
 
     async def _gone(self, timeout: float) -> bool:
         """Return whether the process exits within `timeout` seconds."""
-        deadline = self._loop.time() + timeout
-        while self._process.exitcode is None and self._loop.time() < deadline:
-            await asyncio.sleep(0.01)
+        if self._process.exitcode is None:
+            ended = asyncio.Event()
+            self._loop.add_reader(self._process.sentinel, ended.set)
+            try:
+                async with asyncio.timeout(timeout):
+                    await ended.wait()
+            except TimeoutError:
+                return False
+            finally:
+                self._loop.remove_reader(self._process.sentinel)
         return self._process.exitcode is not None
 
     async def stop(self) -> str:
         """End the child in steps and reap it; return what it took: ended, asked, terminated, killed, unkillable."""
-        if await self._gone(0.0):
+        if await self._gone(_LEAVE_SECONDS if self._leaves else 0.0):
             return "ended"
         await self.send(messages.Stop())
         if await self._gone(_ASK_SECONDS):
