@@ -176,6 +176,10 @@ gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
 bench: $(STAMP) ## compare whole tasks with the ffmpeg command line, in ratios (ARGS="remux small": only such cases)
 	$(BIN)/python -m bench.tasks $(ARGS)
 
+.PHONY: bench-small
+bench-small: $(STAMP) ## small tasks: latency, tasks per second, two slots, idle (ARGS="latency --rounds 30": only that)
+	$(BIN)/python -m bench.small $(ARGS)
+
 .PHONY: bench-pipeline
 bench-pipeline: $(STAMP) ## compare the pipeline without the service with the ffmpeg command line, in ratios
 	$(BIN)/python -m bench.transcode $(ARGS)

@@ -282,20 +282,20 @@ def _cpu_seconds(pid: int) -> float:
     return total
 
 
-def _filled(value: Any, source: Path, folder: Path) -> Any:
+def filled(value: Any, source: Path, folder: Path) -> Any:
     """Return a request with the URIs of a clip and of a folder."""
     if isinstance(value, Mapping):
-        return {name: _filled(entry, source, folder) for name, entry in value.items()}
+        return {name: filled(entry, source, folder) for name, entry in value.items()}
     if isinstance(value, list):
-        return [_filled(entry, source, folder) for entry in value]
+        return [filled(entry, source, folder) for entry in value]
     return value.replace("OUT", folder.as_uri()) if isinstance(value, str) else value
 
 
 def _ours(case: Case, client: Client, pid: int, source: Path, folder: Path) -> Run:
     request = {
         "sources": [{"uri": source.as_uri(), **(case.source or {})}] * case.times,
-        "targets": [_filled(case.target, source, folder)] if case.target else [],
-        **_filled(case.more, source, folder),
+        "targets": [filled(case.target, source, folder)] if case.target else [],
+        **filled(case.more, source, folder),
     }
     cpu, start = _cpu_seconds(pid), time.monotonic()
     client.wait(client.submit(request).task_id)
@@ -312,12 +312,12 @@ def _theirs(case: Case, source: Path, folder: Path) -> Run:
     return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def _clip(name: str, folder: Path, given: Mapping[str, str]) -> Path:
+def clip_of(name: str, folder: Path, given: Mapping[str, str]) -> Path:
     if name in given:
         return Path(given[name]).resolve()
     path = folder / name
     if not path.exists():
-        recipe = re.sub(r"{(.*?)}", lambda other: str(_clip(other[1], folder, given)), CLIPS[name])
+        recipe = re.sub(r"{(.*?)}", lambda other: str(clip_of(other[1], folder, given)), CLIPS[name])
         print(f"making {path}", file=sys.stderr)
         unfinished = path.with_stem(f"{path.stem}-unfinished")
         subprocess.run([_FFMPEG, "-v", "error", "-y", *shlex.split(recipe), str(unfinished)], check=True)
@@ -352,7 +352,7 @@ def main() -> None:
     given = dict(entry.split("=", 1) for entry in arguments.source)
     words = arguments.words
     cases = [case for case in CASES if any(word in case.name for word in words) or not (words or case.long)]
-    clips = {case.clip: _clip(case.clip, arguments.folder.resolve(), given) for case in cases}
+    clips = {case.clip: clip_of(case.clip, arguments.folder.resolve(), given) for case in cases}
     outcomes = []
     print(f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}, {arguments.rounds} rounds\n")
     print("| case | wall | CPU | seconds, ours: least, median, most | ffmpeg's |\n|---|---|---|---|---|")

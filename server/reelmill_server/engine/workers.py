@@ -47,8 +47,8 @@ def control_worker(client: Client, activities: ControlActivities, notify: Notify
             ProgressWorkflow,
         ],
         activities=[activities.record_outcome, activities.present, notify.next, notify.note, notify.progress],
-        # The library's sandbox watches modules that it imports itself, and all of ours are shared: it would cost, and watch
-        # nothing. Recorded histories are replayed in the tests.
+        # All of our modules would be shared with the library's sandbox, which leaves it little to watch. That workflows are
+        # deterministic is tested: recorded histories are replayed.
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
 
