@@ -178,7 +178,7 @@ def test_grpc_web_in_a_browser(
     assert result["task"] == task_id and result["watched"] == [SUCCEEDED]
     assert result["missing"]["code"] == 5 and "nobody is not found" in result["missing"]["message"]
     assert result["missing"]["details"] == ["type.googleapis.com/google.rpc.ErrorInfo"]
-    assert len(result["left"]) == (1 if form == "text" else 0) and result["missingStream"] == [5]
+    assert bool(result["left"]) == (form == "text") and result["missingStream"] == [5]
     check_nobody_watches(server)
 
 

@@ -212,12 +212,15 @@ class ControlPlane:
                 _log.warning(
                     "tokens of callers travel in the clear unless something else encrypts: set tls_certificate and tls_key"
                 )
-            addresses = {"gRPC": _with_port(settings.listen, await self._grpc.start(settings.listen, credentials))}
-            stack.push_async_callback(self._stop_serving)
+            addresses = {}
             if self._http is not None:
                 port = await self._http.start(settings.http_api, http_context(settings))
+                stack.push_async_callback(self._http.stop)
                 addresses["API"] = f"http{'' if credentials is None else 's'}://{_with_port(settings.http_api, port)}"
-            yield addresses
+            # Last: whoever sees its port open may call by HTTP, too.
+            port = await self._grpc.start(settings.listen, credentials)
+            stack.push_async_callback(self._stop_serving)
+            yield {"gRPC": _with_port(settings.listen, port), **addresses}
 
     def _reached_by_others(self) -> bool:
         addresses = (self._settings.listen, self._settings.http_api)
