@@ -15,7 +15,7 @@ from yarl import URL
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import project_service_pb2, task_pb2
-from reelmill_server.api.console import documents, live, session, text
+from reelmill_server.api.console import console, documents, live, session, text
 from reelmill_server.api.console.console import Console
 from reelmill_server.api.console.made import Links, made_by, path_of
 from reelmill_server.api.console.media import Media
@@ -70,7 +70,7 @@ class MediaConvert:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
-        self.made = ""
+        self.made, self.percent = "", 12.5
 
     def __getattr__(self, name: str) -> Any:
         async def answer(request: Any, _: Any) -> Any:
@@ -83,6 +83,7 @@ class MediaConvert:
                 response.task.artifacts.add(uri=self.made, kind=task_pb2.ARTIFACT_KIND_MEDIA)
             if name == "ListTasks":
                 response.tasks.append(a_task(task_request_definition=DEFINITION if request.request_definition else ""))
+                response.tasks[0].targets[0].percent = self.percent
                 response.next_token = "next&page"
             if name == "PlanMediaConvertTask":
                 response.problems.add(field="targets[0].uri", description=HOSTILE)
@@ -188,11 +189,16 @@ async def test_live_fragments_are_closed(site: Site) -> None:
     assert live.event("x", "a\rb\r\nc\nd") == b"event: x\ndata: a\ndata: b\ndata: c\ndata: d\n\n"
 
 
-async def test_a_list_is_streamed_as_rows(site: Site) -> None:
-    """All rows first; nothing while nothing changes."""
+async def test_a_list_is_streamed_as_rows(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows first, then those that change, each in the place of the one before."""
+    monkeypatch.setattr(console, "_SECONDS", 0.01)
     async with site.client.get("/console/live/tasks?project=default") as response:
         first = await response.content.readuntil(b"</tr>")
+        site.service.percent = 13.5
+        then = await response.content.readuntil(b"</template>")
     assert b"event: rows" in first and b'value="12.5"' in first
+    assert b"event: row\n" in then and b'<template><tr hx-swap-oob="true" id="t-MediaConvert-1"' in then
+    assert b'value="13.5"' in then and b"<script>alert" not in then and b"&amp;lt;" not in then
 
 
 async def test_what_a_list_asks_for(site: Site) -> None:
