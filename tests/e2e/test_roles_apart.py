@@ -88,6 +88,9 @@ def test_replicas_know_the_same_tasks(one: Client, other: Client, moto: Moto, tm
     assert one.probe(source).duration == other.probe(source).duration > 3.9
     slow = one.submit(source=f"{BUCKET}/in/long.mp4", destination=f"{BUCKET}/same/slow.mp4", **SLOW).task_id
     servers.wait_for(lambda: other.get(slow).phase == task_pb2.TASK_PHASE_CONVERTING, "the encode")
+    servers.wait_for(lambda: slow in {run.task_id for worker in one.workers() for run in worker.attempts}, "its worker")
+    assert [worker.name for worker in one.workers()] == [worker.name for worker in other.workers()]
+    assert len(one.workers()) == 3
     other.cancel(slow)
     assert list(one.watch(slow))[-1].status == task_pb2.TASK_STATUS_CANCELED
     with pytest.raises(FailedPrecondition):
