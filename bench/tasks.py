@@ -205,7 +205,13 @@ CASES = (
         ("-i IN -c copy OUT/o.mkv",),
         long=True,
     ),
-    Case("join by copy", "large.ts", _FILE, ("-i concat:IN|IN -c copy -movflags +faststart OUT/o.mp4",), times=2),
+    Case(
+        "join by copy",
+        "large.ts",
+        {**_FILE, "video": {"transcode_video": {"codec": "copy"}}, "audio": {"transcode_audio": {"codec": "copy"}}},
+        ("-i concat:IN|IN -c copy -movflags +faststart OUT/o.mp4",),
+        times=2,
+    ),
     Case(
         "HLS by copy",
         "hd.mp4",
