@@ -95,6 +95,14 @@ chaos: $(STAMP) ## 200 tasks while everything dies at random instants (TASKS=, S
 chaos-short: $(STAMP) ## the same in about a minute: 20 tasks, each kind of fault once (SEED=)
 	$(BIN)/python -m tests.chaos --short --tasks 20 --patience 400 $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: upgrade-test
+upgrade-test: $(STAMP) ## replace a cluster of an earlier version while it works, in both orders (OLD=commit)
+	$(BIN)/python -m tests.upgrade $(if $(OLD),--old $(OLD)) $(ARGS)
+
+.PHONY: upgrade-short
+upgrade-short: $(STAMP) ## the same in one order, in a minute and a half
+	$(BIN)/python -m tests.upgrade --first replicas $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(STAMP) ## read 20,000 broken files in real children (CASES=, SEED=; REPLAY=file: one that was kept)
 	$(BIN)/python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY)) $(ARGS)

@@ -134,7 +134,7 @@ class Cluster:
         self.folder = folder
         self.temporal = Temporal(folder / "temporal")
         self.postgres = postgres
-        self._environment = {"REELMILL_DATABASE_URL": self.postgres.url(_DATABASE), **(environment or {})}
+        self.environment = {"REELMILL_DATABASE_URL": self.postgres.url(_DATABASE), **(environment or {})}
         self._ports = [ReservedPort() for _ in range(replicas)]
         self.replicas = [
             Member(
@@ -143,7 +143,7 @@ class Cluster:
                 folder / f"api-{number}",
                 self.temporal,
                 (*storage, "--listen", f"{HOST}:{port.number}", *replica_settings),
-                self._environment,
+                self.environment,
             )
             for number, port in enumerate(self._ports, 1)
         ]
@@ -168,7 +168,7 @@ class Cluster:
         self.postgres.execute(f"CREATE DATABASE {_DATABASE}")
         subprocess.run(
             [program("reelmill-server"), "migrate"],
-            env={**os.environ, **self._environment},
+            env={**os.environ, **self.environment},
             stdout=subprocess.DEVNULL,
             check=True,
         )

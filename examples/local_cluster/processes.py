@@ -70,11 +70,16 @@ class Server:
     def __init__(self, role: str, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"{role}-{time.monotonic_ns()}.log"
-        addresses = ["--http", f"{HOST}:0", *(["--http-api", f"{HOST}:0"] if role in ("serve", "api") else [])]
-        command = [program("reelmill-server"), role, *addresses, *arguments]
+        command = [program("reelmill-server"), role, "--http", f"{HOST}:0", *arguments]
+        # A variable, which an earlier version ignores.
+        addresses = {"REELMILL_HTTP_API": f"{HOST}:0"} if role in ("serve", "api") else {}
         with self.log.open("w") as errors:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(environment or {})}
+                command,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, **addresses, **(environment or {})},
             )
         assert self.process.stdout
         self.ready = self.process.stdout.readline()

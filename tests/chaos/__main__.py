@@ -1,7 +1,6 @@
 """A storm over a cluster: many mixed tasks, while everything dies at random instants. `make chaos`, `make chaos-short`."""
 
 import argparse
-import base64
 import random
 import shutil
 import signal
@@ -20,19 +19,11 @@ from tests.chaos.callers import Callers
 from tests.chaos.faults import FAULTS, Scratch, Storm
 from tests.chaos.faulty_storage import FaultyStorage
 from tests.chaos.mix import errands, store_sources
+from tests.chaos.settings import ENVIRONMENT, MARKER, REPLICA, WORKER
 from tests.chaos.verdict import CHECKS, WORKER_LOST, Aftermath, none_running
 from tests.receivers import Receiver, receiving
 
-_HEARTBEAT_SECONDS = 5
-_REPLICA = (
-    *("--heartbeat-timeout-seconds", str(_HEARTBEAT_SECONDS), "--reconcile-seconds", "1", "--drain-seconds", "5"),
-    *("--retry-keep-seconds", "0"),  # nobody retries, and nothing may be left
-)
-# Small scratch and short drains; a low bound of what is small, so that both lanes are used.
-_WORKER = ("--drain-seconds", "2", "--fast-core-seconds", "1", "--source-cache-bytes", "16MiB", "--chunk-seconds", "3")
 _PAUSE_SECONDS = 0.1
-_MARKER = "REELMILL_STORM"
-_SECRET = f"default=whsec_{base64.b64encode(bytes(range(32))).decode()}"
 
 
 def parse() -> argparse.Namespace:
@@ -123,21 +114,15 @@ def run(options: argparse.Namespace, folder: Path, receiver: Receiver) -> int:
     """One storm; how many things are wrong afterwards."""
     chance = random.Random(options.seed)
     storage = FaultyStorage()
-    environment = {
-        **storage.environment,
-        _MARKER: str(folder),
-        "REELMILL_WEBHOOK_SECRETS": _SECRET,
-        "REELMILL_WEBHOOK_ALLOW_HTTP": "true",
-        "REELMILL_WEBHOOK_ALLOW_PRIVATE": "true",
-    }
+    environment = {**storage.environment, **ENVIRONMENT, MARKER: str(folder)}
     postgres = PrivatePostgres()
     postgres.start()
     cluster = Cluster(
         folder / "cluster",
         postgres,
         storage=storage.flags,
-        replica_settings=_REPLICA,
-        worker_settings=_WORKER,
+        replica_settings=REPLICA,
+        worker_settings=WORKER,
         environment=environment,
     )
     scratch = Scratch(cluster.workers)
@@ -164,7 +149,7 @@ def run(options: argparse.Namespace, folder: Path, receiver: Receiver) -> int:
         left = [str(path) for worker in cluster.workers for path in (worker.folder / "scratch").iterdir()]
         scratch.close()
         storage.stop()
-    running = list(none_running(f"{_MARKER}={folder}"))
+    running = list(none_running(f"{MARKER}={folder}"))
     for problem in (*running, *(f"{path} is left after the end" for path in left)):
         print(f"    {problem}")
     return wrong + len(running) + len(left)

@@ -1,0 +1,1 @@
+"""Upgrades of a cluster at work. `make upgrade-test`."""
