@@ -101,7 +101,10 @@ class CfrVideoTrack(VideoTrack):
         """Hold a frame until the next one shows that it lies in the part."""
         number = self._first + nearest(frame.pts * frame.time_base * self._rate)
         yield from self._settle(number)
-        self.written.skipped += self._pending is not None
+        if self._pending is not None:
+            self.written.skipped += 1
+            if self._last is None:
+                self._last, self._black = self._pending[1], False  # the first frame, though the next one takes its place
         self._pending = number, frame
 
     def _settle(self, until: int) -> Iterator[AnyPacket]:

@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 from av import AudioFrame, VideoFrame
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reelmill_server.media.input.audio_blocks import AudioBlock
@@ -132,6 +132,7 @@ def test_each_frame_is_encoded_once_at_its_time(film: Film) -> None:
     st.lists(films(), min_size=1, max_size=3),
     st.sampled_from([Fraction(25), Fraction(30_000, 1001), Fraction(10), Fraction(60)]),
 )
+@example([Film((0, 21, 31), 41, Fraction(1, 1000), Fraction(1, 1000), None)], Fraction(25))
 def test_joined_films_show_at_each_moment_what_their_sources_do(made: list[Film], rate: Fraction) -> None:
     """A frame at a time of the grid is the last one that began before half a step later; there are exactly as many as fit."""
     written = encoded(CfrVideoTrack, made, rate)
