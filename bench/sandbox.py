@@ -1,4 +1,4 @@
-"""Measure what confining a child costs: `python -m bench.sandbox` (docs/benchmarks.md)."""
+"""Measure what confining a child costs: `python -m bench.sandbox` (docs/performance.md)."""
 
 import os
 import statistics
