@@ -60,7 +60,7 @@ from reelmill_server.telemetry.metrics import Metrics
 _DEFAULT_PROJECT = "default"
 _CALL_GRACE_SECONDS = 10.0  # a call may wait for the database and the engine
 _WATCH_GRACE_SECONDS = 2.0  # watchers still receive tasks that end during the drain
-_COUNT_SECONDS = 15.0
+_COUNT_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 Check = Callable[[], Awaitable[object]]
 
