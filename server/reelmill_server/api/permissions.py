@@ -20,7 +20,7 @@ _TAG = "{tags."
 
 @dataclass(frozen=True)
 class Rule:
-    """What a caller needs for an RPC: the right to its action on one project, on all of them, or on any.
+    """Permission that a caller needs for an RPC: the right to its action on one project, on all of them, or on any.
 
     `project` returns the name of the one project from a request. Otherwise the right must hold for all projects if
     `everywhere`, else for any. `changes`: calls are written to the audit log.

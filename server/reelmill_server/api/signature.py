@@ -22,7 +22,7 @@ class NotSigned(ValueError):
 
 @dataclass(frozen=True)
 class Signed:
-    """What a request is signed with: a key's id, a time, a nonce, and the security token of a temporary key.
+    """Signature of a request: the key's id, the time, a nonce, and the security token of a temporary key.
 
     `signature` is what the request has; `expected` makes what it should be from a secret.
     """

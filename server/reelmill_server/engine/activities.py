@@ -274,7 +274,7 @@ class _RunningAttempt:
 
     @property
     def state(self) -> AttemptState:
-        """What it does now."""
+        """Return the attempt and its progress, as replicas are shown it."""
         request = self._work.request
         return AttemptState(
             project_name=request.project_name,

@@ -31,7 +31,7 @@ from reelmill_server.engine.notification import NotifyWorkflow
 from reelmill_server.engine.payloads import DATA_CONVERTER
 from reelmill_server.engine.pending_files import pack
 from reelmill_server.engine.stalls import STALLED_QUERY, problem_of
-from reelmill_server.engine.work import JOINING_FROM, Inspected, Inspection, Left, Placing, Work
+from reelmill_server.engine.work import JOINING_FROM, Inspected, Inspection, Leftovers, Placing, Work
 from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
 from reelmill_server.model.engine_view import EngineState, EngineView, Standing
@@ -205,7 +205,7 @@ class Engine:
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not end the task: {error.message}") from error
 
-    async def _left_by(self, history: WorkflowHistory, task_id: str) -> Left:
+    async def _left_by(self, history: WorkflowHistory, task_id: str) -> Leftovers:
         """Return what a workflow that was terminated would have cleaned up."""
         decode = self._client.data_converter.decode
         begun = history.events[0].workflow_execution_started_event_attributes
@@ -215,7 +215,7 @@ class Engine:
             signal = event.workflow_execution_signaled_event_attributes
             if signal.signal_name == PLACING:
                 placings += await decode(signal.input.payloads, [Placing])
-        return Left(task_id, work.request.credentials, tuple(placing.packed for placing in placings))
+        return Leftovers(task_id, work.request.credentials, tuple(placing.packed for placing in placings))
 
     async def _progress(self, attempt: PendingActivityInfo) -> Progress:
         """Return the progress in an attempt's last heartbeat; without one the attempt waits for a worker, or for its turn on

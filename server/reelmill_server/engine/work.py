@@ -124,8 +124,11 @@ class Withdrawal:
 
 
 @dataclass(frozen=True)
-class Left:
-    """What a task leaves that was ended without its workflow: what its attempts announced, packed, and what its chunks kept."""
+class Leftovers:
+    """Files to clean up after a task that was ended without its workflow.
+
+    `placings`: those that its attempts announced, packed (engine/pending_files.py); its chunks are found by `task_id`.
+    """
 
     task_id: str
     credentials: Credentials

@@ -19,7 +19,16 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine.names import ERASE, INSPECT, PLACING, PROGRESS, RECORD, WITHDRAW
     from reelmill_server.engine.notification import ProgressNotes
     from reelmill_server.engine.scheduling import ONCE, UNTIL_DONE, attempt, fairness_key
-    from reelmill_server.engine.work import AttemptResult, Continuation, Inspected, Inspection, Left, Placing, Withdrawal, Work
+    from reelmill_server.engine.work import (
+        AttemptResult,
+        Continuation,
+        Inspected,
+        Inspection,
+        Leftovers,
+        Placing,
+        Withdrawal,
+        Work,
+    )
     from reelmill_server.errors import SourceChanged, WorkerBusy
     from reelmill_server.model.needs import Needs
     from reelmill_server.model.task import Outcome, TaskStatus
@@ -199,7 +208,7 @@ class CleanUpWorkflow:
     """Clean up after a task whose own workflow was terminated."""
 
     @workflow.run
-    async def run(self, left: Left) -> None:
+    async def run(self, left: Leftovers) -> None:
         """Roll back what its attempts announced, and remove what its chunks left."""
         task_id = left.task_id
         for packed in left.placings:

@@ -41,7 +41,7 @@ class LaneState:
 
 @dataclass(frozen=True)
 class Load:
-    """What attempts hold together, or may hold (0: any): their number, cores, bytes of memory and of scratch."""
+    """Resources that a worker's attempts hold together, or may hold (0: any): slots, cores, bytes of memory and scratch."""
 
     slots: int = 0
     cores: float = 0.0

@@ -32,8 +32,8 @@ class Reconciler:
         abandon: Callable[[str], Awaitable[None]],
         settle: Callable[[str, Outcome], Awaitable[None]],
         admit: Callable[[str], Awaitable[None]],
+        show_stalled: Callable[[int], object],
         retention: timedelta,
-        show_stalled: Callable[[int], object] = bool,
     ) -> None:
         """Compare `store` with the engine through `start`, `view`, `running`, `stalled`, `cancel` and `abandon`.
 

@@ -88,15 +88,15 @@ class Cursor:
 
     @property
     def description(self) -> Any:
-        """What the columns are; None of a statement that returns nothing."""
+        """Return the columns as DB-API describes them, or None after a statement that returns no rows."""
         return self._cursor.description if self._cursor else None
 
     @property
     def rowcount(self) -> int:
-        """How many rows were changed."""
+        """Return the number of rows that were changed, -1 if unknown."""
         return self._cursor.rowcount if self._cursor else -1
 
     @property
     def lastrowid(self) -> int | None:
-        """The number of the row that was inserted last."""
+        """Return the number of the row that was inserted last."""
         return self._cursor.lastrowid if self._cursor else None

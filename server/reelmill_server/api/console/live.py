@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from aiohttp import web
-from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from reelmill_server.api.http.codecs import Codec
+from reelmill_server.api.http.codecs import write_only
 from reelmill_server.api.http.codes import CODES
 from reelmill_server.api.http.events import TYPE
 from reelmill_server.api.http.methods import Method
@@ -30,7 +29,7 @@ class Fragments:
     headers: Mapping[str, str] = {"Content-Type": TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
     def __init__(self, write: Callable[[Method, Any], bytes]) -> None:
-        self.codec = Codec("html", _no_read, write)
+        self.codec = write_only("html", write)
 
     def read(self, body: bytes) -> bytes:
         """Return a body as it is."""
@@ -47,7 +46,3 @@ class Fragments:
     def early(self, status: status_pb2.Status) -> web.Response:
         """Return a failure with its HTTP status: the page tries again, less and less often."""
         return web.Response(status=CODES[status.code].http)
-
-
-def _no_read(_: Method, __: bytes) -> Message:
-    raise NotImplementedError

@@ -30,6 +30,15 @@ class Codec:
     write: Callable[[Method, Any], bytes]
 
 
+def write_only(name: str, write: Callable[[Method, Any], bytes]) -> Codec:
+    """Return a codec for answers of calls whose requests are read elsewhere."""
+
+    def read(method: Method, _: bytes) -> Message:
+        raise AssertionError(f"{method.name}: requests have no {name}")
+
+    return Codec(name, read, write)
+
+
 def _read_proto(method: Method, data: bytes) -> Message:
     try:
         return method.request_type.FromString(data)

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from reelmill_server.api.http import connect, events
 from reelmill_server.api.http.body import Bodies
-from reelmill_server.api.http.calls import answer_framed, answer_single, call
+from reelmill_server.api.http.calls import answer_framed, answer_single
 from reelmill_server.api.http.context import HttpContext
 from reelmill_server.api.http.descriptors import descriptor_set
 from reelmill_server.api.http.dialects import Framed, Single
@@ -49,11 +49,6 @@ class Front:
         router.add_get("/descriptor.binpb", _descriptors)
         router.add_post("/", self._vendor.handle)
         router.add_get("/", self._root)
-
-    async def call(self, path: str, message: Message, request: web.Request) -> Message:
-        """Make a call with one answer for whoever makes a request, and return the response. Raises CallFailed."""
-        response: Message = await call(self.methods[path], message, HttpContext(request))
-        return response
 
     async def _root(self, request: web.Request) -> web.StreamResponse:
         return await (self._vendor.handle if is_call(request) else self.index)(request)

@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from reelmill import vendor_json
 from reelmill_server.api.http.calls import answer_single
-from reelmill_server.api.http.codecs import Codec
+from reelmill_server.api.http.codecs import write_only
 from reelmill_server.api.http.codes import CODES
 from reelmill_server.api.http.context import HttpContext
 from reelmill_server.api.http.errors import retry_seconds, unpacked
@@ -102,7 +102,7 @@ class _Answers:
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self.codec = Codec("json", _no_read, _write)
+        self.codec = write_only("json", _write)
 
     def read(self, body: bytes) -> bytes:
         """Return a body as it is."""
@@ -136,10 +136,6 @@ class _Answers:
         # Milliseconds, as the SDKs wait.
         headers = {"x-acs-retry-after": str(ceil(seconds * 1000)), "Retry-After": str(ceil(seconds))} if seconds else None
         return web.json_response(body, status=http, headers=headers)
-
-
-def _no_read(_: Method, __: bytes) -> Message:
-    raise NotImplementedError
 
 
 def _write(_: Method, message: Any) -> bytes:
