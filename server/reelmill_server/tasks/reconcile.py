@@ -136,14 +136,15 @@ class Reconciler:
         """Repeat a cancel that may not have reached the engine. A workflow that does not go on will never act on it: when that
         is so twice in a row, which no restart of a replica explains, the task ends without it.
         """
-        await self._cancel(task_id)
-        if problem and task_id in self._doubtful:
+        if not problem:
+            self._doubtful.discard(task_id)
+            await self._cancel(task_id)
+        elif task_id not in self._doubtful:
+            self._doubtful.add(task_id)
+        else:
             _log.error("a canceled task ends without its workflow", task_id=task_id, reason=problem)
             await self._end_without_workflow(task_id)
-        elif problem:
-            self._doubtful.add(task_id)
-            return
-        self._doubtful.discard(task_id)
+            self._doubtful.discard(task_id)
 
     async def _end_without_workflow(self, task_id: str) -> None:
         await self._abandon(task_id)
