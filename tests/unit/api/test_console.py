@@ -15,7 +15,7 @@ from yarl import URL
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import project_service_pb2, task_pb2
-from reelmill_server.api.console import console, documents, live, session, text
+from reelmill_server.api.console import documents, live, session, streams, text
 from reelmill_server.api.console.console import Console
 from reelmill_server.api.console.made import Links, made_by, path_of
 from reelmill_server.api.console.media import Media
@@ -191,7 +191,7 @@ async def test_live_fragments_are_closed(site: Site) -> None:
 
 async def test_a_list_is_streamed_as_rows(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """All rows first, then those that change, each in the place of the one before."""
-    monkeypatch.setattr(console, "_SECONDS", 0.01)
+    monkeypatch.setattr(streams, "_SECONDS", 0.01)
     async with site.client.get("/console/live/tasks?project=default") as response:
         first = await response.content.readuntil(b"</tr>")
         site.service.percent = 13.5
