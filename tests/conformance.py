@@ -90,19 +90,19 @@ def table(head: Sequence[str], rows: Table) -> Iterator[str]:
 
 
 def fields(outcomes: Outcomes) -> Iterator[str]:
-    """What of each message is honoured, and proved."""
+    """What of each message is honored, and proved."""
     tests, total = proofs(), [0, 0, 0]
     rows = []
     for message, names in contract().items():
-        honoured = [name for name in names if name in supported_fields.FIELDS.get(message, ())]
-        proved = [name for name in honoured if outcomes.passed(*tests.get(f"{message}.{name}", ["none"]))]
-        left = ", ".join(f"`{name}`" for name in names if name not in honoured) if honoured else "all"
-        total = [sum(pair) for pair in zip(total, map(len, (names, honoured, proved)), strict=True)]
-        rows.append((f"`{message}`", len(names), len(honoured), len(proved), left if len(honoured) < len(names) else ""))
+        honored = [name for name in names if name in supported_fields.FIELDS.get(message, ())]
+        proved = [name for name in honored if outcomes.passed(*tests.get(f"{message}.{name}", ["none"]))]
+        left = ", ".join(f"`{name}`" for name in names if name not in honored) if honored else "all"
+        total = [sum(pair) for pair in zip(total, map(len, (names, honored, proved)), strict=True)]
+        rows.append((f"`{message}`", len(names), len(honored), len(proved), left if len(honored) < len(names) else ""))
     yield "## Fields\n"
-    yield f"**{total[1]} of the {total[0]} fields of a request are honoured; the tests of {total[2]} of them pass.**\n"
+    yield f"**{total[1]} of the {total[0]} fields of a request are honored; the tests of {total[2]} of them pass.**\n"
     yield "Each is used by a task through the server, and the files that it makes are judged: `tests/e2e/conformance`.\n"
-    yield from table(("message", "fields", "honoured", "tests pass", "refused"), rows)
+    yield from table(("message", "fields", "honored", "tests pass", "refused"), rows)
 
 
 def _cells(outcomes: Outcomes, kind: str, codecs: Mapping[str, str], containers: Iterable[str]) -> tuple[int, int, Table]:

@@ -27,7 +27,7 @@ QUARTERS = (200, 150, 100, 50)
 # How many pictures a scene of the pattern `scenes` lasts, and after how many the pattern `dawn` is no longer black.
 SCENE, DAWN = 20, 12
 CLICK_SAMPLES = 48
-# Where the pattern `street` of at least 320x160 shows a picture of a face, 96x112, and a licence plate, 132x42.
+# Where the pattern `street` of at least 320x160 shows a picture of a face, 96x112, and a license plate, 132x42.
 FACE, PLATE = (20, 30), (172, 90)
 DATA = Path(__file__).parent / "data"
 _ASS_HEADER = (

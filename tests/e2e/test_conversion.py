@@ -266,7 +266,7 @@ def test_an_unknown_project_alone_is_not_found(client: Client, clip: Path, files
     assert failure.value.code == "ResourceNotFound"
 
 
-def test_what_is_not_honoured_yet_is_refused_field_by_field(client: Client, clip: Path, files: Path) -> None:
+def test_what_is_not_honored_yet_is_refused_field_by_field(client: Client, clip: Path, files: Path) -> None:
     """UNIMPLEMENTED with one violation for each such field; nothing is silently ignored."""
     slim = {"TranscodeVideo": {"Codec": "h264", "VideoSlim": 1}}
     request = {

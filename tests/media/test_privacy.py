@@ -1,4 +1,4 @@
-"""Faces and licence plates are found, followed and blurred; all else stays as it was.
+"""Faces and license plates are found, followed and blurred; all else stays as it was.
 
 The face is that of the astronaut Eileen Collins (NASA, public domain, as in scikit-image); the plate is drawn.
 """

@@ -57,7 +57,7 @@ def test_the_states_of_request_fields_are_what_the_server_does(message: str) -> 
     assert {field for field, state in said.items() if state != "rejected"} == supported_fields.FIELDS[message]
 
 
-def test_the_honoured_fields_exist() -> None:
+def test_the_honored_fields_exist() -> None:
     """A renamed field cannot stay behind in the table."""
     messages = _messages()
     for name, fields in supported_fields.FIELDS.items():
@@ -76,7 +76,7 @@ def _proofs() -> dict[str, dict[str, Path]]:
     }
 
 
-def test_every_message_with_honoured_fields_names_tests_that_exist() -> None:
+def test_every_message_with_honored_fields_names_tests_that_exist() -> None:
     """A test that is renamed or removed cannot stay behind as a proof."""
     proofs = _proofs()
     assert [name for name, fields in _documented().items() if {*fields.values()} - {"rejected"} and not proofs[name]] == []
@@ -88,7 +88,7 @@ def test_every_message_with_honoured_fields_names_tests_that_exist() -> None:
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_every_honoured_field_of_a_request_leads_to_its_row(message: str) -> None:
+def test_every_honored_field_of_a_request_leads_to_its_row(message: str) -> None:
     """The rows of a field are in the tables that its message names, or the one test that proves it is."""
     proofs = _proofs()[message]
     tables = [import_module(f"tests.e2e.conformance.{text}") for text in proofs if not text.startswith("test_")]

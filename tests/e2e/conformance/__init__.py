@@ -1,1 +1,1 @@
-"""Every honoured field of the request: a task that uses it, and what another FFmpeg must then find in the files."""
+"""Every honored field of the request: a task that uses it, and what another FFmpeg must then find in the files."""

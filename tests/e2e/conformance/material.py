@@ -25,7 +25,7 @@ CLIPS = {
     ),
     # Four flat quarters: which side is where can be told.
     "quarters.mp4": Clip(video=(Video(seconds=0.4, pattern="quarters"),), audio=()),
-    # A face and a licence plate.
+    # A face and a license plate.
     "street.mp4": Clip(video=(Video(seconds=0.24, size=(320, 160), pattern="street"),), audio=()),
     # A dark picture to be laid over others.
     "mark.mov": Clip("mov", (Video("png", size=(16, 8), seconds=0.04, pattern="black", pixel_format="rgb24"),), ()),

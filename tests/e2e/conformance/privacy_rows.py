@@ -1,4 +1,4 @@
-"""Blurred faces and licence plates: what differs from the same pictures without them."""
+"""Blurred faces and license plates: what differs from the same pictures without them."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Runs the tables: each honoured field of the request is used by a task, and the files are judged."""
+"""Runs the tables: each honored field of the request is used by a task, and the files are judged."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,13 +57,13 @@ def test_a_field_does_what_the_contract_says(outcomes: Outcomes, row: Row) -> No
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_every_honoured_field_has_a_row(message: str) -> None:
+def test_every_honored_field_has_a_row(message: str) -> None:
     """A field that is admitted needs a proof."""
     proved = {row.field for row in ROWS} | set(ELSEWHERE)
     assert {f"{message}.{field}" for field in supported_fields.FIELDS[message]} <= proved
 
 
-def test_no_row_is_of_a_field_that_is_not_honoured() -> None:
+def test_no_row_is_of_a_field_that_is_not_honored() -> None:
     """A table that outlives its fields says too much."""
-    honoured = {f"{message}.{field}" for message in MESSAGES for field in supported_fields.FIELDS[message]}
-    assert {row.field for row in ROWS} | set(ELSEWHERE) <= honoured
+    honored = {f"{message}.{field}" for message in MESSAGES for field in supported_fields.FIELDS[message]}
+    assert {row.field for row in ROWS} | set(ELSEWHERE) <= honored

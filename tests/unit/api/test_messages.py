@@ -70,7 +70,7 @@ def test_subtitles_absent_means_the_first_and_empty_means_all() -> None:
     assert converted(Subtitle={"DisableSubtitle": True}).targets[0].subtitle == "none"
 
 
-def test_every_honoured_video_setting_arrives() -> None:
+def test_every_honored_video_setting_arrives() -> None:
     """Each with a value that is not its default."""
     settings = {
         "Codec": "h264",
