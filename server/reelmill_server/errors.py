@@ -6,8 +6,8 @@ ReelmillError
 │                  LimitExceeded, QuotaExceeded, ServiceUnavailable
 ├── of media:      InvalidMedia, UnsupportedFormat, ConditionNotMet, MediaLimitExceeded
 ├── of storage:    AccessDenied, BucketNotFound, StorageUnavailable, SourceChanged, OutputError (and ResourceNotFound)
-└── of an attempt: WorkerBusy, EncoderCrashed, EncoderFailed, HardwareUnavailable, OutputInvalid, ChunksDiffer, Stalled,
-                   Timeout, Canceled, InternalError
+└── of an attempt: WorkerBusy, EncoderCrashed, EncoderFailed, HardwareUnavailable, OutOfMemory, OutputInvalid, ChunksDiffer,
+                   Stalled, Timeout, Canceled, InternalError
 
 Each class has a `code` (the contract's name, seen in Task.code and ErrorInfo), a gRPC `status` name, and whether another
 attempt may succeed (`retryable`). docs/errors.md lists them all; a test compares the two.
@@ -151,7 +151,7 @@ class ConditionNotMet(ReelmillError):
 
 
 class MediaLimitExceeded(ReelmillError):
-    """A source or output exceeds a limit of the worker: pixels, streams, duration, frames, memory, what a look may cost."""
+    """A source or output exceeds a limit of the worker: pixels, streams, duration, frames, what a look may cost."""
 
     code = "MediaLimitExceeded"
     status = "RESOURCE_EXHAUSTED"
@@ -218,6 +218,19 @@ class HardwareUnavailable(ReelmillError):
 
     code = "HardwareUnavailable"
     status = "FAILED_PRECONDITION"
+
+
+class OutOfMemory(ReelmillError):
+    """The attempt takes more memory than it may, or than the worker has; tried once more, with a raised estimate."""
+
+    code = "OutOfMemory"
+    status = "RESOURCE_EXHAUSTED"
+    retryable = True
+
+    def __init__(self, message: str = "", violations: Sequence[Violation] = (), peak_bytes: int = 0) -> None:
+        """`peak_bytes`: the most memory that the attempt was seen to hold; 0: unknown."""
+        super().__init__(message, violations)
+        self.peak_bytes = peak_bytes
 
 
 class OutputInvalid(ReelmillError):

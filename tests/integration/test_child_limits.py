@@ -35,7 +35,7 @@ def _limits(assignment: messages.Assignment) -> dict[str, list[int]]:
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other limits")
 def test_a_look_writes_nothing() -> None:
     """It has no folder."""
-    found = _limits(messages.Assignment("probe", Limits(max_memory_bytes=4 << 30)))
+    found = _limits(messages.Assignment("probe", Limits(max_address_bytes=4 << 30)))
     assert found == {
         **{name: [0, 0] for name in ("CORE", "FSIZE", "MEMLOCK")},
         "NOFILE": [256, 256],

@@ -127,7 +127,7 @@ async def world(engine_client: Client, monkeypatch: pytest.MonkeyPatch) -> Async
         "temporalio.workflow.Info.is_continue_as_new_suggested",
         lambda info: info.get_current_history_length() > made.long_events,
     )
-    control = ControlActivities(made.record, made.engine.present)
+    control = ControlActivities(made.record, made.engine.present, cast(Any, None))
     async with control_worker(made.client, control, NotifyActivities(cast(Any, None))), _working(made):
         yield made
 

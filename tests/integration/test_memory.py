@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,18 @@ from typing import Any
 import pytest
 import structlog
 
+from reelmill_server import cgroups
 from reelmill_server.address_space import peak_bytes
-from reelmill_server.errors import EncoderCrashed, MediaLimitExceeded, Stalled, from_code
+from reelmill_server.cgroups import MemoryCgroup
+from reelmill_server.errors import EncoderCrashed, OutOfMemory, Stalled, from_code
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.request import SegmentFormat, TargetSpec
 from reelmill_server.worker import messages
 from reelmill_server.worker.child import main
 from reelmill_server.worker.child.context import Attempt
-from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent import child_process, memory_watch
+from reelmill_server.worker.parent.child_usage import MachineMemory, held_bytes
 from tests.clips import moving_picture
 from tests.integration.test_child_side import FILE, FILES, assignment, segmented, without_hardware
 
@@ -69,14 +73,14 @@ async def test_too_little_memory_is_called_nothing_else(clip: Path, tmp_path: Pa
     def task(number: int, bound: int) -> messages.Assignment:
         folder = tmp_path / str(number)
         folder.mkdir()
-        return assignment(clip, folder, target, max_memory_bytes=bound)
+        return assignment(clip, folder, target, max_address_bytes=bound)
 
     whole, planned = await attempt(task(0, 0))
     refused = []
     for number, more in enumerate((2, 12, 28, 60, 124), 1):
         try:
             finished, _ = await attempt(task(number, planned + more * MIB))
-        except MediaLimitExceeded as error:
+        except OutOfMemory as error:
             refused.append(more)
             assert "MiB of address space" in error.message
         else:
@@ -118,8 +122,8 @@ async def test_a_child_that_dies_near_its_bound_had_too_little_memory(
     """By a signal, as when C++ has no memory, or by a library that gives up; else it crashed, and may be tried again."""
     child_process.preload()
     monkeypatch.setattr(child_process, "enter", partial(_end, kind, starved))
-    with pytest.raises(MediaLimitExceeded if starved else EncoderCrashed, match=ENDINGS[kind][1]):
-        await attempt(messages.Assignment("probe", Limits(max_memory_bytes=BOUND)))
+    with pytest.raises(OutOfMemory if starved else EncoderCrashed, match=ENDINGS[kind][1]):
+        await attempt(messages.Assignment("probe", Limits(max_address_bytes=BOUND)))
 
 
 @pytest.mark.parametrize("starved", [False, True], ids=["with memory", "without memory"])
@@ -129,8 +133,8 @@ async def test_a_child_that_stands_still_near_its_bound_had_too_little_memory(
     """x265 waits for ever for threads that did not start."""
     child_process.preload()
     monkeypatch.setattr(child_process, "enter", partial(_end, "wait", starved))
-    with pytest.raises(MediaLimitExceeded if starved else Stalled, match="nothing moved"):
-        async with child_process.start(messages.Assignment("probe", Limits(max_memory_bytes=BOUND))) as process:
+    with pytest.raises(OutOfMemory if starved else Stalled, match="nothing moved"):
+        async with child_process.start(messages.Assignment("probe", Limits(max_address_bytes=BOUND))) as process:
             assert isinstance(await process.receive(30), messages.Probed)
             raise Stalled("nothing moved for 60 s")
 
@@ -143,3 +147,93 @@ async def test_what_a_child_did_when_it_crashed_is_logged(monkeypatch: pytest.Mo
         await attempt(messages.Assignment("probe", Limits()))
     (line,) = (line for line in lines if line["event"] == "a child process crashed")
     assert "Segmentation fault" in line["report"] and "in string_at" in line["report"]
+
+
+def _hold(kind: str, mib: int, *arguments: Any) -> None:
+    """The entry point of a child that reserves eight times `mib`, or touches `mib` at once or bit by bit, and then waits."""
+
+    def work(attempt: Attempt) -> messages.FromChild:
+        kept = mmap.mmap(-1, 8 * mib * MIB if kind == "reserves" else mib * MIB, flags=mmap.MAP_PRIVATE)
+        for place in range(0, 0 if kind == "reserves" else len(kept), mmap.PAGESIZE):
+            kept[place] = 1
+            if kind == "grows" and place % (4 * MIB) == 0:
+                threading.Event().wait(0.01)
+        attempt.report(messages.Probed(()))
+        threading.Event().wait()
+        raise AssertionError
+
+    main._ACTIONS["probe"] = work
+    main.main(*arguments)
+
+
+async def _held(limits: Limits, seconds: float = 3.0, expected: int = 0) -> None:
+    """What becomes of such a child. Raises what it is stopped for."""
+    async with child_process.start(messages.Assignment("probe", limits, held_bytes=expected)) as process:
+        while await process.receive(seconds):
+            pass
+
+
+@pytest.mark.parametrize("kind", ["touches", "grows"])
+async def test_a_child_that_holds_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Both figures are in its error. It ends at its limit, and not after it took everything."""
+    child_process.preload()
+    monkeypatch.setattr(child_process, "enter", partial(_hold, kind, 900))
+    with pytest.raises(OutOfMemory, match=r"took (\d+) MiB of memory, more than the 256 MiB that one attempt may") as failure:
+        await _held(Limits(max_memory_bytes=256 * MIB), 60)
+    assert 256 * MIB < failure.value.peak_bytes < 700 * MIB
+
+
+async def test_address_space_is_not_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver, or a hundred threads, reserve far more than they use."""
+    child_process.preload()
+    monkeypatch.setattr(child_process, "enter", partial(_hold, "reserves", 900))
+    await _held(Limits(max_memory_bytes=256 * MIB), 1.0)
+
+
+async def test_who_exceeds_its_estimate_is_stopped_before_the_container_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its neighbor, which holds as much as it was expected to, lives."""
+    child_process.preload()
+    pids: list[int] = []
+
+    def total() -> MachineMemory:
+        return MachineMemory(900 * MIB, sum(map(held_bytes, pids)), True)
+
+    watch = memory_watch.MemoryWatch(total)
+    monkeypatch.setattr(child_process, "MEMORY_WATCH", watch)
+    monkeypatch.setattr(child_process, "enter", partial(_hold, "touches", 350))
+    neighbor = messages.Assignment("probe", Limits(), held_bytes=400 * MIB)
+    async with child_process.start(neighbor) as calm:
+        pids.append(calm.pid)
+        assert await calm.receive(30) == messages.Probed(())
+        monkeypatch.setattr(child_process, "enter", partial(_hold, "grows", 900))
+        with pytest.raises(OutOfMemory, match=r"took \d+ MiB .*: 8\d\d MiB of the container's 900 MiB were in use"):
+            async with child_process.start(replace(neighbor, held_bytes=100 * MIB)) as grows:
+                pids.append(grows.pid)
+                while await grows.receive(60):
+                    pass
+        assert await calm.receive(0.5) is None
+
+
+@pytest.mark.skipif(cgroups.delegated(cgroups.current()) is None, reason="no cgroup may be made here")
+async def test_a_child_that_the_kernel_ended_had_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a cgroup of its own, which is gone afterwards; this process lives. The watch is late here: it never looks."""
+    child_process.preload()
+    watch = memory_watch.MemoryWatch()
+    monkeypatch.setattr(watch, "_look", lambda _: False)
+    monkeypatch.setattr(child_process, "MEMORY_WATCH", watch)
+    monkeypatch.setattr(child_process, "enter", partial(_hold, "touches", 900))
+    made: list[MemoryCgroup | None] = []
+    own = MemoryCgroup.own
+    monkeypatch.setattr(MemoryCgroup, "own", lambda *rest: made.append(own(*rest)) or made[-1])
+    with pytest.raises(OutOfMemory, match="the kernel ended it"):
+        await _held(Limits(max_memory_bytes=256 * MIB), 60)
+    assert [group and group.directory.exists() for group in made] == [False]
+
+
+async def test_the_kernel_takes_a_child_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the server, and whatever else the machine runs."""
+    child_process.preload()
+    monkeypatch.setattr(child_process, "enter", partial(_hold, "reserves", 1))
+    async with child_process.start(messages.Assignment("probe", Limits())) as process:
+        own, childs = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in ("self", process.pid))
+    assert childs == min(own + 500, 1000)

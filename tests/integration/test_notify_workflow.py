@@ -76,7 +76,7 @@ async def world(engine_client: Client) -> AsyncIterator[World]:
     """A running world."""
     made = World(engine_client)
     activities = NotifyActivities(made)
-    control = ControlActivities(cast(Any, None), cast(Any, None))
+    control = ControlActivities(cast(Any, None), cast(Any, None), cast(Any, None))
     async with control_worker(made.client, control, activities), notify_worker(made.client, activities):
         yield made
 

@@ -40,7 +40,7 @@ async def test_replicas_see_workers_come_change_and_go(engine_client: Client) ->
     """Two, by name; what one runs; one that takes the name of a dead one; none that has stopped."""
     replica = ShownWorkers(engine_client)
     first, second = Shown(engine_client, "b:2"), Shown(engine_client, "a:1")
-    control = control_worker(engine_client, ControlActivities(None, None), NotifyActivities(None))  # type: ignore[arg-type]
+    control = control_worker(engine_client, ControlActivities(None, None, None), NotifyActivities(None))  # type: ignore[arg-type]
     async with control, first.worker:
         showing = asyncio.create_task(first.show.once())
         async with second.worker:

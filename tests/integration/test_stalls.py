@@ -72,7 +72,7 @@ class World:
 
     def before(self) -> Worker:
         """Return the control worker that the task began with."""
-        control = ControlActivities(cast(Any, None), self.engine.present)
+        control = ControlActivities(cast(Any, None), self.engine.present, cast(Any, None))
         return control_worker(self.client, control, NotifyActivities(cast(Any, None)))
 
     def after(self) -> Worker:

@@ -51,6 +51,7 @@ class World:
         self.attempt: Attempt = self.succeed
         self.withdrawn: list[PendingFile] = []
         self.withdraw_failures = 0
+        self.rooms: dict[str, int] = {}
         self.on_record: Callable[[str, Outcome], Awaitable[None]] = self.keep
 
     async def succeed(self, _: Work) -> AttemptResult:
@@ -85,6 +86,10 @@ class World:
             self.record_failures -= 1
             raise ServiceUnavailable("the database is away")
         await self.on_record(task_id, outcome)
+
+    async def room(self, lanes: Sequence[str]) -> int:
+        """The memory of the largest worker for these queues."""
+        return max((size for lane, size in self.rooms.items() if not lanes or lane in lanes), default=0)
 
     async def keep(self, task_id: str, outcome: Outcome) -> None:
         """What the database does."""
@@ -129,7 +134,7 @@ class World:
 async def world(engine_client: Client) -> AsyncIterator[World]:
     """A running world."""
     made = World(engine_client)
-    control = ControlActivities(made.record, made.engine.present)
+    control = ControlActivities(made.record, made.engine.present, made.room)
     async with control_worker(made.client, control, NotifyActivities(cast(Any, None))), made.polls(FAST_QUEUE):
         yield made
 
@@ -750,3 +755,50 @@ async def test_an_attempt_learns_what_it_is_to_its_task(world: World) -> None:
     assert seen["standing-succeeded"] == [Standing.OURS, Standing.TAKEN_OVER]
     assert seen["standing-failed"] == [Standing.OURS, Standing.ENDED]
     assert seen["standing-canceled"][:2] == [Standing.OURS, Standing.ENDED]
+
+
+def _out_of_memory(peak: int) -> ApplicationError:
+    return ApplicationError(f"took {peak}", [], 0, 0, peak, type="OutOfMemory")
+
+
+async def test_an_attempt_out_of_memory_gets_one_more_where_there_is_room(world: World) -> None:
+    """With twice what it took; a second time is final, however many attempts the task may have."""
+    asked: list[int] = []
+
+    async def take(work: Work) -> AttemptResult:
+        asked.append(work.memory_bytes)
+        raise _out_of_memory(600 * (len(asked)))
+
+    world.attempt, world.rooms = take, {"software": 500, "fast": 4000}
+    await world.start("hungry", max_attempts=10)
+    outcome = await world.outcome("hungry")
+    assert (outcome.code, outcome.message, asked) == ("OutOfMemory", "took 1200", [0, 1200])
+    assert [failed.message for failed in outcome.failed_attempts] == ["took 600"]
+
+
+@pytest.mark.parametrize("room", [0, 600])
+async def test_an_attempt_out_of_memory_is_final_where_no_worker_has_more(world: World, room: int) -> None:
+    """Ten attempts would end alike, and take their neighbors' memory each time."""
+
+    async def take(_: Work) -> AttemptResult:
+        raise _out_of_memory(600)
+
+    world.attempt, world.rooms = take, {"software": room}
+    await world.start("greedy")
+    outcome = await world.outcome("greedy")
+    assert (outcome.status, outcome.code, world.numbers) == (TaskStatus.FAILED, "OutOfMemory", [1])
+
+
+async def test_a_task_does_not_wait_for_memory_that_is_gone(world: World) -> None:
+    """The worker that had it is away when others have handed the task back."""
+
+    async def take(work: Work) -> AttemptResult:
+        if not work.memory_bytes:
+            raise _out_of_memory(600)
+        world.rooms = {"software": work.memory_bytes - 1}
+        raise ApplicationError("no room", [], 0, type="WorkerBusy")
+
+    world.attempt, world.rooms = take, {"software": 4000}
+    await world.start("alone")
+    outcome = await world.outcome("alone")
+    assert (outcome.code, outcome.message, outcome.failed_attempts) == ("OutOfMemory", "took 600", ())

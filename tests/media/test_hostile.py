@@ -237,7 +237,9 @@ def test_a_spoilt_file_is_converted_or_refused(convert: Converter, tmp_path: Pat
         try:
             convert(path, asked, limits=SMALL)
         except ReelmillError as error:
-            assert error.code in ("InvalidMedia", "UnsupportedFormat", "MediaLimitExceeded", "OutputInvalid"), error
+            assert error.code in ("InvalidMedia", "UnsupportedFormat", "MediaLimitExceeded", "OutOfMemory", "OutputInvalid"), (
+                error
+            )
 
 
 def test_a_stream_that_nothing_decodes_is_not_asked_for(convert: Converter, tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ class ControlPlane:
             metrics=metrics,
         )
         self._storage = build_storage(settings, metrics)
+        self._shown_workers = ShownWorkers(client)
         service = self._media_convert_service()
         self._admit = service.admit
         keys = KeyStore(self._database)
@@ -144,7 +145,7 @@ class ControlPlane:
                 keep_seconds=settings.retry_keep_seconds,
             ),
             settle=self._settle,
-            shown_workers=ShownWorkers(self._client),
+            shown_workers=self._shown_workers,
             watches=Watches(settings.watch_limit, settings.watch_caller_limit, self._metrics),
             metrics=self._metrics,
         )
@@ -200,7 +201,7 @@ class ControlPlane:
             stack.push_async_callback(self._database.close)
             stack.push_async_callback(self._channels.close)
             notify = NotifyActivities(self._delivery)
-            control = ControlActivities(self._settle, self._engine.present)
+            control = ControlActivities(self._settle, self._engine.present, self._shown_workers.room)
             workers = [control_worker(self._client, control, notify), notify_worker(self._client, notify)]
             await stack.enter_async_context(polling(workers))
             await stack.enter_async_context(background("reconcile", self._reconciler.once, settings.reconcile_seconds))

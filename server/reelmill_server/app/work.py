@@ -37,6 +37,8 @@ from reelmill_server.worker.parent.state import worker_state
 from reelmill_server.worker.parent.workspace import Scratch
 
 _TRIAL_CHECK_SECONDS = 5.0
+# Threads and decoders reserve some times what they use. Beyond that an allocation fails, which is sooner than any watch.
+_ADDRESS_SPACES = 4
 _TAKEN = 2  # tasks are taken off a queue for each place: those of a project that has its places already wait aside
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +52,7 @@ def _media_limits(settings: Settings) -> Limits:
         max_output_frames=settings.max_output_frames,
         max_pictures=settings.max_pictures,
         max_memory_bytes=int(settings.child_memory_bytes),
+        max_address_bytes=int(settings.child_memory_bytes) * _ADDRESS_SPACES,
         more_decoders=settings.decoder,
         # All cores for as long as an attempt may take: what needs more does not end.
         max_cpu_seconds=ceil(settings.task_timeout_seconds * visible_cpus()),

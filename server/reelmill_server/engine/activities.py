@@ -17,7 +17,7 @@ from reelmill_server.engine.client import Engine
 from reelmill_server.engine.heartbeat import heartbeating
 from reelmill_server.engine.history import WORKER_DRAINING
 from reelmill_server.engine.milestones import Milestones, last_step
-from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD, WITHDRAW
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD, ROOM, WITHDRAW
 from reelmill_server.engine.pending_files import unpack
 from reelmill_server.engine.work import (
     JOINING_FROM,
@@ -29,7 +29,7 @@ from reelmill_server.engine.work import (
     Withdrawal,
     Work,
 )
-from reelmill_server.errors import InternalError, ReelmillError
+from reelmill_server.errors import InternalError, OutOfMemory, ReelmillError
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import KeptFile
 from reelmill_server.model.media_info import MediaInfo
@@ -49,10 +49,13 @@ _log = structlog.get_logger(__name__)
 
 
 def _failure(error: ReelmillError, started_us: int = 0, percent: int = 0) -> ApplicationError:
-    """Return the error as it crosses the engine: code, message, violated fields, when the attempt began, how far it came."""
+    """Return the error as it crosses the engine: code, message, violated fields, when the attempt began, how far it came, and
+    how much memory it took if that was too much.
+    """
+    peak = error.peak_bytes if isinstance(error, OutOfMemory) else 0
     fields = [(violation.field, violation.description) for violation in error.violations]
     return ApplicationError(
-        *(error.message, fields, started_us, percent),
+        *(error.message, fields, started_us, percent, peak),
         type=error.code,
         non_retryable=not error.retryable,
         category=ApplicationErrorCategory.BENIGN,  # else the engine's library logs a trace of what is logged already
@@ -86,6 +89,7 @@ class Attempts(Protocol):
         lane: str,
         needs: Needs | None,
         kept: Sequence[KeptFile],
+        least_bytes: int,
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Convert and publish; return the artifacts and warnings for the user. Raises Deferred for a task that is not small."""
 
@@ -97,6 +101,7 @@ class Attempts(Protocol):
         report: Callable[[Progress], None],
         claim: Claim,
         lane: str,
+        least_bytes: int,
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Encode one chunk of a task; return its files and warnings for the user."""
 
@@ -152,6 +157,7 @@ class WorkerActivities:
                     lane=work.lane,
                     needs=work.needs,
                     kept=work.kept,
+                    least_bytes=work.memory_bytes,
                 )
             except Deferred as deferred:
                 running.outcome = "Deferred"
@@ -180,6 +186,7 @@ class WorkerActivities:
                 report=report,
                 claim=self._claim(work),
                 lane=work.lane,
+                least_bytes=work.memory_bytes,
             )
         return UnitResult(kept, warnings)
 
@@ -301,9 +308,12 @@ class ControlActivities:
         self,
         record: Callable[[str, Outcome], Awaitable[None]],
         present: Callable[[Sequence[str]], Awaitable[dict[str, int]]],
+        room: Callable[[Sequence[str]], Awaitable[int]],
     ) -> None:
-        """`record` writes an outcome; `present` counts the workers on which each encoder family works."""
-        self._record, self._present = record, present
+        """`record` writes an outcome; `present` counts the workers on which each encoder family works; `room` returns the most
+        memory that an attempt may take on a worker which serves one of the queues.
+        """
+        self._record, self._present, self._room = record, present, room
 
     @activity.defn(name=RECORD)
     async def record_outcome(self, task_id: str, outcome: Outcome) -> None:
@@ -315,3 +325,8 @@ class ControlActivities:
     async def present(self, families: tuple[str, ...]) -> dict[str, int]:
         """Count the workers on which each of `families` works."""
         return await self._present(families)
+
+    @activity.defn(name=ROOM)
+    async def room(self, lanes: tuple[str, ...]) -> int:
+        """Return the most bytes of memory that one attempt may take on a worker which serves one of `lanes`; none: any."""
+        return await self._room(lanes)

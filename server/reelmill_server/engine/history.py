@@ -20,13 +20,16 @@ _BACKOFF_SECONDS = (1, 5, 15)
 
 @dataclass(frozen=True)
 class Failure:
-    """Failure of one attempt; `started_us` is 0 when unknown, `percent` how far it had come, 0..100."""
+    """Failure of one attempt; `started_us` is 0 when unknown, `percent` how far it had come, 0..100; `memory_bytes`: the most
+    memory that it took, if it ran out of it.
+    """
 
     code: str
     message: str
     retryable: bool
     started_us: int = 0
     percent: int = 0
+    memory_bytes: int = 0
 
     @classmethod
     def of(cls, error: FailureError) -> "Failure":
@@ -34,8 +37,8 @@ class Failure:
         cause = error.cause if isinstance(error, ActivityError) else error
         if isinstance(cause, ApplicationError):
             # Workers of earlier versions send fewer details.
-            started_us, percent = (int(cause.details[place]) if len(cause.details) > place else 0 for place in (1, 2))
-            return cls(cause.type or "InternalError", cause.message, not cause.non_retryable, started_us, percent)
+            numbers = [int(cause.details[place]) if len(cause.details) > place else 0 for place in (1, 2, 3)]
+            return cls(cause.type or "InternalError", cause.message, not cause.non_retryable, *numbers)
         if isinstance(cause, TimeoutError):
             percent = _last_percent(cause.last_heartbeat_details)
             if cause.type is TimeoutType.HEARTBEAT:

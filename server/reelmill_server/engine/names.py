@@ -1,7 +1,7 @@
 """Names of workflows and activities in the engine, which must not change while tasks run."""
 
 CONVERT, ENCODE_UNIT, ERASE, WITHDRAW = "convert", "encode_unit", "erase", "withdraw"
-RECORD, PRESENT, INSPECT = "record_outcome", "present", "inspect"
+RECORD, PRESENT, ROOM, INSPECT = "record_outcome", "present", "room", "inspect"
 SHOW_WORKER = "show_worker"
 PLACING = "placing"
 """Signal: an attempt is about to publish files."""

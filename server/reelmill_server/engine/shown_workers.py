@@ -119,6 +119,13 @@ class ShownWorkers:
                 self._read_at = time.monotonic()
             return self._known
 
+    async def room(self, lanes: Sequence[str]) -> int:
+        """Return the most bytes of memory that one attempt may take on a worker that serves one of `lanes` (none: any) now.
+
+        0: there is no such worker. Raises ServiceUnavailable.
+        """
+        return max((_room(shown) for shown in await self.list() if _serves(shown.state, lanes)), default=0)
+
     async def _read(self) -> Sequence[ShownWorker]:
         limit = asyncio.Semaphore(_AT_ONCE)
         query = f"WorkflowType = '{_WORKFLOW}' AND ExecutionStatus = 'Running'"
@@ -149,3 +156,12 @@ class ShownWorkers:
                     report, state = await self._client.data_converter.decode(payloads, [Report, WorkerState])
                     return ShownWorker(report, state, pending.last_heartbeat_time.ToMicroseconds())
         return None
+
+
+def _serves(state: WorkerState, lanes: Sequence[str]) -> bool:
+    return not state.draining and (not lanes or any(lane.name in lanes for lane in state.lanes))
+
+
+def _room(shown: ShownWorker) -> int:
+    budget = shown.state.most.memory_bytes
+    return min(shown.report.limits.max_memory_bytes, budget or shown.report.limits.max_memory_bytes)

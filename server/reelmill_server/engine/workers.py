@@ -46,7 +46,7 @@ def control_worker(client: Client, activities: ControlActivities, notify: Notify
             NotifyWorkflow,
             ProgressWorkflow,
         ],
-        activities=[activities.record_outcome, activities.present, notify.next, notify.note, notify.progress],
+        activities=[activities.record_outcome, activities.present, activities.room, notify.next, notify.note, notify.progress],
         # All of our modules would be shared with the library's sandbox, which leaves it little to watch. That workflows are
         # deterministic is tested: recorded histories are replayed.
         workflow_runner=UnsandboxedWorkflowRunner(),

@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine.chunks import Chunks
     from reelmill_server.engine.heartbeat import SILENCE_SECONDS
     from reelmill_server.engine.history import Failure, History
+    from reelmill_server.engine.more_memory import has_room, ran_out, with_more_memory
     from reelmill_server.engine.names import ERASE, INSPECT, PLACING, PROGRESS, RECORD, WITHDRAW
     from reelmill_server.engine.notification import ProgressNotes
     from reelmill_server.engine.scheduling import ONCE, UNTIL_DONE, attempt, fairness_key
@@ -103,14 +104,10 @@ class MediaConvertWorkflow:
                     if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
                         return history.canceled()
                     failure = Failure.of(error)
-                    if failure.code == WorkerBusy.code:  # go ahead of later tasks
-                        self._work = self._work.returned()
-                        await backoff.pause()
-                        continue
-                    history.add(failure)
-                    if not failure.retryable or history.exhausted(self._work.max_attempts):
+                    if not await self._goes_on(failure, backoff):
                         return history.failed()
-                    await self._prepare_next(failure)
+                    if failure.code == WorkerBusy.code:
+                        continue
                 else:
                     if result.needs is None:
                         return history.succeeded(result)
@@ -121,13 +118,26 @@ class MediaConvertWorkflow:
         except asyncio.CancelledError:
             return history.canceled()
 
-    async def _prepare_next(self, failure: Failure) -> None:
-        """Drop what a failure makes useless, and pause."""
+    async def _goes_on(self, failure: Failure, backoff: Backoff) -> bool:
+        """Prepare the next attempt after a failure, and pause; return whether there is one."""
+        if failure.code == WorkerBusy.code:
+            self._work = self._work.returned()  # go ahead of later tasks
+            await backoff.pause()
+            return await has_room(self._work)
+        self._history.add(failure)
+        if not failure.retryable or self._history.exhausted(self._work.max_attempts):
+            return False
+        if ran_out(failure):
+            more = await with_more_memory(self._work, failure)
+            if more is None:
+                return False
+            self._work = more
         self._chunks.failed(failure)
         if failure.code == SourceChanged.code:
             self._work = replace(self._work, needs=None)  # the source may be another file
         await asyncio.sleep(self._history.pause())
         self._history.number += 1
+        return True
 
     def _take_needs(self, result: AttemptResult, needs: Needs) -> None:
         """Take over the task's needs, which the attempt found."""

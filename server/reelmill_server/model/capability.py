@@ -42,7 +42,8 @@ class Sandbox:
 @dataclass(frozen=True)
 class Limits:
     """Limits of one attempt: pixels per frame, streams per file, seconds, frames per output, images or sheets per image entry,
-    bytes of address space, seconds of CPU time (0: any), bytes of a file (0: those of the disk); how it is confined.
+    bytes of memory, seconds of CPU time (0: any), bytes of a file (0: those of the disk); how it is confined.
+    `max_address_bytes`: of address space, which is reserved at will and rarely all used; 0: any.
     `more_decoders`: patterns of libav's names that are allowed besides the usual ones.
     """
 
@@ -56,6 +57,7 @@ class Limits:
     max_cpu_seconds: int = 0
     max_file_bytes: int = 0
     sandbox: SandboxMode = "prefer"
+    max_address_bytes: int = 32 << 30
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,14 @@ from pydantic import ByteSize, Field
 from reelmill_server.model.capability import SandboxMode
 from reelmill_server.settings.fields import DAY_SECONDS, Bytes, Count, Seconds
 from reelmill_server.settings.group import Group, UsedBy
+from reelmill_server.settings.machine import memory_for_attempts, usable_memory
+
+_LEAST_CHILD_BYTES, _MOST_CHILD_BYTES = 256 << 20, 8 << 30
+
+
+def _child_memory() -> ByteSize:
+    most = memory_for_attempts(usable_memory())
+    return ByteSize(min(max(most, _LEAST_CHILD_BYTES), _MOST_CHILD_BYTES))
 
 
 class AttemptSettings(Group):
@@ -63,8 +71,9 @@ class AttemptSettings(Group):
         " does not start), `prefer` (as far as the kernel can), `off`.",
     )
     child_memory_bytes: Annotated[Bytes, UsedBy("serve", "api", "worker", "plan", "capabilities")] = Field(
-        default=ByteSize(8 * 1024**3),
-        ge=256 * 1024**2,
+        default_factory=_child_memory,
+        ge=_LEAST_CHILD_BYTES,
         le=1024**5,
-        description="Maximum memory of one attempt, for example 8GiB.",
+        description="Most memory that one attempt may hold, for example 8GiB. Default: what attempts may use together by"
+        " default, 8 GiB at most.",
     )

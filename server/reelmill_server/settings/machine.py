@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+from reelmill_server.cgroups import current, limiting
+
+# Of `serve`, measured (docs/capacity.md): its own process, the one that children start from, and the embedded engine.
+_SERVER_BYTES = 384 << 20
+
 
 def visible_cpus() -> int:
     """Count the CPU cores that this process may run on, whatever a container's quota says: libav starts threads by it."""
@@ -19,10 +24,13 @@ def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
         return cores
 
 
-def usable_memory(limit_file: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """Count the bytes of memory that this process may use; a container's limit counts."""
+def usable_memory() -> int:
+    """Count the bytes of memory that this process may use; a container's limit counts, of cgroups of either version."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        return min(machine, int(limit_file.read_text()))
-    except (OSError, ValueError):  # no such file, or "max": there is no limit
-        return machine
+    container = limiting(current())
+    return min(machine, container.limit_bytes) if container else machine
+
+
+def memory_for_attempts(usable_bytes: int) -> int:
+    """Return how much of `usable_bytes` is for attempts: the server keeps a tenth, or what it needs where that is more."""
+    return max(usable_bytes - max(usable_bytes // 10, _SERVER_BYTES), usable_bytes // 2)

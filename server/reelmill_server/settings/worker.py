@@ -7,14 +7,14 @@ from pydantic_settings import NoDecode
 
 from reelmill_server.settings.fields import DAY_SECONDS, DISTINCT, Bytes, Count, EncoderFamily, Metavar, Seconds, Separated
 from reelmill_server.settings.group import Group, UsedBy
-from reelmill_server.settings.machine import usable_cpus, usable_memory
+from reelmill_server.settings.machine import memory_for_attempts, usable_cpus, usable_memory
 
 Lane = Literal["fast", EncoderFamily]
 Lanes = Annotated[tuple[Lane, ...], NoDecode, Separated(), DISTINCT, Field(min_length=1), Metavar("QUEUE")]
 
 
 def _most_memory() -> ByteSize:
-    return ByteSize(usable_memory() * 9 // 10)
+    return ByteSize(memory_for_attempts(usable_memory()))
 
 
 class WorkerSettings(Group):
@@ -40,8 +40,8 @@ class WorkerSettings(Group):
         default_factory=_most_memory,
         ge=0,
         le=1024**5,
-        description="Memory that attempts may use together, by estimate. 0: no limit. Default: nine tenths of what the"
-        " machine or the container has.",
+        description="Memory that attempts may use together, by estimate. 0: no limit. Default: what the machine or the"
+        " container has, less a tenth or 384 MiB, whichever is more.",
     )
     lane: Lanes = Field(
         default=("fast", "nvenc", "vaapi", "qsv", "software"),

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from reelmill_server.model.capability import Capability, Limits, Sandbox
+from reelmill_server.model.capability import SOFTWARE, Capability, Limits, Sandbox
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.request import ConvertRequest, Hardware
 from reelmill_server.model.task import Artifact, Progress
 from reelmill_server.model.units import Split, SplitRule, UnitFile
 
@@ -54,7 +54,8 @@ class Assignment:
     `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) are in the
     order of the request's sources, `watermarks` by URI. The child may write only in `directory`. `rule`: report whether and
     how the plan can be split. To encode chunk `unit`, or to convert from the files of all chunks (`joined`), `plan` and
-    `split` are those planned before. `traced`: report when stages begin and end.
+    `split` are those planned before. `traced`: report when stages begin and end. `held_bytes`: memory that the worker holds
+    for it, by estimate.
     """
 
     action: Literal["convert", "encode_unit", "plan", "probe", "capabilities"]
@@ -75,6 +76,21 @@ class Assignment:
     joined: tuple[JoinedFile, ...] = ()
     traced: bool = False
     look: LookBounds = field(default_factory=LookBounds)
+    held_bytes: int = 0
+
+    @property
+    def uses_devices(self) -> bool:
+        """Whether the child tries accelerators, or may encode with one that works."""
+        if self.action == "capabilities":
+            return any(family != SOFTWARE for family in self.encoder_order)
+        targets = self.request.targets if self.request else ()
+        wanted = any(target.video and target.video.hardware is not Hardware.NEVER for target in targets)
+        return wanted and any(known.available and known.device != SOFTWARE for known in self.capabilities)
+
+    @property
+    def max_address_bytes(self) -> int:
+        """The limit of the child's address space; 0: none, as drivers of accelerators reserve far more than there is."""
+        return 0 if self.uses_devices else self.limits.max_address_bytes
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import av.error
 
 from reelmill_server.address_space import peak_bytes, was_short
-from reelmill_server.errors import InternalError, MediaLimitExceeded, OutputError, ReelmillError
+from reelmill_server.errors import InternalError, OutOfMemory, OutputError, ReelmillError
 from reelmill_server.media.libav.log import error_text
 
 LIBAV_ERRORS = (av.error.FFmpegError, ValueError)
@@ -43,16 +43,16 @@ def is_memory(error: BaseException) -> bool:
 
 
 def check_memory(error: Exception) -> None:
-    """Raise MediaLimitExceeded if `error` is due to a lack of memory; call it wherever a failure is otherwise tolerated."""
+    """Raise OutOfMemory if `error` is due to a lack of memory; call it wherever a failure is otherwise tolerated."""
     if is_memory(error):
         raise too_little_memory(error_text(error)) from error
 
 
-def too_little_memory(text: str) -> MediaLimitExceeded:
+def too_little_memory(text: str) -> OutOfMemory:
     """Return the error of an attempt that needs more memory than it may have; `text` says what failed."""
     limit = limit_bytes()
     most = f"it may have, {limit >> 20} MiB of address space" if limit else "there is"
-    return MediaLimitExceeded(": ".join(filter(None, (f"the attempt needs more memory than {most}", text))))
+    return OutOfMemory(": ".join(filter(None, (f"the attempt needs more memory than {most}", text))))
 
 
 def meaning(error: Exception, otherwise: ReelmillError) -> ReelmillError:

@@ -9,8 +9,7 @@ import tempfile
 from collections.abc import Collection
 
 from reelmill_server.closed_memory import close_memory
-from reelmill_server.model.capability import SOFTWARE, Sandbox
-from reelmill_server.model.request import Hardware
+from reelmill_server.model.capability import Sandbox
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.resources import limit
 from reelmill_server.worker.child.sandbox import enter
@@ -88,7 +87,7 @@ def confine(assignment: messages.Assignment, kept: Collection[int] = ()) -> Sand
         tempfile.tempdir = os.environ["TMPDIR"] = assignment.directory
     _close_all_but(kept)
     limit(assignment, len(kept))
-    return enter(assignment.limits.sandbox, assignment.directory, _uses_devices(assignment))
+    return enter(assignment.limits.sandbox, assignment.directory, assignment.uses_devices)
 
 
 def _close_all_but(kept: Collection[int]) -> None:
@@ -97,12 +96,3 @@ def _close_all_but(kept: Collection[int]) -> None:
     for number in sorted({*kept, resource.getrlimit(resource.RLIMIT_NOFILE)[0]}):
         os.closerange(first, number)
         first = number + 1
-
-
-def _uses_devices(assignment: messages.Assignment) -> bool:
-    """Return whether the child tries accelerators, or may encode with one that works."""
-    if assignment.action == "capabilities":
-        return any(family != SOFTWARE for family in assignment.encoder_order)
-    targets = assignment.request.targets if assignment.request else ()
-    wanted = any(target.video and target.video.hardware is not Hardware.NEVER for target in targets)
-    return wanted and any(known.available and known.device != SOFTWARE for known in assignment.capabilities)

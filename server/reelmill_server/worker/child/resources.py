@@ -1,4 +1,4 @@
-"""Limit what a child uses: memory, CPU time, files."""
+"""Limit what a child uses: address space, CPU time, files. Its memory is watched by its parent."""
 
 import os
 import resource
@@ -18,7 +18,7 @@ def limit(assignment: messages.Assignment, opened: int) -> None:
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: _largest_file(assignment),
         resource.RLIMIT_NOFILE: opened + _DESCRIPTORS + _DESCRIPTORS_OF_OUTPUT * outputs,
-        resource.RLIMIT_AS: limits.max_memory_bytes,
+        resource.RLIMIT_AS: assignment.max_address_bytes,
         resource.RLIMIT_CPU: limits.max_cpu_seconds,
     }
     if sys.platform == "linux":

@@ -47,7 +47,8 @@ _INSPECT_WAIT_SECONDS = 10.0  # of the time that a caller is willing to wait
 class _Task:
     """The work of an attempt: all of `request`, only a small task (on the fast queue), or joining the chunks' files in `kept`.
 
-    `keeps`: verified results are kept for the next attempt until they are published.
+    `keeps`: verified results are kept for the next attempt until they are published. `held_bytes`: memory held for it, by
+    estimate; `raised`: never small, as an earlier attempt ran out of memory.
     """
 
     request: ConvertRequest
@@ -55,6 +56,8 @@ class _Task:
     claim: Claim
     lease: Lease
     lane: str
+    held_bytes: int
+    raised: bool = False
     keeps: bool = False
     chunked: ChunkedPlan | None = None
     kept: Sequence[KeptFile] = ()
@@ -158,13 +161,15 @@ class Attempts:
         lane: str = FAST,
         needs: Needs | None = None,
         kept: Sequence[KeptFile] = (),
+        least_bytes: int = 0,
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Convert and publish; return the artifacts and warnings for the user.
 
         `report` is called at least once a second; `claim` is checked once everything is verified. On the fast queue, raises
         Deferred for a task that is not small; on others, waits until the resources in `needs` are free. With `kept`, encoded
-        streams are joined from the files of chunks. Raises ReelmillError; whatever happens, no process and no scratch is
-        left behind.
+        streams are joined from the files of chunks. `least_bytes` of memory are held whatever the estimate, as an earlier
+        attempt ran out of less; the task is not small then. Raises ReelmillError; whatever happens, no process and no scratch
+        is left behind.
         """
         async with heartbeats(report) as heartbeat:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
@@ -175,9 +180,10 @@ class Attempts:
                             await self.admission.wait_for_disk(_FAST_WAIT_SECONDS)
                             await stack.enter_async_context(self._fast.place(request.project_name, _FAST_WAIT_SECONDS))
                             heartbeat.started()
-                        return await self._convert(_Task(request, heartbeat, claim, lease, lane))
-                async with self._admitted(needs, lane, heartbeat, lease):
-                    task = _Task(request, heartbeat, claim, lease, lane, keeps=needs.keeps)
+                        held = self._bounds.look_memory_bytes
+                        return await self._convert(_Task(request, heartbeat, claim, lease, lane, held, least_bytes > 0))
+                async with self._admitted(needs, least_bytes, lane, heartbeat, lease) as held:
+                    task = _Task(request, heartbeat, claim, lease, lane, held, keeps=needs.keeps)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
                     made = await self._convert(task)
@@ -192,6 +198,7 @@ class Attempts:
         report: Callable[[Progress], None],
         claim: Claim,
         lane: str,
+        least_bytes: int = 0,
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Encode chunk `number` of a task and keep its files in shared scratch; return those, and warnings. Otherwise like
         `convert`.
@@ -201,11 +208,12 @@ class Attempts:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
                 if found := await self._kept_before(request, needs.chunked.split, number, PublishGuard(claim)):
                     return found.files, found.warnings
-                async with self._admitted(needs, lane, heartbeat, lease), self._reading(request) as range_server:
+                admitted = self._admitted(needs, least_bytes, lane, heartbeat, lease)
+                async with admitted as held, self._reading(request) as range_server:
                     with self._scratch.attempt(request.task_id) as directory:
                         opened = await self._assignment(request, range_server)
                         cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
-                        assignment = replace(cut, action="encode_unit", directory=str(directory))
+                        assignment = replace(cut, action="encode_unit", directory=str(directory), held_bytes=held)
                         made = await self._supervisor.unit(assignment, range_server, heartbeat)
                         count_usage(self._metrics, lane, "unit", made.usage)
                         with tracing.span("keep"):
@@ -239,20 +247,30 @@ class Attempts:
         return kept
 
     @asynccontextmanager
-    async def _admitted(self, needs: Needs, lane: str, heartbeat: Heartbeat, lease: Lease) -> AsyncIterator[None]:
-        """Hold the resources of an attempt during the block."""
+    async def _admitted(
+        self, needs: Needs, least_bytes: int, lane: str, heartbeat: Heartbeat, lease: Lease
+    ) -> AsyncIterator[int]:
+        """Hold the resources of an attempt during the block, at least `least_bytes` of memory; yield its bytes of memory."""
+        needs = replace(needs, cost=replace(needs.cost, memory_bytes=max(needs.cost.memory_bytes, least_bytes)))
         heartbeat.queued()
         begun = time.monotonic()
         admitted = self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds)
         async with AsyncExitStack() as stack:
             try:
                 with self._counting_busy(lane), tracing.span("admission", lane=lane):
+                    self._check_room(least_bytes)
                     await stack.enter_async_context(admitted)
             finally:
                 self._metrics.admission_seconds.labels(lane).observe(time.monotonic() - begun)
             heartbeat.started()
             lease.reserve(lane, needs.sessions)
-            yield
+            yield self.admission.budget.clipped(needs.cost).memory_bytes
+
+    def _check_room(self, least_bytes: int) -> None:
+        """Raise WorkerBusy if one attempt may never take so much memory on this worker."""
+        most = [bound for bound in (self._bounds.limits.max_memory_bytes, self.admission.budget.memory_bytes) if bound]
+        if least_bytes > min(most, default=least_bytes):
+            raise WorkerBusy(f"one attempt may take {min(most) >> 20} MiB on the worker, and {least_bytes >> 20} are needed")
 
     @contextmanager
     def _counting_busy(self, lane: str) -> Iterator[None]:
@@ -280,12 +298,18 @@ class Attempts:
                     opened = await self._joining(opened, task.chunked, task.kept, range_server)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory:
-                assignment = replace(opened, action="convert", directory=str(directory))
+                assignment = replace(opened, action="convert", directory=str(directory), held_bytes=task.held_bytes)
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
                 async with uploading_early(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as early_upload:
                     cache = self._result_cache(assignment) if task.keeps else None
                     context = AttemptContext(
-                        assignment, storage, range_server, early_upload, task.small_only, cache.load if cache else None
+                        assignment,
+                        storage,
+                        range_server,
+                        early_upload,
+                        small_only=task.small_only,
+                        raised=task.raised,
+                        cached=cache.load if cache else None,
                     )
                     finished, plan = await self._supervisor.convert(context, lease, heartbeat)
                     heartbeat(replace(heartbeat.latest, phase=TaskPhase.PUBLISHING))

@@ -16,13 +16,14 @@ from multiprocessing.reduction import DupFd
 from typing import Any
 
 from reelmill_server.address_space import peak_bytes, was_short
-from reelmill_server.errors import EncoderCrashed, MediaLimitExceeded, ReelmillError, Stalled, Timeout, from_code
+from reelmill_server.errors import EncoderCrashed, OutOfMemory, ReelmillError, Stalled, Timeout, from_code
 from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.entry import detached, enter
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.child_output import ChildOutput
 from reelmill_server.worker.parent.crash_report import CrashReport
+from reelmill_server.worker.parent.memory_watch import MEMORY_WATCH, WatchedChild
 from reelmill_server.worker.parent.range_server import RangeServer
 
 _PRELOADED = [
@@ -87,10 +88,15 @@ _End = Connection | socket.socket | _Inherited
 class Child:
     """A running child. A thread reads its pipe, so that a child that stops in the middle of a message blocks nobody else."""
 
-    def __init__(self, process: ForkServerProcess, pipe: Connection, crash: CrashReport, memory_bytes: int) -> None:
-        """`crash` reports fatal signals; `memory_bytes`: limit of the child's address space, 0: none."""
+    def __init__(
+        self, process: ForkServerProcess, pipe: Connection, crash: CrashReport, assignment: messages.Assignment
+    ) -> None:
+        """`crash` reports fatal signals."""
         self._process, self._pipe = process, pipe
-        self._crash, self._memory_bytes = crash, memory_bytes
+        self._crash, self._address_bytes = crash, assignment.max_address_bytes
+        most = assignment.limits.max_memory_bytes
+        self._memory = WatchedChild(self.pid, most, assignment.held_bytes, process.kill)
+        MEMORY_WATCH.add(self._memory)
         self._subverted = self._leaves = False
         self._inbox: asyncio.Queue[messages.FromChild | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
@@ -111,7 +117,7 @@ class Child:
     async def receive(self, timeout: float) -> messages.FromChild | None:
         """Return the next message, or None on timeout (seconds).
 
-        Raises EncoderCrashed if the child is gone, MediaLimitExceeded if it had used up its memory, or Timeout if its CPU time.
+        Raises EncoderCrashed if the child is gone, OutOfMemory if it took too much memory, or Timeout if its CPU time.
         """
         try:
             # Not wait_for: before Python 3.12 it loses a cancel that comes together with a message.
@@ -127,6 +133,8 @@ class Child:
             await self._gone(_KILL_SECONDS)
             if self._process.exitcode == -signal.SIGXCPU:
                 raise Timeout("the attempt needs more CPU time than it may have")
+            if stopped := MEMORY_WATCH.verdict(self._memory, self._process.exitcode == -signal.SIGKILL):
+                raise stopped
             raise self._blamed(EncoderCrashed(f"the child process ended: {self.ending()}"), self._crash.peak_bytes)
         return message
 
@@ -135,11 +143,12 @@ class Child:
         return self._blamed(error, peak_bytes(self.pid))
 
     def _blamed(self, error: ReelmillError, peak: int) -> ReelmillError:
-        """Return the error, or MediaLimitExceeded if the child's address space was close to its limit."""
-        if not was_short(peak, self._memory_bytes):
+        """Return the error, or OutOfMemory if the child's address space was close to its limit."""
+        if not was_short(peak, self._address_bytes):
             return error
-        most = f"{self._memory_bytes >> 20} MiB of address space"
-        return MediaLimitExceeded(f"the attempt needs more memory than it may have, {most}: {error.message}")
+        most = f"{self._address_bytes >> 20} MiB of address space"
+        text = f"the attempt needs more memory than it may have, {most}: {error.message}"
+        return OutOfMemory(text, peak_bytes=self._memory.peak_bytes)
 
     def ending(self) -> str:
         """Return in words how the process ended, for an error or a metric."""
@@ -207,6 +216,7 @@ class Child:
         try:
             await self.stop()
         finally:
+            await asyncio.to_thread(MEMORY_WATCH.remove, self._memory)
             self._pipe.close()
             self._crash.close()
             with suppress(ValueError):
@@ -226,7 +236,7 @@ async def start(assignment: messages.Assignment, range_server: RangeServer | Non
     """Run a child that carries out `assignment` during the block; `range_server` reads for it.
 
     Raises EncoderCrashed if it is not ready in time, ServiceUnavailable if it cannot be confined as it must be. If the block
-    raises Stalled and the child had used up its memory, that becomes MediaLimitExceeded.
+    raises Stalled and the child had used up its address space, that becomes OutOfMemory.
     """
     ours, theirs = _context.Pipe()
     async with AsyncExitStack() as stack:
@@ -238,7 +248,7 @@ async def start(assignment: messages.Assignment, range_server: RangeServer | Non
         process = _context.Process(target=enter, args=arguments, daemon=True)
         await _start(process, (ours, crashes, shown), (theirs, told, output, *files, *([channel] if channel else [])))
         stack.callback(ChildOutput(shown).close)
-        child = Child(process, ours, CrashReport(crashes, process.pid or 0), assignment.limits.max_memory_bytes)
+        child = Child(process, ours, CrashReport(crashes, process.pid or 0), assignment)
         try:
             _check_ready(await child.receive(_READY_SECONDS))
             yield child

@@ -10,6 +10,7 @@ from typing import TypeVar
 from reelmill_server.errors import (
     EncoderCrashed,
     HardwareUnavailable,
+    OutOfMemory,
     OutputInvalid,
     ReelmillError,
     Stalled,
@@ -57,7 +58,8 @@ class InspectionResult:
 class AttemptContext:
     """A child's assignment and what serves it: where it reads from, and where its outputs go.
 
-    `small_only`: defer a task that is not small. `cached` returns the results that an earlier attempt kept for a plan.
+    `small_only`: defer a task that is not small; `raised`: this one is not, as an earlier attempt ran out of memory. `cached`
+    returns the results that an earlier attempt kept for a plan.
     """
 
     assignment: messages.Assignment
@@ -65,6 +67,7 @@ class AttemptContext:
     range_server: RangeServer
     early_upload: EarlyUpload
     small_only: bool = False
+    raised: bool = False
     cached: Callable[[Plan], Awaitable[messages.Finished | None]] | None = None
 
 
@@ -192,10 +195,11 @@ class Supervisor:
         # Before it is deferred: what may not be written need not wait in another queue.
         await asyncio.to_thread(check_destinations, context.storage, context.assignment, planned.plan)
         if context.small_only:
-            self._check_small(context.assignment, planned)
+            self._check_small(context, planned)
 
-    def _check_small(self, assignment: messages.Assignment, planned: messages.Planned) -> None:
+    def _check_small(self, context: AttemptContext, planned: messages.Planned) -> None:
         """Raise Deferred if the plan is not small."""
+        assignment = context.assignment
         assert assignment.request
         needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order, visible_cpus())
         if planned.split and planned.split.units and all(device in ("", SOFTWARE) for device in _devices(planned.plan)):
@@ -203,7 +207,7 @@ class Supervisor:
         if assignment.rule:
             needs = replace(needs, keeps=needs.cost.core_seconds >= self._bounds.chunks.least_seconds)
         small = is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds)
-        if not small or (needs.chunked and assignment.request.parallelism > 1):
+        if not small or context.raised or (needs.chunked and assignment.request.parallelism > 1):
             raise Deferred(needs)
 
     def _failure(self, failed: messages.Failed, context: AttemptContext) -> Exception:
@@ -236,7 +240,12 @@ class Supervisor:
         replaced.clear()
 
 
-_EXIT_REASONS: dict[type[ReelmillError], str] = {EncoderCrashed: "crashed", Stalled: "stalled", Timeout: "timeout"}
+_EXIT_REASONS: dict[type[ReelmillError], str] = {
+    EncoderCrashed: "crashed",
+    OutOfMemory: "memory",
+    Stalled: "stalled",
+    Timeout: "timeout",
+}
 
 
 def _devices(plan: Plan) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 from reelmill_server.errors import (
     InternalError,
     InvalidMedia,
-    MediaLimitExceeded,
+    OutOfMemory,
     OutputError,
     ReelmillError,
     UnsupportedFormat,
@@ -38,9 +38,9 @@ def caused_by_memory() -> Exception:
 @pytest.mark.parametrize("error", [NO_MEMORY, MemoryError(), OSError(errno.ENOMEM, "mmap"), caused_by_memory(), LOGGED])
 def test_want_of_memory_is_told_by_errors_and_by_what_they_came_from(error: Exception) -> None:
     """Whether it is met in reading, in writing, or where a failure is passed over otherwise."""
-    assert isinstance(meaning(error, InvalidMedia("broken")), MediaLimitExceeded)
-    assert isinstance(meaning_of_writing(error, "mp4", UnsupportedFormat("no")), MediaLimitExceeded)
-    with pytest.raises(MediaLimitExceeded):
+    assert isinstance(meaning(error, InvalidMedia("broken")), OutOfMemory)
+    assert isinstance(meaning_of_writing(error, "mp4", UnsupportedFormat("no")), OutOfMemory)
+    with pytest.raises(OutOfMemory):
         check_memory(error)
 
 
@@ -78,8 +78,8 @@ def test_any_failure_near_the_bound_is_for_want_of_memory(monkeypatch: pytest.Mo
     """Decoders call broken what they could not hold; a full disk is a full disk."""
     monkeypatch.setattr(errors, "memory_was_short", lambda: True)
     told = meaning(INVALID, InvalidMedia("8 of 50 packets are broken"))
-    assert isinstance(told, MediaLimitExceeded) and "8 of 50 packets are broken" in told.message
-    with pytest.raises(MediaLimitExceeded):
+    assert isinstance(told, OutOfMemory) and "8 of 50 packets are broken" in told.message
+    with pytest.raises(OutOfMemory):
         check_memory(INVALID)
     full = meaning_of_writing(OSError(errno.ENOSPC, "No space left on device"), "mp4", UnsupportedFormat("no"))
     assert isinstance(full, OutputError)
@@ -88,9 +88,9 @@ def test_any_failure_near_the_bound_is_for_want_of_memory(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("device", "short", "expected"),
     [
-        ("software", False, MediaLimitExceeded),
+        ("software", False, OutOfMemory),
         ("nvenc", False, EncoderDown),
-        ("nvenc", True, MediaLimitExceeded),
+        ("nvenc", True, OutOfMemory),
     ],
 )
 def test_an_accelerator_may_be_out_of_memory_of_its_own(

@@ -1,0 +1,210 @@
+"""The memory cgroup of this process, version 1 or 2: its limit, what it uses, and groups of their own for children.
+
+Everything here is best effort: a system without cgroups, or one that shows them read-only, has none.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_UNLIMITED = 1 << 60  # version 1 says "no limit" by a number that is larger than any memory
+_PREFIX = "reelmill-"
+_LEAVE_SECONDS = 1.0  # the kernel takes a killed process out of its group a little later
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Names of the files of a version, and of what the kernel could take back in its `memory.stat`."""
+
+    limit: str
+    used: str
+    kills: str
+    reclaimable: tuple[str, ...]
+
+
+_VERSIONS = {
+    "cgroup": _Files(
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "memory.oom_control",
+        ("total_active_file", "total_inactive_file"),
+    ),
+    "cgroup2": _Files("memory.max", "memory.current", "memory.events", ("active_file", "inactive_file", "slab_reclaimable")),
+}
+
+
+@dataclass(frozen=True)
+class MemoryCgroup:
+    """A memory cgroup: its directory, and how its version names files."""
+
+    directory: Path
+    version: str = "cgroup2"
+
+    @property
+    def limit_bytes(self) -> int:
+        """The limit; 0: none."""
+        limit = _number(self.directory / self._files.limit)
+        return limit if 0 < limit < _UNLIMITED else 0
+
+    @property
+    def used_bytes(self) -> int:
+        """Memory that the kernel cannot take back: without the cache of files."""
+        table = _table(self.directory / "memory.stat")
+        cached = sum(table.get(name, 0) for name in self._files.reclaimable)
+        return max(0, _number(self.directory / self._files.used) - cached)
+
+    @property
+    def kills(self) -> int:
+        """How many of its processes the kernel has killed for lack of memory."""
+        return _table(self.directory / self._files.kills).get("oom_kill", 0)
+
+    @property
+    def _files(self) -> _Files:
+        return _VERSIONS[self.version]
+
+    def own(self, name: str, pid: int, limit_bytes: int) -> "MemoryCgroup | None":
+        """Move process `pid` into a new group below this one with a limit of its own; None where that is not allowed."""
+        own = MemoryCgroup(self.directory / f"{_PREFIX}{name}", self.version)
+        try:
+            own.directory.mkdir()
+        except OSError:
+            return None
+        try:
+            (own.directory / self._files.limit).write_text(str(limit_bytes))
+            (own.directory / "cgroup.procs").write_text(str(pid))
+        except OSError:
+            own.remove()
+            return None
+        return own
+
+    def remove(self) -> bool:
+        """Remove the group, whose processes have ended or are ending; return whether it is gone."""
+        until = time.monotonic() + _LEAVE_SECONDS
+        while self.directory.exists():
+            with suppress(OSError):
+                self.directory.rmdir()
+                break
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def sweep(self) -> None:
+        """Remove groups that processes before this one left: those without processes."""
+        for left in self.directory.glob(f"{_PREFIX}*"):
+            with suppress(OSError):
+                left.rmdir()
+
+
+def current(proc: Path = Path("/proc/self")) -> MemoryCgroup | None:
+    """Return the memory cgroup of this process; None: there is none, or it is not shown."""
+    for version, root, mount_point in _mounts(proc):
+        path = _path(proc, version)
+        if path is None:
+            continue
+        inside = path[len(root) :] if root != "/" and path.startswith(root) else path
+        directory = mount_point / inside.strip("/")
+        if (directory / _VERSIONS[version].used).exists() or (directory / "memory.stat").exists():
+            return MemoryCgroup(directory, version)
+        if (mount_point / _VERSIONS[version].limit).exists():  # a container's own, mounted as the root
+            return MemoryCgroup(mount_point, version)
+    return None
+
+
+def limiting(cgroup: MemoryCgroup | None) -> MemoryCgroup | None:
+    """Return the group with the lowest limit among a cgroup and those above it; None: no limit."""
+    limited = [group for group in _upward(cgroup) if group.limit_bytes] if cgroup else []
+    return min(limited, key=lambda group: group.limit_bytes, default=None)
+
+
+def delegated(cgroup: MemoryCgroup | None) -> MemoryCgroup | None:
+    """Return the group below which this process may make others, or None.
+
+    In version 2 a group with groups below it has no processes itself: those move into a group beside the new ones. That is
+    done only where the group is this process's to arrange: a container's own, or one that systemd delegates.
+    """
+    if cgroup is None or not os.access(cgroup.directory, os.W_OK):
+        return None
+    if cgroup.version == "cgroup2" and not _arrange(cgroup):
+        return None
+    cgroup.sweep()
+    return cgroup
+
+
+def _arrange(cgroup: MemoryCgroup) -> bool:
+    directory = cgroup.directory
+    switch = directory / "cgroup.subtree_control"
+    try:
+        if "memory" in switch.read_text().split():
+            return True
+        if not _is_ours(directory) or "memory" not in (directory / "cgroup.controllers").read_text().split():
+            return False
+        if (directory / "cgroup.type").exists():  # all but the root of the system
+            aside = directory / f"{_PREFIX}main"
+            aside.mkdir(exist_ok=True)
+            for pid in (directory / "cgroup.procs").read_text().split():
+                (aside / "cgroup.procs").write_text(pid)
+        switch.write_text("+memory")
+    except OSError:
+        return False
+    return True
+
+
+def _is_ours(directory: Path) -> bool:
+    """Return whether a group is the root that a container sees, or is delegated by systemd."""
+    for name in ("user.delegate", "trusted.delegate"):
+        with suppress(OSError, AttributeError):
+            return os.getxattr(directory, name) == b"1"
+    return _path(Path("/proc/self"), "cgroup2") == "/"
+
+
+def _upward(cgroup: MemoryCgroup) -> Iterator[MemoryCgroup]:
+    """Yield a group and those above it, as far as they are shown."""
+    for directory in (cgroup.directory, *cgroup.directory.parents):
+        if not (directory / "cgroup.procs").exists():
+            return
+        yield MemoryCgroup(directory, cgroup.version)
+
+
+def _mounts(proc: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yield the version, root and mount point of each hierarchy that may count memory, version 1 first."""
+    found = []
+    with suppress(OSError):
+        for line in (proc / "mountinfo").read_text().splitlines():
+            left, _, right = line.partition(" - ")
+            root, mount_point = left.split()[3:5]
+            version, _, options = right.split(" ", 2)
+            if version == "cgroup2" or (version == "cgroup" and "memory" in options.split()[-1].split(",")):
+                found.append((version, root, Path(_unescaped(mount_point))))
+    yield from sorted(found)
+
+
+def _path(proc: Path, version: str) -> str | None:
+    """Return the path of this process in the hierarchy of memory."""
+    with suppress(OSError):
+        for line in (proc / "cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if ("memory" in controllers.split(",")) if version == "cgroup" else not controllers:
+                return path
+    return None
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def _number(file: Path) -> int:
+    with suppress(OSError, ValueError):
+        return int(file.read_text())
+    return 0
+
+
+def _table(file: Path) -> dict[str, int]:
+    """Return a file of names and numbers, one pair a line."""
+    with suppress(OSError, ValueError):
+        return {name: int(value) for name, value in map(str.split, file.read_text().splitlines())}
+    return {}

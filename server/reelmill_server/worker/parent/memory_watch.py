@@ -1,0 +1,148 @@
+"""Stop a child that takes too much memory before the kernel does, which might take the whole container.
+
+A thread looks at all children, ten times a second, and a hundred times where one is near its limit: an event loop that is
+busy must not be late. What counts is resident memory that the kernel cannot take back, never address space.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+
+import structlog
+
+from reelmill_server import cgroups
+from reelmill_server.cgroups import MemoryCgroup
+from reelmill_server.errors import OutOfMemory
+from reelmill_server.worker.parent.child_usage import MachineMemory, container_cgroup, held_bytes, machine_memory
+
+_CALM_SECONDS, _TENSE_SECONDS = 0.1, 0.01
+_TENSE_SHARE = 0.75  # of a limit
+# What is left for the kernel and the server when a child is stopped for others' sake: a sixteenth, within these bounds.
+_RESERVE_SHARE, _LEAST_RESERVE_BYTES, _MOST_RESERVE_BYTES = 16, 48 << 20, 512 << 20
+_SLACK_SHARE, _LEAST_SLACK_BYTES = 8, 64 << 20  # of a child's own group over its limit: the watch comes first
+_log = structlog.get_logger(__name__)
+_names = count()
+
+
+@dataclass(eq=False)
+class WatchedChild:
+    """A child that is watched: its process, the most memory it may hold (0: any), and what it was estimated to hold.
+
+    `kill` ends it at once; `peak_bytes` is the most that was seen of it; `stopped` says why it was ended, if it was.
+    """
+
+    pid: int
+    limit_bytes: int
+    expected_bytes: int
+    kill: Callable[[], None]
+    peak_bytes: int = 0
+    stopped: str = ""
+    group: MemoryCgroup | None = None
+    kills_before: int = 0
+
+    def blame(self, text: str) -> OutOfMemory:
+        """Return the error of this child; `text` says what of its memory was too much."""
+        return OutOfMemory(text, peak_bytes=self.peak_bytes)
+
+
+class MemoryWatch:
+    """Watches the memory of this process's children: each one's, and that of the container or machine."""
+
+    def __init__(self, total: Callable[[], MachineMemory] = machine_memory) -> None:
+        """`total` returns what the container or machine has and uses."""
+        self._total = total
+        self._children: list[WatchedChild] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, child: WatchedChild) -> None:
+        """Watch a child from now on, in a cgroup of its own where that is allowed."""
+        parent = _delegated()
+        if parent is not None and child.limit_bytes:
+            slack = max(child.limit_bytes // _SLACK_SHARE, _LEAST_SLACK_BYTES)
+            child.group = parent.own(f"{child.pid}-{next(_names)}", child.pid, child.limit_bytes + slack)
+        child.kills_before = self._kills(child)
+        with self._changed:
+            self._children.append(child)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="memory-watch", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def remove(self, child: WatchedChild) -> None:
+        """Forget a child that has ended. Blocks shortly where it had a cgroup."""
+        with self._changed:
+            self._children.remove(child)
+        if child.group is not None and not child.group.remove():
+            _log.warning("a cgroup of a child could not be removed", directory=str(child.group.directory))
+
+    def verdict(self, child: WatchedChild, killed: bool) -> OutOfMemory | None:
+        """Return the error of a child that ended for its memory, by this watch or, if it was `killed`, by the kernel."""
+        if child.stopped:
+            return child.blame(child.stopped)
+        if killed and self._kills(child) > child.kills_before:
+            return child.blame(f"{_peak(child)}, and the kernel ended it: {self._total().words()}")
+        return None
+
+    def _kills(self, child: WatchedChild) -> int:
+        group = child.group or container_cgroup()
+        return group.kills if group else 0
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._children))
+                children = list(self._children)
+            tense = self._look(children)
+            time.sleep(_TENSE_SECONDS if tense else _CALM_SECONDS)
+
+    def _look(self, children: list[WatchedChild]) -> bool:
+        """Look at the children once, and stop those that hold too much; return whether one is near a limit."""
+        held = {}
+        tense = False
+        for child in children:
+            held[child] = now = held_bytes(child.pid, child.limit_bytes)
+            child.peak_bytes = max(child.peak_bytes, now)
+            if child.limit_bytes:
+                tense = tense or now > child.limit_bytes * _TENSE_SHARE
+                if now > child.limit_bytes:
+                    self._stop(child, f"{_peak(child)}, more than the {_mib(child.limit_bytes)} that one attempt may")
+        total = self._total()
+        if not total.limit_bytes:
+            return tense
+        reserve = min(max(total.limit_bytes // _RESERVE_SHARE, _LEAST_RESERVE_BYTES), _MOST_RESERVE_BYTES)
+        if total.used_bytes > total.limit_bytes - reserve and not any(child.stopped for child in children):
+            worst = max(children, key=lambda child: held[child] - child.expected_bytes)
+            self._stop(worst, f"{_peak(worst)}, and more is not left: {total.words()}")
+        return tense or total.used_bytes > total.limit_bytes * _TENSE_SHARE
+
+    def _stop(self, child: WatchedChild, why: str) -> None:
+        if not child.stopped:
+            child.stopped = why
+            with suppress(ValueError, OSError):  # it has ended
+                child.kill()
+
+
+def _peak(child: WatchedChild) -> str:
+    return f"the attempt took {_mib(child.peak_bytes)} of memory"
+
+
+def _mib(size: int) -> str:
+    return f"{size >> 20} MiB"
+
+
+_group: list[MemoryCgroup | None] = []
+
+
+def _delegated() -> MemoryCgroup | None:
+    """Return the cgroup below which children get their own; it is found once."""
+    if not _group:
+        _group.append(cgroups.delegated(cgroups.current()))
+    return _group[0]
+
+
+MEMORY_WATCH = MemoryWatch()
+"""One for this process, as the limits of memory are its container's."""
