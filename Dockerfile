@@ -84,8 +84,6 @@ RUN --mount=type=bind,source=images,target=/images /images/install.sh /images/in
 RUN --mount=type=bind,source=images,target=/images /images/write-inventory.sh /opt/reelmill /usr/share/reelmill
 USER 10001:10001
 
-# The driver comes from the host, through NVIDIA's container toolkit. CUDA reserves address space for far more memory than it uses:
-# what bounds an attempt there is the container's own limit.
+# The driver comes from the host, through NVIDIA's container toolkit.
 FROM cpu AS nvidia
-ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
-    REELMILL_CHILD_MEMORY_BYTES=1TiB
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
