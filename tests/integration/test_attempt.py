@@ -270,6 +270,19 @@ async def test_progress_never_falls_and_ends_with_publishing(bench: Bench) -> No
     assert bench.reported[-1].phase is TaskPhase.PUBLISHING and percents[-1] >= 95
 
 
+async def test_two_passes_write_their_statistics_where_the_child_may(bench: Bench) -> None:
+    """In the sandbox; progress goes on from the first to the second, and nothing but the output is left."""
+    both = [
+        replace(bench.target(f"{codec}.mp4", index), video=VideoSpec(codec, bitrate=200_000, passes=2, preset="ultrafast"))
+        for index, codec in enumerate(("h264", "h265"))
+    ]
+    artifacts, _ = await bench.convert(bench.request(*both))
+    assert [artifact.streams[0].encoder for artifact in artifacts] == ["libx264", "libx265"]
+    percents = [progress.percent for progress in bench.reported]
+    assert percents == sorted(percents)
+    assert bench.left() == ["h264.mp4", "h265.mp4"]
+
+
 async def test_canceling_ends_the_child(bench: Bench) -> None:
     """The task that awaits is canceled: when it is over, the process is gone and nothing is left."""
     slow = TargetSpec(

@@ -63,7 +63,7 @@ SEGMENT_FORMAT_HLS: SegmentFormat
 SEGMENT_FORMAT_DASH: SegmentFormat
 
 class Target(_message.Message):
-    __slots__ = ("uri", "container", "segment", "video", "audio", "subtitle", "image", "speed", "strip_metadata", "data", "attached_picture", "measure_vmaf")
+    __slots__ = ("uri", "container", "segment", "video", "audio", "subtitle", "image", "speed", "strip_metadata", "data", "attached_picture", "measure_vmaf", "min_vmaf", "max_size_ratio")
     URI_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +76,8 @@ class Target(_message.Message):
     DATA_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_PICTURE_FIELD_NUMBER: _ClassVar[int]
     MEASURE_VMAF_FIELD_NUMBER: _ClassVar[int]
+    MIN_VMAF_FIELD_NUMBER: _ClassVar[int]
+    MAX_SIZE_RATIO_FIELD_NUMBER: _ClassVar[int]
     uri: str
     container: Container
     segment: Segment
@@ -88,7 +90,9 @@ class Target(_message.Message):
     data: TargetData
     attached_picture: TargetAttachedPicture
     measure_vmaf: bool
-    def __init__(self, uri: _Optional[str] = ..., container: _Optional[_Union[Container, str]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., video: _Optional[_Union[_video_pb2.TargetVideo, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.TargetAudio, _Mapping]] = ..., subtitle: _Optional[_Union[_subtitle_pb2.TargetSubtitle, _Mapping]] = ..., image: _Optional[_Union[_image_pb2.TargetImage, _Mapping]] = ..., speed: _Optional[float] = ..., strip_metadata: _Optional[bool] = ..., data: _Optional[_Union[TargetData, _Mapping]] = ..., attached_picture: _Optional[_Union[TargetAttachedPicture, _Mapping]] = ..., measure_vmaf: _Optional[bool] = ...) -> None: ...
+    min_vmaf: float
+    max_size_ratio: float
+    def __init__(self, uri: _Optional[str] = ..., container: _Optional[_Union[Container, str]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., video: _Optional[_Union[_video_pb2.TargetVideo, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.TargetAudio, _Mapping]] = ..., subtitle: _Optional[_Union[_subtitle_pb2.TargetSubtitle, _Mapping]] = ..., image: _Optional[_Union[_image_pb2.TargetImage, _Mapping]] = ..., speed: _Optional[float] = ..., strip_metadata: _Optional[bool] = ..., data: _Optional[_Union[TargetData, _Mapping]] = ..., attached_picture: _Optional[_Union[TargetAttachedPicture, _Mapping]] = ..., measure_vmaf: _Optional[bool] = ..., min_vmaf: _Optional[float] = ..., max_size_ratio: _Optional[float] = ...) -> None: ...
 
 class Segment(_message.Message):
     __slots__ = ("format", "duration", "start_number")
@@ -121,7 +125,7 @@ class TargetGroup(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[GroupTarget, _Mapping]]] = ...) -> None: ...
 
 class GroupTarget(_message.Message):
-    __slots__ = ("uri", "container", "segment", "video", "audio", "subtitle", "speed", "strip_metadata", "measure_vmaf")
+    __slots__ = ("uri", "container", "segment", "video", "audio", "subtitle", "speed", "strip_metadata", "measure_vmaf", "min_vmaf", "max_size_ratio")
     URI_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +135,8 @@ class GroupTarget(_message.Message):
     SPEED_FIELD_NUMBER: _ClassVar[int]
     STRIP_METADATA_FIELD_NUMBER: _ClassVar[int]
     MEASURE_VMAF_FIELD_NUMBER: _ClassVar[int]
+    MIN_VMAF_FIELD_NUMBER: _ClassVar[int]
+    MAX_SIZE_RATIO_FIELD_NUMBER: _ClassVar[int]
     uri: str
     container: Container
     segment: Segment
@@ -140,4 +146,6 @@ class GroupTarget(_message.Message):
     speed: float
     strip_metadata: bool
     measure_vmaf: bool
-    def __init__(self, uri: _Optional[str] = ..., container: _Optional[_Union[Container, str]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., video: _Optional[_Union[_video_pb2.TargetVideo, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.TargetAudio, _Mapping]] = ..., subtitle: _Optional[_Union[_subtitle_pb2.TargetSubtitle, _Mapping]] = ..., speed: _Optional[float] = ..., strip_metadata: _Optional[bool] = ..., measure_vmaf: _Optional[bool] = ...) -> None: ...
+    min_vmaf: float
+    max_size_ratio: float
+    def __init__(self, uri: _Optional[str] = ..., container: _Optional[_Union[Container, str]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., video: _Optional[_Union[_video_pb2.TargetVideo, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.TargetAudio, _Mapping]] = ..., subtitle: _Optional[_Union[_subtitle_pb2.TargetSubtitle, _Mapping]] = ..., speed: _Optional[float] = ..., strip_metadata: _Optional[bool] = ..., measure_vmaf: _Optional[bool] = ..., min_vmaf: _Optional[float] = ..., max_size_ratio: _Optional[float] = ...) -> None: ...

@@ -191,7 +191,7 @@ class Artifact(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., segment_count: _Optional[int] = ..., segments_size: _Optional[int] = ..., sha256: _Optional[str] = ..., segments_sha256: _Optional[str] = ..., bitrate: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_times: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ArtifactStream(_message.Message):
-    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language", "vmaf", "adjustments")
+    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language", "vmaf", "adjustments", "quality")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
@@ -207,6 +207,7 @@ class ArtifactStream(_message.Message):
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VMAF_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
     type: StreamType
     codec: str
     encoder: str
@@ -222,7 +223,22 @@ class ArtifactStream(_message.Message):
     language: str
     vmaf: float
     adjustments: _containers.RepeatedCompositeFieldContainer[StreamAdjustment]
-    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., bitrate: _Optional[int] = ..., frame_rate: _Optional[float] = ..., language: _Optional[str] = ..., vmaf: _Optional[float] = ..., adjustments: _Optional[_Iterable[_Union[StreamAdjustment, _Mapping]]] = ...) -> None: ...
+    quality: QualityResult
+    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., bitrate: _Optional[int] = ..., frame_rate: _Optional[float] = ..., language: _Optional[str] = ..., vmaf: _Optional[float] = ..., adjustments: _Optional[_Iterable[_Union[StreamAdjustment, _Mapping]]] = ..., quality: _Optional[_Union[QualityResult, _Mapping]] = ...) -> None: ...
+
+class QualityResult(_message.Message):
+    __slots__ = ("metric", "target", "crf", "predicted", "final")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    CRF_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    target: float
+    crf: float
+    predicted: float
+    final: float
+    def __init__(self, metric: _Optional[str] = ..., target: _Optional[float] = ..., crf: _Optional[float] = ..., predicted: _Optional[float] = ..., final: _Optional[float] = ...) -> None: ...
 
 class StreamAdjustment(_message.Message):
     __slots__ = ("reason", "count", "unit", "added")

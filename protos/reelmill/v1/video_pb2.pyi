@@ -9,6 +9,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class QualityMetric(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    QUALITY_METRIC_UNSPECIFIED: _ClassVar[QualityMetric]
+    QUALITY_METRIC_VMAF: _ClassVar[QualityMetric]
+    QUALITY_METRIC_XPSNR: _ClassVar[QualityMetric]
+
 class VideoCodec(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VIDEO_CODEC_UNSPECIFIED: _ClassVar[VideoCodec]
@@ -62,6 +68,9 @@ class ReferPos(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REFER_POS_TOPRIGHT: _ClassVar[ReferPos]
     REFER_POS_BOTTOMRIGHT: _ClassVar[ReferPos]
     REFER_POS_BOTTOMLEFT: _ClassVar[ReferPos]
+QUALITY_METRIC_UNSPECIFIED: QualityMetric
+QUALITY_METRIC_VMAF: QualityMetric
+QUALITY_METRIC_XPSNR: QualityMetric
 VIDEO_CODEC_UNSPECIFIED: VideoCodec
 VIDEO_CODEC_COPY: VideoCodec
 VIDEO_CODEC_H264: VideoCodec
@@ -112,7 +121,7 @@ class TargetVideo(_message.Message):
     def __init__(self, disable_video: _Optional[bool] = ..., stream: _Optional[_Iterable[int]] = ..., transcode_video: _Optional[_Union[TranscodeVideo, _Mapping]] = ..., filter_video: _Optional[_Union[FilterVideo, _Mapping]] = ...) -> None: ...
 
 class TranscodeVideo(_message.Message):
-    __slots__ = ("codec", "pixel_format", "frame_rate", "frame_rate_option", "resolution", "resolution_option", "adaptive_resolution_direction", "scale_type", "rotation", "bitrate", "bitrate_option", "crf", "max_bitrate", "buffer_size", "gop_size", "b_frames", "refs", "video_slim", "hardware", "preset")
+    __slots__ = ("codec", "pixel_format", "frame_rate", "frame_rate_option", "resolution", "resolution_option", "adaptive_resolution_direction", "scale_type", "rotation", "bitrate", "bitrate_option", "crf", "max_bitrate", "buffer_size", "gop_size", "b_frames", "refs", "video_slim", "hardware", "preset", "passes", "quality_target")
     CODEC_FIELD_NUMBER: _ClassVar[int]
     PIXEL_FORMAT_FIELD_NUMBER: _ClassVar[int]
     FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +142,8 @@ class TranscodeVideo(_message.Message):
     VIDEO_SLIM_FIELD_NUMBER: _ClassVar[int]
     HARDWARE_FIELD_NUMBER: _ClassVar[int]
     PRESET_FIELD_NUMBER: _ClassVar[int]
+    PASSES_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_TARGET_FIELD_NUMBER: _ClassVar[int]
     codec: VideoCodec
     pixel_format: PixelFormat
     frame_rate: float
@@ -153,7 +164,23 @@ class TranscodeVideo(_message.Message):
     video_slim: int
     hardware: HardwarePolicy
     preset: EncoderPreset
-    def __init__(self, codec: _Optional[_Union[VideoCodec, str]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., frame_rate: _Optional[float] = ..., frame_rate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., resolution: _Optional[str] = ..., resolution_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., adaptive_resolution_direction: _Optional[bool] = ..., scale_type: _Optional[_Union[_common_pb2.ScaleType, str]] = ..., rotation: _Optional[int] = ..., bitrate: _Optional[int] = ..., bitrate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., crf: _Optional[float] = ..., max_bitrate: _Optional[int] = ..., buffer_size: _Optional[int] = ..., gop_size: _Optional[int] = ..., b_frames: _Optional[int] = ..., refs: _Optional[int] = ..., video_slim: _Optional[int] = ..., hardware: _Optional[_Union[HardwarePolicy, str]] = ..., preset: _Optional[_Union[EncoderPreset, str]] = ...) -> None: ...
+    passes: int
+    quality_target: QualityTarget
+    def __init__(self, codec: _Optional[_Union[VideoCodec, str]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., frame_rate: _Optional[float] = ..., frame_rate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., resolution: _Optional[str] = ..., resolution_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., adaptive_resolution_direction: _Optional[bool] = ..., scale_type: _Optional[_Union[_common_pb2.ScaleType, str]] = ..., rotation: _Optional[int] = ..., bitrate: _Optional[int] = ..., bitrate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., crf: _Optional[float] = ..., max_bitrate: _Optional[int] = ..., buffer_size: _Optional[int] = ..., gop_size: _Optional[int] = ..., b_frames: _Optional[int] = ..., refs: _Optional[int] = ..., video_slim: _Optional[int] = ..., hardware: _Optional[_Union[HardwarePolicy, str]] = ..., preset: _Optional[_Union[EncoderPreset, str]] = ..., passes: _Optional[int] = ..., quality_target: _Optional[_Union[QualityTarget, _Mapping]] = ...) -> None: ...
+
+class QualityTarget(_message.Message):
+    __slots__ = ("metric", "value", "min_crf", "max_crf", "max_bitrate")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    MIN_CRF_FIELD_NUMBER: _ClassVar[int]
+    MAX_CRF_FIELD_NUMBER: _ClassVar[int]
+    MAX_BITRATE_FIELD_NUMBER: _ClassVar[int]
+    metric: QualityMetric
+    value: float
+    min_crf: float
+    max_crf: float
+    max_bitrate: int
+    def __init__(self, metric: _Optional[_Union[QualityMetric, str]] = ..., value: _Optional[float] = ..., min_crf: _Optional[float] = ..., max_crf: _Optional[float] = ..., max_bitrate: _Optional[int] = ...) -> None: ...
 
 class FilterVideo(_message.Message):
     __slots__ = ("speed", "watermarks", "delogos", "desensitization")

@@ -85,6 +85,7 @@ def _video(target: AnyTarget) -> VideoSpec | None:
         desensitization=desensitization(target.video.filter_video),
         hardware=Hardware(enum_name(video_pb2.HardwarePolicy, settings.hardware, "HARDWARE_POLICY_") or "preferred"),
         preset=enum_name(video_pb2.EncoderPreset, settings.preset, "ENCODER_PRESET_") or VideoSpec.preset,
+        passes=settings.passes or VideoSpec.passes,
     )
 
 

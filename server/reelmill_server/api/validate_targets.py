@@ -17,7 +17,7 @@ from reelmill_server.api.field_values import (
 )
 from reelmill_server.api.image_requests import AnyImage, images
 from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, Violation
-from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import AudioSpec, Hardware, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.output.naming import package_problems, unknown_variables
@@ -232,6 +232,8 @@ def _ruled(target: AnyTarget) -> TargetSpec:
             pixel_format=enum_name(video_pb2.PixelFormat, video.pixel_format, "PIXEL_FORMAT_"),
             b_frames=optional(video, "b_frames"),
             refs=optional(video, "refs"),
+            passes=video.passes or VideoSpec.passes,
+            hardware=Hardware(enum_name(video_pb2.HardwarePolicy, video.hardware, "HARDWARE_POLICY_") or "preferred"),
         ),
         audio=None
         if _none(target, "audio")

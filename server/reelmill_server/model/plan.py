@@ -126,7 +126,7 @@ class StreamPlan:
     set. `expected_us` is the earliest position in the output at which the stream ends, 0 if the sources do not tell;
     `slack_us` the tolerance of the result. `speed` is the playback speed. `segment_us`: a keyframe is forced on every multiple
     of it, 0: none. `overlays` change the frames before the encoder, in this order. `measured`: the VMAF of the encoder's output
-    is measured.
+    is measured. `passes`: 2 if a first pass over all frames finds out where bits are needed.
     """
 
     type: StreamType
@@ -146,6 +146,7 @@ class StreamPlan:
     segment_us: int = 0
     overlays: tuple[OverlayPlan, ...] = ()
     measured: bool = False
+    passes: int = 1
 
     @property
     def copies_video(self) -> bool:

@@ -71,7 +71,7 @@ class VideoSpec:
 
     `width`/`height` in pixels, 0: the source's. With `adaptive_direction` they are the long and the short side.
     `frame_rate` 0: the source's. `rotation` in degrees clockwise. Bit rates in bit/s, `buffer_size` in bits. None: the
-    contract's default. `speed`: playback speed.
+    contract's default. `speed`: playback speed. `passes`: 2 to encode the whole video twice for its bit rate.
     """
 
     codec: str = COPY
@@ -99,6 +99,7 @@ class VideoSpec:
     desensitization: DesensitizationSpec | None = None
     hardware: Hardware = Hardware.PREFERRED
     preset: str = "medium"
+    passes: int = 1
 
 
 @dataclass(frozen=True)

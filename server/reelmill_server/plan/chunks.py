@@ -247,10 +247,14 @@ def read_streams(plan: Plan) -> list[StreamPlan]:
 
 
 def _alone(target: TargetPlan, stream: StreamPlan, from_front: bool) -> TargetPlan:
-    stream = replace(stream, codec_tag="")
     if not from_front:
         stream = replace(stream, parts=tuple(_from_midway(part) for part in stream.parts))
-    return replace(target, streams=(stream,), package=None, keep_metadata=False)
+    return lone_stream(target, stream)
+
+
+def lone_stream(target: TargetPlan, stream: StreamPlan) -> TargetPlan:
+    """Return a target with one of the streams of `target` and nothing else."""
+    return replace(target, streams=(replace(stream, codec_tag=""),), package=None, keep_metadata=False, attachments=())
 
 
 def _from_midway(part: PartPlan) -> PartPlan:

@@ -6,10 +6,10 @@ Fields are paths in the request. What depends on the source is not here, but whe
 from collections.abc import Iterable, Iterator, Mapping
 
 from reelmill_server.errors import InvalidArgument, Violation
-from reelmill_server.model.request import COPY, AudioSpec, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import COPY, AudioSpec, Hardware, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
 from reelmill_server.plan.codec.containers import CONTAINERS, Container, fitting
-from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC, WITHOUT_REFERENCES
+from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC, TWO_PASS_CODECS, WITHOUT_REFERENCES
 
 SEGMENT_CONTAINERS: Mapping[SegmentFormat, tuple[str, ...]] = {
     SegmentFormat.HLS: ("ts", "mp4"),
@@ -63,10 +63,23 @@ def _video(spec: VideoSpec, container: Container, field: str) -> Iterator[Violat
         alternatives = ", ".join(other.name for other in CONTAINERS.values() if other.alpha)
         expected = f"container {container.name} does not support alpha (supported by {alternatives})"
         yield Violation(f"{field}.pixel_format", expected)
+    if codec and spec.passes > 1:
+        yield from _two_passes(spec, f"{field}.passes")
     if spec.codec in WITHOUT_REFERENCES:
         for name, present in (("b_frames", bool(spec.b_frames)), ("refs", spec.refs is not None)):
             if present:
                 yield Violation(f"{field}.{name}", f"codec {spec.codec.upper()} has no such setting: leave it out")
+
+
+def _two_passes(spec: VideoSpec, field: str) -> Iterator[Violation]:
+    """Yield why video cannot be encoded in two passes."""
+    if spec.codec not in TWO_PASS_CODECS:
+        those = ", ".join(TWO_PASS_CODECS)
+        yield Violation(
+            field, f"must be 1 for {spec.codec.upper()}: libav gives no statistics of its first pass ({those} have two passes)"
+        )
+    elif spec.hardware is Hardware.REQUIRED:
+        yield Violation(field, "must be 1 where hardware is REQUIRED: hardware encoders have no first pass")
 
 
 def _audio(spec: AudioSpec, container: Container, field: str) -> Iterator[Violation]:

@@ -63,6 +63,7 @@ COSTLY = Task(
         pictures("crf18.mkv", CRF=18),
         pictures("crf40.mkv", CRF=40),
         pictures("bitrate.mkv", Bitrate=300_000, Preset="veryfast"),
+        pictures("passes.mkv", Bitrate=300_000, Passes=2, Preset="veryfast"),
         pictures("adaptive.mkv", Bitrate=90_000_000, BitrateOption="adaptive"),
         pictures("capped.mkv", CRF=10, MaxBitrate=300_000, BufferSize=300_000),
         pictures("tight.mkv", CRF=10, MaxBitrate=300_000, BufferSize=60_000),
@@ -193,6 +194,7 @@ ROWS = (
     ),
     # Two seconds are short for a rate control: tests/media/test_rates.py is closer over four.
     Row("TranscodeVideo.bitrate", COSTLY, lambda made: bits(made("bitrate.mkv"), "v:0") / 2, pytest.approx(300_000, rel=0.25)),
+    Row("TranscodeVideo.passes", COSTLY, lambda made: bits(made("passes.mkv"), "v:0") / 2, pytest.approx(300_000, rel=0.05)),
     Row(
         "TranscodeVideo.bitrate_option",
         COSTLY,

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from av.container import InputContainer
@@ -10,9 +11,11 @@ from av.container import InputContainer
 from reelmill_server.media.chunk_file import IMAGES, ChunkFile
 from reelmill_server.media.conversion.base import Run
 from reelmill_server.media.conversion.feed import Scope
+from reelmill_server.media.conversion.first_pass import FIRST_PASS_SHARE, FirstPass
 from reelmill_server.media.image.output import ImageOutput
 from reelmill_server.media.image.stills import WrittenImage
 from reelmill_server.media.input.source import Location
+from reelmill_server.media.libav.freeing import wait_for_freed
 from reelmill_server.media.output.base import MediaFile, Output
 from reelmill_server.media.output.file import FileOutput, SideInputs
 from reelmill_server.media.track.cover_art import CoverInputs
@@ -22,6 +25,7 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, TargetPlan
 from reelmill_server.plan.output.image_files import image_folder
 from reelmill_server.plan.output.package_files import output_path
+from reelmill_server.plan.passes import has_first_pass, second_pass, statistics_files
 
 
 class Conversion:
@@ -51,20 +55,29 @@ class Conversion:
         )
         self._plan, self._directory, self._limits, self._joined_chunks = plan, directory, limits, joined
         self._locations = [locations[entry.source] for entry in plan.inputs]
+        self._first_pass = FirstPass(plan, directory, self._side_inputs, limits) if has_first_pass(plan) else None
         self._chunk_files: Mapping[tuple[int, int], Sequence[ChunkFile]] = {}
         self._files: list[FileOutput] = []
         self._images: list[ImageOutput] = []
-        self._run = Run(plan, self._locations, limits, stop, Scope())
+        self._stop = stop
+        self._run = self._running = Run(plan, self._locations, limits, stop, Scope())
 
     @property
     def outputs(self) -> Sequence[Output]:
         """Return the outputs being written, for progress."""
-        return self._run.outputs
+        return self._running.outputs
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Return the shares of the conversion that are done when the running pass begins and when it ends."""
+        if self._first_pass is None:
+            return 0.0, 1.0
+        return (FIRST_PASS_SHARE, 1.0) if self._running is self._run else (0.0, FIRST_PASS_SHARE)
 
     @property
     def expected_seconds(self) -> float:
         """Return how long the concatenated inputs will be together, as far as is known so far; 0: unknown."""
-        return self._run.expected_seconds
+        return self._running.expected_seconds
 
     @property
     def images(self) -> list[Sequence[WrittenImage]]:
@@ -77,6 +90,12 @@ class Conversion:
         Raises EncoderDown when an encoder fails, Stopped when asked to stop, and InvalidMedia, MediaLimitExceeded or
         OutputError as they happen.
         """
+        if self._first_pass is not None:
+            self._running = Run(self._first_pass.plan, self._locations, self._limits, self._stop, self._first_pass.scope)
+            self._running.write(partial(self._first_pass.open_outputs, self._running.stop))  # the second pass warns
+            self._running = self._run
+            for path in statistics_files(self._plan, self._directory):
+                wait_for_freed(path)
         warnings = [*self._run.write(self._open_outputs), *self._run.judge()]
         files = [output.produced(self._run.accountant) for output in self._files]
         return files, [*warnings, *(text for file in files for text in _mostly_silent(file))]
@@ -86,7 +105,7 @@ class Conversion:
             self._chunk_files = self._joined_chunks.all_chunk_files(self._plan)
             self._run.decoding.merge(decoding_of(self._chunk_files.values()).streams)
             self._run.decoding.check()  # fail before joining anything
-        for slot, target in enumerate(self._plan.targets):
+        for slot, target in enumerate(second_pass(self._plan, self._directory).targets):
             self._files.append(self._open_file(slot, target, sources))
             yield self._files[-1]
         for slot, image in enumerate(self._plan.images):

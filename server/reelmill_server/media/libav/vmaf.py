@@ -5,9 +5,7 @@ alignment; it is held until its packet has come out and is decoded.
 """
 
 import csv
-import gc
 import os
-import time
 from fractions import Fraction
 from pathlib import Path
 from statistics import fmean
@@ -19,13 +17,12 @@ from av.filter import Graph
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.errors import meaning
+from reelmill_server.media.libav.freeing import wait_for_freed
 from reelmill_server.media.libav.log import error_text, option_text
 from reelmill_server.model.plan import StreamPlan
 
 _TICK = Fraction(1, 25)  # libvmaf pairs frames by timestamp; any tick will do
 _THREADS = 4  # each has buffers of its own
-# gc.collect() does nothing while another thread collects.
-_COLLECTIONS, _PAUSE_SECONDS = 200, 0.05
 # Pixel formats that libvmaf takes, in place of those that some encoders take.
 _PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le", "yuva420p": "yuv420p"}
 _DECODERS = {"av1": "libdav1d"}  # libav's own av1 decoder needs hardware
@@ -58,11 +55,7 @@ class Meter:
         self._push(None, None)
         # libvmaf writes the log when the graph is freed, and a graph and its filters form a reference cycle.
         self._graph, self._inputs = None, []
-        for _ in range(_COLLECTIONS):
-            gc.collect()
-            if self._log.exists():
-                break
-            time.sleep(_PAUSE_SECONDS)
+        wait_for_freed(self._log)
         with self._log.open(newline="") as file:
             mean = fmean(float(row["vmaf"]) for row in csv.DictReader(file))
         self._log.unlink()

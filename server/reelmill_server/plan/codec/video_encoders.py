@@ -147,6 +147,10 @@ _FAMILY_OPTIONS: Mapping[str, Callable[[VideoSpec], dict[str, str]]] = {
     "vaapi": _vaapi,
 }
 
+TWO_PASS_ENCODERS = ("libx264", "libx265")
+"""Encoders that write what their first pass found to a file, and read it in the second."""
+TWO_PASS_CODECS = tuple(codec for codec, encoders in VIDEO_ENCODERS.items() if encoders[SOFTWARE] in TWO_PASS_ENCODERS)
+"""Codecs that can be encoded in two passes."""
 WITHOUT_REFERENCES = ("vp9", "av1")
 """Codecs for which neither B-frames nor reference frames can be set."""
 
@@ -195,6 +199,11 @@ def choose(
 
 
 def _policy(spec: VideoSpec, device: str) -> str:
+    policy = _device_policy(spec, device)
+    return f"{policy}, in two passes over the whole video" if spec.passes > 1 else policy
+
+
+def _device_policy(spec: VideoSpec, device: str) -> str:
     if spec.hardware is Hardware.NEVER:
         return "software, as hardware is NEVER to be used"
     return "software" if device == SOFTWARE else f"{device} hardware"
@@ -213,11 +222,17 @@ def _objection(
         return "hardware is NEVER to be used"
     if spec.hardware is Hardware.REQUIRED and device == SOFTWARE:
         return "hardware is REQUIRED"
-    if pixel_format not in takes(encoder, capabilities):
-        return f"does not take {pixel_format}"
-    if encoder in excluded:
-        return excluded[encoder]
+    lack = _lack(spec, encoder, pixel_format, capabilities)
+    if lack or encoder in excluded:
+        return lack or excluded[encoder]
     capability = capabilities.get(encoder)
     if capability is None:
         return "was not tried on this worker"
     return None if capability.available else capability.reason
+
+
+def _lack(spec: VideoSpec, encoder: str, pixel_format: str, capabilities: Mapping[str, Capability]) -> str:
+    """Return what an encoder lacks for `spec`, wherever it runs; empty if nothing."""
+    if pixel_format not in takes(encoder, capabilities):
+        return f"does not take {pixel_format}"
+    return "has no first pass" if spec.passes > 1 and encoder not in TWO_PASS_ENCODERS else ""

@@ -165,6 +165,7 @@ class _Estimate:
     def _encoded_video(self, stream: StreamPlan, video: VideoOutput, seconds: float) -> Work:
         pixels, frames = video.width * video.height, steps.output_rate(video) * seconds
         bits = self._video_bitrate(stream, video) * seconds
+        twice = stream.passes > 1
         vmaf = Work.of(tables.VMAF_MS * pixels * frames / MEGA, 4, tables.VMAF_MEMORY * pixels)
         return in_turn(
             (
@@ -173,6 +174,7 @@ class _Estimate:
                 *(self._filters(part, video) for part in stream.parts),
                 *(steps.overlay(overlay, video, seconds) for overlay in stream.overlays),
                 vmaf if stream.measured else Work(),
+                self._first_pass(stream, video, frames) if twice else Work(),
                 Work.of(steps.copying_ms(bits, seconds) + self._reading_back_ms(stream, pixels, frames), scratch=bits / 8),
             )
         )
@@ -188,6 +190,30 @@ class _Estimate:
         threads = encoder.threads * min(1.0, (pixels / tables.REFERENCE_PIXELS) ** 0.5)
         held = encoding.memory + encoder.thread_memory * min(self._more_threads, encoder.most_cores)
         return Work.of(work + encoder.frame * frames, threads, held * depth * pixels + encoder.fixed_bytes)
+
+    def _first_pass(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
+        """Return the work of decoding and encoding once more, quicker, and the statistics on disk; memory is that of the second
+        pass, which comes later.
+        """
+        encoder = self._encoder(stream, video, frames)
+        decoding = in_turn(
+            self._decoding(part, found, self._seconds(part)) for part in stream.parts if (found := self._source(part))
+        )
+        filters = in_turn(self._filters(part, video) for part in stream.parts)
+        work = in_turn(
+            (
+                replace(
+                    encoder,
+                    core_seconds=encoder.core_seconds * tables.FIRST_PASS,
+                    wall_seconds=encoder.wall_seconds * tables.FIRST_PASS,
+                ),
+                decoding,
+                filters,
+            )
+        )
+        return replace(
+            work, memory=0.0, scratch=frames * (tables.PASS_FRAME_BYTES + tables.PASS_PIXEL_BYTES * video.width * video.height)
+        )
 
     def _reading_back_ms(self, stream: StreamPlan, pixels: int, frames: float) -> float:
         """Return the milliseconds to decode the beginning and end of an encoded stream for verification."""

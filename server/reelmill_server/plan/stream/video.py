@@ -137,6 +137,7 @@ def plan_video(
             **_colours(stream, mapped),
         ),
         device=choice.device,
+        passes=spec.passes,
         expected_us=clock.expected_us(stream),
         slack_us=frame_us(min(rate, source_rate or rate) or source_rate),
     )

@@ -48,13 +48,14 @@ class ProgressMeter:
             planned = output.plan
             seconds = float(output.position)
             length = _length(planned, conversion.expected_seconds)
-            share = seconds / length if length else 0.0
+            done, until = conversion.shares
+            share = done + (until - done) * min(1.0, seconds / length if length else 0.0)
             index = planned.index
             before = updated[index]
             speed = seconds / elapsed
             updated[index] = TargetProgress(
                 target_index=index,
-                percent=max(before.percent, min(1.0, share) * _CONVERTED_PERCENT),
+                percent=max(before.percent, share * _CONVERTED_PERCENT),
                 media_seconds=max(before.media_seconds, seconds),
                 speed=speed,
                 frames_per_second=output.frames / elapsed,

@@ -1,0 +1,34 @@
+"""The first pass over video that is encoded twice: the same reading and filtering, into statistics only."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from av.container import InputContainer
+
+from reelmill_server.media.conversion.feed import Scope
+from reelmill_server.media.output.base import Output, StopSignal
+from reelmill_server.media.output.file import FileOutput, SideInputs
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.plan import Plan
+from reelmill_server.plan.chunks import read_streams
+from reelmill_server.plan.passes import first_pass
+
+FIRST_PASS_SHARE = 0.4
+"""Of the time of a conversion, roughly."""
+
+
+class FirstPass:
+    """What the first pass of the plan `whole` reads and writes; its statistics go to `directory`."""
+
+    def __init__(self, whole: Plan, directory: Path, side_inputs: SideInputs, limits: Limits) -> None:
+        self.plan = first_pass(whole, directory)
+        self.scope = Scope(read_streams(whole))  # where inputs end depends on all their streams
+        self._directory, self._side_inputs, self._limits = directory, side_inputs, limits
+
+    def open_outputs(self, stop: StopSignal, sources: Sequence[InputContainer]) -> Iterator[Output]:
+        """Yield an output that writes nothing for each stream that is encoded twice."""
+        for number, target in enumerate(self.plan.targets):
+            path = str(self._directory / f"{number}.null")
+            yield FileOutput(
+                target, self.plan, path, sources=sources, side_inputs=self._side_inputs, limits=self._limits, stop=stop
+            )

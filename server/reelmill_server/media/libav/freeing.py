@@ -1,0 +1,17 @@
+"""Wait for files that libav finishes only when what writes them is freed: PyAV has no call that does so."""
+
+import gc
+import time
+from pathlib import Path
+
+# gc.collect() does nothing while another thread collects.
+_COLLECTIONS, _PAUSE_SECONDS = 200, 0.05
+
+
+def wait_for_freed(path: Path) -> None:
+    """Free what nobody refers to, graphs and encoders in reference cycles, until `path` is there or ten seconds are over."""
+    for _ in range(_COLLECTIONS):
+        gc.collect()
+        if path.exists():
+            return
+        time.sleep(_PAUSE_SECONDS)
