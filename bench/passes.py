@@ -39,7 +39,7 @@ def encode(source: Path, plan: Plan) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         ((made,), _) = Conversion(plan, (str(source),), Path(folder), limits=Limits(), stop=threading.Event()).run()
     (written,) = made.written
-    bits = 8 * written.size_bytes / float(written.extent.last - written.extent.first)
+    bits = 8 * written.size_bytes / float(written.extent.last - (written.extent.first or 0))
     return bits, resource.getrusage(resource.RUSAGE_SELF).ru_utime - begun
 
 
