@@ -145,3 +145,23 @@ def test_raw_dv_is_copied(convert: Converter, container: str) -> None:
     copied = convert(RAW_DV, target(container)).path
     assert judge.numbers(copied) == list(range(25))
     assert len(judge.sound(copied)) == 48000
+
+
+def test_an_uncompressed_frame_that_ends_early_shows_no_memory(convert: Converter, tmp_path: Path) -> None:
+    """In 8 bits libav's decoder takes a packet of any size, and shows what lay behind it: such packets are broken."""
+    path = tmp_path / "short.avi"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x64:d=1"]
+    subprocess.run([*command, "-c:v", "smc", "-pix_fmt", "pal8", path], check=True)  # AVI has no code for it: it reads as raw
+    with pytest.raises(InvalidMedia, match=r"25 of 25 packets could not be decoded \(.*ends early"):
+        convert(path, target("mkv", encoded(), None))
+
+
+@pytest.mark.parametrize("pixel_format", ["pal8", "monow", "gray", "rgb555le", "bgr24", "yuv420p", "yuyv422"])
+def test_whole_uncompressed_frames_are_decoded(convert: Converter, tmp_path: Path, pixel_format: str) -> None:
+    """Of odd sizes and of fewer than 8 bits, too."""
+    for container, size in (("avi", "98x66"), ("nut", "97x65")):
+        path = tmp_path / f"{pixel_format}.{container}"
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:d=1"]
+        subprocess.run([*command, "-c:v", "rawvideo", "-pix_fmt", pixel_format, path], check=True)
+        made = convert(path, target("mkv", encoded(), None))
+        assert len(judge.frames(made.path)) == 25

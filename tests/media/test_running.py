@@ -1,12 +1,14 @@
 """A conversion while it runs: progress, cancellation, and threads."""
 
+import hashlib
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.media.track import frame_encoder
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.overlay_request import PlaceSpec, TextSpec, WatermarkSpec
 from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import TaskPhase
 from reelmill_server.plan.context import PlanFacts
@@ -298,3 +301,35 @@ def test_many_conversions_leave_nothing_behind(convert: Converter, shelf: Shelf,
         counts.append((len(threading.enumerate()), len(list(descriptors.iterdir())) if descriptors.exists() else 0))
     assert counts[-1][0] == counts[1][0]
     assert counts[-1][1] <= counts[1][1] + 1
+
+
+def test_encoders_are_given_the_same_frames_in_each_run(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three renditions, two with a watermark, fed from one decode by threads: no frame is changed under another's hands.
+
+    The packets may differ: x264 decides by the progress of its threads.
+    """
+    seen: dict[str, Any] = {}
+    encode = frame_encoder.FrameEncoder._encode
+
+    def noting(self: Any, frame: Any) -> Iterator[AnyPacket]:
+        if frame is not None:
+            digest = seen.setdefault(self.stream.container.name, hashlib.sha256())
+            digest.update(f"{frame.pts} {frame.duration}".encode() + frame.to_ndarray().tobytes())
+        yield from encode(self, frame)
+
+    monkeypatch.setattr(frame_encoder.FrameEncoder, "_encode", noting)
+    marks = (WatermarkSpec(PlaceSpec(), TextSpec("over", color="#ffffff")),)
+    targets = [
+        target("mkv", encoded(watermarks=marks)),
+        target("mkv", encoded()),
+        target("mp4", encoded(width=80, watermarks=marks)),
+    ]
+    runs = []
+    for number in range(6):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        seen.clear()
+        conversion(shelf, LONG, folder, *targets)[0].run()
+        runs.append({Path(name).name: digest.hexdigest() for name, digest in seen.items()})
+    assert len(runs[0]) == len(targets)
+    assert all(run == runs[0] for run in runs)

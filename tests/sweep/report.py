@@ -35,7 +35,7 @@ KNOWN: tuple[tuple[str, str], ...] = (
     (r" (?:matroska|nut): pcm_.*layout", "the container tells how many channels there are, and readers differ on which"),
     (r"encode mov: (?:adpcm|libvorbis|libopencore)", "the track ends within the last packet, which the judge plays whole"),
     (r"copy avi: libx264 \+ aac: pictures", "AVI says when packets are decoded, of which the first two are 80 ms apart"),
-    (r" (?:avi: smc|asf: flac|wav: libvorbis|w64: libvorbis)", _UNKNOWN_CAUSE),
+    (r" asf: flac", _UNKNOWN_CAUSE),
 )
 
 

@@ -1,5 +1,6 @@
 """Decode packets, and count for each stream of the sources those that its decoder refuses."""
 
+import errno
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,8 +29,9 @@ class Decoders:
         self._own: dict[Stream, Any] = {}
 
     def decode(self, packet: Any) -> Sequence[Any]:
-        """Return the frames that a packet of any stream completes."""
+        """Return the frames that a packet of any stream completes. Raises InvalidDataError for a short uncompressed frame."""
         stream: Any = packet.stream
+        refuse_short_frame(packet, stream)
         name = alpha_decoder(stream.codec_context.codec.canonical_name, stream.metadata) if stream.type == "video" else ""
         if not name:
             return packet.decode()  # type: ignore[no-any-return]
@@ -39,6 +41,18 @@ class Decoders:
         if stream not in self._own:
             self._own[stream] = _decoder(name, stream.codec_context)
         return self._own[stream].decode(packet)  # type: ignore[no-any-return]
+
+
+def refuse_short_frame(packet: Any, stream: Any) -> None:
+    """Raise InvalidDataError for an uncompressed frame that ends early: in 8 bits and fewer, libav's decoder shows whatever
+    the memory behind it held.
+    """
+    context = stream.codec_context
+    if stream.type != "video" or not packet.size or context.name != "rawvideo" or context.format is None:
+        return
+    bits = min(context.format.bits_per_pixel, context.bits_per_coded_sample or context.format.bits_per_pixel)
+    if packet.size < context.width * context.height * bits // 8:
+        raise av.error.InvalidDataError(errno.EINVAL, "an uncompressed frame ends early")
 
 
 def _decoder(name: str, like: Any) -> Any:

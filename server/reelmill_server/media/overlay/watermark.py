@@ -11,6 +11,7 @@ from PIL import Image
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.decoders import decoder_options
+from reelmill_server.media.input.decoding import refuse_short_frame
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
@@ -114,6 +115,7 @@ def _decoded(container: Any, stream: Any, decoder: str, limits: Limits) -> Itera
             packet = next(packets, None)
             if packet is None:
                 return
+            refuse_short_frame(packet, stream)
             yield from context.decode(packet if packet.size or not decoder else None)
         except av.error.EOFError:
             return

@@ -29,6 +29,8 @@ _UNLAID = "rawvideo"  # of AVI and others, where nothing but the container says 
 _GUESSED_ORDER, _ORDERED_SOURCES = ("vvc",), "mov"
 # Audio that a container describes in a form of its own.
 _OWN_FORM: Mapping[str, str] = {"caf": "flac"}
+# Audio whose packets these containers do not part: what is read of it begins and ends anywhere.
+_UNPARTED: Mapping[str, tuple[str, ...]] = {"wav": ("vorbis",), "w64": ("vorbis",)}
 _COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
 
 
@@ -125,6 +127,14 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
         yield f"{container.name} cannot say that the video is {dolby.name_of(told)}: {dolby.shown_as(told)}"
     if stream.projection and container.name not in _PROJECTING_CONTAINERS:
         yield f"{container.name} cannot say that the video is spherical ({stream.projection}): players show it flat"
+
+
+def check_packets(stream: AudioStreamInfo, source_format: str, field: str) -> None:
+    """Check that the source says where packets of the stream begin; raise UnsupportedFormat."""
+    if stream.codec in _UNPARTED.get(source_format, ()):
+        raise UnsupportedFormat(
+            f"{field}: the source's audio is {stream.codec}, and {source_format} does not say where its packets begin"
+        )
 
 
 def check_copied_audio(stream: AudioStreamInfo, container: Container, source_format: str, field: str) -> None:

@@ -192,6 +192,7 @@ def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Inp
     if not _is_decodable(stream):
         codec = stream.codec or "a codec that is not known here"
         raise undecodable(stream, f"{field}: the source's audio (stream {stream.index} of the file) is in {codec}: it")
+    container_fit.check_packets(stream, like.info.format, field)
     path = f"{field}.transcode_audio"
     planned, note = audio.plan_audio(spec, stream, like.clock, path, job.facts.capabilities, job.container)
     if note:
@@ -230,6 +231,7 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
         for lost in container_fit.copy_warnings(like, job.container):
             job.warn(f".video: {lost}")
     elif isinstance(like, AudioStreamInfo):
+        container_fit.check_packets(like, members[0][0].info.format, field)
         container_fit.check_copied_audio(like, job.container, members[0][0].info.format, field)
     parts = tuple(PartPlan(stream.index, (), item.number) for item, stream in members if stream)
     expected_us = first.clock.expected_us(like) if len(members) == 1 else 0

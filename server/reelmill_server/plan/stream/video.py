@@ -18,7 +18,7 @@ from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.adaptive import adapted_video
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
-from reelmill_server.plan.stream.geometry import displayed_size, plan_geometry
+from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
 from reelmill_server.plan.stream.header_facts import header_colours, header_crop
 from reelmill_server.plan.stream.undecodable import undecodable
 
@@ -33,6 +33,8 @@ VMAF_FILTER = "libvmaf"
 """The filter that measures VMAF."""
 _LEAST_MEASURED = 64  # pixels per side: below 40 libvmaf's results vary from run to run, below 18 it crashes
 _TRANSPARENT = "yuva420p"
+# SVT-AV1 never returns if one side is longer than a superblock and the other below 28 pixels (tried with presets 3, 4, 7 and 10).
+_SVT_SUPERBLOCK, _SVT_LEAST = 64, 28
 _HIGHEST_BURST = 60  # a rate above this that is not the average is the tick of a variable one
 HIGHEST_RATE = 240
 """More frames a second are not a rate but the tick of a variable one; SVT-AV1 does not open with it."""
@@ -112,6 +114,7 @@ def plan_video(
     opaque = () if has_alpha(wanted) else on_black(stream)
     choice = video_encoders.choose(spec, wanted, facts.capabilities, facts.order, facts.excluded)
     geometry = plan_geometry(_square(spec, stream), stream, wanted)
+    _refuse_thin(choice.encoder, geometry, field)
     rate = spec.frame_rate
     steady = (f"fps={rate}:start_time=0",) if rate else ()
     mapped = hdr.is_hdr(stream) and not wanted.endswith("10le")
@@ -143,6 +146,16 @@ def plan_video(
     )
     told = (ON_BLACK * bool(opaque and stream.transparent), hdr.unasked(spec.codec) * (mapped and not spec.pixel_format))
     return planned, (*geometry.warnings, *filter(None, told))
+
+
+def _refuse_thin(encoder: str, geometry: Geometry, field: str) -> None:
+    """Refuse frames that are so wide and low, or so narrow and high, that the encoder never returns."""
+    narrow, wide = sorted((geometry.width, geometry.height))
+    if encoder == "libsvtav1" and narrow < _SVT_LEAST and wide > _SVT_SUPERBLOCK:
+        raise UnsupportedFormat(
+            f"{field}: {encoder} does not encode {geometry.width}x{geometry.height}: where one side is above {_SVT_SUPERBLOCK} "
+            f"pixels, {_SVT_LEAST} are the least for the other: choose another codec or resolution"
+        )
 
 
 def measured(planned: StreamPlan, facts: PlanFacts, field: str) -> StreamPlan:

@@ -12,6 +12,7 @@ from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.stream.container_fit import (
     check_copied_audio,
     check_copied_video,
+    check_packets,
     check_times,
     fit_video,
     plain_rate,
@@ -81,3 +82,13 @@ def test_what_the_muxer_would_refuse_is_refused_by_name(
 def test_flac_of_caf_is_refused_by_name(source: str, refused: bool) -> None:
     with pytest.raises(UnsupportedFormat, match="caf describes flac") if refused else nullcontext():
         check_copied_audio(AudioStreamInfo(0, "flac", sample_rate=48000), CONTAINERS["mkv"], source, "audio")
+
+
+@pytest.mark.parametrize(
+    ("source", "codec", "refused"),
+    [("wav", "vorbis", True), ("w64", "vorbis", True), ("ogg", "vorbis", False), ("wav", "mp3", False)],
+)
+def test_audio_without_packet_boundaries_is_refused_by_name(source: str, codec: str, refused: bool) -> None:
+    """Vorbis says nowhere in itself where a packet begins, nor do these containers."""
+    with pytest.raises(UnsupportedFormat, match=f"{codec}, and {source} does not say") if refused else nullcontext():
+        check_packets(AudioStreamInfo(0, codec, sample_rate=48000), source, "audio")

@@ -1,5 +1,6 @@
 """Spans, sound, pixel formats and what goes into which container."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 
@@ -251,3 +252,13 @@ def test_attached_sound_is_counted_behind_that_of_the_sources_in_a_row() -> None
     planned = make_plan(request, PlanFacts((INFO, two), WORKER)).targets
     assert [file.uri for file in planned] == ["file:///out/a_1.mp3", "file:///out/a_2.mp3"]
     assert [file.streams[0].parts[0].input for file in planned] == [0, 1]
+
+
+@pytest.mark.parametrize(("size", "refused"), [((130, 20), True), ((20, 130), True), ((64, 20), False), ((130, 28), False)])
+def test_frames_on_which_svt_av1_hangs_are_refused(size: tuple[int, int], refused: bool) -> None:
+    """By name: the encoder would never return."""
+    info = replace(INFO, video=(replace(VIDEO, width=size[0], height=size[1]),))
+    facts = PlanFacts((info,), {"libsvtav1": Capability("libsvtav1", "av1", SOFTWARE, True)})
+    request = ConvertRequest("t", "p", (SourceSpec("file:///in/a.mp4"),), (target("mkv", VideoSpec("av1")),))
+    with pytest.raises(UnsupportedFormat, match="libsvtav1 does not encode") if refused else nullcontext():
+        make_plan(request, facts)
