@@ -33,7 +33,7 @@ VMAF_FILTER = "libvmaf"
 """The filter that measures VMAF."""
 _LEAST_MEASURED = 64  # pixels per side: below 40 libvmaf's results vary from run to run, below 18 it crashes
 _TRANSPARENT = "yuva420p"
-# SVT-AV1 never returns if one side is longer than a superblock and the other below 28 pixels (tried with presets 3, 4, 7 and 10).
+# SVT-AV1 never returns if one side is longer than a superblock and the other below 28 pixels (presets 3, 4, 7 and 10).
 _SVT_SUPERBLOCK, _SVT_LEAST = 64, 28
 _HIGHEST_BURST = 60  # a rate above this that is not the average is the tick of a variable one
 HIGHEST_RATE = 240
