@@ -1,9 +1,10 @@
 """Outputs that are not what was planned, and sources that break off, never count as success."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from reelmill_server.errors import InvalidMedia, OutputError, OutputInvalid, ReelmillError
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.output.base import MediaFile
+from reelmill_server.media.result import reading
 from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.verify import verify
 from reelmill_server.media.track.base import StreamStats
@@ -88,13 +90,15 @@ def test_a_last_group_that_does_not_decode_is_rejected(shelf: Shelf, tmp_path: P
 
 
 def test_a_copy_may_be_as_imperfect_as_its_source(convert: Converter) -> None:
-    """A recording whose first and last packets of sound are broken can be copied; one of noise cannot."""
+    """A recording whose first and last packets of sound are broken, more than are decoded at first, can be copied; one of noise
+    cannot.
+    """
     clip = Clip("matroska", (), (Audio("aac", seconds=3),))
     path = convert.shelf.get(clip)
     content = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux() if packet.size]
-    for broken, good in (([*packets[:3], *packets[-3:]], True), (packets, False)):
+    for broken, good in (([*packets[:10], *packets[-3:]], True), (packets, False)):
         spoilt = bytearray(content)
         for packet in broken:
             place = content.index(packet)
@@ -105,6 +109,21 @@ def test_a_copy_may_be_as_imperfect_as_its_source(convert: Converter) -> None:
         else:
             with pytest.raises(OutputInvalid):
                 convert(damaged, target("mkv"))
+
+
+def test_of_a_copy_few_packets_are_decoded(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the source's: a few of each GOP show whether headers and framing fit."""
+    clip = Clip("mp4", (Video(pattern="ramp", seconds=6, gop=50),), (Audio(seconds=6),))
+    groups: list[int] = []
+    decode = reading._decoded
+
+    def counting(context: Any, packets: Sequence[Any]) -> Any:
+        groups.append(len(packets))
+        return decode(context, packets)
+
+    monkeypatch.setattr(reading, "_decoded", counting)
+    assert convert(clip, target("mkv")).artifact.streams[0].packet_count == 150
+    assert groups == [8] * 5  # begin, middle and end of the video, begin and end of the audio
 
 
 def test_a_full_disk_is_worth_another_attempt(shelf: Shelf, tmp_path: Path) -> None:

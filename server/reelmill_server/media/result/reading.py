@@ -32,7 +32,7 @@ _GROUP_PACKETS = 600  # of the last GOP
 # the order of its frames show long before.
 _HEAD_PACKETS = 30
 # Of each GOP of a copy: its packets are those of the source, so that more of them say nothing new about headers and framing.
-_COPY_BYTES = 1 << 20
+_COPY_BYTES, _COPY_PACKETS = 1 << 18, 8
 # Frames need not look right to be counted: without their last filter they are decoded a fifth faster.
 _QUICKLY = {"skip_loop_filter": "all"}
 _EMPTY_LINE_BYTES = 2  # of an empty mov_text sample
@@ -175,23 +175,30 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
     for group in ([] if again else sight.head, sight.middle, [] if overlong else tail):
         if not group:
             continue
-        packets = _few(group) if copied else group
-        frames, refused, times = _decoded(stream.codec_context, packets)
-        # Leading frames refer to the GOP before.
-        begin = packets[0].pts or 0
-        pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
-        # Audio that the container has decoders skip gives no frames, which is no fault.
-        good = frames if stream.type == "video" else len(packets) - refused
-        if (good < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures):
+        # A copy that begins with leading or broken frames may still be good as a whole.
+        tries = (_few(group), group) if copied else (group,)
+        times = next((times for packets in tries if (times := _times(stream, packets, copied)) is not None), None)
+        if times is None:
             raise OutputInvalid(f"{where}: the {stream.type} cannot be decoded")
         if stream.type == "video" and sight.ordered and out_of_order(times):
             raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")
 
 
 def _few(packets: Sequence[AnyPacket]) -> Sequence[AnyPacket]:
-    """Return the first packets, two or as many as fit into `_COPY_BYTES`."""
-    sizes = accumulate(packet.size for packet in packets)
+    """Return the first packets: two, or up to `_COPY_PACKETS` that fit into `_COPY_BYTES`."""
+    sizes = accumulate(packet.size for packet in packets[:_COPY_PACKETS])
     return packets[: max(2, sum(size <= _COPY_BYTES for size in sizes))]
+
+
+def _times(stream: Any, packets: Sequence[AnyPacket], copied: bool) -> list[int] | None:
+    """Return the timestamps of the frames that `packets` decode to; None if too few of them can be decoded."""
+    frames, refused, times = _decoded(stream.codec_context, packets)
+    # Leading frames refer to the GOP before.
+    begin = packets[0].pts or 0
+    pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
+    # Audio that the container has decoders skip gives no frames, which is no fault.
+    good = frames if stream.type == "video" else len(packets) - refused
+    return None if ((good < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures)) else times
 
 
 def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int, list[int]]:
