@@ -34,6 +34,7 @@ from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.gauges import show
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.state import worker_state
+from reelmill_server.worker.parent.waiting_child import Reserve
 from reelmill_server.worker.parent.workspace import Scratch
 
 _TRIAL_CHECK_SECONDS = 5.0
@@ -61,7 +62,7 @@ def _media_limits(settings: Settings) -> Limits:
     )
 
 
-def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> Attempts:
+def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics, reserve: Reserve | None = None) -> Attempts:
     """Return the runner of attempts on this machine."""
     limits = _media_limits(settings)
     bounds = Bounds(
@@ -95,6 +96,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics) -> At
         shared=shared,
         fast_slots=settings.fast_slots,
         inspect_slots=settings.inspect_slots,
+        reserve=reserve,
     )
 
 
@@ -109,8 +111,11 @@ async def working(
     async with AsyncExitStack() as stack:
         scratch = Scratch(settings.data_dir / "scratch", int(settings.scratch_bytes), int(settings.source_cache_bytes))
         stack.callback(scratch.close)
-        attempts = build_attempts(settings, scratch, metrics)
+        reserve = Reserve()
+        stack.push_async_callback(reserve.close)
+        attempts = build_attempts(settings, scratch, metrics, reserve)
         await attempts.capabilities.discover()
+        reserve.fill()
         _log_sandbox(attempts.capabilities.sandbox)
         show(metrics, attempts.admission, attempts.capabilities)
         activities = WorkerActivities(attempts, Engine(client), metrics, advanced)

@@ -8,9 +8,12 @@ import sys
 import tempfile
 from collections.abc import Collection
 
+from landlockpy import Ruleset
+
 from reelmill_server.closed_memory import close_memory
 from reelmill_server.model.capability import Sandbox
 from reelmill_server.worker import messages
+from reelmill_server.worker.child import landlock
 from reelmill_server.worker.child.resources import limit
 from reelmill_server.worker.child.sandbox import enter
 
@@ -62,13 +65,22 @@ def gain_nothing() -> None:
     close_memory()
 
 
-def confine(assignment: messages.Assignment, kept: Collection[int] = ()) -> Sandbox:
-    """Drop what a child does not need: privileges, environment, signals, descriptors but `kept` and the standard ones.
+class _Prepared:
+    """What a process has done of `confine` before it got its assignment."""
 
-    Limit what it uses, have it killed when its parent dies, and confine it.
+    done = False
+    rules: Ruleset | None = None
 
-    Return how. Raises ServiceUnavailable if it must be confined and cannot.
+
+def prepare(kept: Collection[int]) -> None:
+    """Drop what no child needs: privileges, environment, signals, descriptors but `kept` and the standard ones; and have this
+    process killed when its parent dies. `confine` does the rest.
     """
+    _drop(kept)
+    _Prepared.done, _Prepared.rules = True, landlock.usual() if landlock.ABI else None
+
+
+def _drop(kept: Collection[int]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         gain_nothing()
@@ -82,12 +94,21 @@ def confine(assignment: messages.Assignment, kept: Collection[int] = ()) -> Sand
     # numpy is not loaded yet. Its matrices are small here, and OpenBLAS threads that compete with an encoder slow a product of
     # one millisecond down to fifty.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _close_all_but(kept)
+
+
+def confine(assignment: messages.Assignment, kept: Collection[int] = ()) -> Sandbox:
+    """Drop what this child does not need, as `prepare` does unless that was called; limit what it uses, and confine it.
+
+    Return how. Raises ServiceUnavailable if it must be confined and cannot.
+    """
+    if not _Prepared.done:
+        _drop(kept)
     if assignment.directory:
         os.chdir(assignment.directory)
         tempfile.tempdir = os.environ["TMPDIR"] = assignment.directory
-    _close_all_but(kept)
     limit(assignment, len(kept))
-    return enter(assignment.limits.sandbox, assignment.directory, assignment.uses_devices)
+    return enter(assignment.limits.sandbox, assignment.directory, assignment.uses_devices, _Prepared.rules)
 
 
 def _close_all_but(kept: Collection[int]) -> None:

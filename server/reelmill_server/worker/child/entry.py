@@ -1,11 +1,24 @@
 """What a parent names to a child that starts: nothing is imported here that either of them must not load, or need not."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from socket import socket
+
+    Entry = Callable[[Connection, bytes, socket | None, socket, Sequence[int], Connection], None]
+
+
+def attend(entry: "Entry", pipe: "Connection", handover: "socket", crashes: "socket", output: "Connection") -> None:
+    """Prepare a child, wait for its assignment, and carry it out with `entry`, which takes what the child's `main` takes."""
+    from reelmill_server.worker.child.confinement import prepare
+    from reelmill_server.worker.handover import receive
+
+    prepare([end.fileno() for end in (pipe, handover, crashes, output)])
+    if (given := receive(handover)) is not None:
+        handover.close()
+        entry(pipe, given.assignment_json, given.channel, crashes, given.files, output)
 
 
 def enter(
@@ -20,8 +33,3 @@ def enter(
     from reelmill_server.worker.child.main import main
 
     main(pipe, assignment_json, channel, crashes, files, output)
-
-
-def detached(copy: Any) -> int:
-    """Return the number of a descriptor that was sent along."""
-    return copy.detach()  # type: ignore[no-any-return]

@@ -86,17 +86,25 @@ _OF_DRIVERS = (
 )
 
 
-def restrict(directory: str, devices: bool) -> None:
-    """Leave this thread, and those that it starts, the interpreter, libraries and fonts, and `directory` to write in.
-
-    `devices`: those of accelerators, too. Raises OSError if the kernel has no Landlock.
+def usual() -> Ruleset:
+    """Return rules that leave the interpreter, libraries and fonts; nothing is restricted yet. Raises OSError if the kernel has
+    no Landlock.
     """
-    with Ruleset(scoped=Scope.ABSTRACT_UNIX_SOCKET | Scope.SIGNAL) as rules:
-        for path in (*_existing(_SYSTEM), *_interpreter()):
-            _allow(rules, path, _READ)
+    rules = Ruleset(scoped=Scope.ABSTRACT_UNIX_SOCKET | Scope.SIGNAL)
+    for path in (*_existing(_SYSTEM), *_interpreter()):
+        _allow(rules, path, _READ)
+    for path in _existing(_SINKS):
+        _allow(rules, path, AccessFS.READ_FILE | AccessFS.WRITE_FILE)
+    return rules
+
+
+def restrict(directory: str, devices: bool, prepared: Ruleset | None = None) -> None:
+    """Leave this thread, and those that it starts, what `usual` does, and `directory` to write in.
+
+    `devices`: those of accelerators, too. `prepared`: what `usual` returned. Raises OSError if the kernel has no Landlock.
+    """
+    with prepared or usual() as rules:
         _allow(rules, directory, _WRITE)
-        for path in _existing(_SINKS):
-            _allow(rules, path, AccessFS.READ_FILE | AccessFS.WRITE_FILE)
         if devices:
             for path in _existing(_OF_DRIVERS):
                 _allow(rules, path, _READ)

@@ -1,5 +1,7 @@
 """Confine this process with what the kernel has: files and other processes with Landlock, system calls with seccomp."""
 
+from landlockpy import Ruleset
+
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.model.capability import Sandbox, SandboxMode
 from reelmill_server.worker.child import landlock, seccomp
@@ -7,16 +9,17 @@ from reelmill_server.worker.child import landlock, seccomp
 _WALLS = ("landlock", "seccomp")
 
 
-def enter(mode: SandboxMode, directory: str = "", devices: bool = False) -> Sandbox:
+def enter(mode: SandboxMode, directory: str = "", devices: bool = False, prepared: Ruleset | None = None) -> Sandbox:
     """Leave this process what it has opened, `directory` to write in, and with `devices` the accelerators; for good.
 
-    Call it before any thread starts. Raises ServiceUnavailable if the mode is `require` and the kernel lacks one of both walls.
+    `prepared`: as `landlock.restrict` takes it. Call it before any thread starts. Raises ServiceUnavailable if the mode is
+    `require` and the kernel lacks one of both walls.
     """
     if mode == "off":
         return Sandbox(mode)
     walls, lacks = list[str](), [text for version, text in landlock.LACKING.items() if version > landlock.ABI]
     if landlock.ABI:
-        landlock.restrict(directory, devices)
+        landlock.restrict(directory, devices, prepared)
         walls.append("landlock")
     try:
         seccomp.install(devices)

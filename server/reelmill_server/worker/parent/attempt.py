@@ -36,6 +36,7 @@ from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.result_cache import ResultCache
 from reelmill_server.worker.parent.stall_watch import Bounds, look_bounds
 from reelmill_server.worker.parent.supervisor import AttemptContext, InspectionResult, Supervisor
+from reelmill_server.worker.parent.waiting_child import Reserve
 from reelmill_server.worker.parent.workspace import Scratch
 
 T = TypeVar("T")
@@ -105,12 +106,13 @@ class Attempts:
         shared: SharedScratch | None = None,
         fast_slots: int = 3,
         inspect_slots: int = 4,
+        reserve: Reserve | None = None,
     ) -> None:
         """`shared`: where chunks of long encodes are kept; None: nowhere, so tasks are not chunked. `fast_slots`: tasks of the
-        fast queue at once, `inspect_slots`: probes and plans.
+        fast queue at once, `inspect_slots`: probes and plans. `reserve`: where a child waits for the next attempt, if any.
         """
         self._fast, self._inspections = Looks(admission, fast_slots), Looks(admission, inspect_slots)
-        self._shared, self._supervisor = shared, Supervisor(capabilities, scratch, bounds, metrics)
+        self._shared, self._supervisor = shared, Supervisor(capabilities, scratch, bounds, metrics, reserve)
         self.capabilities, self.admission = capabilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
 

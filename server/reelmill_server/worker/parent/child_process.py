@@ -1,36 +1,36 @@
 """Start a child process, exchange messages with it, and end it in steps."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
-from multiprocessing.reduction import DupFd
-from typing import Any
 
 from reelmill_server.address_space import peak_bytes, was_short
 from reelmill_server.errors import EncoderCrashed, OutOfMemory, ReelmillError, Stalled, Timeout, from_code
 from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
-from reelmill_server.worker.child.entry import detached, enter
+from reelmill_server.worker.child.entry import enter
+from reelmill_server.worker.handover import Handover
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.child_output import ChildOutput
 from reelmill_server.worker.parent.crash_report import CrashReport
 from reelmill_server.worker.parent.memory_watch import MEMORY_WATCH, WatchedChild
 from reelmill_server.worker.parent.range_server import RangeServer
+from reelmill_server.worker.parent.waiting_child import CONTEXT, Reserve, WaitingChild
 
 _PRELOADED = [
     "reelmill_server.worker.child.fork_server",
     "av",
     "reelmill_server.worker.child.entry",
     "reelmill_server.worker.child.main",
+    "reelmill_server.worker.handover",
 ]
 _READY_SECONDS = 30.0
 _LEAVE_SECONDS = 0.1
@@ -44,7 +44,6 @@ _MAX_SMALL_BYTES = 64 << 10  # of a message that has neither
 _LARGE = (messages.Planned, messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults)
 _LAST = (messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults, messages.Failed)
 _MAX_WAITING_MESSAGES = 1000  # a child that floods its parent is as good as dead
-_context = multiprocessing.get_context("forkserver")
 
 
 def preload() -> None:
@@ -58,7 +57,7 @@ def preload() -> None:
     if main.__spec__ is None:
         # Else each child would run the script that started this process, to have what it defines: all of the server.
         vars(main).pop("__file__", None)
-    _context.set_forkserver_preload(_PRELOADED)
+    CONTEXT.set_forkserver_preload(_PRELOADED)
     saved = dict(os.environ)
     for name in set(saved) - set(KEPT_ENVIRONMENT):
         del os.environ[name]
@@ -66,23 +65,6 @@ def preload() -> None:
         forkserver.ensure_running()
     finally:
         os.environ.update(saved)
-
-
-class _Inherited:
-    """A copy of a descriptor that a child inherits; there, it is a number."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = os.dup(descriptor)  # the file may be closed while a child still starts that nobody waits for
-
-    def close(self) -> None:
-        """Close the copy in this process."""
-        os.close(self._descriptor)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return detached, (DupFd(self._descriptor),)
-
-
-_End = Connection | socket.socket | _Inherited
 
 
 class Child:
@@ -232,24 +214,27 @@ def _read(text: bytes) -> messages.FromChild:
 
 
 @asynccontextmanager
-async def start(assignment: messages.Assignment, range_server: RangeServer | None = None) -> AsyncIterator[Child]:
-    """Run a child that carries out `assignment` during the block; `range_server` reads for it.
+async def start(
+    assignment: messages.Assignment, range_server: RangeServer | None = None, reserve: Reserve | None = None
+) -> AsyncIterator[Child]:
+    """Run a child that carries out `assignment` during the block, the one in `reserve` if one waits there; `range_server` reads
+    for it.
 
     Raises EncoderCrashed if it is not ready in time, ServiceUnavailable if it cannot be confined as it must be. If the block
     raises Stalled and the child had used up its address space, that becomes OutOfMemory.
     """
-    ours, theirs = _context.Pipe()
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(_served(range_server)) if range_server and range_server.serves else None
-        crashes, told = socket.socketpair()
-        files = [_Inherited(descriptor) for descriptor in range_server.descriptors] if range_server else []
-        shown, output = _context.Pipe(duplex=False)
-        arguments = (theirs, messages.ASSIGNMENT.dump_json(assignment), channel, told, files, output)
-        process = _context.Process(target=enter, args=arguments, daemon=True)
-        await _start(process, (ours, crashes, shown), (theirs, told, output, *files, *([channel] if channel else [])))
-        stack.callback(ChildOutput(shown).close)
-        child = Child(process, ours, CrashReport(crashes, process.pid or 0), assignment)
+        waiting = (reserve.take() if reserve else None) or await WaitingChild.spawn(enter)
+        stack.callback(ChildOutput(waiting.output).close)
+        child = Child(waiting.process, waiting.pipe, CrashReport(waiting.crashes, waiting.process.pid or 0), assignment)
         try:
+            files = range_server.descriptors if range_server else []
+            with suppress(OSError):  # it has ended: that shows when it should be ready
+                await waiting.hand_over(Handover(messages.ASSIGNMENT.dump_json(assignment), channel, files))
+            waiting.handover.close()
+            if channel:
+                channel.close()
             _check_ready(await child.receive(_READY_SECONDS))
             yield child
         except Stalled as error:
@@ -257,6 +242,8 @@ async def start(assignment: messages.Assignment, range_server: RangeServer | Non
         finally:
             # Shielded: a cancel must not leave the process behind.
             await asyncio.shield(child.end())
+            if reserve:
+                reserve.fill()
 
 
 def _check_ready(message: messages.FromChild | None) -> None:
@@ -265,23 +252,6 @@ def _check_ready(message: messages.FromChild | None) -> None:
         raise from_code(message.code, message.message)
     if not isinstance(message, messages.Ready):
         raise EncoderCrashed(f"the child process did not get ready in {_READY_SECONDS:.0f} s")
-
-
-async def _start(process: ForkServerProcess, ours: Sequence[_End], theirs: Sequence[_End]) -> None:
-    """Start the process, and close its ends here."""
-    starting = asyncio.ensure_future(asyncio.to_thread(process.start))
-    try:
-        # Shielded: the pipe's end must stay open until the fork server has it.
-        await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        starting.add_done_callback(lambda _: _abandon(process, *ours, *theirs))
-        raise
-    except (EOFError, OSError) as error:
-        for end in (*ours, *theirs):
-            end.close()
-        raise EncoderCrashed(f"no child process could be started: {error}") from error
-    for end in theirs:
-        end.close()
 
 
 @asynccontextmanager
@@ -294,11 +264,3 @@ async def _served(range_server: RangeServer) -> AsyncIterator[socket.socket]:
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
-
-
-def _abandon(process: ForkServerProcess, *pipes: _End) -> None:
-    """End a child whose caller was canceled while it started."""
-    for pipe in pipes:
-        pipe.close()
-    if process.pid is not None:
-        process.kill()

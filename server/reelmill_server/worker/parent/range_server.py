@@ -16,14 +16,13 @@ import structlog
 from reelmill_server.errors import InternalError, MediaLimitExceeded, ReelmillError, ServiceUnavailable
 from reelmill_server.storage.base import ObjectReader, Storage
 from reelmill_server.worker.frames import BLOCK_BYTES, MAX_LENGTH, REQUEST_BYTES, AnswerHead, Request
+from reelmill_server.worker.handover import MOST_FILES
 from reelmill_server.worker.messages import SourceRef
 from reelmill_server.worker.parent.block_cache import Block, BlockCache
 from reelmill_server.worker.parent.pace import Pace
 
 # With the longest ranges, each held twice for a moment, these are 32 MiB of memory for each child.
 _AT_ONCE = 16
-# A child has few descriptors, and a message takes 253. Local files beyond these are served, too.
-_MOST_DESCRIPTORS = 64
 _log = structlog.get_logger(__name__)
 
 
@@ -38,7 +37,7 @@ class RangeServer:
         self._storage, self._cache, self._max_bytes = storage, cache, max_bytes
         self.pace = Pace()
         self.descriptors: list[int] = []
-        """Descriptors of local files, which the child inherits."""
+        """Descriptors of local files, which the child gets."""
         self._opened: dict[str, tuple[SourceRef, int]] = {}
         self._readers: list[ObjectReader] = []
         self._remote: list[ObjectReader] = []
@@ -63,7 +62,7 @@ class RangeServer:
         return self._reference(reader)
 
     def _reference(self, reader: ObjectReader) -> SourceRef:
-        if reader.descriptor is not None and len(self.descriptors) < _MOST_DESCRIPTORS:
+        if reader.descriptor is not None and len(self.descriptors) < MOST_FILES:  # those beyond are served, too
             self.descriptors.append(reader.descriptor)
             return SourceRef(descriptor=len(self.descriptors) - 1, size_bytes=reader.size_bytes)
         self._remote.append(reader)

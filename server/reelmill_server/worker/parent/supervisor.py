@@ -40,6 +40,7 @@ from reelmill_server.worker.parent.heartbeat import Heartbeat
 from reelmill_server.worker.parent.plan_log import log_adjustments, log_plan
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.stall_watch import Bounds, StallWatch
+from reelmill_server.worker.parent.waiting_child import Reserve
 from reelmill_server.worker.parent.workspace import Scratch
 
 T = TypeVar("T")
@@ -74,13 +75,16 @@ class AttemptContext:
 class Supervisor:
     """Supervises the children of this worker."""
 
-    def __init__(self, capabilities: Capabilities, scratch: Scratch, bounds: Bounds, metrics: Metrics) -> None:
+    def __init__(
+        self, capabilities: Capabilities, scratch: Scratch, bounds: Bounds, metrics: Metrics, reserve: Reserve | None = None
+    ) -> None:
+        self._reserve = reserve
         self._scratch, self._bounds, self._metrics = scratch, bounds, metrics
         self._capabilities = capabilities
 
     async def inspect(self, assignment: messages.Assignment, range_server: RangeServer) -> InspectionResult:
         """Run an inspection to its end. Raises the child's error."""
-        async with child_process.start(assignment, range_server) as process:
+        async with child_process.start(assignment, range_server, self._reserve) as process:
             watch = StallWatch(self._bounds, range_server, process.pid)
             while True:
                 message = await process.receive(watch.interval)
@@ -118,7 +122,7 @@ class Supervisor:
         assignment = replace(assignment, traced=tracing.on())
         try:
             with tracing.span("child", action=assignment.action):
-                async with child_process.start(assignment, range_server) as process:
+                async with child_process.start(assignment, range_server, self._reserve) as process:
                     return await follow(process)
         except Deferred:
             reason = "deferred"
