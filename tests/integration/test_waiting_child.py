@@ -15,7 +15,6 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.worker import messages
 from reelmill_server.worker.child import main as child
 from reelmill_server.worker.handover import Handover
-from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.child_process import preload, start
 from reelmill_server.worker.parent.waiting_child import Reserve, WaitingChild
 from tests.waiting import eventually
@@ -121,7 +120,7 @@ async def test_a_waiting_child_has_nothing_but_its_ends(tmp_path: Path, monkeypa
         await before.hand_over(Handover(b"", None, [other.fileno()]))
         waiting = await WaitingChild.spawn(_tell)
         before.dismiss()
-        monkeypatch.setattr(child_process.WaitingChild, "spawn", _given(waiting))
+        monkeypatch.setattr(WaitingChild, "spawn", _given(waiting))
         async with start(_PROBE, _Files([mine.fileno()])) as process:  # type: ignore[arg-type]
             answer = await process.receive(_SECONDS)
     assert isinstance(answer, messages.Failed) and answer.code == "Told", answer
