@@ -24,7 +24,7 @@ _FACTORS = {"bytes": (2**30, "GiB"), "Bps": (2**20, "MiB/s"), "percentunit": (0.
 
 def run_query(prometheus: str, query: str, begin: float, end: float) -> list[dict[str, Any]]:
     """Return the series of a query between two times in seconds since the epoch."""
-    fields = {"query": query.replace("$__rate_interval", RATE_INTERVAL), "start": begin, "end": end}
+    fields = {"query": query.replace("$__rate_interval", RATE_INTERVAL).replace("$namespace", ".*"), "start": begin, "end": end}
     fields["step"] = (end - begin) / _POINTS
     with urllib.request.urlopen(f"{prometheus}/api/v1/query_range?{urllib.parse.urlencode(fields)}") as response:
         series: list[dict[str, Any]] = json.load(response)["data"]["result"]

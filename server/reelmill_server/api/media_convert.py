@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import string
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, suppress
@@ -241,10 +242,10 @@ class MediaConvertService:
         """Start the workflow of a recorded task. Raises ServiceUnavailable."""
         await self._engine.start(load_work(record.work_json))
 
-    async def _start(self, record: TaskRecord) -> None:
+    async def _start(self, record: TaskRecord, admitted_us: int = 0) -> None:
         """Start the workflow of a new task; if the engine is unavailable, the reconciler does so later from the record."""
         try:
-            await self.start(record)
+            await self._engine.start(replace(load_work(record.work_json), admitted_us=admitted_us))
         except ServiceUnavailable:
             return
         if await self._tasks.mark_started(record.task_id):  # requested before the workflow started
@@ -254,7 +255,7 @@ class MediaConvertService:
     async def admit(self, project_name: str) -> None:
         """Start waiting tasks of a project, as far as its quotas allow."""
         for record in await self._tasks.admit(project_name):
-            await self._start(record)
+            await self._start(record, time.time_ns() // 1000)
 
     async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> Project:
         """Validate a conversion request and return its project; raises the errors of `validate.check_create`."""

@@ -26,6 +26,7 @@ _DESCRIPTORS = (
     key_service_pb2.DESCRIPTOR.services_by_name["KeyService"],
 )
 SERVICES = tuple(descriptor.full_name for descriptor in _DESCRIPTORS)
+METHODS = tuple(method.name for descriptor in _DESCRIPTORS for method in descriptor.methods)
 
 
 @dataclass(frozen=True)

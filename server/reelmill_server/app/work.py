@@ -21,6 +21,7 @@ from reelmill_server.engine.notification import FileActivities
 from reelmill_server.engine.shown_workers import ShowWorker
 from reelmill_server.engine.workers import encode_worker, fast_worker, inspect_worker, presence_worker
 from reelmill_server.model.capability import Limits, Report, Sandbox
+from reelmill_server.model.needs import FAST
 from reelmill_server.model.task import Progress
 from reelmill_server.model.units import SplitRule
 from reelmill_server.model.worker_state import WorkerState
@@ -117,20 +118,20 @@ async def working(
         await attempts.capabilities.discover()
         reserve.fill()
         _log_sandbox(attempts.capabilities.sandbox)
-        show(metrics, attempts.admission, attempts.capabilities)
+        families = [family for family in settings.encoder_order if family in settings.lane]
+        lanes = [*([FAST] if FAST in settings.lane else []), *families]
+        show(metrics, attempts.admission, attempts.capabilities, lanes)
         activities = WorkerActivities(attempts, Engine(client), metrics, advanced)
         await stack.enter_async_context(background("encoders", attempts.capabilities.retry_lost, _TRIAL_CHECK_SECONDS))
         files = FileActivities(build_storage(settings, metrics))
         workers = [inspect_worker(client, activities, files, settings.inspect_slots * _TAKEN)]
-        if "fast" in settings.lane:
+        if FAST in lanes:
             fast = FastQueueSlots(attempts.admission, settings.fast_slots * _TAKEN)
             workers.append(fast_worker(client, activities, fast, settings.drain_seconds))
-        families = [family for family in settings.encoder_order if family in settings.lane]
         for family in families:
             slots = QueueSlots(attempts.admission, family)
             workers.append(encode_worker(client, activities, family, slots, settings.drain_seconds))
         draining = asyncio.Event()
-        lanes = [*(["fast"] if "fast" in settings.lane else []), *families]
         await stack.enter_async_context(_shown(client, attempts, activities, lanes, draining))
         await stack.enter_async_context(polling(workers))
         stack.callback(draining.set)

@@ -136,7 +136,8 @@ class WorkerActivities:
     async def convert(self, work: Work) -> AttemptResult:
         """Run one attempt, heartbeating its progress; fail with the error's code."""
         if work.attempt == 1 and work.needs is None:
-            self._metrics.task_queue_wait_seconds.observe(max(0.0, time.time() - work.request.created_us / MICROSECONDS))
+            self._metrics.task_queue_wait_seconds.observe(_seconds_since(work.request.created_us))
+            self._metrics.task_start_seconds.observe(_seconds_since(work.admitted_us or work.request.created_us))
         milestones = Milestones(partial(self._engine.report_progress, work.request.task_id), work.progress_step)
 
         async with self._counted(work, TaskPart.JOIN if work.kept else TaskPart.WHOLE) as running:
@@ -293,6 +294,10 @@ class _RunningAttempt:
             progress=self.progress,
             chunk=self._chunk,
         )
+
+
+def _seconds_since(us: int) -> float:
+    return max(0.0, time.time() - us / MICROSECONDS)
 
 
 def _scaled(progress: Progress, work: Work) -> Progress:

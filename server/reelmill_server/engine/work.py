@@ -67,7 +67,8 @@ class Work:
     task's workflow, not passed to workers. `keep_seconds`: how long what a task that did not succeed has in shared scratch
     stays there, for a retry. `records_at_once`: the outcome is recorded by the step of the workflow that ends it; tasks of
     earlier versions, whose workflows may be replayed, do it in an activity. `memory_bytes`: memory that the attempt needs at
-    least, as an earlier one ran out of less; 0: none did.
+    least, as an earlier one ran out of less; 0: none did. `admitted_us`: when its project's quota let in a
+    task that had waited for it, in microseconds since the epoch; 0: it did not wait.
     """
 
     request: ConvertRequest
@@ -88,6 +89,7 @@ class Work:
     keep_seconds: float = 0.0
     records_at_once: bool = False
     memory_bytes: int = 0
+    admitted_us: int = 0
 
     def returned(self) -> "Work":
         """Return the work as a worker without room hands it back. A first look has no turn before those of other projects."""

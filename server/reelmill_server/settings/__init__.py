@@ -4,7 +4,7 @@ A field `file_root` of a group is the variable `REELMILL_FILE_ROOT` and the flag
 variable, which wins over the default (docs/adr/0016-settings.md).
 """
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +48,13 @@ class Settings(
         if any(root.is_relative_to(self.data_dir) for root in self.file_root):
             raise ValueError(f"{both_names('file_root')}: expected a folder outside the one of {both_names('data_dir')}")
         return self
+
+
+def changed(settings: Settings) -> dict[str, Any]:
+    """Return the settings that were given and differ from their defaults, as JSON; secrets are masked."""
+    fields = {name: Settings.model_fields[name] for name in settings.model_fields_set}
+    names = {name for name, field in fields.items() if getattr(settings, name) != field.get_default(call_default_factory=True)}
+    return dict(sorted(settings.model_dump(mode="json", include=names).items()))
 
 
 GROUPS: tuple[type[Group], ...] = tuple(base for base in Settings.__bases__ if issubclass(base, Group))

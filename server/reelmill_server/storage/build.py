@@ -15,7 +15,7 @@ from reelmill_server.storage.base import Backend, Storage
 from reelmill_server.storage.content import Labels
 from reelmill_server.storage.file import FileStorage, FolderStorage, file_path
 from reelmill_server.storage.http import HttpRules, HttpStorage
-from reelmill_server.storage.metering import MeteredStorage
+from reelmill_server.storage.metering import MeteredStorage, count_errors_from_zero
 from reelmill_server.storage.objects import Family, ObjectStorage, Service
 from reelmill_server.storage.registry import Registry
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved
@@ -88,7 +88,10 @@ def _registry(
             settings.web_host, settings.web_private, int(settings.web_max_bytes), settings.data_dir / "scratch" / "http"
         )
         backends["http"] = backends["https"] = HttpStorage(rules, retry_policy)
-    metered = {key: MeteredStorage(backend, key.partition("://")[0], metrics) for key, backend in backends.items()}
+    schemes = {key: key.partition("://")[0] for key in backends}
+    for scheme in set(schemes.values()):
+        count_errors_from_zero(scheme, metrics)
+    metered = {key: MeteredStorage(backend, schemes[key], metrics) for key, backend in backends.items()}
     return Registry(metered)
 
 

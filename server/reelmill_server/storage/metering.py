@@ -1,15 +1,33 @@
 """Metrics of storage: bytes transferred and failed operations."""
 
 from collections.abc import Awaitable, Callable, Hashable
+from itertools import product
 from typing import Self, TypeVar
 
-from reelmill_server.errors import ReelmillError
+from reelmill_server.errors import (
+    AccessDenied,
+    BucketNotFound,
+    InternalError,
+    OutputError,
+    ReelmillError,
+    ResourceNotFound,
+    SourceChanged,
+    StorageUnavailable,
+)
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
 from reelmill_server.storage.base import Backend, Check, ObjectReader, StagedFile, Upload, no_check
 from reelmill_server.telemetry.metrics import Metrics
 
 T = TypeVar("T")
+_OPERATIONS = ("open", "read", "stage", "place", "list", "withdraw", "erase")
+_ERRORS = (AccessDenied, BucketNotFound, InternalError, OutputError, ResourceNotFound, SourceChanged, StorageUnavailable)
+
+
+def count_errors_from_zero(scheme: str, metrics: Metrics) -> None:
+    """Give the counter of errors a value for each that storages of `scheme` may have: a rate then sees the first one."""
+    for operation, error in product(_OPERATIONS, _ERRORS):
+        metrics.storage_error_total.labels(scheme, operation, error.code)
 
 
 class MeteredStorage:

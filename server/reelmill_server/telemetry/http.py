@@ -73,6 +73,12 @@ class TelemetryServer:
         results = await asyncio.gather(*(self._reason(check) for check in self._checks.values()))
         return {name: reason for name, reason in zip(self._checks, results, strict=True) if reason}
 
+    async def show_ready(self) -> None:
+        """Run all checks and set the metric that says which of them pass."""
+        failing = await self.failing()
+        for name in self._checks:
+            self._metrics.ready.labels(name).set(name not in failing)
+
     async def _reason(self, check: Check) -> str:
         try:
             async with asyncio.timeout(self._check_seconds):

@@ -12,6 +12,9 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
+from reelmill_server.telemetry import tracing
+from reelmill_server.telemetry.log_writer import standard_error
+
 LogFormat = Literal["auto", "json", "console"]
 
 MASK = "***"
@@ -38,12 +41,14 @@ _VERBOSE_LOGGERS = ("aiosqlite", "alembic", "google", "urllib3", "asyncio", "bot
 def configure_logging(log_format: LogFormat = "auto", log_level: str = "info", stream: TextIO | None = None) -> None:
     """Send logs at `log_level` and above to `stream` (default: standard error); a second call replaces the first.
 
-    `auto` is console on a terminal and json elsewhere.
+    `auto` is console on a terminal and json elsewhere. Standard error that nobody reads does not stop the process: a thread
+    writes to it. A `stream` is written to at once.
     """
     output = sys.stderr if stream is None else stream
     console = log_format == "console" or (log_format == "auto" and output.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
@@ -57,7 +62,7 @@ def configure_logging(log_format: LogFormat = "auto", log_level: str = "info", s
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # loggers are created at import, before this runs
     )
-    handler = logging.StreamHandler(output)
+    handler = standard_error() if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -79,6 +84,12 @@ def _renderer(console: bool, output: TextIO) -> structlog.typing.Processor:
     if console:
         return structlog.dev.ConsoleRenderer(colors=output.isatty())
     return structlog.processors.JSONRenderer(sort_keys=False)
+
+
+def _add_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the ids of the current trace and span, if any: a structlog processor."""
+    event.update(tracing.ids())
+    return event
 
 
 @contextmanager

@@ -3,7 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import generate_latest
 
 RPC_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -24,6 +33,7 @@ MEMORY_BYTES = tuple(float(1 << power) for power in range(26, 36))
 SPEED_RATIOS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 """Media seconds per second of work: 1 is real time."""
 
+disable_created_metrics()  # a time beside each counter, which nobody reads
 M = TypeVar("M", Counter, Gauge, Histogram)
 
 
@@ -61,6 +71,17 @@ class Metrics:
     projects, and its caller limits their number.
     """
 
+    # Every process.
+    build_info = _gauge(
+        "reelmill_build_info", "Always 1: the version, the role and Python of a process.", "version", "role", "python"
+    )
+    ready = _gauge("reelmill_ready", "Whether a part that a process needs answers: 1, else 0. As /readyz says.", "check")
+    draining_seconds = _gauge("reelmill_draining_seconds", "Time since a process was asked to stop; 0: it was not.")
+    drain_limit_seconds = _gauge("reelmill_drain_limit_seconds", "Time that running attempts and calls are given then.")
+    log_dropped_total = _counter(
+        "reelmill_log_dropped", "Lines of the log that were dropped, because what reads standard error was slower."
+    )
+
     tasks = _gauge("reelmill_tasks", "Tasks on record, by status.", "status")
     tasks_stalled = _gauge("reelmill_tasks_stalled", "Running tasks whose workflow fails whenever it is run.")
     task_total = _counter(
@@ -72,6 +93,11 @@ class Metrics:
     task_queue_wait_seconds = _histogram(
         "reelmill_task_queue_wait_seconds",
         "Time from the creation of a task to its first attempt.",
+        WAIT_SECONDS,
+    )
+    task_start_seconds = _histogram(
+        "reelmill_task_start_seconds",
+        "The same from when the task may start: without the time that it waited for its project's quota.",
         WAIT_SECONDS,
     )
     attempts_running = _gauge("reelmill_attempts_running", "Attempts running on this worker.")
@@ -158,6 +184,11 @@ class Metrics:
     )
 
     # Resources of a worker, updated when they are read.
+    worker_lane = _gauge(
+        "reelmill_worker_lane",
+        "Queues that this worker is to serve: 1, or 0 while it cannot because none of their encoders works.",
+        "lane",
+    )
     worker_slots = _gauge("reelmill_worker_slots", "Attempts that may run at once on this worker.")
     worker_slots_used = _gauge("reelmill_worker_slots_used", "Attempts that hold cores and memory of this worker.")
     worker_cores = _gauge("reelmill_worker_cores", "Cores that attempts may use on this worker.")

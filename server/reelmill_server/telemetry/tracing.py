@@ -108,6 +108,12 @@ def current() -> str:
     return headers.get("traceparent", "")
 
 
+def ids() -> dict[str, str]:
+    """Return the ids of the current trace and span in hexadecimal, as traces show them; nothing if there is none."""
+    _, trace_id, span_id, *_ = (*current().split("-"), "", "")
+    return {"trace_id": trace_id, "span_id": span_id} if span_id else {}
+
+
 def past(name: str, begin_us: int, end_us: int) -> None:
     """Record a past span below the current one, between two times in microseconds since the epoch."""
     if _state.tracer:

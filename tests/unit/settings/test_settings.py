@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from reelmill_server.settings import GROUPS, Settings
+from reelmill_server.settings import GROUPS, Settings, changed
 from reelmill_server.settings.fields import split_address
 from reelmill_server.settings.group import environment_name
 
@@ -49,6 +49,15 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.http == ""
     monkeypatch.setenv("REELMILL_FILE_ROOT", "")
     assert Settings().file_root == ()
+
+
+def test_what_differs_from_the_defaults_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name; without what was given as it would be anyway, and without secrets."""
+    values = {"http": "", "listen": "127.0.0.1:50051", "max_attempts": "5", "temporal_tls": "on", "temporal_api_key": "hunter2"}
+    for field, value in values.items():
+        monkeypatch.setenv(environment_name(field), value)
+    shown = changed(Settings())
+    assert shown == {"http": "", "max_attempts": 5, "temporal_tls": True, "temporal_api_key": "**********"}
 
 
 @pytest.mark.parametrize(

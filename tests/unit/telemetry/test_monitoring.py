@@ -15,7 +15,10 @@ from reelmill_server.engine.queues import QUEUES
 from reelmill_server.errors import all_errors
 from reelmill_server.model.task import TaskStatus
 from reelmill_server.telemetry.metrics import Metrics
+from reelmill_server.worker.parent.counters import FALLBACK_KINDS
+from reelmill_server.worker.parent.supervisor import ENDS
 
+needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
 ROOT = Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "k8s" / "components" / "monitoring"
 RULES = MONITORING / "prometheus-rule.yaml"
@@ -26,7 +29,7 @@ _CLOSED = {
     "queue": set(QUEUES),
     "status": set(TaskStatus),
     "part": {"whole", "unit", "join"},
-    "reason": {"done", "deferred", "canceled", "failed", "crashed", "stalled", "timeout"},
+    "reason": set(ENDS) | set(FALLBACK_KINDS),
 }
 
 
@@ -45,6 +48,10 @@ def _rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(RULES.read_text())["spec"]["groups"] for rule in group["rules"]]
 
 
+def _alerts() -> list[dict[str, Any]]:
+    return [rule for rule in _rules() if "alert" in rule]
+
+
 def _panels() -> list[dict[str, Any]]:
     return [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
 
@@ -52,7 +59,7 @@ def _panels() -> list[dict[str, Any]]:
 def _queries() -> Iterator[tuple[str, str]]:
     """All PromQL of this repository, and what it belongs to."""
     for rule in _rules():
-        yield rule["alert"], rule["expr"]
+        yield rule.get("alert") or rule["record"], rule["expr"]
     for panel in _panels():
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
@@ -73,7 +80,9 @@ def test_queries_use_what_the_server_shows(expression: str) -> None:
     known = _metrics()
     bare = re.sub(r'"[^"]*"', '""', expression)
     names = set(re.findall(r"\breelmill_\w+", bare)) - _OF_PROMETHEUS
-    assert names and names <= set(known)
+    assert names <= set(known)
+    recorded = {rule["record"] for rule in _rules() if "record" in rule}
+    assert set(re.findall(r"\breelmill:\w+:\w+", bare)) <= recorded
     own = set().union(*(known[name] for name in names)) | _OF_PROMETHEUS
     for labels in re.findall(r"\bby \(([^)]*)\)", bare):
         assert {label.strip() for label in labels.split(",")} <= own
@@ -92,11 +101,22 @@ def test_queries_select_values_that_exist(expression: str) -> None:
 
 def test_every_alert_is_explained() -> None:
     """In the operating page, and nothing there that is no alert; each has a summary and a severity."""
-    rules = _rules()
+    rules = _alerts()
     text = (ROOT / "docs" / "operating.md").read_text()
     assert [rule["alert"] for rule in rules] == re.findall(r"^\| `(Reelmill\w+)` \|", text, flags=re.MULTILINE)
     for rule in rules:
         assert rule["annotations"]["summary"] and rule["labels"]["severity"] in ("critical", "warning", "info")
+
+
+def test_every_alert_leads_to_what_to_do() -> None:
+    """A section of the runbook for each, with what it means, what to look at, and what to do; none for what is no alert."""
+    sections = re.split(r"^### (Reelmill\w+)\n", (ROOT / "docs" / "runbook.md").read_text(), flags=re.MULTILINE)[1:]
+    found = dict(zip(sections[::2], sections[1::2], strict=True))
+    assert list(found) == [rule["alert"] for rule in _alerts()]
+    for rule in _alerts():
+        page, _, anchor = rule["annotations"]["runbook_url"].rpartition("#")
+        assert page.endswith("/docs/runbook.md") and anchor == rule["alert"].lower()
+        assert re.findall(r"^\*\*(\w+)\.\*\*", found[rule["alert"]], flags=re.MULTILINE) == ["Means", "Look", "Do"]
 
 
 def test_panels_say_what_they_show() -> None:
@@ -107,7 +127,7 @@ def test_panels_say_what_they_show() -> None:
     assert len(set(places)) == len(places)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+@needs_promtool
 def test_promtool_takes_the_rules_and_the_queries(tmp_path: Path) -> None:
     """As Prometheus itself reads them: the dashboard's queries as rules that record."""
     dashboard = [
@@ -121,65 +141,182 @@ def test_promtool_takes_the_rules_and_the_queries(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-# Series by the minute, and the alerts that fire after half an hour of them.
-WORLDS: list[tuple[dict[str, str], set[str]]] = [
-    ({'reelmill_queue_tasks{queue="fast"}': "3x60", 'reelmill_worker_slots{job="api"}': "0x60"}, {"ReelmillNoWorker"}),
-    ({'reelmill_queue_tasks{queue="fast"}': "3x60", 'reelmill_worker_slots{job="worker"}': "2x60"}, set()),
-    ({'reelmill_queue_tasks{queue="notify"}': "3x60"}, set()),
-    ({}, {"ReelmillEngineSilent"}),
-    (
+OURS = 'reelmill_task_total{namespace="a", status="Failed", code="EncoderCrashed"}'
+WELL = 'reelmill_task_total{namespace="a", status="Succeeded", code=""}'
+API = {
+    'reelmill_build_info{namespace="a", job="api", role="api"}': "1x60",
+    'reelmill_queue_tasks{namespace="a", queue="fast"}': "0x60",
+}
+WORKER = {'reelmill_build_info{namespace="a", job="w", role="worker", instance="w1"}': "1x60"}
+BURNS = {"BudgetBurnsFast", "BudgetBurnsSlowly"}
+# Series by the minute, of a service whose api replica is well, and the alerts that fire after half an hour of them.
+WORLDS: dict[str, tuple[dict[str, str], set[str]]] = {
+    "all is well": ({WELL: "0+9x60", OURS: "0x60"}, set()),
+    "no worker": ({'reelmill_queue_tasks{namespace="a", queue="nvenc"}': "3x60"}, {"NoWorker"}),
+    "a worker": (
         {
-            'reelmill_queue_tasks{queue="fast"}': "0x60",
-            'reelmill_queue_age_seconds{queue="fast"}': "130x60",
-            'reelmill_queue_age_seconds{queue="nvenc"}': "1700x60",
-            'reelmill_queue_age_seconds{queue="software"}': "1900x60",
+            'reelmill_queue_tasks{namespace="a", queue="nvenc"}': "3x60",
+            'reelmill_worker_slots{namespace="a", job="w"}': "2x60",
         },
-        {"ReelmillFastLaneWaits", "ReelmillTasksWait"},
+        set(),
     ),
-    (
+    "a worker elsewhere": (
         {
-            'reelmill_queue_tasks{queue="fast"}': "0x60",
-            'reelmill_task_total{status="Failed", code="EncoderCrashed"}': "0+1x60",
-            'reelmill_task_total{status="Succeeded", code=""}': "0+9x60",
+            'reelmill_queue_tasks{namespace="a", queue="nvenc"}': "3x60",
+            'reelmill_worker_slots{namespace="b", job="w"}': "2x60",
         },
-        {"ReelmillTasksFail"},
+        {"NoWorker"},
     ),
-    (
+    "notifications wait": ({'reelmill_queue_tasks{namespace="a", queue="notify"}': "3x60"}, set()),
+    "queues are old": (
         {
-            'reelmill_queue_tasks{queue="fast"}': "0x60",
-            'reelmill_task_total{status="Failed", code="InvalidMedia"}': "0+9x60",
-            'reelmill_encoder_works{encoder="h264_nvenc"}': "1 1 1 1 1 0x60",
-            'reelmill_encoder_works{encoder="h264_qsv"}': "0x60",
+            'reelmill_queue_age_seconds{namespace="a", queue="fast"}': "130x60",
+            'reelmill_queue_age_seconds{namespace="a", queue="nvenc"}': "1700x60",
+            'reelmill_queue_age_seconds{namespace="a", queue="software"}': "1900x60",
         },
-        {"ReelmillEncoderLost"},
+        {"FastLaneWaits", "TasksWait"},
     ),
-]
+    "a tenth of the tasks fail": ({OURS: "0+1x60", WELL: "0+9x60"}, {"TasksFail", *BURNS}),
+    "one task fails in a quiet hour": ({OURS: "0x25 1x30", WELL: "0x60"}, set()),
+    "one call fails in a quiet hour": (
+        {'reelmill_rpc_total{namespace="a", method="GetTask", code="INTERNAL"}': "0x25 1x30"},
+        set(),
+    ),
+    "one child crashes in a quiet hour": ({'reelmill_child_exit_total{namespace="a", reason="crashed"}': "0x25 1x30"}, set()),
+    "the first ten failures of a code": ({OURS: "0x22 10x40", WELL: "0x60"}, {"TasksFail", "BudgetBurnsFast"}),
+    "requests are wrong": (
+        {'reelmill_task_total{namespace="a", status="Failed", code="InvalidMedia"}': "0+9x60", OURS: "0x60"},
+        set(),
+    ),
+    "a thirtieth of many tasks fails": ({OURS: "0+2x60", WELL: "0+58x60"}, {"BudgetBurnsSlowly"}),
+    "a sixth of the tasks waits for a minute": (
+        {
+            'reelmill_task_start_seconds_count{namespace="a"}': "0+6x60",
+            'reelmill_task_start_seconds_bucket{namespace="a", le="60.0"}': "0+5x60",
+        },
+        BURNS,
+    ),
+    "a fiftieth of the calls fails": (
+        {
+            'reelmill_rpc_total{namespace="a", method="GetTask", code="OK"}': "0+49x60",
+            'reelmill_rpc_total{namespace="a", method="GetTask", code="UNAVAILABLE"}': "0+1x60",
+        },
+        BURNS,
+    ),
+    "streams end": (
+        {
+            'reelmill_rpc_total{namespace="a", method="GetTask", code="OK"}': "0+49x60",
+            'reelmill_rpc_total{namespace="a", method="WatchTask", code="UNAVAILABLE"}': "0+1x60",
+        },
+        set(),
+    ),
+    "one encoder is lost": (
+        {
+            'reelmill_encoder_works{namespace="a", encoder="h264_nvenc"}': "1 1 1 1 1 0x60",
+            'reelmill_encoder_works{namespace="a", encoder="h264_qsv"}': "0x60",
+        },
+        {"EncoderLost"},
+    ),
+    "a worker of a GPU pool has no GPU": (
+        {'reelmill_worker_lane{namespace="a", job="w", instance="w1", lane="nvenc"}': "0x60"},
+        {"NoAccelerator"},
+    ),
+    "a worker without a GPU serves all queues": (
+        {
+            'reelmill_worker_lane{namespace="a", job="w", instance="w1", lane="nvenc"}': "0x60",
+            'reelmill_worker_lane{namespace="a", job="w", instance="w1", lane="software"}': "1x60",
+        },
+        set(),
+    ),
+    "a worker of a GPU pool encodes in software": (
+        {'reelmill_encoder_fallback_total{namespace="a", from="h264_nvenc", to="libx264", reason="failed"}': "0x20 3x40"},
+        {"SoftwareInstead"},
+    ),
+    "one GPU takes the place of another": (
+        {'reelmill_encoder_fallback_total{namespace="a", from="h264_nvenc", to="h264_vaapi", reason="failed"}': "0+1x60"},
+        set(),
+    ),
+    "the database is away, and nobody calls": (
+        {'reelmill_ready{namespace="a", job="api", check="database"}': "1x20 0x40"},
+        {"DatabaseAway"},
+    ),
+    "the engine is away": ({'reelmill_ready{namespace="a", job="w", check="engine"}': "1x20 0x40"}, {"EngineSilent"}),
+    "queues are not known": ({'reelmill_queue_tasks{namespace="a", queue="fast"}': "0x20 stale"}, {"EngineSilent"}),
+    "the api is gone": (
+        {**WORKER, 'reelmill_build_info{namespace="a", job="api", role="api"}': "1x20 stale"},
+        {"NoApi"},
+    ),
+    "a target is down": (
+        {**WORKER, 'up{namespace="a", job="w", instance="w1"}': "1x60", 'up{namespace="a", job="w", instance="w2"}': "0x60"},
+        {"TargetDown"},
+    ),
+    "a target of others is down": ({'up{namespace="a", job="others", instance="o"}': "0x60"}, set()),
+    "a worker crashes again and again": (
+        {**WORKER, 'process_start_time_seconds{namespace="a", job="w", instance="w1"}': "100x10 200x5 300x5 400x60"},
+        {"ProcessRestarts"},
+    ),
+    "a worker was updated": (
+        {**WORKER, 'process_start_time_seconds{namespace="a", job="w", instance="w1"}': "100x10 200x60"},
+        set(),
+    ),
+    "a worker drains without end": (
+        {
+            'reelmill_draining_seconds{namespace="a", instance="w1"}': "0x10 0+60x50",
+            'reelmill_drain_limit_seconds{namespace="a", instance="w1"}': "600x60",
+        },
+        {"DrainsForLong"},
+    ),
+    "a worker drains": (
+        {
+            'reelmill_draining_seconds{namespace="a", instance="w1"}': "0x10 0+60x50",
+            'reelmill_drain_limit_seconds{namespace="a", instance="w1"}': "3600x60",
+        },
+        set(),
+    ),
+    "a task is stuck": ({'reelmill_tasks_stalled{namespace="a"}': "0x20 1x40"}, {"TasksStalled"}),
+}
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+@needs_promtool
 def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
-    """Judged by Prometheus itself."""
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(yaml.safe_load(RULES.read_text())["spec"]))
-    names = [rule["alert"] for rule in _rules()]
-    tests = [
-        {
-            "interval": "1m",
-            "input_series": [
-                {"series": series, "values": values if " " in values or "+" in values else values.replace("x", "+0x")}
-                for series, values in world.items()
-            ],
-            "promql_expr_test": [
-                {
-                    "expr": f'count(ALERTS{{alertname="{name}", alertstate="firing"}})',
-                    "eval_time": "30m",
-                    "exp_samples": [{"labels": "{}", "value": 1}] if name in expected else [],
-                }
-                for name in names
-            ],
-        }
-        for world, expected in WORLDS
+    """Judged by Prometheus itself, half an hour after the beginning. Each world is a namespace of one Prometheus: none may
+    disturb another."""
+    series = [one for name, (world, _) in WORLDS.items() for one in _series({**API, **world}, name)]
+    expected = [
+        {"labels": f'{{alertname="Reelmill{alert}", namespace="{name}"}}', "value": 1}
+        for name, (_, alerts) in WORLDS.items()
+        for alert in sorted(alerts)
     ]
-    file = tmp_path / "tests.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}))
+    query = 'count by (alertname, namespace) (ALERTS{alertstate="firing"})'
+    there = {"interval": "1m", "input_series": series}
+    there["promql_expr_test"] = [{"expr": query, "eval_time": "30m", "exp_samples": expected}]
+    nothing = {"expr": query, "eval_time": "30m", "exp_samples": [{"labels": '{alertname="ReelmillNoApi"}', "value": 1}]}
+    _run_promtool(tmp_path, "1m", [there, {"interval": "1m", "promql_expr_test": [nothing]}])
+
+
+@needs_promtool
+def test_slow_burning_is_a_warning(tmp_path: Path) -> None:
+    """A twentieth of the tasks fails for a day: not enough to wake anybody, too much for the month."""
+    series = _series({**API, OURS: "0+20x160", WELL: "0+480x160"})
+    expected = [{"labels": '{alertname="ReelmillBudgetBurnsSlowly", slo="success"}', "value": 1}]
+    query = {"expr": 'count by (alertname, slo) (ALERTS{alertname=~".*Burns.*"})', "eval_time": "26h", "exp_samples": expected}
+    _run_promtool(tmp_path, "10m", [{"interval": "10m", "input_series": series, "promql_expr_test": [query]}])
+
+
+def _series(world: dict[str, str], namespace: str = "a") -> list[dict[str, str]]:
+    """Series of promtool, in a namespace; `3x60` is that value for so many intervals."""
+    return [
+        {
+            "series": series.replace('namespace="a"', f'namespace="{namespace}"'),
+            "values": re.sub(r"(?<![+\d])(\d+)x(\d+)", r"\1+0x\2", values),
+        }
+        for series, values in world.items()
+    ]
+
+
+def _run_promtool(folder: Path, interval: str, tests: list[dict[str, Any]]) -> None:
+    (folder / "rules.yaml").write_text(yaml.safe_dump(yaml.safe_load(RULES.read_text())["spec"]))
+    file = folder / "tests.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": interval, "tests": tests}))
     ran = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

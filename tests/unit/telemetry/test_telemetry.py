@@ -4,14 +4,19 @@ import asyncio
 import io
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
 import pytest
 import structlog
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.http import Check, TelemetryServer
+from reelmill_server.telemetry.log_writer import LogWriter
 from reelmill_server.telemetry.logging import configure_logging, redact, redact_text, task_context
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -281,3 +286,45 @@ async def test_connections_that_do_nothing_make_room(base: str) -> None:
         assert await idle[0][0].read() == b""
     for _, writer in idle:
         writer.close()
+
+
+async def test_what_a_process_needs_is_a_metric(part: Part) -> None:
+    """Without anybody asking /readyz: 1 while its check passes, 0 while it does not."""
+    metrics = Metrics()
+    server = TelemetryServer(metrics, {"database": part.check})
+    for error, value in ((None, 1), (ConnectionError("away"), 0), (None, 1)):
+        part.error = error
+        await server.show_ready()
+        assert metrics.registry.get_sample_value("reelmill_ready", {"check": "database"}) == value
+
+
+def test_a_log_that_nobody_reads_stops_nothing() -> None:
+    """Of a pipe that is full: lines wait, then they are dropped and counted; what waited is written when it is read again."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as reader, os.fdopen(writing, "w") as stream:
+        writer = LogWriter(stream, waiting_lines=10)
+        dropped: list[None] = []
+        writer.on_drop(lambda: dropped.append(None))
+        for number in range(1000):
+            writer.handle(logging.LogRecord("x", logging.INFO, "", 0, f"{number} " + "x" * 1000, (), None))
+        assert 800 < len(dropped) < 1000
+        written = 1000 - len(dropped)
+        numbers = [int(reader.readline().split()[0]) for _ in range(written)]
+        assert numbers == sorted(set(numbers))
+        writer.flush()
+
+
+def test_lines_name_the_trace(stream: io.StringIO) -> None:
+    """Inside a span, by the ids with which the trace's store knows it; none elsewhere."""
+    configure_logging("json", "info", stream)
+    tracing.use(SimpleSpanProcessor(InMemorySpanExporter()), "api")
+    try:
+        with tracing.span("call"):
+            structlog.get_logger().info("inside")
+            expected = tracing.current().split("-")[1:3]
+    finally:
+        tracing.stop()
+    structlog.get_logger().info("outside")
+    inside, outside = lines(stream)
+    assert [inside["trace_id"], inside["span_id"]] == expected
+    assert "trace_id" not in outside

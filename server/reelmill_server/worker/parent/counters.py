@@ -10,6 +10,9 @@ from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.capabilities import Capabilities
 
+FALLBACK_KINDS = ("failed", "sessions")
+"""Why one encoder replaces another: it failed, or all sessions of its family were in use."""
+
 _OTHER = "other"
 
 
@@ -34,7 +37,7 @@ def count_results(metrics: Metrics, finished: messages.Finished, capabilities: C
 
 
 def count_fallback(metrics: Metrics, capabilities: Capabilities, lost: str, substitute: str, kind: str) -> None:
-    """Count that one encoder replaced another; `kind` is why: failed, or sessions."""
+    """Count that one encoder replaced another; `kind` is one of FALLBACK_KINDS."""
     labels = _known(lost, capabilities.names), _known(substitute, capabilities.names)
     metrics.encoder_fallback_total.labels(*labels, kind).inc()
 

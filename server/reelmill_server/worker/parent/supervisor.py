@@ -250,6 +250,8 @@ _EXIT_REASONS: dict[type[ReelmillError], str] = {
     Stalled: "stalled",
     Timeout: "timeout",
 }
+ENDS = ("done", "deferred", "canceled", "failed", *_EXIT_REASONS.values())
+"""How a child may end, in metrics."""
 
 
 def _devices(plan: Plan) -> Iterator[str]:

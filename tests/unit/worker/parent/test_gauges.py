@@ -20,7 +20,7 @@ async def test_what_attempts_hold_and_who_waits_is_shown_while_it_lasts() -> Non
     """Cores, memory, and the one that has to wait; all is given back."""
     metrics, capabilities = Metrics(), Capabilities(Limits(), (), {}, 300)
     admission = Admission(Budget(2, 4.0, 1000), capabilities.has_sessions, lambda: 77_000_000)
-    show(metrics, admission, capabilities)
+    show(metrics, admission, capabilities, ["software"])
     needs = Needs(Cost(cores=3.0, memory_bytes=600))
     totals = ("reelmill_worker_slots", "reelmill_worker_cores", "reelmill_worker_memory_bytes")
     assert [value(metrics, name) for name in totals] == [2, 4, 1000]
@@ -44,12 +44,14 @@ async def test_encoders_and_their_sessions_are_shown() -> None:
     """One that is lost works no more."""
     metrics, capabilities = Metrics(), Capabilities(Limits(), ("nvenc",), {}, 300)
     capabilities._encoders = {"h264_nvenc": Capability("h264_nvenc", "h264", "nvenc", True)}
-    show(metrics, Admission(Budget(2, 4.0), capabilities.has_sessions), capabilities)
+    show(metrics, Admission(Budget(2, 4.0), capabilities.has_sessions), capabilities, ["fast", "nvenc"])
     encoder = {"encoder": "h264_nvenc", "family": "nvenc"}
     with capabilities.lease() as lease:
         lease.reserve("nvenc", 2)
         assert value(metrics, "reelmill_encoder_sessions", family="nvenc") == 2
     assert value(metrics, "reelmill_encoder_sessions", family="nvenc") == 0
     assert value(metrics, "reelmill_encoder_works", **encoder) == 1
+    assert [value(metrics, "reelmill_worker_lane", lane=lane) for lane in ("fast", "nvenc")] == [1, 1]
     capabilities.lose("h264_nvenc", "gone")
     assert value(metrics, "reelmill_encoder_works", **encoder) == 0
+    assert [value(metrics, "reelmill_worker_lane", lane=lane) for lane in ("fast", "nvenc")] == [1, 0]
