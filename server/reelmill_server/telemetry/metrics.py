@@ -33,7 +33,7 @@ MEMORY_BYTES = tuple(float(1 << power) for power in range(26, 36))
 SPEED_RATIOS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 """Media seconds per second of work: 1 is real time."""
 
-disable_created_metrics()  # a time beside each counter, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a time beside each counter, which nobody reads
 M = TypeVar("M", Counter, Gauge, Histogram)
 
 
