@@ -1,6 +1,7 @@
 """Roles that print and exit: `plan` and `capabilities`. They need no server, engine or database."""
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.settings import Settings
 from reelmill_server.storage.build import build_storage
 from reelmill_server.telemetry.metrics import Metrics
+from reelmill_server.worker.messages import LIBRARY_PATHS
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.workspace import Scratch
 
@@ -39,6 +41,8 @@ async def print_capabilities(settings: Settings, as_json: bool) -> None:
     print("decoders:", *_rows(report.decoders), sep="\n")
     print("filters:", *_rows(report.filters), sep="\n")
     print("detectors:", *_rows(report.detectors), sep="\n")
+    named = [f"{name}={os.environ[name]}" for name in LIBRARY_PATHS if os.environ.get(name)]
+    print("drivers are looked for in:", *(named or ["the system's folders"]))
     print("sandbox:", _sandbox_text(report.sandbox))
     print("versions:", ", ".join(f"{name} {version}" for name, version in report.versions.items()))
 

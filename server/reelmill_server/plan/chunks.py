@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from math import lcm
 
+from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.image_request import FrameMode
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.overlay_plan import BlurPlan
@@ -116,6 +117,7 @@ def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -
     first = plan.inputs[0]
     objections = (
         (not video, "no video is encoded"),
+        (any(stream.device not in ("", SOFTWARE) for stream in video), "an accelerator encodes it whole"),
         (len(plan.inputs) > 1, "where each of several sources begins is known when those before it were read"),
         (not first.duration_us, "the source does not say how long it is"),
         (not keys_us, f"{infos[first.source].format} has no index of key frames"),

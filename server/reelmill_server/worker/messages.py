@@ -248,7 +248,10 @@ class Stop:
     kind: Literal["stop"] = "stop"
 
 
+LIBRARY_PATHS = ("LD_LIBRARY_PATH", "LIBVA_DRIVERS_PATH", "ONEVPL_SEARCH_PATH", "ONEVPL_PRIORITY_PATH")
+"""Variables by which the operator says where drivers of accelerators are: folders, with colons between them."""
 KEPT_ENVIRONMENT = (
+    *LIBRARY_PATHS,
     "PATH",
     "LANG",
     "LC_ALL",

@@ -78,6 +78,11 @@ def _crf63(crf: float) -> str:
     return str(round(crf * 63 / 51))
 
 
+def _above_lossless(crf: float) -> str:
+    """Return a CRF above 0 for encoders that read a smaller one than 1 as 0, which is lossless to some, automatic to others."""
+    return _number(max(crf, 1.0) if crf else crf)
+
+
 def _vbv(spec: VideoSpec) -> dict[str, str]:
     return {"maxrate": str(spec.max_bitrate), "bufsize": str(spec.buffer_size)} if spec.max_bitrate else {}
 
@@ -99,12 +104,14 @@ def _crf(spec: VideoSpec) -> float:
 
 
 def _x264(spec: VideoSpec) -> dict[str, str]:
-    return {"preset": _X26X_PRESET[spec.preset], **_rate(spec, {"crf": _number(_crf(spec))}), **_references(spec)}
+    deep = (spec.pixel_format or "").endswith("10le")
+    crf = _number(_crf(spec)) if deep else _above_lossless(_crf(spec))
+    return {"preset": _X26X_PRESET[spec.preset], **_rate(spec, {"crf": crf}), **_references(spec)}
 
 
 def _x265(spec: VideoSpec) -> dict[str, str]:
     # Unlike libx264, libx265 keeps captions (A/53) only when told to.
-    return {**_x264(spec), "a53cc": "1", "x265-params": "log-level=none"}
+    return {**_x264(spec), **_rate(spec, {"crf": _number(_crf(spec))}), "a53cc": "1", "x265-params": "log-level=none"}
 
 
 def _vpx(spec: VideoSpec) -> dict[str, str]:
@@ -120,23 +127,36 @@ def _svt(spec: VideoSpec) -> dict[str, str]:
 
 
 def _nvenc(spec: VideoSpec) -> dict[str, str]:
-    rate = _rate(spec, {"cq": _number(_crf(spec)), "b": "0"})
-    return {"preset": _NVENC_PRESET[spec.preset], "rc": "vbr", **rate, **_references(spec)}
+    if spec.crf == 0 and spec.codec in _LOSSLESS_NVENC:
+        rate = {"tune": "lossless", "rc": "constqp", "qp": "0"}
+    else:  # a cq of 0 leaves the quality to the driver
+        rate = {"rc": "vbr", **_rate(spec, {"cq": _number(max(_crf(spec), 1.0)), "b": "0"})}
+    references = _references(spec)
+    # The driver wants more frames in a group than B-frames in a row, and the one that follows them.
+    b_frames = str(max(0, min(int(references["bf"]), spec.gop_size - 2)))
+    # By default FFmpeg 8 makes Main, and 9 High, as software does.
+    profile = {"profile": "high"} if spec.codec == "h264" else {}
+    return {"preset": _NVENC_PRESET[spec.preset], **profile, **rate, **references, "bf": b_frames}
+
+
+def _global_quality(spec: VideoSpec) -> str:
+    return str(max(1, round(_crf(spec))))  # 0 means that none is asked for
 
 
 def _qsv(spec: VideoSpec) -> dict[str, str]:
     return {
         "preset": _QSV_PRESET[spec.preset],
-        **_rate(spec, {"global_quality": str(round(_crf(spec)))}),
+        **_rate(spec, {"global_quality": _global_quality(spec)}),
         **_references(spec),
     }
 
 
 def _vaapi(spec: VideoSpec) -> dict[str, str]:
     mode = {"rc_mode": "VBR"} if spec.bitrate else {"rc_mode": "QVBR" if spec.max_bitrate else "CQP"}
-    return {**mode, **_rate(spec, {"global_quality": str(round(_crf(spec)))}), **_references(spec)}
+    return {**mode, **_rate(spec, {"global_quality": _global_quality(spec)}), **_references(spec)}
 
 
+_LOSSLESS_NVENC = ("h264", "h265")
 _FAMILY_OPTIONS: Mapping[str, Callable[[VideoSpec], dict[str, str]]] = {
     "libx264": _x264,
     "libx265": _x265,
@@ -161,7 +181,8 @@ def options(choice: EncoderChoice, spec: VideoSpec) -> dict[str, str]:
     mapped = family(spec)
     if spec.codec in WITHOUT_REFERENCES:
         mapped = {name: value for name, value in mapped.items() if name not in ("bf", "refs")}
-    return {**mapped, "g": str(spec.gop_size)}
+    # libav's word for keyframes only is 0, and NVENC takes no other.
+    return {**mapped, "g": "0" if choice.device == "nvenc" and spec.gop_size == 1 else str(spec.gop_size)}
 
 
 def takes(encoder: str, capabilities: Mapping[str, Capability]) -> tuple[str, ...]:
@@ -198,6 +219,13 @@ def choose(
     raise error(f"no encoder for {spec.codec} in {pixel_format} can run here: {'; '.join(passed) or 'none is in the order'}")
 
 
+def _unsuited(spec: VideoSpec, device: str) -> str:
+    """Return which of the settings of `spec` an encoder family would not keep; empty: it keeps all."""
+    if device == "nvenc" and spec.buffer_size and spec.max_bitrate:  # FFmpeg sets it to 0
+        return "keeps MaxBitrate with a CRF, but no BufferSize"
+    return ""
+
+
 def _policy(spec: VideoSpec, device: str) -> str:
     policy = _device_policy(spec, device)
     return f"{policy}, in two passes over the whole video" if spec.passes > 1 else policy
@@ -222,7 +250,7 @@ def _objection(
         return "hardware is NEVER to be used"
     if spec.hardware is Hardware.REQUIRED and device == SOFTWARE:
         return "hardware is REQUIRED"
-    lack = _lack(spec, encoder, pixel_format, capabilities)
+    lack = _lack(spec, encoder, pixel_format, capabilities) or _unsuited(spec, device)
     if lack or encoder in excluded:
         return lack or excluded[encoder]
     capability = capabilities.get(encoder)

@@ -11,6 +11,7 @@ import landlockpy
 from landlockpy import AccessFS, Ruleset, Scope
 
 import reelmill_server
+from reelmill_server.worker.messages import LIBRARY_PATHS
 
 
 def _abi() -> int:
@@ -106,7 +107,7 @@ def restrict(directory: str, devices: bool, prepared: Ruleset | None = None) -> 
     with prepared or usual() as rules:
         _allow(rules, directory, _WRITE)
         if devices:
-            for path in _existing(_OF_DRIVERS):
+            for path in (*_existing(_OF_DRIVERS), *_named_by_the_operator()):
                 _allow(rules, path, _READ)
             for path in _existing(_DEVICES):
                 _allow(rules, path, _USE)
@@ -122,6 +123,11 @@ def _allow(rules: Ruleset, path: str, access: AccessFS) -> None:
 def _interpreter() -> Iterable[str]:
     """Return the folders of modules and their libraries. Not all of the module path: it may begin with the current folder."""
     return {*_INSTALLED, *(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))}
+
+
+def _named_by_the_operator() -> Iterable[str]:
+    """Return the folders of drivers that are nowhere else: on nodes of some clouds, under Nix and conda."""
+    return {path for name in LIBRARY_PATHS for path in os.environ.get(name, "").split(":") if os.path.isabs(path)}
 
 
 def _existing(patterns: Iterable[str]) -> Iterator[str]:

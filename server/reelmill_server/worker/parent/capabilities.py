@@ -1,5 +1,6 @@
 """Track what this worker's encoders can do now: trials, failures with a cool-down, and sessions in use."""
 
+import asyncio
 import tempfile
 import time
 from collections import Counter
@@ -10,25 +11,47 @@ from typing import Any
 
 import structlog
 
+from reelmill_server.errors import ReelmillError, from_code
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits, Sandbox
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
 
 _TRIAL_SECONDS = 60.0
+_FAMILY_SECONDS = 20.0  # a driver that does not answer must not keep the worker from its work
 _log = structlog.get_logger(__name__)
 
 
-async def run_trials(limits: Limits, order: Sequence[str], only: Sequence[str] = ()) -> messages.TrialResults:
-    """Run trial encodes in a child, of all encoders or of those in `only`. Raises what starting a child raises."""
+async def run_trials(
+    limits: Limits, order: Sequence[str], only: Sequence[str] = (), seconds: float = _TRIAL_SECONDS
+) -> messages.TrialResults | None:
+    """Run trial encodes in a child, of all encoders of the families in `order` or of those in `only`.
+
+    None: it did not answer within `seconds`. Raises the child's error, and what starting one raises.
+    """
     with tempfile.TemporaryDirectory() as folder:
         assignment = messages.Assignment(
             "capabilities", limits, directory=folder, encoder_order=tuple(order), retry_encoders=tuple(only)
         )
         async with child_process.start(assignment) as process:
-            answer = await process.receive(_TRIAL_SECONDS)
-    return answer if isinstance(answer, messages.TrialResults) else messages.TrialResults((), (), {})
+            answer = await process.receive(seconds)
+    if isinstance(answer, messages.Failed):
+        raise from_code(answer.code, answer.message)
+    return answer if isinstance(answer, messages.TrialResults) else None
+
+
+async def try_family(limits: Limits, family: str, names: Sequence[str]) -> Sequence[Capability]:
+    """Try the encoders `names` of an accelerator in a child of their own: its driver may crash, or never answer."""
+    try:
+        if tried := await run_trials(limits, (family,), names, _FAMILY_SECONDS):
+            return tried.encoders
+        reason = f"its driver did not answer within {_FAMILY_SECONDS:.0f} s"
+    except ReelmillError as error:
+        reason = f"its driver failed at a trial: {error.message}"
+    codecs = {encoder: codec for codec, known in VIDEO_ENCODERS.items() for encoder in known.values()}
+    return [Capability(name, codecs[name], family, False, reason, time.time_ns() // 1000) for name in names]
 
 
 class Capabilities:
@@ -69,9 +92,19 @@ class Capabilities:
         return self._sessions.get(family, 0)
 
     async def discover(self) -> None:
-        """Run all trials once."""
-        tried = await run_trials(self._limits, self._order)
-        self._encoders = {capability.name: capability for capability in tried.encoders}
+        """Run all trials once: those of software, which always work, and those of each accelerator in a child of its own."""
+        software = [family for family in self._order if family == SOFTWARE]
+        families = {
+            family: [known[family] for known in VIDEO_ENCODERS.values() if family in known]
+            for family in self._order
+            if family != SOFTWARE
+        }
+        tried = await run_trials(self._limits, software) or messages.TrialResults((), (), {})
+        trials = [try_family(self._limits, family, names) for family, names in families.items() if names]
+        found = [*tried.encoders, *(capability for family in await asyncio.gather(*trials) for capability in family)]
+        by_name = {capability.name: capability for capability in found}
+        video = [known.get(family, "") for known in VIDEO_ENCODERS.values() for family in self._order]
+        self._encoders = {name: by_name[name] for name in (*filter(by_name.__contains__, video), *by_name)}
         self.decoders, self.versions = tried.decoders, tried.versions
         self.detectors, self.filters, self.sandbox = tried.detectors, tried.filters, tried.sandbox
 
@@ -85,16 +118,15 @@ class Capabilities:
     async def retry_lost(self) -> None:
         """Try excluded hardware again whose cool-down has passed."""
         due = time.time_ns() // 1000 - self._cooldown_us
-        names = [
-            capability.name
-            for capability in self.encoders
-            if not capability.available and capability.device != SOFTWARE and capability.tried_us <= due
-        ]
-        if names:
-            self._update(await run_trials(self._limits, self._order, names))
+        lost: dict[str, list[str]] = {}
+        for capability in self.encoders:
+            if not capability.available and capability.device != SOFTWARE and capability.tried_us <= due:
+                lost.setdefault(capability.device, []).append(capability.name)
+        for family, names in lost.items():
+            self._update(await try_family(self._limits, family, names))
 
-    def _update(self, tried: messages.TrialResults) -> None:
-        for capability in tried.encoders:
+    def _update(self, tried: Sequence[Capability]) -> None:
+        for capability in tried:
             if capability.available:
                 _log.info("encoder is back", encoder=capability.name)
             self._encoders[capability.name] = capability

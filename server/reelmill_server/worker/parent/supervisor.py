@@ -22,7 +22,7 @@ from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.chunked_plan import ChunkedPlan
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import Deferred
-from reelmill_server.model.plan import Plan
+from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.model.units import Split
 from reelmill_server.plan.cost.needs import is_small, needs_of, unplanned
@@ -141,7 +141,7 @@ class Supervisor:
     ) -> tuple[messages.Finished, Plan]:
         watch, directory = StallWatch(self._bounds, context.range_server, process.pid), Path(context.assignment.directory)
         plan = Plan(())
-        replaced: dict[str, str] = {}
+        replaced: dict[str, tuple[str, Plan]] = {}
         while True:
             message = await process.receive(watch.interval)
             watch.check(heartbeat.latest)
@@ -159,14 +159,15 @@ class Supervisor:
                     if context.cached and (finished := await context.cached(plan)):
                         return finished, plan
                     self._count_fallbacks(replaced, plan)
-                    replaced.update(dict.fromkeys(await self._answer(process, context, message, lease), "sessions"))
+                    refused = await self._answer(process, context, message, lease)
+                    replaced.update(dict.fromkeys(refused, ("sessions", plan)))
                 case messages.Closed():
                     # A false report is caught at the end; a file removed since, as its encoder failed, is ignored.
                     with suppress(OutputInvalid, FileNotFoundError):
                         context.early_upload.begin(upload_of(message.path, plan, directory))
                 case messages.EncoderLost():
                     self._capabilities.lose(message.encoder, message.reason)
-                    replaced[message.encoder] = "failed"
+                    replaced[message.encoder] = "failed", plan
                     await context.early_upload.roll_back()
                 case messages.Failed():
                     raise self._failure(message, context)
@@ -236,11 +237,10 @@ class Supervisor:
             await process.send(messages.Go())
         return refused
 
-    def _count_fallbacks(self, replaced: dict[str, str], plan: Plan) -> None:
-        """Count the substitutes of the encoders in `replaced` (encoder to kind of reason), and clear it."""
-        encoders = [stream.encoder for target in plan.targets for stream in target.streams if stream.video]
-        for encoder, kind in replaced.items():
-            count_fallback(self._metrics, self._capabilities, encoder, next(iter(encoders), ""), kind)
+    def _count_fallbacks(self, replaced: dict[str, tuple[str, Plan]], plan: Plan) -> None:
+        """Count the substitutes of the encoders in `replaced` (encoder to kind of reason and plan with it), and clear it."""
+        for encoder, (kind, before) in replaced.items():
+            count_fallback(self._metrics, self._capabilities, encoder, substitute(encoder, before, plan), kind)
         replaced.clear()
 
 
@@ -254,8 +254,18 @@ ENDS = ("done", "deferred", "canceled", "failed", *_EXIT_REASONS.values())
 """How a child may end, in metrics."""
 
 
+def substitute(encoder: str, before: Plan, after: Plan) -> str:
+    """Return which encoder of the plan `after` encodes what `encoder` did in the plan `before`; empty: none."""
+    pairs = zip(_videos(before), _videos(after), strict=False)
+    return next((new.encoder for old, new in pairs if old.encoder == encoder), "")
+
+
+def _videos(plan: Plan) -> Iterator[StreamPlan]:
+    return (stream for target in plan.targets for stream in target.streams if stream.video)
+
+
 def _devices(plan: Plan) -> Iterator[str]:
-    return (stream.device for target in plan.targets for stream in target.streams if stream.video)
+    return (stream.device for stream in _videos(plan))
 
 
 def _error_of(failed: messages.Failed) -> ReelmillError:

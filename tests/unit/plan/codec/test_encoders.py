@@ -1,6 +1,7 @@
 """Which encoder runs and why, and what it is told."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -109,6 +110,9 @@ CONTROLS = {
     "default": {},
     "crf": {"crf": 18.5},
     "bitrate": {"bitrate": 800_000},
+    "lossless": {"crf": 0.0},
+    "nearly": {"crf": 0.5},
+    "nearly in 10 bits": {"crf": 0.5, "pixel_format": "yuv420p10le"},
     "bound": {"crf": 20.0, "max_bitrate": 1_000_000, "buffer_size": 2_000_000},
 }
 
@@ -128,7 +132,16 @@ CONTROLS = {
         ("libsvtav1", SOFTWARE, "av1", "bitrate", {"crf": None, "b": "800000"}),
         ("h264_nvenc", "nvenc", "h264", "default", {"rc": "vbr", "cq": "23", "b": "0", "preset": "p4"}),
         ("hevc_nvenc", "nvenc", "h265", "bitrate", {"rc": "vbr", "cq": None, "b": "800000"}),
-        ("hevc_nvenc", "nvenc", "h265", "bound", {"cq": "20", "maxrate": "1000000", "bufsize": "2000000"}),
+        ("hevc_nvenc", "nvenc", "h265", "lossless", {"tune": "lossless", "rc": "constqp", "qp": "0", "cq": None, "b": None}),
+        ("av1_nvenc", "nvenc", "av1", "lossless", {"rc": "vbr", "cq": "1", "tune": None}),
+        ("h264_nvenc", "nvenc", "h264", "nearly", {"rc": "vbr", "cq": "1", "profile": "high"}),
+        ("hevc_nvenc", "nvenc", "h265", "nearly", {"cq": "1", "profile": None}),
+        ("libx264", SOFTWARE, "h264", "nearly", {"crf": "1"}),
+        ("libx264", SOFTWARE, "h264", "nearly in 10 bits", {"crf": "0.5"}),
+        ("libx264", SOFTWARE, "h264", "lossless", {"crf": "0"}),
+        ("libx265", SOFTWARE, "h265", "nearly", {"crf": "0.5"}),
+        ("h264_qsv", "qsv", "h264", "lossless", {"global_quality": "1"}),
+        ("hevc_vaapi", "vaapi", "h265", "lossless", {"global_quality": "1"}),
         ("h264_qsv", "qsv", "h264", "crf", {"global_quality": "18", "b": None}),
         ("h264_qsv", "qsv", "h264", "bitrate", {"global_quality": None, "b": "800000"}),
         ("hevc_vaapi", "vaapi", "h265", "default", {"rc_mode": "CQP", "global_quality": "23"}),
@@ -148,6 +161,24 @@ def test_rate_control_is_said_in_each_familys_words(
 def test_the_ends_of_the_crf_scale_meet(crf: float, own: str) -> None:
     """0 is best and 51 worst, on every scale."""
     assert settings("libsvtav1", SOFTWARE, VideoSpec("av1", crf=crf))["crf"] == own
+
+
+@pytest.mark.parametrize(
+    ("gop", "asked", "given"), [(1, 3, ("0", "0")), (2, 3, ("0", "2")), (3, 3, ("1", "3")), (4, 5, ("2", "4")), (150, 3, ("3", "150"))]
+)
+def test_nvenc_gets_no_more_b_frames_than_fit_a_group(gop: int, asked: int, given: tuple[str, str]) -> None:
+    """It refuses to open otherwise: "GOP Length should be greater than number of B frames + 1"."""
+    told = settings("h264_nvenc", "nvenc", VideoSpec("h264", gop_size=gop, b_frames=asked))
+    assert (told["bf"], told["g"]) == given
+
+
+def test_a_setting_that_an_accelerator_would_drop_keeps_it_out() -> None:
+    """FFmpeg sets NVENC's buffer to 0 where the quality is given: software, or a clear refusal."""
+    spec = VideoSpec("h264", crf=20.0, max_bitrate=1_000_000, buffer_size=2_000_000)
+    choice = choose(spec, "yuv420p", working("nvenc", SOFTWARE))
+    assert choice.encoder == "libx264" and "h264_nvenc: keeps MaxBitrate with a CRF, but no BufferSize" in choice.reason
+    with pytest.raises(HardwareUnavailable, match="no BufferSize"):
+        choose(replace(spec, hardware=Hardware.REQUIRED), "yuv420p", working("nvenc", SOFTWARE))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
