@@ -6,8 +6,8 @@ ReelmillError
 │                  LimitExceeded, QuotaExceeded, ServiceUnavailable
 ├── of media:      InvalidMedia, UnsupportedFormat, ConditionNotMet, MediaLimitExceeded
 ├── of storage:    AccessDenied, BucketNotFound, StorageUnavailable, SourceChanged, OutputError (and ResourceNotFound)
-└── of an attempt: WorkerBusy, EncoderCrashed, EncoderFailed, HardwareUnavailable, OutOfMemory, OutputInvalid, ChunksDiffer,
-                   Stalled, Timeout, Canceled, InternalError
+└── of an attempt: WorkerBusy, EncoderCrashed, EncoderFailed, DriverFailed, HardwareUnavailable, OutOfMemory, OutputInvalid,
+                   ChunksDiffer, Stalled, Timeout, Canceled, InternalError
 
 Each class has a `code` (the contract's name, seen in Task.code and ErrorInfo), a gRPC `status` name, and whether another
 attempt may succeed (`retryable`). docs/errors.md lists them all; a test compares the two.
@@ -211,6 +211,18 @@ class EncoderFailed(ReelmillError):
     """An encoder refused to open or failed while encoding."""
 
     code = "EncoderFailed"
+
+
+class DriverFailed(ReelmillError):
+    """The driver of an accelerator crashed or hung; the next attempt goes without the encoder, if hardware is not REQUIRED."""
+
+    code = "DriverFailed"
+    retryable = True
+
+    def __init__(self, message: str = "", violations: Sequence[Violation] = (), encoders: Sequence[str] = ()) -> None:
+        """`encoders`: those that ran."""
+        super().__init__(message, violations)
+        self.encoders = tuple(encoders)
 
 
 class HardwareUnavailable(ReelmillError):

@@ -802,3 +802,22 @@ async def test_a_task_does_not_wait_for_memory_that_is_gone(world: World) -> Non
     await world.start("alone")
     outcome = await world.outcome("alone")
     assert (outcome.code, outcome.message, outcome.failed_attempts) == ("OutOfMemory", "took 600", ())
+
+
+async def test_an_attempt_whose_driver_failed_goes_on_without_it(world: World) -> None:
+    """Neither with the encoder, nor in the queue of its family, also where the next attempt finds out again what it needs."""
+    needs, told = Needs(Cost(), ("nvenc", "software"), 1), []
+
+    async def crash(work: Work) -> AttemptResult:
+        told.append((work.lane, work.avoided, work.needs and work.needs.lanes, work.needs and work.needs.sessions))
+        if work.lane == FAST and not work.avoided:
+            raise ApplicationError("crashed", [], 0, 0, 0, ["h264_nvenc"], type="DriverFailed")
+        return AttemptResult(needs=needs) if work.lane == FAST else MADE
+
+    world.attempt = crash
+    async with world.polls(encode_queue("software")):
+        await world.start("driver")
+        outcome = await world.outcome("driver")
+    assert (outcome.status, [failed.code for failed in outcome.failed_attempts]) == (TaskStatus.SUCCEEDED, ["DriverFailed"])
+    avoided = ("h264_nvenc",)
+    assert told == [(FAST, (), None, None), (FAST, avoided, None, None), ("software", avoided, ("software",), 0)]

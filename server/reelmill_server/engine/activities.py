@@ -29,7 +29,7 @@ from reelmill_server.engine.work import (
     Withdrawal,
     Work,
 )
-from reelmill_server.errors import InternalError, OutOfMemory, ReelmillError
+from reelmill_server.errors import DriverFailed, InternalError, OutOfMemory, ReelmillError
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import KeptFile
 from reelmill_server.model.media_info import MediaInfo
@@ -49,13 +49,14 @@ _log = structlog.get_logger(__name__)
 
 
 def _failure(error: ReelmillError, started_us: int = 0, percent: int = 0) -> ApplicationError:
-    """Return the error as it crosses the engine: code, message, violated fields, when the attempt began, how far it came, and
-    how much memory it took if that was too much.
+    """Return the error as it crosses the engine: code, message, violated fields, when the attempt began, how far it came, how
+    much memory it took if that was too much, and the encoders whose driver failed.
     """
+    encoders = error.encoders if isinstance(error, DriverFailed) else ()
     peak = error.peak_bytes if isinstance(error, OutOfMemory) else 0
     fields = [(violation.field, violation.description) for violation in error.violations]
     return ApplicationError(
-        *(error.message, fields, started_us, percent, peak),
+        *(error.message, fields, started_us, percent, peak, encoders),
         type=error.code,
         non_retryable=not error.retryable,
         category=ApplicationErrorCategory.BENIGN,  # else the engine's library logs a trace of what is logged already
@@ -90,6 +91,7 @@ class Attempts(Protocol):
         needs: Needs | None,
         kept: Sequence[KeptFile],
         least_bytes: int,
+        avoided: Sequence[str],
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Convert and publish; return the artifacts and warnings for the user. Raises Deferred for a task that is not small."""
 
@@ -159,6 +161,7 @@ class WorkerActivities:
                     needs=work.needs,
                     kept=work.kept,
                     least_bytes=work.memory_bytes,
+                    avoided=work.avoided,
                 )
             except Deferred as deferred:
                 running.outcome = "Deferred"

@@ -8,6 +8,7 @@ from typing import Any
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError, TimeoutType
 
 from reelmill_server.engine.work import AttemptResult, Continuation
+from reelmill_server.errors import InternalError
 from reelmill_server.model.task import FailedAttempt, Outcome, TaskStatus
 from reelmill_server.model.time import MICROSECONDS
 
@@ -16,12 +17,13 @@ WORKER_LOST, WORKER_DRAINING = "WorkerLost", "WorkerDraining"
 # The loss of a worker is not the task's fault, until it happens again and again.
 _MAX_WORKERS_LOST = 10
 _BACKOFF_SECONDS = (1, 5, 15)
+_NO_DETAILS: tuple[Any, ...] = ((), 0, 0, 0, ())  # workers of earlier versions send fewer
 
 
 @dataclass(frozen=True)
 class Failure:
     """Failure of one attempt; `started_us` is 0 when unknown, `percent` how far it had come, 0..100; `memory_bytes`: the most
-    memory that it took, if it ran out of it.
+    memory that it took, if it ran out of it; `encoders`: those whose driver failed.
     """
 
     code: str
@@ -30,21 +32,29 @@ class Failure:
     started_us: int = 0
     percent: int = 0
     memory_bytes: int = 0
+    encoders: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, error: FailureError) -> "Failure":
         """Return how an attempt failed, from what the engine raises for it."""
         cause = error.cause if isinstance(error, ActivityError) else error
         if isinstance(cause, ApplicationError):
-            # Workers of earlier versions send fewer details.
-            numbers = [int(cause.details[place]) if len(cause.details) > place else 0 for place in (1, 2, 3)]
-            return cls(cause.type or "InternalError", cause.message, not cause.non_retryable, *numbers)
+            details = (*cause.details, *_NO_DETAILS[len(cause.details) :])
+            return cls(
+                cause.type or InternalError.code,
+                cause.message,
+                not cause.non_retryable,
+                started_us=int(details[1]),
+                percent=int(details[2]),
+                memory_bytes=int(details[3]),
+                encoders=tuple(map(str, details[4])),
+            )
         if isinstance(cause, TimeoutError):
             percent = _last_percent(cause.last_heartbeat_details)
             if cause.type is TimeoutType.HEARTBEAT:
                 return cls(WORKER_LOST, "the worker was lost", True, percent=percent)
             return cls("Timeout", "the attempt took longer than a task may", False, percent=percent)
-        return cls("InternalError", str(cause or error), True)
+        return cls(InternalError.code, str(cause or error), True)
 
 
 def _last_percent(heartbeat: Sequence[Any]) -> int:

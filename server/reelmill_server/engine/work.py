@@ -1,5 +1,6 @@
 """Data that crosses the engine: small and plain."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +14,7 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, FailedAttempt
 from reelmill_server.model.units import Split
+from reelmill_server.plan.codec.video_encoders import families_of
 
 JOINING_FROM = 95
 """Percent of a task that is encoded in chunks when all chunks are encoded."""
@@ -67,8 +69,9 @@ class Work:
     task's workflow, not passed to workers. `keep_seconds`: how long what a task that did not succeed has in shared scratch
     stays there, for a retry. `records_at_once`: the outcome is recorded by the step of the workflow that ends it; tasks of
     earlier versions, whose workflows may be replayed, do it in an activity. `memory_bytes`: memory that the attempt needs at
-    least, as an earlier one ran out of less; 0: none did. `admitted_us`: when its project's quota let in a
-    task that had waited for it, in microseconds since the epoch; 0: it did not wait.
+    least, as an earlier one ran out of less; 0: none did. `avoided`: encoders not to use, as their drivers failed.
+    `admitted_us`: when its project's quota let in a task that had waited for it, in microseconds since the epoch; 0: it did
+    not wait.
     """
 
     request: ConvertRequest
@@ -90,12 +93,18 @@ class Work:
     records_at_once: bool = False
     memory_bytes: int = 0
     admitted_us: int = 0
+    avoided: tuple[str, ...] = ()
 
     def returned(self) -> "Work":
         """Return the work as a worker without room hands it back. A first look has no turn before those of other projects."""
         if self.needs is None:
             return self
         return replace(self, ahead=min(self.ahead + 1, MOST_AHEAD))
+
+    def avoiding(self, encoders: Sequence[str]) -> "Work":
+        """Return the work as it goes on without some encoders, and without the queues of their families where others are."""
+        avoided = tuple(dict.fromkeys((*self.avoided, *encoders)))
+        return replace(self, avoided=avoided, needs=self.needs and self.needs.without(families_of(avoided)))
 
 
 @dataclass(frozen=True)

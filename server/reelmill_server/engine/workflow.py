@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.model.needs import Needs
     from reelmill_server.model.task import Outcome, TaskStatus
 
+_AVOIDS = "avoids-drivers"  # workflows of before tried the same encoder again
 _RECORD_SECONDS = 30
 _RECORD_AT_ONCE_SECONDS = 5  # a step of a workflow may take ten
 _INSPECT_QUEUED_SECONDS = 15
@@ -133,6 +134,8 @@ class MediaConvertWorkflow:
                 return False
             self._work = more
         self._chunks.failed(failure)
+        if failure.encoders and workflow.patched(_AVOIDS):
+            self._work = self._work.avoiding(failure.encoders)
         if failure.code == SourceChanged.code:
             self._work = replace(self._work, needs=None)  # the source may be another file
         await asyncio.sleep(self._history.pause())
@@ -142,6 +145,8 @@ class MediaConvertWorkflow:
     def _take_needs(self, result: AttemptResult, needs: Needs) -> None:
         """Take over the task's needs, which the attempt found."""
         self._work = replace(self._work, needs=needs)
+        if self._work.avoided:
+            self._work = self._work.avoiding(())
         self._chunks.used = self._chunks.used or needs.keeps
         self._history.deferred(result)
 

@@ -1,5 +1,6 @@
 """Requirements of a task, known once its sources were probed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from reelmill_server.model.capability import SOFTWARE
@@ -26,6 +27,11 @@ class Needs:
     objection: str = ""
     chunked: ChunkedPlan | None = None
     keeps: bool = False
+
+    def without(self, families: Collection[str]) -> "Needs":
+        """Return the requirements without some encoder families, as far as others are left."""
+        lanes = tuple(lane for lane in self.lanes if lane not in families) or self.lanes
+        return replace(self, lanes=lanes, sessions=0 if lanes == (SOFTWARE,) else self.sessions)
 
     def for_unit(self, number: int) -> "Needs":
         """Return the requirements of unit `number`: the memory of the whole task, and a share of its scratch."""

@@ -55,7 +55,7 @@ class Assignment:
     order of the request's sources, `watermarks` by URI. The child may write only in `directory`. `rule`: report whether and
     how the plan can be split. To encode chunk `unit`, or to convert from the files of all chunks (`joined`), `plan` and
     `split` are those planned before. `traced`: report when stages begin and end. `held_bytes`: memory that the worker holds
-    for it, by estimate.
+    for it, by estimate. `excluded`: encoders that are not to be used, with the reason.
     """
 
     action: Literal["convert", "encode_unit", "plan", "probe", "capabilities"]
@@ -77,6 +77,7 @@ class Assignment:
     traced: bool = False
     look: LookBounds = field(default_factory=LookBounds)
     held_bytes: int = 0
+    excluded: dict[str, str] = field(default_factory=dict)
 
     @property
     def uses_devices(self) -> bool:

@@ -131,7 +131,9 @@ def test_pictures_belong_to_the_chunks_unless_each_depends_on_the_one_before() -
 ATTACHED = replace(INPUT, attached=True)
 OBJECTIONS = {
     "no video is encoded": plan(SOUND),
-    "an accelerator encodes it whole": plan(replace(VIDEO, encoder="h264_nvenc", device="nvenc", options={"cq": "23", "b": "0"})),
+    "an accelerator encodes it whole": plan(
+        replace(VIDEO, encoder="h264_nvenc", device="nvenc", options={"cq": "23", "b": "0"})
+    ),
     "where each of several": plan(inputs=(INPUT, INPUT)),
     "of several sources": plan(inputs=(INPUT, ATTACHED)),
     "how long it is": plan(inputs=(replace(INPUT, duration_us=0),)),

@@ -16,6 +16,8 @@ from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import StreamStats, nearest
 from reelmill_server.media.track.captions import Captions
+from reelmill_server.media.track.packet_times import PacketTimes
+from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import StreamPlan
 
 # x265 tells decode timestamps at random of streams that end with so many frames: none of them can have been reordered.
@@ -42,6 +44,7 @@ class FrameEncoder:
         self._encoded = 0
         self._segment_clock = SegmentClock(plan.segment_us)
         log = Path(f"{output.name}.{self.stream.index}.vmaf")
+        self._times = PacketTimes(plan) if plan.device not in ("", SOFTWARE) else None
         self._comparison = Comparison(plan, self.stream.codec_context, log) if plan.measured else None
 
     def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
@@ -59,6 +62,8 @@ class FrameEncoder:
             self._remember_duration(frame)
             self._captions.give(frame, self._ticks(frame))
             self._encoded += 1
+            if self._times:
+                self._times.give(self._ticks(frame))
         try:
             packets = self.stream.encode(frame)
         except av.error.FFmpegError as error:
@@ -66,6 +71,8 @@ class FrameEncoder:
         if self._comparison and frame is not None:
             self._comparison.give(frame)
         for encoded in packets:
+            if self._times:
+                self._times.check(encoded)
             packet = self._captions.onto(encoded)
             if self._encoded <= _UNDATED_FRAMES.get(self._plan.encoder, 0):
                 packet.dts = packet.pts

@@ -27,6 +27,12 @@ VIDEO_ENCODERS: Mapping[str, Mapping[str, str]] = {
 }
 """Encoders of each codec, by device family."""
 
+
+def families_of(encoders: Sequence[str]) -> frozenset[str]:
+    """Return the device families of some encoders."""
+    return frozenset(family for known in VIDEO_ENCODERS.values() for family, name in known.items() if name in encoders)
+
+
 _PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
 _AS_IS: Mapping[str, str] = {name: name for name in _PLANAR}
 _SEMI_PLANAR: Mapping[str, str] = {"yuv420p": "nv12", "yuv420p10le": "p010le"}

@@ -2,21 +2,23 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from reelmill_server.errors import ChunksDiffer, InternalError, SourceChanged
+from reelmill_server.errors import ChunksDiffer, InternalError, OutputInvalid, SourceChanged
 from reelmill_server.media import capabilities
 from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.encoder import EncoderDown
-from reelmill_server.media.output.base import Stopped
+from reelmill_server.media.output.base import MediaFile, Stopped
 from reelmill_server.media.package.segments import closed_segments
 from reelmill_server.media.result.files import Checksums, make_results
 from reelmill_server.media.result.images import image_results
-from reelmill_server.media.result.verify import verify
+from reelmill_server.media.result.verify import Verified, verify
 from reelmill_server.media.track.joined import JoinedChunks
+from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import Hardware
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
@@ -34,7 +36,7 @@ def convert(attempt: Attempt) -> messages.FromChild:
         return _join(attempt, meter)
     attempt.report(meter.report(TaskPhase.PROBING))
     probed = ProbedSources.by(attempt)
-    excluded: dict[str, str] = {}
+    excluded = dict(attempt.assignment.excluded)
     lost: list[str] = []
     while True:
         attempt.report(meter.report(TaskPhase.PLANNING))
@@ -139,6 +141,17 @@ def _empty(directory: Path) -> None:
             path.unlink()
 
 
+def _verified(file: MediaFile, moved: Callable[[], None]) -> Verified:
+    """Verify a file. What is wrong with one that an accelerator encoded is taken for its fault: raises EncoderDown."""
+    try:
+        return verify(file, moved)
+    except OutputInvalid as error:
+        for stream in file.plan.streams:
+            if stream.device not in ("", SOFTWARE):
+                raise EncoderDown(stream.encoder, stream.device, f"what it made is not valid: {error.message}") from error
+        raise
+
+
 def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: JoinedChunks | None = None) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
     _empty(directory)
@@ -173,7 +186,7 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: Joine
     with attempt.stage("verify"):
         verified, checksums = [], Checksums(produced)
         for file in produced:
-            verified.append(verify(file, moved))
+            verified.append(_verified(file, moved))
             attempt.report(meter.verified(len(verified)))
             if file.plan.package is None:
                 attempt.report(messages.Closed(str(Path(file.path).relative_to(directory))))

@@ -27,7 +27,7 @@ def probe(attempt: Attempt) -> messages.FromChild:
 def plan(attempt: Attempt) -> messages.FromChild:
     """Return the plan, and how it is split if requested. Raises what a conversion raises before it starts."""
     probed = ProbedSources.by(attempt)
-    planned = plan_for(attempt, probed, {})
+    planned = plan_for(attempt, probed, attempt.assignment.excluded)
     return messages.Planned(planned, probed.media, split_for(attempt, planned, probed))
 
 

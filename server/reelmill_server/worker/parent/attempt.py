@@ -41,6 +41,7 @@ from reelmill_server.worker.parent.workspace import Scratch
 
 T = TypeVar("T")
 _FAST_WAIT_SECONDS = 3.0  # a task on the fast queue is soon done elsewhere, and another project's may be next here
+_AVOIDED = "its driver failed in an earlier attempt"
 _INSPECT_WAIT_SECONDS = 10.0  # of the time that a caller is willing to wait
 
 
@@ -49,7 +50,7 @@ class _Task:
     """The work of an attempt: all of `request`, only a small task (on the fast queue), or joining the chunks' files in `kept`.
 
     `keeps`: verified results are kept for the next attempt until they are published. `held_bytes`: memory held for it, by
-    estimate; `raised`: never small, as an earlier attempt ran out of memory.
+    estimate; `raised`: never small, as an earlier attempt ran out of memory. `avoided`: encoders not to use.
     """
 
     request: ConvertRequest
@@ -62,6 +63,7 @@ class _Task:
     keeps: bool = False
     chunked: ChunkedPlan | None = None
     kept: Sequence[KeptFile] = ()
+    avoided: Sequence[str] = ()
 
     @property
     def small_only(self) -> bool:
@@ -164,13 +166,15 @@ class Attempts:
         needs: Needs | None = None,
         kept: Sequence[KeptFile] = (),
         least_bytes: int = 0,
+        avoided: Sequence[str] = (),
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Convert and publish; return the artifacts and warnings for the user.
 
         `report` is called at least once a second; `claim` is checked once everything is verified. On the fast queue, raises
         Deferred for a task that is not small; on others, waits until the resources in `needs` are free. With `kept`, encoded
         streams are joined from the files of chunks. `least_bytes` of memory are held whatever the estimate, as an earlier
-        attempt ran out of less; the task is not small then. Raises ReelmillError; whatever happens, no process and no scratch
+        attempt ran out of less; the task is not small then. Encoders in `avoided` are not used: their drivers failed in an
+        earlier attempt. Raises ReelmillError; whatever happens, no process and no scratch
         is left behind.
         """
         async with heartbeats(report) as heartbeat:
@@ -183,9 +187,10 @@ class Attempts:
                             await stack.enter_async_context(self._fast.place(request.project_name, _FAST_WAIT_SECONDS))
                             heartbeat.started()
                         held = self._bounds.look_memory_bytes
-                        return await self._convert(_Task(request, heartbeat, claim, lease, lane, held, least_bytes > 0))
+                        task = _Task(request, heartbeat, claim, lease, lane, held, least_bytes > 0)
+                        return await self._convert(replace(task, avoided=avoided))
                 async with self._admitted(needs, least_bytes, lane, heartbeat, lease) as held:
-                    task = _Task(request, heartbeat, claim, lease, lane, held, keeps=needs.keeps)
+                    task = _Task(request, heartbeat, claim, lease, lane, held, keeps=needs.keeps, avoided=avoided)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
                     made = await self._convert(task)
@@ -301,6 +306,7 @@ class Attempts:
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory), held_bytes=task.held_bytes)
+                assignment = replace(assignment, excluded=dict.fromkeys(task.avoided, _AVOIDED))
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
                 async with uploading_early(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as early_upload:
                     cache = self._result_cache(assignment) if task.keeps else None

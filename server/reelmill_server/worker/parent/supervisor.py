@@ -1,13 +1,14 @@
 """Supervise a child through its work: handle its messages, answer them, and classify how it ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from reelmill_server.errors import (
+    DriverFailed,
     EncoderCrashed,
     HardwareUnavailable,
     OutOfMemory,
@@ -22,7 +23,7 @@ from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.chunked_plan import ChunkedPlan
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import Deferred
-from reelmill_server.model.plan import Plan, StreamPlan
+from reelmill_server.model.plan import Plan
 from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.model.units import Split
 from reelmill_server.plan.cost.needs import is_small, needs_of, unplanned
@@ -32,6 +33,7 @@ from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent.accelerators import devices, driver_failure, substitute
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_fallback
 from reelmill_server.worker.parent.destinations import check_destinations
@@ -70,6 +72,13 @@ class AttemptContext:
     small_only: bool = False
     raised: bool = False
     cached: Callable[[Plan], Awaitable[messages.Finished | None]] | None = None
+
+
+@dataclass
+class _Course:
+    """What a child does: the plan that it carries out, or waits to."""
+
+    plan: Plan = field(default_factory=lambda: Plan(()))
 
 
 class Supervisor:
@@ -139,8 +148,25 @@ class Supervisor:
     async def _convert(
         self, process: child_process.Child, context: AttemptContext, lease: Lease, heartbeat: Heartbeat
     ) -> tuple[messages.Finished, Plan]:
+        course = _Course()
+        try:
+            return await self._follow(process, context, lease, heartbeat, course)
+        except (EncoderCrashed, Stalled) as error:
+            if blamed := driver_failure(error, course.plan, context.assignment.request):
+                for encoder in blamed.encoders:  # suspect for all tasks
+                    self._capabilities.lose(encoder, blamed.message)
+                raise blamed from error
+            raise
+
+    async def _follow(
+        self,
+        process: child_process.Child,
+        context: AttemptContext,
+        lease: Lease,
+        heartbeat: Heartbeat,
+        course: "_Course",
+    ) -> tuple[messages.Finished, Plan]:
         watch, directory = StallWatch(self._bounds, context.range_server, process.pid), Path(context.assignment.directory)
-        plan = Plan(())
         replaced: dict[str, tuple[str, Plan]] = {}
         while True:
             message = await process.receive(watch.interval)
@@ -154,7 +180,7 @@ class Supervisor:
                     watch.moved(message)
                 case messages.Planned():
                     watch.planned()
-                    plan = message.plan
+                    course.plan = plan = message.plan
                     await self._check(context, message)
                     if context.cached and (finished := await context.cached(plan)):
                         return finished, plan
@@ -164,10 +190,10 @@ class Supervisor:
                 case messages.Closed():
                     # A false report is caught at the end; a file removed since, as its encoder failed, is ignored.
                     with suppress(OutputInvalid, FileNotFoundError):
-                        context.early_upload.begin(upload_of(message.path, plan, directory))
+                        context.early_upload.begin(upload_of(message.path, course.plan, directory))
                 case messages.EncoderLost():
                     self._capabilities.lose(message.encoder, message.reason)
-                    replaced[message.encoder] = "failed", plan
+                    replaced[message.encoder] = "failed", course.plan
                     await context.early_upload.roll_back()
                 case messages.Failed():
                     raise self._failure(message, context)
@@ -175,7 +201,7 @@ class Supervisor:
                     log_adjustments(message)
                     names = (*parts_of(message), *(made.path for made in message.made))
                     context.early_upload.check_own(inside(directory, name) for name in names)
-                    return message, plan
+                    return message, course.plan
 
     async def _unit(
         self, process: child_process.Child, heartbeat: Heartbeat, range_server: RangeServer
@@ -207,7 +233,7 @@ class Supervisor:
         assignment = context.assignment
         assert assignment.request
         needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order, visible_cpus())
-        if planned.split and planned.split.units and all(device in ("", SOFTWARE) for device in _devices(planned.plan)):
+        if planned.split and planned.split.units and all(device in ("", SOFTWARE) for device in devices(planned.plan)):
             needs = replace(needs, chunked=ChunkedPlan(planned.plan, planned.split))
         if assignment.rule:
             needs = replace(needs, keeps=needs.cost.core_seconds >= self._bounds.chunks.least_seconds)
@@ -245,6 +271,7 @@ class Supervisor:
 
 
 _EXIT_REASONS: dict[type[ReelmillError], str] = {
+    DriverFailed: "driver",
     EncoderCrashed: "crashed",
     OutOfMemory: "memory",
     Stalled: "stalled",
@@ -252,20 +279,6 @@ _EXIT_REASONS: dict[type[ReelmillError], str] = {
 }
 ENDS = ("done", "deferred", "canceled", "failed", *_EXIT_REASONS.values())
 """How a child may end, in metrics."""
-
-
-def substitute(encoder: str, before: Plan, after: Plan) -> str:
-    """Return which encoder of the plan `after` encodes what `encoder` did in the plan `before`; empty: none."""
-    pairs = zip(_videos(before), _videos(after), strict=False)
-    return next((new.encoder for old, new in pairs if old.encoder == encoder), "")
-
-
-def _videos(plan: Plan) -> Iterator[StreamPlan]:
-    return (stream for target in plan.targets for stream in target.streams if stream.video)
-
-
-def _devices(plan: Plan) -> Iterator[str]:
-    return (stream.device for stream in _videos(plan))
 
 
 def _error_of(failed: messages.Failed) -> ReelmillError:

@@ -164,7 +164,8 @@ def test_the_ends_of_the_crf_scale_meet(crf: float, own: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gop", "asked", "given"), [(1, 3, ("0", "0")), (2, 3, ("0", "2")), (3, 3, ("1", "3")), (4, 5, ("2", "4")), (150, 3, ("3", "150"))]
+    ("gop", "asked", "given"),
+    [(1, 3, ("0", "0")), (2, 3, ("0", "2")), (3, 3, ("1", "3")), (4, 5, ("2", "4")), (150, 3, ("3", "150"))],
 )
 def test_nvenc_gets_no_more_b_frames_than_fit_a_group(gop: int, asked: int, given: tuple[str, str]) -> None:
     """It refuses to open otherwise: "GOP Length should be greater than number of B frames + 1"."""

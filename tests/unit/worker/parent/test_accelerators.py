@@ -1,14 +1,16 @@
 """Which encoder took over, for the metric."""
 
+from fractions import Fraction
+
 import pytest
 
 from reelmill_server.model.plan import Plan, StreamPlan, StreamType, TargetPlan, VideoOutput
-from reelmill_server.worker.parent.supervisor import substitute
+from reelmill_server.worker.parent.accelerators import substitute
 
 
 def plan(*encoders: str) -> Plan:
     """A plan of one target for each encoder."""
-    shape = VideoOutput(64, 64, "yuv420p")
+    shape = VideoOutput(64, 64, "yuv420p", Fraction(1, 25), Fraction(25))
     streams = (StreamPlan(StreamType.VIDEO, (), "h264", encoder, "", video=shape) for encoder in encoders)
     return Plan(tuple(TargetPlan(0, "file:///x.mp4", "mp4", "mp4", 0, (stream,)) for stream in streams))
 
