@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One build of PyAV against the distribution's FFmpeg, and three thin images on it: `cpu`, `intel` and `nvidia` (docs/images.md).
+# One build of PyAV against the distribution's FFmpeg, and four thin images on it: `cpu`, `slim`, `intel` and `nvidia` (docs/images.md).
 # `docker build --target cpu .`; `make image-check` builds all of them with buildah and uses them.
 # `images/` has what the steps run; `--mount` needs BuildKit or buildah.
 
@@ -26,20 +26,27 @@ ARG SNAPSHOT
 ARG AV_VERSION
 RUN --mount=type=bind,source=images,target=/images /images/build-av.sh "$AV_VERSION" "$SNAPSHOT"
 
-FROM av AS builder
+FROM av AS source
 ARG SNAPSHOT
 COPY pyproject.toml README.md LICENSE /source/
 COPY protos /source/protos
 COPY client /source/client
 COPY server /source/server
-RUN --mount=type=bind,source=images,target=/images /images/build-venv.sh /opt/reelmill "$SNAPSHOT"
+RUN --mount=type=bind,source=images,target=/images /images/build-wheel.sh "$SNAPSHOT"
 
-FROM base AS cpu
+FROM source AS builder
+ARG SNAPSHOT
+RUN --mount=type=bind,source=images,target=/images /images/build-venv.sh /opt/reelmill /images/requirements.lock "$SNAPSHOT"
+
+FROM source AS slim-builder
+ARG SNAPSHOT
+RUN --mount=type=bind,source=images,target=/images /images/build-venv.sh /opt/reelmill /images/slim.lock "$SNAPSHOT"
+
+FROM base AS runtime
+ARG BASE_IMAGE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 RUN --mount=type=bind,source=images,target=/images /images/install.sh /images/runtime.packages
-COPY --from=builder /opt/reelmill /opt/reelmill
-RUN --mount=type=bind,source=images,target=/images /images/write-inventory.sh /opt/reelmill /usr/share/reelmill
 RUN --mount=type=bind,source=images,target=/images /images/add-user.sh 10001 /data
 # All that is written is below /data; a volume or an in-memory file system goes there, and the rest may be read-only.
 ENV PATH=/opt/reelmill/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -58,14 +65,26 @@ LABEL org.opencontainers.image.title=reelmill \
     org.opencontainers.image.source=https://github.com/reelmill/reelmill \
     org.opencontainers.image.documentation=https://github.com/reelmill/reelmill/tree/main/docs \
     org.opencontainers.image.licenses="Apache-2.0 AND GPL-3.0-or-later" \
+    org.opencontainers.image.base.name="$BASE_IMAGE" \
     org.opencontainers.image.version="$VERSION" \
     org.opencontainers.image.revision="$REVISION"
 WORKDIR /data
 VOLUME /data
 EXPOSE 50051 8080 9090
-USER 10001:10001
 ENTRYPOINT ["reelmill-server"]
+
+FROM runtime AS cpu
+COPY --from=builder /opt/reelmill /opt/reelmill
+RUN --mount=type=bind,source=images,target=/images /images/write-inventory.sh /opt/reelmill /usr/share/reelmill
+USER 10001:10001
 CMD ["serve"]
+
+# For the roles of a cluster: without the engine of `serve`, detectors of faces, and RocketMQ.
+FROM runtime AS slim
+COPY --from=slim-builder /opt/reelmill /opt/reelmill
+RUN --mount=type=bind,source=images,target=/images /images/write-inventory.sh /opt/reelmill /usr/share/reelmill
+USER 10001:10001
+CMD ["worker"]
 
 # The media tests on exactly this build: docker run --rm -v "$PWD":/mnt:ro --tmpfs /data … (docs/images.md)
 FROM compilers AS test-tools

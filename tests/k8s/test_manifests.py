@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import jsonschema
 import pytest
 import yaml
 
@@ -16,14 +16,9 @@ from reelmill_server.settings.fields import split_address
 from reelmill_server.settings.group import ROLES
 from reelmill_server.settings.reference import SETTINGS, settings_of
 from reelmill_server.telemetry.metrics import Metrics
-from tests.k8s.manifests import FOLDER, IMAGE, OVERLAYS, REPOSITORY, Manifest, Workload, find, render, workloads
+from tests.k8s import schemas
+from tests.k8s.manifests import FOLDER, IMAGE, OVERLAYS, REPOSITORY, Manifest, Workload, find, render, render_of, workloads
 
-# Of custom resources no schema comes with the tests: what is known of each is written down below.
-CUSTOM = {
-    "ScaledObject": "keda.sh/v1alpha1",
-    "PodMonitor": "monitoring.coreos.com/v1",
-    "PrometheusRule": "monitoring.coreos.com/v1",
-}
 # Every component at least once, and every pool with its scaling.
 EVERYTHING = "tests/everything"
 SECRETS: Mapping[str, Mapping[str, str]] = {
@@ -38,16 +33,15 @@ MARGIN_SECONDS = 10
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, ...]:
     """All pools, with all components."""
-    folder = tmp_path_factory.mktemp("everything")
     pools = ("software", "nvidia", "intel")
-    components = ["monitoring", "tls", "temporal-cloud", "gvisor", "user-namespaces", *(f"keda/{pool}" for pool in pools)]
-    base = Path("../" * len(folder.resolve().parts[1:])) / FOLDER.relative_to("/")
-    content = {
-        "resources": [str(base / "base"), *(str(base / "pools" / pool) for pool in pools)],
-        "components": [str(base / "components" / component) for component in components],
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(content))
-    return render(str(folder))
+    scaling = (*pools, "temporal-cloud")
+    names = ("monitoring", "tls", "temporal-cloud", "gvisor", "user-namespaces", "scale-in", "tracing")
+    return render_of(
+        tmp_path_factory.mktemp("everything"),
+        namespace="reelmill",
+        resources=["base", *(f"pools/{pool}" for pool in pools)],
+        components=[f"components/{name}" for name in (*names, *(f"keda/{name}" for name in scaling))],
+    )
 
 
 @pytest.fixture(params=[*OVERLAYS, EVERYTHING])
@@ -67,12 +61,10 @@ def _settings(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def test_kubernetes_accepts_them(manifests: tuple[Manifest, ...]) -> None:
-    """By the schemas of the latest version that is known, with no field unknown; names are used once."""
+    """By the schemas of two versions, and those of KEDA and of Prometheus' operator; names are used once."""
     for manifest in manifests:
-        if manifest["kind"] in CUSTOM:
-            assert manifest["apiVersion"] == CUSTOM[manifest["kind"]]
-        else:
-            kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+        for version in schemas.VERSIONS:
+            schemas.check(manifest, version)
     names = [(found["kind"], found["metadata"]["name"]) for found in manifests]
     assert len(names) == len(set(names))
     namespaces = {found["metadata"].get("namespace") for found in manifests if found["kind"] != "Namespace"}
@@ -96,11 +88,30 @@ def test_callers_are_asked_who_they_are_or_kept_out(manifests: tuple[Manifest, .
             assert settings.admin_token.get_secret_value()
 
 
-def test_the_checks_of_schemas_find_mistakes() -> None:
-    """A field that Kubernetes does not know does not pass."""
-    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "dota": {}}
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+MISTAKES: list[Manifest] = [
+    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "dota": {}},
+    {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "pool"},
+        "spec": {"scaleTargetRef": {"name": "pool"}, "triggers": [], "minReplicas": 1},
+    },
+    {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "metadata": {"name": "pods"},
+        "spec": {"selector": {}, "podMetricsEndpoints": [{"port": 9090}]},
+    },
+    {"apiVersion": "keda.sh/v1", "kind": "TriggerAuthentication", "metadata": {"name": "key"}, "spec": {}},
+]
+
+
+@pytest.mark.parametrize("manifest", MISTAKES, ids=lambda manifest: manifest["kind"])
+@pytest.mark.parametrize("version", schemas.VERSIONS)
+def test_the_checks_of_schemas_find_mistakes(manifest: Manifest, version: str) -> None:
+    """Fields that are not known, of another type, or of another version do not pass."""
+    with pytest.raises(jsonschema.ValidationError):
+        schemas.check(manifest, version)
 
 
 def test_settings_exist_and_are_understood(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,13 +179,17 @@ def test_pods_are_restricted(manifests: tuple[Manifest, ...]) -> None:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-        assert pod["automountServiceAccountToken"] is False and pod["enableServiceLinks"] is False
+        # Only workers that write their deletion cost may talk to Kubernetes.
+        assert pod["automountServiceAccountToken"] is ("REELMILL_POD_NAME" in workload.environment(SECRETS))
+        assert pod["enableServiceLinks"] is False
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
 
 
 def test_children_are_confined(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Everywhere by all that there is, but under gVisor, which has no Landlock."""
     for workload in workloads(manifests):
+        if workload.role == "migrate":
+            continue
         below_gvisor = workload.pod.get("runtimeClassName") == "gvisor"
         assert _settings(workload, monkeypatch).sandbox == ("prefer" if below_gvisor else "require")
         assert workload.pod.get("hostUsers", True) is not below_gvisor
@@ -209,13 +224,100 @@ def _bytes(quantity: str) -> int:
     return int(number) << {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}[unit]
 
 
-def test_a_worker_knows_its_cores(manifests: tuple[Manifest, ...]) -> None:
-    """What a worker shares out is its container's limit: it has one, in whole cores, and is given as much."""
+def test_a_worker_knows_its_cores_and_fits_a_node_of_as_many(manifests: tuple[Manifest, ...]) -> None:
+    """What a worker shares out is its container's limit, in whole cores; Kubernetes keeps some of a node's for itself."""
     for workload in workloads(manifests):
         if workload.role == "worker":
-            resources = workload.container["resources"]
-            assert resources["limits"]["cpu"] == resources["requests"]["cpu"] and int(resources["limits"]["cpu"]) >= 1
-            assert resources["limits"]["memory"] == resources["requests"]["memory"]
+            requests, limits = (workload.container["resources"][kind] for kind in ("requests", "limits"))
+            cores = int(limits["cpu"])
+            assert cores >= 1 and 0.8 * cores <= int(requests["cpu"].removesuffix("m")) / 1000 <= cores - 0.3
+            assert limits["memory"] == requests["memory"]
+
+
+def test_a_rollout_needs_no_room_beside_what_is_there(manifests: tuple[Manifest, ...]) -> None:
+    """Nodes may be full, and have one GPU: old workers go first, and a rollout waits as long as they may take."""
+    for workload in workloads(manifests):
+        if workload.role == "worker":
+            spec = workload.manifest["spec"]
+            rolling = spec["strategy"]["rollingUpdate"]
+            assert rolling["maxSurge"] == 0 and rolling["maxUnavailable"] not in (0, "0%")
+            assert spec["progressDeadlineSeconds"] > workload.pod["terminationGracePeriodSeconds"] + 180
+
+
+def test_nodes_are_not_emptied_under_work(manifests: tuple[Manifest, ...]) -> None:
+    """Autoscalers of nodes leave workers alone, and may move everything else."""
+    for workload in workloads(manifests):
+        if workload.role in ("api", "worker"):
+            annotations = workload.manifest["spec"]["template"]["metadata"]["annotations"]
+            stays = workload.role == "worker"
+            assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == ("false" if stays else "true")
+            assert ("karpenter.sh/do-not-disrupt" in annotations) is stays
+
+
+def test_each_version_brings_its_own_migration() -> None:
+    """A job cannot be changed: it has the version's name, and nothing in it changes with a setting."""
+    (example,) = find(render("example"), "Job")
+    assert example["metadata"]["name"] == "reelmill-migrate-0.1.0-cpu"
+    for overlay in OVERLAYS[1:]:
+        (job,) = (workload for workload in workloads(render(overlay)) if workload.role == "migrate")
+        assert "envFrom" not in job.container and "ttlSecondsAfterFinished" not in job.manifest["spec"]
+
+
+def test_names_and_namespaces_can_be_changed(tmp_path: Path) -> None:
+    """All that refers to something else follows a namePrefix and another namespace."""
+    components = ["components/temporal-cloud", "components/keda/temporal-cloud", "components/tracing"]
+    content = yaml.safe_load((FOLDER / "example" / "kustomization.yaml").read_text())
+    changed = render_of(
+        tmp_path,
+        namespace="media",
+        namePrefix="second-",
+        resources=["overlays/cpu"],
+        components=[f"components/{name}" for name in ("monitoring", "keda/software", "scale-in")] + components,
+        images=content["images"],
+        replacements=content["replacements"],
+    )
+    names = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in changed}
+    assert {name for kind, name in names if kind == "Namespace"} == {"media"}
+    assert all(name.startswith("second-") for kind, name in names if kind != "Namespace")
+    assert ("Job", "second-reelmill-migrate-0.1.0-cpu") in names
+    assert {manifest["metadata"].get("namespace", "media") for manifest in changed} == {"media"}
+    (scaled,) = find(changed, "ScaledObject")
+    assert ("Deployment", scaled["spec"]["scaleTargetRef"]["name"]) in names
+    busy, *queues = scaled["spec"]["triggers"]
+    assert '{namespace="media",' in busy["metadata"]["query"]
+    assert {("TriggerAuthentication", queue["authenticationRef"]["name"]) for queue in queues} <= names
+    (binding,) = find(changed, "RoleBinding")
+    assert ("Role", binding["roleRef"]["name"]) in names
+    (subject,) = binding["subjects"]
+    workers = [workload.pod["serviceAccountName"] for workload in workloads(changed) if workload.role == "worker"]
+    assert [subject["name"]] == workers and subject["namespace"] == "media"
+
+
+def test_a_pool_keeps_its_size_when_nobody_can_be_asked(everything: tuple[Manifest, ...]) -> None:
+    """KEDA takes no work away because Prometheus or Temporal is away; each queue is asked for with the key that is needed."""
+    for found in find(everything, "ScaledObject"):
+        fallback = found["spec"]["fallback"]
+        assert fallback["behavior"] == "currentReplicasIfHigher"
+        assert found["spec"]["minReplicaCount"] <= fallback["replicas"] <= found["spec"]["maxReplicaCount"]
+        for trigger in found["spec"]["triggers"]:
+            assert ("authenticationRef" in trigger) is (trigger["type"] == "temporal")
+    (key,) = find(everything, "TriggerAuthentication")
+    (reference,) = key["spec"]["secretTargetRef"]
+    assert SECRETS[reference["name"]][reference["key"]]
+
+
+def test_traces_get_out(everything: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy lets every role that makes them reach the collector of the settings."""
+    (policy,) = find(everything, "NetworkPolicy", "collector")
+    (rule,) = policy["spec"]["egress"]
+    (expression,) = policy["spec"]["podSelector"]["matchExpressions"]
+    for workload in workloads(everything):
+        if workload.role == "migrate":
+            continue
+        host, _, port = _settings(workload, monkeypatch).otel_endpoint.removeprefix("http://").partition(":")
+        assert host.split(".")[1] == rule["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        assert int(port) == rule["ports"][0]["port"]
+        assert workload.labels["app.kubernetes.io/component"] in expression["values"]
 
 
 def test_all_lanes_that_tasks_need_are_served(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:

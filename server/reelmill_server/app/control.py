@@ -31,6 +31,7 @@ from reelmill_server.api.watches import Watches
 from reelmill_server.app.background import background, polling
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
+from reelmill_server.engine.history import WORKER_DRAINING, WORKER_LOST
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.queues import backlogs
 from reelmill_server.engine.shown_workers import ShownWorkers
@@ -71,6 +72,8 @@ class ControlPlane:
     def __init__(self, settings: Settings, client: Client, metrics: Metrics, *, console: bool = False) -> None:
         """Make the parts; `console`: the HTTP front shows pages for people, too."""
         self._settings, self._client, self._metrics = settings, client, metrics
+        for code in (WORKER_LOST, WORKER_DRAINING):  # born at 0: the first one is an increase
+            metrics.failed_attempt_total.labels(code)
         self._database = Database(settings.resolved_database_url())
         retention = timedelta(hours=settings.retention_hours)
         quotas = Quotas(settings.project_concurrency, settings.project_queue, 1.0)
@@ -158,6 +161,9 @@ class ControlPlane:
         """Record a task's outcome and have its notifications delivered; the first outcome wins."""
         if await self._tasks.finish(task_id, outcome, datetime.now(UTC)):
             self._metrics.task_total.labels(outcome.status, outcome.code).inc()
+            failed = [attempt.code for attempt in outcome.failed_attempts]
+            for code in [*failed, outcome.code] if outcome.status is TaskStatus.FAILED else failed:
+                self._metrics.failed_attempt_total.labels(code).inc()
             _log.info("task ended", task_id=task_id, status=outcome.status, code=outcome.code)
             record = await self._tasks.find(task_id)
             if record is not None:

@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from reelmill_server import __version__, descriptors
 from reelmill_server.app.background import background, polling
+from reelmill_server.app.deletion_cost import deletion_cost_kept
 from reelmill_server.engine.activities import WorkerActivities
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.notification import FileActivities
@@ -133,6 +134,7 @@ async def working(
             workers.append(encode_worker(client, activities, family, slots, settings.drain_seconds))
         draining = asyncio.Event()
         await stack.enter_async_context(_shown(client, attempts, activities, lanes, draining))
+        await stack.enter_async_context(deletion_cost_kept(settings.pod_name, activities.running))
         await stack.enter_async_context(polling(workers))
         stack.callback(draining.set)
         for family in families:  # entered last, left first: no presence is shown while the worker drains

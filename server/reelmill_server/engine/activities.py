@@ -216,7 +216,7 @@ class WorkerActivities:
             if activity.is_worker_shutdown():
                 running.outcome = WORKER_DRAINING
                 raise ApplicationError(
-                    *("the worker was stopped", [], running.started_us, running.percent),
+                    *("the worker was stopped before the attempt ended", [], running.started_us, running.percent),
                     type=WORKER_DRAINING,
                     category=ApplicationErrorCategory.BENIGN,  # as above
                 ) from None

@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 
 from reelmill_server.engine import encode_queue
 from reelmill_server.engine.bounds import Backoff, HistoryFull, history_is_full
-from reelmill_server.engine.history import Failure, History
+from reelmill_server.engine.history import OF_CHUNK, Failure, History
 from reelmill_server.engine.more_memory import ran_out, with_more_memory
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
 from reelmill_server.engine.scheduling import available_workers, run_activity
@@ -113,10 +113,10 @@ class Chunks:
                     raise
                 more = await with_more_memory(work, failure) if failure.retryable and ran_out(failure) else work
                 if not failure.retryable or more is None or own.exhausted(work.max_attempts):
-                    text = f"unit {number}: {failure.message}"
+                    text = f"{OF_CHUNK}{number}: {failure.message}"
                     raise ApplicationError(text, [], 0, failure.percent, type=failure.code, non_retryable=True) from error
                 work = more
-                history.add(failure, f"unit {number}: ")
+                history.add(failure, f"{OF_CHUNK}{number}: ")
                 history.number += 1
                 own.number += 1
                 await asyncio.sleep(own.pause())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError, TimeoutType
 
 from reelmill_server.engine.work import AttemptResult, Continuation
@@ -14,8 +15,13 @@ from reelmill_server.model.time import MICROSECONDS
 
 WORKER_LOST, WORKER_DRAINING = "WorkerLost", "WorkerDraining"
 
-# The loss of a worker is not the task's fault, until it happens again and again.
+# The loss of a worker is not the task's fault, until it happens again and again. Nor is a stop, until it is clear that the task
+# takes longer than workers are given.
 _MAX_WORKERS_LOST = 10
+_MAX_WORKERS_STOPPED = 10
+_LIMITED_STOPS = "limited-stops"
+OF_CHUNK = "unit "
+"""How the message of a chunk's failure begins."""
 _BACKOFF_SECONDS = (1, 5, 15)
 _NO_DETAILS: tuple[Any, ...] = ((), 0, 0, 0, ())  # workers of earlier versions send fewer
 
@@ -95,10 +101,14 @@ class History:
         self._percent = max(self._percent, failure.percent)
 
     def exhausted(self, max_attempts: int) -> bool:
-        """Return whether no attempt is left. One that a draining worker handed back does not count."""
+        """Return whether no attempt is left. One whose worker was lost or stopped does not count, but for ten of a kind."""
         lost = sum(attempt.code == WORKER_LOST for attempt in self._failed)
         own = sum(attempt.code not in (WORKER_LOST, WORKER_DRAINING) for attempt in self._failed)
-        return own >= max_attempts or lost >= _MAX_WORKERS_LOST
+        if own >= max_attempts or lost >= _MAX_WORKERS_LOST:
+            return True
+        # A chunk of many that meets a stop says nothing about the length of the others.
+        stopped = sum(one.code == WORKER_DRAINING and not one.message.startswith(OF_CHUNK) for one in self._failed)
+        return stopped >= _MAX_WORKERS_STOPPED and workflow.patched(_LIMITED_STOPS)
 
     def pause(self) -> float:
         """Return the seconds before the next attempt: none when the worker was the cause, else longer each time."""

@@ -83,6 +83,12 @@ class WorkerSettings(Group):
     drain_seconds: Annotated[Seconds, UsedBy("serve", "api", "worker")] = Field(
         default=30, ge=0, le=DAY_SECONDS, description="How long a server that shuts down waits for running attempts and calls."
     )
+    pod_name: str = Field(
+        default="",
+        max_length=253,
+        description="Name of the Kubernetes pod that the worker is in: its annotation pod-deletion-cost then says how much work"
+        " would be lost with it, so that idle pods go first when a pool shrinks. Empty: it is left alone.",
+    )
     scratch_bytes: Bytes = Field(
         default=ByteSize(0),
         ge=0,

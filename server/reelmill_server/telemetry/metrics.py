@@ -90,6 +90,12 @@ class Metrics:
         "status",
         "code",
     )
+    failed_attempt_total = _counter(
+        "reelmill_failed_attempt",
+        "Failed attempts of tasks that ended, by error code: those of workers that were lost (WorkerLost) or stopped "
+        "(WorkerDraining), too, which cannot count them.",
+        "code",
+    )
     task_queue_wait_seconds = _histogram(
         "reelmill_task_queue_wait_seconds",
         "Time from the creation of a task to its first attempt.",
