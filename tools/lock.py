@@ -1,7 +1,7 @@
 """Write the locks of the images: python tools/lock.py (`make lock`).
 
-Each names exact versions with the hashes of all their files, none newer than the Dockerfile's SNAPSHOT: what the images run (`slim`
-without the engine of `serve`), PyAV, which they build themselves, and what builds our own package. Needs uv on the path.
+Each names exact versions with the hashes of all their files, none newer than the Dockerfile's SNAPSHOT: what the images run
+(`slim`: without the engine of `serve`), PyAV, which they build themselves, and what builds our own package. Needs uv.
 """
 
 import re
