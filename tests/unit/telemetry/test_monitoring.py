@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from reelmill_server.engine.history import WORKER_DRAINING, WORKER_LOST
 from reelmill_server.engine.queues import QUEUES
 from reelmill_server.errors import all_errors
 from reelmill_server.model.task import TaskStatus
@@ -93,7 +94,7 @@ def test_queries_use_what_the_server_shows(expression: str) -> None:
 @pytest.mark.parametrize("expression", QUERIES)
 def test_queries_select_values_that_exist(expression: str) -> None:
     """A code, queue or status that is renamed cannot stay behind; those of gRPC are in capitals."""
-    codes = {error.code for error in all_errors()} | {"Canceled"}
+    codes = {error.code for error in all_errors()} | {"Canceled", WORKER_DRAINING, WORKER_LOST}
     for label, quoted in re.findall(r'(\w+)(?:=~|!~|!=|=)"([^"]*)"', expression):
         values = {value for value in quoted.split("|") if not value.isupper()}
         assert values <= (codes if label == "code" else _CLOSED.get(label, values))
