@@ -214,6 +214,12 @@ lock: $(STAMP) ## renew the locks of the images, up to the Dockerfile's SNAPSHOT
 image-check: ## build the images and use them (root, buildah, podman, debootstrap; ARGS=--keep: quicker next time)
 	$(PYTHON) -m images.image_check $(if $(IMAGE_ROOT),--root '$(IMAGE_ROOT)') $(ARGS)
 
+.PHONY: cluster-check
+cluster-check: $(STAMP) ## manifests and chart against the schemas of two Kubernetes versions, and a cluster at hand
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'helm-python-sdk==0.2.2'
+	REELMILL_NEEDS_HELM=1 $(BIN)/python -m pytest tests/k8s/test_manifests.py tests/k8s/test_chart.py $(ARGS)
+	$(BIN)/python -m tests.k8s.dry_run
+
 .PHONY: clean
 clean: ## remove environments and caches
 	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .reelmill
