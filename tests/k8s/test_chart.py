@@ -70,8 +70,8 @@ def _chart(pools: list[str], components: list[str]) -> tuple[Manifest, ...]:
 
 
 def _by_name(manifests: tuple[Manifest, ...]) -> dict[str, Any]:
-    """The manifests without what each tool does in its own way: the namespace itself, the hash in the name of settings, and empty
-    lines in folded text.
+    """The manifests without what each tool does in its own way: the namespace itself, the hash in the name of settings, and
+    empty lines in folded text.
     """
     text = re.sub(r"reelmill-settings-\w{10}\b", "reelmill-settings", json.dumps(manifests, sort_keys=True))
     text = text.replace(r"\n\n", r"\n")
