@@ -46,6 +46,7 @@ class Reconciler:
         self._start, self._view, self._cancel, self._settle = start, view, cancel, settle
         self._running, self._stalled, self._abandon, self._show_stalled = running, stalled, abandon, show_stalled
         self._known_stalled: frozenset[str] = frozenset()
+        self._known_strays: set[str] = set()
         self._doubtful: set[str] = set()
 
     async def once(self) -> None:
@@ -68,10 +69,22 @@ class Reconciler:
         except ServiceUnavailable as error:
             _log.warning("the engine did not list its tasks", reason=error.message)
             return
+        on_record = set[str]()
         async for record in self._store.running():
+            on_record.add(record.task_id)
             unknown = record.task_id not in running or record.cancel_requested
             if record.engine_started and record.start_time < before and unknown:
                 await self._repair(record, self._repair_started)
+        await self._report_strays({*running} - on_record)
+
+    async def _report_strays(self, task_ids: Collection[str]) -> None:
+        """Say which tasks the engine does that nobody knows of, as when records are restored from an older backup; each is
+        logged once. They are left alone: they may belong to a service with which this one shares a namespace by mistake.
+        """
+        for task_id in sorted({*task_ids} - self._known_strays):
+            if await self._store.find(task_id) is None:
+                _log.error("the engine does a task that is not on record", task_id=task_id)
+                self._known_strays.add(task_id)
 
     async def _report_stalled(self) -> None:
         """Say which tasks do not go on; each is logged once."""

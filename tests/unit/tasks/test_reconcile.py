@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from reelmill_server.errors import InternalError, InvalidArgument, ServiceUnavailable
 from reelmill_server.model.engine_view import EngineState, EngineView
@@ -274,3 +275,16 @@ async def test_tasks_at_work_are_not_asked_for_one_by_one(world: World) -> None:
     world.down = True
     await world.reconciler.once()
     assert world.views == ["task3"]
+
+
+async def test_work_without_a_record_is_told_once_and_left_alone(world: World) -> None:
+    """As after records were restored from an older backup; a task that has just ended is on record."""
+    await world.add("known", started=True)
+    await world.add("ended", started=True)
+    await world.settle("ended", Outcome(TaskStatus.SUCCEEDED))
+    world.states |= dict.fromkeys(("known", "ended", "stray"), EngineState.RUNNING)
+    with capture_logs() as logs:
+        for _ in range(3):
+            await world.reconciler.once()
+    told = [entry["task_id"] for entry in logs if entry["event"] == "the engine does a task that is not on record"]
+    assert told == ["stray"] and not world.canceled and not world.abandoned
