@@ -188,6 +188,14 @@ bench: $(STAMP) ## compare whole tasks with the ffmpeg command line, in ratios (
 bench-small: $(STAMP) ## small tasks: latency, tasks per second, two slots, idle (ARGS="latency --rounds 30": only that)
 	$(BIN)/python -m bench.small $(ARGS)
 
+.PHONY: bench-ratio
+bench-ratio: $(STAMP) ## fail if a short conversion takes 25 % more of ffmpeg's CPU than it did (ARGS=--record: write what it takes)
+	$(BIN)/python -m bench.ratio $(ARGS)
+
+.PHONY: bench-growth
+bench-growth: $(STAMP) ## how CPU and memory of a task grow with its length, targets and sources (ARGS="length --hours 10")
+	$(BIN)/python -m bench.growth $(ARGS)
+
 .PHONY: bench-pipeline
 bench-pipeline: $(STAMP) ## compare the pipeline without the service with the ffmpeg command line, in ratios
 	$(BIN)/python -m bench.transcode $(ARGS)

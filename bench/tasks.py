@@ -1,11 +1,12 @@
 """Compare whole tasks, sent to a running service, with the ffmpeg command line: medians, ratios and spread.
 
-    python -m bench.tasks [--rounds N] [--source CLIP=FILE]... [--json FILE] [WORD ...]
+    python -m bench.tasks [--rounds N] [--long] [--source CLIP=FILE]... [--json FILE] [WORD ...]
 
 Both sides take turns, so that a machine whose speed changes is as fast for one as for the other. Wall time of a task runs from
 CreateMediaConvertTask to its outcome in a watched stream; CPU time is that of the server and of all processes below it, the
-engine included (Linux). The command line verifies nothing; what it leaves out is part of a task. WORDs select cases whose names
-have one of them. Clips are made once and kept in `--folder`; `--source` takes another file for a clip.
+engine included (Linux). The command line verifies nothing; what it leaves out is part of a task, and the last column says how
+much of it. WORDs select cases whose names have one of them. Clips are made once and kept in `--folder`; `--source` takes
+another file for a clip. `python -m bench.plot FILE` draws what `--json` wrote.
 """
 
 import argparse
@@ -28,9 +29,11 @@ from typing import Any
 import imageio_ffmpeg
 
 from reelmill_client import Client
-from tests.servers import serve
+from tests.servers import Server, serve
 
 _FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+_STAGE = re.compile(r'^reelmill_stage_seconds_sum{stage="(\w+)"} (\S+)$', re.MULTILINE)
+_LEAST_SHARE = 0.01
 _TICKS = os.sysconf("SC_CLK_TCK")
 _NOISY = "-vf noise=alls=60:allf=t -c:v libx264 -preset ultrafast -b:v 40M -g 50 -pix_fmt yuv420p"
 _MUSIC = "anoisesrc=d=1200:c=pink:r=48000:a=0.3,tremolo=f=2:d=0.8,aformat=channel_layouts=stereo"
@@ -44,6 +47,9 @@ CLIPS: Mapping[str, str] = {
     "large.mp4": f"-f lavfi -i testsrc2=s=1280x720:r=25:d=60 -f lavfi -i sine=d=60:r=48000 {_NOISY} -c:a aac",
     "packets.mp4": "-f lavfi -i testsrc2=s=160x90:r=25:d=900 -f lavfi -i sine=d=900:r=48000 -c:v libx264 -preset ultrafast "
     "-g 50 -pix_fmt yuv420p -c:a aac",
+    "huge.mp4": "-stream_loop 16 -i {large.mp4} -c copy",
+    "hd-long.mp4": "-stream_loop 9 -i {hd.mp4} -c copy",
+    "small-long.mp4": "-stream_loop 4 -i {small.mp4} -c copy",
     "large.ts": "-i {large.mp4} -c copy",
     "large.mkv": "-i {large.mp4} -c copy",
     "million.mp4": "-stream_loop 15 -i {packets.mp4} -c copy",
@@ -61,7 +67,7 @@ CLIPS: Mapping[str, str] = {
 class Case:
     """A task and the commands that do the same; in both, IN is the clip and OUT the folder of outputs.
 
-    `times`: how often the clip is joined to itself. `long`: it runs only if a word selects it. `more`: what the
+    `times`: how often the clip is joined to itself. `long`: it runs only with `--long`. `more`: what the
     request has besides, or instead of, one `target`.
     """
 
@@ -127,6 +133,20 @@ CASES = (
         "small.mp4",
         {**_FILE, "video": _video(resolution="640x360", crf=23, preset="ultrafast"), "audio": _AAC},
         ("-i IN -c:v libx264 -preset ultrafast -crf 23 -g 150 -s 640x360 -c:a aac -b:a 128k OUT/o.mp4",),
+    ),
+    Case(
+        "encode 720p medium, 10 min",
+        "hd-long.mp4",
+        {**_FILE, "video": _video(resolution="1280x720", crf=23), "audio": _AAC},
+        ("-i IN -c:v libx264 -preset medium -crf 23 -g 150 -s 1280x720 -c:a aac -b:a 128k OUT/o.mp4",),
+        long=True,
+    ),
+    Case(
+        "encode 360p ultrafast, 10 min",
+        "small-long.mp4",
+        {**_FILE, "video": _video(resolution="640x360", crf=23, preset="ultrafast"), "audio": _AAC},
+        ("-i IN -c:v libx264 -preset ultrafast -crf 23 -g 150 -s 640x360 -c:a aac -b:a 128k OUT/o.mp4",),
+        long=True,
     ),
     Case(
         "audio mp3 to aac",
@@ -197,6 +217,7 @@ CASES = (
     Case("remux 300 MB", "large.mp4", {"uri": "OUT/o", "container": "mkv"}, ("-i IN -c copy OUT/o.mkv",)),
     Case("remux 300 MB of mkv to mp4", "large.mkv", _FILE, ("-i IN -c copy -movflags +faststart OUT/o.mp4",)),
     Case("remux 300 MB of ts to mp4", "large.ts", _FILE, ("-i IN -c copy -movflags +faststart OUT/o.mp4",)),
+    Case("remux 5 GB", "huge.mp4", {"uri": "OUT/o", "container": "mkv"}, ("-i IN -c copy OUT/o.mkv",), long=True),
     Case("remux of many packets", "packets.mp4", {"uri": "OUT/o", "container": "mkv"}, ("-i IN -c copy OUT/o.mkv",)),
     Case(
         "remux of a million packets",
@@ -256,6 +277,8 @@ class Outcome:
     case: str
     ours: tuple[Run, ...]
     theirs: tuple[Run, ...]
+    stages: Mapping[str, float]
+    """The share of each stage of an attempt in the wall time of ours; stages of one task may overlap."""
 
     def ratio(self, what: str) -> float:
         """Return the median of ours over that of theirs."""
@@ -268,7 +291,13 @@ class Outcome:
             return f"{walls[0]:.2f} {median(walls):.2f} {walls[-1]:.2f}"
 
         ratios = f"{self.ratio('wall'):.2f} | {self.ratio('cpu'):.2f}"
-        return f"| {self.case} | {ratios} | {spread(self.ours)} | {spread(self.theirs)} |"
+        shares = ", ".join(f"{stage} {100 * share:.0f}" for stage, share in self.stages.items() if share >= _LEAST_SHARE)
+        return f"| {self.case} | {ratios} | {spread(self.ours)} | {spread(self.theirs)} | {shares} |"
+
+
+def _stage_seconds(server: Server) -> dict[str, float]:
+    """Return how long attempts have spent in each stage so far."""
+    return {stage: float(seconds) for stage, seconds in _STAGE.findall(server.get("/metrics")[1])}
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -331,18 +360,22 @@ def clip_of(name: str, folder: Path, given: Mapping[str, str]) -> Path:
     return path
 
 
-def compare(case: Case, rounds: int, client: Client, pid: int, source: Path, folder: Path) -> Outcome:
+def compare(case: Case, rounds: int, client: Client, server: Server, source: Path, folder: Path) -> Outcome:
     """Run both sides of a case `rounds` times in turns, after one turn that does not count."""
     ours, theirs = [], []
     for number in range(rounds + 1):
+        if number == 1:
+            before = _stage_seconds(server)
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            ran = _ours(case, client, pid, source, Path(place))
+            ran = _ours(case, client, server.process.pid, source, Path(place))
         with tempfile.TemporaryDirectory(dir=folder) as place:
             ran_there = _theirs(case, source, Path(place))
         if number:
             ours.append(ran)
             theirs.append(ran_there)
-    return Outcome(case.name, tuple(ours), tuple(theirs))
+    walls = sum(run.wall for run in ours)
+    stages = {stage: (seconds - before.get(stage, 0.0)) / walls for stage, seconds in _stage_seconds(server).items()}
+    return Outcome(case.name, tuple(ours), tuple(theirs), stages)
 
 
 def main() -> None:
@@ -350,6 +383,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", help="only cases with one of these words in their names")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--long", action="store_true", help="also cases of ten minutes, 5 GB and a million packets")
     parser.add_argument("--folder", type=Path, default=Path(".reelmill/bench"), help="where clips are kept")
     parser.add_argument("--source", action="append", default=[], metavar="CLIP=FILE")
     parser.add_argument("--json", type=Path, help="where all runs are written")
@@ -357,17 +391,18 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     given = dict(entry.split("=", 1) for entry in arguments.source)
     words = arguments.words
-    cases = [case for case in CASES if any(word in case.name for word in words) or not (words or case.long)]
+    named = [case for case in CASES if not words or any(word in case.name for word in words)]
+    cases = [case for case in named if arguments.long or not case.long]
     clips = {case.clip: clip_of(case.clip, arguments.folder.resolve(), given) for case in cases}
     outcomes = []
     print(f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}, {arguments.rounds} rounds\n")
-    print("| case | wall | CPU | seconds, ours: least, median, most | ffmpeg's |\n|---|---|---|---|---|")
+    print("| case | wall | CPU | seconds, ours: least, median, most | ffmpeg's | % of ours |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(dir=arguments.folder.resolve()) as place:
         folder = Path(place)
         roots = [option for clip in clips.values() for option in ("--file-root", str(clip.parent))]
         with serve(folder, *roots) as server, Client(server.grpc) as client:
             for case in cases:
-                outcome = compare(case, arguments.rounds, client, server.process.pid, clips[case.clip], folder / "files")
+                outcome = compare(case, arguments.rounds, client, server, clips[case.clip], folder / "files")
                 outcomes.append(outcome)
                 print(outcome, flush=True)
     if arguments.json:
