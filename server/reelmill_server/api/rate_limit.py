@@ -19,15 +19,32 @@ class RateLimit:
 
     def take(self, name: str) -> None:
         """Count a call of this caller. Raises Throttled, which says when the next one is allowed."""
+        left = self.count(name)
+        if left < 1:
+            raise self._throttled(name, left)
+
+    def check(self, name: str) -> None:
+        """Raise Throttled if no call of this caller is allowed now; count none."""
+        left = self._left(name)
+        if self._rate and left < 1:
+            raise self._throttled(name, left)
+
+    def count(self, name: str) -> float:
+        """Count a call of this caller, if one is allowed, and return how many were before it."""
         if not self._rate:
-            return
-        now = self._clock()
-        left, since = self._buckets.pop(name, (float(self._burst), now))
-        left = min(self._burst, left + (now - since) * self._rate)
-        enough = left >= 1
-        self._buckets[name] = (left - 1 if enough else left, now)
+            return math.inf
+        left = self._left(name)
+        self._buckets[name] = (left - 1 if left >= 1 else left, self._clock())
+        self._buckets.move_to_end(name)
         if len(self._buckets) > _MOST_CALLERS:
             self._buckets.popitem(last=False)  # whoever called least recently
-        if not enough:
-            seconds = max(0.001, math.ceil((1 - left) / self._rate * 1000) / 1000)
-            raise Throttled(f"{name} makes more than {self._rate:g} calls a second", retry_seconds=seconds)
+        return left
+
+    def _left(self, name: str) -> float:
+        now = self._clock()
+        left, since = self._buckets.get(name, (float(self._burst), now))
+        return min(self._burst, left + (now - since) * self._rate)
+
+    def _throttled(self, name: str, left: float) -> Throttled:
+        seconds = max(0.001, math.ceil((1 - left) / self._rate * 1000) / 1000)
+        return Throttled(f"{name} makes more than {self._rate:g} calls a second", retry_seconds=seconds)

@@ -24,6 +24,8 @@ def count_from_zero(metrics: Metrics, *, control: bool, work: bool) -> None:
             metrics.notification_total.labels(channel.value, outcome)
         for method, status in product(METHODS, _STATUSES):
             metrics.rpc_total.labels(method, status)
+        for outcome in ("refused", "throttled"):
+            metrics.authentication_failure_total.labels(outcome)
     if work:
         for reason in ENDS:
             metrics.child_exit_total.labels(reason)

@@ -15,6 +15,7 @@ from reelmill_server.api import responses
 from reelmill_server.api.authentication import Authenticator
 from reelmill_server.api.certificates import http_context, server_credentials
 from reelmill_server.api.console.console import Console
+from reelmill_server.api.failed_attempts import FailedAttempts
 from reelmill_server.api.gate import Gate
 from reelmill_server.api.http.front import Front
 from reelmill_server.api.http.guard import Guard
@@ -120,7 +121,7 @@ class ControlPlane:
             NotificationService(notifications, self._projects, self._delivery.deliver_pending),
             KeyService(keys),
         )
-        interceptor = CallInterceptor(metrics, _gate(settings, keys))
+        interceptor = CallInterceptor(metrics, _gate(settings, keys, metrics))
         most, files = settings.max_connections, descriptors.limit()  # those that are left are for tasks
         self._grpc = GrpcServer(services, interceptor, min(most, files // 2))
         self._http: HttpServer | None = None
@@ -253,12 +254,13 @@ def _with_port(address: str, port: int) -> str:
     return f"{address.rpartition(':')[0]}:{port}"
 
 
-def _gate(settings: Settings, keys: KeyStore) -> Gate:
+def _gate(settings: Settings, keys: KeyStore, metrics: Metrics) -> Gate:
     """Return what lets callers in: all of them if no way to show who they are is set."""
     if not settings.authentication:
         return Gate()
     limit = RateLimit(settings.caller_rate, settings.caller_burst)
-    return Gate(Authenticator(settings, keys).authenticate, limit)
+    failed = FailedAttempts(lambda outcome: metrics.authentication_failure_total.labels(outcome).inc())
+    return Gate(Authenticator(settings, keys).authenticate, limit, failed)
 
 
 def _detail(record: TaskRecord) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from reelmill_server.storage.base import Check, ObjectReader, Storage, Upload
 from reelmill_server.storage.publication import ExclusiveGuard
@@ -30,6 +31,10 @@ class SharedScratch:
 
     async def open(self, uri: str) -> ObjectReader:
         return await self._storage.open(uri)
+
+    def holds(self, task_id: str, uri: str) -> bool:
+        """Return whether a URI is that of a file of a task, as `keep` returns them."""
+        return uri.startswith(self._folder(task_id)) and not {".", ".."} & set(unquote(uri).split("/"))
 
     async def fetch(self, task_id: str, attempt: str, name: str, path: Path) -> None:
         """Download a stored file to `path`. Raises as `download`."""

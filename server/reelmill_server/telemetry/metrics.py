@@ -162,6 +162,11 @@ class Metrics:
         RPC_SECONDS,
         "method",
     )
+    authentication_failure_total = _counter(
+        "reelmill_authentication_failure",
+        "Calls that did not say who makes them, or not truly, by outcome: refused, or throttled because there were too many.",
+        "outcome",
+    )
     watchers = _gauge("reelmill_watchers", "Callers watching tasks on this replica.")
     engine_restart_total = _counter("reelmill_engine_restart", "Restarts of the embedded engine.")
 

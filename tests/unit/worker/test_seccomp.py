@@ -1,6 +1,7 @@
 """The filter of system calls: read as the kernel would, and tried."""
 
 import ctypes
+import ctypes.util
 import errno
 import json
 import platform
@@ -192,3 +193,19 @@ def test_the_kernel_takes_it() -> None:
     found = json.loads(done.stdout)
     expected = {number: [-1, errno.EPERM if int(number) <= NEWEST else errno.ENOSYS] for number in found}
     assert found == expected and len(found) > 400
+
+
+@pytest.mark.skipif(ctypes.util.find_library("seccomp") is None, reason="libseccomp is not installed (Debian: libseccomp2)")
+@pytest.mark.parametrize("machine", MACHINES)
+def test_numbers_are_those_of_libseccomp(machine: str) -> None:
+    """Of both architectures, whichever this one is; a call that one does not have has a pseudo number there, below -1."""
+    library = ctypes.CDLL(ctypes.util.find_library("seccomp"))
+    resolve = library.seccomp_syscall_resolve_name_arch
+    resolve.argtypes, resolve.restype = (ctypes.c_uint32, ctypes.c_char_p), ctypes.c_int
+    index, unknown = list(MACHINES).index(machine), -1
+    theirs = {name: resolve(MACHINES[machine], name.encode()) for name in NUMBERS}
+    known = {name: number for name, number in theirs.items() if number != unknown}
+    assert len(known) > 0.9 * len(NUMBERS)  # an older library does not know the newest
+    assert {name: NUMBERS[name][index] for name in known} == {
+        name: number if number >= 0 else None for name, number in known.items()
+    }

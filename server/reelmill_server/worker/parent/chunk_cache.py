@@ -7,11 +7,12 @@ from pathlib import Path
 import structlog
 from pydantic import TypeAdapter
 
-from reelmill_server.errors import ReelmillError, ResourceNotFound
+from reelmill_server.errors import OutputInvalid, ReelmillError, ResourceNotFound
 from reelmill_server.model.chunked_plan import KeptFile
 from reelmill_server.model.units import Split
 from reelmill_server.storage.base import Check
 from reelmill_server.storage.shared_scratch import SharedScratch
+from reelmill_server.worker.parent.early_upload import is_beneath
 
 _MANIFEST = "chunk.json"
 _log = structlog.get_logger(__name__)
@@ -49,6 +50,8 @@ class ChunkCache:
             await self._shared.fetch(task_id, self._name, _MANIFEST, directory / _MANIFEST)
             chunk = _CHUNK.validate_json(await asyncio.to_thread((directory / _MANIFEST).read_bytes))
             for kept in chunk.files:
+                if not is_beneath(directory, kept.file.path) or not self._shared.holds(task_id, kept.uri):
+                    raise OutputInvalid(f"the list of a kept chunk names {kept.uri[:200]!r}, which is no file of its task")
                 path = directory / kept.file.path
                 path.parent.mkdir(parents=True, exist_ok=True)
                 await self._shared.download(kept.uri, path)

@@ -135,9 +135,16 @@ def inside(directory: Path, name: str) -> Path:
     links.
     """
     path = directory / name
-    if path.resolve() != directory.resolve() / name or not path.is_file():
+    if not is_beneath(directory, name) or not path.is_file():
         raise OutputInvalid(f"the child names {name[:_SHOWN_LENGTH]!r}, which is no file of its own")
     return path
+
+
+def is_beneath(directory: Path, name: str) -> bool:
+    """Return whether a name leads to something in `directory`, without links, whether it exists or not."""
+    root = directory.resolve()
+    path = root / name
+    return "\0" not in name and path.is_relative_to(root) and path.resolve() == path != root
 
 
 def check_own(path: Path) -> None:

@@ -3,21 +3,23 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 from pydantic import TypeAdapter
 
-from reelmill_server.errors import ReelmillError, ResourceNotFound
+from reelmill_server.errors import OutputInvalid, ReelmillError, ResourceNotFound
 from reelmill_server.model.plain import plain
 from reelmill_server.model.plan import Plan
 from reelmill_server.storage.base import Check
 from reelmill_server.storage.shared_scratch import SharedScratch
 from reelmill_server.worker import messages
-from reelmill_server.worker.parent.early_upload import inside
+from reelmill_server.worker.parent.early_upload import inside, is_beneath
 
 _MANIFEST = "manifest.json"
+_BLOCK_BYTES = 1 << 20
 _FINISHED: TypeAdapter[messages.Finished] = TypeAdapter(messages.Finished)
 _log = structlog.get_logger(__name__)
 
@@ -61,6 +63,7 @@ class ResultCache:
             finished = _FINISHED.validate_json(await asyncio.to_thread(manifest.read_bytes))
             for name in dict.fromkeys(name for result in finished.made for name in (*result.parts, result.path)):
                 await self._fetch(task_id, plan, name)
+            await asyncio.to_thread(_check_content, self._directory, finished)
         except (ReelmillError, ValueError) as error:
             if not isinstance(error, ResourceNotFound):
                 _log.warning("cached results unusable", reason=str(error))
@@ -70,6 +73,8 @@ class ResultCache:
         return replace(finished, stage_seconds={})
 
     async def _fetch(self, task_id: str, plan: Plan, name: str) -> Path:
+        if not is_beneath(self._directory, name):
+            raise OutputInvalid(f"the list of cached results names {name[:100]!r}, which is no file of theirs")
         path = self._directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         await self._shared.fetch(task_id, self._name(plan), name, path)
@@ -78,3 +83,25 @@ class ResultCache:
     def _name(self, plan: Plan) -> str:
         text = json.dumps([plain(plan), self._sources], sort_keys=True)
         return f"made-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _check_content(directory: Path, finished: messages.Finished) -> None:
+    """Raise OutputInvalid unless the files are those that were verified: of the same size and digest."""
+    for result in finished.made:
+        known = result.artifact
+        found = [
+            (_size_and_digest([directory / result.path]), (known.size_bytes, known.sha256)),
+            (_size_and_digest([directory / part for part in result.parts]), (known.segments_size_bytes, known.segments_sha256)),
+        ]
+        if any(expected[1] and read != expected for read, expected in found):
+            raise OutputInvalid(f"{result.path} is not the file that was verified")
+
+
+def _size_and_digest(paths: Sequence[Path]) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+                size += len(block)
+    return size, digest.hexdigest()

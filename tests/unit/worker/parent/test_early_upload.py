@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.errors import InternalError, ServiceUnavailable, StorageUnavailable
+from reelmill_server.errors import InternalError, OutputInvalid, ServiceUnavailable, StorageUnavailable
 from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.storage.base import Upload
-from reelmill_server.worker.parent.early_upload import uploading_early
+from reelmill_server.worker.parent.early_upload import inside, uploading_early
 from reelmill_server.worker.parent.publish_guard import PublishGuard
 from tests.claims import Told
 from tests.remote import RemoteStorage
@@ -166,3 +166,21 @@ async def test_a_storage_that_refuses_is_noticed_at_once(tmp_path: Path) -> None
                 while True:
                     early_upload.check()
                     await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["{outside}", "../outside", "folder/../../outside", "link", "folder", ".", "", "in\0side"])
+def test_files_elsewhere_are_not_a_childs(tmp_path: Path, name: str) -> None:
+    """Whatever spelling of one a child reports: absolute, upward, or by a link."""
+    directory, outside = tmp_path / "attempt", tmp_path / "outside"
+    (directory / "folder").mkdir(parents=True)
+    outside.write_text("of another")
+    (directory / "link").symlink_to(outside)
+    with pytest.raises(OutputInvalid):
+        inside(directory, name.format(outside=outside))
+
+
+def test_files_in_its_directory_are(tmp_path: Path) -> None:
+    """Also those in folders of it."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("its own")
+    assert inside(tmp_path, "folder/file").read_text() == "its own"
