@@ -15,10 +15,10 @@ class Conversion(TypedDict, total=False):
     `source`, `destination`: URIs, or paths on the server's machine. `container`: default by the destination's extension.
     `start_seconds`, `duration_seconds`: the range of the source to convert; default all.
 
-    `video`: h264, h265, vp9, av1, copy (the default) or none. With a codec: `crf` [0, 51] or `bitrate` (bit/s, or a string such
-    as 2M), `size` (1280x720, 1280x or x720), `scale_type` (stretch, crop, fill, fit), `fps`, `gop` (frames), `b_frames`,
-    `refs`, `pixel_format`, `rotate` (0, 90, 180, 270), `preset` (ultrafast … veryslow), `hardware` (preferred, required,
-    never).
+    `video`: h264, h265, vp9, av1, copy (the default) or none. With a codec: `crf` [0, 51], `bitrate` (bit/s, or a string such
+    as 2M; with `passes` 2 met in two passes), or the quality that the CRF is searched for (`vmaf` 1 to 99, or `xpsnr` in dB);
+    `size` (1280x720, 1280x or x720), `scale_type` (stretch, crop, fill, fit), `fps`, `gop` (frames), `b_frames`, `refs`,
+    `pixel_format`, `rotate` (0, 90, 180, 270), `preset` (ultrafast … veryslow), `hardware` (preferred, required, never).
 
     `audio`: aac, mp3, opus, flac, vorbis, ac3, amr, copy (the default) or none. With a codec: `audio_bitrate` (bit/s, or a
     string such as 128k), `sample_rate` (Hz), `channels`. `subtitles`: copy (the default) or none.
@@ -35,6 +35,9 @@ class Conversion(TypedDict, total=False):
     video: str | None
     crf: float | None
     bitrate: int | str | None
+    vmaf: float | None
+    xpsnr: float | None
+    passes: int | None
     size: str | None
     scale_type: str | None
     fps: float | None
@@ -62,6 +65,9 @@ class Conversion(TypedDict, total=False):
 VIDEO_FIELDS = {
     "crf": "crf",
     "bitrate": "bitrate",
+    "vmaf": "vmaf",
+    "xpsnr": "xpsnr",
+    "passes": "passes",
     "size": "resolution",
     "scale_type": "scale_type",
     "fps": "frame_rate",
@@ -172,6 +178,7 @@ def _stream(kind: str, options: Mapping[str, object], fields: Mapping[str, str])
     settings = {field: options[name] for name, field in fields.items() if name in options}
     if "bitrate" in settings:
         settings["bitrate"] = bits_per_second(str(settings["bitrate"]))
+    settings.update(_quality(settings))
     codec = options.get(kind)
     if codec in (None, "copy", "none") and settings:
         text = f"needs {kind} to be a codec" + (f", not {codec}" if codec else "")
@@ -179,6 +186,15 @@ def _stream(kind: str, options: Mapping[str, object], fields: Mapping[str, str])
     if codec is None:
         return None
     return {f"disable_{kind}": True} if codec == "none" else {f"transcode_{kind}": {"codec": codec, **settings}}
+
+
+def _quality(settings: dict[str, object]) -> dict[str, object]:
+    """Take the quality out of the settings; return it as their field. Raises InvalidArgument if there are two."""
+    asked = {name: settings.pop(name) for name in ("vmaf", "xpsnr") if name in settings}
+    if len(asked) > 1:
+        raise InvalidArgument(violations=[Violation("xpsnr", "vmaf and xpsnr are mutually exclusive")])
+    metric, value = next(iter(asked.items()), ("", None))
+    return {"quality_target": {"metric": metric, "value": value}} if metric else {}
 
 
 def _subtitles(choice: str | None) -> dict[str, object] | None:

@@ -11,7 +11,7 @@ import pytest
 from reelmill_server.errors import OutputInvalid, UnsupportedFormat
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
-from reelmill_server.media.libav.vmaf import Comparison
+from reelmill_server.media.libav.comparison import Comparison
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec

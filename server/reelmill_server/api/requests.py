@@ -27,6 +27,7 @@ from reelmill_server.api.field_values import (
 )
 from reelmill_server.api.image_requests import image, images
 from reelmill_server.api.overlay_requests import delogo, desensitization, watermark
+from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import (
     COPY,
     Adapt,
@@ -86,6 +87,17 @@ def _video(target: AnyTarget) -> VideoSpec | None:
         hardware=Hardware(enum_name(video_pb2.HardwarePolicy, settings.hardware, "HARDWARE_POLICY_") or "preferred"),
         preset=enum_name(video_pb2.EncoderPreset, settings.preset, "ENCODER_PRESET_") or VideoSpec.preset,
         passes=settings.passes or VideoSpec.passes,
+        quality=_quality(settings.quality_target) if settings.HasField("quality_target") else None,
+    )
+
+
+def _quality(target: video_pb2.QualityTarget) -> QualityTarget:
+    return QualityTarget(
+        metric=Metric(enum_name(video_pb2.QualityMetric, target.metric, "QUALITY_METRIC_") or "vmaf"),
+        value=round(target.value, 4),
+        min_crf=round(target.min_crf, 4) if target.HasField("min_crf") else QualityTarget.min_crf,
+        max_crf=round(target.max_crf, 4) if target.HasField("max_crf") else QualityTarget.max_crf,
+        max_bitrate=optional(target, "max_bitrate"),
     )
 
 
@@ -162,6 +174,8 @@ def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1) ->
         images=tuple(image(*entry) for entry in images(target)),
         speed=speed(target),
         measure_vmaf=target.measure_vmaf,
+        min_vmaf=round(target.min_vmaf, 4),
+        max_size_ratio=round(target.max_size_ratio, 6),
         group=group,
         member=member,
     )

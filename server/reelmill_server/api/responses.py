@@ -10,6 +10,7 @@ from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
 from reelmill_server.api.masking import mask_task
 from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
+from reelmill_server.model.quality import QualityResult
 from reelmill_server.model.task import Artifact, ArtifactKind, FailedAttempt, Progress, TargetProgress, TaskPhase, TaskStatus
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
@@ -140,6 +141,14 @@ def _failed(attempt: FailedAttempt) -> task_pb2.FailedAttempt:
     return task_pb2.FailedAttempt(attempt=attempt.attempt, code=attempt.code, message=attempt.message)
 
 
+def _quality(result: QualityResult | None) -> task_pb2.QualityResult | None:
+    if result is None:
+        return None
+    return task_pb2.QualityResult(
+        metric=result.metric, target=result.target, crf=result.crf, predicted=result.predicted, final=result.final
+    )
+
+
 def _artifact(artifact: Artifact) -> task_pb2.Artifact:
     streams = [
         task_pb2.ArtifactStream(
@@ -161,6 +170,7 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
                 task_pb2.StreamAdjustment(reason=one.reason, count=one.count, unit=one.unit, added=one.added)
                 for one in stream.adjustments
             ],
+            quality=_quality(stream.quality),
         )
         for stream in artifact.streams
     ]

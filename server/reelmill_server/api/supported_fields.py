@@ -29,7 +29,8 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "PlanMediaConvertTaskRequest": "request",
         "ProbeMediaRequest": "project_name source_uri credential_config",
         "Source": "uri start_time duration subtitles attached align_mode disable_video disable_audio",
-        "Target": "uri container segment video audio subtitle image speed strip_metadata data attached_picture measure_vmaf",
+        "Target": "uri container segment video audio subtitle image speed strip_metadata data attached_picture measure_vmaf "
+        "min_vmaf max_size_ratio",
         "TargetImage": "snapshots sprites animations",
         "Snapshot": "uri format start_time interval number mode threshold width height scale_type skip_blank",
         "Sprite": "uri format start_time interval number mode threshold scale_width scale_height scale_type tile_width "
@@ -39,11 +40,12 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "TargetAttachedPicture": "stream",
         "Segment": "format duration start_number",
         "TargetGroup": "uri targets",
-        "GroupTarget": "uri container segment video audio subtitle speed strip_metadata measure_vmaf",
+        "GroupTarget": "uri container segment video audio subtitle speed strip_metadata measure_vmaf min_vmaf max_size_ratio",
         "TargetVideo": "disable_video stream transcode_video filter_video",
         "TranscodeVideo": "codec pixel_format frame_rate frame_rate_option resolution resolution_option "
         "adaptive_resolution_direction scale_type rotation bitrate bitrate_option crf max_bitrate buffer_size gop_size "
-        "b_frames refs hardware preset passes",
+        "b_frames refs hardware preset passes quality_target",
+        "QualityTarget": "metric value min_crf max_crf max_bitrate",
         "TargetAudio": "disable_audio stream transcode_audio filter_audio",
         "TranscodeAudio": "codec bitrate bitrate_option quality sample_rate sample_rate_option channel bits_per_sample",
         "FilterVideo": "speed watermarks delogos desensitization",

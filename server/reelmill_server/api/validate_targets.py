@@ -17,6 +17,7 @@ from reelmill_server.api.field_values import (
 )
 from reelmill_server.api.image_requests import AnyImage, images
 from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, Violation
+from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import AudioSpec, Hardware, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS
@@ -233,6 +234,7 @@ def _ruled(target: AnyTarget) -> TargetSpec:
             b_frames=optional(video, "b_frames"),
             refs=optional(video, "refs"),
             passes=video.passes or VideoSpec.passes,
+            quality=QualityTarget(Metric.VMAF, 0.0) if video.HasField("quality_target") else None,
             hardware=Hardware(enum_name(video_pb2.HardwarePolicy, video.hardware, "HARDWARE_POLICY_") or "preferred"),
         ),
         audio=None
@@ -249,6 +251,8 @@ def _ruled(target: AnyTarget) -> TargetSpec:
         segment=SegmentSpec(SegmentFormat(segments), start_number=target.segment.start_number) if segments else None,
         speed=speed(target),
         measure_vmaf=target.measure_vmaf,
+        min_vmaf=target.min_vmaf,
+        max_size_ratio=target.max_size_ratio,
     )
 
 

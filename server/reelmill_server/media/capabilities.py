@@ -15,18 +15,20 @@ from reelmill_server.extras import install_command
 from reelmill_server.media.libav.encoder import configure_video, hardware_frames
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.log import captured_log, error_text
-from reelmill_server.media.libav.vmaf import Meter
+from reelmill_server.media.libav.meters import VmafMeter, XpsnrMeter
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.codec import video_encoders
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, BETTER_AUDIO_ENCODERS, AudioEncoder
+from reelmill_server.plan.stream.quality import XPSNR_FILTER
 from reelmill_server.plan.stream.video import VMAF_FILTER
 
 _SIZE = 256  # the smallest width that NVENC takes is 145, QSV 128
 _FRAMES = 8
 _AUDIO_FRAMES = 10
+_ALIKE_XPSNR = 60
 _ALIKE_VMAF = 90  # of equal frames; the first, which has no motion, scores below 100
 _FRAME_SAMPLES = 1024  # for an encoder that takes any number
 _NOT_BUILT_IN = "is not built in"
@@ -155,7 +157,7 @@ def list_decoders() -> tuple[Capability, ...]:
 
 def try_filters() -> tuple[Capability, ...]:
     """Try the filters that only some builds of libav have."""
-    return (_try_vmaf(),)
+    return (_try_vmaf(), _try_xpsnr())
 
 
 def _try_vmaf() -> Capability:
@@ -167,13 +169,28 @@ def _try_vmaf() -> Capability:
         return _told(VMAF_FILTER, "vmaf", SOFTWARE, lacks)
     try:
         with tempfile.TemporaryDirectory() as folder, captured_log():
-            meter = Meter("yuv420p", Path(folder, "trial"))
+            meter = VmafMeter("yuv420p", Path(folder, "trial"))
             for frame in _pictures("yuv420p"):
                 meter.compare(frame, frame)
             score = meter.mean()
     except (*LIBAV_ERRORS, OSError) as error:
         return _told(VMAF_FILTER, "vmaf", SOFTWARE, error_text(error))
     return _told(VMAF_FILTER, "vmaf", SOFTWARE, "" if score and score > _ALIKE_VMAF else f"finds {score} for equal pictures")
+
+
+def _try_xpsnr() -> Capability:
+    """Compare a few frames with themselves."""
+    if XPSNR_FILTER not in av.filter.filters_available:
+        return _told(XPSNR_FILTER, "xpsnr", SOFTWARE, "is not in this build of libav")
+    try:
+        with captured_log():
+            meter = XpsnrMeter("yuv420p")
+            for frame in _pictures("yuv420p"):
+                meter.compare(frame, frame)
+            score = meter.mean()
+    except (*LIBAV_ERRORS, OSError) as error:
+        return _told(XPSNR_FILTER, "xpsnr", SOFTWARE, error_text(error))
+    return _told(XPSNR_FILTER, "xpsnr", SOFTWARE, "" if score and score > _ALIKE_XPSNR else f"finds {score} for equal pictures")
 
 
 def try_privacy() -> Capability:

@@ -40,8 +40,8 @@ class Summary:
 
     `digest`, `unit`, `slot` and `stream` as in Split and UnitFile. For packets: `time_base`; in its ticks, where the frames
     begin and end and how long they are shown together; their `size_bytes`; the encoder's `extradata` and `head`, a NUT file
-    that describes the stream, both in hexadecimal; the `shape` of the source's first frame; `vmaf` if it was measured, and
-    `frames` that were to be encoded. For images: whether they are `final`, or only candidates.
+    that describes the stream, both in hexadecimal; the `shape` of the source's first frame; `vmaf` and `xpsnr` if they were
+    measured, and `frames` that were to be encoded. For images: whether they are `final`, or only candidates.
 
     `given`: what reading gave in the chunk (`media.input.account`), `taken`, `held`, `captioned`,
     `captions_lost`, `samples`, `silent`, `cut` and `dropped` what became of it (`media.track.base`).
@@ -65,6 +65,7 @@ class Summary:
     head: str = ""
     shape: str = ""
     vmaf: float | None = None
+    xpsnr: float | None = None
     final: bool = False
     given: list[str] = field(default_factory=list)
     taken: int = 0

@@ -10,6 +10,7 @@ from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.overlay_plan import OverlayPlan
 from reelmill_server.model.package_plan import GroupPlan, PackagePlan
+from reelmill_server.model.quality import QualityTarget
 from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import Rational, Speed
 
@@ -126,7 +127,8 @@ class StreamPlan:
     set. `expected_us` is the earliest position in the output at which the stream ends, 0 if the sources do not tell;
     `slack_us` the tolerance of the result. `speed` is the playback speed. `segment_us`: a keyframe is forced on every multiple
     of it, 0: none. `overlays` change the frames before the encoder, in this order. `measured`: the VMAF of the encoder's output
-    is measured. `passes`: 2 if a first pass over all frames finds out where bits are needed.
+    is measured. `passes`: 2 if a first pass over all frames finds out where bits are needed. `quality`: what its CRF is chosen
+    for.
     """
 
     type: StreamType
@@ -147,6 +149,7 @@ class StreamPlan:
     overlays: tuple[OverlayPlan, ...] = ()
     measured: bool = False
     passes: int = 1
+    quality: QualityTarget | None = None
 
     @property
     def copies_video(self) -> bool:
@@ -178,7 +181,8 @@ class TargetPlan:
 
     Files of one target share its `index`: the target's media file, if it has one, and subtitles written to separate files.
     With a `package` the output is many files, and `uri` that of the playlist or manifest. `described_by`: the input whose title
-    and other metadata it gets. `field`: the path of the target in the request.
+    and other metadata it gets. `field`: the path of the target in the request. With a lower VMAF than `min_vmaf`
+    (0: any will do) or more bytes than `max_bytes` (0: no bound) nothing is published.
     """
 
     index: int
@@ -193,6 +197,8 @@ class TargetPlan:
     package: PackagePlan | None = None
     field: str = ""
     attachments: tuple[AttachmentPlan, ...] = ()
+    min_vmaf: float = 0.0
+    max_bytes: int = 0
 
 
 @dataclass(frozen=True)

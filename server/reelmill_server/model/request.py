@@ -11,6 +11,7 @@ from typing import Literal
 
 from reelmill_server.model.image_request import ImageSpec
 from reelmill_server.model.overlay_request import DelogoSpec, DesensitizationSpec, WatermarkSpec
+from reelmill_server.model.quality import QualityTarget
 from reelmill_server.model.sizes import ScaleType
 from reelmill_server.model.task import TagValue
 from reelmill_server.model.time import Rational, Speed
@@ -100,6 +101,7 @@ class VideoSpec:
     hardware: Hardware = Hardware.PREFERRED
     preset: str = "medium"
     passes: int = 1
+    quality: QualityTarget | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ class TargetSpec:
 
     `*_streams` select streams of a kind, counted from 0 within it; empty: the kind's default. A value above 100 means all for
     video, audio and subtitles, -1 for data and cover art. `speed`: playback speed. `measure_vmaf`: measure the VMAF of each
-    encoded video stream. `group`/`member`: index of its group and within it, -1 outside groups; `index` counts both kinds.
+    encoded video stream. `min_vmaf`, `max_size_ratio` (bytes as a share of the sources'): conditions of
+    publishing, 0: none. `group`/`member`: index of its group and within it, -1 outside groups; `index` counts both kinds.
     """
 
     index: int
@@ -173,6 +176,8 @@ class TargetSpec:
     images: tuple[ImageSpec, ...] = ()
     speed: Speed = Fraction(1)
     measure_vmaf: bool = False
+    min_vmaf: float = 0.0
+    max_size_ratio: float = 0.0
     group: int = -1
     member: int = -1
 

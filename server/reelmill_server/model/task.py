@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reelmill_server.model.colour import Transfer
+from reelmill_server.model.quality import QualityResult
 
 TagValue = str | int | float | bool | None
 
@@ -87,7 +88,8 @@ class StreamAdjustment:
 @dataclass(frozen=True)
 class ArtifactStream:
     """A stream of a published file and how it was produced; `type` is video, audio or subtitle. `vmaf` 0..100, None: not
-    measured. `color_transfer` as in H.273. `adjustments`: all that was left out or added on purpose."""
+    measured. `color_transfer` as in H.273. `adjustments`: all that was left out or added on purpose. `quality`: what became of
+    its quality target."""
 
     type: str
     codec: str
@@ -105,6 +107,7 @@ class ArtifactStream:
     vmaf: float | None = None
     color_transfer: int = Transfer.UNSPECIFIED
     adjustments: tuple[StreamAdjustment, ...] = ()
+    quality: QualityResult | None = None
 
 
 class ArtifactKind(StrEnum):

@@ -22,8 +22,8 @@ from reelmill_server.plan.stream.video import frame_us, usual_rate
 
 # Frames decoded before a chunk's first: as far back as the deinterlacer looks, and one more.
 _LEAD_FRAMES = 4
-# A cut lies this many frames after a keyframe, as an MP4 index has the decode timestamp of a keyframe, not its presentation.
-_AFTER_KEY_FRAMES = 8
+AFTER_KEY_FRAMES = 8
+"""A cut lies this many frames after a keyframe: an MP4 index has its decode timestamp, not when it is shown."""
 _LEAST_US = 500_000  # a shorter first or last chunk, or a shorter one between two cuts, does not pay off
 # If cuts must lie on segment boundaries, one within this share of a chunk around the ideal position is taken: that which
 # wastes least decoding.
@@ -124,6 +124,7 @@ def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -
         (len(read) > 1, "several video streams of the source are encoded, which have key frames of their own"),
         (any(isinstance(overlay, BlurPlan) for overlay in overlays), "faces and plates are followed from picture to picture"),
         (any(_has_mean_rate(stream) for stream in video), "its bits are spread over the whole film"),
+        (any(stream.quality and stream.quality.crf is None for stream in video), "the CRF of its quality is searched first"),
         (copied and first.start_us, "copied video decides where the output begins"),
     )
     return next((text for objects, text in objections if objects), "")
@@ -172,7 +173,7 @@ def _cuts(plan: Plan, info: MediaInfo, keys_us: Sequence[int], count: int) -> li
     allow.
     """
     entry = plan.inputs[0]
-    after_us = (_AFTER_KEY_FRAMES + (_LEAD_FRAMES if _looks_back(plan) else 0)) * _frame_us(plan, info)
+    after_us = (AFTER_KEY_FRAMES + (_LEAD_FRAMES if _looks_back(plan) else 0)) * _frame_us(plan, info)
     keys = sorted(key - entry.origin_us - entry.start_us for key in keys_us)
     border_us = _border_us(plan)
     places = _on_borders(keys, border_us, after_us, entry) if border_us else _on_keys(keys, after_us, entry)
@@ -227,7 +228,7 @@ def unit_plan(plan: Plan, unit: Unit) -> Plan:
     streams, images = members(plan, unit)
     first = isinstance(unit, VideoUnit) and not unit.begin_us
     targets = tuple(
-        _alone(plan.targets[slot], plan.targets[slot].streams[number], first or isinstance(unit, WholeUnit))
+        lone_stream(plan.targets[slot], plan.targets[slot].streams[number], first or isinstance(unit, WholeUnit))
         for slot, number in streams
     )
     return replace(plan, targets=targets, groups=(), images=tuple(plan.images[slot] for slot in images))
@@ -248,14 +249,10 @@ def read_streams(plan: Plan) -> list[StreamPlan]:
     return [*(stream for target in plan.targets for stream in target.streams), *(image.stream for image in fed)]
 
 
-def _alone(target: TargetPlan, stream: StreamPlan, from_front: bool) -> TargetPlan:
+def lone_stream(target: TargetPlan, stream: StreamPlan, from_front: bool = True) -> TargetPlan:
+    """Return a target with one of the streams of `target` and nothing else, read from the front of the input or midway."""
     if not from_front:
         stream = replace(stream, parts=tuple(_from_midway(part) for part in stream.parts))
-    return lone_stream(target, stream)
-
-
-def lone_stream(target: TargetPlan, stream: StreamPlan) -> TargetPlan:
-    """Return a target with one of the streams of `target` and nothing else."""
     return replace(target, streams=(replace(stream, codec_tag=""),), package=None, keep_metadata=False, attachments=())
 
 

@@ -100,9 +100,19 @@ class Inputs:
         lengths = [item.clock.duration_us for item in self.main]
         return sum(lengths) if all(lengths) else 0
 
+    @property
+    def source_bytes(self) -> float:
+        """Return the bytes of the concatenated inputs: of each file, the share of its span by time."""
+        return sum(_span_bytes(item) for item in self.main)
+
     def plans(self) -> tuple[InputPlan, ...]:
         """Return the range to read of each input."""
         return tuple(item.plan() for item in (*self.main, *self.attached))
+
+
+def _span_bytes(item: Input) -> float:
+    whole, span = item.info.duration_seconds * MICROSECONDS, item.plan().duration_us
+    return item.info.size_bytes * (min(span / whole, 1.0) if whole > 0 and span > 0 else 1.0)
 
 
 def _held(item: Input, inputs: Sequence[Input]) -> Input:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 
 from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
 from reelmill_server.model.plan import Plan, StreamPlan, StreamType, TargetPlan
@@ -166,6 +167,8 @@ def _plan_files(
             described_by=inputs.primary.number,
             field=target.field,
             attachments=tuple(attached_files(inputs, container, held)),
+            min_vmaf=target.min_vmaf,
+            max_bytes=ceil(target.max_size_ratio * inputs.source_bytes),
         )
         yield packaging.packaged(plan, target, naming, _resolution(held))
 

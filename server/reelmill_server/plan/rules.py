@@ -37,10 +37,22 @@ def target_problems(target: TargetSpec, field: str) -> Iterator[Violation]:
             yield from _audio(target.audio, container, f"{field}.audio.transcode_audio")
         if target.segment is not None:
             yield from _segment(target.segment, target.container, field)
-        if target.measure_vmaf and (target.video is None or target.video.codec == COPY):
-            expected = "needs encoded video: set video.transcode_video.codec to a codec other than COPY, or leave this out"
-            yield Violation(f"{field}.measure_vmaf", expected)
+    yield from _measures(target, field)
     yield from _extras(target, field)
+
+
+def _measures(target: TargetSpec, field: str) -> Iterator[Violation]:
+    """Yield what cannot be measured of a target."""
+    if not target.container:
+        expected, asked = "needs a media file: set uri and container, or leave this out", ("min_vmaf", "max_size_ratio")
+    elif target.video is None or target.video.codec == COPY:
+        expected = "needs encoded video: set video.transcode_video.codec to a codec other than COPY, or leave this out"
+        asked = ("measure_vmaf", "min_vmaf")
+    else:
+        return
+    for name in asked:
+        if getattr(target, name):
+            yield Violation(f"{field}.{name}", expected)
 
 
 def speed_problems(target: TargetSpec, field: str) -> Iterator[Violation]:
@@ -65,10 +77,18 @@ def _video(spec: VideoSpec, container: Container, field: str) -> Iterator[Violat
         yield Violation(f"{field}.pixel_format", expected)
     if codec and spec.passes > 1:
         yield from _two_passes(spec, f"{field}.passes")
+    if codec and spec.quality:
+        yield from _quality(spec, f"{field}.quality_target")
     if spec.codec in WITHOUT_REFERENCES:
         for name, present in (("b_frames", bool(spec.b_frames)), ("refs", spec.refs is not None)):
             if present:
                 yield Violation(f"{field}.{name}", f"codec {spec.codec.upper()} has no such setting: leave it out")
+
+
+def _quality(spec: VideoSpec, field: str) -> Iterator[Violation]:
+    """Yield why no CRF can be searched for video."""
+    if spec.hardware is Hardware.REQUIRED:
+        yield Violation(field, "is not possible where hardware is REQUIRED: no CRF is searched for hardware encoders")
 
 
 def _two_passes(spec: VideoSpec, field: str) -> Iterator[Violation]:

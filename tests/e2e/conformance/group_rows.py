@@ -6,7 +6,7 @@ import pytest
 
 from tests import judge
 from tests.e2e.conformance.kit import Outcome, Row, Task, audio, codecs, pictures, size, span, video
-from tests.e2e.conformance.target_rows import AGREES, agrees, format_of, lengths
+from tests.e2e.conformance.target_rows import AGREES, UNMET_VMAF, agrees, format_of, lengths
 
 FILM = [{"URI": "film.mp4"}]
 
@@ -68,6 +68,16 @@ MEASURED = Task(
     {"TargetGroups": [{"URI": "main", "Targets": [_variant("v", "ts", 64, MeasureVMAF=True)]}]},
 )
 
+FAIR, LARGE = (
+    Task(
+        f"{name}-ladder",
+        [{"URI": "costly.mkv"}],
+        [],
+        {"TargetGroups": [{"URI": "main", "Targets": [_variant("v", "ts", 64, **condition)]}]},
+    )
+    for name, condition in (("fair", {"MinVMAF": 99}), ("large", {"MaxSizeRatio": 0.01}))
+)
+
 
 def _lists(made: Outcome) -> list[str]:
     return [name for name in made.names if name.endswith(".m3u8")]
@@ -108,6 +118,8 @@ ROWS = (
     ),
     Row("GroupTarget.speed", PLAIN, lambda made: span(made("v.m3u8")), pytest.approx(2 * 49 / 25, abs=0.002)),
     Row("GroupTarget.measure_vmaf", MEASURED, lambda made: agrees(made, 1, "v.m3u8", "lossless.mkv"), AGREES),
+    Row("GroupTarget.min_vmaf", FAIR, lambda made: (made.code, made.names), (UNMET_VMAF, [])),
+    Row("GroupTarget.max_size_ratio", LARGE, lambda made: (made.code, made.names), ("ConditionNotMet", [])),
     Row("GroupTarget.strip_metadata", STRIPPED[False], _title, "a film"),
     Row("GroupTarget.strip_metadata", STRIPPED[True], _title, None),
 )

@@ -97,6 +97,10 @@ MEASURED = Task(
     "measured", [{"URI": "costly.mkv"}], [{**pictures("x", CRF=45), "MeasureVMAF": True}, pictures("lossless", CRF=0)]
 )
 
+FAIR = Task("fair", [{"URI": "costly.mkv"}], [{**pictures("x.mkv", CRF=45), "MinVMAF": 99}])
+LARGE = Task("large", [{"URI": "costly.mkv"}], [{**pictures("x.mkv", CRF=18), "MaxSizeRatio": 0.01}])
+SMALL = Task("small", [{"URI": "costly.mkv"}], [{**pictures("x.mkv", CRF=40), "MaxSizeRatio": 1}])
+
 
 def agrees(made: Outcome, target: int, name: str, reference: str) -> str:
     """Whether an artifact tells the VMAF that another libvmaf finds, or the code of the error."""
@@ -113,7 +117,7 @@ def agrees(made: Outcome, target: int, name: str, reference: str) -> str:
 
 
 # Not every build of libav has libvmaf: without it the task fails, and says so.
-AGREES = "agrees" if "libvmaf" in av.filter.filters_available else "UnsupportedFormat"
+AGREES, UNMET_VMAF = ("agrees", "ConditionNotMet") if "libvmaf" in av.filter.filters_available else ("UnsupportedFormat",) * 2
 
 
 def format_of(path: Path) -> str:
@@ -174,6 +178,11 @@ ROWS = (
     Row("FilterVideo.speed", SLOW, lambda made: set(judge.numbers(made("filtered.mkv"))), set(range(50))),
     Row("TargetVideo.filter_video", SLOW, lambda made: span(made("filtered.mkv")), pytest.approx(2 * 49 / 25, abs=0.002)),
     Row("Target.measure_vmaf", MEASURED, lambda made: agrees(made, 0, "x.mkv", "lossless.mkv"), AGREES),
+    Row("Target.min_vmaf", FAIR, lambda made: (made.code, made.names), (UNMET_VMAF, [])),
+    *(
+        Row("Target.max_size_ratio", task, lambda made: (made.code, made.names), found)
+        for task, found in ((LARGE, ("ConditionNotMet", [])), (SMALL, ("", ["x.mkv"])))
+    ),
     Row("Target.data", EXTRAS, lambda made: [kinds(made(n)).count("Data") for n in ("none.mp4", "all.mp4")], [0, 1]),
     Row("TargetData.stream", EXTRAS, lambda made: kinds(made("unknown.mp4")).count("Data"), 0),
     Row("TargetData.stream", EXTRAS, lambda made: judge.content(made("all.mp4"), "d:0"), b"".join(map(Data.payload, range(4)))),

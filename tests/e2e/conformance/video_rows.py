@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import pytest
@@ -77,6 +78,17 @@ CHOSEN = Task(
         for name, numbers in {"first": [], "second": [1, 8], "all": [101]}.items()
     ],
 )
+AIMED = Task(
+    "quality",
+    [{"URI": "costly.mkv"}],
+    [
+        pictures("good.mkv", QualityTarget={"Metric": "xpsnr", "Value": 38}),
+        pictures("fair.mkv", QualityTarget={"Metric": "xpsnr", "Value": 32}),
+        pictures("bound.mkv", QualityTarget={"Metric": "xpsnr", "Value": 38, "MinCRF": 40, "MaxCRF": 45}),
+        pictures("low.mkv", QualityTarget={"Metric": "xpsnr", "Value": 25, "MinCRF": 10, "MaxCRF": 20}),
+        pictures("capped.mkv", QualityTarget={"Metric": "xpsnr", "Value": 45, "MaxBitrate": 300_000}),
+    ],
+)
 DEVICE = Task("device", [{"URI": "film.mp4"}], [pictures("x.mkv", Hardware="required")])
 FALLS = {
     "frame_rate_option": fails_when_poorer("frame-rate", Video=video(FrameRate=50, FrameRateOption="fall")),
@@ -137,6 +149,12 @@ def _encoder(made: Outcome) -> str:
 
 def _likeness(made: Outcome, name: str) -> float:
     return judge.psnr(judge.pictures(made.folder.parents[1] / "given" / "costly.mkv"), judge.pictures(made(name)))
+
+
+def _quality(made: Outcome, number: int) -> Any:
+    """What became of the quality target of an output."""
+    made("good.mkv")
+    return made.ended.artifacts[number].streams[0].quality
 
 
 _TOP_LEFT, _TOP_RIGHT, _LOW_LEFT, _LOW_RIGHT = QUARTERS
@@ -229,5 +247,14 @@ ROWS = (
         lambda made: [[s.size for s in judge.describe(made(f"{n}.mkv")).of("Video")] for n in ("first", "second", "all")],
         [[(96, 64)], [(64, 48)], [(96, 64), (64, 48)]],
     ),
+    Row(
+        "TranscodeVideo.quality_target", AIMED, lambda made: _likeness(made, "good.mkv") > _likeness(made, "fair.mkv") + 3, True
+    ),
+    Row("QualityTarget.metric", AIMED, lambda made: _quality(made, 0).metric, "xpsnr"),
+    Row("QualityTarget.value", AIMED, lambda made: [_quality(made, n).final for n in (0, 1)], pytest.approx([38, 32], abs=1)),
+    Row("QualityTarget.min_crf", AIMED, lambda made: _quality(made, 2).crf, 40),
+    Row("QualityTarget.max_crf", AIMED, lambda made: _quality(made, 3).crf, 20),
+    # Two seconds at the rate, and twice what the buffer held before.
+    Row("QualityTarget.max_bitrate", AIMED, lambda made: bits(made("capped.mkv"), "v:0") <= 4 * 300_000, True),
     *(Row(f"TranscodeVideo.{option}", task, lambda made: made.code, "ConditionNotMet") for option, task in FALLS.items()),
 )

@@ -19,7 +19,7 @@ from reelmill.v1.target_pb2 import (
     SEGMENT_FORMAT_DASH,
     SEGMENT_FORMAT_HLS,
 )
-from reelmill.v1.video_pb2 import HARDWARE_POLICY_NEVER, VIDEO_CODEC_H265
+from reelmill.v1.video_pb2 import HARDWARE_POLICY_NEVER, QUALITY_METRIC_VMAF, QUALITY_METRIC_XPSNR, VIDEO_CODEC_H265
 from reelmill_client import InvalidArgument
 from reelmill_client.conversion import bits_per_second, to_uri
 from reelmill_client.requests import build_request, list_request, pairs, tag_selector, with_request_id
@@ -76,6 +76,11 @@ def test_every_option_reaches_its_field() -> None:
     assert target.subtitle.disable_subtitle
     assert (made.project_name, dict(made.tags), made.user_data) == ("p", {"a": "b"}, "mine")
     assert (made.priority, made.request_id) == (1, "6f1c")
+    aimed = request(video="h264", vmaf=93).targets[0].video.transcode_video.quality_target
+    assert (aimed.metric, aimed.value) == (QUALITY_METRIC_VMAF, 93)
+    aimed = request(video="h264", xpsnr=38.5).targets[0].video.transcode_video.quality_target
+    assert (aimed.metric, aimed.value) == (QUALITY_METRIC_XPSNR, 38.5)
+    assert request(video="h264", bitrate="1M", passes=2).targets[0].video.transcode_video.passes == 2
     assert request(video="vp9", crf=20.5).targets[0].video.transcode_video.crf == 20.5
 
 

@@ -57,6 +57,8 @@ HLS, DASH = {"Format": "hls"}, {"Format": "dash", "StartNumber": 3}
         (target("mkv", {"Codec": "vp9", "Bitrate": 500_000, "Passes": 2}), f"{VIDEO}.passes"),
         (target("mkv", {"Codec": "av1", "Bitrate": 500_000, "Passes": 2}), f"{VIDEO}.passes"),
         (target("mkv", {**H264, "Bitrate": 500_000, "Passes": 2, "Hardware": "required"}), f"{VIDEO}.passes"),
+        (target("mkv", {**H264, "QualityTarget": {"Value": 93}, "Hardware": "required"}), f"{VIDEO}.quality_target"),
+        (target("mkv", {"Codec": "copy"}, MinVMAF=90), "targets[0].min_vmaf"),
         (target("flac", None, AAC), f"{AUDIO}.codec"),
         (target("flac", None, {"Codec": "flac", "Bitrate": 64_000}), f"{AUDIO}.bitrate"),
         (target("mkv", None, {"Codec": "flac", "Quality": 50}), f"{AUDIO}.quality"),

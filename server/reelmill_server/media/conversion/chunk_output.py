@@ -19,6 +19,7 @@ from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.vfr_video import VfrVideoTrack
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.quality import Metric
 
 _GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
 
@@ -97,7 +98,8 @@ class ChunkStreamOutput(Output):
 
     def _finish_summary(self) -> Summary:
         summary, track = self.summary, self._track
-        summary.frames, summary.unordered, summary.vmaf = track.frames, track.unordered, track.written.vmaf
+        summary.frames, summary.unordered = track.frames, track.unordered
+        summary.vmaf, summary.xpsnr = (track.written.scores.get(metric) for metric in (Metric.VMAF, Metric.XPSNR))
         summary.given = as_text(track.given(self._accountant, False))
         written = track.written
         summary.taken, summary.held = written.taken, written.held

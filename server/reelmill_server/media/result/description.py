@@ -15,6 +15,7 @@ from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model import tags
 from reelmill_server.model.colour import Transfer
 from reelmill_server.model.plan import StreamPlan
+from reelmill_server.model.quality import Metric, QualityResult
 from reelmill_server.model.task import ArtifactStream
 from reelmill_server.model.time import MICROSECONDS
 
@@ -53,10 +54,19 @@ def describe_stream(
         bitrate=round(written.size_bytes * 8 / seconds) if seconds > 0 else 0,
         frame_rate=round(float(_frame_rate(stream, sight.packets, between)), 3) if video and between > 0 else 0.0,
         language=tags.language(stream.metadata),
-        vmaf=written.vmaf,
+        vmaf=written.scores.get(Metric.VMAF),
+        quality=_quality(planned, written),
         color_transfer=int(context.color_trc) if video else Transfer.UNSPECIFIED,
         adjustments=adjustments(planned, written, given),
     )
+
+
+def _quality(planned: StreamPlan, written: StreamStats) -> QualityResult | None:
+    target = planned.quality
+    final = written.scores.get(target.metric) if target else None
+    if target is None or target.crf is None or target.predicted is None or final is None:
+        return None
+    return QualityResult(target.metric, target.value, target.crf, target.predicted, final)
 
 
 def _frame_rate(stream: Any, packets: int, seconds: Fraction) -> Fraction:

@@ -23,6 +23,7 @@ from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model import tags
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
+from reelmill_server.model.quality import Metric
 
 _DROPPED_METADATA = frozenset("encoder duration major_brand minor_version compatible_brands language role".split())
 _STATISTICS = frozenset("bps number_of_frames number_of_bytes".split())  # of mkvmerge, with `_STATISTICS_TAGS` and others
@@ -30,7 +31,8 @@ _STATISTICS = frozenset("bps number_of_frames number_of_bytes".split())  # of mk
 
 @dataclass
 class StreamStats:
-    """Statistics of one written stream: packets, bytes, extent in time, and the mean VMAF if it was measured.
+    """Statistics of one written stream: packets, bytes, extent in time, and the mean scores of its quality that were
+    measured.
 
     `taken`: how many frames of the source went into the filters; `held`: how many from before the span are shown in it;
     `captioned`: how many have closed captions, of which `captions_lost` pairs of bytes found no place;
@@ -43,7 +45,7 @@ class StreamStats:
     packets: int = 0
     size_bytes: int = 0
     extent: Extent = field(default_factory=Extent)
-    vmaf: float | None = None
+    scores: dict[Metric, float] = field(default_factory=dict)
     taken: int = 0
     held: int = 0
     captioned: int = 0

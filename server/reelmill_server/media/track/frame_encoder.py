@@ -9,10 +9,10 @@ from av import VideoFrame
 from av.container import OutputContainer
 from av.video.frame import PictureType
 
+from reelmill_server.media.libav.comparison import Comparison, make_meters
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.segment_clock import SegmentClock
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.libav.vmaf import Comparison
 from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import StreamStats, nearest
 from reelmill_server.media.track.captions import Captions
@@ -25,7 +25,7 @@ _UNDATED_FRAMES = {"libx265": 2}
 
 
 class FrameEncoder:
-    """Encode frames whose timestamps are final, and measure their VMAF if the plan says so."""
+    """Encode frames whose timestamps are final, and measure their quality if the plan says so."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class FrameEncoder:
         self._durations: dict[int, int] = {}
         self._encoded = 0
         self._segment_clock = SegmentClock(plan.segment_us)
-        log = Path(f"{output.name}.{self.stream.index}.vmaf")
         self._times = PacketTimes(plan) if plan.device not in ("", SOFTWARE) else None
-        self._comparison = Comparison(plan, self.stream.codec_context, log) if plan.measured else None
+        meters = make_meters(plan, Path(f"{output.name}.{self.stream.index}.vmaf"))
+        self._comparison = Comparison(plan, self.stream.codec_context, meters) if meters else None
 
     def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         """Yield the packets that are ready once the frame has passed the overlays; None: the end. Raises EncoderDown."""
@@ -82,7 +82,7 @@ class FrameEncoder:
                 self._comparison.see(packet)
             yield packet
         if self._comparison and frame is None:
-            self._written.vmaf = self._comparison.finish()
+            self._written.scores.update(self._comparison.finish())
 
     def _remember_duration(self, frame: VideoFrame) -> None:
         """Remember how long a frame is shown: video encoders forget it, and only that of a file's last frame cannot be told

@@ -25,6 +25,7 @@ from reelmill_server.media.track.base import Track, describe
 from reelmill_server.media.track.captions import caption_warnings
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.quality import Metric
 from reelmill_server.model.units import Split, VideoUnit, WholeUnit
 from reelmill_server.plan.chunks import encoded_audio, encoded_video, shared_images
 
@@ -112,7 +113,14 @@ class JoinedTrack(Track):
             self.written.captioned += chunk_file.summary.captioned
             self.written.captions_lost += chunk_file.summary.captions_lost
             self.written.dropped.update(chunk_file.summary.dropped)
-        self.written.vmaf = _mean_vmaf([chunk_file.summary for chunk_file in chunk_files])
+        summaries = [chunk_file.summary for chunk_file in chunk_files]
+        for metric, found in (
+            (Metric.VMAF, [each.vmaf for each in summaries]),
+            (Metric.XPSNR, [each.xpsnr for each in summaries]),
+        ):
+            mean = _mean_score(found, [each.count for each in summaries])
+            if mean is not None:
+                self.written.scores[metric] = mean
         self._packets = _all_packets(chunk_files, bool(plan.video))
         self._next: AnyPacket | None = None
 
@@ -206,10 +214,10 @@ def _check_seams(summary: Sequence[Summary]) -> None:
             raise ChunksDiffer(f"{seam}, in ticks of {former.time_base} s")
 
 
-def _mean_vmaf(summary: Sequence[Summary]) -> float | None:
-    measured = [(each.vmaf, each.count) for each in summary if each.vmaf is not None]
+def _mean_score(scores: Sequence[float | None], counts: Sequence[int]) -> float | None:
+    measured = [(score, count) for score, count in zip(scores, counts, strict=True) if score is not None]
     total = sum(count for _, count in measured)
-    return round(sum(vmaf * count for vmaf, count in measured) / total, 3) if total else None
+    return round(sum(score * count for score, count in measured) / total, 3) if total else None
 
 
 def _all_packets(chunk_files: Sequence[ChunkFile], video: bool) -> Iterator[AnyPacket]:

@@ -89,6 +89,9 @@ def _above_lossless(crf: float) -> str:
     return _number(max(crf, 1.0) if crf else crf)
 
 
+_CRF63_ENCODERS = ("libvpx-vp9", "libsvtav1")
+
+
 def _vbv(spec: VideoSpec) -> dict[str, str]:
     return {"maxrate": str(spec.max_bitrate), "bufsize": str(spec.buffer_size)} if spec.max_bitrate else {}
 
@@ -103,6 +106,11 @@ def _rate(spec: VideoSpec, quality: dict[str, str]) -> dict[str, str]:
     requested.
     """
     return {"b": str(spec.bitrate)} if spec.bitrate else {**quality, **_vbv(spec)}
+
+
+def quality_option(encoder: str, crf: float) -> dict[str, str]:
+    """Return the option that sets a CRF of the contract's scale for a software encoder."""
+    return {"crf": _crf63(crf) if encoder in _CRF63_ENCODERS else _number(crf)}
 
 
 def _crf(spec: VideoSpec) -> float:
@@ -269,4 +277,6 @@ def _lack(spec: VideoSpec, encoder: str, pixel_format: str, capabilities: Mappin
     """Return what an encoder lacks for `spec`, wherever it runs; empty if nothing."""
     if pixel_format not in takes(encoder, capabilities):
         return f"does not take {pixel_format}"
+    if spec.quality and encoder != VIDEO_ENCODERS[spec.codec][SOFTWARE]:
+        return "has no quality target: no CRF is searched for hardware encoders"
     return "has no first pass" if spec.passes > 1 and encoder not in TWO_PASS_ENCODERS else ""

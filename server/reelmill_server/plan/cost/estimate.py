@@ -25,6 +25,8 @@ from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.cost import steps, tables
 from reelmill_server.plan.cost.steps import Work, in_turn
 from reelmill_server.plan.cost.tables import MEGA
+from reelmill_server.plan.crf_search import MOST_TRIES as CRF_TRIES
+from reelmill_server.plan.samples import sampled_us
 
 
 def estimate(plan: Plan, infos: Sequence[MediaInfo], threads: int = tables.MEASURED_THREADS) -> Cost:
@@ -175,6 +177,7 @@ class _Estimate:
                 *(steps.overlay(overlay, video, seconds) for overlay in stream.overlays),
                 vmaf if stream.measured else Work(),
                 self._first_pass(stream, video, frames) if twice else Work(),
+                self._search(stream, video, frames) if stream.quality and stream.quality.crf is None else Work(),
                 Work.of(steps.copying_ms(bits, seconds) + self._reading_back_ms(stream, pixels, frames), scratch=bits / 8),
             )
         )
@@ -191,29 +194,24 @@ class _Estimate:
         held = encoding.memory + encoder.thread_memory * min(self._more_threads, encoder.most_cores)
         return Work.of(work + encoder.frame * frames, threads, held * depth * pixels + encoder.fixed_bytes)
 
+    def _search(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
+        """Return the work of encoding samples at several CRFs. Memory is that of the encode, which comes later."""
+        seconds = sum(self._seconds(part) for part in stream.parts)
+        sampled = sampled_us(round(seconds * MICROSECONDS)) / MICROSECONDS
+        return self._once_more(stream, video, frames, CRF_TRIES * sampled / max(seconds, 1.0))
+
     def _first_pass(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
-        """Return the work of decoding and encoding once more, quicker, and the statistics on disk; memory is that of the second
-        pass, which comes later.
-        """
-        encoder = self._encoder(stream, video, frames)
-        decoding = in_turn(
-            self._decoding(part, found, self._seconds(part)) for part in stream.parts if (found := self._source(part))
-        )
-        filters = in_turn(self._filters(part, video) for part in stream.parts)
-        work = in_turn(
-            (
-                replace(
-                    encoder,
-                    core_seconds=encoder.core_seconds * tables.FIRST_PASS,
-                    wall_seconds=encoder.wall_seconds * tables.FIRST_PASS,
-                ),
-                decoding,
-                filters,
-            )
-        )
-        return replace(
-            work, memory=0.0, scratch=frames * (tables.PASS_FRAME_BYTES + tables.PASS_PIXEL_BYTES * video.width * video.height)
-        )
+        """Return the work of the first pass, and its statistics on disk. Memory is that of the second, which comes later."""
+        left = frames * (tables.PASS_FRAME_BYTES + tables.PASS_PIXEL_BYTES * video.width * video.height)
+        return replace(self._once_more(stream, video, frames, tables.FIRST_PASS), scratch=left)
+
+    def _once_more(self, stream: StreamPlan, video: VideoOutput, frames: float, share: float) -> Work:
+        """Return the work of decoding, filtering and encoding a share of a stream."""
+        found = [(part, source) for part in stream.parts if (source := self._source(part))]
+        decodings = (self._decoding(part, source, self._seconds(part)) for part, source in found)
+        filters = (self._filters(part, video) for part in stream.parts)
+        whole = in_turn((self._encoder(stream, video, frames), *decodings, *filters))
+        return Work(whole.core_seconds * share, whole.wall_seconds * share)
 
     def _reading_back_ms(self, stream: StreamPlan, pixels: int, frames: float) -> float:
         """Return the milliseconds to decode the beginning and end of an encoded stream for verification."""

@@ -158,8 +158,8 @@ OVERLAY_BYTES = 40 << 20
 """Arrays and fonts, once per output."""
 HELD_BYTES = 256 << 20
 VMAF_MS, VMAF_MEMORY = 15.0, 60.0
-FIRST_PASS = 0.7
-"""Share of an encode's work that its first pass takes, at most: x264's takes 0.4, x265's 0.7."""
+FIRST_PASS = 0.9
+"""Share of a pass that the first of two takes: x265's, measured (docs/quality.md); x264's takes 0.4."""
 PASS_FRAME_BYTES, PASS_PIXEL_BYTES = 250.0, 1 / 128
 """Statistics of the first pass on disk: text for each frame, and two bytes for each block of 16 x 16."""
 

@@ -74,6 +74,8 @@ def _device(plan: Plan) -> tuple[str, ...]:
 def _note_differences(draft: Draft, plan: Plan, chunks: int) -> None:
     if any(stream.measured for stream in _encoded(plan)):
         draft.notes.add("VMAF is not measured: ffmpeg can only compare the finished file with its source")
+    if any(stream.quality and stream.quality.crf is None for stream in _encoded(plan)):
+        draft.notes.add("the CRF is a placeholder: the service searches the one for the quality target")
     if any(stream.passes > 1 for stream in _encoded(plan)):
         draft.notes.add("one pass: for two, run it with `-pass 1 -f null` for the video alone, then with `-pass 2`")
     if chunks > 1:

@@ -16,7 +16,7 @@ from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
-from reelmill_server.plan.stream import audio, container_fit, dolby, joining, video
+from reelmill_server.plan.stream import audio, container_fit, dolby, joining, quality, video
 from reelmill_server.plan.stream.alpha import ON_BLACK
 from reelmill_server.plan.stream.overlays import plan_overlays
 from reelmill_server.plan.stream.undecodable import hint, undecodable
@@ -129,15 +129,18 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
     if spec.codec == COPY:
         return _joined_copy(job, "video", [(item, stream_at(item.video, number)) for item in members], stream)
     path = f"{field}.transcode_video"
-    spec, remarks = container_fit.fit_video(spec, stream, job.container, path)
+    spec, remarks = container_fit.fit_video(quality.bounded(spec), stream, job.container, path)
     if counted:
         spec = joining.pinned(spec, stream, path)
     planned, notes = video.plan_video(spec, stream, like.clock, job.facts, path)
     for note in (*remarks, *notes, *dolby.encoded_warnings(stream), *dolby.flat_warnings(stream)):
         job.warn(f": {note}")
     planned = _tagged(job, planned)
-    if job.target.measure_vmaf:
-        planned = video.measured(planned, job.facts, f"{job.target.field}.measure_vmaf")
+    for name, asked in (("measure_vmaf", job.target.measure_vmaf), ("min_vmaf", job.target.min_vmaf)):
+        if asked:
+            planned = video.measured(planned, job.facts, f"{job.target.field}.{name}")
+    if spec.quality:
+        planned = quality.aimed(planned, spec.quality, job.facts, f"{path}.quality_target")
     parts = [replace(planned.parts[0], input=like.number)]
     if counted:
         streams = [stream_at(item.video, number) for item in members]

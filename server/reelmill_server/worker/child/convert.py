@@ -9,11 +9,13 @@ from pathlib import Path
 from reelmill_server.errors import ChunksDiffer, InternalError, OutputInvalid, SourceChanged
 from reelmill_server.media import capabilities
 from reelmill_server.media.conversion.chunk import ChunkConversion
+from reelmill_server.media.conversion.quality_search import QualitySearch
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.output.base import MediaFile, Stopped
 from reelmill_server.media.package.segments import closed_segments
+from reelmill_server.media.result.conditions import check_conditions
 from reelmill_server.media.result.files import Checksums, make_results
 from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import Verified, verify
@@ -23,6 +25,7 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import Hardware
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
 from reelmill_server.model.units import Split
+from reelmill_server.plan.quality import unsearched
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.context import REPORT_SECONDS, Attempt, every, usage
 from reelmill_server.worker.child.inspect import ProbedSources, identities, plan_for, split_for
@@ -42,6 +45,7 @@ def convert(attempt: Attempt) -> messages.FromChild:
         attempt.report(meter.report(TaskPhase.PLANNING))
         plan = _negotiated_plan(attempt, probed, excluded)
         try:
+            plan = _search(attempt, plan, meter)
             finished = _carry_out(attempt, plan, meter)
         except EncoderDown as error:
             attempt.report(messages.EncoderLost(error.encoder, error.device, error.message))
@@ -152,6 +156,24 @@ def _verified(file: MediaFile, moved: Callable[[], None]) -> Verified:
         raise
 
 
+def _search(attempt: Attempt, plan: Plan, meter: ProgressMeter) -> Plan:
+    """Return `plan` with the CRF of every quality target. Raises as a conversion, and UnsupportedFormat."""
+    if not any(unsearched(plan)):
+        return plan
+    directory = Path(attempt.assignment.directory)
+    _empty(directory)
+    search = QualitySearch(
+        plan,
+        attempt.locations,
+        directory,
+        limits=attempt.assignment.limits,
+        stop=attempt.stop,
+        watermark_locations=attempt.watermark_locations,
+    )
+    with attempt.stage("convert"), every(REPORT_SECONDS, lambda: attempt.report(meter.searching(search.share, search.moved))):
+        return search.run()
+
+
 def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: JoinedChunks | None = None) -> messages.Finished:
     directory = Path(attempt.assignment.directory)
     _empty(directory)
@@ -193,6 +215,7 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: Joine
             if attempt.stop.is_set():
                 raise Stopped
         results = [*make_results(plan, verified, directory, checksums)]
+        check_conditions(plan, results)
         for slot, files in enumerate(conversion.images):
             results += image_results(slot, plan.images[slot], files, directory, moved)
     made = tuple(messages.Result(result.path, result.artifact, result.parts) for result in results)

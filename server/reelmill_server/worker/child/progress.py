@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reelmill_server.media.output.base import Output
 
 _CONVERTED_PERCENT = 96.0  # the rest is for reading back and publishing
+_SEARCHED_SHARE = 0.2  # of a conversion: the search of a quality, where there is one
 _VERIFIED_PERCENT = 99.0
 
 
@@ -26,12 +27,21 @@ class ProgressMeter:
         self._phase = TaskPhase.PROBING
         self._position = 0.0
         self._begun = 0.0
+        self._searched = 0.0  # share of the search before the conversion
         self._plan = Plan(())
 
     def report(self, phase: TaskPhase) -> Advanced:
         """Return the progress on entering `phase`."""
         self._phase = phase
         self._position += 1
+        return self._advanced()
+
+    def searching(self, share: float, moved: float) -> Advanced:
+        """Return the progress of a search before the conversion, of which `share` is done; `moved` grows as media moves."""
+        self._phase, self._searched = TaskPhase.CONVERTING, _SEARCHED_SHARE
+        percent = share * _SEARCHED_SHARE * _CONVERTED_PERCENT
+        self._targets = tuple(replace(target, percent=max(target.percent, percent)) for target in self._targets)
+        self._position = moved
         return self._advanced()
 
     def begin(self, plan: Plan) -> None:
@@ -49,6 +59,7 @@ class ProgressMeter:
             seconds = float(output.position)
             length = _length(planned, conversion.expected_seconds)
             done, until = conversion.shares
+            done, until = (self._searched + (1 - self._searched) * edge for edge in (done, until))
             share = done + (until - done) * min(1.0, seconds / length if length else 0.0)
             index = planned.index
             before = updated[index]

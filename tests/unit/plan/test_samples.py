@@ -1,0 +1,53 @@
+"""Samples of a quality search: spread over everything, at keyframes that are near, whole where there is little."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+from reelmill_server.model.plan import InputPlan, PartPlan, Plan, StreamPlan, StreamType
+from reelmill_server.plan.samples import WHOLE_US, choose_samples, sampled_us
+
+SECOND = 1_000_000
+STREAM = StreamPlan(StreamType.VIDEO, (PartPlan(0),), "h264", "libx264", "")
+
+
+def plan(*seconds: int) -> Plan:
+    """Inputs of that many seconds."""
+    return Plan((), inputs=tuple(InputPlan(number, 0, 0, 0, length * SECOND) for number, length in enumerate(seconds)))
+
+
+def test_a_short_video_is_sampled_whole() -> None:
+    """From its front to its end."""
+    (sample,) = choose_samples(plan(20), STREAM, {})
+    assert (sample.part, sample.span.begin_us, sample.span.end_us) == (0, 0, 0)
+    assert sampled_us(20 * SECOND) == 20 * SECOND and sampled_us(WHOLE_US) == WHOLE_US
+
+
+def test_samples_are_spread_and_inside() -> None:
+    """Eight of three seconds in ten minutes, one percent of two hours."""
+    for seconds, count in ((600, 8), (7200, 24)):
+        spans = [sample.span for sample in choose_samples(plan(seconds), STREAM, {})]
+        assert len(spans) == count and sampled_us(seconds * SECOND) == count * 3 * SECOND
+        begins = [span.begin_us for span in spans]
+        assert begins == sorted(begins) and begins[0] >= 0 and spans[-1].end_us <= seconds * SECOND
+        gaps = {after - before for before, after in pairwise(begins)}
+        assert max(gaps) - min(gaps) < SECOND
+
+
+def test_they_begin_at_keyframes_that_are_near() -> None:
+    """One is near the third, none near the others."""
+    wanted = [sample.span.begin_us for sample in choose_samples(plan(600), STREAM, {})]
+    found = [sample.span.begin_us for sample in choose_samples(plan(600), STREAM, {0: [wanted[2] + SECOND]})]
+    assert found == [*wanted[:2], wanted[2] + SECOND, *wanted[3:]]
+
+
+def test_joined_sources_are_sampled_in_proportion() -> None:
+    """Each by its own clock; what is generated is not."""
+    parts = (PartPlan(0, input=0), PartPlan(-1, input=1), PartPlan(0, input=2))
+    found = choose_samples(plan(300, 50, 100), replace(STREAM, parts=parts), {})
+    assert [sample.part for sample in found] == [0] * 6 + [2] * 2
+    assert all(sample.span.begin_us < (300, 50, 100)[sample.part] * SECOND for sample in found)
+
+
+def test_a_source_without_length_has_none() -> None:
+    """There is nothing to spread them over."""
+    assert choose_samples(plan(0), STREAM, {}) == ()
