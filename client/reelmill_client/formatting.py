@@ -19,6 +19,11 @@ def phase_word(task: Task) -> str:
     return "canceling" if task.cancel_requested else str(vendor_json.dump(Task(phase=task.phase))["Phase"]).lower()
 
 
+def place_text(task: Task) -> str:
+    """Return the place of a waiting task among those of its project, as `12 of 2,341`; empty if it has none."""
+    return f"{task.wait.place:,} of {task.wait.count:,}" if task.wait.place else ""
+
+
 def size_text(size_bytes: int) -> str:
     """Format a size in decimal units, as `1.5 MB`."""
     amount = float(size_bytes)

@@ -12,7 +12,7 @@ from rich.table import Column
 
 from reelmill import vendor_json
 from reelmill.v1.task_pb2 import TASK_STATUS_SUCCEEDED, TargetProgress, Task
-from reelmill_client.formatting import eta_text, phase_word, short_id, status_word
+from reelmill_client.formatting import eta_text, phase_word, place_text, short_id, status_word
 from reelmill_client.labels import TaskLabel
 from reelmill_client.watch import is_final
 
@@ -209,9 +209,11 @@ def choose_reporter(
 
 
 def _pace(task: Task) -> str:
-    """Return the speed of the slowest target, and the time left of the whole task: that of the target that ends last."""
+    """Return the speed of the slowest target, and the time left of the whole task: that of the target that ends last; of a task
+    that waits, its place.
+    """
     if is_final(task) or not task.targets:
-        return ""
+        return "" if is_final(task) else place_text(task)
     slowest = min(task.targets, key=lambda target: target.percent)
     etas = [target.eta for target in task.targets if target.eta > 0]
     return f"{_speed(slowest)} eta {eta_text(max(etas, default=0))}" if slowest.speed > 0 else ""

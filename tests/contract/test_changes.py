@@ -29,7 +29,7 @@ async def test_whatever_watchers_see_is_numbered(database: Database, store: Task
     await store.request_cancel(names[0])
     assert await store.mark_started(names[0])
     await store.finish(names[0], Outcome(TaskStatus.CANCELED), record.start_time)
-    await store.admit("demo")
+    await store.admit("demo", 100)
     found = await changes.after("demo", 3)
     assert [(one.task_id, one.number, one.status) for one in found] == [
         (names[0], 5, TaskStatus.CANCELED),

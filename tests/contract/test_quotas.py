@@ -61,9 +61,9 @@ async def test_those_that_wait_follow_by_priority_and_then_in_their_order(
         await store.insert(make_record(number, priority=priority, start_time=START + timedelta(seconds=number)))
     followed = []
     for number in (0, 3, 1):
-        assert await store.admit("demo") == ()
+        assert await store.admit("demo", 100) == ()
         await finish(store, number)
-        followed += [record.task_id for record in await store.admit("demo")]
+        followed += [record.task_id for record in await store.admit("demo", 100)]
     assert followed == ["MediaConvert-0003", "MediaConvert-0001", "MediaConvert-0002"]
 
 
@@ -77,7 +77,7 @@ async def test_a_project_has_quotas_of_its_own(database: Database, projects: Pro
     assert await store.count_unfinished("demo") == (1, 3)
     assert await store.projects_with_waiting_tasks() == ["demo"]
     await projects.update("demo", ProjectPatch(quotas={"engine_concurrency": 3}))
-    assert len(await store.admit("demo")) == 2
+    assert len(await store.admit("demo", 100)) == 2
     assert await store.count_unfinished("demo") == (3, 1)
 
 
@@ -91,7 +91,7 @@ async def test_replicas_that_admit_at_the_same_time_admit_no_more_than_may_be(
     working = [number for number in range(20) if (await store.get("demo", f"MediaConvert-{number:04d}")).admitted]
     await finish(store, working[0])
     await finish(store, working[1])
-    followed = await asyncio.gather(*(store.admit("demo") for _ in range(10)))
+    followed = await asyncio.gather(*(store.admit("demo", 100) for _ in range(10)))
     assert sum(map(len, followed)) == 2
     assert await store.count_unfinished("demo") == (3, 15)
 

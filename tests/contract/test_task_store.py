@@ -20,7 +20,7 @@ from reelmill_server.model.task import (
     TaskStatus,
 )
 from reelmill_server.tasks.database import Database
-from reelmill_server.tasks.projects import ProjectStore
+from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
 from reelmill_server.tasks.store import TaskStore
 from reelmill_server.tasks.tables import tasks
 
@@ -176,24 +176,39 @@ async def test_unstarted_gives_what_the_engine_does_not_have(store: TaskStore, m
     assert (await store.get("demo", "MediaConvert-0003")).engine_started
 
 
-async def test_running_goes_through_all_batches(
+async def test_started_tasks_are_gone_through_in_batches(
     store: TaskStore, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By task id, with a limit and a place to go on from; tasks may end while the caller is at it."""
-    monkeypatch.setattr("reelmill_server.tasks.store._BATCH", 3)
+    """By task id; tasks may end while the caller is at it. What the engine does not have yet is left out, and what is new."""
+    monkeypatch.setattr("reelmill_server.tasks.store._STARTED_BATCH", 3)
+    assert not await store.any_started()
     for number in range(10):
         await store.insert(make_record(number))
+        await store.mark_started(f"MediaConvert-{number:04d}") if number != 4 else None
+    assert await store.any_started()
+    late = END + timedelta(days=1)
     found = []
-    async for record in store.running():
-        found.append(record.task_id)
-        await store.finish(record.task_id, SUCCESS, END)
-        await store.insert(make_record(100 + len(found))) if len(found) < 4 else None
-    assert found == [f"MediaConvert-{number:04d}" for number in (*range(10), 101, 102, 103)]
-    for number in range(20, 28):
+    async for task in store.started(late):
+        found.append(task.task_id)
+        await store.finish(task.task_id, SUCCESS, END)
+    assert found == [f"MediaConvert-{number:04d}" for number in range(10) if number != 4]
+    assert not await store.any_started()
+
+
+async def test_a_task_that_was_just_admitted_is_not_started_by_another(
+    database: Database, store: TaskStore, make_record: MakeRecord
+) -> None:
+    """However old it is: whoever admitted it is about to start it."""
+    await ProjectStore(database).update("demo", ProjectPatch(quotas={"engine_concurrency": 1}))
+    for number in range(2):
         await store.insert(make_record(number))
-    some = [record.task_id async for record in store.running(limit=4, after="MediaConvert-0021")]
-    assert some == [f"MediaConvert-{number:04d}" for number in range(22, 26)]
-    assert [record async for record in store.running(limit=0)] == []
+    await store.mark_started("MediaConvert-0000")
+    await store.finish("MediaConvert-0000", SUCCESS, END)
+    before = datetime.now(UTC)
+    assert len(await store.admit("demo", 10)) == 1
+    assert [record.task_id async for record in store.unstarted(before)] == []
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    assert [record.task_id async for record in store.unstarted(later)] == ["MediaConvert-0001"]
 
 
 async def test_counts_cover_every_status(store: TaskStore, make_record: MakeRecord) -> None:

@@ -261,16 +261,16 @@ def test_stops_of_chunks_do_not_end_a_task() -> None:
     assert not history.exhausted(1)
 
 
-async def test_the_view_shows_the_heartbeat_of_the_present_attempt(world: World) -> None:
-    """And the publish guard checks it alone."""
+async def test_the_view_shows_that_a_task_runs(world: World) -> None:
+    """And the publish guard checks the present attempt alone; a task that waits says in which queue."""
     seen: list[bool] = []
 
     async def look(_: Work) -> AttemptResult:
         info = activity.info()
-        view = await world.view("viewed", lambda view: view.progress.percent > 0)
+        view = await world.engine.view("viewed")
         seen.append(await world.engine.standing("viewed", info.activity_id) is Standing.OURS)
         seen.append(await world.engine.standing("viewed", "another") is Standing.OURS)
-        assert view.state is EngineState.RUNNING and view.busy and view.progress.percent == 7
+        assert view.state is EngineState.RUNNING and await world.engine.waiting_in("viewed") == "fast"
         return MADE
 
     world.attempt = look
@@ -278,6 +278,7 @@ async def test_the_view_shows_the_heartbeat_of_the_present_attempt(world: World)
     assert (await world.outcome("viewed")).status is TaskStatus.SUCCEEDED
     assert seen == [True, False]
     assert (await world.engine.view("never")).state is EngineState.UNKNOWN
+    assert await world.engine.waiting_in("never") == "" and await world.engine.chunked_percent("never") == 0
 
 
 async def test_a_cancel_waits_for_the_attempt_to_end(world: World) -> None:
@@ -402,7 +403,9 @@ async def test_a_cancel_while_waiting_for_the_next_attempt(world: World) -> None
     world.attempt = fail
     await world.start("between")
     await world.begun()
-    await world.view("between", lambda view: not view.busy)
+    async with asyncio.timeout(20):
+        while await world.engine.waiting_in("between"):
+            await asyncio.sleep(0.02)
     await world.engine.cancel("between")
     assert (await world.outcome("between")).status is TaskStatus.CANCELED
 

@@ -24,6 +24,7 @@ from reelmill_client.formatting import (
     duration_text,
     encoder_text,
     phase_word,
+    place_text,
     size_text,
     status_word,
     stream_text,
@@ -68,6 +69,7 @@ def print_task(session: Session, task: Task) -> None:
         ("Task", task.task_id),
         ("Status", status_word(task)),
         ("Phase", phase_word(task) if task.phase else ""),
+        ("Waits", task.wait.message),
         ("Progress", f"{task.progress}%"),
         ("Attempt", str(task.attempt or "")),
         ("Created", time_text(task.start_time)),
@@ -117,7 +119,7 @@ def _progress_text(task: Task) -> str:
     if is_final(task):
         return status_word(task)
     queued = task.phase == TaskPhase.TASK_PHASE_QUEUED and not task.progress
-    return "Queued" if queued else f"{status_word(task)} {task.progress}%"
+    return f"Queued {place_text(task)}".rstrip() if queued else f"{status_word(task)} {task.progress}%"
 
 
 def print_plan(session: Session, response: PlanMediaConvertTaskResponse) -> None:

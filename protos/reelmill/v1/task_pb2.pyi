@@ -11,6 +11,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class WaitReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_REASON_UNSPECIFIED: _ClassVar[WaitReason]
+    WAIT_REASON_QUOTA: _ClassVar[WaitReason]
+    WAIT_REASON_ENGINE: _ClassVar[WaitReason]
+    WAIT_REASON_NO_WORKER: _ClassVar[WaitReason]
+    WAIT_REASON_ACCELERATOR: _ClassVar[WaitReason]
+    WAIT_REASON_BUSY: _ClassVar[WaitReason]
+    WAIT_REASON_RESOURCES: _ClassVar[WaitReason]
+
 class TaskStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TASK_STATUS_UNSPECIFIED: _ClassVar[TaskStatus]
@@ -55,6 +65,13 @@ class StreamType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STREAM_TYPE_SUBTITLE: _ClassVar[StreamType]
     STREAM_TYPE_DATA: _ClassVar[StreamType]
     STREAM_TYPE_ATTACHED_PICTURE: _ClassVar[StreamType]
+WAIT_REASON_UNSPECIFIED: WaitReason
+WAIT_REASON_QUOTA: WaitReason
+WAIT_REASON_ENGINE: WaitReason
+WAIT_REASON_NO_WORKER: WaitReason
+WAIT_REASON_ACCELERATOR: WaitReason
+WAIT_REASON_BUSY: WaitReason
+WAIT_REASON_RESOURCES: WaitReason
 TASK_STATUS_UNSPECIFIED: TaskStatus
 TASK_STATUS_RUNNING: TaskStatus
 TASK_STATUS_SUCCEEDED: TaskStatus
@@ -87,7 +104,7 @@ STREAM_TYPE_DATA: StreamType
 STREAM_TYPE_ATTACHED_PICTURE: StreamType
 
 class Task(_message.Message):
-    __slots__ = ("status", "code", "message", "start_time", "end_time", "user_data", "task_type", "task_id", "tags", "task_request_definition", "progress", "event_id", "project_name", "phase", "attempt", "targets", "artifacts", "warnings", "priority", "cancel_requested", "failed_attempts", "first_attempt_time", "retry_of", "problem")
+    __slots__ = ("status", "code", "message", "start_time", "end_time", "user_data", "task_type", "task_id", "tags", "task_request_definition", "progress", "event_id", "project_name", "phase", "attempt", "targets", "artifacts", "warnings", "priority", "cancel_requested", "failed_attempts", "first_attempt_time", "retry_of", "problem", "wait")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +129,7 @@ class Task(_message.Message):
     FIRST_ATTEMPT_TIME_FIELD_NUMBER: _ClassVar[int]
     RETRY_OF_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     status: TaskStatus
     code: str
     message: str
@@ -136,7 +154,22 @@ class Task(_message.Message):
     first_attempt_time: _timestamp_pb2.Timestamp
     retry_of: str
     problem: str
-    def __init__(self, status: _Optional[_Union[TaskStatus, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_data: _Optional[str] = ..., task_type: _Optional[_Union[TaskType, str]] = ..., task_id: _Optional[str] = ..., tags: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., task_request_definition: _Optional[str] = ..., progress: _Optional[int] = ..., event_id: _Optional[str] = ..., project_name: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., attempt: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetProgress, _Mapping]]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., cancel_requested: _Optional[bool] = ..., failed_attempts: _Optional[_Iterable[_Union[FailedAttempt, _Mapping]]] = ..., first_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_of: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
+    wait: Wait
+    def __init__(self, status: _Optional[_Union[TaskStatus, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_data: _Optional[str] = ..., task_type: _Optional[_Union[TaskType, str]] = ..., task_id: _Optional[str] = ..., tags: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., task_request_definition: _Optional[str] = ..., progress: _Optional[int] = ..., event_id: _Optional[str] = ..., project_name: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., attempt: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetProgress, _Mapping]]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., cancel_requested: _Optional[bool] = ..., failed_attempts: _Optional[_Iterable[_Union[FailedAttempt, _Mapping]]] = ..., first_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_of: _Optional[str] = ..., problem: _Optional[str] = ..., wait: _Optional[_Union[Wait, _Mapping]] = ...) -> None: ...
+
+class Wait(_message.Message):
+    __slots__ = ("reason", "lane", "place", "count", "message")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    reason: WaitReason
+    lane: str
+    place: int
+    count: int
+    message: str
+    def __init__(self, reason: _Optional[_Union[WaitReason, str]] = ..., lane: _Optional[str] = ..., place: _Optional[int] = ..., count: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class TargetProgress(_message.Message):
     __slots__ = ("target_index", "percent", "media_time", "speed", "frames_per_second", "eta", "encoders")

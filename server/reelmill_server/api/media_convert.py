@@ -89,11 +89,15 @@ class MediaConvertService:
         channels: Channels,
         defaults: TaskDefaults,
         settle: Callable[[str, Outcome], Awaitable[None]],
+        started: Callable[[], None],
         watches: Watches,
         shown_workers: ShownWorkers,
         metrics: Metrics,
     ) -> None:
-        """Create the service; `settle` records the outcome of a task that the engine does not have."""
+        """Create the service; `settle` records the outcome of a task that the engine does not have; `started` is called when it
+        has one more.
+        """
+        self._started = started
         self._tasks, self._projects, self._engine, self._feeds, self._settle = tasks, projects, engine, feeds, settle
         self._storage, self._channels, self._defaults, self._metrics = storage, channels, defaults, metrics
         self._watches, self._workers = watches, shown_workers
@@ -148,7 +152,7 @@ class MediaConvertService:
     async def CancelTask(self, request: pb.CancelTaskRequest, _: Any) -> pb.CancelTaskResponse:
         """Request cancellation; watchers see when the task has ended."""
         validate.check_rules(request)
-        await self._tasks.get(request.project_name, request.task_id)
+        await self._tasks.get(request.project_name, request.task_id, request=False, work=False)
         record = await self._tasks.request_cancel(request.task_id)
         if record.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
             raise StatusConflict(f"task {record.task_id} has already ended: {record.status}")
@@ -235,27 +239,27 @@ class MediaConvertService:
                 f"request_id {request.request_id} belongs to another request: send a new one with this request"
             )
         if created and stored.admitted:
-            await self._start(stored)
+            await self.try_start(stored)
         return stored
 
     async def start(self, record: TaskRecord) -> None:
         """Start the workflow of a recorded task. Raises ServiceUnavailable."""
         await self._engine.start(load_work(record.work_json))
 
-    async def _start(self, record: TaskRecord, admitted_us: int = 0) -> None:
+    async def try_start(self, record: TaskRecord, admitted_us: int = 0) -> None:
         """Start the workflow of a new task; if the engine is unavailable, the reconciler does so later from the record."""
         try:
             await self._engine.start(replace(load_work(record.work_json), admitted_us=admitted_us))
         except ServiceUnavailable:
             return
+        self._started()
         if await self._tasks.mark_started(record.task_id):  # requested before the workflow started
             with suppress(ServiceUnavailable):
                 await self._engine.cancel(record.task_id)
 
-    async def admit(self, project_name: str) -> None:
-        """Start waiting tasks of a project, as far as its quotas allow."""
-        for record in await self._tasks.admit(project_name):
-            await self._start(record, time.time_ns() // 1000)
+    async def start_admitted(self, record: TaskRecord) -> None:
+        """Start the workflow of a task that has just been admitted, like that of a new one."""
+        await self.try_start(record, time.time_ns() // 1000)
 
     async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> Project:
         """Validate a conversion request and return its project; raises the errors of `validate.check_create`."""

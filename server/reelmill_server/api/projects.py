@@ -1,6 +1,6 @@
 """Implementation of ProjectService."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -19,11 +19,11 @@ _DEFAULT_PAGE = 100
 class ProjectService:
     """The RPCs of ProjectService; errors are raised as ReelmillError, and the interceptor converts them to statuses."""
 
-    def __init__(
-        self, projects: ProjectStore, tasks: TaskStore, quotas: Quotas, admit: Callable[[str], Awaitable[None]]
-    ) -> None:
-        """Create the service; `quotas` are the defaults of projects, `admit` starts waiting tasks after quotas have changed."""
-        self._projects, self._tasks, self._quotas, self._admit = projects, tasks, quotas, admit
+    def __init__(self, projects: ProjectStore, tasks: TaskStore, quotas: Quotas, quotas_changed: Callable[[], None]) -> None:
+        """Create the service; `quotas` are the defaults of projects, `quotas_changed` has waiting tasks started in the
+        background.
+        """
+        self._projects, self._tasks, self._quotas, self._quotas_changed = projects, tasks, quotas, quotas_changed
 
     async def CreateProject(self, request: pb.CreateProjectRequest, _: Any) -> pb.CreateProjectResponse:
         validate.check(request)
@@ -42,7 +42,7 @@ class ProjectService:
         """Change the given settings."""
         validate.check(request)
         project = await self._projects.update(request.project_name, _patch(request))
-        await self._admit(project.project_name)
+        self._quotas_changed()
         return pb.UpdateProjectResponse(request_id=request_id(), project=self._project(project))
 
     async def ListProjects(self, request: pb.ListProjectsRequest, _: Any) -> pb.ListProjectsResponse:

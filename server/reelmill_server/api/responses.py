@@ -14,6 +14,7 @@ from reelmill_server.model.quality import QualityResult
 from reelmill_server.model.task import Artifact, ArtifactKind, FailedAttempt, Progress, TargetProgress, TaskPhase, TaskStatus
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
+from reelmill_server.model.waiting import Wait, WaitReason
 from reelmill_server.plan.ffmpeg.command import FfmpegCommand
 from reelmill_server.tasks.follower import Snapshot
 
@@ -33,6 +34,19 @@ _STREAM_TYPE = {
     "subtitle": task_pb2.STREAM_TYPE_SUBTITLE,
     "data": task_pb2.STREAM_TYPE_DATA,
     "picture": task_pb2.STREAM_TYPE_ATTACHED_PICTURE,
+}
+
+
+_WAIT_REASON: Mapping[WaitReason, Any] = {
+    reason: task_pb2.WaitReason.Value(f"WAIT_REASON_{reason.name}") for reason in WaitReason
+}
+_WAIT_WORDS = {
+    WaitReason.QUOTA: "its project runs as many tasks as its quota allows",
+    WaitReason.ENGINE: "the engine has not taken it yet",
+    WaitReason.NO_WORKER: "no worker serves the queue {lane}",
+    WaitReason.ACCELERATOR: "it waits for an encoder session of {lane}",
+    WaitReason.BUSY: "all workers that serve the queue {lane} are busy",
+    WaitReason.RESOURCES: "it waits for cores, memory or scratch of a worker",
 }
 
 
@@ -101,7 +115,15 @@ def _add_progress(message: task_pb2.Task, progress: Progress) -> None:
     message.progress = progress.percent
     message.attempt = progress.attempt
     message.problem = progress.problem
+    if progress.wait is not None:
+        message.wait.CopyFrom(_wait(progress.wait))
     message.targets.extend(target_progress(target) for target in progress.targets)
+
+
+def _wait(wait: Wait) -> task_pb2.Wait:
+    place = f"{wait.place:,} of {wait.count:,}: " if wait.place else ""
+    words = place + _WAIT_WORDS[wait.reason].format(lane=wait.lane)
+    return task_pb2.Wait(reason=_WAIT_REASON[wait.reason], lane=wait.lane, place=wait.place, count=wait.count, message=words)
 
 
 def phase(value: TaskPhase) -> Any:

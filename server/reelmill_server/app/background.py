@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -28,11 +29,32 @@ async def background(name: str, step: Callable[[], Awaitable[None]], pause_secon
 async def _forever(name: str, step: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
     """Run `step` forever; a failure is logged and does not end the loop."""
     while True:
-        try:
-            await step()
-        except Exception as error:
-            _log.warning("background work failed", work=name, reason=f"{type(error).__name__}: {error}")
+        await _attempt(name, step)
         await asyncio.sleep(pause_seconds)
+
+
+async def _attempt(name: str, step: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await step()
+    except Exception as error:
+        _log.warning("background work failed", work=name, reason=f"{type(error).__name__}: {error}")
+
+
+class OnDemand:
+    """Work that is done when someone asks for its result, and not again within `fresh_seconds`; nobody waits for it longer."""
+
+    def __init__(self, name: str, step: Callable[[], Awaitable[None]], fresh_seconds: float) -> None:
+        self._name, self._step, self._fresh_seconds = name, step, fresh_seconds
+        self._running: asyncio.Task[None] | None = None
+        self._begun = -fresh_seconds
+
+    async def __call__(self) -> None:
+        """Do the work unless that was done lately; a failure is logged."""
+        if (self._running is None or self._running.done()) and time.monotonic() - self._begun >= self._fresh_seconds:
+            self._begun = time.monotonic()
+            self._running = asyncio.create_task(_attempt(self._name, self._step))
+        if self._running is not None:
+            await asyncio.wait((self._running,), timeout=self._fresh_seconds)
 
 
 @asynccontextmanager

@@ -1,7 +1,10 @@
 """The api role: its parts and their lifetime."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +32,7 @@ from reelmill_server.api.rate_limit import RateLimit
 from reelmill_server.api.server import GrpcServer
 from reelmill_server.api.services import Services
 from reelmill_server.api.watches import Watches
-from reelmill_server.app.background import background, polling
+from reelmill_server.app.background import OnDemand, background, polling
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.history import WORKER_DRAINING, WORKER_LOST
@@ -41,22 +44,28 @@ from reelmill_server.engine.workers import control_worker, notify_worker
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, Progress, TaskRecord, TaskStatus
+from reelmill_server.model.worker_state import WorkerState
 from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
 from reelmill_server.settings.fields import is_loopback, split_address
 from reelmill_server.storage.build import build_storage
+from reelmill_server.tasks.admission import Admission
 from reelmill_server.tasks.changes import ChangeStore
+from reelmill_server.tasks.collector import Collector
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.delivery import NotificationDelivery
 from reelmill_server.tasks.feed import Feeds
 from reelmill_server.tasks.follower import Snapshot
 from reelmill_server.tasks.keys import KeyStore
+from reelmill_server.tasks.leases import RENEW_SECONDS, Lease
 from reelmill_server.tasks.migrate import check_current
 from reelmill_server.tasks.notifications import NotificationStore
+from reelmill_server.tasks.progress import ProgressStore
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.reconcile import Reconciler
 from reelmill_server.tasks.store import TaskStore
+from reelmill_server.tasks.waits import Waits
 from reelmill_server.telemetry.metrics import Metrics
 
 _DEFAULT_PROJECT = "default"
@@ -70,9 +79,14 @@ Check = Callable[[], Awaitable[object]]
 class ControlPlane:
     """The api role: records, workflows and RPCs."""
 
-    def __init__(self, settings: Settings, client: Client, metrics: Metrics, *, console: bool = False) -> None:
-        """Make the parts; `console`: the HTTP front shows pages for people, too."""
-        self._settings, self._client, self._metrics = settings, client, metrics
+    def __init__(
+        self, settings: Settings, client: Client, metrics: Metrics, *, console: bool = False, work: bool = False
+    ) -> None:
+        """Make the parts; `console`: the HTTP front shows pages for people, too; `work`: there is a worker in this process, and
+        with an embedded engine no other.
+        """
+        alone = not settings.temporal_address
+        self._settings, self._client, self._metrics, self._own_worker = settings, client, metrics, ""
         for code in (WORKER_LOST, WORKER_DRAINING):  # born at 0: the first one is an increase
             metrics.failed_attempt_total.labels(code)
         self._database = Database(settings.resolved_database_url())
@@ -82,7 +96,20 @@ class ControlPlane:
         self._projects = ProjectStore(self._database, settings.max_projects)
         self._engine = engine = Engine(client)
         changes = ChangeStore(self._database)
-        self._feeds = Feeds(self._tasks, changes, engine.view, settings.watch_poll_seconds, settings.watch_rate)
+        self._lease = Lease(self._database, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", alone=alone)
+        progress = ProgressStore(self._database, self._lease)
+        waits = Waits(self._tasks, progress)
+        self._feeds = Feeds(self._tasks, changes, progress, waits, settings.watch_poll_seconds, settings.watch_rate)
+        self._shown_workers = ShownWorkers(client)
+        self._collector = Collector(
+            progress,
+            self._lease,
+            workers=None if alone and work else self._other_workers,
+            any_started=self._tasks.any_started,
+            chunked_percent=engine.chunked_percent,
+            waiting_in=engine.waiting_in,
+            told=self._feeds.poll_now,
+        )
         self._channels = Channels(settings)
         notifications = NotificationStore(self._database)
         self._notifications = notifications
@@ -100,7 +127,7 @@ class ControlPlane:
         self._storage = build_storage(settings, metrics)
         self._shown_workers = ShownWorkers(client)
         service = self._media_convert_service()
-        self._admit = service.admit
+        self._admission = Admission(self._tasks, self._lease, service.start_admitted)
         keys = KeyStore(self._database)
         self._reconciler = Reconciler(
             self._tasks,
@@ -111,13 +138,20 @@ class ControlPlane:
             cancel=engine.cancel,
             abandon=engine.abandon,
             settle=self._settle,
-            admit=self._admit,
+            tell_problems=progress.tell_problems,
+            untaken=engine.untaken,
             retention=retention,
             show_stalled=metrics.tasks_stalled.set,
         )
+        self._progress = progress
+        self.measure = (
+            OnDemand("count", self._count_tasks, _COUNT_SECONDS),
+            OnDemand("queues", self._measure_queues, _COUNT_SECONDS),
+        )
+        """What the metrics are measured by when someone asks for them."""
         services = Services(
             service,
-            ProjectService(self._projects, self._tasks, quotas, self._admit),
+            ProjectService(self._projects, self._tasks, quotas, self._admission.wake),
             NotificationService(notifications, self._projects, self._delivery.deliver_pending),
             KeyService(keys),
         )
@@ -149,6 +183,7 @@ class ControlPlane:
                 keep_seconds=settings.retry_keep_seconds,
             ),
             settle=self._settle,
+            started=self._collector.wake,
             shown_workers=self._shown_workers,
             watches=Watches(settings.watch_limit, settings.watch_caller_limit, self._metrics),
             metrics=self._metrics,
@@ -157,6 +192,15 @@ class ControlPlane:
     def advanced(self, task_id: str, progress: Progress) -> None:
         """Show watchers the progress of a task that is worked on in this process."""
         self._feeds.advanced(task_id, progress)
+        self._collector.wake()
+
+    def take_worker(self, name: str, state: Callable[[], WorkerState]) -> None:
+        """Learn of the worker in this process."""
+        self._own_worker, self._collector.local = name, state
+
+    async def _other_workers(self) -> Sequence[WorkerState]:
+        """Return the states of the workers of other processes. Raises ServiceUnavailable."""
+        return [shown.state for shown in await self._shown_workers.list() if shown.report.worker != self._own_worker]
 
     async def _settle(self, task_id: str, outcome: Outcome) -> None:
         """Record a task's outcome and have its notifications delivered; the first outcome wins."""
@@ -166,11 +210,20 @@ class ControlPlane:
             for code in [*failed, outcome.code] if outcome.status is TaskStatus.FAILED else failed:
                 self._metrics.failed_attempt_total.labels(code).inc()
             _log.info("task ended", task_id=task_id, status=outcome.status, code=outcome.code)
-            record = await self._tasks.find(task_id)
+            record = await self._tasks.find(task_id, request=False, work=False)
             if record is not None:
-                await self._admit(record.project_name)
+                await self._admission.next(record.project_name)
         self._feeds.poll_now(task_id)
         await self._delivery.deliver_pending(task_id)
+
+    async def _keep_house(self) -> None:
+        """Repair, delete and deliver what is due, if this replica holds the lease."""
+        if not self._lease.held:
+            self._metrics.tasks_stalled.set(0)
+            return
+        await self._reconciler.once()
+        await self._progress.forget_ended()
+        await self._delivery.deliver_overdue()
 
     async def _count_tasks(self) -> None:
         counts = await self._tasks.counts()
@@ -211,10 +264,12 @@ class ControlPlane:
             control = ControlActivities(self._settle, self._engine.present, self._shown_workers.room)
             workers = [control_worker(self._client, control, notify), notify_worker(self._client, notify)]
             await stack.enter_async_context(polling(workers))
-            await stack.enter_async_context(background("reconcile", self._reconciler.once, settings.reconcile_seconds))
-            await stack.enter_async_context(background("notify", self._delivery.deliver_overdue, settings.reconcile_seconds))
-            await stack.enter_async_context(background("count", self._count_tasks, _COUNT_SECONDS))
-            await stack.enter_async_context(background("queues", self._measure_queues, _COUNT_SECONDS))
+            await self._lease.renew()
+            stack.push_async_callback(self._lease.release)
+            await stack.enter_async_context(background("lease", self._lease.renew, RENEW_SECONDS))
+            await stack.enter_async_context(background("housekeeping", self._keep_house, settings.reconcile_seconds))
+            await stack.enter_async_context(background("admission", self._admission.once, 0.0))
+            await stack.enter_async_context(background("progress", self._collector.once, 0.0))
             credentials = server_credentials(settings)
             if settings.authentication and credentials is None and self._reached_by_others():
                 _log.warning(

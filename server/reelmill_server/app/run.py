@@ -65,9 +65,10 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
         if control:
             if not settings.temporal_address:
                 await upgrade(settings.resolved_database_url())
-            plane = ControlPlane(settings, client, metrics, console=settings.console in ("yes", "auto" if work else "yes"))
+            console = settings.console in ("yes", "auto" if work else "yes")
+            plane = ControlPlane(settings, client, metrics, console=console, work=work)
             checks |= plane.checks()
-        http = TelemetryServer(metrics, checks)
+        http = TelemetryServer(metrics, checks, measure=plane.measure if plane else ())
         await stack.enter_async_context(background("ready", http.show_ready, _CHECK_SECONDS))
         await stack.enter_async_context(background("engine metrics", core_metrics.taken, _CHECK_SECONDS))
         stack.push_async_callback(http.stop)
@@ -75,7 +76,7 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
             addresses = await stack.enter_async_context(plane.running())
             endpoints[:0] = [f"{name} {at}" for name, at in addresses.items()]
         if work:
-            await stack.enter_async_context(working(settings, client, metrics, plane.advanced if plane else None))
+            await stack.enter_async_context(working(settings, client, metrics, plane))
             endpoints.append(f"{settings.worker_slots} slots")
         if settings.http:
             http_port = await _serve_http(http, settings.http)

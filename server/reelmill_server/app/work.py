@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from math import ceil
+from typing import Protocol
 
 import structlog
 from temporalio.client import Client
@@ -21,7 +22,7 @@ from reelmill_server.engine.client import Engine
 from reelmill_server.engine.notification import FileActivities
 from reelmill_server.engine.shown_workers import ShowWorker
 from reelmill_server.engine.workers import encode_worker, fast_worker, inspect_worker, presence_worker
-from reelmill_server.model.capability import Limits, Report, Sandbox
+from reelmill_server.model.capability import Limits, Sandbox
 from reelmill_server.model.needs import FAST
 from reelmill_server.model.task import Progress
 from reelmill_server.model.units import SplitRule
@@ -102,14 +103,19 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics, reser
     )
 
 
-@asynccontextmanager
-async def working(
-    settings: Settings, client: Client, metrics: Metrics, advanced: Callable[[str, Progress], None] | None = None
-) -> AsyncIterator[None]:
-    """Work for the duration of the block; then running attempts get the drain time, and are returned to their queues.
+class Plane(Protocol):
+    """The api role in the same process."""
 
-    `advanced` as in WorkerActivities.
-    """
+    def advanced(self, task_id: str, progress: Progress) -> None:
+        """Show watchers the progress of a task."""
+
+    def take_worker(self, name: str, state: Callable[[], WorkerState]) -> None:
+        """Learn of this worker, and how to ask what it does."""
+
+
+@asynccontextmanager
+async def working(settings: Settings, client: Client, metrics: Metrics, plane: Plane | None = None) -> AsyncIterator[None]:
+    """Work for the duration of the block; then running attempts get the drain time, and are returned to their queues."""
     async with AsyncExitStack() as stack:
         scratch = Scratch(settings.data_dir / "scratch", int(settings.scratch_bytes), int(settings.source_cache_bytes))
         stack.callback(scratch.close)
@@ -122,7 +128,7 @@ async def working(
         families = [family for family in settings.encoder_order if family in settings.lane]
         lanes = [*([FAST] if FAST in settings.lane else []), *families]
         show(metrics, attempts.admission, attempts.capabilities, lanes)
-        activities = WorkerActivities(attempts, Engine(client), metrics, advanced)
+        activities = WorkerActivities(attempts, Engine(client), metrics, plane.advanced if plane else None)
         await stack.enter_async_context(background("encoders", attempts.capabilities.retry_lost, _TRIAL_CHECK_SECONDS))
         files = FileActivities(build_storage(settings, metrics))
         workers = [inspect_worker(client, activities, files, settings.inspect_slots * _TAKEN)]
@@ -133,7 +139,7 @@ async def working(
             slots = QueueSlots(attempts.admission, family)
             workers.append(encode_worker(client, activities, family, slots, settings.drain_seconds))
         draining = asyncio.Event()
-        await stack.enter_async_context(_shown(client, attempts, activities, lanes, draining))
+        await stack.enter_async_context(_shown(client, attempts, activities, lanes, draining, plane))
         await stack.enter_async_context(deletion_cost_kept(settings.pod_name, activities.running))
         await stack.enter_async_context(polling(workers))
         stack.callback(draining.set)
@@ -145,17 +151,24 @@ async def working(
 
 @asynccontextmanager
 async def _shown(
-    client: Client, attempts: Attempts, activities: WorkerActivities, lanes: Sequence[str], draining: asyncio.Event
+    client: Client,
+    attempts: Attempts,
+    activities: WorkerActivities,
+    lanes: Sequence[str],
+    draining: asyncio.Event,
+    plane: Plane | None,
 ) -> AsyncIterator[None]:
     """Show replicas this worker, and what it does, during the block."""
-    started_us = time.time_ns() // 1000
+    started_us, name = time.time_ns() // 1000, attempts.describe().worker
 
-    def state() -> tuple[Report, WorkerState]:
+    def state() -> WorkerState:
         running = activities.running()
         known = worker_state(__version__, started_us, lanes, running, attempts.admission, attempts.capabilities)
-        return attempts.describe(), replace(known, draining=draining.is_set())
+        return replace(known, draining=draining.is_set())
 
-    shown = ShowWorker(client, attempts.describe().worker, state)
+    if plane is not None:
+        plane.take_worker(name, state)
+    shown = ShowWorker(client, name, lambda: (attempts.describe(), state()))
     async with polling([shown.worker()]), background("shown", shown.once, _TRIAL_CHECK_SECONDS):
         yield
 

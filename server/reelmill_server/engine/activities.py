@@ -20,7 +20,6 @@ from reelmill_server.engine.milestones import Milestones, last_step
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD, ROOM, WITHDRAW
 from reelmill_server.engine.pending_files import unpack
 from reelmill_server.engine.work import (
-    JOINING_FROM,
     AttemptResult,
     Inspected,
     Inspection,
@@ -145,10 +144,12 @@ class WorkerActivities:
         async with self._counted(work, TaskPart.JOIN if work.kept else TaskPart.WHOLE) as running:
 
             def report(progress: Progress) -> None:
-                scaled = _scaled(progress, work)
-                running.progress, running.percent = progress, scaled.percent
-                activity.heartbeat(scaled)  # engine.client.Engine.view reads it, for watchers
-                milestones.reached(scaled.percent)
+                running.progress = progress
+                running.percent = percent = running.state.whole_percent
+                # Replicas of the version before read it of the engine; those of this one, what the whole worker shows.
+                scaled = replace(progress, percent=percent, attempt=work.attempt)
+                activity.heartbeat(scaled)
+                milestones.reached(percent)
                 if self._advanced:
                     self._advanced(work.request.task_id, scaled)
 
@@ -196,8 +197,7 @@ class WorkerActivities:
 
     async def _report_whole(self, work: Work, _: int) -> None:
         """Report the progress of a whole task of which one chunk made progress. Raises ServiceUnavailable."""
-        view = await self._engine.view(work.request.task_id)
-        percent = last_step(view.progress.percent, work.progress_step)
+        percent = last_step(await self._engine.chunked_percent(work.request.task_id), work.progress_step)
         if percent:
             await self._engine.report_progress(work.request.task_id, percent)
 
@@ -301,12 +301,6 @@ class _RunningAttempt:
 
 def _seconds_since(us: int) -> float:
     return max(0.0, time.time() - us / MICROSECONDS)
-
-
-def _scaled(progress: Progress, work: Work) -> Progress:
-    """Return progress with the attempt's number, scaled to the last part of the task if the attempt joins chunks."""
-    percent = JOINING_FROM + progress.percent * (END - JOINING_FROM) // END if work.kept else progress.percent
-    return replace(progress, percent=percent, attempt=work.attempt)
 
 
 class ControlActivities:

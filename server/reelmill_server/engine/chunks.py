@@ -16,9 +16,10 @@ from reelmill_server.engine.history import OF_CHUNK, Failure, History
 from reelmill_server.engine.more_memory import ran_out, with_more_memory
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
 from reelmill_server.engine.scheduling import available_workers, run_activity
-from reelmill_server.engine.work import JOINING_FROM, AttemptResult, Continuation, UnitResult, UnitWork, Work
+from reelmill_server.engine.work import AttemptResult, Continuation, UnitResult, UnitWork, Work
 from reelmill_server.errors import ChunksDiffer, SourceChanged, WorkerBusy
 from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.model.worker_state import JOINING_FROM
 
 _DISCARDS = (ChunksDiffer.code, SourceChanged.code)
 _LEAST_WORKERS = 2

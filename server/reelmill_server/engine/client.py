@@ -4,9 +4,8 @@ import asyncio
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import get_args
 
 from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -15,6 +14,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Describe
 from temporalio.client import (
     Client,
     Interceptor,
+    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
@@ -25,19 +25,22 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from reelmill_server.engine import CONTROL_QUEUE, presence_queue
+from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, encode_queue, presence_queue
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, PLACING, UNITS
 from reelmill_server.engine.notification import NotifyWorkflow
 from reelmill_server.engine.payloads import DATA_CONVERTER
 from reelmill_server.engine.pending_files import pack
-from reelmill_server.engine.stalls import STALLED_QUERY, problem_of
-from reelmill_server.engine.work import JOINING_FROM, Inspected, Inspection, Leftovers, Placing, Work
+from reelmill_server.engine.stalls import STALLED_QUERY, UNTAKEN, problem_of
+from reelmill_server.engine.work import Inspected, Inspection, Leftovers, Placing, Work
 from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
 from reelmill_server.model.engine_view import EngineState, EngineView, Standing
+from reelmill_server.model.needs import FAST
 from reelmill_server.model.notification import END
 from reelmill_server.model.publication import PendingFile
-from reelmill_server.model.task import Progress, TaskPhase, TaskStatus
+from reelmill_server.model.task import Progress, TaskStatus
+from reelmill_server.model.worker_state import JOINING_FROM
+from reelmill_server.settings.fields import EncoderFamily
 from reelmill_server.telemetry import tracing
 
 _RPC_SECONDS = timedelta(seconds=5)
@@ -46,6 +49,10 @@ _LISTED = 1000
 _RUNNING_QUERY = "WorkflowType = 'MediaConvert' AND ExecutionStatus = 'Running'"
 _CONNECT_PAUSE_SECONDS = 0.5
 _POLL_SECONDS = 90  # a poll lasts a minute: who did not come again since is gone
+_LANES: Mapping[str, str] = {
+    FAST_QUEUE: FAST,
+    **{encode_queue(family): family for family in get_args(EncoderFamily)},
+}
 _STANDINGS = {
     PendingActivityState.PENDING_ACTIVITY_STATE_STARTED: Standing.OURS,
     PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED: Standing.OURS,
@@ -147,23 +154,65 @@ class Engine:
 
     async def view(self, task_id: str) -> EngineView:
         """Return what the engine knows about a task. Raises ServiceUnavailable."""
-        try:
-            description = await self._client.get_workflow_handle(task_id).describe(rpc_timeout=_RPC_SECONDS)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return EngineView(EngineState.UNKNOWN)
-            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+        description = await self._describe(task_id)
+        if description is None:
+            return EngineView(EngineState.UNKNOWN)
         if description.status is not WorkflowExecutionStatus.RUNNING:
             return EngineView(EngineState.CLOSED)
-        running = EngineView(EngineState.RUNNING, problem=problem_of(description.raw_description))
-        pending = list(description.raw_description.pending_activities)
+        return EngineView(EngineState.RUNNING, problem_of(description.raw_description))
+
+    async def waiting_in(self, task_id: str) -> str:
+        """Return the lane in whose queue an attempt of a task waits; empty if none does. Raises ServiceUnavailable."""
+        description = await self._describe(task_id)
+        for activity in description.raw_description.pending_activities if description else ():
+            queue = activity.activity_options.task_queue.name
+            if activity.activity_type.name in (CONVERT, ENCODE_UNIT) and queue in _LANES:
+                return _LANES[queue]
+        return ""
+
+    async def chunked_percent(self, task_id: str) -> int:
+        """Return how far a task that is encoded in chunks is: those that are done, and how far the others are; 0..100. Raises
+        ServiceUnavailable.
+        """
+        description = await self._describe(task_id)
+        if description is None:
+            return 0
+        pending = description.raw_description.pending_activities
         units = [activity for activity in pending if activity.activity_type.name == ENCODE_UNIT]
-        if units:
-            return replace(running, progress=await self._progress_of_units(units, await description.memo()), busy=True)
-        attempt = next((activity for activity in pending if activity.activity_type.name == CONVERT), None)
-        if attempt is None:
-            return running
-        return replace(running, progress=await self._progress(attempt), busy=True)
+        count, done = (await description.memo()).get(UNITS, (len(units), 0))
+        share = done + sum([await self._percent(unit) for unit in units]) / END
+        return int(share / max(count, 1) * JOINING_FROM)
+
+    async def _percent(self, unit: PendingActivityInfo) -> int:
+        """Return the percentage in the last heartbeat of a chunk."""
+        try:
+            decoded = await self._client.data_converter.decode(unit.heartbeat_details.payloads, [Progress])
+        except (ValueError, TypeError, RuntimeError):  # of a worker of another version
+            return 0
+        return decoded[0].percent if decoded and isinstance(decoded[0], Progress) else 0
+
+    async def _describe(self, task_id: str) -> WorkflowExecutionDescription | None:
+        """Return the description of a task's workflow; None if the engine does not know it. Raises ServiceUnavailable."""
+        try:
+            return await self._client.get_workflow_handle(task_id).describe(rpc_timeout=_RPC_SECONDS)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+
+    async def untaken(self) -> bool:
+        """Return whether workflows wait longer for a replica than a restart of one takes. Raises ServiceUnavailable."""
+        request = DescribeTaskQueueRequest(
+            namespace=self._client.namespace,
+            task_queue=TaskQueue(name=CONTROL_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            report_stats=True,
+        )
+        try:
+            stats = (await self._client.workflow_service.describe_task_queue(request, timeout=_RPC_SECONDS)).stats
+        except RPCError as error:
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+        return bool(stats.approximate_backlog_count) and stats.approximate_backlog_age.ToTimedelta() > UNTAKEN
 
     async def running(self) -> set[str]:
         """Return the ids of the tasks that the engine lists as running; the list may be some seconds old. Raises
@@ -216,27 +265,6 @@ class Engine:
             if signal.signal_name == PLACING:
                 placings += await decode(signal.input.payloads, [Placing])
         return Leftovers(task_id, work.request.credentials, tuple(placing.packed for placing in placings))
-
-    async def _progress(self, attempt: PendingActivityInfo) -> Progress:
-        """Return the progress in an attempt's last heartbeat; without one the attempt waits for a worker, or for its turn on
-        one, which says first what it does with it.
-        """
-        if not attempt.HasField("heartbeat_details"):
-            return Progress()
-        try:
-            decoded = await self._client.data_converter.decode(attempt.heartbeat_details.payloads, [Progress])
-        except (ValueError, TypeError, RuntimeError):  # of a worker of another version
-            return Progress(phase=TaskPhase.CONVERTING)
-        return decoded[0] if decoded and isinstance(decoded[0], Progress) else Progress()
-
-    async def _progress_of_units(self, units: Sequence[PendingActivityInfo], memo: Mapping[str, Any]) -> Progress:
-        """Return the progress of a task that is encoded in chunks: those that are done, and how far the others are."""
-        running = [await self._progress(unit) for unit in units]
-        count, done = memo.get(UNITS, (len(units), 0))
-        share = (done + sum(progress.percent for progress in running) / END) / max(count, 1)
-        begun = done or any(progress.phase is not TaskPhase.QUEUED for progress in running)
-        phase = TaskPhase.CONVERTING if begun else TaskPhase.QUEUED
-        return Progress(phase, int(share * JOINING_FROM), attempt=1)
 
     async def standing(self, task_id: str, activity_id: str) -> Standing:
         """Return the standing of this activity with its task. Raises ServiceUnavailable."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import activity, workflow
-from temporalio.client import Client, WorkflowExecution, WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ActivityError
 from temporalio.service import RPCError, RPCStatusCode
@@ -32,6 +32,7 @@ _LONGEST_DAYS = 7
 _STEP_SECONDS = 1.0
 _QUIET_SECONDS = 5.0  # a worker that does nothing says so no more often
 _FRESH_SECONDS = 1.0
+_LISTED_SECONDS = 3.0  # who is there changes less often than what they do
 _AT_ONCE = 16
 _RPC_SECONDS = timedelta(seconds=5)
 
@@ -109,7 +110,8 @@ class ShownWorkers:
     def __init__(self, client: Client) -> None:
         self._client, self._reading = client, asyncio.Lock()
         self._known: Sequence[ShownWorker] = ()
-        self._read_at = -_FRESH_SECONDS
+        self._read_at, self._listed_at = -_FRESH_SECONDS, -_LISTED_SECONDS
+        self._ids: Sequence[str] = ()
 
     async def list(self) -> Sequence[ShownWorker]:
         """Return the workers, by name. Raises ServiceUnavailable."""
@@ -130,13 +132,16 @@ class ShownWorkers:
         limit = asyncio.Semaphore(_AT_ONCE)
         query = f"WorkflowType = '{_WORKFLOW}' AND ExecutionStatus = 'Running'"
 
-        async def one(execution: WorkflowExecution) -> ShownWorker | None:
+        async def one(workflow_id: str) -> ShownWorker | None:
             async with limit:
-                return await self._worker(execution.id)
+                return await self._worker(workflow_id)
 
         try:
-            listed = [execution async for execution in self._client.list_workflows(query, rpc_timeout=_RPC_SECONDS)]
-            found = await asyncio.gather(*(one(execution) for execution in listed))
+            if time.monotonic() - self._listed_at >= _LISTED_SECONDS:
+                self._listed_at = time.monotonic()
+                listed = self._client.list_workflows(query, rpc_timeout=_RPC_SECONDS)
+                self._ids = [execution.id async for execution in listed]
+            found = await asyncio.gather(*map(one, self._ids))
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
         return sorted((shown for shown in found if shown is not None), key=lambda shown: shown.report.worker)

@@ -7,8 +7,8 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 # One failure may be a worker that is stopped; the engine tries again at once, then after 10 s, and less and less often.
 _FAILURES = 2
-# A worker that runs takes a workflow up within milliseconds; one that is restarted, within seconds.
-_UNTAKEN = timedelta(seconds=30)
+UNTAKEN = timedelta(seconds=30)
+"""A worker that runs takes a workflow up within milliseconds; one that is restarted, within seconds."""
 
 STALLED_QUERY = "TemporalReportedProblems IS NOT NULL"
 """Selects workflows whose code failed, or did not answer, several times in a row (Temporal 1.30 and later)."""
@@ -22,6 +22,6 @@ def problem_of(description: DescribeWorkflowExecutionResponse, now: datetime | N
     if pending.attempt > _FAILURES:
         return f"the control plane cannot carry the task on: its workflow failed {pending.attempt - 1} times in a row"
     waits = (now or datetime.now(UTC)) - pending.original_scheduled_time.ToDatetime(UTC)
-    if pending.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED and waits > _UNTAKEN:
+    if pending.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED and waits > UNTAKEN:
         return f"no control worker has taken the task up for {waits.total_seconds():.0f} s"
     return ""

@@ -16,10 +16,6 @@ from reelmill_server.model.task import Artifact, FailedAttempt
 from reelmill_server.model.units import Split
 from reelmill_server.plan.codec.video_encoders import families_of
 
-JOINING_FROM = 95
-"""Percent of a task that is encoded in chunks when all chunks are encoded."""
-
-
 MOST_AHEAD = 2
 
 

@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reelmill_server.model.task import Progress
-
-QUEUED = Progress()
-
 
 class EngineState(StrEnum):
     """Whether the engine runs a task's workflow, has closed it, or does not know it."""
@@ -26,11 +22,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class EngineView:
-    """State of a task in the engine. `busy`: an attempt is queued or running, so the record cannot be final yet; `problem`: why
-    the engine does not carry the task on, empty if it does.
-    """
+    """State of a task in the engine; `problem`: why the engine does not carry the task on, empty if it does."""
 
     state: EngineState
-    progress: Progress = QUEUED
-    busy: bool = False
     problem: str = ""

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from reelmill_server.model.colour import Transfer
 from reelmill_server.model.quality import QualityResult
+from reelmill_server.model.waiting import Wait
 
 TagValue = str | int | float | bool | None
 
@@ -62,13 +63,31 @@ class TargetProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of an attempt; `percent` 0..100 over all targets. `problem`: why the task does not go on, empty if it does."""
+    """Progress of an attempt; `percent` 0..100 over all targets. `problem`: why the task does not go on, empty if it does;
+    `wait`: what it waits for, None if it does not. Workers report neither.
+    """
 
     phase: TaskPhase = TaskPhase.QUEUED
     percent: int = 0
     attempt: int = 0
     targets: tuple[TargetProgress, ...] = ()
     problem: str = ""
+    wait: Wait | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is known of an unfinished task beside its row; `working`: a worker has it; `lane`: in whose queue it waits, empty if
+    unknown.
+    """
+
+    progress: Progress = Progress()
+    working: bool = False
+    lane: str = ""
+
+
+UNTOLD = Told()
+"""Of a task that no worker had yet."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +201,8 @@ class Outcome:
 class TaskRecord:
     """A row of the task table. Times are UTC. `request_json` is the request in the vendor's JSON form, `work_json` the plain
     data that the engine passes to workers. A task that is not `admitted` waits for others of its project. `created_by` is the
-    name of the principal, empty where nobody is asked who calls. `retry_of` is the id of the task that it retries, if any."""
+    name of the principal, empty where nobody is asked who calls. `retry_of` is the id of the task that it retries, if any.
+    `told` is what is known beside the row."""
 
     task_id: str
     project_name: str
@@ -202,6 +222,7 @@ class TaskRecord:
     outcome: Outcome | None = None
     created_by: str = ""
     retry_of: str = ""
+    told: Told = UNTOLD
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ from enum import StrEnum
 from reelmill_server.model.capability import Report
 from reelmill_server.model.task import Progress
 
+JOINING_FROM = 95
+"""Percent of a task that is encoded in chunks when all chunks are encoded."""
+
 
 class TaskPart(StrEnum):
     """A part of a task that one worker does."""
@@ -27,6 +30,12 @@ class AttemptState:
     started_us: int
     progress: Progress
     chunk: int = 0
+
+    @property
+    def whole_percent(self) -> int:
+        """How far its task is, 0 to 100; of a chunk, how far that is."""
+        percent = self.progress.percent
+        return JOINING_FROM + percent * (100 - JOINING_FROM) // 100 if self.part is TaskPart.JOIN else percent
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.listing import filters
-from reelmill_server.tasks.rows import shown_columns, task_record
-from reelmill_server.tasks.tables import projects, task_tags, tasks
+from reelmill_server.tasks.rows import shown_tasks, task_record
+from reelmill_server.tasks.tables import IS_RUNNING, projects, task_tags, tasks
 
 BATCH = 500
 _LIGHT = (tasks.c.task_id, tasks.c.change_number, tasks.c.status, tasks.c.admitted)
@@ -63,7 +63,7 @@ class ChangeStore:
 
     async def running(self, project_name: str, task_id: str = "") -> Sequence[Change]:
         """Return the running tasks of a project that wait for no quota, after this id, BATCH at most."""
-        running = (tasks.c.status == TaskStatus.RUNNING.value) & tasks.c.admitted
+        running = IS_RUNNING & tasks.c.admitted
         return await self._changes((tasks.c.project_name == project_name) & running & (tasks.c.task_id > task_id))
 
     async def of(self, task_ids: Collection[str]) -> Sequence[Change]:
@@ -88,7 +88,7 @@ class ChangeStore:
 
     async def shown(self, task_ids: Collection[str]) -> Sequence[tuple[Change, TaskRecord]]:
         """Return these tasks with their last changes, without their requests and work, as far as they exist."""
-        query = select(*shown_columns()).where(tasks.c.task_id.in_(task_ids))
+        query = shown_tasks().where(tasks.c.task_id.in_(task_ids))
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return [

@@ -2,28 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from functools import partial
 
 import structlog
 
 from reelmill_server.errors import ReelmillError, ServiceUnavailable
-from reelmill_server.model.engine_view import EngineState, EngineView
-from reelmill_server.model.task import Progress, TaskPhase, TaskQuery, TaskRecord
+from reelmill_server.model.task import UNTOLD, Progress, TaskPhase, TaskQuery, TaskRecord
 from reelmill_server.tasks.changes import BATCH, ChangeStore
 from reelmill_server.tasks.follower import Entry, Follower, Reader, Snapshot
+from reelmill_server.tasks.progress import ProgressStore
 from reelmill_server.tasks.projects import no_such_project
 from reelmill_server.tasks.store import TaskStore, no_such_task
 from reelmill_server.tasks.turns import Turns
-from reelmill_server.tasks.views import EngineViews, ViewEngine
+from reelmill_server.tasks.waits import Waits
 
 _LOADS = 4  # from the database at once; its other connections are for other calls
 _AHEAD = 15  # tasks that are loaded together with one, as most watchers will need them next
 _LISTED = 100
-_LOOKS = 100  # at running tasks at once: more of them are looked at less often
-_MOST_PAUSES = 8  # of a task that does nothing yet
+_WAIT_POLLS = 10  # from one look at what watched tasks wait for to the next
 _SILENCE_SECONDS = 2.0  # an attempt reports its progress every second
 _LEAST_PAUSES = 0.1  # after a change of this replica
 _LOG = 200_000  # changes of all projects, about 40 MB
@@ -36,16 +34,23 @@ class Feeds:
     """Feeds of all watched tasks on this replica."""
 
     def __init__(
-        self, store: TaskStore, changes: ChangeStore, view: ViewEngine, poll_seconds: float, states_per_second: float = 2_000
+        self,
+        store: TaskStore,
+        changes: ChangeStore,
+        progress: ProgressStore,
+        waits: Waits,
+        poll_seconds: float,
+        states_per_second: float = 2_000,
     ) -> None:
-        """Follow `changes` every `poll_seconds`, and send watchers at most so many states per second altogether."""
+        """Follow `changes` and `progress` every `poll_seconds`; send watchers at most so many states per second altogether."""
         self._store, self._changes, self._poll_seconds = store, changes, poll_seconds
-        self._views = EngineViews(view, poll_seconds * 0.9)
+        self._progress, self._waits, self._round = progress, waits, 0
+        self._waits_at = 0.0
         self._turns = Turns(states_per_second)
         self._followers: dict[str, Follower] = {}
         self._loads = asyncio.Semaphore(_LOADS)
         self._poll_now = asyncio.Event()
-        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._loop: asyncio.Task[None] | None = None
         self._closed = False
 
     def close(self) -> None:
@@ -57,38 +62,34 @@ class Feeds:
 
     async def wait_closed(self) -> None:
         """Wait, once the feeds are closed, until they use the database no more."""
-        await asyncio.gather(*self._loops.values())
+        if self._loop is not None:
+            await self._loop
 
     async def snapshot(self, record: TaskRecord) -> Snapshot:
-        """Return the current state of a task; progress is missing if the engine does not respond."""
+        """Return the current state of a task."""
         if record.status.final:
             return Snapshot(record)
         follower = self._followers.get(record.project_name)
         entry = follower.entries.get(record.task_id) if follower else None
-        if entry is not None and entry.look_at > time.monotonic():
+        if entry is not None and _heard(entry):
             return Snapshot(record, entry.progress)
-        if record.admitted:
-            with suppress(ServiceUnavailable):
-                view = await self._views.get(record.task_id)
-                return Snapshot(record, _progress(view))
-        return Snapshot(record, Progress())
+        return Snapshot(record, await self._waits.progress_of(record))
 
     async def snapshots(self, records: Sequence[TaskRecord]) -> list[Snapshot]:
         """Return the current states of tasks."""
-        return await asyncio.gather(*(self.snapshot(record) for record in records))
+        return [await self.snapshot(record) for record in records]
 
-    def poll_now(self, task_id: str) -> None:
-        """Look for changes immediately because a record has changed, if its task is watched."""
-        if any(task_id in follower.entries for follower in self._followers.values()):
+    def poll_now(self, task_id: str = "") -> None:
+        """Look for changes immediately because a record has changed, if its task is watched; "": because progress was told."""
+        if (self._followers and not task_id) or any(task_id in follower.entries for follower in self._followers.values()):
             self._poll_now.set()
 
     def advanced(self, task_id: str, progress: Progress) -> None:
-        """Take the progress of an attempt in this process; the engine, which knows it later, is not asked meanwhile."""
-        self._views.put(task_id, EngineView(EngineState.RUNNING, progress, busy=True))
+        """Take the progress of an attempt in this process, which the records have later."""
         for follower in self._followers.values():
             entry = follower.entries.get(task_id)
             if entry is not None:
-                entry.look_at = time.monotonic() + _SILENCE_SECONDS
+                entry.heard = time.monotonic()
                 follower.advance(task_id, entry, progress)
 
     async def watch(self, project_name: str, task_id: str) -> AsyncGenerator[Snapshot, None]:
@@ -179,31 +180,32 @@ class Feeds:
         """Read where a project stands, and follow it from there."""
         try:
             follower.number = (await self._changes.heads([follower.project_name]))[follower.project_name]
+            head, told = await self._progress.since(0)
+            if self._loop is None or self._loop.done():  # else it goes on from where it is, for the others
+                self._round = head
             last = ""
             while page := await self._changes.running(follower.project_name, last):
                 for change in page:
-                    follower.keep(change)
+                    entry = follower.keep(change)
+                    entry.told = told.get(change.task_id, UNTOLD)
+                    entry.progress = entry.told.progress
                 last = page[-1].task_id
         except KeyError:
             follower.fail(no_such_project(follower.project_name))
         except ReelmillError as error:
             follower.fail(error)
-        self._keep_looping("changes", self._follow_changes, self._until_next_change)
-        self._keep_looping("progress", self._follow_progress, partial(asyncio.sleep, self._poll_seconds))
+        if self._loop is None or self._loop.done():  # that of earlier watchers ends when nobody watches
+            self._loop = asyncio.create_task(self._follow())
 
-    def _keep_looping(self, name: str, step: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
-        """Start a loop unless it runs: those of earlier watchers end one by one."""
-        if name not in self._loops or self._loops[name].done():
-            self._loops[name] = asyncio.create_task(self._repeat(step, pause))
-
-    async def _repeat(self, step: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
-        """Do a step again and again while anyone watches; a failure is logged, as watchers still need the next one."""
+    async def _follow(self) -> None:
+        """Follow while anyone watches; a failure is logged, as watchers still need what comes next."""
         while self._followers and not self._closed:
-            try:
-                await step()
-            except Exception as error:
-                _log.warning("following watched tasks failed", reason=f"{type(error).__name__}: {error}")
-            await pause()
+            for step in (self._follow_changes, self._follow_progress, self._follow_waits):
+                try:
+                    await step()
+                except Exception as error:
+                    _log.warning("following watched tasks failed", reason=f"{type(error).__name__}: {error}")
+            await self._until_next_change()
 
     @asynccontextmanager
     async def _reading(self, follower: Follower, query: TaskQuery) -> AsyncIterator[Reader]:
@@ -232,9 +234,6 @@ class Feeds:
             entry = follower.note(change) or follower.keep(change)
             entry.watchers += 1
             try:
-                if entry.runs and not entry.look_at:
-                    with suppress(ServiceUnavailable):
-                        await self._look(follower, task_id, entry)
                 yield entry
             finally:
                 entry.watchers -= 1
@@ -264,7 +263,14 @@ class Feeds:
         loaded: dict[str, Snapshot] = {}
         for change, record in rows:
             entry = follower.note(change)
-            progress = entry.progress if entry else Progress() if not change.status.final else Progress(TaskPhase.NONE)
+            if entry is not None and not change.status.final:
+                entry.started, entry.told = record.engine_started, record.told
+                follower.advance(change.task_id, entry, await self._progress_of(follower, change.task_id, entry))
+                progress = entry.progress
+            elif not change.status.final:
+                progress = await self._waits.progress_of(record)
+            else:
+                progress = entry.progress if entry else Progress(TaskPhase.NONE)
             loaded[change.task_id] = snapshot = Snapshot(record, progress)
             if entry is None or entry.number == change.number:
                 follower.shown.put(snapshot)
@@ -286,8 +292,8 @@ class Feeds:
                 follower.fail(no_such_project(follower.project_name))
             elif head > follower.number:
                 await self._read_changes(follower)
-            follower.shown.limit = max(_LEAST, _SHOWN_BYTES // len(self._followers))
-            follower.prune(max(_LEAST, _LOG // len(self._followers)))
+            follower.shown.limit = max(_LEAST, _SHOWN_BYTES // len(followers))
+            follower.prune(max(_LEAST, _LOG // len(followers)))
 
     async def _read_changes(self, follower: Follower) -> None:
         number, last = follower.number, ""
@@ -302,35 +308,39 @@ class Feeds:
         follower.number = number
 
     async def _follow_progress(self) -> None:
-        """Look at those running tasks that are due longest, and whose progress someone watches."""
-        now = time.monotonic()
-        due = [(follower, *found) for follower in self._followers.values() for found in follower.to_look_at(now)]
-        due.sort(key=lambda item: item[2].look_at)
-        looks = (self._look(*item) for item in due[:_LOOKS])
-        failures = [failure for failure in await asyncio.gather(*looks, return_exceptions=True) if failure is not None]
-        if failures:
-            raise failures[0]
+        """Take what was told since the last time."""
+        self._round, told = await self._progress.since(self._round)
+        for follower in self._followers.values():
+            for task_id, its in told.items():
+                entry = follower.entries.get(task_id)
+                if entry is not None:
+                    entry.told = its
+                    follower.advance(task_id, entry, await self._progress_of(follower, task_id, entry))
 
-    async def _look(self, follower: Follower, task_id: str, entry: Entry) -> None:
-        """Ask the engine for the progress of a task: less often while it only waits."""
-        view = await self._views.get(task_id)
-        if entry.look_at > time.monotonic():
-            return  # an attempt here has told meanwhile, and knows it better
-        progress = _progress(view)
-        idle = progress.phase is TaskPhase.QUEUED
-        entry.pause = (
-            min(entry.pause * 2 or self._poll_seconds, self._poll_seconds * _MOST_PAUSES) if idle else self._poll_seconds
-        )
-        entry.look_at = time.monotonic() + entry.pause - self._poll_seconds / 2  # due before the round after the pause
-        follower.advance(task_id, entry, progress)
-        if view.state is not EngineState.RUNNING:  # a replica of an earlier version does not number what it records
-            for change in await self._changes.of([task_id]):
-                follower.note(change)
+    async def _follow_waits(self) -> None:
+        """Tell those who watch a waiting task what it waits for, now and then: every end of another changes its place."""
+        if time.monotonic() < self._waits_at:
+            return
+        self._waits_at = time.monotonic() + _WAIT_POLLS * self._poll_seconds
+        for follower in list(self._followers.values()):
+            for task_id, entry in list(follower.watched()):
+                if entry.admitted and not entry.started:  # which is no change that is numbered
+                    follower.shown.drop(task_id)
+                    await self._snapshot_of(follower, task_id)
+                follower.advance(task_id, entry, await self._progress_of(follower, task_id, entry))
+
+    async def _progress_of(self, follower: Follower, task_id: str, entry: Entry) -> Progress:
+        """Return the progress of an unfinished task; percentages never decrease."""
+        if _heard(entry):
+            return entry.progress
+        told = entry.told
+        wait = await self._waits.of(follower.project_name, task_id, entry.admitted, entry.started, told)
+        return replace(told.progress, percent=max(entry.progress.percent, told.progress.percent), wait=wait)
 
 
-def _progress(view: EngineView) -> Progress:
-    progress = view.progress if view.busy else Progress()
-    return replace(progress, problem=view.problem) if view.problem else progress
+def _heard(entry: Entry) -> bool:
+    """Return whether an attempt in this process reported lately."""
+    return entry.heard > 0 and time.monotonic() - entry.heard < _SILENCE_SECONDS
 
 
 def _shutting_down() -> ServiceUnavailable:

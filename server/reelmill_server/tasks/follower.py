@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reelmill_server.errors import ReelmillError, ServiceUnavailable
-from reelmill_server.model.task import Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus
+from reelmill_server.model.task import UNTOLD, Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus, Told
 from reelmill_server.tasks.changes import Change
 from reelmill_server.tasks.selector import tag_digest
 
@@ -34,7 +34,8 @@ class Snapshot:
 class Entry:
     """A task in a follower. `seq`: of its last change here, progress included; 0: none since the project is followed.
 
-    `watchers` of this one task; `look_at`: when the engine is asked for its progress next, `pause` seconds after the last time.
+    `watchers` of this one task; `told` beside its row; `started`: the engine has it; `heard`: when an attempt of this process
+    reported last, by the clock of this process: it knows more than the records.
     """
 
     number: int
@@ -44,8 +45,9 @@ class Entry:
     progress: Progress = _NEW
     tags: frozenset[str] = frozenset()
     watchers: int = 0
-    look_at: float = 0.0
-    pause: float = 0.0
+    told: Told = UNTOLD
+    started: bool = True
+    heard: float = 0.0
 
     @property
     def runs(self) -> bool:
@@ -92,6 +94,7 @@ class Follower:
         entry.number, entry.status, entry.admitted = change.number, change.status, change.admitted
         entry.tags |= tags
         if entry.status.final:
+            entry.told = UNTOLD
             entry.progress = replace(_ENDED_PROGRESS, percent=entry.progress.percent)
         self.shown.drop(change.task_id)
         self._append(change.task_id, entry)
@@ -104,7 +107,7 @@ class Follower:
     def advance(self, task_id: str, entry: Entry, progress: Progress) -> None:
         """Take note of a task's progress; percentages never decrease, not even when a new attempt starts."""
         progress = replace(progress, percent=max(entry.progress.percent, progress.percent))
-        if entry.runs and progress != entry.progress:
+        if not entry.status.final and progress != entry.progress:
             entry.progress = progress
             self.shown.advance(task_id, progress)
             self._append(task_id, entry)
@@ -131,13 +134,9 @@ class Follower:
         """Wait for the next change of this task, or of any."""
         await (self._wakers.setdefault(task_id, asyncio.Event()) if task_id else self._changed).wait()
 
-    def to_look_at(self, now: float) -> Iterator[tuple[str, Entry]]:
-        """Yield the running tasks whose progress someone watches and is due."""
-        wide = [reader.tags for reader in self.readers if reader.sees_progress]
-        for task_id, entry in self.entries.items():
-            due = entry.look_at <= now and entry.runs
-            if due and (entry.watchers or any(tags <= entry.tags for tags in wide)):
-                yield task_id, entry
+    def watched(self) -> Iterator[tuple[str, Entry]]:
+        """Yield the unfinished tasks that have watchers of their own."""
+        return ((task_id, entry) for task_id, entry in self.entries.items() if entry.watchers and not entry.status.final)
 
     def prune(self, limit: int) -> None:
         """Forget what all readers have passed, and the oldest changes beyond `limit`: who has not read them falls behind."""

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, RowMapping, Select, select, tuple_
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.task import TaskPage, TaskQuery
 from reelmill_server.tasks.page_tokens import Position, decode_token, encode_token, query_digest
-from reelmill_server.tasks.rows import shown_columns, task_record, to_microseconds
+from reelmill_server.tasks.rows import shown_tasks, task_record, to_microseconds
 from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import NOT_ENDED, task_tags, tasks
 
@@ -30,7 +30,7 @@ def page_query(query: TaskQuery) -> Select[Any]:
     """
     names = _sort_columns(query)
     columns = [tasks.c[name] for name in names]
-    statement = select(*shown_columns(query.requests)).where(*filters(query)).limit(query.limit + 1)
+    statement = shown_tasks(query.requests).where(*filters(query)).limit(query.limit + 1)
     statement = statement.order_by(*(column.desc() if query.descending else column.asc() for column in columns))
     if is_first_page(query):
         return statement

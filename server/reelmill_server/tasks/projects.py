@@ -12,11 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.errors import LimitExceeded, ResourceAlreadyExists, ResourceNotFound, StatusConflict
 from reelmill_server.model.project import DATASET_LIMITS, Project, ProjectPage
-from reelmill_server.model.task import TaskStatus
 from reelmill_server.tasks.database import Database, Lock
 from reelmill_server.tasks.page_tokens import decode_token, encode_token, query_digest
 from reelmill_server.tasks.rows import project_record, to_microseconds
-from reelmill_server.tasks.tables import project_tags, projects, tasks
+from reelmill_server.tasks.tables import IS_RUNNING, project_tags, projects, tasks
 
 _LAST_CHARACTER = chr(0x10FFFF)
 _EVERY = "*"
@@ -127,9 +126,7 @@ class ProjectStore:
         async with self._database.write() as connection:
             # The lock blocks new tasks of the project, which refer to its row, until it is deleted.
             await self._read(connection, project_name, lock=True)
-            running = select(func.count()).where(
-                tasks.c.project_name == project_name, tasks.c.status == TaskStatus.RUNNING.value
-            )
+            running = select(func.count()).where(tasks.c.project_name == project_name, IS_RUNNING)
             count = (await connection.execute(running)).scalar_one()
             if count:
                 raise StatusConflict(f"The project {project_name} has {count} running tasks: wait for them or cancel them.")

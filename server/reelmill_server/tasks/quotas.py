@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.errors import QuotaExceeded, Violation
 from reelmill_server.model.project import Quotas
-from reelmill_server.model.task import TaskRecord, TaskStatus
+from reelmill_server.model.task import TaskRecord
 from reelmill_server.tasks.changes import next_change
-from reelmill_server.tasks.rows import task_record
-from reelmill_server.tasks.tables import projects, tasks
+from reelmill_server.tasks.rows import task_record, to_microseconds
+from reelmill_server.tasks.tables import IS_RUNNING, projects, tasks
 
-_RUNNING: ColumnElement[bool] = tasks.c.status == TaskStatus.RUNNING.value
-_NO_LIMIT = 1_000
 _MOST_SURPLUS = 1.1  # what is beyond the limit is deleted soon, unless it ended lately
 
 
@@ -40,32 +39,36 @@ async def with_admission(connection: AsyncConnection, record: TaskRecord, defaul
     return replace(record, admitted=admitted)
 
 
-async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas) -> Sequence[TaskRecord]:
-    """Admit as many waiting tasks of a project as its quota allows and return them: by priority, then first come, first
-    served."""
+async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas, most: int) -> Sequence[TaskRecord]:
+    """Admit as many waiting tasks of a project as its quota allows, `most` of them, and return them: by priority, then first
+    come, first served.
+    """
     quotas, _ = await _locked_quotas(connection, project_name, defaults)
     running, waiting = await unfinished(connection, project_name)
-    free = quotas.engine_concurrency - running if quotas.engine_concurrency else _NO_LIMIT
+    free = min(most, quotas.engine_concurrency - running) if quotas.engine_concurrency else most
     if free <= 0 or not waiting:
         return ()
     query = (
         select(tasks)
-        .where(tasks.c.project_name == project_name, tasks.c.admitted.is_(False), _RUNNING)
+        .where(tasks.c.project_name == project_name, tasks.c.admitted.is_(False), IS_RUNNING)
         .order_by(tasks.c.priority, tasks.c.start_time, tasks.c.task_id)
         .limit(free)
     )
     rows = (await connection.execute(query)).mappings().all()
     admitted = [replace(task_record(row), admitted=True) for row in rows]
     names = [record.task_id for record in admitted]
-    number = await next_change(connection, project_name)
-    await connection.execute(update(tasks).where(tasks.c.task_id.in_(names)).values(admitted=True, change_number=number))
+    now = to_microseconds(datetime.now(UTC))
+    values = {"admitted": True, "admit_time": now, "change_number": await next_change(connection, project_name)}
+    await connection.execute(update(tasks).where(tasks.c.task_id.in_(names)).values(values))
     return admitted
 
 
 async def unfinished(connection: AsyncConnection, project_name: str) -> tuple[int, int]:
     """Return how many unfinished tasks of a project are admitted, and how many are waiting."""
     query = (
-        select(tasks.c.admitted, func.count()).where(tasks.c.project_name == project_name, _RUNNING).group_by(tasks.c.admitted)
+        select(tasks.c.admitted, func.count())
+        .where(tasks.c.project_name == project_name, IS_RUNNING)
+        .group_by(tasks.c.admitted)
     )
     counts = {bool(admitted): int(count) for admitted, count in await connection.execute(query)}
     return counts.get(True, 0), counts.get(False, 0)

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Column, RowMapping
+from sqlalchemy import ColumnElement, RowMapping, Select, select
 
 from reelmill_server.model.project import Project, Quotas
-from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
-from reelmill_server.tasks.tables import NOT_ENDED, tasks
+from reelmill_server.model.task import UNTOLD, Outcome, Progress, TaskRecord, TaskStatus, Told
+from reelmill_server.tasks.tables import NOT_ENDED, task_progress, tasks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -75,10 +76,39 @@ def record_bytes(values: Mapping[str, Any]) -> int:
 
 
 @cache
-def shown_columns(request: bool = False, work: bool = False) -> Sequence[Column[Any]]:
-    """Return the columns of a task as `task_record` needs them: its request and its work, the largest, only where wanted."""
+def _progress_adapter() -> TypeAdapter[Progress]:
+    return TypeAdapter(Progress)
+
+
+def encode_progress(progress: Progress) -> str:
+    """Return progress as JSON."""
+    return _progress_adapter().dump_json(progress).decode()
+
+
+@cache
+def told_columns() -> Sequence[ColumnElement[Any]]:
+    """Return the columns of `told_of`, under names that no column of a task has."""
+    names = ("percent", "progress", "working", "lane", "problem")
+    return [task_progress.c[name].label(f"told_{name}") for name in names]
+
+
+def told_of(row: RowMapping) -> Told:
+    """Return what is known of a task from a row with `told_columns`, or without any."""
+    text = row.get("told_progress")
+    if text is None:
+        return UNTOLD
+    progress = _progress_adapter().validate_json(text)  # of any version, like outcomes
+    return Told(
+        replace(progress, percent=row["told_percent"], problem=row["told_problem"]), row["told_working"], row["told_lane"]
+    )
+
+
+@cache
+def shown_tasks(request: bool = False, work: bool = False) -> Select[Any]:
+    """Return the statement that selects tasks as `task_record` needs them: request and work, the largest, only where wanted."""
     left_out = ({"request_json"} if not request else set()) | ({"work_json"} if not work else set())
-    return [column for column in tasks.c if column.name not in left_out]
+    columns = [column for column in tasks.c if column.name not in left_out]
+    return select(*columns, *told_columns()).select_from(tasks.outerjoin(task_progress))
 
 
 def task_record(row: RowMapping) -> TaskRecord:
@@ -102,6 +132,7 @@ def task_record(row: RowMapping) -> TaskRecord:
         outcome=None if row["outcome"] is None else decode_outcome(row["outcome"]),
         created_by=row["created_by"],
         retry_of=row["retry_of"],
+        told=told_of(row),
     )
 
 

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, false, func, insert, select, true, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,19 +21,27 @@ from reelmill_server.tasks.listing import is_first_page, page_of, page_query
 from reelmill_server.tasks.notifications import insert_waiting, make_due
 from reelmill_server.tasks.projects import no_such_project
 from reelmill_server.tasks.quotas import admit, unfinished, with_admission
-from reelmill_server.tasks.rows import encode_outcome, record_bytes, shown_columns, task_record, task_row, to_microseconds
+from reelmill_server.tasks.rows import encode_outcome, record_bytes, shown_tasks, task_record, task_row, to_microseconds
 from reelmill_server.tasks.selector import tag_digest
-from reelmill_server.tasks.tables import projects, task_tags, tasks
+from reelmill_server.tasks.tables import IS_RUNNING, TO_START, projects, task_progress, task_tags, tasks
 
 _INSERT_TRIES = 5
 _BATCH = 500
+_STARTED_BATCH = 5_000  # of two columns
 _ROW_BYTES = 2000  # of a record without texts: columns and indexes
-_IS_RUNNING: ColumnElement[bool] = tasks.c.status == TaskStatus.RUNNING.value
 
 
 def no_such_task(project_name: str, task_id: str) -> ResourceNotFound:
     """Return the contract's error for a task that does not exist."""
     return ResourceNotFound(f"The specified resource project/{project_name}/task/{task_id} is not found.")
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTask:
+    """An unfinished task that the engine should have."""
+
+    task_id: str
+    cancel_requested: bool
 
 
 class TaskStore:
@@ -84,10 +93,10 @@ class TaskStore:
                 raise no_such_task(project_name, task_id)
             return record
 
-    async def find(self, task_id: str) -> TaskRecord | None:
-        """Return a task of any project, or None."""
+    async def find(self, task_id: str, *, request: bool = True, work: bool = True) -> TaskRecord | None:
+        """Return a task of any project, or None; otherwise like `get`."""
         async with self._database.read() as connection:
-            return await _find(connection, task_id)
+            return await _find(connection, task_id, request, work)
 
     async def list(self, query: TaskQuery) -> TaskPage:
         """Return one page of a project's tasks, filtered and sorted by the query; ties by task id, in the same direction.
@@ -113,8 +122,8 @@ class TaskStore:
         """Record that a running task is to be canceled, and return its current state. Raises ResourceNotFound."""
         async with self._database.write() as connection:
             values = {"cancel_requested": True, "change_number": await _next_change_of(connection, task_id)}
-            await connection.execute(update(tasks).where(tasks.c.task_id == task_id, _IS_RUNNING).values(values))
-            record = await _find(connection, task_id)
+            await connection.execute(update(tasks).where(tasks.c.task_id == task_id, IS_RUNNING).values(values))
+            record = await _find(connection, task_id, request=False, work=False)
         if record is None:
             raise ResourceNotFound(f"The specified resource task/{task_id} is not found.")
         return record
@@ -126,13 +135,15 @@ class TaskStore:
         """
         if not outcome.status.final:
             raise ValueError(f"expected a final status, not {outcome.status}")
-        text = encode_outcome(outcome)
-        size = record_bytes({"outcome": text})
-        values: dict[str, Any] = {"status": outcome.status.value, "end_time": to_microseconds(end_time), "outcome": text}
-        values["record_bytes"] = tasks.c.record_bytes + size
         async with self._database.write() as connection:
+            forgotten = delete(task_progress).where(task_progress.c.task_id == task_id).returning(task_progress.c.percent)
+            percent = (await connection.execute(forgotten)).scalar_one_or_none() or 0
+            text = encode_outcome(replace(outcome, percent=max(percent, outcome.percent)))
+            size = record_bytes({"outcome": text})
+            values: dict[str, Any] = {"status": outcome.status.value, "end_time": to_microseconds(end_time), "outcome": text}
+            values["record_bytes"] = tasks.c.record_bytes + size
             values["change_number"] = await _next_change_of(connection, task_id, size)
-            result = await connection.execute(update(tasks).where(tasks.c.task_id == task_id, _IS_RUNNING).values(values))
+            result = await connection.execute(update(tasks).where(tasks.c.task_id == task_id, IS_RUNNING).values(values))
             if result.rowcount == 1:
                 await make_due(connection, task_id, end_time)
         return result.rowcount == 1
@@ -145,22 +156,26 @@ class TaskStore:
         key = tuple_(tasks.c.start_time, tasks.c.task_id)
         query = (
             select(tasks)
-            .where(tasks.c.engine_started.is_(False), _IS_RUNNING, tasks.c.start_time < to_microseconds(older_than))
-            .where(tasks.c.admitted | tasks.c.cancel_requested)
+            .where(TO_START, tasks.c.start_time < to_microseconds(older_than))
+            .where(tasks.c.admit_time < to_microseconds(older_than))  # else it is just being started
             .order_by(tasks.c.start_time, tasks.c.task_id)
         )
-        async for record in self._walk(query, key, ("start_time", "task_id")):
-            yield record
+        async for row in self._walk(query, key, ("start_time", "task_id")):
+            yield task_record(row)
 
-    async def running(self, limit: int | None = None, after: str = "") -> AsyncIterator[TaskRecord]:
-        """Yield the running tasks, without their requests and work, by task id, after the id `after`, at most `limit`."""
-        query = select(*shown_columns()).where(_IS_RUNNING, tasks.c.task_id > after).order_by(tasks.c.task_id)
-        async for record in self._walk(query, tuple_(tasks.c.task_id), ("task_id",)):
-            if limit is not None:
-                if limit <= 0:
-                    return
-                limit -= 1
-            yield record
+    async def started(self, older_than: datetime) -> AsyncIterator[StartedTask]:
+        """Yield the unfinished tasks created before `older_than` that the engine should have, by task id."""
+        columns = (tasks.c.task_id, tasks.c.cancel_requested)
+        query = select(*columns).where(IS_RUNNING, tasks.c.engine_started.is_(true()))
+        query = query.where(tasks.c.start_time < to_microseconds(older_than)).order_by(tasks.c.task_id)
+        async for row in self._walk(query, tuple_(tasks.c.task_id), ("task_id",), _STARTED_BATCH):
+            yield StartedTask(row["task_id"], row["cancel_requested"])
+
+    async def any_started(self) -> bool:
+        """Return whether the engine should have any task."""
+        query = select(select(tasks.c.task_id).where(IS_RUNNING, tasks.c.engine_started.is_(true())).exists())
+        async with self._database.read() as connection:
+            return bool((await connection.execute(query)).scalar_one())
 
     async def count_unfinished(self, project_name: str) -> tuple[int, int]:
         """Return how many unfinished tasks of a project are admitted, and how many are waiting."""
@@ -169,23 +184,38 @@ class TaskStore:
 
     async def priorities(self, project_name: str) -> Collection[int]:
         """Return the priorities of the unfinished tasks of a project."""
-        query = select(tasks.c.priority).where(tasks.c.project_name == project_name, _IS_RUNNING).distinct()
+        query = select(tasks.c.priority).where(tasks.c.project_name == project_name, IS_RUNNING).distinct()
         async with self._database.read() as connection:
             return {int(priority) for priority in (await connection.execute(query)).scalars()}
 
-    async def admit(self, project_name: str) -> Sequence[TaskRecord]:
-        """Admit waiting tasks of a project as far as its quotas allow, and return them."""
-        async with self._database.read() as connection:  # mostly nothing waits, and nobody else has to
-            if not (await unfinished(connection, project_name))[1]:
-                return ()
+    async def admit(self, project_name: str, most: int) -> Sequence[TaskRecord]:
+        """Admit waiting tasks of a project as far as its quotas allow, `most` of them, and return them."""
+        if not await self._with_waiting_tasks(projects.c.project_name == project_name):
+            return ()  # mostly nothing waits, and nobody else has to
         async with self._database.write() as connection:
-            return await admit(connection, project_name, self._quotas)
+            return await admit(connection, project_name, self._quotas, most)
 
     async def projects_with_waiting_tasks(self) -> Sequence[str]:
         """Return the projects with waiting tasks."""
-        query = select(tasks.c.project_name).where(tasks.c.admitted.is_(False), _IS_RUNNING).distinct()
+        return await self._with_waiting_tasks()
+
+    async def _with_waiting_tasks(self, *conditions: ColumnElement[bool]) -> Sequence[str]:
+        its = tasks.c.project_name == projects.c.project_name
+        waiting = select(tasks.c.task_id).where(its, tasks.c.admitted.is_(false()), IS_RUNNING).exists()
         async with self._database.read() as connection:
-            return [str(name) for name in (await connection.execute(query)).scalars()]
+            names = await connection.execute(select(projects.c.project_name).where(waiting, *conditions))
+            return [str(name) for name in names.scalars()]
+
+    async def waiting(self, project_name: str, limit: int) -> Sequence[str]:
+        """Return the ids of the unfinished tasks of a project that no worker has, in the order of their turns, `limit` at most.
+
+        Those that wait for the quota of their project come last.
+        """
+        held = select(task_progress.c.task_id).where(task_progress.c.working.is_(true()))
+        query = select(tasks.c.task_id).where(tasks.c.project_name == project_name, IS_RUNNING, tasks.c.task_id.not_in(held))
+        order = (tasks.c.admitted.desc(), tasks.c.priority, tasks.c.start_time, tasks.c.task_id)
+        async with self._database.read() as connection:
+            return [str(name) for name in (await connection.execute(query.order_by(*order).limit(limit))).scalars()]
 
     async def counts(self) -> Mapping[TaskStatus, int]:
         """Return the number of tasks of each status, over all projects."""
@@ -198,7 +228,7 @@ class TaskStore:
         """Return, for each project with unfinished tasks, how many are admitted and how many are waiting."""
         query = (
             select(tasks.c.project_name, tasks.c.admitted, func.count())
-            .where(_IS_RUNNING)
+            .where(IS_RUNNING)
             .group_by(tasks.c.project_name, tasks.c.admitted)
         )
         counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -235,16 +265,18 @@ class TaskStore:
             if not record.request_id and await _find(connection, record.task_id) is not None:
                 raise ResourceAlreadyExists(f"The specified resource task/{record.task_id} already exists.")
 
-    async def _walk(self, query: Select[Any], key: Any, names: tuple[str, ...]) -> AsyncIterator[TaskRecord]:
-        """Yield a long result in batches, so that no connection is held while the caller works on a record."""
+    async def _walk(
+        self, query: Select[Any], key: Any, names: tuple[str, ...], size: int = _BATCH
+    ) -> AsyncIterator[RowMapping]:
+        """Yield a long result in batches, so that no connection is held while the caller works on a row."""
         position: tuple[Any, ...] | None = None
         while True:
             batch = query.where(key > tuple_(*position)) if position is not None else query
             async with self._database.read() as connection:
-                rows = (await connection.execute(batch.limit(_BATCH))).mappings().all()
+                rows = (await connection.execute(batch.limit(size))).mappings().all()
             for row in rows:
-                yield task_record(row)
-            if len(rows) < _BATCH:
+                yield row
+            if len(rows) < size:
                 return
             position = tuple(rows[-1][name] for name in names)
 
@@ -262,14 +294,14 @@ async def _insert_task(connection: AsyncConnection, record: TaskRecord) -> None:
 
 async def _next_change_of(connection: AsyncConnection, task_id: str, more_bytes: int = 0) -> int:
     """Return the number of a change of this task, while it runs. Its project is locked before it is, as everywhere."""
-    of_task = select(tasks.c.project_name).where(tasks.c.task_id == task_id, _IS_RUNNING)
+    of_task = select(tasks.c.project_name).where(tasks.c.task_id == task_id, IS_RUNNING)
     return await next_change(connection, of_task.scalar_subquery(), more_bytes)
 
 
 async def _find(
     connection: AsyncConnection, task_id: str, request: bool = True, work: bool = True, project_name: str | None = None
 ) -> TaskRecord | None:
-    query = select(*shown_columns(request, work)).where(tasks.c.task_id == task_id)
+    query = shown_tasks(request, work).where(tasks.c.task_id == task_id)
     if project_name is not None:
         query = query.where(tasks.c.project_name == project_name)
     row = (await connection.execute(query)).mappings().one_or_none()

@@ -6,7 +6,23 @@ by their bytes ("C" collation), so that PostgreSQL agrees with SQLite and Python
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, MetaData, String, Table, Text, true
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    literal_column,
+    true,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -86,6 +102,7 @@ tasks = Table(
     Column("start_time", BigInteger, nullable=False),
     Column("end_time", BigInteger, nullable=False, comment="9223372036854775807 while running"),
     Column("admitted", Boolean, nullable=False, server_default=true(), comment="false: waits for others of its project"),
+    Column("admit_time", BigInteger, nullable=False, server_default="0", comment="0: admitted when it was made, or not yet"),
     Column("engine_started", Boolean, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
     Column("user_data", PlainText, nullable=False),
@@ -99,6 +116,38 @@ tasks = Table(
     Column("record_bytes", BigInteger, nullable=False, server_default="0", comment="with indexes, about"),
     Column("created_by", PlainText, nullable=False, server_default="", comment="name of the principal; empty: nobody asked"),
     Column("retry_of", PlainText, nullable=False, server_default="", comment="id of the task that it retries"),
+)
+
+IS_RUNNING: ColumnElement[bool] = tasks.c.status == literal_column("'Running'")
+"""Selects unfinished tasks; a literal, as both databases use indexes of unfinished tasks only where they see that it is one."""
+
+task_progress = Table(
+    "task_progress",
+    metadata,
+    Column("task_id", ForeignKey("tasks.task_id", ondelete="CASCADE"), primary_key=True),
+    Column("round", BigInteger, nullable=False, comment="of the lease, when it was told last"),
+    Column("percent", Integer, nullable=False, comment="never decreases"),
+    Column("progress", PlainText, nullable=False, comment="JSON of the last progress"),
+    Column("working", Boolean, nullable=False, comment="a worker has it"),
+    Column(
+        "lane",
+        PlainText,
+        nullable=False,
+        server_default="",
+        comment="in whose queue it waits; empty: the first one, or unknown",
+    ),
+    Column("problem", PlainText, nullable=False, server_default="", comment="why it does not go on; empty: it does"),
+)
+"""What is known of unfinished tasks beside their rows, which other columns need not be written anew for."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("holder", PlainText, nullable=False, comment="the replica that does this work"),
+    Column("expire_time", BigInteger, nullable=False, comment="after which another may take it"),
+    Column("round", BigInteger, nullable=False, comment="counts what the holders have written"),
+    Column("state", PlainText, nullable=False, comment="JSON: what the holder knows for all"),
 )
 
 task_tags = Table(
@@ -168,6 +217,24 @@ Index(
 )
 # Quotas and shares: every new task counts the unfinished ones of its project, and asks for their priorities.
 Index("ix_tasks_by_admission", tasks.c.project_name, tasks.c.status, tasks.c.admitted, tasks.c.priority)
+# Unfinished tasks of a project in the order in which they wait: their place, and which projects have some that wait for it.
+Index(
+    "ix_tasks_unfinished",
+    tasks.c.project_name,
+    tasks.c.admitted,
+    tasks.c.priority,
+    tasks.c.start_time,
+    tasks.c.task_id,
+    postgresql_where=IS_RUNNING,
+    sqlite_where=IS_RUNNING,
+)
+# The reconciler: unfinished tasks that the engine should have, and does not.
+TO_START: ColumnElement[bool] = (
+    IS_RUNNING & tasks.c.engine_started.is_(false()) & (tasks.c.admitted.is_(true()) | tasks.c.cancel_requested.is_(true()))
+)
+Index("ix_tasks_to_start", tasks.c.start_time, tasks.c.task_id, postgresql_where=TO_START, sqlite_where=TO_START)
+# Watchers: what was told since.
+Index("ix_task_progress_round", task_progress.c.round)
 # Watchers: what has changed since.
 Index("ix_tasks_by_change", tasks.c.project_name, tasks.c.change_number, tasks.c.task_id)
 # Retention.

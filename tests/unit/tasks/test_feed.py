@@ -7,45 +7,55 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete
 
 from reelmill_server.errors import ResourceNotFound, ServiceUnavailable
-from reelmill_server.model.engine_view import EngineState, EngineView
-from reelmill_server.model.task import Outcome, Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus
+from reelmill_server.model.task import Outcome, Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus, Told
+from reelmill_server.model.waiting import Wait, WaitReason
 from reelmill_server.tasks import feed
 from reelmill_server.tasks.changes import Change, ChangeStore
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.feed import Feeds
 from reelmill_server.tasks.follower import Snapshot
+from reelmill_server.tasks.leases import Lease
 from reelmill_server.tasks.migrate import upgrade
+from reelmill_server.tasks.progress import ProgressStore
 from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
 from reelmill_server.tasks.store import TaskStore
 from reelmill_server.tasks.tables import projects, tasks
+from reelmill_server.tasks.waits import Waits
 
 POLL = 0.01
 
 
+class CountingProgress(ProgressStore):
+    """Counts how often it is asked."""
+
+    looks = 0
+    broken: Exception | None = None
+
+    async def since(self, number: int) -> tuple[int, Mapping[str, Told]]:
+        """Once per round."""
+        self.looks += 1
+        if self.broken is not None:
+            raise self.broken
+        return await super().since(number)
+
+
 class World:
-    """A store, feeds, and an engine that tells what the test says."""
+    """A store, feeds, and what the test tells of tasks."""
 
     def __init__(self, database: Database) -> None:
         self.store, self.projects = TaskStore(database), ProjectStore(database)
-        self.looks, self.percent, self.error = 0, 0, Exception
-        self.broken: Exception | None = None
-        self.looked: Counter[str] = Counter()
-        self.idle: set[str] = set()
+        self.lease = Lease(database, "me", alone=True)
+        self.progress = CountingProgress(database, self.lease)
+        self.waits = Waits(self.store, self.progress)
         self.changes = ChangeStore(database)
-        self.feeds = Feeds(self.store, self.changes, self.view, POLL)
+        self.feeds = Feeds(self.store, self.changes, self.progress, self.waits, POLL)
 
-    async def view(self, task_id: str) -> EngineView:
-        """The engine's word."""
-        self.looks += 1
-        self.looked[task_id] += 1
-        if self.broken is not None:
-            raise self.broken
-        if task_id in self.idle:
-            return EngineView(EngineState.RUNNING, Progress(), busy=True)
-        return EngineView(EngineState.RUNNING, Progress(TaskPhase.CONVERTING, self.percent, 1), busy=True)
+    async def tell(self, task_id: str, percent: int, phase: TaskPhase = TaskPhase.CONVERTING) -> None:
+        """What a worker tells."""
+        await self.progress.tell({task_id: Told(Progress(phase, percent, 1), working=True)})
 
     async def add(self, task_id: str, **tags: str) -> None:
         """A running task."""
@@ -72,6 +82,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 async def world(database: Database) -> AsyncIterator[World]:
     """With the project `default`."""
     made = World(database)
+    await made.lease.renew()
     await made.projects.ensure("default")
     yield made
     made.feeds.close()
@@ -86,15 +97,15 @@ async def _until_percent(watch: AsyncGenerator[Snapshot, None], percent: int) ->
 
 
 async def test_a_watch_begins_with_the_present_and_ends_with_the_end(world: World) -> None:
-    """Changes in between, none twice, percentages that do not fall though the engine's do."""
+    """Changes in between, none twice, percentages that do not fall though the attempts' do."""
     await world.add("task")
-    world.percent = 20
+    await world.tell("task", 20)
     watch = world.feeds.watch("default", "task")
     first = await anext(watch)
     assert (first.progress.phase, first.progress.percent) == (TaskPhase.CONVERTING, 20)
-    world.percent = 40
+    await world.tell("task", 40)
     await _until_percent(watch, 40)
-    world.percent = 10  # a new attempt
+    await world.tell("task", 10)  # a new attempt
     await asyncio.sleep(5 * POLL)
     await world.end("task")
     rest = [snapshot async for snapshot in watch]
@@ -106,10 +117,10 @@ async def test_many_watchers_share_one_look(world: World) -> None:
     await world.add("task")
     watchers = [asyncio.create_task(_collect(world)) for _ in range(20)]
     await asyncio.sleep(20 * POLL)
-    looks = world.looks
+    looks = world.progress.looks
     await world.end("task")
     seen = await asyncio.gather(*watchers)
-    assert looks <= 21 and all(states[-1] is TaskStatus.SUCCEEDED for states in seen)
+    assert looks <= 42 and all(states[-1] is TaskStatus.SUCCEEDED for states in seen)
 
 
 async def _collect(world: World) -> list[TaskStatus]:
@@ -123,30 +134,33 @@ async def test_nobody_watching_means_nobody_looking(world: World) -> None:
     await anext(watch)
     await watch.aclose()
     await asyncio.sleep(2 * POLL)
-    looks = world.looks
+    looks = world.progress.looks
     await asyncio.sleep(5 * POLL)
-    assert world.looks == looks and not world.feeds._followers and all(loop.done() for loop in world.feeds._loops.values())
+    assert world.progress.looks == looks and not world.feeds._followers
+    assert world.feeds._loop is not None and world.feeds._loop.done()
 
 
 @pytest.mark.parametrize("broken", [ServiceUnavailable("away"), RuntimeError("a defect")])
 async def test_a_look_that_fails_is_repeated(world: World, broken: Exception) -> None:
-    """Watchers wait, and go on when the engine is back."""
+    """Watchers wait, and go on when the records are back."""
     await world.add("task")
     watch = world.feeds.watch("default", "task")
     await anext(watch)
-    world.broken = broken
+    world.progress.broken = broken
     await asyncio.sleep(5 * POLL)
-    world.broken, world.percent = None, 70
+    world.progress.broken = None
+    await world.tell("task", 70)
     await asyncio.wait_for(_until_percent(watch, 70), 10)
 
 
-async def test_a_task_that_is_deleted_ends_its_watch_with_an_error(world: World) -> None:
+async def test_a_task_that_is_deleted_ends_its_watch_with_an_error(world: World, database: Database) -> None:
     """Nobody waits for ever."""
     await world.add("task")
     watch = world.feeds.watch("default", "task")
     await anext(watch)
-    await world.store.finish("task", Outcome(TaskStatus.FAILED), datetime.now(UTC))
-    await world.projects.delete("default")
+    async with database.write() as connection:  # at once, so that its end is not seen
+        await connection.execute(delete(tasks))
+        await connection.execute(delete(projects))
     world.feeds.poll_now("task")
     with pytest.raises(ResourceNotFound):
         async with asyncio.timeout(10):
@@ -253,7 +267,7 @@ class CountingChanges(ChangeStore):
 async def test_many_watchers_of_a_project_read_it_once(world: World, database: Database) -> None:
     """Fifty watchers cost as much as one: rounds without changes read no task, and a change is read once for all of them."""
     changes = CountingChanges(database)
-    feeds = Feeds(world.store, changes, world.view, POLL, 1e6)
+    feeds = Feeds(world.store, changes, world.progress, world.waits, POLL, 1e6)
     for number in range(10):
         await world.add(f"old{number}")
         await world.end(f"old{number}")
@@ -284,7 +298,7 @@ async def test_a_slow_watcher_is_told_the_latest_state_only(world: World) -> Non
     await anext(watch)
     follower = world.feeds._followers["default"]
     for percent in range(1, 60):
-        world.percent = percent
+        await world.tell("task", percent)
         await _until(lambda percent=percent: follower.entries["task"].progress.percent == percent)  # type: ignore[misc]
     assert (await anext(watch)).progress.percent == 59
     await world.end("task")
@@ -312,31 +326,33 @@ async def test_a_watcher_that_is_too_far_behind_has_to_watch_again(world: World,
     await quick.aclose()
 
 
-async def test_the_engine_is_asked_seldom_for_tasks_that_only_wait(world: World) -> None:
-    """One that runs is looked at every time, one that waits for a worker less and less often, for a quota never."""
-    await world.add("runs")
-    await world.add("waits")
-    now = datetime.now(UTC)
+async def test_whoever_asks_is_told_what_the_records_know(world: World) -> None:
+    """Of one that runs its progress, with a problem if there is one; of one that waits, for what, and its place."""
+    for name in ("runs", "waits"):
+        await world.add(name)
+        await world.store.mark_started(name)
     await world.projects.update("default", ProjectPatch(quotas={"engine_concurrency": 2}))
-    await world.store.insert(TaskRecord("queued", "default", "", "e", TaskStatus.RUNNING, now, "{}", "{}"))
-    world.idle.add("waits")
-    watch = world.feeds.watch_all(TaskQuery("default"))
-    for _ in range(3):
-        await anext(watch)
-    await _until(lambda: world.looked["runs"] >= 30)
-    assert world.looked["waits"] < world.looked["runs"] // 3
-    snapshots = await world.feeds.snapshots([await world.store.get("default", "queued")])
-    assert snapshots[0].progress.phase is TaskPhase.QUEUED and not world.looked["queued"]
+    await world.add("queued")
+    await world.tell("runs", 30)
+    await world.progress.tell_problems({"runs": "stuck"})
+    await world.progress.tell_lanes({"fast": 1})
+    records = [await world.store.get("default", name) for name in ("runs", "waits", "queued")]
+    runs, waits, queued = [snapshot.progress for snapshot in await world.feeds.snapshots(records)]
+    assert (runs.phase, runs.percent, runs.problem, runs.wait) == (TaskPhase.CONVERTING, 30, "stuck", None)
+    assert waits.wait == Wait(WaitReason.BUSY, "fast", 1, 2) and queued.wait == Wait(WaitReason.QUOTA, "", 2, 2)
+
+
+async def test_a_watcher_of_a_waiting_task_sees_its_place(world: World) -> None:
+    """It moves on when another ends, without a change of its own."""
+    await world.projects.update("default", ProjectPatch(quotas={"engine_concurrency": 1}))
+    for name in ("first", "second", "third"):
+        await world.add(name)
+    watch = world.feeds.watch("default", "third")
+    assert (await anext(watch)).progress.wait == Wait(WaitReason.QUOTA, "", 3, 3)
+    await world.end("second")
+    async with asyncio.timeout(10):
+        assert (await anext(watch)).progress.wait == Wait(WaitReason.QUOTA, "", 2, 2)
     await watch.aclose()
-
-
-async def test_callers_share_what_the_engine_said(world: World) -> None:
-    """Fifty calls at once ask it once."""
-    await world.add("task")
-    record = await world.store.get("default", "task")
-    world.percent = 30
-    found = await asyncio.gather(*(world.feeds.snapshot(record) for _ in range(50)))
-    assert world.looks == 1 and {snapshot.progress.percent for snapshot in found} == {30}
 
 
 async def test_a_selector_that_comes_later_finds_the_tasks_that_run(world: World) -> None:
@@ -357,58 +373,39 @@ async def test_a_selector_that_comes_later_finds_the_tasks_that_run(world: World
         await watch.aclose()
 
 
-async def test_a_record_of_an_earlier_version_is_seen(world: World, database: Database) -> None:
-    """During a rollout, replicas that do not number changes record outcomes, too."""
-    await world.add("task")
-    watch = world.feeds.watch("default", "task")
-    await anext(watch)
-    await world.store.finish("task", Outcome(TaskStatus.SUCCEEDED), datetime.now(UTC))
-    async with database.write() as connection:
-        await connection.execute(update(tasks).values(change_number=1))
-        await connection.execute(update(projects).values(change_count=1))
-
-    async def closed(_: str) -> EngineView:
-        return EngineView(EngineState.CLOSED)
-
-    world.feeds._views._view = closed
-    async with asyncio.timeout(10):
-        assert [snapshot.record.status async for snapshot in watch][-1] is TaskStatus.SUCCEEDED
-
-
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(POLL)
 
 
-@pytest.mark.parametrize("ended", ["changes", "progress"])
-async def test_a_watcher_that_comes_while_the_loops_end_is_served(world: World, ended: str) -> None:
-    """One of the loops saw that nobody watches, the other has not looked yet: progress and the end are told all the same."""
+async def test_a_watcher_that_comes_while_the_loop_ends_is_served(world: World) -> None:
+    """It saw that nobody watches: progress and the end are told all the same."""
     await world.add("task")
     first = world.feeds.watch("default", "task")
     await anext(first)
-    world.feeds._loops[ended].cancel()
-    await asyncio.wait([world.feeds._loops[ended]])
+    assert world.feeds._loop is not None
+    world.feeds._loop.cancel()
+    await asyncio.wait([world.feeds._loop])
     await first.aclose()
     watch = world.feeds.watch("default", "task")
     await anext(watch)
-    world.percent = 60
+    await world.tell("task", 60)
     async with asyncio.timeout(5):
         await _until_percent(watch, 60)
         await world.end("task")
         assert [snapshot async for snapshot in watch][-1].record.status is TaskStatus.SUCCEEDED
 
 
-async def test_an_attempt_of_this_process_is_shown_without_the_engine(world: World) -> None:
-    """Watchers, and whoever asks for the task, see its progress at once; the engine is not asked while the attempt tells."""
+async def test_an_attempt_of_this_process_is_shown_before_it_is_written(world: World) -> None:
+    """Watchers, and whoever asks for the task, see its progress at once; what the records say is older."""
     await world.add("task")
     watch = world.feeds.watch("default", "task")
     await anext(watch)
     world.feeds.advanced("task", Progress(TaskPhase.CONVERTING, 30, 1))
     assert (await anext(watch)).progress.percent == 30
-    await asyncio.sleep(2 * POLL)
-    looks = world.looks
+    await world.tell("task", 20, TaskPhase.PLANNING)
     await asyncio.sleep(5 * POLL)
-    assert world.looks == looks
-    assert (await world.feeds.snapshot(await world.store.get("default", "task"))).progress.percent == 30
+    shown = await world.feeds.snapshot(await world.store.get("default", "task"))
+    assert (shown.progress.percent, shown.progress.phase) == (30, TaskPhase.CONVERTING)
     await watch.aclose()

@@ -1,6 +1,6 @@
 """What a crash left between a record and the engine is mended."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,10 +26,12 @@ class World:
         self.states, self.started, self.down = dict[str, EngineState](), list[str](), False
         self.canceled: list[str] = []
         self.problems: dict[str, str] = {}
+        self.waits: dict[str, str] = {}
         self.abandoned: list[str] = []
         self.shown: list[int] = []
         self.refused: set[str] = set()
-        self.admitted: list[str] = []
+        self.told: list[dict[str, str]] = []
+        self.no_replica = False
         self.views: list[str] = []
         self.reconciler = Reconciler(
             self.store,
@@ -40,7 +42,8 @@ class World:
             cancel=self.cancel,
             abandon=self.abandon,
             settle=self.settle,
-            admit=self.admit,
+            tell_problems=self.tell_problems,
+            untaken=self.untaken,
             retention=timedelta(days=7),
             show_stalled=self.shown.append,
         )
@@ -54,14 +57,19 @@ class World:
         self.started.append(record.task_id)
         self.states[record.task_id] = EngineState.RUNNING
 
-    async def admit(self, project_name: str) -> None:
-        """Waiting tasks may follow."""
-        self.admitted.append(project_name)
+    async def tell_problems(self, problems: Mapping[str, str]) -> None:
+        """What callers are told."""
+        self.told.append(dict(problems))
+
+    async def untaken(self) -> bool:
+        """Whether nobody runs workflows."""
+        return self.no_replica
 
     async def view(self, task_id: str) -> EngineView:
         """What the engine says."""
         self.views.append(task_id)
-        return EngineView(self.states.get(task_id, EngineState.UNKNOWN), problem=self.problems.get(task_id, ""))
+        problem = self.problems.get(task_id, self.waits.get(task_id, ""))
+        return EngineView(self.states.get(task_id, EngineState.UNKNOWN), problem=problem)
 
     async def running(self) -> list[str]:
         """What the engine lists, unless it is away."""
@@ -121,14 +129,36 @@ async def test_a_recorded_task_that_was_not_started_is_started_once(world: World
     assert world.started == ["old"]
 
 
-async def test_waiting_tasks_follow_though_nobody_told(world: World) -> None:
-    """Whoever recorded the end of a task died before the next could follow; the one that waits is not started meanwhile."""
+async def test_a_task_that_waits_for_its_project_is_not_started(world: World) -> None:
+    """Admission does that."""
     world.store = TaskStore(world.database, quotas=Quotas(1, 0, 1.0))
     await world.add("first", started=True)
     world.states["first"] = EngineState.RUNNING
     await world.add("second")
     await world.reconciler.once()
-    assert (world.started, world.admitted) == ([], ["default"])
+    assert world.started == []
+
+
+async def test_why_tasks_do_not_go_on_is_told(world: World) -> None:
+    """Those that fail, and, when no replica takes up workflows, all that wait for one; then that they go on again."""
+    for name in ("fails", "waits", "well"):
+        await world.add(name, started=True)
+        world.states[name] = EngineState.RUNNING
+    world.problems["fails"] = "its workflow failed"
+    await world.reconciler.once()
+    assert world.told == [{"fails": "its workflow failed"}]
+    world.problems, world.no_replica, world.waits = {}, True, {"waits": "no control worker"}
+    await world.reconciler.once()
+    world.no_replica = False
+    await world.reconciler.once()
+    assert world.told[1:] == [{"waits": "no control worker"}, {}]
+
+
+async def test_an_engine_without_tasks_is_asked_nothing(world: World) -> None:
+    """An idle service costs nothing."""
+    world.down = True
+    await world.reconciler.once()
+    assert world.told == [{}]
 
 
 async def test_an_engine_that_is_away_is_tried_again(world: World) -> None:
@@ -180,7 +210,7 @@ async def test_a_canceled_task_whose_workflow_does_not_go_on_ends_without_it(wor
     assert world.abandoned == []
     await world.reconciler.once()
     assert world.abandoned == ["task"] and await world.status("task") == (TaskStatus.CANCELED, "Canceled")
-    assert (world.canceled, world.shown) == (["task"], [1, 1, 0, 1, 1])
+    assert (world.canceled, world.shown) == (["task"], [1, 1, 0, 1, 0])
 
 
 async def test_an_end_without_the_workflow_that_was_cut_off_is_completed(world: World) -> None:

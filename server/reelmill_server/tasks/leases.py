@@ -1,0 +1,76 @@
+"""Work that one replica does for all: it holds a lease in the database, and another takes that over when it is gone."""
+
+import time
+from contextlib import suppress
+
+from sqlalchemy import ColumnElement, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.tables import leases
+
+HOUSEKEEPING = "housekeeping"
+"""The lease of what is done for all replicas: progress, admission, reconciling."""
+
+_SECONDS = 10.0
+RENEW_SECONDS = 3.0
+"""Seconds between renewals of a lease: several of them fit into it."""
+_MICROSECONDS = 1_000_000
+
+
+class Lease:
+    """The lease of one kind of work, as one replica sees it.
+
+    Who holds it may do the work as long as `held` says so. It is judged by the clock of the database, and by each replica's own
+    clock only as far as seconds since its last renewal go. What must not be done by two at once writes with `advance`, which
+    refuses a former holder.
+    """
+
+    def __init__(self, database: Database, holder: str, *, alone: bool = False, name: str = HOUSEKEEPING) -> None:
+        """`holder` names this replica; `alone`: there is no other, so that a lease left by a killed one is no obstacle."""
+        self._database, self._holder, self._alone, self._name = database, holder, alone, name
+        self._until = 0.0
+
+    @property
+    def held(self) -> bool:
+        """Whether this replica holds the lease now."""
+        return time.monotonic() < self._until
+
+    async def renew(self) -> None:
+        """Take the lease if it is free, or keep it. Raises ServiceUnavailable."""
+        asked = time.monotonic()
+        async with self._database.write() as connection:
+            now = await self._now(connection)
+            free: ColumnElement[bool] = or_(leases.c.holder == self._holder, leases.c.expire_time < now)
+            taken = update(leases).where(leases.c.name == self._name)
+            taken = taken if self._alone else taken.where(free)
+            values = {"holder": self._holder, "expire_time": now + int(_SECONDS * _MICROSECONDS)}
+            held = (await connection.execute(taken.values(values))).rowcount == 1
+        self._until = asked + _SECONDS if held else 0.0
+
+    async def release(self) -> None:
+        """Let another replica take the lease at once."""
+        self._until = 0.0
+        with suppress(ServiceUnavailable):
+            async with self._database.write() as connection:
+                await connection.execute(update(leases).where(self._ours).values(expire_time=0))
+
+    async def advance(self, connection: AsyncConnection) -> int:
+        """Return the next round of the lease, whose row stays locked until the transaction ends; 0 if another holds it.
+
+        Whoever sees a round sees all that was written in it and before.
+        """
+        counted = update(leases).where(self._ours).values(round=leases.c.round + 1).returning(leases.c.round)
+        return (await connection.execute(counted)).scalar_one_or_none() or 0
+
+    @property
+    def _ours(self) -> ColumnElement[bool]:
+        return (leases.c.name == self._name) & (leases.c.holder == self._holder)
+
+    async def _now(self, connection: AsyncConnection) -> int:
+        """Return the time in microseconds: of the database's machine, as those of replicas may differ."""
+        if self._database.is_sqlite:
+            return time.time_ns() // 1000
+        seconds = select(text("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"))
+        return int((await connection.execute(seconds)).scalar_one())

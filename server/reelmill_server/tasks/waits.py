@@ -1,0 +1,84 @@
+"""Why tasks wait, and their place among those of their project that do: from the records alone."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.model.needs import FAST
+from reelmill_server.model.task import Progress, TaskPhase, TaskRecord, Told
+from reelmill_server.model.waiting import Wait, WaitReason
+from reelmill_server.tasks.progress import ProgressStore
+from reelmill_server.tasks.store import TaskStore
+
+_MOST = 100_000  # whose places are known
+_LEAST_SECONDS = 1.0
+_COST = 20  # times as long as it took to read them, places are good for
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The tasks of a project that wait, good until then."""
+
+    until: float
+    count: int
+    places: Mapping[str, int] = field(default_factory=dict)
+
+
+class Waits:
+    """Why tasks wait, for all callers of this replica."""
+
+    def __init__(self, tasks: TaskStore, progress: ProgressStore) -> None:
+        self._tasks, self._progress = tasks, progress
+        self._lines: dict[str, _Line] = {}
+        self._lanes: Mapping[str, int] = {}
+        self._lanes_until = 0.0
+
+    async def progress_of(self, record: TaskRecord) -> Progress:
+        """Return the progress of an unfinished task, with what it waits for."""
+        wait = await self.of(record.project_name, record.task_id, record.admitted, record.engine_started, record.told)
+        return replace(record.told.progress, wait=wait)
+
+    async def of(self, project_name: str, task_id: str, admitted: bool, started: bool, told: Told) -> Wait | None:
+        """Return what a task waits for; None if it does not."""
+        if told.progress.phase is not TaskPhase.QUEUED:
+            return None
+        found = reason(admitted, started, told, await self._served())
+        if told.working:
+            return found  # it had its turn
+        line = await self._line(project_name)
+        return replace(found, place=line.places.get(task_id, 0), count=line.count)
+
+    async def _served(self) -> Mapping[str, int]:
+        now = time.monotonic()
+        if now >= self._lanes_until:
+            self._lanes, self._lanes_until = await self._progress.lanes(), now + _LEAST_SECONDS
+        return self._lanes
+
+    async def _line(self, project_name: str) -> _Line:
+        begin = time.monotonic()
+        line = self._lines.get(project_name)
+        if line is None or line.until < begin:
+            names = await self._tasks.waiting(project_name, _MOST)
+            now = time.monotonic()
+            places = {task_id: place for place, task_id in enumerate(names, 1)}
+            line = _Line(now + max(_LEAST_SECONDS, _COST * (now - begin)), len(names), places)
+            self._lines = {name: other for name, other in self._lines.items() if other.until >= now}
+            self._lines[project_name] = line
+        return line
+
+
+def reason(admitted: bool, started: bool, told: Told, lanes: Mapping[str, int]) -> Wait:
+    """Return what a waiting task waits for; `lanes`: how many workers serve each, empty if nobody has looked yet."""
+    lane = told.lane or FAST
+    if not admitted:
+        return Wait(WaitReason.QUOTA)
+    if not started:
+        return Wait(WaitReason.ENGINE)
+    if told.working:
+        return Wait(WaitReason.RESOURCES)
+    if lane not in (FAST, SOFTWARE):
+        return Wait(WaitReason.ACCELERATOR, lane)
+    if lanes and not lanes.get(lane):
+        return Wait(WaitReason.NO_WORKER, lane)
+    return Wait(WaitReason.BUSY, lane)
