@@ -34,7 +34,7 @@ _FACTS = {capability.name: capability for capability in (*try_encoders((SOFTWARE
 def planned(source: Path, spec: VideoSpec, seconds: float) -> Plan:
     """Return the plan that encodes the first `seconds` of the first video stream alone."""
     info = probe_file(str(source), Limits(), False)
-    target = TargetSpec(0, "file:///out/x", "mkv", spec, None, video_asked=True, audio_asked=True)
+    target = TargetSpec(0, "file:///out/x", "mkv", spec, None, "none", True, True)
     request = ConvertRequest("bench", "bench", (SourceSpec("file:///in", duration_us=round(seconds * 1e6)),), (target,))
     return make_plan(request, PlanFacts((info,), _FACTS))
 

@@ -354,7 +354,7 @@ def test_probe_and_capabilities(client: Client, clip: Path) -> None:
     found = {encoder.name: encoder for encoder in answer.encoders}
     assert found["libx264"].available and found["libsvtav1"].available
     assert [name for name, encoder in found.items() if not encoder.available and not encoder.reason] == []
-    assert {filter_.codec for filter_ in answer.filters if filter_.available or filter_.reason} == {"vmaf"}
+    assert {filter_.codec for filter_ in answer.filters if filter_.available or filter_.reason} == {"vmaf", "xpsnr"}
     assert answer.limits["max_pixels"] > 0 and "pyav" in answer.versions
     assert answer.sandbox.mode == "prefer" and (answer.sandbox.walls or answer.sandbox.lacks)
 

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from reelmill_server.errors import (
     AccessDenied,
+    ConditionNotMet,
     EncoderCrashed,
     HardwareUnavailable,
     InternalError,
@@ -33,6 +34,7 @@ from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
 from reelmill_server.model.package_plan import PackagePlan
 from reelmill_server.model.plan import Plan, TargetPlan
+from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import (
     AudioSpec,
     ConvertRequest,
@@ -281,6 +283,25 @@ async def test_two_passes_write_their_statistics_where_the_child_may(bench: Benc
     percents = [progress.percent for progress in bench.reported]
     assert percents == sorted(percents)
     assert bench.left() == ["h264.mp4", "h265.mp4"]
+
+
+async def test_a_quality_is_searched_in_the_child_with_progress(bench: Bench) -> None:
+    """In the sandbox; the search and the encode share one progress, and nothing of the samples is left."""
+    aimed = bench.target("out.mp4", quality=QualityTarget(Metric.XPSNR, 36.0))
+    (artifact,), _ = await bench.convert(bench.request(aimed))
+    quality = artifact.streams[0].quality
+    assert quality is not None and quality.final == pytest.approx(36.0, abs=1.0)
+    percents = [progress.percent for progress in bench.reported]
+    assert percents == sorted(percents)
+    assert bench.left() == ["out.mp4"]
+
+
+async def test_a_condition_that_is_not_met_publishes_nothing(bench: Bench) -> None:
+    """Of any target of the task."""
+    large = replace(bench.target("large.mp4"), max_size_ratio=0.001)
+    with pytest.raises(ConditionNotMet, match="max_size_ratio"):
+        await bench.convert(bench.request(large, bench.target("other.mp4", 1)))
+    assert bench.left() == []
 
 
 async def test_canceling_ends_the_child(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from reelmill_server.errors import ConditionNotMet, InvalidArgument, Unsupported
 from reelmill_server.media.conversion.quality_search import QualitySearch
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.output.base import Stopped
 from reelmill_server.media.result.conditions import check_conditions
 from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.verify import verify
@@ -169,6 +170,16 @@ def test_a_vmaf_that_is_too_low_holds_everything_back(make: Maker) -> None:
     assert (made.artifacts[0].streams[0].vmaf or 0) > 60
     with pytest.raises(ConditionNotMet, match=r"targets\[0\].min_vmaf is 95, but the video has"):
         make((replace(target("mkv", encoded(crf=45), None), min_vmaf=95.0),), SHORT)
+
+
+def test_a_search_ends_with_its_attempt(make: Maker, shelf: Shelf, tmp_path: Path) -> None:
+    """As soon as it is asked to stop, whatever is left to try."""
+    stop = threading.Event()
+    search = QualitySearch(make.plan((at(34.0),), SHORT), (str(shelf.get(SHORT)),), tmp_path, limits=Limits(), stop=stop)
+    stop.set()
+    with pytest.raises(Stopped):
+        search.run()
+    assert search.share == 0
 
 
 def test_chunks_wait_for_the_crf(make: Maker, shelf: Shelf) -> None:

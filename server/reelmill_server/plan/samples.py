@@ -3,17 +3,18 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil
 
 from reelmill_server.model.plan import Plan, StreamPlan
-from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.model.units import VideoUnit
 
 _SAMPLE_US = 3 * MICROSECONDS
+_SAMPLE_FRAMES = 75  # at least: encoders look ahead some dozens of frames, and a shorter sample would not show what that saves
 _LEAST_SAMPLES = 8
 _SHARE = 100  # of the whole, one sample of so many
-WHOLE_US = 32 * MICROSECONDS
-"""Shorter videos are sampled whole."""
+_WHOLE = Fraction(4, 3)  # of what its samples would take: a shorter video is sampled whole
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,11 @@ class Sample:
     span: VideoUnit
 
 
-def sampled_us(duration_us: int) -> int:
-    """Return how much of a video that is `duration_us` long is sampled."""
-    return duration_us if duration_us <= WHOLE_US else _count(duration_us) * _SAMPLE_US
+def sampled_us(duration_us: int, rate: Fraction) -> int:
+    """Return how much of a video is sampled that is `duration_us` long and has `rate` frames per second."""
+    sample_us = _sample_us(rate)
+    sampled = _count(duration_us, sample_us) * sample_us
+    return duration_us if duration_us <= sampled * _WHOLE else sampled
 
 
 def choose_samples(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequence[int]]) -> tuple[Sample, ...]:
@@ -39,20 +42,25 @@ def choose_samples(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequenc
         plan.inputs[part.input].duration_us if part.stream >= 0 and not plan.inputs[part.input].still else 0
         for part in stream.parts
     ]
-    total = sum(lengths)
-    if total <= WHOLE_US:
+    total, rate = sum(lengths), stream.video.frame_rate if stream.video else FALLBACK_RATE
+    if sampled_us(total, rate) == total:
         return tuple(Sample(number, VideoUnit(0, 0, 0, 0)) for number, length in enumerate(lengths) if length)
-    count, found = _count(total), []
+    sample_us = _sample_us(rate)
+    count, found = _count(total, sample_us), []
     for number in range(count):
-        begin = (2 * number + 1) * total // (2 * count) - _SAMPLE_US // 2
+        begin = (2 * number + 1) * total // (2 * count) - sample_us // 2
         part, offset = _located(begin, lengths)
         keys = keys_us.get(stream.parts[part].input, ())
-        found.append(Sample(part, _span(begin - offset, lengths[part], keys, total // (4 * count))))
+        found.append(Sample(part, _span(begin - offset, sample_us, lengths[part], keys, total // (4 * count))))
     return tuple(found)
 
 
-def _count(duration_us: int) -> int:
-    return max(_LEAST_SAMPLES, ceil(duration_us / (_SHARE * _SAMPLE_US)))
+def _sample_us(rate: Fraction) -> int:
+    return max(_SAMPLE_US, round(_SAMPLE_FRAMES * MICROSECONDS / (rate or FALLBACK_RATE)))
+
+
+def _count(duration_us: int, sample_us: int) -> int:
+    return max(_LEAST_SAMPLES, ceil(duration_us / (_SHARE * sample_us)))
 
 
 def _located(begin: int, lengths: Sequence[int]) -> tuple[int, int]:
@@ -65,11 +73,11 @@ def _located(begin: int, lengths: Sequence[int]) -> tuple[int, int]:
     raise ValueError(f"{begin} is behind all parts")
 
 
-def _span(begin: int, length: int, keys: Sequence[int], most: int) -> VideoUnit:
+def _span(begin: int, sample_us: int, length: int, keys: Sequence[int], most: int) -> VideoUnit:
     """Return the span of a sample that would best begin at `begin`, or at a keyframe at most `most` away."""
-    begin = min(max(begin, 0), max(length - _SAMPLE_US, 0))
+    begin = min(max(begin, 0), max(length - sample_us, 0))
     place = bisect_left(keys, begin)
-    near = [key for key in keys[max(place - 1, 0) : place + 1] if abs(key - begin) <= most and 0 <= key <= length - _SAMPLE_US]
+    near = [key for key in keys[max(place - 1, 0) : place + 1] if abs(key - begin) <= most and 0 <= key <= length - sample_us]
     begin = min(near, key=lambda key: (abs(key - begin), key), default=begin)
-    end = begin + _SAMPLE_US
+    end = begin + sample_us
     return VideoUnit(0, begin, 0 if end >= length else end, 0)

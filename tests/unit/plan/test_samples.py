@@ -1,12 +1,13 @@
 """Samples of a quality search: spread over everything, at keyframes that are near, whole where there is little."""
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
-from reelmill_server.model.plan import InputPlan, PartPlan, Plan, StreamPlan, StreamType
-from reelmill_server.plan.samples import WHOLE_US, choose_samples, sampled_us
+from reelmill_server.model.plan import InputPlan, PartPlan, Plan, StreamPlan, StreamType, VideoOutput
+from reelmill_server.plan.samples import choose_samples, sampled_us
 
-SECOND = 1_000_000
+SECOND, RATE = 1_000_000, Fraction(25)
 STREAM = StreamPlan(StreamType.VIDEO, (PartPlan(0),), "h264", "libx264", "")
 
 
@@ -19,18 +20,25 @@ def test_a_short_video_is_sampled_whole() -> None:
     """From its front to its end."""
     (sample,) = choose_samples(plan(20), STREAM, {})
     assert (sample.part, sample.span.begin_us, sample.span.end_us) == (0, 0, 0)
-    assert sampled_us(20 * SECOND) == 20 * SECOND and sampled_us(WHOLE_US) == WHOLE_US
+    assert sampled_us(20 * SECOND, RATE) == 20 * SECOND and sampled_us(32 * SECOND, RATE) == 32 * SECOND
 
 
 def test_samples_are_spread_and_inside() -> None:
     """Eight of three seconds in ten minutes, one percent of two hours."""
     for seconds, count in ((600, 8), (7200, 24)):
         spans = [sample.span for sample in choose_samples(plan(seconds), STREAM, {})]
-        assert len(spans) == count and sampled_us(seconds * SECOND) == count * 3 * SECOND
+        assert len(spans) == count and sampled_us(seconds * SECOND, RATE) == count * 3 * SECOND
         begins = [span.begin_us for span in spans]
         assert begins == sorted(begins) and begins[0] >= 0 and spans[-1].end_us <= seconds * SECOND
         gaps = {after - before for before, after in pairwise(begins)}
         assert max(gaps) - min(gaps) < SECOND
+
+
+def test_few_frames_a_second_make_longer_samples() -> None:
+    """Encoders look ahead by frames: 75 of them last 7.5 seconds at 10 a second."""
+    slow = replace(STREAM, video=VideoOutput(64, 64, "yuv420p", Fraction(1, 10), Fraction(10)))
+    spans = [sample.span for sample in choose_samples(plan(600), slow, {})]
+    assert {span.end_us - span.begin_us for span in spans} == {7_500_000}
 
 
 def test_they_begin_at_keyframes_that_are_near() -> None:

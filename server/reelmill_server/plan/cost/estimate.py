@@ -197,7 +197,7 @@ class _Estimate:
     def _search(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
         """Return the work of encoding samples at several CRFs. Memory is that of the encode, which comes later."""
         seconds = sum(self._seconds(part) for part in stream.parts)
-        sampled = sampled_us(round(seconds * MICROSECONDS)) / MICROSECONDS
+        sampled = sampled_us(round(seconds * MICROSECONDS), video.frame_rate) / MICROSECONDS
         return self._once_more(stream, video, frames, CRF_TRIES * sampled / max(seconds, 1.0))
 
     def _first_pass(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
