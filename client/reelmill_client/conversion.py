@@ -19,6 +19,7 @@ class Conversion(TypedDict, total=False):
     as 2M; with `passes` 2 met in two passes), or the quality that the CRF is searched for (`vmaf` 1 to 99, or `xpsnr` in dB);
     `size` (1280x720, 1280x or x720), `scale_type` (stretch, crop, fill, fit), `fps`, `gop` (frames), `b_frames`, `refs`,
     `pixel_format`, `rotate` (0, 90, 180, 270), `preset` (ultrafast … veryslow), `hardware` (preferred, required, never).
+    Copied: `smart_cut` (preferred, required), to cut at the frame instead of the keyframe.
 
     `audio`: aac, mp3, opus, flac, vorbis, ac3, amr, copy (the default) or none. With a codec: `audio_bitrate` (bit/s, or a
     string such as 128k), `sample_rate` (Hz), `channels`. `subtitles`: copy (the default) or none.
@@ -48,6 +49,7 @@ class Conversion(TypedDict, total=False):
     rotate: int | None
     preset: str | None
     hardware: str | None
+    smart_cut: str | None
     audio: str | None
     audio_bitrate: int | str | None
     sample_rate: int | None
@@ -79,6 +81,9 @@ VIDEO_FIELDS = {
     "preset": "preset",
     "hardware": "hardware",
 }
+
+# Options of copied video, likewise.
+COPIED_VIDEO_FIELDS = {"smart_cut": "smart_cut"}
 
 # Option -> field of TranscodeAudio.
 AUDIO_FIELDS = {"audio_bitrate": "bitrate", "sample_rate": "sample_rate", "channels": "channel"}
@@ -155,8 +160,8 @@ def _target(conversion: Conversion, options: Mapping[str, object]) -> dict[str, 
         "uri": uri,
         "container": container,
         "segment": {"format": segments} if segments else None,
-        "video": _stream("video", options, VIDEO_FIELDS),
-        "audio": _stream("audio", options, AUDIO_FIELDS),
+        "video": _stream("video", options, VIDEO_FIELDS, COPIED_VIDEO_FIELDS),
+        "audio": _stream("audio", options, AUDIO_FIELDS, {}),
         "subtitle": _subtitles(conversion.get("subtitles")),
         "strip_metadata": options.get("strip_metadata"),
     }
@@ -173,8 +178,13 @@ def _container(uri: str, container: str | None) -> tuple[str, str | None]:
     return chosen, segments
 
 
-def _stream(kind: str, options: Mapping[str, object], fields: Mapping[str, str]) -> dict[str, object] | None:
-    """Return a target's video or audio settings, or None (copy the first stream) if nothing was asked for."""
+def _stream(
+    kind: str, options: Mapping[str, object], fields: Mapping[str, str], copied: Mapping[str, str]
+) -> dict[str, object] | None:
+    """Return a target's video or audio settings, or None (copy the first stream) if nothing was asked for.
+
+    `fields` are the options of encoded streams, `copied` those of copied ones, each to its field.
+    """
     settings = {field: options[name] for name, field in fields.items() if name in options}
     if "bitrate" in settings:
         settings["bitrate"] = bits_per_second(str(settings["bitrate"]))
@@ -183,6 +193,11 @@ def _stream(kind: str, options: Mapping[str, object], fields: Mapping[str, str])
     if codec in (None, "copy", "none") and settings:
         text = f"needs {kind} to be a codec" + (f", not {codec}" if codec else "")
         raise InvalidArgument(violations=[Violation(name, text) for name in fields if name in options])
+    if (kept := {field: options[name] for name, field in copied.items() if name in options}) and codec not in (None, "copy"):
+        text = f"needs copied {kind}, not {codec}"
+        raise InvalidArgument(violations=[Violation(name, text) for name in copied if name in options])
+    if kept:
+        return {f"transcode_{kind}": {"codec": "copy", **kept}}
     if codec is None:
         return None
     return {f"disable_{kind}": True} if codec == "none" else {f"transcode_{kind}": {"codec": codec, **settings}}

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from reelmill_server.media.capabilities import try_encoders, try_filters
 from reelmill_server.media.conversion.whole import Conversion
+from reelmill_server.media.input.cut_edges import edges_of
 from reelmill_server.media.input.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.media.result.files import Result, make_results
 from reelmill_server.media.result.images import image_results
@@ -81,7 +82,9 @@ def plan_of(
     files = tuple(probe_subtitles(file.uri, file.uri, limits, file.language) for file in source.subtitles)
     info = probe_file(str(path), limits, needs_bitrates(request))
     marks = {uri: probe_beside(uri, uri, limits) for uri in request.watermark_uris}
-    plan = make_plan(request, PlanFacts((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks))
+    edges = edges_of(request, (info,), (str(path),), limits)
+    facts = PlanFacts((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks, cut_edges=edges)
+    plan = make_plan(request, facts)
     foreign = foreign_uris(request, (0,), plan)
     assert not foreign, foreign  # else a worker would refuse it
     assert ffmpeg_command(request, plan, (info,)).groups and ffmpeg_command(request, plan).groups  # of every plan there is one

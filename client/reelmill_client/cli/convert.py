@@ -14,7 +14,7 @@ from reelmill_client.cli.documents import read_document
 from reelmill_client.cli.session import Session, session_of
 from reelmill_client.cli.wait import wait_for
 from reelmill_client.client import Client
-from reelmill_client.conversion import AUDIO_FIELDS, VIDEO_FIELDS, Conversion, is_uri
+from reelmill_client.conversion import AUDIO_FIELDS, COPIED_VIDEO_FIELDS, VIDEO_FIELDS, Conversion, is_uri
 from reelmill_client.errors import ReelmillError, Violation, from_problems
 from reelmill_client.labels import TaskLabel, request_label
 from reelmill_client.requests import build_request, pairs
@@ -54,6 +54,9 @@ def convert(
     rotate: Annotated[int | None, _option("Degrees clockwise: 0, 90, 180 or 270.", _VIDEO)] = None,
     preset: Annotated[str | None, _option("Effort, from ultrafast to veryslow. Default: medium.", _VIDEO)] = None,
     hardware: Annotated[str | None, _option("preferred, required or never. Default: preferred.", _VIDEO)] = None,
+    smart_cut: Annotated[
+        str | None, _option("Cut copied video at the frame: preferred or required. Default: at the keyframe.", _VIDEO)
+    ] = None,
     audio: Annotated[str | None, _option("aac, mp3, opus, flac, …, copy or none. Default: copy.", _AUDIO)] = None,
     audio_bitrate: Annotated[str | None, _option("For example 128k.", _AUDIO)] = None,
     sample_rate: Annotated[int | None, _option("Hz.", _AUDIO)] = None,
@@ -135,7 +138,7 @@ _FLAG_FIELDS = {
     "targets[0].subtitle": "subtitles",
     "targets[0].video.transcode_video.codec": "video",
     "targets[0].audio.transcode_audio.codec": "audio",
-    **{f"targets[0].video.transcode_video.{field}": name for name, field in VIDEO_FIELDS.items()},
+    **{f"targets[0].video.transcode_video.{field}": name for name, field in (VIDEO_FIELDS | COPIED_VIDEO_FIELDS).items()},
     **{f"targets[0].audio.transcode_audio.{field}": name for name, field in AUDIO_FIELDS.items()},
 }
 

@@ -9,6 +9,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class SmartCut(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SMART_CUT_UNSPECIFIED: _ClassVar[SmartCut]
+    SMART_CUT_PREFERRED: _ClassVar[SmartCut]
+    SMART_CUT_REQUIRED: _ClassVar[SmartCut]
+
 class QualityMetric(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     QUALITY_METRIC_UNSPECIFIED: _ClassVar[QualityMetric]
@@ -68,6 +74,9 @@ class ReferPos(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REFER_POS_TOPRIGHT: _ClassVar[ReferPos]
     REFER_POS_BOTTOMRIGHT: _ClassVar[ReferPos]
     REFER_POS_BOTTOMLEFT: _ClassVar[ReferPos]
+SMART_CUT_UNSPECIFIED: SmartCut
+SMART_CUT_PREFERRED: SmartCut
+SMART_CUT_REQUIRED: SmartCut
 QUALITY_METRIC_UNSPECIFIED: QualityMetric
 QUALITY_METRIC_VMAF: QualityMetric
 QUALITY_METRIC_XPSNR: QualityMetric
@@ -121,7 +130,7 @@ class TargetVideo(_message.Message):
     def __init__(self, disable_video: _Optional[bool] = ..., stream: _Optional[_Iterable[int]] = ..., transcode_video: _Optional[_Union[TranscodeVideo, _Mapping]] = ..., filter_video: _Optional[_Union[FilterVideo, _Mapping]] = ...) -> None: ...
 
 class TranscodeVideo(_message.Message):
-    __slots__ = ("codec", "pixel_format", "frame_rate", "frame_rate_option", "resolution", "resolution_option", "adaptive_resolution_direction", "scale_type", "rotation", "bitrate", "bitrate_option", "crf", "max_bitrate", "buffer_size", "gop_size", "b_frames", "refs", "video_slim", "hardware", "preset", "passes", "quality_target")
+    __slots__ = ("codec", "pixel_format", "frame_rate", "frame_rate_option", "resolution", "resolution_option", "adaptive_resolution_direction", "scale_type", "rotation", "bitrate", "bitrate_option", "crf", "max_bitrate", "buffer_size", "gop_size", "b_frames", "refs", "video_slim", "hardware", "preset", "passes", "quality_target", "smart_cut")
     CODEC_FIELD_NUMBER: _ClassVar[int]
     PIXEL_FORMAT_FIELD_NUMBER: _ClassVar[int]
     FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +153,7 @@ class TranscodeVideo(_message.Message):
     PRESET_FIELD_NUMBER: _ClassVar[int]
     PASSES_FIELD_NUMBER: _ClassVar[int]
     QUALITY_TARGET_FIELD_NUMBER: _ClassVar[int]
+    SMART_CUT_FIELD_NUMBER: _ClassVar[int]
     codec: VideoCodec
     pixel_format: PixelFormat
     frame_rate: float
@@ -166,7 +176,8 @@ class TranscodeVideo(_message.Message):
     preset: EncoderPreset
     passes: int
     quality_target: QualityTarget
-    def __init__(self, codec: _Optional[_Union[VideoCodec, str]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., frame_rate: _Optional[float] = ..., frame_rate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., resolution: _Optional[str] = ..., resolution_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., adaptive_resolution_direction: _Optional[bool] = ..., scale_type: _Optional[_Union[_common_pb2.ScaleType, str]] = ..., rotation: _Optional[int] = ..., bitrate: _Optional[int] = ..., bitrate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., crf: _Optional[float] = ..., max_bitrate: _Optional[int] = ..., buffer_size: _Optional[int] = ..., gop_size: _Optional[int] = ..., b_frames: _Optional[int] = ..., refs: _Optional[int] = ..., video_slim: _Optional[int] = ..., hardware: _Optional[_Union[HardwarePolicy, str]] = ..., preset: _Optional[_Union[EncoderPreset, str]] = ..., passes: _Optional[int] = ..., quality_target: _Optional[_Union[QualityTarget, _Mapping]] = ...) -> None: ...
+    smart_cut: SmartCut
+    def __init__(self, codec: _Optional[_Union[VideoCodec, str]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., frame_rate: _Optional[float] = ..., frame_rate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., resolution: _Optional[str] = ..., resolution_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., adaptive_resolution_direction: _Optional[bool] = ..., scale_type: _Optional[_Union[_common_pb2.ScaleType, str]] = ..., rotation: _Optional[int] = ..., bitrate: _Optional[int] = ..., bitrate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., crf: _Optional[float] = ..., max_bitrate: _Optional[int] = ..., buffer_size: _Optional[int] = ..., gop_size: _Optional[int] = ..., b_frames: _Optional[int] = ..., refs: _Optional[int] = ..., video_slim: _Optional[int] = ..., hardware: _Optional[_Union[HardwarePolicy, str]] = ..., preset: _Optional[_Union[EncoderPreset, str]] = ..., passes: _Optional[int] = ..., quality_target: _Optional[_Union[QualityTarget, _Mapping]] = ..., smart_cut: _Optional[_Union[SmartCut, str]] = ...) -> None: ...
 
 class QualityTarget(_message.Message):
     __slots__ = ("metric", "value", "min_crf", "max_crf", "max_bitrate")

@@ -46,6 +46,7 @@ from reelmill_server.model.request import (
     VideoSpec,
 )
 from reelmill_server.model.sizes import ScaleType
+from reelmill_server.model.smart_cut import SmartCut
 from reelmill_server.model.task import TagValue
 from reelmill_server.model.time import MICROSECONDS
 
@@ -58,7 +59,8 @@ def _video(target: AnyTarget) -> VideoSpec | None:
     settings = target.video.transcode_video
     codec = video_codec(settings.codec)
     if codec == COPY:
-        return VideoSpec()
+        cut = enum_name(video_pb2.SmartCut, settings.smart_cut, "SMART_CUT_")
+        return VideoSpec(smart_cut=SmartCut(cut or "none"))
     width, height = _resolution(settings.resolution)
     return VideoSpec(
         codec=codec,

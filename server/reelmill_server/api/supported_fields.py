@@ -44,7 +44,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "TargetVideo": "disable_video stream transcode_video filter_video",
         "TranscodeVideo": "codec pixel_format frame_rate frame_rate_option resolution resolution_option "
         "adaptive_resolution_direction scale_type rotation bitrate bitrate_option crf max_bitrate buffer_size gop_size "
-        "b_frames refs hardware preset passes quality_target",
+        "b_frames refs hardware preset passes quality_target smart_cut",
         "QualityTarget": "metric value min_crf max_crf max_bitrate",
         "TargetAudio": "disable_audio stream transcode_audio filter_audio",
         "TranscodeAudio": "codec bitrate bitrate_option quality sample_rate sample_rate_option channel bits_per_sample",

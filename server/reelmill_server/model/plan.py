@@ -12,6 +12,7 @@ from reelmill_server.model.overlay_plan import OverlayPlan
 from reelmill_server.model.package_plan import GroupPlan, PackagePlan
 from reelmill_server.model.quality import QualityTarget
 from reelmill_server.model.request import AlignMode
+from reelmill_server.model.smart_cut import CutEdges
 from reelmill_server.model.time import Rational, Speed
 
 COPY = "copy"
@@ -119,6 +120,16 @@ class PartPlan:
 
 
 @dataclass(frozen=True)
+class SmartCutPlan:
+    """How copied video is cut at the frame: the frames at its `edges` are encoded by `encoder` with `options`."""
+
+    edges: CutEdges
+    encoder: str
+    options: Mapping[str, str]
+    video: VideoOutput
+
+
+@dataclass(frozen=True)
 class StreamPlan:
     """Plan of one stream of an output.
 
@@ -128,7 +139,7 @@ class StreamPlan:
     `slack_us` the tolerance of the result. `speed` is the playback speed. `segment_us`: a keyframe is forced on every multiple
     of it, 0: none. `overlays` change the frames before the encoder, in this order. `measured`: the VMAF of the encoder's output
     is measured. `passes`: 2 if a first pass over all frames finds out where bits are needed. `quality`: what its CRF is chosen
-    for.
+    for. `smart_cut`: a copy begins and ends at the frame; else it begins at a keyframe.
     """
 
     type: StreamType
@@ -150,6 +161,12 @@ class StreamPlan:
     measured: bool = False
     passes: int = 1
     quality: QualityTarget | None = None
+    smart_cut: SmartCutPlan | None = None
+
+    @property
+    def begins_at_key(self) -> bool:
+        """Whether it makes all streams beside it begin at the keyframe at or before the start."""
+        return self.copies_video and self.smart_cut is None
 
     @property
     def copies_video(self) -> bool:

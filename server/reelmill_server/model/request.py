@@ -13,6 +13,7 @@ from reelmill_server.model.image_request import ImageSpec
 from reelmill_server.model.overlay_request import DelogoSpec, DesensitizationSpec, WatermarkSpec
 from reelmill_server.model.quality import QualityTarget
 from reelmill_server.model.sizes import ScaleType
+from reelmill_server.model.smart_cut import SmartCut
 from reelmill_server.model.task import TagValue
 from reelmill_server.model.time import Rational, Speed
 
@@ -68,7 +69,7 @@ class SourceSpec:
 
 @dataclass(frozen=True)
 class VideoSpec:
-    """Settings of video. With codec `copy` every other field is ignored.
+    """Settings of video. With codec `copy` every other field but `smart_cut` is ignored.
 
     `width`/`height` in pixels, 0: the source's. With `adaptive_direction` they are the long and the short side.
     `frame_rate` 0: the source's. `rotation` in degrees clockwise. Bit rates in bit/s, `buffer_size` in bits. None: the
@@ -102,6 +103,7 @@ class VideoSpec:
     preset: str = "medium"
     passes: int = 1
     quality: QualityTarget | None = None
+    smart_cut: SmartCut = SmartCut.NONE
 
 
 @dataclass(frozen=True)

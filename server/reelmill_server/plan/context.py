@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from reelmill_server.model.capability import Capability
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
+from reelmill_server.model.smart_cut import CutEdges
 from reelmill_server.plan.codec.video_encoders import DEFAULT_ORDER
 
 
@@ -14,7 +15,8 @@ class PlanFacts:
 
     `infos`, `modified_us` (time of last modification, microseconds since the epoch) and `subtitle_infos` (one member per
     subtitle file) are in the order of the request's sources. `watermark_infos` is by URI. `order`: encoder families, the
-    preferred first. `excluded`: encoders not to use, to the reason.
+    preferred first. `excluded`: encoders not to use, to the reason. `cut_edges`: where copied video of the only source can be
+    cut at the frame, by the index of the stream in the file.
     """
 
     infos: Sequence[MediaInfo]
@@ -24,3 +26,4 @@ class PlanFacts:
     excluded: Mapping[str, str] = field(default_factory=dict)
     subtitle_infos: Sequence[Sequence[SubtitleFileInfo]] = ()
     watermark_infos: Mapping[str, MediaInfo] = field(default_factory=dict)
+    cut_edges: Mapping[int, CutEdges] = field(default_factory=dict)

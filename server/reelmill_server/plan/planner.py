@@ -187,8 +187,7 @@ def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...
     streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers), *data_streams(job), *cover_pictures(job))
     if not any(stream.type in (StreamType.VIDEO, StreamType.AUDIO) for stream in streams):
         raise InvalidMedia(f"{job.target.field}: the source has no stream that this target takes")
-    copied = any(stream.copies_video for stream in streams)
-    if copied and any(item.source.start_us for item in job.inputs.main):
+    if any(stream.begins_at_key for stream in streams) and any(item.source.start_us for item in job.inputs.main):
         job.warn(": copied video begins at the key frame at or before the asked start")
     return streams
 

@@ -89,6 +89,14 @@ AIMED = Task(
         pictures("capped.mkv", QualityTarget={"Metric": "xpsnr", "Value": 45, "MaxBitrate": 300_000}),
     ],
 )
+CUT = Task(
+    "smart-cut",
+    [{"URI": "film.mp4", "StartTime": 0.2, "Duration": 1.2}],
+    [
+        {"URI": f"{how}.mp4", "Container": "mp4", "Video": {"TranscodeVideo": {"Codec": "copy", **cut}}, "Audio": SILENT}
+        for how, cut in {"exact": {"SmartCut": "required"}, "key": {}}.items()
+    ],
+)
 DEVICE = Task("device", [{"URI": "film.mp4"}], [pictures("x.mkv", Hardware="required")])
 FALLS = {
     "frame_rate_option": fails_when_poorer("frame-rate", Video=video(FrameRate=50, FrameRateOption="fall")),
@@ -239,6 +247,13 @@ ROWS = (
         lambda made: [_header(made(name), "entropy_coding_mode_flag") for name in ("quick.mkv", "refs.mkv")],
         [0, 1],
     ),
+    Row(
+        "TranscodeVideo.smart_cut",
+        CUT,
+        lambda made: [judge.numbers(made(f"{how}.mp4"))[0] for how in ("exact", "key")],
+        [5, 0],
+    ),
+    Row("TranscodeVideo.smart_cut", CUT, lambda made: len(judge.numbers(made("exact.mp4"))), 30),
     Row("TranscodeVideo.hardware", DEVICE, lambda made: _encoder(made) in ("hardware", "HardwareUnavailable"), True),
     Row("TranscodeVideo.hardware", RATED, lambda made: made.ended.artifacts[-1].streams[0].encoder, "libx264"),
     Row(

@@ -303,7 +303,7 @@ def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) ->
 
     Copied video can only begin at a keyframe; everything beside it then begins there, too.
     """
-    copies_video = any(stream.copies_video for file in files for stream in file.streams)
+    at_key = any(stream.begins_at_key for file in files for stream in file.streams)
     begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
     end = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
-    return Span(min(key, begin) if copies_video and plan.start_us else begin, end, from_front=not plan.start_us)
+    return Span(min(key, begin) if at_key and plan.start_us else begin, end, from_front=not plan.start_us)

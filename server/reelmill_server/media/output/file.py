@@ -27,6 +27,7 @@ from reelmill_server.media.track.cfr_video import CfrVideoTrack
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.media.track.cover_art import CoverInputs, CoverTrack
 from reelmill_server.media.track.joined import JoinedTrack, in_decode_order
+from reelmill_server.media.track.smart_cut import SmartCutTrack
 from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.media.track.vfr_video import VfrVideoTrack
@@ -125,7 +126,8 @@ class FileOutput(Output):
         if stream.type == StreamType.PICTURE:
             return CoverTrack(stream, self._container, sources, keep, side_inputs.covers)
         if stream.encoder == COPY:
-            return CopyTrack(stream, self._container, sources, keep)
+            copied = CopyTrack if stream.smart_cut is None else SmartCutTrack
+            return copied(stream, self._container, sources, keep)
         if stream.audio:
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
         kind = CfrVideoTrack if stream.counted else VfrVideoTrack
@@ -153,7 +155,7 @@ class FileOutput(Output):
 
     def produced(self, accountant: Accountant) -> MediaFile:
         """Return the written file, once `join` has returned; `accountant` counted what was read for it."""
-        from_key = any(stream.copies_video for file in self._files for stream in file.streams)
+        from_key = any(stream.begins_at_key for file in self._files for stream in file.streams)
         for track in self.tracks:
             track.written.dropped[UNORDERED] = track.unordered
         given = tuple(track.given(accountant, from_key) for track in self.tracks)

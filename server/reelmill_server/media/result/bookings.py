@@ -11,6 +11,7 @@ from reelmill_server.model.task import StreamAdjustment
 
 _SKIPPED, _REPEATED = "more than the frame rate", "repeated for the frame rate"
 _AHEAD = "after the span, for frames in it that refer to them"
+_REPLACED, _ENCODED = "at an edge of the cut, where the frame is encoded", "encoded at an edge of the cut"
 _HELD, _BLACK, _SILENT = (
     "shown or heard when the span begins",
     "black where there is no video",
@@ -29,6 +30,8 @@ def adjustments(planned: StreamPlan, written: StreamStats, given: Given | None) 
         StreamAdjustment(_SKIPPED, skipped, items),
         StreamAdjustment(_REPEATED, repeated, items, added=True),
         StreamAdjustment(_HELD, written.held, items, added=True),
+        StreamAdjustment(_REPLACED, written.encoded, items),
+        StreamAdjustment(_ENCODED, written.encoded, "frames", added=True),
         StreamAdjustment(_AHEAD, written.ahead, items, added=True),
         StreamAdjustment(_BLACK, written.black, items, added=True),
         StreamAdjustment(_SILENT, _silent(planned, written, given), "samples", added=True),

@@ -36,6 +36,7 @@ class StreamStats:
 
     `taken`: how many frames of the source went into the filters; `held`: how many from before the span are shown in it;
     `captioned`: how many have closed captions, of which `captions_lost` pairs of bytes found no place;
+    `encoded`: how many packets of a copy were encoded, in place of as many of the source at the edges of a cut.
     `ahead`: how many packets from after the span are in it, as others refer to them; `dropped`: how many frames or packets were
     left out on purpose, by reason. Of video at a constant rate: how many frames
     were `skipped` and `repeated` for it, and how many are `black`. Of encoded audio: `samples` of it, of which `silent` ones
@@ -51,6 +52,7 @@ class StreamStats:
     captioned: int = 0
     captions_lost: int = 0
     ahead: int = 0
+    encoded: int = 0
     samples: int = 0
     silent: int = 0
     skipped: int = 0

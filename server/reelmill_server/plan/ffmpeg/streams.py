@@ -51,7 +51,7 @@ def _specifiers(streams: Sequence[StreamPlan]) -> list[str]:
 
 def begins_early(draft: Draft, target: TargetPlan) -> bool:
     """Return whether the file begins before the requested start, at the key frame of copied video."""
-    copies = any(stream.copies_video for stream in target.streams)
+    copies = any(stream.begins_at_key for stream in target.streams)
     return copies and any(plan.start_us for plan in draft.plan.inputs)
 
 

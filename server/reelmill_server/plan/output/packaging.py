@@ -209,7 +209,7 @@ def _alike(hls: TargetPlan, dash: TargetPlan, specs: Mapping[int, TargetSpec]) -
 
 def _begins_early(request: ConvertRequest, targets: Sequence[TargetPlan], slots: Sequence[int]) -> bool:
     """Return whether a variant may begin before the requested start, which separate audio would not."""
-    copies = any(stream.copies_video for slot in slots for stream in targets[slot].streams)
+    copies = any(stream.begins_at_key for slot in slots for stream in targets[slot].streams)
     return copies and any(source.start_us for source in request.sources)
 
 

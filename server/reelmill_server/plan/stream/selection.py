@@ -16,7 +16,7 @@ from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
-from reelmill_server.plan.stream import audio, container_fit, dolby, joining, quality, video
+from reelmill_server.plan.stream import audio, container_fit, dolby, joining, quality, smart_cut, video
 from reelmill_server.plan.stream.alpha import ON_BLACK
 from reelmill_server.plan.stream.overlays import plan_overlays
 from reelmill_server.plan.stream.undecodable import hint, undecodable
@@ -126,9 +126,14 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
         if item.info.still and not item.held:
             hint = "set duration to show it for longer"
             job.warn(f".video: sources[{item.source_number}] is a still image, which is shown for one frame: {hint}")
-    if spec.codec == COPY:
-        return _joined_copy(job, "video", [(item, stream_at(item.video, number)) for item in members], stream)
     path = f"{field}.transcode_video"
+    if spec.codec == COPY:
+        edges, reason = smart_cut.edges_of(job.target, spec, stream, members, job.speed("video"), job.facts)
+        if not reason:
+            copied = _joined_copy(job, "video", [(item, stream_at(item.video, number)) for item in members], stream)
+            return copied if edges is None else smart_cut.with_edges(copied, stream, edges, job.facts)
+        spec, told = smart_cut.encoded_instead(spec, stream, reason, path)
+        job.warn(f".video: {told}")
     spec, remarks = container_fit.fit_video(quality.bounded(spec), stream, job.container, path)
     if counted:
         spec = joining.pinned(spec, stream, path)

@@ -1,13 +1,16 @@
 """Inspect in a child: probe sources, plan, and try the capabilities of this machine."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reelmill_server.media import capabilities
+from reelmill_server.media.input.cut_edges import edges_of
 from reelmill_server.media.input.keyframe_index import keyframe_times
 from reelmill_server.media.input.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.model.plan import Plan
+from reelmill_server.model.smart_cut import CutEdges
 from reelmill_server.model.units import Split
 from reelmill_server.plan.chunks import encoded_video, split
 from reelmill_server.plan.context import PlanFacts
@@ -46,11 +49,12 @@ def run_trials(attempt: Attempt) -> messages.FromChild:
 
 @dataclass(frozen=True)
 class ProbedSources:
-    """Contents of the sources, of the subtitle files of each, and of watermark files by URI."""
+    """Contents of the sources, of the subtitle files of each, and of watermark files by URI; `cut_edges` as in PlanFacts."""
 
     media: tuple[MediaInfo, ...]
     subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
     watermarks: dict[str, MediaInfo]
+    cut_edges: dict[int, CutEdges]
 
     @classmethod
     def by(cls, attempt: Attempt) -> "ProbedSources":
@@ -59,7 +63,8 @@ class ProbedSources:
         with bounded_look(attempt):
             with attempt.stage("probe"):
                 watermarks = {uri: probe_beside(place, uri, limits) for uri, place in locations.items()}
-            return cls(_probe_all(attempt), _probe_subtitles(attempt), watermarks)
+            media = _probe_all(attempt)
+            return cls(media, _probe_subtitles(attempt), watermarks, _cut_edges(attempt, media))
 
 
 def _probe_all(attempt: Attempt) -> tuple[MediaInfo, ...]:
@@ -82,6 +87,12 @@ def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ..
         )
 
 
+def _cut_edges(attempt: Attempt, media: Sequence[MediaInfo]) -> dict[int, CutEdges]:
+    """Return where copied video of the only source can be cut at the frame, if a target asks for that."""
+    with attempt.stage("probe"):
+        return edges_of(attempt.request, media, attempt.locations, attempt.assignment.limits)
+
+
 def plan_for(attempt: Attempt, probed: ProbedSources, excluded: dict[str, str]) -> Plan:
     """Return the plan without the `excluded` encoders (name to reason). Raises ReelmillError."""
     assignment = attempt.assignment
@@ -93,6 +104,7 @@ def plan_for(attempt: Attempt, probed: ProbedSources, excluded: dict[str, str]) 
         modified_us=assignment.modified_us,
         order=assignment.encoder_order,
         excluded=excluded,
+        cut_edges=probed.cut_edges,
     )
     with attempt.stage("plan"):
         return make_plan(attempt.request, facts)

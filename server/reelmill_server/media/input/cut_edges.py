@@ -1,0 +1,178 @@
+"""Find which frames of a cut can be copied: those between the first keyframe in it and the last place where no frame before
+refers to one after the cut.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate, chain
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from reelmill_server.media.input.part import TOLERANCE
+from reelmill_server.media.input.restarts import begins_again
+from reelmill_server.media.input.seek import packets_from, read
+from reelmill_server.media.input.source import Location, open_source
+from reelmill_server.media.libav.random_access import starts_decoding
+from reelmill_server.media.libav.timestamps import exact
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.media_info import MediaInfo
+from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.smart_cut import CutEdges
+from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.plan.clock import Clock
+from reelmill_server.plan.stream.smart_cut import edges_needed, span_of
+
+_FARTHEST = Fraction(300)  # seconds from an edge to a keyframe: what is longer is not searched
+_STEPS_BACK = 8
+_UNTIMED = "not all of its packets say when they are shown"
+_NOTHING = "no keyframe lies between its ends from which on packets could be copied"
+
+
+class _Objection(Exception):
+    """Raised with the reason why a cut cannot be made."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What is asked of a packet: when it is shown and decoded (None: unknown), in seconds; whether decoding can begin there."""
+
+    shown: Fraction
+    decoded: Fraction | None
+    clean: bool
+
+    def after(self, time: Fraction) -> bool:
+        """Return whether this and all that follows is decoded, and so shown, at or after `time`."""
+        return self.decoded is not None and self.decoded >= time
+
+
+def edges_of(
+    request: ConvertRequest, infos: Sequence[MediaInfo], locations: Sequence[Location], limits: Limits
+) -> dict[int, CutEdges]:
+    """Return the edges of the cut that `request` asks for, by the index of each video stream of its only source; empty if there
+    are several, or no target asks for edges. Raises as `open_source` does.
+    """
+    if len(request.sources) > 1 or not edges_needed(request):
+        return {}
+    begin, end = span_of(Clock.of(request.sources[0], infos[0]))
+    return {stream.index: cut_edges(locations[0], stream.index, begin, end, limits) for stream in infos[0].pictures}
+
+
+def cut_edges(location: Location, index: int, begin: Fraction | None, end: Fraction | None, limits: Limits) -> CutEdges:
+    """Return the edges of a cut of stream `index` from `begin` to `end`, seconds of the source; None: at its own ends.
+
+    Only what lies around the edges is read, and nothing decoded. Raises as `open_source` does.
+    """
+    with open_source(location, limits) as container:
+        try:
+            if begins_again(container):
+                raise _Objection("its timestamps begin again")
+            first, start_frames = (None, 0) if begin is None else _start(container, index, begin, end)
+            until, decode_from, end_frames = (None, None, 0) if end is None else _end(container, index, end)
+        except _Objection as objection:
+            return CutEdges(objection=str(objection))
+    if until is not None and first is not None and until <= first:
+        return CutEdges(objection=_NOTHING)
+    return CutEdges(_us(first), _us(until), _us(decode_from), start_frames, end_frames)
+
+
+def microseconds(shown: int, base: Any) -> int:
+    """Return a time in ticks of `base` as edges have it."""
+    return round(shown * exact(base) * MICROSECONDS)
+
+
+def _us(time: Fraction | None) -> int | None:
+    return None if time is None else round(time * MICROSECONDS)
+
+
+def _start(container: InputContainer, index: int, begin: Fraction, end: Fraction | None) -> tuple[Fraction, int]:
+    """Return when the first frame is shown that is copied, and how many frames before it are encoded."""
+    entries = _entries(container, index, begin)
+    first = next(entries, None)
+    if first is None or not first.clean:
+        raise _Objection("decoding cannot begin with the keyframe before its start")
+    shown: list[Fraction] = []
+    key: Fraction | None = None
+    for entry in chain((first,), entries):
+        if key is not None and entry.shown > key:
+            break
+        if key is None and entry.clean and entry.shown >= begin - TOLERANCE:
+            key = entry.shown
+        elif entry.after(begin + _FARTHEST if end is None else min(end, begin + _FARTHEST)):
+            break
+        shown.append(entry.shown)
+    if key is None or (end is not None and key >= end - TOLERANCE):
+        raise _Objection(_NOTHING)
+    return key, sum(begin - TOLERANCE <= time < key for time in shown)
+
+
+def _end(container: InputContainer, index: int, end: Fraction) -> tuple[Fraction | None, Fraction | None, int]:
+    """Return from when on frames are not copied, with which keyframe decoding them begins, and how many there are; None: all
+    are copied.
+    """
+    entries = _around(container, index, end)
+    last = [*accumulate((entry.shown for entry in entries), max)]
+    following = [*accumulate((entry.shown for entry in reversed(entries)), min)][::-1]
+    if last[-1] < end - TOLERANCE:
+        return None, None, 0
+    inside = [
+        place for place in range(1, len(entries)) if last[place - 1] < following[place] and last[place - 1] < end - TOLERANCE
+    ]
+    if not inside:
+        raise _Objection("its frames are reordered over the end")
+    place = inside[-1]
+    until = following[place]
+    frames = sum(until <= entry.shown < end - TOLERANCE for entry in entries[place:])
+    keys = [entry for entry in entries[:place] if entry.clean]
+    if entries[place].clean and entries[place].shown == until:
+        keys.append(entries[place])
+    return until, keys[-1].shown, frames
+
+
+def _around(container: InputContainer, index: int, end: Fraction) -> Sequence[_Entry]:
+    """Return the packets from a keyframe well before `end` up to the first that is decoded after it."""
+    before = end
+    for _ in range(_STEPS_BACK):
+        found = [*_until(_entries(container, index, before), end)]
+        keys = [entry.shown for entry in found if entry.clean and entry.shown < end - TOLERANCE]
+        if not found:
+            break
+        # The frames before the last keyframe in time may follow it, and need the group before.
+        if found[0].clean and len(keys) > 1:
+            return found
+        front = Fraction(container.start_time or 0, av.time_base)
+        if found[0].shown <= front + TOLERANCE or end - found[0].shown > _FARTHEST:
+            break
+        before = found[0].shown - 2 * TOLERANCE
+    if found and found[0].clean:
+        return found
+    raise _Objection("decoding cannot begin with a keyframe before its end")
+
+
+def _until(entries: Iterator[_Entry], end: Fraction) -> Iterator[_Entry]:
+    for entry in entries:
+        yield entry
+        if entry.after(end):
+            return
+
+
+def _entries(container: InputContainer, index: int, begin: Fraction) -> Iterator[_Entry]:
+    """Yield the packets from the keyframe at or before `begin` on."""
+    stream: Any = container.streams[index]
+    codec = stream.codec_context.name
+    packets = packets_from(container, [stream], [], begin).packets
+    while (packet := read(packets)[0]) is not None:
+        if packet.stream_index != index or not packet.size:
+            continue
+        yield _entry(packet, codec)
+
+
+def _entry(packet: AnyPacket, codec: str) -> _Entry:
+    if packet.pts is None or not packet.time_base:
+        raise _Objection(_UNTIMED)
+    base = exact(packet.time_base)
+    decoded = None if packet.dts is None else packet.dts * base
+    return _Entry(packet.pts * base, decoded, packet.is_keyframe and starts_decoding(packet, codec))

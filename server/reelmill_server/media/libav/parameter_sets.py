@@ -1,0 +1,271 @@
+"""Let packets of two encoders share one stream of H.264 or H.265: each keeps parameter sets of its own, under other numbers.
+
+Decoders find all of them where the container describes the stream, and choose by the number in each slice. Nothing has to be
+sent again where one encoder's packets end and the other's begin.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+_START_CODE = re.compile(rb"\x00\x00\x01")
+_ESCAPED = re.compile(rb"\x00\x00\x03")
+_TO_ESCAPE = re.compile(rb"\x00\x00(?=[\x00-\x03])")
+# ITU-T H.264 table 7-1, H.265 table 7-1
+_AVC_SPS, _AVC_PPS, _AVC_SEI, _AVC_SLICES = 7, 8, 6, range(1, 6)
+_HEVC_VPS, _HEVC_SPS, _HEVC_PPS, _HEVC_SLICES, _HEVC_IRAP = 32, 33, 34, range(32), range(16, 24)
+_HEVC_CRA, _HEVC_SEI, _HEVC_END = 21, 39, b"\x48\x01"
+_OWN_HEVC_SPS = 15
+"""Of the numbers whose code has nine bits instead of the one of 0, the only one that a sequence parameter set may have."""
+_NOTE = 5  # user data that is not registered: what the encoder says of itself
+
+
+_BROKEN = "its parameter sets cannot be read"
+
+
+class Unspliceable(Exception):
+    """Raised with the reason why packets of another encoder cannot be put beside those of a stream."""
+
+
+@dataclass(frozen=True)
+class Splice:
+    """How packets of an encoder are put into a stream that others continue.
+
+    `extradata`: the parameter sets of both. `length_bytes` precede each unit; 0: units have start codes. `sets`: the encoder's
+    own, renumbered, which go into its keyframes where units have start codes.
+    """
+
+    codec: str
+    extradata: bytes
+    length_bytes: int
+    sets: tuple[bytes, ...]
+
+    def packet(self, encoded: bytes, key: bool) -> bytes:
+        """Return an encoded packet, which has start codes, as the stream has packets."""
+        syntax = _SYNTAX[self.codec]
+        units = [syntax.renumbered(unit) for unit in _split(encoded) if syntax.is_kept(unit)]
+        return self._joined([*(self.sets if key and not self.length_bytes else ()), *units])
+
+    def end_before(self, key: bytes) -> bytes:
+        """Return what ends an encoded stretch before the keyframe in `key`: where that counts its frames on from those before
+        it although it needs none of them (CRA), decoders must be told to begin anew.
+        """
+        kinds = (_SYNTAX[self.codec].kind(unit) for unit in _parted(key, self.length_bytes))
+        open_key = self.codec == "hevc" and next((kind for kind in kinds if kind in _HEVC_SLICES), None) == _HEVC_CRA
+        return self._joined([_HEVC_END]) if open_key else b""
+
+    def _joined(self, units: Sequence[bytes]) -> bytes:
+        size = self.length_bytes
+        return b"".join((len(unit).to_bytes(size) if size else b"\0\0\0\1") + unit for unit in units)
+
+
+def spare_number(codec: str, extradata: bytes) -> int:
+    """Return the number that an H.264 encoder gives its parameter sets, as the stream has others. Raises Unspliceable."""
+    used = _used(codec, _own_sets(codec, extradata))
+    free = [number for number in range(_SYNTAX[codec].last, 0, -1) if number not in used]
+    if not free:
+        raise Unspliceable("its parameter sets leave no number for others")
+    return free[0]
+
+
+def splice(codec: str, extradata: bytes, encoder_extradata: bytes) -> Splice:
+    """Return how packets of an encoder with `encoder_extradata` (start codes) go into a stream with `extradata`.
+
+    Raises Unspliceable.
+    """
+    syntax = _SYNTAX[codec]
+    own = _own_sets(codec, extradata)
+    if codec == "hevc" and _OWN_HEVC_SPS in _used(codec, own):
+        raise Unspliceable("its parameter sets leave no number for others")
+    added = tuple(syntax.renumbered(unit) for unit in _split(encoder_extradata) if syntax.kind(unit) in syntax.sets)
+    if not own or not added:
+        raise Unspliceable("its parameter sets are not known")
+    if extradata[:1] != b"\1":
+        return Splice(codec, b"".join(b"\0\0\0\1" + unit for unit in (*own, *added)), 0, added)
+    return Splice(codec, syntax.described(extradata, added), (extradata[syntax.place_of_length] & 3) + 1, added)
+
+
+def _used(codec: str, sets: Sequence[bytes]) -> set[int]:
+    """Return the numbers of parameter sets, which may be broken. Raises Unspliceable."""
+    try:
+        return {number for unit in sets for number in _SYNTAX[codec].numbers(unit)}
+    except (IndexError, ValueError):
+        raise Unspliceable(_BROKEN) from None
+
+
+def _split(data: bytes) -> list[bytes]:
+    """Return the units of data with start codes."""
+    places = [(found.start(), found.end()) for found in _START_CODE.finditer(data)]
+    ends = [*(begin for begin, _ in places[1:]), len(data)][: len(places)]
+    return [data[begin:end].rstrip(b"\0") for (_, begin), end in zip(places, ends, strict=True)]
+
+
+def _parted(data: bytes, length_bytes: int) -> Iterator[bytes]:
+    if not length_bytes:
+        yield from _split(data)
+        return
+    place = 0
+    while place + length_bytes < len(data):
+        size = int.from_bytes(data[place : place + length_bytes])
+        yield data[place + length_bytes : place + length_bytes + size]
+        place += length_bytes + size
+
+
+def _own_sets(codec: str, extradata: bytes) -> list[bytes]:
+    syntax = _SYNTAX[codec]
+    if extradata[:1] != b"\1":
+        return [unit for unit in _split(extradata) if syntax.kind(unit) in syntax.sets]
+    try:
+        return list(syntax.listed(extradata))
+    except IndexError:
+        raise Unspliceable(_BROKEN) from None
+
+
+def _plain(unit: bytes) -> bytes:
+    return _ESCAPED.sub(b"\0\0", unit)
+
+
+def _escaped(unit: bytes) -> bytes:
+    return _TO_ESCAPE.sub(b"\0\0\3", unit)
+
+
+def _code(number: int) -> str:
+    """Return an unsigned number in the exponential code of Golomb, as text of bits."""
+    bits = f"{number + 1:b}"
+    return "0" * (len(bits) - 1) + bits
+
+
+def _number_at(unit: bytes, bit: int) -> int:
+    """Return the number in that code at a bit of a unit without escapes."""
+    bits = f"{int.from_bytes(unit):0{len(unit) * 8}b}"[bit:]
+    zeros = len(bits) - len(bits.lstrip("0"))
+    return int(bits[zeros : 2 * zeros + 1] or "1", 2) - 1
+
+
+def _replaced(unit: bytes, bit: int, old: int, new: str) -> bytes:
+    """Return a unit without escapes whose `old` bits at `bit` are the bits `new`, which are whole bytes more."""
+    bits = f"{int.from_bytes(unit):0{len(unit) * 8}b}"
+    changed = bits[:bit] + new + bits[bit + old :]
+    return int(changed, 2).to_bytes(len(changed) // 8)
+
+
+class _Avc:
+    """H.264, whose encoder takes the number of its parameter sets as an option."""
+
+    sets, last, place_of_length = (_AVC_SPS, _AVC_PPS), 31, 4
+
+    def kind(self, unit: bytes) -> int:
+        return unit[0] & 0x1F if unit else -1
+
+    def is_kept(self, unit: bytes) -> bool:
+        kind = self.kind(unit)
+        return kind in _AVC_SLICES or (kind == _AVC_SEI and unit[1:2] != bytes([_NOTE]))
+
+    def numbers(self, unit: bytes) -> Iterator[int]:
+        yield _number_at(_plain(unit[:24]), 32 if self.kind(unit) == _AVC_SPS else 8)
+
+    def renumbered(self, unit: bytes) -> bytes:
+        return unit
+
+    def listed(self, extradata: bytes) -> Iterator[bytes]:
+        for _, unit in self._entries(extradata):
+            yield unit
+
+    def _entries(self, extradata: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield where each set ends, and the set (ISO/IEC 14496-15, 5.3.3.1)."""
+        place = 5
+        for mask in (0x1F, 0xFF):
+            count, place = extradata[place] & mask, place + 1
+            for _ in range(count):
+                size = int.from_bytes(extradata[place : place + 2])
+                place += 2 + size
+                yield place, extradata[place - size : place]
+
+    def described(self, extradata: bytes, added: Sequence[bytes]) -> bytes:
+        entries = [*self._entries(extradata)]
+        rest = extradata[entries[-1][0] :]
+        units = [*(unit for _, unit in entries), *added]
+        made = extradata[:5]
+        for kind, mask in ((_AVC_SPS, 0xE0), (_AVC_PPS, 0)):
+            held = [unit for unit in units if self.kind(unit) == kind]
+            made += bytes([mask | len(held)]) + b"".join(len(unit).to_bytes(2) + unit for unit in held)
+        return made + rest
+
+
+class _Hevc:
+    """H.265, whose encoder numbers its parameter sets from 0.
+
+    The new numbers have codes of nine bits where that of 0 has one: whole bytes are inserted, and all that follows stays
+    aligned to bytes, as the data of slices must be.
+    """
+
+    sets, last, place_of_length = (_HEVC_VPS, _HEVC_SPS, _HEVC_PPS), 15, 21
+
+    def kind(self, unit: bytes) -> int:
+        return unit[0] >> 1 & 0x3F if unit else -1
+
+    def is_kept(self, unit: bytes) -> bool:
+        kind = self.kind(unit)
+        return kind in _HEVC_SLICES or (kind == _HEVC_SEI and unit[2:3] != bytes([_NOTE]))
+
+    def numbers(self, unit: bytes) -> Iterator[int]:
+        plain = _plain(unit)
+        if self.kind(unit) == _HEVC_VPS:
+            yield plain[2] >> 4
+        elif self.kind(unit) == _HEVC_PPS:
+            yield _number_at(plain[:16], 16)
+        else:
+            yield _number_at(plain[:64], self._place_in_sps(plain))
+
+    def _place_in_sps(self, plain: bytes) -> int:
+        """Return the bit at which a sequence parameter set says its number: behind its profile and level (7.3.2.2)."""
+        layers = plain[2] >> 1 & 7
+        bits, place = 0, 24 + 96  # the general profile and level
+        if layers:
+            flags = int.from_bytes(plain[place // 8 : place // 8 + 2])
+            place += 16
+            for layer in range(layers):
+                bits += 88 * (flags >> 15 - 2 * layer & 1) + 8 * (flags >> 14 - 2 * layer & 1)
+        return place + bits
+
+    def renumbered(self, unit: bytes) -> bytes:
+        kind, plain, code = self.kind(unit), _plain(unit), _code(_OWN_HEVC_SPS)
+        if kind == _HEVC_VPS:
+            plain = plain[:2] + bytes([_OWN_HEVC_SPS << 4 | plain[2] & 0xF]) + plain[3:]
+        elif kind == _HEVC_SPS:
+            plain = plain[:2] + bytes([_OWN_HEVC_SPS << 4 | plain[2] & 0xF]) + plain[3:]
+            plain = _replaced(plain, self._place_in_sps(plain), 1, code)
+        elif kind == _HEVC_PPS:
+            plain = _replaced(plain, 16, 2, code + code)
+        elif kind in _HEVC_SLICES:
+            plain = _replaced(plain[:3], 18 if kind in _HEVC_IRAP else 17, 1, code) + plain[3:]
+        return _escaped(plain)
+
+    def listed(self, extradata: bytes) -> Iterator[bytes]:
+        for _, units in self._arrays(extradata):
+            yield from units
+
+    def _arrays(self, extradata: bytes) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield the arrays of units: the byte that names their kind, and the units (ISO/IEC 14496-15, 8.3.3.1)."""
+        place = 23
+        for _ in range(extradata[22]):
+            head, count, place = extradata[place], int.from_bytes(extradata[place + 1 : place + 3]), place + 3
+            units = []
+            for _ in range(count):
+                size = int.from_bytes(extradata[place : place + 2])
+                units.append(extradata[place + 2 : place + 2 + size])
+                place += 2 + size
+            yield head, units
+
+    def described(self, extradata: bytes, added: Sequence[bytes]) -> bytes:
+        arrays = [*self._arrays(extradata)]
+        made = extradata[:22] + bytes([len(arrays)])
+        for head, units in arrays:
+            held = [*units, *(unit for unit in added if self.kind(unit) == head & 0x3F)]
+            made += bytes([head]) + len(held).to_bytes(2) + b"".join(len(unit).to_bytes(2) + unit for unit in held)
+        return made
+
+
+_SYNTAX: Mapping[str, _Avc | _Hevc] = {"h264": _Avc(), "hevc": _Hevc()}
+CODECS = tuple(_SYNTAX)
+"""The codecs of which packets can be spliced, as libav names them."""

@@ -1,0 +1,149 @@
+"""Encode the frames at an edge of a cut, so that the packets beside them can go on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import av
+from av import VideoFrame
+from av.codec.context import Flags
+from av.video.frame import PictureType
+
+from reelmill_server.errors import InvalidMedia, ReelmillError
+from reelmill_server.media.libav.encoder import configure_video, failure_of_encoder
+from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+from reelmill_server.media.libav.log import captured_log, error_text
+from reelmill_server.media.libav.packets import twin
+from reelmill_server.media.libav.parameter_sets import Splice, spare_number, splice
+from reelmill_server.media.libav.timestamps import exact
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.model.plan import StreamPlan
+
+_NUMBERED = {"libx264": "x264-params"}  # takes the number of its parameter sets as `sps-id` among these
+
+
+class EdgeCodec:
+    """Make encoders of a plan's edges for the source stream `origin`, and decoders of what they encode.
+
+    `splice`: how their packets go among those of the stream. Raises EncoderDown when the encoder does not open, Unspliceable
+    when its packets cannot go there.
+    """
+
+    def __init__(self, plan: StreamPlan, origin: Any) -> None:
+        assert plan.smart_cut is not None
+        self._plan, self._cut, self._origin = plan, plan.smart_cut, origin
+        self._extradata = bytes(origin.codec_context.extradata or b"")
+        options = dict(self._cut.options)
+        if name := _NUMBERED.get(self._cut.encoder):
+            own = f"sps-id={spare_number(plan.codec, self._extradata)}"
+            options[name] = ":".join(filter(None, (options.get(name, ""), own)))
+        self._options = options
+        self.splice: Splice = splice(plan.codec, self._extradata, bytes(self.encoder().extradata or b""))
+
+    def encoder(self) -> Any:
+        """Return an opened encoder whose parameter sets lie beside its packets."""
+        cut = self._cut
+        try:
+            with captured_log():
+                context: Any = av.CodecContext.create(cut.encoder, "w")
+                configure_video(context, cut.video, cut.encoder)
+                context.options = self._options
+                context.flags = int(context.flags) | int(Flags.global_header)
+                context.open(strict=False)
+        except LIBAV_ERRORS as error:
+            raise self.failure(error, "does not open") from error
+        return context
+
+    def failure(self, error: Exception, what: str) -> ReelmillError:
+        """Classify a failure of the encoder."""
+        return failure_of_encoder(error, replace(self._plan, encoder=self._cut.encoder), what)
+
+    def check(self, frame: VideoFrame) -> None:
+        """Raise InvalidMedia for a frame that the encoder was not opened for."""
+        video = self._cut.video
+        shape = (frame.width, frame.height, frame.format.name)
+        if shape != (video.width, video.height, video.pixel_format):
+            planned = f"{video.width}x{video.height} {video.pixel_format}"
+            raise InvalidMedia(f"a frame at an edge of the cut is {shape[0]}x{shape[1]} {shape[2]} instead of {planned}")
+
+    def decoder(self) -> Any:
+        """Return a decoder for the packets of the source."""
+        context: Any = av.CodecContext.create(self._origin.codec_context.codec.name, "r")
+        context.extradata, context.thread_type = self._extradata, "AUTO"
+        context.options = dict(self._origin.codec_context.options)
+        return context
+
+
+class Edge:
+    """Encode those frames that are `wanted` (by their time, seconds of the source) of packets in the order of decoding.
+
+    Each takes the decode timestamp of one of the source's packets: those are in order, and none is later than its frame.
+    """
+
+    def __init__(self, codec: EdgeCodec, wanted: Callable[[Fraction], bool], opening: bool) -> None:
+        """`opening`: packets of the source follow the edge, so that it takes the last of the free decode timestamps; else they
+        lie before it, and it takes the first.
+        """
+        self._codec, self._wanted, self._opening = codec, wanted, opening
+        self._decoder, self._encoder = codec.decoder(), codec.encoder()
+        self._base = Fraction(1)
+        self._free: list[int] = []
+        self._durations: dict[int, int] = {}
+        self._made: list[AnyPacket] = []
+        self._frames = 0
+
+    def feed(self, packet: AnyPacket, base: Any, free: bool) -> None:
+        """Decode a packet of the source, in ticks of `base`; `free`: it is not copied, and its decode timestamp free."""
+        self._base = exact(base)
+        if free and packet.dts is not None:
+            self._free.append(packet.dts)
+        if packet.pts is not None:
+            self._durations[packet.pts] = packet.duration or 0
+        self._decode(twin(packet))
+
+    def finish(self) -> Sequence[AnyPacket]:
+        """Return the packets of the edge."""
+        self._decode(None)
+        self._encode(None)
+        for packet, decoded in zip(self._made, self._decode_timestamps(), strict=True):
+            assert packet.pts is not None  # those of its frame
+            packet.dts = min(decoded, packet.pts)
+        return self._made
+
+    def _decode_timestamps(self) -> list[int]:
+        count = len(self._made)
+        times = self._free[-count:] if self._opening else self._free[:count]
+        missing = count - len(times)
+        first = times[0] if times else min((packet.pts or 0 for packet in self._made), default=0)
+        return [*range(first - missing, first), *times]
+
+    def _decode(self, packet: AnyPacket | None) -> None:
+        try:
+            frames = self._decoder.decode(packet)
+        except av.error.EOFError:
+            return
+        except LIBAV_ERRORS as error:
+            check_memory(error)
+            raise InvalidMedia(f"the frames at an edge of the cut cannot be decoded: {error_text(error)}") from error
+        for frame in frames:
+            if frame.pts is not None and self._wanted(frame.pts * self._base):
+                self._encode(frame)
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        if frame is not None:
+            self._codec.check(frame)
+            frame.pict_type = PictureType.NONE if self._frames else PictureType.I
+            frame.time_base = self._base
+            self._frames += 1
+        try:
+            packets = self._encoder.encode(frame)
+        except LIBAV_ERRORS as error:
+            raise self._codec.failure(error, "failed while encoding") from error
+        self._made += [self._packet(packet) for packet in packets]
+
+    def _packet(self, encoded: AnyPacket) -> AnyPacket:
+        made = AnyPacket(self._codec.splice.packet(bytes(encoded), encoded.is_keyframe))
+        made.pts, made.time_base, made.is_keyframe = encoded.pts, self._base, encoded.is_keyframe
+        made.duration = self._durations.get(encoded.pts or 0, 0)
+        return made

@@ -1,0 +1,137 @@
+"""Plan copied video that is cut at the frame: the frames at the edges are encoded as the source is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from reelmill_server.errors import ConditionNotMet, UnsupportedFormat
+from reelmill_server.model.media_info import VideoStreamInfo
+from reelmill_server.model.plan import SmartCutPlan, StreamPlan, VideoOutput
+from reelmill_server.model.request import ConvertRequest, Hardware, TargetSpec, VideoSpec
+from reelmill_server.model.smart_cut import CutEdges, SmartCut
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
+from reelmill_server.plan.clock import Clock
+from reelmill_server.plan.codec import video_encoders
+from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
+from reelmill_server.plan.context import PlanFacts
+from reelmill_server.plan.inputs import Input
+from reelmill_server.plan.stream import hdr
+from reelmill_server.plan.stream.video import usual_rate
+
+CRF = 17.0
+"""Quality of what is encoded: near enough to the source that nobody sees where it begins."""
+_OURS = {libav: ours for ours, libav in LIBAV_CODEC.items()}
+# The source's profile, as libav names it, to the encoder's name of it.
+_PROFILES: Mapping[str, Mapping[str, str]] = {
+    "h264": {
+        "Baseline": "baseline",
+        "Constrained Baseline": "baseline",
+        "Main": "main",
+        "High": "high",
+        "High 10": "high10",
+        "High 4:2:2": "high422",
+    },
+    "hevc": {"Main": "main", "Main 10": "main10"},
+}
+_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv420p10le", "yuv422p10le")
+_CONTAINERS = ("mp4", "mov", "mkv")
+_LEVEL_UNITS = {"h264": 10, "hevc": 30}
+# Of both encoders: no frame is moved, and only the first one is a keyframe.
+_IN_ORDER = {"bf": "0", "g": "100000"}
+_OWN: Mapping[str, str] = {
+    "libx264": "scenecut=0:open-gop=0",
+    "libx265": "scenecut=0:open-gop=0:wpp=0:info=0:level-idc={level}",
+}
+
+
+def wanted(target: TargetSpec) -> bool:
+    """Return whether a target asks for copied video that is cut at the frame."""
+    return target.video is not None and target.video.smart_cut is not SmartCut.NONE and bool(target.container)
+
+
+def edges_needed(request: ConvertRequest) -> bool:
+    """Return whether the edges of the cut must be known before `request` is planned."""
+    return any(map(wanted, request.targets)) and any(source.start_us or source.duration_us for source in request.sources)
+
+
+def span_of(clock: Clock) -> tuple[Fraction | None, Fraction | None]:
+    """Return where a range begins and ends, seconds of the source; None: with it."""
+    begin = Fraction(clock.origin_us + clock.start_us, MICROSECONDS) if clock.start_us else None
+    return begin, Fraction(clock.origin_us + clock.end_us, MICROSECONDS) if clock.end_us else None
+
+
+def edges_of(
+    target: TargetSpec, spec: VideoSpec, stream: VideoStreamInfo, members: Sequence[Input], speed: Fraction, facts: PlanFacts
+) -> tuple[CutEdges | None, str]:
+    """Return the edges of a copy of `stream` that is cut at the frame, None if it is not to be; and why it cannot be."""
+    if spec.smart_cut is SmartCut.NONE or not any(item.source.start_us or item.source.duration_us for item in members):
+        return None, ""
+    edges = facts.cut_edges.get(stream.index, CutEdges(objection="its keyframes are not known"))
+    return edges, _objection(target, stream, members, speed) or edges.objection
+
+
+def _objection(target: TargetSpec, stream: VideoStreamInfo, members: Sequence[Input], speed: Fraction) -> str:
+    """Return why video cannot be cut at the frame, wherever its keyframes are; empty if it can."""
+    profile = _PROFILES.get(stream.codec, {}).get(stream.profile)
+    objections = (
+        (len(members) > 1, "sources that are joined are not cut so"),
+        (any(item.source.attached for item in members), "attached sources are not cut so"),
+        (speed != 1, "its speed is changed"),
+        (stream.codec not in _PROFILES, f"{stream.codec} is not cut so"),
+        (target.container not in _CONTAINERS, f"{target.container} does not take it"),
+        (target.segment is not None, "segments are not cut so"),
+        (stream.interlaced, "its frames are interlaced"),
+        (stream.decoding_times or not stream.decodable, "its frames cannot be decoded in order"),
+        (stream.dolby_vision is not None, "it is Dolby Vision"),
+        (profile is None, f"there is no encoder for {stream.codec} of profile {stream.profile or 'unknown'}"),
+        (stream.pixel_format not in _FORMATS, f"there is no encoder for {stream.pixel_format}"),
+    )
+    return next((text for objects, text in objections if objects), "")
+
+
+def with_edges(copied: StreamPlan, stream: VideoStreamInfo, edges: CutEdges, facts: PlanFacts) -> StreamPlan:
+    """Return a stream copy that is cut at `edges`. Raises UnsupportedFormat when no encoder can run here."""
+    spec = VideoSpec(_OURS[stream.codec], hardware=Hardware.NEVER, crf=CRF, preset="medium")
+    common = stream.pixel_format.replace("yuvj", "yuv")
+    choice = video_encoders.choose(spec, common, facts.capabilities, facts.order, facts.excluded)
+    level = Fraction(stream.level, _LEVEL_UNITS[stream.codec])
+    options = {
+        **video_encoders.options(choice, replace(spec, pixel_format=common)),
+        **_IN_ORDER,
+        "profile": _PROFILES[stream.codec][stream.profile],
+    }
+    name = f"{choice.encoder.removeprefix('lib')}-params"
+    own = _OWN[choice.encoder].format(level=f"{float(level):g}")
+    options[name] = ":".join(filter(None, (options.get(name, ""), own)))
+    if choice.encoder == "libx264" and level:
+        options["level"] = f"{float(level):g}"
+    if hdr.is_hdr(stream):
+        options = hdr.with_metadata(options, choice.encoder, stream)
+    video = VideoOutput(
+        width=stream.width,
+        height=stream.height,
+        pixel_format=stream.pixel_format,
+        time_base=stream.time_base,
+        frame_rate=usual_rate(stream) or FALLBACK_RATE,
+        sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+        color_space=stream.color_space,
+        color_range=stream.color_range,
+        color_transfer=stream.color_transfer,
+        color_primaries=stream.color_primaries,
+    )
+    how = f"{edges.start_frames} frames at the start and {edges.end_frames} at the end are encoded by {choice.encoder}"
+    reason = f"{copied.reason}, cut at the frame: {how}" if edges.encoded_frames else f"{copied.reason}, cut at the frame"
+    return replace(copied, reason=reason, smart_cut=SmartCutPlan(edges, choice.encoder, options, video))
+
+
+def encoded_instead(spec: VideoSpec, stream: VideoStreamInfo, reason: str, field: str) -> tuple[VideoSpec, str]:
+    """Return how video is encoded that cannot be cut at the frame for `reason`, and a warning.
+
+    Raises ConditionNotMet if that must be possible, UnsupportedFormat if there is no encoder for the codec either.
+    """
+    text = f"the copy cannot be cut at the frame: {reason}"
+    if spec.smart_cut is SmartCut.REQUIRED:
+        raise ConditionNotMet(f"{field}.smart_cut: {text}")
+    if stream.codec not in _OURS:
+        raise UnsupportedFormat(f"{field}.smart_cut: {text}, and there is no encoder for {stream.codec}: choose another codec")
+    return VideoSpec(_OURS[stream.codec], crf=CRF, hardware=Hardware.NEVER), f"{text}: all of it is encoded"

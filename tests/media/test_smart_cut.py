@@ -1,0 +1,176 @@
+"""Copied video that is cut at the frame: the frames at the edges are encoded, all packets between them are the source's."""
+
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.errors import ConditionNotMet, OutputInvalid
+from reelmill_server.media.track.edge_encoder import Edge
+from reelmill_server.model.plan import COPY
+from reelmill_server.model.request import SegmentFormat, SegmentSpec, VideoSpec
+from reelmill_server.model.smart_cut import SmartCut
+from tests import judge
+from tests.media.converter import Converted, Converter, target
+from tests.sources import Audio, Clip, Video
+
+pytestmark = pytest.mark.media
+
+FILM = Video(seconds=6, gop=25, b_frames=3)
+CLOSED_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:open-gop=0"),))
+OPEN_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:open-gop=1:keyint=25:min-keyint=25"),))
+PYRAMID = replace(FILM, options=(("x264-params", "b-pyramid=normal:bframes=7:ref=4:b-adapt=0"),))
+PAUSES = tuple(Fraction(number * 3 + number % 3 + 40 * (number > 70), 100) for number in range(150))
+SOUND = (Audio(seconds=6),)
+SOURCES = {
+    "h264": Clip("mp4", (FILM,), SOUND),
+    "h264 pyramid": Clip(
+        "mp4", (replace(FILM, options=(("x264-params", "b-pyramid=normal:bframes=7:ref=4:b-adapt=0"),)),), SOUND
+    ),
+    "h264 main": Clip("mp4", (replace(FILM, options=(("profile", "main"),)),), SOUND),
+    "h264 baseline": Clip("mp4", (replace(FILM, b_frames=0, options=(("profile", "baseline"),)),), SOUND),
+    "h264 10 bit": Clip("matroska", (replace(FILM, pixel_format="yuv420p10le"),), SOUND),
+    "h264 full range": Clip("mp4", (replace(FILM, pixel_format="yuvj420p", color_range=2),), SOUND),
+    "h264 in mkv": Clip("matroska", (FILM,), SOUND),
+    "h264 in mov": Clip("mov", (FILM,), SOUND),
+    "h264 late": Clip("mp4", (FILM,), SOUND, offset=1.6),
+    "h264 variable rate": Clip("mp4", (replace(FILM, times=PAUSES),), SOUND),
+    "h265": Clip("mp4", (CLOSED_H265,), SOUND),
+    "h265 open": Clip("mp4", (OPEN_H265,), SOUND),
+    "h265 10 bit": Clip("mp4", (replace(OPEN_H265, pixel_format="yuv420p10le"),), SOUND),
+    "h265 in mkv": Clip("matroska", (OPEN_H265,), SOUND),
+}
+CUTS = ((0.0, 3.33), (0.513, 2.8), (1.0, 4.0), (1.96, 0.0), (2.2, 2.2))
+"""Start and duration: from the front, between keyframes, at one, to the end, and so that keyframes lie a frame apart."""
+REQUIRED = VideoSpec(smart_cut=SmartCut.REQUIRED)
+PREFERRED = VideoSpec(smart_cut=SmartCut.PREFERRED)
+
+
+def shown(path: Path, start: float, duration: float) -> list[int]:
+    """The positions of the frames of a source that a cut shows."""
+    times = judge.times(path)
+    begin = Fraction(str(judge.describe(path).start)) + Fraction(str(start))
+    tolerance = Fraction(1, 1_000_000)
+    return [
+        place
+        for place, time in enumerate(times)
+        if time >= begin - tolerance and (not duration or time < begin + Fraction(str(duration)) - tolerance)
+    ]
+
+
+def alike(made: Path, source: Path) -> int:
+    """How many packets of video are the source's, to the byte."""
+    counts = [Counter(packet.checksum for packet in judge.packets(path, "v:0")) for path in (made, source)]
+    return (counts[0] & counts[1]).total()
+
+
+def check(made: Converted, source: Path, start: float, duration: float) -> None:
+    """A cut shows the frames asked for at their times; those that are copied are the source's, the others like them."""
+    (stream,) = [stream for stream in made.plan.targets[0].streams if stream.encoder == COPY and stream.smart_cut]
+    assert stream.smart_cut
+    edges, places = stream.smart_cut.edges, shown(source, start, duration)
+    assert judge.numbers(made.path) == [judge.numbers(source)[place] for place in places]
+    times, wanted = judge.times(made.path), [judge.times(source)[place] for place in places]
+    apart = [time - times[0] - (asked - wanted[0]) for time, asked in zip(times, wanted, strict=True)]
+    assert max(map(abs, apart)) <= Fraction(1, 900)  # Matroska counts milliseconds
+    got, had = judge.frames(made.path), judge.frames(source)
+    copied = slice(edges.start_frames, len(places) - edges.end_frames)
+    assert [frame.checksum for frame in got][copied] == [had[place].checksum for place in places[copied]]
+    pictures, originals = judge.pictures(made.path), judge.pictures(source)
+    for number in (*range(edges.start_frames), *range(len(places) - edges.end_frames, len(places))):
+        assert judge.psnr(pictures[number], originals[places[number]]) > 34, number
+    assert alike(made.path, source) >= len(places) - edges.encoded_frames - 1
+    assert made.artifact.streams[0].packet_count == len(places)
+
+
+@pytest.mark.sample(every=3)
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_cut_shows_the_frames_asked_for(convert: Converter, name: str, cut: tuple[float, float]) -> None:
+    """To the frame, at both ends, and what lies between the edges is the source's."""
+    clip = SOURCES[name]
+    container = "mkv" if clip.format == "matroska" else clip.format
+    made = convert(clip, target(container, REQUIRED), start=cut[0], duration=cut[1])
+    check(made, convert.shelf.get(clip), *cut)
+
+
+@pytest.mark.parametrize(
+    ("source", "container"), [("h264", "mkv"), ("h265 open", "mkv"), ("h264 in mkv", "mp4"), ("h265", "mov")]
+)
+def test_a_cut_goes_into_another_container(convert: Converter, source: str, container: str) -> None:
+    """Parameter sets of both are where the container describes the stream."""
+    made = convert(SOURCES[source], target(container, REQUIRED), start=0.513, duration=2.8)
+    check(made, convert.shelf.get(SOURCES[source]), 0.513, 2.8)
+
+
+def test_audio_stays_beside_the_video(convert: Converter) -> None:
+    """Copied audio begins with the first packet in the cut, where it was against the frames."""
+    clip = SOURCES["h264"]
+    made, source = convert(clip, target("mp4", REQUIRED), start=0.513, duration=2.8), convert.shelf.get(clip)
+    first = judge.packets(made.path, "a:0")[0]
+    same = next(packet for packet in judge.packets(source, "a:0") if packet.checksum == first.checksum)
+    place = shown(source, 0.513, 2.8)[0]
+    assert abs((first.pts - judge.times(made.path)[0]) - (same.pts - judge.times(source)[place])) <= Fraction(1, 1000)
+
+
+def test_nothing_is_encoded_where_the_edges_are_keyframes(convert: Converter) -> None:
+    """From one keyframe to another, all packets are the source's."""
+    made = convert(SOURCES["h264"], target("mp4", REQUIRED), start=1.0, duration=3.0)
+    (video, _) = made.plan.targets[0].streams
+    assert video.smart_cut and not video.smart_cut.edges.encoded_frames
+    assert alike(made.path, convert.shelf.get(SOURCES["h264"])) == 75 == made.artifact.streams[0].packet_count
+
+
+def test_what_is_encoded_is_told(convert: Converter) -> None:
+    """By the plan, and by the artifact."""
+    made = convert(SOURCES["h264"], target("mp4", REQUIRED), start=0.52, duration=2.8)
+    assert made.plan.targets[0].streams[0].reason.endswith("encoded by libx264")
+    booked = {(one.unit, one.added): one.count for one in made.artifact.streams[0].adjustments}
+    edges = made.plan.targets[0].streams[0].smart_cut
+    assert edges and booked == {("packets", False): edges.edges.encoded_frames, ("frames", True): edges.edges.encoded_frames}
+    assert not made.warnings
+
+
+HLS = replace(target("mp4"), segment=SegmentSpec(SegmentFormat.HLS, 1_000_000))
+REFUSED = {
+    "its frames are interlaced": (
+        Clip("mp4", (replace(FILM, fields="tt", options=(("x264-params", "tff=1"),)),), ()),
+        target("mp4"),
+    ),
+    "vp9 is not cut so": (Clip("mp4", (replace(FILM, codec="libvpx-vp9"),), ()), target("mp4")),
+    "no keyframe lies between": (Clip("mp4", (replace(FILM, gop=500),), ()), target("mp4")),
+    "flv does not take it": (SOURCES["h264"], target("flv")),
+    "segments are not cut so": (SOURCES["h264"], HLS),
+    "its speed is changed": (SOURCES["h264"], replace(target("mp4", audio=None), speed=Fraction(2))),
+    "decoding cannot begin with": (
+        Clip("mp4", (replace(FILM, options=(("x264-params", "open-gop=1:keyint=25:min-keyint=25:bframes=3"),)),), ()),
+        target("mp4"),
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_cannot_be_cut_is_encoded_or_refused(convert: Converter, reason: str) -> None:
+    """PREFERRED encodes all of it and says why, REQUIRED fails: never does it become a cut at a keyframe."""
+    clip, spec = REFUSED[reason]
+    with pytest.raises(ConditionNotMet, match=reason):
+        convert(clip, replace(spec, video=REQUIRED), start=2.52, duration=2.2)
+    made = convert(clip, replace(spec, video=PREFERRED), start=2.52, duration=2.2)
+    assert made.plan.targets[0].streams[0].encoder != COPY
+    assert any(reason in text for text in made.warnings)
+
+
+def test_without_a_cut_it_is_a_copy(convert: Converter) -> None:
+    """All of a source is copied as ever."""
+    made = convert(SOURCES["h264"], target("mp4", REQUIRED))
+    assert judge.packets(made.path, "v:0") == judge.packets(convert.shelf.get(SOURCES["h264"]), "v:0")
+
+
+def test_the_gate_misses_a_lost_frame(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each packet that is not copied must have an encoded one in its place."""
+    finish = Edge.finish
+    monkeypatch.setattr(Edge, "finish", lambda self: finish(self)[:-1])
+    with pytest.raises(OutputInvalid, match="of which 1 were lost on the way"):
+        convert(SOURCES["h264"], target("mp4", REQUIRED), start=1.52, duration=2.0)

@@ -1,0 +1,96 @@
+"""Parameter sets of two encoders in one stream: numbers, descriptions and slices."""
+
+import random
+
+import pytest
+
+from reelmill_server.media.libav.parameter_sets import Unspliceable, spare_number, splice
+
+AVC_SPS = bytes.fromhex("6764000aacd9431e")
+AVC_PPS = bytes.fromhex("68ebe3cb22c0")
+AVC = bytes.fromhex("0164000affe1") + b"\0\x08" + AVC_SPS + b"\1\0\x06" + AVC_PPS + bytes.fromhex("fdf8f800")
+CODE = b"\0\0\0\1"
+HEVC_VPS, HEVC_SPS, HEVC_PPS = (
+    bytes.fromhex(text)
+    for text in (
+        "40010c01ffff01600000030090000003000003001e959809",
+        "42010101600000030090000003000003001ea01810126796",
+        "4401c172b46240",
+    )
+)
+HEVC_SETS = (HEVC_VPS, HEVC_SPS, HEVC_PPS)
+HEVC = b"".join(CODE + unit for unit in HEVC_SETS)
+HVCC = (
+    bytes([1])
+    + bytes(20)
+    + bytes([0xF, 3])
+    + b"".join(bytes([0x80 | unit[0] >> 1]) + b"\0\1" + len(unit).to_bytes(2) + unit for unit in HEVC_SETS)
+)
+
+
+def own_avc(number: int) -> bytes:
+    """Parameter sets of an encoder, of a number below 15 and in codes of seven bits."""
+    assert 7 <= number < 15
+    bits = f"{number + 1:07b}"
+    return CODE + AVC_SPS[:4] + bytes([int(bits + "1", 2), 0x80]) + CODE + b"\x68" + bytes([int(bits + "1", 2), 0x80])
+
+
+def test_a_number_is_taken_that_the_stream_does_not_use() -> None:
+    """The last one, if it is free."""
+    assert spare_number("h264", AVC) == 31
+    assert spare_number("h264", CODE + AVC_SPS + CODE + AVC_PPS) == 31
+
+
+def test_avc_describes_both_encoders() -> None:
+    """The sets are counted, and what follows them stays."""
+    made = splice("h264", AVC, own_avc(9))
+    assert made.length_bytes == 4
+    assert made.extradata[:5] == AVC[:5] and made.extradata[5] == 0xE2
+    assert AVC_SPS in made.extradata and AVC_PPS in made.extradata and made.extradata.endswith(bytes.fromhex("fdf8f800"))
+    assert all(unit in made.extradata for unit in made.sets) and len(made.sets) == 2
+
+
+def test_packets_have_lengths_or_start_codes_as_the_stream() -> None:
+    """With start codes, the sets go into the keyframes."""
+    slices = CODE + b"\x65\x88\x84" + b"\0\0\1" + b"\x41\x9a"
+    note = CODE + b"\x06\x05\x01\xff\x80"
+    assert splice("h264", AVC, own_avc(9)).packet(note + slices, True) == b"\0\0\0\3\x65\x88\x84\0\0\0\2\x41\x9a"
+    plain = splice("h264", CODE + AVC_SPS + CODE + AVC_PPS, own_avc(9))
+    assert plain.packet(slices, True) == b"".join(CODE + unit for unit in (*plain.sets, b"\x65\x88\x84", b"\x41\x9a"))
+    assert plain.packet(slices, False) == CODE + b"\x65\x88\x84" + CODE + b"\x41\x9a"
+
+
+def test_hevc_is_renumbered_by_whole_bytes() -> None:
+    """Each set and slice grows by bytes, and what follows the number keeps its bits."""
+    made = splice("hevc", HVCC, HEVC)
+    vps, sps, pps = made.sets
+    assert vps[:2] == HEVC_VPS[:2] and vps[2] >> 4 == 15 and vps[3:] == HEVC_VPS[3:]
+    assert len(sps) == len(HEVC_SPS) + 1 and sps[2] >> 4 == 15
+    assert len(pps) == len(HEVC_PPS) + 2 and pps.endswith(HEVC_PPS[3:])
+    assert made.extradata[22] == 3 and all(unit in made.extradata for unit in (*HEVC_SETS, *made.sets))
+    data = random.Random(1).randbytes(40).replace(b"\0", b"\1")
+    key, other = b"\x26\x01\xaf" + data, b"\x02\x01\xd0" + data
+    packet = made.packet(CODE + key + CODE + other, False)
+    assert packet.count(data) == 2 and len(packet) == len(key) + len(other) + 2 + 8
+
+
+def test_an_open_keyframe_begins_anew() -> None:
+    """An end of sequence stands before a CRA frame, and before no other."""
+    made = splice("hevc", HVCC, HEVC)
+    cra, idr = (len(unit).to_bytes(4) + unit for unit in (b"\x2a\x01\xaf\x11", b"\x26\x01\xaf\x11"))
+    assert made.end_before(cra) == b"\0\0\0\2\x48\x01" and made.end_before(idr) == b""
+    assert splice("h264", AVC, own_avc(9)).end_before(b"\0\0\0\2\x65\x88") == b""
+
+
+@pytest.mark.parametrize("extradata", [b"", b"\1", AVC[:9], b"\1" * 30])
+def test_what_cannot_be_read_is_said(extradata: bytes) -> None:
+    """Whatever a file describes its stream with."""
+    with pytest.raises(Unspliceable):
+        splice("h264", extradata, own_avc(9))
+
+
+def test_a_number_that_is_taken_is_said() -> None:
+    """H.265's are not chosen."""
+    taken = splice("hevc", HVCC, HEVC).extradata
+    with pytest.raises(Unspliceable, match="no number"):
+        splice("hevc", taken, HEVC)
