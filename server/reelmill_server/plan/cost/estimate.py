@@ -137,7 +137,7 @@ class _Estimate:
     def _stream(self, target: TargetPlan, stream: StreamPlan) -> Work:
         seconds = self._stream_seconds(target, stream)
         if stream.encoder == COPY:
-            return in_turn([self._copied(stream, seconds), *map(self._read_back, stream.parts)])
+            return in_turn([self._copied(stream, seconds), self._edges(stream), *map(self._read_back, stream.parts)])
         if stream.video is not None:
             return self._encoded_video(stream, stream.video, seconds)
         if stream.audio is not None:
@@ -147,6 +147,16 @@ class _Estimate:
     def _copied(self, stream: StreamPlan, seconds: float) -> Work:
         bits = max((self._bitrate(part, self._source(part)) for part in stream.parts), default=0.0) * seconds
         return Work.of(steps.copying_ms(bits, seconds), scratch=bits / 8)
+
+    def _edges(self, stream: StreamPlan) -> Work:
+        """Return the work of decoding and encoding the frames at the edges of a cut."""
+        cut, source = stream.smart_cut, self._source(stream.parts[0])
+        if cut is None or not cut.edges.encoded_frames or not isinstance(source, VideoStreamInfo):
+            return Work()
+        encoded = replace(stream, encoder=cut.encoder, options=cut.options)
+        seconds = 2 * (source.key_seconds or tables.USUAL_KEY_SECONDS)
+        decoding = self._decoding(stream.parts[0], source, seconds)
+        return in_turn((self._encoder(encoded, cut.video, cut.edges.encoded_frames), decoding))
 
     def _read_back(self, part: PartPlan) -> Work:
         """Return the work of decoding the beginning and end of a copied stream for verification."""

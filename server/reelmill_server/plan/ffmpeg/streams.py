@@ -22,6 +22,8 @@ def stream_groups(draft: Draft, target: TargetPlan) -> Iterator[tuple[str, ...]]
     early = begins_early(draft, target)
     if early:
         draft.notes.add(f"{target.field}: audio next to copied video begins up to 0.1 s before the video's key frame")
+    if any(stream.smart_cut for stream in target.streams):
+        draft.notes.add(f"{target.field}: ffmpeg cuts copied video at keyframes; the service encodes the frames at the edges")
     sources = {
         number: _source(draft, target, stream)
         for number, stream in enumerate(target.streams)
@@ -51,7 +53,7 @@ def _specifiers(streams: Sequence[StreamPlan]) -> list[str]:
 
 def begins_early(draft: Draft, target: TargetPlan) -> bool:
     """Return whether the file begins before the requested start, at the key frame of copied video."""
-    copies = any(stream.begins_at_key for stream in target.streams)
+    copies = any(stream.copies_video for stream in target.streams)
     return copies and any(plan.start_us for plan in draft.plan.inputs)
 
 

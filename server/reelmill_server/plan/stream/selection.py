@@ -120,20 +120,25 @@ def _reference(inputs: Inputs, streams: Callable[[Input], Sequence[StreamInfo]])
 
 
 def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
-    stream, field = like.video[number], f"{job.target.field}.video"
-    counted = len(members) > 1 or like.aligned or like.held
+    stream, path = like.video[number], f"{job.target.field}.video.transcode_video"
     for item in members:
         if item.info.still and not item.held:
             hint = "set duration to show it for longer"
             job.warn(f".video: sources[{item.source_number}] is a still image, which is shown for one frame: {hint}")
-    path = f"{field}.transcode_video"
     if spec.codec == COPY:
         edges, reason = smart_cut.edges_of(job.target, spec, stream, members, job.speed("video"), job.facts)
         if not reason:
             copied = _joined_copy(job, "video", [(item, stream_at(item.video, number)) for item in members], stream)
             return copied if edges is None else smart_cut.with_edges(copied, stream, edges, job.facts)
+        _copied(job, "video", stream, ".video")  # the container holds the codec
         spec, told = smart_cut.encoded_instead(spec, stream, reason, path)
         job.warn(f".video: {told}")
+    return _encoded_video(job, spec, number, like, members)
+
+
+def _encoded_video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
+    stream, path = like.video[number], f"{job.target.field}.video.transcode_video"
+    counted = len(members) > 1 or like.aligned or like.held
     spec, remarks = container_fit.fit_video(quality.bounded(spec), stream, job.container, path)
     if counted:
         spec = joining.pinned(spec, stream, path)
