@@ -13,7 +13,6 @@ from tests import servers
 from tests.clips import moving_picture
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("restore")]
-SLOW = {"video": "h264", "preset": "veryslow", "size": "960x540"}
 QUICK = {"video": "h264", "size": "160x90"}
 OPTIONS = ("--reconcile-seconds", "1", "--heartbeat-timeout-seconds", "3", "--drain-seconds", "0")
 RECORDS, ENGINE = ("reelmill.db*",), ("temporal.db*",)
@@ -31,9 +30,9 @@ class Service:
         """Where its state is."""
         return self.folder / "data"
 
-    def run(self, work: Callable[["Service", Client, servers.Server], None]) -> None:
+    def run(self, work: Callable[["Service", Client, servers.Server], None], *options: str) -> None:
         """Run it for some work."""
-        with servers.serve(self.folder, *OPTIONS) as server, servers.client(server) as client:
+        with servers.serve(self.folder, *OPTIONS, *options) as server, servers.client(server) as client:
             work(self, client, server)
 
     def submit(self, client: Client, name: str, **how: str) -> str:
@@ -61,8 +60,8 @@ def _first(service: Service, client: Client, server: servers.Server) -> None:
 
 
 def _second(service: Service, client: Client, server: servers.Server) -> None:
-    task = service.submit(client, "during", **SLOW)
-    servers.wait_for(lambda: client.get(task).progress > 0, "some progress")
+    task = service.submit(client, "during", **QUICK)
+    servers.wait_for(lambda: client.get(task).status == task_pb2.TASK_STATUS_RUNNING, "the engine to take it")
 
 
 def _third(service: Service, client: Client, server: servers.Server) -> None:
@@ -72,12 +71,12 @@ def _third(service: Service, client: Client, server: servers.Server) -> None:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """Three backups: of a task that has ended, with another at work, and when that and a third have ended."""
+    """Three backups: of a task that has ended, with another that waits for a worker, and when that and a third have ended."""
     service = Service(tmp_path_factory.mktemp("restored"))
     (service.folder / "files").mkdir()
-    moving_picture(service.folder / "files" / "clip.mp4", 8)
-    for name, work in (("early", _first), ("middle", _second), ("late", _third)):
-        service.run(work)
+    moving_picture(service.folder / "files" / "clip.mp4", 1)
+    for name, work, options in (("early", _first, ()), ("middle", _second, ("--worker-slots", "0")), ("late", _third, ())):
+        service.run(work, *options)
         service.save(name)
     return service
 
