@@ -13,7 +13,7 @@ from tests import servers
 from tests.clips import moving_picture
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("restore")]
-QUICK = {"video": "h264", "size": "160x90"}
+COPY = {"video": "copy"}
 OPTIONS = ("--reconcile-seconds", "1", "--heartbeat-timeout-seconds", "3", "--drain-seconds", "0")
 RECORDS, ENGINE = ("reelmill.db*",), ("temporal.db*",)
 
@@ -56,17 +56,17 @@ class Service:
 
 
 def _first(service: Service, client: Client, server: servers.Server) -> None:
-    client.wait(service.submit(client, "before", **QUICK), timeout_seconds=120)
+    client.wait(service.submit(client, "before", **COPY), timeout_seconds=120)
 
 
 def _second(service: Service, client: Client, server: servers.Server) -> None:
-    task = service.submit(client, "during", **QUICK)
+    task = service.submit(client, "during", **COPY)
     servers.wait_for(lambda: client.get(task).status == task_pb2.TASK_STATUS_RUNNING, "the engine to take it")
 
 
 def _third(service: Service, client: Client, server: servers.Server) -> None:
     client.wait(service.tasks["during"], timeout_seconds=300)
-    client.wait(service.submit(client, "after", **QUICK), timeout_seconds=120)
+    client.wait(service.submit(client, "after", **COPY), timeout_seconds=120)
 
 
 @pytest.fixture(scope="module")
