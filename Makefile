@@ -225,7 +225,7 @@ image-check: ## build the images and use them (root, buildah, podman, debootstra
 .PHONY: cluster-check
 cluster-check: $(STAMP) ## manifests and chart against the schemas of two Kubernetes versions, and a cluster at hand
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'helm-python-sdk==0.2.2'
-	REELMILL_NEEDS_HELM=1 $(BIN)/python -m pytest tests/k8s/test_manifests.py tests/k8s/test_chart.py tests/k8s/test_compose.py $(ARGS)
+	REELMILL_NEEDS_HELM=1 $(BIN)/python -m pytest -n $(WORKERS) tests/k8s/test_manifests.py tests/k8s/test_chart.py tests/k8s/test_compose.py $(ARGS)
 	$(BIN)/python -m tests.k8s.dry_run
 
 .PHONY: clean
