@@ -3,12 +3,14 @@
 from itertools import product
 
 from reelmill_server.api.services import METHODS
+from reelmill_server.engine.history import WORKER_DRAINING, WORKER_LOST
 from reelmill_server.errors import Canceled, all_errors
 from reelmill_server.model.notification import Channel, DeliveryState
 from reelmill_server.model.task import TaskStatus
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker.parent.supervisor import ENDS
 
+_OF_WORKERS = (WORKER_LOST, WORKER_DRAINING)
 _DELIVERIES = ("Retried", DeliveryState.DELIVERED.value, DeliveryState.FAILED.value)
 _STATUSES = ("OK", "CANCELLED", "UNKNOWN", *sorted({error.status for error in all_errors()} - {"CANCELLED"}))
 
@@ -18,8 +20,10 @@ def count_from_zero(metrics: Metrics, *, control: bool, work: bool) -> None:
     if control:
         metrics.task_total.labels(TaskStatus.SUCCEEDED, "")
         metrics.task_total.labels(TaskStatus.CANCELED, Canceled.code)
-        for error in all_errors():
-            metrics.task_total.labels(TaskStatus.FAILED, error.code)
+        for code in (*(error.code for error in all_errors()), *_OF_WORKERS):
+            metrics.task_total.labels(TaskStatus.FAILED, code)
+        for code in _OF_WORKERS:
+            metrics.failed_attempt_total.labels(code)
         for channel, outcome in product(Channel, _DELIVERIES):
             metrics.notification_total.labels(channel.value, outcome)
         for method, status in product(METHODS, _STATUSES):

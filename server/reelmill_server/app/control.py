@@ -35,7 +35,6 @@ from reelmill_server.api.watches import Watches
 from reelmill_server.app.background import OnDemand, background, polling
 from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
-from reelmill_server.engine.history import WORKER_DRAINING, WORKER_LOST
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.queues import backlogs
 from reelmill_server.engine.shown_workers import ShownWorkers
@@ -87,8 +86,6 @@ class ControlPlane:
         """
         alone = not settings.temporal_address
         self._settings, self._client, self._metrics, self._own_worker = settings, client, metrics, ""
-        for code in (WORKER_LOST, WORKER_DRAINING):  # born at 0: the first one is an increase
-            metrics.failed_attempt_total.labels(code)
         self._database = Database(settings.resolved_database_url())
         retention = timedelta(hours=settings.retention_hours)
         quotas = Quotas(settings.project_concurrency, settings.project_queue, 1.0)

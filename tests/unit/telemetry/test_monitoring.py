@@ -100,6 +100,26 @@ def test_queries_select_values_that_exist(expression: str) -> None:
         assert values <= (codes if label == "code" else _CLOSED.get(label, values))
 
 
+# Faults of requests, of their callers, of media, and of who owns a storage: nobody is woken for those.
+OF_OTHERS = {
+    *("NotAuthenticated", "Forbidden", "Throttling", "InvalidArgument", "FieldNotSupported", "ResourceNotFound"),
+    *("ResourceAlreadyExists", "StatusConflict", "LimitExceededError", "QuotaExceeded", "InvalidMedia", "UnsupportedFormat"),
+    *("ConditionNotMet", "MediaLimitExceeded", "AccessDenied", "BucketNotFound", "SourceChanged", "Canceled"),
+}
+NEVER_AN_END = {"WorkerBusy"}
+
+
+def test_every_code_is_somebodys_fault() -> None:
+    """A new code of an error is one of the service, for which tasks that fail count, or one of others: nothing is forgotten."""
+    (alert,) = [rule for rule in _alerts() if rule["alert"] == "ReelmillTasksFail"]
+    ours = set(re.findall(r'code=~"([^"]*)"', alert["expr"])[0].split("|"))
+    assert ours | OF_OTHERS | NEVER_AN_END == {error.code for error in all_errors()} | {WORKER_LOST, WORKER_DRAINING}
+    assert not ours & OF_OTHERS
+    for rule in _rules():
+        for codes in re.findall(r'reelmill_task_total\{[^}]*code=~"([^"]*)"', rule["expr"]):
+            assert set(codes.split("|")) == ours
+
+
 def test_every_alert_is_explained() -> None:
     """In the operating page, and nothing there that is no alert; each has a summary and a severity."""
     rules = _alerts()
