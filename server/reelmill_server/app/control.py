@@ -13,11 +13,13 @@ import structlog
 from temporalio.client import Client
 
 from reelmill import vendor_json
+from reelmill.v1 import task_pb2
 from reelmill_server import descriptors
 from reelmill_server.api import responses
 from reelmill_server.api.authentication import Authenticator
 from reelmill_server.api.certificates import http_context, server_credentials
 from reelmill_server.api.console.console import Console
+from reelmill_server.api.console.links import Links, key_of
 from reelmill_server.api.failed_attempts import FailedAttempts
 from reelmill_server.api.gate import Gate
 from reelmill_server.api.http.front import Front
@@ -161,7 +163,9 @@ class ControlPlane:
             front = Front(services, interceptor)
             self._http = HttpServer(front, guard, min(most, files // 4))
             if console:
-                Console(front, self._storage, asks=bool(settings.authentication)).add_routes(front, self._http.app.router)
+                links = Links(key_of(settings.console_secret.get_secret_value(), settings.data_dir), self._shown_task)
+                pages = Console(front, self._storage, links, asks=bool(settings.authentication))
+                pages.add_routes(front, self._http.app.router)
 
     def _media_convert_service(self) -> MediaConvertService:
         settings = self._settings
@@ -185,6 +189,10 @@ class ControlPlane:
             watches=Watches(settings.watch_limit, settings.watch_caller_limit, self._metrics),
             metrics=self._metrics,
         )
+
+    async def _shown_task(self, task_id: str) -> task_pb2.Task | None:
+        record = await self._tasks.find(task_id)
+        return responses.task(Snapshot(record)) if record else None
 
     def advanced(self, task_id: str, progress: Progress) -> None:
         """Show watchers the progress of a task that is worked on in this process."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from reelmill_server.settings.fields import (
@@ -13,6 +13,7 @@ from reelmill_server.settings.fields import (
     Metavar,
     OptionalPemFile,
     Origin,
+    Secret,
     Separated,
 )
 from reelmill_server.settings.group import Group, UsedBy, both_names
@@ -43,6 +44,11 @@ class ApiSettings(Group):
     console: Literal["auto", "yes", "no"] = Field(
         default="auto",
         description="Whether the HTTP front shows the console, pages for people, at its root. auto: where the role is serve.",
+    )
+    console_secret: Secret = Field(
+        default=SecretStr(""),
+        description="Secret that signs the console's links to media; the same on all replicas, so that they take each other's."
+        " Empty: each replica has a key of its own, which its data folder keeps.",
     )
     max_connections: Count = Field(
         default=10_000,

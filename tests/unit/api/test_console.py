@@ -17,7 +17,8 @@ from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import project_service_pb2, task_pb2
 from reelmill_server.api.console import documents, live, session, streams, text
 from reelmill_server.api.console.console import Console
-from reelmill_server.api.console.made import Links, made_by, path_of
+from reelmill_server.api.console.links import Links, key_of
+from reelmill_server.api.console.made import path_of
 from reelmill_server.api.console.media import Media
 from reelmill_server.api.gate import Gate
 from reelmill_server.api.http.front import Front
@@ -129,6 +130,10 @@ async def knows(context: Any, *_: Any) -> access.Principal:
     return access.Principal("key:viewer", (parse_grant("viewer@default"),))
 
 
+async def nothing_made(_: str) -> None:
+    """No task."""
+
+
 class Site:
     """A console and its client."""
 
@@ -137,7 +142,7 @@ class Site:
         services = Services(self.service, Projects(), Nothing(), Nothing())
         front = Front(services, CallInterceptor(Metrics(), Gate(knows) if asks else Gate()))
         app = HttpServer(front, Guard("127.0.0.1", (), ()), 100).app
-        Console(front, self.storage, asks=asks).add_routes(front, app.router)
+        Console(front, self.storage, Links(b"key", nothing_made), asks=asks).add_routes(front, app.router)
         self.client = TestClient(TestServer(app))
 
     async def get(self, path: str, **more: Any) -> tuple[int, str, Any]:
@@ -337,10 +342,15 @@ async def test_only_what_a_task_made_is_served(tmp_path: Path) -> None:
         content = b"earlier" if name.startswith("changed") else (folder / name).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         task.artifacts.add(uri=(folder / name).as_uri(), kind=kind, size=len(content), sha256=digest)
-    links = Links()
-    key = links.make(made_by(task))
+    now = [1000.0]
+
+    async def load(task_id: str) -> task_pb2.Task | None:
+        return task if task_id == "MediaConvert-1" else None
+
+    links = Links(b"key", load, lambda: now[0])
+    key = links.make("MediaConvert-1")
     app = web.Application()
-    app.router.add_get("/console/media/{key}/{scheme}/{authority}/{path:.+}", Media(links, FileStorage([folder])).serve)
+    app.router.add_get("/console/media/{link}/{scheme}/{authority}/{path:.+}", Media(links, FileStorage([folder])).serve)
 
     async with TestClient(TestServer(app)) as client:
 
@@ -363,8 +373,31 @@ async def test_only_what_a_task_made_is_served(tmp_path: Path) -> None:
         assert (await get(at, Range="bytes=1-2,4-5"))[:2] == (200, "0123456789")
         assert (await get(at, Range=f"bytes={'9' * 5000}-"))[:2] == (200, "0123456789")
         assert (await get(at, Range="bytes=10-"))[0] == 416
-        links.find(key).until = 0
-        assert (await get(at))[0] == 403
+        for other in (Links(b"another", load, lambda: now[0]).make("MediaConvert-1"), links.make("MediaConvert-2")):
+            assert (await get(at, other))[0] == 403
+        until, task_id, signature = key.split(".")
+        for forged in (
+            f"{until}9.{task_id}.{signature}",
+            f"{until}.{task_id}.{signature[:-1]}",
+            f"{until}..{signature}",
+            "x",
+        ):
+            assert (await get(at, forged))[0] == 403
+        restarted = Links(b"key", load, lambda: now[0])
+        assert await restarted.find(key) is not None
+        now[0] += 3599
+        assert (await get(at))[0] == 200
+        now[0] += 1
+        assert (await get(at))[0] == 403 and await restarted.find(key) is None
+
+
+def test_the_key_of_links_is_kept(tmp_path: Path) -> None:
+    """In a file for its owner, made once; a secret is the same everywhere."""
+    key = key_of("", tmp_path)
+    assert key_of("", tmp_path) == key and len(key) == 32
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert key_of("shared", tmp_path / "a") == key_of("shared", tmp_path / "b") != key_of("other", tmp_path)
 
 
 async def test_players(site: Site) -> None:
@@ -373,5 +406,5 @@ async def test_players(site: Site) -> None:
         assert (await site.get(f"{TASK_PAGE}/play/{number}"))[0] == 404
     site.service.made = "s3://bucket/it's a.mp4"
     _, page, headers = await site.get(f"{TASK_PAGE}/play/1")
-    assert re.search(r'data-source="/console/media/[\w-]{32}/s3/bucket/it%27s%20a.mp4"', page)
+    assert re.search(r'data-source="/console/media/\d+\.[\w-]+\.[\w-]{32}/s3/bucket/it%27s%20a.mp4"', page)
     assert headers["Content-Security-Policy"].startswith("default-src 'self'")

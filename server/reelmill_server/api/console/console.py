@@ -15,9 +15,10 @@ from reelmill_server.api.console import pages, session, text
 from reelmill_server.api.console.browser import go, return_to
 from reelmill_server.api.console.calls import UNAUTHENTICATED, Calls, place_of
 from reelmill_server.api.console.changes import Changes
+from reelmill_server.api.console.links import Links
 from reelmill_server.api.console.listing import STATUSES, Listing, list_request
 from reelmill_server.api.console.login import Login
-from reelmill_server.api.console.made import Links, made_by, path_of, player_of
+from reelmill_server.api.console.made import path_of, player_of
 from reelmill_server.api.console.media import Media
 from reelmill_server.api.console.streams import Streams
 from reelmill_server.api.http.codes import CODES
@@ -33,12 +34,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Console:
     """The pages of the console, over the RPCs of the front. `asks`: callers show who they are."""
 
-    def __init__(self, front: Front, storage: Storage, *, asks: bool) -> None:
+    def __init__(self, front: Front, storage: Storage, links: Links, *, asks: bool) -> None:
         self._asks = asks
         self._calls = Calls(front.methods)
         self._listing = Listing(self._calls)
-        self._links = Links()
-        self._media = Media(self._links, storage)
+        self._links, self._media = links, Media(links, storage)
 
     def add_routes(self, front: Front, router: web.UrlDispatcher) -> None:
         """Add the routes of all pages; the root is the front's, which shows the tasks there."""
@@ -58,7 +58,7 @@ class Console:
         get("/console/live/workers", self._page(streams.live_workers))
         get(task, self._page(self.task))
         get(f"{task}/play/{{number}}", self._page(self.play))
-        get("/console/media/{key}/{scheme}/{authority}/{path:.+}", self._media.serve)
+        get("/console/media/{link}/{scheme}/{authority}/{path:.+}", self._media.serve)
         get(f"{task}/live", self._page(streams.live_task))
         post(f"{task}/plan", self._page(changes.plan_of_task))
         post(f"{task}/cancel", self._page(changes.cancel))
@@ -107,7 +107,7 @@ class Console:
         how = player_of(chosen) if chosen is not None else ""
         if chosen is None or not how:
             raise web.HTTPNotFound
-        key = self._links.make(made_by(task))
+        link = self._links.make(task.task_id)
         pictures = [item for item in task.artifacts if item.kind == task_pb2.ARTIFACT_KIND_SPRITE_WEB_VTT]
         pictures.sort(key=lambda item: item.target_index != chosen.target_index)
         return self._show(
@@ -117,8 +117,8 @@ class Console:
             title=text.title(task.task_request_definition) or task.task_id,
             at=place_of(task),
             how=how,
-            source=path_of(key, chosen.uri),
-            sprites=path_of(key, pictures[0].uri) if pictures else "",
+            source=path_of(link, chosen.uri),
+            sprites=path_of(link, pictures[0].uri) if pictures else "",
         )
 
     async def draft(self, request: web.Request) -> web.StreamResponse:

@@ -2,9 +2,6 @@
 
 import asyncio
 import re
-import secrets
-import time
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -14,8 +11,6 @@ from xml.etree import ElementTree
 from reelmill.v1 import task_pb2
 from reelmill_server.uris import Resource, encoded
 
-SECONDS = 3600.0
-"""How long a link holds."""
 TYPES = {
     ".mp4": "video/mp4",
     ".m4s": "video/iso.segment",
@@ -43,7 +38,6 @@ TYPES = {
     ".wav": "audio/wav",
 }
 """What browsers may take files for; others are downloaded."""
-_MOST_LINKS = 2000
 _LISTS = (
     task_pb2.ARTIFACT_KIND_PLAYLIST,
     task_pb2.ARTIFACT_KIND_MASTER_PLAYLIST,
@@ -89,7 +83,6 @@ class Made:
 
     artifacts: dict[Resource, task_pb2.Artifact]
     lists: tuple[Resource, ...]
-    until: float
     named: set[Resource] | None = None
     patterns: list[tuple[Resource, re.Pattern[str]]] = field(default_factory=list)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -105,7 +98,7 @@ def made_by(task: task_pb2.Task) -> Made:
     """Return the files of a task."""
     artifacts = {Resource.of(artifact.uri): artifact for artifact in task.artifacts}
     lists = tuple(Resource.of(artifact.uri) for artifact in task.artifacts if artifact.kind in _LISTS)
-    return Made(artifacts, lists, time.monotonic() + SECONDS)
+    return Made(artifacts, lists)
 
 
 def named_in(lists: Iterable[tuple[Resource, str]]) -> tuple[set[Resource], list[tuple[Resource, re.Pattern[str]]]]:
@@ -156,30 +149,10 @@ def _of_manifest(text: str) -> Iterable[str]:
             yield _VARIABLE.sub(lambda match: _NAME if match[1] == "RepresentationID" else _NUMBER, reference or "")
 
 
-class Links:
-    """Links to the files of tasks, which nobody can guess, for an hour. They belong to this process."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[str, Made] = OrderedDict()
-
-    def make(self, made: Made) -> str:
-        """Return the secret part of links to these files."""
-        key = secrets.token_urlsafe(24)
-        self._made[key] = made
-        while len(self._made) > _MOST_LINKS:
-            self._made.popitem(last=False)
-        return key
-
-    def find(self, key: str) -> Made | None:
-        """Return the files that a link is about; None: it holds no more."""
-        made = self._made.get(key)
-        return made if made is not None and made.until > time.monotonic() else None
-
-
-def path_of(key: str, uri: str) -> str:
+def path_of(link: str, uri: str) -> str:
     """Return the path of the link to a file, in which references between files lead as they do where the files are."""
     resource = Resource.of(uri)
-    return f"/console/media/{key}/{resource.scheme}/{resource.authority or '-'}/{quote(resource.path.lstrip('/'))}"
+    return f"/console/media/{link}/{resource.scheme}/{resource.authority or '-'}/{quote(resource.path.lstrip('/'))}"
 
 
 def resource_of(raw_path: str) -> Resource:

@@ -6,7 +6,8 @@ import re
 
 from aiohttp import web
 
-from reelmill_server.api.console.made import Links, Made, named_in, resource_of, type_of, uri_of
+from reelmill_server.api.console.links import Links
+from reelmill_server.api.console.made import Made, named_in, resource_of, type_of, uri_of
 from reelmill_server.errors import ReelmillError, ResourceNotFound
 from reelmill_server.storage.base import ObjectReader, Storage
 
@@ -31,7 +32,7 @@ class Media:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Return a file, or a range of it."""
-        made = self._links.find(request.match_info["key"])
+        made = await self._links.find(request.match_info["link"])
         if made is None:
             raise web.HTTPForbidden(text="this link holds no more: load the page of the task again")
         resource = resource_of(request.raw_path)

@@ -1,0 +1,74 @@
+"""Links to the files of tasks, for an hour: signed, so that they hold after a restart, and on replicas that share a key."""
+
+import hmac
+import os
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from reelmill.v1 import task_pb2
+from reelmill_server.api.console.made import Made, made_by
+
+SECONDS = 3600
+"""How long a link holds."""
+_KEPT = 2000
+_FILE = "console.key"
+_KEY_BYTES = 32
+
+Load = Callable[[str], Awaitable[task_pb2.Task | None]]
+
+
+class Links:
+    """Makes links, and finds the files of the task that one is about."""
+
+    def __init__(self, key: bytes, load: Load, clock: Callable[[], float] = time.time) -> None:
+        """Sign with `key`; `load` returns a task by its id, whoever may see it."""
+        self._key, self._load, self._clock = key, load, clock
+        self._made: OrderedDict[str, Made] = OrderedDict()
+
+    def make(self, task_id: str) -> str:
+        """Return the part of links that signs them."""
+        until = int(self._clock()) + SECONDS
+        return f"{until}.{task_id}.{self._signature(until, task_id)}"
+
+    async def find(self, link: str) -> Made | None:
+        """Return the files that a link is about; None: it holds no more, or never did."""
+        until, _, rest = link.partition(".")
+        task_id, _, signature = rest.rpartition(".")
+        if not (until.isascii() and until.isdecimal() and len(until) < 12 and signature.isascii()):
+            return None
+        if not hmac.compare_digest(signature, self._signature(int(until), task_id)) or int(until) <= self._clock():
+            return None
+        made = self._made.get(link)
+        if made is None:
+            task = await self._load(task_id)
+            if task is None:
+                return None
+            made = self._made.setdefault(link, made_by(task))
+            while len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+        return made
+
+    def _signature(self, until: int, task_id: str) -> str:
+        text = f"console media\n{until}\n{task_id}".encode("utf-8", "surrogateescape")
+        return urlsafe_b64encode(hmac.digest(self._key, text, "sha256")[:24]).decode()
+
+
+def key_of(secret: str, folder: Path) -> bytes:
+    """Return the key of a secret; without one, the key that `folder` keeps, which is made the first time."""
+    if secret:
+        return sha256(secret.encode()).digest()
+    kept = folder / _FILE
+    if not kept.exists():
+        made = folder / f"{_FILE}.{secrets.token_hex(8)}"
+        with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+        with suppress(FileExistsError):  # another process was faster
+            os.link(made, kept)
+        made.unlink()
+    return kept.read_bytes()
