@@ -59,7 +59,8 @@ class QualitySearch:
     @property
     def moved(self) -> float:
         """Return a number that grows as long as media moves."""
-        return float(self._decoded + (self._run.decoded if self._run else 0))
+        run = self._run  # another thread encodes, and may end it now
+        return float(self._decoded + (run.decoded if run else 0))
 
     def run(self) -> Plan:
         """Return the plan with a CRF for every stream.
@@ -125,9 +126,9 @@ class QualitySearch:
         plan = Plan((lone,), inputs=(entry,))
         self._run = Run(plan, [self._locations[entry.source]], self._limits, self._stop, _scope(lone, entry, window))
         self._run.write(partial(self._open, plan, window))
-        (output,) = self._run.outputs
-        self._decoded += self._run.decoded
-        self._run = None
+        run, self._run = self._run, None
+        (output,) = run.outputs
+        self._decoded += run.decoded
         (self._directory / "sample").unlink(missing_ok=True)
         return output.tracks[0].written
 
