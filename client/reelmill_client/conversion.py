@@ -22,7 +22,8 @@ class Conversion(TypedDict, total=False):
     Copied: `smart_cut` (preferred, required), to cut at the frame instead of the keyframe.
 
     `audio`: aac, mp3, opus, flac, vorbis, ac3, amr, copy (the default) or none. With a codec: `audio_bitrate` (bit/s, or a
-    string such as 128k), `sample_rate` (Hz), `channels`. `subtitles`: copy (the default) or none.
+    string such as 128k), `sample_rate` (Hz), `channels`, `loudness` (LUFS to bring it to, such as -23; ebu;
+    podcast; or measure). `subtitles`: copy (the default) or none.
 
     `strip_metadata`, `tags`, `user_data`, `priority` (1 first to 5 last), `parallelism` (chunks of a long encode, 1: not split)
     and `request_id` are those of the request.
@@ -54,6 +55,7 @@ class Conversion(TypedDict, total=False):
     audio_bitrate: int | str | None
     sample_rate: int | None
     channels: int | None
+    loudness: float | str | None
     subtitles: str | None
     strip_metadata: bool
     tags: Mapping[str, str | int | float | bool | None]
@@ -87,6 +89,8 @@ COPIED_VIDEO_FIELDS = {"smart_cut": "smart_cut"}
 
 # Option -> field of TranscodeAudio.
 AUDIO_FIELDS = {"audio_bitrate": "bitrate", "sample_rate": "sample_rate", "channels": "channel"}
+
+_LOUDNESS_PRESETS = ("ebu", "podcast")
 
 # Extension -> container, and the segment format when the extension names a playlist or manifest.
 _EXTENSIONS: dict[str, tuple[str, str | None]] = {
@@ -161,7 +165,7 @@ def _target(conversion: Conversion, options: Mapping[str, object]) -> dict[str, 
         "container": container,
         "segment": {"format": segments} if segments else None,
         "video": _stream("video", options, VIDEO_FIELDS, COPIED_VIDEO_FIELDS),
-        "audio": _stream("audio", options, AUDIO_FIELDS, {}),
+        "audio": _audio(options),
         "subtitle": _subtitles(conversion.get("subtitles")),
         "strip_metadata": options.get("strip_metadata"),
     }
@@ -210,6 +214,30 @@ def _quality(settings: dict[str, object]) -> dict[str, object]:
         raise InvalidArgument(violations=[Violation("xpsnr", "vmaf and xpsnr are mutually exclusive")])
     metric, value = next(iter(asked.items()), ("", None))
     return {"quality_target": {"metric": metric, "value": value}} if metric else {}
+
+
+def _audio(options: Mapping[str, object]) -> dict[str, object] | None:
+    """Return a target's audio settings, with what is done about loudness."""
+    settings, asked = _stream("audio", options, AUDIO_FIELDS, {}), options.get("loudness")
+    if asked is None:
+        return settings
+    if settings is None or "transcode_audio" not in settings or options.get("audio") == "copy":
+        raise InvalidArgument(violations=[Violation("loudness", "needs audio to be a codec")])
+    return {**settings, "filter_audio": {"loudness": _loudness(str(asked))}}
+
+
+def _loudness(text: str) -> dict[str, object]:
+    word = text.strip().lower()
+    if word == "measure":
+        return {"mode": "measure"}
+    if word in _LOUDNESS_PRESETS:
+        return {"mode": "normalize", "preset": word}
+    try:
+        return {"mode": "normalize", "integrated": float(word)}
+    except ValueError:
+        words = ", ".join(_LOUDNESS_PRESETS)
+        text = f"must be LUFS such as -23, or {words}, or measure, not {text!r}"
+        raise InvalidArgument(violations=[Violation("loudness", text)]) from None
 
 
 def _subtitles(choice: str | None) -> dict[str, object] | None:

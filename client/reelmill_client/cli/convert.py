@@ -61,6 +61,9 @@ def convert(
     audio_bitrate: Annotated[str | None, _option("For example 128k.", _AUDIO)] = None,
     sample_rate: Annotated[int | None, _option("Hz.", _AUDIO)] = None,
     channels: Annotated[int | None, _option("1 to 8.", _AUDIO)] = None,
+    loudness: Annotated[
+        str | None, _option("LUFS to bring it to, such as -23; ebu (-23), podcast (-16), or measure.", _AUDIO)
+    ] = None,
     subtitles: Annotated[str | None, _option("copy or none. Default: copy.")] = None,
     strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Leave out the title and other metadata.")] = False,
     tag: Annotated[list[str] | None, _option("A label; may be repeated.", metavar="KEY=VALUE")] = None,
@@ -140,6 +143,8 @@ _FLAG_FIELDS = {
     "targets[0].audio.transcode_audio.codec": "audio",
     **{f"targets[0].video.transcode_video.{field}": name for name, field in (VIDEO_FIELDS | COPIED_VIDEO_FIELDS).items()},
     **{f"targets[0].audio.transcode_audio.{field}": name for name, field in AUDIO_FIELDS.items()},
+    "targets[0].audio.filter_audio.loudness": "loudness",
+    "targets[0].audio.filter_audio.loudness.integrated": "loudness",
 }
 
 

@@ -20,6 +20,18 @@ class AudioCodec(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AUDIO_CODEC_AC3: _ClassVar[AudioCodec]
     AUDIO_CODEC_OPUS: _ClassVar[AudioCodec]
     AUDIO_CODEC_AMR: _ClassVar[AudioCodec]
+
+class LoudnessMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LOUDNESS_MODE_UNSPECIFIED: _ClassVar[LoudnessMode]
+    LOUDNESS_MODE_MEASURE: _ClassVar[LoudnessMode]
+    LOUDNESS_MODE_NORMALIZE: _ClassVar[LoudnessMode]
+
+class LoudnessPreset(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LOUDNESS_PRESET_UNSPECIFIED: _ClassVar[LoudnessPreset]
+    LOUDNESS_PRESET_EBU: _ClassVar[LoudnessPreset]
+    LOUDNESS_PRESET_PODCAST: _ClassVar[LoudnessPreset]
 AUDIO_CODEC_UNSPECIFIED: AudioCodec
 AUDIO_CODEC_COPY: AudioCodec
 AUDIO_CODEC_MP3: AudioCodec
@@ -29,6 +41,12 @@ AUDIO_CODEC_FLAC: AudioCodec
 AUDIO_CODEC_AC3: AudioCodec
 AUDIO_CODEC_OPUS: AudioCodec
 AUDIO_CODEC_AMR: AudioCodec
+LOUDNESS_MODE_UNSPECIFIED: LoudnessMode
+LOUDNESS_MODE_MEASURE: LoudnessMode
+LOUDNESS_MODE_NORMALIZE: LoudnessMode
+LOUDNESS_PRESET_UNSPECIFIED: LoudnessPreset
+LOUDNESS_PRESET_EBU: LoudnessPreset
+LOUDNESS_PRESET_PODCAST: LoudnessPreset
 
 class TargetAudio(_message.Message):
     __slots__ = ("disable_audio", "stream", "transcode_audio", "filter_audio")
@@ -63,7 +81,23 @@ class TranscodeAudio(_message.Message):
     def __init__(self, codec: _Optional[_Union[AudioCodec, str]] = ..., bitrate: _Optional[int] = ..., bitrate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., quality: _Optional[int] = ..., sample_rate: _Optional[int] = ..., sample_rate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., channel: _Optional[int] = ..., bits_per_sample: _Optional[int] = ...) -> None: ...
 
 class FilterAudio(_message.Message):
-    __slots__ = ("mixing",)
+    __slots__ = ("mixing", "loudness")
     MIXING_FIELD_NUMBER: _ClassVar[int]
+    LOUDNESS_FIELD_NUMBER: _ClassVar[int]
     mixing: bool
-    def __init__(self, mixing: _Optional[bool] = ...) -> None: ...
+    loudness: Loudness
+    def __init__(self, mixing: _Optional[bool] = ..., loudness: _Optional[_Union[Loudness, _Mapping]] = ...) -> None: ...
+
+class Loudness(_message.Message):
+    __slots__ = ("mode", "preset", "integrated", "true_peak", "dual_mono")
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    INTEGRATED_FIELD_NUMBER: _ClassVar[int]
+    TRUE_PEAK_FIELD_NUMBER: _ClassVar[int]
+    DUAL_MONO_FIELD_NUMBER: _ClassVar[int]
+    mode: LoudnessMode
+    preset: LoudnessPreset
+    integrated: float
+    true_peak: float
+    dual_mono: bool
+    def __init__(self, mode: _Optional[_Union[LoudnessMode, str]] = ..., preset: _Optional[_Union[LoudnessPreset, str]] = ..., integrated: _Optional[float] = ..., true_peak: _Optional[float] = ..., dual_mono: _Optional[bool] = ...) -> None: ...

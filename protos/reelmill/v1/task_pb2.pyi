@@ -224,7 +224,7 @@ class Artifact(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., segment_count: _Optional[int] = ..., segments_size: _Optional[int] = ..., sha256: _Optional[str] = ..., segments_sha256: _Optional[str] = ..., bitrate: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_times: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ArtifactStream(_message.Message):
-    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language", "vmaf", "adjustments", "quality")
+    __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language", "vmaf", "adjustments", "quality", "loudness")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
@@ -241,6 +241,7 @@ class ArtifactStream(_message.Message):
     VMAF_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
+    LOUDNESS_FIELD_NUMBER: _ClassVar[int]
     type: StreamType
     codec: str
     encoder: str
@@ -257,7 +258,30 @@ class ArtifactStream(_message.Message):
     vmaf: float
     adjustments: _containers.RepeatedCompositeFieldContainer[StreamAdjustment]
     quality: QualityResult
-    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., bitrate: _Optional[int] = ..., frame_rate: _Optional[float] = ..., language: _Optional[str] = ..., vmaf: _Optional[float] = ..., adjustments: _Optional[_Iterable[_Union[StreamAdjustment, _Mapping]]] = ..., quality: _Optional[_Union[QualityResult, _Mapping]] = ...) -> None: ...
+    loudness: LoudnessResult
+    def __init__(self, type: _Optional[_Union[StreamType, str]] = ..., codec: _Optional[str] = ..., encoder: _Optional[str] = ..., reason: _Optional[str] = ..., packet_count: _Optional[int] = ..., duration: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., bitrate: _Optional[int] = ..., frame_rate: _Optional[float] = ..., language: _Optional[str] = ..., vmaf: _Optional[float] = ..., adjustments: _Optional[_Iterable[_Union[StreamAdjustment, _Mapping]]] = ..., quality: _Optional[_Union[QualityResult, _Mapping]] = ..., loudness: _Optional[_Union[LoudnessResult, _Mapping]] = ...) -> None: ...
+
+class LoudnessResult(_message.Message):
+    __slots__ = ("before", "after", "gain", "limited_samples")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    GAIN_FIELD_NUMBER: _ClassVar[int]
+    LIMITED_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    before: LoudnessValues
+    after: LoudnessValues
+    gain: float
+    limited_samples: int
+    def __init__(self, before: _Optional[_Union[LoudnessValues, _Mapping]] = ..., after: _Optional[_Union[LoudnessValues, _Mapping]] = ..., gain: _Optional[float] = ..., limited_samples: _Optional[int] = ...) -> None: ...
+
+class LoudnessValues(_message.Message):
+    __slots__ = ("integrated", "range", "true_peak")
+    INTEGRATED_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    TRUE_PEAK_FIELD_NUMBER: _ClassVar[int]
+    integrated: float
+    range: float
+    true_peak: float
+    def __init__(self, integrated: _Optional[float] = ..., range: _Optional[float] = ..., true_peak: _Optional[float] = ...) -> None: ...
 
 class QualityResult(_message.Message):
     __slots__ = ("metric", "target", "crf", "predicted", "final")

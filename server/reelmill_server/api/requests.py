@@ -26,6 +26,7 @@ from reelmill_server.api.field_values import (
     video_codec,
 )
 from reelmill_server.api.image_requests import image, images
+from reelmill_server.api.loudness_requests import loudness
 from reelmill_server.api.overlay_requests import delogo, desensitization, watermark
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import (
@@ -120,7 +121,7 @@ def _audio(target: AnyTarget) -> AudioSpec | None:
     settings = target.audio.transcode_audio
     codec = audio_codec(settings.codec)
     if codec == COPY:
-        return AudioSpec()
+        return AudioSpec(loudness=loudness(target.audio.filter_audio))
     return AudioSpec(
         codec=codec,
         bitrate=optional(settings, "bitrate"),
@@ -131,6 +132,7 @@ def _audio(target: AnyTarget) -> AudioSpec | None:
         quality=optional(settings, "quality"),
         bits_per_sample=optional(settings, "bits_per_sample"),
         mixing=target.audio.filter_audio.mixing,
+        loudness=loudness(target.audio.filter_audio),
     )
 
 

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
 from reelmill_server.api.masking import mask_task
+from reelmill_server.model.loudness import LoudnessResult
 from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
 from reelmill_server.model.quality import QualityResult
 from reelmill_server.model.task import Artifact, ArtifactKind, FailedAttempt, Progress, TargetProgress, TaskPhase, TaskStatus
@@ -171,6 +172,14 @@ def _quality(result: QualityResult | None) -> task_pb2.QualityResult | None:
     )
 
 
+def _loudness(result: LoudnessResult) -> task_pb2.LoudnessResult:
+    before, after = (
+        task_pb2.LoudnessValues(integrated=one.integrated, range=one.range, true_peak=one.true_peak)
+        for one in (result.before, result.after)
+    )
+    return task_pb2.LoudnessResult(before=before, after=after, gain=result.gain_db, limited_samples=result.limited_samples)
+
+
 def _artifact(artifact: Artifact) -> task_pb2.Artifact:
     streams = [
         task_pb2.ArtifactStream(
@@ -188,6 +197,7 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
             frame_rate=stream.frame_rate,
             language=stream.language,
             vmaf=stream.vmaf,
+            loudness=_loudness(stream.loudness) if stream.loudness else None,
             adjustments=[
                 task_pb2.StreamAdjustment(reason=one.reason, count=one.count, unit=one.unit, added=one.added)
                 for one in stream.adjustments

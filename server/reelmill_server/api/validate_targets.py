@@ -16,6 +16,7 @@ from reelmill_server.api.field_values import (
     video_codec,
 )
 from reelmill_server.api.image_requests import AnyImage, images
+from reelmill_server.api.loudness_requests import loudness
 from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import AudioSpec, Hardware, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
@@ -244,6 +245,7 @@ def _ruled(target: AnyTarget) -> TargetSpec:
             bitrate=optional(audio, "bitrate"),
             quality=optional(audio, "quality"),
             sample_rate=optional(audio, "sample_rate"),
+            loudness=loudness(target.audio.filter_audio),
         ),
         video_asked=target.HasField("video"),
         data_streams=tuple(target.data.stream) if isinstance(target, target_pb2.Target) else (),
@@ -270,6 +272,8 @@ def media_problems(
     """Yield what is wrong with the media file of a target."""
     yield from _copies(request, target, field)
     yield from rules.target_problems(_ruled(target), field)
+    if target.audio.filter_audio.HasField("loudness") and _none(target, "audio"):
+        yield Violation(f"{field}.audio.filter_audio.loudness", "the target has no audio: set transcode_audio, or leave it out")
     for index, watermark in enumerate(target.video.filter_video.watermarks):
         yield from _watermark(watermark, f"{field}.video.filter_video.watermarks[{index}]", storage)
     if target.video.filter_video.HasField("desensitization"):

@@ -21,6 +21,7 @@ from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.source import Location, open_bytes
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.model.loudness import LoudnessResult
 
 IMAGES = -1
 """Stream number of a chunk file that holds the frames of an image entry."""
@@ -44,7 +45,7 @@ class Summary:
     measured, and `frames` that were to be encoded. For images: whether they are `final`, or only candidates.
 
     `given`: what reading gave in the chunk (`media.input.account`), `taken`, `held`, `captioned`,
-    `captions_lost`, `samples`, `silent`, `cut` and `dropped` what became of it (`media.track.base`).
+    `captions_lost`, `loudness`, `samples`, `silent`, `cut` and `dropped` what became of it (`media.track.base`).
 
     `decoding`: how decoding went in the whole chunk, of which this is one file.
     """
@@ -73,6 +74,7 @@ class Summary:
     samples: int = 0
     silent: int = 0
     cut: dict[str, int] = field(default_factory=dict)
+    loudness: LoudnessResult | None = None
     captioned: int = 0
     captions_lost: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
@@ -183,7 +185,8 @@ def _summary(file: BinaryIO) -> tuple[int, Summary]:
         file.seek(begin)
         description: dict[str, Any] = json.loads(_exactly(file, end - begin))
         decoding = [StreamDecoding(**counts) for counts in description.pop("decoding", ())]
-        return begin, Summary(**description, decoding=decoding)
+        loudness = description.pop("loudness", None)
+        return begin, Summary(**description, decoding=decoding, loudness=LoudnessResult.of(loudness) if loudness else None)
     except (OSError, ValueError, TypeError) as error:
         raise ChunksDiffer(f"a chunk file is not whole: {error_text(error)}") from error
 

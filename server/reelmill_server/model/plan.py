@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.image_request import FrameMode, ImageKind
+from reelmill_server.model.loudness import LOUDNESS_FORMAT, LoudnessPlan
 from reelmill_server.model.overlay_plan import OverlayPlan
 from reelmill_server.model.package_plan import GroupPlan, PackagePlan
 from reelmill_server.model.quality import QualityTarget
@@ -140,6 +141,7 @@ class StreamPlan:
     of it, 0: none. `overlays` change the frames before the encoder, in this order. `measured`: the VMAF of the encoder's output
     is measured. `passes`: 2 if a first pass over all frames finds out where bits are needed. `quality`: what its CRF is chosen
     for. `smart_cut`: a copy begins and ends at the frame; else it begins at a keyframe.
+    `loudness`: that of audio is measured, or brought to a level, in its `working` format.
     """
 
     type: StreamType
@@ -162,11 +164,19 @@ class StreamPlan:
     passes: int = 1
     quality: QualityTarget | None = None
     smart_cut: SmartCutPlan | None = None
+    loudness: LoudnessPlan | None = None
 
     @property
     def begins_at_key(self) -> bool:
         """Whether it makes all streams beside it begin at the keyframe at or before the start."""
         return self.copies_video and self.smart_cut is None
+
+    @property
+    def working(self) -> AudioOutput | None:
+        """Return what audio is brought to before it is encoded: floats for loudness, so that nothing is cut off."""
+        if self.audio is None or self.loudness is None:
+            return self.audio
+        return dataclasses.replace(self.audio, sample_format=LOUDNESS_FORMAT)
 
     @property
     def copies_video(self) -> bool:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Literal
 
 from reelmill_server.model.image_request import ImageSpec
+from reelmill_server.model.loudness import LoudnessSpec
 from reelmill_server.model.overlay_request import DelogoSpec, DesensitizationSpec, WatermarkSpec
 from reelmill_server.model.quality import QualityTarget
 from reelmill_server.model.sizes import ScaleType
@@ -111,6 +112,7 @@ class AudioSpec:
     """Settings of audio; with codec `copy` every other field is ignored. bit/s, Hz; None: the source's or the codec's default.
 
     `quality` 0..100, larger is better. `mixing`: all selected streams are mixed into one.
+    `loudness`: it is measured, or brought to a level; with codec `copy` it is refused.
     """
 
     codec: str = COPY
@@ -122,6 +124,7 @@ class AudioSpec:
     quality: int | None = None
     bits_per_sample: int | None = None
     mixing: bool = False
+    loudness: LoudnessSpec | None = None
 
 
 class SegmentFormat(StrEnum):

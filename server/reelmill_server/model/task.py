@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reelmill_server.model.colour import Transfer
+from reelmill_server.model.loudness import LoudnessResult
 from reelmill_server.model.quality import QualityResult
 from reelmill_server.model.waiting import Wait
 
@@ -108,7 +109,7 @@ class StreamAdjustment:
 class ArtifactStream:
     """A stream of a published file and how it was produced; `type` is video, audio or subtitle. `vmaf` 0..100, None: not
     measured. `color_transfer` as in H.273. `adjustments`: all that was left out or added on purpose. `quality`: what became of
-    its quality target."""
+    its quality target. `loudness`: None: not measured."""
 
     type: str
     codec: str
@@ -127,6 +128,7 @@ class ArtifactStream:
     color_transfer: int = Transfer.UNSPECIFIED
     adjustments: tuple[StreamAdjustment, ...] = ()
     quality: QualityResult | None = None
+    loudness: LoudnessResult | None = None
 
 
 class ArtifactKind(StrEnum):

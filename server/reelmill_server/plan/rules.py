@@ -35,6 +35,7 @@ def target_problems(target: TargetSpec, field: str) -> Iterator[Violation]:
             yield from _video(target.video, container, f"{field}.video.transcode_video")
         if target.audio is not None:
             yield from _audio(target.audio, container, f"{field}.audio.transcode_audio")
+            yield from _loudness(target.audio, f"{field}.audio.filter_audio.loudness")
         if target.segment is not None:
             yield from _segment(target.segment, target.container, field)
     yield from _measures(target, field)
@@ -115,6 +116,13 @@ def _audio(spec: AudioSpec, container: Container, field: str) -> Iterator[Violat
         yield Violation(f"{field}.bitrate", f"codec {encoder.codec} supports at most {encoder.max_bitrate} bit/s")
     if spec.codec == "amr" and spec.sample_rate is not None and spec.sample_rate not in encoder.sample_rates:
         yield Violation(f"{field}.sample_rate", "must be 8000 for AMR: 16000 is AMR-WB, for which libav has no encoder")
+
+
+def _loudness(spec: AudioSpec, field: str) -> Iterator[Violation]:
+    if spec.loudness is not None and spec.codec == COPY:
+        yield Violation(
+            field, "copied audio is neither measured nor changed: set an audio codec other than COPY, or leave it out"
+        )
 
 
 def _codec(kind: str, codec: str, name: str, container: Container, field: str) -> Iterator[Violation]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import judge
+from tests import judge, loudness
 from tests.e2e.conformance.kit import BLIND, Row, Task, audio, bits, codecs, fails_when_poorer, heard, tones
 
 # The codec of the request, a container, and the codec in the judge's words. AMR has an encoder in some builds only:
@@ -46,6 +46,26 @@ CHOSEN = Task(
         {"URI": "mixed.mkv", **MANY, "Audio": {"Stream": [101], **audio(), "FilterAudio": {"Mixing": True}}},
     ],
 )
+LOUD = Task(
+    "loudness",
+    [{"URI": "film.mp4"}],
+    [
+        {**heard("podcast.mkv"), "Audio": {**audio(), "FilterAudio": {"Loudness": {"Mode": "normalize", "Preset": "podcast"}}}},
+        {
+            **heard("quiet.mkv"),
+            "Audio": {**audio(), "FilterAudio": {"Loudness": {"Mode": "normalize", "Integrated": -30, "TruePeak": -3}}},
+        },
+        {
+            **heard("limited.mkv"),
+            "Audio": {**audio(), "FilterAudio": {"Loudness": {"Mode": "normalize", "Integrated": -5, "TruePeak": -6}}},
+        },
+        {
+            **heard("dual.mkv", Channel=1),
+            "Audio": {**audio(Channel=1), "FilterAudio": {"Loudness": {"Mode": "normalize", "DualMono": True}}},
+        },
+        {**heard("measured.mkv"), "Audio": {**audio(), "FilterAudio": {"Loudness": {"Mode": "measure"}}}},
+    ],
+)
 FALLS = {
     "bitrate_option": fails_when_poorer("sound-bitrate", Audio=audio("aac", Bitrate=500_000, BitrateOption="fall")),
     "sample_rate_option": fails_when_poorer("sample-rate", Audio=audio(SampleRate=96_000, SampleRateOption="fall")),
@@ -54,6 +74,10 @@ FALLS = {
 
 def _rate(path: Path) -> float:
     return bits(path, "a:0") / 2
+
+
+def _lufs(path: Path) -> float:
+    return loudness.heard(path).integrated
 
 
 def _tones(path: Path) -> list[list[int]]:
@@ -103,5 +127,16 @@ ROWS = (
     ),
     Row("TargetAudio.filter_audio", CHOSEN, lambda made: _tones(made("mixed.mkv")), [[440, 880]]),
     Row("FilterAudio.mixing", CHOSEN, lambda made: _tones(made("mixed.mkv")), [[440, 880]]),
+    Row("FilterAudio.loudness", LOUD, lambda made: _lufs(made("quiet.mkv")), pytest.approx(-30, abs=0.1)),
+    Row("Loudness.mode", LOUD, lambda made: tones(made("measured.mkv")), [440]),
+    Row("Loudness.preset", LOUD, lambda made: _lufs(made("podcast.mkv")), pytest.approx(-16, abs=0.1)),
+    Row("Loudness.integrated", LOUD, lambda made: _lufs(made("quiet.mkv")), pytest.approx(-30, abs=0.1)),
+    Row("Loudness.true_peak", LOUD, lambda made: loudness.heard(made("limited.mkv")).true_peak, pytest.approx(-6, abs=0.1)),
+    Row(
+        "Loudness.dual_mono",
+        LOUD,
+        lambda made: loudness.heard(made("dual.mkv"), options=":dualmono=true").integrated,
+        pytest.approx(-23, abs=0.1),
+    ),
     *(Row(f"TranscodeAudio.{option}", task, lambda made: made.code, "ConditionNotMet") for option, task in FALLS.items()),
 )

@@ -21,7 +21,7 @@ from reelmill.v1.target_pb2 import (
 )
 from reelmill.v1.video_pb2 import HARDWARE_POLICY_NEVER, QUALITY_METRIC_VMAF, QUALITY_METRIC_XPSNR, VIDEO_CODEC_H265
 from reelmill_client import InvalidArgument
-from reelmill_client.conversion import bits_per_second, to_uri
+from reelmill_client.conversion import Conversion, bits_per_second, conversion_request, to_uri
 from reelmill_client.requests import build_request, list_request, pairs, tag_selector, with_request_id
 
 
@@ -213,3 +213,20 @@ def test_tags_that_cannot_be_selected() -> None:
     assert pairs(["a=b=c", "d="]) == {"a": "b=c", "d": ""}
     with pytest.raises(InvalidArgument):
         pairs(["=b"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "loudness"),
+    [
+        (-23, {"mode": "normalize", "integrated": -23.0}),
+        ("-16.5", {"mode": "normalize", "integrated": -16.5}),
+        ("EBU", {"mode": "normalize", "preset": "ebu"}),
+        ("measure", {"mode": "measure"}),
+    ],
+)
+def test_loudness_by_number_or_name(asked: float | str, loudness: dict[str, object]) -> None:
+    """It needs an encode."""
+    request: Any = conversion_request(Conversion(source="a.wav", destination="b.m4a", audio="aac", loudness=asked))
+    assert request["targets"][0]["audio"]["filter_audio"] == {"loudness": loudness}
+    assert violations(loudness=asked) == {"loudness": "needs audio to be a codec"}
+    assert "not 'loud'" in violations(audio="aac", loudness="loud")["loudness"]

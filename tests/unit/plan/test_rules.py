@@ -41,6 +41,7 @@ def target(container: str, video: dict[str, Any] | None = None, audio: dict[str,
     }
 
 
+LOUDNESS, LOUD = "targets[0].audio.filter_audio.loudness", {"FilterAudio": {"Loudness": {"Mode": "normalize"}}}
 H264, AAC = {"Codec": "h264"}, {"Codec": "aac"}
 HLS, DASH = {"Format": "hls"}, {"Format": "dash", "StartNumber": 3}
 
@@ -60,6 +61,7 @@ HLS, DASH = {"Format": "hls"}, {"Format": "dash", "StartNumber": 3}
         (target("mkv", {**H264, "QualityTarget": {"Value": 93}, "Hardware": "required"}), f"{VIDEO}.quality_target"),
         (target("mkv", {"Codec": "copy"}, MinVMAF=90), "targets[0].min_vmaf"),
         (target("flac", None, AAC), f"{AUDIO}.codec"),
+        (target("mkv", None, None, Audio={"TranscodeAudio": {"Codec": "copy"}, **LOUD}), LOUDNESS),
         (target("flac", None, {"Codec": "flac", "Bitrate": 64_000}), f"{AUDIO}.bitrate"),
         (target("mkv", None, {"Codec": "flac", "Quality": 50}), f"{AUDIO}.quality"),
         (target("mp3", None, {"Codec": "mp3", "Bitrate": 400_000}), f"{AUDIO}.bitrate"),

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from av.container import InputContainer
@@ -11,14 +12,19 @@ from reelmill_server.media.chunk_file import IMAGES, Summary
 from reelmill_server.media.conversion.base import Run
 from reelmill_server.media.conversion.chunk_output import ChunkImageOutput, ChunkStreamOutput
 from reelmill_server.media.conversion.feed import Scope
+from reelmill_server.media.conversion.first_pass import FirstPass
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.output.base import Output
+from reelmill_server.media.output.file import SideInputs
+from reelmill_server.media.track.cover_art import CoverInputs
+from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, Unit, UnitFile, VideoUnit, WholeUnit
 from reelmill_server.plan.chunks import members, read_streams, unit_plan
+from reelmill_server.plan.passes import has_first_pass
 
 
 class ChunkConversion:
@@ -43,7 +49,8 @@ class ChunkConversion:
         (entry,) = self._plan.inputs
         self._entry, self._window = entry, _window(chunk)
         self._members: list[tuple[Summary, Path]] = []
-        self._run = Run(self._plan, [locations[entry.source]], limits, stop, self._scope(whole))
+        self._locations, self._stop = [locations[entry.source]], stop
+        self._run = Run(self._plan, self._locations, limits, stop, self._scope(whole))
 
     def _scope(self, whole: Plan) -> Scope:
         streams, chunk, window = read_streams(whole), self._chunk, self._window
@@ -74,12 +81,22 @@ class ChunkConversion:
 
     def make(self) -> tuple[list[UnitFile], list[str]]:
         """Write the files of the chunk below the directory; return them and warnings for the user. Raises as `Run.write`."""
+        if isinstance(self._chunk, WholeUnit) and has_first_pass(self._plan):
+            self._measure()
         warnings = self._run.write(self._open_outputs)  # what was left out is judged when all chunks are joined
         files = [
             UnitFile(summary.unit, summary.slot, summary.stream, path.name, path.stat().st_size, summary.count)
             for summary, path in self._members
         ]
         return files, warnings
+
+    def _measure(self) -> None:
+        """Measure the loudness of the audio, all of which is in this chunk."""
+        side_inputs = SideInputs(SubtitleInputs((), (), (), self._limits), CoverInputs((), (), self._limits), {})
+        first = FirstPass(self._plan, self._directory, side_inputs, self._limits)
+        run = Run(first.plan, self._locations, self._limits, self._stop, first.scope)
+        run.write(partial(first.open_outputs, run.stop))
+        self._plan = first.completed(self._plan)
 
     def _open_outputs(self, sources: Sequence[InputContainer]) -> Iterator[Output]:
         stop = self._run.stop

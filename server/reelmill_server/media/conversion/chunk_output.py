@@ -105,6 +105,7 @@ class ChunkStreamOutput(Output):
         summary.taken, summary.held = written.taken, written.held
         summary.samples, summary.silent = written.samples, written.silent
         summary.dropped, summary.cut = dict(written.dropped), dict(written.cut)
+        summary.loudness = written.loudness
         summary.captioned, summary.captions_lost = written.captioned, written.captions_lost
         if isinstance(track, VfrVideoTrack):
             summary.shape, summary.extradata = track.shape, track.extradata.hex()

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from reelmill_server.media.chunk_file import IMAGES, ChunkFile
 from reelmill_server.media.conversion.base import Run
 from reelmill_server.media.conversion.feed import Scope
-from reelmill_server.media.conversion.first_pass import FIRST_PASS_SHARE, FirstPass
+from reelmill_server.media.conversion.first_pass import FirstPass
 from reelmill_server.media.image.output import ImageOutput
 from reelmill_server.media.image.stills import WrittenImage
 from reelmill_server.media.input.source import Location
@@ -55,7 +55,9 @@ class Conversion:
         )
         self._plan, self._directory, self._limits, self._joined_chunks = plan, directory, limits, joined
         self._locations = [locations[entry.source] for entry in plan.inputs]
-        self._first_pass = FirstPass(plan, directory, self._side_inputs, limits) if has_first_pass(plan) else None
+        # What chunks have encoded had its first pass there.
+        twice = has_first_pass(plan) and joined is None
+        self._first_pass = FirstPass(plan, directory, self._side_inputs, limits) if twice else None
         self._chunk_files: Mapping[tuple[int, int], Sequence[ChunkFile]] = {}
         self._files: list[FileOutput] = []
         self._images: list[ImageOutput] = []
@@ -72,7 +74,8 @@ class Conversion:
         """Return the shares of the conversion that are done when the running pass begins and when it ends."""
         if self._first_pass is None:
             return 0.0, 1.0
-        return (FIRST_PASS_SHARE, 1.0) if self._running is self._run else (0.0, FIRST_PASS_SHARE)
+        share = self._first_pass.share
+        return (share, 1.0) if self._running is self._run else (0.0, share)
 
     @property
     def expected_seconds(self) -> float:
@@ -94,6 +97,7 @@ class Conversion:
             self._running = Run(self._first_pass.plan, self._locations, self._limits, self._stop, self._first_pass.scope)
             self._running.write(partial(self._first_pass.open_outputs, self._running.stop))  # the second pass warns
             self._running = self._run
+            self._plan = self._first_pass.completed(self._plan)
             for path in statistics_files(self._plan, self._directory):
                 wait_for_freed(path)
         warnings = [*self._run.write(self._open_outputs), *self._run.judge()]

@@ -57,6 +57,7 @@ def describe_stream(
         vmaf=written.scores.get(Metric.VMAF),
         quality=_quality(planned, written),
         color_transfer=int(context.color_trc) if video else Transfer.UNSPECIFIED,
+        loudness=written.loudness,
         adjustments=adjustments(planned, written, given),
     )
 

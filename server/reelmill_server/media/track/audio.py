@@ -1,6 +1,7 @@
 """Encode audio."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,8 @@ from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.audio_inputs import AudioInput, ExactAudioInput
 from reelmill_server.media.track.base import Track, describe
-from reelmill_server.model.plan import AudioOutput, StreamPlan
+from reelmill_server.media.track.loudness import LoudnessStage, loudness_warnings
+from reelmill_server.model.plan import AudioOutput, ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.plan.stream.audio import mixing, mixing_gain
 
 _FRAME_SAMPLES = 1024  # samples that limits count as one frame
@@ -83,13 +85,15 @@ class AudioTrack(Track):
         max_frames: int,
     ) -> None:
         super().__init__(plan)
-        assert plan.audio
+        assert plan.audio and plan.working
+        working = replace(plan, audio=plan.working)
         numbers = sorted({part.line for part in plan.parts})
         kind = ExactAudioInput if plan.counted else AudioInput
-        self._inputs = [kind(plan, [part for part in plan.parts if part.line == number]) for number in numbers]
+        self._inputs = [kind(working, [part for part in plan.parts if part.line == number]) for number in numbers]
         for audio in self._inputs:
             audio.written = self.written
-        self._mixer = Mixer(plan.audio, len(numbers)) if len(numbers) > 1 else None
+        self._stage = LoudnessStage(plan.loudness, plan.audio, self.written) if plan.loudness else None
+        self._mixer = Mixer(plan.working, len(numbers)) if len(numbers) > 1 else None
         self._max_frames, self._base = max_frames, None
         self._stream = open_encoder(plan, output)
         describe(self._stream, plan, sources, keep_metadata)
@@ -127,7 +131,13 @@ class AudioTrack(Track):
         for number in range(len(self._inputs)):
             if self._mixer:
                 yield from self._encode_all(self._mixer.close(number))
+        for frame in self._stage.flush() if self._stage else ():
+            yield from self._encode(frame)
         yield from self._encode(None)
+
+    def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
+        yield from super().warnings(target)
+        yield from loudness_warnings(self.plan, self.written, target.field)
 
     def _take(self, number: int, frames: Iterator[AudioFrame]) -> Iterator[AnyPacket]:
         for frame in frames:
@@ -139,7 +149,8 @@ class AudioTrack(Track):
             self.written.samples += frame.samples
             if self.frames > self._max_frames:
                 raise MediaLimitExceeded(f"the output has more than {self._max_frames} frames")
-            yield from self._encode(frame)
+            for ready in self._stage.push(frame) if self._stage else (frame,):
+                yield from self._encode(ready)
 
     def _encode(self, frame: AudioFrame | None) -> Iterator[AnyPacket]:
         try:

@@ -22,6 +22,7 @@ from reelmill_server.media.input.tally import Given
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model import tags
+from reelmill_server.model.loudness import LoudnessResult
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.model.quality import Metric
 
@@ -40,7 +41,7 @@ class StreamStats:
     `ahead`: how many packets from after the span are in it, as others refer to them; `dropped`: how many frames or packets were
     left out on purpose, by reason. Of video at a constant rate: how many frames
     were `skipped` and `repeated` for it, and how many are `black`. Of encoded audio: `samples` of it, of which `silent` ones
-    fill gaps, and samples that were `cut` off, by reason.
+    fill gaps, and samples that were `cut` off, by reason; its `loudness` if it was measured.
     """
 
     packets: int = 0
@@ -58,6 +59,7 @@ class StreamStats:
     skipped: int = 0
     repeated: int = 0
     black: int = 0
+    loudness: LoudnessResult | None = None
     cut: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 

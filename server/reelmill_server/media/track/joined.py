@@ -23,6 +23,7 @@ from reelmill_server.media.libav.encoder import describe_video, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe
 from reelmill_server.media.track.captions import caption_warnings
+from reelmill_server.media.track.loudness import loudness_warnings
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.quality import Metric
@@ -113,6 +114,7 @@ class JoinedTrack(Track):
             self.written.captioned += chunk_file.summary.captioned
             self.written.captions_lost += chunk_file.summary.captions_lost
             self.written.dropped.update(chunk_file.summary.dropped)
+        self.written.loudness = chunk_files[0].summary.loudness  # one chunk has all of the audio
         summaries = [chunk_file.summary for chunk_file in chunk_files]
         for metric, found in (
             (Metric.VMAF, [each.vmaf for each in summaries]),
@@ -150,6 +152,7 @@ class JoinedTrack(Track):
     def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
         yield from super().warnings(target)
         yield from caption_warnings(self.plan, self.written, target.field)
+        yield from loudness_warnings(self.plan, self.written, target.field)
 
     def given(self, accountant: Accountant, from_key: bool) -> Given | None:
         known = [given for given in self._given if given is not None]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+from reelmill_server.model.loudness import LoudnessPlan
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan
 from reelmill_server.model.request import AlignMode
 from reelmill_server.plan.ffmpeg.draft import Draft
@@ -17,10 +18,25 @@ def audio_chain(draft: Draft, stream: StreamPlan, early: bool) -> Chain:
     numbers = sorted({part.line for part in stream.parts})
     lines = [_line(draft, stream, [part for part in stream.parts if part.line == number], early) for number in numbers]
     if len(lines) == 1:
-        return lines[0]
+        return lines[0].then(*_encodable(stream))
     gain = f"volume={mixing_gain(len(lines))}"
     pads = tuple(draft.graph.close(line.then(gain), "anull") for line in lines)
-    return Chain(pads, mixing(stream.audio, len(lines)))
+    return Chain(pads, (*mixing(stream.audio, len(lines)), *_encodable(stream)))
+
+
+def _encodable(stream: StreamPlan) -> tuple[str, ...]:
+    """Return the filter that brings audio from its working format to the encoder's, where they differ."""
+    assert stream.audio
+    layout = f"channel_layouts={stream.audio.layout}"
+    return (f"aformat=sample_fmts={stream.audio.sample_format}:{layout}",) if stream.loudness else ()
+
+
+def loudness_note(plan: LoudnessPlan) -> str:
+    """Return what to do by hand about loudness."""
+    if not plan.normalizes:
+        return "the loudness is not measured: `-af ebur128=peak=true -f null -` prints it"
+    level = f"{plan.asked.integrated:g} LUFS"
+    return f"the audio keeps its loudness: for {level}, run `-af ebur128=peak=true -f null -`, and add volume by the difference"
 
 
 def _line(draft: Draft, stream: StreamPlan, parts: Sequence[PartPlan], early: bool) -> Chain:

@@ -8,6 +8,7 @@ from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.units import Split
 from reelmill_server.plan.ffmpeg import shell
+from reelmill_server.plan.ffmpeg.audio import loudness_note
 from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.images import image_groups
 from reelmill_server.plan.ffmpeg.packages import container_options, described_by, note_groups
@@ -78,5 +79,9 @@ def _note_differences(draft: Draft, plan: Plan, chunks: int) -> None:
         draft.notes.add("the CRF is a placeholder: the service searches the one for the quality target")
     if any(stream.passes > 1 for stream in _encoded(plan)):
         draft.notes.add("one pass: for two, run it with `-pass 1 -f null` for the video alone, then with `-pass 2`")
+    for target in plan.targets:
+        for stream in target.streams:
+            if stream.loudness:
+                draft.notes.add(loudness_note(stream.loudness))
     if chunks > 1:
         draft.notes.add(f"ffmpeg encodes in one piece what the service cuts into {chunks} chunks")

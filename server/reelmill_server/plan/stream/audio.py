@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.capability import Capability
+from reelmill_server.model.loudness import LoudnessMode, LoudnessPlan, LoudnessSpec
 from reelmill_server.model.media_info import AudioStreamInfo
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan, StreamType
 from reelmill_server.model.request import AudioSpec
@@ -51,7 +52,8 @@ def plan_audio(
         parts=(PartPlan(stream.index, conforming(stream, output)),),
         codec=encoder.codec,
         encoder=encoder.encoder,
-        reason="software",
+        reason=f"software{_loudness_reason(spec.loudness)}",
+        loudness=LoudnessPlan(spec.loudness) if spec.loudness else None,
         options={**encoder.options, **surround, **_bits(spec, stream, encoder, rate, channels, field)},
         audio=output,
         expected_us=clock.expected_us(stream),
@@ -59,6 +61,15 @@ def plan_audio(
     )
     fewer_asked = 0 < (spec.channels or 0) < stream.channels
     return planned, "" if fewer_asked else loss(stream.layout, stream.channels, layout)
+
+
+def _loudness_reason(asked: LoudnessSpec | None) -> str:
+    if asked is None:
+        return ""
+    if asked.mode is LoudnessMode.MEASURE:
+        return "; its loudness is measured"
+    level = f"{asked.integrated:g} LUFS, at most {asked.true_peak:g} dBTP"
+    return f"; brought to {level}, by what a first pass over the audio measures"
 
 
 def conforming(stream: AudioStreamInfo, output: AudioOutput) -> tuple[str, ...]:

@@ -219,8 +219,8 @@ def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Inp
 def _audio_part(planned: StreamPlan, item: Input, stream: StreamInfo | None) -> PartPlan:
     if not isinstance(stream, AudioStreamInfo):
         return PartPlan(-1, (), item.number)
-    assert planned.audio
-    return PartPlan(stream.index, audio.conforming(stream, planned.audio), item.number)
+    assert planned.working
+    return PartPlan(stream.index, audio.conforming(stream, planned.working), item.number)
 
 
 def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo | None]], like: StreamInfo) -> StreamPlan:

@@ -1,0 +1,22 @@
+"""Requests about loudness as plain data."""
+
+from collections.abc import Mapping
+
+from reelmill.v1 import audio_pb2
+from reelmill_server.model.loudness import LoudnessMode, LoudnessSpec
+
+_PRESETS: Mapping[int, float] = {audio_pb2.LOUDNESS_PRESET_EBU: -23.0, audio_pb2.LOUDNESS_PRESET_PODCAST: -16.0}
+
+
+def loudness(filters: audio_pb2.FilterAudio) -> LoudnessSpec | None:
+    """Return what is done about loudness; None: nothing."""
+    if not filters.HasField("loudness"):
+        return None
+    asked = filters.loudness
+    measured = asked.mode == audio_pb2.LOUDNESS_MODE_MEASURE
+    return LoudnessSpec(
+        LoudnessMode.MEASURE if measured else LoudnessMode.NORMALIZE,
+        round(asked.integrated, 3) if asked.HasField("integrated") else _PRESETS.get(asked.preset, LoudnessSpec.integrated),
+        round(asked.true_peak, 3) if asked.HasField("true_peak") else LoudnessSpec.true_peak,
+        asked.dual_mono,
+    )

@@ -1,0 +1,92 @@
+"""Measure a stream's loudness, and bring it to a level, on the way to its encoder."""
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+from av import AudioFrame, AudioResampler
+
+from reelmill_server.media.libav.loudness import (
+    LoudnessMeter,
+    Samples,
+    TruePeakLimiter,
+    as_gain,
+    frame_of,
+    samples_of,
+)
+from reelmill_server.media.track.base import StreamStats
+from reelmill_server.model.loudness import LoudnessPlan, LoudnessResult
+from reelmill_server.model.plan import AudioOutput, StreamPlan
+
+_MISSED_LU = 0.5
+
+
+class LoudnessStage:
+    """Measure frames in the working format, apply the planned gain to them, and give them in the encoder's format.
+
+    Frames keep their number of samples and their times; a limiter holds some of them back for its look-ahead.
+    """
+
+    def __init__(self, plan: LoudnessPlan, output: AudioOutput, written: StreamStats) -> None:
+        """The result goes to `written`."""
+        self._plan, self._output, self._written = plan, output, written
+        self._meter = LoudnessMeter(output.sample_rate, output.layout, plan.asked.dual_mono)
+        self._resampler = AudioResampler(output.sample_format, output.layout, output.sample_rate)
+        self._gain = as_gain(plan.gain_db)
+        self._limiter: TruePeakLimiter | None = None
+        self._waiting: deque[AudioFrame] = deque()
+        self._ready: Samples | None = None
+        self._channels = 0
+
+    def push(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """Yield the frames that are ready once `frame` went in."""
+        samples = samples_of(frame)
+        if self._limiter is None and self._limits:
+            asked = self._plan.asked
+            self._limiter = TruePeakLimiter(asked.true_peak, self._output.sample_rate, samples.shape[1])
+        self._channels = samples.shape[1]
+        self._waiting.append(frame)
+        louder = samples if self._gain == 1.0 else samples * self._gain
+        yield from self._give(self._limiter.push(louder) if self._limiter else louder)
+
+    def flush(self) -> Iterator[AudioFrame]:
+        """Yield the frames that were held back, and note the loudness."""
+        if self._limiter is not None:
+            yield from self._give(self._limiter.flush())
+        after = self._meter.finish(self._channels) if self._channels else None
+        if after is not None:
+            limited = self._limiter.limited if self._limiter else 0
+            self._written.loudness = LoudnessResult(self._plan.before or after, after, self._plan.gain_db, limited)
+
+    @property
+    def _limits(self) -> bool:
+        """Whether the gain would pass the limit."""
+        plan = self._plan
+        if plan.before is None or not plan.normalizes or plan.before.silent:
+            return False
+        return plan.before.true_peak + plan.gain_db > plan.asked.true_peak
+
+    def _give(self, samples: Samples) -> Iterator[AudioFrame]:
+        """Yield the waiting frames that are whole with `samples`."""
+        ready = samples if self._ready is None else np.concatenate([self._ready, samples])
+        while self._waiting and len(ready) >= self._waiting[0].samples:
+            frame = self._waiting.popleft()
+            own, ready = ready[: frame.samples], ready[frame.samples :]
+            self._meter.give(frame, own)
+            yield from self._resampler.resample(frame_of(own, frame))
+        self._ready = ready
+
+
+def loudness_warnings(plan: StreamPlan, written: StreamStats, field: str) -> Iterator[str]:
+    """Yield what the user of the target at `field` should know of its loudness."""
+    result = written.loudness
+    if plan.loudness is None or result is None or not plan.loudness.normalizes:
+        return
+    asked, path = plan.loudness.asked, f"{field}.audio.filter_audio.loudness"
+    if result.before.silent:
+        yield f"{path}: the audio is silent, or shorter than 0.4 s: it is not changed"
+    elif abs(result.after.integrated - asked.integrated) > _MISSED_LU:
+        yield (
+            f"{path}: {result.after.integrated:.1f} LUFS in place of {asked.integrated:g}: true peaks are limited to "
+            f"{asked.true_peak:g} dBTP"
+        )
