@@ -21,15 +21,17 @@ from statistics import quantiles
 from typing import Any
 
 import grpc
+from sqlalchemy import insert
 
 from bench.watch import cpu, running, watch
 from examples.local_cluster.postgres import PrivatePostgres
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill_client import Client
-from reelmill_server.model.project import Quotas
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.migrate import upgrade
+from reelmill_server.tasks.rows import task_row
 from reelmill_server.tasks.store import TaskStore
+from reelmill_server.tasks.tables import tasks
 from tests.clips import moving_picture
 from tests.servers import Server, serve
 
@@ -43,18 +45,26 @@ _GETS = 300
 async def fill(url: str, like: str, count: int) -> list[str]:
     """Record tasks like one of the project, older than it, that wait for the quota; return their ids."""
     database = Database(url)
-    store = TaskStore(database, quotas=Quotas(engine_concurrency=1))  # nothing more is admitted
-    pattern = await store.get("default", like)
-    made = []
-    for number in range(count):
-        task_id = f"MediaConvert-old-{number:06}"
-        work, start = pattern.work_json.replace(like, task_id), pattern.start_time - _AGE + timedelta(milliseconds=number)
-        await store.insert(
-            replace(pattern, task_id=task_id, work_json=work, start_time=start, engine_started=False, tags={"team": "video"})
+    pattern = await TaskStore(database).get("default", like)
+    names = [f"MediaConvert-old-{number:06}" for number in range(count)]
+    rows = [
+        task_row(
+            replace(
+                pattern,
+                task_id=name,
+                work_json=pattern.work_json.replace(like, name),
+                start_time=pattern.start_time - _AGE + timedelta(milliseconds=number),
+                admitted=False,
+                engine_started=False,
+                request_id="",
+            )
         )
-        made.append(task_id)
+        for number, name in enumerate(names)
+    ]
+    async with database.write() as connection:
+        await connection.execute(insert(tasks), rows)
     await database.close()
-    return made
+    return names
 
 
 def engine_pid(folder: Path) -> int:

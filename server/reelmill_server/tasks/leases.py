@@ -1,5 +1,6 @@
 """Work that one replica does for all: it holds a lease in the database, and another takes that over when it is gone."""
 
+import math
 import time
 from contextlib import suppress
 
@@ -38,8 +39,10 @@ class Lease:
         return time.monotonic() < self._until
 
     async def renew(self) -> None:
-        """Take the lease if it is free, or keep it. Raises ServiceUnavailable."""
+        """Take the lease if it is free, or keep it; who is alone keeps it anyway. Raises ServiceUnavailable."""
         asked = time.monotonic()
+        if self._alone and self.held:
+            return
         async with self._database.write() as connection:
             now = await self._now(connection)
             free: ColumnElement[bool] = or_(leases.c.holder == self._holder, leases.c.expire_time < now)
@@ -47,7 +50,7 @@ class Lease:
             taken = taken if self._alone else taken.where(free)
             values = {"holder": self._holder, "expire_time": now + int(_SECONDS * _MICROSECONDS)}
             held = (await connection.execute(taken.values(values))).rowcount == 1
-        self._until = asked + _SECONDS if held else 0.0
+        self._until = math.inf if held and self._alone else asked + _SECONDS if held else 0.0
 
     async def release(self) -> None:
         """Let another replica take the lease at once."""

@@ -13,7 +13,7 @@ from reelmill_server.tasks.store import TaskStore
 
 _MOST = 100_000  # whose places are known
 _LEAST_SECONDS = 1.0
-_COST = 20  # times as long as it took to read them, places are good for
+_PER_SECOND = 1_000  # tasks of a project whose places are read anew, so that long lines cost no more than short ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Waits:
             names = await self._tasks.waiting(project_name, _MOST)
             now = time.monotonic()
             places = {task_id: place for place, task_id in enumerate(names, 1)}
-            line = _Line(now + max(_LEAST_SECONDS, _COST * (now - begin)), len(names), places)
+            line = _Line(now + max(_LEAST_SECONDS, len(names) / _PER_SECOND), len(names), places)
             self._lines = {name: other for name, other in self._lines.items() if other.until >= now}
             self._lines[project_name] = line
         return line
