@@ -12,9 +12,11 @@ from typing import Any
 import av
 import pytest
 
-from reelmill_server.errors import DriverFailed, HardwareUnavailable
+from reelmill_server.errors import DriverFailed, HardwareUnavailable, WorkerBusy
+from reelmill_server.media import capabilities as trials
 from reelmill_server.media.libav import encoder
-from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.media.libav.encoder import EncoderDown
+from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.needs import Needs
@@ -47,13 +49,15 @@ class Faulty:
     def encode(self, frame: Any) -> Any:
         """Encode, or not."""
         self._frames += 1
-        late = self._frames > _FAULTY_FROM
-        if late and self._fault == "crash":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if late and self._fault == "hang":
-            threading.Event().wait()
+        late = self._frames > _FAULTY_FROM and hasattr(self, f"_{self._fault}")
         packets = self._stream.encode(frame)
         return [getattr(self, f"_{self._fault}")(packet) for packet in packets] if late else packets
+
+    def _crash(self, _: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def _hang(self, _: Any) -> Any:
+        threading.Event().wait()
 
     def _times(self, packet: Any) -> Any:
         packet.pts += 7
@@ -73,10 +77,21 @@ class Faulty:
 def _driver(fault: str, *arguments: Any) -> None:
     """The entry point of a child on a machine with such an encoder."""
     open_real = encoder._open
+    trials.try_video = lambda codec, device, name: Capability(name, codec, device, True)
+    sessions = []
 
     def opened(plan: StreamPlan, *rest: Any) -> Any:
         if plan.encoder != "h264_nvenc":
             return open_real(plan, *rest)
+        assert plan.video
+        if fault == "large frames only" and plan.video.width < 200:
+            raise EncoderDown(plan.encoder, plan.device, "does not open: too small", opening=True)
+        if fault == "one session":
+            sessions.append(plan)
+            if len(sessions) != 1:
+                sessions.clear()
+                text = "does not open: OpenEncodeSessionEx failed: out of memory (10): (no details)"
+                raise EncoderDown(plan.encoder, plan.device, text, opening=True)
         return Faulty(open_real(replace(plan, encoder="libx264", options={"preset": "ultrafast", "g": "10"}), *rest), fault)
 
     encoder._open = opened
@@ -168,3 +183,34 @@ async def test_required_hardware_that_gives_nonsense_is_an_error(bench: Bench, m
     with pytest.raises(HardwareUnavailable, match=r"h264_nvenc.*gives wrong times"):
         await attempt(bench, bench.target("out.mp4", hardware=Hardware.REQUIRED))
     assert bench.left() == []
+
+
+async def test_what_one_target_asks_in_vain_takes_the_card_from_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only that target is encoded in software, and the encoder is not lost."""
+    monkeypatch.setattr(child_process, "enter", partial(_driver, "large frames only"))
+    small = bench.target("small.mp4", 1, width=160, height=90)
+    artifacts, warnings = await attempt(bench, bench.target("out.mp4"), small)
+    encoders = [artifact.streams[0].encoder for artifact in artifacts]
+    assert encoders == ["h264_nvenc", "libx264"] and "too small" in artifacts[1].streams[0].reason
+    assert any("too small" in warning for warning in warnings) and known(bench).available
+    assert b'reelmill_encoder_fallback_total{from="h264_nvenc",reason="refused",to="libx264"} 1.0' in bench.metrics.render()
+
+
+async def test_a_ladder_takes_the_sessions_that_are_free(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many there are is learned from the card's refusal, which NVENC calls a lack of memory."""
+    monkeypatch.setattr(child_process, "enter", partial(_driver, "one session"))
+    ladder = [bench.target(f"{number}.mp4", number, width=320 - 80 * number, height=180 - 46 * number) for number in range(3)]
+    artifacts, _ = await attempt(bench, *ladder)
+    assert [artifact.streams[0].encoder for artifact in artifacts] == ["h264_nvenc", "libx264", "libx264"]
+    assert known(bench).available and bench.capabilities.max_sessions("nvenc") == 1
+
+
+async def test_a_task_that_requires_hardware_waits_for_a_session(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is handed back, and the worker takes none for the card before one is free."""
+    monkeypatch.setattr(child_process, "enter", partial(_driver, "one session"))
+    bench.capabilities._in_use["nvenc"] = 1  # another attempt's
+    two = [bench.target(f"{number}.mp4", number, hardware=Hardware.REQUIRED) for number in range(2)]
+    with pytest.raises(WorkerBusy, match="sessions of nvenc are in use"):
+        await attempt(bench, *two)
+    assert known(bench).available and bench.capabilities.sessions_in_use("nvenc") == 1
+    assert not bench.capabilities.has_sessions("nvenc", 2)

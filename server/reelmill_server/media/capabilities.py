@@ -85,6 +85,12 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
     return replace(told, pixel_formats=tuple(name for name, own in formats.items() if own in built))
 
 
+def still_works(encoder: str) -> bool:
+    """Return whether an encoder works for usual settings: then it refused those of a task."""
+    known = {name: (codec, device) for codec, names in video_encoders.VIDEO_ENCODERS.items() for device, name in names.items()}
+    return encoder in known and try_video(*known[encoder], encoder).available
+
+
 def _explained(reason: str, device: str) -> str:
     """Add to libav's message what it often means for hardware: a bare error code tells nobody that a driver is missing."""
     return f"{reason.rstrip('.')} ({_OFTEN[device]}?)" if device in _OFTEN else reason

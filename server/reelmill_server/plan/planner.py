@@ -115,6 +115,7 @@ def _plan_target(
     target: TargetSpec, inputs: Inputs, facts: PlanFacts, naming: Naming, warnings: list[str]
 ) -> Iterator[TargetPlan]:
     """Yield a target's media files, if it has any, and its separate subtitle files."""
+    facts = facts.for_target(target.index)
     offers = tuple(SubtitleInput.of(item.number, item.source_number, item.source, facts) for item in inputs.main)
     if target.container:
         yield from _plan_files(target, inputs, facts, naming, offers, warnings)

@@ -147,11 +147,17 @@ class Closed:
 
 @dataclass(frozen=True)
 class EncoderLost:
-    """An encoder failed; the child plans again without it if the request allows another."""
+    """An encoder failed; the child plans again without it if the request allows another.
+
+    `refused`: it works, but not for the target `target` (its index; -1: unknown); `full`: as it has no session left.
+    """
 
     encoder: str
     device: str
     reason: str
+    refused: bool = False
+    target: int = -1
+    full: bool = False
     kind: Literal["encoder_lost"] = "encoder_lost"
 
 

@@ -15,6 +15,7 @@ from reelmill_server.media.conversion.first_pass import FirstPass
 from reelmill_server.media.image.output import ImageOutput
 from reelmill_server.media.image.stills import WrittenImage
 from reelmill_server.media.input.source import Location
+from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.libav.freeing import wait_for_freed
 from reelmill_server.media.output.base import MediaFile, Output
 from reelmill_server.media.output.file import FileOutput, SideInputs
@@ -121,16 +122,20 @@ class Conversion:
         chunk_files = {
             number: chunk_files for (target, number), chunk_files in self._chunk_files.items() if target == slot and number >= 0
         }
-        return FileOutput(
-            plan,
-            self._plan,
-            path,
-            sources=sources,
-            side_inputs=self._side_inputs,
-            limits=self._limits,
-            stop=self._run.stop,
-            chunk_files=chunk_files,
-        )
+        try:
+            return FileOutput(
+                plan,
+                self._plan,
+                path,
+                sources=sources,
+                side_inputs=self._side_inputs,
+                limits=self._limits,
+                stop=self._run.stop,
+                chunk_files=chunk_files,
+            )
+        except EncoderDown as error:
+            error.target = plan.index
+            raise
 
     def _open_image(self, slot: int, plan: ImagePlan) -> ImageOutput:
         folder = self._directory / image_folder(slot)

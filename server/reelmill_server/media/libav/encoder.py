@@ -1,5 +1,6 @@
 """Open encoders as a plan says, and tell which one failed."""
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -13,13 +14,23 @@ from reelmill_server.media.libav.log import captured_log, error_text
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 
+_FULL = re.compile(r"out of memory \(10\)|incompatible client key", re.IGNORECASE)
+
 
 class EncoderDown(EncoderFailed):
-    """Raised when an encoder failed; `encoder` and `device` name it, so that another can be tried."""
+    """Raised when an encoder failed; `encoder` and `device` name it, so that another can be tried.
 
-    def __init__(self, encoder: str, device: str, message: str) -> None:
+    `opening`: it did not open, which may be due to the settings of the target `target` (its index; -1: unknown).
+    """
+
+    def __init__(self, encoder: str, device: str, message: str, *, opening: bool = False) -> None:
         super().__init__(f"{encoder}: {message}")
-        self.encoder, self.device = encoder, device
+        self.encoder, self.device, self.opening, self.target = encoder, device, opening, -1
+
+    @property
+    def full(self) -> bool:
+        """Whether an accelerator says that it has no session left. NVENC calls that a lack of memory."""
+        return self.device == "nvenc" and self.opening and bool(_FULL.search(self.message))
 
 
 def open_encoder(plan: StreamPlan, output: OutputContainer, global_header: bool | None = None) -> Any:
@@ -61,7 +72,10 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
             stream.codec_context.flags = int(stream.codec_context.flags) & ~flag | (flag if global_header else 0)
         stream.codec_context.open(strict=False)
     except LIBAV_ERRORS as error:
-        raise failure_of_encoder(error, plan, "does not open") from error
+        failure = failure_of_encoder(error, plan, "does not open")
+        if isinstance(failure, EncoderDown):
+            failure.opening = True
+        raise failure from error
     return stream
 
 

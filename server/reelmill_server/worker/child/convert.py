@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reelmill_server.errors import ChunksDiffer, InternalError, OutputInvalid, SourceChanged
@@ -39,22 +39,38 @@ def convert(attempt: Attempt) -> messages.FromChild:
         return _join(attempt, meter)
     attempt.report(meter.report(TaskPhase.PROBING))
     probed = ProbedSources.by(attempt)
-    excluded = dict(attempt.assignment.excluded)
-    lost: list[str] = []
+    objections = _Objections(dict(attempt.assignment.excluded))
     while True:
         attempt.report(meter.report(TaskPhase.PLANNING))
-        plan = _negotiated_plan(attempt, probed, excluded)
+        plan = _negotiated_plan(attempt, probed, objections)
         try:
             plan = _search(attempt, plan, meter)
             finished = _carry_out(attempt, plan, meter)
         except EncoderDown as error:
-            attempt.report(messages.EncoderLost(error.encoder, error.device, error.message))
-            if error.encoder in excluded or not _may_replace(attempt, error):
+            refused = error.opening and _may_replace(attempt, error) and (error.full or capabilities.still_works(error.encoder))
+            lost = messages.EncoderLost(error.encoder, error.device, error.message, refused, error.target, error.full)
+            attempt.report(lost)
+            if not _may_replace(attempt, error) or not objections.add(error, refused):
                 raise
-            excluded[error.encoder] = error.message
-            lost.append(f"{error.message}: another encoder was used")
             continue
-        return replace(finished, warnings=(*plan.warnings, *lost, *finished.warnings))
+        return replace(finished, warnings=(*plan.warnings, *objections.warnings, *finished.warnings))
+
+
+@dataclass
+class _Objections:
+    """Encoders that are not to be used, by any target or by one, to the reason; and warnings of those that failed."""
+
+    excluded: dict[str, str]
+    refused: dict[int, dict[str, str]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, error: EncoderDown, refused: bool) -> bool:
+        """Add an encoder that failed, for its target only if it `refused` that one's settings; return whether it is new."""
+        known = self.refused.setdefault(error.target, {}) if refused else self.excluded
+        new = error.encoder not in known
+        known[error.encoder] = error.message
+        self.warnings.append(f"{error.message}: another encoder was used")
+        return new
 
 
 def encode_unit(attempt: Attempt) -> messages.FromChild:
@@ -115,16 +131,16 @@ def _given_plan(assignment: messages.Assignment) -> tuple[Plan, Split]:
     return assignment.plan, assignment.split
 
 
-def _negotiated_plan(attempt: Attempt, probed: ProbedSources, excluded: dict[str, str]) -> Plan:
+def _negotiated_plan(attempt: Attempt, probed: ProbedSources, objections: "_Objections") -> Plan:
     """Return a plan that the parent accepts, as only that knows how many encoder sessions are free."""
-    refused = dict(excluded)
+    excluded = dict(objections.excluded)
     while True:
-        plan = plan_for(attempt, probed, refused)
+        plan = plan_for(attempt, probed, excluded, objections.refused)
         attempt.report(messages.Planned(plan, probed.media, split_for(attempt, plan, probed)))
         answer = attempt.receive_answer()
         if isinstance(answer, messages.Go):
             return plan
-        refused.update(answer.encoders)
+        excluded.update(answer.encoders)
 
 
 def _may_replace(attempt: Attempt, error: EncoderDown) -> bool:

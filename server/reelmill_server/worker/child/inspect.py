@@ -1,8 +1,9 @@
 """Inspect in a child: probe sources, plan, and try the capabilities of this machine."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from reelmill_server.media import capabilities
 from reelmill_server.media.input.cut_edges import edges_of
@@ -93,8 +94,16 @@ def _cut_edges(attempt: Attempt, media: Sequence[MediaInfo]) -> dict[int, CutEdg
         return edges_of(attempt.request, media, attempt.locations, attempt.assignment.limits)
 
 
-def plan_for(attempt: Attempt, probed: ProbedSources, excluded: dict[str, str]) -> Plan:
-    """Return the plan without the `excluded` encoders (name to reason). Raises ReelmillError."""
+def plan_for(
+    attempt: Attempt,
+    probed: ProbedSources,
+    excluded: Mapping[str, str],
+    refused: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
+) -> Plan:
+    """Return the plan without the `excluded` encoders (name to reason), and those `refused` for single targets, by index.
+
+    Raises ReelmillError.
+    """
     assignment = attempt.assignment
     facts = PlanFacts(
         infos=probed.media,
@@ -105,6 +114,7 @@ def plan_for(attempt: Attempt, probed: ProbedSources, excluded: dict[str, str]) 
         order=assignment.encoder_order,
         excluded=excluded,
         cut_edges=probed.cut_edges,
+        refused=refused,
     )
     with attempt.stage("plan"):
         return make_plan(attempt.request, facts)

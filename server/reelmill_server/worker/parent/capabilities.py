@@ -67,6 +67,7 @@ class Capabilities:
         self._limits, self._order, self._sessions = limits, tuple(order), sessions
         self._cooldown_us = round(cooldown_seconds * MICROSECONDS)
         self._in_use: Counter[str] = Counter()
+        self._learned: dict[str, tuple[int, int]] = {}
 
     @property
     def encoders(self) -> tuple[Capability, ...]:
@@ -88,8 +89,23 @@ class Capabilities:
         return self._in_use[family]
 
     def max_sessions(self, family: str) -> int:
-        """Return how many streams they may encode at once; 0: any number."""
-        return self._sessions.get(family, 0)
+        """Return how many streams they may encode at once; 0: any number.
+
+        That is what is set, or what a card was found to take lately: other programs may use it, too.
+        """
+        most, until_us = self._learned.get(family, (0, 0))
+        set_to = self._sessions.get(family, 0)
+        return min(most, set_to or most) if until_us > time.time_ns() // 1000 else set_to
+
+    def learn_sessions(self, family: str, lease: "Lease", opened: int) -> int:
+        """Learn that a family takes no more than the sessions of other leases and `opened` ones; return how many. 0: others use
+        it.
+        """
+        most = self._in_use[family] - lease.held(family) + opened
+        if most > 0:
+            _log.warning("all sessions of an accelerator are in use", family=family, sessions=most)
+            self._learned[family] = most, time.time_ns() // 1000 + self._cooldown_us
+        return most
 
     async def discover(self) -> None:
         """Run all trials once: those of software, which always work, and those of each accelerator in a child of its own."""
@@ -148,8 +164,8 @@ class Capabilities:
         """
         if not any(capability.available and capability.device == family for capability in self.encoders):
             return False
-        most = self._sessions.get(family)
-        return most is None or self._in_use[family] + min(streams, most) <= most
+        most = self.max_sessions(family)
+        return not most or self._in_use[family] + min(streams, most) <= most
 
     @contextmanager
     def lease(self) -> Iterator["Lease"]:
@@ -183,6 +199,10 @@ class Lease:
         self.release()
         self._held = Counter({family: sessions})
         self._in_use.update(self._held)
+
+    def held(self, family: str) -> int:
+        """Return how many sessions of a family it holds."""
+        return self._held[family]
 
     def release(self) -> None:
         """Give back all sessions."""

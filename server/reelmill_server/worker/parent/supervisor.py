@@ -17,6 +17,7 @@ from reelmill_server.errors import (
     Stalled,
     Timeout,
     Violation,
+    WorkerBusy,
     from_code,
 )
 from reelmill_server.model.capability import SOFTWARE
@@ -33,7 +34,7 @@ from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
-from reelmill_server.worker.parent.accelerators import devices, driver_failure, substitute
+from reelmill_server.worker.parent.accelerators import devices, driver_failure, requires_hardware, sessions_before, substitute
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_fallback
 from reelmill_server.worker.parent.destinations import check_destinations
@@ -192,8 +193,7 @@ class Supervisor:
                     with suppress(OutputInvalid, FileNotFoundError):
                         context.early_upload.begin(upload_of(message.path, course.plan, directory))
                 case messages.EncoderLost():
-                    self._capabilities.lose(message.encoder, message.reason)
-                    replaced[message.encoder] = "failed", course.plan
+                    replaced[message.encoder] = self._lost(message, course.plan, context, lease), course.plan
                     await context.early_upload.roll_back()
                 case messages.Failed():
                     raise self._failure(message, context)
@@ -202,6 +202,25 @@ class Supervisor:
                     names = (*parts_of(message), *(made.path for made in message.made))
                     context.early_upload.check_own(inside(directory, name) for name in names)
                     return message, course.plan
+
+    def _lost(self, lost: messages.EncoderLost, plan: Plan, context: AttemptContext, lease: Lease) -> str:
+        """Note who may not use an encoder that failed for a task; return the kind of reason.
+
+        Raises WorkerBusy for a task that has to wait for a session: one that REQUIRES hardware while others hold all.
+        """
+        if lost.full and (most := self._capabilities.learn_sessions(lost.device, lease, sessions_before(plan, lost))):
+            request = context.assignment.request
+            if (
+                request
+                and requires_hardware(request)
+                and self._capabilities.sessions_in_use(lost.device) > lease.held(lost.device)
+            ):
+                raise WorkerBusy(f"all {most} sessions of {lost.device} are in use")
+            return "sessions"
+        if lost.refused and not lost.full:
+            return "refused"
+        self._capabilities.lose(lost.encoder, lost.reason)
+        return "failed"
 
     async def _unit(
         self, process: child_process.Child, heartbeat: Heartbeat, range_server: RangeServer
