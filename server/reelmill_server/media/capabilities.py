@@ -14,7 +14,7 @@ from av import VideoFrame
 from reelmill_server.extras import install_command
 from reelmill_server.media.libav.encoder import configure_video, hardware_frames
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
-from reelmill_server.media.libav.log import captured_log, error_text
+from reelmill_server.media.libav.log import captured_log, driver_words, error_text
 from reelmill_server.media.libav.meters import VmafMeter, XpsnrMeter
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
 from reelmill_server.model.plan import VideoOutput
@@ -31,6 +31,8 @@ _AUDIO_FRAMES = 10
 _ALIKE_XPSNR = 60
 _ALIKE_VMAF = 90  # of equal frames; the first, which has no motion, scores below 100
 _FRAME_SAMPLES = 1024  # for an encoder that takes any number
+_STEPS: tuple[tuple[str, ...], ...] = ((), ("bf",), ("bf", "refs"))
+"""Options of libav that are left out, one step after the other, until an accelerator takes the others."""
 _NOT_BUILT_IN = "is not built in"
 _OFTEN = {
     "nvenc": "no NVIDIA GPU that encodes, or no driver",
@@ -60,29 +62,45 @@ _DECODERS = {
 
 
 def try_video(codec: str, device: str, encoder: str) -> Capability:
-    """Encode a few frames with `encoder`, as a task would; return whether packets came out."""
+    """Encode a few frames with `encoder`, as a task would; return whether packets came out.
+
+    Older accelerators go without B-frames and a choice of references; which pixel formats one takes is tried one by one.
+    """
     formats = video_encoders.PIXEL_FORMATS[encoder]
-    choice = video_encoders.EncoderChoice(encoder, device, formats["yuv420p"], "trial")
-    spec = VideoSpec(codec, preset="ultrafast")
-    output = VideoOutput(_SIZE, _SIZE, choice.pixel_format, time_base=1 / FALLBACK_RATE, frame_rate=FALLBACK_RATE)
     try:
-        av.Codec(encoder, "w")
+        known = av.Codec(encoder, "w")
     except ValueError:
         return _told(encoder, codec, device, _NOT_BUILT_IN)
-    try:
-        with captured_log():
+    reasons: list[str] = []
+    for lacks in _STEPS if device != SOFTWARE else _STEPS[:1]:
+        if not (reason := _trial(encoder, device, codec, formats["yuv420p"], lacks)):
+            break
+        reasons.append(reason)
+    else:
+        return _told(encoder, codec, device, _explained(reasons[0], device))
+    # libvpx, for one, is built with or without more than 8 bits.
+    built = {form.name for form in known.video_formats or ()}
+    taken = [name for name, own in formats.items() if own in built]
+    if device != SOFTWARE:
+        taken = [name for name in taken if name == "yuv420p" or not _trial(encoder, device, codec, formats[name], lacks)]
+    return replace(_told(encoder, codec, device, ""), pixel_formats=tuple(taken), lacks=lacks)
+
+
+def _trial(encoder: str, device: str, codec: str, pixel_format: str, lacks: tuple[str, ...]) -> str:
+    """Encode a few frames without the options in `lacks`; return why that failed, in the driver's own words, or nothing."""
+    choice = video_encoders.EncoderChoice(encoder, device, pixel_format, "trial", lacks)
+    output = VideoOutput(_SIZE, _SIZE, pixel_format, time_base=1 / FALLBACK_RATE, frame_rate=FALLBACK_RATE)
+    with captured_log(verbose=device != SOFTWARE) as lines:
+        try:
             context: Any = av.CodecContext.create(encoder, "w", hwaccel=hardware_frames(device))
             configure_video(context, output, encoder)
-            context.options = video_encoders.options(choice, spec)
+            context.options = video_encoders.options(choice, VideoSpec(codec, preset="ultrafast"))
             context.open(strict=False)
-            packets = sum(len(context.encode(frame)) for frame in _pictures(choice.pixel_format))
+            packets = sum(len(context.encode(frame)) for frame in _pictures(pixel_format))
             packets += len(context.encode(None))
-    except (*LIBAV_ERRORS, OSError) as error:
-        return _told(encoder, codec, device, _explained(error_text(error), device))
-    told = _told(encoder, codec, device, "" if packets == _FRAMES else f"gave {packets} packets for {_FRAMES} pictures")
-    # libvpx, for one, is built with or without more than 8 bits.
-    built = {known.name for known in context.codec.video_formats or ()}
-    return replace(told, pixel_formats=tuple(name for name, own in formats.items() if own in built))
+        except (*LIBAV_ERRORS, OSError) as error:
+            return driver_words(error, lines, encoder)
+    return "" if packets == _FRAMES else f"gave {packets} packets for {_FRAMES} pictures"
 
 
 def still_works(encoder: str) -> bool:

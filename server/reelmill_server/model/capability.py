@@ -13,7 +13,9 @@ class Capability:
     """One encoder, decoder, detector or filter; the `codec` of a filter is what it produces or measures.
 
     `device` is a hardware family or `software`; `reason` says why it is not available; `tried_us` is the time of its last trial
-    in microseconds since the epoch. `pixel_formats` are those of the contract that this build supports; empty: unknown.
+    in microseconds since the epoch. `pixel_formats` are those of the contract that this build, and the device, support; empty:
+    unknown. `lacks`: libav's options that a card of this generation does not have: B-frames (`bf`), a choice of references
+    (`refs`).
     """
 
     name: str
@@ -23,6 +25,7 @@ class Capability:
     reason: str = ""
     tried_us: int = 0
     pixel_formats: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
 
 SandboxMode = Literal["require", "prefer", "off"]

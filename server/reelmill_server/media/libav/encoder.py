@@ -10,7 +10,7 @@ from av.container import OutputContainer
 
 from reelmill_server.errors import EncoderFailed, ReelmillError
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, is_memory, memory_was_short, too_little_memory
-from reelmill_server.media.libav.log import captured_log, error_text
+from reelmill_server.media.libav.log import captured_log, driver_words, error_text
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 
@@ -39,8 +39,7 @@ def open_encoder(plan: StreamPlan, output: OutputContainer, global_header: bool 
     `global_header`: whether what decoders must know goes beside the packets and not into them; None: as the container wants
     it. Raises EncoderDown when the encoder does not open or does not know an option.
     """
-    with captured_log():
-        stream = _open(plan, output, global_header)
+    stream = _open(plan, output, global_header)
     unknown = dict(stream.codec_context.options)
     if unknown:
         raise EncoderDown(plan.encoder, plan.device, f"does not know the options {sorted(unknown)}")
@@ -48,43 +47,51 @@ def open_encoder(plan: StreamPlan, output: OutputContainer, global_header: bool 
 
 
 def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None) -> Any:
-    try:
-        stream: Any
-        if plan.video:
-            stream = output.add_stream(
-                plan.encoder,
-                rate=plan.video.frame_rate,
-                options=dict(plan.options),
-                hwaccel=hardware_frames(plan.device),
-            )
-            configure_video(stream.codec_context, plan.video, plan.encoder)
-        else:
-            assert plan.audio
-            stream = output.add_stream(
-                plan.encoder, rate=plan.audio.sample_rate, layout=plan.audio.layout, options=dict(plan.options)
-            )
-            stream.codec_context.format = plan.audio.sample_format
-            stream.codec_context.time_base = Fraction(1, plan.audio.sample_rate)
-        if plan.codec_tag:
-            stream.codec_context.codec_tag = plan.codec_tag
-        if global_header is not None:
-            flag = int(Flags.global_header)
-            stream.codec_context.flags = int(stream.codec_context.flags) & ~flag | (flag if global_header else 0)
-        stream.codec_context.open(strict=False)
-    except LIBAV_ERRORS as error:
-        failure = failure_of_encoder(error, plan, "does not open")
-        if isinstance(failure, EncoderDown):
-            failure.opening = True
-        raise failure from error
+    hardware = plan.device not in ("", SOFTWARE)
+    with captured_log(verbose=hardware) as lines:
+        try:
+            return _opened(plan, output, global_header)
+        except LIBAV_ERRORS as error:
+            words = driver_words(error, lines, plan.encoder) if hardware else ""
+            failure = failure_of_encoder(error, plan, "does not open", words)
+            if isinstance(failure, EncoderDown):
+                failure.opening = True
+            raise failure from error
+
+
+def _opened(plan: StreamPlan, output: OutputContainer, global_header: bool | None) -> Any:
+    stream: Any
+    if plan.video:
+        stream = output.add_stream(
+            plan.encoder,
+            rate=plan.video.frame_rate,
+            options=dict(plan.options),
+            hwaccel=hardware_frames(plan.device),
+        )
+        configure_video(stream.codec_context, plan.video, plan.encoder)
+    else:
+        assert plan.audio
+        stream = output.add_stream(
+            plan.encoder, rate=plan.audio.sample_rate, layout=plan.audio.layout, options=dict(plan.options)
+        )
+        stream.codec_context.format = plan.audio.sample_format
+        stream.codec_context.time_base = Fraction(1, plan.audio.sample_rate)
+    if plan.codec_tag:
+        stream.codec_context.codec_tag = plan.codec_tag
+    if global_header is not None:
+        flag = int(Flags.global_header)
+        stream.codec_context.flags = int(stream.codec_context.flags) & ~flag | (flag if global_header else 0)
+    stream.codec_context.open(strict=False)
     return stream
 
 
-def failure_of_encoder(error: Exception, plan: StreamPlan, what: str) -> ReelmillError:
+def failure_of_encoder(error: Exception, plan: StreamPlan, what: str, words: str = "") -> ReelmillError:
     """Classify a failure of an encoder: EncoderDown, or too little memory in this process.
 
-    ENOMEM from an accelerator may concern its own memory or its sessions: then another encoder may take over.
+    `words`: of its driver, instead of the error's. ENOMEM from an accelerator may concern its own memory or its sessions: then
+    another encoder may take over.
     """
-    down = EncoderDown(plan.encoder, plan.device, f"{what}: {error_text(error)}")
+    down = EncoderDown(plan.encoder, plan.device, f"{what}: {words or error_text(error)}")
     short = memory_was_short() if plan.device not in ("", SOFTWARE) else is_memory(error)
     return too_little_memory(down.message) if short else down
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,17 +12,25 @@ import av.logging
 _PATH = re.compile(r"""(?P<quote>['"])?(?<![\w./:])/[^\s/'":,;]+/(?(quote)[^'"\n]*(?P=quote)|[^\s'":,;]*)""")
 
 
+# Drivers say what they lack in lines that are no errors to libav: "Max B-frames 8 exceed 4".
+_OF_A_LIMIT = re.compile(r"exceed|support|capable|require|minimum|maximum|fail|cannot", re.IGNORECASE)
+_MOST_WORDS = 500
+LogLine = tuple[int, str, str]
+"""Level, name of what wrote it, and text, of a line of libav's log."""
+
+
 @contextmanager
-def captured_log() -> Iterator[None]:
-    """Add libav's own log message to its errors inside the block. Used only where encoders are opened, since logging costs
-    time.
+def captured_log(verbose: bool = False) -> Iterator[list[LogLine]]:
+    """Add libav's own log message to its errors inside the block, and yield the lines of this thread: errors, or what is
+    `verbose`. Used only where encoders are opened, since logging costs time.
     """
     logging.getLogger("libav").addHandler(logging.NullHandler())
     logging.getLogger("libav").propagate = False
     before = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_level(av.logging.VERBOSE if verbose else av.logging.ERROR)
     try:
-        yield
+        with av.logging.Capture() as lines:
+            yield lines
     finally:
         av.logging.set_level(before)
 
@@ -35,6 +43,16 @@ def error_text(error: Exception) -> str:
     log = getattr(error, "log", None)
     text = log[2].strip() if log else ""
     return _PATH.sub("(a file)", str(text or getattr(error, "strerror", None) or error))
+
+
+def driver_words(error: Exception, lines: Sequence[LogLine], encoder: str) -> str:
+    """Return what an encoder, or its driver, logged about a failure, or else the text of the error."""
+    said = (
+        text.strip()
+        for level, name, text in lines
+        if name == encoder and (level <= av.logging.ERROR or (level <= av.logging.VERBOSE and _OF_A_LIMIT.search(text)))
+    )
+    return _PATH.sub("(a file)", "; ".join(dict.fromkeys(said)))[:_MOST_WORDS] or error_text(error)
 
 
 def option_text(path: Path) -> str:

@@ -67,12 +67,15 @@ _QSV_PRESET = {**_X26X_PRESET, "ultrafast": "veryfast", "superfast": "veryfast"}
 
 @dataclass(frozen=True)
 class EncoderChoice:
-    """The chosen encoder: its device family, its pixel format, and why it was chosen and those before it were not."""
+    """The chosen encoder: its device family, its pixel format, why it was chosen and those before it were not, and the options
+    that it lacks.
+    """
 
     encoder: str
     device: str
     pixel_format: str
     reason: str
+    lacks: tuple[str, ...] = ()
 
 
 def _number(value: float) -> str:
@@ -195,6 +198,10 @@ def options(choice: EncoderChoice, spec: VideoSpec) -> dict[str, str]:
     mapped = family(spec)
     if spec.codec in WITHOUT_REFERENCES:
         mapped = {name: value for name, value in mapped.items() if name not in ("bf", "refs")}
+    if "bf" in choice.lacks:
+        mapped["bf"] = "0"
+    if "refs" in choice.lacks:
+        mapped.pop("refs", None)
     # libav's word for keyframes only is 0, and NVENC takes no other.
     return {**mapped, "g": "0" if choice.device == "nvenc" and spec.gop_size == 1 else str(spec.gop_size)}
 
@@ -226,17 +233,25 @@ def choose(
             continue
         objection = _objection(spec, encoder, device, pixel_format, capabilities, excluded or {})
         if objection is None:
+            lacks = capabilities[encoder].lacks
+            without = ", which has no B-frames" if "bf" in lacks else ""
             because = f"; {'; '.join(passed)}" if passed else ""
-            return EncoderChoice(encoder, device, PIXEL_FORMATS[encoder][pixel_format], f"{_policy(spec, device)}{because}")
+            reason = f"{_policy(spec, device)}{without}{because}"
+            return EncoderChoice(encoder, device, PIXEL_FORMATS[encoder][pixel_format], reason, lacks)
         passed.append(f"{encoder}: {objection}")
     error = HardwareUnavailable if spec.hardware is Hardware.REQUIRED else UnsupportedFormat
     raise error(f"no encoder for {spec.codec} in {pixel_format} can run here: {'; '.join(passed) or 'none is in the order'}")
 
 
-def _unsuited(spec: VideoSpec, device: str) -> str:
-    """Return which of the settings of `spec` an encoder family would not keep; empty: it keeps all."""
+def _unsuited(spec: VideoSpec, device: str, known: Capability | None) -> str:
+    """Return which of the settings of `spec` an encoder would not keep; empty: it keeps all."""
     if device == "nvenc" and spec.buffer_size and spec.max_bitrate:  # FFmpeg sets it to 0
         return "keeps MaxBitrate with a CRF, but no BufferSize"
+    lacks = known.lacks if known else ()
+    if spec.b_frames and "bf" in lacks:
+        return "has no B-frames"
+    if spec.refs is not None and "refs" in lacks:
+        return "has no choice of reference frames"
     return ""
 
 
@@ -264,7 +279,7 @@ def _objection(
         return "hardware is NEVER to be used"
     if spec.hardware is Hardware.REQUIRED and device == SOFTWARE:
         return "hardware is REQUIRED"
-    lack = _lack(spec, encoder, pixel_format, capabilities) or _unsuited(spec, device)
+    lack = _lack(spec, encoder, pixel_format, capabilities) or _unsuited(spec, device, capabilities.get(encoder))
     if lack or encoder in excluded:
         return lack or excluded[encoder]
     capability = capabilities.get(encoder)

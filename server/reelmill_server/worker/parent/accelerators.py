@@ -30,13 +30,15 @@ def driver_failure(error: ReelmillError, plan: Plan, request: ConvertRequest | N
     if not encoders:
         return None
     failed = DriverFailed(f"{', '.join(encoders)}: {error.message}", encoders=tuple(encoders))
-    failed.retryable = request is None or not requires_hardware(request)
+    failed.retryable = not requires_hardware(request)
     return failed
 
 
-def requires_hardware(request: ConvertRequest) -> bool:
+def requires_hardware(request: ConvertRequest | None) -> bool:
     """Return whether a target must not be encoded in software."""
-    return any(target.video is not None and target.video.hardware is Hardware.REQUIRED for target in request.targets)
+    return request is not None and any(
+        target.video is not None and target.video.hardware is Hardware.REQUIRED for target in request.targets
+    )
 
 
 def sessions_before(plan: Plan, lost: messages.EncoderLost) -> int:

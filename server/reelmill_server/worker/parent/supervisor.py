@@ -204,17 +204,12 @@ class Supervisor:
                     return message, course.plan
 
     def _lost(self, lost: messages.EncoderLost, plan: Plan, context: AttemptContext, lease: Lease) -> str:
-        """Note who may not use an encoder that failed for a task; return the kind of reason.
-
-        Raises WorkerBusy for a task that has to wait for a session: one that REQUIRES hardware while others hold all.
+        """Note who may not use an encoder that failed; return the kind of reason. Raises WorkerBusy for a task that has to wait
+        for a session: one that REQUIRES hardware while others hold all.
         """
         if lost.full and (most := self._capabilities.learn_sessions(lost.device, lease, sessions_before(plan, lost))):
-            request = context.assignment.request
-            if (
-                request
-                and requires_hardware(request)
-                and self._capabilities.sessions_in_use(lost.device) > lease.held(lost.device)
-            ):
+            others = self._capabilities.sessions_in_use(lost.device) - lease.held(lost.device)
+            if others and requires_hardware(context.assignment.request):
                 raise WorkerBusy(f"all {most} sessions of {lost.device} are in use")
             return "sessions"
         if lost.refused and not lost.full:

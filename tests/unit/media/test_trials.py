@@ -1,0 +1,54 @@
+"""Trials of encoders: what an older accelerator lacks is found out."""
+
+from typing import Any
+
+import pytest
+
+from reelmill_server.media import capabilities
+from reelmill_server.media.capabilities import try_video
+from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.model.request import Hardware, VideoSpec
+from reelmill_server.plan.codec.video_encoders import choose, options
+
+
+@pytest.mark.parametrize(
+    ("missing", "lacks"),
+    [
+        ((), ()),
+        (("bf",), ("bf",)),
+        (("refs",), ("bf", "refs")),
+        (("bf", "refs"), ("bf", "refs")),
+        (("bf", "refs", "all"), None),
+    ],
+)
+def test_a_trial_steps_down(monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...], lacks: tuple[str, ...] | None) -> None:
+    """The first refusal is the reason where nothing helps."""
+
+    def trial(*arguments: Any) -> str:
+        return next((f"no {name} here" for name in missing if name not in arguments[-1]), "")
+
+    monkeypatch.setattr(capabilities, "_trial", trial)
+    found = try_video("h265", "nvenc", "hevc_nvenc")
+    assert found.available == (lacks is not None)
+    assert found.lacks == (lacks or ()) and found.reason.startswith("" if found.available else "no bf here (no NVIDIA GPU")
+
+
+def test_pixel_formats_are_those_that_the_card_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card without 10 bits refuses them; others are not tried in vain."""
+    monkeypatch.setattr(capabilities, "_trial", lambda *arguments: "no 10 bit" if arguments[3] == "p010le" else "")
+    found = try_video("h265", "nvenc", "hevc_nvenc")
+    assert found.pixel_formats == ("yuv420p", "yuv444p")
+    choice = choose(VideoSpec("h265"), "yuv420p10le", {"hevc_nvenc": found, "libx265": try_video("h265", SOFTWARE, "libx265")})
+    assert choice.encoder == "libx265"
+
+
+def test_what_a_card_lacks_is_not_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default it goes without; who asks for it by name gets software."""
+    monkeypatch.setattr(capabilities, "_trial", lambda *arguments: "" if arguments[-1] == ("bf", "refs") else "no")
+    known = {"h264_nvenc": try_video("h264", "nvenc", "h264_nvenc")}
+    choice = choose(VideoSpec("h264", hardware=Hardware.REQUIRED), "yuv420p", known)
+    told = options(choice, VideoSpec("h264"))
+    assert told["bf"] == "0" and "refs" not in told and "which has no B-frames" in choice.reason
+    for spec, reason in (({"b_frames": 2}, "has no B-frames"), ({"refs": 4}, "has no choice of reference frames")):
+        with pytest.raises(Exception, match=reason):
+            choose(VideoSpec("h264", hardware=Hardware.REQUIRED, **spec), "yuv420p", known)  # type: ignore[arg-type]
