@@ -184,6 +184,10 @@ gallery: $(STAMP) ## make the pictures of docs/gallery.md anew
 bench: $(STAMP) ## compare whole tasks with the ffmpeg command line, in ratios (ARGS="remux small": only such cases)
 	$(BIN)/python -m bench.tasks $(ARGS)
 
+.PHONY: bench-cuts
+bench-cuts: $(STAMP) ## cuts at the frame: judged on 20 kinds of sources, or against full encodes (ARGS=sweep, ARGS=long)
+	$(BIN)/python -m bench.cuts $(ARGS)
+
 .PHONY: bench-small
 bench-small: $(STAMP) ## small tasks: latency, tasks per second, two slots, idle (ARGS="latency --rounds 30": only that)
 	$(BIN)/python -m bench.small $(ARGS)
