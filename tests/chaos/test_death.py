@@ -153,7 +153,7 @@ def test_a_crashing_child_is_retried_and_then_fails_with_its_reason(roles: Roles
 
         def kill_children() -> None:
             while not over.wait(0.02):
-                for pid in _converting_children(worker):
+                for pid in servers.at_work(worker):
                     with contextlib.suppress(OSError):
                         os.kill(pid, signal.SIGSEGV)
 
@@ -172,16 +172,6 @@ def test_a_crashing_child_is_retried_and_then_fails_with_its_reason(roles: Roles
         again = client.submit(source=roles.files / "clip.mp4", destination=roles.files / "again.mkv").task_id
         client.wait(again)
     assert not (roles.files / "out.mp4").exists()
-
-
-def _converting_children(worker: servers.Server) -> list[int]:
-    """Children of attempts: they have their working folder in the scratch."""
-    found = []
-    for pid in servers.processes(worker.process.pid):
-        with contextlib.suppress(OSError):
-            if "/scratch/" in os.readlink(f"/proc/{pid}/cwd"):
-                found.append(pid)
-    return found
 
 
 def test_a_draining_worker_hands_its_task_on(roles: Roles) -> None:

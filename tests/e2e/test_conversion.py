@@ -306,10 +306,10 @@ def test_a_bitrate_above_the_source_is_lowered_or_fails_the_task(client: Client,
 
 def test_cancel_ends_the_child_and_leaves_nothing(client: Client, server: servers.Server, long_clip: Path, files: Path) -> None:
     """A canceled task is CANCELED, its process is gone, no file appears; a second cancel is the same, a late one refused."""
-    before = set(servers.processes(server.process.pid))
+    before = servers.at_work(server)
     task_id = client.submit(source=long_clip, destination=files / "canceled.mp4", **SLOW).task_id
     servers.wait_for(lambda: client.get(task_id).phase == task_pb2.TASK_PHASE_CONVERTING, "the encode")
-    children = set(servers.processes(server.process.pid)) - before
+    children = servers.at_work(server) - before
     assert children
     assert client.cancel(task_id).cancel_requested
     client.cancel(task_id)

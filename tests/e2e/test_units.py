@@ -142,7 +142,7 @@ def test_progress_of_units_adds_up_and_a_cancel_ends_them_all(cluster: Cluster) 
         servers.wait_for(lambda: not left_in_scratch(cluster), "the removal of scratch")
     assert seen == sorted(seen) and len(set(seen)) >= 4
     assert not (cluster.files / "out.mp4").exists()
-    assert all(not _children(worker) for worker in cluster.workers)
+    assert all(not servers.at_work(worker) for worker in cluster.workers)
 
 
 @pytest.mark.parametrize("cluster", [600], indirect=True)
@@ -161,10 +161,6 @@ def test_a_retry_takes_over_what_was_encoded(cluster: Cluster) -> None:
     reused = [entry["unit"] for worker in cluster.workers for entry in worker.events("kept chunk reused")]
     assert len(made) < 5 and set(made) <= set(reused) and len(reused) < 5
     assert len(judge.times(cluster.files / "out.mp4")) == 500
-
-
-def _children(worker: servers.Server) -> list[str]:
-    return [line for line in servers.processes(worker.process.pid).values() if "spawn_main" in line]
 
 
 def test_who_is_alone_shares_nothing_and_two_do(cluster: Cluster) -> None:
