@@ -27,7 +27,9 @@ from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
+from reelmill_server.worker.child.confinement import NOT_REAL_TIME, drop_capabilities
 
+drop_capabilities(NOT_REAL_TIME)  # as root, SVT-AV1 would make this process real-time, with all that follows
 _FACTS = {capability.name: capability for capability in (*try_encoders((SOFTWARE,)), *try_filters())}
 
 

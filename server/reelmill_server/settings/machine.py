@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reelmill_server.cgroups import current, limiting
 
-# Of `serve`, measured (docs/capacity.md): its own process, the one that children start from, and the embedded engine.
+# What `serve` itself is given: its own process, the one that children start from, and the embedded engine. Not a measured need.
 _SERVER_BYTES = 384 << 20
 
 
