@@ -40,6 +40,10 @@ class FirstPass:
             yield self._outputs[-1]
 
     def completed(self, whole: Plan) -> Plan:
-        """Return `whole` with the loudness that this pass has measured."""
-        tracks = [track for output in self._outputs for track in output.tracks if track.plan.loudness]
-        return with_loudness(whole, [track.written.loudness.before if track.written.loudness else None for track in tracks])
+        """Return `whole` with the loudness that this pass has measured, and let go of the outputs.
+
+        Encoders of video write their statistics when they are freed.
+        """
+        written = [track.written for output in self._outputs for track in output.tracks if track.plan.loudness]
+        self._outputs.clear()
+        return with_loudness(whole, [stats.loudness.before if stats.loudness else None for stats in written])
