@@ -69,7 +69,11 @@ def test_keys_have_the_rights_of_their_grants(server: servers.Server, keys: dict
     status, answer = call(server, f"{tasks}/CancelTask", keys["submitter"], {"ProjectName": "default", "TaskId": "x"})
     assert (status, answer["code"]) == (404, "not_found")
     assert call(server, "/?Action=CancelTask&ProjectName=default&TaskId=x", keys["submitter"])[0] == 400
-    entries = [event for event in server.events("audit") if event["action"] == "imm:CancelTask" and "task_id" in event]
+
+    def canceled() -> list[dict[str, object]]:
+        return [event for event in server.events("audit") if event["action"] == "imm:CancelTask" and "task_id" in event]
+
+    entries = servers.wait_for(lambda: canceled()[2:] and canceled(), "a line for each; a thread writes them")
     seen = [(event["principal"], event["outcome"], event["task_id"]) for event in entries]
     assert seen == [
         ("key:viewer", "PERMISSION_DENIED", "x"),

@@ -16,7 +16,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "k8s"
 OVERLAYS = ("overlays/dev", "overlays/cpu", "overlays/nvidia", "overlays/intel", "example")
 Manifest = dict[str, Any]
-IMAGE = {"HOME": "/data", "TMPDIR": "/data", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+IMAGE = {
+    "HOME": "/data",
+    "TMPDIR": "/data",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "REELMILL_FILE_ROOT": "",
+}
 """What the image says of the environment besides (Dockerfile)."""
 
 

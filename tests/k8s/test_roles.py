@@ -74,7 +74,8 @@ class Pod:
         environment = {**IMAGE, **workload.environment(secrets), "PATH": f"{Path(program).parent}:/usr/bin:/bin"}
         # The only thing that a pod has of its own and a process has not: all addresses are its address.
         for name in ("REELMILL_LISTEN", "REELMILL_HTTP_API", "REELMILL_HTTP"):
-            environment[name] = environment[name].replace("0.0.0.0", self.address)
+            if name in environment:  # the migration listens nowhere
+                environment[name] = environment[name].replace("0.0.0.0", self.address)
         if "PYTHONPATH" in os.environ:
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
         (mount,) = workload.container["volumeMounts"]
@@ -233,7 +234,7 @@ def test_the_roles_of_the_example_convert_a_file(cluster: Cluster, tmp_path: Pat
     early = cluster.run(workload(manifests, "reelmill-api"))
     assert early.process.wait(60) == 1, "an api without tables cannot serve"
     assert "migrate" in early.log.read_text()
-    migration = cluster.run(workload(manifests, "reelmill-migrate"))
+    migration = cluster.run(workload(manifests, "reelmill-migrate-0.1.0-cpu"))
     assert migration.process.wait(60) == 0, migration.log.read_text()
 
     api = cluster.run(workload(manifests, "reelmill-api"))

@@ -19,6 +19,7 @@ _CREDENTIAL = (0.2, 10)
 """Failures a second, and at once, of one credential, or access key; addresses may have several callers."""
 _ADDRESS = (2.0, 50)
 _IPV6_HOST_BITS = 64
+_WRONG = "too many calls that did not say who makes them"
 
 
 class FailedAttempts:
@@ -36,9 +37,9 @@ class FailedAttempts:
             return  # a client certificate may say who it is
         try:
             self._pairs.check(_pair(credential))
-        except Throttled:
+        except Throttled as throttled:
             self._count("throttled")
-            raise
+            raise Throttled(_WRONG, retry_seconds=throttled.retry_seconds) from None
 
     def failed(self, context: Any, error: NotAuthenticated) -> NotAuthenticated | Throttled:
         """Count a failure, and return the error to answer with: `error`, or that there were too many."""
@@ -50,7 +51,7 @@ class FailedAttempts:
                 self._credentials.take(credential)
         except Throttled as throttled:
             self._count("throttled")
-            return Throttled("too many calls that did not say who makes them", retry_seconds=throttled.retry_seconds)
+            return Throttled(_WRONG, retry_seconds=throttled.retry_seconds)
         self._count("refused")
         return error
 

@@ -49,8 +49,9 @@ class ProgressMeter:
         self._plan, self._begun = plan, time.monotonic()
 
     def measure(self, conversion: "Conversion") -> Advanced:
-        """Return the progress of the outputs of `conversion`."""
-        self._phase = TaskPhase.CONVERTING
+        """Return the progress of the outputs of `conversion`; it converts once they are open."""
+        if conversion.outputs:
+            self._phase = TaskPhase.CONVERTING
         elapsed = max(time.monotonic() - self._begun, 1e-3)
         updated = list(self._targets)
         # The slowest of several outputs of one target determines its progress.
