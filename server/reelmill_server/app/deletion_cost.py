@@ -65,11 +65,16 @@ async def deletion_cost_kept(
     if not pod:
         yield
         return
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
-    namespace = (account / "namespace").read_text().strip()
+    try:
+        host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+        namespace = (account / "namespace").read_text().strip()
+        context = ssl.create_default_context(cafile=account / "ca.crt")
+    except (KeyError, OSError) as error:  # not in a pod, or in one without an account's token
+        _log.warning("no deletion cost is kept", pod=pod, reason=f"{type(error).__name__}: {error}")
+        yield
+        return
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     url = f"https://{authority}/api/v1/namespaces/{namespace}/pods/{pod}"
-    context = ssl.create_default_context(cafile=account / "ca.crt")
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(
             aiohttp.ClientSession(

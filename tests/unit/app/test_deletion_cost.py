@@ -122,6 +122,17 @@ async def test_without_a_name_nobody_is_asked(server: ApiServer) -> None:
     assert not server.calls
 
 
+async def test_a_worker_outside_of_a_pod_works_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is no reason not to start: there is no API server, or no token."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    async with deletion_cost_kept("worker-1", list, tmp_path):
+        pass
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "localhost")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    async with deletion_cost_kept("worker-1", list, tmp_path):
+        pass
+
+
 def doomed(costs: dict[str, int], ages: dict[str, int], count: int) -> list[str]:
     """The pods that a ReplicaSet deletes, of pods that are all scheduled, running and ready: the cheapest first, of equally
     cheap ones those that were ready last (k8s.io/kubernetes/pkg/controller, ActivePodsWithRanks).

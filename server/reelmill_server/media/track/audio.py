@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 from av import AudioFrame
@@ -16,10 +16,13 @@ from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.audio_inputs import AudioInput, ExactAudioInput
-from reelmill_server.media.track.base import Track, describe
-from reelmill_server.media.track.loudness import LoudnessStage, loudness_warnings
+from reelmill_server.media.track.base import StreamStats, Track, describe
+from reelmill_server.media.track.loudness_warnings import loudness_warnings
 from reelmill_server.model.plan import AudioOutput, ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.plan.stream.audio import mixing, mixing_gain
+
+if TYPE_CHECKING:
+    from reelmill_server.media.track.loudness import LoudnessStage
 
 _FRAME_SAMPLES = 1024  # samples that limits count as one frame
 
@@ -92,7 +95,7 @@ class AudioTrack(Track):
         self._inputs = [kind(working, [part for part in plan.parts if part.line == number]) for number in numbers]
         for audio in self._inputs:
             audio.written = self.written
-        self._stage = LoudnessStage(plan.loudness, plan.audio, self.written) if plan.loudness else None
+        self._stage = _loudness_stage(plan, self.written)
         self._mixer = Mixer(plan.working, len(numbers)) if len(numbers) > 1 else None
         self._max_frames, self._base = max_frames, None
         self._stream = open_encoder(plan, output)
@@ -167,3 +170,12 @@ def _named(text: str) -> tuple[str, str]:
     """Return the name of a filter and its arguments."""
     name, _, arguments = text.partition("=")
     return name, arguments
+
+
+def _loudness_stage(plan: StreamPlan, written: StreamStats) -> "LoudnessStage | None":
+    """Return the stage that the plan asks for. It is loaded here, as it needs numpy, which other tasks do without."""
+    if plan.loudness is None or plan.audio is None:
+        return None
+    from reelmill_server.media.track.loudness import LoudnessStage
+
+    return LoudnessStage(plan.loudness, plan.audio, written)

@@ -23,7 +23,7 @@ from reelmill_server.media.libav.encoder import describe_video, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe
 from reelmill_server.media.track.captions import caption_warnings
-from reelmill_server.media.track.loudness import loudness_warnings
+from reelmill_server.media.track.loudness_warnings import loudness_warnings
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import ImagePlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.quality import Metric

@@ -16,9 +16,7 @@ from reelmill_server.media.libav.loudness import (
 )
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.loudness import LoudnessPlan, LoudnessResult
-from reelmill_server.model.plan import AudioOutput, StreamPlan
-
-_MISSED_LU = 0.5
+from reelmill_server.model.plan import AudioOutput
 
 
 class LoudnessStage:
@@ -75,18 +73,3 @@ class LoudnessStage:
             self._meter.give(frame, own)
             yield from self._resampler.resample(frame_of(own, frame))
         self._ready = ready
-
-
-def loudness_warnings(plan: StreamPlan, written: StreamStats, field: str) -> Iterator[str]:
-    """Yield what the user of the target at `field` should know of its loudness."""
-    result = written.loudness
-    if plan.loudness is None or result is None or not plan.loudness.normalizes:
-        return
-    asked, path = plan.loudness.asked, f"{field}.audio.filter_audio.loudness"
-    if result.before.silent:
-        yield f"{path}: the audio is silent, or shorter than 0.4 s: it is not changed"
-    elif abs(result.after.integrated - asked.integrated) > _MISSED_LU:
-        yield (
-            f"{path}: {result.after.integrated:.1f} LUFS in place of {asked.integrated:g}: true peaks are limited to "
-            f"{asked.true_peak:g} dBTP"
-        )
