@@ -96,12 +96,12 @@ class ControlPlane:
         self._engine = engine = Engine(client)
         changes = ChangeStore(self._database)
         self._lease = Lease(self._database, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", alone=alone)
-        progress = ProgressStore(self._database, self._lease)
-        waits = Waits(self._tasks, progress)
-        self._feeds = Feeds(self._tasks, changes, progress, waits, settings.watch_poll_seconds, settings.watch_rate)
+        self._progress = ProgressStore(self._database, self._lease)
+        waits = Waits(self._tasks, self._progress)
+        self._feeds = Feeds(self._tasks, changes, self._progress, waits, settings.watch_poll_seconds, settings.watch_rate)
         self._shown_workers = ShownWorkers(client)
         self._collector = Collector(
-            progress,
+            self._progress,
             self._lease,
             workers=None if alone and work else self._other_workers,
             any_started=self._tasks.any_started,
@@ -124,10 +124,8 @@ class ControlPlane:
             metrics=metrics,
         )
         self._storage = build_storage(settings, metrics)
-        self._shown_workers = ShownWorkers(client)
         service = self._media_convert_service()
         self._admission = Admission(self._tasks, self._lease, service.start_admitted)
-        keys = KeyStore(self._database)
         self._reconciler = Reconciler(
             self._tasks,
             start=service.start,
@@ -137,17 +135,17 @@ class ControlPlane:
             cancel=engine.cancel,
             abandon=engine.abandon,
             settle=self._settle,
-            tell_problems=progress.tell_problems,
+            tell_problems=self._progress.tell_problems,
             untaken=engine.untaken,
             retention=retention,
             show_stalled=metrics.tasks_stalled.set,
         )
-        self._progress = progress
         self.measure = (
             OnDemand("count", self._count_tasks, _COUNT_SECONDS),
             OnDemand("queues", self._measure_queues, _COUNT_SECONDS),
         )
         """What the metrics are measured by when someone asks for them."""
+        keys = KeyStore(self._database)
         services = Services(
             service,
             ProjectService(self._projects, self._tasks, quotas, self._admission.wake),
@@ -155,17 +153,18 @@ class ControlPlane:
             KeyService(keys),
         )
         interceptor = CallInterceptor(metrics, _gate(settings, keys, metrics))
-        most, files = settings.max_connections, descriptors.limit()  # those that are left are for tasks
-        self._grpc = GrpcServer(services, interceptor, min(most, files // 2))
-        self._http: HttpServer | None = None
-        if settings.http_api:
-            guard = Guard(split_address(settings.http_api)[0], settings.http_api_host, settings.http_api_origin)
-            front = Front(services, interceptor)
-            self._http = HttpServer(front, guard, min(most, files // 4))
-            if console:
-                links = Links(key_of(settings.console_secret.get_secret_value(), settings.data_dir), self._shown_task)
-                pages = Console(front, self._storage, links, asks=bool(settings.authentication))
-                pages.add_routes(front, self._http.app.router)
+        # Descriptors that connections leave are for tasks.
+        self._grpc = GrpcServer(services, interceptor, min(settings.max_connections, descriptors.limit() // 2))
+        self._http = self._http_server(Front(services, interceptor), console=console) if settings.http_api else None
+
+    def _http_server(self, front: Front, *, console: bool) -> HttpServer:
+        settings = self._settings
+        guard = Guard(split_address(settings.http_api)[0], settings.http_api_host, settings.http_api_origin)
+        server = HttpServer(front, guard, min(settings.max_connections, descriptors.limit() // 4))
+        if console:
+            links = Links(key_of(settings.console_secret.get_secret_value(), settings.data_dir), self._shown_task)
+            Console(front, self._storage, links, asks=bool(settings.authentication)).add_routes(front, server.app.router)
+        return server
 
     def _media_convert_service(self) -> MediaConvertService:
         settings = self._settings

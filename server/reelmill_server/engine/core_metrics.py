@@ -26,7 +26,7 @@ _OTHER_QUEUE = "(others)"
 
 
 class Source(Protocol):
-    """Where updates of metrics come from: a MetricBuffer of the library."""
+    """A buffer of metric updates: temporalio's MetricBuffer, or a stand-in."""
 
     def retrieve_updates(self) -> Sequence[BufferedMetricUpdate]:
         """Return all updates since the last call."""

@@ -22,7 +22,7 @@ class LoudnessMode(StrEnum):
 
 @dataclass(frozen=True)
 class LoudnessSpec:
-    """What is done about loudness: `integrated` in LUFS, `true_peak` in dBTP; `dual_mono`: mono is for two loudspeakers."""
+    """The loudness asked for: `integrated` in LUFS, `true_peak` in dBTP; `dual_mono`: mono is for two loudspeakers."""
 
     mode: LoudnessMode = LoudnessMode.NORMALIZE
     integrated: float = DEFAULT_LUFS
@@ -46,7 +46,7 @@ class Loudness:
 
 @dataclass(frozen=True)
 class LoudnessPlan:
-    """What a stream's loudness becomes. `before`: as a first pass has measured it; None: that has not run."""
+    """The loudness planned for a stream. `before`: as a first pass has measured it; None: that has not run."""
 
     asked: LoudnessSpec
     before: Loudness | None = None

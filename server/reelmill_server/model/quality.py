@@ -31,7 +31,7 @@ class QualityTarget:
 
 @dataclass(frozen=True)
 class QualityResult:
-    """What became of a quality target; `final` is the value of the whole stream."""
+    """The quality that a stream was given: the CRF found, what its samples promised, and `final`, measured over all of it."""
 
     metric: Metric
     target: float

@@ -78,8 +78,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Told:
-    """What is known of an unfinished task beside its row; `working`: a worker has it; `lane`: in whose queue it waits, empty if
-    unknown.
+    """The progress of an unfinished task as workers told it; `working`: a worker has the task; `lane`: in whose queue it waits,
+    empty if unknown.
     """
 
     progress: Progress = Progress()

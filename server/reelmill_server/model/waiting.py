@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class WaitReason(StrEnum):
-    """What a task waits for."""
+    """The reasons for which a task waits."""
 
     QUOTA = "quota"
     """For others of its project to end."""

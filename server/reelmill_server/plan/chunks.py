@@ -249,6 +249,13 @@ def read_streams(plan: Plan) -> list[StreamPlan]:
     return [*(stream for target in plan.targets for stream in target.streams), *(image.stream for image in fed)]
 
 
+def with_stream(plan: Plan, slot: int, number: int, stream: StreamPlan) -> Plan:
+    """Return `plan` with `stream` in place of stream `number` of the target at index `slot`."""
+    target = plan.targets[slot]
+    streams = (*target.streams[:number], stream, *target.streams[number + 1 :])
+    return replace(plan, targets=(*plan.targets[:slot], replace(target, streams=streams), *plan.targets[slot + 1 :]))
+
+
 def lone_stream(target: TargetPlan, stream: StreamPlan, from_front: bool = True) -> TargetPlan:
     """Return a target with one of the streams of `target` and nothing else, read from the front of the input or midway."""
     if not from_front:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reelmill_server.model.loudness import Loudness
 from reelmill_server.model.plan import Plan, StreamPlan
-from reelmill_server.plan.chunks import encoded_audio, encoded_video, lone_stream
+from reelmill_server.plan.chunks import encoded_audio, encoded_video, lone_stream, with_stream
 
 X265_PARAMS = "x265-params"
 _NOWHERE = "null"  # the muxer that writes nothing
@@ -46,7 +46,7 @@ def second_pass(plan: Plan, directory: Path) -> Plan:
     """Return `plan` with encoders that read what the first pass wrote to `directory`."""
     for slot, number, stream in encoded_video(plan):
         if stream.passes > 1:
-            plan = _with_stream(plan, slot, number, _with_pass(stream, 2, _statistics(directory, slot, number)))
+            plan = with_stream(plan, slot, number, _with_pass(stream, 2, _statistics(directory, slot, number)))
     return plan
 
 
@@ -55,14 +55,8 @@ def with_loudness(plan: Plan, measured: Sequence[Loudness | None]) -> Plan:
     for (slot, number, stream), loudness in zip(_measured_audio(plan), measured, strict=True):
         assert stream.loudness
         known = replace(stream.loudness, before=loudness or Loudness())
-        plan = _with_stream(plan, slot, number, replace(stream, loudness=known))
+        plan = with_stream(plan, slot, number, replace(stream, loudness=known))
     return plan
-
-
-def _with_stream(plan: Plan, slot: int, number: int, stream: StreamPlan) -> Plan:
-    target = plan.targets[slot]
-    streams = (*target.streams[:number], stream, *target.streams[number + 1 :])
-    return replace(plan, targets=(*plan.targets[:slot], replace(target, streams=streams), *plan.targets[slot + 1 :]))
 
 
 def _measured_audio(plan: Plan) -> list[tuple[int, int, StreamPlan]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.quality import QualityTarget
-from reelmill_server.plan.chunks import encoded_video
+from reelmill_server.plan.chunks import encoded_video, with_stream
 from reelmill_server.plan.codec.video_encoders import quality_option
 from reelmill_server.plan.crf_search import Choice
 from reelmill_server.plan.stream.quality import named
@@ -28,15 +28,14 @@ def with_crf(stream: StreamPlan, target: QualityTarget) -> StreamPlan:
 
 def searched(plan: Plan, slot: int, number: int, choice: Choice) -> Plan:
     """Return `plan` with the CRF chosen for one of its streams, and a warning if the target is out of reach."""
-    targets, streams = list(plan.targets), list(plan.targets[slot].streams)
-    stream = streams[number]
+    target = plan.targets[slot]
+    stream = target.streams[number]
     assert stream.quality
     found = with_crf(stream, replace(stream.quality, crf=choice.crf, predicted=choice.predicted))
     told = f"; CRF {choice.crf:g} gives {choice.predicted:.1f} on samples"
-    streams[number] = replace(found, reason=f"{stream.reason}{told}")
-    targets[slot] = replace(targets[slot], streams=tuple(streams))
-    warnings = plan.warnings
+    plan = with_stream(plan, slot, number, replace(found, reason=f"{stream.reason}{told}"))
     if abs(choice.predicted - stream.quality.value) > _MISSED:
-        field = f"{targets[slot].field}.video.transcode_video.quality_target"
-        warnings += (f"{field}: {named(stream.quality)} is out of reach: CRF {choice.crf:g} gives {choice.predicted:.1f}",)
-    return replace(plan, targets=tuple(targets), warnings=warnings)
+        field = f"{target.field}.video.transcode_video.quality_target"
+        missed = f"{field}: {named(stream.quality)} is out of reach: CRF {choice.crf:g} gives {choice.predicted:.1f}"
+        plan = replace(plan, warnings=(*plan.warnings, missed))
+    return plan

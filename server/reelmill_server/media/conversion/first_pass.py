@@ -19,7 +19,7 @@ _VIDEO_SHARE, _AUDIO_SHARE = 0.4, 0.1  # of the time of a conversion, roughly
 
 
 class FirstPass:
-    """What the first pass of the plan `whole` reads and writes; its statistics go to `directory`."""
+    """The first pass of the plan `whole`: what it reads, and its outputs, whose statistics go to `directory`."""
 
     def __init__(self, whole: Plan, directory: Path, side_inputs: SideInputs, limits: Limits) -> None:
         self.plan = first_pass(whole, directory)

@@ -38,7 +38,7 @@ class _Objection(Exception):
 
 @dataclass(frozen=True)
 class _Entry:
-    """What is asked of a packet: when it is shown and decoded (None: unknown), in seconds; whether decoding can begin there."""
+    """A packet near a cut's edge: when it is shown and decoded (None: unknown), in seconds; `clean`: decoding can begin."""
 
     shown: Fraction
     decoded: Fraction | None

@@ -1,12 +1,12 @@
 """Describe verified outputs: artifacts, the playlists that are published, checksums of all files."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reelmill_server.checksums import checksum
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import dolby_codec_string, supplemental_codec
@@ -24,8 +24,6 @@ from reelmill_server.plan.stream.dolby import stands_alone
 from reelmill_server.uris import reference, reference_around
 
 _VIDEO_RANGES: Mapping[int, str] = {Transfer.PQ: "PQ", Transfer.HLG: "HLG"}  # RFC 8216bis, 4.4.6.2
-
-_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -295,14 +293,3 @@ def _subtitle_rendition(master: str, one: _Listed, said: RenditionPlan) -> Rendi
         autoselect=said.autoselect,
         forced=said.forced,
     )
-
-
-def checksum(paths: Sequence[Path]) -> tuple[int, str]:
-    """Return the size and SHA-256 of files one after the other."""
-    digest, size = hashlib.sha256(), 0
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(_READ_BYTES):
-                digest.update(block)
-                size += len(block)
-    return size, digest.hexdigest()

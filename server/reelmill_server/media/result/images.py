@@ -8,10 +8,11 @@ from typing import Any
 
 from PIL import Image
 
+from reelmill_server.checksums import checksum
 from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.image.stills import WrittenImage, tile_place
 from reelmill_server.media.libav.log import error_text
-from reelmill_server.media.result.files import Result, checksum
+from reelmill_server.media.result.files import Result
 from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.task import Artifact, ArtifactKind

@@ -11,8 +11,6 @@ from reelmill_server.plan.stream.video import measured
 
 XPSNR_FILTER = "xpsnr"
 """The filter that measures XPSNR."""
-
-
 _BOUND_SECONDS = 2  # of its highest bit rate, the size of the buffer that bounds it
 
 

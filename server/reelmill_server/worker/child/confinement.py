@@ -66,7 +66,7 @@ def gain_nothing() -> None:
 
 
 class _Prepared:
-    """What a process has done of `confine` before it got its assignment."""
+    """The part of `confine` that this process did ahead, while it waited for an assignment."""
 
     done = False
     rules: Ruleset | None = None

@@ -3,13 +3,13 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 from pydantic import TypeAdapter
 
+from reelmill_server.checksums import checksum
 from reelmill_server.errors import OutputInvalid, ReelmillError, ResourceNotFound
 from reelmill_server.model.plain import plain
 from reelmill_server.model.plan import Plan
@@ -19,7 +19,6 @@ from reelmill_server.worker import messages
 from reelmill_server.worker.parent.early_upload import inside, is_beneath
 
 _MANIFEST = "manifest.json"
-_BLOCK_BYTES = 1 << 20
 _FINISHED: TypeAdapter[messages.Finished] = TypeAdapter(messages.Finished)
 _log = structlog.get_logger(__name__)
 
@@ -90,18 +89,8 @@ def _check_content(directory: Path, finished: messages.Finished) -> None:
     for result in finished.made:
         known = result.artifact
         found = [
-            (_size_and_digest([directory / result.path]), (known.size_bytes, known.sha256)),
-            (_size_and_digest([directory / part for part in result.parts]), (known.segments_size_bytes, known.segments_sha256)),
+            (checksum([directory / result.path]), (known.size_bytes, known.sha256)),
+            (checksum([directory / part for part in result.parts]), (known.segments_size_bytes, known.segments_sha256)),
         ]
         if any(expected[1] and read != expected for read, expected in found):
             raise OutputInvalid(f"{result.path} is not the file that was verified")
-
-
-def _size_and_digest(paths: Sequence[Path]) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-                size += len(block)
-    return size, digest.hexdigest()

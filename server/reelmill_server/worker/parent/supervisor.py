@@ -77,7 +77,7 @@ class AttemptContext:
 
 @dataclass
 class _Course:
-    """What a child does: the plan that it carries out, or waits to."""
+    """The plan that a child carries out, or has proposed: known to whoever asks why the child ended."""
 
     plan: Plan = field(default_factory=lambda: Plan(()))
 
