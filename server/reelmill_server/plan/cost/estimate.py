@@ -150,8 +150,11 @@ class _Estimate:
 
     def _edges(self, stream: StreamPlan) -> Work:
         """Return the work of decoding and encoding the frames at the edges of a cut."""
-        cut, source = stream.smart_cut, self._source(stream.parts[0])
-        if cut is None or not cut.edges.encoded_frames or not isinstance(source, VideoStreamInfo):
+        cut = stream.smart_cut
+        if cut is None or not cut.edges.encoded_frames or not stream.parts:  # a child's plan may be any
+            return Work()
+        source = self._source(stream.parts[0])
+        if not isinstance(source, VideoStreamInfo):
             return Work()
         encoded = replace(stream, encoder=cut.encoder, options=cut.options)
         seconds = 2 * (source.key_seconds or tables.USUAL_KEY_SECONDS)

@@ -25,12 +25,15 @@ from reelmill_server.model.plan import (
     PartPlan,
     Plan,
     SheetPlan,
+    SmartCutPlan,
     StreamPlan,
     StreamType,
     TargetPlan,
     VideoOutput,
 )
+from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import AlignMode, VideoSpec
+from reelmill_server.model.smart_cut import CutEdges
 from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, EncoderChoice, options
 from reelmill_server.plan.cost import steps, tables
 from reelmill_server.plan.cost.estimate import estimate
@@ -227,6 +230,13 @@ _OVERLAYS = st.sampled_from(
         (BlurPlan(DesensitizationSpec(face=DesensitizationRule())),),
     )
 )
+_CUTS = st.builds(
+    SmartCutPlan,
+    st.builds(CutEdges, start_frames=st.integers(0, 10**9), end_frames=st.integers(0, 10**9)),
+    st.sampled_from(("libx264", "odd")),
+    st.just({}),
+    _OUTPUTS,
+)
 _STREAMS = st.builds(
     StreamPlan,
     st.sampled_from(StreamType),
@@ -239,6 +249,9 @@ _STREAMS = st.builds(
     st.none() | st.builds(AudioOutput, st.integers(0, 192_000), st.sampled_from(("stereo", "5.1", "")), st.just("fltp")),
     overlays=_OVERLAYS,
     measured=st.booleans(),
+    passes=st.integers(0, 3),
+    quality=st.none() | st.builds(QualityTarget, st.sampled_from(Metric), st.floats(0, 100)),
+    smart_cut=st.none() | _CUTS,
 )
 _IMAGES = st.builds(
     ImagePlan,
