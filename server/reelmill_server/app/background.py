@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import structlog
 from temporalio.worker import Worker
 
-from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.errors import ReelmillError, ServiceUnavailable
 
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +37,8 @@ async def _attempt(name: str, step: Callable[[], Awaitable[None]]) -> None:
     try:
         await step()
     except Exception as error:
-        _log.warning("background work failed", work=name, reason=f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        _log.warning("background work failed", work=name, reason=reason, exc_info=not isinstance(error, ReelmillError))
 
 
 class OnDemand:

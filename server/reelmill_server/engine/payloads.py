@@ -1,5 +1,6 @@
 """Payloads in the engine: JSON, by pydantic."""
 
+from collections.abc import Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -38,6 +39,13 @@ class _Payloads(CompositePayloadConverter):
     def __init__(self) -> None:
         usual = DefaultPayloadConverter.default_encoding_payload_converters
         super().__init__(*(_JSON if isinstance(one, JSONPlainPayloadConverter) else one for one in usual))
+
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        """Read as many values as there are payloads.
+
+        The library fails with AttributeError where there are more types: an activity that waits has no heartbeat.
+        """
+        return super().from_payloads(payloads, (type_hints or [])[: len(payloads)])
 
 
 DATA_CONVERTER = DataConverter(payload_converter_class=_Payloads)
