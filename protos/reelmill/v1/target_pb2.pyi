@@ -117,12 +117,28 @@ class TargetAttachedPicture(_message.Message):
     def __init__(self, stream: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class TargetGroup(_message.Message):
-    __slots__ = ("uri", "targets")
+    __slots__ = ("uri", "targets", "auto_ladder")
     URI_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
+    AUTO_LADDER_FIELD_NUMBER: _ClassVar[int]
     uri: str
     targets: _containers.RepeatedCompositeFieldContainer[GroupTarget]
-    def __init__(self, uri: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[GroupTarget, _Mapping]]] = ...) -> None: ...
+    auto_ladder: AutoLadder
+    def __init__(self, uri: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[GroupTarget, _Mapping]]] = ..., auto_ladder: _Optional[_Union[AutoLadder, _Mapping]] = ...) -> None: ...
+
+class AutoLadder(_message.Message):
+    __slots__ = ("max_renditions", "min_bitrate", "max_bitrate", "max_height", "min_vmaf_step")
+    MAX_RENDITIONS_FIELD_NUMBER: _ClassVar[int]
+    MIN_BITRATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_BITRATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MIN_VMAF_STEP_FIELD_NUMBER: _ClassVar[int]
+    max_renditions: int
+    min_bitrate: int
+    max_bitrate: int
+    max_height: int
+    min_vmaf_step: float
+    def __init__(self, max_renditions: _Optional[int] = ..., min_bitrate: _Optional[int] = ..., max_bitrate: _Optional[int] = ..., max_height: _Optional[int] = ..., min_vmaf_step: _Optional[float] = ...) -> None: ...
 
 class GroupTarget(_message.Message):
     __slots__ = ("uri", "container", "segment", "video", "audio", "subtitle", "speed", "strip_metadata", "measure_vmaf", "min_vmaf", "max_size_ratio")

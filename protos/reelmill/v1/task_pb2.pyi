@@ -190,7 +190,7 @@ class TargetProgress(_message.Message):
     def __init__(self, target_index: _Optional[int] = ..., percent: _Optional[float] = ..., media_time: _Optional[float] = ..., speed: _Optional[float] = ..., frames_per_second: _Optional[float] = ..., eta: _Optional[float] = ..., encoders: _Optional[str] = ...) -> None: ...
 
 class Artifact(_message.Message):
-    __slots__ = ("uri", "target_index", "size", "duration", "streams", "container", "kind", "segment_count", "segments_size", "sha256", "segments_sha256", "bitrate", "width", "height", "frame_times")
+    __slots__ = ("uri", "target_index", "size", "duration", "streams", "container", "kind", "segment_count", "segments_size", "sha256", "segments_sha256", "bitrate", "width", "height", "frame_times", "ladder")
     URI_FIELD_NUMBER: _ClassVar[int]
     TARGET_INDEX_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +206,7 @@ class Artifact(_message.Message):
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     FRAME_TIMES_FIELD_NUMBER: _ClassVar[int]
+    LADDER_FIELD_NUMBER: _ClassVar[int]
     uri: str
     target_index: int
     size: int
@@ -221,7 +222,36 @@ class Artifact(_message.Message):
     width: int
     height: int
     frame_times: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., segment_count: _Optional[int] = ..., segments_size: _Optional[int] = ..., sha256: _Optional[str] = ..., segments_sha256: _Optional[str] = ..., bitrate: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_times: _Optional[_Iterable[float]] = ...) -> None: ...
+    ladder: Ladder
+    def __init__(self, uri: _Optional[str] = ..., target_index: _Optional[int] = ..., size: _Optional[int] = ..., duration: _Optional[float] = ..., streams: _Optional[_Iterable[_Union[ArtifactStream, _Mapping]]] = ..., container: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., segment_count: _Optional[int] = ..., segments_size: _Optional[int] = ..., sha256: _Optional[str] = ..., segments_sha256: _Optional[str] = ..., bitrate: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frame_times: _Optional[_Iterable[float]] = ..., ladder: _Optional[_Union[Ladder, _Mapping]] = ...) -> None: ...
+
+class Ladder(_message.Message):
+    __slots__ = ("metric", "width", "height", "points", "rungs")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    RUNGS_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    width: int
+    height: int
+    points: _containers.RepeatedCompositeFieldContainer[LadderPoint]
+    rungs: _containers.RepeatedCompositeFieldContainer[LadderPoint]
+    def __init__(self, metric: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., points: _Optional[_Iterable[_Union[LadderPoint, _Mapping]]] = ..., rungs: _Optional[_Iterable[_Union[LadderPoint, _Mapping]]] = ...) -> None: ...
+
+class LadderPoint(_message.Message):
+    __slots__ = ("width", "height", "crf", "bitrate", "score")
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CRF_FIELD_NUMBER: _ClassVar[int]
+    BITRATE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    width: int
+    height: int
+    crf: float
+    bitrate: int
+    score: float
+    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., crf: _Optional[float] = ..., bitrate: _Optional[int] = ..., score: _Optional[float] = ...) -> None: ...
 
 class ArtifactStream(_message.Message):
     __slots__ = ("type", "codec", "encoder", "reason", "packet_count", "duration", "width", "height", "sample_rate", "channels", "bitrate", "frame_rate", "language", "vmaf", "adjustments", "quality", "loudness")

@@ -26,8 +26,10 @@ from reelmill_server.api.field_values import (
     video_codec,
 )
 from reelmill_server.api.image_requests import image, images
+from reelmill_server.api.ladder_requests import ladder
 from reelmill_server.api.loudness_requests import loudness
 from reelmill_server.api.overlay_requests import delogo, desensitization, watermark
+from reelmill_server.model.ladder import LadderSpec
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import (
     COPY,
@@ -154,7 +156,7 @@ def _extract(target: AnyTarget) -> ExtractSpec | None:
     return ExtractSpec(subtitle_format(settings.format), settings.uri)
 
 
-def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1) -> TargetSpec:
+def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1, made: LadderSpec | None = None) -> TargetSpec:
     grouped = isinstance(target, target_pb2.GroupTarget)
     all_or_none = "none" if grouped or target.subtitle.disable_subtitle else "all"
     absent = "none" if grouped else "first"
@@ -182,6 +184,7 @@ def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1) ->
         max_size_ratio=round(target.max_size_ratio, 6),
         group=group,
         member=member,
+        ladder=made,
     )
 
 
@@ -190,8 +193,9 @@ def _targets(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -
     yield from (_target(index, target) for index, target in enumerate(request.targets))
     index = len(request.targets)
     for number, group in enumerate(request.target_groups):
+        made = ladder(group)
         for member, target in enumerate(group.targets):
-            yield _target(index, target, number, member)
+            yield _target(index, target, number, member, made)
             index += 1
 
 

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
 from reelmill_server.api.masking import mask_task
+from reelmill_server.model.ladder import Ladder
 from reelmill_server.model.loudness import LoudnessResult
 from reelmill_server.model.plan import PartPlan, Plan, StreamPlan
 from reelmill_server.model.quality import QualityResult
@@ -180,6 +181,19 @@ def _loudness(result: LoudnessResult) -> task_pb2.LoudnessResult:
     return task_pb2.LoudnessResult(before=before, after=after, gain=result.gain_db, limited_samples=result.limited_samples)
 
 
+def _ladder(ladder: Ladder) -> task_pb2.Ladder:
+    points, rungs = (
+        [
+            task_pb2.LadderPoint(
+                width=point.width, height=point.height, crf=point.crf, bitrate=point.bitrate, score=point.score
+            )
+            for point in found
+        ]
+        for found in (ladder.points, ladder.rungs)
+    )
+    return task_pb2.Ladder(metric=ladder.metric, width=ladder.width, height=ladder.height, points=points, rungs=rungs)
+
+
 def _artifact(artifact: Artifact) -> task_pb2.Artifact:
     streams = [
         task_pb2.ArtifactStream(
@@ -222,6 +236,7 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
         width=artifact.width,
         height=artifact.height,
         frame_times=artifact.frame_times,
+        ladder=_ladder(artifact.ladder) if artifact.ladder else None,
     )
 
 

@@ -39,7 +39,8 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "TargetData": "stream",
         "TargetAttachedPicture": "stream",
         "Segment": "format duration start_number",
-        "TargetGroup": "uri targets",
+        "TargetGroup": "uri targets auto_ladder",
+        "AutoLadder": "max_renditions min_bitrate max_bitrate max_height min_vmaf_step",
         "GroupTarget": "uri container segment video audio subtitle speed strip_metadata measure_vmaf min_vmaf max_size_ratio",
         "TargetVideo": "disable_video stream transcode_video filter_video",
         "TranscodeVideo": "codec pixel_format frame_rate frame_rate_option resolution resolution_option "

@@ -1,6 +1,6 @@
 """Validation of targets and groups: settings that contradict each other, and codecs that their containers do not support."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from reelmill.v1 import image_pb2, media_convert_service_pb2, target_pb2, video_pb2
 from reelmill_server.api.field_values import (
@@ -16,13 +16,14 @@ from reelmill_server.api.field_values import (
     video_codec,
 )
 from reelmill_server.api.image_requests import AnyImage, images
+from reelmill_server.api.ladder_requests import ladder_problems
 from reelmill_server.api.loudness_requests import loudness
 from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import AudioSpec, Hardware, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS
-from reelmill_server.plan.output.naming import package_problems, unknown_variables
+from reelmill_server.plan.output.naming import RUNG, package_problems, unknown_variables
 from reelmill_server.plan.output.packaging import LIST_EXTENSION
 from reelmill_server.storage.base import Storage
 from reelmill_server.uris import Resource
@@ -97,13 +98,16 @@ def group_problems(
     yield from _output_uri(group.uri, f"{field}.uri", tags, storage)
     if "{index}" in group.uri:
         yield Violation(f"{field}.uri", "{index} numbers segments, and a master playlist has none")
+    more = (RUNG,) if group.HasField("auto_ladder") else ()
+    if more and not any(unknown_variables(member.uri, dict.fromkeys(tags), more) for member in group.targets):
+        yield from ladder_problems(group, field)
     for index, member in enumerate(group.targets):
         path = f"{field}.targets[{index}]"
-        yield from _output_uri(member.uri, f"{path}.uri", tags, storage)
+        yield from _output_uri(member.uri, f"{path}.uri", tags, storage, more)
         if member.segment.format == target_pb2.SEGMENT_FORMAT_DASH:
             yield Violation(f"{path}.segment.format", "must be HLS: a group is an HLS master playlist")
         else:
-            yield from _list_name(member.uri, SegmentFormat.HLS, f"{path}.uri", tags)
+            yield from _list_name(member.uri, SegmentFormat.HLS, f"{path}.uri", tags, more)
         if "{" not in group.uri + member.uri and not Resource.of(group.uri).holds(Resource.of(member.uri)):
             yield Violation(f"{path}.uri", f"must be in the folder of the master playlist {group.uri} or below it")
         yield from _group_subtitles(group, index, field, tags, storage)
@@ -134,9 +138,11 @@ def _group_subtitles(
         yield Violation(f"{field}.targets[{index}].container", expected)
 
 
-def _output_uri(uri: str, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
-    """Yield what is wrong with the URI template of an output."""
-    unknown = unknown_variables(uri, dict.fromkeys(tags))
+def _output_uri(
+    uri: str, field: str, tags: set[str], storage: Storage, more: Collection[str] = ()
+) -> Iterator[Violation | ReelmillError]:
+    """Yield what is wrong with the URI template of an output, in which the variables `more` are known, too."""
+    unknown = unknown_variables(uri, dict.fromkeys(tags), more)
     for problem in unknown:
         yield Violation(field, problem)
     if not unknown:
@@ -188,8 +194,8 @@ def _segment(target: target_pb2.Target, field: str, tags: set[str]) -> Iterator[
     yield from _list_name(target.uri, SegmentFormat(name), f"{field}.uri", tags)
 
 
-def _list_name(uri: str, form: SegmentFormat, field: str, tags: set[str]) -> Iterator[Violation]:
-    if not unknown_variables(uri, dict.fromkeys(tags)):
+def _list_name(uri: str, form: SegmentFormat, field: str, tags: set[str], more: Collection[str] = ()) -> Iterator[Violation]:
+    if not unknown_variables(uri, dict.fromkeys(tags), more):
         for problem in package_problems(uri, LIST_EXTENSION[form]):
             yield Violation(field, problem)
 

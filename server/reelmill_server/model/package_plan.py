@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from reelmill_server.model.ladder import LadderPlan
 from reelmill_server.model.request import SegmentFormat
 
 
@@ -41,13 +42,15 @@ class PackagePlan:
 @dataclass(frozen=True)
 class GroupPlan:
     """An HLS master playlist. `variants`, `audio` and `subtitles` are indexes of the plan's targets; `audio` -1: each variant
-    has its own audio. `more_audio`: the renditions beside `audio`, one for each further audio stream."""
+    has its own audio. `more_audio`: the renditions beside `audio`, one for each further audio stream. `ladder`: the variants
+    are rungs that are made for the sources."""
 
     uri: str
     variants: tuple[int, ...]
     audio: int = -1
     subtitles: tuple[int, ...] = ()
     more_audio: tuple[int, ...] = ()
+    ladder: LadderPlan | None = None
 
     @property
     def renditions(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Literal
 
 from reelmill_server.model.image_request import ImageSpec
+from reelmill_server.model.ladder import LadderSpec
 from reelmill_server.model.loudness import LoudnessSpec
 from reelmill_server.model.overlay_request import DelogoSpec, DesensitizationSpec, WatermarkSpec
 from reelmill_server.model.quality import QualityTarget
@@ -160,6 +161,7 @@ class TargetSpec:
     video, audio and subtitles, -1 for data and cover art. `speed`: playback speed. `measure_vmaf`: measure the VMAF of each
     encoded video stream. `min_vmaf`, `max_size_ratio` (bytes as a share of the sources'): conditions of
     publishing, 0: none. `group`/`member`: index of its group and within it, -1 outside groups; `index` counts both kinds.
+    `ladder`: it stands for all rungs of a ladder that is made for the sources; `rung`: the number of one of them, from 1.
     """
 
     index: int
@@ -185,6 +187,8 @@ class TargetSpec:
     max_size_ratio: float = 0.0
     group: int = -1
     member: int = -1
+    ladder: LadderSpec | None = None
+    rung: int = 0
 
     @property
     def field(self) -> str:

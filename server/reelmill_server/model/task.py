@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reelmill_server.model.colour import Transfer
+from reelmill_server.model.ladder import Ladder
 from reelmill_server.model.loudness import LoudnessResult
 from reelmill_server.model.quality import QualityResult
 from reelmill_server.model.waiting import Wait
@@ -152,7 +153,7 @@ class Artifact:
     `segment_count` and `segments_size_bytes` (init segments included) are 0 for a single media file. `sha256` is that of the
     file, `segments_sha256` that of init segment and segments concatenated in order, stream by stream; both in hexadecimal.
     `bitrate` in bit/s, measured over all of the media. For images: `width` and `height` in pixels, and the times of their
-    frames in seconds of the concatenated sources.
+    frames in seconds of the concatenated sources. `ladder`: of a master playlist whose variants were made for the sources.
     """
 
     uri: str
@@ -170,6 +171,7 @@ class Artifact:
     width: int = 0
     height: int = 0
     frame_times: tuple[float, ...] = ()
+    ladder: Ladder | None = None
 
 
 @dataclass(frozen=True)

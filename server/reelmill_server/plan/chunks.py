@@ -18,6 +18,7 @@ from reelmill_server.model.plan import COPY, ImagePlan, InputPlan, PartPlan, Pla
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, WholeUnit
 from reelmill_server.plan.cost.estimate import estimate
+from reelmill_server.plan.ladder import open_ladders
 from reelmill_server.plan.stream.video import frame_us, usual_rate
 
 # Frames decoded before a chunk's first: as far back as the deinterlacer looks, and one more.
@@ -125,6 +126,7 @@ def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -
         (any(isinstance(overlay, BlurPlan) for overlay in overlays), "faces and plates are followed from picture to picture"),
         (any(_has_mean_rate(stream) for stream in video), "its bits are spread over the whole film"),
         (any(stream.quality and stream.quality.crf is None for stream in video), "the CRF of its quality is searched first"),
+        (open_ladders(plan), "the rungs of its ladder are chosen first"),
         (copied and first.start_us, "copied video decides where the output begins"),
     )
     return next((text for objects, text in objections if objects), "")

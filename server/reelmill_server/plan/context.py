@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reelmill_server.model.capability import Capability
+from reelmill_server.model.ladder import Ladder
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.model.smart_cut import CutEdges
 from reelmill_server.plan.codec.video_encoders import DEFAULT_ORDER
@@ -17,7 +18,7 @@ class PlanFacts:
     subtitle file) are in the order of the request's sources. `watermark_infos` is by URI. `order`: encoder families, the
     preferred first. `excluded`: encoders not to use, to the reason; `refused`: those that only some targets, by index, may not
     use, as they refused their settings. `cut_edges`: where copied video of the only source can be cut at the frame, by the
-    index of the stream in the file.
+    index of the stream in the file. `ladders`: those that were chosen, by the number of their group.
     """
 
     infos: Sequence[MediaInfo]
@@ -29,6 +30,7 @@ class PlanFacts:
     subtitle_infos: Sequence[Sequence[SubtitleFileInfo]] = ()
     watermark_infos: Mapping[str, MediaInfo] = field(default_factory=dict)
     cut_edges: Mapping[int, CutEdges] = field(default_factory=dict)
+    ladders: Mapping[int, Ladder] = field(default_factory=dict)
 
     def for_target(self, index: int) -> "PlanFacts":
         """Return the facts for the target `index`, whose encoders refused its settings among those that are excluded."""

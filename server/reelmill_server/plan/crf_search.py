@@ -19,6 +19,11 @@ _NEAR: Mapping[Metric, float] = {Metric.VMAF: 0.25, Metric.XPSNR: 0.05}
 _LEAST_JUMP, _MOST_JUMP = 2.0, 10.0
 
 
+def crf_step(encoder: str) -> float:
+    """Return the steps in which `encoder` can be set, on the contract's scale."""
+    return _COARSE_STEPS.get(encoder, _FINE_STEP)
+
+
 @dataclass(frozen=True)
 class Choice:
     """A CRF, and the score that it promises."""
@@ -32,7 +37,7 @@ class CrfSearch:
 
     def __init__(self, target: QualityTarget, encoder: str) -> None:
         self._target, self._metric = target.value, target.metric
-        self._step = _COARSE_STEPS.get(encoder, _FINE_STEP)
+        self._step = crf_step(encoder)
         self._lowest, self._highest = self._index(target.min_crf), self._index(target.max_crf)
         self._scores: dict[int, float] = {}
 

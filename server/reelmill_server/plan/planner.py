@@ -19,6 +19,7 @@ from reelmill_server.plan.output.frame_access import with_shared_reading
 from reelmill_server.plan.output.image_files import writable_image_uris
 from reelmill_server.plan.output.images import ImageJob, plan_images
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, fill, source_variables
+from reelmill_server.plan.stream import ladder
 from reelmill_server.plan.stream.extras import attached_files, cover_pictures, data_streams, lost_fonts
 from reelmill_server.plan.stream.languages import dropped_languages
 from reelmill_server.plan.stream.selection import Job, audio_streams, stream_number, video_streams
@@ -46,15 +47,15 @@ def make_plan(request: ConvertRequest, facts: PlanFacts) -> Plan:
     inputs = Inputs.of(request, facts)
     naming = _naming(request, inputs, facts)
     warnings: list[str] = []
+    specs = [rung for target in request.targets for rung in ladder.rung_targets(target, inputs, facts)]
     planned = [
-        plan
-        for target in packaging.subtitles_once(request.targets)
-        for plan in _plan_target(target, inputs, facts, naming, warnings)
+        plan for target in packaging.subtitles_once(specs) for plan in _plan_target(target, inputs, facts, naming, warnings)
     ]
     targets, groups = packaging.arrange(request, planned, naming)
     warnings += packaging.unheard_audio(targets)
     decoded = _decoded(targets, inputs)
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
+    groups = tuple(ladder.with_ladders(groups, request.targets, inputs, facts))
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
     warnings += dropped_languages(inputs, targets)
     warnings += _long_tags(inputs, targets)

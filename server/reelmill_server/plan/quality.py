@@ -10,6 +10,8 @@ from reelmill_server.plan.codec.video_encoders import quality_option
 from reelmill_server.plan.crf_search import Choice
 from reelmill_server.plan.stream.quality import named
 
+EVERY = 3
+"""Of a sample's frames one in so many is scored: no period of B-frames is a multiple of it."""
 _MISSED = 1.0  # of a target, from which on its user should know
 
 
@@ -36,6 +38,7 @@ def searched(plan: Plan, slot: int, number: int, choice: Choice) -> Plan:
     plan = with_stream(plan, slot, number, replace(found, reason=f"{stream.reason}{told}"))
     if abs(choice.predicted - stream.quality.value) > _MISSED:
         field = f"{target.field}.video.transcode_video.quality_target"
-        missed = f"{field}: {named(stream.quality)} is out of reach: CRF {choice.crf:g} gives {choice.predicted:.1f}"
+        asked = named(stream.quality.metric, stream.quality.value)
+        missed = f"{field}: {asked} is out of reach: CRF {choice.crf:g} gives {choice.predicted:.1f}"
         plan = replace(plan, warnings=(*plan.warnings, missed))
     return plan

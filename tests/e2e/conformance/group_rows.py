@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from reelmill.v1.task_pb2 import LadderPoint
 from tests import judge
 from tests.e2e.conformance.kit import Outcome, Row, Task, audio, codecs, pictures, size, span, video
 from tests.e2e.conformance.target_rows import AGREES, UNMET_VMAF, agrees, format_of, lengths
@@ -79,6 +80,50 @@ FAIR, LARGE = (
 )
 
 
+# Of one source, with bounds that show.
+MADE = {
+    name: Task(
+        f"made-ladder-{name}",
+        [{"URI": "costly.mkv"}],
+        more={
+            "TargetGroups": [
+                {
+                    "URI": "main",
+                    "Targets": [{"URI": "{rung}/v", "Container": "mp4", "Video": video()}],
+                    "AutoLadder": asked,
+                }
+            ]
+        },
+    )
+    for name, asked in {
+        "usual": {"MinVMAFStep": 2},
+        "three": {"MaxRenditions": 3},
+        "costly": {"MinBitrate": 300_000},
+        "cheap": {"MaxBitrate": 300_000},
+        "small": {"MaxHeight": 100},
+        "apart": {"MinVMAFStep": 20},
+    }.items()
+}
+
+
+def _rungs(made: Outcome) -> list[LadderPoint]:
+    made("main.m3u8")
+    assert made.ended
+    (ladder,) = (artifact.ladder for artifact in made.ended.artifacts if artifact.HasField("ladder"))
+    return list(ladder.rungs)
+
+
+def _rates(made: Outcome) -> list[int]:
+    return [rung.bitrate for rung in _rungs(made)]
+
+
+def _shown(made: Outcome) -> bool:
+    """Whether the master playlist has the rungs that the task tells, with a playlist each."""
+    listed = re.findall(r"RESOLUTION=(\d+x\d+)", made("main.m3u8").read_text())
+    rungs = [f"{rung.width}x{rung.height}" for rung in _rungs(made)]
+    return listed == rungs and {f"{n + 1}/v.m3u8" for n in range(len(rungs))} <= {*made.names} and len(rungs) > 1
+
+
 def _lists(made: Outcome) -> list[str]:
     return [name for name in made.names if name.endswith(".m3u8")]
 
@@ -96,6 +141,16 @@ ROWS = (
         lambda made: re.findall(r"RESOLUTION=(\d+x\d+)", made("main.m3u8").read_text()),
         ["96x64", "48x32"],
     ),
+    Row("TargetGroup.auto_ladder", MADE["usual"], _shown, True),
+    Row("AutoLadder.max_renditions", MADE["usual"], lambda made: 3 < len(_rungs(made)) <= 6, True),
+    Row("AutoLadder.max_renditions", MADE["three"], lambda made: len(_rungs(made)) <= 3, True),
+    Row("AutoLadder.min_bitrate", MADE["usual"], lambda made: min(_rates(made)) < 300_000, True),
+    Row("AutoLadder.min_bitrate", MADE["costly"], lambda made: min(_rates(made)) >= 300_000, True),
+    Row("AutoLadder.max_bitrate", MADE["usual"], lambda made: max(_rates(made)) > 300_000, True),
+    Row("AutoLadder.max_bitrate", MADE["cheap"], lambda made: max(_rates(made)) <= 300_000, True),
+    Row("AutoLadder.max_height", MADE["usual"], lambda made: _rungs(made)[0].height, 128),
+    Row("AutoLadder.max_height", MADE["small"], lambda made: {rung.height for rung in _rungs(made)}, {100}),
+    Row("AutoLadder.min_vmaf_step", MADE["apart"], lambda made: len(_rungs(made)) < 5, True),
     Row("GroupTarget.uri", LADDER, lambda made: next(n for n in made.names if n.startswith("small/")), "small/v-0.m4s"),
     Row("GroupTarget.container", LADDER, lambda made: "#EXT-X-MAP" in made("big/v.m3u8").read_text(), True),
     Row("GroupTarget.container", PLAIN, lambda made: {format_of(made(n)) for n in made.names if n.endswith(".ts")}, {"mpegts"}),

@@ -389,6 +389,44 @@ def test_groups_that_cannot_be(uri: str, member: dict[str, Any], field: str) -> 
     assert fields(caught.value) == {field}
 
 
+MADE_LADDER = {"URI": "file:///out/{rung}/v", "Container": "mp4", **video(Codec="h264")}
+
+
+@pytest.mark.parametrize(
+    ("member", "ladder", "field"),
+    [
+        ({}, {"MaxRenditions": 2}, "auto_ladder.max_renditions"),
+        ({}, {"MinBitrate": 900_000, "MaxBitrate": 800_000}, "auto_ladder"),
+        ({"URI": "file:///out/v"}, {}, "targets[0].uri"),
+        ({"URI": "file:///out/{rung}/{nobody}"}, {}, "targets[0].uri"),
+        ({"Video": {}}, {}, "targets[0].video.transcode_video.codec"),
+        (video(Codec="copy"), {}, "targets[0].video.transcode_video.codec"),
+        (video(Codec="h264", CRF=20), {}, "targets[0].video.transcode_video.crf"),
+        (video(Codec="h264", Bitrate=500_000), {}, "targets[0].video.transcode_video.bitrate"),
+        (video(Codec="h264", Resolution="640x360"), {}, "targets[0].video.transcode_video.resolution"),
+        (video(Codec="h264", QualityTarget={"Value": 90}), {}, "targets[0].video.transcode_video.quality_target"),
+        (video(Codec="h264", Hardware="required"), {}, "targets[0].video.transcode_video.hardware"),
+    ],
+)
+def test_ladders_that_cannot_be_made(member: dict[str, Any], ladder: dict[str, Any], field: str) -> None:
+    """What is chosen is not given, and each rung has a name."""
+    group = {"URI": "file:///out/m", "Targets": [{**MADE_LADDER, **member}], "AutoLadder": ladder}
+    with pytest.raises(InvalidArgument) as caught:
+        check(TargetGroups=[group])
+    assert fields(caught.value) == {f"target_groups[0].{field}"}
+
+
+def test_one_target_stands_for_all_rungs() -> None:
+    """Two do not; and outside of a ladder nobody knows what a rung is."""
+    check(TargetGroups=[{"URI": "file:///out/m", "Targets": [MADE_LADDER], "AutoLadder": {}}])
+    with pytest.raises(InvalidArgument) as caught:
+        check(TargetGroups=[{"URI": "file:///out/m", "Targets": [MADE_LADDER] * 2, "AutoLadder": {}}])
+    assert fields(caught.value) == {"target_groups[0].targets"}
+    with pytest.raises(InvalidArgument) as caught:
+        check(TargetGroups=[{"URI": "file:///out/m", "Targets": [MADE_LADDER]}])
+    assert fields(caught.value) == {"target_groups[0].targets[0].uri"}
+
+
 VTT = {"Format": "vtt", "URI": "file:///out/s"}
 
 

@@ -79,7 +79,7 @@ class ChunkStreamOutput(Output):
             keep_metadata=False,
             max_frames=most,
             overlays=overlays,
-            window=_played(window, stream),
+            window=played(window, stream),
             global_header=global_header,
         )
 
@@ -153,7 +153,7 @@ class ChunkImageOutput(Output):
         self._chunk_file.close()
 
 
-def _played(window: Span | None, stream: StreamPlan) -> Span | None:
+def played(window: Span | None, stream: StreamPlan) -> Span | None:
     """Return a window of the source on the output's clock."""
     if window is None:
         return None

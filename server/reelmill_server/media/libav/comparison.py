@@ -5,6 +5,7 @@ alignment; it is held until its packet has come out and is decoded.
 """
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,25 @@ def make_meters(plan: StreamPlan, log: Path) -> tuple[Meter, ...]:
     return tuple(meters)
 
 
+class References:
+    """Frames of one encoder that others are compared with, by their times, until each of the others had them."""
+
+    def __init__(self, borrowers: int) -> None:
+        self._borrowers = borrowers
+        self._frames: dict[Fraction, tuple[VideoFrame, int]] = {}
+
+    def lend(self, time: Fraction, frame: VideoFrame) -> None:
+        """Note a frame, before it is taken."""
+        self._frames[time] = frame, self._borrowers
+
+    def take(self, time: Fraction) -> VideoFrame:
+        """Return the frame of that time."""
+        frame, left = self._frames.pop(time)
+        if left > 1:
+            self._frames[time] = frame, left - 1
+        return frame
+
+
 class Comparison:
     """Decode an encoder's packets, and compare them with the frames it was given."""
 
@@ -44,11 +64,23 @@ class Comparison:
         self._decoder: Any = av.CodecContext.create(_DECODERS.get(plan.codec, plan.codec), "r")
         self._decoder.thread_type = "AUTO"
         self._given: dict[int, VideoFrame] = {}
+        self._references: References | None = None
+        self._lends = False
+
+    def judge_by(self, references: References, lends: bool) -> None:
+        """Compare with `references` instead, at their size; `lends`: they are this encoder's."""
+        self._references, self._lends = references, lends
 
     def give(self, frame: VideoFrame) -> None:
         """Note that the encoder was given `frame`."""
         assert frame.pts is not None and frame.time_base
-        self._given[round(frame.pts * frame.time_base / self._encoder.time_base)] = frame
+        time = Fraction(frame.pts * frame.time_base)
+        if self._references is not None:
+            if self._lends:
+                self._references.lend(time, frame)
+            else:
+                frame = self._references.take(time)
+        self._given[round(time / self._encoder.time_base)] = frame
 
     def see(self, packet: Any) -> None:
         """Note that the encoder gave `packet`; None: the end. Raises OutputInvalid when it does not decode."""

@@ -1,4 +1,4 @@
-"""Meters of quality: how near frames that a decoder shows are to those that the encoder was given."""
+"""Meters of quality: how near frames that a decoder shows are to those that the encoder was given, or to larger ones."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ _MOST_DB = 100.0  # of equal frames, whose XPSNR is infinite
 
 
 class Meter(ABC):
-    """Compare frames of one size by a filter of libav."""
+    """Compare frames by a filter of libav, at the size of those that were given."""
 
     metric: Metric
     _filter: str
@@ -74,7 +74,8 @@ class Meter(ABC):
             node = graph.add("buffer", f"video_size={frame.width}x{frame.height}:{described}")
             self._inputs.append(node)
             # One range for both, whatever their tags say: values are compared as they are.
-            for name, words in (("scale", "in_range=pc:out_range=pc"), ("format", self._pixel_format)):
+            size = f"{given.width}:{given.height}:flags=bicubic"
+            for name, words in (("scale", f"{size}:in_range=pc:out_range=pc"), ("format", self._pixel_format)):
                 following = graph.add(name, words)
                 node.link_to(following)
                 node = following

@@ -152,7 +152,11 @@ class _Results:
         size, digest = self._checksums.of([path])
         segments_size, segments_digest = self._checksums.of([self._directory / part for part in parts])
         if file.kind is ArtifactKind.MASTER_PLAYLIST:
-            return Artifact(file.uri, file.target_index, size, self._seconds(file), "m3u8", kind=file.kind, sha256=digest)
+            planned = self._plan.groups[file.group].ladder if file.group >= 0 else None
+            ladder = planned.ladder if planned else None
+            return Artifact(
+                file.uri, file.target_index, size, self._seconds(file), "m3u8", kind=file.kind, sha256=digest, ladder=ladder
+            )
         read = self._verified[file.slot]
         seconds = float(max((one.playlist.seconds for one in lists), default=0)) or read.duration_seconds
         return Artifact(

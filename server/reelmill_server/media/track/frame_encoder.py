@@ -9,7 +9,7 @@ from av import VideoFrame
 from av.container import OutputContainer
 from av.video.frame import PictureType
 
-from reelmill_server.media.libav.comparison import Comparison, make_meters
+from reelmill_server.media.libav.comparison import Comparison, References, make_meters
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.segment_clock import SegmentClock
 from reelmill_server.media.libav.types import AnyPacket
@@ -46,6 +46,11 @@ class FrameEncoder:
         self._times = PacketTimes(plan) if plan.device not in ("", SOFTWARE) else None
         meters = make_meters(plan, Path(f"{output.name}.{self.stream.index}.vmaf"))
         self._comparison = Comparison(plan, self.stream.codec_context, meters) if meters else None
+
+    def judge_by(self, references: References, lends: bool) -> None:
+        """Measure quality as `Comparison.judge_by` says."""
+        if self._comparison:
+            self._comparison.judge_by(references, lends)
 
     def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         """Yield the packets that are ready once the frame has passed the overlays; None: the end. Raises EncoderDown."""

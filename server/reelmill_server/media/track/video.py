@@ -11,6 +11,7 @@ from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.input.account import UNTIMED
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import average_rate
+from reelmill_server.media.libav.comparison import References
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import Track, describe
@@ -45,6 +46,10 @@ class VideoTrack(Track):
         self._encoder = FrameEncoder(plan, output, self.written, overlays, self._captions, global_header)
         self._parts = {part.input: part for part in plan.parts}
         describe(self._encoder.stream, plan, sources, keep_metadata)
+
+    def judge_by(self, references: References, lends: bool) -> None:
+        """Measure quality as `Comparison.judge_by` says."""
+        self._encoder.judge_by(references, lends)
 
     @property
     def extradata(self) -> bytes:

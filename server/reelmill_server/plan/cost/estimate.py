@@ -26,6 +26,8 @@ from reelmill_server.plan.cost import steps, tables
 from reelmill_server.plan.cost.steps import Work, in_turn
 from reelmill_server.plan.cost.tables import MEGA
 from reelmill_server.plan.crf_search import MOST_TRIES as CRF_TRIES
+from reelmill_server.plan.hull import TRIED_CRFS
+from reelmill_server.plan.ladder import OpenLadder, open_ladders
 from reelmill_server.plan.samples import sampled_us
 
 
@@ -53,6 +55,7 @@ class _Estimate:
         """Return the sum of all steps; outputs run in parallel, each on a thread of its own."""
         base = Work(tables.BASE_SECONDS, tables.BASE_SECONDS, tables.BASE_BYTES)
         works = [base, self._decodings(), *map(self._target, self._plan.targets), *map(self._image, self._plan.images)]
+        works += [self._ladder(ladder) for ladder in open_ladders(self._plan)]
         total = in_turn(works)
         longest = max(work.wall_seconds for work in works)
         return Cost(
@@ -212,6 +215,19 @@ class _Estimate:
         seconds = sum(self._seconds(part) for part in stream.parts)
         sampled = sampled_us(round(seconds * MICROSECONDS), video.frame_rate) / MICROSECONDS
         return self._once_more(stream, video, frames, CRF_TRIES * sampled / max(seconds, 1.0))
+
+    def _ladder(self, given: OpenLadder) -> Work:
+        """Return the work of encoding samples of each size at several CRFs, and of comparing them at the largest one."""
+        tries = [self._tried(given, stream, stream.video) for stream in given.streams if stream.video]
+        return in_turn(tries)
+
+    def _tried(self, given: OpenLadder, stream: StreamPlan, video: VideoOutput) -> Work:
+        seconds = sum(self._seconds(part) for part in stream.parts)
+        sampled = sampled_us(round(seconds * MICROSECONDS), video.frame_rate) / MICROSECONDS
+        share = len(TRIED_CRFS) * sampled / max(seconds, 1.0)
+        frames, pixels = steps.output_rate(video) * seconds, given.ladder.width * given.ladder.height
+        judged = Work.of(tables.VMAF_MS * pixels * frames * share / MEGA, 4, tables.VMAF_MEMORY * pixels)
+        return in_turn((self._once_more(stream, video, frames, share), judged))
 
     def _first_pass(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
         """Return the work of the first pass, and its statistics on disk. Memory is that of the second, which comes later."""

@@ -13,6 +13,7 @@ from reelmill_server.plan.ffmpeg.draft import Draft
 from reelmill_server.plan.ffmpeg.images import image_groups
 from reelmill_server.plan.ffmpeg.packages import container_options, described_by, note_groups
 from reelmill_server.plan.ffmpeg.streams import begins_early, stream_groups
+from reelmill_server.plan.ladder import open_ladders
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def _note_differences(draft: Draft, plan: Plan, chunks: int) -> None:
         draft.notes.add("VMAF is not measured: ffmpeg can only compare the finished file with its source")
     if any(stream.quality and stream.quality.crf is None for stream in _encoded(plan)):
         draft.notes.add("the CRF is a placeholder: the service searches the one for the quality target")
+    if open_ladders(plan):
+        draft.notes.add("sizes and CRFs of the ladder are placeholders: the service chooses its rungs")
     if any(stream.passes > 1 for stream in _encoded(plan)):
         draft.notes.add("one pass: for two, run it with `-pass 1 -f null` for the video alone, then with `-pass 2`")
     for target in plan.targets:

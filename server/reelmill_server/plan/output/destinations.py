@@ -10,10 +10,10 @@ from reelmill_server.plan.output.naming import MARK, Naming, OutputName, fill, s
 from reelmill_server.plan.output.package_files import writable_uris
 
 # Stand for what only the media tells; control characters, which no URI contains.
-_STREAM, _SIZE, _EXTENSION = "\x01", "\x02", "\x03"
+_STREAM, _SIZE, _EXTENSION, _RUNG = "\x01", "\x02", "\x03", "\x04"
 # Numbers may be left out with the separator before them: a playlist has the name of its segments without the number.
 _NUMBER = r"(?:[-_.]?\d+)?"
-_FORMS = {MARK: _NUMBER, _STREAM: _NUMBER, _SIZE: r"(?:\d+x\d+)?", _EXTENSION: "[A-Za-z0-9]{1,8}"}
+_FORMS = {MARK: _NUMBER, _STREAM: _NUMBER, _SIZE: r"(?:\d+x\d+)?", _EXTENSION: "[A-Za-z0-9]{1,8}", _RUNG: r"\d{1,2}"}
 _MARKS = re.compile(f"([{''.join(_FORMS)}])")
 _SEPARATOR = re.compile(f"[-_.](?=[{MARK}{_STREAM}])")
 _LAST_EXTENSION = re.compile(rf"(\.(?:[A-Za-z0-9]+|{_EXTENSION}))?$")
@@ -47,7 +47,7 @@ def _templates(request: ConvertRequest) -> Iterator[str]:
 
 def _pattern(template: str, naming: Naming) -> re.Pattern[str]:
     """Return a pattern of what a template can name: numbers, sizes and extensions vary, all else is known."""
-    filled = fill(template, OutputName(_EXTENSION, _SIZE, MARK, _STREAM), *naming)
+    filled = fill(template, OutputName(_EXTENSION, _SIZE, MARK, _STREAM, _RUNG), *naming)
     extension = _LAST_EXTENSION.search(filled)
     assert extension
     stem = _SEPARATOR.sub("", filled[: extension.start()])

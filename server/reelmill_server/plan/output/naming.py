@@ -6,7 +6,7 @@ where the template's scheme requires it; the rest of a template is a URI already
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from string import Formatter
@@ -31,27 +31,30 @@ Naming = tuple[Mapping[str, str], Mapping[str, TagValue], int]
 """Values for templates besides the output's own: variables of the source, tags, and time of creation in microseconds."""
 _NUMBERS = ("streamindex", "index")
 _OUTPUT_NAMES = (*_NUMBERS, "resolution", "autoext")
+RUNG = "rung"
+"""The variable that numbers the rungs of a ladder, known only there."""
 VARIABLES = frozenset({*_SOURCE_NAMES, *_OUTPUT_NAMES, *_TIME_FORMATS, *(f"t_{name}" for name in _TIME_FORMATS)})
 """All variables but `tags.*`."""
 
 
 @dataclass(frozen=True)
 class OutputName:
-    """Values of an output's own variables; `index` counts from 1, `stream_index` from 0; texts may replace them."""
+    """Values of an output's own variables; `index` and `rung` count from 1, `stream_index` from 0; texts may replace them."""
 
     extension: str
     resolution: str = ""
     index: int | str = 1
     stream_index: int | str = 0
+    rung: int | str = 0
 
 
-def unknown_variables(template: str, tags: Mapping[str, TagValue]) -> list[str]:
-    """Return one message per unknown variable in `template`, or one if it cannot be parsed."""
+def unknown_variables(template: str, tags: Mapping[str, TagValue], more: Collection[str] = ()) -> list[str]:
+    """Return one message per unknown variable in `template`, or one if it cannot be parsed; `more` are known here, too."""
     try:
         fields = [field for field in Formatter().parse(template) if field[1] is not None]
     except ValueError as error:
         return [f"not a template: {error}"]
-    known = VARIABLES | {f"tags.{key}" for key in tags}
+    known = VARIABLES | {f"tags.{key}" for key in tags} | {*more}
     return [
         *(f"unknown variable {{{name}}}: known are {', '.join(sorted(known))}" for _, name, *_ in fields if name not in known),
         *(f"{{{name}}} takes no format: leave out what follows its name" for _, name, *form in fields if any(form)),
@@ -194,6 +197,7 @@ def fill(
         "streamindex": str(output.stream_index),
         "resolution": output.resolution,
         "autoext": output.extension,
+        RUNG: str(output.rung),
     }
     return "".join(literal + ("" if name is None else values[name]) for literal, name, _, _ in Formatter().parse(template))
 

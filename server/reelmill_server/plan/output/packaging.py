@@ -53,7 +53,7 @@ def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: s
     if segment is None:
         return plan
     dash = segment.format is SegmentFormat.DASH
-    listed = OutputName(LIST_EXTENSION[segment.format], resolution)
+    listed = OutputName(LIST_EXTENSION[segment.format], resolution, rung=target.rung)
     extension = SEGMENT_EXTENSIONS[target.container]
     name = expand_package(target.uri, listed, extension, *naming)
     return replace(

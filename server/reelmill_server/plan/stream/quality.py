@@ -29,9 +29,9 @@ def aimed(planned: StreamPlan, target: QualityTarget, facts: PlanFacts, field: s
         tried = facts.capabilities.get(XPSNR_FILTER)
         if tried is not None and not tried.available:
             raise UnsupportedFormat(f"{field}: XPSNR cannot be measured here: {XPSNR_FILTER} {tried.reason}")
-    return replace(planned, quality=target, reason=f"{planned.reason}; CRF searched for {named(target)}")
+    return replace(planned, quality=target, reason=f"{planned.reason}; CRF searched for {named(target.metric, target.value)}")
 
 
-def named(target: QualityTarget) -> str:
-    """Return a target in words, such as `VMAF 93`."""
-    return f"{target.metric.upper()} {target.value:g}" + (" dB" if target.metric is Metric.XPSNR else "")
+def named(metric: Metric, value: float) -> str:
+    """Return a score in words, such as `VMAF 93`."""
+    return f"{metric.upper()} {round(value, 2):g}" + (" dB" if metric is Metric.XPSNR else "")

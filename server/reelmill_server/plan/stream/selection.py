@@ -16,7 +16,7 @@ from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
-from reelmill_server.plan.stream import audio, container_fit, dolby, joining, quality, smart_cut, video
+from reelmill_server.plan.stream import audio, container_fit, dolby, joining, ladder, quality, smart_cut, video
 from reelmill_server.plan.stream.alpha import ON_BLACK
 from reelmill_server.plan.stream.overlays import plan_overlays
 from reelmill_server.plan.stream.undecodable import hint, undecodable
@@ -151,6 +151,8 @@ def _encoded_video(job: Job, spec: VideoSpec, number: int, like: Input, members:
             planned = video.measured(planned, job.facts, f"{job.target.field}.{name}")
     if spec.quality:
         planned = quality.aimed(planned, spec.quality, job.facts, f"{path}.quality_target")
+    if job.target.ladder:
+        planned = replace(planned, reason=f"{planned.reason}; {ladder.rung_reason(job.target, job.facts)}")
     parts = [replace(planned.parts[0], input=like.number)]
     if counted:
         streams = [stream_at(item.video, number) for item in members]

@@ -31,7 +31,7 @@ _DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 _SQUARE_CODECS = ("vp9", "av1")
 VMAF_FILTER = "libvmaf"
 """The filter that measures VMAF."""
-_LEAST_MEASURED = 64  # pixels per side: below 40 libvmaf's results vary from run to run, below 18 it crashes
+LEAST_MEASURED = 64  # pixels per side: below 40 libvmaf's results vary from run to run, below 18 it crashes
 _TRANSPARENT = "yuva420p"
 # SVT-AV1 never returns if one side is longer than a superblock and the other below 28 pixels (presets 3, 4, 7 and 10).
 _SVT_SUPERBLOCK, _SVT_LEAST = 64, 28
@@ -164,9 +164,9 @@ def measured(planned: StreamPlan, facts: PlanFacts, field: str) -> StreamPlan:
     if tried is None or not tried.available:
         reason = tried.reason if tried else "was not tried on this worker"
         raise UnsupportedFormat(f"{field}: VMAF cannot be measured here: {VMAF_FILTER} {reason}")
-    if planned.video and min(planned.video.width, planned.video.height) < _LEAST_MEASURED:
+    if planned.video and min(planned.video.width, planned.video.height) < LEAST_MEASURED:
         size = f"{planned.video.width}x{planned.video.height}"
-        raise UnsupportedFormat(f"{field}: VMAF cannot be measured of {size}: {_LEAST_MEASURED} pixels a side are the least")
+        raise UnsupportedFormat(f"{field}: VMAF cannot be measured of {size}: {LEAST_MEASURED} pixels a side are the least")
     return replace(planned, measured=True)
 
 

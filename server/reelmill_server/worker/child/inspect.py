@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from reelmill_server.media import capabilities
 from reelmill_server.media.input.cut_edges import edges_of
 from reelmill_server.media.input.keyframe_index import keyframe_times
 from reelmill_server.media.input.probe import probe_beside, probe_file, probe_subtitles
+from reelmill_server.model.ladder import Ladder
 from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.smart_cut import CutEdges
@@ -50,12 +51,15 @@ def run_trials(attempt: Attempt) -> messages.FromChild:
 
 @dataclass(frozen=True)
 class ProbedSources:
-    """Contents of the sources, of the subtitle files of each, and of watermark files by URI; `cut_edges` as in PlanFacts."""
+    """Contents of the sources, of the subtitle files of each, and of watermark files by URI; `cut_edges` and `ladders` as in
+    PlanFacts.
+    """
 
     media: tuple[MediaInfo, ...]
     subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
     watermarks: dict[str, MediaInfo]
     cut_edges: dict[int, CutEdges]
+    ladders: Mapping[int, Ladder] = field(default_factory=dict)
 
     @classmethod
     def by(cls, attempt: Attempt) -> "ProbedSources":
@@ -115,6 +119,7 @@ def plan_for(
         excluded=excluded,
         cut_edges=probed.cut_edges,
         refused=refused,
+        ladders=probed.ladders,
     )
     with attempt.stage("plan"):
         return make_plan(attempt.request, facts)

@@ -1,0 +1,172 @@
+"""Encode samples of a source as the whole will be, to measure what comes of it."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.format import ContainerFormat
+
+from reelmill_server.media.conversion.base import Run
+from reelmill_server.media.conversion.chunk_output import played
+from reelmill_server.media.conversion.feed import Scope
+from reelmill_server.media.input.keyframe_index import keyframe_times
+from reelmill_server.media.input.part import Span
+from reelmill_server.media.input.source import Location
+from reelmill_server.media.libav.comparison import References
+from reelmill_server.media.libav.errors import LIBAV_ERRORS
+from reelmill_server.media.output.base import Output, Stopped, StopSignal
+from reelmill_server.media.overlay.pipeline import make_overlays
+from reelmill_server.media.track.base import StreamStats
+from reelmill_server.media.track.vfr_video import VfrVideoTrack
+from reelmill_server.model.capability import Limits
+from reelmill_server.model.plan import InputPlan, Plan, StreamPlan, TargetPlan
+from reelmill_server.model.request import AlignMode
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
+from reelmill_server.plan.chunks import AFTER_KEY_FRAMES, lone_stream
+from reelmill_server.plan.samples import Sample, choose_samples
+
+_GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
+
+
+class SampleEncoder:
+    """Encode samples of the sources of `plan`. Their packets are counted and compared, and not kept."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        locations: Sequence[Location],
+        directory: Path,
+        *,
+        limits: Limits,
+        stop: threading.Event,
+        watermark_locations: Mapping[str, Location] | None = None,
+    ) -> None:
+        """Take locations as Conversion does; what samples need on disk is in `directory`."""
+        self._plan, self._locations, self._directory = plan, locations, directory
+        self._limits, self._stop, self._watermarks = limits, stop, watermark_locations or {}
+        self._decoded = 0
+        self._run: Run | None = None
+
+    @property
+    def moved(self) -> float:
+        """Return a number that grows as long as media moves."""
+        run = self._run  # another thread encodes, and may end it now
+        return float(self._decoded + (run.decoded if run else 0))
+
+    def choose(self, stream: StreamPlan) -> tuple[Sample, ...]:
+        """Return the samples of `stream`; none if its sources do not say how long they are."""
+        return choose_samples(self._plan, stream, self._keys(stream))
+
+    def _keys(self, stream: StreamPlan) -> Mapping[int, Sequence[int]]:
+        """Return where samples may begin so that little is decoded before them, by input, in microseconds of its span."""
+        assert stream.video
+        after = round(AFTER_KEY_FRAMES * MICROSECONDS / (stream.video.frame_rate or FALLBACK_RATE))
+        found = {}
+        for part in stream.parts:
+            if part.stream >= 0 and part.input not in found:
+                entry = self._plan.inputs[part.input]
+                times = keyframe_times(self._locations[entry.source], part.stream, self._limits)
+                found[part.input] = [time - entry.origin_us - entry.start_us + after for time in times]
+        return found
+
+    def encode(self, target: TargetPlan, streams: Sequence[StreamPlan], sample: Sample) -> tuple[StreamStats, ...]:
+        """Encode one sample as each of `streams`, which read the same part; return what was counted of each.
+
+        Of several, all are compared with the frames of the first one, at its size.
+        """
+        part, span = streams[0].parts[sample.part], sample.span
+        entry = replace(self._plan.inputs[part.input], attached=False, align=AlignMode.NONE)
+        lone = replace(lone_stream(target, streams[0]), streams=tuple(_alone(target, stream, sample) for stream in streams))
+        window = Span(
+            Fraction(span.begin_us, MICROSECONDS),
+            Fraction(span.end_us, MICROSECONDS) if span.end_us else None,
+            not span.begin_us,
+        )
+        plan = Plan((lone,), inputs=(entry,))
+        self._run = Run(plan, [self._locations[entry.source]], self._limits, self._stop, _scope(lone, entry, window))
+        self._run.write(partial(self._open, plan, window))
+        run, self._run = self._run, None
+        (output,) = run.outputs
+        self._decoded += run.decoded
+        return tuple(track.written for track in output.tracks)
+
+    def _open(self, plan: Plan, window: Span, sources: Sequence[InputContainer]) -> Iterator[Output]:
+        assert self._run
+        path = self._directory / "sample"
+        yield _SampleOutput(plan, path, sources, self._watermarks, limits=self._limits, stop=self._run.stop, window=window)
+
+
+class _SampleOutput(Output):
+    """Encode the streams of the only target of a plan into nothing."""
+
+    plan: TargetPlan
+
+    def __init__(
+        self,
+        task: Plan,
+        path: Path,
+        sources: Sequence[InputContainer],
+        watermarks: Mapping[str, Location],
+        *,
+        limits: Limits,
+        stop: StopSignal,
+        window: Span,
+    ) -> None:
+        (plan,) = task.targets
+        super().__init__(plan, task, str(path), stop)
+        # Encoders open as for the container that will hold their packets in the end.
+        global_header = bool(ContainerFormat(plan.muxer, "w").flags & _GLOBAL_HEADER)
+        self._container = av.open(str(path), "w", format="nut")
+        try:
+            tracks = [
+                VfrVideoTrack(
+                    stream,
+                    self._container,
+                    sources,
+                    keep_metadata=False,
+                    max_frames=limits.max_output_frames,
+                    overlays=make_overlays(stream, watermarks, limits, self._note),
+                    window=played(window, stream),
+                    global_header=global_header,
+                )
+                for stream in plan.streams
+            ]
+        except (*LIBAV_ERRORS, OSError) as error:
+            raise self._failure(error) from error
+        if len(tracks) > 1:
+            references = References(len(tracks) - 1)
+            for track in tracks:
+                track.judge_by(references, lends=track is tracks[0])
+        self.tracks = tuple(tracks)
+
+    def _write(self) -> None:
+        for _ in self._packets():
+            if self._stop.is_set():
+                raise Stopped
+
+    def close(self) -> None:
+        """End the thread, whatever happened before."""
+        super().close()
+        try:
+            self._container.close()
+        except (*LIBAV_ERRORS, OSError):
+            pass
+        Path(self.path).unlink(missing_ok=True)
+
+
+def _alone(target: TargetPlan, stream: StreamPlan, sample: Sample) -> StreamPlan:
+    """Return a stream that reads nothing but the part of `sample`."""
+    alone = replace(stream, parts=(replace(stream.parts[sample.part], input=0, line=0),), counted=False)
+    return lone_stream(target, alone, from_front=not sample.span.begin_us).streams[0]
+
+
+def _scope(target: TargetPlan, entry: InputPlan, window: Span) -> Scope:
+    origin = Fraction(entry.origin_us + entry.start_us, MICROSECONDS)
+    end = None if window.end is None else origin + window.end
+    lead_in = None if window.from_front else window.begin
+    return Scope(target.streams, lead_in, Span(origin + window.begin, end, window.from_front))

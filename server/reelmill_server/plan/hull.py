@@ -1,0 +1,130 @@
+"""Choose the rungs of a ladder: the sizes and CRFs that give most for their bits, far enough apart to be worth switching to."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import exp, log
+
+from reelmill_server.model.ladder import LadderPoint, LadderSpec
+from reelmill_server.model.quality import Metric
+from reelmill_server.plan.crf_search import crf_step
+
+TRIED_CRFS = (16.0, 24.0, 32.0, 40.0)
+"""CRFs at which every size is measured; what lies between is interpolated."""
+_STEP = 0.5  # of CRFs that are considered
+STEP_DB = 0.32
+"""How many dB of XPSNR stand for one VMAF: what a step of CRF costs of either, usually (as in `crf_search`)."""
+_ENOUGH: Mapping[Metric, float] = {Metric.VMAF: 95.0, Metric.XPSNR: 40.0}  # more is hardly seen
+_LEAST: Mapping[Metric, float] = {Metric.VMAF: 30.0, Metric.XPSNR: 22.0}  # less is hardly watched
+
+
+def choose_rungs(points: Sequence[LadderPoint], asked: LadderSpec, metric: Metric, encoder: str) -> tuple[LadderPoint, ...]:
+    """Return the rungs on the hull of the measured `points`, the best first: at least one, each at least a step below the one
+    before, evenly spread over the scores from the least to the first that is enough.
+
+    Bounds on the bit rate hold as far as a point lies between them; else the rung nearest to them is the only one.
+    """
+    whole = hull(interpolated(points, encoder))
+    enough = next((number for number, point in enumerate(whole) if point.score >= _ENOUGH[metric]), len(whole) - 1)
+    fitting = [point for point in whole[: enough + 1] if _fits(point.bitrate, asked)]
+    if not fitting:
+        return (_nearest(whole[: enough + 1], asked),)
+    fitting = [point for point in fitting if point.score >= _LEAST[metric]] or fitting[-1:]
+    step = asked.min_step * (STEP_DB if metric is Metric.XPSNR else 1.0)
+    return tuple(_spread(fitting, step, asked.max_renditions))
+
+
+def _spread(points: Sequence[LadderPoint], step: float, most: int) -> Iterator[LadderPoint]:
+    """Yield the best of ascending `points`, and at most `most` in all that come nearest to even distances down to the least,
+    each at least `step` below the one before.
+    """
+    best, least = points[-1], points[0]
+    last, height = best, best.score - least.score
+    intervals = min(most - 1, int(height / step))
+    yield best
+    for number in range(1, intervals + 1):
+        wanted = best.score - height * number / intervals
+        below = [point for point in points if point.score <= last.score - step]
+        if not below:
+            return
+        last = min(below, key=lambda point: (abs(point.score - wanted), -point.score))
+        yield last
+
+
+def hull(points: Sequence[LadderPoint]) -> list[LadderPoint]:
+    """Return the upper convex hull of points over their bit rates, ascending in rate and score."""
+    found: list[LadderPoint] = []
+    for point in sorted(points, key=lambda point: (point.bitrate, -point.score)):
+        if found and point.score <= found[-1].score:
+            continue
+        while len(found) > 1 and _slope(found[-2], found[-1]) <= _slope(found[-1], point):
+            found.pop()
+        found.append(point)
+    return found
+
+
+def interpolated(points: Sequence[LadderPoint], encoder: str) -> list[LadderPoint]:
+    """Return the points that each size has at CRFs between the measured ones, which `encoder` can be set to."""
+    sizes: dict[tuple[int, int], list[LadderPoint]] = defaultdict(list)
+    for point in sorted(points, key=lambda point: point.crf):
+        sizes[point.width, point.height].append(point)
+    return [found for measured in sizes.values() for found in _between(measured, encoder)]
+
+
+def _between(measured: Sequence[LadderPoint], encoder: str) -> Iterator[LadderPoint]:
+    crfs = [point.crf for point in measured]
+    rates = _falling([log(max(point.bitrate, 1)) for point in measured])
+    scores = _falling([point.score for point in measured])
+    step = max(crf_step(encoder), _STEP)
+    first, last = -int(-crfs[0] // step), int(crfs[-1] // step)
+    for crf in (round(number * step, 4) for number in range(first, last + 1)):
+        rate, score = (_curve(crfs, values, crf) for values in (rates, scores))
+        yield replace(measured[0], crf=crf, bitrate=round(exp(rate)), score=round(score, 3))
+
+
+def _falling(values: Sequence[float]) -> list[float]:
+    """Return values that never rise with CRF: what rises by chance counts as equal."""
+    return [min(values[: number + 1]) for number in range(len(values))]
+
+
+def _curve(places: Sequence[float], values: Sequence[float], place: float) -> float:
+    """Return the value at `place` on a curve through all values that is as monotone as they are (Fritsch and Carlson)."""
+    if len(places) == 1:
+        return values[0]
+    slopes = [
+        (after - before) / (high - low) for (low, high), (before, after) in zip(pairwise(places), pairwise(values), strict=True)
+    ]
+    tangents = [slopes[0], *map(_tangent, slopes, slopes[1:]), slopes[-1]]
+    number = min(max(bisect_right(places, place) - 1, 0), len(slopes) - 1)
+    width = places[number + 1] - places[number]
+    part = (place - places[number]) / width
+    rest = 1 - part
+    return (
+        values[number] * (1 + 2 * part) * rest**2
+        + tangents[number] * width * part * rest**2
+        + values[number + 1] * part**2 * (3 - 2 * part)
+        - tangents[number + 1] * width * part**2 * rest
+    )
+
+
+def _tangent(before: float, after: float) -> float:
+    """Return a slope between two neighbors that overshoots neither: their harmonic mean, 0 at a turning point."""
+    return 2 * before * after / (before + after) if before * after > 0 else 0.0
+
+
+def _slope(low: LadderPoint, high: LadderPoint) -> float:
+    return (high.score - low.score) / (high.bitrate - low.bitrate)
+
+
+def _fits(bitrate: int, asked: LadderSpec) -> bool:
+    return (asked.min_bitrate or 0) <= bitrate and (asked.max_bitrate is None or bitrate <= asked.max_bitrate)
+
+
+def _nearest(points: Sequence[LadderPoint], asked: LadderSpec) -> LadderPoint:
+    """Return the point whose bit rate misses the bounds least."""
+    return min(
+        points,
+        key=lambda point: max((asked.min_bitrate or 0) - point.bitrate, point.bitrate - (asked.max_bitrate or point.bitrate)),
+    )
