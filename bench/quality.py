@@ -30,7 +30,8 @@ from reelmill_server.plan.planner import make_plan
 from reelmill_server.worker.child.confinement import NOT_REAL_TIME, drop_capabilities
 
 drop_capabilities(NOT_REAL_TIME)  # as root, SVT-AV1 would make this process real-time, with all that follows
-_FACTS = {capability.name: capability for capability in (*try_encoders((SOFTWARE,)), *try_filters())}
+FACTS = {capability.name: capability for capability in (*try_encoders((SOFTWARE,)), *try_filters())}
+"""What libav can do here."""
 
 
 def planned(source: Path, spec: VideoSpec, seconds: float) -> Plan:
@@ -38,7 +39,7 @@ def planned(source: Path, spec: VideoSpec, seconds: float) -> Plan:
     info = probe_file(str(source), Limits(), False)
     target = TargetSpec(0, "file:///out/x", "mkv", spec, None, "none", True, True)
     request = ConvertRequest("bench", "bench", (SourceSpec("file:///in", duration_us=round(seconds * 1e6)),), (target,))
-    return make_plan(request, PlanFacts((info,), _FACTS))
+    return make_plan(request, PlanFacts((info,), FACTS))
 
 
 def cpu() -> float:

@@ -19,6 +19,7 @@ class Conversion(TypedDict, total=False):
     as 2M; with `passes` 2 met in two passes), or the quality that the CRF is searched for (`vmaf` 1 to 99, or `xpsnr` in dB);
     `size` (1280x720, 1280x or x720), `scale_type` (stretch, crop, fill, fit), `fps`, `gop` (frames), `b_frames`, `refs`,
     `pixel_format`, `rotate` (0, 90, 180, 270), `preset` (ultrafast … veryslow), `hardware` (preferred, required, never).
+    `ladder`: auto, for a master playlist whose variants are made for the source.
     Copied: `smart_cut` (preferred, required), to cut at the frame instead of the keyframe.
 
     `audio`: aac, mp3, opus, flac, vorbis, ac3, amr, copy (the default) or none. With a codec: `audio_bitrate` (bit/s, or a
@@ -39,6 +40,7 @@ class Conversion(TypedDict, total=False):
     bitrate: int | str | None
     vmaf: float | None
     xpsnr: float | None
+    ladder: str | None
     passes: int | None
     size: str | None
     scale_type: str | None
@@ -116,6 +118,7 @@ def conversion_request(conversion: Conversion) -> dict[str, object]:
     if unknown:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
     _require(options, "source", "destination")
+    target = _target(conversion, options)
     return {
         "sources": [
             {
@@ -124,7 +127,7 @@ def conversion_request(conversion: Conversion) -> dict[str, object]:
                 "duration": options.get("duration_seconds"),
             }
         ],
-        "targets": [_target(conversion, options)],
+        **({"targets": [target]} if "ladder" not in options else {"target_groups": [_ladder(target, options)]}),
         "tags": options.get("tags") or None,
         "user_data": options.get("user_data"),
         "priority": options.get("priority"),
@@ -169,6 +172,19 @@ def _target(conversion: Conversion, options: Mapping[str, object]) -> dict[str, 
         "subtitle": _subtitles(conversion.get("subtitles")),
         "strip_metadata": options.get("strip_metadata"),
     }
+
+
+def _ladder(target: Mapping[str, object], options: Mapping[str, object]) -> dict[str, object]:
+    """Return the group of a ladder; `target` is as if it were its master playlist. Raises InvalidArgument."""
+    uri, asked = str(target["uri"]), options["ladder"]
+    if asked != "auto":
+        raise InvalidArgument(violations=[Violation("ladder", f"must be auto, not {asked!r}")])
+    if target["segment"] != {"format": "hls"}:
+        raise InvalidArgument(violations=[Violation("destination", "must end in .m3u8 with a ladder: it is a master playlist")])
+    variant = {**target, "uri": f"{uri.removesuffix('.m3u8')}-{{rung}}.m3u8"}
+    # Segments of a group have no subtitles unless asked for, and need not be told so.
+    variant.pop("subtitle")
+    return {"uri": uri, "auto_ladder": {}, "targets": [variant]}
 
 
 def _container(uri: str, container: str | None) -> tuple[str, str | None]:

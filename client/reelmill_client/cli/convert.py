@@ -43,6 +43,9 @@ def convert(
     bitrate: Annotated[str | None, _option("Average bit rate, for example 2M; instead of --crf.", _VIDEO)] = None,
     vmaf: Annotated[float | None, _option("Quality to encode at, 1 to 99; instead of --crf.", _VIDEO)] = None,
     xpsnr: Annotated[float | None, _option("The same in dB, where VMAF cannot be measured.", _VIDEO)] = None,
+    ladder: Annotated[
+        str | None, _option("auto: make the variants of DST, a master playlist (.m3u8), for SRC; instead of --crf.", _VIDEO)
+    ] = None,
     passes: Annotated[int | None, _option("2: encode twice to meet --bitrate.", _VIDEO)] = None,
     size: Annotated[str | None, _option("1280x720, 1280x or x720.", _VIDEO)] = None,
     scale_type: Annotated[str | None, _option("stretch, crop, fill or fit. Default: stretch.", _VIDEO)] = None,
@@ -117,6 +120,7 @@ def _with_flag(message: str) -> str:
 
 def _flag(field: str) -> str:
     """Return the flag that sets a field, or the field itself if none does."""
+    field = field.replace("target_groups[0].targets[0]", "targets[0]")
     name = _FLAG_FIELDS.get(field, field)
     if name in _ARGUMENTS:
         return _ARGUMENTS[name]
@@ -136,6 +140,8 @@ _FLAG_FIELDS = {
     "sources[0].start_time": "start",
     "sources[0].duration": "duration",
     "targets[0].uri": "destination",
+    "target_groups[0].uri": "destination",
+    "target_groups[0].auto_ladder": "ladder",
     "targets[0].container": "container",
     "targets[0].strip_metadata": "strip_metadata",
     "targets[0].subtitle": "subtitles",

@@ -17,7 +17,7 @@ from reelmill.v1.media_convert_service_pb2 import (
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from reelmill.v1.notification_service_pb2 import NotificationState, NotificationStatus
 from reelmill.v1.project_service_pb2 import Project
-from reelmill.v1.task_pb2 import ArtifactKind, FfmpegCommand, PlannedStream, Task, TaskPhase
+from reelmill.v1.task_pb2 import Artifact, ArtifactKind, FfmpegCommand, PlannedStream, Task, TaskPhase
 from reelmill_client.cli.session import Session
 from reelmill_client.formatting import (
     adjustment_text,
@@ -85,6 +85,18 @@ def print_task(session: Session, task: Task) -> None:
         print_result(session, task)
     else:
         print_warnings(session, task.warnings)
+
+
+def print_ladder(session: Session, artifact: Artifact) -> None:
+    """Print the rungs of a master playlist that were made for its sources, the best first."""
+    ladder = artifact.ladder
+    _print_line(session, artifact.uri)
+    score = f"{ladder.metric.upper()} at {ladder.width}x{ladder.height}"
+    rows = [
+        (str(number), f"{rung.width}x{rung.height}", f"{rung.crf:g}", f"{rung.bitrate / 1000:.0f}", f"{rung.score:.1f}")
+        for number, rung in enumerate(ladder.rungs, 1)
+    ]
+    session.out.print(_table(("Rung", "Size", "CRF", "kbit/s", score), rows, whole=("Size",)))
 
 
 def print_tasks(session: Session, tasks: Sequence[Task]) -> None:

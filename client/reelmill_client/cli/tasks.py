@@ -1,18 +1,20 @@
-"""Commands about existing tasks: watch, get, list, cancel and retry."""
+"""Commands about existing tasks: watch, get, ladder, list, cancel and retry."""
 
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
-from reelmill_client.cli import tables
+from reelmill_client.cli import hull, tables
 from reelmill_client.cli.convert import DETACH, follow_created
 from reelmill_client.cli.failures import EXIT_OK, exit_code, report
 from reelmill_client.cli.session import session_of
 from reelmill_client.cli.wait import show_all, wait_for
-from reelmill_client.errors import ReelmillError
+from reelmill_client.errors import NotFound, ReelmillError
 from reelmill_client.formatting import phase_word
 from reelmill_client.requests import TaskFilter, pairs
+from reelmill_client.watch import is_final
 
 _TASK_ID = typer.Argument(metavar="TASK_ID")
 _LISTED = 20
@@ -47,6 +49,27 @@ def get(
         session.print_json(task)
     else:
         tables.print_task(session, task)
+
+
+def ladder(
+    context: typer.Context,
+    task_id: Annotated[str, _TASK_ID],
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", dir_okay=False, help="Draw what was measured, too.")] = None,
+) -> None:
+    """Print the ladders that a task has made for its sources."""
+    session = session_of(context)
+    with session.client() as client:
+        task = client.get(task_id)
+    made = [artifact for artifact in task.artifacts if artifact.HasField("ladder")]
+    if not made:
+        raise NotFound(f"{task_id} has made no ladder" + ("" if is_final(task) else " yet"))
+    for artifact in made:
+        if session.json:
+            session.print_json(artifact.ladder)
+        else:
+            tables.print_ladder(session, artifact)
+    if plot is not None:
+        plot.write_text(hull.drawing(made[0].ladder))
 
 
 def list_(

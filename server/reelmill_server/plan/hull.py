@@ -14,6 +14,7 @@ from reelmill_server.plan.crf_search import crf_step
 TRIED_CRFS = (16.0, 24.0, 32.0, 40.0)
 """CRFs at which every size is measured; what lies between is interpolated."""
 _STEP = 0.5  # of CRFs that are considered
+_APART = 1.25  # bit rates of neighbors, at least
 STEP_DB = 0.32
 """How many dB of XPSNR stand for one VMAF: what a step of CRF costs of either, usually (as in `crf_search`)."""
 _ENOUGH: Mapping[Metric, float] = {Metric.VMAF: 95.0, Metric.XPSNR: 40.0}  # more is hardly seen
@@ -38,7 +39,7 @@ def choose_rungs(points: Sequence[LadderPoint], asked: LadderSpec, metric: Metri
 
 def _spread(points: Sequence[LadderPoint], step: float, most: int) -> Iterator[LadderPoint]:
     """Yield the best of ascending `points`, and at most `most` in all that come nearest to even distances down to the least,
-    each at least `step` below the one before.
+    each at least `step` and a fifth of the bits below the one before.
     """
     best, least = points[-1], points[0]
     last, height = best, best.score - least.score
@@ -46,7 +47,7 @@ def _spread(points: Sequence[LadderPoint], step: float, most: int) -> Iterator[L
     yield best
     for number in range(1, intervals + 1):
         wanted = best.score - height * number / intervals
-        below = [point for point in points if point.score <= last.score - step]
+        below = [point for point in points if point.score <= last.score - step and point.bitrate * _APART <= last.bitrate]
         if not below:
             return
         last = min(below, key=lambda point: (abs(point.score - wanted), -point.score))

@@ -63,6 +63,8 @@ def a_task(**values: Any) -> task_pb2.Task:
     task.targets.add(percent=12.5, speed=2, eta=61, encoders=HOSTILE)
     artifact = task.artifacts.add(uri=f"s3://bucket/{HOSTILE}?key={SECRET}", size=2048, kind=task_pb2.ARTIFACT_KIND_MEDIA)
     artifact.streams.add(type=task_pb2.STREAM_TYPE_VIDEO, codec=HOSTILE, encoder=HOSTILE, reason=HOSTILE, vmaf=95.12)
+    artifact.ladder.metric = HOSTILE
+    artifact.ladder.rungs.add(width=320, height=180, crf=27.5, bitrate=250_000, score=84.25)
     return task
 
 

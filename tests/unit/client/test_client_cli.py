@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import grpc
 import protovalidate
@@ -34,6 +35,8 @@ from reelmill.v1.task_pb2 import (
     ArtifactStream,
     FailedAttempt,
     FfmpegCommand,
+    Ladder,
+    LadderPoint,
     Plan,
     PlannedStream,
     PlannedTarget,
@@ -418,6 +421,28 @@ def test_get_and_list(fake: Any, cli: Cli) -> None:
 DEFINITION = (
     '{"Sources": [{"URI": "file:///in/film%201.mov"}], "Targets": [{"URI": "file:///out/{barename}", "Container": "mp4"}]}'
 )
+
+
+def test_a_ladder_is_printed_and_drawn(fake: Any, cli: Cli, tmp_path: Path) -> None:
+    """A row and a ring for each rung, a line for each size; a task without a ladder says so."""
+    points = [
+        LadderPoint(width=width, height=90, crf=crf, bitrate=100_000 * width // crf, score=100 - crf - 320 / width)
+        for width in (160, 80)
+        for crf in (20, 30, 40)
+    ]
+    made = Ladder(metric="vmaf", width=160, height=90, points=points, rungs=points[:1] + points[-1:])
+    master = Artifact(uri="file:///m.m3u8", ladder=made)
+    fake.tasks["a"] = Task(task_id="a", status=TASK_STATUS_SUCCEEDED, artifacts=[Artifact(uri="file:///v.m3u8"), master])
+    result = cli("ladder", "a", "--plot", str(tmp_path / "hull.svg"))
+    assert result.exit_code == 0, result.output
+    assert [line.split()[:3] for line in result.stdout.splitlines()[-2:]] == [["1", "160x90", "20"], ["2", "80x90", "40"]]
+    drawn = ElementTree.parse(tmp_path / "hull.svg").getroot()
+    tags = [element.tag.rpartition("}")[2] for element in drawn.iter()]
+    assert tags.count("polyline") == 3 and tags.count("circle") == len(points) + 2
+    assert json_lines(cli("ladder", "a", "--json").stdout)[0]["Metric"] == "vmaf"
+    fake.tasks["a"].ClearField("artifacts")
+    refused = cli("ladder", "a")
+    assert refused.exit_code == 3 and "has made no ladder" in refused.stderr
 
 
 def test_the_list_is_short_and_says_which_file(fake: Any, cli: Cli) -> None:

@@ -37,6 +37,21 @@ def violations(**options: Any) -> dict[str, str]:
     return {violation.field: violation.description for violation in caught.value.violations}
 
 
+def test_a_ladder_is_a_group_whose_only_target_stands_for_all_variants() -> None:
+    """Named after the master playlist, with all else that was asked for."""
+    asked = build_request(
+        None, "p", {"source": "/in.mov", "destination": "/out/{barename}.m3u8", "video": "h264", "ladder": "auto"}
+    )
+    assert not asked.targets
+    (group,) = asked.target_groups
+    assert group.HasField("auto_ladder") and group.uri == "file:///out/{barename}.m3u8"
+    (target,) = group.targets
+    assert target.uri == "file:///out/{barename}-{rung}.m3u8" and target.container == CONTAINER_TS
+    assert target.video.transcode_video.codec and not target.video.transcode_video.HasField("crf")
+    assert set(violations(video="h264", ladder="auto")) == {"destination"}
+    assert set(violations(video="h264", ladder="steep", destination="/x.m3u8")) == {"ladder"}
+
+
 def test_every_option_reaches_its_field() -> None:
     """No option of the short form is lost."""
     made = request(
