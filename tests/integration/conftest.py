@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
-from reelmill_server.engine.client import connect
+from reelmill_server.engine.connection import connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 
 _names = count()

@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
 from reelmill_server.engine import embedded, launcher
-from reelmill_server.engine.client import connect
+from reelmill_server.engine.connection import connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.engine.ports import HOST, ReservedPort
 from reelmill_server.errors import ServiceUnavailable

@@ -8,7 +8,7 @@ from temporalio.client import Client
 from temporalio.service import TLSConfig
 
 from reelmill_server.app.background import background
-from reelmill_server.engine.client import connect
+from reelmill_server.engine.connection import connect
 from reelmill_server.engine.embedded import EmbeddedEngine
 from reelmill_server.settings import Settings
 from reelmill_server.settings.engine import EngineSettings

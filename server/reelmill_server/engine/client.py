@@ -10,10 +10,9 @@ from typing import get_args
 from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
-    Interceptor,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
@@ -22,13 +21,11 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode, TLSConfig
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from temporalio.service import RPCError, RPCStatusCode
 
 from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, encode_queue, presence_queue
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, PLACING, UNITS
 from reelmill_server.engine.notification import NotifyWorkflow
-from reelmill_server.engine.payloads import DATA_CONVERTER
 from reelmill_server.engine.pending_files import pack
 from reelmill_server.engine.stalls import STALLED_QUERY, UNTAKEN, problem_of
 from reelmill_server.engine.work import Inspected, Inspection, Leftovers, Placing, Work
@@ -47,7 +44,6 @@ _RPC_SECONDS = timedelta(seconds=5)
 _INSPECT_SECONDS = 90.0
 _LISTED = 1000
 _RUNNING_QUERY = "WorkflowType = 'MediaConvert' AND ExecutionStatus = 'Running'"
-_CONNECT_PAUSE_SECONDS = 0.5
 _POLL_SECONDS = 90  # a poll lasts a minute: who did not come again since is gone
 _LANES: Mapping[str, str] = {
     FAST_QUEUE: FAST,
@@ -58,60 +54,6 @@ _STANDINGS = {
     PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED: Standing.OURS,
     PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED: Standing.ENDED,
 }
-
-
-async def connect(
-    address: str, namespace: str, api_key: str = "", tls: TLSConfig | None = None, wait_seconds: float = 0.0
-) -> Client:
-    """Return a client of the engine at `address`, over TLS if `tls` is given.
-
-    Raises ServiceUnavailable when it cannot be reached, or lacks the namespace, for `wait_seconds`.
-    """
-    retrying = AsyncRetrying(
-        stop=stop_after_delay(wait_seconds),
-        wait=wait_fixed(_CONNECT_PAUSE_SECONDS),
-        retry=retry_if_exception_type(ServiceUnavailable),
-        reraise=True,
-    )
-    return await retrying(_connect_once, address, namespace, api_key, tls)
-
-
-async def _connect_once(address: str, namespace: str, api_key: str, tls: TLSConfig | None) -> Client:
-    try:
-        client = await Client.connect(
-            address,
-            namespace=namespace,
-            data_converter=DATA_CONVERTER,
-            api_key=api_key or None,
-            tls=tls or False,
-            interceptors=_interceptors(),
-        )
-    except RuntimeError as error:
-        raise ServiceUnavailable(f"the engine at {address} cannot be reached: {error}") from error
-    if await _has_namespace(client):
-        return client
-    raise ServiceUnavailable(
-        f"the engine at {address} has no namespace {namespace}: make it, "
-        f"for example with `temporal operator namespace create --namespace {namespace} --retention 168h`"
-    )
-
-
-def _interceptors() -> Sequence[Interceptor]:
-    """Return the interceptors that trace workflows and activities, none while tracing is off."""
-    if not tracing.on():
-        return ()
-    from temporalio.contrib.opentelemetry import TracingInterceptor
-
-    return (TracingInterceptor(tracing.tracer()),)
-
-
-async def _has_namespace(client: Client) -> bool:
-    """Return whether the engine knows the client's namespace; assume so when it does not answer."""
-    try:
-        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
-    except RPCError as error:
-        return error.status is not RPCStatusCode.NOT_FOUND
-    return True
 
 
 class Engine:

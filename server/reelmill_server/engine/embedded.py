@@ -24,7 +24,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reelmill_server.engine import launcher
-from reelmill_server.engine.client import connect
+from reelmill_server.engine.connection import connect
 from reelmill_server.engine.ports import HOST, ReservedPort
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.settings.group import both_names

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from stat import S_ISREG
@@ -18,22 +17,19 @@ from typing import Self
 from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ResourceNotFound
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import Credentials
-from reelmill_server.modes import show_file
 from reelmill_server.settings.reference import SETTINGS
-from reelmill_server.storage.base import Check, ObjectReader, StagedFile, Upload, check_folder, no_check
+from reelmill_server.storage.base import ObjectReader, StagedFile, Upload, check_folder
 from reelmill_server.storage.beneath import Beneath
+from reelmill_server.storage.part_file import PartFile, withdraw, write_part
 from reelmill_server.storage.reserved import NOTHING_RESERVED, Reserved, identity_of
 from reelmill_server.storage.retry import in_thread
 from reelmill_server.uris import Resource, encoded, scheme_of
 
 _MAX_NAME_BYTES = 255
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}  # another attempt would meet the same
 _CHANGED = {errno.ELOOP, errno.ENOTDIR}  # a link, or no folder, where none was when the path was resolved
 _TRIES = 3  # at a path that changes meanwhile
 # A pipe would wait for somebody who writes into it.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-_COPY_BYTES = 1 << 20
-_MADE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _TEMPORARY = re.compile(r"\.reelmill-.*\.part")  # files that are staged but not published
 
 
@@ -104,9 +100,9 @@ class FileStorage:
     async def stage(self, upload: Upload, owner: str) -> StagedFile:
         destination = self._beneath(self._destination(upload.uri))
         part = f".reelmill-{owner}-{uuid.uuid4().hex[:8]}.part"
-        staged = _PartFile(upload.uri, destination.folder, part, destination.path.name)
+        staged = PartFile(upload.uri, destination.folder, part, destination.path.name)
         try:
-            staged.mark = await in_thread(None, _write_part, upload, staged, owner, self._shown)
+            staged.mark = await in_thread(None, write_part, upload, staged, owner, self._shown)
         except BaseException:
             await asyncio.shield(staged.roll_back())
             raise
@@ -114,7 +110,7 @@ class FileStorage:
 
     async def withdraw(self, file: PendingFile) -> None:
         destination = self._beneath(self._destination(file.uri))
-        await in_thread(None, _withdraw, file, destination.folder, destination.path.name)
+        await in_thread(None, withdraw, file, destination.folder, destination.path.name)
 
     async def list_below(self, folder_uri: str) -> list[tuple[str, int]]:
         return await asyncio.to_thread(self._list, folder_uri)
@@ -222,52 +218,10 @@ def file_path(uri: str) -> Path:
     return Path(resource.path)
 
 
-@dataclass
-class _PartFile:
-    """A temporary file beside its destination, named `part`, renamed to `name` when it is published."""
-
-    uri: str
-    folder: Beneath
-    part: str
-    name: str
-    mark: str = ""
-    published: bool = False
-
-    async def publish(self, check: Check = no_check) -> None:
-        await check()
-        await in_thread(None, self._publish)
-
-    def _publish(self) -> None:
-        try:
-            with self.folder.opened() as folder:
-                os.replace(self.part, self.name, src_dir_fd=folder, dst_dir_fd=folder)
-        except OSError as error:
-            raise _not_written(self.uri, error) from error
-        self.published = True
-
-    async def roll_back(self, published: bool = True) -> None:
-        # A file that has replaced this one since is kept: its mark differs.
-        with suppress(OSError, OutputError, AccessDenied):
-            if not self.published:
-                await asyncio.to_thread(self._remove)
-            elif published:
-                await asyncio.to_thread(_withdraw, PendingFile(self.uri, self.mark), self.folder, self.name)
-
-    def _remove(self) -> None:
-        with self.folder.opened() as folder:
-            os.unlink(self.part, dir_fd=folder)
-
-
 def _not_read(uri: str, error: OSError) -> AccessDenied | ResourceNotFound:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return ResourceNotFound(f"The specified resource {uri} is not found")
     return AccessDenied(f"{uri} cannot be read: {error.strerror}")
-
-
-def _not_written(uri: str, error: OSError) -> AccessDenied | OutputError:
-    """Return the error for one of the system's: AccessDenied if another attempt would meet the same, else OutputError."""
-    kind = AccessDenied if error.errno in _DENIED else OutputError
-    return kind(f"{uri} cannot be written: {error.strerror}")
 
 
 def _check_access(destination: Path, uri: str) -> None:
@@ -283,48 +237,6 @@ def _place(path: Path) -> Hashable:
     return identity_of(folder), path.relative_to(folder).as_posix()
 
 
-def _mark_of(name: str, folder: int) -> str:
-    """Return the identity of a file on its file system, across machines.
-
-    Inode numbers are reused, hence the modification time.
-    """
-    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
-
-
-def _withdraw(file: PendingFile, place: Beneath, name: str) -> None:
-    """Remove a file if it has this mark. Raises OutputError."""
-    try:
-        with place.opened() as folder:
-            if _mark_of(name, folder) == file.mark:
-                os.unlink(name, dir_fd=folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise OutputError(f"{file.uri} cannot be removed: {error.strerror}") from error
-
-
-@lru_cache(maxsize=256)
-def _remove_leftovers(place: Beneath, owner: str) -> None:
-    """Remove, once, the part files of earlier attempts of the same task, which may have been killed."""
-    task, _, attempt = owner.partition(".")
-    if not attempt:
-        return
-    with suppress(OSError), place.opened() as folder:
-        for name in _names(folder):
-            if name.startswith(f".reelmill-{task}.") and name.endswith(".part") and not name.startswith(f".reelmill-{owner}-"):
-                with suppress(OSError):
-                    os.unlink(name, dir_fd=folder)
-
-
-def _names(folder: int) -> list[str]:
-    readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
-    try:
-        return os.listdir(readable)
-    finally:
-        os.close(readable)
-
-
 def _erase(uri: str, folder: Path) -> None:
     try:
         while folder.is_dir():
@@ -332,27 +244,3 @@ def _erase(uri: str, folder: Path) -> None:
                 shutil.rmtree(folder)
     except OSError as error:
         raise OutputError(f"{uri} cannot be erased: {error.strerror}") from error
-
-
-def _write_part(upload: Upload, staged: _PartFile, owner: str, shown: bool) -> str:
-    """Write a part file durably beside its destination and return its mark. Raises OutputError or AccessDenied."""
-    try:
-        _remove_leftovers(staged.folder, owner)
-        with staged.folder.opened(make=True, shown=shown) as folder:
-            with upload.open() as file:
-                try:
-                    # A link, as the file may still be in use; by its descriptor, so that it is to this file.
-                    os.link(f"/proc/self/fd/{file.fileno()}", staged.part, dst_dir_fd=folder, follow_symlinks=True)
-                except OSError:  # another file system, or one without hard links
-                    with open(os.open(staged.part, _MADE, 0o666, dir_fd=folder), "wb") as copy:
-                        shutil.copyfileobj(file, copy, _COPY_BYTES)
-            written = os.open(staged.part, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
-            try:
-                if shown:
-                    show_file(written)
-                os.fsync(written)
-            finally:
-                os.close(written)
-            return _mark_of(staged.part, folder)
-    except OSError as error:
-        raise _not_written(upload.uri, error) from error
