@@ -12,7 +12,7 @@ from tests.e2e.conformance import material
 from tests.e2e.conformance.kit import Outcome, Row, Task
 from tests.e2e.conformance.table import ELSEWHERE, MESSAGES, ROWS
 
-pytestmark = pytest.mark.xdist_group("service")
+pytestmark = pytest.mark.xdist_group("conformance")
 Outcomes = Callable[[Task], Outcome]
 
 
