@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed
 NO_PYTHON := Reelmill needs Python 3.11 or later (Debian, Ubuntu: apt install python3-venv). PYTHON=path names one
 ENVIRONMENT = $(or $(PYTHON),$(error $(NO_PYTHON))) tools/environment.py $(VENV)
 # Tests run beside each other, more of them than there are cores: much of their time is waiting.
-WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 2 )))
 
 # A descriptor image of the protos as last released.
 PROTO_BASELINE := protos/baseline.binpb
