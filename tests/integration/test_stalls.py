@@ -18,10 +18,11 @@ from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.notification import NotifyActivities
-from reelmill_server.engine.stalls import problem_of
+from reelmill_server.engine.stalls import CANNOT_REPLAY, problem_of
 from reelmill_server.engine.work import AttemptResult, Withdrawal, Work
 from reelmill_server.engine.workers import control_worker
 from reelmill_server.engine.workflow import CleanUpWorkflow
+from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.model.engine_view import EngineState
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import ConvertRequest
@@ -99,7 +100,14 @@ async def test_a_task_whose_workflow_cannot_be_run_is_found_and_can_be_ended(eng
             await engine.start(Work(ConvertRequest(task_id, "default", (), ()), heartbeat_seconds=30))
             await world.begun.wait()
             assert (await engine.view(task_id)).problem == ""
+            assert await engine.replay(task_id) == ""
+            old = await engine.replicas()
+        with pytest.raises(ServiceUnavailable):
+            await engine.replay(task_id)  # nobody is there to answer
         async with world.after():
+            assert await engine.replay(task_id) == CANNOT_REPLAY  # though nothing has happened to it
+            assert (await engine.view(task_id)).problem == ""
+            assert await engine.replicas() == old  # all in one process
             world.end.set()
 
             async def problem() -> str:
@@ -109,11 +117,13 @@ async def test_a_task_whose_workflow_cannot_be_run_is_found_and_can_be_ended(eng
             assert "cannot carry the task on" in await problem()
             await _until(engine.stalled)
             assert await engine.stalled() == {task_id}
+            assert await engine.replay(task_id) == CANNOT_REPLAY
             await engine.cancel(task_id)
             assert (await engine.view(task_id)).state is EngineState.RUNNING
             await engine.abandon(task_id)
             await engine.abandon(task_id)  # by another replica
             assert (await engine.view(task_id)).state is EngineState.CLOSED
+            assert await engine.replay(task_id) == await engine.replay("unknown") == ""
 
             async def cleaned() -> bool:
                 return bool(world.erased)

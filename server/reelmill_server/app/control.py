@@ -65,6 +65,7 @@ from reelmill_server.tasks.notifications import NotificationStore
 from reelmill_server.tasks.progress import ProgressStore
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.reconcile import Reconciler
+from reelmill_server.tasks.replay_check import ReplayCheck
 from reelmill_server.tasks.store import TaskStore
 from reelmill_server.tasks.waits import Waits
 from reelmill_server.telemetry.metrics import Metrics
@@ -126,6 +127,7 @@ class ControlPlane:
         self._storage = build_storage(settings, metrics)
         service = self._media_convert_service()
         self._admission = Admission(self._tasks, self._lease, service.start_admitted)
+        replay_check = ReplayCheck(self._tasks, replicas=engine.replicas, replay=engine.replay)
         self._reconciler = Reconciler(
             self._tasks,
             start=service.start,
@@ -137,6 +139,7 @@ class ControlPlane:
             settle=self._settle,
             tell_problems=self._progress.tell_problems,
             untaken=engine.untaken,
+            not_replayed=replay_check.problems,
             retention=retention,
             show_stalled=metrics.tasks_stalled.set,
         )

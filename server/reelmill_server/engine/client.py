@@ -18,8 +18,10 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowHistory,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -27,7 +29,7 @@ from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, encode_queue, pres
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, PLACING, UNITS
 from reelmill_server.engine.notification import NotifyWorkflow
 from reelmill_server.engine.pending_files import pack
-from reelmill_server.engine.stalls import STALLED_QUERY, UNTAKEN, problem_of
+from reelmill_server.engine.stalls import CANNOT_REPLAY, STALLED_QUERY, UNTAKEN, problem_of
 from reelmill_server.engine.work import Inspected, Inspection, Leftovers, Placing, Work
 from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
@@ -44,6 +46,7 @@ _RPC_SECONDS = timedelta(seconds=5)
 _INSPECT_SECONDS = 90.0
 _LISTED = 1000
 _RUNNING_QUERY = "WorkflowType = 'MediaConvert' AND ExecutionStatus = 'Running'"
+_ANY_QUERY = "__temporal_workflow_metadata"  # each workflow answers it, of any version
 _POLL_SECONDS = 90  # a poll lasts a minute: who did not come again since is gone
 _LANES: Mapping[str, str] = {
     FAST_QUEUE: FAST,
@@ -156,6 +159,29 @@ class Engine:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
         return bool(stats.approximate_backlog_count) and stats.approximate_backlog_age.ToTimedelta() > UNTAKEN
 
+    async def replicas(self) -> set[str]:
+        """Return the identities of the processes that run workflows. Raises ServiceUnavailable."""
+        return set(await self._polling(CONTROL_QUEUE, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW))
+
+    async def replay(self, task_id: str) -> str:
+        """Have a task's workflow run again up to where it is, and return why that fails; empty if it does not, or has ended.
+        Raises ServiceUnavailable when nobody answers.
+        """
+        handle = self._client.get_workflow_handle(task_id)
+        try:
+            await handle.query(_ANY_QUERY, reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=_RPC_SECONDS)
+        except WorkflowQueryRejectedError:
+            return ""
+        except WorkflowQueryFailedError:  # its message, for developers, is logged by `temporalio.core`
+            return CANNOT_REPLAY
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return ""
+            if error.status is RPCStatusCode.FAILED_PRECONDITION:  # it fails already
+                return CANNOT_REPLAY
+            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
+        return ""
+
     async def running(self) -> set[str]:
         """Return the ids of the tasks that the engine lists as running; the list may be some seconds old. Raises
         ServiceUnavailable.
@@ -243,21 +269,21 @@ class Engine:
 
     async def present(self, families: Sequence[str]) -> dict[str, int]:
         """Count the workers on which each of `families` (of encoders) works, or did minutes ago. Raises ServiceUnavailable."""
-        counts = await asyncio.gather(*(self._pollers(presence_queue(family)) for family in families))
-        return dict(zip(families, counts, strict=True))
+        kind = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+        polling = await asyncio.gather(*(self._polling(presence_queue(family), kind) for family in families))
+        return {family: len(identities) for family, identities in zip(families, polling, strict=True)}
 
-    async def _pollers(self, queue: str) -> int:
+    async def _polling(self, queue: str, kind: TaskQueueType.ValueType) -> list[str]:
+        """Return the identities of the processes that take work from a queue, or did until lately."""
         request = DescribeTaskQueueRequest(
-            namespace=self._client.namespace,
-            task_queue=TaskQueue(name=queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+            namespace=self._client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
         )
         try:
             description = await self._client.workflow_service.describe_task_queue(request, timeout=_RPC_SECONDS)
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
         lately = time.time() - _POLL_SECONDS
-        return sum(poller.last_access_time.ToSeconds() > lately for poller in description.pollers)
+        return [poller.identity for poller in description.pollers if poller.last_access_time.ToSeconds() > lately]
 
     async def wake(self, task_id: str, channel: str) -> None:
         """Have the due notifications of a task's channel delivered now. Raises ServiceUnavailable."""

@@ -10,6 +10,9 @@ _FAILURES = 2
 UNTAKEN = timedelta(seconds=30)
 """A worker that runs takes a workflow up within milliseconds; one that is restarted, within seconds."""
 
+CANNOT_REPLAY = "the control plane cannot carry the task on: its workflow fails when it is replayed"
+"""Nothing has happened to the workflow yet, such as the end of its attempt; it will fail when something does."""
+
 STALLED_QUERY = "TemporalReportedProblems IS NOT NULL"
 """Selects workflows whose code failed, or did not answer, several times in a row (Temporal 1.30 and later)."""
 

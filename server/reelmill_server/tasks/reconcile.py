@@ -35,6 +35,7 @@ class Reconciler:
         settle: Callable[[str, Outcome], Awaitable[None]],
         tell_problems: Callable[[Mapping[str, str]], Awaitable[None]],
         untaken: Callable[[], Awaitable[bool]],
+        not_replayed: Callable[[], Awaitable[Mapping[str, str]]],
         show_stalled: Callable[[int], object],
         retention: timedelta,
     ) -> None:
@@ -43,9 +44,11 @@ class Reconciler:
         `running` returns the tasks whose workflows run, `stalled` those of them whose workflows cannot go on, as lists that may
         be some seconds old. `start` raises InvalidArgument or ValueError for a task that the engine will never accept.
         `abandon` ends a task without its workflow. `settle` records an outcome. `untaken` returns whether no replica takes up
-        workflows. `show_stalled` is told how many tasks do not go on, `tell_problems` which, and why.
+        workflows, `not_replayed` the tasks that will not go on when something happens to them, and why. `show_stalled` is told
+        how many tasks do not go on, `tell_problems` which, and why.
         """
         self._store, self._retention, self._tell_problems, self._untaken = store, retention, tell_problems, untaken
+        self._not_replayed = not_replayed
         self._start, self._view, self._cancel, self._settle = start, view, cancel, settle
         self._running, self._stalled, self._abandon, self._show_stalled = running, stalled, abandon, show_stalled
         self._known_stalled: frozenset[str] = frozenset()
@@ -93,8 +96,8 @@ class Reconciler:
         """Tell which tasks do not go on, and why; each is logged once."""
         try:
             problems = await self._problems()
-        except ServiceUnavailable as error:  # or it is too old to know
-            _log.debug("the engine did not list its failing workflows", reason=error.message)
+        except ServiceUnavailable as error:
+            _log.debug("the engine did not say which workflows fail", reason=error.message)
             return
         stalled = frozenset(problems)
         for task_id in sorted(stalled - self._known_stalled):
@@ -107,11 +110,20 @@ class Reconciler:
         """Return why tasks do not go on. Raises ServiceUnavailable."""
         if not await self._store.any_started():
             return {}
-        suspects = sorted(await self._stalled())
+        not_replayed = await self._not_replayed()
+        suspects = sorted({*await self._listed_stalled()} - not_replayed.keys())
         if await self._untaken():
             suspects += [task.task_id async for task in self._store.started(datetime.now(UTC) - _SETTLING)]
         views = {task_id: await self._view(task_id) for task_id in dict.fromkeys(suspects[:_SUSPECTS])}
-        return {task_id: view.problem for task_id, view in views.items() if view.problem}
+        return {**not_replayed, **{task_id: view.problem for task_id, view in views.items() if view.problem}}
+
+    async def _listed_stalled(self) -> Collection[str]:
+        """Return the tasks that the engine lists as failing, none if it is too old to know."""
+        try:
+            return await self._stalled()
+        except ServiceUnavailable as error:
+            _log.debug("the engine did not list its failing workflows", reason=error.message)
+            return ()
 
     async def _repair(self, task_id: str, repair: Awaitable[None]) -> None:
         try:

@@ -15,6 +15,7 @@ from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.migrate import upgrade
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.reconcile import Reconciler
+from reelmill_server.tasks.replay_check import ReplayCheck
 from reelmill_server.tasks.store import TaskStore
 
 
@@ -33,6 +34,10 @@ class World:
         self.told: list[dict[str, str]] = []
         self.no_replica = False
         self.views: list[str] = []
+        self.broken: set[str] = set()
+        self.replicas, self.silent = {"old"}, False
+        self.replayed: list[str] = []
+        check = ReplayCheck(self.store, replicas=self.present, replay=self.replay)
         self.reconciler = Reconciler(
             self.store,
             start=self.start,
@@ -44,6 +49,7 @@ class World:
             settle=self.settle,
             tell_problems=self.tell_problems,
             untaken=self.untaken,
+            not_replayed=check.problems,
             retention=timedelta(days=7),
             show_stalled=self.shown.append,
         )
@@ -64,6 +70,19 @@ class World:
     async def untaken(self) -> bool:
         """Whether nobody runs workflows."""
         return self.no_replica
+
+    async def present(self) -> set[str]:
+        """Who runs workflows, unless the engine is away."""
+        if self.down:
+            raise ServiceUnavailable("down")
+        return self.replicas
+
+    async def replay(self, task_id: str) -> str:
+        """What a replica says when it runs a workflow again."""
+        if self.silent:
+            raise ServiceUnavailable("timeout")
+        self.replayed.append(task_id)
+        return "cannot" if task_id in self.broken and self.states[task_id] is EngineState.RUNNING else ""
 
     async def view(self, task_id: str) -> EngineView:
         """What the engine says."""
@@ -152,6 +171,56 @@ async def test_why_tasks_do_not_go_on_is_told(world: World) -> None:
     world.no_replica = False
     await world.reconciler.once()
     assert world.told[1:] == [{"waits": "no control worker"}, {}]
+
+
+async def test_a_task_that_a_new_replica_cannot_carry_on_is_told_before_anything_happens_to_it(world: World) -> None:
+    """Each is asked once for each change of replicas, and again while it fails; one failure may be a busy machine."""
+    for name in ("changed", "same"):
+        await world.add(name, started=True)
+        world.states[name] = EngineState.RUNNING
+    for _ in range(3):
+        await world.reconciler.once()
+    assert sorted(world.replayed) == ["changed", "same"] and world.told == [{}, {}, {}]
+    world.replicas, world.broken = {"new"}, {"changed"}
+    world.replayed.clear()
+    for _ in range(3):
+        await world.reconciler.once()
+    assert sorted(world.replayed) == ["changed", "changed", "changed", "same"]
+    assert world.told[3:] == [{}, {"changed": "cannot"}, {"changed": "cannot"}] and world.shown[3:] == [0, 1, 1]
+    world.silent = True
+    await world.reconciler.once()
+    assert world.told[-1] == {"changed": "cannot"}  # no news
+    world.silent, world.states["changed"] = False, EngineState.CLOSED
+    await world.reconciler.once()
+    assert world.told[-1] == {}
+
+
+async def test_tasks_that_no_replica_answers_for_are_asked_again(world: World) -> None:
+    """Though a round ends with the first that is not answered for: each takes seconds."""
+    for number in range(250):
+        await world.add(f"task{number:03}", started=True)
+        world.states[f"task{number:03}"] = EngineState.RUNNING
+    world.silent = True
+    await world.reconciler.once()
+    world.silent = False
+    await world.reconciler.once()
+    assert len(world.replayed) == 200
+    await world.reconciler.once()
+    assert len(world.replayed) == len({*world.replayed}) == 250
+
+
+async def test_an_engine_that_lists_no_failing_workflows_hides_no_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is too old to know the attribute."""
+
+    async def refused() -> list[str]:
+        raise ServiceUnavailable("invalid query")
+
+    monkeypatch.setattr(world.reconciler, "_stalled", refused)
+    await world.add("changed", started=True)
+    world.states["changed"], world.broken = EngineState.RUNNING, {"changed"}
+    for _ in range(2):
+        await world.reconciler.once()
+    assert world.told == [{}, {"changed": "cannot"}]
 
 
 async def test_an_engine_without_tasks_is_asked_nothing(world: World) -> None:
