@@ -13,11 +13,15 @@ from temporalio.converter import (
     JSONPlainPayloadConverter,
 )
 
-from reelmill_server.model.plain import to_json
+from reelmill_server.model.plain import adapter, to_json
 
 
 class _Json(PydanticJSONPlainPayloadConverter):
-    """The library's JSON converter, except that dataclasses are written as their annotations say, not as they happen to be."""
+    """The library's JSON converter, except that dataclasses are written as their annotations say, not as they happen to be, and
+    that types are learned once for each process.
+
+    The library makes a converter for each workflow; learning the types of a task anew took longer than all else in a workflow.
+    """
 
     def to_payload(self, value: Any) -> Payload | None:
         """Write `value` as JSON."""
@@ -25,20 +29,17 @@ class _Json(PydanticJSONPlainPayloadConverter):
             return super().to_payload(value)
         return Payload(metadata={"encoding": self.encoding.encode()}, data=to_json(value))
 
-
-_JSON = _Json()
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        """Read JSON as a value of that type, or as plain data."""
+        return adapter(Any if type_hint is None else type_hint).validate_json(payload.data)
 
 
 class _Payloads(CompositePayloadConverter):
-    """The library's pydantic converter with one shared cache of types.
-
-    The library makes a converter for each workflow; learning the types of a task anew took longer than all else in a
-    workflow.
-    """
+    """The library's converter with that one for JSON."""
 
     def __init__(self) -> None:
         usual = DefaultPayloadConverter.default_encoding_payload_converters
-        super().__init__(*(_JSON if isinstance(one, JSONPlainPayloadConverter) else one for one in usual))
+        super().__init__(*(_Json() if isinstance(one, JSONPlainPayloadConverter) else one for one in usual))
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """Read as many values as there are payloads.

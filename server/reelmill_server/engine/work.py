@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import TypeAdapter
-
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import KeptFile
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import FAST, Needs
+from reelmill_server.model.plain import adapter, to_json
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, FailedAttempt
@@ -162,14 +161,12 @@ class Inspected:
     report: Report | None = None
 
 
-_WORK: TypeAdapter[Work] = TypeAdapter(Work)
-
-
 def dump_work(work: Work) -> str:
     """Return `work` as JSON, for the task's record."""
-    return _WORK.dump_json(work).decode()
+    return to_json(work).decode()
 
 
 def load_work(text: str) -> Work:
     """Return the work that `dump_work` wrote."""
-    return _WORK.validate_json(text)
+    work: Work = adapter(Work).validate_json(text)
+    return work

@@ -26,27 +26,33 @@ from reelmill_server.engine.activities import ControlActivities, WorkerActivitie
 from reelmill_server.engine.notification import FileActivities, NotifyActivities, NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.shown_workers import ShowWorkerWorkflow
 from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
+from reelmill_server.model.plain import learn
 
 # A cancel reaches an attempt with a heartbeat: with the engine's default throttle that takes 3 s and more.
 _HEARTBEAT_THROTTLE = timedelta(seconds=0.4)
+_WORKFLOWS = (
+    MediaConvertWorkflow,
+    CleanUpWorkflow,
+    InspectWorkflow,
+    ShowWorkerWorkflow,
+    NotifyWorkflow,
+    ProgressWorkflow,
+)
 _DELIVERIES_AT_ONCE = 64
 _DELIVERY_GRACE = timedelta(seconds=5)  # one that is cut off is sent twice
 
 
 def control_worker(client: Client, activities: ControlActivities, notify: NotifyActivities) -> Worker:
     """Return the worker for workflows and for recording outcomes of tasks and notifications."""
+    control = (activities.record_outcome, activities.present, activities.room, notify.next, notify.note, notify.progress)
+    # Before the first workflow runs: on a busy machine it would take longer than the two seconds that a step may.
+    learn(*(workflow.run for workflow in _WORKFLOWS), *control)
+    learn(WorkerActivities.convert, WorkerActivities.encode_unit, WorkerActivities.inspect)
     return Worker(
         client,
         task_queue=CONTROL_QUEUE,
-        workflows=[
-            MediaConvertWorkflow,
-            CleanUpWorkflow,
-            InspectWorkflow,
-            ShowWorkerWorkflow,
-            NotifyWorkflow,
-            ProgressWorkflow,
-        ],
-        activities=[activities.record_outcome, activities.present, activities.room, notify.next, notify.note, notify.progress],
+        workflows=_WORKFLOWS,
+        activities=control,
         # All of our modules would be shared with the library's sandbox, which leaves it little to watch. That workflows are
         # deterministic is tested: recorded histories are replayed.
         workflow_runner=UnsandboxedWorkflowRunner(),

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, RowMapping, Select, select
 
+from reelmill_server.model.plain import adapter, plain, to_json
 from reelmill_server.model.project import Project, Quotas
 from reelmill_server.model.task import UNTOLD, Outcome, Progress, TaskRecord, TaskStatus, Told
 from reelmill_server.tasks.tables import NOT_ENDED, task_progress, tasks
@@ -30,19 +30,15 @@ def from_microseconds(microseconds: int) -> datetime:
     return _EPOCH + microseconds * _MICROSECOND
 
 
-@cache
-def _outcome_adapter() -> TypeAdapter[Outcome]:
-    return TypeAdapter(Outcome)
-
-
 def encode_outcome(outcome: Outcome) -> str:
     """Return an outcome as JSON."""
-    return json.dumps(_outcome_adapter().dump_python(outcome, mode="json"))
+    return json.dumps(plain(outcome))
 
 
 def decode_outcome(text: str) -> Outcome:
     """Parse the JSON of an outcome, of this version or another: unknown fields are ignored, missing ones get their defaults."""
-    return _outcome_adapter().validate_json(text)
+    outcome: Outcome = adapter(Outcome).validate_json(text)
+    return outcome
 
 
 def task_row(record: TaskRecord) -> dict[str, Any]:
@@ -75,14 +71,9 @@ def record_bytes(values: Mapping[str, Any]) -> int:
     return sum(len(value.encode()) for value in values.values() if isinstance(value, str))
 
 
-@cache
-def _progress_adapter() -> TypeAdapter[Progress]:
-    return TypeAdapter(Progress)
-
-
 def encode_progress(progress: Progress) -> str:
     """Return progress as JSON."""
-    return _progress_adapter().dump_json(progress).decode()
+    return to_json(progress).decode()
 
 
 @cache
@@ -97,7 +88,7 @@ def told_of(row: RowMapping) -> Told:
     text = row.get("told_progress")
     if text is None:
         return UNTOLD
-    progress = _progress_adapter().validate_json(text)  # of any version, like outcomes
+    progress = adapter(Progress).validate_json(text)  # of any version, like outcomes
     return Told(
         replace(progress, percent=row["told_percent"], problem=row["told_problem"]), row["told_working"], row["told_lane"]
     )
