@@ -10,10 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, make_url, text
 
-from reelmill_server.errors import InternalError, ServiceUnavailable
+from reelmill_server.errors import InternalError, InvalidArgument, ServiceUnavailable
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.migrate import check_current, head, upgrade
 from reelmill_server.tasks.tables import SortedText, metadata
+from tests.postgres import PrivatePostgres
 
 
 def upgrade_in_process(url: str) -> str:
@@ -110,6 +111,15 @@ async def test_a_database_that_is_away_is_service_unavailable(tmp_path: Path) ->
         await database.ping()
     assert "hunter2" not in caught.value.message
     await database.close()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+async def test_a_database_with_another_encoding_is_refused_by_name(postgres: PrivatePostgres, encoding: str) -> None:
+    """It would return bytes, or take no texts but those of Western Europe."""
+    name = f"encoded_{encoding.lower()}"
+    postgres.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    with pytest.raises(InvalidArgument, match=f"{name} has the encoding {encoding} and must have UTF8"):
+        await upgrade(postgres.url(name))
 
 
 async def test_ping_answers(database: Database) -> None:

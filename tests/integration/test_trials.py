@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from reelmill_server.media import capabilities as trials
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.worker.child import main
+from reelmill_server.worker.messages import TrialResults
 from reelmill_server.worker.parent import capabilities, child_process
 from reelmill_server.worker.parent.capabilities import Capabilities
 
@@ -47,3 +49,20 @@ async def test_a_bad_driver_takes_only_its_own_encoders_along(monkeypatch: pytes
     monkeypatch.setattr(child_process, "enter", partial(_drivers, {}))
     await known.retry_lost()
     assert all(known.works(name) for name in ("h264_nvenc", "h264_vaapi", "libx264"))
+
+
+async def test_software_is_not_lost_by_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials that do not end in time are repeated, each time with twice as much."""
+    child_process.preload()
+    waited = list[float]()
+    run = capabilities.run_trials
+
+    async def late(limits: Limits, order: Sequence[str], only: Sequence[str] = (), seconds: float = 0) -> TrialResults | None:
+        waited.append(seconds)
+        return await run(limits, order, only, 300) if len(waited) > 2 else None
+
+    monkeypatch.setattr(capabilities, "run_trials", late)
+    known = Capabilities(Limits(), (SOFTWARE,), {}, 0)
+    await known.discover()
+    assert known.works("libx264") and known.decoders and known.versions
+    assert waited == [60, 120, 240]

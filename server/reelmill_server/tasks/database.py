@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.util import await_only
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
+from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable
 from reelmill_server.tasks.sqlite import Connection
 
 _BUSY_MILLISECONDS = 10_000
@@ -114,7 +114,7 @@ def _is_transient(error: DBAPIError) -> bool:
 
 def _postgresql_engine(url: URL) -> AsyncEngine:
     defaults = {"connect_timeout": _CONNECT_SECONDS, "application_name": "reelmill"}
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         connect_args={key: value for key, value in defaults.items() if key not in url.query},
         pool_size=_POOL_CONNECTIONS,
@@ -122,6 +122,19 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
         pool_timeout=_POOL_SECONDS,
         pool_pre_ping=True,
     )
+    event.listen(engine.sync_engine, "connect", _require_utf8, insert=True)  # before SQLAlchemy asks for its version
+    return engine
+
+
+def _require_utf8(connection: Any, _: Any) -> None:
+    """Raise InvalidArgument for a database that cannot keep all texts, or returns them as bytes."""
+    info = connection.driver_connection.info
+    encoding = info.parameter_status("server_encoding")
+    if encoding not in ("UTF8", None):  # None: a proxy does not say
+        raise InvalidArgument(
+            f"The database {info.dbname} has the encoding {encoding} and must have UTF8: "
+            f"CREATE DATABASE {info.dbname} ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:

@@ -54,6 +54,15 @@ async def try_family(limits: Limits, family: str, names: Sequence[str]) -> Seque
     return [Capability(name, codecs[name], family, False, reason, time.time_ns() // 1000) for name in names]
 
 
+async def try_software(limits: Limits, families: Sequence[str]) -> messages.TrialResults:
+    """Try what needs no driver, however long that takes: on a busy machine it is slow, and a worker without it is of no use."""
+    seconds = _TRIAL_SECONDS
+    while not (tried := await run_trials(limits, families, seconds=seconds)):
+        _log.warning("trials of encoders took too long: trying again", seconds=seconds)
+        seconds *= 2
+    return tried
+
+
 class Capabilities:
     """The encoders that work here. Hardware that failed is excluded until a trial after the cool-down succeeds."""
 
@@ -115,7 +124,7 @@ class Capabilities:
             for family in self._order
             if family != SOFTWARE
         }
-        tried = await run_trials(self._limits, software) or messages.TrialResults((), (), {})
+        tried = await try_software(self._limits, software)
         trials = [try_family(self._limits, family, names) for family, names in families.items() if names]
         found = [*tried.encoders, *(capability for family in await asyncio.gather(*trials) for capability in family)]
         by_name = {capability.name: capability for capability in found}
