@@ -75,6 +75,7 @@ def print_task(session: Session, task: Task) -> None:
         ("Created", time_text(task.start_time)),
         ("Ended", time_text(task.end_time)),
         ("Problem", task.problem),
+        *((f"Attempt {failed.attempt}", f"{failed.code}: {failed.message}") for failed in task.failed_attempts),
         ("Error", f"{task.code}: {task.message}" if task.code else ""),
         ("Tags", ", ".join(f"{key}={_tag_value(value)}" for key, value in sorted(task.tags.items()))),
         ("User data", task.user_data),
@@ -215,7 +216,7 @@ def print_workers(session: Session, workers: Sequence[Worker]) -> None:
             f"{load.slots} of {load.max_slots} slots, {load.cores:g} of {load.max_cores:g} cores",
             f"{load.waiting} waiting" if load.waiting else "",
             "draining" if worker.draining else "",
-            f"serves {', '.join(lane.name for lane in worker.lanes if lane.available)}",
+            f"serves {', '.join(lane.name for lane in worker.lanes if lane.available) or 'nothing'}",
             f"since {time_text(worker.start_time)}, seen {time_text(worker.seen_time)}",
         ]
         _print_line(session, f"{worker.name}: {', '.join(filter(None, facts))}")

@@ -40,7 +40,9 @@ class AttemptState:
 
 @dataclass(frozen=True)
 class LaneState:
-    """A queue that a worker serves: whether its encoders work, and how many streams they encode, and may (0: any number)."""
+    """A queue that a worker serves: whether its encoders work and the worker's disk has room, and how many streams they encode,
+    and may (0: any number).
+    """
 
     name: str
     available: bool = True

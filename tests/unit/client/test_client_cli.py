@@ -405,8 +405,10 @@ def test_get_and_list(fake: Any, cli: Cli) -> None:
     fake.tasks = {name: Task(task_id=name, status=TASK_STATUS_RUNNING, progress=7) for name in ("a", "b", "c")}
     fake.tasks["a"].tags["k"] = 3
     fake.tasks["b"].MergeFrom(Task(code="Timeout", message="too slow"))
+    fake.tasks["b"].failed_attempts.add(attempt=1, code="EncoderCrashed", message="killed by SIGSEGV")
     assert "k=3" in cli("get", "a").stdout
-    assert "Timeout: too slow" in cli("get", "b").stdout
+    told = cli("get", "b").stdout
+    assert "Timeout: too slow" in told and "EncoderCrashed: killed by SIGSEGV" in told
     assert json_lines(cli("get", "a", "--json").stdout)[0] == vendor_json.dump(fake.tasks["a"], zeros=True)
     arguments = ("list", "--status", "failed", "--tag", "k=v", "--tag", "x=y", "--sort", "end-time", "--order", "desc")
     result = cli(*arguments, "--start-from", "2026-01-31T00:00:00Z", "--end-to", "2026-02-01T00:00:00Z")

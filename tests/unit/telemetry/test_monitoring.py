@@ -294,6 +294,13 @@ WORLDS: dict[str, tuple[dict[str, str], set[str]]] = {
         },
         set(),
     ),
+    "the disk of a worker is full": (
+        {
+            'reelmill_worker_slots{namespace="a", job="w", instance="w1"}': "2x60",
+            'reelmill_scratch_free_bytes{namespace="a", job="w", instance="w1"}': "5000000000x26 8000000x34",
+        },
+        {"DiskFull"},
+    ),
     "a task is stuck": ({'reelmill_tasks_stalled{namespace="a"}': "0x20 1x40"}, {"TasksStalled"}),
 }
 

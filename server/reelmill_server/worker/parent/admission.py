@@ -153,7 +153,7 @@ class Admission:
         used, budget = self._used, self.budget
         if self._waiting or used.attempts >= budget.slots or (lane != SOFTWARE and not self._has_sessions(lane, 1)):
             return False
-        if not self._has_disk():  # last: a family that does not work here is looked at as often as one that does
+        if not self.has_disk():  # last: a family that does not work here is looked at as often as one that does
             return False
         cores = lane != SOFTWARE or budget.cores - used.cores >= _LEAST_CORES
         return used.attempts == 0 or (cores and (not budget.memory_bytes or used.memory_bytes < budget.memory_bytes))
@@ -173,7 +173,8 @@ class Admission:
         self._used.memory_bytes -= self._look_bytes
         self._notify()
 
-    def _has_disk(self) -> bool:
+    def has_disk(self) -> bool:
+        """Return whether the disk has room, and there are descriptors: else this worker takes nothing."""
         return self.free_bytes() >= _LEAST_DISK_BYTES and self._free_descriptors() >= _LEAST_DESCRIPTORS
 
     async def wait_for_disk(self, wait_seconds: float | None = None) -> None:
@@ -182,7 +183,7 @@ class Admission:
         """
         try:
             async with asyncio.timeout(wait_seconds):
-                while not self._has_disk():
+                while not self.has_disk():
                     await self.change()
         except TimeoutError:
             raise WorkerBusy(f"the worker's disk was full, or its descriptors used up, for {wait_seconds:.0f} s") from None
@@ -230,7 +231,7 @@ class Admission:
 
     def _fits(self, waiting: _QueuedAttempt) -> bool:
         used, budget, cost = self._used, self.budget, waiting.cost
-        if not self._has_disk():
+        if not self.has_disk():
             return False
         if waiting.lane != SOFTWARE and not self._has_sessions(waiting.lane, waiting.sessions):
             return False

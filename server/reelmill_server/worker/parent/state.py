@@ -22,7 +22,7 @@ def worker_state(
     return WorkerState(
         version=version,
         started_us=started_us,
-        lanes=tuple(_lane(name, capabilities) for name in lanes),
+        lanes=tuple(_lane(name, admission.has_disk(), capabilities) for name in lanes),
         held=_load(admission.used),
         most=_load(admission.budget),
         waiting=admission.waiting,
@@ -31,12 +31,11 @@ def worker_state(
     )
 
 
-def _lane(name: str, capabilities: Capabilities) -> LaneState:
+def _lane(name: str, takes: bool, capabilities: Capabilities) -> LaneState:
     if name in (FAST, SOFTWARE):
-        return LaneState(name)
-    return LaneState(
-        name, capabilities.has_sessions(name, 0), capabilities.sessions_in_use(name), capabilities.max_sessions(name)
-    )
+        return LaneState(name, takes)
+    works = capabilities.has_sessions(name, 0)
+    return LaneState(name, takes and works, capabilities.sessions_in_use(name), capabilities.max_sessions(name))
 
 
 def _load(budget: Budget) -> Load:

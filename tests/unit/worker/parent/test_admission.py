@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from reelmill_server.errors import WorkerBusy
-from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.model.capability import SOFTWARE, Limits
 from reelmill_server.model.cost import Cost
-from reelmill_server.model.needs import Needs
+from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.worker.parent.admission import Admission, Budget, FastQueueSlots, QueueSlots
+from reelmill_server.worker.parent.capabilities import Capabilities
+from reelmill_server.worker.parent.state import worker_state
 from tests.waiting import eventually
 
 BUDGET = Budget(slots=3, cores=4.0, memory_bytes=1000, scratch_bytes=500)
@@ -184,3 +186,15 @@ async def test_an_accelerators_lane_needs_a_free_session() -> None:
     machine.sessions = 1
     async with machine.runs("gpu", Cost(0.5), "nvenc"):
         assert machine.running == ["gpu"]
+
+
+def test_a_worker_whose_disk_is_full_is_shown_to_take_nothing() -> None:
+    """Else its tasks would be told that workers are busy."""
+    machine, known = Machine(), Capabilities(Limits(), (), {}, 0)
+
+    def takes() -> list[bool]:
+        return [lane.available for lane in worker_state("1", 0, (FAST, SOFTWARE), (), machine.admission, known).lanes]
+
+    assert takes() == [True, True]
+    machine.free_bytes = 0
+    assert takes() == [False, False]
