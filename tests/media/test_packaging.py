@@ -144,6 +144,17 @@ def test_dash_lists_each_stream_with_its_segments(convert: Converter) -> None:
     assert made.artifact.kind is ArtifactKind.MANIFEST and len(made.artifact.streams) == 2
 
 
+@pytest.mark.parametrize("copied", [False, True])
+def test_dash_of_codecs_that_webm_holds_is_of_mp4(convert: Converter, copied: bool) -> None:
+    """libav's DASH muxer would choose WebM for VP9 and Opus."""
+    clip = Clip("matroska", (Video("libvpx-vp9", seconds=4.4),), (Audio("libopus", seconds=4.4),))
+    spec = target("mp4") if copied else target("mp4", encoded("vp9"), AudioSpec("opus"))
+    made = convert(clip if copied else FILM, cut(spec, DASH))
+    assert re.findall(r'mimeType="(\w+/\w+)"', (made.published / "x.mpd").read_text()) == ["video/mp4", "audio/mp4"]
+    segments = sorted(path.name for path in made.published.glob("x-0-?.m4s"))
+    assert judge.numbers(joined(made.published, "film.mp4", "x-0-init.mp4", *segments)) == list(range(110))
+
+
 def test_one_set_of_files_serves_hls_and_dash(convert: Converter) -> None:
     """Two targets that differ in the list only are encoded once."""
     spec = target("mp4", encoded(gop_size=15), AAC)

@@ -118,7 +118,8 @@ def _hls_options(segment: SegmentSpec, container: str) -> dict[str, str]:
 
 def _dash_options(segment: SegmentSpec) -> dict[str, str]:
     shortest_us = segment.duration_us - min(_DASH_SLACK_US, segment.duration_us // 10)
-    return {"seg_duration": f"{shortest_us}us", "use_template": "1", "use_timeline": "1"}
+    # libav would write WebM segments for VP9, VP8, Opus and Vorbis.
+    return {"seg_duration": f"{shortest_us}us", "use_template": "1", "use_timeline": "1", "dash_segment_type": "mp4"}
 
 
 def _boxes(plan: TargetPlan) -> dict[str, str]:
