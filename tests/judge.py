@@ -254,7 +254,9 @@ def sound(path: Path, stream: int = 0) -> NDArray[np.float32]:
     """The decoded samples of an audio stream as (sample, channel)."""
     rest = describe(path).of("Audio")[stream].rest
     channels = _channels(rest)
-    raw = _run("-i", path, "-map", f"0:a:{stream}", "-f", "f32le", "-").stdout
+    # In containers that count milliseconds, short frames overlap by a tick, of which the muxer would complain.
+    counted = ("-af", "asetpts=N/SR/TB")
+    raw = _run("-i", path, "-map", f"0:a:{stream}", *counted, "-f", "f32le", "-").stdout
     return np.frombuffer(raw, np.float32).reshape(-1, channels)
 
 

@@ -5,12 +5,15 @@ import struct
 import subprocess
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from reelmill_server.errors import UnsupportedFormat
+from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec
 from tests import judge
@@ -141,3 +144,32 @@ def test_packets_shorter_than_a_tick_are_copied_in_time(shelf: Shelf, convert: C
 def test_audio_of_few_samples_ends_with_the_last_one(shelf: Shelf, convert: Converter, samples: int) -> None:
     source = wave_file(shelf, f"few-{samples}.wav", bytes(range(1, 3)) * samples, 1, 16)
     assert len(judge.sound(convert(source, target("m4a", None, AudioSpec("aac"))).path)) == samples
+
+
+@pytest.mark.parametrize(("codec", "form"), [("eac3", "avi"), ("dca", "avi"), ("flac", "avi"), ("flac", "asf")])
+def test_audio_whose_times_mislead_follows_its_lengths(shelf: Shelf, convert: Converter, codec: str, form: str) -> None:
+    """AVI counts their bytes in ticks as long as frames; libav's parser of FLAC looks ten frames ahead."""
+    source = made(shelf, f"misled-{codec}.{form}", "-c:a", codec, "-strict", "-2")
+    expected = judge.sound(source)
+    got = judge.sound(convert(source, LOSSLESS).path)
+    assert len(got) == len(expected)
+    assert np.abs(got - expected).max() < 0.01
+    times = [unit.pts for unit in judge.packets(convert(source, target("mkv", None)).path, "a:0")]
+    lengths = [float(latter - former) for former, latter in pairwise(times)]
+    assert lengths == pytest.approx([1.23 / len(times)] * len(lengths), abs=0.003)
+
+
+def test_a_cut_of_audio_whose_times_mislead(shelf: Shelf, convert: Converter) -> None:
+    source = made(shelf, "misled-cut.avi", "-c:a", "eac3")
+    got = judge.sound(convert(source, LOSSLESS, start=0.5, duration=0.5).path)
+    assert np.abs(got - judge.sound(source)[24000:48000]).max() < 0.01
+
+
+def test_extended_ac3_of_nut_is_told_from_ac3(shelf: Shelf, convert: Converter) -> None:
+    """NUT has one code for both, with which Matroska would name it wrongly."""
+    source = made(shelf, "extended.nut", "-c:a", "eac3")
+    assert probe_file(str(source), Limits()).audio[0].codec == "eac3"
+    with pytest.raises(UnsupportedFormat, match="nut describes eac3"):
+        convert(source, target("mkv", None))
+    plain = made(shelf, "plain.nut", "-c:a", "ac3")
+    assert len(judge.sound(convert(plain, target("mkv", None)).path)) == len(judge.sound(plain))

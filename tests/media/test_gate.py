@@ -19,6 +19,8 @@ from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.output import file as output_file
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package import segments
+from reelmill_server.media.package.playlists import MediaPlaylist
+from reelmill_server.media.result import verify as verify_module
 from reelmill_server.media.result.verify import verify
 from reelmill_server.media.track import audio, audio_inputs, cfr_video, copy, frame_encoder, vfr_video, video
 from reelmill_server.media.track.base import Track
@@ -212,11 +214,22 @@ def whole(produced: MediaFile) -> None:
     """The file is whole."""
 
 
-def lists_less(produced: MediaFile) -> None:
-    """The last segment of a playlist is said to last 0.1 s."""
+def lists_less(patch: pytest.MonkeyPatch) -> None:
+    """The last segment is said to last 0.1 s."""
+    original = verify_module.checked_playlist
+
+    def checked(*arguments: Any) -> MediaPlaylist:
+        playlist = original(*arguments)
+        *before, last = playlist.segments
+        return replace(playlist, segments=(*before, replace(last, seconds=Fraction(1, 10))))
+
+    patch.setattr(verify_module, "checked_playlist", checked)
+
+
+def lists_wrongly(produced: MediaFile) -> None:
+    """The first segment of a playlist is said to last 0.1 s."""
     path = Path(produced.path)
-    first, _, last = path.read_text().rpartition("#EXTINF:")
-    path.write_text(first + "#EXTINF:" + re.sub(r"^[0-9.]+", "0.1", last))
+    path.write_text(re.sub(r"#EXTINF:[0-9.]+", "#EXTINF:0.1", path.read_text(), count=1))
 
 
 @dataclass(frozen=True)
@@ -286,7 +299,9 @@ FAULTS = (
     Fault("a rendition in fMP4 is moved", "off the clock", FRAGMENTS, path=shifted(("audio", "video"), Fraction(1))),
     Fault("audio in DASH is moved", "off the clock", DASH, path=shifted(("audio",), Fraction(1, 10))),
     Fault("audio is moved by a frame of video", "further apart", path=shifted(("audio",), Fraction(1, 25))),
-    Fault("a short playlist", "playlist ends", SEGMENTS, file=lists_less),
+    Fault("a short playlist", "playlist ends", SEGMENTS, path=lists_less),
+    Fault("a short manifest", "playlist ends", DASH, path=lists_less),
+    Fault("a wrong playlist", "does not begin with a key frame", SEGMENTS, file=lists_wrongly),
 )
 
 

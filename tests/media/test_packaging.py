@@ -134,7 +134,7 @@ def test_dash_lists_each_stream_with_its_segments(convert: Converter) -> None:
     made = convert(FILM, cut(target("mp4", encoded(gop_size=15), AAC), DASH))
     text = (made.published / "x.mpd").read_text()
     assert 'initialization="x-$RepresentationID$-init.mp4"' in text and 'media="x-$RepresentationID$-$Number$.m4s"' in text
-    assert 'mediaPresentationDuration="PT4.4S"' in text and 'maxSegmentDuration="PT1.0' in text
+    assert 'mediaPresentationDuration="PT4.400S"' in text and 'maxSegmentDuration="PT1.0' in text
     film = joined(made.published, "film.mp4", "x-0-init.mp4", *(f"x-0-{number}.m4s" for number in range(1, 6)))
     assert judge.numbers(film) == judge.numbers(made.published / "x.mpd") == list(range(110))
     judge.check(made.published / "x.mpd")
@@ -142,6 +142,35 @@ def test_dash_lists_each_stream_with_its_segments(convert: Converter) -> None:
     judge.check(tone)
     assert len(judge.sound(tone)) == pytest.approx(4.4 * 48000, abs=2048)
     assert made.artifact.kind is ArtifactKind.MANIFEST and len(made.artifact.streams) == 2
+
+
+SPARSE = (Fraction(0), Fraction(1, 10), Fraction(2, 10), Fraction(4))
+REPEATED = tuple(Fraction(number - (number % 5 == 4), 25) for number in range(75))
+OF_LENGTHS = {
+    "long audio": (Clip("mp4", (Video(seconds=2),), (Audio(seconds=5),)), 5.0, False),
+    "a last frame that stays": (Clip("matroska", (Video(times=SPARSE, last=Fraction(3)),), ()), 7.0, False),
+    "frames of equal times": (Clip("matroska", (Video(times=REPEATED, gop=25),), ()), 2.96, True),
+}
+
+
+@pytest.mark.parametrize(("container", "form"), [("ts", HLS), ("mp4", HLS), ("mp4", DASH)])
+@pytest.mark.parametrize("kind", OF_LENGTHS)
+def test_lists_are_as_long_as_the_media(convert: Converter, kind: str, container: str, form: SegmentFormat) -> None:
+    """libav knows of the last segment only what earlier packets said, and of DASH how long the first stream is."""
+    clip, expected, copied = OF_LENGTHS[kind]
+    spec = target(container) if copied else target(container, encoded(preset="veryfast", gop_size=150), AAC)
+    made = convert(clip, cut(replace(spec, audio_asked=False), form))
+    if form is HLS:
+        listed, film = sum(lengths(made.published / "x.m3u8")), made.published / "x.m3u8"
+    else:
+        claimed = re.search(r'mediaPresentationDuration="PT([0-9.]+)S"', (made.published / "x.mpd").read_text())
+        assert claimed
+        segments = sorted(path.name for path in made.published.glob("x-0-?.m4s"))
+        listed, film = float(claimed[1]), joined(made.published, "film.mp4", "x-0-init.mp4", *segments)
+    assert listed == pytest.approx(expected, abs=0.03)
+    before, after = judge.times(convert.shelf.get(clip)), judge.times(film)
+    apart = [float(later - after[0] - (earlier - before[0])) for later, earlier in zip(after, before, strict=True)]
+    assert apart == pytest.approx([0] * len(apart), abs=0.03)
 
 
 @pytest.mark.parametrize("copied", [False, True])

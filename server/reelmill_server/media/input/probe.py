@@ -19,6 +19,7 @@ from reelmill_server.media.input.decoders import may_decode
 from reelmill_server.media.input.first_frames import FirstFrames, first_frames
 from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.input.restarts import begins_again
+from reelmill_server.media.input.seek import read
 from reelmill_server.media.input.source import Location, average_rate, open_source
 from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles
 from reelmill_server.media.input.timeline import continuous
@@ -45,6 +46,8 @@ from reelmill_server.plan.clock import DECODING_FORMATS
 _IMAGE_FORMATS = ("gif", "apng", "webp_anim")  # besides those that libav calls pipes
 _TRIAL_BYTES = bytes(8)
 _TELLING_B_FRAMES = ("mpeg1video", "mpeg2video", "mpeg4")
+# The version of the bit stream is in the first five bits of the sixth byte (ETSI TS 102 366, annex E).
+_AC3_HEADER, _LAST_AC3 = 6, 10
 # AVFieldOrder
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
@@ -61,6 +64,7 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
         orders = {index: _field_order(container.streams[index], frames) for index, frames in seen.items()}
         unordered = {index for index, frames in seen.items() if _decoding_times(container.streams[index], frames)}
         images = {stream.index for stream in container.streams.video if _is_image(stream)}
+        misnamed = {stream.index for stream in container.streams.audio if _is_extended_ac3(stream)}
         restarts = begins_again(container)
     if restarts:
         with open_source(location, limits) as container:
@@ -77,6 +81,7 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
             else stream
             for stream in info.video
         ),
+        audio=tuple(replace(stream, codec="eac3") if stream.index in misnamed else stream for stream in info.audio),
     )
     unknown = [stream.index for stream in (*info.pictures, *info.audio) if not stream.bitrate]
     if not measure_bitrates or not unknown:
@@ -88,6 +93,14 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
         video=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.video),
         audio=tuple(replace(stream, bitrate=measured.get(stream.index, stream.bitrate)) for stream in info.audio),
     )
+
+
+def _is_extended_ac3(stream: Any) -> bool:
+    """Return whether a stream that NUT calls AC-3 is E-AC-3: NUT has one code for both."""
+    if stream.container.format.name != "nut" or not stream.codec_context or stream.codec_context.name != "ac3":
+        return False
+    packet, _ = read(packets_of(stream.container, [stream]))
+    return packet is not None and packet.size > _AC3_HEADER and bytes(packet)[_AC3_HEADER - 1] >> 3 > _LAST_AC3
 
 
 def _with_measured_length(info: MediaInfo, container: InputContainer) -> MediaInfo:

@@ -12,6 +12,8 @@ from typing import Any
 
 from av.container import InputContainer
 
+from reelmill_server.media.input.audio_clock import counts_bytes
+
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 18
 # Times of one recording lie no further apart than this, seconds; those of two samples so many times the usual distance more.
 _PAUSE, _UNUSUAL = 10.0, 8
@@ -28,7 +30,9 @@ _Reading = tuple[int, float]
 
 
 def begins_again(source: InputContainer) -> bool:
-    """Return whether the times of a source may begin again or jump."""
+    """Return whether the times of a source may begin again or jump, or count something else."""
+    if counts_bytes(source):
+        return True
     check, size = _CHECKS.get(source.format.name), source.size
     if check is None or size <= 0:
         return False

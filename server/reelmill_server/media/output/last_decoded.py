@@ -8,8 +8,8 @@ from reelmill_server.model.plan import StreamType, TargetPlan
 
 
 @dataclass
-class _Video:
-    """State of a video stream that is written, in its ticks: the first timestamps, the end, and the packet held back."""
+class _Line:
+    """State of a stream that is written, in its ticks: the first timestamps, the end, and the packet held back."""
 
     begin: int
     decoded: int
@@ -21,14 +21,17 @@ class LastDecoded:
     """Hold back the last packet of each video stream of MP4, where each frame lasts until the next one is decoded.
 
     The one that is decoded last, which need not be the one that is shown last, then gets the duration with which all of them
-    together last as long as the video.
+    together last as long as the video. Of fragments, libav moves the first packet to where the one before it ends: that lasts
+    until then, or what follows a pause would be decoded, and audio heard, too early.
     """
 
     def __init__(self, plan: TargetPlan) -> None:
-        fragments = plan.package is not None and plan.container == "mp4"
-        counts = fragments or plan.muxer in ("mp4", "mov")
-        self._kinds = [stream.type == StreamType.VIDEO and counts for stream in plan.streams]
-        self._videos: dict[int, _Video] = {}
+        self._fragments = plan.package is not None and plan.container == "mp4"
+        counts = self._fragments or plan.muxer in ("mp4", "mov")
+        kinds = (StreamType.VIDEO, StreamType.AUDIO) if self._fragments else (StreamType.VIDEO,)
+        self._kinds = [stream.type in kinds and counts for stream in plan.streams]
+        self._ends = [stream.type == StreamType.VIDEO for stream in plan.streams]
+        self._lines: dict[int, _Line] = {}
 
     def all_of(self, bundles: Iterator[Sequence[AnyPacket]]) -> Iterator[Sequence[AnyPacket]]:
         """Yield the packets to write for those of `bundles`."""
@@ -47,25 +50,31 @@ class LastDecoded:
             if not self._kinds[index] or (pts := packet.pts) is None or (dts := packet.dts) is None:
                 ready.append(packet)
                 continue
-            end, video = pts + (packet.duration or 0), self._videos.get(index)
-            if video is None:
-                self._videos[index] = _Video(pts, dts, end, packet)
+            end, line = pts + (packet.duration or 0), self._lines.get(index)
+            if line is None:
+                self._lines[index] = _Line(pts, dts, end, packet)
                 continue
-            ready.append(video.held)
-            video.held = packet
-            if pts < video.begin:
-                video.begin = pts
-            if end > video.end:
-                video.end = end
+            if self._fragments and (packet.is_keyframe or not self._ends[index]):
+                line.held.duration = max(line.held.duration or 0, dts - (line.held.dts or 0))
+            ready.append(line.held)
+            line.held = packet
+            if pts < line.begin:
+                line.begin = pts
+            if end > line.end:
+                line.end = end
         return ready
 
     def finish(self) -> Iterator[AnyPacket]:
         """Yield the packets that were held back."""
-        for video in self._videos.values():
-            packet = video.held
-            missing = video.end - video.begin - ((packet.dts or 0) - video.decoded)
-            shown = video.end - (packet.pts or 0)
+        for index, line in self._lines.items():
+            packet = line.held
+            if not self._ends[index]:
+                yield packet
+                continue
+            missing = line.end - line.begin - ((packet.dts or 0) - line.decoded)
+            shown = line.end - (packet.pts or 0)
             packet.duration = max(packet.duration or 0, min(missing, shown))
-            # It is not shown for longer than that, but may be decoded later.
-            packet.dts = (packet.dts or 0) + max(missing - packet.duration, 0)
+            # It is not shown for longer than that, but may be decoded later, unless it begins a fragment.
+            if not (self._fragments and packet.is_keyframe):
+                packet.dts = (packet.dts or 0) + max(missing - packet.duration, 0)
             yield packet

@@ -13,7 +13,6 @@ from reelmill_server.model.media_info import DolbyVision
 AUDIO_GROUP, SUBTITLE_GROUP, CAPTION_GROUP = "audio", "subtitles", "captions"
 _MAX_SEGMENTS = 1_000_000  # a day has 86,400 of a second
 _EXTINF = re.compile(r"#EXTINF:([0-9.]+)")
-_DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?")
 _MAP = re.compile(r'#EXT-X-MAP:URI="([^"]*)"')
 _FRAGMENTED_VERSION, _PLAIN_VERSION = (
     7,
@@ -120,28 +119,20 @@ def _segment_lengths(template: ElementTree.Element) -> list[Fraction]:
     return [Fraction(length, timescale) for length, count in runs for _ in range(count)]
 
 
-def presentation_seconds(text: str) -> Fraction:
-    """Return the length that libav's manifest claims; 0: none."""
-    claimed = ElementTree.fromstring(text).get("mediaPresentationDuration", "")
-    found = _DURATION.fullmatch(claimed)
-    if found is None:
-        return Fraction(0)
-    hours, minutes, seconds = (Fraction(part or 0) for part in found.groups())
-    return hours * 3600 + minutes * 60 + seconds
-
-
 def rewrite_manifest(
     text: str, prefix: str, suffix: str, playlists: Sequence[MediaPlaylist], codecs: Sequence[str] = ()
 ) -> str:
     """Return libav's manifest with references to segments as published, and made true.
 
-    It gets the `codecs` of each stream (RFC 6381) where libav does not know them, the longest segment, and `startWithSAP`
-    (ISO 14496-12: a segment begins with a frame from which on all decode) only for streams of which that is true.
+    It gets the `codecs` of each stream (RFC 6381) where libav does not know them, the longest segment, the length of the longest
+    stream instead of the first one, and `startWithSAP` (ISO 14496-12: a segment begins with a frame from which on all decode)
+    only for streams of which that is true.
     """
     ElementTree.register_namespace("", DASH_NAMESPACE)
     root = ElementTree.fromstring(text)
     longest = max((segment.seconds for playlist in playlists for segment in playlist.segments), default=Fraction(0))
     root.set("maxSegmentDuration", f"PT{float(longest):.3f}S")
+    root.set("mediaPresentationDuration", f"PT{float(max(playlist.seconds for playlist in playlists)):.3f}S")
     for adaptation in root.iter(_dash("AdaptationSet")):
         for representation in [*adaptation.iter(_dash("Representation"))]:
             playlist = playlists[int(representation.get("id", "0"))]

@@ -37,19 +37,20 @@ def checked_playlist(
     """Check the segments; `written` are the statistics of the stream by which they are cut, `end` is that of all streams."""
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
-    # libav's HLS muxer assumes that the first frame of the last segment lasts as long as the very first one.
+    # libav counts what an edit list hides; a player that seeks a segment where the playlist says would wait for its end.
     *before, last = playlist.segments
-    rest = written.extent.last - (written.extent.first or Fraction(0)) - sum(segment.seconds for segment in before)
-    last = replace(last, seconds=min(last.seconds, rest) if rest > 0 else last.seconds)
+    if before:
+        before[0] = replace(before[0], seconds=max(before[0].seconds - cuts.hidden, Fraction(0)))
+    # Its HLS muxer knows neither how long the first frame of the last segment lasts, nor when the frame ends that is shown last.
+    shown = written.extent.last - (written.extent.first or Fraction(0)) - cuts.hidden
+    rest = shown - sum(segment.seconds for segment in before)
+    last = replace(last, seconds=rest if rest > 0 else last.seconds)
     # It knows nothing of audio that goes on behind the video: players would stop there.
     if end - written.extent.last > _OUTLASTING:
         last = replace(last, seconds=last.seconds + end - written.extent.last)
-    # libav counts what an edit list hides; a player that seeks a segment where the playlist says would wait for its end.
-    first, *others = (*before, last)
-    shown = replace(first, seconds=max(first.seconds - cuts.hidden, Fraction(0)))
     return replace(
         playlist,
-        segments=(shown, *others),
+        segments=(*before, last),
         independent=cuts.independent,
         captions=cuts.captions,
         dolby_vision=cuts.dolby_vision,

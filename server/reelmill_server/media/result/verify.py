@@ -22,7 +22,7 @@ from reelmill_server.media.libav.probing import PROBING
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import codec_string
-from reelmill_server.media.package.playlists import MediaPlaylist, presentation_seconds
+from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.package.segments import Cuts, Joined, listed
 from reelmill_server.media.result.balance import check_balance
 from reelmill_server.media.result.claims import check_source_claims, overstated
@@ -139,8 +139,7 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
         tuple(checked),
         extents,
     )
-    if claimed := presentation_seconds(Path(produced.path).read_text()):
-        _check_listed(claimed, whole)
+    _check_listed(max(playlist.seconds for playlist in checked), whole)
     return whole
 
 

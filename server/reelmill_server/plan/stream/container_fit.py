@@ -28,7 +28,7 @@ _UNLAID = "rawvideo"  # of AVI and others, where nothing but the container says 
 # Whose order of decoding libav has no parser to find out.
 _GUESSED_ORDER, _ORDERED_SOURCES = ("vvc",), "mov"
 # Audio that a container describes in a form of its own.
-_OWN_FORM: Mapping[str, str] = {"caf": "flac"}
+_OWN_FORM: Mapping[str, str] = {"caf": "flac", "nut": "eac3"}
 # Audio whose packets these containers do not part: what is read of it begins and ends anywhere.
 _UNPARTED: Mapping[str, tuple[str, ...]] = {"wav": ("vorbis",), "w64": ("vorbis",)}
 _COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]

@@ -78,7 +78,7 @@ def test_what_the_muxer_would_refuse_is_refused_by_name(
         check_times(stream, source, False, "video")
 
 
-@pytest.mark.parametrize(("source", "refused"), [("caf", True), ("flac", False)])
+@pytest.mark.parametrize(("source", "refused"), [("caf", True), ("flac", False), ("nut", False)])
 def test_flac_of_caf_is_refused_by_name(source: str, refused: bool) -> None:
     with pytest.raises(UnsupportedFormat, match="caf describes flac") if refused else nullcontext():
         check_copied_audio(AudioStreamInfo(0, "flac", sample_rate=48000), CONTAINERS["mkv"], source, "audio")

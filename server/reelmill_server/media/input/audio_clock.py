@@ -1,0 +1,70 @@
+"""Time audio by its lengths where its container's times mislead: each packet begins where the one before it ended.
+
+libav's parser of FLAC looks ten frames ahead, so that in AVI and ASF frames get the times of later ones. And its AVI muxer tells
+of E-AC-3, DTS, AMR and others that their bytes are to be counted, in ticks that are as long as whole frames.
+"""
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import islice, pairwise
+from typing import Any
+
+from av.container import InputContainer
+
+from reelmill_server.media.libav.timestamps import exact
+
+CLOCKLESS_FORMATS = ("avi", "asf", "asf_o")
+"""Formats of which libav tells wrong times of some audio."""
+# Ticks of streams whose bytes are counted with reason are shorter, those of others are frames.
+_FRAME_SAMPLES = 100
+_LOOKED_AT, _FEW = 16, 3
+# How much longer than its header says a stream would be.
+_BEYOND = 1.1
+
+
+def counts_bytes(source: InputContainer) -> bool:
+    """Return whether a source has audio whose times count bytes instead of frames: no time can be looked up in it."""
+    return source.format.name == "avi" and any(_counted(stream) for stream in source.streams.audio)
+
+
+def _counted(stream: Any) -> bool:
+    rate = stream.codec_context.sample_rate if stream.codec_context else 0
+    times = [entry.timestamp for entry in islice(stream.index_entries, _LOOKED_AT)]
+    if not rate or len(times) < _FEW or not stream.duration or exact(stream.time_base) * rate < _FRAME_SAMPLES:
+        return False
+    longer = stream.index_entries[-1].timestamp > stream.duration * _BEYOND
+    return longer and all(latter - former > 1 for former, latter in pairwise(times))
+
+
+def _lengths(source: InputContainer) -> Mapping[int, Fraction]:
+    """Return the length of each packet, in ticks, of the audio streams whose times mislead, by index."""
+    found = {}
+    for stream in source.streams.audio if source.format.name in CLOCKLESS_FORMATS else ():
+        context: Any = stream.codec_context
+        base = exact(stream.time_base or 0)
+        if context is not None and context.name == "flac" and len(context.extradata or b"") >= 4 and context.sample_rate:
+            # The smallest and the largest frame, of which the last one is left out (RFC 9639, 8.2): they are the same.
+            smallest, largest = (int.from_bytes(context.extradata[at : at + 2]) for at in (0, 2))
+            if smallest == largest:
+                found[stream.index] = Fraction(largest, context.sample_rate) / base
+        if stream.index not in found and source.format.name == "avi" and _counted(stream):
+            found[stream.index] = Fraction(1)
+    return found
+
+
+def timed_by_length(source: InputContainer, packets: Iterator[Any]) -> Iterator[Any]:
+    """Return `packets` of `source`; those of audio whose times mislead follow each other from the first one on."""
+    lengths = _lengths(source)
+    return _following(packets, lengths) if lengths else packets
+
+
+def _following(packets: Iterator[Any], lengths: Mapping[int, Fraction]) -> Iterator[Any]:
+    begins: dict[int, int] = {}
+    counts = dict.fromkeys(lengths, 0)
+    for packet in packets:
+        index = packet.stream_index
+        if packet.size and index in lengths and (index in begins or packet.pts is not None):
+            begin = begins.setdefault(index, packet.pts)
+            packet.pts = packet.dts = begin + round(counts[index] * lengths[index])
+            counts[index] += 1
+        yield packet
