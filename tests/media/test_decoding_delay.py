@@ -10,11 +10,13 @@ import pytest
 from reelmill_server.model.request import AudioSpec, SegmentFormat, VideoSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, target
+from tests.media.test_joined import Joiner, join
 from tests.media.test_packaged_subtitles import LINES, MASTER, VTT, shown
 from tests.media.test_packaging import AAC, cut, ladder
 from tests.sources import Audio, Clip, Subtitle, Video
 
 pytestmark = pytest.mark.media
+__all__ = ["join"]
 
 COPIED = VideoSpec()
 QUICK = encoded(preset="veryfast", gop_size=250)
@@ -79,3 +81,22 @@ def test_a_manifest_of_slides_begins_at_0(convert: Converter, video: VideoSpec) 
     whole.write_bytes(b"".join(path.read_bytes() for path in (made.published / film, *segments)))
     assert begins(whole, "v:0") == pytest.approx(0, abs=0.001)
     assert judge.packets(whole, "v:0")[0].dts >= -0.51
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("container", ["mp4", "ts"])
+def test_frames_of_a_slow_rate_are_reordered(convert: Converter, container: str, codec: str) -> None:
+    """Between those a second apart there are times for decoding some before others are shown."""
+    made = convert(
+        Clip("mp4", (Video(seconds=6),), ()), target(container, encoded(codec, preset="veryfast", frame_rate=Fraction(1)), None)
+    )
+    packets = judge.packets(made.path)
+    assert len(packets) == 6 and len({packet.dts for packet in packets}) == 6
+    times = [float(time) for time in judge.times(made.path)]
+    assert [time - times[0] for time in times] == pytest.approx([*range(6)], abs=0.001)
+
+
+def test_slides_follow_each_other(join: Joiner) -> None:
+    _, (path,) = join([slides(1, "mp4")] * 2, target("mp4", QUICK, AAC))
+    assert judge.numbers(path) == [*range(6), *range(6)]
+    assert [float(time) for time in judge.times(path)] == pytest.approx([*range(12)], abs=0.001)

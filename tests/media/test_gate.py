@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reelmill_server.errors import OutputInvalid
+from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input import frame_times, seek
 from reelmill_server.media.input.bundle import Run
@@ -313,6 +313,13 @@ def test_a_fault_is_refused(fault: Fault, shelf: Shelf, tmp_path: Path, monkeypa
     fault.file(produced)
     with pytest.raises(OutputInvalid, match=fault.words):
         verify(produced)
+
+
+def test_an_output_without_a_sample_is_refused(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a span in which no packet can be decoded; the FLAC encoder gives a last packet even so, which is empty."""
+    skipping(audio_inputs.AudioInput, 1)(monkeypatch)
+    with pytest.raises(InvalidMedia, match="gave nothing"):
+        verify(made(shelf, tmp_path, (blocks,), FLAC))
 
 
 LONG_AUDIO = Clip("mp4", (Video(seconds=1),), (Audio(seconds=1.4),))

@@ -36,7 +36,8 @@ _CLAIMING: Mapping[str, int] = {
 def check_source_claims(produced: MediaFile, where: str) -> None:
     """Compare what was written with the duration that the source claims: a truncated source is not converted."""
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
-        if written.packets == 0 and planned.type != StreamType.SUBTITLE:
+        nothing = not written.size_bytes if planned.type in _LASTING else not written.packets
+        if nothing and planned.type != StreamType.SUBTITLE:
             raise InvalidMedia(f"{where}: the source's {planned.type} stream gave nothing in the span")
         got_us = written.extent.last * MICROSECONDS
         # A copy begins at a keyframe and may reach further: only less is wrong.
@@ -72,7 +73,9 @@ def overstated(
         last = max(ends, key=lambda end: end.seen)
         # Some count from 0, some from the first frame, and libav's Matroska with the audio that decoders skip.
         audio = [stream for stream in media if stream.type == "audio"] if container.format.name == _SKIPPING else []
-        times = (claimed, claimed + begin, *(claimed - codec_delay(stream) for stream in audio))
+        # Of ASF it takes the length of the file for that of each stream, from where the stream begins.
+        late = max(end.first for end in ends) if container.format.name == "asf" else Fraction(0)
+        times = (claimed, claimed + begin, claimed - late, *(claimed - codec_delay(stream) for stream in audio))
         if not any(end.near(time, frames) and last.within(time, frames) for end in ends for time in times):
             yield f"the file claims {float(claimed):.3f} s, in it are {float(last.seen - begin):.3f} s"
 

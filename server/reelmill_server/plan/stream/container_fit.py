@@ -30,7 +30,7 @@ _GUESSED_ORDER, _ORDERED_SOURCES = ("vvc",), "mov"
 # Audio that a container describes in a form of its own.
 _OWN_FORM: Mapping[str, str] = {"caf": "flac", "nut": "eac3"}
 # Audio whose packets these containers do not part: what is read of it begins and ends anywhere.
-_UNPARTED: Mapping[str, tuple[str, ...]] = {"wav": ("vorbis",), "w64": ("vorbis",)}
+_UNPARTED: Mapping[str, tuple[str, ...]] = {"wav": ("vorbis", "aac"), "w64": ("vorbis", "aac")}
 _COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
 
 
@@ -131,7 +131,8 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
 
 def check_packets(stream: AudioStreamInfo, source_format: str, field: str) -> None:
     """Check that the source says where packets of the stream begin; raise UnsupportedFormat."""
-    if stream.codec in _UNPARTED.get(source_format, ()):
+    framed = stream.codec == "aac" and not stream.configuration  # ADTS, whose headers say it
+    if stream.codec in _UNPARTED.get(source_format, ()) and not framed:
         raise UnsupportedFormat(
             f"{field}: the source's audio is {stream.codec}, and {source_format} does not say where its packets begin"
         )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 
 from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.model.capability import SOFTWARE
@@ -32,6 +33,7 @@ _SQUARE_CODECS = ("vp9", "av1")
 VMAF_FILTER = "libvmaf"
 """The filter that measures VMAF."""
 LEAST_MEASURED = 64  # pixels per side: below 40 libvmaf's results vary from run to run, below 18 it crashes
+_REORDERING, _SLOW = ("h264", "h265"), 10  # half a second has fewer frames than some encoders reorder
 _TRANSPARENT = "yuva420p"
 # SVT-AV1 never returns if one side is longer than a superblock and the other below 28 pixels (presets 3, 4, 7 and 10).
 _SVT_SUPERBLOCK, _SVT_LEAST = 64, 28
@@ -77,6 +79,12 @@ def _colour_filter(stream: VideoStreamInfo, mapped: bool) -> tuple[str, ...]:
 
 def _full_range(stream: VideoStreamInfo) -> bool:
     return stream.color_range == Range.FULL or stream.pixel_format.startswith("yuvj")
+
+
+def _tick(rate: Fraction, spec: VideoSpec) -> Fraction:
+    """Return the time base of a constant rate: between the frames of a slow one lie the times at which some are decoded."""
+    reordered = spec.codec in _REORDERING and spec.b_frames != 0
+    return 1 / (rate * ceil(_SLOW / rate)) if reordered and rate < _SLOW else 1 / rate
 
 
 def _colours(stream: VideoStreamInfo, mapped: bool) -> dict[str, int]:
@@ -134,7 +142,7 @@ def plan_video(
             width=geometry.width,
             height=geometry.height,
             pixel_format=choice.pixel_format,
-            time_base=1 / rate if rate else stream.time_base,
+            time_base=_tick(rate, spec) if rate else stream.time_base,
             frame_rate=rate or source_rate or FALLBACK_RATE,
             sample_aspect_ratio=geometry.sample_aspect_ratio,
             **_colours(stream, mapped),

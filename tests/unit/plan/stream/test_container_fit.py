@@ -85,10 +85,17 @@ def test_flac_of_caf_is_refused_by_name(source: str, refused: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "codec", "refused"),
-    [("wav", "vorbis", True), ("w64", "vorbis", True), ("ogg", "vorbis", False), ("wav", "mp3", False)],
+    ("source", "codec", "configuration", "refused"),
+    [
+        ("wav", "vorbis", "", True),
+        ("w64", "vorbis", "", True),
+        ("ogg", "vorbis", "", False),
+        ("wav", "mp3", "", False),
+        ("wav", "aac", "0011", True),
+        ("wav", "aac", "", False),
+    ],
 )
-def test_audio_without_packet_boundaries_is_refused_by_name(source: str, codec: str, refused: bool) -> None:
-    """Vorbis says nowhere in itself where a packet begins, nor do these containers."""
+def test_audio_without_packet_boundaries_is_refused_by_name(source: str, codec: str, configuration: str, refused: bool) -> None:
+    """Vorbis and raw AAC say nowhere in themselves where a packet begins, nor do these containers."""
     with pytest.raises(UnsupportedFormat, match=f"{codec}, and {source} does not say") if refused else nullcontext():
-        check_packets(AudioStreamInfo(0, codec, sample_rate=48000), source, "audio")
+        check_packets(AudioStreamInfo(0, codec, sample_rate=48000, configuration=configuration), source, "audio")
