@@ -20,7 +20,7 @@ from reelmill_server.media.output import file as output_file
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package import segments
 from reelmill_server.media.package.playlists import MediaPlaylist
-from reelmill_server.media.result import verify as verify_module
+from reelmill_server.media.result import listing
 from reelmill_server.media.result.verify import verify
 from reelmill_server.media.track import audio, audio_inputs, cfr_video, copy, frame_encoder, vfr_video, video
 from reelmill_server.media.track.base import Track
@@ -216,14 +216,14 @@ def whole(produced: MediaFile) -> None:
 
 def lists_less(patch: pytest.MonkeyPatch) -> None:
     """The last segment is said to last 0.1 s."""
-    original = verify_module.checked_playlist
+    original = listing.checked_playlist
 
     def checked(*arguments: Any) -> MediaPlaylist:
         playlist = original(*arguments)
         *before, last = playlist.segments
         return replace(playlist, segments=(*before, replace(last, seconds=Fraction(1, 10))))
 
-    patch.setattr(verify_module, "checked_playlist", checked)
+    patch.setattr("reelmill_server.media.result.verify.checked_playlist", checked)
 
 
 def lists_wrongly(produced: MediaFile) -> None:

@@ -1,7 +1,7 @@
 """Time audio by its lengths where its container's times mislead: each packet begins where the one before it ended.
 
-libav's parser of FLAC looks ten frames ahead, so that in AVI and ASF frames get the times of later ones. And its AVI muxer tells
-of E-AC-3, DTS, AMR and others that their bytes are to be counted, in ticks that are as long as whole frames.
+libav's parser of FLAC looks ten frames ahead, so that in AVI and ASF frames get the times of later ones. And its AVI muxer
+says of E-AC-3, DTS, AMR and others that their bytes are to be counted, in ticks that are as long as whole frames.
 """
 
 from collections.abc import Iterator, Mapping

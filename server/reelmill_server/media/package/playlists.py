@@ -124,9 +124,9 @@ def rewrite_manifest(
 ) -> str:
     """Return libav's manifest with references to segments as published, and made true.
 
-    It gets the `codecs` of each stream (RFC 6381) where libav does not know them, the longest segment, the length of the longest
-    stream instead of the first one, and `startWithSAP` (ISO 14496-12: a segment begins with a frame from which on all decode)
-    only for streams of which that is true.
+    It gets the `codecs` of each stream (RFC 6381) where libav does not know them, the longest segment, the length of the
+    longest stream instead of the first one, and `startWithSAP` (ISO 14496-12: a segment begins with a frame from which on all
+    decode) only for streams of which that is true.
     """
     ElementTree.register_namespace("", DASH_NAMESPACE)
     root = ElementTree.fromstring(text)

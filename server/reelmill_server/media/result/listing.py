@@ -41,7 +41,7 @@ def checked_playlist(
     *before, last = playlist.segments
     if before:
         before[0] = replace(before[0], seconds=max(before[0].seconds - cuts.hidden, Fraction(0)))
-    # Its HLS muxer knows neither how long the first frame of the last segment lasts, nor when the frame ends that is shown last.
+    # Its HLS muxer knows neither how long the first frame of the last segment lasts, nor when the one shown last ends.
     shown = written.extent.last - (written.extent.first or Fraction(0)) - cuts.hidden
     rest = shown - sum(segment.seconds for segment in before)
     last = replace(last, seconds=rest if rest > 0 else last.seconds)
