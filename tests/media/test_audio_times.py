@@ -177,7 +177,6 @@ def test_extended_ac3_of_nut_is_told_from_ac3(shelf: Shelf, convert: Converter) 
 
 def test_video_that_begins_late_is_copied_to_asf(shelf: Shelf, convert: Converter) -> None:
     """libav tells the length of the file as that of each of its streams."""
-    clip = Clip(
-        "matroska", (Video("mpeg4", times=tuple(Fraction(number + 5, 25) for number in range(25))),), (Audio(seconds=1.3),)
-    )
+    video = Video(times=tuple(Fraction(number + 5, 25) for number in range(25)), b_frames=0)
+    clip = Clip("matroska", (video,), (Audio(seconds=1.3),))
     assert judge.numbers(convert(clip, target("asf")).path) == [*range(25)]
