@@ -9,6 +9,7 @@ from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import project_service_pb2, task_pb2
 from reelmill_server.api import validate
 from reelmill_server.api.gate import Gate
+from reelmill_server.api.http.forwarded import Proxies
 from reelmill_server.api.http.front import Front
 from reelmill_server.api.http.guard import Guard
 from reelmill_server.api.http.server import HttpServer
@@ -73,9 +74,11 @@ def pretended_front(gate: Gate | None = None, service: Pretended | None = None, 
 
 
 @asynccontextmanager
-async def serving(front: Front, guard: Guard | None = None, most: int = 100) -> AsyncIterator[str]:
+async def serving(
+    front: Front, guard: Guard | None = None, most: int = 100, proxies: Proxies | None = None
+) -> AsyncIterator[str]:
     """Serve it, and yield its URL."""
-    server = HttpServer(front, guard or Guard("127.0.0.1", (), ()), most)
+    server = HttpServer(front, guard or Guard("127.0.0.1", (), ()), most, proxies)
     port = await server.start("127.0.0.1:0")
     try:
         yield f"http://127.0.0.1:{port}"

@@ -6,6 +6,7 @@ The stores are real ones that run in this process: moto for S3, gcp-storage-emul
 import asyncio
 import base64
 import hashlib
+import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class Front:
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     bodies: list[tuple[str, str, str]] = field(default_factory=list)
     port: int = 0
+    context: ssl.SSLContext | None = None
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
     def start(self) -> "Front":
@@ -68,7 +70,7 @@ class Front:
             app.router.add_route("*", "/{tail:.*}", self._answer)
             runner = web.AppRunner(app)
             await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.context)
             await site.start()
             self.port = runner.addresses[0][1]
             ready.set()
@@ -85,7 +87,7 @@ class Front:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.context else 'http'}://127.0.0.1:{self.port}"
 
     def reset(self) -> None:
         """Nothing goes wrong any more, nothing was asked."""

@@ -92,6 +92,7 @@ def page(browser: Any) -> Iterator[Callable[..., Any]]:
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}} | options)
         contexts.append(context)
         shown = context.new_page()
+        shown.set_default_timeout(120_000)  # a bound for machines that are busy
         shown.on("pageerror", lambda error: complaints.append(str(error)))
         shown.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
         shown.goto(address)

@@ -34,6 +34,7 @@ from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
 from reelmill_server.model.package_plan import PackagePlan
 from reelmill_server.model.plan import Plan, TargetPlan
+from reelmill_server.model.preview import Preview, jpeg_of
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import (
     AudioSpec,
@@ -92,7 +93,7 @@ class Bench:
     """What an attempt needs, over one folder."""
 
     def __init__(self, folder: Path, clip: Path, **changes: Any) -> None:
-        self.folder, self.metrics, self.reported = folder, Metrics(), list[Progress]()
+        self.folder, self.metrics, self.reported, self.shown = folder, Metrics(), list[Progress](), list[Preview]()
         (folder / "clip.mp4").write_bytes(clip.read_bytes())
         self.scratch = Scratch(folder / "scratch")
         sessions = changes.pop("sessions", {})
@@ -128,7 +129,9 @@ class Bench:
         """Runs the attempt."""
         claim = Told(lambda: standing)
         needs = Needs(Cost(), keeps=keeps)
-        made = await self.attempts.convert(request, self.reported.append, claim, lane=SOFTWARE, needs=needs)
+        made = await self.attempts.convert(
+            request, self.reported.append, claim, lane=SOFTWARE, needs=needs, show=self.shown.append
+        )
         self.announced = claim.announced
         return made
 
@@ -302,6 +305,20 @@ async def test_a_condition_that_is_not_met_publishes_nothing(bench: Bench) -> No
     with pytest.raises(ConditionNotMet, match="max_size_ratio"):
         await bench.convert(bench.request(large, bench.target("other.mp4", 1)))
     assert bench.left() == []
+
+
+async def test_frames_of_a_running_encode_are_shown(tmp_path: Path, clip: Path) -> None:
+    """Made in the sandbox, while it runs."""
+    bench = Bench(tmp_path, clip, previews=True)
+    await discover(bench.capabilities)
+    slow = VideoSpec("h264", width=1920, height=1080, preset="veryslow")
+    request = bench.request(TargetSpec(0, (bench.folder / "out.mp4").as_uri(), "mp4", slow, None))
+    work = asyncio.create_task(bench.convert(request))
+    await eventually(lambda: bench.shown or work.done(), "a frame", 60)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert all(jpeg_of(preview.jpeg) and 0 <= preview.seconds <= 2 for preview in bench.shown)
 
 
 async def test_canceling_ends_the_child(bench: Bench) -> None:

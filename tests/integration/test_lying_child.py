@@ -109,6 +109,11 @@ TEXTS: dict[str, Callable[[Message], list[Message]]] = {
     "progress": _of_kind("advanced", lambda message: message["progress"].update(percent=10**9)),
     "targets": _of_kind("advanced", lambda message: message["progress"].update(targets=[{"target_index": 0}] * 100_000)),
     "a flood": _flood,
+    "previews": lambda message: (
+        [{"kind": "previewed", "seconds": 1e9, "jpeg": text} for text in ("", "/9j/" * 4_000, "<svg/>", "\N{SNOWMAN}")]
+        + [message]
+    ),
+    "a large preview": lambda message: [{"kind": "previewed", "seconds": 0, "jpeg": "/9j/" * 20_000}, message],
     "an error": lambda message: (
         [{"kind": "failed", "code": "c" * 10_000, "message": "m" * 1_000_000, "fields": []}]
         if message["kind"] == "planned"
@@ -179,7 +184,8 @@ async def test_what_a_child_says_stays_small(bench: Bench, monkeypatch: pytest.M
     """In metrics, which keep every label, in errors, and in progress."""
     told = await _told(bench, name, monkeypatch)
     assert len(bench.metrics.render()) < 100_000
-    if name in ("warnings", "targets", "an error"):  # too long: the child is killed at once
+    assert not bench.shown
+    if name in ("warnings", "targets", "an error", "a large preview"):  # too long: the child is killed at once
         assert told == ["EncoderCrashed: the child process ended: what it sent was not a message"]
     assert len(told) <= 1100 and max(map(len, told), default=0) <= MAX_TEXT_LENGTH + 200
     assert all(0 <= progress.percent <= 100 for progress in bench.reported)

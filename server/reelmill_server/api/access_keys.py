@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from hmac import compare_digest
@@ -14,21 +14,28 @@ from reelmill_server.settings.callers import AccessKey
 
 _WINDOW = timedelta(minutes=15)
 _MOST_NONCES = 500_000
+_REPLAYED = "a request with this nonce was made already"
+_MICROSECONDS = 1_000_000
 _NOBODY = AccessKey("", "a secret that nobody has", "")
+UseNonce = Callable[[str, int], Awaitable[bool]]
 
 
 class AccessKeys:
-    """The keys of the settings, and the nonces of what they signed lately: each counts once, on this replica."""
+    """The keys of the settings, and the nonces of what they signed lately: each counts once."""
 
-    def __init__(self, keys: Mapping[str, AccessKey], clock: Callable[[], float] = time.time) -> None:
-        self._keys, self._clock = keys, clock
+    def __init__(self, keys: Mapping[str, AccessKey], use: UseNonce, clock: Callable[[], float] = time.time) -> None:
+        """`use` returns whether a nonce, given as 32 characters, is new on all replicas; it is forgotten after the microseconds
+        since 1970 that are given with it.
+        """
+        self._keys, self._use, self._clock = keys, use, clock
         self._seen: set[bytes] = set()
         self._until: deque[tuple[float, bytes]] = deque()
 
-    def principal(self, signed: Signed, granted: Mapping[str, tuple[Grant, ...]]) -> Principal:
+    async def principal(self, signed: Signed, granted: Mapping[str, tuple[Grant, ...]]) -> Principal:
         """Return whose signature it is, with what `granted` has for access-key:ID.
 
-        Raises NotAuthenticated, and Throttled if more was signed lately than can be remembered.
+        Raises NotAuthenticated, Throttled if more was signed lately than can be remembered, and ServiceUnavailable when other
+        replicas cannot be asked.
         """
         key = self._keys.get(signed.key_id, _NOBODY)
         matches = signed.matches(key.secret) and compare_digest(as_bytes(signed.token), key.token.encode())
@@ -37,19 +44,21 @@ class AccessKeys:
         now = datetime.fromtimestamp(self._clock(), UTC)
         if abs(now - signed.time) > _WINDOW:
             raise NotAuthenticated(f"the request was signed at another time than {now:%Y-%m-%dT%H:%M:%SZ}: set the clock")
-        self._remember(signed)
+        await self._remember(signed)
         name = f"access-key:{key.key_id}"
         return Principal(name, granted.get(name, ()))
 
-    def _remember(self, signed: Signed) -> None:
-        now = self._clock()
+    async def _remember(self, signed: Signed) -> None:
+        now, forgotten = self._clock(), self._clock() + 2 * _WINDOW.total_seconds()
         while self._until and self._until[0][0] < now:
             self._seen.discard(self._until.popleft()[1])
         mark = blake2b(as_bytes(f"{signed.key_id}\n{signed.nonce}"), digest_size=16).digest()
-        if mark in self._seen:
-            raise NotAuthenticated("a request with this nonce was made already")
+        if mark in self._seen:  # what this replica knows costs nobody a transaction
+            raise NotAuthenticated(_REPLAYED)
         if len(self._seen) >= _MOST_NONCES:
             raise Throttled("too many signed requests", retry_seconds=60)
         # In the order of arrival, so that one look at the oldest is enough: no request counts longer than this.
-        self._until.append((now + 2 * _WINDOW.total_seconds(), mark))
+        self._until.append((forgotten, mark))
         self._seen.add(mark)
+        if not await self._use(mark.hex(), round(forgotten * _MICROSECONDS)):
+            raise NotAuthenticated(_REPLAYED)

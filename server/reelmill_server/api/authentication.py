@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from reelmill_server.api.access_keys import AccessKeys
+from reelmill_server.api.access_keys import AccessKeys, UseNonce
 from reelmill_server.api.signature import NotSigned
 from reelmill_server.api.tokens import TokenVerifier
 from reelmill_server.errors import NotAuthenticated
@@ -25,10 +25,13 @@ Authenticate = Callable[[Any], Awaitable[Principal]]
 class Authenticator:
     """The methods that the settings choose. A signature or a token counts before a certificate."""
 
-    def __init__(self, settings: CallerSettings, keys: KeyStore) -> None:
+    def __init__(self, settings: CallerSettings, keys: KeyStore, use_nonce: UseNonce) -> None:
+        """`use_nonce` as `AccessKeys` needs it."""
         self._keys = keys if "keys" in settings.authentication else None
         self._tokens = TokenVerifier(settings) if "jwt" in settings.authentication else None
-        self._access_keys = AccessKeys(settings.access_key_pairs()) if "access-keys" in settings.authentication else None
+        self._access_keys = (
+            AccessKeys(settings.access_key_pairs(), use_nonce) if "access-keys" in settings.authentication else None
+        )
         self._certificates = "mtls" in settings.authentication
         self._grants, self._expected = settings.grants(), _expected(settings)
         self._admin_digest = _digest(settings.admin_token.get_secret_value())
@@ -39,7 +42,7 @@ class Authenticator:
         if isinstance(signed, NotSigned):
             raise NotAuthenticated(str(signed))
         if signed is not None and self._access_keys is not None:
-            return self._access_keys.principal(signed, self._grants)
+            return await self._access_keys.principal(signed, self._grants)
         token = _bearer_token(context.invocation_metadata())
         if token:
             return await self._of_token(token)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from reelmill_server.api.console.console import Console
 from reelmill_server.api.console.links import Links, key_of
 from reelmill_server.api.failed_attempts import FailedAttempts
 from reelmill_server.api.gate import Gate
+from reelmill_server.api.http.forwarded import Proxies
 from reelmill_server.api.http.front import Front
 from reelmill_server.api.http.guard import Guard
 from reelmill_server.api.http.server import HttpServer
@@ -61,7 +63,9 @@ from reelmill_server.tasks.follower import Snapshot
 from reelmill_server.tasks.keys import KeyStore
 from reelmill_server.tasks.leases import RENEW_SECONDS, Lease
 from reelmill_server.tasks.migrate import check_current
+from reelmill_server.tasks.nonces import NonceStore
 from reelmill_server.tasks.notifications import NotificationStore
+from reelmill_server.tasks.previews import PreviewStore
 from reelmill_server.tasks.progress import ProgressStore
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.reconcile import Reconciler
@@ -98,6 +102,7 @@ class ControlPlane:
         changes = ChangeStore(self._database)
         self._lease = Lease(self._database, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", alone=alone)
         self._progress = ProgressStore(self._database, self._lease)
+        self._previews = PreviewStore(self._database)
         waits = Waits(self._tasks, self._progress)
         self._feeds = Feeds(self._tasks, changes, self._progress, waits, settings.watch_poll_seconds, settings.watch_rate)
         self._shown_workers = ShownWorkers(client)
@@ -109,6 +114,7 @@ class ControlPlane:
             chunked_percent=engine.chunked_percent,
             waiting_in=engine.waiting_in,
             told=self._feeds.poll_now,
+            show=self._previews.add,
         )
         self._channels = Channels(settings)
         notifications = NotificationStore(self._database)
@@ -148,14 +154,14 @@ class ControlPlane:
             OnDemand("queues", self._measure_queues, _COUNT_SECONDS),
         )
         """What the metrics are measured by when someone asks for them."""
-        keys = KeyStore(self._database)
+        keys, self._nonces = KeyStore(self._database), NonceStore(self._database)
         services = Services(
             service,
             ProjectService(self._projects, self._tasks, quotas, self._admission.wake),
             NotificationService(notifications, self._projects, self._delivery.deliver_pending),
             KeyService(keys),
         )
-        interceptor = CallInterceptor(metrics, _gate(settings, keys, metrics))
+        interceptor = CallInterceptor(metrics, _gate(settings, keys, self._nonces, metrics))
         # Descriptors that connections leave are for tasks.
         self._grpc = GrpcServer(services, interceptor, min(settings.max_connections, descriptors.limit() // 2))
         self._http = self._http_server(Front(services, interceptor), console=console) if settings.http_api else None
@@ -163,10 +169,13 @@ class ControlPlane:
     def _http_server(self, front: Front, *, console: bool) -> HttpServer:
         settings = self._settings
         guard = Guard(split_address(settings.http_api)[0], settings.http_api_host, settings.http_api_origin)
-        server = HttpServer(front, guard, min(settings.max_connections, descriptors.limit() // 4))
+        proxies = Proxies(settings.http_api_proxy)
+        server = HttpServer(front, guard, min(settings.max_connections, descriptors.limit() // 4), proxies)
         if console:
             links = Links(key_of(settings.console_secret.get_secret_value(), settings.data_dir), self._shown_task)
-            Console(front, self._storage, links, asks=bool(settings.authentication)).add_routes(front, server.app.router)
+            Console(front, self._storage, links, self._previews, asks=bool(settings.authentication)).add_routes(
+                front, server.app.router
+            )
         return server
 
     def _media_convert_service(self) -> MediaConvertService:
@@ -230,6 +239,8 @@ class ControlPlane:
             return
         await self._reconciler.once()
         await self._progress.forget_ended()
+        await self._previews.forget_ended()
+        await self._nonces.forget_expired(time.time_ns() // 1000)
         await self._delivery.deliver_overdue()
 
     async def _count_tasks(self) -> None:
@@ -316,13 +327,13 @@ def _with_port(address: str, port: int) -> str:
     return f"{address.rpartition(':')[0]}:{port}"
 
 
-def _gate(settings: Settings, keys: KeyStore, metrics: Metrics) -> Gate:
+def _gate(settings: Settings, keys: KeyStore, nonces: NonceStore, metrics: Metrics) -> Gate:
     """Return what lets callers in: all of them if no way to show who they are is set."""
     if not settings.authentication:
         return Gate()
     limit = RateLimit(settings.caller_rate, settings.caller_burst)
     failed = FailedAttempts(lambda outcome: metrics.authentication_failure_total.labels(outcome).inc())
-    return Gate(Authenticator(settings, keys).authenticate, limit, failed)
+    return Gate(Authenticator(settings, keys, nonces.use).authenticate, limit, failed)
 
 
 def _detail(record: TaskRecord) -> Mapping[str, Any]:

@@ -79,6 +79,7 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics, reser
         look_seconds=settings.look_seconds,
         look_memory_bytes=int(settings.look_memory_bytes),
         look_core_seconds=settings.look_core_seconds,
+        previews=settings.previews == "yes",
         chunks=SplitRule(settings.chunk_seconds, least_seconds=settings.chunk_core_seconds),
     )
     capabilities = Capabilities(limits, settings.encoder_order, settings.encoder_sessions, settings.encoder_cooldown_seconds)

@@ -35,14 +35,16 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.notification import END
 from reelmill_server.model.plan import Plan
+from reelmill_server.model.preview import Preview
 from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Outcome, Progress
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
-from reelmill_server.model.worker_state import AttemptState, TaskPart
+from reelmill_server.model.worker_state import AttemptState, TaskPart, with_few_previews
 from reelmill_server.telemetry.metrics import Metrics
 
+_PREVIEW_SECONDS, _MOST_PREVIEWS = 4, 8  # that a worker shows: for as long as replicas need to see them, and 90 KB at most
 _CHUNK_STEP_PERCENT = 5  # of one chunk, after which the progress of the task is computed
 _log = structlog.get_logger(__name__)
 
@@ -91,6 +93,7 @@ class Attempts(Protocol):
         kept: Sequence[KeptFile],
         least_bytes: int,
         avoided: Sequence[str],
+        show: Callable[[Preview], None],
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Convert and publish; return the artifacts and warnings for the user. Raises Deferred for a task that is not small."""
 
@@ -103,6 +106,7 @@ class Attempts(Protocol):
         claim: Claim,
         lane: str,
         least_bytes: int,
+        show: Callable[[Preview], None],
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Encode one chunk of a task; return its files and warnings for the user."""
 
@@ -130,8 +134,9 @@ class WorkerActivities:
         self._running: list[_RunningAttempt] = []
 
     def running(self) -> tuple[AttemptState, ...]:
-        """Return the running attempts, in the order in which they began."""
-        return tuple(attempt.state for attempt in self._running)
+        """Return the running attempts, in the order in which they began; previews are with them for a few seconds."""
+        since = time.time_ns() // 1000 - _PREVIEW_SECONDS * MICROSECONDS
+        return with_few_previews([attempt.state for attempt in self._running], since, _MOST_PREVIEWS)
 
     @activity.defn(name=CONVERT)
     async def convert(self, work: Work) -> AttemptResult:
@@ -163,6 +168,7 @@ class WorkerActivities:
                     kept=work.kept,
                     least_bytes=work.memory_bytes,
                     avoided=work.avoided,
+                    show=running.show,
                 )
             except Deferred as deferred:
                 running.outcome = "Deferred"
@@ -192,6 +198,7 @@ class WorkerActivities:
                 claim=self._claim(work),
                 lane=work.lane,
                 least_bytes=work.memory_bytes,
+                show=running.show,
             )
         return UnitResult(kept, warnings)
 
@@ -281,7 +288,12 @@ class _RunningAttempt:
     def __init__(self, work: Work, part: TaskPart, chunk: int) -> None:
         self.started_us, self.outcome, self.percent = time.time_ns() // 1000, "Succeeded", 0
         self.progress = Progress()
+        self._preview: Preview | None = None
         self._work, self._part, self._chunk = work, part, chunk
+
+    def show(self, preview: Preview) -> None:
+        """Take the latest preview."""
+        self._preview = preview
 
     @property
     def state(self) -> AttemptState:
@@ -296,6 +308,7 @@ class _RunningAttempt:
             started_us=self.started_us,
             progress=self.progress,
             chunk=self._chunk,
+            preview=self._preview,
         )
 
 

@@ -1,9 +1,11 @@
 """What workers do now."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reelmill_server.model.capability import Report
+from reelmill_server.model.preview import Preview
 from reelmill_server.model.task import Progress
 
 JOINING_FROM = 95
@@ -20,7 +22,10 @@ class TaskPart(StrEnum):
 
 @dataclass(frozen=True)
 class AttemptState:
-    """A running attempt; `chunk` is the number of the chunk, if it is one; `started_us`: microseconds since the epoch."""
+    """A running attempt; `chunk` is the number of the chunk, if it is one; `started_us`: microseconds since the epoch.
+
+    `preview`: the latest, while it is new.
+    """
 
     project_name: str
     task_id: str
@@ -30,12 +35,23 @@ class AttemptState:
     started_us: int
     progress: Progress
     chunk: int = 0
+    preview: Preview | None = None
 
     @property
     def whole_percent(self) -> int:
         """How far its task is, 0 to 100; of a chunk, how far that is."""
         percent = self.progress.percent
         return JOINING_FROM + percent * (100 - JOINING_FROM) // 100 if self.part is TaskPart.JOIN else percent
+
+
+def with_few_previews(attempts: Sequence[AttemptState], since_us: int, most: int) -> tuple[AttemptState, ...]:
+    """Return attempts without the previews that were taken before `since_us`, and with the `most` latest only."""
+    taken = sorted((attempt.preview.taken_us for attempt in attempts if attempt.preview), reverse=True)
+    since_us = max([since_us, *taken[most - 1 : most]])
+    return tuple(
+        replace(attempt, preview=None) if attempt.preview and attempt.preview.taken_us < since_us else attempt
+        for attempt in attempts
+    )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from reelmill_server.settings.fields import (
     Count,
     Hosts,
     Metavar,
+    Networks,
     OptionalPemFile,
     Origin,
     Secret,
@@ -40,6 +41,11 @@ class ApiSettings(Group):
         default=(),
         description="Origins of web pages that may call by HTTP (CORS), for example https://app.example.com; * is any. Empty:"
         " only pages of the server itself.",
+    )
+    http_api_proxy: Networks = Field(
+        default=(),
+        description="Network, such as 10.0.0.0/8, of proxies that pass on HTTP requests: their X-Forwarded-Proto, -Host and"
+        " -For count. Name no network from which others reach this server. Empty: nobody's count.",
     )
     console: Literal["auto", "yes", "no"] = Field(
         default="auto",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, GetCoreSchemaHandler, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ByteSize, GetCoreSchemaHandler, IPvAnyNetwork, SecretStr
 from pydantic_core import CoreSchema, core_schema
 from pydantic_settings import NoDecode
 
@@ -144,5 +144,6 @@ Origin = Annotated[str, AfterValidator(_checked_origin)]
 Endpoint = Annotated[str, AfterValidator(_checked_endpoint), Metavar("URL")]
 EndpointOrEmpty = Annotated[str, _or_empty(_checked_endpoint), Metavar("URL")]
 Folder = Annotated[Path, BeforeValidator(_folder), Metavar("FOLDER")]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, Separated(), Metavar("NETWORK")]
 Hosts = Annotated[tuple[str, ...], NoDecode, Separated(), Metavar("HOST")]
 OptionalPemFile = Annotated[Path | None, BeforeValidator(lambda value: value or None), PemFile()]

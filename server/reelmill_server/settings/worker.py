@@ -83,6 +83,11 @@ class WorkerSettings(Group):
     drain_seconds: Annotated[Seconds, UsedBy("serve", "api", "worker")] = Field(
         default=30, ge=0, le=DAY_SECONDS, description="How long a server that shuts down waits for running attempts and calls."
     )
+    previews: Literal["yes", "no"] = Field(
+        default="yes",
+        description="Whether the console shows small frames of what is being encoded. They pass through the engine and are kept"
+        " in the database until the task ends.",
+    )
     pod_name: str = Field(
         default="",
         max_length=253,

@@ -13,7 +13,9 @@ from dataclasses import replace
 
 import structlog
 
+from reelmill_server.model.preview import Preview
 from reelmill_server.model.task import Progress, TaskPhase, Told
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.worker_state import AttemptState, TaskPart, WorkerState
 from reelmill_server.tasks.leases import Lease
 from reelmill_server.tasks.progress import ProgressStore
@@ -21,6 +23,7 @@ from reelmill_server.tasks.progress import ProgressStore
 _STEP_SECONDS = 0.5
 _LOOK_SECONDS = 1.0  # workers show themselves as often
 _IDLE_SECONDS = 2.0
+_PREVIEW_SECONDS = 2  # at least, between those of a task
 _log = structlog.get_logger(__name__)
 
 
@@ -37,19 +40,21 @@ class Collector:
         chunked_percent: Callable[[str], Awaitable[int]],
         waiting_in: Callable[[str], Awaitable[str]],
         told: Callable[[], object],
+        show: Callable[[Mapping[str, Preview]], Awaitable[None]],
     ) -> None:
         """`workers` returns the states of those of other processes, None if there are none; `any_started` whether any task may
         be theirs. `chunked_percent` returns how far a task in chunks is, `waiting_in` the lane that a task waits in. `told` is
-        called after each write.
+        called after each write; `show` keeps new previews of tasks.
         """
         self._store, self._lease, self._workers, self._any_started = store, lease, workers, any_started
-        self._chunked_percent, self._waiting_in, self._announce = chunked_percent, waiting_in, told
+        self._chunked_percent, self._waiting_in, self._announce, self._show = chunked_percent, waiting_in, told, show
         self.local: Callable[[], WorkerState] | None = None
         """Returns the state of the worker in this process, if there is one."""
         self._wake = asyncio.Event()
         self._last: dict[str, Told] | None = None
         self._missing: set[str] = set()
         self._chunked: dict[str, tuple[float, int]] = {}
+        self._shown: dict[str, int] = {}
         self._looked, self._seen = 0.0, tuple[WorkerState, ...]()
 
     def wake(self) -> None:
@@ -86,9 +91,24 @@ class Collector:
         if changed:
             await self._store.tell(changed)
             self._announce()
+        await self._keep_previews(attempts)
         self._last = {**{task_id: told for task_id, told in self._last.items() if task_id in self._missing}, **now}
         self._chunked = {task_id: asked for task_id, asked in self._chunked.items() if task_id in now}
         return bool(attempts or self._missing)
+
+    async def _keep_previews(self, attempts: Sequence[AttemptState]) -> None:
+        """Have the previews kept that are new, of each task one at a time, however many chunks of it are encoded."""
+        taken = {attempt.task_id: attempt.preview for attempt in attempts if attempt.preview}
+        new = {
+            task_id: preview
+            for task_id, preview in taken.items()
+            if preview.taken_us >= self._shown.get(task_id, 0) + _PREVIEW_SECONDS * MICROSECONDS
+        }
+        if new:
+            await self._show(new)
+        running = {attempt.task_id for attempt in attempts}
+        self._shown |= {task_id: preview.taken_us for task_id, preview in new.items()}
+        self._shown = {task_id: last for task_id, last in self._shown.items() if task_id in running}
 
     async def _states(self) -> Sequence[WorkerState]:
         """Return the states of all workers, as far as they may have tasks."""

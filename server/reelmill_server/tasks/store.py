@@ -23,7 +23,7 @@ from reelmill_server.tasks.projects import no_such_project
 from reelmill_server.tasks.quotas import admit, unfinished, with_admission
 from reelmill_server.tasks.rows import encode_outcome, record_bytes, shown_tasks, task_record, task_row, to_microseconds
 from reelmill_server.tasks.selector import tag_digest
-from reelmill_server.tasks.tables import IS_RUNNING, TO_START, projects, task_progress, task_tags, tasks
+from reelmill_server.tasks.tables import IS_RUNNING, TO_START, projects, task_previews, task_progress, task_tags, tasks
 
 _INSERT_TRIES = 5
 _BATCH = 500
@@ -138,6 +138,7 @@ class TaskStore:
         async with self._database.write() as connection:
             forgotten = delete(task_progress).where(task_progress.c.task_id == task_id).returning(task_progress.c.percent)
             percent = (await connection.execute(forgotten)).scalar_one_or_none() or 0
+            await connection.execute(delete(task_previews).where(task_previews.c.task_id == task_id))
             text = encode_outcome(replace(outcome, percent=max(percent, outcome.percent)))
             size = record_bytes({"outcome": text})
             values: dict[str, Any] = {"status": outcome.status.value, "end_time": to_microseconds(end_time), "outcome": text}

@@ -1,4 +1,4 @@
-"""The tables of projects, tasks, notifications and API keys. migrations/versions creates them; a test compares the two.
+"""The tables of projects, tasks, notifications, API keys and nonces. migrations/versions creates them; a test compares the two.
 
 Times are whole microseconds since 1970 UTC, so that they are exact and sort alike on every database. Sorted texts are ordered
 by their bytes ("C" collation), so that PostgreSQL agrees with SQLite and Python.
@@ -140,6 +140,16 @@ task_progress = Table(
 )
 """What is known of unfinished tasks beside their rows, which other columns need not be written anew for."""
 
+task_previews = Table(
+    "task_previews",
+    metadata,
+    Column("task_id", ForeignKey("tasks.task_id", ondelete="CASCADE"), primary_key=True),
+    Column("taken_time", BigInteger, primary_key=True),
+    Column("seconds", Float, nullable=False, comment="of the output"),
+    Column("jpeg", PlainText, nullable=False, comment="Base64"),
+)
+"""The latest frames that unfinished tasks have encoded."""
+
 leases = Table(
     "leases",
     metadata,
@@ -186,6 +196,13 @@ api_keys = Table(
     Column("created_by", PlainText, nullable=False, comment="name of the principal"),
     Column("create_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger, nullable=False, comment="9223372036854775807: never"),
+)
+
+used_nonces = Table(
+    "used_nonces",
+    metadata,
+    Column("digest", String(32), primary_key=True, comment="of the nonce and the id of the key"),
+    Column("expire_time", BigInteger, nullable=False, comment="after which no request with it is taken anyway"),
 )
 
 UNIQUE_REQUEST = Index("uq_tasks_request", tasks.c.project_name, tasks.c.request_key, unique=True)
@@ -246,3 +263,5 @@ Index("ix_project_tags_tag", project_tags.c.key, project_tags.c.value, project_t
 Index("ix_notifications_by_id", notifications.c.project_name, notifications.c.notification_id)
 Index("ix_notifications_task", notifications.c.task_id)
 Index("ix_notifications_due", notifications.c.state, notifications.c.next_time)
+# Nonces to forget.
+Index("ix_used_nonces_expire", used_nonces.c.expire_time)

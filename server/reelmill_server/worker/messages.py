@@ -55,7 +55,7 @@ class Assignment:
     order of the request's sources, `watermarks` by URI. The child may write only in `directory`. `rule`: report whether and
     how the plan can be split. To encode chunk `unit`, or to convert from the files of all chunks (`joined`), `plan` and
     `split` are those planned before. `traced`: report when stages begin and end. `held_bytes`: memory that the worker holds
-    for it, by estimate. `excluded`: encoders that are not to be used, with the reason.
+    for it, by estimate. `excluded`: encoders that are not to be used, with the reason. `previews`: report some of the frames.
     """
 
     action: Literal["convert", "encode_unit", "plan", "probe", "capabilities"]
@@ -78,6 +78,7 @@ class Assignment:
     look: LookBounds = field(default_factory=LookBounds)
     held_bytes: int = 0
     excluded: dict[str, str] = field(default_factory=dict)
+    previews: bool = False
 
     @property
     def uses_devices(self) -> bool:
@@ -108,6 +109,15 @@ class Advanced:
     progress: Progress
     position: Annotated[float, Field(allow_inf_nan=False)]
     kind: Literal["advanced"] = "advanced"
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """A frame that was encoded `seconds` into an output: a small JPEG as Base64 (`model.preview`)."""
+
+    seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+    jpeg: str
+    kind: Literal["previewed"] = "previewed"
 
 
 Stage = Literal["probe", "plan", "convert", "verify"]
@@ -272,7 +282,18 @@ KEPT_ENVIRONMENT = (
 """Variables of its parent's environment that a child gets."""
 
 FromChild = (
-    Ready | Advanced | StageDone | Planned | Closed | EncoderLost | Finished | ChunkEncoded | Probed | TrialResults | Failed
+    Ready
+    | Advanced
+    | Previewed
+    | StageDone
+    | Planned
+    | Closed
+    | EncoderLost
+    | Finished
+    | ChunkEncoded
+    | Probed
+    | TrialResults
+    | Failed
 )
 ToChild = Go | Exclude | Stop
 

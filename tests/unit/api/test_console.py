@@ -1,5 +1,6 @@
 """The console without a browser: what its pages show, to whom, and with which headers. Fakes stand behind the interceptor."""
 
+import base64
 import hashlib
 import json
 import re
@@ -15,7 +16,7 @@ from yarl import URL
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import project_service_pb2, task_pb2
-from reelmill_server.api.console import documents, live, session, streams, text
+from reelmill_server.api.console import documents, live, pages, session, streams, text
 from reelmill_server.api.console.console import Console
 from reelmill_server.api.console.links import Links, key_of
 from reelmill_server.api.console.made import path_of
@@ -29,12 +30,15 @@ from reelmill_server.api.services import Services
 from reelmill_server.errors import InvalidArgument, LimitExceeded, NotAuthenticated, ResourceNotFound
 from reelmill_server.model import access
 from reelmill_server.model.access import parse_grant
+from reelmill_server.model.preview import Preview
 from reelmill_server.storage.file import FileStorage
+from reelmill_server.tasks.previews import PreviewStore
 from reelmill_server.telemetry.metrics import Metrics
 
 HOSTILE = '"><script>alert(1)</script>'
 SECRET = "hush-hush"
 TOKEN = "rmk_a-token"
+JPEG = b"\xff\xd8\xff" + bytes(9) + b"\xff\xd9"
 DEFINITION = json.dumps(
     {
         "ProjectName": "default",
@@ -73,7 +77,7 @@ class MediaConvert:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
-        self.made, self.percent = "", 12.5
+        self.made, self.percent, self.status = "", 12.5, task_pb2.TASK_STATUS_RUNNING
 
     def __getattr__(self, name: str) -> Any:
         async def answer(request: Any, _: Any) -> Any:
@@ -83,6 +87,7 @@ class MediaConvert:
                 if request.task_id == "missing":
                     raise ResourceNotFound(f"no task {HOSTILE}")
                 response.task.CopyFrom(a_task(task_request_definition=DEFINITION))
+                response.task.status = self.status
                 response.task.artifacts.add(uri=self.made, kind=task_pb2.ARTIFACT_KIND_MEDIA)
             if name == "ListTasks":
                 response.tasks.append(a_task(task_request_definition=DEFINITION if request.request_definition else ""))
@@ -136,6 +141,17 @@ async def nothing_made(_: str) -> None:
     """No task."""
 
 
+class Previews(PreviewStore):
+    """Some of a task that runs."""
+
+    def __init__(self) -> None:
+        self.kept = [Preview(7, 61.0, base64.b64encode(JPEG).decode()), Preview(8, 62.0, "PHN2Zy8+")]
+
+    async def of(self, task_id: str) -> list[Preview]:
+        """Those of the task."""
+        return self.kept if task_id == "MediaConvert-1" else []
+
+
 class Site:
     """A console and its client."""
 
@@ -144,7 +160,8 @@ class Site:
         services = Services(self.service, Projects(), Nothing(), Nothing())
         front = Front(services, CallInterceptor(Metrics(), Gate(knows) if asks else Gate()))
         app = HttpServer(front, Guard("127.0.0.1", (), ()), 100).app
-        Console(front, self.storage, Links(b"key", nothing_made), asks=asks).add_routes(front, app.router)
+        self.previews = Previews()
+        Console(front, self.storage, Links(b"key", nothing_made), self.previews, asks=asks).add_routes(front, app.router)
         self.client = TestClient(TestServer(app))
 
     async def get(self, path: str, **more: Any) -> tuple[int, str, Any]:
@@ -184,6 +201,9 @@ async def test_pages_are_closed(site: Site, path: str) -> None:
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'self'") and "unsafe" not in policy and "frame-ancestors 'none'" in policy
     assert headers["Cache-Control"] == "no-store" and headers["X-Content-Type-Options"] == "nosniff"
+    assert (
+        headers["Referrer-Policy"] == "same-origin"
+    )  # else browsers send the origin of forms as null, which is no page of ours
     assert not INLINE.search(page)
 
 
@@ -260,6 +280,8 @@ async def test_strangers_see_nothing(asking: Site, path: str) -> None:
         return  # shows nothing of anybody
     status, page, headers = await asking.get(path)
     assert status == 303 and headers["Location"].startswith("/console/login?next=%2F") and not page
+    for inside in (f"{TASK_PAGE}/previews", f"{TASK_PAGE}/previews/7.jpg"):
+        assert (await asking.get(inside))[0] == 303
     status, *_ = await asking.get("/console/live/tasks")
     assert status == 401 and not asking.service.asked
 
@@ -410,3 +432,20 @@ async def test_players(site: Site) -> None:
     _, page, headers = await site.get(f"{TASK_PAGE}/play/1")
     assert re.search(r'data-source="/console/media/\d+\.[\w-]+\.[\w-]{32}/s3/bucket/it%27s%20a.mp4"', page)
     assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+
+
+async def test_frames_of_a_running_task_are_shown(site: Site) -> None:
+    """For as long as it runs; what is no JPEG is not sent."""
+    status, text, headers = await site.get(f"{TASK_PAGE}/previews")
+    assert (status, headers["Content-Security-Policy"]) == (200, pages.POLICY)
+    assert f'src="{TASK_PAGE}/previews/7.jpg" alt="Frame at 1:01"' in text and "REELMILL_PREVIEWS" not in text
+    async with site.client.get(f"{TASK_PAGE}/previews/7.jpg") as response:
+        assert (response.status, response.content_type, await response.read()) == (200, "image/jpeg", JPEG)
+        assert "sandbox" in response.headers["Content-Security-Policy"] and "private" in response.headers["Cache-Control"]
+    for name in ("8.jpg", "9.jpg", "7.jpeg", "x.jpg"):
+        assert (await site.get(f"{TASK_PAGE}/previews/{name}"))[0] == 404
+    site.previews.kept = []
+    assert "REELMILL_PREVIEWS" in (await site.get(f"{TASK_PAGE}/previews"))[1]
+    site.service.status = task_pb2.TASK_STATUS_SUCCEEDED
+    status, text, _ = await site.get(f"{TASK_PAGE}/previews")
+    assert (status, text.strip()) == (286, "")

@@ -119,28 +119,43 @@ class Clock:
         return self.now
 
 
-def test_a_signature_counts_once_and_for_a_quarter_of_an_hour() -> None:
-    """Its nonce is refused the second time; earlier and later than that, it is nobody's."""
-    clock = Clock()
-    keys = AccessKeys({"LTAI1": AccessKey("LTAI1", SECRET, "")}, clock)
+class Nonces:
+    """What all replicas know."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, int] = {}
+
+    async def use(self, digest: str, expire_us: int) -> bool:
+        """Whether it is new."""
+        new = digest not in self.used
+        self.used[digest] = expire_us
+        return new
+
+
+async def test_a_signature_counts_once_and_for_a_quarter_of_an_hour() -> None:
+    """Its nonce is refused the second time, by another replica too; earlier and later than that, it is nobody's."""
+    clock, nonces = Clock(), Nonces()
+    keys, others = (AccessKeys({"LTAI1": AccessKey("LTAI1", SECRET, "")}, nonces.use, clock) for _ in range(2))
     granted = {"access-key:LTAI1": (parse_grant("viewer@films"),)}
-    principal = keys.principal(read(signed_headers()), granted)
+    principal = await keys.principal(read(signed_headers()), granted)
     assert (principal.name, principal.may("GetTask", "films")) == ("access-key:LTAI1", True)
-    with pytest.raises(NotAuthenticated, match="nonce"):
-        keys.principal(read(signed_headers()), granted)
+    for replica in (keys, others):
+        with pytest.raises(NotAuthenticated, match="nonce"):
+            await replica.principal(read(signed_headers()), granted)
     other = {"x-acs-signature-nonce": "1e" * 16}
     for seconds in (901, -901):
         clock.now = NOW.timestamp() + seconds
         with pytest.raises(NotAuthenticated, match="another time"):
-            keys.principal(read(signed_headers(other)), granted)
+            await keys.principal(read(signed_headers(other)), granted)
     clock.now = NOW.timestamp() + 899
-    keys.principal(read(signed_headers(other)), granted)
+    await keys.principal(read(signed_headers(other)), granted)
+    assert all(expire_us > (NOW.timestamp() + 900) * 1e6 for expire_us in nonces.used.values())
     clock.now += 4000
-    keys._remember(read(signed_headers({"x-acs-signature-nonce": "2d" * 16})))
+    await keys._remember(read(signed_headers({"x-acs-signature-nonce": "2d" * 16})))
     assert len(keys._seen) == len(keys._until) == 1
 
 
-def test_keys_are_told_apart_by_their_secrets_and_tokens() -> None:
+async def test_keys_are_told_apart_by_their_secrets_and_tokens() -> None:
     """An unknown key, another secret, and a token that is missing, wrong, or not asked for are refused alike."""
     token = {"x-acs-security-token": "planted-token"}
     cases = [
@@ -151,5 +166,6 @@ def test_keys_are_told_apart_by_their_secrets_and_tokens() -> None:
     ]
     for keys, changes in cases:
         with pytest.raises(NotAuthenticated, match="not that of an access key"):
-            AccessKeys(keys, Clock()).principal(read(signed_headers(changes)), {})
-    AccessKeys({"LTAI1": AccessKey("LTAI1", SECRET, "planted-token")}, Clock()).principal(read(signed_headers(token)), {})
+            await AccessKeys(keys, Nonces().use, Clock()).principal(read(signed_headers(changes)), {})
+    known = AccessKeys({"LTAI1": AccessKey("LTAI1", SECRET, "planted-token")}, Nonces().use, Clock())
+    await known.principal(read(signed_headers(token)), {})

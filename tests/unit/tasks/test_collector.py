@@ -1,18 +1,20 @@
 """What workers tell is written beside the rows of tasks by one replica, and what has not changed is not written."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from reelmill_server.model.preview import Preview
 from reelmill_server.model.task import Outcome, Progress, TaskPhase, TaskRecord, TaskStatus, Told
 from reelmill_server.model.worker_state import AttemptState, LaneState, TaskPart, WorkerState
 from reelmill_server.tasks.collector import Collector, lanes_of
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.leases import Lease
 from reelmill_server.tasks.migrate import upgrade
+from reelmill_server.tasks.previews import PreviewStore
 from reelmill_server.tasks.progress import ProgressStore
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.store import TaskStore
@@ -29,6 +31,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.store = TaskStore(self.database)
+        self.previews = PreviewStore(self.database)
         self.leases = [Lease(self.database, name) for name in ("one", "two")]
         self.progress = [ProgressStore(self.database, lease) for lease in self.leases]
         self.replicas = [
@@ -40,6 +43,7 @@ class World:
                 chunked_percent=self.chunked_percent,
                 waiting_in=self.waiting_in,
                 told=lambda: None,
+                show=self.previews.add,
             )
             for progress, lease in zip(self.progress, self.leases, strict=True)
         ]
@@ -182,3 +186,29 @@ def test_a_worker_that_drains_serves_no_lane() -> None:
     lanes = (LaneState("fast"), LaneState("nvenc", available=False))
     states = [WorkerState("1", 0, lanes=lanes), WorkerState("1", 0, lanes=lanes, draining=True)]
     assert lanes_of(states) == {"fast": 1, "nvenc": 0}
+
+
+async def test_previews_are_kept_as_they_come(world: World) -> None:
+    """Once each, of a task in chunks one at a time; a replica that takes over goes on."""
+    await world.add("task")
+    seconds = 1_000_000
+    chunks = [replace(attempt("task", 5, TaskPart.CHUNK), chunk=number) for number in range(3)]
+
+    async def shown(*taken: int) -> list[int]:
+        world.attempts = [
+            replace(chunk, preview=Preview(at * seconds, 0.0, "jpeg")) for chunk, at in zip(chunks, taken, strict=True)
+        ]
+        await world.collect()
+        return [preview.taken_us // seconds for preview in await world.previews.of("task")]
+
+    assert await shown(10, 10, 11) == [11]
+    assert await shown(10, 10, 11) == [11]
+    assert await shown(10, 12, 12) == [11]
+    assert await shown(10, 14, 15) == [11, 15]
+    await world.leases[0].release()
+    await world.leases[1].renew()
+    await world.collect(1)
+    assert await shown(10, 14, 15) == [11, 15]
+    world.attempts = []
+    await world.collect(1)
+    assert not world.replicas[1]._shown

@@ -21,12 +21,14 @@ from reelmill_server.api.console.login import Login
 from reelmill_server.api.console.made import path_of, player_of
 from reelmill_server.api.console.media import Media
 from reelmill_server.api.console.streams import Streams
+from reelmill_server.api.console.strip import Strip
 from reelmill_server.api.http.codes import CODES
 from reelmill_server.api.http.context import CallFailed
 from reelmill_server.api.http.front import Front
 from reelmill_server.api.masking import mask_task, masked
 from reelmill_server.errors import ReelmillError
 from reelmill_server.storage.base import Storage
+from reelmill_server.tasks.previews import PreviewStore
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,17 +36,18 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Console:
     """The pages of the console, over the RPCs of the front. `asks`: callers show who they are."""
 
-    def __init__(self, front: Front, storage: Storage, links: Links, *, asks: bool) -> None:
+    def __init__(self, front: Front, storage: Storage, links: Links, previews: PreviewStore, *, asks: bool) -> None:
         self._asks = asks
         self._calls = Calls(front.methods)
         self._listing = Listing(self._calls)
-        self._links, self._media = links, Media(links, storage)
+        self._links, self._media, self._previews = links, Media(links, storage), previews
 
     def add_routes(self, front: Front, router: web.UrlDispatcher) -> None:
         """Add the routes of all pages; the root is the front's, which shows the tasks there."""
         front.index = self._page(self.tasks)
         get, post = router.add_get, router.add_post
         login, streams, changes = Login(self._calls), Streams(self._calls, self._listing), Changes(self._calls)
+        strip = Strip(self._calls, self._previews)
         task = "/console/tasks/{project}/{task}"
         get("/console/static/{name}", pages.static)
         get("/console/login", self._page(login.login))
@@ -59,6 +62,8 @@ class Console:
         get(task, self._page(self.task))
         get(f"{task}/play/{{number}}", self._page(self.play))
         get("/console/media/{link}/{scheme}/{authority}/{path:.+}", self._media.serve)
+        get(f"{task}/previews", self._page(strip.show))
+        get(f"{task}/previews/{{taken}}.jpg", self._page(strip.preview))
         get(f"{task}/live", self._page(streams.live_task))
         post(f"{task}/plan", self._page(changes.plan_of_task))
         post(f"{task}/cancel", self._page(changes.cancel))

@@ -38,11 +38,13 @@ class HttpContext:
         return [*headers, ("authorization", f"Bearer {self._bearer}")] if self._bearer else headers
 
     def peer(self) -> str:
-        """Return where the call comes from, as gRPC writes it."""
+        """Return where the call comes from, as gRPC writes it; through a proxy that is trusted, without a port."""
         name = self._request.get_extra_info("peername")
         if not isinstance(name, tuple):
             return "unix:"
         host, port = name[:2]
+        if self._request.remote not in (None, host):
+            host, port = self._request.remote, 0
         return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
     def auth_context(self) -> Mapping[str, Sequence[bytes]]:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from reelmill_server.api.http.forwarded import as_made
 from reelmill_server.settings.fields import is_loopback
 
 _METHODS = "GET, POST"
@@ -68,7 +69,7 @@ class Guard:
     async def sign(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let a page of an allowed origin read the response."""
         origin = request.headers.get("Origin")
-        if origin and not self.problem(request):
+        if origin and not self.problem(as_made(request)):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED
             response.headers["Vary"] = "Origin, Accept-Encoding"

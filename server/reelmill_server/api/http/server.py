@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 from aiohttp import web
 
+from reelmill_server.api.http.forwarded import Proxies
 from reelmill_server.api.http.front import Front
 from reelmill_server.api.http.guard import Guard
 from reelmill_server.errors import ServiceUnavailable
@@ -54,10 +55,10 @@ class _Closed(asyncio.Protocol):
 class HttpServer:
     """Server of the front, and of what else has routes in `app`, on one address."""
 
-    def __init__(self, front: Front, guard: Guard, max_connections: int) -> None:
-        """Create the server; what connects beyond `max_connections` is closed at once."""
+    def __init__(self, front: Front, guard: Guard, max_connections: int, proxies: Proxies | None = None) -> None:
+        """Create the server; what connects beyond `max_connections` is closed at once; `proxies`: those that are trusted."""
         self._max_connections = max_connections
-        self.app = web.Application(middlewares=(_defects, guard.middleware))
+        self.app = web.Application(middlewares=(_defects, (proxies or Proxies(())).middleware, guard.middleware))
         self.app.on_response_prepare.append(guard.sign)
         self.app.on_response_prepare.append(self._close_when_draining)
         front.add_routes(self.app.router)

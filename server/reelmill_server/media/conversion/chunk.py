@@ -62,6 +62,11 @@ class ChunkConversion:
         return Scope(streams, lead_in, Span(origin + window.begin, end, window.from_front))
 
     @property
+    def outputs(self) -> Sequence[Output]:
+        """Return the outputs that are open."""
+        return self._run.outputs
+
+    @property
     def share(self) -> float:
         """Return how much of the chunk is done, 0 to 1, judged by the output that lags most."""
         begin = float(self._window.begin) if self._window else 0.0

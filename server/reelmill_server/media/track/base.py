@@ -19,6 +19,7 @@ from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.tally import Given
+from reelmill_server.media.libav.frame_sample import FrameSample
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model import tags
@@ -92,6 +93,8 @@ class Track:
     wants_frames = False
     follows_position = False
     """Whether the track makes packets as the output grows: `advance` is called with how far it reaches."""
+    sample: FrameSample | None = None
+    """Gives frames as they are encoded; None: the track encodes none."""
     items = "frames"
     """What warnings call that which is counted."""
 

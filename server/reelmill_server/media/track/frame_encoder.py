@@ -11,6 +11,7 @@ from av.video.frame import PictureType
 
 from reelmill_server.media.libav.comparison import Comparison, References, make_meters
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
+from reelmill_server.media.libav.frame_sample import FrameSample
 from reelmill_server.media.libav.segment_clock import SegmentClock
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.overlay.pipeline import Overlays
@@ -40,6 +41,7 @@ class FrameEncoder:
         self._written, self._captions = written, captions
         self.stream = open_encoder(plan, output, global_header)
         self._plan, self._overlays = plan, overlays
+        self.sample = FrameSample()
         self._durations: dict[int, int] = {}
         self._encoded = 0
         self._segment_clock = SegmentClock(plan.segment_us)
@@ -56,6 +58,7 @@ class FrameEncoder:
         """Yield the packets that are ready once the frame has passed the overlays; None: the end. Raises EncoderDown."""
         for passed in self._overlays.push(frame) if frame is not None else self._overlays.flush():
             yield from self._encode(passed)
+            self.sample.give(passed)
         if frame is None:
             yield from self._encode(None)
 

@@ -44,6 +44,7 @@ class VideoTrack(Track):
         self._max_frames = max_frames
         self._captions = Captions(plan, self.written)
         self._encoder = FrameEncoder(plan, output, self.written, overlays, self._captions, global_header)
+        self.sample = self._encoder.sample
         self._parts = {part.input: part for part in plan.parts}
         describe(self._encoder.stream, plan, sources, keep_metadata)
 

@@ -33,6 +33,7 @@ from reelmill_server.plan.quality import unsearched
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.context import REPORT_SECONDS, Attempt, every, usage
 from reelmill_server.worker.child.inspect import ProbedSources, identities, plan_for, split_for
+from reelmill_server.worker.child.previews import Previews
 from reelmill_server.worker.child.progress import ProgressMeter
 
 _Search = TypeVar("_Search", QualitySearch, LadderSearch)
@@ -104,7 +105,11 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
         watermark_locations=attempt.watermark_locations,
     )
 
+    previews = Previews(assignment.previews)
+
     def report() -> None:
+        if preview := previews.take(conversion.outputs):
+            attempt.report(preview)
         targets = tuple(TargetProgress(index, 100 * conversion.share) for index in range(len(attempt.request.targets)))
         progress = Progress(phase=TaskPhase.CONVERTING, percent=int(100 * conversion.share), targets=targets)
         attempt.report(messages.Advanced(progress, conversion.moved))
@@ -228,8 +233,12 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: Joine
     )
     closed: set[str] = set()
 
+    previews = Previews(attempt.assignment.previews)
+
     def report() -> None:
         attempt.report(meter.measure(conversion))
+        if preview := previews.take(conversion.outputs):
+            attempt.report(preview)
         for path in sorted(closed_segments(plan, directory) - closed):
             attempt.report(messages.Closed(path))
             closed.add(path)

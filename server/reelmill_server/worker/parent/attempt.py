@@ -14,6 +14,7 @@ from reelmill_server.errors import InternalError, ServiceUnavailable, Timeout, W
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
 from reelmill_server.model.needs import FAST, Needs
+from reelmill_server.model.preview import Preview
 from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
@@ -167,6 +168,7 @@ class Attempts:
         kept: Sequence[KeptFile] = (),
         least_bytes: int = 0,
         avoided: Sequence[str] = (),
+        show: Callable[[Preview], None] = lambda preview: None,
     ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         """Convert and publish; return the artifacts and warnings for the user.
 
@@ -174,10 +176,10 @@ class Attempts:
         Deferred for a task that is not small; on others, waits until the resources in `needs` are free. With `kept`, encoded
         streams are joined from the files of chunks. `least_bytes` of memory are held whatever the estimate, as an earlier
         attempt ran out of less; the task is not small then. Encoders in `avoided` are not used: their drivers failed in an
-        earlier attempt. Raises ReelmillError; whatever happens, no process and no scratch
+        earlier attempt. `show` is given previews. Raises ReelmillError; whatever happens, no process and no scratch
         is left behind.
         """
-        async with heartbeats(report) as heartbeat:
+        async with heartbeats(report, show) as heartbeat:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
                 if needs is None:
                     async with AsyncExitStack() as stack:
@@ -206,12 +208,13 @@ class Attempts:
         claim: Claim,
         lane: str,
         least_bytes: int = 0,
+        show: Callable[[Preview], None] = lambda preview: None,
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Encode chunk `number` of a task and keep its files in shared scratch; return those, and warnings. Otherwise like
         `convert`.
         """
         assert needs.chunked
-        async with heartbeats(report) as heartbeat:
+        async with heartbeats(report, show) as heartbeat:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
                 if found := await self._kept_before(request, needs.chunked.split, number, PublishGuard(claim)):
                     return found.files, found.warnings
@@ -382,6 +385,7 @@ class Attempts:
             capabilities=(*self.capabilities.encoders, *self.capabilities.detectors, *self.capabilities.filters),
             encoder_order=self._bounds.encoder_order,
             look=look_bounds(self._bounds, range_server),
+            previews=self._bounds.previews,
         )
 
     async def _publish(self, early_upload: EarlyUpload, uploads: Sequence[Upload], guard: PublishGuard) -> None:

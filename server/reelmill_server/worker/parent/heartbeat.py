@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from reelmill_server.model.preview import Preview
 from reelmill_server.model.task import Progress, TaskPhase
 
 RECEIVE_SECONDS = 1.0
@@ -14,9 +15,9 @@ RECEIVE_SECONDS = 1.0
 class Heartbeat:
     """Reports the progress of an attempt whenever it changes, and every second."""
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
+    def __init__(self, report: Callable[[Progress], None], show: Callable[[Preview], None]) -> None:
         self.latest = Progress(phase=TaskPhase.PROBING)
-        self._report = report
+        self._report, self.show = report, show
 
     def __call__(self, progress: Progress) -> None:
         """Report progress."""
@@ -39,9 +40,11 @@ class Heartbeat:
 
 
 @asynccontextmanager
-async def heartbeats(report: Callable[[Progress], None]) -> AsyncIterator[Heartbeat]:
-    """Send heartbeats by calling `report` during the block."""
-    heartbeat = Heartbeat(report)
+async def heartbeats(
+    report: Callable[[Progress], None], show: Callable[[Preview], None] = lambda preview: None
+) -> AsyncIterator[Heartbeat]:
+    """Send heartbeats by calling `report` during the block; the heartbeat's `show` takes previews."""
+    heartbeat = Heartbeat(report, show)
     repeating = asyncio.create_task(heartbeat.repeat())
     try:
         yield heartbeat

@@ -22,7 +22,7 @@ class Bounds:
 
     A task of at most `fast_core_seconds` is small; an attempt waits `admission_wait_seconds` for resources. `chunks`: when a
     task is split. `look_seconds`: opening the sources may take as long, and probing and planning, which may use
-    `look_memory_bytes` and `look_core_seconds` of CPU.
+    `look_memory_bytes` and `look_core_seconds` of CPU. `previews`: whether frames that are encoded are shown.
     """
 
     limits: Limits
@@ -36,6 +36,7 @@ class Bounds:
     look_seconds: float = 600.0
     look_memory_bytes: int = 1 << 30
     look_core_seconds: float = 20.0
+    previews: bool = False
 
 
 def look_bounds(bounds: Bounds, range_server: RangeServer) -> messages.LookBounds:

@@ -41,6 +41,7 @@ from reelmill_server.worker.parent.destinations import check_destinations
 from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, parts_of, upload_of
 from reelmill_server.worker.parent.heartbeat import Heartbeat
 from reelmill_server.worker.parent.plan_log import log_adjustments, log_plan
+from reelmill_server.worker.parent.previews import preview_of
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.stall_watch import Bounds, StallWatch
 from reelmill_server.worker.parent.waiting_child import Reserve
@@ -176,9 +177,8 @@ class Supervisor:
                 await self._scratch.check(directory)
                 context.early_upload.check()
             match message:
-                case messages.Advanced():
-                    heartbeat(message.progress)
-                    watch.moved(message)
+                case messages.Advanced() | messages.Previewed():
+                    _report(message, heartbeat, watch)
                 case messages.Planned():
                     watch.planned()
                     course.plan = plan = message.plan
@@ -225,9 +225,8 @@ class Supervisor:
             message = await process.receive(watch.interval)
             watch.check(heartbeat.latest)
             match message:
-                case messages.Advanced():
-                    heartbeat(message.progress)
-                    watch.moved(message)
+                case messages.Advanced() | messages.Previewed():
+                    _report(message, heartbeat, watch)
                 case messages.EncoderLost():
                     self._capabilities.lose(message.encoder, message.reason)
                 case messages.Failed():
@@ -293,6 +292,15 @@ _EXIT_REASONS: dict[type[ReelmillError], str] = {
 }
 ENDS = ("done", "deferred", "canceled", "failed", *_EXIT_REASONS.values())
 """How a child may end, in metrics."""
+
+
+def _report(message: messages.Advanced | messages.Previewed, heartbeat: Heartbeat, watch: StallWatch) -> None:
+    """Report how far an attempt is, or what it has encoded."""
+    if isinstance(message, messages.Advanced):
+        heartbeat(message.progress)
+        watch.moved(message)
+    elif preview := preview_of(message):
+        heartbeat.show(preview)
 
 
 def _error_of(failed: messages.Failed) -> ReelmillError:
