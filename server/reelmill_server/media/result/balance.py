@@ -7,7 +7,7 @@ and book what they leave out under a reason.
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from reelmill_server.errors import OutputInvalid
+from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import own_parts
 from reelmill_server.media.input.tally import Given
@@ -32,13 +32,18 @@ _Entry = tuple[StreamPlan, StreamStats, Given]
 
 
 def check_balance(produced: MediaFile, where: str) -> None:
-    """Raise OutputInvalid when what was written does not account for what was read."""
+    """Raise OutputInvalid when what was written does not account for what was read.
+
+    Raises InvalidMedia when much of what was read lies over the rest of it.
+    """
     entries = list(zip(produced.plan.streams, produced.written, produced.given or [None] * len(produced.written), strict=False))
     compared = [
         (planned, written, given) for planned, written, given in entries if given is not None and planned.type in _COMPARED
     ]
     for entry in compared:
-        for text in (text for rule in (_lost, _overlapping, _paced, _shifted, _sampled, _silenced) for text in rule(*entry)):
+        for text in _overlapping(*entry):
+            raise InvalidMedia(f"{where}: {text}")
+        for text in (text for rule in (_lost, _paced, _shifted, _sampled, _silenced) for text in rule(*entry)):
             raise OutputInvalid(f"{where}: {text}")
     for text in (*_stretched(compared), *_drifted(produced)):
         raise OutputInvalid(f"{where}: {text}")
