@@ -26,6 +26,7 @@ from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import IS_RUNNING, TO_START, projects, task_previews, task_progress, task_tags, tasks
 
 _INSERT_TRIES = 5
+_INSERT = insert(tasks)
 _BATCH = 500
 _STARTED_BATCH = 5_000  # of two columns
 _ROW_BYTES = 2000  # of a record without texts: columns and indexes
@@ -286,7 +287,8 @@ async def _insert_task(connection: AsyncConnection, record: TaskRecord) -> None:
     row = task_row(record)
     size = _ROW_BYTES + record_bytes(row)
     number = await next_change(connection, record.project_name, size)
-    await connection.execute(insert(tasks).values(**row, change_number=number, record_bytes=size))
+    # Not by `values`, which would look at all columns for each task anew.
+    await connection.execute(_INSERT, row | {"change_number": number, "record_bytes": size})
     digests = {tag_digest(key, tag_text(value)) for key, value in record.tags.items()}
     if digests:
         rows = [{"task_id": record.task_id, "tag_digest": digest} for digest in sorted(digests)]
