@@ -46,15 +46,32 @@ class Loudness:
 
 @dataclass(frozen=True)
 class LoudnessPlan:
-    """The loudness planned for a stream. `before`: as a first pass has measured it; None: that has not run."""
+    """The loudness planned for a stream. `before`: as a first pass has measured it; None: that has not run.
+
+    `decoded_peak`: dBTP of what the encoder made of it with `headroom_db` below the limit; None: not tried. `tries`: that is
+    measured now.
+    """
 
     asked: LoudnessSpec
     before: Loudness | None = None
+    headroom_db: float = 0.0
+    decoded_peak: float | None = None
+    tries: bool = False
 
     @property
     def normalizes(self) -> bool:
         """Whether a gain is applied."""
         return self.asked.mode is LoudnessMode.NORMALIZE
+
+    @property
+    def ceiling_db(self) -> float:
+        """What the limiter keeps true peaks below, so that decoded ones are below the limit."""
+        return self.asked.true_peak - self.headroom_db
+
+    @property
+    def peak_db(self) -> float:
+        """The true peak after the gain, without a limiter."""
+        return (self.before or Loudness()).true_peak + self.gain_db
 
     @property
     def gain_db(self) -> float:

@@ -1,17 +1,20 @@
-"""Plan the two passes over video that is encoded twice, and over audio that is brought to a loudness: what the first one writes
-or measures, the second reads.
+"""Plan the passes over video that is encoded twice, and over audio that is brought to a loudness: what one writes or measures,
+the next reads.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reelmill_server.model.loudness import Loudness
+from reelmill_server.model.loudness import SILENCE_DBTP, Loudness, LoudnessPlan
 from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.plan.chunks import encoded_audio, encoded_video, lone_stream, with_stream
+from reelmill_server.plan.codec.audio_encoders import is_lossless
 
 X265_PARAMS = "x265-params"
 _NOWHERE = "null"  # the muxer that writes nothing
+_MOST_RAISED_DB = 3.0  # by what lossy encoders raise peaks, at most
+_PASSED_DB = 0.05  # above the limit, what is not lowered again
 _CHEAP_ENCODER, _CHEAP_FORMAT = "pcm_s16le", "s16"
 
 
@@ -57,6 +60,48 @@ def with_loudness(plan: Plan, measured: Sequence[Loudness | None]) -> Plan:
         known = replace(stream.loudness, before=loudness or Loudness())
         plan = with_stream(plan, slot, number, replace(stream, loudness=known))
     return plan
+
+
+def peak_trial(plan: Plan) -> Plan:
+    """Return a plan that encodes audio as `plan` will, to measure the peaks that decoders will show: a target that writes
+    nothing for each stream whose encoder may raise them above their limit, and did so if it was tried.
+    """
+    targets = tuple(
+        replace(lone_stream(plan.targets[slot], _tried(stream)), container=_NOWHERE, muxer=_NOWHERE, muxer_options={})
+        for slot, _, stream in _doubtful_audio(plan)
+    )
+    return replace(plan, targets=targets, groups=(), images=())
+
+
+def with_decoded_peaks(plan: Plan, peaks: Sequence[float | None]) -> Plan:
+    """Return `plan` with the decoded peaks that `peak_trial` has measured; what passes the limit is kept lower by as much."""
+    for (slot, number, stream), found in zip(_doubtful_audio(plan), peaks, strict=True):
+        assert stream.loudness
+        peak = SILENCE_DBTP if found is None else found
+        passed = peak - stream.loudness.asked.true_peak
+        headroom = stream.loudness.headroom_db + (passed if passed > _PASSED_DB else 0.0)
+        known = replace(stream.loudness, decoded_peak=peak, headroom_db=headroom)
+        plan = with_stream(plan, slot, number, replace(stream, loudness=known))
+    return plan
+
+
+def _doubtful_audio(plan: Plan) -> list[tuple[int, int, StreamPlan]]:
+    return [entry for entry in _measured_audio(plan) if not is_lossless(entry[2].encoder) and _is_doubtful(entry[2].loudness)]
+
+
+def _is_doubtful(planned: LoudnessPlan | None) -> bool:
+    """Return whether decoded peaks may pass their limit: they come near it, and were not tried, or passed it when they were."""
+    if planned is None or planned.before is None or planned.before.silent:
+        return False
+    if planned.decoded_peak is None:
+        return planned.peak_db > planned.asked.true_peak - _MOST_RAISED_DB
+    return planned.decoded_peak > planned.asked.true_peak + _PASSED_DB
+
+
+def _tried(stream: StreamPlan) -> StreamPlan:
+    """Return a stream whose decoded peaks are measured."""
+    assert stream.loudness
+    return replace(stream, loudness=replace(stream.loudness, tries=True))
 
 
 def _measured_audio(plan: Plan) -> list[tuple[int, int, StreamPlan]]:

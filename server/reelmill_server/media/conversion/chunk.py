@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 from av.container import InputContainer
@@ -12,7 +11,7 @@ from reelmill_server.media.chunk_file import IMAGES, Summary
 from reelmill_server.media.conversion.base import Run
 from reelmill_server.media.conversion.chunk_output import ChunkImageOutput, ChunkStreamOutput
 from reelmill_server.media.conversion.feed import Scope
-from reelmill_server.media.conversion.first_pass import FirstPass
+from reelmill_server.media.conversion.first_pass import Passes
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.output.base import Output
@@ -98,10 +97,9 @@ class ChunkConversion:
     def _measure(self) -> None:
         """Measure the loudness of the audio, all of which is in this chunk."""
         side_inputs = SideInputs(SubtitleInputs((), (), (), self._limits), CoverInputs((), (), self._limits), {})
-        first = FirstPass(self._plan, self._directory, side_inputs, self._limits)
-        run = Run(first.plan, self._locations, self._limits, self._stop, first.scope)
-        run.write(partial(first.open_outputs, run.stop))
-        self._plan = first.completed(self._plan)
+        self._plan = Passes(
+            self._plan, self._locations, self._directory, side_inputs=side_inputs, limits=self._limits, stop=self._stop
+        ).run()
 
     def _open_outputs(self, sources: Sequence[InputContainer]) -> Iterator[Output]:
         stop = self._run.stop

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 from av.container import InputContainer
@@ -11,7 +10,7 @@ from av.container import InputContainer
 from reelmill_server.media.chunk_file import IMAGES, ChunkFile
 from reelmill_server.media.conversion.base import Run
 from reelmill_server.media.conversion.feed import Scope
-from reelmill_server.media.conversion.first_pass import FirstPass
+from reelmill_server.media.conversion.first_pass import Passes
 from reelmill_server.media.image.output import ImageOutput
 from reelmill_server.media.image.stills import WrittenImage
 from reelmill_server.media.input.source import Location
@@ -58,12 +57,17 @@ class Conversion:
         self._locations = [locations[entry.source] for entry in plan.inputs]
         # What chunks have encoded had its first pass there.
         twice = has_first_pass(plan) and joined is None
-        self._first_pass = FirstPass(plan, directory, self._side_inputs, limits) if twice else None
+        self._passes = (
+            Passes(plan, self._locations, directory, side_inputs=self._side_inputs, limits=limits, stop=stop) if twice else None
+        )
         self._chunk_files: Mapping[tuple[int, int], Sequence[ChunkFile]] = {}
         self._files: list[FileOutput] = []
         self._images: list[ImageOutput] = []
-        self._stop = stop
-        self._run = self._running = Run(plan, self._locations, limits, stop, Scope())
+        self._run = Run(plan, self._locations, limits, stop, Scope())
+
+    @property
+    def _running(self) -> Run:
+        return (self._passes.running if self._passes else None) or self._run
 
     @property
     def outputs(self) -> Sequence[Output]:
@@ -73,10 +77,10 @@ class Conversion:
     @property
     def shares(self) -> tuple[float, float]:
         """Return the shares of the conversion that are done when the running pass begins and when it ends."""
-        if self._first_pass is None:
+        if self._passes is None:
             return 0.0, 1.0
-        share = self._first_pass.share
-        return (share, 1.0) if self._running is self._run else (0.0, share)
+        share = self._passes.share
+        return (0.0, share) if self._passes.running else (share, 1.0)
 
     @property
     def expected_seconds(self) -> float:
@@ -94,11 +98,8 @@ class Conversion:
         Raises EncoderDown when an encoder fails, Stopped when asked to stop, and InvalidMedia, MediaLimitExceeded or
         OutputError as they happen.
         """
-        if self._first_pass is not None:
-            self._running = Run(self._first_pass.plan, self._locations, self._limits, self._stop, self._first_pass.scope)
-            self._running.write(partial(self._first_pass.open_outputs, self._running.stop))  # the second pass warns
-            self._running = self._run
-            self._plan = self._first_pass.completed(self._plan)
+        if self._passes is not None:
+            self._plan = self._passes.run()  # the conversion warns
             for path in statistics_files(self._plan, self._directory):
                 wait_for_freed(path)
         warnings = [*self._run.write(self._open_outputs), *self._run.judge()]

@@ -22,6 +22,7 @@ from reelmill_server.model.plan import AudioOutput, ImagePlan, StreamPlan, Targe
 from reelmill_server.plan.stream.audio import mixing, mixing_gain
 
 if TYPE_CHECKING:
+    from reelmill_server.media.track.decoded_peak import DecodedPeak
     from reelmill_server.media.track.loudness import LoudnessStage
 
 _FRAME_SAMPLES = 1024  # samples that limits count as one frame
@@ -99,6 +100,7 @@ class AudioTrack(Track):
         self._mixer = Mixer(plan.working, len(numbers)) if len(numbers) > 1 else None
         self._max_frames, self._base = max_frames, None
         self._stream = open_encoder(plan, output)
+        self._decoded = _decoded_peak(plan, self._stream.codec_context)
         describe(self._stream, plan, sources, keep_metadata)
 
     def _of(self, part: Part) -> Iterator[tuple[int, AudioInput]]:
@@ -163,13 +165,25 @@ class AudioTrack(Track):
         base = self._base = self._base or (packets[0].time_base if packets else None)
         for packet in packets:
             self.written.count(packet, base)
+            if self._decoded:
+                self._decoded.see(packet)
             yield packet
+        if self._decoded and frame is None:
+            self.written.decoded_peak = self._decoded.finish()
 
 
 def _named(text: str) -> tuple[str, str]:
     """Return the name of a filter and its arguments."""
     name, _, arguments = text.partition("=")
     return name, arguments
+
+
+def _decoded_peak(plan: StreamPlan, encoder: Any) -> "DecodedPeak | None":
+    if plan.loudness is None or not plan.loudness.tries:
+        return None
+    from reelmill_server.media.track.decoded_peak import DecodedPeak
+
+    return DecodedPeak(encoder)
 
 
 def _loudness_stage(plan: StreamPlan, written: StreamStats) -> "LoudnessStage | None":

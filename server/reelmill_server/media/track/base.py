@@ -42,7 +42,8 @@ class StreamStats:
     `ahead`: how many packets from after the span are in it, as others refer to them; `dropped`: how many frames or packets were
     left out on purpose, by reason. Of video at a constant rate: how many frames
     were `skipped` and `repeated` for it, and how many are `black`. Of encoded audio: `samples` of it, of which `silent` ones
-    fill gaps, and samples that were `cut` off, by reason; its `loudness` if it was measured.
+    fill gaps, and samples that were `cut` off, by reason; its `loudness` if it was measured, and the `decoded_peak`, dBTP of
+    what its packets decode to, if that was.
     """
 
     packets: int = 0
@@ -61,6 +62,7 @@ class StreamStats:
     repeated: int = 0
     black: int = 0
     loudness: LoudnessResult | None = None
+    decoded_peak: float | None = None
     cut: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 

@@ -40,8 +40,7 @@ class LoudnessStage:
         """Yield the frames that are ready once `frame` went in."""
         samples = samples_of(frame)
         if self._limiter is None and self._limits:
-            asked = self._plan.asked
-            self._limiter = TruePeakLimiter(asked.true_peak, self._output.sample_rate, samples.shape[1])
+            self._limiter = TruePeakLimiter(self._plan.ceiling_db, self._output.sample_rate, samples.shape[1])
         self._channels = samples.shape[1]
         self._waiting.append(frame)
         louder = samples if self._gain == 1.0 else samples * self._gain
@@ -62,7 +61,7 @@ class LoudnessStage:
         plan = self._plan
         if plan.before is None or not plan.normalizes or plan.before.silent:
             return False
-        return plan.before.true_peak + plan.gain_db > plan.asked.true_peak
+        return plan.peak_db > plan.ceiling_db
 
     def _give(self, samples: Samples) -> Iterator[AudioFrame]:
         """Yield the waiting frames that are whole with `samples`."""

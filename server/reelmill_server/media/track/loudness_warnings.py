@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan
 
-_MISSED_LU = 0.5
+_MISSED_LU, _MISSED_DB = 0.5, 0.1
 
 
 def loudness_warnings(plan: StreamPlan, written: StreamStats, field: str) -> Iterator[str]:
@@ -21,3 +21,7 @@ def loudness_warnings(plan: StreamPlan, written: StreamStats, field: str) -> Ite
             f"{path}: {result.after.integrated:.1f} LUFS in place of {asked.integrated:g}: true peaks are limited to "
             f"{asked.true_peak:g} dBTP"
         )
+    peak = plan.loudness.decoded_peak
+    if peak is not None and peak > asked.true_peak + _MISSED_DB:
+        reached = f"decoded, true peaks reached {peak:.1f} when last tried, in place of {asked.true_peak:g} dBTP"
+        yield f"{path}: {reached}: {plan.encoder} raises them"

@@ -131,6 +131,11 @@ def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, asked:
     return _step(encoder, asked)
 
 
+def is_lossless(encoder: str) -> bool:
+    """Return whether what `encoder` makes decodes to its samples."""
+    return encoder.startswith("pcm_") or any(known.lossless for known in AUDIO_ENCODERS.values() if known.encoder == encoder)
+
+
 def quality_options(encoder: AudioEncoder, sample_rate: int, channels: int, quality: int) -> dict[str, str]:
     """Return the encoder options for a `quality` of 0 to 100; a higher quality never gives fewer bits."""
     if encoder.scale:
